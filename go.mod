@@ -1,0 +1,3 @@
+module neoapi
+
+go 1.26.8

@@ -1,0 +1,113 @@
+package wire
+
+import "net/http"
+
+// An Op is one operation of the protocol. Several addresses lead to each.
+type Op string
+
+// The operations. OpValidate is login when a request carries neither Sid nor
+// Auth, and session_2fa when it carries both.
+const (
+	OpAccessToken  Op = "access_token"
+	OpValidate     Op = "validate"
+	OpOTP          Op = "otp"
+	OpTOTPLogin    Op = "totp_login"
+	OpTOTPValidate Op = "totp_validate"
+	OpLogout       Op = "logout"
+	OpClientIP     Op = "client_ip"
+	OpBaseURL      Op = "base_url"
+	OpConfig       Op = "config"
+	OpPositions    Op = "positions"
+	OpOrders       Op = "orders"
+	OpTrades       Op = "trades"
+	OpLimits       Op = "limits"
+	OpHoldings     Op = "holdings"
+)
+
+// A Family is a set of addresses that one kind of client uses together.
+type Family uint8
+
+// The families. Gen1UAT and Gen1PROD are the seed's client in its two
+// environments; Gen2 and Gen3 log in by TOTP and MPIN.
+const (
+	Gen1UAT Family = 1 << iota
+	Gen1PROD
+	Gen2
+	Gen3
+)
+
+// A Route is one address of one operation.
+type Route struct {
+	Op       Op
+	Method   string
+	Path     string
+	Families Family // which clients use this address
+}
+
+// Routes is every address the service answers, once each. Within a family the
+// first route of an operation is the one a client should use.
+var Routes = []Route{
+	{OpAccessToken, http.MethodPost, "/oauth2/token", Gen1UAT | Gen1PROD | Gen2},
+
+	{OpValidate, http.MethodPost, "/api/1.0/login/v2/validate", Gen1UAT},
+	{OpValidate, http.MethodPost, "/login/1.0/login/v2/validate", Gen1PROD},
+	{OpValidate, http.MethodPost, "/apim/login/2.0/login/v2/validate", Gen2},
+
+	{OpOTP, http.MethodPost, "/api/1.0/login/otp/generate", Gen1UAT},
+	{OpOTP, http.MethodPost, "/login/1.0/login/otp/generate", Gen1PROD},
+	{OpOTP, http.MethodPost, "/apim/login/2.0/login/otp/generate", Gen2},
+
+	{OpTOTPLogin, http.MethodPost, "/apim/login/2.0/login/v6/totp/login", Gen2},
+	{OpTOTPLogin, http.MethodPost, "/login/1.0/login/v6/totp/login", Gen2},
+	{OpTOTPLogin, http.MethodPost, "/api/1.0/login/v6/totp/login", Gen2},
+	{OpTOTPLogin, http.MethodPost, "/login/1.0/tradeApiLogin", Gen3},
+
+	{OpTOTPValidate, http.MethodPost, "/apim/login/2.0/login/v6/totp/validate", Gen2},
+	{OpTOTPValidate, http.MethodPost, "/login/1.0/login/v6/totp/validate", Gen2},
+	{OpTOTPValidate, http.MethodPost, "/api/1.0/login/v6/totp/validate", Gen2},
+	{OpTOTPValidate, http.MethodPost, "/login/1.0/tradeApiValidate", Gen3},
+
+	{OpLogout, http.MethodPost, "/api/1.0/logout", Gen1UAT | Gen2},
+	{OpLogout, http.MethodPost, "/login/1.0/logout", Gen1PROD},
+	{OpLogout, http.MethodPost, "/apim/login/2.0/logout", Gen2},
+
+	{OpClientIP, http.MethodGet, "/login/1.0/get-client-ip", Gen3},
+	{OpBaseURL, http.MethodGet, "/algo-user/v5/get-base-url", Gen2},
+	{OpConfig, http.MethodGet, "/5config/config", Gen3},
+
+	{OpPositions, http.MethodGet, "/orderapi/1.0/quick/user/positions", Gen1UAT | Gen2},
+	{OpPositions, http.MethodGet, "/Orders/2.0/quick/user/positions", Gen1PROD | Gen2},
+	{OpPositions, http.MethodGet, "/apim/orders/2.0/quick/user/positions", Gen2},
+	{OpPositions, http.MethodGet, "/quick/user/positions", Gen3},
+
+	{OpOrders, http.MethodGet, "/orderapi/1.0/quick/user/orders", Gen1UAT | Gen2},
+	{OpOrders, http.MethodGet, "/Orders/2.0/quick/user/orders", Gen1PROD | Gen2},
+	{OpOrders, http.MethodGet, "/apim/orders/2.0/quick/user/orders", Gen2},
+	{OpOrders, http.MethodGet, "/quick/user/orders", Gen3},
+
+	{OpTrades, http.MethodGet, "/orderapi/1.0/quick/user/trades", Gen1UAT | Gen2},
+	{OpTrades, http.MethodGet, "/Orders/2.0/quick/user/trades", Gen1PROD | Gen2},
+	{OpTrades, http.MethodGet, "/apim/orders/2.0/quick/user/trades", Gen2},
+	{OpTrades, http.MethodGet, "/quick/user/trades", Gen3},
+
+	{OpLimits, http.MethodPost, "/orderapi/1.0/quick/user/limits", Gen1UAT | Gen2},
+	{OpLimits, http.MethodPost, "/Orders/2.0/quick/user/limits", Gen1PROD | Gen2},
+	{OpLimits, http.MethodPost, "/apim/orders/2.0/quick/user/limits", Gen2},
+	{OpLimits, http.MethodPost, "/quick/user/limits", Gen3},
+
+	{OpHoldings, http.MethodGet, "/portfolio/1.0/portfolio/v1/holdings", Gen1UAT},
+	{OpHoldings, http.MethodGet, "/Portfolio/1.0/portfolio/v1/holdings", Gen1PROD},
+	{OpHoldings, http.MethodGet, "/apim/portfolio/2.0/portfolio/v1/holdings", Gen2},
+	{OpHoldings, http.MethodGet, "/portfolio/v1/holdings", Gen3},
+}
+
+// Path returns the address that clients of family f use for op, or "" if that
+// family has none.
+func Path(op Op, f Family) string {
+	for _, r := range Routes {
+		if r.Op == op && r.Families&f != 0 {
+			return r.Path
+		}
+	}
+	return ""
+}

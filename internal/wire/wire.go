@@ -1,0 +1,154 @@
+// Package wire holds what the client and the service share about the Neo
+// protocol: the addresses of each operation, the shapes of requests and
+// answers, the header names, and the one table of error codes.
+//
+// Start with [Routes] for the addresses and [Failures] for the codes. The facts
+// come from the field and from the seed document (docs/protocol.md tells the
+// whole story); nothing in here decides anything.
+package wire
+
+// Request and answer headers that the protocol gives a meaning to. HTTP header
+// names have no case; clients in the field send both "sid" and "Sid".
+const (
+	HeaderSID            = "Sid"             // the session's id, in the second factor and after login
+	HeaderAuth           = "Auth"            // the view token (second factor) or the trade token (after login)
+	HeaderRID            = "Rid"             // sent by the Node client with session_2fa, and by it alone
+	HeaderFinKey         = "Neo-Fin-Key"     // a constant that clients send along; not a credential
+	HeaderRequestID      = "X-Request-Id"    // names one attempt: a repeat with the same id gets the same session
+	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
+)
+
+// FinKey is the value clients put into [HeaderFinKey].
+const FinKey = "neotradeapi"
+
+// MaxBody is the largest request body the service reads, in bytes (bar H3).
+const MaxBody = 16 << 10
+
+// Success is the body of every successful answer of the session operations. A
+// success has a data object and no error key at all: existing clients decide by
+// the presence of that key.
+type Success[T any] struct {
+	Data T `json:"data"`
+}
+
+// Failed is the body of every failure of the session operations.
+type Failed struct {
+	Error []Problem `json:"error"`
+}
+
+// Problem is one entry of [Failed].
+type Problem struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// OAuthFailed is the body of a refused access token (RFC 6749, section 5.2).
+type OAuthFailed struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// AccessToken is the answer of the access token operation (RFC 6749, section 5.1).
+type AccessToken struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	Scope       string `json:"scope"`
+	ExpiresIn   int64  `json:"expires_in"` // seconds
+}
+
+// Session is the data of the answers that open a session: the view session of
+// the first factor and the trade session of the second. The first block is the
+// seed's and always present. The second block is what later generations read;
+// answers to generation 1 leave it out, so that they hold the seed's keys only.
+type Session struct {
+	Token        string            `json:"token"`
+	SID          string            `json:"sid"`
+	RID          string            `json:"rid"`
+	HSServerID   string            `json:"hsServerId"`
+	Caches       map[string]string `json:"caches"` // data set -> unix seconds of its last change
+	UCC          string            `json:"ucc"`
+	GreetingName string            `json:"greetingName"`
+
+	KType      string `json:"kType,omitempty"`      // "View" or "Trade"
+	Status     string `json:"status,omitempty"`     // "success"
+	DataCenter string `json:"dataCenter,omitempty"` // names the group of servers
+	BaseURL    string `json:"baseUrl,omitempty"`    // where later calls go; left out when the service does not know its own address
+}
+
+// OTPSent is the data of the OTP operation's answer. It is the same whether or
+// not the user exists or has a login waiting.
+type OTPSent struct {
+	Message     string `json:"message"`
+	Digits      int    `json:"otpLength"`
+	ExpiresIn   int64  `json:"expiresIn"`   // seconds the code lives
+	ResendAfter int64  `json:"resendAfter"` // seconds before another code may be asked for
+}
+
+// LoggedOut is the data of the logout operation's answer.
+type LoggedOut struct {
+	Message string `json:"message"`
+}
+
+// BaseURL is the data of the base URL operation's answer.
+type BaseURL struct {
+	BaseURL string `json:"baseURL"`
+}
+
+// ClientIP is the whole answer of the client IP operation.
+type ClientIP struct {
+	Data   []ObservedIP `json:"data"`
+	StCode int          `json:"stCode"`
+	Status string       `json:"status"`
+}
+
+// ObservedIP is the address a request came from, and when (RFC 3339).
+type ObservedIP struct {
+	IP   string `json:"ip"`
+	Time string `json:"time"`
+}
+
+// Book is the trade API's success: an empty or filled list.
+type Book struct {
+	Stat   string `json:"stat"` // "Ok"
+	StCode int    `json:"stCode"`
+	Data   []any  `json:"data"`
+}
+
+// NotOk is the trade API's failure.
+type NotOk struct {
+	Stat   string `json:"stat"` // "Not_Ok"
+	StCode int    `json:"stCode"`
+	ErrMsg string `json:"errMsg"`
+}
+
+// The claims' fixed values (the seed's token, decoded).
+const (
+	Issuer     = "login-service"
+	ScopeView  = "View"
+	ScopeTrade = "Trade"
+)
+
+// ViewClaims is the payload of a view token, in the field's order.
+type ViewClaims struct {
+	Scope            []string `json:"scope"`
+	Exp              int64    `json:"exp"`
+	Jti              string   `json:"jti"`
+	Iat              int64    `json:"iat"`
+	Iss              string   `json:"iss"`
+	Sub              string   `json:"sub"` // the account's UUID
+	UCC              string   `json:"ucc"`
+	FetchCachingRule int      `json:"fetchcachingrule"`
+	Categorisation   string   `json:"categorisation"`
+}
+
+// TradeClaims is the payload of a trade token, in the seed's order.
+type TradeClaims struct {
+	Scope            []string `json:"scope"`
+	Exp              int64    `json:"exp"`
+	Jti              string   `json:"jti"`
+	Iat              int64    `json:"iat"`
+	Iss              string   `json:"iss"`
+	Sub              string   `json:"sub"` // the UCC
+	FetchCachingRule int      `json:"fetchcachingrule"`
+	Categorisation   string   `json:"categorisation"`
+}
