@@ -1,0 +1,94 @@
+package credential
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base32"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+)
+
+// NewOTP returns a one-time code of so many decimal digits, uniformly drawn
+// from the system's CSPRNG (bar O1).
+func NewOTP(digits int) Secret {
+	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
+	n, err := rand.Int(rand.Reader, limit)
+	if err != nil {
+		panic(err) // crypto/rand.Reader never fails
+	}
+	return Secret(fmt.Sprintf("%0*d", digits, n))
+}
+
+// IsDigits tells whether s is between min and max ASCII digits and nothing
+// else: no spaces, signs or digits of other scripts (bar O4).
+func IsDigits(s string, min, max int) bool {
+	if len(s) < min || len(s) > max {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// TOTPDigits and TOTPPeriod are the parameters of RFC 6238 that the field uses,
+// with SHA-1.
+const (
+	TOTPDigits = 6
+	TOTPPeriod = 30 * time.Second
+)
+
+// NewTOTPSeed returns a fresh TOTP seed of 160 bits (bar O5).
+func NewTOTPSeed() []byte {
+	seed := make([]byte, 20)
+	_, _ = rand.Read(seed) // never fails: crypto/rand ends the process instead
+	return seed
+}
+
+// EncodeTOTPSeed returns a seed as authenticator apps take it: base32 without
+// padding.
+func EncodeTOTPSeed(seed []byte) string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed)
+}
+
+// ParseTOTPSeed reads a base32 seed as people paste it: any case, with spaces
+// or padding. A seed has at least 128 bits (RFC 4226, R6).
+func ParseTOTPSeed(text string) ([]byte, error) {
+	text = strings.ToUpper(strings.TrimRight(strings.ReplaceAll(text, " ", ""), "="))
+	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	if err != nil || len(seed) < 16 || len(seed) > 64 {
+		return nil, fmt.Errorf("a TOTP seed is base32 text of 26 to 102 characters (A-Z, 2-7)")
+	}
+	return seed, nil
+}
+
+// TOTPStep returns the step of a time: how many periods have passed since 1970.
+func TOTPStep(t time.Time) int64 { return t.Unix() / int64(TOTPPeriod/time.Second) }
+
+// TOTPCode returns the code of a seed at a step.
+func TOTPCode(seed []byte, step int64) (Secret, error) {
+	code, err := hotp.GenerateCodeCustom(base32.StdEncoding.EncodeToString(seed), uint64(step),
+		hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	return Secret(code), err
+}
+
+// MatchTOTP returns the step at which seed gives code: the step of now, the one
+// before or the one after (bar O3), or false if none of the three does. All
+// three are always computed. Whether that step was used before is for the
+// caller to judge.
+func MatchTOTP(seed []byte, code Secret, now time.Time) (step int64, ok bool) {
+	for s := TOTPStep(now) - 1; s <= TOTPStep(now)+1; s++ {
+		want, err := TOTPCode(seed, s)
+		if err == nil && subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 {
+			step, ok = s, true
+		}
+	}
+	return step, ok
+}

@@ -1,0 +1,85 @@
+package credential
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// The argon2id parameters of new hashes: OWASP's floor of 19 MiB, two passes,
+// one lane (bar P1).
+const (
+	argonMemory = 19 * 1024 // KiB
+	argonTime   = 2
+	argonLanes  = 1
+	saltSize    = 16
+	hashSize    = 32
+)
+
+// MaxPassword is the longest password in bytes that is hashed; nothing longer
+// is looked at (bar P4). There is no truncation below it (P2).
+const MaxPassword = 1024
+
+// ErrHash is returned for a stored hash that cannot be read.
+var ErrHash = errors.New("stored hash cannot be read: expected $argon2id$v=19$m=…,t=…,p=…$salt$hash")
+
+// Hash returns the argon2id hash of a secret as a PHC string with a fresh salt.
+// It takes about 19 MiB and some 20 ms of CPU: bound how many run at once.
+func Hash(secret []byte) string {
+	salt := make([]byte, saltSize)
+	_, _ = rand.Read(salt) // never fails: crypto/rand ends the process instead
+	sum := argon2.IDKey(secret, salt, argonTime, argonMemory, argonLanes, hashSize)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
+}
+
+// Verify tells whether secret made the PHC string phc, in time that does not
+// depend on where they differ. stale tells that the hash was made with weaker
+// parameters than Hash uses today and should be replaced.
+func Verify(phc string, secret []byte) (ok, stale bool, err error) {
+	h, err := parsePHC(phc)
+	if err != nil {
+		return false, false, err
+	}
+	sum := argon2.IDKey(secret, h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
+	ok = subtle.ConstantTimeCompare(sum, h.sum) == 1
+	stale = h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
+	return ok, stale, nil
+}
+
+type phcHash struct {
+	memory, time uint32
+	lanes        uint8
+	salt, sum    []byte
+}
+
+// parsePHC reads an argon2id PHC string. Its bounds keep a damaged or hostile
+// record from asking for gigabytes.
+func parsePHC(phc string) (phcHash, error) {
+	var h phcHash
+	parts := strings.Split(phc, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return h, ErrHash
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.lanes); err != nil ||
+		parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", h.memory, h.time, h.lanes) {
+		return h, ErrHash
+	}
+	var err error
+	if h.salt, err = base64.RawStdEncoding.Strict().DecodeString(parts[4]); err != nil {
+		return h, ErrHash
+	}
+	if h.sum, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil {
+		return h, ErrHash
+	}
+	if h.memory < 8*uint32(h.lanes) || h.memory > 1<<20 || h.time < 1 || h.time > 32 || h.lanes < 1 || h.lanes > 16 ||
+		len(h.salt) < 8 || len(h.salt) > 64 || len(h.sum) < 16 || len(h.sum) > 64 {
+		return h, ErrHash
+	}
+	return h, nil
+}

@@ -1,0 +1,29 @@
+// Package credential holds the pure functions that deal with secrets: hashing
+// of passwords and MPINs, one-time codes, TOTP, and the vault that seals what
+// must be read back and hashes with a key what must only be compared.
+//
+// Nothing here keeps state, reads a clock or talks to a store.
+package credential
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// hidden is what every print of a Secret shows.
+const hidden = "[hidden]"
+
+// A Secret is a password, MPIN, one-time code or consumer secret on its way
+// through the service. It prints as "[hidden]" with every verb, in JSON and in
+// logs (bar L1); convert it to a string to use it.
+type Secret string
+
+// Format implements [fmt.Formatter], so that no verb shows the secret.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// MarshalText implements [encoding.TextMarshaler]; JSON uses it too.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// LogValue implements [slog.LogValuer].
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }

@@ -1,0 +1,197 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"neoapi/internal/credential"
+)
+
+// An Admin adds and removes accounts and consumers. It works on the stores
+// alone, beside a running service or without one: a service sees every change
+// within 1 s (bar S4).
+type Admin struct {
+	Accounts Accounts
+	Sessions Sessions
+	Vault    *credential.Vault
+	Now      func() time.Time
+}
+
+// A NewAccount is what an operator tells of an account. UCC, UserID, Mobile and
+// Password are required; the rest may be empty.
+type NewAccount struct {
+	UCC          string
+	UserID       string
+	Mobile       string // ten digits or E.164
+	PAN          credential.Secret
+	GreetingName string
+	Password     credential.Secret
+	MPIN         credential.Secret // six digits
+	TOTPSeed     []byte
+	Caches       map[string]int64 // default: the seed's three data sets, changed now
+}
+
+// A HashedAccount is a NewAccount whose secrets have been checked and hashed.
+type HashedAccount struct {
+	Account
+	pan  credential.Secret
+	seed []byte
+}
+
+// AddAccount checks everything about a new account, naming every problem at
+// once, and stores it. Errors wrap ErrExists if a name is taken.
+func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (Account, error) {
+	h, err := m.Hash(n)
+	if err != nil {
+		return Account{}, err
+	}
+	return m.AddHashed(ctx, h)
+}
+
+// Hash checks a new account and hashes its secrets, which takes some 50 ms of
+// CPU, without storing anything.
+func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
+	var h HashedAccount
+	var problems []error
+	normal := func(kind IdentifierKind, value string) string {
+		id, err := ParseIdentifier(kind, value)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		return string(id.Value)
+	}
+	h.UCC = normal(ByUCC, n.UCC)
+	h.UserID = normal(ByUserID, n.UserID)
+	h.Mobile = normal(ByMobile, n.Mobile)
+	if n.PAN != "" {
+		h.pan = credential.Secret(normal(ByPAN, string(n.PAN)))
+	}
+	h.GreetingName = n.GreetingName
+	if !utf8.ValidString(n.GreetingName) || len(n.GreetingName) > 128 {
+		problems = append(problems, invalid("name", "must be at most 128 bytes of text"))
+	}
+	if err := judgePassword(n); err != nil {
+		problems = append(problems, err)
+	}
+	if n.MPIN != "" && !credential.IsDigits(string(n.MPIN), MPINDigits, MPINDigits) {
+		problems = append(problems, invalid("mpin", "must be six digits"))
+	}
+	if len(problems) > 0 {
+		return h, errors.Join(problems...)
+	}
+	h.PasswordHash = credential.Hash([]byte(n.Password))
+	if n.MPIN != "" {
+		h.MPINHash = credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(n.MPIN)))
+	}
+	h.seed = n.TOTPSeed
+	h.Caches = n.Caches
+	if h.Caches == nil {
+		now := m.Now().Unix()
+		h.Caches = map[string]int64{"lastUpdatedTS": now, "multiplewatchlists": now, "watchlist": now}
+	}
+	return h, nil
+}
+
+// As returns the account with another UCC, user id, mobile number and PAN and
+// the same secrets. The sandbox makes its many demo accounts with it.
+func (h HashedAccount) As(ucc, userID, mobile string, pan credential.Secret) HashedAccount {
+	h.UCC, h.UserID, h.Mobile, h.pan = ucc, userID, mobile, pan
+	return h
+}
+
+// AddHashed stores an account that Hash returned. Errors wrap ErrExists if a
+// name is taken.
+func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error) {
+	a := h.Account
+	a.ID, a.Created = uuid.NewString(), m.Now()
+	if h.pan != "" {
+		a.PANIndex = m.Vault.MAC(credential.PurposePAN, string(h.pan))
+		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(h.pan))
+	}
+	if len(h.seed) > 0 {
+		a.TOTPSeed = m.Vault.Seal(credential.PurposeTOTP, a.ID, h.seed)
+	}
+	return a, m.Accounts.AddAccount(ctx, a, Event{
+		Time: m.Now(), Action: "account added", Outcome: "ok", Account: a.ID, UCC: a.UCC,
+	})
+}
+
+// judgePassword applies bar P2 and P3 to a new password.
+func judgePassword(n NewAccount) error {
+	p := string(n.Password)
+	switch {
+	case !utf8.ValidString(p):
+		return invalid("password", "must be valid text (UTF-8)")
+	case utf8.RuneCountInString(p) < 8:
+		return invalid("password", "must have at least 8 characters")
+	case len(p) > credential.MaxPassword:
+		return invalid("password", fmt.Sprintf("must have at most %d bytes", credential.MaxPassword))
+	}
+	for _, name := range []string{n.UCC, n.UserID, n.Mobile, string(n.PAN)} {
+		if name != "" && strings.EqualFold(p, name) {
+			return invalid("password", "must not be one of the account's own identifiers")
+		}
+	}
+	return nil
+}
+
+// PAN returns an account's PAN with its middle hidden, or "" if it has none.
+func (m *Admin) PAN(a Account) (string, error) {
+	if len(a.PAN) == 0 {
+		return "", nil
+	}
+	pan, err := m.Vault.Open(credential.PurposePAN, a.ID, a.PAN)
+	if err != nil {
+		return "", err
+	}
+	return string(pan[:3]) + "****" + string(pan[7:]), nil
+}
+
+// RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
+func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
+	// The account goes first: a login that is under way finds it gone before it can
+	// complete, and a session stored before that is removed here.
+	err := m.Accounts.RemoveAccount(ctx, a.ID, Event{
+		Time: m.Now(), Action: "account removed", Outcome: "ok", Account: a.ID, UCC: a.UCC,
+	})
+	if err != nil {
+		return err
+	}
+	return m.Sessions.EndAccount(ctx, a.ID)
+}
+
+// AddConsumer stores a new consumer and returns its secret, which is shown this
+// once: only its keyed hash is kept. An empty key or secret is generated. Errors
+// wrap ErrExists if the key is taken.
+func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret) (Consumer, credential.Secret, error) {
+	if key == "" {
+		key = uuid.NewString()
+	}
+	if !nameForm.MatchString(key) {
+		return Consumer{}, "", invalid("key", "must be up to 64 letters, digits, dots, dashes, underscores or at signs")
+	}
+	if secret == "" {
+		secret = credential.Secret(strings.TrimSpace(credential.NewMasterKey()))
+	}
+	c := Consumer{
+		Key: key, Name: name, Created: m.Now(),
+		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
+	}
+	return c, secret, m.Accounts.AddConsumer(ctx, c, Event{
+		Time: m.Now(), Action: "consumer added", Outcome: "ok", Consumer: key,
+	})
+}
+
+// RemoveConsumer removes a consumer. Its access tokens and sessions end within
+// 1 s. Errors: ErrNotFound.
+func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
+	return m.Accounts.RemoveConsumer(ctx, key, Event{
+		Time: m.Now(), Action: "consumer removed", Outcome: "ok", Consumer: key,
+	})
+}

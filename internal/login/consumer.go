@@ -1,0 +1,124 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/limit"
+	"neoapi/internal/token"
+)
+
+// AccessToken is what a consumer gets for its key and secret.
+type AccessToken struct {
+	Token string
+	Life  time.Duration
+}
+
+// AccessToken checks a consumer's key and secret and issues an access token.
+// Refusals: KindClient, KindThrottled, KindUnavailable.
+func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret) (AccessToken, error) {
+	c, err := s.consumer(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return AccessToken{}, storeFault(err)
+	}
+	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
+	if err != nil || !credential.Equal(given, c.SecretHash) {
+		return AccessToken{}, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"}
+	}
+	if err := s.admit(c.Key); err != nil {
+		return AccessToken{}, err
+	}
+	sealed, err := token.SealAccess(s.Vault, token.Access{
+		Consumer: c.Key, Secret: token.SecretMark(c.SecretHash), Expires: s.Now().Add(accessLife).Unix(),
+	})
+	if err != nil {
+		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
+	}
+	return AccessToken{sealed, accessLife}, nil
+}
+
+// ByAccessToken returns the consumer that an access token was issued to and
+// counts the request. An access token ends after its life, with its consumer, or
+// with the secret it was issued for. Refusals: KindBadAccess, KindThrottled,
+// KindUnavailable.
+func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, error) {
+	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
+	a, err := token.OpenAccess(s.Vault, access, s.Now())
+	if err != nil {
+		return Consumer{}, refused
+	}
+	c, err := s.consumer(ctx, a.Consumer)
+	if errors.Is(err, ErrNotFound) {
+		return Consumer{}, refused
+	}
+	if err != nil {
+		return Consumer{}, storeFault(err)
+	}
+	if !credential.Equal(a.Secret, token.SecretMark(c.SecretHash)) {
+		return Consumer{}, refused
+	}
+	return c, s.admit(c.Key)
+}
+
+// ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
+// of an access token, and counts the request. Refusals: KindBadAccess,
+// KindThrottled, KindUnavailable.
+func (s *Service) ByConsumerKey(ctx context.Context, key string) (Consumer, error) {
+	c, err := s.consumer(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
+	}
+	if err != nil {
+		return Consumer{}, storeFault(err)
+	}
+	return c, s.admit(c.Key)
+}
+
+// consumer returns a consumer by its key: from memory if it was read a moment
+// ago, so that a removed consumer or a changed secret holds everywhere within
+// 1 s (bar S4) and most requests ask no store. Consumers that do not exist are
+// not remembered.
+func (s *Service) consumer(ctx context.Context, key string) (Consumer, error) {
+	now := s.Now()
+	s.mu.Lock()
+	if known, ok := s.consumers[key]; ok && now.Sub(known.read).Abs() < consumerRecheck {
+		defer s.mu.Unlock()
+		return known.Consumer, nil
+	}
+	s.mu.Unlock()
+
+	c, err := s.Accounts.Consumer(ctx, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, ErrNotFound) {
+		delete(s.consumers, key)
+	}
+	if err != nil {
+		return Consumer{}, err
+	}
+	known, ok := s.consumers[key]
+	if !ok {
+		known = &knownConsumer{}
+		s.consumers[key] = known
+	}
+	known.Consumer, known.read = c, now
+	return c, nil
+}
+
+// admit counts a request of a consumer and refuses it past the consumer's rate.
+func (s *Service) admit(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.consumers[key]
+	if !ok { // removed this instant: the request was recognised before that
+		return nil
+	}
+	state, wait := limit.Take(known.state, limit.Rate{N: s.opt.ConsumerRate}, s.Now())
+	known.state = state
+	if wait > 0 {
+		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests: slow down", RetryAfter: wait}
+	}
+	return nil
+}

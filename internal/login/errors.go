@@ -1,0 +1,104 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Kind says why a request was refused. The HTTP layer gives each kind its
+// status and code, in one place.
+type Kind int
+
+// The kinds of [Error].
+const (
+	KindInternal      Kind = iota // a fault of the service
+	KindInput                     // the request is wrong: Field says where
+	KindNoAccess                  // no access token
+	KindBadAccess                 // an invalid or expired access token, or an unknown consumer
+	KindClient                    // consumer key or secret refused (RFC 6749: invalid_client)
+	KindHeader                    // a required header is missing: Field names it
+	KindCredentials               // password, MPIN, TOTP or OTP refused
+	KindSession                   // the sid or its token is not valid, or not any more
+	KindEnded                     // a trade session that was good once and has ended
+	KindTokenKind                 // a view token where a trade token belongs, or the reverse
+	KindThrottled                 // too many requests of this consumer
+	KindTooSoon                   // this operation was asked for too often or too early
+	KindOTPNotSent                // no code could be delivered
+	KindOMSDown                   // the OMS refused, or could not be reached
+	KindOMSTimeout                // the OMS did not answer in time
+	KindUnavailable               // the store is down or slow, or the service is overloaded or stopping
+	KindNotConfigured             // the operation needs something that this service was not given
+)
+
+// An Error is a refusal. Detail is for the person at the other end: what
+// happened and what to do, without any secret. Err is the cause, for the log.
+type Error struct {
+	Kind       Kind
+	Field      string        // KindInput, KindHeader: the field or header
+	Detail     string        // one sentence
+	RetryAfter time.Duration // when another try can succeed; 0 if waiting does not help
+	Err        error
+}
+
+// Error returns the refusal in one line, with its cause: for logs.
+func (e *Error) Error() string {
+	s := e.Detail
+	if e.Field != "" {
+		s = e.Field + ": " + s
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// The errors that stores return, alone or wrapped. Anything else from a store
+// means that the store is in trouble, and becomes KindUnavailable.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrExists    = errors.New("already exists")          // wrapped with the field that collides
+	ErrStepUsed  = errors.New("TOTP step already used")  // bar O3
+	ErrClaimed   = errors.New("claim is held")           // another request is being judged
+	ErrTriesUsed = errors.New("tries are used up")       // bar O6
+	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
+	ErrTooMany   = errors.New("too many one-time codes") // bar O6, by the hour
+)
+
+// The errors that an OMS or a courier returns, alone or wrapped. An OMS that
+// does not answer returns the context's error.
+var (
+	ErrRefused = errors.New("refused")
+)
+
+// Exists returns the ErrExists that names the field which collides.
+func Exists(field string) error { return fmt.Errorf("%s %w", field, ErrExists) }
+
+func invalid(field, detail string) *Error {
+	return &Error{Kind: KindInput, Field: field, Detail: detail}
+}
+
+func missing(header string) *Error {
+	return &Error{Kind: KindHeader, Field: header, Detail: "this header is required here"}
+}
+
+// wrongCredentials is the one answer to every refused first factor, whether or
+// not the account exists (bar P5).
+func wrongCredentials() *Error {
+	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong: check both and try again"}
+}
+
+func badSession() *Error {
+	return &Error{Kind: KindSession, Detail: "the session is unknown, ended or already used: log in again"}
+}
+
+// storeRetry is what callers are told to wait when the store does not answer.
+const storeRetry = 2 * time.Second
+
+// storeFault turns an unexpected error of a store into a refusal.
+func storeFault(err error) *Error {
+	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store: try again shortly", RetryAfter: storeRetry, Err: err}
+}

@@ -1,0 +1,122 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"neoapi/internal/credential"
+)
+
+// A Message is a one-time code on its way to a person.
+type Message struct {
+	Account Account
+	Code    credential.Secret
+	Expires time.Time
+}
+
+// An OTPRequest asks for a one-time code. The protocol's clients name only the
+// account; a SID, which our own client sends, says exactly which login is meant.
+type OTPRequest struct {
+	Consumer Consumer
+	Account  string // the sub of the view token
+	SID      string // optional
+	Caller   Caller
+}
+
+// OTPTerms are what a person should know of a code that was sent.
+type OTPTerms struct {
+	Digits int
+	Life   time.Duration
+	Resend time.Duration
+}
+
+// SendOTP puts a new code into an open view session and sends it. The request
+// carries no token, so it can name anybody: a code is made only for a login that
+// this consumer has open, and the answer is the same without one (bar P5).
+// Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
+func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
+	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}
+	if s.Courier == nil {
+		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
+	}
+	now := s.Now()
+	view, err := s.viewForOTP(ctx, r, now)
+	if errors.Is(err, ErrNotFound) {
+		return terms, nil
+	}
+	if err != nil {
+		return terms, storeFault(err)
+	}
+	event := Event{
+		Time: now, Action: "otp", Factor: OTP, Account: view.Account, UCC: view.UCC, Consumer: view.Consumer,
+		SID: view.SID, Address: r.Caller.Address, RequestID: r.Caller.RequestID,
+	}
+	if view.Sends >= maxSends {
+		event.Outcome = "too many codes for this login"
+		s.record(ctx, event)
+		wait := view.Expires.Sub(now)
+		return terms, &Error{Kind: KindTooSoon, Detail: fmt.Sprintf("this login has had its %d codes: log in again", maxSends), RetryAfter: wait}
+	}
+	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 {
+		event.Outcome = "asked again too soon"
+		s.record(ctx, event)
+		return terms, &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
+	}
+
+	code := credential.NewOTP(s.opt.OTPDigits)
+	hash := s.otpHash(view.SID, code)
+	wait, err := s.Sessions.SetOTP(ctx, NewOTP{
+		SID: view.SID, Sends: view.Sends, Hash: hash,
+		Expires: now.Add(otpLife), Now: now, PerHour: s.opt.OTPPerHour,
+	})
+	switch {
+	case errors.Is(err, ErrNotFound): // ended meanwhile
+		return terms, nil
+	case errors.Is(err, ErrClaimed): // another request for this login got there first
+		return terms, &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: otpResend}
+	case errors.Is(err, ErrTooMany):
+		event.Outcome = "too many codes this hour"
+		s.record(ctx, event)
+		return terms, &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait}
+	case err != nil:
+		return terms, storeFault(err)
+	}
+
+	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
+	if err == nil {
+		err = s.Courier.Send(ctx, Message{account, code, now.Add(otpLife)})
+	}
+	if err != nil {
+		event.Outcome = "not delivered"
+		s.record(context.WithoutCancel(ctx), event)
+		if derr := s.Sessions.DropOTP(context.WithoutCancel(ctx), view.SID, hash); derr != nil {
+			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
+		}
+		return terms, &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
+	}
+	event.Outcome = "ok"
+	s.record(ctx, event)
+	return terms, nil
+}
+
+// viewForOTP returns the view session that a request for a code means.
+func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (Session, error) {
+	if r.SID == "" {
+		return s.Sessions.PendingView(ctx, r.Account, r.Consumer.Key, now)
+	}
+	view, err := s.Sessions.Session(ctx, r.SID)
+	if err != nil {
+		return view, err
+	}
+	if view.Kind != View || view.Account != r.Account || view.Consumer != r.Consumer.Key || !now.Before(view.Expires) {
+		return view, ErrNotFound
+	}
+	return view, nil
+}
+
+// otpHash is the keyed hash under which a code is stored, bound to its login.
+func (s *Service) otpHash(sid string, code credential.Secret) []byte {
+	return s.Vault.MAC(credential.PurposeOTP, sid, string(code))
+}

@@ -1,0 +1,133 @@
+package login
+
+import (
+	"context"
+	"time"
+)
+
+// Accounts is the durable, read-mostly store: accounts, consumers, signing
+// keys and the audit trail. Every method honours its context and is safe for
+// concurrent use; each is atomic by itself.
+type Accounts interface {
+	// Account returns the account that an identifier names, or ErrNotFound.
+	Account(ctx context.Context, id Identifier) (Account, error)
+	// AddAccount stores a new account with its event. If its UCC, user id, mobile
+	// number or PAN is taken it stores nothing and returns the ErrExists of that field.
+	AddAccount(ctx context.Context, a Account, e Event) error
+	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
+	SetHash(ctx context.Context, account string, f Factor, old, new string) error
+	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
+	RemoveAccount(ctx context.Context, account string, e Event) error
+	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
+	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
+
+	// Consumer returns a consumer by its key, or ErrNotFound.
+	Consumer(ctx context.Context, key string) (Consumer, error)
+	// AddConsumer stores a new consumer with its event, or returns the ErrExists of its key.
+	AddConsumer(ctx context.Context, c Consumer, e Event) error
+	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
+	RemoveConsumer(ctx context.Context, key string, e Event) error
+	// ListConsumers returns up to n consumers in the order of their keys, after a key.
+	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
+
+	// SigningKeys returns the signing keys, oldest first.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// AddFirstSigningKey stores k if there is no signing key at all; otherwise it
+	// does nothing. Of many processes that start at once, one key remains.
+	AddFirstSigningKey(ctx context.Context, k SigningKey) error
+
+	// Record stores an event.
+	Record(ctx context.Context, e Event) error
+	// Events returns up to n events after the one numbered after, oldest first,
+	// of one account or, with an empty id, of all.
+	Events(ctx context.Context, account string, after int64, n int) ([]Event, error)
+}
+
+// Sessions is the hot, short-lived store: view and trade sessions with the
+// state of their second factor, and what is counted for each account. Every
+// method honours its context, is safe for concurrent use, and touches the
+// records of one sid or one account only, so that a cluster keyed by either can
+// serve it. Each is atomic, its event included, and linearizable.
+type Sessions interface {
+	// OpenView stores a view session. A TOTP step above 0 is marked as used by the
+	// account; if that step or a later one was used before, nothing is stored and
+	// ErrStepUsed is returned.
+	OpenView(ctx context.Context, v Session, totpStep int64, e Event) error
+
+	// Session returns the session of a sid, whatever its state, or ErrNotFound.
+	Session(ctx context.Context, sid string) (Session, error)
+
+	// PendingView returns the view session that an OTP request means when it names
+	// only an account: of the account's open, unexpired views of that consumer the
+	// newest without a live code, or else the newest. ErrNotFound if there is none.
+	PendingView(ctx context.Context, account, consumer string, now time.Time) (Session, error)
+
+	// SetOTP puts a code into an open view session, in place of any other, counts
+	// it for the session and the account, and gives the session fresh tries. It
+	// does so only if the session's count of sends still is o.Sends (ErrClaimed
+	// if not) and the account had fewer than o.PerHour codes in the hour before
+	// o.Now (ErrTooMany, with the time until one more is allowed). ErrNotFound if
+	// the session is not open.
+	SetOTP(ctx context.Context, o NewOTP) (wait time.Duration, err error)
+	// DropOTP takes back a code that could not be delivered, if it still is the
+	// current one: the session and the account are as if it had not been asked for,
+	// but for a code that it replaced.
+	DropOTP(ctx context.Context, sid string, otp []byte) error
+
+	// Claim counts a try of an open view session and takes its claim, before any
+	// code is looked at (bar T2). It returns the session as it then stands.
+	//   - ErrNotFound: no such session of this account, consumer and token, or expired
+	//   - ErrClaimed: another request holds the claim and its lease has not run out
+	//   - ErrTriesUsed: c.MaxTries have been counted since the last code
+	// If the session was completed within c.RepeatFor before c.Now with the same
+	// c.Repeat, the completed session is returned instead, without a claim: its
+	// Kind is Trade. Any other claim of a completed session counts a try and
+	// gives ErrNotFound, and from c.MaxTries on even the right one does.
+	Claim(ctx context.Context, c Claim) (Session, error)
+	// Fail gives the claim back; its try stays counted. ErrClaimLost if the claim
+	// is not held any more; the event is stored all the same.
+	Fail(ctx context.Context, sid, claim string, e Event) error
+	// Refund gives the claim back and takes its try back as well.
+	// ErrClaimLost if the claim is not held any more; the event is stored all the same.
+	Refund(ctx context.Context, sid, claim string, e Event) error
+	// Complete turns the view session of t.SID into the trade session t, if the
+	// claim is still held: the view token and the code are gone, t and the event are
+	// stored. ErrClaimLost if not, and then nothing is stored.
+	Complete(ctx context.Context, claim string, t Session, e Event) error
+
+	// End removes a trade session whose token id still is tokenID and stores the
+	// event. ErrNotFound if there is none.
+	End(ctx context.Context, sid, tokenID string, e Event) error
+	// EndAccount removes all sessions of an account, claimed ones included.
+	EndAccount(ctx context.Context, account string) error
+	// Sweep removes up to n sessions that have expired at now and returns how many
+	// it removed. It is meant to be called off the request's path.
+	Sweep(ctx context.Context, now time.Time, n int) (int, error)
+}
+
+// OMS is the order management system. It gives each session a home server.
+type OMS interface {
+	// Open opens a trade session with the OMS and returns its home server, which is
+	// never empty. It is idempotent by SID. It returns an error wrapping ErrRefused
+	// if the OMS says no, the context's error if it does not answer in time.
+	Open(ctx context.Context, s OMSSession) (home string, err error)
+	// Close ends the session with the OMS. It is idempotent by sid.
+	Close(ctx context.Context, sid string) error
+	// Home returns the home server that a UCC would get now, for the view session's
+	// answer. It does not wait for anything.
+	Home(ucc string) string
+}
+
+// OMSSession is what the OMS learns of a session.
+type OMSSession struct {
+	SID      string
+	UCC      string
+	Consumer string
+	Expires  time.Time
+}
+
+// Courier carries a one-time code to a person.
+type Courier interface {
+	// Send delivers a code, or returns why it could not, in words without the code.
+	Send(ctx context.Context, m Message) error
+}

@@ -1,0 +1,229 @@
+package login
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"neoapi/internal/credential"
+)
+
+// A Factor is a way to prove who one is.
+type Factor string
+
+// The factors. Password, MPIN and TOTP come first; OTP and MPIN come second.
+const (
+	Password Factor = "password"
+	MPIN     Factor = "mpin"
+	TOTP     Factor = "totp"
+	OTP      Factor = "otp"
+)
+
+// MPINDigits is the length of an MPIN.
+const MPINDigits = 6
+
+// An IdentifierKind says what an identifier is, in the protocol's words.
+type IdentifierKind string
+
+// The kinds of identifier.
+const (
+	ByMobile IdentifierKind = "mobileNumber"
+	ByPAN    IdentifierKind = "pan"
+	ByUserID IdentifierKind = "userid"
+	ByUCC    IdentifierKind = "ucc"
+	ByID     IdentifierKind = "userId" // the account's UUID: the view token's sub
+)
+
+// An Identifier names one account. Make one with [ParseIdentifier], which gives
+// every spelling of a name one form (bar T3). A PAN is replaced by its keyed
+// hash as soon as the service looks it up.
+type Identifier struct {
+	Kind  IdentifierKind
+	Value credential.Secret // the normal form; hidden in prints because it may be a PAN
+}
+
+var (
+	panForm    = regexp.MustCompile(`^[A-Z]{5}[0-9]{4}[A-Z]$`)
+	numberForm = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	indian     = regexp.MustCompile(`^\+91[6-9][0-9]{9}$`)
+	nameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+	uccForm    = regexp.MustCompile(`^[A-Z0-9]{1,32}$`)
+)
+
+// ParseIdentifier checks an identifier and brings it to its normal form: a
+// mobile number of ten digits or E.164 to E.164, a PAN to upper case, a UCC to
+// upper case. The error is of KindInput and names the field.
+func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
+	bad := func(detail string) (Identifier, error) { return Identifier{}, invalid(string(kind), detail) }
+	switch kind {
+	case ByMobile:
+		if credential.IsDigits(value, 10, 10) {
+			value = "+91" + value
+		}
+		if !numberForm.MatchString(value) {
+			return bad("must be ten digits, or a number with country code such as +919999999908")
+		}
+		if strings.HasPrefix(value, "+91") {
+			if !indian.MatchString(value) {
+				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
+			}
+		} else if n, err := phonenumbers.Parse(value, ""); err != nil || !phonenumbers.IsPossibleNumber(n) {
+			return bad("is no number that its country code allows")
+		}
+	case ByPAN:
+		value = strings.ToUpper(value)
+		if !panForm.MatchString(value) {
+			return bad("must be five letters, four digits and a letter, such as AVRFT7865T")
+		}
+	case ByUCC:
+		value = strings.ToUpper(value)
+		if !uccForm.MatchString(value) {
+			return bad("must be up to 32 letters and digits")
+		}
+	case ByUserID, ByID:
+		if !nameForm.MatchString(value) {
+			return bad("must be up to 64 letters, digits, dots, dashes, underscores or at signs")
+		}
+	default:
+		return bad("is not an identifier that this service knows")
+	}
+	return Identifier{kind, credential.Secret(value)}, nil
+}
+
+// An Account is one client of the broker, as stored. Secrets are hashed or
+// sealed: see the fields.
+type Account struct {
+	ID           string // UUID; the view token's sub
+	UCC          string // unique client code; the trade token's sub
+	UserID       string
+	Mobile       string // E.164
+	PANIndex     []byte // keyed hash, to find the account by its PAN
+	PAN          []byte // sealed
+	GreetingName string
+	PasswordHash string // PHC string, argon2id
+	MPINHash     string // PHC string, argon2id over a keyed hash; "" without MPIN
+	TOTPSeed     []byte // sealed; empty without TOTP
+	Caches       map[string]int64
+	Disabled     bool
+	Created      time.Time
+}
+
+// A Consumer is a registered application.
+type Consumer struct {
+	Key        string
+	Name       string
+	SecretHash []byte // keyed hash
+	Created    time.Time
+}
+
+// A SigningKey is a key pair, sealed.
+type SigningKey struct {
+	ID      string
+	Sealed  []byte // PKCS #8
+	Created time.Time
+}
+
+// A SessionKind tells a view session from a trade session.
+type SessionKind string
+
+// The kinds of session.
+const (
+	View  SessionKind = "view"
+	Trade SessionKind = "trade"
+)
+
+// A Session is the record of one sid: a view session until its second factor
+// is complete, the trade session from then on.
+type Session struct {
+	SID      string
+	RID      string // refresh id; each kind of session has its own
+	Kind     SessionKind
+	Account  string // id
+	UCC      string
+	Consumer string // key
+	First    Factor // never accepted as the second
+	ViewID   string // jti of the view token
+	TradeID  string // jti of the trade token; "" for a view session
+	KeyID    string // the signing key of the current token
+	Home     string // home server; "" for a view session
+	Issued   time.Time
+	Expires  time.Time
+
+	// The second factor's state. Tries counts since the last code; Sends counts
+	// the codes; OTP is the keyed hash of the current one.
+	Tries      int
+	Sends      int
+	OTP        []byte
+	OTPExpires time.Time
+	LastSend   time.Time
+
+	// The claim of a view session whose code is being judged: its random name, ""
+	// if nobody holds it, and when its lease runs out.
+	ClaimID    string
+	ClaimUntil time.Time
+
+	// Completed is when the view session became a trade session. Repeat is the
+	// keyed hash of the request id and the code that did it, for a repeat of that
+	// request; empty if it had no id.
+	Completed time.Time
+	Repeat    []byte
+}
+
+// An AccountState is what is counted for one account across its sessions.
+type AccountState struct {
+	Account  string
+	TOTPStep int64     // the last step that was used; none before it works again
+	OTPHour  time.Time // when the hour began in which OTPCount codes were sent
+	OTPCount int
+}
+
+// NewOTP is what [Sessions.SetOTP] stores.
+type NewOTP struct {
+	SID     string
+	Sends   int // the session's count of sends that the decision was made on
+	Hash    []byte
+	Expires time.Time
+	Now     time.Time
+	PerHour int
+}
+
+// A Claim is what [Sessions.Claim] asks for.
+type Claim struct {
+	SID       string
+	Account   string
+	Consumer  string
+	ViewID    string // jti of the view token that was shown
+	ID        string // random: the claim's name
+	Now       time.Time
+	Lease     time.Duration // after which another request may take the claim
+	MaxTries  int
+	Repeat    []byte
+	RepeatFor time.Duration
+}
+
+// An Event is one line of the audit trail (bar L2). It names no secret.
+type Event struct {
+	Seq       int64 // set by the store
+	Time      time.Time
+	Action    string // "login", "second factor", "otp", "logout", "account added", …
+	Outcome   string // "ok" or why not
+	Account   string // id; "" when nobody was recognised
+	UCC       string
+	Factor    Factor
+	Consumer  string
+	SID       string
+	Address   string // the caller's IP address
+	RequestID string
+}
+
+// A Caller is what is known of a request's sender before anyone is recognised.
+type Caller struct {
+	Address   string // IP address
+	RequestID string // X-Request-ID or Idempotency-Key; "" if none was sent
+}
+
+// String names a session without its secrets.
+func (s Session) String() string { return fmt.Sprintf("%s session %s of %s", s.Kind, s.SID, s.UCC) }

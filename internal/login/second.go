@@ -1,0 +1,193 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"neoapi/internal/credential"
+)
+
+// A SecondFactor is the second proof for an open view session.
+type SecondFactor struct {
+	Consumer Consumer
+	SID      string     // header Sid
+	Auth     string     // header Auth: the view token
+	ID       Identifier // optional: what the body says of the user; must be the view's account
+	Code     credential.Secret
+	MPINOnly bool // the operation takes no OTP (MPIN validate)
+	Caller   Caller
+}
+
+// SecondFactor judges a second factor and turns the view session into a trade
+// session, in the order claim, judge, OMS, complete (docs/protocol.md). The
+// token leaves only when the session is stored. Refusals: KindHeader,
+// KindSession, KindTokenKind, KindCredentials, KindTooSoon (another try is being
+// judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
+// same code still works.
+func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
+	claims, err := s.view(f.SID, f.Auth)
+	if err != nil {
+		return Opened{}, err
+	}
+	account, err := s.secondAccount(ctx, claims.Sub, f.ID)
+	if err != nil {
+		return Opened{}, err
+	}
+	claim := Claim{
+		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, ViewID: claims.Jti,
+		ID: uuid.NewString(), Now: s.Now(), Lease: s.opt.OMSTimeout + claimGrace, MaxTries: maxTries,
+		RepeatFor: repeatFor,
+	}
+	if f.Caller.RequestID != "" {
+		claim.Repeat = s.Vault.MAC(credential.PurposeRepeat, f.SID, f.Caller.RequestID, string(f.Code))
+	}
+	view, err := s.Sessions.Claim(ctx, claim)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.record(ctx, s.secondEvent(f, account, "no such view session"))
+		return Opened{}, badSession()
+	case errors.Is(err, ErrClaimed):
+		return Opened{}, &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
+	case errors.Is(err, ErrTriesUsed):
+		s.record(ctx, s.secondEvent(f, account, "tries used up"))
+		return Opened{}, &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
+	case err != nil:
+		return Opened{}, storeFault(err)
+	}
+	if view.Kind == Trade { // a repeat of the request that completed it
+		return s.opened(account, view)
+	}
+	// The try is counted and the claim is ours: from here on the sequence runs to
+	// its end even if the client goes away, so that nothing stays half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claim.Lease)
+	defer cancel()
+	return s.judgeAndComplete(ctx, f, account, view, claim)
+}
+
+// judgeAndComplete is steps 2 to 5: the claim is held.
+func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Opened, error) {
+	refund := func(outcome string) {
+		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
+			s.Log.WarnContext(ctx, "try not given back", "sid", f.SID, "cause", err)
+		}
+	}
+	factor, err := s.judgeSecond(ctx, f, account, view)
+	if err != nil {
+		refund("not judged")
+		return Opened{}, err
+	}
+	if factor == "" || account.Disabled {
+		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, "wrong code")); err != nil {
+			s.Log.WarnContext(ctx, "claim not given back", "sid", f.SID, "cause", err)
+		}
+		return Opened{}, &Error{Kind: KindCredentials, Detail: wrongCode(view)}
+	}
+
+	now := s.Now()
+	trade := Session{
+		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
+		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, First: view.First,
+		ViewID: view.ViewID, TradeID: uuid.NewString(), KeyID: s.ring.Active(),
+		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat,
+	}
+	omsCtx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+	trade.Home, err = s.OMS.Open(omsCtx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
+	timedOut := omsCtx.Err() != nil
+	cancel()
+	switch {
+	case err != nil && (timedOut || errors.Is(err, context.DeadlineExceeded)):
+		refund("OMS timeout")
+		return Opened{}, &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: try again, the same code still works", Err: err}
+	case err != nil:
+		refund("OMS down")
+		return Opened{}, &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: try again, the same code still works", Err: err}
+	}
+
+	event := s.secondEvent(f, account, "ok")
+	event.Factor = factor
+	switch err := s.Sessions.Complete(ctx, claim.ID, trade, event); {
+	case errors.Is(err, ErrClaimLost):
+		s.record(ctx, s.secondEvent(f, account, "ended meanwhile"))
+		return Opened{}, badSession()
+	case err != nil:
+		return Opened{}, storeFault(err)
+	}
+	return s.opened(account, trade)
+}
+
+// secondAccount returns the account of a view token, if the body's identifier,
+// when there is one, names the same account. An account that was removed since
+// the first factor has no session any more.
+func (s *Service) secondAccount(ctx context.Context, id string, named Identifier) (Account, error) {
+	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(id)})
+	if errors.Is(err, ErrNotFound) {
+		return account, badSession()
+	}
+	if err != nil {
+		return account, storeFault(err)
+	}
+	same := true
+	switch named.Kind {
+	case "":
+	case ByID, ByUserID: // clients send the view token's sub; people know the user id and the UCC
+		v := string(named.Value)
+		same = v == account.ID || v == account.UserID || v == account.UCC
+	case ByMobile:
+		same = string(named.Value) == account.Mobile
+	case ByPAN:
+		same = credential.Equal(s.Vault.MAC(credential.PurposePAN, string(named.Value)), account.PANIndex)
+	case ByUCC:
+		same = string(named.Value) == account.UCC
+	}
+	if !same {
+		return account, &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in: send the same one in both steps"}
+	}
+	return account, nil
+}
+
+// judgeSecond returns the factor that code proves, or "" if it proves none. A
+// code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
+// as mpin, and an MPIN as otp. The first factor is never accepted again.
+func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session) (Factor, error) {
+	if !f.MPINOnly && s.Now().Before(view.OTPExpires) && credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
+		return OTP, nil
+	}
+	if len(f.Code) != MPINDigits || view.First == MPIN || account.MPINHash == "" {
+		return "", nil
+	}
+	ok, err := s.judgeHash(ctx, account, MPIN, f.Code)
+	if err != nil || !ok {
+		return "", err
+	}
+	return MPIN, nil
+}
+
+// wrongCode tells a person what to do about a refused code. What it says depends
+// on the view session only, which its owner knows.
+func wrongCode(view Session) string {
+	switch {
+	case view.Tries >= maxTries:
+		return "the code is wrong, and it was the last try: ask for a new code, or log in again"
+	case view.First == MPIN:
+		return "the code is wrong or has expired: after a login by MPIN the second factor is the one-time code"
+	}
+	return "the code is wrong or has expired: check it and try again"
+}
+
+// tradeEnd returns when a trade session that starts now ends.
+func (s *Service) tradeEnd(now time.Time) time.Time {
+	if s.opt.DayEnds {
+		return dayEnd(now, time.Second)
+	}
+	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
+}
+
+func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
+	return Event{
+		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Consumer: f.Consumer.Key,
+		SID: f.SID, Address: f.Caller.Address, RequestID: f.Caller.RequestID,
+	}
+}

@@ -1,0 +1,81 @@
+package login
+
+import (
+	"context"
+	"errors"
+
+	"neoapi/internal/token"
+	"neoapi/internal/wire"
+)
+
+// CheckTrade judges the sid and trade token of a call after login and returns
+// its session. consumer is the one that the call's access token names, or the
+// zero Consumer for a call without one (generation 3): then the session's own
+// consumer is looked up and counted. Refusals: KindHeader, KindSession,
+// KindTokenKind, KindEnded, KindThrottled, KindUnavailable.
+func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth string) (Session, error) {
+	switch {
+	case sid == "":
+		return Session{}, missing(wire.HeaderSID)
+	case auth == "":
+		return Session{}, missing(wire.HeaderAuth)
+	}
+	now := s.Now()
+	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
+	claims, err := s.ring.Trade(auth, now)
+	switch {
+	case errors.Is(err, token.ErrKind):
+		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds a view token: complete the second factor first"}
+	case errors.Is(err, token.ErrExpired):
+		return Session{}, ended
+	case err != nil:
+		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token: log in again"}
+	}
+	session, err := s.Sessions.Session(ctx, sid)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Session{}, storeFault(err)
+	}
+	// The sid alone never authenticates (bar S2): the token must be this session's.
+	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || !now.Before(session.Expires) {
+		return Session{}, ended
+	}
+	if consumer.Key != "" {
+		if consumer.Key != session.Consumer {
+			return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
+		}
+		return session, nil
+	}
+	if _, err := s.ByConsumerKey(ctx, session.Consumer); err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Kind == KindBadAccess {
+			return Session{}, ended // its consumer was removed
+		}
+		return Session{}, err
+	}
+	return session, nil
+}
+
+// Logout ends a trade session. Refusals: those of CheckTrade.
+func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) error {
+	session, err := s.CheckTrade(ctx, consumer, sid, auth)
+	if err != nil {
+		return err
+	}
+	err = s.Sessions.End(ctx, session.SID, session.TradeID, Event{
+		Time: s.Now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC,
+		Consumer: session.Consumer, SID: session.SID, Address: caller.Address, RequestID: caller.RequestID,
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
+	case err != nil:
+		return storeFault(err)
+	}
+	// The session is over here, whatever the OMS says.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.OMSTimeout)
+	defer cancel()
+	if err := s.OMS.Close(ctx, session.SID); err != nil {
+		s.Log.WarnContext(ctx, "session not closed with the OMS", "sid", session.SID, "cause", err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package token
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"neoapi/internal/credential"
+)
+
+// Access is what an access token carries. It is sealed, not signed: clients
+// treat it as opaque, and no store is asked to check it.
+type Access struct {
+	Consumer string `json:"c"`
+	// Secret is the start of the keyed hash of the consumer's secret: the token
+	// dies with the secret it was issued for.
+	Secret  []byte `json:"s"`
+	Expires int64  `json:"e"` // unix seconds
+}
+
+// SecretMark returns the part of a consumer secret's keyed hash that an access
+// token carries.
+func SecretMark(hash []byte) []byte { return hash[:min(8, len(hash))] }
+
+// SealAccess returns the access token that carries a.
+func SealAccess(v *credential.Vault, a Access) (string, error) {
+	plain, err := json.Marshal(a)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(v.Seal(credential.PurposeAccessToken, "", plain)), nil
+}
+
+// ErrAccess means no access token of ours, or one that has expired at now.
+var ErrAccess = errors.New("access token is invalid or has expired")
+
+// OpenAccess returns what an access token carries if it is ours and unexpired.
+func OpenAccess(v *credential.Vault, compact string, now time.Time) (Access, error) {
+	var a Access
+	if len(compact) > maxToken {
+		return a, ErrAccess
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(compact)
+	if err != nil {
+		return a, ErrAccess
+	}
+	plain, err := v.Open(credential.PurposeAccessToken, "", sealed)
+	if err != nil || json.Unmarshal(plain, &a) != nil || now.Unix() >= a.Expires {
+		return Access{}, ErrAccess
+	}
+	return a, nil
+}
