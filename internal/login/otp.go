@@ -11,6 +11,7 @@ import (
 
 // A Message is a one-time code on its way to a person.
 type Message struct {
+	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
 	Expires time.Time
@@ -86,7 +87,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 
 	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
 	if err == nil {
-		err = s.Courier.Send(ctx, Message{account, code, now.Add(otpLife)})
+		err = s.Courier.Send(ctx, Message{view.SID, account, code, now.Add(otpLife)})
 	}
 	if err != nil {
 		event.Outcome = "not delivered"
@@ -119,4 +120,17 @@ func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (
 // otpHash is the keyed hash under which a code is stored, bound to its login.
 func (s *Service) otpHash(sid string, code credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeOTP, sid, string(code))
+}
+
+// Live tells whether a code that was sent can still complete its login: it is
+// the login's current one, unexpired, unused, and has tries left.
+func (s *Service) Live(ctx context.Context, m Message) (bool, error) {
+	view, err := s.Sessions.Session(ctx, m.SID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	now := s.Now()
+	live := view.Kind == View && view.Tries < maxTries && now.Before(view.Expires) && now.Before(view.OTPExpires) &&
+		credential.Equal(view.OTP, s.otpHash(m.SID, m.Code))
+	return live, err
 }

@@ -98,6 +98,9 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	return s, s.loadKeys(ctx)
 }
 
+// Check names every problem of the options at once.
+func (o Options) Check() error { return o.fill() }
+
 func (o *Options) fill() error {
 	defaults(&o.OTPDigits, 6)
 	defaults(&o.OTPPerHour, 10)

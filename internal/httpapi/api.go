@@ -1,0 +1,322 @@
+// Package httpapi is the protocol's HTTP side: it decodes a request into a value
+// of package login, calls one method, and renders the result or the error. No
+// rule lives here.
+//
+// Start with [New]; the operations are in operations.go, one function each.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"neoapi/internal/courier"
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+)
+
+// Config is what the HTTP side needs beside the service.
+type Config struct {
+	PublicURL string         // the address clients reach this service at; "" if not known
+	Books     bool           // answer trade calls with empty books; otherwise they answer 503
+	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
+	Log       *slog.Logger
+}
+
+// An api is the handler that New returns.
+type api struct {
+	Config
+	login     *login.Service
+	endpoints map[string]endpoint // by path: no patterns, and so no redirects (bar H3)
+}
+
+// An endpoint is what one path answers.
+type endpoint struct {
+	op     wire.Op
+	method string
+	style  style
+	handle func(*call) (answer, error)
+}
+
+// A style is the shape of an endpoint's failures.
+type style int
+
+const (
+	session style = iota // {"error":[{code,message}]}
+	oauth                // RFC 6749
+	trade                // the trade API's, with the session shape beside it
+)
+
+// A call is one request on its way through.
+type call struct {
+	*http.Request
+	consumer login.Consumer
+	caller   login.Caller
+}
+
+// An answer is a status and a body, which is rendered as JSON unless it is plain text.
+type answer struct {
+	status int
+	body   any
+}
+
+// plain is a body of plain text.
+type plain string
+
+// New returns the handler of a service. It answers every failure in the
+// protocol's shape, panics included, and sends no redirect.
+func New(svc *login.Service, cfg Config) http.Handler {
+	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
+	for _, r := range wire.Routes {
+		a.endpoints[r.Path] = a.endpoint(r)
+	}
+	return a
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c := &call{Request: r, caller: login.Caller{Address: address(r), RequestID: given(r)}}
+	shown := c.caller.RequestID
+	if shown == "" {
+		shown = uuid.NewString()
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(wire.HeaderRequestID, shown)
+
+	ep, ans, err := a.answer(w, c)
+	if err != nil {
+		ans = a.failure(h, ep, err)
+	}
+	size := a.send(w, r, ans)
+	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
+}
+
+// answer finds the endpoint and runs it. A panic becomes an error, so that it is
+// answered and logged like any other fault.
+func (a *api) answer(w http.ResponseWriter, c *call) (ep endpoint, ans answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	ep, ok := a.find(c.URL.Path)
+	if !ok {
+		return ep, ans, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
+	}
+	if c.Method != ep.method && (c.Method != http.MethodHead || ep.method != http.MethodGet) {
+		w.Header().Set("Allow", ep.method)
+		return ep, ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + ep.method}
+	}
+	if c.ContentLength > wire.MaxBody {
+		return ep, ans, errTooLarge
+	}
+	c.Body = http.MaxBytesReader(w, c.Body, wire.MaxBody)
+	ans, err = ep.handle(c)
+	return ep, ans, err
+}
+
+func (a *api) find(path string) (endpoint, bool) {
+	if ep, ok := a.endpoints[path]; ok {
+		return ep, true
+	}
+	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
+		return endpoint{op: "sandbox_otp", method: http.MethodGet, handle: a.sandboxOTP}, true
+	}
+	return endpoint{}, false
+}
+
+// An httpError is a failure that HTTP itself has a status for and the domain
+// knows nothing of. Its code is that of all bad input.
+type httpError struct {
+	status int
+	detail string
+}
+
+func (e *httpError) Error() string { return e.detail }
+
+var (
+	errTooLarge    = &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
+	errContentType = &httpError{http.StatusUnsupportedMediaType, "send the body as Content-Type: application/json"}
+)
+
+// failures gives each kind of refusal its row in the table of codes.
+var failures = map[login.Kind]wire.Failure{
+	login.KindInternal:      wire.Internal,
+	login.KindInput:         wire.BadInput,
+	login.KindNoAccess:      wire.NoAccess,
+	login.KindBadAccess:     wire.BadAccess,
+	login.KindClient:        wire.BadAccess,
+	login.KindHeader:        wire.HeaderMissing,
+	login.KindCredentials:   wire.WrongSecret,
+	login.KindSession:       wire.BadSession,
+	login.KindEnded:         wire.BadSession,
+	login.KindTokenKind:     wire.WrongToken,
+	login.KindThrottled:     wire.Throttled,
+	login.KindTooSoon:       wire.Policy,
+	login.KindOTPNotSent:    wire.OTPNotSent,
+	login.KindOMSDown:       wire.OMSDown,
+	login.KindOMSTimeout:    wire.Timeout,
+	login.KindUnavailable:   wire.Unavailable,
+	login.KindNotConfigured: wire.Unavailable,
+}
+
+// notConfiguredRetry is what a caller is told to wait for something that an
+// operator has to set up first.
+const notConfiguredRetry = time.Minute
+
+// failure is the one place where an error becomes an answer.
+func (a *api) failure(h http.Header, ep endpoint, err error) answer {
+	row, status, message := wire.Internal, http.StatusInternalServerError, wire.Internal.Meaning
+	var refused *login.Error
+	var closer *httpError
+	switch {
+	case errors.As(err, &refused):
+		row, message = failures[refused.Kind], refused.Detail
+		status = row.Status
+		if refused.Field != "" {
+			message = refused.Field + ": " + message
+		}
+		if refused.Kind == login.KindEnded && ep.style == trade {
+			status = http.StatusForbidden // what trade clients take for "log in again"
+		}
+		wait := refused.RetryAfter
+		if refused.Kind == login.KindNotConfigured {
+			wait = notConfiguredRetry
+		}
+		if wait > 0 {
+			h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
+		}
+	case errors.As(err, &closer):
+		row, status, message = wire.BadInput, closer.status, closer.detail
+	}
+	if status == http.StatusUnauthorized {
+		challenge := `Bearer realm="neo"`
+		if ep.style == oauth {
+			challenge = `Basic realm="neo"`
+		}
+		h.Set("WWW-Authenticate", challenge)
+	}
+	problems := []wire.Problem{{Code: row.Code, Message: message}}
+	switch ep.style {
+	case oauth:
+		return answer{status, wire.OAuthFailed{Error: oauthError(err, status), Description: message}}
+	case trade:
+		code, _ := strconv.Atoi(row.Code)
+		return answer{status, struct {
+			wire.NotOk
+			wire.Failed
+		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: problems}}}
+	}
+	return answer{status, wire.Failed{Error: problems}}
+}
+
+// oauthError is the error of RFC 6749, section 5.2, for a failure.
+func oauthError(err error, status int) string {
+	var grant *grantError
+	switch {
+	case errors.As(err, &grant):
+		return "unsupported_grant_type"
+	case status == http.StatusUnauthorized:
+		return "invalid_client"
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case status >= 500:
+		return "server_error"
+	}
+	return "invalid_request"
+}
+
+// send writes an answer and returns its size.
+func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
+	h := w.Header()
+	var body []byte
+	if text, ok := ans.body.(plain); ok {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		body = []byte(text)
+	} else {
+		h.Set("Content-Type", "application/json")
+		var err error
+		if body, err = json.Marshal(ans.body); err != nil { // our own types: cannot happen
+			panic(err)
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(ans.status)
+	if r.Method == http.MethodHead {
+		return 0
+	}
+	n, _ := w.Write(body) // a client that has gone away has nobody to tell
+	return n
+}
+
+// log writes one line for each request. It holds no query string, no header and
+// no body: those are where secrets travel (bar L1). The cause of each 5xx stands
+// here and nowhere else.
+func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("op", string(ep.op)), slog.String("method", c.Method), slog.Int("status", status), slog.Int("size", size),
+		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", requestID),
+	}
+	if c.consumer.Key != "" {
+		attrs = append(attrs, slog.String("consumer", c.consumer.Key))
+	}
+	switch {
+	case c.Context().Err() != nil:
+		attrs = append(attrs, slog.Bool("client_gone", true))
+	case status >= 500 && err != nil:
+		level = slog.LevelError
+		attrs = append(attrs, slog.String("cause", err.Error()))
+	}
+	a.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "request", attrs...)
+}
+
+// address is the IP address that the request came from: the connection's.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// given is the request id that the client sent, or "" if it sent none that can
+// be used: up to 128 printable ASCII characters.
+func given(r *http.Request) string {
+	for _, name := range []string{wire.HeaderRequestID, wire.HeaderIdempotencyKey} {
+		id := r.Header.Get(name)
+		printable := !strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' })
+		if id != "" && len(id) <= 128 && printable {
+			return id
+		}
+	}
+	return ""
+}
+
+// read reads a request's body up to the limit.
+func read(c *call) ([]byte, error) {
+	body, err := io.ReadAll(c.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, &httpError{http.StatusBadRequest, "the body ended before it was complete"}
+	}
+	return body, nil
+}

@@ -1,0 +1,186 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"neoapi/internal/login"
+)
+
+// fields is a request's body: a flat JSON object (or form) of strings, true and
+// false. Every body of the protocol is one; anything deeper, doubled or of
+// another type is refused (bar H4). A field that is absent is not in the map.
+type fields map[string]any
+
+// mediaType returns the request's media type without parameters, "" if it names
+// none.
+func mediaType(c *call) (string, error) {
+	header := c.Header.Get("Content-Type")
+	if header == "" {
+		return "", nil
+	}
+	t, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", errContentType
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return "", errContentType
+	}
+	return t, nil
+}
+
+// jsonBody reads the body as JSON. A request without a Content-Type is taken at
+// its word.
+func jsonBody(c *call) (fields, error) {
+	t, err := mediaType(c)
+	if err != nil {
+		return nil, err
+	}
+	if t != "" && t != "application/json" {
+		return nil, errContentType
+	}
+	body, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	return parseJSON(body)
+}
+
+// jsonOrForm reads the body as JSON or as a form, by its Content-Type.
+func jsonOrForm(c *call) (fields, error) {
+	t, err := mediaType(c)
+	if err != nil {
+		return nil, err
+	}
+	if t != "application/x-www-form-urlencoded" {
+		return jsonBody(c)
+	}
+	body, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, badBody("the form is malformed")
+	}
+	f := fields{}
+	for name, values := range form {
+		if len(values) > 1 {
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the form more than once"}
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, badBody("the form is not valid UTF-8")
+		}
+		f[name] = values[0]
+	}
+	return f, nil
+}
+
+func badBody(detail string) error {
+	return &login.Error{Kind: login.KindInput, Field: "body", Detail: detail}
+}
+
+// parseJSON reads one flat JSON object.
+func parseJSON(body []byte) (fields, error) {
+	if !utf8.Valid(body) {
+		return nil, badBody("is not valid UTF-8")
+	}
+	if !json.Valid(body) { // exactly one document, and a bound on its depth
+		return nil, badBody("is not one well-formed JSON document")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, badBody("must be a JSON object")
+	}
+	f := fields{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, badBody("is not well-formed JSON")
+		}
+		if _, twice := f[name]; twice {
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the body more than once"}
+		}
+		value, err := d.Token()
+		if err != nil {
+			return nil, badBody("is not well-formed JSON")
+		}
+		if _, nested := value.(json.Delim); nested {
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "must not be an object or a list"}
+		}
+		if s, ok := value.(string); ok && strings.ContainsRune(s, utf8.RuneError) { // what a lone surrogate decodes to
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "is not valid Unicode"}
+		}
+		f[name] = value
+	}
+	return f, nil
+}
+
+// shown is a field's name as it may stand in a message: a name of the caller's
+// own making is cut short.
+func shown(name string) string {
+	if len(name) > 32 {
+		name = strings.ToValidUTF8(name[:32], "") + "…"
+	}
+	return name
+}
+
+// text returns a string field that must be there and not be empty.
+func (f fields) text(name string) (string, error) {
+	s, ok, err := f.optional(name)
+	if err == nil && !ok {
+		err = &login.Error{Kind: login.KindInput, Field: name, Detail: "is missing"}
+	}
+	return s, err
+}
+
+// optional returns a string field that may be absent, but not empty or of
+// another type.
+func (f fields) optional(name string) (string, bool, error) {
+	value, ok := f[name]
+	if !ok {
+		return "", false, nil
+	}
+	s, isText := value.(string)
+	if !isText || s == "" {
+		return "", false, &login.Error{Kind: login.KindInput, Field: name, Detail: "must be a text that is not empty"}
+	}
+	return s, true, nil
+}
+
+// flag checks a field that may be absent but must be true or false.
+func (f fields) flag(name string) error {
+	if value, ok := f[name]; ok {
+		if _, ok := value.(bool); !ok {
+			return &login.Error{Kind: login.KindInput, Field: name, Detail: "must be true or false"}
+		}
+	}
+	return nil
+}
+
+// oneOf returns which one of some fields is there, and its value. Exactly one
+// must be, unless none may be.
+func (f fields) oneOf(none bool, names ...string) (name, value string, err error) {
+	for _, n := range names {
+		v, ok, err := f.optional(n)
+		if err != nil {
+			return "", "", err
+		}
+		if !ok {
+			continue
+		}
+		if name != "" {
+			return "", "", &login.Error{Kind: login.KindInput, Field: n, Detail: "must not stand beside " + name + ": send one of the two"}
+		}
+		name, value = n, v
+	}
+	if name == "" && !none {
+		return "", "", &login.Error{Kind: login.KindInput, Field: strings.Join(names, ", "), Detail: "one of these is required"}
+	}
+	return name, value, nil
+}

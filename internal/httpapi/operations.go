@@ -1,0 +1,445 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+)
+
+// access says how a route's callers show which consumer they are.
+type access int
+
+const (
+	open        access = iota // not at all
+	bearer                    // Authorization: Bearer <access token>
+	bearerOrKey               // the same, or the bare consumer key (generation 3)
+	perhaps                   // the same, or nothing: Sid and Auth speak for themselves
+)
+
+// endpoint returns what a route of the protocol answers.
+func (a *api) endpoint(r wire.Route) endpoint {
+	ep := endpoint{op: r.Op, method: r.Method}
+	need := bearer
+	var handle func(*call) (answer, error)
+	switch r.Op {
+	case wire.OpAccessToken:
+		need, ep.style, handle = open, oauth, a.accessToken
+	case wire.OpValidate:
+		handle = a.validate
+	case wire.OpOTP:
+		handle = a.otp
+	case wire.OpTOTPLogin:
+		need, handle = bearerOrKey, a.totpLogin
+	case wire.OpTOTPValidate:
+		need, handle = bearerOrKey, a.totpValidate
+	case wire.OpLogout:
+		handle = a.logout
+	case wire.OpClientIP:
+		need, handle = bearerOrKey, a.clientIP
+	case wire.OpBaseURL:
+		need, handle = open, a.baseURL
+	case wire.OpConfig:
+		need, handle = open, func(*call) (answer, error) { return ok(struct{}{}) }
+	default:
+		ep.style, handle = trade, a.book
+		if r.Families&wire.Gen3 != 0 {
+			need = perhaps
+		}
+	}
+	ep.handle = func(c *call) (answer, error) {
+		if err := a.recognise(c, need); err != nil {
+			return answer{}, err
+		}
+		return handle(c)
+	}
+	return ep
+}
+
+// recognise finds out which consumer sends a call.
+func (a *api) recognise(c *call, need access) (err error) {
+	if need == open {
+		return nil
+	}
+	header := c.Header.Get("Authorization")
+	scheme, value, spaced := strings.Cut(header, " ")
+	switch {
+	case header == "" && need == perhaps:
+		return nil
+	case header == "":
+		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send Bearer and an access token from oauth2/token"}
+	case strings.EqualFold(scheme, "Bearer") && spaced:
+		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value))
+	case !spaced && need != bearer:
+		c.consumer, err = a.login.ByConsumerKey(c.Context(), header)
+	default:
+		return &login.Error{Kind: login.KindBadAccess, Detail: "the Authorization header must hold the word Bearer and an access token"}
+	}
+	return err
+}
+
+func ok(data any) (answer, error) {
+	return answer{http.StatusOK, wire.Success[any]{Data: data}}, nil
+}
+
+// A grantError refuses a grant type.
+type grantError struct{ error }
+
+// accessToken is POST oauth2/token. The grant "password" that one client sends
+// is taken as client_credentials: the token speaks for the consumer, whose
+// secret was checked, and for nobody else.
+func (a *api) accessToken(c *call) (answer, error) {
+	f, err := jsonOrForm(c)
+	if err != nil {
+		return answer{}, err
+	}
+	grant, err := f.text("grant_type")
+	if err != nil {
+		return answer{}, err
+	}
+	if grant != "client_credentials" && grant != "password" {
+		return answer{}, &grantError{&httpError{http.StatusBadRequest, "the grant type must be client_credentials"}}
+	}
+	id, inBody, err := f.optional("client_id")
+	if err != nil {
+		return answer{}, err
+	}
+	secret, _, err := f.optional("client_secret")
+	if err != nil {
+		return answer{}, err
+	}
+	user, password, basic := c.BasicAuth()
+	switch {
+	case basic && (secret != "" || inBody && id != user):
+		return answer{}, &login.Error{Kind: login.KindInput, Field: "client_secret", Detail: "send the consumer's key and secret in the header or in the body, not in both"}
+	case basic:
+		id, secret = user, password
+	case !inBody || secret == "":
+		return answer{}, &login.Error{Kind: login.KindClient, Detail: "the consumer key and secret are missing: send them as Authorization: Basic"}
+	}
+	t, err := a.login.AccessToken(c.Context(), id, credential.Secret(secret))
+	var refused *login.Error
+	if basic && errors.As(err, &refused) && refused.Kind == login.KindClient {
+		// RFC 6749, section 2.3.1, has both form-encoded inside Basic; the field's
+		// clients do not do so, others do.
+		id, err1 := url.QueryUnescape(id)
+		secret, err2 := url.QueryUnescape(secret)
+		if err1 == nil && err2 == nil && (id != user || secret != password) {
+			t, err = a.login.AccessToken(c.Context(), id, credential.Secret(secret))
+		}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, wire.AccessToken{
+		AccessToken: t.Token, TokenType: "Bearer", Scope: "default", ExpiresIn: int64(t.Life / time.Second),
+	}}, nil
+}
+
+// one returns a header that must not be sent twice.
+func one(c *call, name string) (string, error) {
+	values := c.Header.Values(name)
+	if len(values) > 1 {
+		return "", &login.Error{Kind: login.KindInput, Field: name, Detail: "this header was sent more than once"}
+	}
+	return c.Header.Get(name), nil
+}
+
+// sidAndAuth returns the two headers that name a session.
+func sidAndAuth(c *call) (sid, auth string, err error) {
+	if sid, err = one(c, wire.HeaderSID); err != nil {
+		return "", "", err
+	}
+	auth, err = one(c, wire.HeaderAuth)
+	return sid, auth, err
+}
+
+// validate is login when the request names no session and session_2fa when it does.
+func (a *api) validate(c *call) (answer, error) {
+	sid, auth, err := sidAndAuth(c)
+	if err != nil {
+		return answer{}, err
+	}
+	f, err := jsonBody(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if sid == "" && auth == "" {
+		return a.firstFactor(c, f)
+	}
+	return a.session2FA(c, f, sid, auth)
+}
+
+// firstFactor is login by mobile number, PAN or user id with password or MPIN.
+func (a *api) firstFactor(c *call, f fields) (answer, error) {
+	kind, value, err := f.oneOf(false, "mobileNumber", "pan", "userid", "userId")
+	if err != nil {
+		return answer{}, err
+	}
+	if kind == "userId" {
+		kind = string(login.ByUserID)
+	}
+	id, err := login.ParseIdentifier(login.IdentifierKind(kind), value)
+	if err != nil {
+		return answer{}, err
+	}
+	factor, secret, err := f.oneOf(false, string(login.Password), string(login.MPIN))
+	if err != nil {
+		return answer{}, err
+	}
+	switch {
+	case factor == string(login.MPIN) && !credential.IsDigits(secret, login.MPINDigits, login.MPINDigits):
+		return answer{}, &login.Error{Kind: login.KindInput, Field: factor, Detail: "must be six digits"}
+	case len(secret) > credential.MaxPassword:
+		return answer{}, &login.Error{Kind: login.KindInput, Field: factor, Detail: "is too long"}
+	}
+	opened, err := a.login.Login(c.Context(), login.FirstFactor{
+		Consumer: c.consumer, ID: id, Factor: login.Factor(factor), Secret: credential.Secret(secret), Caller: c.caller,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(seedShape(opened))
+}
+
+// session2FA is the second factor of generation 1. What the body says of the
+// user is optional; the view token says it already.
+func (a *api) session2FA(c *call, f fields, sid, auth string) (answer, error) {
+	kind, value, err := f.oneOf(true, "userId", "userid", "mobileNumber", "pan")
+	if err != nil {
+		return answer{}, err
+	}
+	var id login.Identifier
+	if kind != "" {
+		if id, err = login.ParseIdentifier(login.IdentifierKind(kind), value); err != nil {
+			return answer{}, err
+		}
+	}
+	field, code, err := f.oneOf(false, string(login.OTP), string(login.MPIN))
+	if err != nil {
+		return answer{}, err
+	}
+	if !credential.IsDigits(code, 4, 8) {
+		return answer{}, &login.Error{Kind: login.KindInput, Field: field, Detail: "must be four to eight digits"}
+	}
+	opened, err := a.login.SecondFactor(c.Context(), login.SecondFactor{
+		Consumer: c.consumer, SID: sid, Auth: auth, ID: id, Code: credential.Secret(code), Caller: c.caller,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	ans, err := ok(seedShape(opened))
+	if len(c.Header.Values(wire.HeaderRID)) > 0 {
+		ans.status = http.StatusCreated // the Node client, which alone sends a rid, takes nothing else
+	}
+	return ans, err
+}
+
+// seedShape is the data of the seed's answer.
+func seedShape(o login.Opened) wire.Session {
+	return wire.Session{
+		Token: o.Token, SID: o.SID, RID: o.RID, HSServerID: o.Home,
+		Caches: o.Caches, UCC: o.UCC, GreetingName: o.GreetingName,
+	}
+}
+
+// dataCenter is the name that later generations read; there is one.
+const dataCenter = "neo"
+
+// laterShape adds what generations 2 and 3 read. baseUrl decides where
+// generation 3 sends every later call: it is left out rather than guessed.
+func (a *api) laterShape(o login.Opened) wire.Session {
+	s := seedShape(o)
+	s.KType, s.Status, s.DataCenter, s.BaseURL = wire.ScopeView, "success", dataCenter, a.PublicURL
+	if o.Kind == login.Trade {
+		s.KType = wire.ScopeTrade
+	}
+	return s
+}
+
+// otp is POST login/otp/generate. The answer does not tell whether the user
+// exists or has a login waiting.
+func (a *api) otp(c *call) (answer, error) {
+	sid, err := one(c, wire.HeaderSID)
+	if err != nil {
+		return answer{}, err
+	}
+	f, err := jsonBody(c)
+	if err != nil {
+		return answer{}, err
+	}
+	user, err := f.text("userId")
+	if err != nil {
+		return answer{}, err
+	}
+	id, err := login.ParseIdentifier(login.ByID, user)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := errors.Join(f.flag("sendEmail"), f.flag("isWhitelisted")); err != nil {
+		return answer{}, err
+	}
+	terms, err := a.login.SendOTP(c.Context(), login.OTPRequest{
+		Consumer: c.consumer, Account: string(id.Value), SID: sid, Caller: c.caller,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusCreated, wire.Success[wire.OTPSent]{Data: wire.OTPSent{
+		Message: "a one-time code has been sent if a login is waiting for one",
+		Digits:  terms.Digits, ExpiresIn: int64(terms.Life / time.Second), ResendAfter: int64(terms.Resend / time.Second),
+	}}}, nil
+}
+
+// totpLogin is the first factor of generations 2 and 3.
+func (a *api) totpLogin(c *call) (answer, error) {
+	f, err := jsonBody(c)
+	if err != nil {
+		return answer{}, err
+	}
+	var ids [2]login.Identifier
+	for i, kind := range []login.IdentifierKind{login.ByMobile, login.ByUCC} {
+		value, err := f.text(string(kind))
+		if err != nil {
+			return answer{}, err
+		}
+		if ids[i], err = login.ParseIdentifier(kind, value); err != nil {
+			return answer{}, err
+		}
+	}
+	code, err := f.text(string(login.TOTP))
+	if err != nil {
+		return answer{}, err
+	}
+	if !credential.IsDigits(code, credential.TOTPDigits, credential.TOTPDigits) {
+		return answer{}, &login.Error{Kind: login.KindInput, Field: "totp", Detail: "must be six digits"}
+	}
+	opened, err := a.login.Login(c.Context(), login.FirstFactor{
+		Consumer: c.consumer, ID: ids[0], UCC: ids[1], Factor: login.TOTP, Secret: credential.Secret(code), Caller: c.caller,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(a.laterShape(opened))
+}
+
+// totpValidate is the second factor of generations 2 and 3.
+func (a *api) totpValidate(c *call) (answer, error) {
+	sid, auth, err := sidAndAuth(c)
+	if err != nil {
+		return answer{}, err
+	}
+	f, err := jsonBody(c)
+	if err != nil {
+		return answer{}, err
+	}
+	mpin, err := f.text(string(login.MPIN))
+	if err != nil {
+		return answer{}, err
+	}
+	if !credential.IsDigits(mpin, login.MPINDigits, login.MPINDigits) {
+		return answer{}, &login.Error{Kind: login.KindInput, Field: "mpin", Detail: "must be six digits"}
+	}
+	opened, err := a.login.SecondFactor(c.Context(), login.SecondFactor{
+		Consumer: c.consumer, SID: sid, Auth: auth, Code: credential.Secret(mpin), MPINOnly: true, Caller: c.caller,
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(a.laterShape(opened))
+}
+
+// tradeSession judges the trade session of a call.
+func (a *api) tradeSession(c *call) (login.Session, error) {
+	sid, auth, err := sidAndAuth(c)
+	if err != nil {
+		return login.Session{}, err
+	}
+	return a.login.CheckTrade(c.Context(), c.consumer, sid, auth)
+}
+
+// logout ends the trade session. Its body is empty or an empty form; whatever it
+// is, it says nothing.
+func (a *api) logout(c *call) (answer, error) {
+	sid, auth, err := sidAndAuth(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := read(c); err != nil {
+		return answer{}, err
+	}
+	if err := a.login.Logout(c.Context(), c.consumer, sid, auth, c.caller); err != nil {
+		return answer{}, err
+	}
+	return ok(wire.LoggedOut{Message: "logged out"})
+}
+
+// clientIP tells the caller which address the service sees.
+func (a *api) clientIP(c *call) (answer, error) {
+	if _, err := a.tradeSession(c); err != nil {
+		return answer{}, err
+	}
+	now := time.Now().In(login.IST).Format(time.RFC3339)
+	return answer{http.StatusOK, wire.ClientIP{
+		Data: []wire.ObservedIP{{IP: c.caller.Address, Time: now}}, StCode: 1000, Status: "success",
+	}}, nil
+}
+
+// baseURL tells generation 2 where to go.
+func (a *api) baseURL(c *call) (answer, error) {
+	if a.PublicURL == "" {
+		return answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
+	}
+	return ok(wire.BaseURL{BaseURL: a.PublicURL})
+}
+
+// book answers a trade call: with an empty book in the sandbox, and not at all
+// where there is no trade API behind the service.
+func (a *api) book(c *call) (answer, error) {
+	if _, err := a.tradeSession(c); err != nil {
+		return answer{}, err
+	}
+	if _, err := read(c); err != nil {
+		return answer{}, err
+	}
+	if !a.Books {
+		return answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API stands behind this service"}
+	}
+	return answer{http.StatusOK, wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
+}
+
+// otpPath leads to the sandbox's inbox.
+const otpPath = "/sandbox/otp/"
+
+// maxWait bounds how long a request waits for a code.
+const maxWait = 60 * time.Second
+
+// sandboxOTP returns the newest unused code of a UCC as plain text.
+func (a *api) sandboxOTP(c *call) (answer, error) {
+	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(c.URL.Path, otpPath))
+	if err != nil {
+		return answer{}, err
+	}
+	var wait time.Duration
+	if text := c.URL.Query().Get("wait"); text != "" {
+		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
+			return answer{}, &login.Error{Kind: login.KindInput, Field: "wait", Detail: "must be a time up to " + maxWait.String() + ", such as 5s"}
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), wait)
+	defer cancel()
+	m, err := a.Inbox.Newest(ctx, string(id.Value), a.login.Live)
+	if errors.Is(err, login.ErrNotFound) {
+		return answer{}, &httpError{http.StatusNotFound, "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{http.StatusOK, plain(m.Code)}, nil
+}

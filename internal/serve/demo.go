@@ -1,0 +1,118 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+)
+
+// The sandbox's demo data, fixed and documented. Most of it stands in the seed.
+const (
+	DemoConsumerKey    = "sandbox-consumer"
+	DemoConsumerSecret = "sandbox-secret"
+	DemoUCC            = "TESTYA24"
+	DemoUserID         = "asfdywgsiqwjnskm"
+	DemoMobile         = "+919999999908"
+	DemoPAN            = "AVRFT7865T"
+	DemoPassword       = "sandbox-password"
+	DemoMPIN           = "246810"
+	DemoTOTPSeed       = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	DemoGreetingName   = "Test User"
+)
+
+// MaxAccounts is how many more demo accounts there can be: their PANs and mobile
+// numbers count up with them.
+const MaxAccounts = 999_999
+
+// sandboxOTPPerHour is bar O6's exception.
+const sandboxOTPPerHour = 1000
+
+// DemoAccount returns the names of the demo account number n, from 1: UCC, user
+// id, mobile number and PAN. Its secrets are those of the demo account.
+func DemoAccount(n int) (ucc, userID, mobile, pan string) {
+	return fmt.Sprintf("TEST%06d", n), fmt.Sprintf("testuser%06d", n), fmt.Sprintf("+91990%07d", n),
+		fmt.Sprintf("TEST%c%04d%c", 'A'+n/10_000%26, n%10_000, 'A'+n/260_000)
+}
+
+// addDemo adds the demo data that is not there yet. It refuses a data directory
+// with accounts of another origin: demo secrets are public.
+func addDemo(ctx context.Context, d *Data, accounts int) error {
+	admin := d.Admin()
+	_, err := d.Store.Consumer(ctx, DemoConsumerKey)
+	fresh := errors.Is(err, login.ErrNotFound)
+	if err != nil && !fresh {
+		return err
+	}
+	if fresh {
+		there, err := d.Store.ListAccounts(ctx, "", 1)
+		if err != nil {
+			return err
+		}
+		if len(there) > 0 {
+			return errors.New("this data directory is not a sandbox's: its accounts are real, and the sandbox's secrets are public. Give the sandbox a directory of its own")
+		}
+		if _, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret); err != nil && !errors.Is(err, login.ErrExists) {
+			return err
+		}
+	}
+	missing, err := missingDemo(ctx, d, accounts)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	seed, err := credential.ParseTOTPSeed(DemoTOTPSeed)
+	if err != nil {
+		return err
+	}
+	first, err := admin.Hash(login.NewAccount{
+		UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN, GreetingName: DemoGreetingName,
+		Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: seed,
+		Caches: map[string]int64{"lastUpdatedTS": 1654684389, "multiplewatchlists": 1654684389, "watchlist": 1638271224},
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range missing {
+		h := first
+		if n > 0 {
+			ucc, userID, mobile, pan := DemoAccount(n)
+			h = first.As(ucc, userID, mobile, credential.Secret(pan))
+		}
+		if _, err := admin.AddHashed(ctx, h); err != nil && !errors.Is(err, login.ErrExists) {
+			return fmt.Errorf("demo account %s: %w", h.UCC, err)
+		}
+	}
+	return nil
+}
+
+// missingDemo returns which demo accounts are not there yet; 0 is the first one.
+func missingDemo(ctx context.Context, d *Data, accounts int) ([]int, error) {
+	var missing []int
+	for n := range accounts + 1 {
+		ucc := DemoUCC
+		if n > 0 {
+			ucc, _, _, _ = DemoAccount(n)
+		}
+		_, err := d.Store.Account(ctx, login.Identifier{Kind: login.ByUCC, Value: credential.Secret(ucc)})
+		if errors.Is(err, login.ErrNotFound) {
+			missing = append(missing, n)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+// refuseDemo keeps a service from running on the sandbox's public secrets (bar C1).
+func refuseDemo(ctx context.Context, d *Data) error {
+	_, err := d.Store.Consumer(ctx, DemoConsumerKey)
+	if err == nil {
+		return errors.New("this data directory belongs to a sandbox, whose secrets are public: give the service a directory of its own")
+	}
+	if !errors.Is(err, login.ErrNotFound) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"neoapi/internal/courier"
+	"neoapi/internal/httpapi"
+	"neoapi/internal/login"
+	"neoapi/internal/oms"
+)
+
+// Config is what a service is started with.
+type Config struct {
+	login.Options
+	Homes     []string // home servers; default server1
+	PublicURL string   // where clients reach this service; "" if not known
+	OMS       login.OMS
+	Log       *slog.Logger
+	Sandbox   bool // demo data, a readable inbox, empty books
+	Accounts  int  // sandbox: how many more demo accounts
+}
+
+// A Server is a service that is ready to answer.
+type Server struct {
+	handler http.Handler
+	login   *login.Service
+	log     *slog.Logger
+}
+
+// New starts a service on open data, with every problem of the configuration
+// named at once.
+func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
+	var problems []error
+	if cfg.OMS == nil {
+		if len(cfg.Homes) == 0 {
+			cfg.Homes = []string{"server1"}
+		}
+		homes, err := oms.NewHomes(cfg.Homes...)
+		problems = append(problems, err)
+		cfg.OMS = homes
+	}
+	if err := judgePublicURL(cfg.PublicURL); err != nil {
+		problems = append(problems, err)
+	}
+	if cfg.Accounts < 0 || cfg.Accounts > MaxAccounts {
+		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, MaxAccounts))
+	}
+	problems = append(problems, cfg.Check())
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+
+	var inbox *courier.Inbox
+	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	if cfg.Sandbox {
+		inbox = &courier.Inbox{}
+		ports.Courier = inbox
+		if cfg.OTPPerHour == 0 {
+			cfg.OTPPerHour = sandboxOTPPerHour
+		}
+	}
+	// The signing key and the demo accounts' hashes take the longest at a first
+	// start: make them side by side.
+	var svc *login.Service
+	var svcErr, dataErr error
+	var both sync.WaitGroup
+	both.Go(func() { svc, svcErr = login.New(ctx, ports, cfg.Options) })
+	both.Go(func() {
+		if cfg.Sandbox {
+			dataErr = addDemo(ctx, d, cfg.Accounts)
+		} else {
+			dataErr = refuseDemo(ctx, d)
+		}
+	})
+	both.Wait()
+	if err := errors.Join(svcErr, dataErr); err != nil {
+		return nil, err
+	}
+	return &Server{
+		handler: httpapi.New(svc, httpapi.Config{
+			PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Log: cfg.Log,
+		}),
+		login: svc,
+		log:   cfg.Log,
+	}, nil
+}
+
+func judgePublicURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("public URL: must be an address such as https://api.example.com, without user, query or fragment")
+	}
+	return nil
+}
+
+// Run answers requests on the listener until the context ends, and removes
+// expired sessions meanwhile. Requests that are under way when the context ends
+// are finished.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	sweeping, stop := context.WithCancel(ctx)
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { s.login.Run(sweeping) })
+	err := httpapi.Serve(ctx, l, s.handler, s.log)
+	stop()
+	sweeper.Wait()
+	return err
+}
+
+// ParseSessionTTL reads "day" or a time such as 1h into the options it stands for.
+func ParseSessionTTL(text string) (ttl time.Duration, dayEnds bool, err error) {
+	if text == "day" {
+		return 0, true, nil
+	}
+	ttl, err = time.ParseDuration(text)
+	if err != nil || ttl <= 0 {
+		return 0, false, errors.New(`session TTL: must be "day" or a time such as 1h`)
+	}
+	return ttl, false, nil
+}

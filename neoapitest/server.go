@@ -1,0 +1,229 @@
+// Package neoapitest gives a test the real session service, on a temporary
+// store, with the sandbox's demo account.
+//
+// Start with [NewServer]:
+//
+//	srv := neoapitest.NewServer(t)
+//	client, err := neoapi.New(neoapi.Config{
+//		Environment:    neoapi.Environment(srv.URL),
+//		ConsumerKey:    srv.ConsumerKey,
+//		ConsumerSecret: srv.ConsumerSecret,
+//	})
+//	…
+//	err = client.Login(ctx, neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password})
+//	session, err := client.Session2FA(ctx, srv.OTP(t))
+package neoapitest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/oms"
+	"neoapi/internal/serve"
+)
+
+// An Account is what a person knows of the demo account.
+type Account struct {
+	UCC, UserID, Mobile, PAN, GreetingName string
+	Password, MPIN, TOTPSeed               string
+}
+
+// A Server is a running service. Its methods are safe for concurrent use.
+type Server struct {
+	URL            string // http://127.0.0.1:port
+	ConsumerKey    string
+	ConsumerSecret string
+	Account        Account
+
+	oms   faultyOMS
+	ahead atomic.Int64 // how far the service's clock is ahead, in nanoseconds
+
+	mu       sync.Mutex
+	lastStep int64 // the last TOTP step given out
+}
+
+// An Option changes how [NewServer] starts the service.
+type Option func(*options)
+
+type options struct {
+	serve.Config
+	dir string
+}
+
+// WithConsumerRate limits each consumer to n requests a second; the default is
+// no limit, where the sandbox has 10.
+func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
+
+// WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
+func WithOTPDigits(n int) Option { return func(o *options) { o.OTPDigits = n } }
+
+// WithAccounts adds n demo accounts: UCC TEST000001 and on, mobile +919900000001
+// and on, with the secrets of the first.
+func WithAccounts(n int) Option { return func(o *options) { o.Accounts = n } }
+
+// WithLog sends the service's log lines to h; the default throws them away.
+func WithLog(h slog.Handler) Option { return func(o *options) { o.Log = slog.New(h) } }
+
+// WithData keeps the store in dir, so that a later server of the same test finds
+// its sessions again; the default is a temporary directory.
+func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
+
+// WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
+func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
+
+// WithoutSandbox starts the service as neo serve does: no demo data, no inbox,
+// no books.
+func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
+
+// WithOMSTimeout sets how long the service waits for the OMS; the default is 3 s.
+func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
+
+// NewServer starts the service on a port of this machine and stops it when the
+// test ends.
+func NewServer(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	s := &Server{
+		ConsumerKey: serve.DemoConsumerKey, ConsumerSecret: serve.DemoConsumerSecret,
+		Account: Account{
+			UCC: serve.DemoUCC, UserID: serve.DemoUserID, Mobile: serve.DemoMobile, PAN: serve.DemoPAN,
+			GreetingName: serve.DemoGreetingName,
+			Password:     serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+		},
+	}
+	homes, err := oms.NewHomes("server1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.oms.OMS = homes
+	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.dir == "" {
+		o.dir = t.TempDir()
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.URL = "http://" + listener.Addr().String()
+	if o.PublicURL == "" {
+		o.PublicURL = s.URL
+	}
+
+	ctx, stop := context.WithCancel(context.Background())
+	data, err := serve.Open(ctx, o.dir, s.now)
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	server, err := serve.New(ctx, data, o.Config)
+	if err != nil {
+		stop()
+		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-done, data.Close()); err != nil {
+			t.Errorf("neoapitest: stopping the service: %v", err)
+		}
+	})
+	return s
+}
+
+func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// Advance moves the service's clock forward.
+func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }
+
+// OTP returns the demo account's newest unused one-time code, waiting up to five
+// seconds for one to arrive.
+func (s *Server) OTP(t testing.TB) string {
+	t.Helper()
+	return s.OTPOf(t, s.Account.UCC)
+}
+
+// OTPOf is OTP for another account.
+func (s *Server) OTPOf(t testing.TB, ucc string) string {
+	t.Helper()
+	resp, err := http.Get(s.URL + "/sandbox/otp/" + url.PathEscape(ucc) + "?wait=5s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("neoapitest: no one-time code for %s: %s", ucc, body)
+	}
+	return string(body)
+}
+
+// TOTP returns a code of the demo account's authenticator that was not given out
+// before. A step's code works once: asked again within its 30 seconds, TOTP
+// moves the service's clock forward to the next step.
+func (s *Server) TOTP(t testing.TB) string {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seed, err := credential.ParseTOTPSeed(s.Account.TOTPSeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := max(credential.TOTPStep(s.now()), s.lastStep+1)
+	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.now()); early > 0 {
+		s.Advance(early)
+	}
+	s.lastStep = step
+	code, err := credential.TOTPCode(seed, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(code)
+}
+
+// BreakOMS makes the OMS refuse every session (502) until MendOMS.
+func (s *Server) BreakOMS() { s.oms.mode.Store(omsDown) }
+
+// HangOMS makes the OMS answer nobody (504) until MendOMS.
+func (s *Server) HangOMS() { s.oms.mode.Store(omsHangs) }
+
+// MendOMS ends BreakOMS and HangOMS.
+func (s *Server) MendOMS() { s.oms.mode.Store(omsWorks) }
+
+const (
+	omsWorks int32 = iota
+	omsDown
+	omsHangs
+)
+
+// faultyOMS is the built-in OMS behind a switch.
+type faultyOMS struct {
+	login.OMS
+	mode atomic.Int32
+}
+
+func (o *faultyOMS) Open(ctx context.Context, s login.OMSSession) (string, error) {
+	switch o.mode.Load() {
+	case omsDown:
+		return "", login.ErrRefused
+	case omsHangs:
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return o.OMS.Open(ctx, s)
+}
