@@ -12,7 +12,7 @@ import (
 // These hashes are test vectors of the reference implementation of Argon2
 // (P-H-C/phc-winner-argon2, test.c): "password" with the salt "somesalt".
 const (
-	vector64M  = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc"
+	vector64M  = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	vector256K = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 )
 
@@ -21,9 +21,9 @@ func TestVerifyReadsTheHashesOfTheReferenceImplementation(t *testing.T) {
 		if ok, _, err := Verify(phc, []byte("password")); !ok || err != nil {
 			t.Errorf("%s: got %t, %v", phc, ok, err)
 		}
-		if ok, _, err := Verify(phc, []byte("differentpassword")); ok || err != nil {
-			t.Errorf("%s: another password: got %t, %v", phc, ok, err)
-		}
+	}
+	if ok, _, err := Verify(vector256K, []byte("differentpassword")); ok || err != nil {
+		t.Errorf("another password: got %t, %v", ok, err)
 	}
 }
 

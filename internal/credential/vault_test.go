@@ -208,11 +208,11 @@ func TestAVaultPrintsNoKey(t *testing.T) {
 	v := vaultOf(t, 1)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		printed := fmt.Sprintf(verb, v)
-		for _, key := range v.macs {
-			for _, form := range []string{fmt.Sprintf(verb, key), strings.Trim(fmt.Sprint(key), "[]"), hex.EncodeToString(key)} {
-				if strings.Contains(printed, form) {
-					t.Errorf("%s shows a key", verb)
-				}
+		key := v.macs[PurposeOTP]
+		for _, form := range []string{fmt.Sprintf(verb, key), strings.Trim(fmt.Sprint(key), "[]"), hex.EncodeToString(key)} {
+			if strings.Contains(printed, form) {
+				t.Errorf("%s shows a key", verb)
+				break
 			}
 		}
 	}

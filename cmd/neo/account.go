@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+)
+
+// dataFlag names the data directory that an operator's command works on.
+type dataFlag struct {
+	Data string `required:"" placeholder:"DIR" help:"Data directory of the service."`
+}
+
+// with opens the data directory and runs f on it.
+func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) (err error) {
+	data, err := serve.Open(ctx, d.Data, nil)
+	if err != nil {
+		return usage(err)
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	return f(data)
+}
+
+type accountCmd struct {
+	Add    accountAddCmd    `cmd:"" help:"Add an account."`
+	List   accountListCmd   `cmd:"" help:"List the accounts."`
+	Show   accountShowCmd   `cmd:"" help:"Show one account."`
+	Remove accountRemoveCmd `cmd:"" help:"Remove an account and end its sessions."`
+}
+
+type accountAddCmd struct {
+	dataFlag
+	UCC    string `name:"ucc" required:"" help:"Unique client code."`
+	UserID string `name:"user-id" required:"" help:"User id."`
+	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
+	Name   string `help:"Greeting name."`
+	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once."`
+}
+
+func (accountAddCmd) Help() string {
+	return `Examples:
+  neo account add --data /var/lib/neo --ucc AB1234 --user-id asha --mobile 9876543210 --name Asha
+  printf 'password=%s\nmpin=%s\n' "$PASSWORD" "$MPIN" | neo account add --data /var/lib/neo --ucc AB1234 --user-id asha --mobile 9876543210
+
+Password, MPIN and PAN are asked for without echo. When standard input is not a
+terminal they are read from it: lines of password=..., mpin=... and pan=..., of
+which only the password is required.`
+}
+
+func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
+	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name}
+	if err := c.secrets(t, &n); err != nil {
+		return usage(err)
+	}
+	if c.TOTP {
+		n.TOTPSeed = credential.NewTOTPSeed()
+	}
+	return c.with(ctx, func(d *serve.Data) error {
+		a, err := d.Admin().AddAccount(ctx, n)
+		var bad *login.Error
+		switch {
+		case errors.As(err, &bad):
+			return usage(err)
+		case errors.Is(err, login.ErrExists):
+			return fmt.Errorf("another account has this %w", err)
+		case err != nil:
+			return err
+		}
+		_, _ = fmt.Fprintf(t.out, "account %s added\n", a.UCC)
+		if c.TOTP {
+			_, _ = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", credential.EncodeTOTPSeed(n.TOTPSeed))
+		}
+		return nil
+	})
+}
+
+// secrets fills in what must not stand in a flag.
+func (c *accountAddCmd) secrets(t *terminal, n *login.NewAccount) error {
+	if !t.interactive() {
+		return readSecrets(t.in, map[string]*credential.Secret{"password": &n.Password, "mpin": &n.MPIN, "pan": &n.PAN})
+	}
+	for _, ask := range []struct {
+		prompt string
+		into   *credential.Secret
+		again  bool
+	}{
+		{"Password: ", &n.Password, true},
+		{"MPIN (six digits; empty for none): ", &n.MPIN, true},
+		{"PAN (empty for none): ", &n.PAN, false},
+	} {
+		value, err := t.askSecret(ask.prompt)
+		if err != nil {
+			return err
+		}
+		if ask.again && value != "" {
+			repeated, err := t.askSecret("The same again: ")
+			if err != nil {
+				return err
+			}
+			if repeated != value {
+				return errors.New("the two differ: nothing was added")
+			}
+		}
+		*ask.into = credential.Secret(value)
+	}
+	return nil
+}
+
+// readSecrets reads lines of name=value. Its errors name lines by their number:
+// a line may hold a secret.
+func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if line == "" {
+			continue
+		}
+		name, value, found := strings.Cut(line, "=")
+		field, known := into[name]
+		switch {
+		case !found || !known:
+			return fmt.Errorf("standard input, line %d: expected password=..., mpin=... or pan=...", n)
+		case *field != "":
+			return fmt.Errorf("standard input, line %d: %s stands there twice", n, name)
+		}
+		*field = credential.Secret(value)
+	}
+	return lines.Err()
+}
+
+// find returns the account of a UCC.
+func find(ctx context.Context, d *serve.Data, ucc string) (login.Account, error) {
+	id, err := login.ParseIdentifier(login.ByUCC, ucc)
+	if err != nil {
+		return login.Account{}, usage(err)
+	}
+	a, err := d.Store.Account(ctx, id)
+	if errors.Is(err, login.ErrNotFound) {
+		return a, fmt.Errorf("there is no account with UCC %s: neo account list shows all", string(id.Value))
+	}
+	return a, err
+}
+
+type accountListCmd struct {
+	dataFlag
+	JSON bool `name:"json" help:"Print one JSON object a line."`
+}
+
+func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		out := bufio.NewWriter(t.out)
+		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		if !c.JSON {
+			_, _ = fmt.Fprintln(table, "UCC\tUSER ID\tMOBILE\tNAME\tFACTORS")
+		}
+		const page = 1000
+		for after := ""; ; {
+			accounts, err := d.Store.ListAccounts(ctx, after, page)
+			if err != nil {
+				return err
+			}
+			for _, a := range accounts {
+				after = a.UCC
+				if c.JSON {
+					if err := json.NewEncoder(out).Encode(shownAccount(a, "")); err != nil {
+						return err
+					}
+					continue
+				}
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.UCC, a.UserID, a.Mobile, a.GreetingName, strings.Join(factors(a), ", "))
+			}
+			if len(accounts) < page {
+				return errors.Join(table.Flush(), out.Flush())
+			}
+		}
+	})
+}
+
+type accountShowCmd struct {
+	dataFlag
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		a, err := find(ctx, d, c.UCC)
+		if err != nil {
+			return err
+		}
+		pan, err := d.Admin().PAN(a)
+		if err != nil {
+			return err
+		}
+		shown := shownAccount(a, pan)
+		if c.JSON {
+			return json.NewEncoder(t.out).Encode(shown)
+		}
+		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		for _, row := range [][2]string{
+			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"PAN", shown.PAN},
+			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
+		} {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+		}
+		return table.Flush()
+	})
+}
+
+// accountView is what an operator sees of an account: no secret, the PAN in part.
+type accountView struct {
+	UCC     string    `json:"ucc"`
+	ID      string    `json:"id"`
+	UserID  string    `json:"userId"`
+	Mobile  string    `json:"mobile"`
+	PAN     string    `json:"pan,omitempty"`
+	Name    string    `json:"name"`
+	Factors []string  `json:"factors"`
+	Added   time.Time `json:"added"`
+}
+
+func shownAccount(a login.Account, pan string) accountView {
+	return accountView{a.UCC, a.ID, a.UserID, a.Mobile, pan, a.GreetingName, factors(a), a.Created}
+}
+
+func factors(a login.Account) []string {
+	all := []string{"password"}
+	if a.MPINHash != "" {
+		all = append(all, "MPIN")
+	}
+	if len(a.TOTPSeed) > 0 {
+		all = append(all, "TOTP")
+	}
+	return all
+}
+
+type accountRemoveCmd struct {
+	dataFlag
+	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+}
+
+func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		a, err := find(ctx, d, c.UCC)
+		if err != nil {
+			return err
+		}
+		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(t.out, "account %s removed, its sessions ended\n", a.UCC)
+		return nil
+	})
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+func (completionCmd) Help() string {
+	return `Examples:
+  source <(neo completion bash)
+  neo completion zsh > "${fpath[1]}/_neo"
+  neo completion fish > ~/.config/fish/completions/neo.fish`
+}
+
+func (c *completionCmd) Run(k *kong.Context, t *terminal) error {
+	words := map[string][]string{}
+	collect(k.Model.Node, "", words)
+	var script strings.Builder
+	switch c.Shell {
+	case "bash", "zsh":
+		bash(&script, words, c.Shell == "zsh")
+	case "fish":
+		fish(&script, k.Model.Node, nil)
+	}
+	_, err := io.WriteString(t.out, script.String())
+	return err
+}
+
+// collect notes for each command, by its words ("account add"), what may follow.
+func collect(n *kong.Node, path string, words map[string][]string) {
+	var next []string
+	for _, child := range n.Children {
+		next = append(next, child.Name)
+		collect(child, strings.TrimSpace(path+" "+child.Name), words)
+	}
+	for _, f := range n.Flags {
+		next = append(next, "--"+f.Name)
+	}
+	for _, arg := range n.Positional {
+		for value := range strings.SplitSeq(arg.Enum, ",") {
+			next = append(next, value)
+		}
+	}
+	words[path] = next
+}
+
+// bash writes a completion function; zsh runs it through bashcompinit.
+func bash(w *strings.Builder, words map[string][]string, zsh bool) {
+	if zsh {
+		w.WriteString("#compdef neo\nautoload -U +X bashcompinit && bashcompinit\n")
+	}
+	w.WriteString("_neo() {\n  local word path= i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    word=${COMP_WORDS[i]}\n" +
+		"    case \"$path $word\" in\n")
+	for path := range words {
+		if path != "" {
+			parent, last := "", path
+			if i := strings.LastIndex(path, " "); i >= 0 {
+				parent, last = path[:i], path[i+1:]
+			}
+			fmt.Fprintf(w, "      '%s %s') path='%s' ;;\n", parent, last, path)
+		}
+	}
+	w.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	for path, next := range words {
+		fmt.Fprintf(w, "    '%s') COMPREPLY=($(compgen -W '%s' -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n", path, strings.Join(next, " "))
+	}
+	w.WriteString("  esac\n}\ncomplete -o default -F _neo neo\n")
+}
+
+// fish writes one line for each command and flag.
+func fish(w *strings.Builder, n *kong.Node, path []string) {
+	seen := "__fish_use_subcommand"
+	if len(path) > 0 {
+		seen = "__fish_seen_subcommand_from " + path[len(path)-1]
+	}
+	for _, child := range n.Children {
+		fmt.Fprintf(w, "complete -c neo -n '%s' -f -a %s -d '%s'\n", seen, child.Name, strings.ReplaceAll(child.Help, "'", ""))
+		fish(w, child, append(path, child.Name))
+	}
+	for _, f := range n.Flags {
+		fmt.Fprintf(w, "complete -c neo -n '%s' -l %s -d '%s'\n", seen, f.Name, strings.ReplaceAll(f.Help, "'", ""))
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"neoapi"
+)
+
+// serviceFlags say which service and consumer a client command speaks for.
+type serviceFlags struct {
+	Env                string `name:"env" required:"" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155."`
+	ConsumerKey        string `required:"" env:"NEO_CONSUMER_KEY" help:"Consumer key of the application."`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET."`
+}
+
+type loginCmd struct {
+	serviceFlags
+	Mobile       string   `xor:"who" help:"Log in by mobile number: ten digits, or with country code."`
+	UserID       string   `name:"user-id" xor:"who" help:"Log in by user id."`
+	PAN          bool     `name:"pan" xor:"who" help:"Log in by PAN, which is asked for, or read from --pan-file."`
+	PANFile      string   `name:"pan-file" type:"path" placeholder:"FILE" help:"File with the PAN; - for standard input."`
+	UCC          string   `name:"ucc" help:"Log in by TOTP: the UCC, beside --mobile."`
+	PasswordFile string   `type:"path" placeholder:"FILE" help:"File with the password; - for standard input."`
+	OTPCommand   string   `name:"otp-command" placeholder:"CMD" help:"Shell command that prints the one-time code."`
+	TOTPCommand  string   `name:"totp-command" placeholder:"CMD" help:"Shell command that prints the TOTP code."`
+	MPINFile     string   `name:"mpin-file" type:"path" placeholder:"FILE" help:"Use the MPIN in this file as second factor; - for standard input."`
+	JSON         bool     `name:"json" help:"Print the session as JSON, token included."`
+	Session      fileFlag `embed:""`
+}
+
+func (loginCmd) Help() string {
+	return `Examples:
+  neo login --env http://127.0.0.1:9155 --consumer-key sandbox-consumer --mobile 9999999908
+  neo login --env prod --consumer-key KEY --mobile 9876543210 --ucc AB1234
+  printf '%s\n%s\n' "$SECRET" "$PASSWORD" | neo login --env uat --consumer-key KEY --user-id asha \
+    --consumer-secret-file - --password-file - --otp-command ./newest-code
+
+The second factor is a one-time code that the service sends, or the MPIN: type
+either when asked. With --ucc the first factor is TOTP and the second the MPIN.
+Several files named - take one line of standard input each, in the order
+consumer secret, PAN, password, MPIN.`
+}
+
+func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
+	if err := c.judge(); err != nil {
+		return usage(err)
+	}
+	cfg := neoapi.Config{Environment: neoapi.Environment(c.Env), ConsumerKey: c.ConsumerKey}
+	var err error
+	totp := c.UCC != ""
+	if !totp {
+		cfg.ConsumerSecret, err = t.secret("consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+		if err != nil {
+			return err
+		}
+	}
+	client, err := neoapi.New(cfg)
+	if err != nil {
+		return err
+	}
+	var session neoapi.Session
+	if totp {
+		session, err = c.byTOTP(ctx, t, client)
+	} else {
+		session, err = c.byPassword(ctx, t, client)
+	}
+	if err != nil {
+		return err
+	}
+	saved := savedLogin{Environment: c.Env, ConsumerKey: c.ConsumerKey, Session: session}
+	if !totp { // generation 3 has neither an access token nor a logout
+		if saved.AccessToken, err = client.AccessToken(ctx); err != nil {
+			return err
+		}
+	}
+	path, err := c.Session.save(saved)
+	if err != nil {
+		// The code is spent: a session that cannot be saved is still worth having.
+		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", err), printSession(t, session, c.JSON, ""))
+	}
+	return printSession(t, session, c.JSON, path)
+}
+
+// judge names every mistake in the flags at once.
+func (c *loginCmd) judge() error {
+	var problems []error
+	if c.PANFile != "" {
+		c.PAN = true
+	}
+	who := 0
+	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {
+		if given {
+			who++
+		}
+	}
+	if who != 1 {
+		problems = append(problems, errors.New("say who logs in: one of --mobile, --user-id, --pan"))
+	}
+	if c.UCC != "" && c.Mobile == "" {
+		problems = append(problems, errors.New("--ucc logs in by TOTP, which needs --mobile"))
+	}
+	if c.UCC != "" && (c.PasswordFile != "" || c.OTPCommand != "") {
+		problems = append(problems, errors.New("--ucc logs in by TOTP and MPIN: leave out --password-file and --otp-command"))
+	}
+	if c.UCC == "" && c.TOTPCommand != "" {
+		problems = append(problems, errors.New("--totp-command needs --ucc and --mobile"))
+	}
+	if c.OTPCommand != "" && c.MPINFile != "" {
+		problems = append(problems, errors.New("--otp-command and --mpin-file are two second factors: give one"))
+	}
+	return errors.Join(problems...)
+}
+
+func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
+	who := neoapi.Credentials{Mobile: c.Mobile, UserID: c.UserID, NoOTP: c.MPINFile != ""}
+	var err error
+	if c.PAN {
+		if who.PAN, err = t.secret("PAN", c.PANFile, "", "--pan-file"); err != nil {
+			return neoapi.Session{}, err
+		}
+	}
+	if who.Password, err = t.secret("password", c.PasswordFile, "", "--password-file"); err != nil {
+		return neoapi.Session{}, err
+	}
+	if err := client.Login(ctx, who); err != nil {
+		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
+			return neoapi.Session{}, err
+		}
+		_, _ = fmt.Fprintf(t.err, "neo: %v\nThe password was right: the MPIN still works.\n", err)
+	}
+	code, err := c.second(ctx, t)
+	if err != nil {
+		return neoapi.Session{}, err
+	}
+	return client.Session2FA(ctx, code)
+}
+
+// second returns the second factor: from a command, a file or a person.
+func (c *loginCmd) second(ctx context.Context, t *terminal) (string, error) {
+	switch {
+	case c.OTPCommand != "":
+		return output(ctx, t, "one-time code", c.OTPCommand)
+	case c.MPINFile != "":
+		return t.readLine("MPIN", c.MPINFile)
+	}
+	return t.secret("one-time code or MPIN", "", "", "--otp-command or --mpin-file")
+}
+
+func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
+	var code string
+	var err error
+	if c.TOTPCommand != "" {
+		code, err = output(ctx, t, "TOTP code", c.TOTPCommand)
+	} else {
+		code, err = t.secret("TOTP code", "", "", "--totp-command")
+	}
+	if err != nil {
+		return neoapi.Session{}, err
+	}
+	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
+		return neoapi.Session{}, err
+	}
+	mpin, err := t.secret("MPIN", c.MPINFile, "", "--mpin-file")
+	if err != nil {
+		return neoapi.Session{}, err
+	}
+	return client.ValidateMPIN(ctx, mpin)
+}
+
+// output runs a shell command and returns what it prints, without white space
+// around it. What it says on standard error goes to ours.
+func output(ctx context.Context, t *terminal, what, command string) (string, error) {
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Stderr = t.err
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("the command for the %s failed: %w", what, err)
+	}
+	code := strings.TrimSpace(string(out))
+	if code == "" {
+		return "", fmt.Errorf("the command for the %s printed nothing", what)
+	}
+	return code, nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"neoapi"
+)
+
+type logoutCmd struct {
+	ConsumerSecretFile string   `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session of a TOTP login or an old one; - for standard input. Or set NEO_CONSUMER_SECRET."`
+	Session            fileFlag `embed:""`
+}
+
+func (logoutCmd) Help() string {
+	return `Example:
+  neo logout
+
+Ends the session at the service and deletes the file. If the service cannot be
+reached the file stays.`
+}
+
+func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
+	saved, path, err := c.Session.load()
+	if err != nil {
+		return err
+	}
+	if err := c.end(ctx, t, saved); err != nil && !errors.Is(err, neoapi.ErrSessionEnded) {
+		return err
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.out, "session of %s ended\n", saved.Session.UCC)
+	return err
+}
+
+// end ends a session at the service, with the access token of its login if that
+// still works, or else with a new one.
+func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) error {
+	if ended(saved.Session) {
+		return nil
+	}
+	cfg := neoapi.Config{Environment: neoapi.Environment(saved.Environment), ConsumerKey: saved.ConsumerKey, AccessToken: saved.AccessToken}
+	if cfg.AccessToken != "" {
+		err := logout(ctx, cfg, saved.Session)
+		if !errors.Is(err, neoapi.ErrAccessToken) {
+			return err
+		}
+	}
+	var err error
+	cfg.AccessToken = ""
+	cfg.ConsumerSecret, err = t.secret("consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+	if err != nil {
+		return err
+	}
+	return logout(ctx, cfg, saved.Session)
+}
+
+func logout(ctx context.Context, cfg neoapi.Config, s neoapi.Session) error {
+	client, err := neoapi.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := client.Use(s); err != nil {
+		return err
+	}
+	return client.Logout(ctx)
+}

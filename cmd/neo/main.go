@@ -1,0 +1,143 @@
+// Command neo is the session service, its sandbox, and a client for the terminal.
+//
+// neo sandbox starts a service with a demo account; neo serve starts the real
+// one; neo account and neo consumer keep its data; neo login, session and logout
+// use a service. Each command has a file of its own here.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"neoapi"
+)
+
+// The exit codes, which scripts may rely on.
+const (
+	exitDone    = 0
+	exitFailed  = 1 // anything else
+	exitUsage   = 2 // a flag, an argument or the configuration is wrong
+	exitRefused = 3 // the service refused: credentials, code, session, lock
+	exitLater   = 4 // the same may work later: rate limit, network, OMS, service unavailable
+)
+
+const description = `The Neo session system: log in twice, trade once.
+
+Try it:
+  neo sandbox                                  a service with a demo account, in one step
+  neo login --env http://127.0.0.1:9155 ...    log in there, or anywhere else
+  neo serve --data /var/lib/neo                the real service
+
+Secrets are asked for without echo, or read from standard input, a file or the
+environment; no flag takes one.
+
+Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 refused by the
+service (credentials, code, session), 4 may work later (rate limit, network, OMS).`
+
+// commands is the whole command line: one struct for commands, flags and help.
+type commands struct {
+	Sandbox    sandboxCmd    `cmd:"" help:"Start a service with a demo account and a readable OTP inbox."`
+	Serve      serveCmd      `cmd:"" help:"Start the session service."`
+	Account    accountCmd    `cmd:"" help:"Add, list, show and remove accounts in a data directory."`
+	Consumer   consumerCmd   `cmd:"" help:"Add, list and remove consumers (applications) in a data directory."`
+	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
+	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
+	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+}
+
+// terminal is what commands read from and write to.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// A usageError is a mistake in flags, arguments or configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usage makes an error exit with exitUsage; a nil error stays nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	t := &terminal{stdin, stdout, stderr}
+	var cli commands
+	exit := -1
+	parser, err := kong.New(&cli,
+		kong.Name("neo"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(t),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 { // help was printed
+		return exit
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: neo --help\n", err)
+		return exitUsage
+	}
+	if err := parsed.Run(); err != nil {
+		_, _ = fmt.Fprintf(stderr, "neo: %v\n", err)
+		return exitCode(err)
+	}
+	return exitDone
+}
+
+func exitCode(err error) int {
+	var wrong usageError
+	var e *neoapi.Error
+	if errors.As(err, &wrong) || errors.Is(err, neoapi.ErrInvalidInput) {
+		return exitUsage
+	}
+	if !errors.As(err, &e) {
+		return exitFailed
+	}
+	for _, later := range []error{
+		neoapi.ErrRateLimited, neoapi.ErrNetwork, neoapi.ErrUnavailable, neoapi.ErrOMSDown, neoapi.ErrTimeout,
+	} {
+		if errors.Is(err, later) {
+			return exitLater
+		}
+	}
+	for _, refused := range []error{
+		neoapi.ErrAccessToken, neoapi.ErrWrongCredentials, neoapi.ErrWrongOTP, neoapi.ErrWrongMPIN, neoapi.ErrSessionEnded,
+		neoapi.ErrWrongToken, neoapi.ErrLocked, neoapi.ErrIPNotAllowed,
+	} {
+		if errors.Is(err, refused) {
+			return exitRefused
+		}
+	}
+	return exitFailed
+}

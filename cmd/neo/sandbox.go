@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"neoapi/internal/serve"
+	"neoapi/internal/wire"
+)
+
+type sandboxCmd struct {
+	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
+	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
+	Quiet    bool   `short:"q" help:"Do not log requests."`
+	ruleFlags
+}
+
+func (sandboxCmd) Help() string {
+	return `Examples:
+  neo sandbox
+  neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
+  curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
+
+The sandbox is the session service itself with demo data, an OTP inbox that
+anybody can read, and empty order books. Its secrets are public: never let it
+listen where strangers reach it.`
+}
+
+func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
+	cfg, err := c.config()
+	cfg.Sandbox, cfg.Accounts = true, c.Accounts
+	cfg.Log = slog.New(slog.DiscardHandler)
+	if !c.Quiet {
+		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))
+	}
+	if err := errors.Join(err, cfg.Check()); err != nil {
+		return usage(err)
+	}
+	dir := c.Data
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "neo-sandbox-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	return start(ctx, dir, c.Listen, cfg, func(url string) {
+		debug.FreeOSMemory() // what hashing the demo secrets took
+		c.welcome(t.out, url, c.Data)
+	}, t.err)
+}
+
+// welcome prints what to paste next.
+func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
+	store := "temporary; --data DIR keeps it"
+	if data != "" {
+		store = data
+	}
+	more := ""
+	if c.Accounts > 0 {
+		first, _, firstMobile, _ := serve.DemoAccount(1)
+		last, _, lastMobile, _ := serve.DemoAccount(c.Accounts)
+		more = fmt.Sprintf("\n  more      %s to %s, mobile %s to %s, same secrets", first, last, firstMobile, lastMobile)
+	}
+	text := `neo sandbox is ready at {url}
+
+  consumer  {key} / {secret}
+  account   {ucc}, user id {user}, mobile {mobile}, PAN {pan}
+  secrets   password {password}, MPIN {mpin}, TOTP seed {seed}{more}
+  store     {store}
+
+Log in from a shell, step by step:
+
+# 1. access token
+ACCESS=$(curl -s -u {key}:{secret} -d grant_type=client_credentials {url}{token} | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+# 2. login: the view session
+VIEW=$(curl -s -H "Authorization: Bearer $ACCESS" -H 'Content-Type: application/json' -d '{"mobileNumber":"{mobile}","password":"{password}"}' {url}{validate})
+TOKEN=$(echo "$VIEW" | sed 's/.*"token":"\([^"]*\)".*/\1/'); SID=$(echo "$VIEW" | sed 's/.*"sid":"\([^"]*\)".*/\1/')
+USERID=$(echo "$TOKEN" | cut -d. -f2 | tr _- /+ | sed 's/$/==/' | base64 -d 2>/dev/null | sed 's/.*"sub":"\([^"]*\)".*/\1/')
+# 3. one-time code
+curl -s -H "Authorization: Bearer $ACCESS" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"sendEmail\":true,\"isWhitelisted\":true}" {url}{otp}
+OTP=$(curl -s '{url}/sandbox/otp/{ucc}?wait=5s')
+# 4. session_2fa: the final session
+curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"otp\":\"$OTP\"}" {url}{validate}
+
+Or from Go:
+
+client, err := neoapi.New(neoapi.Config{Environment: "{url}", ConsumerKey: "{key}", ConsumerSecret: "{secret}"})  // 1
+err = client.Login(ctx, neoapi.Credentials{Mobile: "{mobile}", Password: "{password}"})  // 2 and 3
+session, err := client.Session2FA(ctx, otp)  // 4
+
+Or with this program (it asks for the secrets):
+
+neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl -s '{url}/sandbox/otp/{ucc}?wait=5s'"
+
+Ctrl-C ends the sandbox.
+`
+	_, _ = io.WriteString(w, strings.NewReplacer(
+		"{url}", url, "{key}", serve.DemoConsumerKey, "{secret}", serve.DemoConsumerSecret, "{ucc}", serve.DemoUCC,
+		"{user}", serve.DemoUserID, "{mobile}", serve.DemoMobile, "{pan}", serve.DemoPAN, "{password}", serve.DemoPassword,
+		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{store}", store,
+		"{token}", wire.Path(wire.OpAccessToken, wire.Gen1PROD), "{validate}", wire.Path(wire.OpValidate, wire.Gen1PROD),
+		"{otp}", wire.Path(wire.OpOTP, wire.Gen1PROD),
+	).Replace(text))
+}

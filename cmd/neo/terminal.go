@@ -1,0 +1,93 @@
+package main
+
+// The rules of the terminal: secrets are asked for without echo and on standard
+// error, so that standard output holds results only; nothing is asked when
+// standard input is not a terminal; an answer that has to come is named with
+// the flag or variable that gives it to a script.
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// interactive tells whether a person sits at standard input.
+func (t *terminal) interactive() bool {
+	f, ok := t.in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// askSecret asks a person for a secret without echo.
+func (t *terminal) askSecret(prompt string) (string, error) {
+	f, ok := t.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", errors.New("standard input is not a terminal")
+	}
+	_, _ = fmt.Fprint(t.err, prompt)
+	secret, err := term.ReadPassword(int(f.Fd()))
+	_, _ = fmt.Fprintln(t.err)
+	return string(secret), err
+}
+
+// secret returns a secret from a file ("-" is standard input, one line), or from
+// the environment, or from a person. what names it in prompts; orGive says how a
+// script gives it.
+func (t *terminal) secret(what, file, variable, orGive string) (string, error) {
+	if file != "" {
+		return t.readLine(what, file)
+	}
+	if variable != "" {
+		if value := os.Getenv(variable); value != "" {
+			return value, nil
+		}
+	}
+	if !t.interactive() {
+		return "", usage(fmt.Errorf("the %s is missing: standard input is not a terminal to ask at; give %s", what, orGive))
+	}
+	value, err := t.askSecret(strings.ToUpper(what[:1]) + what[1:] + ": ")
+	if err == nil && value == "" {
+		err = usage(fmt.Errorf("the %s is missing", what))
+	}
+	return value, err
+}
+
+// readLine returns the first line of a file; "-" is standard input, of which
+// each call takes the next line.
+func (t *terminal) readLine(what, file string) (string, error) {
+	var line string
+	var err error
+	if file == "-" {
+		line, err = t.nextLine()
+	} else {
+		var text []byte
+		text, err = os.ReadFile(file)
+		line, _, _ = strings.Cut(string(text), "\n")
+	}
+	line = strings.TrimSuffix(line, "\r")
+	switch {
+	case err != nil:
+		return "", usage(fmt.Errorf("the %s cannot be read: %w", what, err))
+	case line == "":
+		return "", usage(fmt.Errorf("the %s is missing: the first line of its file is empty", what))
+	}
+	return line, nil
+}
+
+// nextLine reads one line of standard input.
+func (t *terminal) nextLine() (string, error) {
+	r, ok := t.in.(*bufio.Reader)
+	if !ok {
+		r = bufio.NewReader(t.in)
+		t.in = r
+	}
+	line, err := r.ReadString('\n')
+	if errors.Is(err, io.EOF) && line != "" {
+		err = nil
+	}
+	return strings.TrimSuffix(line, "\n"), err
+}

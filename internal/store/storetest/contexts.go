@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"neoapi/internal/login"
+)
+
+// A call is one method of the ports with arguments that it accepts.
+type call struct {
+	name string
+	do   func(ctx context.Context) error
+}
+
+// everyCall prepares a store so that each method of both ports succeeds once, in
+// the order given, and returns the calls and the sids that they touch.
+func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
+	t.Helper()
+	add(t, s, newAccount(1), newAccount(2))
+	good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
+	a := newAccount(1)
+	open(t, s, "code", "account-1")
+	open(t, s, "drop", "account-2")
+	put(t, s, newCode("drop", 0, at(0)))
+	open(t, s, "end-account", "account-3")
+	expired := newView("expired", "account-4")
+	expired.Expires = at(-time.Hour)
+	good(t, s.OpenView(t.Context(), expired, 0, newEvent("opened", "account-4")))
+	free := open(t, s, "claim", "account-1")
+	held := map[string]login.Session{}
+	for _, sid := range []string{"fail", "refund", "complete"} {
+		held[sid] = open(t, s, sid, "account-1")
+		claim(t, s, newClaim(held[sid], "claim", at(0)))
+	}
+	x := trade(t, s, "end", "account-1")
+	e := newEvent("call", "account-1")
+	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired"}
+
+	return []call{
+		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, byID(1)); return err }},
+		{"AddAccount", func(ctx context.Context) error { return s.AddAccount(ctx, newAccount(3), e) }},
+		{"SetHash", func(ctx context.Context) error { return s.SetHash(ctx, a.ID, login.Password, a.PasswordHash, "new") }},
+		{"RemoveAccount", func(ctx context.Context) error { return s.RemoveAccount(ctx, newAccount(2).ID, e) }},
+		{"ListAccounts", func(ctx context.Context) error { _, err := s.ListAccounts(ctx, "", 10); return err }},
+		{"Consumer", func(ctx context.Context) error { _, err := s.Consumer(ctx, "consumer-1"); return err }},
+		{"AddConsumer", func(ctx context.Context) error { return s.AddConsumer(ctx, newConsumer("consumer-2"), e) }},
+		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
+		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
+		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},
+		{"AddFirstSigningKey", func(ctx context.Context) error {
+			return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
+		}},
+		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
+		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, "", 0, 10); return err }},
+
+		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, e) }},
+		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
+		{"PendingView", func(ctx context.Context) error {
+			_, err := s.PendingView(ctx, "account-1", "consumer-1", at(0))
+			return err
+		}},
+		{"SetOTP", func(ctx context.Context) error { _, err := s.SetOTP(ctx, newCode("code", 0, at(0))); return err }},
+		{"DropOTP", func(ctx context.Context) error { return s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
+		{"Claim", func(ctx context.Context) error { _, err := s.Claim(ctx, newClaim(free, "claim", at(0))); return err }},
+		{"Fail", func(ctx context.Context) error { return s.Fail(ctx, "fail", "claim", e) }},
+		{"Refund", func(ctx context.Context) error { return s.Refund(ctx, "refund", "claim", e) }},
+		{"Complete", func(ctx context.Context) error {
+			return s.Complete(ctx, "claim", newTrade(held["complete"], at(0)), e)
+		}},
+		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
+		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
+		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
+	}, sids
+}
+
+var contextTests = []test{
+	{"a call whose context has ended returns its error and changes nothing", func(t *testing.T, s Store) {
+		calls, sids := everyCall(t, s)
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		unchanged(t, s, sids, func() {
+			for _, c := range calls {
+				if err := c.do(cancelled); !errors.Is(err, context.Canceled) {
+					t.Errorf("%s, cancelled: got error %v", c.name, err)
+				}
+				if err := c.do(late); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s, too late: got error %v", c.name, err)
+				}
+			}
+		})
+		for _, c := range calls { // the arguments were good: it was the context
+			if err := c.do(t.Context()); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+	}},
+	{"a call whose context ends half-way happens with its event or not at all, and is done if it says so", func(t *testing.T, s Store) {
+		var done, undone int
+		for i := range rounds(100) {
+			sid := fmt.Sprint("sid-", i)
+			v := open(t, s, sid, sid)
+			claim(t, s, newClaim(v, "claim", at(0)))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*15*time.Microsecond)
+			err := s.Complete(ctx, "claim", newTrade(v, at(0)), newEvent("completed", sid))
+			cancel()
+			isTrade := stored(t, s, sid).Kind == login.Trade
+			if event := len(events(t, s, sid)) == 2; event != isTrade {
+				t.Fatalf("complete: %v, event: %v", isTrade, event)
+			}
+			if err == nil && !isTrade {
+				t.Fatal("Complete gave no error, but the session is not complete")
+			}
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got error %v", err)
+			}
+			if isTrade {
+				done++
+			} else {
+				undone++
+			}
+		}
+		t.Logf("%d done, %d not", done, undone)
+	}},
+	{"calls that are cancelled at random leave a store that works", func(t *testing.T, s Store) {
+		v := open(t, s, "sid", "account-1")
+		for range rounds(10) {
+			together(8, func(i int) error {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Microsecond)
+				defer cancel()
+				id := fmt.Sprint("claim ", i)
+				if _, err := s.Claim(ctx, newClaim(v, id, at(0))); err != nil {
+					return err
+				}
+				return s.Refund(ctx, "sid", id, newEvent(id, "account-1"))
+			})
+		}
+		x := stored(t, s, "sid")
+		if (x.Tries == 0) != (x.ClaimID == "") && x.Tries < maxTries {
+			t.Errorf("%d tries are counted with the claim %q", x.Tries, x.ClaimID)
+		}
+		calls, _ := everyCall(t, s)
+		for _, c := range calls {
+			if err := c.do(t.Context()); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+	}},
+}

@@ -1,0 +1,163 @@
+package token
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"neoapi/internal/credential"
+)
+
+func vault(t testing.TB, fill byte) *credential.Vault {
+	t.Helper()
+	v, err := credential.NewVault(bytes.Repeat([]byte{fill}, credential.MasterKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func access() Access {
+	return Access{Consumer: "demo-consumer", Secret: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Expires: now.Unix() + 3600}
+}
+
+func seal(t testing.TB, v *credential.Vault, a Access) string {
+	t.Helper()
+	compact, err := SealAccess(v, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compact
+}
+
+func TestAnAccessTokenIsReadBackWholeAndTellsNothing(t *testing.T) {
+	v := vault(t, 1)
+	compact := seal(t, v, access())
+	got, err := OpenAccess(v, compact, now)
+	if diff := cmp.Diff(access(), got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(compact)
+	if err != nil || bytes.Contains(raw, []byte("demo-consumer")) {
+		t.Errorf("names its consumer in the clear, or is no URL-safe base64: %v", err)
+	}
+	if len(compact) > maxToken || strings.ContainsAny(compact, ".=+/ \n") {
+		t.Errorf("unfit for a header: %s", compact)
+	}
+}
+
+func TestAnAccessTokenOfTheLongestConsumerKeyOpens(t *testing.T) {
+	v := vault(t, 1)
+	a := access()
+	a.Consumer = strings.Repeat("k", 64)
+	if _, err := OpenAccess(v, seal(t, v, a), now); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAccessTokenEndsToTheSecond(t *testing.T) {
+	v := vault(t, 1)
+	compact := seal(t, v, access())
+	end := time.Unix(access().Expires, 0)
+	for _, c := range []struct {
+		name string
+		now  time.Time
+		want error
+	}{
+		{"a second before", end.Add(-time.Second), nil},
+		{"a nanosecond before", end.Add(-1), nil},
+		{"at its end", end, ErrAccess},
+		{"a second after", end.Add(time.Second), ErrAccess},
+	} {
+		got, err := OpenAccess(v, compact, c.now)
+		if err != c.want {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		if err != nil && got.Consumer != "" {
+			t.Errorf("%s: refused, but names consumer %s", c.name, got.Consumer)
+		}
+	}
+}
+
+func TestAnAccessTokenThatWeDidNotSealIsRefused(t *testing.T) {
+	v := vault(t, 1)
+	good := seal(t, v, access())
+	plain, err := json.Marshal(access())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	raw, err := base64.RawURLEncoding.DecodeString(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := map[string]string{
+		"empty":                   "",
+		"noise":                   "noise",
+		"a version byte alone":    b64([]byte{1}),
+		"unsealed":                b64(plain),
+		"another master key":      seal(t, vault(t, 2), access()),
+		"another purpose":         b64(v.Seal(credential.PurposeTOTP, "", plain)),
+		"another owner":           b64(v.Seal(credential.PurposeAccessToken, "x", plain)),
+		"sealed noise":            b64(v.Seal(credential.PurposeAccessToken, "", []byte("noise"))),
+		"sealed without an end":   b64(v.Seal(credential.PurposeAccessToken, "", []byte(`{"c":"demo-consumer"}`))),
+		"sealed and a wrong type": b64(v.Seal(credential.PurposeAccessToken, "", []byte(`{"c":"x","e":"99999999999"}`))),
+		"a trade token":           mint(t, ring(t), seedClaims()),
+		"too long":                strings.Repeat("A", 5000),
+		"a byte less":             b64(raw[:len(raw)-1]),
+		"a byte more":             b64(append(bytes.Clone(raw), 0)),
+		"padded":                  good + "=",
+		"a space after it":        good + " ",
+		"a newline after it":      good + "\n",
+		"a newline in it":         good[:9] + "\r\n" + good[9:],
+		"Bearer before it":        "Bearer " + good,
+		"twice":                   good + good,
+	}
+	for i := range raw {
+		altered := bytes.Clone(raw)
+		altered[i] ^= 1
+		forged[fmt.Sprintf("byte %d altered", i)] = b64(altered)
+	}
+	for name, compact := range forged {
+		if got, err := OpenAccess(v, compact, now); err != ErrAccess || got.Consumer != "" {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestASecretMarkIsTheStartOfAHash(t *testing.T) {
+	for hash, want := range map[string]string{"": "", "abc": "abc", "abcdefgh": "abcdefgh", "abcdefghi": "abcdefgh"} {
+		if got := string(SecretMark([]byte(hash))); got != want {
+			t.Errorf("%q: got %q", hash, got)
+		}
+	}
+}
+
+func FuzzAccess(f *testing.F) {
+	v := vault(f, 1)
+	good := seal(f, v, access())
+	for _, text := range []string{good, good[1:], good + "A", good + "=", "", "AQ", seal(f, vault(f, 2), access())} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		// Sealing is not deterministic, so another process's seed may open here: it
+		// then carries what was sealed, in the one spelling that SealAccess gives it.
+		got, err := OpenAccess(v, text, now)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(access(), got); diff != "" {
+			t.Fatalf("%q carries what was never sealed:\n%s", text, diff)
+		}
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if err != nil || base64.RawURLEncoding.EncodeToString(raw) != text {
+			t.Fatalf("%q was accepted in a spelling of its own", text)
+		}
+	})
+}
