@@ -129,7 +129,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		field, known := into[name]
 		switch {
 		case !found || !known:
-			return fmt.Errorf("standard input, line %d: expected password=..., mpin=... or pan=...", n)
+			return fmt.Errorf("standard input, line %d: expected password=, mpin= or pan= and a value", n)
 		case *field != "":
 			return fmt.Errorf("standard input, line %d: %s stands there twice", n, name)
 		}

@@ -1,0 +1,160 @@
+package neoapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"html"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An object is a JSON object whose values are not yet read. Answers are read
+// this way because the field's servers disagree about the types of nearly
+// everything.
+type object map[string]json.RawMessage
+
+// text returns the first of the keys that holds a non-empty string or a number.
+func (o object) text(keys ...string) string {
+	for _, k := range keys {
+		if t := toText(o[k]); t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// toText returns a string's value or a number's digits, and "" for all else.
+func toText(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	var n json.Number
+	if json.Unmarshal(raw, &n) == nil {
+		return n.String()
+	}
+	return ""
+}
+
+// toObject reads a JSON object, also one that was encoded twice or thrice into
+// a string. It is nil for all else.
+func toObject(raw []byte) object {
+	raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\uFEFF"))
+	for range 3 {
+		var o object
+		if json.Unmarshal(raw, &o) == nil {
+			return o
+		}
+		var inner string
+		if json.Unmarshal(raw, &inner) != nil {
+			return nil
+		}
+		raw = []byte(inner)
+	}
+	return nil
+}
+
+// decode reads the answer to op: the body's object if it is a success, the
+// failure otherwise. It knows every shape in docs/protocol.md. The texts in the
+// failure are the server's, still to be cleaned by [tidy].
+//
+// A success is any 2xx that has the object "data" (or, for the access token, an
+// access_token) and no key error.
+func decode(op string, status int, body []byte) (object, *Error) {
+	top := toObject(body)
+	fail := &Error{Op: op, Status: status}
+	if top == nil {
+		fail.Category = categorise(op, status, "")
+		fail.Message = prose(body)
+		if len(bytes.TrimSpace(body)) == 0 {
+			fail.Message = "the answer is empty"
+		}
+		return nil, fail
+	}
+
+	_, failed := top["error"]
+	failed = failed || status/100 != 2 || top["fault"] != nil || top.text("errMsg", "errorCode") != ""
+	switch strings.ToLower(top.text("stat", "status")) {
+	case "not_ok", "failure", "error":
+		failed = true
+	}
+	want := "data"
+	if op == opAccessToken {
+		want = "access_token"
+	}
+	if !failed && len(top[want]) > 0 && string(top[want]) != "null" {
+		return top, nil
+	}
+
+	// Somewhere in these are a code and a message. The inner objects come first:
+	// they say more.
+	var details []object
+	for _, key := range []string{"error", "fault"} {
+		var list []json.RawMessage
+		if json.Unmarshal(top[key], &list) != nil {
+			list = []json.RawMessage{top[key]}
+		}
+		for _, raw := range list {
+			if o := toObject(raw); o != nil {
+				details = append(details, o)
+			}
+		}
+	}
+	for _, o := range append(details, top) {
+		if fail.Code == "" {
+			fail.Code = o.text("code", "errorCode", "stCode")
+		}
+		if fail.Message == "" {
+			fail.Message = o.text("message", "errMsg", "error_description", "description", "error")
+		}
+	}
+	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
+	oauth := op == opAccessToken && word != "" && (status/100 == 2 || status/100 == 4)
+	if oauth && fail.Code == "" {
+		fail.Code = word
+	}
+	if n, err := strconv.Atoi(fail.Code); err == nil && status/100 == 2 && n >= 400 && n < 600 {
+		status = n // a failure that travels as a 2xx may say its status as its code
+	}
+
+	fail.Category = categorise(op, status, fail.Code)
+	switch {
+	case strings.Contains(strings.ToLower(word), "rate limit"):
+		fail.Category = ErrRateLimited
+	case oauth && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
+		fail.Category = ErrAccessToken
+	case !failed && fail.Message == "":
+		fail.Message = "the answer has no " + want
+	}
+	return nil, fail
+}
+
+var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// prose finds what a person can read in a body that is not JSON: a page's
+// title, or plain text. It is "" for everything that looks like code.
+func prose(body []byte) string {
+	if m := htmlTitle.FindSubmatch(body); m != nil {
+		return "the answer is a web page: " + html.UnescapeString(string(m[1]))
+	}
+	if text := string(bytes.TrimSpace(body)); !strings.ContainsAny(text, "<>{}[]\"") {
+		return text
+	}
+	return ""
+}
+
+// retryAfter reads the header Retry-After: seconds, or an HTTP date (RFC 9110,
+// section 10.2.3). It is 0 if there is none that can be read.
+func retryAfter(value string, now time.Time) time.Duration {
+	const year = 365 * 24 * time.Hour // more is no advice, and would overflow
+	wait := time.Duration(0)
+	if seconds, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+		wait = time.Duration(max(0, min(seconds, int64(year/time.Second)))) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		wait = at.Sub(now)
+	}
+	return max(0, min(wait, year))
+}

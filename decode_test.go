@@ -1,0 +1,424 @@
+package neoapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+)
+
+func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
+	html := "<html><head><title>504 Gateway\n Time-out</title></head><body>nginx</body></html>"
+	tests := []struct {
+		name    string
+		status  int
+		body    string
+		want    Category
+		code    string
+		message string
+	}{
+		{"the protocol's own", 401, `{"error":[{"code":"10020","message":"wrong"}]}`, ErrWrongOTP, "10020", "wrong"},
+		{"a code that is a number", 429, `{"error":[{"code":70009,"message":"locked"}]}`, ErrLocked, "70009", "locked"},
+		{"200 with an error", 200, `{"error":[{"code":"100022","message":"gone"}]}`, ErrSessionEnded, "100022", "gone"},
+		{"200 with an error beside the data", 200, `{"data":{"token":"t"},"error":[{"code":"10020","message":"wrong"}]}`, ErrWrongOTP, "10020", "wrong"},
+		{"200 with an empty error beside the data", 200, `{"data":{"token":"t"},"error":null}`, ErrBadAnswer, "", ""},
+		{"an error that is an object", 401, `{"error":{"code":"100008","message":"your address"}}`, ErrIPNotAllowed, "100008", "your address"},
+		{"200 with stCode and status", 200, `{"stCode":1037,"errMsg":"address changed","status":"failure"}`, ErrIPNotAllowed, "1037", "address changed"},
+		{"200 with stCode and stat", 200, `{"stat":"Not_Ok","stCode":100021,"errMsg":"view token"}`, ErrWrongToken, "100021", "view token"},
+		{"200 with an stCode nobody knows", 200, `{"stat":"Not_Ok","stCode":1005,"errMsg":"hm"}`, ErrBadAnswer, "1005", "hm"},
+		{"200 with a status as its code", 200, `{"stCode":503,"errMsg":"closed","status":"failure"}`, ErrUnavailable, "503", "closed"},
+		{"200 with a status that is in no table as its code", 200, `{"stCode":429,"errMsg":"slow","status":"failure"}`, ErrRateLimited, "429", "slow"},
+		{"a gateway's fault", 401, `{"fault":{"code":900902,"message":"Missing Credentials","description":"d"}}`, ErrAccessToken, "900902", "Missing Credentials"},
+		{"a gateway's throttling", 429, `{"fault":{"code":"900802","message":"Message throttled out"}}`, ErrRateLimited, "900802", "Message throttled out"},
+		{"status, message and errorCode", 400, `{"status":"error","message":"bad","errorCode":"10300"}`, ErrInvalidInput, "10300", "bad"},
+		{"200 with errorCode beside the data", 200, `{"message":"bad","errorCode":"10300",` + tradeAnswer()[1:], ErrInvalidInput, "10300", "bad"},
+		{"200 with errMsg beside the data", 200, `{"errMsg":"bad","code":"10300",` + tradeAnswer()[1:], ErrInvalidInput, "10300", "bad"},
+		{"200 with a failed status beside the data", 200, `{"message":"bad","code":"10300","status":"failure",` + tradeAnswer()[1:], ErrInvalidInput, "10300", "bad"},
+		{"200 with a fault beside the data", 200, `{"fault":{"code":"10300","message":"bad"},` + tradeAnswer()[1:], ErrInvalidInput, "10300", "bad"},
+		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
+		{"a rate limit in words with 200", 200, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
+		{"JSON encoded twice", 401, `"{\"error\":[{\"code\":\"10020\",\"message\":\"wrong\"}]}"`, ErrWrongOTP, "10020", "wrong"},
+		{"a truncated body", 401, `{"error":[{"code":"100`, ErrWrongOTP, "", "check the code"},
+		{"200 with a truncated body", 200, `{"data":{"token":"ab`, ErrBadAnswer, "", "cannot be read"},
+		{"an HTML 502", 502, "<!DOCTYPE html><TITLE>502 Bad Gateway</TITLE>", ErrOMSDown, "", "a web page: 502 Bad Gateway"},
+		{"an HTML 504", 504, html, ErrTimeout, "", "a web page: 504 Gateway Time-out"},
+		{"an HTML 200", 200, html, ErrBadAnswer, "", "a web page"},
+		{"a plain-text 502", 502, "Bad Gateway\r\n", ErrOMSDown, "", "Bad Gateway"},
+		{"an empty 503", 503, "", ErrUnavailable, "", "empty"},
+		{"an empty 200", 200, " \n", ErrBadAnswer, "", "empty"},
+		{"no content", 204, "", ErrBadAnswer, "", "empty"},
+		{"data null", 200, `{"data":null}`, ErrBadAnswer, "", "no data"},
+		{"no data", 200, `{}`, ErrBadAnswer, "", "no data"},
+		{"data of the wrong type", 200, `{"data":[1]}`, ErrBadAnswer, "", "no token"},
+		{"a token of the wrong type", 200, `{"data":{"token":{},"sid":[]}}`, ErrBadAnswer, "", "no token"},
+		{"a token that breaks lines", 200, `{"data":{"token":"a\r\nb","sid":"s"}}`, ErrBadAnswer, "", "no header can carry"},
+		{"another view session", 200, viewAnswer(), ErrBadAnswer, "", "another view session"},
+		{"a list", 200, `[{"data":{}}]`, ErrBadAnswer, "", "cannot be read"},
+		{"invalid UTF-8", 401, "{\"error\":[{\"code\":\"10020\",\"message\":\"wr\xff\xfeong\"}]}", ErrWrongOTP, "10020", "wr\uFFFD\uFFFDong"},
+		{"a message of several lines", 401, `{"error":[{"code":"10020","message":"a\n\u001b[31mb\u202e\u0000 c"}]}`, ErrWrongOTP, "10020", "a [31mb c"},
+		{"a failure whose parts have wrong types", 500, `{"error":[{"code":{},"message":[]},7,null]}`, ErrInternal, "", ""},
+		{"a failure in a second entry", 401, `{"error":[{},{"code":"10020","message":"wrong"}]}`, ErrWrongOTP, "10020", "wrong"},
+		{"an unknown code falls back to 400", 400, `{"error":[{"code":"4711","message":"?"}]}`, ErrInvalidInput, "4711", "?"},
+		{"an unknown code falls back to 403", 403, `{"error":[{"code":"4711","message":"?"}]}`, ErrSessionEnded, "4711", "?"},
+		{"an unknown code falls back to 404", 404, `{"error":[{"code":"4711","message":"?"}]}`, ErrInvalidInput, "4711", "?"},
+		{"an unknown code falls back to 408", 408, `{}`, ErrTimeout, "", "too slow"},
+		{"an unknown code falls back to 599", 599, `{"error":[{"code":"4711","message":"?"}]}`, ErrInternal, "4711", "?"},
+		{"no data, which is no answer here", 200, `{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data"}`, ErrBadAnswer, "5203", "No Data"},
+		{"a redirect to nowhere", 302, ``, ErrBadAnswer, "", "redirects"},
+		{"an enormous body", 200, `{"data":{"token":"` + strings.Repeat("a", maxAnswer) + `"}}`, ErrBadAnswer, "", "longer than 1048576 bytes"},
+		{"an enormous body with 502", 502, strings.Repeat("a", maxAnswer+1), ErrOMSDown, "", "longer than"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			c := s.loggedIn(t)
+			s.on(opSession2FA, answer(tt.status, tt.body))
+			_, err := c.Session2FA(t.Context(), canaryOTP)
+			var e *Error
+			if !errors.As(err, &e) || !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if e.Code != tt.code || e.Status != tt.status || !strings.Contains(e.Message, tt.message) || e.RequestID == "" || e.Op != opSession2FA {
+				t.Errorf("got %+v, message %q", e, e.Message)
+			}
+			noCanary(t, err)
+		})
+	}
+}
+
+func TestAuthenticationFailedMeansWhatWasTried(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	no := answer(401, `{"error":[{"code":"10020","message":"authentication failed"}]}`)
+	creds, totp := Credentials{UserID: "u", Password: "p", NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(err error, want Category) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	ok(c.Login(t.Context(), creds))
+	s.on(opSession2FA, no)
+	_, err := c.Session2FA(t.Context(), "1234")
+	want(err, ErrWrongOTP)
+	ok(c.LoginTOTP(t.Context(), totp))
+	s.on(opTOTPValidate, no)
+	_, err = c.ValidateMPIN(t.Context(), canaryMPIN)
+	want(err, ErrWrongMPIN)
+	s.on(opTOTPLogin, no)
+	want(c.LoginTOTP(t.Context(), totp), ErrWrongCredentials)
+	s.on(opLogin, no)
+	want(c.Login(t.Context(), creds), ErrWrongCredentials)
+	s.on(opLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`))
+	want(c.Login(t.Context(), creds), ErrAccessToken)
+}
+
+func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
+	for name, tt := range map[string]struct {
+		data string
+		want Session
+	}{
+		"a token that is no JWT has no times":   {`{"token":"opaque","sid":"x"}`, Session{Token: "opaque", SID: "x"}},
+		"a missing sid is the view session's":   {`{"token":"opaque","hsServerId":""}`, Session{Token: "opaque", SID: "sid-1"}},
+		"wrong types beside the token are lost": {`{"token":"opaque","ucc":7,"rid":{},"greetingName":null,"caches":[]}`, Session{Token: "opaque", SID: "sid-1", UCC: "7"}},
+		"absurd times are none": {`{"token":"` + jwt(`{"exp":1e300,"iat":-5}`) + `","caches":{"a":"NaN","b":"1e99","c":"-1"}}`,
+			Session{Token: jwt(`{"exp":1e300,"iat":-5}`), SID: "sid-1"}},
+		"data encoded twice": {`"{\"token\":\"opaque\"}"`, Session{Token: "opaque", SID: "sid-1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted(t)
+			c := s.loggedIn(t)
+			s.on(opSession2FA, answer(201, `{"data":`+tt.data+`,"status":"success","stCode":200}`))
+			got, err := c.Session2FA(t.Context(), "1234")
+			if err != nil || !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%v: got %v", err, got)
+			}
+			if _, err := got.Export(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestViewSessionsThatLeadNowhereAreRefused(t *testing.T) {
+	for name, data := range map[string]string{
+		"a token that is no JWT": `{"token":"opaque","sid":"x"}`,
+		"a token without a sub":  `{"token":"` + jwt(`{}`) + `","sid":"x"}`,
+		"no sid":                 `{"token":"` + canaryView + `"}`,
+		"no token":               `{"sid":"x"}`,
+	} {
+		s := newScripted(t)
+		s.on(opLogin, answer(200, `{"data":`+data+`}`))
+		c := s.client(t)
+		if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrBadAnswer) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(s.seen(opOTP)) != 0 {
+			t.Errorf("%s: a code was asked for", name)
+		}
+	}
+}
+
+func TestBrokenAnswerKeepsItsCause(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	for _, status := range []int{200, 502} {
+		s.on(opSession2FA, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(status)
+			io.WriteString(w, `{"data":{`)
+		})
+		_, err := c.Session2FA(t.Context(), "1234")
+		want := map[int]Category{200: ErrBadAnswer, 502: ErrOMSDown}[status]
+		if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, want) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"29":                            29 * time.Second,
+		" 1 ":                           time.Second,
+		"-5":                            0,
+		"-9223372036854775807":          0,
+		"9223372036854775807":           365 * 24 * time.Hour,
+		"Sat, 01 Aug 2026 10:00:30 GMT": 30 * time.Second,
+		"Sat, 01 Aug 2026 09:00:00 GMT": 0,
+		"soon":                          0,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("%q is %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestErrorReadsAsOneLine(t *testing.T) {
+	e := &Error{Op: "session_2fa", Category: ErrWrongOTP, Code: "10020", Status: 401, Message: "2 tries left", RequestID: "id", RetryAfter: 1500 * time.Millisecond}
+	if got, want := e.Error(), "neoapi: session_2fa: wrong OTP (401, code 10020, retry after 2s): 2 tries left [request id id]"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := invalid("new", "a is missing", "b is wrong").Error(), "neoapi: new: invalid input: a is missing; b is wrong"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if errors.Is(e, ErrWrongMPIN) || errors.Is(e, errors.New("wrong OTP")) {
+		t.Error("an error is a category that it is not")
+	}
+}
+
+func TestEchoedSecretsAreRedacted(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		last := s.log[len(s.log)-1]
+		s.mu.Unlock()
+		message := fmt.Sprint(canarySecret, " ", strings.ToLower(canaryPAN), " cana\u0000ry-password-7$ canary-password-7%24 Y2FuYXJ5LXBhc3N3b3JkLTck ",
+			last.body, last.header["Authorization"], last.header["Auth"])
+		w.WriteHeader(401)
+		json.NewEncoder(w).Encode(map[string]any{"error": []any{map[string]any{"code": "x" + canaryOTP + canaryMPIN + canaryPassword, "message": message}}})
+	}
+	fails := func(err error) {
+		t.Helper()
+		var e *Error
+		if !errors.As(err, &e) || e.Status != 401 || !strings.Contains(e.Message, "[redacted]") {
+			t.Fatalf("got %v", err)
+		}
+		e.Message += e.Code
+		// Only what was in the request can be known; the code below holds other secrets too.
+		for _, secret := range map[string][]string{
+			opAccessToken:  {canarySecret, base64.StdEncoding.EncodeToString([]byte("key:" + canarySecret))},
+			opLogin:        {canaryPassword, canaryAccess, canaryPAN, "canary-password-7%24", "Y2FuYXJ5LXBhc3N3b3JkLTck"},
+			opSession2FA:   {canaryOTP, canaryView, canaryAccess, canaryPAN},
+			opTOTPLogin:    {canaryOTP, "the-key"},
+			opTOTPValidate: {canaryMPIN, canaryView},
+			opLogout:       {canaryTrade, canaryAccess},
+		}[e.Op] {
+			if strings.Contains(strings.ToLower(e.Message), strings.ToLower(secret)) {
+				t.Errorf("%s shows %s: %s", e.Op, secret, e.Message)
+			}
+		}
+	}
+	creds := Credentials{PAN: canaryPAN, Password: canaryPassword, NoOTP: true}
+	again := func(op string, call func() error) {
+		t.Helper()
+		was := s.answer[op]
+		s.on(op, echo)
+		fails(call())
+		s.on(op, was)
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(opAccessToken, func() error { return c.Login(t.Context(), creds) })
+	again(opLogin, func() error { return c.Login(t.Context(), creds) })
+	again(opSession2FA, func() error { _, err := c.Session2FA(t.Context(), canaryOTP); return err })
+	again(opLogout, func() error { return c.Logout(t.Context()) })
+	c.key = "the-key"
+	again(opTOTPLogin, func() error {
+		return c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP})
+	})
+	again(opTOTPValidate, func() error { _, err := c.ValidateMPIN(t.Context(), canaryMPIN); return err })
+}
+
+func TestTextCutInTheMiddleOfASecretShowsNoHalfOfIt(t *testing.T) {
+	secret := "Canary-" + strings.Repeat("x", maxText-10)
+	got := tidy("hello "+secret, []string{secret})
+	if strings.Contains(got, "Canary") {
+		t.Errorf("%q shows half a secret", got)
+	}
+	if got := tidy("hello "+strings.Repeat("y", 10*maxText), []string{"s"}); !strings.HasPrefix(got, "hello yyy") || len(got) > maxMessage+len("…") {
+		t.Errorf("a long text became %q", got)
+	}
+}
+
+func TestKnownCodeIsShownEvenIfTheOTPHasItsDigits(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	s.on(opSession2FA, answer(401, `{"error":[{"code":"10020","message":"10020 is wrong"}]}`))
+	_, err := c.Session2FA(t.Context(), "10020")
+	var e *Error
+	if !errors.As(err, &e) || e.Code != "10020" || e.Message != "[redacted] is wrong" || !errors.Is(err, ErrWrongOTP) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNothingExportedPrintsASecret(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	creds := Credentials{PAN: canaryPAN, UserID: "canary-user", Password: canaryPassword, MPIN: canaryMPIN}
+	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
+		t.Fatal(err)
+	}
+	s.on(opSession2FA, answer(502, canaryOTP+" "+canaryAccess))
+	_, failure := c.Session2FA(t.Context(), canaryOTP) // leaves the code in the client, with its request id
+	s.on(opSession2FA, answer(200, tradeAnswer()))
+	session, err := c.Session2FA(t.Context(), canaryMPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Environment: "https://user:" + canaryPassword + "@example.com", ConsumerKey: "canary-key", ConsumerSecret: canarySecret, AccessToken: canaryAccess,
+	}
+	totp := TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
+	type holder struct {
+		Config      Config
+		Session     *Session
+		Credentials []Credentials
+		TOTP        map[string]TOTP
+		Client      *Client
+		Err         error
+	}
+	values := map[string]any{
+		"Config": cfg, "*Config": &cfg, "Credentials": creds, "*Credentials": &creds, "TOTP": totp, "*TOTP": &totp, "Session": session, "*Session": &session,
+		"*Client": c, "*Error": failure, "a type that holds them": holder{cfg, &session, []Credentials{creds}, map[string]TOTP{"": totp}, c, failure},
+	}
+	for name, v := range values {
+		t.Run(name, func(t *testing.T) {
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+				noCanary(t, fmt.Sprintf(verb, v))
+			}
+			data, err := json.Marshal(v)
+			if err != nil {
+				t.Error(err)
+			}
+			noCanary(t, string(data))
+			var out bytes.Buffer
+			slog.New(slog.NewTextHandler(&out, nil)).Info("m", "v", v, slog.Group("g", "v", v))
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "v", v, slog.Group("g", "v", v))
+			noCanary(t, out.String())
+		})
+	}
+	if !strings.Contains(fmt.Sprint(session), "TESTYA24") {
+		t.Error("a printed session does not say whose it is")
+	}
+}
+
+// noCanary fails the test if the text, or any way of printing an error, shows a
+// secret.
+func noCanary(t *testing.T, v any) {
+	t.Helper()
+	text := fmt.Sprint(v)
+	if err, ok := v.(error); ok {
+		data, _ := json.Marshal(err)
+		text = fmt.Sprintf("%s %v %+v %#v %s", err, err, err, err, data)
+	}
+	for _, secret := range []string{"canary", canaryMPIN, canaryOTP, canaryPAN, canaryTrade, canaryView, fmt.Sprintf("%x", canaryPassword), fmt.Sprintf("%x", canaryTrade)} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q shows %q", text, secret)
+		}
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{
+		viewAnswer(), tradeAnswer(), `{"access_token":"a","expires_in":3600}`, `{"error":[{"code":"10020","message":"m"}]}`,
+		`{"stat":"Not_Ok","stCode":1005,"errMsg":"m"}`, `{"fault":{"code":900901,"message":"m"}}`, `{"status":"error","message":"m","errorCode":"e"}`,
+		`{"code":"c","error":"Rate limit exceeded","message":"m"}`, `"{\"data\":{}}"`, `<title>502</title>`, ``, `null`, `{"data":"{\"token\":1e9}"}`,
+		"\ufeff{\"data\":{\"token\":\"t\",\"caches\":{\"a\":\"1e9\"}}}",
+	} {
+		for _, status := range []int{200, 401, 502} {
+			f.Add(opSession2FA, status, []byte(body), "1234")
+		}
+		f.Add(opAccessToken, 200, []byte(body), "s")
+	}
+	f.Fuzz(func(t *testing.T, op string, status int, body []byte, secret string) {
+		answer, fail := decode(op, status, body)
+		if (answer == nil) == (fail == nil) {
+			t.Fatalf("answer %v and failure %v", answer, fail)
+		}
+		if fail != nil {
+			if fail.Category == "" || fail.Status != status {
+				t.Errorf("the failure is %+v", fail)
+			}
+			text := tidy(fail.Message, []string{secret})
+			if n := len([]rune(text)); n > maxMessage+1 {
+				t.Errorf("%d runes", n)
+			}
+			if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%q has characters that do not print", text)
+			}
+			if len(secret) > len("[redacted]") && secret == strings.ToValidUTF8(secret, "") && strings.Contains(text, secret) {
+				t.Errorf("%q shows %q", text, secret)
+			}
+			return
+		}
+		if status/100 != 2 {
+			t.Errorf("%d is a success", status)
+		}
+		session, problem := readSession(toObject(answer["data"]), "sid")
+		if problem != "" {
+			return
+		}
+		if unfit(session.Token, session.SID) != "" {
+			t.Errorf("token %q and sid %q", session.Token, session.SID)
+		}
+		data, err := session.Export()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseSession(data); err != nil || !reflect.DeepEqual(back, session) {
+			t.Errorf("%v: exported and read back, the session differs", err)
+		}
+	})
+}

@@ -1,0 +1,50 @@
+// Package neoapi is the client of the Neo session protocol: it proves who you
+// are twice and hands you the final session token that opens the trade API.
+//
+// Start with [New]. Then log in by one of the two ways, each of which has two
+// steps:
+//
+//   - password (or MPIN), then a one-time code: [Client.Login], which also asks
+//     for the code, then [Client.Session2FA];
+//   - TOTP, then MPIN: [Client.LoginTOTP], then [Client.ValidateMPIN].
+//
+// The second step returns the trade [Session]. [Client.Logout] ends it.
+//
+//	client, err := neoapi.New(neoapi.Config{
+//		Environment:    "http://127.0.0.1:9155", // or neoapi.UAT, neoapi.PROD
+//		ConsumerKey:    key,
+//		ConsumerSecret: secret,
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	err = client.Login(ctx, neoapi.Credentials{Mobile: "+919999999908", Password: password})
+//	if err != nil {
+//		return err
+//	}
+//	session, err := client.Session2FA(ctx, otp) // the code that the user received
+//	if errors.Is(err, neoapi.ErrWrongOTP) {
+//		// ask the user again
+//	}
+//
+// Every failure is an [*Error]; compare with [errors.Is] and the Err constants
+// of [Category].
+//
+// What the client promises:
+//
+//   - It sends each request at most once. It never retries, so a code is never
+//     submitted twice by itself (bar K2). After a broken connection, call the
+//     same method with the same code again: the request carries the same
+//     X-Request-Id as before, and a service that had already accepted the code
+//     answers with the same session (docs/design.md).
+//   - It follows no redirect and talks to no host but those of the
+//     [Environment], whatever an answer says (bar K1).
+//   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog,
+//     not encoding/json, not an error (bar K3). [Session.Export] is the one
+//     deliberate way out. One limit is Go's own: fmt prints the unexported
+//     fields of your types without asking the values in them, so keep a Config,
+//     Credentials, TOTP or Session in an exported field or behind a pointer.
+//   - It writes nothing to standard output or a log.
+//
+// The facts about the protocol are in docs/protocol.md.
+package neoapi

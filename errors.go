@@ -1,0 +1,263 @@
+package neoapi
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"neoapi/internal/wire"
+)
+
+// A Category says what kind of failure an [Error] is, so that a program can
+// decide without knowing codes. Each category is itself an error to compare
+// with: errors.Is(err, neoapi.ErrLocked).
+type Category string
+
+// The categories. Which code and status lead to which is the table in
+// docs/protocol.md.
+const (
+	ErrInvalidInput     = Category(wire.CategoryInput)        // the configuration or an argument is wrong; refused here or by the service; sending it again cannot help
+	ErrAccessToken      = Category(wire.CategoryAccess)       // the service does not recognise the consumer or its access token
+	ErrWrongCredentials = Category(wire.CategoryCredentials)  // the first factor was refused
+	ErrWrongOTP         = Category("wrong OTP")               // Session2FA: the code was refused, be it an OTP or an MPIN
+	ErrWrongMPIN        = Category("wrong MPIN")              // ValidateMPIN: the MPIN was refused
+	ErrSessionEnded     = Category(wire.CategorySession)      // the service has no such view or trade session, or not any more
+	ErrWrongToken       = Category(wire.CategoryTokenKind)    // a view token where a trade token belongs, or the reverse
+	ErrLocked           = Category(wire.CategoryLocked)       // too many bad tries; wait Error.RetryAfter
+	ErrRateLimited      = Category(wire.CategoryRateLimited)  // asked too often; wait Error.RetryAfter
+	ErrOTPNotSent       = Category(wire.CategoryOTPNotSent)   // no code could be generated or delivered
+	ErrIPNotAllowed     = Category(wire.CategoryIPNotAllowed) // the service does not serve the caller's address
+	ErrOMSDown          = Category(wire.CategoryOMSDown)      // the service could not reach the order management system; the code was not used up
+	ErrTimeout          = Category(wire.CategoryTimeout)      // the OMS or the trade API did not answer the service in time
+	ErrUnavailable      = Category(wire.CategoryUnavailable)  // store down, overload, maintenance; wait Error.RetryAfter
+	ErrInternal         = Category(wire.CategoryInternal)     // a fault of the service
+	ErrBadAnswer        = Category(wire.CategoryUnknown)      // an answer nobody can read, or a refusal without a known code or status
+	ErrNetwork          = Category("no answer")               // refused, reset, DNS, TLS, cancelled, out of time; Error.Err has the cause
+	ErrNotLoggedIn      = Category("not logged in")           // a step was called before the one it needs
+)
+
+// Error returns the category's name.
+func (c Category) Error() string { return string(c) }
+
+// An Error is the one error type of this package. It holds no secret: whatever
+// a server echoes of the secrets in the request is replaced by "[redacted]".
+type Error struct {
+	Op         string        // the step: new, access_token, login, otp, session_2fa, totp_login, totp_validate, logout, use, export or parse_session
+	Category   Category      // what kind of failure; errors.Is compares with it
+	Code       string        // the service's code such as "10020", or ""
+	Status     int           // the HTTP status, or 0 if no answer came
+	Message    string        // the service's words, or what was wrong and what to do; one line
+	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
+	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was
+	Err        error         // the cause, or nil; errors.Is and errors.As see through it
+}
+
+// Error returns one line such as
+//
+//	neoapi: session_2fa: wrong OTP (401, code 10020): 2 tries left [request id 4f…]
+func (e *Error) Error() string {
+	var facts []string
+	if e.Status != 0 {
+		facts = append(facts, fmt.Sprint(e.Status))
+	}
+	if e.Code != "" {
+		facts = append(facts, "code "+e.Code)
+	}
+	if e.RetryAfter > 0 {
+		facts = append(facts, "retry after "+e.RetryAfter.Round(time.Second).String())
+	}
+	line := "neoapi: " + e.Op + ": " + string(e.Category)
+	if len(facts) > 0 {
+		line += " (" + strings.Join(facts, ", ") + ")"
+	}
+	if e.Message != "" {
+		line += ": " + e.Message
+	}
+	if e.RequestID != "" {
+		line += " [request id " + e.RequestID + "]"
+	}
+	return line
+}
+
+// Is reports whether target is the error's [Category].
+func (e *Error) Is(target error) bool {
+	c, ok := target.(Category)
+	return ok && c == e.Category
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// invalid is the error for what is refused without asking the service.
+func invalid(op string, problems ...string) *Error {
+	return &Error{Op: op, Category: ErrInvalidInput, Message: strings.Join(problems, "; ")}
+}
+
+// A sealed error is a cause whose text has been cleaned of secrets. errors.Is
+// and errors.As reach the original; printing never does, because a server can
+// write into it (net/http quotes a malformed Location, for one).
+type sealed struct {
+	text string
+	err  error
+}
+
+func seal(err error, secrets []string) error {
+	if err == nil {
+		return nil
+	}
+	var u *url.Error // its text repeats method and address, which Op says already
+	text := err
+	if errors.As(err, &u) {
+		text = u.Err
+	}
+	return &sealed{tidy(text.Error(), secrets), err}
+}
+
+func (s *sealed) Error() string        { return s.text }
+func (s *sealed) Is(target error) bool { return errors.Is(s.err, target) }
+func (s *sealed) As(target any) bool   { return errors.As(s.err, target) }
+
+// advice is the message of a failure for which the service had no words.
+var advice = map[Category]string{
+	ErrInvalidInput:     "the service does not accept this request; check the base URL and the input",
+	ErrAccessToken:      "check the consumer key and secret, or the access token",
+	ErrWrongCredentials: "check the identifier and the secret",
+	ErrWrongOTP:         "check the code",
+	ErrWrongMPIN:        "check the MPIN",
+	ErrSessionEnded:     "log in again",
+	ErrLocked:           "too many bad tries; wait before the next one",
+	ErrRateLimited:      "too many requests; wait before the next one",
+	ErrOTPNotSent:       "ask for a code again, or use the MPIN",
+	ErrOMSDown:          "the OMS cannot be reached; the same code can be used again later",
+	ErrTimeout:          "the service was too slow; the same code can be used again",
+	ErrUnavailable:      "try again later",
+	ErrBadAnswer:        "the answer cannot be read; check that the base URL belongs to a Neo service",
+}
+
+// categorise finds the category of a failure: by its code if the table has it,
+// by its status otherwise.
+func categorise(op string, status int, code string) Category {
+	switch row, _ := wire.Lookup(code); row.Category {
+	case wire.CategoryCredentials:
+		return refused(op)
+	case "", wire.CategoryNoData:
+	default:
+		return Category(row.Category)
+	}
+	switch {
+	case status == 401:
+		return refused(op)
+	case status == 403: // gateways say this of an access token that is good for other addresses
+		if op == opLogin || op == opTOTPLogin || op == opAccessToken {
+			return ErrAccessToken
+		}
+		return ErrSessionEnded
+	case status == 429:
+		return ErrRateLimited
+	case status == 408 || status == 504:
+		return ErrTimeout
+	case status == 502:
+		return ErrOMSDown
+	case status == 503:
+		return ErrUnavailable
+	case status >= 500:
+		return ErrInternal
+	case status >= 400:
+		return ErrInvalidInput
+	}
+	return ErrBadAnswer
+}
+
+// refused says what "authentication failed" means at op: the protocol has one
+// code for all of them.
+func refused(op string) Category {
+	switch op {
+	case opAccessToken:
+		return ErrAccessToken
+	case opSession2FA:
+		return ErrWrongOTP
+	case opTOTPValidate:
+		return ErrWrongMPIN
+	case opOTP, opLogout:
+		return ErrSessionEnded
+	}
+	return ErrWrongCredentials
+}
+
+// maxMessage is how much of a server's text an error keeps, in runes, and
+// maxText how much of it is looked at, in bytes.
+const (
+	maxMessage = 300
+	maxText    = 8 << 10
+)
+
+// tidy makes a server's text fit to show: one line, no control characters, no
+// secret raw or in the encodings that servers echo, and not too long.
+func tidy(text string, secrets []string) string {
+	cut := len(text) > maxText
+	if cut {
+		text = text[:maxText]
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+
+	var forms []string
+	for _, s := range secrets {
+		quoted, _ := json.Marshal(s)
+		forms = append(forms, s, url.QueryEscape(s), url.PathEscape(s), strings.Trim(string(quoted), `"`), base64.RawStdEncoding.EncodeToString([]byte(s)))
+	}
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	for _, form := range slices.Compact(forms) {
+		text = redact(text, lower(form))
+	}
+	if cut && len(forms) > 0 { // the cut may have left the first half of a secret at the end
+		text = text[:max(0, len(text)-len(forms[0]))]
+	}
+
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
+	}
+	return text
+}
+
+// redact replaces secret, which is in lower case, in text, whatever its case there.
+func redact(text, secret string) string {
+	if secret == "" {
+		return text
+	}
+	var out strings.Builder
+	for low := lower(text); ; {
+		i := strings.Index(low, secret)
+		if i < 0 {
+			return out.String() + text
+		}
+		out.WriteString(text[:i] + "[redacted]")
+		text, low = text[i+len(secret):], low[i+len(secret):]
+	}
+}
+
+// lower lowers ASCII letters only, so that it keeps every length.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

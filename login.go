@@ -1,0 +1,448 @@
+package neoapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"neoapi/internal/wire"
+)
+
+// Credentials are a first factor: exactly one of Mobile, UserID and PAN, and
+// exactly one of Password and MPIN. They print as a fixed text.
+type Credentials struct {
+	Mobile string // E.164 with its plus, or ten digits, which get +91; spaces and dashes do not matter
+	UserID string
+	PAN    string // five letters, four digits, a letter, in any case
+
+	Password string
+	MPIN     string // six digits
+
+	// NoOTP leaves out the request for a one-time code, for those who will give
+	// their MPIN to Session2FA instead.
+	NoOTP bool
+}
+
+// TOTP is a first factor of generations 2 and 3. It prints as a fixed text.
+type TOTP struct {
+	Mobile string // as in Credentials
+	UCC    string // the account's unique client code
+	Code   string // the six digits that the authenticator shows now
+}
+
+// A view is a pending login: the view session that a first factor gave.
+type view struct {
+	token, sid string
+	totp       bool   // by LoginTOTP, so the second factor is ValidateMPIN
+	sub        string // the account's UUID; by Login only
+	field      string // how the login named the account: mobileNumber, pan or userid
+	identifier string
+
+	// ids holds the request id of each code that was submitted without a
+	// definitive answer, so that asking again is the same request to the service
+	// (docs/design.md, the second factor). Client.mu guards it.
+	ids map[string]string
+}
+
+// Login proves the first factor and has the service send a one-time code
+// (unless cr.NoOTP). Go on with [Client.Session2FA].
+//
+// The login replaces the pending one, if any; a failed one leaves it. The
+// current trade session stays until the second factor replaces it.
+//
+// If the first factor was accepted but the code could not be sent, the [*Error]
+// has Op "otp" and the login is pending all the same: try [Client.SendOTP], or
+// give an MPIN to Session2FA. Usual categories: [ErrInvalidInput] (also for
+// credentials that are refused here, all problems at once), [ErrAccessToken],
+// [ErrWrongCredentials], [ErrLocked], [ErrRateLimited].
+func (c *Client) Login(ctx context.Context, cr Credentials) error {
+	field, identifier, problems := cr.identifier()
+	secretField, secret := "password", cr.Password
+	switch {
+	case (cr.Password == "") == (cr.MPIN == ""):
+		problems = append(problems, "give exactly one of Password and MPIN")
+	case cr.MPIN != "":
+		secretField, secret = "mpin", cr.MPIN
+		if !digits(cr.MPIN, 6, 6) {
+			problems = append(problems, "an MPIN is six digits 0 to 9")
+		}
+	case !utf8.ValidString(cr.Password): // JSON would silently send another one
+		problems = append(problems, "Password is not valid UTF-8")
+	}
+	if len(problems) > 0 {
+		return invalid(opLogin, problems...)
+	}
+
+	auth, err := c.bearer(ctx)
+	if err != nil {
+		return err
+	}
+	r := request{
+		op:      opLogin,
+		to:      wire.OpValidate,
+		header:  map[string]string{"Authorization": auth},
+		body:    body(field, identifier, secretField, secret),
+		secrets: []string{secret, cr.PAN},
+	}
+	v, err := c.openView(ctx, r, view{field: field, identifier: identifier})
+	if err != nil || cr.NoOTP {
+		return err
+	}
+	return c.sendOTP(ctx, v)
+}
+
+// LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].
+// It replaces the pending login as [Client.Login] does, and has the same usual
+// categories.
+func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
+	var problems []string
+	mobile, problem := mobileNumber(t.Mobile)
+	if problem != "" {
+		problems = append(problems, problem)
+	}
+	if t.UCC == "" {
+		problems = append(problems, "UCC is missing")
+	}
+	if !digits(t.Code, 6, 6) {
+		problems = append(problems, "a TOTP code is six digits 0 to 9")
+	}
+	if len(problems) > 0 {
+		return invalid(opTOTPLogin, problems...)
+	}
+
+	header, err := c.totpHeader(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.openView(ctx, request{
+		op:      opTOTPLogin,
+		to:      wire.OpTOTPLogin,
+		header:  header,
+		body:    body("mobileNumber", mobile, "ucc", t.UCC, "totp", t.Code),
+		secrets: []string{t.Code},
+	}, view{totp: true})
+	return err
+}
+
+// openView sends a first factor and makes v, with what the answer says, the
+// pending login.
+func (c *Client) openView(ctx context.Context, r request, v view) (*view, error) {
+	v.ids = map[string]string{}
+	r.read = func(answer object) string {
+		data := toObject(answer["data"])
+		v.token, v.sid = data.text("token"), data.text("sid")
+		v.sub = claims(v.token).text("sub")
+		if v.sub == "" && !v.totp && v.token != "" {
+			return "the answer's view token has no sub, without which there is no second factor"
+		}
+		return unfit(v.token, v.sid)
+	}
+	if err := c.do(ctx, r); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.view = &v
+	c.mu.Unlock()
+	return &v, nil
+}
+
+// SendOTP asks for a one-time code for the pending login of [Client.Login] once
+// more. Usual categories: [ErrNotLoggedIn], [ErrRateLimited] (wait
+// Error.RetryAfter), [ErrOTPNotSent].
+func (c *Client) SendOTP(ctx context.Context) error {
+	v, err := c.pending(opOTP, false)
+	if err != nil {
+		return err
+	}
+	return c.sendOTP(ctx, v)
+}
+
+func (c *Client) sendOTP(ctx context.Context, v *view) error {
+	auth, err := c.bearer(ctx)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Op = opOTP // Login promises this of every failure after the first factor
+		}
+		return err
+	}
+	payload, _ := json.Marshal(map[string]any{"userId": v.sub, "sendEmail": true, "isWhitelisted": true})
+	// The original clients send no sid, so that this request could name any user.
+	// Our service binds the code to the login by it; others ignore it.
+	return c.do(ctx, request{
+		op:     opOTP,
+		to:     wire.OpOTP,
+		header: map[string]string{"Authorization": auth, wire.HeaderSID: v.sid},
+		body:   payload,
+	})
+}
+
+// Session2FA proves the second factor of [Client.Login] by the one-time code
+// (4 to 8 digits) or the MPIN (6) and returns the trade session.
+//
+// On success the login is no longer pending and the session is the current one.
+// If another login became pending meanwhile, the session is returned but not
+// made current; [Client.Use] does that.
+//
+// After an error that leaves it open whether the service accepted the code
+// ([ErrNetwork], [ErrBadAnswer], [ErrTimeout], [ErrUnavailable], …), call again
+// with the same code: it goes out with the same X-Request-Id, so that our
+// service answers with the same session instead of refusing a used code.
+//
+// Usual categories: [ErrNotLoggedIn], [ErrInvalidInput] (also for a code that
+// is no 4 to 8 digits, which is not sent), [ErrWrongOTP], [ErrSessionEnded],
+// [ErrLocked], [ErrRateLimited], [ErrOMSDown].
+func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
+	if !digits(code, 4, 8) {
+		return Session{}, invalid(opSession2FA, "a code is 4 to 8 digits 0 to 9, without spaces")
+	}
+	v, err := c.pending(opSession2FA, false)
+	if err != nil {
+		return Session{}, err
+	}
+	auth, err := c.bearer(ctx)
+	if err != nil {
+		return Session{}, err
+	}
+	// The field's clients take every six characters for an MPIN, unless the login
+	// was by user id; the service judges them as whichever is outstanding.
+	payload := body("userId", v.sub, "otp", code)
+	if len(code) == 6 && v.field != "userid" {
+		payload = body(v.field, v.identifier, "mpin", code)
+	}
+	secrets := []string{code}
+	if v.field == "pan" {
+		secrets = append(secrets, v.identifier)
+	}
+	return c.openTrade(ctx, v, code, request{
+		op:      opSession2FA,
+		to:      wire.OpValidate,
+		header:  map[string]string{"Authorization": auth},
+		body:    payload,
+		secrets: secrets,
+	})
+}
+
+// ValidateMPIN proves the second factor of [Client.LoginTOTP] by the six-digit
+// MPIN and returns the trade session. What [Client.Session2FA] says holds here
+// too, with [ErrWrongMPIN] for [ErrWrongOTP].
+func (c *Client) ValidateMPIN(ctx context.Context, mpin string) (Session, error) {
+	if !digits(mpin, 6, 6) {
+		return Session{}, invalid(opTOTPValidate, "an MPIN is six digits 0 to 9")
+	}
+	v, err := c.pending(opTOTPValidate, true)
+	if err != nil {
+		return Session{}, err
+	}
+	header, err := c.totpHeader(ctx)
+	if err != nil {
+		return Session{}, err
+	}
+	return c.openTrade(ctx, v, mpin, request{
+		op:      opTOTPValidate,
+		to:      wire.OpTOTPValidate,
+		header:  header,
+		body:    body("mpin", mpin),
+		secrets: []string{mpin},
+	})
+}
+
+// openTrade sends the second factor of v and makes the session it gives the
+// current one.
+func (c *Client) openTrade(ctx context.Context, v *view, code string, r request) (Session, error) {
+	r.header[wire.HeaderSID], r.header[wire.HeaderAuth] = v.sid, v.token
+	c.mu.Lock()
+	if v.ids[code] == "" {
+		v.ids[code] = newRequestID()
+	}
+	r.id = v.ids[code]
+	c.mu.Unlock()
+
+	var s Session
+	r.read = func(answer object) (problem string) {
+		s, problem = readSession(toObject(answer["data"]), v.sid)
+		return problem
+	}
+	err := c.do(ctx, r)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		if definitive(err) {
+			delete(v.ids, code)
+		}
+		return Session{}, err
+	}
+	if c.view == v {
+		c.view, c.trade = nil, &s
+	}
+	return s.clone(), nil
+}
+
+// definitive reports whether the service has judged the code and answered so:
+// then the next try is a new request, even with the same code.
+func definitive(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Category {
+	case ErrNetwork, ErrBadAnswer, ErrRateLimited, ErrTimeout, ErrOMSDown, ErrUnavailable, ErrInternal:
+		return false
+	}
+	return true
+}
+
+// Logout ends the current trade session at the service and forgets it. On
+// failure the session is kept, so that Logout can be tried again. It needs an
+// access token, which generation 3 with its bare consumer key does not have:
+// there a session ends when it expires. Usual categories: [ErrNotLoggedIn],
+// [ErrSessionEnded], [ErrAccessToken], [ErrInvalidInput].
+func (c *Client) Logout(ctx context.Context) error {
+	c.mu.Lock()
+	trade := c.trade
+	c.mu.Unlock()
+	if trade == nil {
+		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end"}
+	}
+	auth, err := c.bearer(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.do(ctx, request{
+		op:     opLogout,
+		to:     wire.OpLogout,
+		header: map[string]string{"Authorization": auth, wire.HeaderSID: trade.SID, wire.HeaderAuth: trade.Token},
+		form:   true,
+	})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trade == trade {
+		c.trade = nil
+	}
+	return nil
+}
+
+// Session returns the current trade session, or false if there is none. It may
+// have expired or been ended by the service meanwhile.
+func (c *Client) Session() (Session, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trade == nil {
+		return Session{}, false
+	}
+	return c.trade.clone(), true
+}
+
+// Use makes s, obtained earlier or by another client, the current trade session
+// without asking the service. A session without token or sid is refused with
+// [ErrInvalidInput], an expired one with [ErrSessionEnded].
+func (c *Client) Use(s Session) error {
+	if s.Token == "" || s.SID == "" || !visible(s.Token) || !visible(s.SID) {
+		return invalid("use", "the session has no usable token and sid")
+	}
+	if !s.ExpiresAt.IsZero() && !c.now().Before(s.ExpiresAt) {
+		return &Error{Op: "use", Category: ErrSessionEnded, Message: "the session has expired; log in again"}
+	}
+	s = s.clone()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trade = &s
+	return nil
+}
+
+// pending returns the login whose second factor op wants to prove.
+func (c *Client) pending(op string, totp bool) (*view, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.view != nil && c.view.totp == totp:
+		return c.view, nil
+	case totp:
+		return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call LoginTOTP first"}
+	}
+	return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call Login first"}
+}
+
+// totpHeader returns the headers of generation 3, or of generation 2 for a
+// client without a consumer key.
+func (c *Client) totpHeader(ctx context.Context) (map[string]string, error) {
+	auth := c.key
+	if auth == "" {
+		var err error
+		if auth, err = c.bearer(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]string{"Authorization": auth, wire.HeaderFinKey: wire.FinKey}, nil
+}
+
+var panShape = regexp.MustCompile(`^[A-Z]{5}[0-9]{4}[A-Z]$`)
+
+// identifier returns the one identifier as the wire wants it, or what is wrong.
+func (cr Credentials) identifier() (field, value string, problems []string) {
+	given := 0
+	if cr.Mobile != "" {
+		given++
+		var problem string
+		field = "mobileNumber"
+		if value, problem = mobileNumber(cr.Mobile); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	if cr.PAN != "" {
+		given++
+		field, value = "pan", strings.ToUpper(cr.PAN)
+		if !panShape.MatchString(value) {
+			problems = append(problems, "a PAN is five letters, four digits and a letter")
+		}
+	}
+	if cr.UserID != "" {
+		given++
+		field, value = "userid", cr.UserID
+	}
+	if given != 1 {
+		problems = append(problems, "give exactly one of Mobile, UserID and PAN")
+	}
+	return field, value, problems
+}
+
+// mobileNumber returns a number in E.164, or says what is wrong with it.
+func mobileNumber(s string) (number, problem string) {
+	s = strings.NewReplacer(" ", "", "-", "").Replace(s)
+	if digits(s, 10, 10) {
+		return "+91" + s, ""
+	}
+	if rest, ok := strings.CutPrefix(s, "+"); ok && digits(rest, 8, 15) && rest[0] != '0' {
+		return s, ""
+	}
+	return "", "a mobile number is ten digits, or a plus, the country code and the number"
+}
+
+// digits reports whether s is between least and most ASCII digits and nothing else.
+func digits(s string, least, most int) bool {
+	return len(s) >= least && len(s) <= most && strings.Trim(s, "0123456789") == ""
+}
+
+// body is a JSON object of strings, given as names and values in turn.
+func body(pairs ...string) []byte {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	out, _ := json.Marshal(m) // cannot fail
+	return out
+}
+
+// AccessToken returns the access token that the client's calls carry, fetching
+// one first if there is none with at least a minute left. It is a secret: keep it
+// to end a session in a later process ([Client.Use], [Client.Logout]).
+func (c *Client) AccessToken(ctx context.Context) (string, error) {
+	header, err := c.bearer(ctx)
+	return strings.TrimPrefix(header, "Bearer "), err
+}

@@ -1,0 +1,538 @@
+package neoapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
+	tests := []struct {
+		name string
+		cr   Credentials
+		want map[string]any
+	}{
+		{"ten digits get the Indian prefix", Credentials{Mobile: "9999999908", Password: "p"}, map[string]any{"mobileNumber": "+919999999908", "password": "p"}},
+		{"a number with its plus goes as it is", Credentials{Mobile: "+4915112345678", Password: "p"}, map[string]any{"mobileNumber": "+4915112345678", "password": "p"}},
+		{"spaces and dashes in a number are dropped", Credentials{Mobile: " +91 99999-99908 ", Password: "p"}, map[string]any{"mobileNumber": "+919999999908", "password": "p"}},
+		{"a PAN goes in capitals", Credentials{PAN: "avrft7865t", Password: "p"}, map[string]any{"pan": "AVRFT7865T", "password": "p"}},
+		{"a user id goes as userid", Credentials{UserID: "asfdywgsiqwjnskm", Password: "p"}, map[string]any{"userid": "asfdywgsiqwjnskm", "password": "p"}},
+		{"an MPIN goes in place of the password", Credentials{UserID: "u", MPIN: canaryMPIN}, map[string]any{"userid": "u", "mpin": canaryMPIN}},
+		{"a password may have any characters", Credentials{UserID: "u", Password: "<&>\" ß\n"}, map[string]any{"userid": "u", "password": "<&>\" ß\n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			if err := s.client(t).Login(t.Context(), tt.cr); err != nil {
+				t.Fatal(err)
+			}
+			login, otp := s.seen(opLogin)[0], s.seen(opOTP)[0]
+			if got := login.json(t); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("login sends %v, want %v", got, tt.want)
+			}
+			if h := login.header; h.Get("Authorization") != "Bearer "+canaryAccess || h.Get("Sid") != "" || h.Get("Auth") != "" || h.Get("Content-Type") != "application/json" {
+				t.Errorf("login sends the headers %v", h)
+			}
+			if got, want := otp.json(t), (map[string]any{"userId": "0b9f9a3c-user", "sendEmail": true, "isWhitelisted": true}); !reflect.DeepEqual(got, want) {
+				t.Errorf("otp sends %v, want %v", got, want)
+			}
+			if h := otp.header; h.Get("Authorization") != "Bearer "+canaryAccess || h.Get("Sid") != "sid-1" || h.Get("Auth") != "" {
+				t.Errorf("otp sends the headers %v", h)
+			}
+		})
+	}
+}
+
+func TestBadInputIsRefusedWithoutSending(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	login := func(cr Credentials) func() error { return func() error { return c.Login(t.Context(), cr) } }
+	totp := func(v TOTP) func() error { return func() error { return c.LoginTOTP(t.Context(), v) } }
+	code := func(code string) func() error {
+		return func() error { _, err := c.Session2FA(t.Context(), code); return err }
+	}
+	mpin := func(code string) func() error {
+		return func() error { _, err := c.ValidateMPIN(t.Context(), code); return err }
+	}
+	tests := []struct {
+		name string
+		call func() error
+		want []string
+	}{
+		{"no identifier and no secret, both named", login(Credentials{}), []string{"one of Mobile", "one of Password"}},
+		{"two identifiers", login(Credentials{Mobile: "9999999908", UserID: "u", Password: "p"}), []string{"one of Mobile"}},
+		{"two secrets", login(Credentials{UserID: "u", Password: "p", MPIN: canaryMPIN}), []string{"one of Password"}},
+		{"a bad PAN and a bad MPIN, both named", login(Credentials{PAN: "AVRFT786T", MPIN: "12345"}), []string{"PAN is", "MPIN is"}},
+		{"a PAN with a line break", login(Credentials{PAN: "AVRFT7865T\n", Password: "p"}), []string{"PAN is"}},
+		{"a number with twelve digits and no plus", login(Credentials{Mobile: "919999999908", Password: "p"}), []string{"mobile number"}},
+		{"a number with letters", login(Credentials{Mobile: "+91999999990x", Password: "p"}), []string{"mobile number"}},
+		{"a password that is not UTF-8", login(Credentials{UserID: "u", Password: "a\xff"}), []string{"UTF-8"}},
+		{"a TOTP login with nothing", totp(TOTP{}), []string{"mobile number", "UCC is missing", "six digits"}},
+		{"a code with three digits", code("123"), []string{"4 to 8 digits"}},
+		{"a code with nine digits", code("123456789"), []string{"4 to 8 digits"}},
+		{"a code with a space", code("123 456"), []string{"4 to 8 digits"}},
+		{"a code in full-width digits", code("１２３４"), []string{"4 to 8 digits"}},
+		{"a code with a sign", code("+1234"), []string{"4 to 8 digits"}},
+		{"a code with a line break", code("1234\n"), []string{"4 to 8 digits"}},
+		{"an MPIN with five digits", mpin("12345"), []string{"six digits"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.call()
+			if !errors.Is(err, ErrInvalidInput) {
+				t.Fatalf("got %v", err)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+		})
+	}
+	if len(s.log) != 0 {
+		t.Errorf("%d requests were sent", len(s.log))
+	}
+}
+
+func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
+	sub := "0b9f9a3c-user"
+	tests := []struct {
+		name string
+		cr   Credentials
+		code string
+		want map[string]any
+	}{
+		{"a short code is an OTP", Credentials{Mobile: "9999999908"}, "1234", map[string]any{"userId": sub, "otp": "1234"}},
+		{"a long code is an OTP", Credentials{PAN: canaryPAN}, "12345678", map[string]any{"userId": sub, "otp": "12345678"}},
+		{"six digits after a mobile number go as an MPIN", Credentials{Mobile: "9999999908"}, canaryOTP, map[string]any{"mobileNumber": "+919999999908", "mpin": canaryOTP}},
+		{"six digits after a PAN go as an MPIN", Credentials{PAN: canaryPAN}, canaryOTP, map[string]any{"pan": canaryPAN, "mpin": canaryOTP}},
+		{"six digits after a user id go as an OTP", Credentials{UserID: "u"}, canaryOTP, map[string]any{"userId": sub, "otp": canaryOTP}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			c := s.client(t)
+			tt.cr.Password, tt.cr.NoOTP = canaryPassword, true
+			if err := c.Login(t.Context(), tt.cr); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(s.seen(opOTP)); n != 0 {
+				t.Errorf("%d codes were asked for in spite of NoOTP", n)
+			}
+			session, err := c.Session2FA(t.Context(), tt.code)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := s.seen(opSession2FA)[0]
+			if got := second.json(t); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("session_2fa sends %v, want %v", got, tt.want)
+			}
+			if h := second.header; h.Get("Authorization") != "Bearer "+canaryAccess || h.Get("Sid") != "sid-1" || h.Get("Auth") != canaryView {
+				t.Errorf("session_2fa sends the headers %v", h)
+			}
+			want := Session{
+				Token: canaryTrade, SID: "sid-1", RID: "rid-2", HSServerID: "server1", UCC: "TESTYA24", GreetingName: "Asha",
+				Caches: map[string]time.Time{"lastUpdatedTS": time.Unix(1654684389, 0).UTC(), "watchlist": time.Unix(1638271224, 0).UTC()},
+				KType:  "Trade", DataCenter: "gdc", BaseURL: "https://elsewhere.example",
+				IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(4102444800, 0).UTC(),
+			}
+			if !reflect.DeepEqual(session, want) {
+				t.Error("the session is not what the answer says")
+			}
+			if current, ok := c.Session(); !ok || !reflect.DeepEqual(current, want) {
+				t.Error("the session did not become the current one")
+			}
+		})
+	}
+}
+
+func TestTOTPFlowOfEachGeneration(t *testing.T) {
+	for name, tt := range map[string]struct{ key, token, auth, login, validate string }{
+		"a consumer key speaks generation 3":           {"the-key", "", "the-key", "/login/1.0/tradeApiLogin", "/login/1.0/tradeApiValidate"},
+		"an access token without a key, generation 2":  {"", "tok", "Bearer tok", "/apim/login/2.0/login/v6/totp/login", "/apim/login/2.0/login/v6/totp/validate"},
+		"a key and a token, generation 3 all the same": {"the-key", "tok", "the-key", "/login/1.0/tradeApiLogin", "/login/1.0/tradeApiValidate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted(t)
+			c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: tt.key, AccessToken: tt.token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrNotLoggedIn) {
+				t.Errorf("an OTP after a TOTP login: %v", err)
+			}
+			if err := c.SendOTP(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
+				t.Errorf("asking for an OTP after a TOTP login: %v", err)
+			}
+			if _, err := c.ValidateMPIN(t.Context(), canaryMPIN); err != nil {
+				t.Fatal(err)
+			}
+			login, validate := s.seen(opTOTPLogin)[0], s.seen(opTOTPValidate)[0]
+			if got, want := login.json(t), (map[string]any{"mobileNumber": "+919999999908", "ucc": "TESTYA24", "totp": canaryOTP}); !reflect.DeepEqual(got, want) {
+				t.Errorf("totp_login sends %v, want %v", got, want)
+			}
+			if got, want := validate.json(t), (map[string]any{"mpin": canaryMPIN}); !reflect.DeepEqual(got, want) {
+				t.Errorf("totp_validate sends %v, want %v", got, want)
+			}
+			if login.path != tt.login || validate.path != tt.validate {
+				t.Errorf("sent to %s and %s", login.path, validate.path)
+			}
+			for _, r := range []sent{login, validate} {
+				if r.header.Get("Authorization") != tt.auth || r.header.Get("neo-fin-key") != "neotradeapi" {
+					t.Errorf("%s sends the headers %v", r.op, r.header)
+				}
+			}
+			if h := validate.header; h.Get("Sid") != "sid-1" || h.Get("Auth") != canaryView {
+				t.Errorf("totp_validate sends the headers %v", h)
+			}
+			if len(s.seen(opAccessToken)) != 0 {
+				t.Error("an access token was fetched")
+			}
+		})
+	}
+}
+
+func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	for name, call := range map[string]func() error{
+		"SendOTP":      func() error { return c.SendOTP(t.Context()) },
+		"Session2FA":   func() error { _, err := c.Session2FA(t.Context(), "1234"); return err },
+		"ValidateMPIN": func() error { _, err := c.ValidateMPIN(t.Context(), canaryMPIN); return err },
+		"Logout":       func() error { return c.Logout(t.Context()) },
+	} {
+		if err := call(); !errors.Is(err, ErrNotLoggedIn) {
+			t.Errorf("%s without a login: %v", name, err)
+		}
+	}
+	if len(s.log) != 0 {
+		t.Errorf("%d requests were sent", len(s.log))
+	}
+	c = s.loggedIn(t)
+	if _, err := c.ValidateMPIN(t.Context(), canaryMPIN); !errors.Is(err, ErrNotLoggedIn) {
+		t.Errorf("ValidateMPIN after a password login: %v", err)
+	}
+	if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrNotLoggedIn) {
+		t.Errorf("a second Session2FA for one login: %v", err)
+	}
+}
+
+func TestKeyAloneCannotFetchAnAccessToken(t *testing.T) {
+	s := newScripted(t)
+	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "ConsumerSecret") {
+		t.Errorf("got %v", err)
+	}
+	if len(s.log) != 0 {
+		t.Errorf("%d requests were sent", len(s.log))
+	}
+}
+
+func TestLoginStaysPendingWhenTheOTPCannotBeSent(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	s.on(opOTP, answer(500, `{"error":[{"code":"10522","message":"no courier"}]}`))
+	err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"})
+	var e *Error
+	if !errors.As(err, &e) || e.Op != "otp" || !errors.Is(err, ErrOTPNotSent) {
+		t.Fatalf("got %v", err)
+	}
+	s.on(opOTP, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "29")
+		answer(429, `{"error":[{"code":"900807","message":"too soon"}]}`)(w, nil)
+	})
+	err = c.SendOTP(t.Context())
+	if !errors.As(err, &e) || !errors.Is(err, ErrRateLimited) || e.RetryAfter != 29*time.Second {
+		t.Fatalf("got %v", err)
+	}
+	s.on(opOTP, answer(200, `{"data":"anything"}`))
+	if err := c.SendOTP(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Session2FA(t.Context(), canaryOTP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoginSaysOTPWhenTheAccessTokenEndsBetweenTheSteps(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	s.on(opAccessToken, answer(200, `{"access_token":"a","expires_in":30}`)) // renewed at every call
+	s.on(opLogin, func(w http.ResponseWriter, r *http.Request) {
+		s.on(opAccessToken, answer(503, ``))
+		io.WriteString(w, viewAnswer())
+	})
+	err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"})
+	var e *Error
+	if !errors.As(err, &e) || e.Op != "otp" || !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestFailedLoginLeavesThePendingOneAndASuccessReplacesIt(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	s.on(opLogin, answer(401, `{"error":[{"code":"10020","message":"no"}]}`))
+	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrWrongCredentials) {
+		t.Fatal(err)
+	}
+	s.on(opSession2FA, answer(401, `{"error":[{"code":"10020","message":"no"}]}`))
+	if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrWrongOTP) {
+		t.Fatalf("the earlier login is gone: %v", err)
+	}
+	s.on(opLogin, answer(200, strings.Replace(viewAnswer(), "sid-1", "sid-2", 1)))
+	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); err != nil {
+		t.Fatal(err)
+	}
+	c.Session2FA(t.Context(), "1234")
+	if got := s.seen(opSession2FA)[1].header.Get("Sid"); got != "sid-2" {
+		t.Errorf("the second factor went out for %s", got)
+	}
+}
+
+func TestSessionOfAReplacedLoginIsReturnedButNotMadeCurrent(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	asked, release := make(chan struct{}), make(chan struct{})
+	s.on(opSession2FA, func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-release
+		io.WriteString(w, tradeAnswer())
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if session, err := c.Session2FA(t.Context(), "1234"); err != nil || session.Token == "" {
+			t.Error(err)
+		}
+	})
+	<-asked
+	if err := c.Login(t.Context(), Credentials{UserID: "other", Password: "p"}); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	wg.Wait()
+	if _, ok := c.Session(); ok {
+		t.Error("the replaced login's session became the current one")
+	}
+	if err := c.SendOTP(t.Context()); err != nil {
+		t.Errorf("the new login is gone: %v", err)
+	}
+}
+
+func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
+	tests := []struct {
+		name string
+		h    http.HandlerFunc
+		same bool
+	}{
+		{"after a broken connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true},
+		{"after an answer that broke off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, `{"data":{`)
+		}, true},
+		{"after an unreadable answer", answer(200, "<html>"), true},
+		{"after an OMS failure", answer(502, `{"error":[{"code":"502","message":"OMS"}]}`), true},
+		{"after a claim held by another request", answer(429, `{"error":[{"code":"900802","message":"busy"}]}`), true},
+		{"after a wrong code", answer(401, `{"error":[{"code":"10020","message":"no"}]}`), false},
+		{"after an ended login", answer(401, `{"error":[{"code":"100022","message":"no"}]}`), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			c := s.loggedIn(t)
+			s.on(opSession2FA, tt.h)
+			for _, code := range []string{"1234", "5678"} {
+				if _, err := c.Session2FA(t.Context(), code); err == nil {
+					t.Fatal("no error")
+				}
+			}
+			s.on(opSession2FA, answer(200, tradeAnswer()))
+			if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, r := range s.seen(opSession2FA) {
+				ids = append(ids, r.header.Get("X-Request-Id"))
+			}
+			if len(ids) != 3 || (ids[0] == ids[2]) != tt.same || ids[0] == ids[1] {
+				t.Errorf("the ids are %v; want the first and the last the same: %t", ids, tt.same)
+			}
+		})
+	}
+}
+
+func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
+		t.Fatal(err)
+	}
+	s.on(opLogout, answer(503, ``))
+	if err := c.Logout(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if _, ok := c.Session(); !ok {
+		t.Fatal("a failed logout forgot the session")
+	}
+	s.on(opLogout, answer(200, `{"data":{}}`))
+	if err := c.Logout(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Session(); ok {
+		t.Error("the session outlived its logout")
+	}
+	r := s.seen(opLogout)[1]
+	if h := r.header; r.body != "" || h.Get("Sid") != "sid-1" || h.Get("Auth") != canaryTrade || h.Get("Authorization") != "Bearer "+canaryAccess ||
+		h.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		t.Errorf("logout sends %q with %v", r.body, h)
+	}
+	s.on(opLogout, answer(401, `{"error":[{"code":"10020","message":"who?"}]}`))
+	if err := c.Use(Session{Token: canaryTrade, SID: "sid-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Logout(t.Context()); !errors.Is(err, ErrSessionEnded) {
+		t.Errorf("logging out an ended session: %v", err)
+	}
+}
+
+func TestUse(t *testing.T) {
+	c := newScripted(t).client(t)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	for name, tt := range map[string]struct {
+		s    Session
+		want error
+	}{
+		"a session of unknown expiry is taken": {Session{Token: "t", SID: "s"}, nil},
+		"a session with time left is taken":    {Session{Token: "t", SID: "s", ExpiresAt: now.Add(1)}, nil},
+		"a session that ends now is refused":   {Session{Token: "t", SID: "s", ExpiresAt: now}, ErrSessionEnded},
+		"a session without a token is refused": {Session{SID: "s"}, ErrInvalidInput},
+		"a session without a sid is refused":   {Session{Token: "t"}, ErrInvalidInput},
+		"a token that is no header is refused": {Session{Token: "t\nt", SID: "s"}, ErrInvalidInput},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.Use(tt.s); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
+	s := newScripted(t)
+	c := s.loggedIn(t)
+	first, err := c.Session2FA(t.Context(), "1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(first.Caches)
+	second, _ := c.Session()
+	if len(second.Caches) != 2 {
+		t.Fatal("clearing the returned caches cleared the client's")
+	}
+	clear(second.Caches)
+	if second, _ = c.Session(); len(second.Caches) != 2 {
+		t.Fatal("clearing the current session's caches cleared the client's")
+	}
+	if err := c.Use(second); err != nil {
+		t.Fatal(err)
+	}
+	clear(second.Caches)
+	if third, _ := c.Session(); len(third.Caches) != 2 {
+		t.Error("clearing the caches given to Use cleared the client's")
+	}
+}
+
+func TestExportedSessionReadsBackTheSame(t *testing.T) {
+	full := Session{
+		Token: canaryTrade, SID: "sid", RID: "rid", HSServerID: "server1", UCC: "U", GreetingName: "ñ", KType: "Trade", DataCenter: "d", BaseURL: "b",
+		Caches:   map[string]time.Time{"watchlist": time.Unix(1638271224, 0).UTC()},
+		IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(1655806539, 0).UTC(),
+	}
+	for name, s := range map[string]Session{"a full session": full, "a bare one": {Token: "t", SID: "s"}} {
+		t.Run(name, func(t *testing.T) {
+			data, err := s.Export()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ParseSession(data)
+			if err != nil || !reflect.DeepEqual(got, s) {
+				t.Errorf("%v: read back as %#v", err, got)
+			}
+		})
+	}
+	data, _ := full.Export()
+	var keys map[string]any
+	if err := json.Unmarshal(data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"token", "sid", "rid", "hsServerId", "caches", "ucc", "greetingName", "kType", "dataCenter", "baseUrl", "issuedAt", "expiresAt"} {
+		if keys[k] == nil {
+			t.Errorf("the export has no %s", k)
+		}
+	}
+	if keys["token"] != canaryTrade || keys["caches"].(map[string]any)["watchlist"] != "1638271224" || keys["expiresAt"] != "2022-06-21T10:15:39Z" {
+		t.Error("the export does not hold what the seed's answer would")
+	}
+	if _, err := (Session{Token: "t", ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}).Export(); !errors.Is(err, ErrInvalidInput) {
+		t.Errorf("a time that JSON cannot hold: %v", err)
+	}
+}
+
+func TestParseSessionRefusesWhatExportDidNotWrite(t *testing.T) {
+	text, _ := json.Marshal(Session{Token: canaryTrade})
+	for name, data := range map[string]string{
+		"nothing":                       "",
+		"another kind of JSON":          `[]`,
+		"a session without a token":     `{"sid":"s"}`,
+		"a session in its printed form": string(text),
+		"a secret in the wrong place":   `{"token":"t","issuedAt":"` + canaryPassword + `"}`,
+	} {
+		_, err := ParseSession([]byte(data))
+		if !errors.Is(err, ErrInvalidInput) {
+			t.Errorf("%s: %v", name, err)
+		}
+		noCanary(t, err)
+	}
+}
+
+// Run with -race: everything at once on one client.
+func TestClientIsSafeForConcurrentUse(t *testing.T) {
+	s := newScripted(t)
+	c := s.client(t)
+	calls := []func(){
+		func() { c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: "p"}) },
+		func() { c.SendOTP(t.Context()) },
+		func() { c.Session2FA(t.Context(), canaryOTP) },
+		func() { c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}) },
+		func() { c.ValidateMPIN(t.Context(), canaryMPIN) },
+		func() { c.Logout(t.Context()) },
+		func() {
+			if session, ok := c.Session(); ok {
+				clear(session.Caches)
+				c.Use(session)
+			}
+		},
+		func() { c.forgetAccess(canaryAccess) },
+	}
+	var wg sync.WaitGroup
+	for i := range 160 {
+		wg.Go(calls[i%len(calls)])
+	}
+	wg.Wait()
+}

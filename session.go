@@ -1,0 +1,175 @@
+package neoapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// A Session is a trade session: what the second factor gives, and what opens
+// the trade API. Later calls carry Token in the header Auth and SID in the
+// header Sid.
+//
+// It prints without its token. A copy shares Caches with the original.
+type Session struct {
+	Token        string               // the trade token; a secret. A JWT, as far as met, which this package reads but does not verify
+	SID          string               // the session's id
+	RID          string               // the session's refresh id
+	HSServerID   string               // the home server that the OMS gave the session; may be ""
+	Caches       map[string]time.Time // data set -> when it last changed; entries whose time cannot be read are left out
+	UCC          string               // the account's unique client code
+	GreetingName string
+	KType        string    // "Trade", or "" from generation 1
+	DataCenter   string    // names a group of servers; "" from generation 1
+	BaseURL      string    // where the service wants later calls; "" if it did not say. This package never sends anything there
+	IssuedAt     time.Time // the token's iat in UTC; zero if the token does not say
+	ExpiresAt    time.Time // the token's exp in UTC; zero if the token does not say, which does not mean that it lives forever
+}
+
+// savedSession is how a session looks in a file: the seed's keys, and the two
+// times.
+type savedSession struct {
+	wire.Session
+	IssuedAt  time.Time `json:"issuedAt,omitzero"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+}
+
+// Export returns the session as JSON with every field, the token included, in
+// the seed's key names plus issuedAt and expiresAt (RFC 3339). Keep it where
+// only its owner can read it, such as a file with mode 0600. [ParseSession]
+// reads it back. Cache times are kept to the second. It fails with
+// [ErrInvalidInput] if a time is past the year 9999.
+func (s Session) Export() ([]byte, error) {
+	saved := savedSession{
+		Session: wire.Session{
+			Token: s.Token, SID: s.SID, RID: s.RID, HSServerID: s.HSServerID, UCC: s.UCC, GreetingName: s.GreetingName,
+			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, Caches: map[string]string{},
+		},
+		IssuedAt:  s.IssuedAt,
+		ExpiresAt: s.ExpiresAt,
+	}
+	for name, changed := range s.Caches {
+		saved.Caches[name] = strconv.FormatInt(changed.Unix(), 10)
+	}
+	out, err := json.MarshalIndent(saved, "", "  ")
+	if err != nil {
+		return nil, &Error{Op: "export", Category: ErrInvalidInput, Message: "the session has a time that JSON cannot hold", Err: seal(err, nil)}
+	}
+	return append(out, '\n'), nil
+}
+
+// ParseSession reads what [Session.Export] wrote. Anything else, or a session
+// without a token, is [ErrInvalidInput]. An expired session is read all the
+// same; [Client.Use] refuses it.
+func ParseSession(data []byte) (Session, error) {
+	var saved savedSession
+	if json.Unmarshal(data, &saved) != nil { // its text can quote the data, so it is not passed on
+		return Session{}, invalid("parse_session", "this is not a session that Export wrote")
+	}
+	if saved.Token == "" {
+		return Session{}, invalid("parse_session", "the session has no token")
+	}
+	w := saved.Session
+	s := Session{
+		Token: w.Token, SID: w.SID, RID: w.RID, HSServerID: w.HSServerID, UCC: w.UCC, GreetingName: w.GreetingName,
+		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
+	}
+	for name, changed := range w.Caches {
+		s.setCache(name, changed)
+	}
+	return s, nil
+}
+
+func (s *Session) setCache(name, seconds string) {
+	t := unixTime(seconds)
+	if t.IsZero() {
+		return
+	}
+	if s.Caches == nil {
+		s.Caches = map[string]time.Time{}
+	}
+	s.Caches[name] = t
+}
+
+// clone keeps a caller's changes to Caches away from the client's copy.
+func (s Session) clone() Session {
+	s.Caches = maps.Clone(s.Caches)
+	return s
+}
+
+// readSession reads the data of a trade session's answer. It is generous with
+// everything but the token, because by now the code is spent: sid falls back to
+// the view session's, which the protocol keeps over both steps.
+func readSession(data object, viewSID string) (Session, string) {
+	s := Session{
+		Token: data.text("token"), SID: data.text("sid"), RID: data.text("rid"), HSServerID: data.text("hsServerId"),
+		UCC: data.text("ucc"), GreetingName: data.text("greetingName"),
+		KType: data.text("kType"), DataCenter: data.text("dataCenter"), BaseURL: data.text("baseUrl"),
+	}
+	if s.SID == "" {
+		s.SID = viewSID
+	}
+	if problem := unfit(s.Token, s.SID); problem != "" {
+		return Session{}, problem
+	}
+	for name, changed := range toObject(data["caches"]) {
+		s.setCache(name, toText(changed))
+	}
+	c := claims(s.Token)
+	// A proxy that drops the headers Sid and Auth turns the second factor into
+	// another first one, which an MPIN passes (docs/protocol.md, generation 1, step 4).
+	if scope := string(c["scope"]); strings.Contains(scope, wire.ScopeView) && !strings.Contains(scope, wire.ScopeTrade) {
+		return Session{}, "the answer is another view session; does something on the way drop the headers Sid and Auth?"
+	}
+	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
+	return s, ""
+}
+
+// unfit says what is wrong with a token or sid that is to go into a header, or "".
+func unfit(token, sid string) string {
+	switch {
+	case token == "":
+		return "the answer has no token"
+	case sid == "":
+		return "the answer has no sid"
+	case !visible(token) || !visible(sid):
+		return "the answer's token or sid has characters that no header can carry"
+	}
+	return ""
+}
+
+// visible reports whether s consists of visible ASCII characters only.
+func visible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// claims reads a JWT's payload without verifying it, as the field's clients do:
+// the client has no keys, and nothing here is trusted. It is nil if the token
+// is no JWT.
+func claims(token string) object {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return nil
+	}
+	return toObject(payload)
+}
+
+// unixTime reads seconds since 1970. What is not a number, not positive or
+// past the year 9999 (which JSON cannot hold) is the zero time.
+func unixTime(seconds string) time.Time {
+	const year10000 = 253402300800
+	f, err := strconv.ParseFloat(seconds, 64)
+	if err != nil || !(f >= 1 && f < year10000) {
+		return time.Time{}
+	}
+	return time.Unix(int64(f), 0).UTC()
+}
