@@ -78,7 +78,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		_, _ = fmt.Fprintf(t.out, "account %s added\n", a.UCC)
 		if c.TOTP {
-			_, _ = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", credential.EncodeTOTPSeed(n.TOTPSeed))
+			_, _ = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", string(n.TOTPSeed))
 		}
 		return nil
 	})

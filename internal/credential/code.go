@@ -45,17 +45,12 @@ const (
 	TOTPPeriod = 30 * time.Second
 )
 
-// NewTOTPSeed returns a fresh TOTP seed of 160 bits (bar O5).
-func NewTOTPSeed() []byte {
+// NewTOTPSeed returns a fresh TOTP seed of 160 bits (bar O5) as authenticator
+// apps take it: base32 without padding.
+func NewTOTPSeed() Secret {
 	seed := make([]byte, 20)
 	_, _ = rand.Read(seed) // never fails: crypto/rand ends the process instead
-	return seed
-}
-
-// EncodeTOTPSeed returns a seed as authenticator apps take it: base32 without
-// padding.
-func EncodeTOTPSeed(seed []byte) string {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed)
+	return Secret(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed))
 }
 
 // ParseTOTPSeed reads a base32 seed as people paste it: any case, with spaces

@@ -170,7 +170,7 @@ func FuzzPHC(f *testing.F) {
 		if prefix := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$", h.memory, h.time, h.lanes); !strings.HasPrefix(phc, prefix) {
 			t.Fatalf("%q was read as %s", phc, prefix)
 		}
-		if h.memory <= 1024 {
+		if h.memory <= 256 && h.time <= 4 { // more would be slow, not different
 			if _, _, err := Verify(phc, []byte("password")); err != nil {
 				t.Fatalf("%q: parsed, but %v", phc, err)
 			}

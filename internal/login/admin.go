@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,8 +34,8 @@ type NewAccount struct {
 	GreetingName string
 	Password     credential.Secret
 	MPIN         credential.Secret // six digits
-	TOTPSeed     []byte
-	Caches       map[string]int64 // default: the seed's three data sets, changed now
+	TOTPSeed     credential.Secret // base32
+	Caches       map[string]int64  // default: the seed's three data sets, changed now
 }
 
 // A HashedAccount is a NewAccount whose secrets have been checked and hashed.
@@ -43,6 +44,9 @@ type HashedAccount struct {
 	pan  credential.Secret
 	seed []byte
 }
+
+// Format implements [fmt.Formatter]: fmt would print what the fields hold.
+func (h HashedAccount) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "account "+h.UCC) }
 
 // AddAccount checks everything about a new account, naming every problem at
 // once, and stores it. Errors wrap ErrExists if a name is taken.
@@ -82,6 +86,13 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if n.MPIN != "" && !credential.IsDigits(string(n.MPIN), MPINDigits, MPINDigits) {
 		problems = append(problems, invalid("mpin", "must be six digits"))
 	}
+	if n.TOTPSeed != "" {
+		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
+		if err != nil {
+			problems = append(problems, invalid("TOTP seed", err.Error()))
+		}
+		h.seed = seed
+	}
 	if len(problems) > 0 {
 		return h, errors.Join(problems...)
 	}
@@ -89,7 +100,6 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if n.MPIN != "" {
 		h.MPINHash = credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(n.MPIN)))
 	}
-	h.seed = n.TOTPSeed
 	h.Caches = n.Caches
 	if h.Caches == nil {
 		now := m.Now().Unix()
@@ -133,7 +143,8 @@ func judgePassword(n NewAccount) error {
 	case len(p) > credential.MaxPassword:
 		return invalid("password", fmt.Sprintf("must have at most %d bytes", credential.MaxPassword))
 	}
-	for _, name := range []string{n.UCC, n.UserID, n.Mobile, string(n.PAN)} {
+	digits := strings.TrimPrefix(strings.TrimPrefix(n.Mobile, "+"), "91")
+	for _, name := range []string{n.UCC, n.UserID, n.Mobile, digits, "91" + digits, "+91" + digits, string(n.PAN)} {
 		if name != "" && strings.EqualFold(p, name) {
 			return invalid("password", "must not be one of the account's own identifiers")
 		}

@@ -2,6 +2,7 @@ package login
 
 import (
 	"crypto/subtle"
+	"slices"
 	"time"
 
 	"neoapi/internal/credential"
@@ -28,15 +29,15 @@ func (x *Session) PutOTP(a *AccountState, o NewOTP) (wait time.Duration, err err
 	if x.Sends != o.Sends {
 		return 0, ErrClaimed
 	}
-	if o.Now.Sub(a.OTPHour) >= time.Hour {
-		a.OTPHour, a.OTPCount = o.Now, 0
+	// Every hour counts, not those of the clock: the last sends are remembered one
+	// by one, as many as the limit needs.
+	a.Sent = slices.DeleteFunc(a.Sent, func(t time.Time) bool { return o.Now.Sub(t) >= time.Hour })
+	if len(a.Sent) >= o.PerHour {
+		return a.Sent[len(a.Sent)-o.PerHour].Add(time.Hour).Sub(o.Now), ErrTooMany
 	}
-	if a.OTPCount >= o.PerHour {
-		return a.OTPHour.Add(time.Hour).Sub(o.Now), ErrTooMany
-	}
-	a.OTPCount++
+	a.Sent = append(a.Sent, o.Now)
 	x.Sends++
-	x.Tries = 0
+	x.TriesBefore, x.Tries = x.Tries, 0
 	x.OTP, x.OTPExpires, x.LastSend = o.Hash, o.Expires, o.Now
 	return 0, nil
 }
@@ -47,9 +48,14 @@ func (x *Session) TakeBackOTP(a *AccountState, otp []byte) bool {
 	if x.Kind != View || !credential.Equal(x.OTP, otp) {
 		return false
 	}
+	if i := slices.IndexFunc(a.Sent, x.LastSend.Equal); i >= 0 {
+		a.Sent = slices.Delete(a.Sent, i, i+1)
+	}
 	x.OTP, x.OTPExpires, x.LastSend = nil, time.Time{}, time.Time{}
 	x.Sends = max(0, x.Sends-1)
-	a.OTPCount = max(0, a.OTPCount-1)
+	// A code that never arrived gives no fresh tries: a failing courier must not
+	// become a way to guess on.
+	x.Tries, x.TriesBefore = x.Tries+x.TriesBefore, 0
 	return true
 }
 

@@ -71,7 +71,7 @@ type Sessions interface {
 	SetOTP(ctx context.Context, o NewOTP) (wait time.Duration, err error)
 	// DropOTP takes back a code that could not be delivered, if it still is the
 	// current one: the session and the account are as if it had not been asked for,
-	// but for a code that it replaced.
+	// tries included, but for a code that it replaced.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 
 	// Claim counts a try of an open view session and takes its claim, before any
@@ -81,8 +81,9 @@ type Sessions interface {
 	//   - ErrTriesUsed: c.MaxTries have been counted since the last code
 	// If the session was completed within c.RepeatFor before c.Now with the same
 	// c.Repeat, the completed session is returned instead, without a claim: its
-	// Kind is Trade. Any other claim of a completed session counts a try and
-	// gives ErrNotFound, and from c.MaxTries on even the right one does.
+	// Kind is Trade. A wrong c.Repeat within that time counts a try, and from
+	// c.MaxTries on even the right one gives ErrNotFound, as all other claims of a
+	// completed session do.
 	Claim(ctx context.Context, c Claim) (Session, error)
 	// Fail gives the claim back; its try stays counted. ErrClaimLost if the claim
 	// is not held any more; the event is stored all the same.
@@ -98,7 +99,8 @@ type Sessions interface {
 	// End removes a trade session whose token id still is tokenID and stores the
 	// event. ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
-	// EndAccount removes all sessions of an account, claimed ones included.
+	// EndAccount removes all sessions of an account, claimed ones included. What is
+	// counted for the account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
 	// Sweep removes up to n sessions that have expired at now and returns how many
 	// it removed. It is meant to be called off the request's path.

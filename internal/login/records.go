@@ -58,6 +58,11 @@ var (
 // upper case. The error is of KindInput and names the field.
 func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	bad := func(detail string) (Identifier, error) { return Identifier{}, invalid(string(kind), detail) }
+	// Upper case of some other letters is ASCII: such a name must not become another's.
+	upper := value
+	if !strings.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
+		upper = strings.ToUpper(value)
+	}
 	switch kind {
 	case ByMobile:
 		if credential.IsDigits(value, 10, 10) {
@@ -70,16 +75,17 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 			if !indian.MatchString(value) {
 				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
 			}
-		} else if n, err := phonenumbers.Parse(value, ""); err != nil || !phonenumbers.IsPossibleNumber(n) {
+		} else if n, err := phonenumbers.Parse(value, ""); err != nil || !phonenumbers.IsPossibleNumber(n) ||
+			phonenumbers.Format(n, phonenumbers.E164) != value { // with a trunk zero, say: a second name for one telephone
 			return bad("is no number that its country code allows")
 		}
 	case ByPAN:
-		value = strings.ToUpper(value)
+		value = upper
 		if !panForm.MatchString(value) {
 			return bad("must be five letters, four digits and a letter, such as AVRFT7865T")
 		}
 	case ByUCC:
-		value = strings.ToUpper(value)
+		value = upper
 		if !uccForm.MatchString(value) {
 			return bad("must be up to 32 letters and digits")
 		}
@@ -152,13 +158,15 @@ type Session struct {
 	Issued   time.Time
 	Expires  time.Time
 
-	// The second factor's state. Tries counts since the last code; Sends counts
-	// the codes; OTP is the keyed hash of the current one.
-	Tries      int
-	Sends      int
-	OTP        []byte
-	OTPExpires time.Time
-	LastSend   time.Time
+	// The second factor's state. Tries counts since the last code, TriesBefore what
+	// was counted until it came; Sends counts the codes; OTP is the keyed hash of
+	// the current one.
+	Tries       int
+	TriesBefore int
+	Sends       int
+	OTP         []byte
+	OTPExpires  time.Time
+	LastSend    time.Time
 
 	// The claim of a view session whose code is being judged: its random name, ""
 	// if nobody holds it, and when its lease runs out.
@@ -175,9 +183,8 @@ type Session struct {
 // An AccountState is what is counted for one account across its sessions.
 type AccountState struct {
 	Account  string
-	TOTPStep int64     // the last step that was used; none before it works again
-	OTPHour  time.Time // when the hour began in which OTPCount codes were sent
-	OTPCount int
+	TOTPStep int64       // the last step that was used; none before it works again
+	Sent     []time.Time // when codes were sent, oldest first; what is older than an hour may be gone
 }
 
 // NewOTP is what [Sessions.SetOTP] stores.

@@ -62,13 +62,9 @@ func addDemo(ctx context.Context, d *Data, accounts int) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	seed, err := credential.ParseTOTPSeed(DemoTOTPSeed)
-	if err != nil {
-		return err
-	}
 	first, err := admin.Hash(login.NewAccount{
 		UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN, GreetingName: DemoGreetingName,
-		Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: seed,
+		Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: DemoTOTPSeed,
 		Caches: map[string]int64{"lastUpdatedTS": 1654684389, "multiplewatchlists": 1654684389, "watchlist": 1638271224},
 	})
 	if err != nil {

@@ -38,7 +38,7 @@ var ErrAccess = errors.New("access token is invalid or has expired")
 // OpenAccess returns what an access token carries if it is ours and unexpired.
 func OpenAccess(v *credential.Vault, compact string, now time.Time) (Access, error) {
 	var a Access
-	if len(compact) > maxToken {
+	if len(compact) > maxToken || !canonical(compact) {
 		return a, ErrAccess
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(compact)

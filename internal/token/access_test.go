@@ -131,6 +131,28 @@ func TestAnAccessTokenThatWeDidNotSealIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnAccessTokenHasOneSpelling(t *testing.T) {
+	// The last character's loose bits: how many there are depends on the length.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	v, tried := vault(t, 1), 0
+	for n := range 3 {
+		a := access()
+		a.Consumer = strings.Repeat("k", 10+n)
+		good := seal(t, v, a)
+		if len(good)%4 == 0 {
+			continue // no loose bits
+		}
+		tried++
+		last := strings.IndexByte(alphabet, good[len(good)-1])
+		if _, err := OpenAccess(v, good[:len(good)-1]+string(alphabet[last|1]), now); err != ErrAccess {
+			t.Errorf("%d characters, a loose bit set: %v", len(good), err)
+		}
+	}
+	if tried != 2 {
+		t.Errorf("%d of 3 lengths have loose bits", tried)
+	}
+}
+
 func TestASecretMarkIsTheStartOfAHash(t *testing.T) {
 	for hash, want := range map[string]string{"": "", "abc": "abc", "abcdefgh": "abcdefgh", "abcdefghi": "abcdefgh"} {
 		if got := string(SecretMark([]byte(hash))); got != want {

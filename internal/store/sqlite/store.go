@@ -2,9 +2,12 @@
 //
 // It owns its SQL and its migrations and no rule: what a change means is in
 // package login, and each method here loads, applies and saves in one
-// transaction. One connection writes, several read; the write-ahead log is
-// flushed to disk at every commit, so what was acknowledged survives kill -9 and
-// a power cut (bar R2).
+// transaction. One connection writes, several read.
+//
+// SQLite itself flushes the write-ahead log only at checkpoints; the store does
+// it after each change that a caller is told of, outside the transaction, so that
+// changes which end together share one flush (flush.go). What was acknowledged
+// survives kill -9 and a power cut (bar R2).
 package sqlite
 
 import (
@@ -16,13 +19,14 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/rogpeppe/go-internal/lockedfile"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	_ "modernc.org/sqlite" // the driver that migrations run through
+	"zombiezen.com/go/sqlite"
 
 	"neoapi/internal/login"
 )
@@ -33,16 +37,16 @@ var migrations embed.FS
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
 
-// busyTimeout is how long a write waits for another process, such as neo
-// account beside neo serve, before it fails.
-const busyTimeout = 2 * time.Second
+// busyTimeout is how long opening waits for another process. Calls wait as long
+// as their contexts let them.
+const busyTimeout = 5 * time.Second
 
 // A Store is an open database file. It implements [login.Accounts] and
 // [login.Sessions] and is safe for concurrent use, by several processes too.
 type Store struct {
-	write *sql.DB // one connection: writers wait here, with their contexts, and not in SQLite
-	read  *sql.DB
-	stmts statements
+	writer chan *sqlite.Conn // the one connection that writes, when nobody has it
+	reader chan *sqlite.Conn
+	log    *flusher
 }
 
 var (
@@ -61,6 +65,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func open(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path) // SQLite gives some relative names, and paths with two slashes, a meaning of its own
+	if err != nil {
+		return nil, err
+	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -68,56 +76,77 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	s := &Store{}
-	if s.write, err = sql.Open("sqlite", dsn(path, "immediate")); err != nil {
+	if err := migrate(ctx, path); err != nil {
 		return nil, err
 	}
-	if s.read, err = sql.Open("sqlite", dsn(path, "deferred", "query_only(1)")); err != nil {
+	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers)}
+	for range readers {
+		if err := connect(ctx, path, s.reader, "PRAGMA query_only = 1"); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if err := connect(ctx, path, s.writer, "PRAGMA synchronous = NORMAL"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.write.SetMaxOpenConns(1)
-	s.write.SetMaxIdleConns(1)
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
-	if err := migrate(ctx, s.write, path); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	if err := s.prepare(ctx); err != nil {
+	if s.log, err = newFlusher(path + "-wal"); err != nil { // the connections above keep the log in place
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+// connect opens one connection into a pool.
+func connect(ctx context.Context, path string, pool chan *sqlite.Conn, pragma string) error {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return err
+	}
+	c.SetInterrupt(ctx.Done())
+	// The second statement reads the file, which makes SQLite open the log.
+	for _, query := range []string{pragma, "SELECT count(*) FROM sqlite_schema"} {
+		if err := exec(c, query); err != nil {
+			return errors.Join(err, c.Close())
+		}
+	}
+	c.SetInterrupt(nil)
+	pool <- c
+	return nil
+}
+
 // Close closes the store. It waits for the calls that are under way.
 func (s *Store) Close() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
+	for _, pool := range []chan *sqlite.Conn{s.reader, s.writer} {
+		n := cap(pool)
+		if s.log == nil { // opening broke off: there are only as many as there are
+			n = len(pool)
 		}
+		for range n {
+			errs = append(errs, (<-pool).Close())
+		}
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
 }
 
-func dsn(path, txlock string, pragmas ...string) string {
-	pragmas = append([]string{
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), // first: the others may have to wait
-		"journal_mode(WAL)",
-		"synchronous(FULL)",
-		"cache_size(-2000)",
-	}, pragmas...)
-	q := url.Values{"_pragma": pragmas, "_txlock": {txlock}}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-}
-
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
-func migrate(ctx context.Context, db *sql.DB, path string) error {
+func migrate(ctx context.Context, path string) (err error) {
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)",
+	}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -130,34 +159,189 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	return err
 }
 
-// inTx runs f in one write transaction. If f fails nothing of it is stored.
-func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// take takes a connection out of a pool and lets the context interrupt what it
+// does. give puts it back.
+func take(ctx context.Context, pool chan *sqlite.Conn) (*sqlite.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case c := <-pool:
+		c.SetInterrupt(ctx.Done())
+		return c, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func give(pool chan *sqlite.Conn, c *sqlite.Conn) {
+	c.SetInterrupt(nil)
+	pool <- c
+}
+
+// view runs f on a connection that reads.
+func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	c, err := take(ctx, s.reader)
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
-	}
-	return tx.Commit()
+	defer give(s.reader, c)
+	return because(ctx, f(c))
 }
 
-// ignoreDone drops the error that says a transaction was rolled back already,
-// as it is when its context ended.
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
+// update runs f in one write transaction and flushes it to disk. If f fails
+// nothing of it is stored. After an error of the flush the change may be stored
+// or not, and the caller must not act on it.
+func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	if err := s.updateUnflushed(ctx, f); err != nil {
+		return err
+	}
+	return s.log.flush()
+}
+
+// updateUnflushed is update for a change that nobody is told of before a later
+// one is flushed, which flushes this one too.
+func (s *Store) updateUnflushed(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	c, err := take(ctx, s.writer)
+	if err != nil {
+		return err
+	}
+	defer give(s.writer, c)
+	if err := exec(c, "BEGIN IMMEDIATE"); err != nil {
+		return because(ctx, err)
+	}
+	err = f(c)
+	if err == nil {
+		err = exec(c, "COMMIT")
+	}
+	if err == nil {
+		s.log.written()
 		return nil
+	}
+	c.SetInterrupt(nil) // the end of the context must not keep the transaction open
+	if !c.AutocommitEnabled() {
+		err = errors.Join(err, exec(c, "ROLLBACK"))
+	}
+	return because(ctx, err)
+}
+
+// because adds the context's error to an error that its end has caused.
+func because(ctx context.Context, err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultInterrupt, sqlite.ResultBusy: // busy: it was waiting for another process
+		return errors.Join(ctx.Err(), err)
 	}
 	return err
 }
 
-// exists turns a violated UNIQUE constraint of table into the ErrExists of the
-// column's field.
-func exists(err error, table string, fields map[string]string) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY) {
+// exec runs a statement that returns no rows. Statements are prepared once for
+// each connection.
+func exec(c *sqlite.Conn, query string, args ...any) error {
+	stmt, err := c.Prepare(query)
+	if err != nil {
+		return err
+	}
+	bind(stmt, args)
+	for more := true; more && err == nil; {
+		more, err = stmt.Step()
+	}
+	return errors.Join(err, stmt.Reset())
+}
+
+// one runs a query and has scan read its first row; without one it returns
+// login.ErrNotFound.
+func one(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
+	found := false
+	err := each(c, func(r *row) error {
+		found = true
+		return scan(r)
+	}, query, args...)
+	if err == nil && !found {
+		err = login.ErrNotFound
+	}
+	return err
+}
+
+// each runs a query and has scan read each row.
+func each(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
+	stmt, err := c.Prepare(query)
+	if err != nil {
+		return err
+	}
+	bind(stmt, args)
+	for {
+		var more bool
+		if more, err = stmt.Step(); !more || err != nil {
+			break
+		}
+		if err = scan(&row{stmt, 0}); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, stmt.Reset())
+}
+
+// bind sets the parameters of a statement. An empty []byte is NULL, so that it is
+// equal to no other under UNIQUE; a time is stored in milliseconds.
+func bind(stmt *sqlite.Stmt, args []any) {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case string:
+			stmt.BindText(i+1, v)
+		case []byte:
+			if len(v) == 0 {
+				stmt.BindNull(i + 1)
+			} else {
+				stmt.BindBytes(i+1, v)
+			}
+		case int:
+			stmt.BindInt64(i+1, int64(v))
+		case int64:
+			stmt.BindInt64(i+1, v)
+		case bool:
+			stmt.BindBool(i+1, v)
+		case time.Time:
+			stmt.BindInt64(i+1, millis(v))
+		default:
+			panic(fmt.Sprintf("sqlite: cannot bind a %T", arg))
+		}
+	}
+}
+
+// A row reads the columns of a result from left to right.
+type row struct {
+	stmt *sqlite.Stmt
+	next int
+}
+
+func (r *row) column() int {
+	r.next++
+	return r.next - 1
+}
+
+func (r *row) text() string    { return r.stmt.ColumnText(r.column()) }
+func (r *row) int() int64      { return r.stmt.ColumnInt64(r.column()) }
+func (r *row) bool() bool      { return r.stmt.ColumnInt64(r.column()) != 0 }
+func (r *row) time() time.Time { return fromMillis(r.stmt.ColumnInt64(r.column())) }
+
+func (r *row) bytes() []byte {
+	i := r.column()
+	n := r.stmt.ColumnLen(i)
+	if n == 0 {
+		return nil
+	}
+	b := make([]byte, n)
+	r.stmt.ColumnBytes(i, b)
+	return b
+}
+
+// exists turns a violated UNIQUE constraint into the ErrExists of the column's
+// field.
+func exists(err error, fields map[string]string) error {
+	switch sqlite.ErrCode(err) {
+	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey:
 		for column, field := range fields {
-			if strings.Contains(e.Error(), table+"."+column+" ") || strings.HasSuffix(e.Error(), table+"."+column) {
+			if strings.HasSuffix(err.Error(), column) {
 				return login.Exists(field)
 			}
 		}
@@ -165,21 +349,12 @@ func exists(err error, table string, fields map[string]string) error {
 	return err
 }
 
-// notFound turns an empty result into login.ErrNotFound.
-func notFound(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
+// mustChange returns login.ErrNotFound if the last statement changed no row.
+func mustChange(c *sqlite.Conn) error {
+	if c.Changes() == 0 {
 		return login.ErrNotFound
 	}
-	return err
-}
-
-// mustAffect returns login.ErrNotFound if a statement changed no row.
-func mustAffect(result sql.Result) error {
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 {
-		return login.ErrNotFound
-	}
-	return err
+	return nil
 }
 
 func millis(t time.Time) int64 {

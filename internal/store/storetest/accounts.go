@@ -335,7 +335,7 @@ var eventTests = []test{
 	{"events are numbered by the store in the order in which they were stored, whatever their time and number", func(t *testing.T, s Store) {
 		for i := range 5 {
 			e := newEvent(fmt.Sprint("event ", i), "account-1")
-			e.Seq, e.Time = 1, at(time.Duration(-i) * time.Second)
+			e.Seq, e.Time = 1, at(time.Duration(-i)*time.Second)
 			good(t, s.Record(t.Context(), e))
 		}
 		got := events(t, s, "")

@@ -113,5 +113,5 @@ var concurrencyTests = []test{
 			same(t, "events", eventNames(t, s, sid), []string{"opened", "failed", "completed"})
 		}
 	}},
-	{"claims, codes and ends on one sid are linearizable", func(t *testing.T, s Store) { Linearize(t, *histories, s) }},
+	{"claims, codes and ends on one sid are linearizable", func(t *testing.T, s Store) { Linearize(t, s) }},
 }

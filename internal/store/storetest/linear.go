@@ -17,14 +17,15 @@ import (
 	"neoapi/internal/login"
 )
 
-var histories = flag.Int("storetest.histories", 200, "how many histories are checked to be linearizable")
+var histories = flag.Int("storetest.histories", 100, "how many histories each linearizability test checks")
 
-// Linearize makes clients change and read one sid at the same time, n times
-// over, and reports the first history that no order of its calls explains. The
-// clients take turns with s and the others, which are further handles on the
-// same store, perhaps in other processes.
-func Linearize(t *testing.T, n int, s Store, others ...login.Sessions) {
+// Linearize makes clients change and read one sid at the same time, and reports
+// the history if no order of its calls explains it; that as often as the flag
+// -storetest.histories says. The clients share out s and the others, which are
+// further handles on the same store, perhaps in other processes.
+func Linearize(t *testing.T, s Store, others ...login.Sessions) {
 	t.Helper()
+	n := *histories
 	if testing.Short() {
 		n = min(n, 10)
 	}
@@ -103,6 +104,7 @@ type input struct {
 type state struct {
 	kind      login.SessionKind // "" when the session has ended
 	tries     int
+	before    int // tries that the current code replaced
 	sends     int
 	code      string
 	claim     string
@@ -159,7 +161,7 @@ func (in input) do(ctx context.Context, s login.Sessions, v login.Session) (outp
 	}
 	if x.SID != "" {
 		out.x = state{
-			kind: x.Kind, tries: x.Tries, sends: x.Sends, code: string(x.OTP), claim: x.ClaimID, until: after(x.ClaimUntil),
+			kind: x.Kind, tries: x.Tries, before: x.TriesBefore, sends: x.Sends, code: string(x.OTP), claim: x.ClaimID, until: after(x.ClaimUntil),
 			token: x.TradeID, repeat: string(x.Repeat), completed: after(x.Completed),
 		}
 	}
@@ -266,11 +268,11 @@ func (s state) step(in input) (output, state) {
 		case s.sends != in.sends:
 			return refuse(login.ErrClaimed)
 		}
-		s.code, s.tries, s.sends = in.id, 0, s.sends+1
+		s.code, s.before, s.tries, s.sends = in.id, s.tries, 0, s.sends+1
 
 	case "DropOTP":
 		if open && s.code != "" && s.code == in.code {
-			s.code, s.sends = "", s.sends-1
+			s.code, s.sends, s.tries, s.before = "", s.sends-1, s.tries+s.before, 0
 		}
 
 	case "Claim":

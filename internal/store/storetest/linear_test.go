@@ -24,9 +24,9 @@ func TestCheckerTellsGoodHistoriesFromBad(t *testing.T) {
 	done := state{kind: login.Trade, token: "token", repeat: "a", completed: time.Second}
 
 	type step struct {
-		in           input
-		out          output
-		call, return_ int64
+		in         input
+		out        output
+		call, back int64
 	}
 	for _, c := range []struct {
 		name  string
@@ -74,7 +74,7 @@ func TestCheckerTellsGoodHistoriesFromBad(t *testing.T) {
 	} {
 		var history []porcupine.Operation
 		for i, s := range c.steps {
-			history = append(history, porcupine.Operation{ClientId: i, Input: s.in, Output: s.out, Call: s.call, Return: s.return_})
+			history = append(history, porcupine.Operation{ClientId: i, Input: s.in, Output: s.out, Call: s.call, Return: s.back})
 		}
 		if got := porcupine.CheckOperations(model, history); got != c.want {
 			t.Errorf("%s: linearizable is %v, want %v", c.name, got, c.want)

@@ -63,7 +63,8 @@ CREATE TABLE sessions (
   home        TEXT    NOT NULL,
   issued      INTEGER NOT NULL,
   expires     INTEGER NOT NULL,
-  tries       INTEGER NOT NULL,
+  tries        INTEGER NOT NULL,
+  tries_before INTEGER NOT NULL,
   sends       INTEGER NOT NULL,
   otp         BLOB,                        -- keyed hash
   otp_expires INTEGER NOT NULL,
@@ -79,6 +80,5 @@ CREATE INDEX sessions_expires ON sessions (expires);
 CREATE TABLE account_states (
   account   TEXT    NOT NULL PRIMARY KEY,
   totp_step INTEGER NOT NULL,
-  otp_hour  INTEGER NOT NULL,
-  otp_count INTEGER NOT NULL
+  sent      BLOB                           -- when codes were sent: 8 bytes each, big-endian, oldest first
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// goProgram is what a user writes around the Go lines that the sandbox prints.
+const goProgram = `package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"neoapi"
+)
+
+func main() {
+	ctx := context.Background()
+	LOGIN
+	check(err)
+	answer, err := http.Get("URL/sandbox/otp/TESTYA24?wait=5s")
+	check(err)
+	code, err := io.ReadAll(answer.Body)
+	check(err)
+	otp := string(code)
+	SECOND
+	check(err)
+	fmt.Println(session.UCC, session.GreetingName, session.HSServerID)
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+`
+
+func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	out := &watched{more: make(chan struct{}, 1)}
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"sandbox", "-q", "--listen", "127.0.0.1:0"}, os.Stdin, out, out) }()
+	defer func() {
+		stop()
+		if code := <-ended; code != exitDone {
+			t.Errorf("the sandbox ended with %d: %s", code, out)
+		}
+	}()
+	late := time.After(patience)
+	for !strings.Contains(out.String(), "Ctrl-C ends") {
+		select {
+		case <-out.more:
+		case <-late:
+			t.Fatalf("the sandbox is not ready: %s", out)
+		}
+	}
+	url := regexp.MustCompile(`ready at (\S+)`).FindStringSubmatch(out.String())[1]
+	lines := regexp.MustCompile(`(?m)^(client, err := .*)\n(err = client\.Login.*)\n(session, err := .*)$`).FindStringSubmatch(out.String())
+	if lines == nil {
+		t.Fatalf("no Go lines: %s", out)
+	}
+	program := strings.NewReplacer("URL", url, "LOGIN", lines[1]+"\n\tcheck(err)\n\t"+lines[2], "SECOND", lines[3]).Replace(goProgram)
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "go", "run", file)
+	cmd.Stderr = &stderr
+	printed, err := cmd.Output()
+	if err != nil || string(printed) != "TESTYA24 Test User server1\n" {
+		t.Errorf("printed %q, %v\n%s", printed, err, &stderr)
+	}
+}

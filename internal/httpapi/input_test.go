@@ -1,0 +1,341 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+	"neoapi/internal/wire"
+	"neoapi/neoapitest"
+)
+
+// badInput is one body that must be refused with 400, and the field that the
+// message must name.
+type badInput struct{ name, body, field string }
+
+// with renders a good login with some text in the place of its identifier.
+func with(pair string) string { return `{` + pair + `,"password":"sandbox-password"}` }
+
+var badLogins = []badInput{
+	{"nothing", "", "body"},
+	{"no JSON", "hello", "body"},
+	{"truncated JSON", `{"mobileNumber":"+919999999908","password":"sand`, "body"},
+	{"JSON that is not closed", `{"mobileNumber":"+919999999908","password":"sandbox-password"`, "body"},
+	{"single quotes", `{'mobileNumber':'+919999999908','password':'sandbox-password'}`, "body"},
+	{"a trailing comma", `{"mobileNumber":"+919999999908","password":"sandbox-password",}`, "body"},
+	{"garbage after the document", `{"mobileNumber":"+919999999908","password":"sandbox-password"} x`, "body"},
+	{"a second document", `{"mobileNumber":"+919999999908","password":"sandbox-password"}{}`, "body"},
+	{"a NUL after the document", "{\"mobileNumber\":\"+919999999908\",\"password\":\"sandbox-password\"}\x00", "body"},
+	{"a byte order mark", "\ufeff" + `{"mobileNumber":"+919999999908","password":"sandbox-password"}`, "body"},
+	{"UTF-16", "{\x00}\x00", "body"},
+	{"null", "null", "body"},
+	{"a list", `[{"mobileNumber":"+919999999908","password":"sandbox-password"}]`, "body"},
+	{"a text", `"{\"mobileNumber\":\"+919999999908\"}"`, "body"},
+	{"a number", "1", "body"},
+	{"a form", "mobileNumber=%2B919999999908&password=sandbox-password", "body"},
+	{"invalid UTF-8 in a value", "{\"userid\":\"\xff\",\"password\":\"sandbox-password\"}", "body"},
+	{"invalid UTF-8 in a name", with("\"user\xc0id\":\"x\""), "body"},
+	{"brackets that are never closed", strings.Repeat("[", 16000), "body"},
+	{"objects that are never closed", strings.Repeat(`{"a":`, 3000), "body"},
+
+	{"a lone surrogate in the password", `{"mobileNumber":"+919999999908","password":"sandbox-password\ud800"}`, "password"},
+	{"a lone surrogate in a name", `{"mobileNumber":"+919999999908","password":"sandbox-password","\udc00":"x"}`, "\ufffd"},
+	{"a doubled key", `{"mobileNumber":"+919999999908","password":"wrong","password":"sandbox-password"}`, "password"},
+	{"a doubled key, spelled differently", `{"mobileNumber":"+919999999908","password":"sandbox-password","\u0070assword":"sandbox-password"}`, "password"},
+	{"a doubled key that nobody reads", `{"mobileNumber":"+919999999908","password":"sandbox-password","x":1,"x":1}`, "x"},
+	{"8,000 lists deep", with(`"mobileNumber":` + strings.Repeat("[", 8000) + strings.Repeat("]", 8000)), "mobileNumber"},
+	{"2,000 objects deep", with(`"x":` + strings.Repeat(`{"x":`, 2000) + "1" + strings.Repeat("}", 2000)), "x"},
+	{"the client's own error object", `{"error":[{"code":"10300","message":"Validation Errors! PAN is not valid"}]}`, "error"},
+
+	{"a number that is a number", with(`"mobileNumber":9999999908`), "mobileNumber"},
+	{"a number that is null", with(`"mobileNumber":null`), "mobileNumber"},
+	{"a number that is true", with(`"mobileNumber":true`), "mobileNumber"},
+	{"a number that is an object", with(`"mobileNumber":{"$ne":""}`), "mobileNumber"},
+	{"a number that is empty", with(`"mobileNumber":""`), "mobileNumber"},
+	{"a PAN that is null", with(`"pan":null`), "pan"},
+	{"a user id that is a number", with(`"userid":1`), "userid"},
+	{"a userId that is false", with(`"userId":false`), "userId"},
+	{"a password that is null", `{"mobileNumber":"+919999999908","password":null}`, "password"},
+	{"a password that is a number", `{"mobileNumber":"+919999999908","password":12345678}`, "password"},
+	{"a password that is a list", `{"mobileNumber":"+919999999908","password":["sandbox-password"]}`, "password"},
+	{"an empty password", `{"mobileNumber":"+919999999908","password":""}`, "password"},
+	{"a password of 1,025 bytes", object("mobileNumber", "+919999999908", "password", strings.Repeat("p", 1025)), "password"},
+	{"an MPIN that is a number", `{"mobileNumber":"+919999999908","mpin":246810}`, "mpin"},
+	{"an MPIN of five digits", `{"mobileNumber":"+919999999908","mpin":"24681"}`, "mpin"},
+	{"an MPIN of other digits", `{"mobileNumber":"+919999999908","mpin":"２４６８１０"}`, "mpin"},
+
+	{"no identifier", `{"password":"sandbox-password"}`, "mobileNumber"},
+	{"an unknown kind of identifier", with(`"email":"user@example.com"`), "mobileNumber"},
+	{"a known kind, misspelt", with(`"MobileNumber":"+919999999908"`), "mobileNumber"},
+	{"no secret", `{"mobileNumber":"+919999999908"}`, "password"},
+	{"two secrets", `{"mobileNumber":"+919999999908","password":"sandbox-password","mpin":"246810"}`, "mpin"},
+	{"number and PAN", with(`"mobileNumber":"+919999999908","pan":"AVRFT7865T"`), "pan"},
+	{"PAN and user id", with(`"pan":"AVRFT7865T","userid":"asfdywgsiqwjnskm"`), "userid"},
+	{"userid and userId", with(`"userid":"asfdywgsiqwjnskm","userId":"asfdywgsiqwjnskm"`), "userId"},
+	{"number and an empty PAN", with(`"mobileNumber":"+919999999908","pan":""`), "pan"},
+
+	{"a PAN too short", with(`"pan":"AVRFT7865"`), "pan"},
+	{"a PAN too long", with(`"pan":"AVRFT7865TT"`), "pan"},
+	{"a PAN of another form", with(`"pan":"AVRF77865T"`), "pan"},
+	{"a PAN with a newline", with(`"pan":"AVRFT7865T\n"`), "pan"},
+	{"a PAN with a letter that becomes S", with(`"pan":"teſta0001a"`), "pan"},
+	{"a number too short", with(`"mobileNumber":"99999"`), "mobileNumber"},
+	{"a number of nine digits", with(`"mobileNumber":"999999990"`), "mobileNumber"},
+	{"a number with spaces", with(`"mobileNumber":"+91 9999999908"`), "mobileNumber"},
+	{"a number with a newline", with(`"mobileNumber":"9999999908\n"`), "mobileNumber"},
+	{"a number without plus", with(`"mobileNumber":"919999999908"`), "mobileNumber"},
+	{"a number of other digits", with(`"mobileNumber":"９９９９９９９９０８"`), "mobileNumber"},
+	{"an Indian number that begins with 5", with(`"mobileNumber":"+915999999908"`), "mobileNumber"},
+	{"an Indian number of eleven digits", with(`"mobileNumber":"+9199999999081"`), "mobileNumber"},
+	{"a country that there is not", with(`"mobileNumber":"+9999999999908"`), "mobileNumber"},
+	{"a number with letters", with(`"mobileNumber":"99999x9908"`), "mobileNumber"},
+	{"a user id with a quote", with(`"userid":"x' OR '1'='1"`), "userid"},
+	{"a user id with a NUL", with(`"userid":"x\u0000"`), "userid"},
+	{"a userId with a slash", with(`"userId":"../x"`), "userId"},
+	{"a user id of 65 letters", with(`"userid":"` + strings.Repeat("a", 65) + `"`), "userid"},
+}
+
+var badSeconds = []badInput{
+	{"nothing", "", "body"},
+	{"truncated JSON", `{"userId":"TESTYA24","otp":"1234`, "body"},
+	{"no code", `{"userId":"TESTYA24"}`, "otp"},
+	{"two codes", `{"userId":"TESTYA24","otp":"123456","mpin":"123456"}`, "mpin"},
+	{"a doubled code", `{"otp":"123456","otp":"123457"}`, "otp"},
+	{"a code that is a number", `{"otp":123456}`, "otp"},
+	{"a code that is null", `{"otp":null}`, "otp"},
+	{"a code that is a list", `{"otp":["123456","123457"]}`, "otp"},
+	{"an empty code", `{"otp":""}`, "otp"},
+	{"a code of three digits", `{"otp":"123"}`, "otp"},
+	{"a code of nine digits", `{"otp":"123456789"}`, "otp"},
+	{"a code with a space", `{"otp":"123 456"}`, "otp"},
+	{"a code with a space before it", `{"otp":" 123456"}`, "otp"},
+	{"a code with a newline", `{"otp":"123456\n"}`, "otp"},
+	{"a code with a sign", `{"otp":"+12345"}`, "otp"},
+	{"a code with a point", `{"otp":"1234.5"}`, "otp"},
+	{"a code in hexadecimal", `{"otp":"0x1234"}`, "otp"},
+	{"full-width digits", `{"otp":"１２３４５６"}`, "otp"},
+	{"Devanagari digits", `{"otp":"१२३४५६"}`, "otp"},
+	{"one Arabic digit", `{"mpin":"12345٦"}`, "mpin"},
+	{"a bad number beside the code", `{"mobileNumber":"1","mpin":"123456"}`, "mobileNumber"},
+	{"a bad PAN beside the code", `{"pan":"1","mpin":"123456"}`, "pan"},
+	{"a user id of another type", `{"userId":1,"otp":"123456"}`, "userId"},
+	{"two identifiers", `{"userId":"TESTYA24","pan":"AVRFT7865T","otp":"123456"}`, "pan"},
+	{"the client's own error object", `{"error":[{"code":"10300","message":"OTP is not valid"}]}`, "error"},
+}
+
+var badOTPRequests = []badInput{
+	{"nothing", "", "body"},
+	{"no user", `{"sendEmail":true,"isWhitelisted":true}`, "userId"},
+	{"a user that is null", `{"userId":null}`, "userId"},
+	{"a user that is a number", `{"userId":1}`, "userId"},
+	{"a user that is empty", `{"userId":""}`, "userId"},
+	{"a user with spaces", `{"userId":"a b"}`, "userId"},
+	{"sendEmail that is a text", `{"userId":"x","sendEmail":"true"}`, "sendEmail"},
+	{"isWhitelisted that is a number", `{"userId":"x","isWhitelisted":1}`, "isWhitelisted"},
+}
+
+var badTOTPs = []badInput{
+	{"nothing", "", "body"},
+	{"no number", `{"ucc":"TESTYA24","totp":"123456"}`, "mobileNumber"},
+	{"a bad number", `{"mobileNumber":"1","ucc":"TESTYA24","totp":"123456"}`, "mobileNumber"},
+	{"no UCC", `{"mobileNumber":"+919999999908","totp":"123456"}`, "ucc"},
+	{"a bad UCC", `{"mobileNumber":"+919999999908","ucc":"TEST-YA24","totp":"123456"}`, "ucc"},
+	{"a UCC with a letter that becomes S", `{"mobileNumber":"+919999999908","ucc":"teſtya24","totp":"123456"}`, "ucc"},
+	{"no code", `{"mobileNumber":"+919999999908","ucc":"TESTYA24"}`, "totp"},
+	{"a code that is a number", `{"mobileNumber":"+919999999908","ucc":"TESTYA24","totp":123456}`, "totp"},
+	{"a code of five digits", `{"mobileNumber":"+919999999908","ucc":"TESTYA24","totp":"12345"}`, "totp"},
+	{"a code of eight digits", `{"mobileNumber":"+919999999908","ucc":"TESTYA24","totp":"12345678"}`, "totp"},
+	{"full-width digits", `{"mobileNumber":"+919999999908","ucc":"TESTYA24","totp":"１２３４５６"}`, "totp"},
+}
+
+var badMPINs = []badInput{
+	{"nothing", "", "body"},
+	{"no MPIN", `{"otp":"123456"}`, "mpin"},
+	{"an MPIN that is a number", `{"mpin":246810}`, "mpin"},
+	{"an MPIN of five digits", `{"mpin":"24681"}`, "mpin"},
+	{"an MPIN of seven digits", `{"mpin":"2468100"}`, "mpin"},
+	{"an MPIN with a space", `{"mpin":"24681 "}`, "mpin"},
+}
+
+// refusals sends each body and checks that the field is named and nothing is told.
+func (c caller) refusals(t *testing.T, step, path string, all []badInput, pairs ...string) {
+	t.Helper()
+	for _, bad := range all {
+		t.Run(step+" with "+bad.name, func(t *testing.T) {
+			message := c.post(t, path, bad.body, pairs...).refused(t, 400, "10300")
+			if field, _, _ := strings.Cut(message, ":"); field != bad.field && !strings.HasPrefix(field, bad.field+", ") {
+				t.Errorf("the message does not name %s: %s", bad.field, message)
+			}
+		})
+	}
+}
+
+func TestBadInputIsRefusedWithTheFieldNamedAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir, ctx := t.TempDir(), context.Background()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1)))
+	store := openStore(t, dir)
+	before := events(t, store, 0)
+	last := before[len(before)-1].Seq
+
+	c.refusals(t, "login", validatePath, badLogins)
+	c.refusals(t, "an OTP request", otpPath, badOTPRequests)
+	c.refusals(t, "TOTP login", totpPath, badTOTPs)
+	if after := events(t, store, last); len(after) > 0 {
+		t.Errorf("bad input left events: %+v", after)
+	}
+	if n, err := store.Sweep(ctx, time.Now().AddDate(1, 0, 0), 1000); n != 0 || err != nil {
+		t.Errorf("bad input left %d sessions (%v)", n, err)
+	}
+
+	view := c.login(t)
+	code := c.otp(t, view)
+	before = events(t, store, last)
+	last = before[len(before)-1].Seq
+	c.refusals(t, "session_2fa", validatePath, badSeconds, view.pairs()...)
+	c.refusals(t, "MPIN validate", mpinPath, badMPINs, view.pairs()...)
+	if after := events(t, store, last); len(after) > 0 {
+		t.Errorf("bad input left events: %+v", after)
+	}
+	if x, err := store.Session(ctx, view.SID); err != nil || x.Tries != 0 || x.Kind != login.View || x.ClaimID != "" {
+		t.Errorf("bad input changed the view session: %+v (%v)", x, err)
+	}
+	c.second(t, view, code).session(t)
+}
+
+func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	good := object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)
+	full := good + strings.Repeat(" ", 16<<10-len(good))
+	for name, x := range map[string]struct {
+		method, path, body string
+		pairs              []string
+		status             int
+	}{
+		"a body of 16 KiB and a byte":      {"POST", validatePath, full + " ", nil, 413},
+		"a body of a megabyte":             {"POST", validatePath, strings.Repeat("x", 1<<20), nil, 413},
+		"a body too large for an OTP":      {"POST", otpPath, full + " ", nil, 413},
+		"a body too large for logout":      {"POST", logoutPath, full + " ", nil, 413},
+		"a form":                           {"POST", validatePath, good, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415},
+		"text":                             {"POST", validatePath, good, []string{"Content-Type", "text/plain"}, 415},
+		"XML":                              {"POST", totpPath, "<a/>", []string{"Content-Type", "application/xml"}, 415},
+		"another charset":                  {"POST", validatePath, good, []string{"Content-Type", "application/json; charset=utf-16"}, 415},
+		"a malformed Content-Type":         {"POST", otpPath, good, []string{"Content-Type", "application/json; charset"}, 415},
+		"no such path":                     {"POST", "/nowhere", good, nil, 404},
+		"the root":                         {"GET", "/", "", nil, 404},
+		"a path with a slash at its end":   {"POST", validatePath + "/", good, nil, 404},
+		"a path in other case":             {"POST", strings.ToUpper(validatePath), good, nil, 404},
+		"a prefix of a path":               {"POST", "/api/1.0/login", good, nil, 404},
+		"two slashes at the start":         {"POST", "/" + validatePath, good, nil, 404},
+		"two slashes within":               {"POST", "/api//1.0/login/v2/validate", good, nil, 404},
+		"a way around":                     {"POST", "/x/.." + validatePath, good, nil, 404},
+		"an encoded way around":            {"POST", "/x/%2e%2e" + validatePath, good, nil, 404},
+		"the inbox of nobody":              {"GET", "/sandbox/otp/", "", nil, 404},
+		"a path below the inbox":           {"GET", "/sandbox/otp/TESTYA24/x", "", nil, 404},
+		"the inbox of a UCC of bad form":   {"GET", "/sandbox/otp/TEST-YA24", "", nil, 400},
+		"a method that nobody knows":       {"BREW", validatePath, good, nil, 405},
+		"a GET where a POST belongs":       {"GET", validatePath, "", nil, 405},
+		"a POST to the inbox":              {"POST", "/sandbox/otp/TESTYA24", "", nil, 405},
+		"a preflight request of a browser": {"OPTIONS", validatePath, "", []string{"Origin", "https://example.com", "Access-Control-Request-Method", "POST"}, 405},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.send(t, x.method, x.path, x.body, x.pairs...).refused(t, x.status, "10300")
+		})
+	}
+	t.Run("exactly 16 KiB is taken", func(t *testing.T) {
+		c.post(t, validatePath, full).session(t)
+	})
+	t.Run("application/json with its charset is taken", func(t *testing.T) {
+		c.post(t, validatePath, good, "Content-Type", `Application/JSON; charset="UTF-8"`).session(t)
+	})
+}
+
+func TestEveryAddressTakesItsMethodOnly(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	for _, route := range wire.Routes {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+			if method == route.Method {
+				continue
+			}
+			r := caller{srv, ""}.send(t, method, route.Path, "")
+			if method == http.MethodHead {
+				if len(r.body) > 0 {
+					t.Errorf("HEAD %s has a body: %s", route.Path, r.body)
+				}
+				if route.Method == http.MethodGet {
+					if get := (caller{srv, ""}).send(t, "GET", route.Path, ""); get.status != r.status || get.header.Get("Content-Length") != r.header.Get("Content-Length") {
+						t.Errorf("HEAD %s is not what GET is: %d and %d", route.Path, r.status, get.status)
+					}
+					continue
+				}
+			}
+			if r.status != 405 || r.header.Get("Allow") != route.Method {
+				t.Errorf("%s %s: %d, Allow %q; want 405 and %s", method, route.Path, r.status, r.header.Get("Allow"), route.Method)
+			}
+		}
+	}
+}
+
+func TestARefusedLoginDoesNotTellWhy(t *testing.T) {
+	t.Parallel()
+	dir, ctx := t.TempDir(), context.Background()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	data, err := serve.Open(ctx, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = data.Admin().AddAccount(ctx, login.NewAccount{
+		UCC: "BARE0001", UserID: "bareuser", Mobile: "+919800000001", Password: "sandbox-password", // no MPIN, TOTP or PAN
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := data.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := c.Account
+	attempts := []struct{ name, path, body string }{
+		{"a wrong password", validatePath, object("mobileNumber", a.Mobile, "password", "wrong-password")},
+		{"an unknown number", validatePath, object("mobileNumber", "+919800000009", "password", a.Password)},
+		{"an unknown PAN", validatePath, object("pan", "ZZZZZ9999Z", "password", a.Password)},
+		{"an unknown user id", validatePath, object("userid", "nobody", "password", a.Password)},
+		{"a foreign number", validatePath, object("mobileNumber", "+14155552671", "password", a.Password)},
+		{"a wrong MPIN", validatePath, object("mobileNumber", a.Mobile, "mpin", wrong(a.MPIN))},
+		{"the MPIN of an account without one", validatePath, object("mobileNumber", "+919800000001", "mpin", a.MPIN)},
+		{"the MPIN of nobody", validatePath, object("userid", "nobody", "mpin", a.MPIN)},
+		{"a password that is the MPIN", validatePath, object("mobileNumber", a.Mobile, "password", a.MPIN)},
+		{"a password of 1,024 bytes", validatePath, object("mobileNumber", a.Mobile, "password", strings.Repeat("p", 1024))},
+		{"a wrong TOTP", totpPath, object("mobileNumber", a.Mobile, "ucc", a.UCC, "totp", wrong(c.TOTP(t)))},
+		{"the TOTP of an account without one", totpPath, object("mobileNumber", "+919800000001", "ucc", "BARE0001", "totp", c.TOTP(t))},
+		{"the TOTP of nobody", totpPath, object("mobileNumber", "+919800000009", "ucc", "NOBODY", "totp", c.TOTP(t))},
+		{"the TOTP of another UCC", totpPath, object("mobileNumber", a.Mobile, "ucc", "BARE0001", "totp", c.TOTP(t))},
+	}
+	whole := func(r reply) string {
+		r.header.Del("Date")
+		return fmt.Sprint(r.status, r.header, string(bytes.TrimSpace(r.body)))
+	}
+	var first string
+	for _, x := range attempts {
+		t.Run(x.name, func(t *testing.T) {
+			r := c.post(t, x.path, x.body, "X-Request-ID", "r")
+			r.refused(t, 401, "10020")
+			if first == "" {
+				first = whole(r)
+			}
+			if got := whole(r); got != first {
+				t.Errorf("another answer than to %s:\n%s\n%s", attempts[0].name, first, got)
+			}
+		})
+	}
+	t.Run("the account without MPIN is there all the same", func(t *testing.T) {
+		c.post(t, validatePath, object("userid", "bareuser", "password", a.Password)).session(t)
+	})
+}

@@ -1,0 +1,545 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi/internal/serve"
+	"neoapi/neoapitest"
+)
+
+func TestTheFactorUsedFirstIsNotAcceptedSecond(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	a := c.Account
+	t.Run("MPIN and MPIN", func(t *testing.T) {
+		view := c.post(t, validatePath, object("userid", a.UserID, "mpin", a.MPIN)).session(t)
+		c.post(t, validatePath, object("mobileNumber", a.Mobile, "mpin", a.MPIN), view.pairs()...).refused(t, 401, "10020")
+		c.second(t, view, a.MPIN).refused(t, 401, "10020")
+		c.post(t, mpinPath, object("mpin", a.MPIN), view.pairs()...).refused(t, 401, "10020")
+		code := c.otp(t, view) // the code gives fresh tries
+		c.post(t, validatePath, object("mobileNumber", a.Mobile, "mpin", a.MPIN), view.pairs()...).refused(t, 401, "10020")
+		c.post(t, validatePath, object("mobileNumber", a.Mobile, "mpin", code), view.pairs()...).session(t)
+	})
+	t.Run("TOTP and MPIN", func(t *testing.T) {
+		view := c.totp(t).session(t)
+		c.post(t, mpinPath, object("mpin", wrong(a.MPIN)), view.pairs()...).refused(t, 401, "10020")
+		c.post(t, mpinPath, object("mpin", a.MPIN), view.pairs()...).session(t)
+	})
+	t.Run("TOTP and the same TOTP", func(t *testing.T) {
+		code := c.TOTP(t)
+		view := c.post(t, totpPath, object("mobileNumber", a.Mobile, "ucc", a.UCC, "totp", code)).session(t)
+		c.post(t, mpinPath, object("mpin", code), view.pairs()...).refused(t, 401, "10020")
+		c.second(t, view, code).refused(t, 401, "10020")
+	})
+	t.Run("an OTP where only the MPIN is taken", func(t *testing.T) {
+		view := c.login(t)
+		code := c.otp(t, view)
+		c.post(t, mpinPath, object("mpin", code), view.pairs()...).refused(t, 401, "10020")
+		c.second(t, view, code).session(t)
+	})
+}
+
+func TestACodeHasThreeTriesAndAResendGivesFreshOnes(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithOTPDigits(4)))
+	view := c.login(t)
+	code := c.otp(t, view)
+	for range 3 {
+		c.second(t, view, wrong(code)).refused(t, 401, "10020")
+	}
+	c.second(t, view, code).refused(t, 401, "10020")
+	c.Advance(30 * time.Second)
+	fresh := c.otp(t, view)
+	for range 2 {
+		c.second(t, view, wrong(fresh)).refused(t, 401, "10020")
+	}
+	if code != fresh { // one time in 10,000 they are the same
+		c.second(t, view, code).refused(t, 401, "10020")
+		c.Advance(30 * time.Second)
+		fresh = c.otp(t, view)
+	}
+	c.second(t, view, fresh).session(t)
+}
+
+func TestThreeCodesALoginAndThirtySecondsBetweenThem(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	view := c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	c.askOTP(t, view).refused(t, 429, "900807")
+	c.Advance(20 * time.Second)
+	early := c.askOTP(t, view)
+	early.refused(t, 429, "900807")
+	if wait := early.retryAfter(t); wait > 10*time.Second {
+		t.Errorf("20 s after the code: wait %s", wait)
+	}
+	c.Advance(early.retryAfter(t))
+	c.askOTP(t, view).want(t, 201)
+	c.Advance(30 * time.Second)
+	last := c.otp(t, view)
+	c.Advance(30 * time.Second)
+	c.askOTP(t, view).refused(t, 429, "900807")
+	c.second(t, view, last).session(t) // what it has got works
+	c.otp(t, c.login(t))               // and another login has codes of its own
+}
+
+func TestACodeDiesAfterFiveMinutes(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	for name, wait := range map[string]time.Duration{"before": 5*time.Minute - 30*time.Second, "after": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			view := c.login(t)
+			code := c.otp(t, view)
+			c.Advance(wait)
+			if r := c.second(t, view, code); name == "before" {
+				r.session(t)
+			} else {
+				r.refused(t, 401, "10020")
+			}
+		})
+	}
+}
+
+func TestACodeWorksForItsOwnLoginOnceAndForNobodyElse(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
+	view := c.login(t)
+	code := c.otp(t, view)
+	again := c.login(t)
+	other := c.post(t, validatePath, object("userid", "testuser000001", "password", c.Account.Password)).session(t)
+	if other.UCC != "TEST000001" {
+		t.Fatalf("logged in as %s", other.UCC)
+	}
+	c.second(t, again, code).refused(t, 401, "10020")
+	c.second(t, other, code).refused(t, 401, "10020")
+	t.Run("a view token with another login's sid", func(t *testing.T) {
+		mixed := view
+		mixed.SID = again.SID
+		c.second(t, mixed, code).refused(t, 401, "100022")
+		mixed.SID = other.SID
+		c.second(t, mixed, code).refused(t, 401, "100022")
+	})
+	t.Run("another identifier than the login's", func(t *testing.T) {
+		c.post(t, validatePath, object("mobileNumber", "+919900000001", "mpin", code), view.pairs()...).refused(t, 401, "10020")
+		c.post(t, validatePath, object("pan", "TESTA0001A", "mpin", code), view.pairs()...).refused(t, 401, "10020")
+		c.post(t, validatePath, object("userId", other.UCC, "otp", code), view.pairs()...).refused(t, 401, "10020")
+	})
+	c.second(t, view, code).session(t)
+	c.second(t, view, code).refused(t, 401, "100022") // a used code is a used code, and the view token is dead
+	c.second(t, view, c.Account.MPIN).refused(t, 401, "100022")
+}
+
+func TestARepeatWithTheSameRequestIDGetsTheSameSession(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	for _, header := range []string{"X-Request-ID", "Idempotency-Key"} {
+		t.Run(header, func(t *testing.T) {
+			view := c.login(t)
+			code := c.otp(t, view)
+			first := c.second(t, view, code, header, "attempt-1")
+			trade := first.session(t)
+			same := func() {
+				t.Helper()
+				if again := c.second(t, view, code, header, "attempt-1").want(t, 200); !bytes.Equal(first.body, again.body) {
+					t.Errorf("the repeat differs:\n%s\n%s", first.body, again.body)
+				}
+			}
+			same()
+			c.second(t, view, code).refused(t, 401, "100022")
+			c.second(t, view, code, header, "attempt-2").refused(t, 401, "100022")
+			c.Advance(50 * time.Second)
+			same()
+			c.Advance(11 * time.Second)
+			c.second(t, view, code, header, "attempt-1").refused(t, 401, "100022")
+			c.send(t, "GET", barePath, "", trade.pairs()...).want(t, 200)
+		})
+	}
+	t.Run("another code with the same id", func(t *testing.T) {
+		view := c.login(t)
+		code := c.otp(t, view)
+		first := c.second(t, view, code, "X-Request-ID", "a").want(t, 200)
+		c.second(t, view, wrong(code), "X-Request-ID", "a").refused(t, 401, "100022")
+		c.second(t, view, c.Account.MPIN, "X-Request-ID", "a").refused(t, 401, "100022")
+		if again := c.second(t, view, code, "X-Request-ID", "a").want(t, 200); !bytes.Equal(first.body, again.body) {
+			t.Errorf("the repeat differs:\n%s\n%s", first.body, again.body)
+		}
+		c.second(t, view, wrong(code), "X-Request-ID", "a").refused(t, 401, "100022")
+		c.second(t, view, code, "X-Request-ID", "a").refused(t, 401, "100022") // no way to guess on
+	})
+	t.Run("a session that was ended meanwhile stays ended", func(t *testing.T) {
+		view := c.login(t)
+		code := c.otp(t, view)
+		trade := c.second(t, view, code, "X-Request-ID", "a").session(t)
+		c.post(t, logoutPath, "", trade.pairs()...).want(t, 200)
+		c.second(t, view, code, "X-Request-ID", "a").refused(t, 401, "100022")
+	})
+	t.Run("a wrong code that is repeated stays wrong", func(t *testing.T) {
+		view := c.login(t)
+		code := c.otp(t, view)
+		c.second(t, view, wrong(code), "X-Request-ID", "a").refused(t, 401, "10020")
+		c.second(t, view, wrong(code), "X-Request-ID", "a").refused(t, 401, "10020")
+		c.second(t, view, code, "X-Request-ID", "a").session(t)
+	})
+}
+
+func TestATOTPCodeWorksOnceAndNoEarlierOneAfterIt(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
+	demo := []string{"mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp"}
+	other := []string{"mobileNumber", "+919900000001", "ucc", "TEST000001", "totp"}
+	try := func(account []string, code string) reply {
+		t.Helper()
+		return c.post(t, totpPath, object(append(account, code)...))
+	}
+	earlier, later := c.TOTP(t), c.TOTP(t)
+	try(demo, later).session(t)
+	try(demo, later).refused(t, 401, "10020")
+	try(demo, earlier).refused(t, 401, "10020")
+	try(other, earlier).session(t) // by itself it would have been good: the clock may drift by a step
+	try(other, later).session(t)
+	try([]string{"mobileNumber", c.Account.Mobile, "ucc", "TEST000001", "totp"}, c.TOTP(t)).refused(t, 401, "10020")
+	stale := c.TOTP(t)
+	c.Advance(time.Minute)
+	try(demo, stale).refused(t, 401, "10020")
+}
+
+// together sends the answers of n calls of f, started at once, to judge.
+func together(n int, f func(i int) reply, judge func(reply)) {
+	answers := make(chan reply, n)
+	start := make(chan struct{})
+	for i := range n {
+		go func() {
+			<-start
+			answers <- f(i)
+		}()
+	}
+	close(start)
+	for range n {
+		judge(<-answers)
+	}
+}
+
+func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	view := c.login(t)
+	code := c.otp(t, view)
+	statuses := map[int]int{}
+	var trade held
+	together(100, func(int) reply { return c.second(t, view, code) }, func(r reply) {
+		switch statuses[r.status]++; r.status {
+		case 200:
+			trade = r.session(t)
+		case 401:
+			r.refused(t, 401, "100022")
+		default:
+			r.refused(t, 429, "900807")
+		}
+	})
+	if statuses[200] != 1 {
+		t.Fatalf("%v, want one 200", statuses)
+	}
+	if n := outcomes(events(t, openStore(t, dir), 0), "second factor")["ok"]; n != 1 {
+		t.Errorf("%d sessions in the audit trail", n)
+	}
+	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+}
+
+func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOTPDigits(8)))
+	view := c.login(t)
+	code := c.otp(t, view)
+	guess := code
+	var guesses []string
+	for range 50 {
+		guess = wrong(guess[1:] + guess[:1])
+		guesses = append(guesses, guess)
+	}
+	for i, g := range guesses {
+		if g == code {
+			guesses[i] = wrong(code)
+		}
+	}
+	together(len(guesses), func(i int) reply { return c.second(t, view, guesses[i]) }, func(r reply) {
+		if r.status != 429 {
+			r.refused(t, 401, "10020")
+		}
+	})
+	evaluated := func() int { return outcomes(events(t, openStore(t, dir), 0), "second factor")["wrong code"] }
+	for range 3 { // however many got through: the tries end with three
+		c.second(t, view, wrong(code)).refused(t, 401, "10020")
+	}
+	if n := evaluated(); n != 3 {
+		t.Errorf("%d wrong codes were evaluated, want 3", n)
+	}
+	c.second(t, view, code).refused(t, 401, "10020")
+}
+
+func TestNoTokenStandsInForAnother(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
+	data, err := serve.Open(context.Background(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := data.Admin().AddConsumer(context.Background(), "second-consumer", "", "sandbox-secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := data.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, stranger := consumer(t, srv), consumerOf(t, srv, "second-consumer")
+	view, trade, other := c.login(t), c.trade(t), c.trade(t)
+	code := c.otp(t, view)
+	get := func(c caller, path, sid, auth string) reply {
+		return c.send(t, "GET", path, "", "Sid", sid, "Auth", auth)
+	}
+	bare := caller{srv, ""}
+	parts := strings.Split(trade.Token, ".")
+	unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + parts[1] + "."
+	for _, path := range []string{tradePath, barePath} {
+		for name, x := range map[string]struct {
+			c         caller
+			sid, auth string
+			status    int
+			code      string
+		}{
+			"a view token":                       {c, view.SID, view.Token, 401, "100021"},
+			"a view token with the trade's sid":  {c, trade.SID, view.Token, 401, "100021"},
+			"the sid alone":                      {c, trade.SID, "", 401, "10512"},
+			"the token alone":                    {c, "", trade.Token, 401, "10512"},
+			"another consumer's access token":    {stranger, trade.SID, trade.Token, 401, "100022"},
+			"another session's sid":              {c, other.SID, trade.Token, 403, "100022"},
+			"an sid that nobody has":             {c, "b3ebb6af-7205-43e9-8513-189472393cab", trade.Token, 403, "100022"},
+			"a token that is altered":            {c, trade.SID, parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), 401, "100022"},
+			"a token without a signature":        {c, trade.SID, unsigned, 401, "100022"},
+			"a token that is none":               {c, trade.SID, "x", 401, "100022"},
+			"the seed's token, of a foreign key": {c, trade.SID, seedToken(t), 401, "100022"},
+		} {
+			t.Run(path+" with "+name, func(t *testing.T) {
+				get(x.c, path, x.sid, x.auth).refusedTrade(t, x.status, x.code)
+			})
+		}
+	}
+	for name, x := range map[string]struct {
+		c         caller
+		sid, auth string
+		code      string
+	}{
+		"a trade token":                      {c, trade.SID, trade.Token, "100021"},
+		"a trade token with the view's sid":  {c, view.SID, trade.Token, "100021"},
+		"the sid alone":                      {c, view.SID, "", "10512"},
+		"the view token alone":               {c, "", view.Token, "10512"},
+		"another consumer's access token":    {stranger, view.SID, view.Token, "100022"},
+		"the seed's token, of a foreign key": {c, view.SID, seedToken(t), "100022"},
+		"an sid that nobody has":             {c, "b3ebb6af-7205-43e9-8513-189472393cab", view.Token, "100022"},
+		"an sid of 10,000 letters":           {c, strings.Repeat("a", 10_000), view.Token, "100022"},
+		"an sid that tries to be SQL":        {c, "' OR '1'='1", view.Token, "100022"},
+		"an sid of one letter more":          {c, view.SID + "x", view.Token, "100022"},
+	} {
+		t.Run("session_2fa with "+name, func(t *testing.T) {
+			x.c.post(t, validatePath, object("otp", code), "Sid", x.sid, "Auth", x.auth).refused(t, 401, x.code)
+		})
+		t.Run("MPIN validate with "+name, func(t *testing.T) {
+			x.c.post(t, mpinPath, object("mpin", c.Account.MPIN), "Sid", x.sid, "Auth", x.auth).refused(t, 401, x.code)
+		})
+	}
+	t.Run("MPIN validate without any session", func(t *testing.T) {
+		c.post(t, mpinPath, object("mpin", c.Account.MPIN)).refused(t, 401, "10512")
+	})
+	t.Run("logout with a view token", func(t *testing.T) {
+		c.post(t, logoutPath, "", view.pairs()...).refused(t, 401, "100021")
+	})
+	t.Run("logout by another consumer", func(t *testing.T) {
+		stranger.post(t, logoutPath, "", trade.pairs()...).refused(t, 401, "100022")
+	})
+	t.Run("an OTP asked for by another consumer", func(t *testing.T) {
+		c.Advance(time.Minute) // not too soon for the login's own consumer
+		stranger.askOTP(t, view).want(t, 201)
+		if now := srv.OTP(t); now != code {
+			t.Error("another consumer replaced the code")
+		}
+	})
+	// None of all this took anything from those whom the tokens belong to.
+	get(bare, barePath, trade.SID, trade.Token).want(t, 200)
+	c.second(t, view, code).session(t)
+}
+
+func seedToken(t *testing.T) string {
+	_, seed := seedSession(t)
+	return seed.Token
+}
+
+// endsAt proves that a trade session is good until a second before its token's
+// exp and not at it, and returns that time.
+func endsAt(t *testing.T, options ...neoapitest.Option) time.Time {
+	t.Helper()
+	for range 5 {
+		c := consumer(t, neoapitest.NewServer(t, options...))
+		trade := c.trade(t)
+		exp := time.Unix(int64(trade.claims(t)["exp"].(float64)), 0)
+		bare := caller{c.Server, ""} // the access token ends before the session does
+		ahead := time.Until(exp) - time.Second
+		c.Advance(ahead)
+		r := bare.send(t, "GET", barePath, "", trade.pairs()...)
+		if time.Until(exp) <= ahead {
+			continue // this machine needed a second for one request: that proves nothing
+		}
+		r.want(t, 200)
+		c.Advance(time.Second)
+		bare.send(t, "GET", barePath, "", trade.pairs()...).refusedTrade(t, 403, "100022")
+		return exp
+	}
+	t.Fatal("no request was answered within a second")
+	return time.Time{}
+}
+
+func TestASessionEndsToTheSecond(t *testing.T) {
+	t.Parallel()
+	before := time.Now().Truncate(time.Second)
+	if exp := endsAt(t); exp.Before(before.Add(time.Hour)) || exp.After(time.Now().Add(time.Hour)) {
+		t.Errorf("the session ends at %s, want an hour from now", exp)
+	}
+}
+
+func TestWithDayEndASessionEndsAtMidnightIST(t *testing.T) {
+	t.Parallel()
+	exp := endsAt(t, neoapitest.WithDayEnd())
+	if at := exp.UTC().Format("15:04:05"); at != "18:30:00" || time.Until(exp) > 24*time.Hour {
+		t.Errorf("the session ends at %s", exp.UTC())
+	}
+}
+
+func TestTwoServersOnOneDataDirectoryAreOneService(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var view, trade, open held
+	var who, code string
+	t.Run("login at one, second factor at the other", func(t *testing.T) {
+		a := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+		b := caller{neoapitest.NewServer(t, neoapitest.WithData(dir)), a.who}
+		who = a.who
+		view = a.login(t)
+		first := a.otp(t, view)
+		b.second(t, view, wrong(first)).refused(t, 401, "10020")
+		a.second(t, view, wrong(first)).refused(t, 401, "10020")
+		trade = b.second(t, view, first).session(t)
+		for _, at := range []caller{a, b} {
+			at.second(t, view, first).refused(t, 401, "100022")
+			at.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+		}
+		ended := b.trade(t)
+		a.post(t, logoutPath, "", ended.pairs()...).want(t, 200)
+		b.send(t, "GET", tradePath, "", ended.pairs()...).refusedTrade(t, 403, "100022")
+
+		totp := b.TOTP(t) // b's clock may be a step ahead: within what a clock may drift
+		body := object("mobileNumber", a.Account.Mobile, "ucc", a.Account.UCC, "totp", totp)
+		b.post(t, totpPath, body).session(t)
+		a.post(t, totpPath, body).refused(t, 401, "10020")
+
+		open = a.login(t)
+		code = a.otp(t, open)
+		b.second(t, open, wrong(code)).refused(t, 401, "10020")
+		a.second(t, open, wrong(code)).refused(t, 401, "10020")
+	})
+	t.Run("after a restart", func(t *testing.T) {
+		c := caller{neoapitest.NewServer(t, neoapitest.WithData(dir)), who}
+		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+		c.second(t, view, code).refused(t, 401, "100022")
+		c.askOTP(t, open, "Sid", open.SID).refused(t, 429, "900807")   // when the code was sent is known
+		c.second(t, open, wrong(code)).refused(t, 401, "10020")        // and so are its tries: this is the third
+		c.second(t, open, code).refused(t, 401, "10020")               // so that the right one comes too late
+		c.second(t, c.login(t), code).refused(t, 401, "10020")         // for every login
+		c.post(t, logoutPath, "", trade.pairs()...).want(t, 200)       // what is ended
+		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 403) // stays so,
+	})
+	t.Run("after another restart", func(t *testing.T) {
+		c := caller{neoapitest.NewServer(t, neoapitest.WithData(dir)), who}
+		c.send(t, "GET", tradePath, "", trade.pairs()...).refusedTrade(t, 403, "100022")
+	})
+}
+
+func TestAConsumersRateIsLimitedAndWaitingExactlyWorks(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(2))
+	c := consumer(t, srv)
+	exhaust := func(ask func() reply) reply {
+		t.Helper()
+		for range 1000 {
+			if r := ask(); r.status == 429 {
+				return r
+			}
+		}
+		t.Fatal("1,000 requests were taken")
+		return reply{}
+	}
+	input := func() reply { return c.post(t, validatePath, "{}") }
+	limited := exhaust(input)
+	limited.refused(t, 429, "900802")
+	srv.Advance(limited.retryAfter(t))
+	input().refused(t, 400, "10300")
+
+	limited = exhaust(func() reply { return c.send(t, "GET", tradePath, "") })
+	limited.refusedTrade(t, 429, "900802")
+	srv.Advance(limited.retryAfter(t))
+	input().refused(t, 400, "10300")
+
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(srv.ConsumerKey+":"+srv.ConsumerSecret))
+	limited = exhaust(func() reply { return caller{srv, basic}.post(t, tokenPath, `{"grant_type":"client_credentials"}`) })
+	srv.Advance(limited.retryAfter(t))
+	consumer(t, srv)
+}
+
+func TestAnOTPRequestDoesNotTellWhoIsThere(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
+	ask := func(user string) reply {
+		t.Helper()
+		return c.post(t, otpPath, fmt.Sprintf(`{"userId":%q,"sendEmail":true,"isWhitelisted":true}`, user), "X-Request-ID", "r").want(t, 201)
+	}
+	view := c.login(t)
+	idle := c.post(t, validatePath, object("userid", "testuser000001", "mpin", c.Account.MPIN)).session(t)
+	code := c.otp(t, idle)
+	c.second(t, idle, code).session(t) // from here on nothing waits for a code there
+	known := ask(view.claims(t)["sub"].(string))
+	for name, user := range map[string]string{
+		"an account whose login is complete": idle.claims(t)["sub"].(string),
+		"a UUID that nobody has":             "b3ebb6af-7205-43e9-8513-189472393cab",
+		"a user id":                          c.Account.UserID,
+		"a user id that nobody has":          "nobody",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				r := ask(user)
+				r.header.Set("Date", known.header.Get("Date"))
+				if !bytes.Equal(r.body, known.body) || fmt.Sprint(r.header) != fmt.Sprint(known.header) {
+					t.Errorf("the answer differs:\n%s %v\n%s %v", known.body, known.header, r.body, r.header)
+				}
+			}
+		})
+	}
+	c.second(t, view, c.OTP(t)).session(t) // the known one got its code
+}
+
+func TestOneAccountHasManySessionsAtOnce(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	var all []held
+	for range 3 {
+		all = append(all, c.trade(t))
+	}
+	c.post(t, logoutPath, "", all[1].pairs()...).want(t, 200)
+	for i, trade := range all {
+		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, map[bool]int{true: 403, false: 200}[i == 1])
+	}
+}

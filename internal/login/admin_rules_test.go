@@ -1,0 +1,255 @@
+package login
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"neoapi/internal/credential"
+)
+
+func testAdmin(t *testing.T) *Admin {
+	t.Helper()
+	vault, err := credential.NewVault(bytes.Repeat([]byte{7}, credential.MasterKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Admin{Vault: vault, Now: func() time.Time { return time.Unix(1654684389, 0) }}
+}
+
+func testAccount() NewAccount {
+	return NewAccount{
+		UCC: "testya24", UserID: "asfdywgsiqwjnskm", Mobile: "9999999908", PAN: "avrft7865t", GreetingName: "string",
+		Password: "correct horse battery", MPIN: "135790", TOTPSeed: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+	}
+}
+
+func TestHashKeepsNoSecretOfTheAccountInTheClear(t *testing.T) {
+	m := testAdmin(t)
+	h, err := m.Hash(testAccount())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.UCC != "TESTYA24" || h.UserID != "asfdywgsiqwjnskm" || h.Mobile != "+919999999908" || h.pan != "AVRFT7865T" || h.GreetingName != "string" {
+		t.Errorf("names: %s %s %s %s %s", h.UCC, h.UserID, h.Mobile, string(h.pan), h.GreetingName)
+	}
+	if ok, stale, err := credential.Verify(h.PasswordHash, []byte("correct horse battery")); !ok || stale || err != nil {
+		t.Errorf("password: %t, stale %t, %v", ok, stale, err)
+	}
+	// A stolen database must not be enough to try the million MPINs (bar P1).
+	if ok, _, err := credential.Verify(h.MPINHash, []byte("135790")); ok || err != nil {
+		t.Errorf("the MPIN's hash is of the MPIN alone: %t, %v", ok, err)
+	}
+	if ok, _, err := credential.Verify(h.MPINHash, m.Vault.MAC(credential.PurposeMPIN, "135790")); !ok || err != nil {
+		t.Errorf("the MPIN's hash is not of its keyed hash: %t, %v", ok, err)
+	}
+	if len(h.Account.PAN) > 0 || len(h.Account.TOTPSeed) > 0 || len(h.PANIndex) > 0 {
+		t.Error("sealed before the account has an id")
+	}
+	want := map[string]int64{"lastUpdatedTS": 1654684389, "multiplewatchlists": 1654684389, "watchlist": 1654684389}
+	if diff := cmp.Diff(want, h.Caches); diff != "" {
+		t.Errorf("caches:\n%s", diff)
+	}
+}
+
+func TestAnAccountNeedsNeitherPANNorMPINNorTOTP(t *testing.T) {
+	n := testAccount()
+	n.PAN, n.MPIN, n.TOTPSeed, n.GreetingName = "", "", "", ""
+	n.Caches = map[string]int64{"baskets": 1}
+	h, err := testAdmin(t).Hash(n)
+	if err != nil || h.MPINHash != "" || h.pan != "" || len(h.seed) > 0 || !cmp.Equal(h.Caches, n.Caches) {
+		t.Errorf("got MPIN hash %q, PAN %q, seed %x, caches %v, %v", h.MPINHash, string(h.pan), h.seed, h.Caches, err)
+	}
+}
+
+func TestEveryProblemOfANewAccountIsNamedAtOnceAndNoSecretIsQuoted(t *testing.T) {
+	n := NewAccount{
+		UCC: "bad ucc!", UserID: "bad user id!", Mobile: "12345", PAN: "QQQQQ12345", GreetingName: strings.Repeat("g", 129),
+		Password: "s3cret!", MPIN: "86421",
+	}
+	h, err := testAdmin(t).Hash(n)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if h.PasswordHash != "" || h.MPINHash != "" {
+		t.Error("hashed a secret of an account that is refused")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	fields := []string{"ucc", "userid", "mobileNumber", "pan", "name", "password", "mpin"}
+	for i, field := range fields {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], field+": ") {
+			t.Errorf("problem %d should be of %s:\n%v", i+1, field, err)
+		}
+	}
+	if len(lines) != len(fields) {
+		t.Errorf("%d problems, want %d:\n%v", len(lines), len(fields), err)
+	}
+	for _, secret := range []string{string(n.Password), string(n.MPIN), string(n.PAN)} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error quotes %s: %v", secret, err)
+		}
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindInput {
+		t.Errorf("the first problem is %#v, want KindInput", e)
+	}
+}
+
+func TestEachProblemOfANewAccountAloneIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		field string
+		spoil func(*NewAccount)
+	}{
+		"no UCC":              {"ucc", func(n *NewAccount) { n.UCC = "" }},
+		"no user id":          {"userid", func(n *NewAccount) { n.UserID = "" }},
+		"no mobile number":    {"mobileNumber", func(n *NewAccount) { n.Mobile = "" }},
+		"a landline":          {"mobileNumber", func(n *NewAccount) { n.Mobile = "2212345678" }},
+		"a bad PAN":           {"pan", func(n *NewAccount) { n.PAN = "AVRFT7865" }},
+		"a name of 129 bytes": {"name", func(n *NewAccount) { n.GreetingName = strings.Repeat("g", 129) }},
+		"a name not in UTF-8": {"name", func(n *NewAccount) { n.GreetingName = "a\xff" }},
+		"no password":         {"password", func(n *NewAccount) { n.Password = "" }},
+		"a short password":    {"password", func(n *NewAccount) { n.Password = "hf83Kd!" }},
+		"an MPIN of five":     {"mpin", func(n *NewAccount) { n.MPIN = "13579" }},
+		"an MPIN of seven":    {"mpin", func(n *NewAccount) { n.MPIN = "1357901" }},
+		"an MPIN of letters":  {"mpin", func(n *NewAccount) { n.MPIN = "abcdef" }},
+		"a full-width MPIN":   {"mpin", func(n *NewAccount) { n.MPIN = "１２" }},
+	} {
+		n := testAccount()
+		c.spoil(&n)
+		_, err := testAdmin(t).Hash(n)
+		if err == nil || !strings.HasPrefix(err.Error(), c.field+": ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one problem of %s", name, err, c.field)
+		}
+	}
+}
+
+func TestAPasswordMayBeAnyTextThatIsLongEnough(t *testing.T) {
+	for name, password := range map[string]credential.Secret{
+		"eight characters":          "hf83Kd!x",
+		"64 characters":             credential.Secret(strings.Repeat("x7", 32)),
+		"the longest":               credential.Secret(strings.Repeat("y", credential.MaxPassword)),
+		"letters only":              "correcthorsebatterystaple",
+		"spaces":                    "a b c d e f g",
+		"eight of another alphabet": "пароль-я",
+		"eight emoji":               "🔑🔒🗝🚪🏠🌳🌞🌚",
+	} {
+		n := testAccount()
+		n.Password = password
+		if err := judgePassword(n); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, password := range map[string]credential.Secret{
+		"none":                     "",
+		"seven characters":         "hf83Kd!",
+		"seven of several bytes":   "пароль-",
+		"one byte beyond the most": credential.Secret(strings.Repeat("y", credential.MaxPassword+1)),
+		"no UTF-8":                 "hf83Kd!x\xff",
+	} {
+		n := testAccount()
+		n.Password = password
+		if err := judgePassword(n); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestAPasswordMustNotBeOneOfTheAccountsOwnIdentifiers(t *testing.T) {
+	for name, password := range map[string]credential.Secret{
+		"its UCC":                     "TESTYA24",
+		"its UCC in another case":     "testYA24",
+		"its user id":                 "asfdywgsiqwjnskm",
+		"its user id in another case": "ASFDYWGSIQWJNSKM",
+		"its mobile number as typed":  "9999999908",
+		"its mobile number with +91":  "+919999999908",
+		"its mobile number without +": "919999999908",
+		"its PAN":                     "AVRFT7865T",
+		"its PAN in another case":     "avrft7865T",
+	} {
+		n := testAccount()
+		n.Password = password
+		if err := judgePassword(n); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	n := testAccount()
+	n.Mobile, n.Password = "+919999999908", "9999999908"
+	if err := judgePassword(n); err == nil {
+		t.Error("its mobile number without the +91 that was typed: accepted")
+	}
+}
+
+// Bar P3. These stand in every list of the 3,000 most common passwords.
+func TestACommonPasswordIsRefused(t *testing.T) {
+	for _, password := range []credential.Secret{"password", "12345678", "123456789", "qwertyuiop", "iloveyou", "sunshine", "football", "PASSWORD", "11111111"} {
+		n := testAccount()
+		n.Password = password
+		if err := judgePassword(n); err == nil {
+			t.Errorf("%s: accepted", string(password))
+		}
+	}
+}
+
+func TestANewAccountPrintsNoneOfItsSecrets(t *testing.T) {
+	n := testAccount()
+	h := HashedAccount{pan: "AVRFT7865T", seed: []byte("12345678901234567890")}
+	shown := func(printed string) bool {
+		for _, secret := range []string{"correct horse", "135790", "AVRFT7865T", "avrft7865t", string(n.TOTPSeed)} {
+			for _, form := range []string{
+				secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
+				base64.StdEncoding.EncodeToString([]byte(secret)), strings.Trim(fmt.Sprint([]byte(secret)), "[]"),
+				strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(secret)), "[]byte{"), "}"),
+			} {
+				if strings.Contains(printed, form) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for name, value := range map[string]any{"a new account": n, "a hashed account": h} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			if printed := fmt.Sprintf(verb, value); shown(printed) {
+				t.Errorf("%s of %s shows a secret: %s", verb, name, printed)
+			}
+		}
+		if out, err := json.Marshal(value); err != nil || shown(string(out)) {
+			t.Errorf("JSON of %s shows a secret: %s, %v", name, out, err)
+		}
+	}
+}
+
+func TestAHashedAccountServesForOtherNames(t *testing.T) {
+	h := HashedAccount{Account: Account{UCC: "A", PasswordHash: "p", MPINHash: "m"}, pan: "AVRFT7865T", seed: []byte("seed")}
+	other := h.As("B", "user", "+919999999909", "AVRFT7866T")
+	if other.UCC != "B" || other.UserID != "user" || other.Mobile != "+919999999909" || other.pan != "AVRFT7866T" ||
+		other.PasswordHash != "p" || other.MPINHash != "m" || string(other.seed) != "seed" {
+		t.Error("the new names or the old secrets are missing")
+	}
+	if h.UCC != "A" || h.pan != "AVRFT7865T" {
+		t.Error("the first account changed")
+	}
+}
+
+func TestAPANIsShownWithItsMiddleHidden(t *testing.T) {
+	m := testAdmin(t)
+	a := Account{ID: "id", PAN: m.Vault.Seal(credential.PurposePAN, "id", []byte("AVRFT7865T"))}
+	if got, err := m.PAN(a); got != "AVR****65T" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := m.PAN(Account{ID: "id"}); got != "" || err != nil {
+		t.Errorf("an account without PAN: %q, %v", got, err)
+	}
+	a.ID = "another"
+	if got, err := m.PAN(a); got != "" || !errors.Is(err, credential.ErrSealed) {
+		t.Errorf("another account's PAN: %q, %v", got, err)
+	}
+}

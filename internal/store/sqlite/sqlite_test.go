@@ -1,0 +1,337 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"neoapi/internal/login"
+	"neoapi/internal/store/sqlite"
+	"neoapi/internal/store/storetest"
+)
+
+// childEnv makes the test binary play another process of the service. It names
+// one of the children.
+const childEnv = "NEO_SQLITE_TEST_CHILD"
+
+// children are what another process does with the database at a path.
+var children = map[string]func(path string) error{
+	"open":  openAndClose,
+	"serve": serveStore,
+	"crash": workUntilKilled,
+}
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(childEnv); name != "" {
+		if err := children[name](os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func TestStore(t *testing.T) {
+	// Each test has a store of its own. They begin as copies of one empty database:
+	// to make it takes eight times as long as to open it.
+	path := filepath.Join(t.TempDir(), "empty.db")
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		path := filepath.Join(t.TempDir(), "neo.db")
+		if err := os.WriteFile(path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, path)
+	})
+}
+
+// openAt opens the database at path and closes it when the test is over.
+func openAt(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// raw opens the database at path beside the store.
+func raw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func record(t *testing.T, s login.Accounts, name string) {
+	t.Helper()
+	if err := s.Record(t.Context(), login.Event{Time: time.Now(), Action: name}); err != nil {
+		t.Fatalf("record %s: %v", name, err)
+	}
+}
+
+func actions(t *testing.T, s login.Accounts) []string {
+	t.Helper()
+	events, err := s.Events(t.Context(), "", 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range events {
+		names = append(names, e.Action)
+	}
+	return names
+}
+
+func TestWhatIsStoredIsThereAfterReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "neo.db")
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, "first")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, path)
+	record(t, s, "second")
+	if got := actions(t, s); strings.Join(got, " ") != "first second" {
+		t.Errorf("got events %v, want first and second", got)
+	}
+}
+
+func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	path := filepath.Join(t.TempDir(), "neo.db")
+	s := openAt(t, path)
+	record(t, s, "event")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("neo.db%s has mode %o, want 600", suffix, mode)
+		}
+	}
+}
+
+func TestAnyPathWorks(t *testing.T) {
+	for _, name := range []string{
+		"with space.db", "what?.db", "100%.db", "%41.db", "a#b.db", "a?mode=memory", "a&b=c;d.db", "a+b.db", "naïve-नियो.db", `a'"b.db`,
+		"a:b.db", ":memory:", "file:x.db", "folder with ?/neo.db",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			works(t, path, path)
+		})
+	}
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"neo.db", ":memory:", "file:x.db", "a:b?.db"} {
+		t.Run("relative "+name, func(t *testing.T) { works(t, name, "./"+name) })
+	}
+	t.Run("a path that begins with two slashes", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "neo.db")
+		works(t, "/"+path, path)
+	})
+}
+
+// works opens a database and looks for its file and the log beside it.
+func works(t *testing.T, name, path string) {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), name)
+	if err != nil {
+		t.Errorf("open %s: %v", name, err)
+		return
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	record(t, s, "event")
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(path + suffix); err != nil || info.Size() == 0 {
+			t.Errorf("nothing is stored at %s%s (%v)", path, suffix, err)
+		}
+	}
+}
+
+func TestOpenNamesThePathThatItCannotOpen(t *testing.T) {
+	dir := t.TempDir()
+	noDatabase := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(noDatabase, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{noDatabase, dir, filepath.Join(dir, "missing", "neo.db"), filepath.Join(noDatabase, "neo.db")} {
+		s, err := sqlite.Open(t.Context(), path)
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("%s was opened", path)
+		} else if !strings.Contains(err.Error(), path) {
+			t.Errorf("error %q does not name %s", err, path)
+		}
+	}
+	if content, err := os.ReadFile(noDatabase); err != nil || !strings.HasPrefix(string(content), "this is no database\n") {
+		t.Errorf("the file that is no database was changed (%v)", err)
+	}
+}
+
+func TestOpenHonoursItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "neo.db"))
+	if err == nil {
+		_ = s.Close()
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want that of the context", err)
+	}
+}
+
+func TestNoGoroutineIsLeft(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	dir := t.TempDir()
+	noDatabase := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(noDatabase, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s, err := sqlite.Open(t.Context(), filepath.Join(dir, "neo.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		record(t, s, "event")
+		actions(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _ = s.Session(ctx, "sid")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlite.Open(t.Context(), noDatabase); err == nil {
+			t.Fatal("opened what is no database")
+		}
+	}
+	goleak.VerifyNone(t, before)
+}
+
+func TestTenOpensOfANewFileAtOnceSucceed(t *testing.T) {
+	for range 3 {
+		path := filepath.Join(t.TempDir(), "neo.db")
+		stores := make([]*sqlite.Store, 10)
+		errs := make([]error, 10)
+		var wg sync.WaitGroup
+		for i := range stores {
+			wg.Go(func() {
+				if stores[i], errs[i] = sqlite.Open(t.Context(), path); errs[i] == nil {
+					errs[i] = stores[i].Record(t.Context(), login.Event{Time: time.Now(), Action: fmt.Sprint(i)})
+				}
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stores {
+			if n := len(actions(t, s)); n != 10 {
+				t.Errorf("%d events are seen, want 10", n)
+			}
+		}
+		for _, s := range stores {
+			wg.Go(func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// Another process may hold the database for long, as a backup does. A caller
+// does not wait longer than its context allows (bar R1), and reads do not wait.
+func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "neo.db")
+	s := openAt(t, path)
+	record(t, s, "before")
+	conn, err := raw(t, path).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+
+	begin := time.Now()
+	if got := actions(t, s); len(got) != 1 {
+		t.Errorf("got events %v, want one", got)
+	}
+	if waited := time.Since(begin); waited > time.Second {
+		t.Errorf("a read waited %v", waited)
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			err := s.Record(ctx, login.Event{Time: begin, Action: "refused"})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got error %v, want that of the context", err)
+			}
+			if waited := time.Since(begin); waited > time.Second {
+				t.Errorf("a call with 100 ms to live waited %v", waited)
+			}
+		})
+	}
+	wg.Wait()
+
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, "after")
+	if got := actions(t, s); strings.Join(got, " ") != "before after" {
+		t.Errorf("got events %v, want those before and after", got)
+	}
+}
+
+func TestTwoHandlesOnOneFileAreLinearizable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "neo.db")
+	storetest.Linearize(t, openAt(t, path), openAt(t, path))
+}
