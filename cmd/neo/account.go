@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,8 +23,18 @@ type dataFlag struct {
 }
 
 // with opens the data directory and runs f on it.
-func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) (err error) {
-	data, err := serve.Open(ctx, d.Data, nil)
+func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) error {
+	return d.run(ctx, serve.OpenExisting, f)
+}
+
+// making is with for a command that may be the first: it makes the directory.
+func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
+	open := func(ctx context.Context, dir string) (*serve.Data, error) { return serve.Open(ctx, dir, nil) }
+	return d.run(ctx, open, f)
+}
+
+func (d dataFlag) run(ctx context.Context, open func(context.Context, string) (*serve.Data, error), f func(*serve.Data) error) (err error) {
+	data, err := open(ctx, d.Data)
 	if err != nil {
 		return usage(err)
 	}
@@ -59,24 +70,24 @@ which only the password is required.`
 
 func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name}
-	if err := c.secrets(t, &n); err != nil {
+	if err := c.secrets(ctx, t, &n); err != nil {
 		return usage(err)
 	}
 	if c.TOTP {
 		n.TOTPSeed = credential.NewTOTPSeed()
 	}
-	return c.with(ctx, func(d *serve.Data) error {
+	return c.making(ctx, func(d *serve.Data) error {
 		a, err := d.Admin().AddAccount(ctx, n)
 		var bad *login.Error
 		switch {
 		case errors.As(err, &bad):
 			return usage(err)
 		case errors.Is(err, login.ErrExists):
-			return fmt.Errorf("another account has this %w", err)
+			return fmt.Errorf("not added: the %w, with another account", err)
 		case err != nil:
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s added\n", a.UCC)
+		_, _ = fmt.Fprintf(t.out, "account %s added, with %s\n", a.UCC, strings.Join(factors(a), ", "))
 		if c.TOTP {
 			_, _ = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", string(n.TOTPSeed))
 		}
@@ -85,7 +96,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 // secrets fills in what must not stand in a flag.
-func (c *accountAddCmd) secrets(t *terminal, n *login.NewAccount) error {
+func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *login.NewAccount) error {
 	if !t.interactive() {
 		return readSecrets(t.in, map[string]*credential.Secret{"password": &n.Password, "mpin": &n.MPIN, "pan": &n.PAN})
 	}
@@ -98,12 +109,12 @@ func (c *accountAddCmd) secrets(t *terminal, n *login.NewAccount) error {
 		{"MPIN (six digits; empty for none): ", &n.MPIN, true},
 		{"PAN (empty for none): ", &n.PAN, false},
 	} {
-		value, err := t.askSecret(ask.prompt)
+		value, err := t.askSecret(ctx, ask.prompt)
 		if err != nil {
 			return err
 		}
 		if ask.again && value != "" {
-			repeated, err := t.askSecret("The same again: ")
+			repeated, err := t.askSecret(ctx, "The same again: ")
 			if err != nil {
 				return err
 			}
@@ -156,6 +167,12 @@ type accountListCmd struct {
 	JSON bool `name:"json" help:"Print one JSON object a line."`
 }
 
+func (accountListCmd) Help() string {
+	return `Examples:
+  neo account list --data /var/lib/neo
+  neo account list --data /var/lib/neo --json | jq -r .ucc`
+}
+
 func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		out := bufio.NewWriter(t.out)
@@ -192,6 +209,11 @@ type accountShowCmd struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
+func (accountShowCmd) Help() string {
+	return `Example:
+  neo account show --data /var/lib/neo AB1234`
+}
+
 func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := find(ctx, d, c.UCC)
@@ -211,7 +233,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"PAN", shown.PAN},
 			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
 		} {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
 		}
 		return table.Flush()
 	})
@@ -247,6 +269,13 @@ func factors(a login.Account) []string {
 type accountRemoveCmd struct {
 	dataFlag
 	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+}
+
+func (accountRemoveCmd) Help() string {
+	return `Example:
+  neo account remove --data /var/lib/neo AB1234
+
+Works beside a running service: the account's sessions end within a second.`
 }
 
 func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -58,7 +60,7 @@ func bash(w *strings.Builder, words map[string][]string, zsh bool) {
 	}
 	w.WriteString("_neo() {\n  local word path= i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    word=${COMP_WORDS[i]}\n" +
 		"    case \"$path $word\" in\n")
-	for path := range words {
+	for _, path := range slices.Sorted(maps.Keys(words)) {
 		if path != "" {
 			parent, last := "", path
 			if i := strings.LastIndex(path, " "); i >= 0 {
@@ -68,23 +70,40 @@ func bash(w *strings.Builder, words map[string][]string, zsh bool) {
 		}
 	}
 	w.WriteString("    esac\n  done\n  case \"$path\" in\n")
-	for path, next := range words {
-		fmt.Fprintf(w, "    '%s') COMPREPLY=($(compgen -W '%s' -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n", path, strings.Join(next, " "))
+	for _, path := range slices.Sorted(maps.Keys(words)) {
+		fmt.Fprintf(w, "    '%s') COMPREPLY=($(compgen -W '%s' -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n", path, strings.Join(words[path], " "))
 	}
 	w.WriteString("  esac\n}\ncomplete -o default -F _neo neo\n")
+	if zsh { // autoloaded as _neo, the file is the function's first call
+		w.WriteString("[ \"${funcstack[1]}\" = _neo ] && _bash_complete -o default -F _neo\n")
+	}
 }
 
 // fish writes one line for each command and flag.
 func fish(w *strings.Builder, n *kong.Node, path []string) {
 	seen := "__fish_use_subcommand"
-	if len(path) > 0 {
-		seen = "__fish_seen_subcommand_from " + path[len(path)-1]
+	for i, word := range path {
+		if i == 0 {
+			seen = "__fish_seen_subcommand_from " + word
+		} else {
+			seen += "; and __fish_seen_subcommand_from " + word
+		}
+	}
+	if len(path) > 0 && len(n.Children) > 0 {
+		seen += "; and not __fish_seen_subcommand_from"
+		for _, child := range n.Children {
+			seen += " " + child.Name
+		}
 	}
 	for _, child := range n.Children {
 		fmt.Fprintf(w, "complete -c neo -n '%s' -f -a %s -d '%s'\n", seen, child.Name, strings.ReplaceAll(child.Help, "'", ""))
 		fish(w, child, append(path, child.Name))
 	}
 	for _, f := range n.Flags {
-		fmt.Fprintf(w, "complete -c neo -n '%s' -l %s -d '%s'\n", seen, f.Name, strings.ReplaceAll(f.Help, "'", ""))
+		value := "" // -r: a value follows
+		if !f.IsBool() {
+			value = " -r"
+		}
+		fmt.Fprintf(w, "complete -c neo -n '%s' -l %s%s -d '%s'\n", seen, f.Name, value, strings.ReplaceAll(f.Help, "'", ""))
 	}
 }

@@ -30,14 +30,14 @@ func (consumerAddCmd) Help() string {
 }
 
 func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
-	return c.with(ctx, func(d *serve.Data) error {
+	return c.making(ctx, func(d *serve.Data) error {
 		added, secret, err := d.Admin().AddConsumer(ctx, c.Key, c.Name, "")
 		var bad *login.Error
 		switch {
 		case errors.As(err, &bad):
 			return usage(err)
 		case errors.Is(err, login.ErrExists):
-			return fmt.Errorf("this %w", err)
+			return fmt.Errorf("not added: the %w", err)
 		case err != nil:
 			return err
 		}
@@ -49,6 +49,11 @@ func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 type consumerListCmd struct {
 	dataFlag
 	JSON bool `name:"json" help:"Print one JSON object a line."`
+}
+
+func (consumerListCmd) Help() string {
+	return `Example:
+  neo consumer list --data /var/lib/neo`
 }
 
 func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
@@ -84,6 +89,14 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 type consumerRemoveCmd struct {
 	dataFlag
 	Key string `arg:"" help:"The consumer's key."`
+}
+
+func (consumerRemoveCmd) Help() string {
+	return `Example:
+  neo consumer remove --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43
+
+Works beside a running service: the consumer's access tokens and sessions end
+within a second.`
 }
 
 func (c *consumerRemoveCmd) Run(ctx context.Context, t *terminal) error {

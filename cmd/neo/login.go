@@ -50,10 +50,13 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(err)
 	}
 	cfg := neoapi.Config{Environment: neoapi.Environment(c.Env), ConsumerKey: c.ConsumerKey}
+	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
+		return err
+	}
 	var err error
 	totp := c.UCC != ""
 	if !totp {
-		cfg.ConsumerSecret, err = t.secret("consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 		if err != nil {
 			return err
 		}
@@ -119,11 +122,11 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 	who := neoapi.Credentials{Mobile: c.Mobile, UserID: c.UserID, NoOTP: c.MPINFile != ""}
 	var err error
 	if c.PAN {
-		if who.PAN, err = t.secret("PAN", c.PANFile, "", "--pan-file"); err != nil {
+		if who.PAN, err = t.secret(ctx, "PAN", c.PANFile, "", "--pan-file"); err != nil {
 			return neoapi.Session{}, err
 		}
 	}
-	if who.Password, err = t.secret("password", c.PasswordFile, "", "--password-file"); err != nil {
+	if who.Password, err = t.secret(ctx, "password", c.PasswordFile, "", "--password-file"); err != nil {
 		return neoapi.Session{}, err
 	}
 	if err := client.Login(ctx, who); err != nil {
@@ -147,7 +150,7 @@ func (c *loginCmd) second(ctx context.Context, t *terminal) (string, error) {
 	case c.MPINFile != "":
 		return t.readLine("MPIN", c.MPINFile)
 	}
-	return t.secret("one-time code or MPIN", "", "", "--otp-command or --mpin-file")
+	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
@@ -156,7 +159,7 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if c.TOTPCommand != "" {
 		code, err = output(ctx, t, "TOTP code", c.TOTPCommand)
 	} else {
-		code, err = t.secret("TOTP code", "", "", "--totp-command")
+		code, err = t.secret(ctx, "TOTP code", "", "", "--totp-command")
 	}
 	if err != nil {
 		return neoapi.Session{}, err
@@ -164,7 +167,7 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
 		return neoapi.Session{}, err
 	}
-	mpin, err := t.secret("MPIN", c.MPINFile, "", "--mpin-file")
+	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
 	if err != nil {
 		return neoapi.Session{}, err
 	}

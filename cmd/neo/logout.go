@@ -52,7 +52,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	}
 	var err error
 	cfg.AccessToken = ""
-	cfg.ConsumerSecret, err = t.secret("consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+	cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 	if err != nil {
 		return err
 	}

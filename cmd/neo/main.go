@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -105,11 +106,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exit
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: neo --help\n", err)
+		about := "neo"
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+			about += " " + wrong.Context.Selected().Path()
+		}
+		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: %s --help\n", err, about)
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
-		_, _ = fmt.Fprintf(stderr, "neo: %v\n", err)
+		text := strings.TrimPrefix(err.Error(), "neoapi: ")
+		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(text, "\n", "\n     "))
 		return exitCode(err)
 	}
 	return exitDone

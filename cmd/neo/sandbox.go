@@ -74,25 +74,23 @@ func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
   secrets   password {password}, MPIN {mpin}, TOTP seed {seed}{more}
   store     {store}
 
-Log in from a shell, step by step:
+Log in from a shell, step by step (and from Go: the comments):
 
 # 1. access token
+#    client, err := neoapi.New(neoapi.Config{Environment: "{url}", ConsumerKey: "{key}", ConsumerSecret: "{secret}"})
 ACCESS=$(curl -s -u {key}:{secret} -d grant_type=client_credentials {url}{token} | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 # 2. login: the view session
+#    err = client.Login(ctx, neoapi.Credentials{Mobile: "{mobile}", Password: "{password}"}) // and step 3
 VIEW=$(curl -s -H "Authorization: Bearer $ACCESS" -H 'Content-Type: application/json' -d '{"mobileNumber":"{mobile}","password":"{password}"}' {url}{validate})
 TOKEN=$(echo "$VIEW" | sed 's/.*"token":"\([^"]*\)".*/\1/'); SID=$(echo "$VIEW" | sed 's/.*"sid":"\([^"]*\)".*/\1/')
 USERID=$(echo "$TOKEN" | cut -d. -f2 | tr _- /+ | sed 's/$/==/' | base64 -d 2>/dev/null | sed 's/.*"sub":"\([^"]*\)".*/\1/')
 # 3. one-time code
+#    err = client.SendOTP(ctx) // another one, if need be
 curl -s -H "Authorization: Bearer $ACCESS" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"sendEmail\":true,\"isWhitelisted\":true}" {url}{otp}
 OTP=$(curl -s '{url}/sandbox/otp/{ucc}?wait=5s')
 # 4. session_2fa: the final session
+#    session, err := client.Session2FA(ctx, otp)
 curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"otp\":\"$OTP\"}" {url}{validate}
-
-Or from Go:
-
-client, err := neoapi.New(neoapi.Config{Environment: "{url}", ConsumerKey: "{key}", ConsumerSecret: "{secret}"})  // 1
-err = client.Login(ctx, neoapi.Credentials{Mobile: "{mobile}", Password: "{password}"})  // 2 and 3
-session, err := client.Session2FA(ctx, otp)  // 4
 
 Or with this program (it asks for the secrets):
 

@@ -13,12 +13,12 @@ import (
 
 // ruleFlags are the settings that neo serve and neo sandbox share.
 type ruleFlags struct {
-	Listen       string   `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one."`
-	OTPDigits    int      `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8."`
-	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST."`
-	ConsumerRate int      `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit."`
+	Listen       string   `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
+	OTPDigits    int      `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
+	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST (default ${default})."`
+	ConsumerRate int      `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
 	PublicURL    string   `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
-	Homes        []string `name:"home-servers" default:"server1" placeholder:"NAME,..." help:"Home servers that the built-in OMS gives to sessions."`
+	Homes        []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
 }
 
 // config turns the flags into a configuration, naming every problem at once.

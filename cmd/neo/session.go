@@ -16,7 +16,7 @@ import (
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
-	Path string `name:"session" type:"path" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
+	Path string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
 }
 
 // savedLogin is what the file holds: enough to use the session and to end it.
@@ -89,6 +89,9 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	}
 	if err != nil {
 		return savedLogin{}, path, err
+	}
+	if !info.Mode().IsRegular() {
+		return savedLogin{}, path, usage(fmt.Errorf("%s is not a file", path))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return savedLogin{}, path, usage(fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and log out if they have", path, info.Mode().Perm()))

@@ -7,6 +7,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,21 +24,39 @@ func (t *terminal) interactive() bool {
 }
 
 // askSecret asks a person for a secret without echo.
-func (t *terminal) askSecret(prompt string) (string, error) {
+func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error) {
 	f, ok := t.in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return "", errors.New("standard input is not a terminal")
 	}
+	fd := int(f.Fd())
+	echoing, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
 	_, _ = fmt.Fprint(t.err, prompt)
-	secret, err := term.ReadPassword(int(f.Fd()))
-	_, _ = fmt.Fprintln(t.err)
-	return string(secret), err
+	defer func() { _, _ = fmt.Fprintln(t.err) }()
+	type answer struct {
+		secret []byte
+		err    error
+	}
+	given := make(chan answer, 1)
+	go func() {
+		secret, err := term.ReadPassword(fd)
+		given <- answer{secret, err}
+	}()
+	select {
+	case a := <-given:
+		return string(a.secret), a.err
+	case <-ctx.Done(): // the reader is left behind; the program is about to end
+		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
+	}
 }
 
 // secret returns a secret from a file ("-" is standard input, one line), or from
 // the environment, or from a person. what names it in prompts; orGive says how a
 // script gives it.
-func (t *terminal) secret(what, file, variable, orGive string) (string, error) {
+func (t *terminal) secret(ctx context.Context, what, file, variable, orGive string) (string, error) {
 	if file != "" {
 		return t.readLine(what, file)
 	}
@@ -49,7 +68,7 @@ func (t *terminal) secret(what, file, variable, orGive string) (string, error) {
 	if !t.interactive() {
 		return "", usage(fmt.Errorf("the %s is missing: standard input is not a terminal to ask at; give %s", what, orGive))
 	}
-	value, err := t.askSecret(strings.ToUpper(what[:1]) + what[1:] + ": ")
+	value, err := t.askSecret(ctx, strings.ToUpper(what[:1])+what[1:]+": ")
 	if err == nil && value == "" {
 		err = usage(fmt.Errorf("the %s is missing", what))
 	}

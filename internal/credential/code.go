@@ -56,10 +56,11 @@ func NewTOTPSeed() Secret {
 // ParseTOTPSeed reads a base32 seed as people paste it: any case, with spaces
 // or padding. A seed has at least 128 bits (RFC 4226, R6).
 func ParseTOTPSeed(text string) ([]byte, error) {
+	ascii := !strings.ContainsFunc(text, func(r rune) bool { return r > '~' }) // ToUpper makes ASCII of some other letters
 	text = strings.ToUpper(strings.TrimRight(strings.ReplaceAll(text, " ", ""), "="))
 	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
-	if err != nil || len(seed) < 16 || len(seed) > 64 {
-		return nil, fmt.Errorf("a TOTP seed is base32 text of 26 to 102 characters (A-Z, 2-7)")
+	if err != nil || !ascii || len(seed) < 16 || len(seed) > 64 {
+		return nil, fmt.Errorf("a TOTP seed is base32 text of 26 to 103 characters (A-Z, 2-7)")
 	}
 	return seed, nil
 }

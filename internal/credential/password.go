@@ -48,7 +48,7 @@ func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	}
 	sum := argon2.IDKey(secret, h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
 	ok = subtle.ConstantTimeCompare(sum, h.sum) == 1
-	stale = h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
+	stale = h.memory < argonMemory || h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
 	return ok, stale, nil
 }
 
@@ -59,11 +59,11 @@ type phcHash struct {
 }
 
 // parsePHC reads an argon2id PHC string. Its bounds keep a damaged or hostile
-// record from asking for gigabytes.
+// record from asking for more than 256 MiB.
 func parsePHC(phc string) (phcHash, error) {
 	var h phcHash
 	parts := strings.Split(phc, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+	if strings.ContainsAny(phc, "\r\n") || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return h, ErrHash
 	}
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.lanes); err != nil ||
@@ -77,7 +77,7 @@ func parsePHC(phc string) (phcHash, error) {
 	if h.sum, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil {
 		return h, ErrHash
 	}
-	if h.memory < 8*uint32(h.lanes) || h.memory > 1<<20 || h.time < 1 || h.time > 32 || h.lanes < 1 || h.lanes > 16 ||
+	if h.memory < 8*uint32(h.lanes) || h.memory > 256<<10 || h.time < 1 || h.time > 32 || h.lanes < 1 || h.lanes > 16 ||
 		len(h.salt) < 8 || len(h.salt) > 64 || len(h.sum) < 16 || len(h.sum) > 64 {
 		return h, ErrHash
 	}

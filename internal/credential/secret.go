@@ -15,11 +15,12 @@ import (
 const hidden = "[hidden]"
 
 // A Secret is a password, MPIN, one-time code or consumer secret on its way
-// through the service. It prints as "[hidden]" with every verb, in JSON and in
-// logs (bar L1); convert it to a string to use it.
+// through the service. It prints as "[hidden]" with every verb that asks its
+// operand, as a value in JSON, and in logs (bar L1); convert it to a string to use
+// it. As the key of a map encoding/json would print it: do not make it one.
 type Secret string
 
-// Format implements [fmt.Formatter], so that no verb shows the secret.
+// Format implements [fmt.Formatter].
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // MarshalText implements [encoding.TextMarshaler]; JSON uses it too.

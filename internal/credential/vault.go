@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -49,6 +50,9 @@ type Vault struct {
 	seals map[Purpose]cipher.AEAD
 	macs  map[Purpose][]byte
 }
+
+// Format implements [fmt.Formatter], so that no verb shows a key.
+func (v *Vault) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // NewMasterKey returns a fresh master key as the text of a key file: 64
 // hexadecimal digits and a newline.

@@ -352,7 +352,7 @@ func TestARequestWithoutARecognisedConsumerIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	good := consumer(t, srv).who
-	altered := "Bearer " + wrong(strings.TrimPrefix(good, "Bearer ")[:40]+"0") + good[48:]
+	altered := good[:40] + map[bool]string{true: "B", false: "A"}[good[40] == 'A'] + good[41:]
 	for name, c := range map[string]struct{ who, path, code string }{
 		"no Authorization":                      {"", validatePath, "900902"},
 		"no Authorization at the OTP":           {"", otpPath, "900902"},
@@ -423,18 +423,18 @@ func TestTheStatusesOfTheSeedsTable(t *testing.T) {
 	c.MendOMS()
 	c.second(t, view, code).session(t)
 
-	real := realService(t)
-	view = real.login(t)
-	real.askOTP(t, view).refused(t, 500, "10522")
-	trade := real.second(t, view, real.Account.MPIN).session(t)
-	for name, who := range map[string]caller{"with a token": real, "with Sid and Auth alone": {real.Server, ""}} {
+	own := realService(t)
+	view = own.login(t)
+	own.askOTP(t, view).refused(t, 500, "10522")
+	trade := own.second(t, view, own.Account.MPIN).session(t)
+	for name, who := range map[string]caller{"with a token": own, "with Sid and Auth alone": {own.Server, ""}} {
 		t.Run("503 "+name, func(t *testing.T) {
 			path := map[bool]string{true: barePath, false: tradePath}[who.who == ""]
 			who.send(t, "GET", path, "", trade.pairs()...).refusedTrade(t, 503, "503")
 		})
 	}
 	t.Run("the service has no sandbox paths", func(t *testing.T) {
-		real.send(t, "GET", "/sandbox/otp/TESTYA24", "").refused(t, 404, "10300")
+		own.send(t, "GET", "/sandbox/otp/TESTYA24", "").refused(t, 404, "10300")
 	})
 }
 

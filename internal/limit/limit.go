@@ -5,7 +5,8 @@ package limit
 
 import "time"
 
-// A Rate allows N requests in each second, all of them at once if need be.
+// A Rate allows N requests a second in the long run, and up to N at once after
+// a second of silence.
 type Rate struct {
 	N int // requests a second; 0 or less allows everything
 }
@@ -25,7 +26,7 @@ func Take(s State, r Rate, now time.Time) (State, time.Duration) {
 	}
 	cost := time.Second / time.Duration(r.N)
 	whole := s.whole
-	if whole.Before(now) {
+	if whole.Before(now) || whole.After(now.Add(cost*time.Duration(r.N))) { // after: the clock was set back
 		whole = now
 	}
 	whole = whole.Add(cost)

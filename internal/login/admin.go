@@ -2,10 +2,12 @@ package login
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -132,6 +134,21 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error)
 	})
 }
 
+// commonPasswords are those of the 3,000 most common passwords that are long
+// enough to be taken otherwise (bar P3), one a line, sorted: the frequency list
+// of zxcvbn.
+//
+//go:embed common_passwords.txt
+var commonPasswords string
+
+var common = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for line := range strings.Lines(commonPasswords) {
+		all[strings.TrimSpace(line)] = true
+	}
+	return all
+})
+
 // judgePassword applies bar P2 and P3 to a new password.
 func judgePassword(n NewAccount) error {
 	p := string(n.Password)
@@ -142,6 +159,8 @@ func judgePassword(n NewAccount) error {
 		return invalid("password", "must have at least 8 characters")
 	case len(p) > credential.MaxPassword:
 		return invalid("password", fmt.Sprintf("must have at most %d bytes", credential.MaxPassword))
+	case common()[strings.ToLower(p)]:
+		return invalid("password", "is one of the most common ones, which are tried first: choose another")
 	}
 	digits := strings.TrimPrefix(strings.TrimPrefix(n.Mobile, "+"), "91")
 	for _, name := range []string{n.UCC, n.UserID, n.Mobile, digits, "91" + digits, "+91" + digits, string(n.PAN)} {

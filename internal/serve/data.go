@@ -32,6 +32,14 @@ type Data struct {
 	now   func() time.Time
 }
 
+// OpenExisting opens a data directory that Open has made, and makes none.
+func OpenExisting(ctx context.Context, dir string) (*Data, error) {
+	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
+		return nil, fmt.Errorf("there is no service's data in %s: %w", dir, err)
+	}
+	return Open(ctx, dir, nil)
+}
+
 // Open opens a data directory, making it and what it lacks: the master key and
 // the database, each readable by their owner only. now is the clock; nil means
 // the system's. Close it when done.

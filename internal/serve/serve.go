@@ -36,9 +36,11 @@ type Server struct {
 	log     *slog.Logger
 }
 
-// New starts a service on open data, with every problem of the configuration
-// named at once.
-func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
+// Check names every problem of the configuration at once, without touching
+// anything.
+func (cfg Config) Check() error { return cfg.fill() }
+
+func (cfg *Config) fill() error {
 	var problems []error
 	if cfg.OMS == nil {
 		if len(cfg.Homes) == 0 {
@@ -48,14 +50,16 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		problems = append(problems, err)
 		cfg.OMS = homes
 	}
-	if err := judgePublicURL(cfg.PublicURL); err != nil {
-		problems = append(problems, err)
-	}
 	if cfg.Accounts < 0 || cfg.Accounts > MaxAccounts {
 		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, MaxAccounts))
 	}
-	problems = append(problems, cfg.Check())
-	if err := errors.Join(problems...); err != nil {
+	return errors.Join(append(problems, judgePublicURL(cfg.PublicURL), cfg.Options.Check())...)
+}
+
+// New starts a service on open data, with every problem of the configuration
+// named at once.
+func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
+	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
 

@@ -274,14 +274,66 @@ func TestOldKeysStillJudgeAndOnlyTheActiveOneSigns(t *testing.T) {
 }
 
 func TestAGoodTokenIsReadBackWhole(t *testing.T) {
-	r := ring(t)
-	trade, err := r.Trade(mint(t, r, seedClaims()), now)
-	if diff := cmp.Diff(seedClaims(), trade); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
+	minter, other := ring(t), ring(t)
+	trade, view := mint(t, minter, seedClaims()), mint(t, minter, viewClaims())
+	for _, c := range []struct {
+		name string
+		r    *Ring
+	}{
+		{"by the ring that minted it", minter},
+		{"by another ring of the same key", other},
+		{"by that ring again", other},
+	} {
+		gotTrade, err := c.r.Trade(trade, now)
+		if diff := cmp.Diff(seedClaims(), gotTrade); diff != "" || err != nil {
+			t.Errorf("trade token, %s: %v\n%s", c.name, err, diff)
+		}
+		gotView, err := c.r.View(view, now)
+		if diff := cmp.Diff(viewClaims(), gotView); diff != "" || err != nil {
+			t.Errorf("view token, %s: %v\n%s", c.name, err, diff)
+		}
 	}
-	view, err := r.View(mint(t, r, viewClaims()), now)
-	if diff := cmp.Diff(viewClaims(), view); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
+}
+
+func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
+	r := ring(t)
+	compact := sign(t, ours(), goodHeader(), goodPayload)
+	for range 2 {
+		if _, err := r.Trade(compact, now); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.View(compact, now); err != ErrKind {
+			t.Errorf("as a view token: %v", err)
+		}
+		if _, err := r.Trade(compact, time.Unix(1655806539, 0)); err != ErrExpired {
+			t.Errorf("at its end: %v", err)
+		}
+		if _, err := r.Trade(compact, time.Unix(1655802939-61, 0)); err != ErrInvalid {
+			t.Errorf("61 s before its iat: %v", err)
+		}
+	}
+}
+
+func TestTheMemoryForgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
+	var m memory
+	name := func(i int) string { return fmt.Sprint("token ", i) }
+	const all = 5*remembered + 100
+	for i := range all {
+		m.add(name(i), []byte(name(i)))
+		if n := len(m.new) + len(m.old); n > 2*remembered {
+			t.Fatalf("holds %d tokens", n)
+		}
+	}
+	for i := all - remembered; i < all; i++ {
+		if payload, ok := m.get(name(i)); !ok || string(payload) != name(i) {
+			t.Fatalf("%s of %d: %q, %t", name(i), all, payload, ok)
+		}
+	}
+	if _, ok := m.get(name(0)); ok {
+		t.Error("still holds the first of all")
+	}
+	if _, ok := m.get(name(all)); ok {
+		t.Error("holds what was never added")
 	}
 }
 

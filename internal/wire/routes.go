@@ -67,32 +67,32 @@ var Routes = []Route{
 	{OpTOTPValidate, http.MethodPost, "/api/1.0/login/v6/totp/validate", Gen2},
 	{OpTOTPValidate, http.MethodPost, "/login/1.0/tradeApiValidate", Gen3},
 
+	{OpLogout, http.MethodPost, "/apim/login/2.0/logout", Gen2},
 	{OpLogout, http.MethodPost, "/api/1.0/logout", Gen1UAT | Gen2},
 	{OpLogout, http.MethodPost, "/login/1.0/logout", Gen1PROD},
-	{OpLogout, http.MethodPost, "/apim/login/2.0/logout", Gen2},
 
 	{OpClientIP, http.MethodGet, "/login/1.0/get-client-ip", Gen3},
 	{OpBaseURL, http.MethodGet, "/algo-user/v5/get-base-url", Gen2},
 	{OpConfig, http.MethodGet, "/5config/config", Gen3},
 
-	{OpPositions, http.MethodGet, "/orderapi/1.0/quick/user/positions", Gen1UAT | Gen2},
-	{OpPositions, http.MethodGet, "/Orders/2.0/quick/user/positions", Gen1PROD | Gen2},
 	{OpPositions, http.MethodGet, "/apim/orders/2.0/quick/user/positions", Gen2},
+	{OpPositions, http.MethodGet, "/Orders/2.0/quick/user/positions", Gen1PROD | Gen2},
+	{OpPositions, http.MethodGet, "/orderapi/1.0/quick/user/positions", Gen1UAT | Gen2},
 	{OpPositions, http.MethodGet, "/quick/user/positions", Gen3},
 
-	{OpOrders, http.MethodGet, "/orderapi/1.0/quick/user/orders", Gen1UAT | Gen2},
-	{OpOrders, http.MethodGet, "/Orders/2.0/quick/user/orders", Gen1PROD | Gen2},
 	{OpOrders, http.MethodGet, "/apim/orders/2.0/quick/user/orders", Gen2},
+	{OpOrders, http.MethodGet, "/Orders/2.0/quick/user/orders", Gen1PROD | Gen2},
+	{OpOrders, http.MethodGet, "/orderapi/1.0/quick/user/orders", Gen1UAT | Gen2},
 	{OpOrders, http.MethodGet, "/quick/user/orders", Gen3},
 
-	{OpTrades, http.MethodGet, "/orderapi/1.0/quick/user/trades", Gen1UAT | Gen2},
-	{OpTrades, http.MethodGet, "/Orders/2.0/quick/user/trades", Gen1PROD | Gen2},
 	{OpTrades, http.MethodGet, "/apim/orders/2.0/quick/user/trades", Gen2},
+	{OpTrades, http.MethodGet, "/Orders/2.0/quick/user/trades", Gen1PROD | Gen2},
+	{OpTrades, http.MethodGet, "/orderapi/1.0/quick/user/trades", Gen1UAT | Gen2},
 	{OpTrades, http.MethodGet, "/quick/user/trades", Gen3},
 
-	{OpLimits, http.MethodPost, "/orderapi/1.0/quick/user/limits", Gen1UAT | Gen2},
-	{OpLimits, http.MethodPost, "/Orders/2.0/quick/user/limits", Gen1PROD | Gen2},
 	{OpLimits, http.MethodPost, "/apim/orders/2.0/quick/user/limits", Gen2},
+	{OpLimits, http.MethodPost, "/Orders/2.0/quick/user/limits", Gen1PROD | Gen2},
+	{OpLimits, http.MethodPost, "/orderapi/1.0/quick/user/limits", Gen1UAT | Gen2},
 	{OpLimits, http.MethodPost, "/quick/user/limits", Gen3},
 
 	{OpHoldings, http.MethodGet, "/portfolio/1.0/portfolio/v1/holdings", Gen1UAT},
