@@ -79,11 +79,12 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 	return c.making(ctx, func(d *serve.Data) error {
 		a, err := d.Admin().AddAccount(ctx, n)
 		var bad *login.Error
+		var taken *login.ExistsError
 		switch {
 		case errors.As(err, &bad):
 			return usage(err)
-		case errors.Is(err, login.ErrExists):
-			return fmt.Errorf("not added: the %w, with another account", err)
+		case errors.As(err, &taken):
+			return fmt.Errorf("another account has this %s: nothing was added", taken.Field)
 		case err != nil:
 			return err
 		}

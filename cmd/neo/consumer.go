@@ -37,7 +37,7 @@ func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 		case errors.As(err, &bad):
 			return usage(err)
 		case errors.Is(err, login.ErrExists):
-			return fmt.Errorf("not added: the %w", err)
+			return errors.New("another consumer has this key: nothing was added")
 		case err != nil:
 			return err
 		}

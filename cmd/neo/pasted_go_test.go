@@ -65,7 +65,7 @@ func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
 		}
 	}
 	url := regexp.MustCompile(`ready at (\S+)`).FindStringSubmatch(out.String())[1]
-	lines := regexp.MustCompile(`(?m)^(client, err := .*)\n(err = client\.Login.*)\n(session, err := .*)$`).FindStringSubmatch(out.String())
+	lines := regexp.MustCompile(`(?ms)^#    (client, err := [^\n]*)$.*^#    (err = client\.Login[^\n]*)$.*^#    (session, err := [^\n]*)$`).FindStringSubmatch(out.String())
 	if lines == nil {
 		t.Fatalf("no Go lines: %s", out)
 	}

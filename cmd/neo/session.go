@@ -37,7 +37,7 @@ type savedFile struct {
 
 func (f fileFlag) path() (string, error) {
 	if f.Path != "" {
-		return f.Path, nil
+		return filepath.Abs(f.Path)
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		ans = a.failure(h, ep, err)
 	}
+	if len(r.TransferEncoding) > 0 {
+		// It may have come with a length beside it, which net/http does not show: what
+		// follows on this connection could be anything (bar H5).
+		h.Set("Connection", "close")
+	}
 	size := a.send(w, r, ans)
 	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
 }
@@ -118,9 +124,13 @@ func (a *api) answer(w http.ResponseWriter, c *call) (ep endpoint, ans answer, e
 	if !ok {
 		return ep, ans, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
 	}
-	if c.Method != ep.method && (c.Method != http.MethodHead || ep.method != http.MethodGet) {
-		w.Header().Set("Allow", ep.method)
-		return ep, ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + ep.method}
+	allowed := ep.method
+	if allowed == http.MethodGet {
+		allowed = "GET, HEAD"
+	}
+	if !slices.Contains(strings.Split(allowed, ", "), c.Method) {
+		w.Header().Set("Allow", allowed)
+		return ep, ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
 	}
 	if c.ContentLength > wire.MaxBody {
 		return ep, ans, errTooLarge

@@ -96,12 +96,18 @@ func parseJSON(body []byte) (fields, error) {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, badBody("must be a JSON object")
 	}
+	// A lone surrogate, which only an escape can write, decodes to this character.
+	escaped := bytes.Contains(bytes.ToLower(body), []byte(`\ud`))
+	broken := func(s string) bool { return escaped && strings.ContainsRune(s, utf8.RuneError) }
 	f := fields{}
 	for d.More() {
 		t, err := d.Token()
 		name, ok := t.(string)
 		if err != nil || !ok {
 			return nil, badBody("is not well-formed JSON")
+		}
+		if broken(name) {
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "is not a valid name: it is not Unicode"}
 		}
 		if _, twice := f[name]; twice {
 			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the body more than once"}
@@ -113,7 +119,7 @@ func parseJSON(body []byte) (fields, error) {
 		if _, nested := value.(json.Delim); nested {
 			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "must not be an object or a list"}
 		}
-		if s, ok := value.(string); ok && strings.ContainsRune(s, utf8.RuneError) { // what a lone surrogate decodes to
+		if s, ok := value.(string); ok && broken(s) {
 			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "is not valid Unicode"}
 		}
 		f[name] = value

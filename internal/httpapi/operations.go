@@ -91,6 +91,8 @@ func ok(data any) (answer, error) {
 // A grantError refuses a grant type.
 type grantError struct{ error }
 
+func (e *grantError) Unwrap() error { return e.error }
+
 // accessToken is POST oauth2/token. The grant "password" that one client sends
 // is taken as client_credentials: the token speaks for the consumer, whose
 // secret was checked, and for nobody else.
@@ -182,12 +184,12 @@ func (a *api) firstFactor(c *call, f fields) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if kind == "userId" {
-		kind = string(login.ByUserID)
-	}
 	id, err := login.ParseIdentifier(login.IdentifierKind(kind), value)
 	if err != nil {
 		return answer{}, err
+	}
+	if id.Kind == login.ByID { // here userId is another spelling of userid; in session_2fa it is the view token's sub
+		id.Kind = login.ByUserID
 	}
 	factor, secret, err := f.oneOf(false, string(login.Password), string(login.MPIN))
 	if err != nil {

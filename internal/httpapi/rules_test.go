@@ -128,7 +128,10 @@ func TestACodeWorksForItsOwnLoginOnceAndForNobodyElse(t *testing.T) {
 	t.Run("another identifier than the login's", func(t *testing.T) {
 		c.post(t, validatePath, object("mobileNumber", "+919900000001", "mpin", code), view.pairs()...).refused(t, 401, "10020")
 		c.post(t, validatePath, object("pan", "TESTA0001A", "mpin", code), view.pairs()...).refused(t, 401, "10020")
-		c.post(t, validatePath, object("userId", other.UCC, "otp", code), view.pairs()...).refused(t, 401, "10020")
+		c.post(t, validatePath, object("userId", other.UCC, "otp", c.Account.MPIN), again.pairs()...).refused(t, 401, "10020")
+		// Each costs a try: who holds a view token must not find out names by asking.
+		c.post(t, validatePath, object("pan", "TESTA0001A", "mpin", c.Account.MPIN), again.pairs()...).refused(t, 401, "10020")
+		c.second(t, again, c.Account.MPIN).refused(t, 401, "10020")
 	})
 	c.second(t, view, code).session(t)
 	c.second(t, view, code).refused(t, 401, "100022") // a used code is a used code, and the view token is dead

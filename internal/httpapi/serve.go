@@ -36,7 +36,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+		// OPTIONS * is answered like any other unknown path.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
 	}
 	// The context's end does not end the requests that are under way.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }

@@ -2,7 +2,6 @@ package login
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -60,7 +59,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // means that the store is in trouble, and becomes KindUnavailable.
 var (
 	ErrNotFound  = errors.New("not found")
-	ErrExists    = errors.New("already exists")          // wrapped with the field that collides
+	ErrExists    = errors.New("already exists")          // as an ExistsError, which names the field that collides
 	ErrStepUsed  = errors.New("TOTP step already used")  // bar O3
 	ErrClaimed   = errors.New("claim is held")           // another request is being judged
 	ErrTriesUsed = errors.New("tries are used up")       // bar O6
@@ -74,8 +73,15 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// Exists returns the ErrExists that names the field which collides.
-func Exists(field string) error { return fmt.Errorf("%s %w", field, ErrExists) }
+// An ExistsError is an [ErrExists] that names the field which collides: "UCC",
+// "user id", "mobile number", "PAN", "id" or "consumer key".
+type ExistsError struct{ Field string }
+
+// Error returns "UCC already exists" and the like.
+func (e *ExistsError) Error() string { return e.Field + " " + ErrExists.Error() }
+
+// Unwrap returns [ErrExists].
+func (e *ExistsError) Unwrap() error { return ErrExists }
 
 func invalid(field, detail string) *Error {
 	return &Error{Kind: KindInput, Field: field, Detail: detail}

@@ -12,7 +12,7 @@ type Accounts interface {
 	// Account returns the account that an identifier names, or ErrNotFound.
 	Account(ctx context.Context, id Identifier) (Account, error)
 	// AddAccount stores a new account with its event. If its UCC, user id, mobile
-	// number or PAN is taken it stores nothing and returns the ErrExists of that field.
+	// number or PAN is taken it stores nothing and returns the ExistsError of that field.
 	AddAccount(ctx context.Context, a Account, e Event) error
 	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
@@ -23,7 +23,7 @@ type Accounts interface {
 
 	// Consumer returns a consumer by its key, or ErrNotFound.
 	Consumer(ctx context.Context, key string) (Consumer, error)
-	// AddConsumer stores a new consumer with its event, or returns the ErrExists of its key.
+	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
 	RemoveConsumer(ctx context.Context, key string, e Event) error

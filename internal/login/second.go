@@ -32,9 +32,12 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	if err != nil {
 		return Opened{}, err
 	}
-	account, err := s.secondAccount(ctx, claims.Sub, f.ID)
+	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(claims.Sub)})
+	if errors.Is(err, ErrNotFound) { // removed since the first factor
+		return Opened{}, badSession()
+	}
 	if err != nil {
-		return Opened{}, err
+		return Opened{}, storeFault(err)
 	}
 	claim := Claim{
 		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, ViewID: claims.Jti,
@@ -74,16 +77,22 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 			s.Log.WarnContext(ctx, "try not given back", "sid", f.SID, "cause", err)
 		}
 	}
+	fail := func(outcome, detail string) error {
+		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
+			s.Log.WarnContext(ctx, "claim not given back", "sid", f.SID, "cause", err)
+		}
+		return &Error{Kind: KindCredentials, Detail: detail}
+	}
+	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
+		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
+	}
 	factor, err := s.judgeSecond(ctx, f, account, view)
 	if err != nil {
 		refund("not judged")
 		return Opened{}, err
 	}
 	if factor == "" || account.Disabled {
-		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, "wrong code")); err != nil {
-			s.Log.WarnContext(ctx, "claim not given back", "sid", f.SID, "cause", err)
-		}
-		return Opened{}, &Error{Kind: KindCredentials, Detail: wrongCode(view)}
+		return Opened{}, fail("wrong code", wrongCode(view))
 	}
 
 	now := s.Now()
@@ -118,34 +127,20 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	return s.opened(account, trade)
 }
 
-// secondAccount returns the account of a view token, if the body's identifier,
-// when there is one, names the same account. An account that was removed since
-// the first factor has no session any more.
-func (s *Service) secondAccount(ctx context.Context, id string, named Identifier) (Account, error) {
-	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(id)})
-	if errors.Is(err, ErrNotFound) {
-		return account, badSession()
-	}
-	if err != nil {
-		return account, storeFault(err)
-	}
-	same := true
-	switch named.Kind {
+// names tells whether an identifier, when there is one, names the account.
+func (s *Service) names(id Identifier, a Account) bool {
+	v := string(id.Value)
+	switch id.Kind {
 	case "":
+		return true
 	case ByID, ByUserID: // clients send the view token's sub; people know the user id and the UCC
-		v := string(named.Value)
-		same = v == account.ID || v == account.UserID || v == account.UCC
+		return v == a.ID || v == a.UserID || v == a.UCC
 	case ByMobile:
-		same = string(named.Value) == account.Mobile
+		return v == a.Mobile
 	case ByPAN:
-		same = credential.Equal(s.Vault.MAC(credential.PurposePAN, string(named.Value)), account.PANIndex)
-	case ByUCC:
-		same = string(named.Value) == account.UCC
+		return credential.Equal(s.Vault.MAC(credential.PurposePAN, v), a.PANIndex)
 	}
-	if !same {
-		return account, &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in: send the same one in both steps"}
-	}
-	return account, nil
+	return v == a.UCC
 }
 
 // judgeSecond returns the factor that code proves, or "" if it proves none. A

@@ -335,14 +335,14 @@ func (r *row) bytes() []byte {
 	return b
 }
 
-// exists turns a violated UNIQUE constraint into the ErrExists of the column's
-// field.
+// exists turns a violated UNIQUE constraint into the ExistsError of the
+// column's field.
 func exists(err error, fields map[string]string) error {
 	switch sqlite.ErrCode(err) {
 	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey:
 		for column, field := range fields {
 			if strings.HasSuffix(err.Error(), column) {
-				return login.Exists(field)
+				return &login.ExistsError{Field: field}
 			}
 		}
 	}

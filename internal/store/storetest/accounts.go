@@ -71,8 +71,8 @@ var accountTests = []test{
 			unchanged(t, s, nil, func() {
 				err := s.AddAccount(t.Context(), a, newEvent("refused", a.ID))
 				refused(t, err, login.ErrExists)
-				if err != nil && !strings.Contains(err.Error(), login.Exists(c.field).Error()) {
-					t.Errorf("got error %q for a taken %s, want it to say %q", err, c.field, login.Exists(c.field))
+				if err != nil && !strings.Contains(err.Error(), (&login.ExistsError{Field: c.field}).Error()) {
+					t.Errorf("got error %q for a taken %s, want it to say %q", err, c.field, &login.ExistsError{Field: c.field})
 				}
 			})
 			_, err := s.Account(t.Context(), byID(10+i))
