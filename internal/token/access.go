@@ -38,11 +38,11 @@ var ErrAccess = errors.New("access token is invalid or has expired")
 // OpenAccess returns what an access token carries if it is ours and unexpired.
 func OpenAccess(v *credential.Vault, compact string, now time.Time) (Access, error) {
 	var a Access
-	if len(compact) > maxToken || !canonical(compact) {
+	if len(compact) > maxToken {
 		return a, ErrAccess
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(compact)
-	if err != nil {
+	sealed, ok := decode(compact)
+	if !ok {
 		return a, ErrAccess
 	}
 	plain, err := v.Open(credential.PurposeAccessToken, "", sealed)

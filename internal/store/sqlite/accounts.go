@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"zombiezen.com/go/sqlite"
@@ -52,7 +53,7 @@ func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) 
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(c *sqlite.Conn) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			a.ID, a.UCC, a.UserID, a.Mobile, a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
 			string(caches), a.Disabled, a.Created)
@@ -71,7 +72,7 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 	if column == "" {
 		return fmt.Errorf("factor %q has no hash", f)
 	}
-	return s.update(ctx, func(c *sqlite.Conn) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		return exec(c, `UPDATE accounts SET `+column+` = ? WHERE id = ? AND `+column+` = ?`, new, account, old)
 	})
 }
@@ -83,7 +84,7 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 
 // remove deletes one record and stores the event, or returns login.ErrNotFound.
 func (s *Store) remove(ctx context.Context, e login.Event, query string, args ...any) error {
-	return s.update(ctx, func(c *sqlite.Conn) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, query, args...); err != nil {
 			return err
 		}
@@ -94,9 +95,11 @@ func (s *Store) remove(ctx context.Context, e login.Event, query string, args ..
 	})
 }
 
-// list collects the rows of a query.
+// list collects the rows of a query. Reading many ends with the context.
 func list[T any](ctx context.Context, s *Store, scan func(*row) (T, error), query string, args ...any) (all []T, err error) {
-	err = s.view(ctx, func(c *sqlite.Conn) error {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		c.SetInterrupt(ctx.Done())
+		defer c.SetInterrupt(nil)
 		return each(c, func(r *row) error {
 			x, err := scan(r)
 			all = append(all, x)
@@ -104,7 +107,7 @@ func list[T any](ctx context.Context, s *Store, scan func(*row) (T, error), quer
 		}, query, args...)
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(ctx.Err(), err)
 	}
 	return all, nil
 }
@@ -129,7 +132,7 @@ func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err
 
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
-	return s.update(ctx, func(c *sqlite.Conn) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := exec(c, `INSERT INTO consumers (key, name, secret_hash, created) VALUES (?, ?, ?, ?)`, x.Key, x.Name, x.SecretHash, x.Created)
 		if err != nil {
 			return exists(err, map[string]string{"consumers.key": "consumer key"})
@@ -158,7 +161,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 
 // AddFirstSigningKey implements [login.Accounts].
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
-	return s.update(ctx, func(c *sqlite.Conn) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		return exec(c, `INSERT INTO signing_keys (id, sealed, created) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
 			k.ID, k.Sealed, k.Created)
 	})

@@ -4,18 +4,28 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// A flusher flushes the write-ahead log to disk. Of callers that come together
-// one flushes for all: what a caller wrote before it called is on disk when flush
-// returns. The log keeps its file for as long as any connection is open.
+// flushWithin is how long a change may wait for the disk that need not be there
+// before its caller is told.
+const flushWithin = 50 * time.Millisecond
+
+// A flusher flushes the write-ahead log to disk, which SQLite itself does only at
+// checkpoints. A process that is killed loses nothing even without it: the system
+// has what was written. A flush is for the power cut.
+//
+// Of callers that come together one flushes for all. The log keeps its file for
+// as long as any connection is open.
 type flusher struct {
 	file *os.File
 	last atomic.Uint64 // how many transactions have been written
+	soon atomic.Bool   // a flush is due within flushWithin
+	fail atomic.Pointer[error]
 
 	mu     sync.Mutex
-	synced uint64 // how many of them are known to be on disk; guarded by mu
-	failed error  // the first failure: after it the system may have dropped what it could not write
+	synced uint64 // how many of the transactions are known to be on disk
+	closed bool
 }
 
 func newFlusher(path string) (*flusher, error) {
@@ -26,25 +36,53 @@ func newFlusher(path string) (*flusher, error) {
 	return &flusher{file: file}, nil
 }
 
-// written counts a transaction that has been written to the log.
-func (f *flusher) written() { f.last.Add(1) }
+// written counts a transaction that has been written to the log and sees to it
+// that it is on disk soon.
+func (f *flusher) written() {
+	f.last.Add(1)
+	if f.soon.CompareAndSwap(false, true) {
+		time.AfterFunc(flushWithin, func() {
+			f.soon.Store(false)
+			_ = f.flush() // the next change is told of a failure
+		})
+	}
+}
+
+// failed returns the first failure of a flush. After one the system may have
+// dropped what it could not write, and no later flush makes that good: the store
+// takes no more changes.
+func (f *flusher) failed() error {
+	if err := f.fail.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // flush returns when every transaction counted so far is on disk.
 func (f *flusher) flush() error {
 	mine := f.last.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed != nil || f.synced >= mine {
-		return f.failed
+	if err := f.failed(); err != nil || f.synced >= mine || f.closed {
+		return err
 	}
 	upTo := f.last.Load()
 	if err := f.file.Sync(); err != nil {
-		f.failed = err
+		f.fail.Store(&err)
 		return err
 	}
 	f.synced = upTo
 	return nil
 }
 
-// Close closes the log's file.
-func (f *flusher) Close() error { return f.file.Close() }
+// Close flushes what is left and closes the log's file.
+func (f *flusher) Close() error {
+	err := f.flush()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	if cerr := f.file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -46,12 +46,12 @@ func TestTheFileThatIsFlushedIsTheLogThatIsWritten(t *testing.T) {
 	if !os.SameFile(flushed, log) || log.Size() == 0 {
 		t.Errorf("the log has %d bytes and is the flushed file: %t", log.Size(), os.SameFile(flushed, log))
 	}
-	err = s.view(t.Context(), func(c *sqlite.Conn) error { return exec(c, "DELETE FROM events") })
+	err = s.scan(t.Context(), func(c *sqlite.Conn) error { return exec(c, "DELETE FROM events") })
 	if err == nil {
 		t.Error("a connection that only reads has written")
 	}
 	var mode string
-	err = s.view(t.Context(), func(c *sqlite.Conn) error {
+	err = s.scan(t.Context(), func(c *sqlite.Conn) error {
 		return one(c, func(r *row) error { mode = r.text(); return nil }, "PRAGMA journal_mode")
 	})
 	if err != nil || mode != "wal" {
@@ -59,37 +59,33 @@ func TestTheFileThatIsFlushedIsTheLogThatIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhatACallerIsToldOfIsFlushedFirst(t *testing.T) {
+func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 	s, _ := openForFlush(t)
 	ctx, now := t.Context(), time.Now()
 	view := login.Session{SID: "sid", Kind: login.View, Account: "a", Consumer: "c", ViewID: "v", Issued: now, Expires: now.Add(time.Hour)}
-	claim := login.Claim{SID: "sid", Account: "a", Consumer: "c", ViewID: "v", ID: "claim", Now: now, Lease: time.Second, MaxTries: 3, RepeatFor: time.Minute}
+	claim := login.Claim{SID: "sid", Account: "a", Consumer: "c", ViewID: "v", ID: "claim", Now: now, Lease: time.Second, MaxTries: 3}
 	done := view
-	done.Kind, done.TradeID, done.Repeat = login.Trade, "t", []byte("repeat")
+	done.Kind, done.TradeID = login.Trade, "t"
+	account := login.Account{ID: "a", UCC: "U", UserID: "u", Mobile: "m"}
 	for _, step := range []struct {
 		name string
+		now  bool
 		do   func() error
-		left uint64
 	}{
-		{"OpenView", func() error { return s.OpenView(ctx, view, 1, login.Event{}) }, 0},
-		{"SetOTP", func() error {
-			_, err := s.SetOTP(ctx, login.NewOTP{SID: "sid", Hash: []byte("h"), Now: now, Expires: now.Add(time.Hour), PerHour: 9})
-			return err
-		}, 0},
-		{"Claim, which is flushed with what follows it", func() error { _, err := s.Claim(ctx, claim); return err }, 1},
-		{"Fail", func() error { return s.Fail(ctx, "sid", "claim", login.Event{}) }, 0},
-		{"Claim again", func() error { _, err := s.Claim(ctx, claim); return err }, 1},
-		{"Complete", func() error { return s.Complete(ctx, "claim", done, login.Event{}) }, 0},
-		{"a wrong repeat, which counts a try", func() error {
-			wrong := claim
-			wrong.Repeat = []byte("guess")
-			if _, err := s.Claim(ctx, wrong); err != login.ErrNotFound {
-				t.Errorf("a wrong repeat gives %v", err)
-			}
-			return nil
-		}, 0},
-		{"End", func() error { return s.End(ctx, "sid", "t", login.Event{}) }, 0},
-		{"Record", func() error { return s.Record(ctx, login.Event{}) }, 0},
+		{"AddAccount", true, func() error { return s.AddAccount(ctx, account, login.Event{}) }},
+		{"SetHash", true, func() error { return s.SetHash(ctx, "a", login.Password, "", "hash") }},
+		{"AddConsumer", true, func() error {
+			return s.AddConsumer(ctx, login.Consumer{Key: "c", SecretHash: []byte("h")}, login.Event{})
+		}},
+		{"AddFirstSigningKey", true, func() error { return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "k", Sealed: []byte("s")}) }},
+		{"OpenView", false, func() error { return s.OpenView(ctx, view, 1, login.Event{}) }},
+		{"Claim", false, func() error { _, err := s.Claim(ctx, claim); return err }},
+		{"Complete", false, func() error { return s.Complete(ctx, "claim", done, login.Event{}) }},
+		{"End", true, func() error { return s.End(ctx, "sid", "t", login.Event{}) }},
+		{"Record", false, func() error { return s.Record(ctx, login.Event{}) }},
+		{"EndAccount", true, func() error { return s.EndAccount(ctx, "a") }},
+		{"RemoveAccount", true, func() error { return s.RemoveAccount(ctx, "a", login.Event{}) }},
+		{"RemoveConsumer", true, func() error { return s.RemoveConsumer(ctx, "c", login.Event{}) }},
 	} {
 		before := s.log.last.Load()
 		if err := step.do(); err != nil {
@@ -98,9 +94,37 @@ func TestWhatACallerIsToldOfIsFlushedFirst(t *testing.T) {
 		if s.log.last.Load() == before {
 			t.Errorf("%s wrote nothing", step.name)
 		}
-		if left := unflushed(s); left != step.left {
-			t.Errorf("%s leaves %d transactions unflushed, want %d", step.name, left, step.left)
+		if left := unflushed(s); step.now && left != 0 {
+			t.Errorf("%s leaves %d transactions unflushed", step.name, left)
 		}
+	}
+}
+
+func TestWhatIsNotFlushedAtOnceIsFlushedSoon(t *testing.T) {
+	s, _ := openForFlush(t)
+	if err := s.Record(t.Context(), login.Event{}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); unflushed(s) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody flushes")
+		}
+	}
+}
+
+func TestClosingFlushesWhatIsLeft(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "neo.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Record(t.Context(), login.Event{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := unflushed(s); left != 0 {
+		t.Errorf("%d transactions are not flushed", left)
 	}
 }
 
@@ -109,7 +133,7 @@ func TestCallersAtOnceAreAllFlushed(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if err := s.Record(t.Context(), login.Event{}); err != nil {
+			if err := s.EndAccount(t.Context(), "nobody"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -120,14 +144,15 @@ func TestCallersAtOnceAreAllFlushed(t *testing.T) {
 	}
 }
 
-func TestALogThatCannotBeFlushedFailsEveryChangeFromThenOn(t *testing.T) {
+func TestALogThatCannotBeFlushedTakesNoMoreChanges(t *testing.T) {
 	s, _ := openForFlush(t)
 	if err := s.log.file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if err := s.Record(t.Context(), login.Event{}); err == nil {
-			t.Error("a change was acknowledged that is not on disk")
-		}
+	if err := s.EndAccount(t.Context(), "nobody"); err == nil {
+		t.Error("a change was acknowledged that is not on disk")
+	}
+	if err := s.Record(t.Context(), login.Event{}); err == nil {
+		t.Error("a change was taken after a failed flush")
 	}
 }

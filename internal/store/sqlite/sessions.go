@@ -151,12 +151,11 @@ func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
 // errUnchanged ends a transaction that has nothing to save.
 var errUnchanged = errors.New("unchanged")
 
-// Claim implements [login.Sessions]. A claim that was taken is not flushed: what
-// follows it is, before the caller tells anybody how its try went.
+// Claim implements [login.Sessions].
 func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, error) {
 	var claimed login.Session
 	var refused error
-	err := s.updateUnflushed(ctx, func(c *sqlite.Conn) error {
+	err := s.update(ctx, func(c *sqlite.Conn) error {
 		return change(c, claim.SID, func(x *login.Session) error {
 			var changed bool
 			changed, refused = x.TakeClaim(claim)
@@ -167,11 +166,8 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, er
 			return nil
 		})
 	})
-	if err == nil && refused != nil { // a refusal that counts a try is not told before the try is on disk
-		err = s.log.flush()
-	}
 	switch {
-	case err != nil && !errors.Is(err, errUnchanged):
+	case err != nil && !errors.Is(err, errUnchanged): // before a refusal, which can count a try
 		return login.Session{}, err
 	case refused != nil:
 		return login.Session{}, refused
@@ -228,7 +224,7 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
-	return s.update(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
+	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
 }
 
 // Sweep implements [login.Sessions].

@@ -4,10 +4,10 @@
 // package login, and each method here loads, applies and saves in one
 // transaction. One connection writes, several read.
 //
-// SQLite itself flushes the write-ahead log only at checkpoints; the store does
-// it after each change that a caller is told of, outside the transaction, so that
-// changes which end together share one flush (flush.go). What was acknowledged
-// survives kill -9 and a power cut (bar R2).
+// What was acknowledged survives kill -9 (bar R2). A power cut is for the flush of
+// the write-ahead log: what ends or removes something, and what an operator does,
+// is on disk before it is acknowledged; logins and their tries are within 50 ms
+// (flush.go).
 package sqlite
 
 import (
@@ -37,9 +37,13 @@ var migrations embed.FS
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
 
-// busyTimeout is how long opening waits for another process. Calls wait as long
-// as their contexts let them.
-const busyTimeout = 5 * time.Second
+// busyTimeout is how long opening and reading wait for another process, which
+// happens while that one recovers the log. Writing waits as long as its context
+// lets it, in steps of busyStep.
+const (
+	busyTimeout = 5 * time.Second
+	busyStep    = 2 * time.Millisecond
+)
 
 // A Store is an open database file. It implements [login.Accounts] and
 // [login.Sessions] and is safe for concurrent use, by several processes too.
@@ -88,6 +92,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := connect(ctx, path, s.writer, "PRAGMA synchronous = NORMAL"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	writer := <-s.writer
+	writer.SetBusyTimeout(0) // begin waits by itself, with the caller's context
+	s.writer <- writer
 	if s.log, err = newFlusher(path + "-wal"); err != nil { // the connections above keep the log in place
 		return nil, errors.Join(err, s.Close())
 	}
@@ -100,32 +107,35 @@ func connect(ctx context.Context, path string, pool chan *sqlite.Conn, pragma st
 	if err != nil {
 		return err
 	}
-	c.SetInterrupt(ctx.Done())
+	c.SetBusyTimeout(busyTimeout)
 	// The second statement reads the file, which makes SQLite open the log.
 	for _, query := range []string{pragma, "SELECT count(*) FROM sqlite_schema"} {
 		if err := exec(c, query); err != nil {
 			return errors.Join(err, c.Close())
 		}
 	}
-	c.SetInterrupt(nil)
 	pool <- c
-	return nil
+	return ctx.Err()
 }
 
 // Close closes the store. It waits for the calls that are under way.
 func (s *Store) Close() error {
 	var errs []error
+	var all []*sqlite.Conn
 	for _, pool := range []chan *sqlite.Conn{s.reader, s.writer} {
 		n := cap(pool)
 		if s.log == nil { // opening broke off: there are only as many as there are
 			n = len(pool)
 		}
 		for range n {
-			errs = append(errs, (<-pool).Close())
+			all = append(all, <-pool)
 		}
 	}
-	if s.log != nil {
+	if s.log != nil { // before the connections: the last of them removes the log
 		errs = append(errs, s.log.Close())
+	}
+	for _, c := range all {
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -159,58 +169,70 @@ func migrate(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// take takes a connection out of a pool and lets the context interrupt what it
-// does. give puts it back.
+// take takes a connection out of a pool, to which it must be returned.
 func take(ctx context.Context, pool chan *sqlite.Conn) (*sqlite.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	select {
 	case c := <-pool:
-		c.SetInterrupt(ctx.Done())
 		return c, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func give(pool chan *sqlite.Conn, c *sqlite.Conn) {
-	c.SetInterrupt(nil)
-	pool <- c
+// view runs f, which reads a record or two. It does so on the connection that
+// writes if that is free: it alone still has in its memory what it wrote.
+func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c := <-s.writer:
+		defer func() { s.writer <- c }()
+		return f(c)
+	default:
+		return s.scan(ctx, f)
+	}
 }
 
-// view runs f on a connection that reads.
-func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
+// scan runs f on a connection that only reads.
+func (s *Store) scan(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	c, err := take(ctx, s.reader)
 	if err != nil {
 		return err
 	}
-	defer give(s.reader, c)
-	return because(ctx, f(c))
+	defer func() { s.reader <- c }()
+	return f(c)
 }
 
-// update runs f in one write transaction and flushes it to disk. If f fails
-// nothing of it is stored. After an error of the flush the change may be stored
-// or not, and the caller must not act on it.
-func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error {
-	if err := s.updateUnflushed(ctx, f); err != nil {
+// updateNow is update for a change that must be on disk before anybody is told of
+// it. After an error of the flush the change may be stored or not, and the caller
+// must not act on it.
+func (s *Store) updateNow(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	if err := s.update(ctx, f); err != nil {
 		return err
 	}
 	return s.log.flush()
 }
 
-// updateUnflushed is update for a change that nobody is told of before a later
-// one is flushed, which flushes this one too.
-func (s *Store) updateUnflushed(ctx context.Context, f func(c *sqlite.Conn) error) error {
+// update runs f in one write transaction. If f fails nothing of it is stored.
+func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error {
+	if err := s.log.failed(); err != nil {
+		return err
+	}
 	c, err := take(ctx, s.writer)
 	if err != nil {
 		return err
 	}
-	defer give(s.writer, c)
-	if err := exec(c, "BEGIN IMMEDIATE"); err != nil {
-		return because(ctx, err)
+	defer func() { s.writer <- c }()
+	if err := begin(ctx, c); err != nil {
+		return err
 	}
-	err = f(c)
+	if err = f(c); err == nil {
+		err = ctx.Err() // the last chance to end with nothing stored
+	}
 	if err == nil {
 		err = exec(c, "COMMIT")
 	}
@@ -218,20 +240,26 @@ func (s *Store) updateUnflushed(ctx context.Context, f func(c *sqlite.Conn) erro
 		s.log.written()
 		return nil
 	}
-	c.SetInterrupt(nil) // the end of the context must not keep the transaction open
 	if !c.AutocommitEnabled() {
 		err = errors.Join(err, exec(c, "ROLLBACK"))
 	}
-	return because(ctx, err)
+	return err
 }
 
-// because adds the context's error to an error that its end has caused.
-func because(ctx context.Context, err error) error {
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultInterrupt, sqlite.ResultBusy: // busy: it was waiting for another process
-		return errors.Join(ctx.Err(), err)
+// begin begins a write transaction. It waits for other processes until the
+// context ends.
+func begin(ctx context.Context, c *sqlite.Conn) error {
+	for {
+		err := exec(c, "BEGIN IMMEDIATE")
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
+			return err
+		}
+		select {
+		case <-time.After(busyStep):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
 	}
-	return err
 }
 
 // exec runs a statement that returns no rows. Statements are prepared once for

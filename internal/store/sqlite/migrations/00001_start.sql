@@ -33,7 +33,7 @@ CREATE TABLE signing_keys (
 ) STRICT;
 
 CREATE TABLE events (
-  seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq        INTEGER PRIMARY KEY,
   time       INTEGER NOT NULL,
   action     TEXT    NOT NULL,
   outcome    TEXT    NOT NULL,
