@@ -13,6 +13,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ import (
 	"testing"
 	"time"
 
+	_ "modernc.org/sqlite"
+
 	"neoapi/internal/credential"
 	"neoapi/internal/serve"
 	"neoapi/internal/token"
@@ -39,6 +42,7 @@ import (
 // its data directory.
 type service struct {
 	url    string
+	dir    string
 	pid    int
 	data   *serve.Data
 	key    token.Key
@@ -80,7 +84,7 @@ func build(b *testing.B) {
 func start(b *testing.B, dir string, flags ...string) *service {
 	b.Helper()
 	build(b)
-	s := &service{client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
+	s := &service{dir: dir, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
 	cmd := exec.Command(binary, append([]string{"sandbox", "--quiet", "--listen", "127.0.0.1:0", "--consumer-rate", "0", "--data", dir}, flags...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -363,6 +367,51 @@ func BenchmarkTradeCheck(b *testing.B) {
 	b.ReportMetric(float64(each.Nanoseconds())/1e3, "cpu-µs/op")
 	b.ReportMetric(float64(one.Nanoseconds())/1e3, "bare-µs")
 	b.ReportMetric(float64(each)/float64(one), "verifications/op")
+}
+
+// fill puts accounts and live trade sessions of nobody in particular into the
+// database of a service, in bulk.
+func (s *service) fill(b *testing.B, accounts, sessions int) {
+	b.Helper()
+	db, err := sql.Open("sqlite", "file:"+s.dir+"/neo.db?_pragma=busy_timeout(10000)")
+	must(b, err)
+	for _, query := range []string{
+		fmt.Sprintf(`INSERT INTO accounts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d)
+			SELECT lower(hex(randomblob(18))), 'FILL'||i, 'filler'||i, '+1415'||(1000000+i), randomblob(32), randomblob(40), 'Filler', hex(randomblob(48)),
+			hex(randomblob(48)), NULL, '{"lastUpdatedTS":1654684389}', 0, 1 FROM n`, accounts),
+		fmt.Sprintf(`INSERT INTO sessions WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d)
+			SELECT NULL, lower(hex(randomblob(18))), lower(hex(randomblob(18))), 'trade', lower(hex(randomblob(18))), 'FILL'||i, 'sandbox-consumer', 'password',
+			lower(hex(randomblob(18))), lower(hex(randomblob(18))), hex(randomblob(21)), 'server1', 1, 4102444800000+i, 0, 0, 1, NULL, 0, 0, '', 0, 1, NULL FROM n`, sessions),
+	} {
+		_, err := db.Exec(query)
+		must(b, err)
+	}
+	must(b, db.Close())
+}
+
+// BenchmarkScale is what a session_2fa costs with a million accounts and 100,000
+// live sessions in the file, beside one with a thousand. The bar is 1.2.
+func BenchmarkScale(b *testing.B) {
+	const part = 250
+	few, many := start(b, b.TempDir(), "--accounts", strconv.Itoa(b.N)), start(b, b.TempDir(), "--accounts", strconv.Itoa(b.N))
+	few.fill(b, 1_000, 1_000)
+	many.fill(b, 1_000_000, 100_000)
+	var cost [2]time.Duration
+	b.ResetTimer()
+	for from := 0; from < b.N; from += part {
+		n := min(part, b.N-from)
+		for i, s := range []*service{few, many} {
+			all := make([]waiting, n)
+			together(n, func(i int) { all[i] = s.waiting(b, from+i+1) })
+			before := s.cpu(b)
+			together(n, func(i int) { s.secondFactor(b, all[i]) })
+			cost[i] += s.cpu(b) - before
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(cost[0].Microseconds())/float64(b.N), "few-cpu-µs/op")
+	b.ReportMetric(float64(cost[1].Microseconds())/float64(b.N), "many-cpu-µs/op")
+	b.ReportMetric(float64(cost[1])/float64(cost[0]), "many/few")
 }
 
 // BenchmarkStart is a sandbox's first start: the bars are 0.5 s, 40 MB resident
