@@ -1,0 +1,125 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"neoapi/internal/login"
+)
+
+func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	var all sync.WaitGroup
+	macs := make([]string, 10)
+	for i := range macs {
+		all.Go(func() {
+			d, err := Open(context.Background(), dir, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			macs[i] = string(d.Vault.MAC("pan", "AVRFT7865T"))
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, mac := range macs {
+		if mac == "" || mac != macs[0] {
+			t.Fatal("two of them have different keys")
+		}
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range left {
+		if f.Name() != masterFile && f.Name() != databaseFile && f.Name() != databaseFile+".lock" {
+			t.Errorf("%s is left behind", f.Name())
+		}
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestEveryDemoAccountHasNamesOfItsOwn(t *testing.T) {
+	seen := map[string]int{}
+	for n := 1; n <= MaxAccounts; n++ {
+		if n%10_000 > 20 && n%1_009 != 0 { // the names turn over at ten thousands
+			continue
+		}
+		ucc, userID, mobile, pan := DemoAccount(n)
+		for _, name := range []string{ucc, userID, mobile, pan} {
+			if other, taken := seen[name]; taken {
+				t.Fatalf("accounts %d and %d are both %s", other, n, name)
+			}
+			seen[name] = n
+		}
+		if n%10_000 < 2 {
+			for kind, name := range map[login.IdentifierKind]string{login.ByUCC: ucc, login.ByUserID: userID, login.ByMobile: mobile, login.ByPAN: pan} {
+				if id, err := login.ParseIdentifier(kind, name); err != nil || string(id.Value) != name {
+					t.Errorf("%s of account %d: %v", kind, n, err)
+				}
+			}
+		}
+	}
+}
+
+func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
+	open := func(sandbox bool, dir string) (*Data, error) {
+		d, err := Open(t.Context(), dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = d.Close() })
+		_, err = New(t.Context(), d, Config{Sandbox: sandbox, Log: slog.New(slog.DiscardHandler)})
+		return d, err
+	}
+	demo, real := t.TempDir(), t.TempDir()
+	if _, err := open(true, demo); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(false, demo); err == nil {
+		t.Error("a service runs on the sandbox's public secrets")
+	}
+	if _, err := open(true, demo); err != nil {
+		t.Errorf("the sandbox does not find its own data again: %v", err)
+	}
+	d, err := open(false, real)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Admin().AddAccount(t.Context(), login.NewAccount{UCC: "AB1", UserID: "asha", Mobile: "9876543210", Password: "a good one, this"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err = open(true, real)
+	if err == nil {
+		t.Error("the sandbox adds its public secrets to real accounts")
+	}
+	if _, err := d.Store.Consumer(t.Context(), DemoConsumerKey); !errors.Is(err, login.ErrNotFound) {
+		t.Errorf("the refused sandbox has left its consumer behind: %v", err)
+	}
+}
+
+func TestABadConfigurationIsRefusedWithEveryProblemNamed(t *testing.T) {
+	err := Config{
+		Homes: []string{"a b"}, PublicURL: "nowhere", Accounts: -1,
+		Options: login.Options{OTPDigits: 9, ConsumerRate: -1},
+	}.Check()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 4 { // the options join two of their own
+		t.Errorf("got %v", err)
+	}
+	if err := (Config{}).Check(); err != nil {
+		t.Errorf("the zero configuration: %v", err)
+	}
+}

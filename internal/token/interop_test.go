@@ -1,0 +1,39 @@
+package token
+
+import (
+	"crypto"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"neoapi/internal/wire"
+)
+
+// A verifier that nobody here wrote must accept our tokens by the public key alone.
+func TestAnotherLibraryVerifiesOurTokens(t *testing.T) {
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := NewRing([]Key{key}, key.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	compact, err := ring.Mint(key.ID, wire.TradeClaims{Scope: []string{wire.ScopeTrade}, Exp: now + 3600, Iat: now, Jti: "j", Iss: wire.Issuer, Sub: "TESTYA24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	jws, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jws.Verify(&key.Private.PublicKey); err != nil {
+		t.Error(err)
+	}
+	sum, err := (&jose.JSONWebKey{Key: key.Private.Public()}).Thumbprint(crypto.SHA256)
+	if h := jws.Signatures[0].Header; err != nil || h.KeyID != key.ID || len(sum) == 0 || h.Algorithm != "RS256" {
+		t.Errorf("the header names %s by %s, %v", h.KeyID, h.Algorithm, err)
+	}
+}
