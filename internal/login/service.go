@@ -46,7 +46,7 @@ const (
 	claimGrace      = 10 * time.Second // what a claim's lease leaves for judging and storing beside the OMS
 	consumerRecheck = 500 * time.Millisecond
 	sweepEvery      = 30 * time.Second
-	sweepBatch      = 500
+	sweepBatch      = 100
 )
 
 // Ports are what a Service needs from outside. Courier may be nil: then OTP

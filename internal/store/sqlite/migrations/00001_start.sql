@@ -75,7 +75,6 @@ CREATE TABLE sessions (
   repeat      BLOB                         -- keyed hash
 ) STRICT;
 CREATE INDEX sessions_account ON sessions (account);
-CREATE INDEX sessions_expires ON sessions (expires);
 
 CREATE TABLE account_states (
   account   TEXT    NOT NULL PRIMARY KEY,
