@@ -116,7 +116,9 @@ func parseJSON(body []byte) (fields, error) {
 		if err != nil {
 			return nil, badBody("is not well-formed JSON")
 		}
-		if _, nested := value.(json.Delim); nested {
+		if _, nested := value.(json.Delim); nested && name == "error" { // generation 1 posts its own complaint about a bad PAN
+			return nil, &login.Error{Kind: login.KindInput, Field: name, Detail: "this is the client's own error and no login: check the identifier that it was given (mobileNumber, pan or userid)"}
+		} else if nested {
 			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "must not be an object or a list"}
 		}
 		if s, ok := value.(string); ok && broken(s) {

@@ -40,7 +40,7 @@ func (a *api) endpoint(r wire.Route) endpoint {
 	case wire.OpTOTPValidate:
 		need, handle = bearerOrKey, a.totpValidate
 	case wire.OpLogout:
-		handle = a.logout
+		need, handle = bearerOrKey, a.logout
 	case wire.OpClientIP:
 		need, handle = bearerOrKey, a.clientIP
 	case wire.OpBaseURL:

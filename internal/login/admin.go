@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -110,18 +111,18 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	return h, nil
 }
 
-// As returns the account with another UCC, user id, mobile number and PAN and
-// the same secrets. The sandbox makes its many demo accounts with it.
-func (h HashedAccount) As(ucc, userID, mobile string, pan credential.Secret) HashedAccount {
-	h.UCC, h.UserID, h.Mobile, h.pan = ucc, userID, mobile, pan
+// As returns the account with another id, UCC, user id, mobile number and PAN
+// and the same secrets. The sandbox makes its demo accounts with it.
+func (h HashedAccount) As(id, ucc, userID, mobile string, pan credential.Secret) HashedAccount {
+	h.ID, h.UCC, h.UserID, h.Mobile, h.pan = id, ucc, userID, mobile, pan
 	return h
 }
 
-// AddHashed stores an account that Hash returned. Errors wrap ErrExists if a
-// name is taken.
+// AddHashed stores an account that Hash or As returned, under a new id if it has
+// none. Errors wrap ErrExists if a name is taken.
 func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error) {
 	a := h.Account
-	a.ID, a.Created = uuid.NewString(), m.Now()
+	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now()
 	if h.pan != "" {
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, string(h.pan))
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(h.pan))

@@ -229,7 +229,7 @@ func TestANewAccountPrintsNoneOfItsSecrets(t *testing.T) {
 
 func TestAHashedAccountServesForOtherNames(t *testing.T) {
 	h := HashedAccount{Account: Account{UCC: "A", PasswordHash: "p", MPINHash: "m"}, pan: "AVRFT7865T", seed: []byte("seed")}
-	other := h.As("B", "user", "+919999999909", "AVRFT7866T")
+	other := h.As("id", "B", "user", "+919999999909", "AVRFT7866T")
 	if other.UCC != "B" || other.UserID != "user" || other.Mobile != "+919999999909" || other.pan != "AVRFT7866T" ||
 		other.PasswordHash != "p" || other.MPINHash != "m" || string(other.seed) != "seed" {
 		t.Error("the new names or the old secrets are missing")

@@ -25,7 +25,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	claims, err := s.ring.Trade(auth, now)
 	switch {
 	case errors.Is(err, token.ErrKind):
-		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds a view token: complete the second factor first"}
+		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
 	case errors.Is(err, token.ErrExpired):
 		return Session{}, ended
 	case err != nil:

@@ -37,6 +37,10 @@ func DemoAccount(n int) (ucc, userID, mobile, pan string) {
 		fmt.Sprintf("TEST%c%04d%c", 'A'+n/10_000%26, n%10_000, 'A'+n/260_000)
 }
 
+// demoID is the id of a demo account, the sub of its view tokens: fixed, because
+// people write it into scripts.
+func demoID(n int) string { return fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", n) }
+
 // addDemo adds the demo data that is not there yet. It refuses a data directory
 // with accounts of another origin: demo secrets are public.
 func addDemo(ctx context.Context, d *Data, accounts int) error {
@@ -71,11 +75,11 @@ func addDemo(ctx context.Context, d *Data, accounts int) error {
 		return err
 	}
 	for _, n := range missing {
-		h := first
+		ucc, userID, mobile, pan := DemoUCC, DemoUserID, DemoMobile, DemoPAN
 		if n > 0 {
-			ucc, userID, mobile, pan := DemoAccount(n)
-			h = first.As(ucc, userID, mobile, credential.Secret(pan))
+			ucc, userID, mobile, pan = DemoAccount(n)
 		}
+		h := first.As(demoID(n), ucc, userID, mobile, credential.Secret(pan))
 		if _, err := admin.AddHashed(ctx, h); err != nil && !errors.Is(err, login.ErrExists) {
 			return fmt.Errorf("demo account %s: %w", h.UCC, err)
 		}
