@@ -29,8 +29,16 @@ func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) error {
 
 // making is with for a command that may be the first: it makes the directory.
 func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
+	if serve.Exists(d.Data) {
+		return d.with(ctx, f)
+	}
 	open := func(ctx context.Context, dir string) (*serve.Data, error) { return serve.Open(ctx, dir, nil) }
-	return d.run(ctx, open, f)
+	return d.run(ctx, open, func(data *serve.Data) error {
+		if err := data.Be(ctx, serve.Service); err != nil {
+			return err
+		}
+		return f(data)
+	})
 }
 
 func (d dataFlag) run(ctx context.Context, open func(context.Context, string) (*serve.Data, error), f func(*serve.Data) error) (err error) {
@@ -90,7 +98,10 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		_, _ = fmt.Fprintf(t.out, "account %s added, with %s\n", a.UCC, strings.Join(factors(a), ", "))
 		if c.TOTP {
-			_, _ = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", string(n.TOTPSeed))
+			_, err = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", string(n.TOTPSeed))
+		}
+		if err != nil {
+			return fmt.Errorf("the account was added, but its TOTP seed could not be shown: remove the account and add it again: %w", err)
 		}
 		return nil
 	})

@@ -41,7 +41,10 @@ func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 		case err != nil:
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once.\n", added.Key, string(secret))
+		_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once.\n", added.Key, string(secret))
+		if err != nil {
+			return fmt.Errorf("the consumer was added, but its secret could not be shown: remove %s and add it again: %w", added.Key, err)
+		}
 		return nil
 	})
 }

@@ -53,6 +53,9 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
 		return err
 	}
+	if err := c.Session.writable(); err != nil {
+		return usage(fmt.Errorf("the session could not be saved: %w", err))
+	}
 	var err error
 	totp := c.UCC != ""
 	if !totp {

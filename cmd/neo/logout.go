@@ -33,7 +33,7 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.out, "session of %s ended\n", saved.Session.UCC)
+	_, err = fmt.Fprintf(t.out, "session of %s ended\n", printable(saved.Session.UCC))
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os/signal"
+	"syscall"
 
 	"neoapi/internal/serve"
 )
@@ -72,6 +74,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
 func start(ctx context.Context, dir, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
 	data, err := serve.Open(ctx, dir, nil)
 	if err != nil {
 		return usage(err)

@@ -8,11 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"neoapi"
 )
+
+// maxSessionFile is far above what a session takes, in bytes.
+const maxSessionFile = 1 << 20
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
@@ -96,6 +101,9 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return savedLogin{}, path, usage(fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and log out if they have", path, info.Mode().Perm()))
 	}
+	if info.Size() > maxSessionFile {
+		return savedLogin{}, path, usage(fmt.Errorf("%s is no session that neo login saved", path))
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return savedLogin{}, path, err
@@ -138,6 +146,32 @@ func (c *sessionCmd) Run(_ context.Context, t *terminal) error {
 	return nil
 }
 
+// printable takes out what a terminal would obey: a service's words are not ours.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// writable tells, before a code is spent, whether the file can be saved.
+func (f fileFlag) writable() error {
+	path, err := f.path()
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".session-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+}
+
 func ended(s neoapi.Session) bool { return !s.ExpiresAt.IsZero() && !time.Now().Before(s.ExpiresAt) }
 
 // printSession prints a session as JSON with its token, or for a person without.
@@ -163,7 +197,7 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		{"account", s.UCC + " " + s.GreetingName}, {"sid", s.SID}, {"home server", s.HSServerID}, {"ends", ends}, {"saved in", path},
 	} {
 		if row[1] != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], printable(row[1]))
 		}
 	}
 	return table.Flush()

@@ -21,6 +21,7 @@ type Inbox struct {
 	mu      sync.Mutex
 	codes   map[string][]login.Message // newest last
 	arrived chan struct{}              // closed at the next arrival; nil while nobody waits
+	closed  bool
 }
 
 var _ login.Courier = (*Inbox)(nil)
@@ -52,7 +53,7 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 		if b.arrived == nil {
 			b.arrived = make(chan struct{})
 		}
-		arrived := b.arrived
+		arrived, closed := b.arrived, b.closed
 		b.mu.Unlock()
 
 		for _, m := range slices.Backward(all) {
@@ -62,11 +63,25 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 			}
 			b.forget(ucc, m)
 		}
+		if closed {
+			return login.Message{}, login.ErrNotFound
+		}
 		select {
 		case <-arrived:
 		case <-ctx.Done():
 			return login.Message{}, login.ErrNotFound
 		}
+	}
+}
+
+// Close ends all waiting, for a service that stops. What is there can still be read.
+func (b *Inbox) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.arrived != nil {
+		close(b.arrived)
+		b.arrived = nil
 	}
 }
 

@@ -22,6 +22,7 @@ type Purpose string
 // The purposes. Their texts are part of what is stored: never change one.
 const (
 	PurposeAccessToken    Purpose = "access token"
+	PurposeCheck          Purpose = "check" // tells whether a database was sealed with this master key
 	PurposeConsumerSecret Purpose = "consumer secret"
 	PurposeMPIN           Purpose = "mpin"
 	PurposeOTP            Purpose = "otp"
@@ -32,7 +33,7 @@ const (
 )
 
 var purposes = []Purpose{
-	PurposeAccessToken, PurposeConsumerSecret, PurposeMPIN, PurposeOTP,
+	PurposeAccessToken, PurposeCheck, PurposeConsumerSecret, PurposeMPIN, PurposeOTP,
 	PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
 }
 

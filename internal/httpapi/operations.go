@@ -67,7 +67,10 @@ func (a *api) recognise(c *call, need access) (err error) {
 	if need == open {
 		return nil
 	}
-	header := c.Header.Get("Authorization")
+	header, err := one(c, "Authorization")
+	if err != nil {
+		return err
+	}
 	scheme, value, spaced := strings.Cut(header, " ")
 	switch {
 	case header == "" && need == perhaps:
@@ -172,7 +175,7 @@ func (a *api) validate(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if sid == "" && auth == "" {
+	if len(c.Header.Values(wire.HeaderSID)) == 0 && len(c.Header.Values(wire.HeaderAuth)) == 0 {
 		return a.firstFactor(c, f)
 	}
 	return a.session2FA(c, f, sid, auth)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -80,9 +81,7 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 		h.pan = credential.Secret(normal(ByPAN, string(n.PAN)))
 	}
 	h.GreetingName = n.GreetingName
-	if !utf8.ValidString(n.GreetingName) || len(n.GreetingName) > 128 {
-		problems = append(problems, invalid("name", "must be at most 128 bytes of text"))
-	}
+	problems = append(problems, judgeName(n.GreetingName))
 	if err := judgePassword(n); err != nil {
 		problems = append(problems, err)
 	}
@@ -96,8 +95,8 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 		}
 		h.seed = seed
 	}
-	if len(problems) > 0 {
-		return h, errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return h, err
 	}
 	h.PasswordHash = credential.Hash([]byte(n.Password))
 	if n.MPIN != "" {
@@ -109,6 +108,15 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 		h.Caches = map[string]int64{"lastUpdatedTS": now, "multiplewatchlists": now, "watchlist": now}
 	}
 	return h, nil
+}
+
+// judgeName checks what a person or an application is called: it is printed on
+// terminals.
+func judgeName(name string) error {
+	if !utf8.ValidString(name) || len(name) > 128 || strings.ContainsFunc(name, unicode.IsControl) {
+		return invalid("name", "must be at most 128 bytes of text, without line breaks and other control characters")
+	}
+	return nil
 }
 
 // As returns the account with another id, UCC, user id, mobile number and PAN
@@ -186,8 +194,12 @@ func (m *Admin) PAN(a Account) (string, error) {
 
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
-	// The account goes first: a login that is under way finds it gone before it can
-	// complete, and a session stored before that is removed here.
+	// Sessions end before the account goes, so that a removal that breaks off can be
+	// repeated, and after it, for a login that was under way: from then on it finds
+	// the account gone.
+	if err := m.Sessions.EndAccount(ctx, a.ID); err != nil {
+		return err
+	}
 	err := m.Accounts.RemoveAccount(ctx, a.ID, Event{
 		Time: m.Now(), Action: "account removed", Outcome: "ok", Account: a.ID, UCC: a.UCC,
 	})
@@ -206,6 +218,9 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 	}
 	if !nameForm.MatchString(key) {
 		return Consumer{}, "", invalid("key", "must be up to 64 letters, digits, dots, dashes, underscores or at signs")
+	}
+	if err := judgeName(name); err != nil {
+		return Consumer{}, "", err
 	}
 	if secret == "" {
 		secret = credential.Secret(strings.TrimSpace(credential.NewMasterKey()))

@@ -105,7 +105,9 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 // viewForOTP returns the view session that a request for a code means.
 func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (Session, error) {
 	if r.SID == "" {
-		return s.Sessions.PendingView(ctx, r.Account, r.Consumer.Key, now)
+		// Two logins at once get a code each; a code that is asked for again goes to
+		// the newest login, not to one that was given up.
+		return s.Sessions.PendingView(ctx, r.Account, r.Consumer.Key, now.Add(-otpResend), now)
 	}
 	view, err := s.Sessions.Session(ctx, r.SID)
 	if err != nil {

@@ -17,6 +17,7 @@ type Accounts interface {
 	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
 	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
+	// A store that holds the sessions too removes the account's with it.
 	RemoveAccount(ctx context.Context, account string, e Event) error
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
@@ -58,9 +59,10 @@ type Sessions interface {
 	Session(ctx context.Context, sid string) (Session, error)
 
 	// PendingView returns the view session that an OTP request means when it names
-	// only an account: of the account's open, unexpired views of that consumer the
-	// newest without a live code, or else the newest. ErrNotFound if there is none.
-	PendingView(ctx context.Context, account, consumer string, now time.Time) (Session, error)
+	// only an account: of the account's open views of that consumer, unexpired at
+	// now, the newest without a live code that was opened after fresh, or else the
+	// newest. ErrNotFound if there is none.
+	PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (Session, error)
 
 	// SetOTP puts a code into an open view session, in place of any other, counts
 	// it for the session and the account, and gives the session fresh tries. It

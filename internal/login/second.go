@@ -61,6 +61,9 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, storeFault(err)
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
+		if !s.names(f.ID, account) || view.Issued.Before(f.Consumer.Created) {
+			return Opened{}, badSession()
+		}
 		return s.opened(account, view)
 	}
 	// The try is counted and the claim is ours: from here on the sequence runs to
@@ -72,16 +75,25 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 
 // judgeAndComplete is steps 2 to 5: the claim is held.
 func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Opened, error) {
+	// Giving the claim back has a time of its own: what went before may have used up all.
 	refund := func(outcome string) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+		defer cancel()
 		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
 			s.Log.WarnContext(ctx, "try not given back", "sid", f.SID, "cause", err)
 		}
 	}
 	fail := func(outcome, detail string) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+		defer cancel()
 		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
 			s.Log.WarnContext(ctx, "claim not given back", "sid", f.SID, "cause", err)
 		}
 		return &Error{Kind: KindCredentials, Detail: detail}
+	}
+	if view.Issued.Before(f.Consumer.Created) { // by a consumer that was removed and added again
+		refund("of a removed consumer")
+		return Opened{}, badSession()
 	}
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
 		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
@@ -122,6 +134,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		s.record(ctx, s.secondEvent(f, account, "ended meanwhile"))
 		return Opened{}, badSession()
 	case err != nil:
+		refund("not stored")
 		return Opened{}, storeFault(err)
 	}
 	return s.opened(account, trade)

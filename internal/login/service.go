@@ -43,6 +43,8 @@ const (
 	accessLife      = time.Hour
 	viewAtLeast     = 10 * time.Minute // a view session that starts just before midnight lives at least so long
 	repeatFor       = time.Minute      // design: a repeat with the same request id gets the same session
+	hashWait        = 5 * time.Second  // how long a hash waits for its turn
+	leaveTimeout    = 2 * time.Second  // how long giving a claim back may take
 	claimGrace      = 10 * time.Second // what a claim's lease leaves for judging and storing beside the OMS
 	consumerRecheck = 500 * time.Millisecond
 	sweepEvery      = 30 * time.Second
@@ -173,8 +175,10 @@ func (s *Service) loadKeys(ctx context.Context) error {
 }
 
 // hash runs f, which hashes a secret, when fewer such hashes run than there are
-// processors. Waiting ends with the context.
+// processors. Waiting ends after a few seconds, or with the context.
 func (s *Service) hash(ctx context.Context, f func()) error {
+	ctx, cancel := context.WithTimeout(ctx, hashWait)
+	defer cancel()
 	select {
 	case s.hashes <- struct{}{}:
 		defer func() { <-s.hashes }()

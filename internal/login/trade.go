@@ -39,18 +39,20 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || !now.Before(session.Expires) {
 		return Session{}, ended
 	}
-	if consumer.Key != "" {
-		if consumer.Key != session.Consumer {
-			return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
+	if consumer.Key == "" {
+		if consumer, err = s.ByConsumerKey(ctx, session.Consumer); err != nil {
+			var e *Error
+			if errors.As(err, &e) && e.Kind == KindBadAccess {
+				return Session{}, ended // its consumer was removed
+			}
+			return Session{}, err
 		}
-		return session, nil
 	}
-	if _, err := s.ByConsumerKey(ctx, session.Consumer); err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Kind == KindBadAccess {
-			return Session{}, ended // its consumer was removed
-		}
-		return Session{}, err
+	switch {
+	case consumer.Key != session.Consumer:
+		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
+	case session.Issued.Before(consumer.Created): // by a consumer that was removed and added again
+		return Session{}, ended
 	}
 	return session, nil
 }

@@ -34,10 +34,16 @@ type Data struct {
 
 // OpenExisting opens a data directory that Open has made, and makes none.
 func OpenExisting(ctx context.Context, dir string) (*Data, error) {
-	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
-		return nil, fmt.Errorf("there is no service's data in %s: %w", dir, err)
+	if !Exists(dir) {
+		return nil, fmt.Errorf("there is no service's data in %s", dir)
 	}
 	return Open(ctx, dir, nil)
+}
+
+// Exists tells whether a directory holds data.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, databaseFile))
+	return err == nil
 }
 
 // Open opens a data directory, making it and what it lacks: the master key and
@@ -58,7 +64,42 @@ func Open(ctx context.Context, dir string, now func() time.Time) (*Data, error) 
 	if err != nil {
 		return nil, err
 	}
+	check, err := store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
+	if err == nil {
+		_, err = vault.Open(credential.PurposeCheck, "", check)
+	}
+	if errors.Is(err, credential.ErrSealed) {
+		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: put the right one back", filepath.Join(dir, masterFile))
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	return &Data{store, vault, now}, nil
+}
+
+// A Kind says whose data a directory holds. The two are never mixed: the
+// sandbox's secrets are public (bar C1).
+type Kind string
+
+// The kinds of data.
+const (
+	Service Kind = "service"
+	Sandbox Kind = "sandbox"
+)
+
+// Be settles that the directory holds data of a kind, or refuses if it was
+// settled otherwise.
+func (d *Data) Be(ctx context.Context, k Kind) error {
+	settled, err := d.Store.Settle(ctx, "kind", []byte(k))
+	switch {
+	case err != nil:
+		return err
+	case Kind(settled) == k:
+		return nil
+	case k == Service:
+		return errors.New("this data directory belongs to a sandbox, whose secrets are public: give the service a directory of its own")
+	}
+	return errors.New("this data directory is a service's, and the sandbox's secrets are public: give the sandbox a directory of its own")
 }
 
 // Close closes the database.

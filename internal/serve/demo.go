@@ -41,26 +41,12 @@ func DemoAccount(n int) (ucc, userID, mobile, pan string) {
 // people write it into scripts.
 func demoID(n int) string { return fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", n) }
 
-// addDemo adds the demo data that is not there yet. It refuses a data directory
-// with accounts of another origin: demo secrets are public.
+// addDemo adds the demo data that is not there yet.
 func addDemo(ctx context.Context, d *Data, accounts int) error {
 	admin := d.Admin()
-	_, err := d.Store.Consumer(ctx, DemoConsumerKey)
-	fresh := errors.Is(err, login.ErrNotFound)
-	if err != nil && !fresh {
+	_, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret)
+	if err != nil && !errors.Is(err, login.ErrExists) {
 		return err
-	}
-	if fresh {
-		there, err := d.Store.ListAccounts(ctx, "", 1)
-		if err != nil {
-			return err
-		}
-		if len(there) > 0 {
-			return errors.New("this data directory is not a sandbox's: its accounts are real, and the sandbox's secrets are public. Give the sandbox a directory of its own")
-		}
-		if _, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret); err != nil && !errors.Is(err, login.ErrExists) {
-			return err
-		}
 	}
 	missing, err := missingDemo(ctx, d, accounts)
 	if err != nil || len(missing) == 0 {
@@ -103,16 +89,4 @@ func missingDemo(ctx context.Context, d *Data, accounts int) ([]int, error) {
 		}
 	}
 	return missing, nil
-}
-
-// refuseDemo keeps a service from running on the sandbox's public secrets (bar C1).
-func refuseDemo(ctx context.Context, d *Data) error {
-	_, err := d.Store.Consumer(ctx, DemoConsumerKey)
-	if err == nil {
-		return errors.New("this data directory belongs to a sandbox, whose secrets are public: give the service a directory of its own")
-	}
-	if !errors.Is(err, login.ErrNotFound) {
-		return err
-	}
-	return nil
 }

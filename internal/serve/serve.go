@@ -33,6 +33,7 @@ type Config struct {
 type Server struct {
 	handler http.Handler
 	login   *login.Service
+	inbox   *courier.Inbox // nil but in the sandbox
 	log     *slog.Logger
 }
 
@@ -63,6 +64,13 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 
+	kind := Service
+	if cfg.Sandbox {
+		kind = Sandbox
+	}
+	if err := d.Be(ctx, kind); err != nil {
+		return nil, err
+	}
 	var inbox *courier.Inbox
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
 	if cfg.Sandbox {
@@ -81,8 +89,6 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	both.Go(func() {
 		if cfg.Sandbox {
 			dataErr = addDemo(ctx, d, cfg.Accounts)
-		} else {
-			dataErr = refuseDemo(ctx, d)
 		}
 	})
 	both.Wait()
@@ -94,6 +100,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Log: cfg.Log,
 		}),
 		login: svc,
+		inbox: inbox,
 		log:   cfg.Log,
 	}, nil
 }
@@ -116,6 +123,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.login.Run(sweeping) })
+	if s.inbox != nil {
+		defer context.AfterFunc(ctx, s.inbox.Close)()
+	}
 	err := httpapi.Serve(ctx, l, s.handler, s.log)
 	stop()
 	sweeper.Wait()

@@ -11,6 +11,18 @@ import (
 	"neoapi/internal/login"
 )
 
+// Settle stores value under name if nothing is there yet, and returns what is
+// there. Of many processes that settle the same name at once, one value remains.
+func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
+	err = s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, `INSERT INTO settled (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, value); err != nil {
+			return err
+		}
+		return one(c, func(r *row) error { settled = r.bytes(); return nil }, `SELECT value FROM settled WHERE name = ?`, name)
+	})
+	return settled, err
+}
+
 const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
 
 var accountColumn = map[login.IdentifierKind]string{
@@ -79,7 +91,18 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 
 // RemoveAccount implements [login.Accounts].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
-	return s.remove(ctx, e, `DELETE FROM accounts WHERE id = ?`, account)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, `DELETE FROM accounts WHERE id = ?`, account); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM sessions WHERE account = ?`, account); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // remove deletes one record and stores the event, or returns login.ErrNotFound.

@@ -107,11 +107,11 @@ func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err e
 }
 
 // PendingView implements [login.Sessions].
-func (s *Store) PendingView(ctx context.Context, account, consumer string, now time.Time) (x login.Session, err error) {
+func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
 		x, err = oneSession(c, `SELECT `+sessionColumns+` FROM sessions
 			WHERE account = ? AND consumer = ? AND kind = 'view' AND expires > ?
-			ORDER BY otp IS NOT NULL AND otp_expires > ?, issued DESC, n DESC LIMIT 1`, account, consumer, now, now)
+			ORDER BY (otp IS NOT NULL AND otp_expires > ?) OR issued <= ?, issued DESC, n DESC LIMIT 1`, account, consumer, now, now, fresh)
 		return err
 	})
 	return x, err

@@ -60,7 +60,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, e) }},
 		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
 		{"PendingView", func(ctx context.Context) error {
-			_, err := s.PendingView(ctx, "account-1", "consumer-1", at(0))
+			_, err := s.PendingView(ctx, "account-1", "consumer-1", time.Time{}, at(0))
 			return err
 		}},
 		{"SetOTP", func(ctx context.Context) error { _, err := s.SetOTP(ctx, newCode("code", 0, at(0))); return err }},

@@ -2,6 +2,12 @@
 
 -- Times are milliseconds since 1970, UTC; 0 means never.
 
+-- What is settled once for the whole database.
+CREATE TABLE settled (
+  name  TEXT NOT NULL PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE accounts (
   id            TEXT    NOT NULL PRIMARY KEY,
   ucc           TEXT    NOT NULL UNIQUE,
