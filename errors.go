@@ -61,7 +61,7 @@ type Error struct {
 
 // Error returns one line such as
 //
-//	neoapi: session_2fa: wrong OTP (401, code 10020): 2 tries left [request id 4f…]
+//	neoapi: session_2fa: wrong OTP (401, code 10020): the code is wrong or has expired [request id 4f…]
 func (e *Error) Error() string {
 	var facts []string
 	if e.Status != 0 {

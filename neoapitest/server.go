@@ -62,7 +62,8 @@ type options struct {
 }
 
 // WithConsumerRate limits each consumer to n requests a second; the default is
-// no limit, where the sandbox has 10.
+// no limit, where the sandbox has 10. A login is three requests: access token,
+// login, OTP.
 func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
 
 // WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
@@ -82,8 +83,9 @@ func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
 
-// WithoutSandbox starts the service as neo serve does: no demo data, no inbox,
-// no books.
+// WithoutSandbox starts the service as neo serve does: no demo data, no inbox, no
+// books. Nobody can log in there, whatever Account and ConsumerKey say: it is for
+// tests of what is refused.
 func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
 
 // WithOMSTimeout sets how long the service waits for the OMS; the default is 3 s.
@@ -146,7 +148,9 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 
 func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
-// Advance moves the service's clock forward.
+// Advance moves the service's clock forward, and only the service's: after an hour
+// or more it takes a client's access token for expired, and the client's next call
+// fails once with neoapi.ErrAccessToken.
 func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five
@@ -196,10 +200,12 @@ func (s *Server) TOTP(t testing.TB) string {
 	return string(code)
 }
 
-// BreakOMS makes the OMS refuse every session (502) until MendOMS.
+// BreakOMS makes the OMS refuse every session until MendOMS: 502,
+// neoapi.ErrOMSDown. The same code works afterwards.
 func (s *Server) BreakOMS() { s.oms.mode.Store(omsDown) }
 
-// HangOMS makes the OMS answer nobody (504) until MendOMS.
+// HangOMS makes the OMS answer nobody until MendOMS: after the OMS timeout 504,
+// neoapi.ErrTimeout. The same code works afterwards.
 func (s *Server) HangOMS() { s.oms.mode.Store(omsHangs) }
 
 // MendOMS ends BreakOMS and HangOMS.

@@ -136,14 +136,24 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
-		_, _ = fmt.Fprintf(t.err, "neo: %v\nThe password was right: the MPIN still works.\n", err)
+		_, _ = fmt.Fprintln(t.err, "The password is right. No one-time code could be sent: type the MPIN.")
 	}
-	code, err := c.second(ctx, t)
-	if err != nil {
-		return neoapi.Session{}, err
+	for try := 1; ; try++ {
+		code, err := c.second(ctx, t)
+		if err != nil {
+			return neoapi.Session{}, err
+		}
+		session, err := client.Session2FA(ctx, code)
+		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrInvalidInput)
+		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
+			return session, err
+		}
+		_, _ = fmt.Fprintf(t.err, "neo: %s\n", strings.TrimPrefix(err.Error(), "neoapi: ")) // a person may mistype
 	}
-	return client.Session2FA(ctx, code)
 }
+
+// tries is how often a person is asked for a code: as often as the service takes one.
+const tries = 3
 
 // second returns the second factor: from a command, a file or a person.
 func (c *loginCmd) second(ctx context.Context, t *terminal) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -52,6 +53,23 @@ type commands struct {
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
 	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+
+	Version kong.VersionFlag `help:"Print the version."`
+}
+
+// version is what the Go toolchain knows of this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "neo, built without version"
+	}
+	revision := ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = " " + s.Value
+		}
+	}
+	return "neo " + info.Main.Version + revision + " " + info.GoVersion
 }
 
 // terminal is what commands read from and write to.
@@ -93,6 +111,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),
+		kong.Vars{"version": version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)

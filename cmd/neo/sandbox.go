@@ -92,7 +92,7 @@ OTP=$(curl -s '{url}/sandbox/otp/{ucc}?wait=5s')
 #    session, err := client.Session2FA(ctx, otp)
 curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"otp\":\"$OTP\"}" {url}{validate}
 
-Or with this program (it asks for the secrets):
+Or with this program (go build ./cmd/neo; it asks for the secrets):
 
 neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl -s '{url}/sandbox/otp/{ucc}?wait=5s'"
 

@@ -82,7 +82,7 @@ func start(ctx context.Context, dir, listen string, cfg serve.Config, ready func
 	defer func() { err = errors.Join(err, data.Close()) }()
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
-		return usage(err)
+		return usage(fmt.Errorf("%w: give another address with --listen", err))
 	}
 	url := "http://" + listener.Addr().String()
 	if cfg.Sandbox && cfg.PublicURL == "" && !listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {

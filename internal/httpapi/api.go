@@ -6,6 +6,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,7 @@ const (
 // A call is one request on its way through.
 type call struct {
 	*http.Request
+	op       wire.Op // for the log
 	consumer login.Consumer
 	caller   login.Caller
 }
@@ -280,7 +282,7 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
-		slog.String("op", string(ep.op)), slog.String("method", c.Method[:min(len(c.Method), 16)]), slog.Int("status", status), slog.Int("size", size),
+		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", c.Method[:min(len(c.Method), 16)]), slog.Int("status", status), slog.Int("size", size),
 		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", requestID),
 	}
 	if c.consumer.Key != "" {
@@ -290,17 +292,13 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 	case c.Context().Err() != nil:
 		attrs = append(attrs, slog.Bool("client_gone", true))
 	case status >= 500 && err != nil:
-		if !isKind(err, login.KindNotConfigured) { // which its operator knows
-			level = slog.LevelError
+		var e *login.Error
+		if !errors.As(err, &e) || e.Kind != login.KindNotConfigured && (e.Kind != login.KindOTPNotSent || e.Err != nil) {
+			level = slog.LevelError // the rest is what this service was not given, which its operator knows
 		}
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}
 	a.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "request", attrs...)
-}
-
-func isKind(err error, k login.Kind) bool {
-	var e *login.Error
-	return errors.As(err, &e) && e.Kind == k
 }
 
 // address is the IP address that the request came from: the connection's.

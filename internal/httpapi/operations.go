@@ -75,6 +75,8 @@ func (a *api) recognise(c *call, need access) (err error) {
 	switch {
 	case header == "" && need == perhaps:
 		return nil
+	case header == "" && need != bearer:
+		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send the consumer key, or Bearer and an access token from oauth2/token"}
 	case header == "":
 		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send Bearer and an access token from oauth2/token"}
 	case strings.EqualFold(scheme, "Bearer") && spaced:
@@ -176,8 +178,10 @@ func (a *api) validate(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if len(c.Header.Values(wire.HeaderSID)) == 0 && len(c.Header.Values(wire.HeaderAuth)) == 0 {
+		c.op = "login"
 		return a.firstFactor(c, f)
 	}
+	c.op = "session_2fa"
 	return a.session2FA(c, f, sid, auth)
 }
 

@@ -104,7 +104,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return Opened{}, err
 	}
 	if factor == "" || account.Disabled {
-		return Opened{}, fail("wrong code", wrongCode(view))
+		return Opened{}, fail("wrong code", wrongCode(view, f.MPINOnly))
 	}
 
 	now := s.Now()
@@ -175,8 +175,12 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 
 // wrongCode tells a person what to do about a refused code. What it says depends
 // on the view session only, which its owner knows.
-func wrongCode(view Session) string {
+func wrongCode(view Session, mpinOnly bool) string {
 	switch {
+	case mpinOnly && view.Tries >= maxTries:
+		return "the MPIN is wrong, and it was the last try: log in again"
+	case mpinOnly:
+		return "the MPIN is wrong: check it and try again"
 	case view.Tries >= maxTries:
 		return "the code is wrong, and it was the last try: ask for a new code, or log in again"
 	case view.First == MPIN:
