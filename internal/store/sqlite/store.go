@@ -143,6 +143,13 @@ func (s *Store) Close() error {
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
 func migrate(ctx context.Context, path string) (err error) {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
+	if err != nil {
+		return err
+	}
+	if err := lock.Close(); err != nil {
+		return err
+	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
 		return err
