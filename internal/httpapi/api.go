@@ -280,6 +280,9 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 // no body: those are where secrets travel (bar L1). The cause of each 5xx stands
 // here and nowhere else.
 func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
+	if !a.Log.Enabled(c.Context(), slog.LevelError) {
+		return
+	}
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", c.Method[:min(len(c.Method), 16)]), slog.Int("status", status), slog.Int("size", size),

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"neoapi/internal/credential"
 	"neoapi/internal/login"
 )
 
@@ -146,6 +147,15 @@ func (f fields) text(name string) (string, error) {
 		err = &login.Error{Kind: login.KindInput, Field: name, Detail: "is missing"}
 	}
 	return s, err
+}
+
+// sixDigits returns a field that must be there and be an MPIN or a TOTP code.
+func (f fields) sixDigits(factor login.Factor) (credential.Secret, error) {
+	s, err := f.text(string(factor))
+	if err == nil && !credential.IsDigits(s, login.MPINDigits, login.MPINDigits) {
+		err = &login.Error{Kind: login.KindInput, Field: string(factor), Detail: "must be six digits"}
+	}
+	return credential.Secret(s), err
 }
 
 // optional returns a string field that may be absent, but not empty or of

@@ -322,15 +322,12 @@ func (a *api) totpLogin(c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
-	code, err := f.text(string(login.TOTP))
+	code, err := f.sixDigits(login.TOTP)
 	if err != nil {
 		return answer{}, err
 	}
-	if !credential.IsDigits(code, credential.TOTPDigits, credential.TOTPDigits) {
-		return answer{}, &login.Error{Kind: login.KindInput, Field: "totp", Detail: "must be six digits"}
-	}
 	opened, err := a.login.Login(c.Context(), login.FirstFactor{
-		Consumer: c.consumer, ID: ids[0], UCC: ids[1], Factor: login.TOTP, Secret: credential.Secret(code), Caller: c.caller,
+		Consumer: c.consumer, ID: ids[0], UCC: ids[1], Factor: login.TOTP, Secret: code, Caller: c.caller,
 	})
 	if err != nil {
 		return answer{}, err
@@ -348,15 +345,12 @@ func (a *api) totpValidate(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	mpin, err := f.text(string(login.MPIN))
+	mpin, err := f.sixDigits(login.MPIN)
 	if err != nil {
 		return answer{}, err
 	}
-	if !credential.IsDigits(mpin, login.MPINDigits, login.MPINDigits) {
-		return answer{}, &login.Error{Kind: login.KindInput, Field: "mpin", Detail: "must be six digits"}
-	}
 	opened, err := a.login.SecondFactor(c.Context(), login.SecondFactor{
-		Consumer: c.consumer, SID: sid, Auth: auth, Code: credential.Secret(mpin), MPINOnly: true, Caller: c.caller,
+		Consumer: c.consumer, SID: sid, Auth: auth, Code: mpin, MPINOnly: true, Caller: c.caller,
 	})
 	if err != nil {
 		return answer{}, err
