@@ -38,12 +38,9 @@ func IsDigits(s string, min, max int) bool {
 	return true
 }
 
-// TOTPDigits and TOTPPeriod are the parameters of RFC 6238 that the field uses,
-// with SHA-1.
-const (
-	TOTPDigits = 6
-	TOTPPeriod = 30 * time.Second
-)
+// TOTPPeriod is the step of RFC 6238 that the field uses, with six digits and
+// SHA-1.
+const TOTPPeriod = 30 * time.Second
 
 // NewTOTPSeed returns a fresh TOTP seed of 160 bits (bar O5) as authenticator
 // apps take it: base32 without padding.
