@@ -54,6 +54,7 @@ type accountCmd struct {
 	Add    accountAddCmd    `cmd:"" help:"Add an account."`
 	List   accountListCmd   `cmd:"" help:"List the accounts."`
 	Show   accountShowCmd   `cmd:"" help:"Show one account."`
+	Unlock accountUnlockCmd `cmd:"" help:"End the locks of an account after too many wrong tries."`
 	Remove accountRemoveCmd `cmd:"" help:"Remove an account and end its sessions."`
 }
 
@@ -236,7 +237,12 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
+		state, err := d.Store.State(ctx, a.ID)
+		if err != nil {
+			return err
+		}
 		shown := shownAccount(a, pan)
+		shown.Locks = locks(state, time.Now())
 		if c.JSON {
 			return json.NewEncoder(t.out).Encode(shown)
 		}
@@ -244,6 +250,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		for _, row := range [][2]string{
 			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"PAN", shown.PAN},
 			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
+			{"locked", strings.Join(shown.Locks, "; ")},
 		} {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
 		}
@@ -261,10 +268,55 @@ type accountView struct {
 	Name    string    `json:"name"`
 	Factors []string  `json:"factors"`
 	Added   time.Time `json:"added"`
+	Locks   []string  `json:"locks,omitempty"`
+}
+
+// locks tells which factors are locked, why, and until when.
+func locks(state login.AccountState, now time.Time) []string {
+	var all []string
+	for _, f := range []login.Factor{login.Password, login.MPIN, login.TOTP, login.OTP} {
+		var locked *login.LockedError
+		if !errors.As(state.Locked(f, now), &locked) {
+			continue
+		}
+		name := string(f)
+		if f == login.OTP {
+			name = "second factor"
+		}
+		all = append(all, fmt.Sprintf("%s after %d wrong tries, until %s", name, state.Failures[f].Count, now.Add(locked.Wait).Format(time.RFC3339)))
+	}
+	return all
+}
+
+type accountUnlockCmd struct {
+	dataFlag
+	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+}
+
+func (accountUnlockCmd) Help() string {
+	return `Example:
+  neo account unlock --data /var/lib/neo AB1234
+
+After ten wrong tries of a factor it is locked for a minute, then twice as long
+after each further one, up to a day; after a hundred, until it is unlocked here.`
+}
+
+func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		a, err := find(ctx, d, c.UCC)
+		if err != nil {
+			return err
+		}
+		if err := d.Admin().Unlock(ctx, a); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(t.out, "account %s unlocked\n", a.UCC)
+		return nil
+	})
 }
 
 func shownAccount(a login.Account, pan string) accountView {
-	return accountView{a.UCC, a.ID, a.UserID, a.Mobile, pan, a.GreetingName, factors(a), a.Created}
+	return accountView{a.UCC, a.ID, a.UserID, a.Mobile, pan, a.GreetingName, factors(a), a.Created, nil}
 }
 
 func factors(a login.Account) []string {

@@ -179,6 +179,7 @@ var failures = map[login.Kind]wire.Failure{
 	login.KindEnded:         wire.BadSession,
 	login.KindTokenKind:     wire.WrongToken,
 	login.KindThrottled:     wire.Throttled,
+	login.KindLocked:        wire.Locked,
 	login.KindTooSoon:       wire.Policy,
 	login.KindOTPNotSent:    wire.OTPNotSent,
 	login.KindOMSDown:       wire.OMSDown,

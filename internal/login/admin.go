@@ -192,6 +192,13 @@ func (m *Admin) PAN(a Account) (string, error) {
 	return string(pan[:3]) + "****" + string(pan[7:]), nil
 }
 
+// Unlock forgets an account's failures: its locks end.
+func (m *Admin) Unlock(ctx context.Context, a Account) error {
+	return m.Sessions.Unlock(ctx, a.ID, Event{
+		Time: m.Now(), Action: "account unlocked", Outcome: "ok", Account: a.ID, UCC: a.UCC,
+	})
+}
+
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
 	// Sessions end before the account goes, so that a removal that breaks off can be

@@ -21,6 +21,53 @@ func (a *AccountState) UseTOTPStep(step int64) error {
 	return nil
 }
 
+// The locks (bar T1): after lockAfter failures in a row the factor is locked for
+// lockFirst, and twice as long after each further one, up to lockLongest. After
+// lockForGood only an operator opens it again.
+const (
+	lockAfter   = 10
+	lockFirst   = time.Minute
+	lockLongest = 24 * time.Hour
+	lockForGood = 100
+)
+
+// Locked returns a LockedError if no try of a factor is taken at now.
+func (a *AccountState) Locked(f Factor, now time.Time) error {
+	x := a.Failures[f]
+	switch {
+	case x.Count >= lockForGood:
+		return &LockedError{lockLongest}
+	case now.Before(x.Until):
+		return &LockedError{x.Until.Sub(now)}
+	}
+	return nil
+}
+
+// CountTry counts a failed try, or returns a LockedError.
+func (a *AccountState) CountTry(f Factor, now time.Time) error {
+	if err := a.Locked(f, now); err != nil {
+		return err
+	}
+	x := a.Failures[f]
+	x.Count++
+	if over := x.Count - lockAfter; over >= 0 {
+		x.Until = now.Add(min(lockFirst<<min(over, 20), lockLongest))
+	}
+	if a.Failures == nil {
+		a.Failures = map[Factor]Failures{}
+	}
+	a.Failures[f] = x
+	return nil
+}
+
+// Good forgets the failures of a factor after a good try. It returns false if
+// there were none. The other factors keep theirs (bar T4).
+func (a *AccountState) Good(f Factor) bool {
+	_, any := a.Failures[f]
+	delete(a.Failures, f)
+	return any
+}
+
 // PutOTP is the rule of [Sessions.SetOTP].
 func (x *Session) PutOTP(a *AccountState, o NewOTP) (wait time.Duration, err error) {
 	if x.Kind != View || !o.Now.Before(x.Expires) {

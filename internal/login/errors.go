@@ -22,6 +22,7 @@ const (
 	KindEnded                     // a trade session that was good once and has ended
 	KindTokenKind                 // a view token where a trade token belongs, or the reverse
 	KindThrottled                 // too many requests of this consumer
+	KindLocked                    // too many wrong tries
 	KindTooSoon                   // this operation was asked for too often or too early
 	KindOTPNotSent                // no code could be delivered
 	KindOMSDown                   // the OMS refused, or could not be reached
@@ -60,12 +61,22 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	ErrNotFound  = errors.New("not found")
 	ErrExists    = errors.New("already exists")          // as an ExistsError, which names the field that collides
+	ErrLocked    = errors.New("locked")                  // as a LockedError, which tells for how long
 	ErrStepUsed  = errors.New("TOTP step already used")  // bar O3
 	ErrClaimed   = errors.New("claim is held")           // another request is being judged
 	ErrTriesUsed = errors.New("tries are used up")       // bar O6
 	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
 	ErrTooMany   = errors.New("too many one-time codes") // bar O6, by the hour
 )
+
+// A LockedError is an [ErrLocked] that tells when another try is taken.
+type LockedError struct{ Wait time.Duration }
+
+// Error returns how long the lock lasts.
+func (e *LockedError) Error() string { return "locked for " + e.Wait.String() }
+
+// Unwrap returns [ErrLocked].
+func (e *LockedError) Unwrap() error { return ErrLocked }
 
 // The errors that an OMS or a courier returns, alone or wrapped. An OMS that
 // does not answer returns the context's error.

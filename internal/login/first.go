@@ -49,21 +49,33 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	// below takes its time and fails.
 	event.Account, event.UCC = account.ID, account.UCC
 
-	var ok bool
+	var ok, locked bool
 	var step int64
 	switch f.Factor {
 	case TOTP:
-		ok, step = s.judgeTOTP(account, f.Secret)
-		ok = ok && account.UCC == string(f.UCC.Value)
+		locked, err = s.guarded(ctx, account, TOTP, func() bool {
+			ok, step = s.judgeTOTP(account, f.Secret)
+			ok = ok && account.UCC == string(f.UCC.Value)
+			return ok
+		})
 	case Password, MPIN:
-		if ok, err = s.judgeHash(ctx, account, f.Factor, f.Secret); err != nil {
-			return Opened{}, err
-		}
+		// Judging and counting are one turn: of many wrong tries at once no more are
+		// judged after the lock than hashes run side by side.
+		ok, err = s.judgeHash(ctx, account, f.Factor, f.Secret, func(judge func() bool) (err error) {
+			locked, err = s.guarded(ctx, account, f.Factor, judge)
+			return err
+		})
 	default:
 		return Opened{}, invalid(string(f.Factor), "is not a first factor")
 	}
-	if !ok || account.Disabled {
+	if err != nil {
+		return Opened{}, err
+	}
+	if !ok || account.Disabled || locked {
 		event.Outcome = "refused"
+		if locked {
+			event.Outcome = "locked"
+		}
 		s.record(ctx, event)
 		return Opened{}, wrongCredentials()
 	}
@@ -97,14 +109,37 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	return s.Accounts.Account(ctx, id)
 }
 
-// judgeHash checks a password or an MPIN. A good one whose stored hash is
-// weaker than today's is hashed anew (bar P1).
-func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (bool, error) {
+// guarded judges a first factor under the account's locks: a wrong try is counted
+// before its answer leaves. A locked account is judged like any other, so that
+// its answer takes as long (bar P5).
+func (s *Service) guarded(ctx context.Context, a Account, f Factor, judge func() bool) (locked bool, err error) {
+	if a.ID == "" {
+		judge()
+		return false, nil
+	}
+	state, err := s.Sessions.State(ctx, a.ID)
+	if err != nil {
+		return false, storeFault(err)
+	}
+	locked = state.Locked(f, s.Now()) != nil
+	if judge() || locked {
+		return locked, nil
+	}
+	if err := s.Sessions.CountTry(ctx, a.ID, f, s.Now()); err != nil && !errors.Is(err, ErrLocked) {
+		return false, storeFault(err)
+	}
+	return false, nil
+}
+
+// judgeHash checks a password or an MPIN; around runs while no other hash may
+// take its turn. A good secret whose stored hash is weaker than today's is hashed
+// anew (bar P1).
+func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret, around func(judge func() bool) error) (bool, error) {
 	stored, plain := a.PasswordHash, []byte(secret)
 	if f == MPIN {
 		stored, plain = a.MPINHash, s.mpinBytes(secret)
 	}
-	ok, stale, err := s.verify(ctx, stored, plain)
+	ok, stale, err := s.verify(ctx, stored, plain, around)
 	if err != nil || !ok || !stale {
 		return ok, err
 	}

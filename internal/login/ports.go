@@ -50,7 +50,15 @@ type Accounts interface {
 // records of one sid or one account only, so that a cluster keyed by either can
 // serve it. Each is atomic, its event included, and linearizable.
 type Sessions interface {
-	// OpenView stores a view session. A TOTP step above 0 is marked as used by the
+	// State returns what is counted for an account; an empty state if nothing is.
+	State(ctx context.Context, account string) (AccountState, error)
+	// CountTry counts a wrong try of an account's first factor, or returns a
+	// LockedError.
+	CountTry(ctx context.Context, account string, f Factor, now time.Time) error
+	// Unlock forgets all failures of an account and stores the event.
+	Unlock(ctx context.Context, account string, e Event) error
+
+	// OpenView stores a view session and forgets the failures of its first factor. A TOTP step above 0 is marked as used by the
 	// account; if that step or a later one was used before, nothing is stored and
 	// ErrStepUsed is returned.
 	OpenView(ctx context.Context, v Session, totpStep int64, e Event) error
@@ -80,6 +88,7 @@ type Sessions interface {
 	// code is looked at (bar T2). It returns the session as it then stands.
 	//   - ErrNotFound: no such session of this account, consumer and token, or expired
 	//   - ErrClaimed: another request holds the claim and its lease has not run out
+	//   - LockedError: the account's second factor is locked
 	//   - ErrTriesUsed: c.MaxTries have been counted since the last code
 	// If the session was completed within c.RepeatFor before c.Now with the same
 	// c.Repeat, the completed session is returned instead, without a claim: its
@@ -87,15 +96,17 @@ type Sessions interface {
 	// c.MaxTries on even the right one gives ErrNotFound, as all other claims of a
 	// completed session do.
 	Claim(ctx context.Context, c Claim) (Session, error)
-	// Fail gives the claim back; its try stays counted. ErrClaimLost if the claim
-	// is not held any more; the event is stored all the same.
+	// Fail gives the claim back; its try stays counted, and counts against the
+	// account's second factor at e.Time. ErrClaimLost if the claim is not held any
+	// more; the event is stored all the same.
 	Fail(ctx context.Context, sid, claim string, e Event) error
 	// Refund gives the claim back and takes its try back as well.
 	// ErrClaimLost if the claim is not held any more; the event is stored all the same.
 	Refund(ctx context.Context, sid, claim string, e Event) error
 	// Complete turns the view session of t.SID into the trade session t, if the
 	// claim is still held: the view token and the code are gone, t and the event are
-	// stored. ErrClaimLost if not, and then nothing is stored.
+	// stored, the failures of the account's second factor forgotten. ErrClaimLost if
+	// not, and then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 
 	// End removes a trade session whose token id still is tokenID and stores the

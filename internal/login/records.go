@@ -185,6 +185,15 @@ type AccountState struct {
 	Account  string
 	TOTPStep int64       // the last step that was used; none before it works again
 	Sent     []time.Time // when codes were sent, oldest first; what is older than an hour may be gone
+	// Failures are counted for each first factor, and under OTP for all second
+	// factors together.
+	Failures map[Factor]Failures
+}
+
+// Failures are the tries of a factor since the last good one.
+type Failures struct {
+	Count int
+	Until time.Time // no try is taken before this instant
 }
 
 // NewOTP is what [Sessions.SetOTP] stores.

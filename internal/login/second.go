@@ -24,7 +24,7 @@ type SecondFactor struct {
 // SecondFactor judges a second factor and turns the view session into a trade
 // session, in the order claim, judge, OMS, complete (docs/protocol.md). The
 // token leaves only when the session is stored. Refusals: KindHeader,
-// KindSession, KindTokenKind, KindCredentials, KindTooSoon (another try is being
+// KindSession, KindTokenKind, KindCredentials, KindLocked, KindTooSoon (another try is being
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
 // same code still works.
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
@@ -54,6 +54,11 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, badSession()
 	case errors.Is(err, ErrClaimed):
 		return Opened{}, &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
+	case errors.Is(err, ErrLocked):
+		s.record(ctx, s.secondEvent(f, account, "locked"))
+		var locked *LockedError
+		errors.As(err, &locked)
+		return Opened{}, &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or ask the service's operator to unlock the account", RetryAfter: locked.Wait}
 	case errors.Is(err, ErrTriesUsed):
 		s.record(ctx, s.secondEvent(f, account, "tries used up"))
 		return Opened{}, &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
@@ -166,7 +171,8 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 	if len(f.Code) != MPINDigits || view.First == MPIN || account.MPINHash == "" {
 		return "", nil
 	}
-	ok, err := s.judgeHash(ctx, account, MPIN, f.Code)
+	// Its try was counted by the claim.
+	ok, err := s.judgeHash(ctx, account, MPIN, f.Code, func(judge func() bool) error { judge(); return nil })
 	if err != nil || !ok {
 		return "", err
 	}

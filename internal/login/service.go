@@ -190,19 +190,27 @@ func (s *Service) hash(ctx context.Context, f func()) error {
 }
 
 // verify checks a secret against a stored hash; an empty hash matches nothing
-// but costs the same (bar P5).
-func (s *Service) verify(ctx context.Context, phc string, secret []byte) (ok, stale bool, err error) {
+// but costs the same (bar P5). around runs in the hash's turn and must judge once.
+func (s *Service) verify(ctx context.Context, phc string, secret []byte, around func(judge func() bool) error) (ok, stale bool, err error) {
 	exists := phc != ""
 	if !exists {
 		phc = s.nobody
 	}
-	if herr := s.hash(ctx, func() { ok, stale, err = credential.Verify(phc, secret) }); herr != nil {
+	var aerr error
+	herr := s.hash(ctx, func() {
+		aerr = around(func() bool {
+			ok, stale, err = credential.Verify(phc, secret)
+			ok = ok && exists
+			return ok
+		})
+	})
+	if herr = errors.Join(herr, aerr); herr != nil {
 		return false, false, herr
 	}
 	if err != nil {
 		return false, false, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
 	}
-	return ok && exists, stale, nil
+	return ok, stale, nil
 }
 
 // mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN

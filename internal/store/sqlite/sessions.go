@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -51,41 +52,106 @@ func change(c *sqlite.Conn, sid string, f func(x *login.Session) error) error {
 		x.OTP, x.OTPExpires, x.LastSend, x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, sid)
 }
 
-// changeState loads an account's state, an empty one if there is none, applies
-// f and saves it, in the transaction that is open.
-func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) error) error {
+// state loads an account's state, an empty one if there is none.
+func state(c *sqlite.Conn, account string) (login.AccountState, error) {
 	a := login.AccountState{Account: account}
 	err := one(c, func(r *row) error {
 		a.TOTPStep = r.int()
 		for sent := r.bytes(); len(sent) >= 8; sent = sent[8:] {
 			a.Sent = append(a.Sent, fromMillis(int64(binary.BigEndian.Uint64(sent))))
 		}
+		if failures := r.text(); failures != "" {
+			return json.Unmarshal([]byte(failures), &a.Failures)
+		}
 		return nil
-	}, `SELECT totp_step, sent FROM account_states WHERE account = ?`, account)
-	if err != nil && !errors.Is(err, login.ErrNotFound) {
+	}, `SELECT totp_step, sent, failures FROM account_states WHERE account = ?`, account)
+	if errors.Is(err, login.ErrNotFound) {
+		err = nil
+	}
+	return a, err
+}
+
+// changeState loads an account's state, applies f and saves it, in the
+// transaction that is open. If f returns errUnchanged nothing is saved.
+func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) error) error {
+	a, err := state(c, account)
+	if err != nil {
 		return err
 	}
-	if err := f(&a); err != nil {
+	if err := f(&a); errors.Is(err, errUnchanged) {
+		return nil
+	} else if err != nil {
 		return err
+	}
+	var failures []byte
+	if len(a.Failures) > 0 {
+		if failures, err = json.Marshal(a.Failures); err != nil {
+			return err
+		}
 	}
 	sent := make([]byte, 0, 8*len(a.Sent))
 	for _, t := range a.Sent {
 		sent = binary.BigEndian.AppendUint64(sent, uint64(millis(t)))
 	}
-	return exec(c, `INSERT INTO account_states (account, totp_step, sent) VALUES (?, ?, ?)
-		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent`, account, a.TOTPStep, sent)
+	return exec(c, `INSERT INTO account_states (account, totp_step, sent, failures) VALUES (?, ?, ?, ?)
+		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent, failures = excluded.failures`,
+		account, a.TOTPStep, sent, string(failures))
+}
+
+// good forgets the failures of a factor, in the transaction that is open.
+func good(c *sqlite.Conn, account string, f login.Factor) error {
+	return changeState(c, account, func(a *login.AccountState) error {
+		if !a.Good(f) {
+			return errUnchanged
+		}
+		return nil
+	})
+}
+
+// State implements [login.Sessions].
+func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
+		a, err = state(c, account)
+		return err
+	})
+	return a, err
+}
+
+// CountTry implements [login.Sessions].
+func (s *Store) CountTry(ctx context.Context, account string, f login.Factor, now time.Time) error {
+	return s.update(ctx, func(c *sqlite.Conn) error {
+		return changeState(c, account, func(a *login.AccountState) error { return a.CountTry(f, now) })
+	})
+}
+
+// Unlock implements [login.Sessions].
+func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		err := changeState(c, account, func(a *login.AccountState) error { a.Failures = nil; return nil })
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // OpenView implements [login.Sessions].
 func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
-		if totpStep > 0 {
-			err := changeState(c, x.Account, func(a *login.AccountState) error { return a.UseTOTPStep(totpStep) })
-			if err != nil {
-				return err
+		err := changeState(c, x.Account, func(a *login.AccountState) error {
+			good := a.Good(x.First)
+			if totpStep > 0 {
+				return a.UseTOTPStep(totpStep)
 			}
+			if !good {
+				return errUnchanged
+			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		err := exec(c, `INSERT INTO sessions (`+sessionColumns+`)
+		err = exec(c, `INSERT INTO sessions (`+sessionColumns+`)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
@@ -157,6 +223,15 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, er
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
 		return change(c, claim.SID, func(x *login.Session) error {
+			if x.Kind == login.View && x.Account == claim.Account {
+				a, err := state(c, x.Account)
+				if err == nil {
+					err = a.Locked(login.OTP, claim.Now)
+				}
+				if err != nil {
+					return err
+				}
+			}
 			var changed bool
 			changed, refused = x.TakeClaim(claim)
 			claimed = *x
@@ -195,6 +270,19 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 		if err != nil && !lost {
 			return err
 		}
+		if !lost && !refund {
+			// The lock was looked at when the claim was taken: a failure counts even if
+			// another claim's has locked the factor meanwhile.
+			err := changeState(c, e.Account, func(a *login.AccountState) error {
+				if err := a.CountTry(login.OTP, e.Time); errors.Is(err, login.ErrLocked) {
+					return errUnchanged
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
 		return addEvent(c, e)
 	})
 	if err == nil && lost {
@@ -207,6 +295,9 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
 	err := s.update(ctx, func(c *sqlite.Conn) error {
 		if err := change(c, t.SID, func(x *login.Session) error { return x.Become(claim, t) }); err != nil {
+			return err
+		}
+		if err := good(c, t.Account, login.OTP); err != nil {
 			return err
 		}
 		return addEvent(c, e)

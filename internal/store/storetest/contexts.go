@@ -57,6 +57,9 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
 		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, "", 0, 10); return err }},
 
+		{"State", func(ctx context.Context) error { _, err := s.State(ctx, "account-1"); return err }},
+		{"CountTry", func(ctx context.Context) error { return s.CountTry(ctx, "account-1", login.Password, at(0)) }},
+		{"Unlock", func(ctx context.Context) error { return s.Unlock(ctx, "account-1", e) }},
 		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, e) }},
 		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
 		{"PendingView", func(ctx context.Context) error {

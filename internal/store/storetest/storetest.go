@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"view sessions", viewTests},
 		{"one-time codes", codeTests},
 		{"claims", claimTests},
+		{"locks", lockTests},
 		{"completion", completeTests},
 		{"ends", endTests},
 		{"contexts", contextTests},
@@ -337,7 +338,7 @@ func errorName(err error) string {
 		return "ok"
 	}
 	for _, e := range []error{
-		login.ErrNotFound, login.ErrExists, login.ErrStepUsed, login.ErrClaimed, login.ErrTriesUsed, login.ErrClaimLost,
+		login.ErrNotFound, login.ErrExists, login.ErrLocked, login.ErrStepUsed, login.ErrClaimed, login.ErrTriesUsed, login.ErrClaimLost,
 		login.ErrTooMany, context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, e) {

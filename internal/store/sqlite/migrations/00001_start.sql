@@ -85,5 +85,6 @@ CREATE INDEX sessions_account ON sessions (account);
 CREATE TABLE account_states (
   account   TEXT    NOT NULL PRIMARY KEY,
   totp_step INTEGER NOT NULL,
-  sent      BLOB                           -- when codes were sent: 8 bytes each, big-endian, oldest first
+  sent      BLOB,                          -- when codes were sent: 8 bytes each, big-endian, oldest first
+  failures  TEXT NOT NULL                  -- JSON: factor -> count and lock's end; "" for none
 ) STRICT, WITHOUT ROWID;
