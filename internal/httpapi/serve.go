@@ -102,22 +102,22 @@ func (c *conn) Write(b []byte) (int, error) {
 	if !found && !bytes.HasPrefix(b, expectationFailed) {
 		return c.Conn.Write(b)
 	}
-	status, detail := "400 Bad Request", "the request is not well-formed HTTP"
+	status, detail := http.StatusBadRequest, "the request is not well-formed HTTP"
 	switch {
 	case bytes.HasPrefix(b, expectationFailed):
-		status, detail = "417 Expectation Failed", "the Expect header asks for something unknown"
+		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
 	case bytes.Contains(line, []byte(" 431")):
-		status, detail = "431 Request Header Fields Too Large", fmt.Sprintf("the headers are larger than %d bytes", maxHeader)
+		status, detail = http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)
 	case bytes.Contains(line, []byte(" 501")):
-		status, detail = "501 Not Implemented", "the Transfer-Encoding is not supported: send the body plainly or chunked"
+		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
 	case bytes.Contains(line, []byte(" 505")):
-		status, detail = "505 HTTP Version Not Supported", "this service speaks HTTP/1.1"
+		status, detail = http.StatusHTTPVersionNotSupported, "this service speaks HTTP/1.1"
 	}
 	body, err := json.Marshal(wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: detail}}})
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s",
-		status, len(body), body)
+	_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s",
+		status, http.StatusText(status), len(body), body)
 	return len(b), err
 }

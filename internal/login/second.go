@@ -22,7 +22,7 @@ type SecondFactor struct {
 }
 
 // SecondFactor judges a second factor and turns the view session into a trade
-// session, in the order claim, judge, OMS, complete (docs/protocol.md). The
+// session, in the order claim, judge, OMS, complete (docs/design.md). The
 // token leaves only when the session is stored. Refusals: KindHeader,
 // KindSession, KindTokenKind, KindCredentials, KindLocked, KindTooSoon (another try is being
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
