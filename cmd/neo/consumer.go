@@ -31,7 +31,7 @@ func (consumerAddCmd) Help() string {
 
 func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 	return c.making(ctx, func(d *serve.Data) error {
-		added, secret, err := d.Admin().AddConsumer(ctx, c.Key, c.Name, "")
+		added, secret, err := d.Admin().AddConsumer(ctx, c.Key, c.Name, "", 0)
 		var bad *login.Error
 		switch {
 		case errors.As(err, &bad):

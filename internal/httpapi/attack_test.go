@@ -45,7 +45,7 @@ func TestAConsumerThatIsAddedAgainBringsNoOldSessionBack(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
 	m, _ := admin(t, dir)
 	add := func() {
-		if _, _, err := m.AddConsumer(t.Context(), "algo", "", "sandbox-secret"); err != nil {
+		if _, _, err := m.AddConsumer(t.Context(), "algo", "", "sandbox-secret", 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -354,7 +354,7 @@ func openStore(t testing.TB, dir string) *sqlite.Store {
 // events returns the audit trail after an event.
 func events(t testing.TB, store *sqlite.Store, after int64) []login.Event {
 	t.Helper()
-	all, err := store.Events(context.Background(), "", after, 10_000)
+	all, err := store.Events(context.Background(), login.EventQuery{After: after, N: 10_000})
 	if err != nil {
 		t.Fatal(err)
 	}

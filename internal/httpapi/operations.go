@@ -126,27 +126,27 @@ func (a *api) accessToken(c *call) (answer, error) {
 	case basic && (secret != "" || inBody && id != user):
 		return answer{}, &login.Error{Kind: login.KindInput, Field: "client_secret", Detail: "send the consumer's key and secret in the header or in the body, not in both"}
 	case basic:
-		id, secret = user, password
+		id, secret = unescaped(user), unescaped(password)
 	case !inBody || secret == "":
 		return answer{}, &login.Error{Kind: login.KindClient, Detail: "the consumer key and secret are missing: send them as Authorization: Basic"}
 	}
-	t, err := a.login.AccessToken(c.Context(), id, credential.Secret(secret))
-	var refused *login.Error
-	if basic && errors.As(err, &refused) && refused.Kind == login.KindClient {
-		// RFC 6749, section 2.3.1, has both form-encoded inside Basic; the field's
-		// clients do not do so, others do.
-		id, err1 := url.QueryUnescape(id)
-		secret, err2 := url.QueryUnescape(secret)
-		if err1 == nil && err2 == nil && (id != user || secret != password) {
-			t, err = a.login.AccessToken(c.Context(), id, credential.Secret(secret))
-		}
-	}
+	t, err := a.login.AccessToken(c.Context(), id, credential.Secret(secret), c.caller)
 	if err != nil {
 		return answer{}, err
 	}
 	return answer{http.StatusOK, wire.AccessToken{
 		AccessToken: t.Token, TokenType: "Bearer", Scope: "default", ExpiresIn: int64(t.Life / time.Second),
 	}}, nil
+}
+
+// unescaped undoes the form encoding that RFC 6749, section 2.3.1, has inside
+// Basic. The field's clients do not encode; no key or secret of ours has an
+// escape in it.
+func unescaped(s string) string {
+	if u, err := url.QueryUnescape(s); err == nil {
+		return u
+	}
+	return s
 }
 
 // one returns a header that must not be sent twice.

@@ -394,7 +394,7 @@ func realService(t *testing.T) caller {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := data.Admin().AddConsumer(ctx, "real-consumer", "", "sandbox-secret"); err != nil {
+	if _, _, err := data.Admin().AddConsumer(ctx, "real-consumer", "", "sandbox-secret", 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := data.Close(); err != nil {

@@ -295,7 +295,7 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := data.Admin().AddConsumer(context.Background(), "second-consumer", "", "sandbox-secret"); err != nil {
+	if _, _, err := data.Admin().AddConsumer(context.Background(), "second-consumer", "", "sandbox-secret", 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := data.Close(); err != nil {

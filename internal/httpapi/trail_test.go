@@ -58,16 +58,16 @@ func TestEachOutcomeLeavesExactlyOneAuditEvent(t *testing.T) { // bar L2
 		{"a wrong MPIN", first(object("mobileNumber", a.Mobile, "mpin", wrong(a.MPIN))), 401, "login", "", sub, login.MPIN, ""},
 		{"an unknown account", first(object("userid", "nobody", "password", a.Password)), 401, "login", "", "", login.Password, ""},
 
-		{"a wrong code", second(view, wrong(code)), 401, "second factor", "", sub, "", view.SID},
-		{"the first factor again", second(mpinFirst, a.MPIN), 401, "second factor", "", sub, "", mpinFirst.SID},
-		{"a code after its tries", second(spent, a.MPIN), 401, "second factor", "", sub, "", spent.SID},
+		{"a wrong code", second(view, wrong(code)), 401, "second factor", "", sub, login.OTP, view.SID},
+		{"the first factor again", second(mpinFirst, a.MPIN), 401, "second factor", "", sub, login.OTP, mpinFirst.SID},
+		{"a code after its tries", second(spent, a.MPIN), 401, "second factor", "", sub, login.OTP, spent.SID},
 		{"another account's identifier", func() reply {
 			return c.post(t, validatePath, object("mobileNumber", "+919800000001", "mpin", code), view.pairs(id...)...)
-		}, 401, "second factor", "", sub, "", view.SID},
-		{"an OMS that is down", func() reply { c.BreakOMS(); return c.second(t, view, code, id...) }, 502, "second factor", "", sub, "", view.SID},
-		{"an OMS that hangs", func() reply { c.HangOMS(); return c.second(t, view, code, id...) }, 504, "second factor", "", sub, "", view.SID},
+		}, 401, "second factor", "", sub, login.OTP, view.SID},
+		{"an OMS that is down", func() reply { c.BreakOMS(); return c.second(t, view, code, id...) }, 502, "second factor", "", sub, login.OTP, view.SID},
+		{"an OMS that hangs", func() reply { c.HangOMS(); return c.second(t, view, code, id...) }, 504, "second factor", "", sub, login.OTP, view.SID},
 		{"the right code", func() reply { c.MendOMS(); return c.second(t, view, code, id...) }, 200, "second factor", "ok", sub, login.OTP, view.SID},
-		{"a used view token", func() reply { return c.second(t, view, code) }, 401, "second factor", "", sub, "", view.SID},
+		{"a used view token", func() reply { return c.second(t, view, code) }, 401, "second factor", "", sub, login.OTP, view.SID},
 		{"a second factor by MPIN", func() reply {
 			return c.post(t, mpinPath, object("mpin", a.MPIN), c.login(t).pairs(id...)...)
 		}, 200, "second factor", "ok", sub, login.MPIN, "new"},

@@ -5,34 +5,39 @@ package limit
 
 import "time"
 
-// A Rate allows N requests a second in the long run, and up to N at once after
-// a second of silence.
+// A Rate allows N requests in each Per in the long run, and up to N at once
+// after such a time of silence.
 type Rate struct {
-	N int // requests a second; 0 or less allows everything
+	N   int // 0 or less allows everything
+	Per time.Duration
 }
 
 // A State is what is remembered of one caller: the instant at which the
 // allowance is whole again. The zero State has its whole allowance.
 type State struct {
-	whole time.Time
+	Whole time.Time
 }
 
-// Take asks for one request at now. It returns the state to remember and how
+// Take asks for n requests at now. It returns the state to remember and how
 // long to wait: 0 means allowed. A refused request costs nothing, and waiting
-// exactly the returned time is enough (bar T7).
-func Take(s State, r Rate, now time.Time) (State, time.Duration) {
+// exactly the returned time is enough (bar T7). With n = 0 it tells how long one
+// request would have to wait, and takes nothing. More than N at once are never
+// allowed.
+func Take(s State, r Rate, n int, now time.Time) (State, time.Duration) {
 	if r.N <= 0 {
 		return s, 0
 	}
-	cost := time.Second / time.Duration(r.N)
-	whole := s.whole
-	if whole.Before(now) || whole.After(now.Add(cost*time.Duration(r.N))) { // after: the clock was set back
+	cost, whole := r.Per/time.Duration(r.N), s.Whole
+	most := cost * time.Duration(r.N)
+	if whole.Before(now) || whole.After(now.Add(most)) { // after: the clock was set back
 		whole = now
 	}
-	whole = whole.Add(cost)
-	// A whole second's allowance may be used at once: the debt never exceeds it.
-	if wait := whole.Sub(now) - cost*time.Duration(r.N); wait > 0 {
+	// The whole allowance may be used at once: the debt never exceeds it.
+	if wait := whole.Add(cost*time.Duration(max(n, 1))).Sub(now) - most; wait > 0 {
 		return s, wait
 	}
-	return State{whole}, 0
+	if n == 0 {
+		return s, 0
+	}
+	return State{whole.Add(cost * time.Duration(n))}, 0
 }

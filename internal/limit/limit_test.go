@@ -38,7 +38,7 @@ func TestNoSpanOfTimeSeesMoreThanTheBurstAndTheRate(t *testing.T) {
 		for range rapid.IntRange(1, 300).Draw(t, "requests") {
 			now = now.Add(pauses().Draw(t, "pause"))
 			var wait time.Duration
-			if s, wait = Take(s, Rate{n}, now); wait == 0 {
+			if s, wait = Take(s, Rate{n, time.Second}, 1, now); wait == 0 {
 				allowed = append(allowed, now)
 			}
 		}
@@ -59,11 +59,11 @@ func TestAWholeAllowanceIsNAtOnce(t *testing.T) {
 		var s State
 		for i := range n {
 			var wait time.Duration
-			if s, wait = Take(s, Rate{n}, start); wait != 0 {
+			if s, wait = Take(s, Rate{n, time.Second}, 1, start); wait != 0 {
 				t.Fatalf("N %d: request %d of a burst must wait %s", n, i+1, wait)
 			}
 		}
-		after, wait := Take(s, Rate{n}, start)
+		after, wait := Take(s, Rate{n, time.Second}, 1, start)
 		if want := time.Second / time.Duration(n); wait != want {
 			t.Errorf("N %d: one request more must wait %s, not %s", n, wait, want)
 		}
@@ -80,7 +80,7 @@ func TestASteadyRateOfNASecondIsNeverRefused(t *testing.T) {
 		tick := (time.Second + time.Duration(n) - 1) / time.Duration(n)
 		for i := range 5 * n {
 			var wait time.Duration
-			if s, wait = Take(s, Rate{n}, start.Add(time.Duration(i)*tick)); wait != 0 {
+			if s, wait = Take(s, Rate{n, time.Second}, 1, start.Add(time.Duration(i)*tick)); wait != 0 {
 				t.Fatalf("N %d: request %d must wait %s", n, i+1, wait)
 			}
 		}
@@ -94,7 +94,7 @@ func TestASecondOfSilenceGivesTheWholeAllowanceBack(t *testing.T) {
 		now = now.Add(time.Second)
 		for i := range n {
 			var wait time.Duration
-			if s, wait = Take(s, Rate{n}, now); wait != 0 {
+			if s, wait = Take(s, Rate{n, time.Second}, 1, now); wait != 0 {
 				t.Fatalf("N %d: request %d after a second of silence must wait %s", n, i+1, wait)
 			}
 		}
@@ -107,7 +107,7 @@ func arbitrary(t *rapid.T, n int) (State, time.Time) {
 	now := start
 	for range rapid.IntRange(0, 3*n).Draw(t, "requests before") {
 		now = now.Add(pauses().Draw(t, "pause before"))
-		s, _ = Take(s, Rate{n}, now)
+		s, _ = Take(s, Rate{n, time.Second}, 1, now)
 	}
 	return s, now
 }
@@ -117,7 +117,7 @@ func full(t *rapid.T, n int) (State, time.Time, time.Duration) {
 	s, now := arbitrary(t, n)
 	for range n + 1 {
 		var wait time.Duration
-		if s, wait = Take(s, Rate{n}, now); wait > 0 {
+		if s, wait = Take(s, Rate{n, time.Second}, 1, now); wait > 0 {
 			return s, now, wait
 		}
 	}
@@ -132,10 +132,10 @@ func TestWaitingExactlyTheReturnedTimeWorksAndLessDoesNot(t *testing.T) {
 		if wait > time.Second/time.Duration(n) {
 			t.Fatalf("N %d: must wait %s, longer than one request's share of a second", n, wait)
 		}
-		if _, more := Take(s, Rate{n}, now.Add(wait)); more != 0 {
+		if _, more := Take(s, Rate{n, time.Second}, 1, now.Add(wait)); more != 0 {
 			t.Fatalf("N %d: after waiting %s must wait %s more", n, wait, more)
 		}
-		if _, more := Take(s, Rate{n}, now.Add(wait-1)); more != 1 {
+		if _, more := Take(s, Rate{n, time.Second}, 1, now.Add(wait-1)); more != 1 {
 			t.Fatalf("N %d: a nanosecond before the wait of %s is over must wait %s more", n, wait, more)
 		}
 	})
@@ -149,7 +149,7 @@ func TestARefusedRequestCostsNothing(t *testing.T) {
 		for range rapid.IntRange(1, 50).Draw(t, "refused requests") {
 			at := now.Add(time.Duration(rapid.Int64Range(0, int64(wait-1)).Draw(t, "early by")))
 			var refused time.Duration
-			if hasty, refused = Take(hasty, Rate{n}, at); refused == 0 {
+			if hasty, refused = Take(hasty, Rate{n, time.Second}, 1, at); refused == 0 {
 				t.Fatalf("N %d: allowed %s before the wait was over", n, now.Add(wait).Sub(at))
 			}
 		}
@@ -164,7 +164,7 @@ func TestARateOfNothingAllowsEverything(t *testing.T) {
 		var s State
 		for range 10_000 {
 			var wait time.Duration
-			if s, wait = Take(s, Rate{n}, start); wait != 0 {
+			if s, wait = Take(s, Rate{n, time.Second}, 1, start); wait != 0 {
 				t.Fatalf("N %d: must wait %s", n, wait)
 			}
 		}
@@ -177,16 +177,41 @@ func TestAClockThatGoesBackDoesNotLockForLong(t *testing.T) {
 	for _, back := range []time.Duration{time.Second, time.Minute, time.Hour, 365 * 24 * time.Hour} {
 		s := State{}
 		for range 10 {
-			s, _ = Take(s, Rate{10}, start)
+			s, _ = Take(s, Rate{10, time.Second}, 1, start)
 		}
 		now := start.Add(-back)
-		s, wait := Take(s, Rate{10}, now)
+		s, wait := Take(s, Rate{10, time.Second}, 1, now)
 		if wait > time.Second {
 			t.Errorf("clock set back by %s: must wait %s", back, wait)
 			continue
 		}
-		if _, more := Take(s, Rate{10}, now.Add(wait)); more != 0 {
+		if _, more := Take(s, Rate{10, time.Second}, 1, now.Add(wait)); more != 0 {
 			t.Errorf("clock set back by %s: after waiting %s must wait %s more", back, wait, more)
 		}
+	}
+}
+
+// Asking for nothing tells what one request would be told, and costs nothing;
+// asking for several is all or nothing.
+func TestAskingForNothingAndForSeveral(t *testing.T) {
+	rate := Rate{30, time.Minute}
+	s, wait := Take(State{}, rate, 28, start)
+	if wait != 0 {
+		t.Fatalf("28 of 30 must wait %s", wait)
+	}
+	if after, wait := Take(s, rate, 3, start); wait != 2*time.Second || after != s {
+		t.Errorf("3 where 2 are left: wait %s", wait)
+	}
+	for want := range 2 {
+		if after, wait := Take(s, rate, 0, start); wait != 0 || after != s {
+			t.Errorf("with %d left, asking must wait %s", 2-want, wait)
+		}
+		s, _ = Take(s, rate, 1, start)
+	}
+	if after, wait := Take(s, rate, 0, start); wait != 2*time.Second || after != s {
+		t.Errorf("with none left, asking must wait %s, not 2s", wait)
+	}
+	if _, wait := Take(State{}, rate, 31, start); wait == 0 {
+		t.Error("more than ever fit were allowed")
 	}
 }

@@ -217,9 +217,9 @@ func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
 }
 
 // AddConsumer stores a new consumer and returns its secret, which is shown this
-// once: only its keyed hash is kept. An empty key or secret is generated. Errors
-// wrap ErrExists if the key is taken.
-func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret) (Consumer, credential.Secret, error) {
+// once: only its keyed hash is kept. An empty key or secret is generated. rate is
+// that of [Consumer]. Errors wrap ErrExists if the key is taken.
+func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret, rate int) (Consumer, credential.Secret, error) {
 	if key == "" {
 		key = uuid.NewString()
 	}
@@ -233,11 +233,19 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 		secret = credential.Secret(strings.TrimSpace(credential.NewMasterKey()))
 	}
 	c := Consumer{
-		Key: key, Name: name, Created: m.Now(),
+		Key: key, Name: name, Rate: rate, Created: m.Now(),
 		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
 	}
 	return c, secret, m.Accounts.AddConsumer(ctx, c, Event{
 		Time: m.Now(), Action: "consumer added", Outcome: "ok", Consumer: key,
+	})
+}
+
+// SetConsumerRate changes a consumer's rate, which is that of [Consumer]: running
+// services follow within 1 s. Errors: ErrNotFound.
+func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error {
+	return m.Accounts.SetConsumerRate(ctx, key, rate, Event{
+		Time: m.Now(), Action: "consumer rate changed", Outcome: "ok", Consumer: key,
 	})
 }
 

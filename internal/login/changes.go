@@ -2,6 +2,7 @@ package login
 
 import (
 	"crypto/subtle"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,29 +44,74 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 	return nil
 }
 
-// CountTry counts a failed try, or returns a LockedError.
-func (a *AccountState) CountTry(f Factor, now time.Time) error {
-	if err := a.Locked(f, now); err != nil {
+// Try is the rule of [Sessions.Try]. As many tries may be judged at once as can
+// all fail without passing the lock: beyond it, one. A try that nobody ended
+// counts as failed once its lease has run out.
+func (a *AccountState) Try(t Try) error {
+	x := a.Failures[t.Factor]
+	x.Open = maps.Clone(x.Open)
+	for id, lease := range x.Open {
+		if !t.Now.Before(lease) {
+			x.fail(id, t.Now)
+		}
+	}
+	a.keep(t.Factor, x)
+	if err := a.Locked(t.Factor, t.Now); err != nil {
 		return err
 	}
+	if len(x.Open) >= max(1, lockAfter-x.Count) {
+		return ErrClaimed
+	}
+	if x.Open == nil {
+		x.Open = map[string]time.Time{}
+	}
+	x.Open[t.ID] = t.Now.Add(t.Lease)
+	a.keep(t.Factor, x)
+	return nil
+}
+
+// EndTry ends a try that is open: it failed, or it is as if it had not been.
+func (a *AccountState) EndTry(f Factor, id string, failed bool, now time.Time) {
 	x := a.Failures[f]
-	x.Count++
-	if over := x.Count - lockAfter; over >= 0 {
-		x.Until = now.Add(min(lockFirst<<min(over, 20), lockLongest))
+	if _, open := x.Open[id]; !open {
+		return
+	}
+	x.Open = maps.Clone(x.Open)
+	if failed {
+		x.fail(id, now)
+	} else {
+		delete(x.Open, id)
+	}
+	a.keep(f, x)
+}
+
+// Good forgets the failures of a factor after a good try, which ends. What is
+// being judged stays open. The other factors keep theirs (bar T4).
+func (a *AccountState) Good(f Factor, id string) {
+	open := maps.Clone(a.Failures[f].Open)
+	delete(open, id)
+	a.keep(f, Failures{Open: open})
+}
+
+// keep saves what is counted for a factor, if anything is.
+func (a *AccountState) keep(f Factor, x Failures) {
+	if x.Count == 0 && len(x.Open) == 0 {
+		delete(a.Failures, f)
+		return
 	}
 	if a.Failures == nil {
 		a.Failures = map[Factor]Failures{}
 	}
 	a.Failures[f] = x
-	return nil
 }
 
-// Good forgets the failures of a factor after a good try. It returns false if
-// there were none. The other factors keep theirs (bar T4).
-func (a *AccountState) Good(f Factor) bool {
-	_, any := a.Failures[f]
-	delete(a.Failures, f)
-	return any
+// fail counts an open try as failed.
+func (x *Failures) fail(id string, now time.Time) {
+	delete(x.Open, id)
+	x.Count++
+	if over := x.Count - lockAfter; over >= 0 {
+		x.Until = now.Add(min(lockFirst<<min(over, 20), lockLongest))
+	}
 }
 
 // PutOTP is the rule of [Sessions.SetOTP].
@@ -106,9 +152,9 @@ func (x *Session) TakeBackOTP(a *AccountState, otp []byte) bool {
 	return true
 }
 
-// TakeClaim is the rule of [Sessions.Claim]. changed tells that the record must
-// be saved, which can be so beside an error.
-func (x *Session) TakeClaim(c Claim) (changed bool, err error) {
+// TakeClaim is the rule of [Sessions.Claim]. changed tells that the session and
+// its account's state must be saved, which can be so beside an error.
+func (x *Session) TakeClaim(a *AccountState, c Claim) (changed bool, err error) {
 	if x.Account != c.Account || x.Consumer != c.Consumer || !c.Now.Before(x.Expires) ||
 		subtle.ConstantTimeCompare([]byte(x.ViewID), []byte(c.ViewID)) != 1 {
 		return false, ErrNotFound
@@ -119,8 +165,14 @@ func (x *Session) TakeClaim(c Claim) (changed bool, err error) {
 	if x.ClaimID != "" && c.Now.Before(x.ClaimUntil) {
 		return false, ErrClaimed
 	}
+	if err := a.Locked(OTP, c.Now); err != nil {
+		return false, err
+	}
 	if x.Tries >= c.MaxTries {
 		return false, ErrTriesUsed
+	}
+	if err := a.Try(Try{Account: c.Account, Factor: OTP, ID: c.ID, Now: c.Now, Lease: c.Lease}); err != nil {
+		return false, err
 	}
 	x.Tries++
 	x.ClaimID, x.ClaimUntil = c.ID, c.Now.Add(c.Lease)
@@ -140,8 +192,9 @@ func (x *Session) repeatClaim(c Claim) (changed bool, err error) {
 	return false, nil
 }
 
-// LeaveClaim gives a claim back; refund takes its try back too. It returns
-// ErrClaimLost if the claim is not held.
+// LeaveClaim is the rule of [Sessions.Fail] and, with refund, of
+// [Sessions.Refund], for the session. It returns ErrClaimLost if the claim is not
+// held. The account's tries end with [AccountState.LeaveClaim] all the same.
 func (x *Session) LeaveClaim(claim string, refund bool) error {
 	if x.Kind != View || claim == "" || x.ClaimID != claim {
 		return ErrClaimLost
@@ -153,12 +206,32 @@ func (x *Session) LeaveClaim(claim string, refund bool) error {
 	return nil
 }
 
+// LeaveClaim ends the tries that a claim has opened: that of the second factor,
+// and that of the MPIN if the code was judged as one.
+func (a *AccountState) LeaveClaim(claim string, refund bool, now time.Time) {
+	a.EndTry(OTP, claim, !refund, now)
+	a.EndTry(MPIN, claim, !refund, now)
+}
+
 // Become is the rule of [Sessions.Complete].
-func (x *Session) Become(claim string, t Session) error {
+func (x *Session) Become(a *AccountState, claim string, t Session) error {
 	if err := x.LeaveClaim(claim, false); err != nil {
 		return err
 	}
+	a.Good(OTP, claim)
+	a.Good(MPIN, claim)
 	t.Completed = t.Issued
 	*x = t
+	return nil
+}
+
+// Open is the rule of [Sessions.OpenView] for the account's state.
+func (a *AccountState) Open(v Session, totpStep int64, try string) error {
+	if totpStep > 0 {
+		if err := a.UseTOTPStep(totpStep); err != nil {
+			return err
+		}
+	}
+	a.Good(v.First, try)
 	return nil
 }

@@ -173,7 +173,7 @@ func TestACodeThatIsTakenBackGivesNoFreshTries(t *testing.T) {
 		for try := range 5 {
 			now := noon.Add(time.Duration(round*10+try) * time.Second)
 			id := fmt.Sprint(round, try)
-			if _, err := x.TakeClaim(claimOf(id, now)); err != nil {
+			if _, err := x.TakeClaim(new(AccountState), claimOf(id, now)); err != nil {
 				continue
 			}
 			judged++
@@ -217,7 +217,7 @@ func TestOnlyTheCurrentCodeOfAnOpenSessionIsTakenBack(t *testing.T) {
 
 func TestAClaimCountsItsTryBeforeAnythingIsJudged(t *testing.T) {
 	x := openView()
-	changed, err := x.TakeClaim(claimOf("c1", noon))
+	changed, err := x.TakeClaim(new(AccountState), claimOf("c1", noon))
 	if !changed || err != nil || x.Tries != 1 || x.ClaimID != "c1" || !x.ClaimUntil.Equal(noon.Add(13*time.Second)) {
 		t.Errorf("changed %t, %v: %+v", changed, err, x)
 	}
@@ -245,7 +245,7 @@ func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
 		x, claim := openView(), claimOf("c1", noon)
 		c.spoil(&x, &claim)
 		before := x
-		if changed, err := x.TakeClaim(claim); changed || !errors.Is(err, c.want) || !cmp.Equal(before, x) {
+		if changed, err := x.TakeClaim(new(AccountState), claim); changed || !errors.Is(err, c.want) || !cmp.Equal(before, x) {
 			t.Errorf("%s: changed %t, %v, want %v\n%s", name, changed, err, c.want, cmp.Diff(before, x))
 		}
 	}
@@ -253,13 +253,13 @@ func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
 
 func TestAClaimWhoseLeaseRanOutIsTakenByTheNext(t *testing.T) {
 	x := openView()
-	if _, err := x.TakeClaim(claimOf("dead", noon)); err != nil {
+	if _, err := x.TakeClaim(new(AccountState), claimOf("dead", noon)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.TakeClaim(claimOf("next", noon.Add(13*time.Second-1))); !errors.Is(err, ErrClaimed) {
+	if _, err := x.TakeClaim(new(AccountState), claimOf("next", noon.Add(13*time.Second-1))); !errors.Is(err, ErrClaimed) {
 		t.Errorf("before the lease ran out: %v", err)
 	}
-	if _, err := x.TakeClaim(claimOf("next", noon.Add(13*time.Second))); err != nil {
+	if _, err := x.TakeClaim(new(AccountState), claimOf("next", noon.Add(13*time.Second))); err != nil {
 		t.Errorf("when the lease ran out: %v", err)
 	}
 	if x.Tries != 2 || x.ClaimID != "next" {
@@ -270,7 +270,7 @@ func TestAClaimWhoseLeaseRanOutIsTakenByTheNext(t *testing.T) {
 			t.Errorf("the dead claim was given back: %v", err)
 		}
 	}
-	if err := x.Become("dead", tradeOf(noon)); !errors.Is(err, ErrClaimLost) || x.Kind != View {
+	if err := x.Become(new(AccountState), "dead", tradeOf(noon)); !errors.Is(err, ErrClaimLost) || x.Kind != View {
 		t.Errorf("the dead claim completed the session: %v", err)
 	}
 }
@@ -287,11 +287,11 @@ func TestCompletionEndsTheCodeAndTheClaim(t *testing.T) {
 	if _, err := x.PutOTP(&a, otpOf("hash", 0, noon)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.TakeClaim(claimOf("c1", noon)); err != nil {
+	if _, err := x.TakeClaim(new(AccountState), claimOf("c1", noon)); err != nil {
 		t.Fatal(err)
 	}
 	now := noon.Add(time.Second)
-	if err := x.Become("c1", tradeOf(now)); err != nil {
+	if err := x.Become(new(AccountState), "c1", tradeOf(now)); err != nil {
 		t.Fatal(err)
 	}
 	want := tradeOf(now)
@@ -299,7 +299,7 @@ func TestCompletionEndsTheCodeAndTheClaim(t *testing.T) {
 	if diff := cmp.Diff(want, x); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if err := x.Become("c1", tradeOf(now)); !errors.Is(err, ErrClaimLost) {
+	if err := x.Become(new(AccountState), "c1", tradeOf(now)); !errors.Is(err, ErrClaimLost) {
 		t.Errorf("completed twice: %v", err)
 	}
 	if _, err := x.PutOTP(&a, otpOf("again", 0, now)); !errors.Is(err, ErrNotFound) {
@@ -313,7 +313,7 @@ func TestCompletionWithoutTheClaimChangesNothing(t *testing.T) {
 		x.ClaimID = held
 		before := x
 		for _, claim := range []string{"c1", ""} {
-			if err := x.Become(claim, tradeOf(noon)); !errors.Is(err, ErrClaimLost) || !cmp.Equal(before, x) {
+			if err := x.Become(new(AccountState), claim, tradeOf(noon)); !errors.Is(err, ErrClaimLost) || !cmp.Equal(before, x) {
 				t.Errorf("%s, completed by %q: %v", name, claim, err)
 			}
 			if err := x.LeaveClaim(claim, true); !errors.Is(err, ErrClaimLost) || !cmp.Equal(before, x) {
@@ -352,7 +352,7 @@ func TestARepeatOfTheSameRequestGetsTheSameSessionForAMinute(t *testing.T) {
 		if c.shown != "" {
 			claim.Repeat = []byte(c.shown)
 		}
-		if _, err := x.TakeClaim(claim); !errors.Is(err, c.want) {
+		if _, err := x.TakeClaim(new(AccountState), claim); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 		if x.ClaimID != "" || x.Kind != Trade {
@@ -366,13 +366,13 @@ func TestRepeatsAreNoWayToGuessTheCodeThatWasUsed(t *testing.T) {
 	for i := range 3 {
 		claim := claimOf("c2", noon.Add(time.Second))
 		claim.Repeat = fmt.Appendf(nil, "guess %d", i)
-		if changed, err := x.TakeClaim(claim); !changed || !errors.Is(err, ErrNotFound) {
+		if changed, err := x.TakeClaim(new(AccountState), claim); !changed || !errors.Is(err, ErrNotFound) {
 			t.Fatalf("guess %d: changed %t, %v", i+1, changed, err)
 		}
 	}
 	claim := claimOf("c2", noon.Add(time.Second))
 	claim.Repeat = []byte("right")
-	if _, err := x.TakeClaim(claim); !errors.Is(err, ErrNotFound) {
+	if _, err := x.TakeClaim(new(AccountState), claim); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the right one after three guesses: %v", err)
 	}
 }
@@ -382,7 +382,7 @@ func TestARightRepeatCostsNoTry(t *testing.T) {
 	for i := range 10 {
 		claim := claimOf("c2", noon.Add(time.Second))
 		claim.Repeat = []byte("right")
-		if changed, err := x.TakeClaim(claim); changed || err != nil {
+		if changed, err := x.TakeClaim(new(AccountState), claim); changed || err != nil {
 			t.Fatalf("repeat %d: changed %t, %v", i+1, changed, err)
 		}
 	}
@@ -415,7 +415,7 @@ func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
 			"a request claims": func(t *rapid.T) {
 				names++
 				id := fmt.Sprint("claim ", names)
-				_, err := x.TakeClaim(claimOf(id, now))
+				_, err := x.TakeClaim(new(AccountState), claimOf(id, now))
 				if err != nil {
 					return
 				}
@@ -462,7 +462,7 @@ func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
 				}
 				id := rapid.SampledFrom(lost).Draw(t, "lost claim")
 				before := x
-				if x.LeaveClaim(id, true) == nil || x.LeaveClaim(id, false) == nil || x.Become(id, tradeOf(now)) == nil {
+				if x.LeaveClaim(id, true) == nil || x.LeaveClaim(id, false) == nil || x.Become(new(AccountState), id, tradeOf(now)) == nil {
 					t.Fatalf("%s, which was lost, still counts", id)
 				}
 				if !cmp.Equal(before, x) {
@@ -473,7 +473,7 @@ func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
 				if live.id == "" || rapid.IntRange(0, 4).Draw(t, "one in five") > 0 {
 					t.Skip()
 				}
-				if err := x.Become(live.id, tradeOf(now)); err != nil {
+				if err := x.Become(new(AccountState), live.id, tradeOf(now)); err != nil {
 					t.Fatalf("the holder cannot complete: %v", err)
 				}
 				lost, live = append(lost, live.id), hold{}

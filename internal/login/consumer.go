@@ -18,16 +18,20 @@ type AccessToken struct {
 
 // AccessToken checks a consumer's key and secret and issues an access token.
 // Refusals: KindClient, KindThrottled, KindUnavailable.
-func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret) (AccessToken, error) {
+func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret, caller Caller) (AccessToken, error) {
+	event := Event{Time: s.Now(), Action: "access token", Address: caller.Address, RequestID: caller.RequestID}
 	c, err := s.consumer(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return AccessToken{}, storeFault(err)
 	}
+	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
 	if err != nil || !credential.Equal(given, c.SecretHash) {
+		event.Outcome = "refused"
+		s.record(ctx, event)
 		return AccessToken{}, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"}
 	}
-	if err := s.admit(c.Key); err != nil {
+	if err := s.admit(ctx, c); err != nil {
 		return AccessToken{}, err
 	}
 	sealed, err := token.SealAccess(s.Vault, token.Access{
@@ -36,6 +40,8 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	if err != nil {
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
 	}
+	event.Outcome = "ok"
+	s.record(ctx, event)
 	return AccessToken{sealed, accessLife}, nil
 }
 
@@ -59,7 +65,7 @@ func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, e
 	if !credential.Equal(a.Secret, token.SecretMark(c.SecretHash)) {
 		return Consumer{}, refused
 	}
-	return c, s.admit(c.Key)
+	return c, s.admit(ctx, c)
 }
 
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
@@ -73,7 +79,7 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string) (Consumer, erro
 	if err != nil {
 		return Consumer{}, storeFault(err)
 	}
-	return c, s.admit(c.Key)
+	return c, s.admit(ctx, c)
 }
 
 // consumer returns a consumer by its key: from memory if it was read a moment
@@ -107,18 +113,60 @@ func (s *Service) consumer(ctx context.Context, key string) (Consumer, error) {
 	return c, nil
 }
 
-// admit counts a request of a consumer and refuses it past the consumer's rate.
-func (s *Service) admit(key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, ok := s.consumers[key]
-	if !ok { // removed this instant: the request was recognised before that
+// admit counts a request of a consumer and refuses it past the consumer's rate:
+// first by what this process knows, then by the allowance that all processes
+// share, which is charged in advance with what a twentieth of a second needs.
+func (s *Service) admit(ctx context.Context, c Consumer) error {
+	rate := limit.Rate{N: c.Rate, Per: time.Second}
+	if c.Rate == 0 {
+		rate.N = s.opt.ConsumerRate
+	}
+	if rate.N <= 0 {
 		return nil
 	}
-	state, wait := limit.Take(known.state, limit.Rate{N: s.opt.ConsumerRate}, s.Now())
-	known.state = state
+	charge, wait := s.admitHere(c.Key, rate)
+	if charge > 0 {
+		var err error
+		if wait, err = s.Sessions.Take(ctx, "consumer "+c.Key, rate, charge, s.Now()); err != nil {
+			return storeFault(err)
+		}
+		if wait == 0 {
+			s.charged(c.Key, charge-1)
+		}
+	}
 	if wait > 0 {
 		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests: slow down", RetryAfter: wait}
 	}
 	return nil
+}
+
+// admitHere counts a request in this process. It returns how much the shared
+// allowance must be charged with first, 0 if it has been.
+func (s *Service) admitHere(key string, rate limit.Rate) (charge int, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.consumers[key]
+	if !ok { // removed this instant: the request was recognised before that
+		return 0, 0
+	}
+	now := s.Now()
+	if known.state, wait = limit.Take(known.state, rate, 1, now); wait > 0 {
+		return 0, wait
+	}
+	if known.taken > 0 && now.Sub(known.takenAt).Abs() < time.Second {
+		known.taken--
+		return 0, 0
+	}
+	known.taken = 0
+	return max(1, rate.N/20), 0
+}
+
+// charged remembers what the shared allowance was charged with beyond the request
+// at hand.
+func (s *Service) charged(key string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known, ok := s.consumers[key]; ok {
+		known.taken, known.takenAt = known.taken+n, s.Now()
+	}
 }

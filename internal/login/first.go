@@ -3,12 +3,15 @@ package login
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/limit"
 	"neoapi/internal/token"
 	"neoapi/internal/wire"
 )
@@ -34,50 +37,44 @@ type Opened struct {
 
 // Login judges a first factor and opens a view session. Refusals:
 // KindCredentials, the same in words and time for a wrong secret and for an
-// account that is unknown, disabled or without that factor; KindInput;
-// KindUnavailable.
+// account that is unknown, locked, disabled or without that factor; KindInput;
+// KindTooSoon for an address that has sent too many wrong ones; KindUnavailable.
 func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
+	hashed := f.Factor != TOTP
+	if hashed { // what the queue cannot take is told so before anything is read
+		leave, err := s.first.enter()
+		if err != nil {
+			return Opened{}, err
+		}
+		defer leave()
+	}
 	event := Event{
 		Time: s.Now(), Action: "login", Factor: f.Factor, Consumer: f.Consumer.Key,
 		Address: f.Caller.Address, RequestID: f.Caller.RequestID,
 	}
-	account, err := s.account(ctx, f.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Opened{}, storeFault(err)
+	if err := s.fromHere(ctx, event); err != nil {
+		return Opened{}, err
 	}
-	// From here on an account that does not exist is an empty one: every check
-	// below takes its time and fails.
-	event.Account, event.UCC = account.ID, account.UCC
-
-	var ok, locked bool
-	var step int64
-	switch f.Factor {
-	case TOTP:
-		locked, err = s.guarded(ctx, account, TOTP, func() bool {
-			ok, step = s.judgeTOTP(account, f.Secret)
-			ok = ok && account.UCC == string(f.UCC.Value)
-			return ok
-		})
-	case Password, MPIN:
-		// Judging and counting are one turn: of many wrong tries at once no more are
-		// judged after the lock than hashes run side by side.
-		ok, err = s.judgeHash(ctx, account, f.Factor, f.Secret, func(judge func() bool) (err error) {
-			locked, err = s.guarded(ctx, account, f.Factor, judge)
-			return err
-		})
+	account, err := s.account(ctx, f.ID)
+	switch {
+	case errors.Is(err, ErrNotFound): // judged like any other, and never good
+		account = s.nobodyOf(f.ID)
+	case err != nil:
+		return Opened{}, storeFault(err)
 	default:
-		return Opened{}, invalid(string(f.Factor), "is not a first factor")
+		event.Account, event.UCC = account.ID, account.UCC
+	}
+
+	try := Try{Account: account.ID, Factor: f.Factor, ID: uuid.NewString(), Now: s.Now(), Lease: tryLease}
+	var step int64
+	judge := func() (err error) { step, err = s.tryFirst(ctx, f, account, try, event); return err }
+	if hashed {
+		err = s.first.turn(ctx, judge)
+	} else {
+		err = judge()
 	}
 	if err != nil {
 		return Opened{}, err
-	}
-	if !ok || account.Disabled || locked {
-		event.Outcome = "refused"
-		if locked {
-			event.Outcome = "locked"
-		}
-		s.record(ctx, event)
-		return Opened{}, wrongCredentials()
 	}
 
 	now := s.Now()
@@ -88,16 +85,104 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		Issued: now, Expires: dayEnd(now, viewAtLeast),
 	}
 	event.SID, event.Outcome = view.SID, "ok"
-	switch err := s.Sessions.OpenView(ctx, view, step, event); {
+	switch err := s.Sessions.OpenView(ctx, view, step, try.ID, event); {
 	case errors.Is(err, ErrStepUsed):
 		event.SID, event.Outcome = "", "TOTP code used before"
-		s.record(ctx, event)
-		return Opened{}, wrongCredentials()
+		return Opened{}, s.refuseFirst(ctx, try, event, true)
 	case err != nil:
+		s.after(ctx, func(ctx context.Context) error {
+			event.SID, event.Outcome = "", "not stored"
+			return s.Sessions.EndTry(ctx, try, false, event)
+		})
 		return Opened{}, storeFault(err)
 	}
+	s.logged(ctx, event)
 	view.Home = s.OMS.Home(account.UCC)
 	return s.opened(account, view)
+}
+
+// tryFirst counts a first factor, judges it, and ends the try if it is refused:
+// in a hash's turn, so that of many at once no more are open than turns.
+func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Try, event Event) (step int64, err error) {
+	err = s.Sessions.Try(ctx, try)
+	// A locked account is judged like any other: its answer takes as long (bar P5). So
+	// is one with so many tries under way that they could pass the lock together.
+	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
+	if err != nil && !locked {
+		return 0, storeFault(err)
+	}
+	var good bool
+	if f.Factor == TOTP {
+		good, step = s.judgeTOTP(a, f.Secret)
+		good = good && a.UCC == string(f.UCC.Value)
+	} else if good, err = s.judgeHash(ctx, a, f.Factor, f.Secret); err != nil {
+		s.after(ctx, func(ctx context.Context) error {
+			event.Outcome = "not judged"
+			return s.Sessions.EndTry(ctx, try, false, event)
+		})
+		return 0, err
+	}
+	if good && !locked && !a.Disabled {
+		return step, nil
+	}
+	switch event.Outcome = "refused"; {
+	case locked && event.Account != "":
+		event.Outcome = "locked"
+	case good:
+		event.Outcome = "disabled"
+	}
+	return 0, s.refuseFirst(ctx, try, event, !good)
+}
+
+// refuseFirst ends a try of a first factor with its event, counts it for the
+// address it came from, and returns the one answer to all of them.
+func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
+	if err := s.Sessions.EndTry(ctx, try, failed, event); err != nil {
+		return storeFault(err) // open, it counts as failed when its lease runs out
+	}
+	s.logged(ctx, event)
+	if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
+		if _, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now()); err != nil {
+			return storeFault(err)
+		}
+	}
+	return wrongCredentials()
+}
+
+// fromHere refuses a login from an address that has sent so many wrong ones that
+// it must wait: many accounts tried with one password each lock none of them.
+func (s *Service) fromHere(ctx context.Context, event Event) error {
+	key := addressKey(event.Address)
+	if key == "" || s.opt.AddressRate <= 0 {
+		return nil
+	}
+	wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 0, s.Now())
+	switch {
+	case err != nil:
+		return storeFault(err)
+	case wait > 0:
+		event.Outcome = "too many wrong ones from this address"
+		s.record(ctx, event)
+		return &Error{Kind: KindTooSoon, Detail: "too many wrong logins came from this address: wait before the next", RetryAfter: wait}
+	}
+	return nil
+}
+
+func (s *Service) addressRate() limit.Rate { return limit.Rate{N: s.opt.AddressRate, Per: time.Minute} }
+
+// addressKey names the allowance of an address: an IPv4 address, or the network
+// of an IPv6 address that one customer has, of 64 bits. It is "" for no address.
+func addressKey(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		network, _ := ip.Prefix(64) // 64 bits fit
+		return "address " + network.String()
+	}
+	return "address " + ip.String()
 }
 
 // account returns the account of an identifier. A PAN is looked up by its keyed
@@ -109,62 +194,54 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	return s.Accounts.Account(ctx, id)
 }
 
-// guarded judges a first factor under the account's locks: a wrong try is counted
-// before its answer leaves. A locked account is judged like any other, so that
-// its answer takes as long (bar P5).
-func (s *Service) guarded(ctx context.Context, a Account, f Factor, judge func() bool) (locked bool, err error) {
-	if a.ID == "" {
-		judge()
-		return false, nil
-	}
-	state, err := s.Sessions.State(ctx, a.ID)
-	if err != nil {
-		return false, storeFault(err)
-	}
-	locked = state.Locked(f, s.Now()) != nil
-	if judge() || locked {
-		return locked, nil
-	}
-	if err := s.Sessions.CountTry(ctx, a.ID, f, s.Now()); err != nil && !errors.Is(err, ErrLocked) {
-		return false, storeFault(err)
-	}
-	return false, nil
+// nobodyOf returns who stands in for an account that does not exist, always the
+// same for one name.
+func (s *Service) nobodyOf(id Identifier) Account {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id.Value))
+	return s.nobody[h.Sum32()%nobodies]
 }
 
-// judgeHash checks a password or an MPIN; around runs while no other hash may
-// take its turn. A good secret whose stored hash is weaker than today's is hashed
-// anew (bar P1).
-func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret, around func(judge func() bool) error) (bool, error) {
+// judgeHash checks a password or an MPIN, in its turn of a queue; an account
+// without one matches nothing but costs the same (bar P5). A good secret whose
+// stored hash is weaker than today's is hashed anew (bar P1).
+func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (bool, error) {
 	stored, plain := a.PasswordHash, []byte(secret)
 	if f == MPIN {
 		stored, plain = a.MPINHash, s.mpinBytes(secret)
 	}
-	ok, stale, err := s.verify(ctx, stored, plain, around)
-	if err != nil || !ok || !stale {
-		return ok, err
+	exists := stored != ""
+	if !exists {
+		stored = s.nobody[0].PasswordHash
+	}
+	var ok, stale bool
+	var err error
+	unhurried(ctx, func() { ok, stale, err = credential.Verify(stored, plain) })
+	if err != nil {
+		return false, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
+	}
+	if !ok || !exists || !stale {
+		return ok && exists, nil
 	}
 	var fresh string
-	if err := s.hash(ctx, func() { fresh = credential.Hash(plain) }); err != nil {
-		return ok, nil // the login is good; the next one will upgrade
-	}
-	if err := s.Accounts.SetHash(ctx, a.ID, f, stored, fresh); err != nil {
+	unhurried(ctx, func() { fresh = credential.Hash(plain) })
+	if err := s.Accounts.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
 		s.Log.WarnContext(ctx, "stronger hash not stored", "ucc", a.UCC, "cause", err)
 	}
-	return ok, nil
+	return true, nil
 }
 
 // judgeTOTP checks a TOTP code and returns its step. Whether the step was used
 // before is judged when the session is stored.
 func (s *Service) judgeTOTP(a Account, code credential.Secret) (bool, int64) {
-	seed := make([]byte, 20)
 	enrolled := len(a.TOTPSeed) > 0
-	if enrolled {
-		opened, err := s.Vault.Open(credential.PurposeTOTP, a.ID, a.TOTPSeed)
-		if err != nil {
-			s.Log.Error("TOTP seed cannot be opened", "ucc", a.UCC, "cause", err)
-			return false, 0
-		}
-		seed = opened
+	if !enrolled {
+		a = s.nobody[0]
+	}
+	seed, err := s.Vault.Open(credential.PurposeTOTP, a.ID, a.TOTPSeed)
+	if err != nil {
+		s.Log.Error("TOTP seed cannot be opened", "ucc", a.UCC, "cause", err)
+		return false, 0
 	}
 	step, ok := credential.MatchTOTP(seed, code, s.Now())
 	return ok && enrolled, step

@@ -87,12 +87,15 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 
 	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
 	if err == nil {
-		err = s.Courier.Send(ctx, Message{view.SID, account, code, now.Add(otpLife)})
+		unhurried(ctx, func() { err = s.Courier.Send(ctx, Message{view.SID, account, code, now.Add(otpLife)}) })
 	}
 	if err != nil {
 		event.Outcome = "not delivered"
-		s.record(context.WithoutCancel(ctx), event)
-		if derr := s.Sessions.DropOTP(context.WithoutCancel(ctx), view.SID, hash); derr != nil {
+		// Before the answer: whoever asks again at once must not be told to wait.
+		ctx, cancel := toTheEnd(ctx)
+		defer cancel()
+		s.record(ctx, event)
+		if derr := s.Sessions.DropOTP(ctx, view.SID, hash); derr != nil {
 			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
 		}
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}

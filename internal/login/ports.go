@@ -3,6 +3,8 @@ package login
 import (
 	"context"
 	"time"
+
+	"neoapi/internal/limit"
 )
 
 // Accounts is the durable, read-mostly store: accounts, consumers, signing
@@ -26,6 +28,8 @@ type Accounts interface {
 	Consumer(ctx context.Context, key string) (Consumer, error)
 	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
+	// SetConsumerRate changes a consumer's rate and stores the event, or returns ErrNotFound.
+	SetConsumerRate(ctx context.Context, key string, rate int, e Event) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
 	// ListConsumers returns up to n consumers in the order of their keys, after a key.
@@ -39,9 +43,9 @@ type Accounts interface {
 
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
-	// Events returns up to n events after the one numbered after, oldest first,
-	// of one account or, with an empty id, of all.
-	Events(ctx context.Context, account string, after int64, n int) ([]Event, error)
+	// Events returns the events of a query, in the order of their numbers. While
+	// several write, an event can appear moments after one with a higher number.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
 }
 
 // Sessions is the hot, short-lived store: view and trade sessions with the
@@ -52,16 +56,21 @@ type Accounts interface {
 type Sessions interface {
 	// State returns what is counted for an account; an empty state if nothing is.
 	State(ctx context.Context, account string) (AccountState, error)
-	// CountTry counts a wrong try of an account's first factor, or returns a
-	// LockedError.
-	CountTry(ctx context.Context, account string, f Factor, now time.Time) error
+	// Try counts a try of an account's first factor before it is judged (bars T1, T2).
+	// It is open until EndTry, OpenView or its lease ends it, which counts it as
+	// failed. LockedError if the factor is locked, ErrClaimed if so many tries are
+	// open that they could pass the lock together: then it does not count.
+	Try(ctx context.Context, t Try) error
+	// EndTry ends a try, if it is open: it failed at e.Time, or it is as if it had
+	// not been. The event is stored in any case.
+	EndTry(ctx context.Context, t Try, failed bool, e Event) error
 	// Unlock forgets all failures of an account and stores the event.
 	Unlock(ctx context.Context, account string, e Event) error
 
-	// OpenView stores a view session and forgets the failures of its first factor. A TOTP step above 0 is marked as used by the
-	// account; if that step or a later one was used before, nothing is stored and
-	// ErrStepUsed is returned.
-	OpenView(ctx context.Context, v Session, totpStep int64, e Event) error
+	// OpenView stores a view session, ends the try and forgets the failures of its
+	// first factor. A TOTP step above 0 is marked as used by the account; if that step
+	// or a later one was used before, nothing is stored and ErrStepUsed is returned.
+	OpenView(ctx context.Context, v Session, totpStep int64, try string, e Event) error
 
 	// Session returns the session of a sid, whatever its state, or ErrNotFound.
 	Session(ctx context.Context, sid string) (Session, error)
@@ -84,10 +93,12 @@ type Sessions interface {
 	// tries included, but for a code that it replaced.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 
-	// Claim counts a try of an open view session and takes its claim, before any
-	// code is looked at (bar T2). It returns the session as it then stands.
+	// Claim counts a try of an open view session and of its account's second factor,
+	// and takes the session's claim, before any code is looked at (bar T2). It returns
+	// the session as it then stands.
 	//   - ErrNotFound: no such session of this account, consumer and token, or expired
-	//   - ErrClaimed: another request holds the claim and its lease has not run out
+	//   - ErrClaimed: another request holds the claim and its lease has not run out, or
+	//     so many tries of the account are open that they could pass the lock together
 	//   - LockedError: the account's second factor is locked
 	//   - ErrTriesUsed: c.MaxTries have been counted since the last code
 	// If the session was completed within c.RepeatFor before c.Now with the same
@@ -96,17 +107,19 @@ type Sessions interface {
 	// c.MaxTries on even the right one gives ErrNotFound, as all other claims of a
 	// completed session do.
 	Claim(ctx context.Context, c Claim) (Session, error)
-	// Fail gives the claim back; its try stays counted, and counts against the
-	// account's second factor at e.Time. ErrClaimLost if the claim is not held any
-	// more; the event is stored all the same.
+	// Fail gives the claim back; its try stays counted, and the account's try fails at
+	// e.Time, with that of the MPIN if one is open under the claim's name.
+	// ErrClaimLost if the claim is not held any more; the account's tries end and the
+	// event is stored all the same.
 	Fail(ctx context.Context, sid, claim string, e Event) error
-	// Refund gives the claim back and takes its try back as well.
-	// ErrClaimLost if the claim is not held any more; the event is stored all the same.
+	// Refund gives the claim back and takes all its tries back as well. ErrClaimLost
+	// if the claim is not held any more; the account's tries end and the event is
+	// stored all the same.
 	Refund(ctx context.Context, sid, claim string, e Event) error
 	// Complete turns the view session of t.SID into the trade session t, if the
 	// claim is still held: the view token and the code are gone, t and the event are
-	// stored, the failures of the account's second factor forgotten. ErrClaimLost if
-	// not, and then nothing is stored.
+	// stored, the failures of the account's second factor and MPIN forgotten.
+	// ErrClaimLost if not, and then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 
 	// End removes a trade session whose token id still is tokenID and stores the
@@ -115,8 +128,13 @@ type Sessions interface {
 	// EndAccount removes all sessions of an account, claimed ones included. What is
 	// counted for the account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
-	// Sweep removes up to n sessions that have expired at now and returns how many
-	// it removed. It is meant to be called off the request's path.
+	// Take takes n from the allowance that a key names, by the rule of package limit,
+	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
+	// tells how long one would have to wait.
+	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// Sweep removes up to n sessions that have expired at now, and allowances that are
+	// whole again, and returns how many it removed. It is meant to be called off the
+	// request's path.
 	Sweep(ctx context.Context, now time.Time, n int) (int, error)
 }
 

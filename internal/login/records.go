@@ -122,6 +122,7 @@ type Consumer struct {
 	Key        string
 	Name       string
 	SecretHash []byte // keyed hash
+	Rate       int    // requests a second; 0: what the service is set to, below 0: no limit
 	Created    time.Time
 }
 
@@ -193,7 +194,17 @@ type AccountState struct {
 // Failures are the tries of a factor since the last good one.
 type Failures struct {
 	Count int
-	Until time.Time // no try is taken before this instant
+	Until time.Time            // no try is taken before this instant
+	Open  map[string]time.Time `json:",omitempty"` // tries that are being judged, by their ids: when each counts as failed
+}
+
+// A Try is one try of a factor, counted before it is judged (bar T2).
+type Try struct {
+	Account string
+	Factor  Factor
+	ID      string // random: the try's name
+	Now     time.Time
+	Lease   time.Duration // after which it counts as failed if nobody has ended it
 }
 
 // NewOTP is what [Sessions.SetOTP] stores.
@@ -214,7 +225,7 @@ type Claim struct {
 	ViewID    string // jti of the view token that was shown
 	ID        string // random: the claim's name
 	Now       time.Time
-	Lease     time.Duration // after which another request may take the claim
+	Lease     time.Duration // after which another request may take the claim, and the try counts as failed
 	MaxTries  int
 	Repeat    []byte
 	RepeatFor time.Duration
@@ -233,6 +244,14 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
+}
+
+// EventQuery asks for a part of the audit trail.
+type EventQuery struct {
+	UCC   string    // of this account only; "" for all
+	Since time.Time // not older than this
+	After int64     // numbered after this
+	N     int       // at most so many
 }
 
 // A Caller is what is known of a request's sender before anyone is recognised.

@@ -30,10 +30,15 @@ type SecondFactor struct {
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
 	claims, err := s.view(f.SID, f.Auth)
 	if err != nil {
+		var refused *Error
+		if errors.As(err, &refused) && refused.Kind != KindHeader {
+			s.record(ctx, s.secondEvent(f, Account{}, "token refused"))
+		}
 		return Opened{}, err
 	}
 	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(claims.Sub)})
 	if errors.Is(err, ErrNotFound) { // removed since the first factor
+		s.record(ctx, s.secondEvent(f, Account{ID: claims.Sub, UCC: claims.UCC}, "no such account"))
 		return Opened{}, badSession()
 	}
 	if err != nil {
@@ -48,52 +53,72 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		claim.Repeat = s.Vault.MAC(credential.PurposeRepeat, f.SID, f.Caller.RequestID, string(f.Code))
 	}
 	view, err := s.Sessions.Claim(ctx, claim)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		s.record(ctx, s.secondEvent(f, account, "no such view session"))
-		return Opened{}, badSession()
-	case errors.Is(err, ErrClaimed):
-		return Opened{}, &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
-	case errors.Is(err, ErrLocked):
-		s.record(ctx, s.secondEvent(f, account, "locked"))
-		var locked *LockedError
-		errors.As(err, &locked)
-		return Opened{}, &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or ask the service's operator to unlock the account", RetryAfter: locked.Wait}
-	case errors.Is(err, ErrTriesUsed):
-		s.record(ctx, s.secondEvent(f, account, "tries used up"))
-		return Opened{}, &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
-	case err != nil:
-		return Opened{}, storeFault(err)
+	if err != nil {
+		outcome, refusal := claimRefused(err)
+		if outcome != "" {
+			s.record(ctx, s.secondEvent(f, account, outcome))
+		}
+		return Opened{}, refusal
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
 		if !s.names(f.ID, account) || view.Issued.Before(f.Consumer.Created) {
+			s.record(ctx, s.secondEvent(f, account, "no such view session"))
 			return Opened{}, badSession()
 		}
+		s.record(ctx, s.secondEvent(f, account, "repeated"))
 		return s.opened(account, view)
 	}
 	// The try is counted and the claim is ours: from here on the sequence runs to
 	// its end even if the client goes away, so that nothing stays half done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claim.Lease)
+	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	return s.judgeAndComplete(ctx, f, account, view, claim)
 }
 
+// claimRefused returns what the audit trail and the caller are told of a claim
+// that was not given. A fault of the store has no outcome.
+func claimRefused(err error) (outcome string, refusal *Error) {
+	var locked *LockedError
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return "no such view session", badSession()
+	case errors.Is(err, ErrClaimed):
+		return "another code is being judged", &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
+	case errors.As(err, &locked):
+		return "locked", &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or ask the service's operator to unlock the account", RetryAfter: locked.Wait}
+	case errors.Is(err, ErrTriesUsed):
+		return "tries used up", &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
+	}
+	return "", storeFault(err)
+}
+
 // judgeAndComplete is steps 2 to 5: the claim is held.
 func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Opened, error) {
-	// Giving the claim back has a time of its own: what went before may have used up all.
+	refundLater := func(outcome string) {
+		event := s.secondEvent(f, account, outcome)
+		s.after(ctx, func(ctx context.Context) error {
+			err := s.Sessions.Refund(ctx, f.SID, claim.ID, event)
+			if err == nil || errors.Is(err, ErrClaimLost) {
+				s.logged(ctx, event)
+			}
+			return err
+		})
+	}
+	// Before the answer: whoever tries again at once must find the claim free.
 	refund := func(outcome string) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-		defer cancel()
-		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
-			s.Log.WarnContext(ctx, "try not given back", "sid", f.SID, "cause", err)
+		event := s.secondEvent(f, account, outcome)
+		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
+			refundLater(outcome)
+			return
 		}
+		s.logged(ctx, event)
 	}
 	fail := func(outcome, detail string) error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-		defer cancel()
-		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, outcome)); err != nil {
-			s.Log.WarnContext(ctx, "claim not given back", "sid", f.SID, "cause", err)
+		event := s.secondEvent(f, account, outcome)
+		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
+			return storeFault(err) // open, the try counts as failed when its lease runs out
 		}
+		s.logged(ctx, event)
 		return &Error{Kind: KindCredentials, Detail: detail}
 	}
 	if view.Issued.Before(f.Consumer.Created) { // by a consumer that was removed and added again
@@ -103,7 +128,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
 		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
 	}
-	factor, err := s.judgeSecond(ctx, f, account, view)
+	factor, err := s.judgeSecond(ctx, f, account, view, claim)
 	if err != nil {
 		refund("not judged")
 		return Opened{}, err
@@ -119,10 +144,13 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		ViewID: view.ViewID, TradeID: uuid.NewString(), KeyID: s.ring.Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat,
 	}
-	omsCtx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
-	trade.Home, err = s.OMS.Open(omsCtx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
-	timedOut := omsCtx.Err() != nil
-	cancel()
+	var timedOut bool
+	unhurried(ctx, func() {
+		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+		defer cancel()
+		trade.Home, err = s.OMS.Open(ctx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
+		timedOut = ctx.Err() != nil
+	})
 	switch {
 	case err != nil && (timedOut || errors.Is(err, context.DeadlineExceeded)):
 		refund("OMS timeout")
@@ -136,12 +164,14 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	event.Factor = factor
 	switch err := s.Sessions.Complete(ctx, claim.ID, trade, event); {
 	case errors.Is(err, ErrClaimLost):
-		s.record(ctx, s.secondEvent(f, account, "ended meanwhile"))
+		refund("ended meanwhile")
+		s.closeOMS(ctx, trade.SID)
 		return Opened{}, badSession()
-	case err != nil:
-		refund("not stored")
+	case err != nil: // stored or not: if it was, a repeat of the request gets the session
+		refundLater("not stored")
 		return Opened{}, storeFault(err)
 	}
+	s.logged(ctx, event)
 	return s.opened(account, trade)
 }
 
@@ -164,19 +194,36 @@ func (s *Service) names(id Identifier, a Account) bool {
 // judgeSecond returns the factor that code proves, or "" if it proves none. A
 // code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
 // as mpin, and an MPIN as otp. The first factor is never accepted again.
-func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session) (Factor, error) {
+func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Factor, error) {
 	if !f.MPINOnly && s.Now().Before(view.OTPExpires) && credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
 		return OTP, nil
 	}
 	if len(f.Code) != MPINDigits || view.First == MPIN || account.MPINHash == "" {
 		return "", nil
 	}
-	// Its try was counted by the claim.
-	ok, err := s.judgeHash(ctx, account, MPIN, f.Code, func(judge func() bool) error { judge(); return nil })
-	if err != nil || !ok {
+	leave, err := s.second.enter()
+	if err != nil {
 		return "", err
 	}
-	return MPIN, nil
+	defer leave()
+	var factor Factor
+	err = s.second.turn(ctx, func() error {
+		// The MPIN has one counter, whether it comes first or second (bar T3). What
+		// becomes of this try is told by what becomes of the claim.
+		err := s.Sessions.Try(ctx, Try{Account: account.ID, Factor: MPIN, ID: claim.ID, Now: claim.Now, Lease: claim.Lease})
+		switch {
+		case errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed):
+			return nil
+		case err != nil:
+			return storeFault(err)
+		}
+		good, err := s.judgeHash(ctx, account, MPIN, f.Code)
+		if good {
+			factor = MPIN
+		}
+		return err
+	})
+	return factor, err
 }
 
 // wrongCode tells a person what to do about a refused code. What it says depends
@@ -204,8 +251,12 @@ func (s *Service) tradeEnd(now time.Time) time.Time {
 }
 
 func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
+	factor := OTP
+	if f.MPINOnly {
+		factor = MPIN
+	}
 	return Event{
-		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Consumer: f.Consumer.Key,
+		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Factor: factor, Consumer: f.Consumer.Key,
 		SID: f.SID, Address: f.Caller.Address, RequestID: f.Caller.RequestID,
 	}
 }

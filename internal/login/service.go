@@ -30,7 +30,8 @@ type Options struct {
 	OTPPerHour   int           // codes an hour for one account; default 10 (bar O6)
 	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the seed
 	DayEnds      bool          // instead, trade sessions end at the next 00:00 IST
-	ConsumerRate int           // requests a second of one consumer; 0 for no limit
+	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit
+	AddressRate  int           // wrong first factors a minute from one address before it must wait; 0 for no limit
 	OMSTimeout   time.Duration // default 3 seconds
 }
 
@@ -44,7 +45,10 @@ const (
 	viewAtLeast     = 10 * time.Minute // a view session that starts just before midnight lives at least so long
 	repeatFor       = time.Minute      // design: a repeat with the same request id gets the same session
 	hashWait        = 5 * time.Second  // how long a hash waits for its turn
-	leaveTimeout    = 2 * time.Second  // how long giving a claim back may take
+	hashesWaiting   = 32               // for each processor: what a common one hashes in less than a second
+	busyRetry       = time.Second      // by then the hashes that wait now are done
+	tryLease        = 10 * time.Second // a first factor is judged and ended within it
+	laterTimeout    = 5 * time.Second  // how long may take what is done after the answer
 	claimGrace      = 10 * time.Second // what a claim's lease leaves for judging and storing beside the OMS
 	consumerRecheck = 500 * time.Millisecond
 	sweepEvery      = 30 * time.Second
@@ -68,20 +72,31 @@ type Service struct {
 	Ports
 	opt    Options
 	ring   *token.Ring
-	hashes chan struct{} // a slot for each password hash that may run at once
-	nobody string        // the hash that is checked when there is no account
+	first  *queue            // of hashes of first factors
+	second *queue            // of second factors, which do not wait for first ones
+	nobody [nobodies]Account // whom a login is judged as that names no account
+	later  sync.WaitGroup    // what is done after an answer
 
 	mu        sync.Mutex
 	consumers map[string]*knownConsumer // only consumers that exist: invented keys cost nothing
 }
 
 // knownConsumer is what is remembered of a consumer between requests: the
-// record, for a moment, and what is left of its allowance.
+// record, for a moment, and what is left of its allowance in this process. taken
+// is how many requests the shared allowance has been charged with in advance, in
+// force until a second later.
 type knownConsumer struct {
 	Consumer
-	read  time.Time
-	state limit.State
+	read    time.Time
+	state   limit.State
+	taken   int
+	takenAt time.Time
 }
+
+// nobodies is how many accounts stand in for those that do not exist. Their tries
+// are counted like anybody's, so that a login takes as long as any other (bar P5),
+// in a handful of records however many names are invented (bar T8).
+const nobodies = 64
 
 // New starts a service: it checks the options, naming every problem at once,
 // and loads the signing keys, making the first one if there is none.
@@ -91,12 +106,18 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	}
 	s := &Service{
 		Ports: p, opt: opt,
-		hashes:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		first:     newQueue(runtime.GOMAXPROCS(0), hashesWaiting*runtime.GOMAXPROCS(0), hashWait),
+		second:    newQueue(1, hashesWaiting, hashWait),
 		consumers: map[string]*knownConsumer{},
 	}
-	// The hash that stands in for an account that does not exist is of a random
-	// secret: nothing matches it, and checking it takes as long as any other.
-	s.nobody = credential.Hash([]byte(credential.NewMasterKey()))
+	// The hash of a random secret matches nothing, and checking it takes as long as
+	// any other.
+	hash := credential.Hash([]byte(credential.NewMasterKey()))
+	for i := range s.nobody {
+		id := fmt.Sprintf("nobody-%02d", i)
+		seed := s.Vault.Seal(credential.PurposeTOTP, id, []byte(credential.NewMasterKey()[:20]))
+		s.nobody[i] = Account{ID: id, PasswordHash: hash, MPINHash: hash, TOTPSeed: seed, Disabled: true}
+	}
 	return s, s.loadKeys(ctx)
 }
 
@@ -120,6 +141,9 @@ func (o *Options) fill() error {
 	}
 	if o.ConsumerRate < 0 {
 		problems = append(problems, fmt.Errorf("consumer rate: %d is negative (0 means no limit)", o.ConsumerRate))
+	}
+	if o.AddressRate < 0 {
+		problems = append(problems, fmt.Errorf("wrong logins of one address: %d is negative (0 means no limit)", o.AddressRate))
 	}
 	if o.OMSTimeout < 0 {
 		problems = append(problems, fmt.Errorf("OMS timeout: %s is negative", o.OMSTimeout))
@@ -174,45 +198,6 @@ func (s *Service) loadKeys(ctx context.Context) error {
 	return err
 }
 
-// hash runs f, which hashes a secret, when fewer such hashes run than there are
-// processors. Waiting ends after a few seconds, or with the context.
-func (s *Service) hash(ctx context.Context, f func()) error {
-	ctx, cancel := context.WithTimeout(ctx, hashWait)
-	defer cancel()
-	select {
-	case s.hashes <- struct{}{}:
-		defer func() { <-s.hashes }()
-		f()
-		return nil
-	case <-ctx.Done():
-		return &Error{Kind: KindUnavailable, Detail: "the service is busy: try again shortly", RetryAfter: storeRetry, Err: ctx.Err()}
-	}
-}
-
-// verify checks a secret against a stored hash; an empty hash matches nothing
-// but costs the same (bar P5). around runs in the hash's turn and must judge once.
-func (s *Service) verify(ctx context.Context, phc string, secret []byte, around func(judge func() bool) error) (ok, stale bool, err error) {
-	exists := phc != ""
-	if !exists {
-		phc = s.nobody
-	}
-	var aerr error
-	herr := s.hash(ctx, func() {
-		aerr = around(func() bool {
-			ok, stale, err = credential.Verify(phc, secret)
-			ok = ok && exists
-			return ok
-		})
-	})
-	if herr = errors.Join(herr, aerr); herr != nil {
-		return false, false, herr
-	}
-	if err != nil {
-		return false, false, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
-	}
-	return ok, stale, nil
-}
-
 // mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
 // has only a million values and a stolen database must not be enough (bar P1).
 func (s *Service) mpinBytes(mpin credential.Secret) []byte {
@@ -224,11 +209,46 @@ func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 func (s *Service) record(ctx context.Context, e Event) {
 	if err := s.Accounts.Record(ctx, e); err != nil {
 		s.Log.ErrorContext(ctx, "audit event not stored", "action", e.Action, "outcome", e.Outcome, "cause", err)
+		return
 	}
+	s.logged(ctx, e)
 }
 
-// Run removes expired sessions in small batches until the context ends.
+// logged writes a stored event as a log line (bar L2).
+func (s *Service) logged(ctx context.Context, e Event) {
+	if !s.Log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("action", e.Action), slog.String("outcome", e.Outcome)}
+	for _, a := range []slog.Attr{
+		slog.String("ucc", e.UCC), slog.String("account", e.Account), slog.String("factor", string(e.Factor)),
+		slog.String("consumer", e.Consumer), slog.String("sid", e.SID), slog.String("address", e.Address),
+		slog.String("request_id", e.RequestID),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)
+}
+
+// after runs f when nobody waits for it any more. What it does is tidying: a
+// process that dies first loses nothing but time.
+func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) {
+	ctx = context.WithoutCancel(ctx)
+	s.later.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, laterTimeout)
+		defer cancel()
+		if err := f(ctx); err != nil && !errors.Is(err, ErrClaimLost) {
+			s.Log.WarnContext(ctx, "not tidied up", "cause", err)
+		}
+	})
+}
+
+// Run removes expired sessions in small batches until the context ends, and then
+// waits for what is being done after the last answers.
 func (s *Service) Run(ctx context.Context) {
+	defer s.later.Wait()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

@@ -63,21 +63,28 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	if err != nil {
 		return err
 	}
-	err = s.Sessions.End(ctx, session.SID, session.TradeID, Event{
+	event := Event{
 		Time: s.Now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC,
 		Consumer: session.Consumer, SID: session.SID, Address: caller.Address, RequestID: caller.RequestID,
-	})
+	}
+	err = s.Sessions.End(ctx, session.SID, session.TradeID, event)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
 	case err != nil:
 		return storeFault(err)
 	}
-	// The session is over here, whatever the OMS says.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.OMSTimeout)
-	defer cancel()
-	if err := s.OMS.Close(ctx, session.SID); err != nil {
-		s.Log.WarnContext(ctx, "session not closed with the OMS", "sid", session.SID, "cause", err)
-	}
+	s.logged(ctx, event)
+	s.closeOMS(ctx, session.SID)
 	return nil
+}
+
+// closeOMS ends a session with the OMS, after the answer: the session is over
+// here, whatever the OMS says.
+func (s *Service) closeOMS(ctx context.Context, sid string) {
+	s.after(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+		defer cancel()
+		return s.OMS.Close(ctx, sid)
+	})
 }

@@ -44,7 +44,7 @@ func demoID(n int) string { return fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", 
 // addDemo adds the demo data that is not there yet.
 func addDemo(ctx context.Context, d *Data, accounts int) error {
 	admin := d.Admin()
-	_, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret)
+	_, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret, 0)
 	if err != nil && !errors.Is(err, login.ErrExists) {
 		return err
 	}

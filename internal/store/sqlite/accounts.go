@@ -105,8 +105,14 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 	})
 }
 
-// remove deletes one record and stores the event, or returns login.ErrNotFound.
-func (s *Store) remove(ctx context.Context, e login.Event, query string, args ...any) error {
+// SetConsumerRate implements [login.Accounts].
+func (s *Store) SetConsumerRate(ctx context.Context, key string, rate int, e login.Event) error {
+	return s.changeOne(ctx, e, `UPDATE consumers SET rate = ? WHERE key = ?`, rate, key)
+}
+
+// changeOne changes or deletes one record and stores the event, or returns
+// login.ErrNotFound.
+func (s *Store) changeOne(ctx context.Context, e login.Event, query string, args ...any) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, query, args...); err != nil {
 			return err
@@ -141,14 +147,14 @@ func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.
 }
 
 func scanConsumer(r *row) (login.Consumer, error) {
-	return login.Consumer{Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Created: r.time()}, nil
+	return login.Consumer{Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Rate: int(r.int()), Created: r.time()}, nil
 }
 
 // Consumer implements [login.Accounts].
 func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *row) (err error) { x, err = scanConsumer(r); return err },
-			`SELECT key, name, secret_hash, created FROM consumers WHERE key = ?`, key)
+			`SELECT key, name, secret_hash, rate, created FROM consumers WHERE key = ?`, key)
 	})
 	return x, err
 }
@@ -156,7 +162,7 @@ func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO consumers (key, name, secret_hash, created) VALUES (?, ?, ?, ?)`, x.Key, x.Name, x.SecretHash, x.Created)
+		err := exec(c, `INSERT INTO consumers (key, name, secret_hash, rate, created) VALUES (?, ?, ?, ?, ?)`, x.Key, x.Name, x.SecretHash, x.Rate, x.Created)
 		if err != nil {
 			return exists(err, map[string]string{"consumers.key": "consumer key"})
 		}
@@ -166,12 +172,12 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 
 // RemoveConsumer implements [login.Accounts].
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
-	return s.remove(ctx, e, `DELETE FROM consumers WHERE key = ?`, key)
+	return s.changeOne(ctx, e, `DELETE FROM consumers WHERE key = ?`, key)
 }
 
 // ListConsumers implements [login.Accounts].
 func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
-	return list(ctx, s, scanConsumer, `SELECT key, name, secret_hash, created FROM consumers WHERE key > ? ORDER BY key LIMIT ?`, after, n)
+	return list(ctx, s, scanConsumer, `SELECT key, name, secret_hash, rate, created FROM consumers WHERE key > ? ORDER BY key LIMIT ?`, after, n)
 }
 
 // SigningKeys implements [login.Accounts].
@@ -202,13 +208,16 @@ func addEvent(c *sqlite.Conn, e login.Event) error {
 }
 
 // Events implements [login.Accounts].
-func (s *Store) Events(ctx context.Context, account string, after int64, n int) ([]login.Event, error) {
+func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, error) {
 	scan := func(r *row) (login.Event, error) {
 		return login.Event{
 			Seq: r.int(), Time: r.time(), Action: r.text(), Outcome: r.text(), Account: r.text(), UCC: r.text(),
 			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(),
 		}, nil
 	}
-	return list(ctx, s, scan, `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id
-		FROM events WHERE seq > ? AND (? = '' OR account = ?) ORDER BY seq LIMIT ?`, after, account, account, n)
+	columns := `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id FROM events `
+	if q.UCC != "" {
+		return list(ctx, s, scan, columns+`WHERE ucc = ? AND seq > ? AND time >= ? ORDER BY seq LIMIT ?`, q.UCC, q.After, q.Since, q.N)
+	}
+	return list(ctx, s, scan, columns+`WHERE seq > ? AND time >= ? ORDER BY seq LIMIT ?`, q.After, q.Since, q.N)
 }

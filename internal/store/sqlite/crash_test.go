@@ -28,7 +28,7 @@ var life = []struct {
 	do    func(ctx context.Context, s *sqlite.Store, v login.Session, e login.Event) error
 }{
 	{"open", true, func(ctx context.Context, s *sqlite.Store, v login.Session, e login.Event) error {
-		return s.OpenView(ctx, v, totpStep, e)
+		return s.OpenView(ctx, v, totpStep, "", e)
 	}},
 	{"code", false, func(ctx context.Context, s *sqlite.Store, v login.Session, _ login.Event) error {
 		_, err := s.SetOTP(ctx, login.NewOTP{
@@ -78,7 +78,7 @@ func tradeOf(v login.Session) login.Session {
 }
 
 func eventOf(sid string, steps int) login.Event {
-	return login.Event{Time: viewOf(sid).Issued, Action: life[steps-1].name, Account: sid, SID: sid}
+	return login.Event{Time: viewOf(sid).Issued, Action: life[steps-1].name, Account: sid, UCC: sid, SID: sid}
 }
 
 // workUntilKilled lives one life after another in several goroutines and prints
@@ -197,7 +197,7 @@ func checkLives(t *testing.T, s *sqlite.Store, acknowledged map[string]int) {
 				events = append(events, life[i].name)
 			}
 		}
-		stored, err := s.Events(t.Context(), sid, 0, 10)
+		stored, err := s.Events(t.Context(), login.EventQuery{UCC: sid, N: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func checkRefusals(t *testing.T, s *sqlite.Store, sid string, steps int) {
 	if steps >= 1 {
 		other := viewOf(sid)
 		other.SID += " again"
-		again("the used TOTP code", s.OpenView(t.Context(), other, totpStep, eventOf(sid, 1)), login.ErrStepUsed)
+		again("the used TOTP code", s.OpenView(t.Context(), other, totpStep, "", eventOf(sid, 1)), login.ErrStepUsed)
 	}
 	if steps == 4 {
 		_, err := s.Claim(t.Context(), claimOf(v, "again", 1))

@@ -78,7 +78,7 @@ func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 			return s.AddConsumer(ctx, login.Consumer{Key: "c", SecretHash: []byte("h")}, login.Event{})
 		}},
 		{"AddFirstSigningKey", true, func() error { return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "k", Sealed: []byte("s")}) }},
-		{"OpenView", false, func() error { return s.OpenView(ctx, view, 1, login.Event{}) }},
+		{"OpenView", false, func() error { return s.OpenView(ctx, view, 1, "", login.Event{}) }},
 		{"Claim", false, func() error { _, err := s.Claim(ctx, claim); return err }},
 		{"Complete", false, func() error { return s.Complete(ctx, "claim", done, login.Event{}) }},
 		{"End", true, func() error { return s.End(ctx, "sid", "t", login.Event{}) }},

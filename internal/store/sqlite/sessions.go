@@ -9,6 +9,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"neoapi/internal/limit"
 	"neoapi/internal/login"
 )
 
@@ -72,15 +73,13 @@ func state(c *sqlite.Conn, account string) (login.AccountState, error) {
 }
 
 // changeState loads an account's state, applies f and saves it, in the
-// transaction that is open. If f returns errUnchanged nothing is saved.
+// transaction that is open. If f returns an error nothing is saved.
 func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) error) error {
 	a, err := state(c, account)
 	if err != nil {
 		return err
 	}
-	if err := f(&a); errors.Is(err, errUnchanged) {
-		return nil
-	} else if err != nil {
+	if err := f(&a); err != nil {
 		return err
 	}
 	var failures []byte
@@ -98,16 +97,6 @@ func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) e
 		account, a.TOTPStep, sent, string(failures))
 }
 
-// good forgets the failures of a factor, in the transaction that is open.
-func good(c *sqlite.Conn, account string, f login.Factor) error {
-	return changeState(c, account, func(a *login.AccountState) error {
-		if !a.Good(f) {
-			return errUnchanged
-		}
-		return nil
-	})
-}
-
 // State implements [login.Sessions].
 func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
@@ -117,10 +106,30 @@ func (s *Store) State(ctx context.Context, account string) (a login.AccountState
 	return a, err
 }
 
-// CountTry implements [login.Sessions].
-func (s *Store) CountTry(ctx context.Context, account string, f login.Factor, now time.Time) error {
+// Try implements [login.Sessions]. A locked account costs a write like any other
+// (bar P5).
+func (s *Store) Try(ctx context.Context, t login.Try) error {
+	var refused error
+	err := s.update(ctx, func(c *sqlite.Conn) error {
+		return changeState(c, t.Account, func(a *login.AccountState) error { refused = a.Try(t); return nil })
+	})
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+// EndTry implements [login.Sessions].
+func (s *Store) EndTry(ctx context.Context, t login.Try, failed bool, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
-		return changeState(c, account, func(a *login.AccountState) error { return a.CountTry(f, now) })
+		err := changeState(c, t.Account, func(a *login.AccountState) error {
+			a.EndTry(t.Factor, t.ID, failed, e.Time)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
 	})
 }
 
@@ -136,18 +145,9 @@ func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error
 }
 
 // OpenView implements [login.Sessions].
-func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, e login.Event) error {
+func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, try string, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
-		err := changeState(c, x.Account, func(a *login.AccountState) error {
-			good := a.Good(x.First)
-			if totpStep > 0 {
-				return a.UseTOTPStep(totpStep)
-			}
-			if !good {
-				return errUnchanged
-			}
-			return nil
-		})
+		err := changeState(c, x.Account, func(a *login.AccountState) error { return a.Open(x, totpStep, try) })
 		if err != nil {
 			return err
 		}
@@ -223,22 +223,15 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, er
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
 		return change(c, claim.SID, func(x *login.Session) error {
-			if x.Kind == login.View && x.Account == claim.Account {
-				a, err := state(c, x.Account)
-				if err == nil {
-					err = a.Locked(login.OTP, claim.Now)
+			return changeState(c, x.Account, func(a *login.AccountState) error {
+				var changed bool
+				changed, refused = x.TakeClaim(a, claim)
+				claimed = *x
+				if !changed {
+					return errUnchanged
 				}
-				if err != nil {
-					return err
-				}
-			}
-			var changed bool
-			changed, refused = x.TakeClaim(claim)
-			claimed = *x
-			if !changed {
-				return errUnchanged
-			}
-			return nil
+				return nil
+			})
 		})
 	})
 	switch {
@@ -260,8 +253,8 @@ func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) er
 	return s.leave(ctx, sid, claim, true, e)
 }
 
-// leave gives a claim back and stores the event, which is true whether or not
-// the claim still was held.
+// leave gives a claim back, and ends the account's tries and stores the event
+// whether or not the claim still was held.
 func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
 	var lost bool
 	err := s.update(ctx, func(c *sqlite.Conn) error {
@@ -270,18 +263,9 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 		if err != nil && !lost {
 			return err
 		}
-		if !lost && !refund {
-			// The lock was looked at when the claim was taken: a failure counts even if
-			// another claim's has locked the factor meanwhile.
-			err := changeState(c, e.Account, func(a *login.AccountState) error {
-				if err := a.CountTry(login.OTP, e.Time); errors.Is(err, login.ErrLocked) {
-					return errUnchanged
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
+		err = changeState(c, e.Account, func(a *login.AccountState) error { a.LeaveClaim(claim, refund, e.Time); return nil })
+		if err != nil {
+			return err
 		}
 		return addEvent(c, e)
 	})
@@ -294,10 +278,10 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		if err := change(c, t.SID, func(x *login.Session) error { return x.Become(claim, t) }); err != nil {
-			return err
-		}
-		if err := good(c, t.Account, login.OTP); err != nil {
+		err := change(c, t.SID, func(x *login.Session) error {
+			return changeState(c, x.Account, func(a *login.AccountState) error { return x.Become(a, claim, t) })
+		})
+		if err != nil {
 			return err
 		}
 		return addEvent(c, e)
@@ -310,12 +294,45 @@ func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e l
 
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
-	return s.remove(ctx, e, `DELETE FROM sessions WHERE sid = ? AND kind = 'trade' AND trade_id = ?`, sid, tokenID)
+	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND kind = 'trade' AND trade_id = ?`, sid, tokenID)
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
+}
+
+// Take implements [login.Sessions].
+func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
+	load := func(c *sqlite.Conn) (x limit.State, err error) {
+		err = one(c, func(r *row) error { x.Whole = r.time(); return nil }, `SELECT whole FROM allowances WHERE key = ?`, key)
+		if errors.Is(err, login.ErrNotFound) {
+			err = nil
+		}
+		return x, err
+	}
+	if n == 0 {
+		err = s.view(ctx, func(c *sqlite.Conn) error {
+			x, err := load(c)
+			_, wait = limit.Take(x, r, 0, now)
+			return err
+		})
+		return wait, err
+	}
+	err = s.update(ctx, func(c *sqlite.Conn) error {
+		x, err := load(c)
+		if err != nil {
+			return err
+		}
+		if x, wait = limit.Take(x, r, n, now); wait > 0 {
+			return errUnchanged
+		}
+		return exec(c, `INSERT INTO allowances (key, whole) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET whole = excluded.whole`, key, x.Whole)
+	})
+	if errors.Is(err, errUnchanged) {
+		err = nil
+	}
+	return wait, err
 }
 
 // Sweep implements [login.Sessions]. It looks through the sessions on a
@@ -324,7 +341,12 @@ func (s *Store) EndAccount(ctx context.Context, account string) error {
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
 	id := func(r *row) (int64, error) { return r.int(), nil }
 	expired, err := list(ctx, s, id, `SELECT n FROM sessions WHERE expires <= ? LIMIT ?`, now, n)
-	if err != nil || len(expired) == 0 {
+	if err != nil {
+		return 0, err
+	}
+	key := func(r *row) (string, error) { return r.text(), nil }
+	whole, err := list(ctx, s, key, `SELECT key FROM allowances WHERE whole <= ? LIMIT ?`, now, n)
+	if err != nil || len(expired)+len(whole) == 0 {
 		return 0, err
 	}
 	err = s.update(ctx, func(c *sqlite.Conn) error {
@@ -332,6 +354,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 		for _, id := range expired {
 			// A view session may have become a trade session meanwhile.
 			if err := exec(c, `DELETE FROM sessions WHERE n = ? AND expires <= ?`, id, now); err != nil {
+				return err
+			}
+			removed += c.Changes()
+		}
+		for _, key := range whole {
+			if err := exec(c, `DELETE FROM allowances WHERE key = ? AND whole <= ?`, key, now); err != nil {
 				return err
 			}
 			removed += c.Changes()

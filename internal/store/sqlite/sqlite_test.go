@@ -103,7 +103,7 @@ func record(t *testing.T, s login.Accounts, name string) {
 
 func actions(t *testing.T, s login.Accounts) []string {
 	t.Helper()
-	events, err := s.Events(t.Context(), "", 0, 1000)
+	events, err := s.Events(t.Context(), login.EventQuery{N: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -236,6 +236,21 @@ var consumerTests = []test{
 			}
 		})
 	}},
+	{"a consumer's rate is changed with its event, and nobody else's", func(t *testing.T, s Store) {
+		for _, key := range []string{"consumer-1", "consumer-2"} {
+			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))
+		}
+		good(t, s.SetConsumerRate(t.Context(), "consumer-1", -1, newEvent("changed", "")))
+		refused(t, s.SetConsumerRate(t.Context(), "consumer-3", 1, newEvent("refused", "")), login.ErrNotFound)
+		for key, rate := range map[string]int{"consumer-1": -1, "consumer-2": newConsumer("").Rate} {
+			want := newConsumer(key)
+			want.Rate = rate
+			got, err := s.Consumer(t.Context(), key)
+			good(t, err)
+			same(t, "consumer", got, want)
+		}
+		same(t, "events", eventNames(t, s, ""), []string{"added consumer-1", "added consumer-2", "changed"})
+	}},
 	{"a removed consumer is gone, its key is free again and the event is stored", func(t *testing.T, s Store) {
 		for _, key := range []string{"consumer-1", "consumer-2"} {
 			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))
@@ -357,7 +372,7 @@ var eventTests = []test{
 				var got []string
 				var after int64
 				for {
-					page, err := s.Events(t.Context(), account, after, n)
+					page, err := s.Events(t.Context(), login.EventQuery{UCC: uccOf(account), After: after, N: n})
 					good(t, err)
 					if len(page) > n {
 						t.Fatalf("a page of %d has %d events", n, len(page))
@@ -373,6 +388,27 @@ var eventTests = []test{
 				same(t, fmt.Sprintf("events of %q, %d a page", account, n), got, want)
 			}
 		}
+	}},
+	{"events are read from a time on", func(t *testing.T, s Store) {
+		for i := range 6 {
+			e := newEvent(fmt.Sprint(i), []string{"account-1", "account-2"}[i%2])
+			e.Time = at(time.Duration(i) * time.Second)
+			good(t, s.Record(t.Context(), e))
+		}
+		since := func(ucc string, from time.Duration, want ...string) {
+			t.Helper()
+			var got []string
+			page, err := s.Events(t.Context(), login.EventQuery{UCC: ucc, Since: at(from), N: 10})
+			good(t, err)
+			for _, e := range page {
+				got = append(got, e.RequestID)
+			}
+			same(t, "events", got, want)
+		}
+		since("", 4*time.Second, "4", "5")
+		since("", 4*time.Second+time.Millisecond, "5")
+		since("", time.Hour)
+		since(uccOf("account-2"), time.Second+time.Millisecond, "3", "5")
 	}},
 	{"events that are stored at once are all there, each with its own number", func(t *testing.T, s Store) {
 		outcomes(t, together(50, func(i int) error { return s.Record(t.Context(), newEvent(fmt.Sprint(i), "account-1")) }))

@@ -14,7 +14,7 @@ var concurrencyTests = []test{
 	{"of 50 logins with the same TOTP step at once exactly one succeeds", func(t *testing.T, s Store) {
 		got := outcomes(t, together(50, func(i int) error {
 			sid := fmt.Sprint("sid-", i)
-			return s.OpenView(t.Context(), newView(sid, "account-1"), 59_081_400, newEvent(sid, "account-1"))
+			return s.OpenView(t.Context(), newView(sid, "account-1"), 59_081_400, "try", newEvent(sid, "account-1"))
 		}))
 		same(t, "outcomes", got, map[string]int{"ok": 1, "TOTP step already used": 49})
 		names := eventNames(t, s, "account-1")
@@ -89,7 +89,7 @@ var concurrencyTests = []test{
 		errs := together(20, func(i int) error {
 			sid := fmt.Sprint("sid-", i)
 			v := newView(sid, sid)
-			if err := s.OpenView(t.Context(), v, 1, newEvent("opened", sid)); err != nil {
+			if err := s.OpenView(t.Context(), v, 1, "try", newEvent("opened", sid)); err != nil {
 				return err
 			}
 			if _, err := s.SetOTP(t.Context(), newCode(sid, 0, at(0))); err != nil {

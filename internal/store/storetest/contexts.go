@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/limit"
 	"neoapi/internal/login"
 )
 
@@ -29,7 +30,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	open(t, s, "end-account", "account-3")
 	expired := newView("expired", "account-4")
 	expired.Expires = at(-time.Hour)
-	good(t, s.OpenView(t.Context(), expired, 0, newEvent("opened", "account-4")))
+	good(t, s.OpenView(t.Context(), expired, 0, "try", newEvent("opened", "account-4")))
 	free := open(t, s, "claim", "account-1")
 	held := map[string]login.Session{}
 	for _, sid := range []string{"fail", "refund", "complete"} {
@@ -48,6 +49,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"ListAccounts", func(ctx context.Context) error { _, err := s.ListAccounts(ctx, "", 10); return err }},
 		{"Consumer", func(ctx context.Context) error { _, err := s.Consumer(ctx, "consumer-1"); return err }},
 		{"AddConsumer", func(ctx context.Context) error { return s.AddConsumer(ctx, newConsumer("consumer-2"), e) }},
+		{"SetConsumerRate", func(ctx context.Context) error { return s.SetConsumerRate(ctx, "consumer-1", 5, e) }},
 		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
 		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
 		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},
@@ -55,12 +57,19 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 			return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
 		}},
 		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
-		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, "", 0, 10); return err }},
+		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, login.EventQuery{N: 10}); return err }},
 
 		{"State", func(ctx context.Context) error { _, err := s.State(ctx, "account-1"); return err }},
-		{"CountTry", func(ctx context.Context) error { return s.CountTry(ctx, "account-1", login.Password, at(0)) }},
+		{"Try", func(ctx context.Context) error { return s.Try(ctx, newTry("account-1", login.Password, "try")) }},
+		{"EndTry", func(ctx context.Context) error {
+			return s.EndTry(ctx, newTry("account-1", login.Password, "try"), true, e)
+		}},
+		{"Take", func(ctx context.Context) error {
+			_, err := s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0))
+			return err
+		}},
 		{"Unlock", func(ctx context.Context) error { return s.Unlock(ctx, "account-1", e) }},
-		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, e) }},
+		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, "try", e) }},
 		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
 		{"PendingView", func(ctx context.Context) error {
 			_, err := s.PendingView(ctx, "account-1", "consumer-1", time.Time{}, at(0))

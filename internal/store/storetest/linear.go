@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,8 @@ type input struct {
 	code   string        // DropOTP
 	sends  int           // SetOTP
 	repeat string        // Claim: the claim whose completion this repeats
-	now    time.Duration // after start: Claim, Complete
+	now    time.Duration // after start: Claim, Complete, Try
+	failed bool          // EndTry
 }
 
 // A state is what the model knows of a sid.
@@ -112,6 +114,29 @@ type state struct {
 	token     string
 	repeat    string
 	completed time.Duration
+
+	failures int    // of the account's second factor
+	open     string // its tries that are being judged, as text: see tries
+}
+
+// tries are open tries: when each counts as failed.
+type tries map[string]time.Duration
+
+func parseTries(text string) tries {
+	open := tries{}
+	for word := range strings.FieldsSeq(text) {
+		id, lease, _ := strings.Cut(word, "=")
+		open[id], _ = time.ParseDuration(lease)
+	}
+	return open
+}
+
+func (open tries) String() string {
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(open)) {
+		fmt.Fprintf(&b, "%s=%s ", id, open[id])
+	}
+	return b.String()
 }
 
 // An output is what a call gave: the name of its error and, from Session and
@@ -154,6 +179,22 @@ func (in input) do(ctx context.Context, s login.Sessions, v login.Session) (outp
 		err = s.Complete(ctx, in.claim, t, e)
 	case "End":
 		err = s.End(ctx, v.SID, in.token, e)
+	case "EndAccount":
+		err = s.EndAccount(ctx, v.Account)
+	case "Try":
+		err = s.Try(ctx, login.Try{Account: v.Account, Factor: login.OTP, ID: in.id, Now: at(in.now), Lease: lease})
+	case "EndTry":
+		err = s.EndTry(ctx, login.Try{Account: v.Account, Factor: login.OTP, ID: in.claim}, in.failed, e)
+	case "State":
+		var a login.AccountState
+		a, err = s.State(ctx, v.Account)
+		open := tries{}
+		for id, lease := range a.Failures[login.OTP].Open {
+			open[id] = after(lease)
+		}
+		if err == nil {
+			return output{"ok", state{failures: a.Failures[login.OTP].Count, open: open.String()}}, nil
+		}
 	}
 	out := output{err: errorName(err)}
 	if out.err == "" {
@@ -183,6 +224,7 @@ type client struct {
 	n      int
 	random *rand.Rand
 	held   string // a claim that it was given and has not given back
+	tried  string // a try that it has not ended
 	last   state  // the record as it last saw it
 }
 
@@ -200,14 +242,22 @@ func (c *client) next() input {
 		if in.method == "Complete" {
 			in.token = "token of " + in.id
 		}
+	case c.tried != "" && pick < 60:
+		in.method, in.claim, in.failed = "EndTry", c.tried, pick%4 > 0
 	case pick < 10:
 		in.method, in.sends = "SetOTP", c.last.sends
 	case pick < 15:
 		in.method, in.code = "DropOTP", c.last.code
 	case pick < 30 && c.last.token != "":
 		in.method, in.token = "End", c.last.token
-	case pick < 50:
+	case pick < 40:
 		in.method = "Session"
+	case pick < 45:
+		in.method = "State"
+	case pick < 46:
+		in.method = "EndAccount"
+	case pick < 60:
+		in.method = "Try"
 	default:
 		in.method = "Claim"
 		if pick%2 == 0 {
@@ -233,6 +283,10 @@ func (c *client) saw(in input, out output) {
 	case in.method == "Complete" && out.err == "ok":
 		c.last = state{kind: login.Trade, token: in.token, repeat: in.claim}
 		c.held = ""
+	case in.method == "Try" && out.err == "ok":
+		c.tried = in.id
+	case in.method == "EndTry":
+		c.tried = ""
 	case in.claim != "":
 		c.held = ""
 	}
@@ -259,7 +313,10 @@ func (s state) step(in input) (output, state) {
 		if s.kind == "" {
 			return refuse(login.ErrNotFound)
 		}
-		return output{"ok", s}, s
+		return output{"ok", s.session()}, s
+
+	case "State":
+		return output{"ok", state{failures: s.failures, open: s.open}}, s
 
 	case "SetOTP":
 		switch {
@@ -280,20 +337,32 @@ func (s state) step(in input) (output, state) {
 		case s.kind == "":
 			return refuse(login.ErrNotFound)
 		case s.kind == login.Trade && s.tries < maxTries && s.repeat == in.repeat && in.now-s.completed <= repeatFor:
-			return output{"ok", s}, s
+			return output{"ok", s.session()}, s
 		case s.kind == login.Trade:
 			s.tries = min(s.tries+1, maxTries)
 			return refuse(login.ErrNotFound)
 		case s.claim != "" && in.now < s.until:
 			return refuse(login.ErrClaimed)
+		case s.failures >= lockAfter:
+			return refuse(login.ErrLocked)
 		case s.tries >= maxTries:
 			return refuse(login.ErrTriesUsed)
 		}
+		// A claim that is not given saves nothing, not even that leases have run out.
+		err, tried := s.try(in)
+		if err != nil {
+			return refuse(err)
+		}
+		s = tried
 		s.tries, s.claim, s.until = s.tries+1, in.id, in.now+lease
-		return output{"ok", s}, s
+		return output{"ok", s.session()}, s
 
 	case "Fail", "Refund", "Complete":
-		if !open || s.claim != in.claim {
+		lost := !open || s.claim != in.claim
+		if in.method != "Complete" || !lost {
+			s = s.endTry(in.claim, in.method == "Fail")
+		}
+		if lost {
 			return refuse(login.ErrClaimLost)
 		}
 		s.claim, s.until = "", 0
@@ -301,16 +370,69 @@ func (s state) step(in input) (output, state) {
 		case "Refund":
 			s.tries = max(0, s.tries-1)
 		case "Complete":
-			s = state{kind: login.Trade, token: in.token, repeat: in.claim, completed: in.now}
+			s = state{kind: login.Trade, token: in.token, repeat: in.claim, completed: in.now, open: s.open}
 		}
 
 	case "End":
 		if s.kind != login.Trade || s.token != in.token {
 			return refuse(login.ErrNotFound)
 		}
-		s = state{}
+		s = state{failures: s.failures, open: s.open}
+
+	case "EndAccount":
+		s = state{failures: s.failures, open: s.open}
+
+	case "Try":
+		var err error
+		if err, s = s.try(in); err != nil {
+			return refuse(err)
+		}
+
+	case "EndTry":
+		s = s.endTry(in.claim, in.failed)
 	}
 	return output{err: "ok"}, s
+}
+
+// lockAfter is when a factor locks: for longer than a history's times reach.
+const lockAfter = 10
+
+// session is what the session's record shows of a state.
+func (s state) session() state {
+	s.failures, s.open = 0, ""
+	return s
+}
+
+// try counts a try of the account's second factor.
+func (s state) try(in input) (error, state) {
+	open := parseTries(s.open)
+	for id, lease := range open {
+		if in.now >= lease {
+			delete(open, id)
+			s.failures++
+		}
+	}
+	s.open = open.String()
+	switch {
+	case s.failures >= lockAfter:
+		return login.ErrLocked, s
+	case s.failures+len(open) >= lockAfter:
+		return login.ErrClaimed, s
+	}
+	open[in.id] = in.now + lease
+	s.open = open.String()
+	return nil, s
+}
+
+// endTry ends a try if it is open.
+func (s state) endTry(id string, failed bool) state {
+	open := parseTries(s.open)
+	if _, is := open[id]; is && failed {
+		s.failures++
+	}
+	delete(open, id)
+	s.open = open.String()
+	return s
 }
 
 // checkEvents reports calls whose event is not there though it should be, and
@@ -321,7 +443,7 @@ func checkEvents(t *testing.T, s Store, account string, history []porcupine.Oper
 	for _, o := range history {
 		in, done := o.Input.(input), o.Output.(output).err == "ok"
 		switch in.method {
-		case "Fail", "Refund":
+		case "Fail", "Refund", "EndTry":
 			want = append(want, in.id)
 		case "Complete", "End":
 			if done {

@@ -18,7 +18,7 @@ var viewTests = []test{
 			ClaimID: "claim", ClaimUntil: at(4*time.Second + crumb), Completed: at(5*time.Second + crumb), Repeat: []byte("\x00\xffrepeat"),
 		}
 		full(t, want)
-		good(t, s.OpenView(t.Context(), want, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), want, 0, "try", newEvent("opened", "account-1")))
 		same(t, "session", stored(t, s, "sid"), want)
 		same(t, "events", eventNames(t, s, "account-1"), []string{"opened"})
 	}},
@@ -38,16 +38,16 @@ var viewTests = []test{
 		open(t, s, "sid", "account-1")
 		v := newView("sid", "account-2")
 		unchanged(t, s, []string{"sid"}, func() {
-			if s.OpenView(t.Context(), v, 7, newEvent("refused", "account-2")) == nil {
+			if s.OpenView(t.Context(), v, 7, "try", newEvent("refused", "account-2")) == nil {
 				t.Error("a second session took the place of the first")
 			}
 		})
-		good(t, s.OpenView(t.Context(), newView("another", "account-2"), 7, newEvent("opened", "account-2")))
+		good(t, s.OpenView(t.Context(), newView("another", "account-2"), 7, "try", newEvent("opened", "account-2")))
 	}},
 	{"a session that has expired is returned all the same", func(t *testing.T, s Store) {
 		v := newView("sid", "account-1")
 		v.Expires = at(-time.Hour)
-		good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		same(t, "session", stored(t, s, "sid"), v)
 	}},
 
@@ -56,7 +56,7 @@ var viewTests = []test{
 		login1 := func(account string, step int64) error {
 			n++
 			sid := fmt.Sprint("sid-", n)
-			err := s.OpenView(t.Context(), newView(sid, account), step, newEvent("opened "+sid, account))
+			err := s.OpenView(t.Context(), newView(sid, account), step, "try", newEvent("opened "+sid, account))
 			if _, serr := s.Session(t.Context(), sid); (err == nil) != (serr == nil) {
 				t.Errorf("OpenView gave %v, but the session: %v", err, serr)
 			}
@@ -77,10 +77,10 @@ var viewTests = []test{
 			[]string{"opened sid-1", "opened sid-5", "opened sid-8", "opened sid-10"})
 	}},
 	{"codes that are counted for an account leave its TOTP step as it is", func(t *testing.T, s Store) {
-		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, "try", newEvent("opened", "account-1")))
 		put(t, s, newCode("sid", 0, at(0)))
-		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, newEvent("refused", "account-1")), login.ErrStepUsed)
-		good(t, s.OpenView(t.Context(), newView("sid-3", "account-1"), 8, newEvent("opened", "account-1")))
+		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, "try", newEvent("refused", "account-1")), login.ErrStepUsed)
+		good(t, s.OpenView(t.Context(), newView("sid-3", "account-1"), 8, "try", newEvent("opened", "account-1")))
 		for i := 1; i < perHour; i++ {
 			put(t, s, newCode("sid", i, at(0)))
 		}
@@ -101,7 +101,7 @@ var viewTests = []test{
 		for i, sid := range []string{"middle", "newest", "oldest"} { // not in the order of their age
 			v := newView(sid, "account-1")
 			v.Issued = at([]time.Duration{2, 3, 1}[i] * time.Minute)
-			good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		}
 		now := at(4 * time.Minute)
 		pending(now, "newest")
@@ -121,7 +121,7 @@ var viewTests = []test{
 		for i, sid := range []string{"given up", "current"} {
 			v := newView(sid, "account-1")
 			v.Issued = at(time.Duration(i) * time.Minute)
-			good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		}
 		now := at(2 * time.Minute)
 		put(t, s, newCode("current", 0, now))
@@ -136,12 +136,12 @@ var viewTests = []test{
 	{"a code is not meant for a session of another account or consumer, nor for one that is expired or complete", func(t *testing.T, s Store) {
 		other := newView("other-consumer", "account-1")
 		other.Consumer = "consumer-2"
-		good(t, s.OpenView(t.Context(), other, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), other, 0, "try", newEvent("opened", "account-1")))
 		open(t, s, "other-account", "account-2")
 		trade(t, s, "trade", "account-1")
 		expired := newView("expired", "account-1")
 		expired.Expires = at(time.Minute)
-		good(t, s.OpenView(t.Context(), expired, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), expired, 0, "try", newEvent("opened", "account-1")))
 
 		got, err := s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, at(time.Minute-time.Millisecond))
 		good(t, err)
@@ -239,7 +239,7 @@ var codeTests = []test{
 		}
 		long := newView("long", "account-1")
 		long.Expires = at(24 * time.Hour)
-		good(t, s.OpenView(t.Context(), long, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), long, 0, "try", newEvent("opened", "account-1")))
 		now := at(10 * time.Minute)
 		wait := tooMany(t, s, newCode("long", 0, now))
 		if wait != 50*time.Minute {
@@ -256,7 +256,7 @@ var codeTests = []test{
 	{"no hour at all has more codes than allowed, wherever it begins", func(t *testing.T, s Store) {
 		v := newView("sid", "account-1")
 		v.Expires = at(24 * time.Hour)
-		good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		put(t, s, newCode("sid", 0, at(0)))
 		put(t, s, newCode("sid", 1, at(58*time.Minute)))
 		put(t, s, newCode("sid", 2, at(59*time.Minute)))
@@ -492,7 +492,7 @@ var completeTests = []test{
 	{"the record becomes the trade session under the same sid, with every field and its event", func(t *testing.T, s Store) {
 		v := newView("sid", "account-1")
 		v.First = login.TOTP
-		good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		put(t, s, newCode("sid", 0, at(0)))
 		claim(t, s, newClaim(v, "claim", at(0)))
 		x := newTrade(v, at(time.Second+crumb))
@@ -706,9 +706,9 @@ var endTests = []test{
 		})
 	}},
 	{"ending an account's sessions does not make its used TOTP step good again", func(t *testing.T, s Store) {
-		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, "try", newEvent("opened", "account-1")))
 		good(t, s.EndAccount(t.Context(), "account-1"))
-		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, newEvent("refused", "account-1")), login.ErrStepUsed)
+		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, "try", newEvent("refused", "account-1")), login.ErrStepUsed)
 	}},
 	{"a session that is ended while its code is judged does not come back", func(t *testing.T, s Store) {
 		for i := range rounds(10) {
@@ -737,12 +737,12 @@ var endTests = []test{
 		for i := range 5 {
 			v := newView(fmt.Sprint("expired-", i), "account-1")
 			v.Expires = at(time.Duration(i-4) * time.Minute) // the last one just now
-			good(t, s.OpenView(t.Context(), v, 0, newEvent("opened", "account-1")))
+			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		}
 		old := trade(t, s, "expired-trade", "account-1") // completed at start, for an hour
 		late := newView("live", "account-1")
 		late.Expires = at(time.Hour + time.Millisecond)
-		good(t, s.OpenView(t.Context(), late, 0, newEvent("opened", "account-1")))
+		good(t, s.OpenView(t.Context(), late, 0, "try", newEvent("opened", "account-1")))
 		before := events(t, s, "")
 
 		sweep := func(now time.Time, n, want int) {

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"one-time codes", codeTests},
 		{"claims", claimTests},
 		{"locks", lockTests},
+		{"allowances", allowanceTests},
 		{"completion", completeTests},
 		{"ends", endTests},
 		{"contexts", contextTests},
@@ -108,16 +109,24 @@ func named(kind login.IdentifierKind, value string) login.Identifier {
 
 // newConsumer returns a consumer with every field set.
 func newConsumer(key string) login.Consumer {
-	return login.Consumer{Key: key, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Created: at(crumb)}
+	return login.Consumer{Key: key, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Rate: 7, Created: at(crumb)}
 }
 
 // newEvent returns an event with every field set but Seq. Its name is unique to
 // it within a test.
 func newEvent(name, account string) login.Event {
 	return login.Event{
-		Time: at(crumb), Action: "second factor", Outcome: "wrong code", Account: account, UCC: "UCC of " + account,
+		Time: at(crumb), Action: "second factor", Outcome: "wrong code", Account: account, UCC: uccOf(account),
 		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name,
 	}
+}
+
+// uccOf is the UCC of an account in its events.
+func uccOf(account string) string {
+	if account == "" {
+		return ""
+	}
+	return "UCC of " + account
 }
 
 // newView returns an open view session as the service stores it, without a code.
@@ -163,7 +172,7 @@ func newCode(sid string, sends int, now time.Time) login.NewOTP {
 func open(t *testing.T, s login.Sessions, sid, account string) login.Session {
 	t.Helper()
 	v := newView(sid, account)
-	good(t, s.OpenView(t.Context(), v, 0, newEvent("opened "+sid, account)))
+	good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened "+sid, account)))
 	return v
 }
 
@@ -225,7 +234,11 @@ func same(t *testing.T, what string, got, want any) {
 // events returns the whole audit trail, or one account's.
 func events(t *testing.T, s login.Accounts, account string) []login.Event {
 	t.Helper()
-	all, err := s.Events(t.Context(), account, 0, 10_000)
+	q := login.EventQuery{N: 10_000}
+	if account != "" {
+		q.UCC = uccOf(account)
+	}
+	all, err := s.Events(t.Context(), q)
 	good(t, err)
 	return all
 }

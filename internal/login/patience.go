@@ -1,0 +1,72 @@
+package login
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// patience is how long a request may wait for the stores in all (bar R1). The
+// time that hashes, couriers and the OMS take has bounds of its own.
+const patience = 1800 * time.Millisecond
+
+// A watch ends a context when its request has waited too long for the stores.
+type watch struct {
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	running time.Time // since when
+	left    time.Duration
+}
+
+type watchKey struct{}
+
+// WithPatience returns a context that ends when a request which begins now has
+// waited too long for the stores. Cancel it when the request is answered.
+func WithPatience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return withWatch(ctx, patience)
+}
+
+func withWatch(ctx context.Context, left time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &watch{cancel: func() { cancel(context.DeadlineExceeded) }, left: left}
+	w.resume()
+	return context.WithValue(ctx, watchKey{}, w), func() {
+		w.pause()
+		cancel(context.Canceled)
+	}
+}
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running, w.timer = time.Now(), time.AfterFunc(w.left, w.cancel)
+}
+
+func (w *watch) pause() (left time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.left = max(0, w.left-time.Since(w.running))
+	return w.left
+}
+
+// unhurried runs f without counting its time.
+func unhurried(ctx context.Context, f func()) {
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
+		w.pause()
+		defer w.resume()
+	}
+	f()
+}
+
+// toTheEnd returns a context for what must be done even if the client goes away.
+// It leaves at least a part of the patience.
+func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := patience
+	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
+		left = max(w.pause(), patience/4)
+	}
+	return withWatch(context.WithoutCancel(ctx), left)
+}

@@ -1,0 +1,117 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestARequestWaitsSoLongForTheStoresInAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := WithPatience(t.Context())
+		defer cancel()
+		begin := time.Now()
+		time.Sleep(time.Second)
+		unhurried(ctx, func() { time.Sleep(time.Hour) }) // a hash, the OMS
+		<-ctx.Done()
+		if took := time.Since(begin) - time.Hour; took != patience || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			t.Errorf("the context ended after %s, %v", took, context.Cause(ctx))
+		}
+	})
+}
+
+func TestWhatMustBeDoneOutlivesTheClientAndHasTimeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for spent, want := range map[time.Duration]time.Duration{0: patience, time.Second: patience - time.Second, patience: patience / 4} {
+			client, gone := context.WithCancel(t.Context())
+			ctx, cancel := WithPatience(client)
+			time.Sleep(spent)
+			ctx, cancelEnd := toTheEnd(ctx)
+			gone()
+			begin := time.Now()
+			<-ctx.Done()
+			if left := time.Since(begin); left != want {
+				t.Errorf("after %s there are %s left, want %s", spent, left, want)
+			}
+			cancelEnd()
+			cancel()
+		}
+	})
+}
+
+func TestAContextWithoutPatienceIsLeftAlone(t *testing.T) {
+	ran := false
+	unhurried(t.Context(), func() { ran = true })
+	ctx, cancel := toTheEnd(t.Context())
+	defer cancel()
+	if !ran || ctx.Err() != nil {
+		t.Error("the function did not run, or the context has ended")
+	}
+}
+
+func TestAQueueTakesSoManyAndTurnsTheRestAwayAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2, 3, time.Minute)
+		var mu sync.Mutex
+		var running, most, refused, ran int
+		for range 9 {
+			leave, err := q.enter()
+			if err != nil {
+				refused++
+				var e *Error
+				if !errors.As(err, &e) || e.Kind != KindUnavailable || e.RetryAfter <= 0 {
+					t.Errorf("got %v", err)
+				}
+				continue
+			}
+			go func() {
+				defer leave()
+				err := q.turn(t.Context(), func() error {
+					mu.Lock()
+					running++
+					most, ran = max(most, running), ran+1
+					mu.Unlock()
+					time.Sleep(time.Second)
+					mu.Lock()
+					running--
+					mu.Unlock()
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		if refused != 4 {
+			t.Errorf("%d were turned away, want 4", refused)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if most != 2 || ran != 5 || len(q.places) != 0 || len(q.turns) != 0 {
+			t.Errorf("%d ran, %d at once; %d places and %d turns are still taken", ran, most, len(q.places), len(q.turns))
+		}
+	})
+}
+
+func TestWaitingInAQueueEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1, 5, time.Minute)
+		go func() { _ = q.turn(t.Context(), func() error { time.Sleep(time.Hour); return nil }) }()
+		synctest.Wait()
+		begin := time.Now()
+		if err := q.turn(t.Context(), func() error { t.Error("ran"); return nil }); !errors.Is(err, errQueue) || time.Since(begin) != time.Minute {
+			t.Errorf("after %s: %v", time.Since(begin), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := q.turn(ctx, func() error { t.Error("ran"); return nil }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(time.Hour)
+	})
+}

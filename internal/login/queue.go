@@ -1,0 +1,58 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A queue is where hashes of passwords or MPINs wait for their turn: as many run
+// as there are turns, as many wait as there are places, none longer than its
+// patience (bar P4).
+type queue struct {
+	turns    chan struct{}
+	places   chan struct{}
+	patience time.Duration
+}
+
+func newQueue(turns, waiting int, patience time.Duration) *queue {
+	return &queue{make(chan struct{}, turns), make(chan struct{}, turns+waiting), patience}
+}
+
+// errQueue is why a hash was not computed.
+var errQueue = errors.New("the queue of hashes is full or too slow")
+
+func busy(err error) *Error {
+	return &Error{Kind: KindUnavailable, Detail: "the service is busy: try again shortly", RetryAfter: busyRetry, Err: err}
+}
+
+// enter takes a place, which leave gives back, or refuses at once.
+func (q *queue) enter() (leave func(), err error) {
+	select {
+	case q.places <- struct{}{}:
+		return func() { <-q.places }, nil
+	default:
+		return nil, busy(errQueue)
+	}
+}
+
+// turn runs f when it is its turn. Whoever calls it has entered.
+func (q *queue) turn(ctx context.Context, f func() error) error {
+	err := errQueue
+	unhurried(ctx, func() {
+		patience := time.NewTimer(q.patience)
+		defer patience.Stop()
+		select {
+		case q.turns <- struct{}{}:
+			err = nil
+		case <-patience.C:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	})
+	if err != nil {
+		return busy(err)
+	}
+	defer func() { <-q.turns }()
+	return f()
+}

@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- A consumer's requests a second: 0 is what the service is set to, below 0 no limit.
+ALTER TABLE consumers ADD COLUMN rate INTEGER NOT NULL DEFAULT 0;
+
+-- What is left of shared allowances: the instant at which each is whole again.
+CREATE TABLE allowances (
+  key   TEXT    NOT NULL PRIMARY KEY,
+  whole INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX allowances_whole ON allowances (whole);
+
+CREATE INDEX events_ucc ON events (ucc, seq) WHERE ucc <> '';
+CREATE INDEX events_time ON events (time);
