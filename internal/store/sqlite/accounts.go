@@ -215,9 +215,9 @@ func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, 
 			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(),
 		}, nil
 	}
-	columns := `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id FROM events `
-	if q.UCC != "" {
-		return list(ctx, s, scan, columns+`WHERE ucc = ? AND seq > ? AND time >= ? ORDER BY seq LIMIT ?`, q.UCC, q.After, q.Since, q.N)
-	}
-	return list(ctx, s, scan, columns+`WHERE seq > ? AND time >= ? ORDER BY seq LIMIT ?`, q.After, q.Since, q.N)
+	// The trail is in the order of time but for moments: it begins with the block
+	// before the first whose index entry is young enough.
+	return list(ctx, s, scan, `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id FROM events
+		WHERE seq > max(?1, coalesce((SELECT min(seq) FROM events WHERE seq % 64 = 0 AND time >= ?2), (SELECT max(seq) FROM events), 0) - 128)
+		AND time >= ?2 AND (?3 = '' OR ucc = ?3) ORDER BY seq LIMIT ?4`, q.After, q.Since, q.UCC, q.N)
 }

@@ -408,6 +408,16 @@ var eventTests = []test{
 		since("", 4*time.Second, "4", "5")
 		since("", 4*time.Second+time.Millisecond, "5")
 		since("", time.Hour)
+		for i := range 1000 { // far more than a block of any index
+			e := newEvent("late", "account-3")
+			e.Time = at(time.Minute + time.Duration(i)*time.Second)
+			good(t, s.Record(t.Context(), e))
+		}
+		page, err := s.Events(t.Context(), login.EventQuery{Since: at(time.Minute + 700*time.Second), N: 1000})
+		good(t, err)
+		if len(page) != 300 || !page[0].Time.Equal(at(time.Minute+700*time.Second)) {
+			t.Errorf("got %d events, want the last 300", len(page))
+		}
 		since(uccOf("account-2"), time.Second+time.Millisecond, "3", "5")
 	}},
 	{"events that are stored at once are all there, each with its own number", func(t *testing.T, s Store) {
