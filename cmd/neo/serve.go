@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"runtime"
 	"syscall"
 
+	"neoapi/internal/background"
 	"neoapi/internal/serve"
 )
 
@@ -75,6 +77,8 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 // context ends.
 func start(ctx context.Context, dir, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
+	cfg.Hashes = runtime.GOMAXPROCS(0)
+	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	data, err := serve.Open(ctx, dir, nil)
 	if err != nil {
 		return usage(err)

@@ -216,7 +216,7 @@ func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret cre
 	}
 	var ok, stale bool
 	var err error
-	unhurried(ctx, func() { ok, stale, err = credential.Verify(stored, plain) })
+	hashing(ctx, func() { ok, stale, err = credential.Verify(stored, plain) })
 	if err != nil {
 		return false, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
 	}
@@ -224,7 +224,7 @@ func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret cre
 		return ok && exists, nil
 	}
 	var fresh string
-	unhurried(ctx, func() { fresh = credential.Hash(plain) })
+	hashing(ctx, func() { fresh = credential.Hash(plain) })
 	if err := s.Accounts.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
 		s.Log.WarnContext(ctx, "stronger hash not stored", "ucc", a.UCC, "cause", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"neoapi/internal/background"
 )
 
 // A queue is where hashes of passwords or MPINs wait for their turn: as many run
@@ -24,6 +26,12 @@ var errQueue = errors.New("the queue of hashes is full or too slow")
 
 func busy(err error) *Error {
 	return &Error{Kind: KindUnavailable, Detail: "the service is busy: try again shortly", RetryAfter: busyRetry, Err: err}
+}
+
+// hashing runs f, which hashes a secret for tens of milliseconds: nobody else
+// waits for a processor meanwhile, and the request's patience is not touched.
+func hashing(ctx context.Context, f func()) {
+	unhurried(ctx, func() { background.Run(f) })
 }
 
 // enter takes a place, which leave gives back, or refuses at once.

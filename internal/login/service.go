@@ -33,6 +33,7 @@ type Options struct {
 	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit
 	AddressRate  int           // wrong first factors a minute from one address before it must wait; 0 for no limit
 	OMSTimeout   time.Duration // default 3 seconds
+	Hashes       int           // hashes of first factors that run at once; default one for each processor
 }
 
 // The rules that are the same everywhere.
@@ -106,7 +107,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	}
 	s := &Service{
 		Ports: p, opt: opt,
-		first:     newQueue(runtime.GOMAXPROCS(0), hashesWaiting*runtime.GOMAXPROCS(0), hashWait),
+		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes, hashWait),
 		second:    newQueue(1, hashesWaiting, hashWait),
 		consumers: map[string]*knownConsumer{},
 	}
@@ -129,6 +130,7 @@ func (o *Options) fill() error {
 	defaults(&o.OTPPerHour, 10)
 	defaults(&o.SessionTTL, time.Hour)
 	defaults(&o.OMSTimeout, 3*time.Second)
+	defaults(&o.Hashes, runtime.GOMAXPROCS(0))
 	var problems []error
 	if o.OTPDigits < 4 || o.OTPDigits > 8 {
 		problems = append(problems, fmt.Errorf("OTP digits: %d is not between 4 and 8", o.OTPDigits))
@@ -144,6 +146,9 @@ func (o *Options) fill() error {
 	}
 	if o.AddressRate < 0 {
 		problems = append(problems, fmt.Errorf("wrong logins of one address: %d is negative (0 means no limit)", o.AddressRate))
+	}
+	if o.Hashes < 0 {
+		problems = append(problems, fmt.Errorf("hashes at once: %d is negative", o.Hashes))
 	}
 	if o.OMSTimeout < 0 {
 		problems = append(problems, fmt.Errorf("OMS timeout: %s is negative", o.OMSTimeout))
