@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neoapi/internal/credential"
@@ -78,6 +79,8 @@ type Service struct {
 	nobody [nobodies]Account // whom a login is judged as that names no account
 	later  sync.WaitGroup    // what is done after an answer
 
+	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
+
 	mu        sync.Mutex
 	consumers map[string]*knownConsumer // only consumers that exist: invented keys cost nothing
 }
@@ -97,7 +100,7 @@ type knownConsumer struct {
 // nobodies is how many accounts stand in for those that do not exist. Their tries
 // are counted like anybody's, so that a login takes as long as any other (bar P5),
 // in a handful of records however many names are invented (bar T8).
-const nobodies = 64
+const nobodies = 1024
 
 // New starts a service: it checks the options, naming every problem at once,
 // and loads the signing keys, making the first one if there is none.
@@ -115,7 +118,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	// any other.
 	hash := credential.Hash([]byte(credential.NewMasterKey()))
 	for i := range s.nobody {
-		id := fmt.Sprintf("nobody-%02d", i)
+		id := fmt.Sprintf("nobody-%04d", i)
 		seed := s.Vault.Seal(credential.PurposeTOTP, id, []byte(credential.NewMasterKey()[:20]))
 		s.nobody[i] = Account{ID: id, PasswordHash: hash, MPINHash: hash, TOTPSeed: seed, Disabled: true}
 	}

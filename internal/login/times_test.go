@@ -1,6 +1,7 @@
 package login
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func TestTheZeroOptionsAreTheSeedsRules(t *testing.T) {
 	if err := o.fill(); err != nil {
 		t.Fatal(err)
 	}
-	want := Options{OTPDigits: 6, OTPPerHour: 10, SessionTTL: 3600 * time.Second, OMSTimeout: 3 * time.Second}
+	want := Options{OTPDigits: 6, OTPPerHour: 10, SessionTTL: 3600 * time.Second, OMSTimeout: 3 * time.Second, Hashes: runtime.GOMAXPROCS(0)}
 	if o != want {
 		t.Errorf("got %+v, want %+v", o, want)
 	}
@@ -109,8 +110,8 @@ func TestTheZeroOptionsAreTheSeedsRules(t *testing.T) {
 
 func TestOptionsWithinTheirBoundsAreKept(t *testing.T) {
 	for _, want := range []Options{
-		{OTPDigits: 4, OTPPerHour: 1, SessionTTL: time.Minute, ConsumerRate: 1, OMSTimeout: time.Millisecond},
-		{OTPDigits: 8, OTPPerHour: 1000, SessionTTL: 24 * time.Hour, DayEnds: true, ConsumerRate: 100, OMSTimeout: time.Minute},
+		{OTPDigits: 4, OTPPerHour: 1, SessionTTL: time.Minute, ConsumerRate: 1, OMSTimeout: time.Millisecond, Hashes: 1},
+		{OTPDigits: 8, OTPPerHour: 1000, SessionTTL: 24 * time.Hour, DayEnds: true, ConsumerRate: 100, AddressRate: 30, OMSTimeout: time.Minute, Hashes: 7},
 	} {
 		got := want
 		if err := got.fill(); err != nil || got != want {
@@ -121,6 +122,8 @@ func TestOptionsWithinTheirBoundsAreKept(t *testing.T) {
 
 func TestEachOptionOutOfBoundsIsRefused(t *testing.T) {
 	for name, o := range map[string]Options{
+		"hashes below nothing":   {Hashes: -1},
+		"addresses below zero":   {AddressRate: -1},
 		"three digits":           {OTPDigits: 3},
 		"nine digits":            {OTPDigits: 9},
 		"negative digits":        {OTPDigits: -6},

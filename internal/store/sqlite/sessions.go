@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -61,10 +60,9 @@ func state(c *sqlite.Conn, account string) (login.AccountState, error) {
 		for sent := r.bytes(); len(sent) >= 8; sent = sent[8:] {
 			a.Sent = append(a.Sent, fromMillis(int64(binary.BigEndian.Uint64(sent))))
 		}
-		if failures := r.text(); failures != "" {
-			return json.Unmarshal([]byte(failures), &a.Failures)
-		}
-		return nil
+		var err error
+		a.Failures, err = login.ParseFailures(r.text())
+		return err
 	}, `SELECT totp_step, sent, failures FROM account_states WHERE account = ?`, account)
 	if errors.Is(err, login.ErrNotFound) {
 		err = nil
@@ -82,19 +80,13 @@ func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) e
 	if err := f(&a); err != nil {
 		return err
 	}
-	var failures []byte
-	if len(a.Failures) > 0 {
-		if failures, err = json.Marshal(a.Failures); err != nil {
-			return err
-		}
-	}
 	sent := make([]byte, 0, 8*len(a.Sent))
 	for _, t := range a.Sent {
 		sent = binary.BigEndian.AppendUint64(sent, uint64(millis(t)))
 	}
 	return exec(c, `INSERT INTO account_states (account, totp_step, sent, failures) VALUES (?, ?, ?, ?)
 		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent, failures = excluded.failures`,
-		account, a.TOTPStep, sent, string(failures))
+		account, a.TOTPStep, sent, login.FormatFailures(a.Failures))
 }
 
 // State implements [login.Sessions].
