@@ -42,9 +42,14 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 // passwordLogin tries to log a demo account in by password and returns the status.
 func (s *service) passwordLogin(b *testing.B, n int) int {
 	_, _, mobile, _ := serve.DemoAccount(n)
-	text, err := json.Marshal(map[string]string{"mobileNumber": mobile, "password": serve.DemoPassword})
+	return s.try(b, validate, map[string]string{"mobileNumber": mobile, "password": serve.DemoPassword})
+}
+
+// try sends one request and returns its status.
+func (s *service) try(b *testing.B, path string, body any) int {
+	text, err := json.Marshal(body)
 	must(b, err)
-	req, err := http.NewRequest("POST", s.url+validate, bytes.NewReader(text))
+	req, err := http.NewRequest("POST", s.url+path, bytes.NewReader(text))
 	must(b, err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+s.access)
