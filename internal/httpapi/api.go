@@ -65,6 +65,7 @@ const (
 type call struct {
 	*http.Request
 	op       wire.Op // for the log
+	body     []byte  // all of it
 	consumer login.Consumer
 	caller   login.Caller
 }
@@ -134,10 +135,11 @@ func (a *api) answer(w http.ResponseWriter, c *call) (ep endpoint, ans answer, e
 		w.Header().Set("Allow", allowed)
 		return ep, ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
 	}
-	if c.ContentLength > wire.MaxBody {
-		return ep, ans, errTooLarge
+	// The body is read before anything else is looked at, so that a client that
+	// sends slowly spends its own time and not the service's.
+	if c.body, err = read(w, c.Request); err != nil {
+		return ep, ans, err
 	}
-	c.Body = http.MaxBytesReader(w, c.Body, wire.MaxBody)
 	ans, err = ep.handle(c)
 	return ep, ans, err
 }
@@ -328,8 +330,11 @@ func given(r *http.Request) string {
 }
 
 // read reads a request's body up to the limit.
-func read(c *call) ([]byte, error) {
-	body, err := io.ReadAll(c.Body)
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > wire.MaxBody {
+		return nil, errTooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
