@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"neoapi/internal/background"
 	"neoapi/internal/serve"
@@ -42,15 +43,25 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	return cfg, errors.Join(digits, ttlErr, listen)
 }
 
+// linger is how long connections without a request stay open when the service
+// is to end. The sandbox lets them go at once.
+const linger = 2 * time.Second
+
 type serveCmd struct {
 	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; made if it is not there."`
 	ruleFlags
+	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, PEM: the service speaks TLS."`
+	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
+	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
+	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
 }
 
 func (serveCmd) Help() string {
 	return `Examples:
   neo serve --data /var/lib/neo
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
+  neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
+  neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
 
 The service starts without accounts: add a consumer and an account with
 neo consumer add and neo account add, also while it runs. One-time codes cannot
@@ -58,13 +69,29 @@ be sent yet: log in with password and MPIN, or with TOTP and MPIN. Trade calls
 answer 503. Logs are JSON lines on standard error.
 
 The data directory holds neo.db and master.key. Without the key the database
-cannot be read: keep a copy of it elsewhere. SIGTERM ends the service when the
-requests under way are finished.`
+cannot be read: keep a copy of it elsewhere.
+
+A new certificate in the same files is used within a second, without a restart.
+Behind a proxy name it with --trusted-proxy: else every request seems to come
+from there. A trusted proxy has to add the client's address at the end of
+X-Forwarded-For, or of Forwarded and then remove X-Forwarded-For.
+
+When all connections are taken, a new one replaces the one that has kept the
+service waiting longest.
+
+SIGTERM ends the service when the requests under way are finished and the
+connections without a request had two seconds for one more. A second one ends it
+at once.`
 }
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	cfg, err := c.config()
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
+	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
+	if c.MaxConnections == 0 { // the limits' zero value would mean the default
+		err = errors.Join(err, errors.New("connections: 0 is too few"))
+	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
 	}
@@ -89,6 +116,9 @@ func start(ctx context.Context, dir, listen string, cfg serve.Config, ready func
 		return usage(fmt.Errorf("%w: give another address with --listen", err))
 	}
 	url := "http://" + listener.Addr().String()
+	if cfg.TLSCert != "" {
+		url = "https://" + listener.Addr().String()
+	}
 	if cfg.Sandbox && cfg.PublicURL == "" && !listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
 		cfg.PublicURL = url
 	}

@@ -14,7 +14,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -34,6 +33,7 @@ type Config struct {
 	PublicURL string         // the address clients reach this service at; "" if not known
 	Books     bool           // answer trade calls with empty books; otherwise they answer 503
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
+	Proxies   Proxies        // whose word is taken for a request's origin
 	Log       *slog.Logger
 }
 
@@ -49,6 +49,7 @@ type endpoint struct {
 	op     wire.Op
 	method string
 	style  style
+	wait   time.Duration // how long it may wait for something beside its work
 	handle func(*call) (answer, error)
 }
 
@@ -65,6 +66,7 @@ const (
 type call struct {
 	*http.Request
 	op       wire.Op // for the log
+	body     []byte  // all of it
 	consumer login.Consumer
 	caller   login.Caller
 }
@@ -91,7 +93,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: address(r), RequestID: given(r)}}
+	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}}
 	shown := c.caller.RequestID
 	if shown == "" {
 		shown = uuid.NewString()
@@ -101,30 +103,43 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(wire.HeaderRequestID, shown)
 
-	ep, ans, err := a.answer(w, c)
+	// The body is read before anything else is looked at, so that a client that
+	// sends slowly spends its own time and not the service's.
+	conn := connOf(r)
+	well := conn.begins(r)
+	ep, known := a.find(r.URL.Path)
+	var err error = errFraming
+	if well {
+		c.body, err = read(w, r)
+	}
+	conn.works()
+	defer conn.rests()
+	var ans answer
+	if err == nil {
+		ans, err = a.answer(w, c, ep, known)
+	}
 	if err != nil {
 		ans = a.failure(h, ep, err)
 	}
-	if len(r.TransferEncoding) > 0 {
-		// It may have come with a length beside it, which net/http does not show: what
-		// follows on this connection could be anything (bar H5).
+	if !well || len(r.TransferEncoding) > 0 || conn.ending() {
+		// An encoding may have come with a length beside it, which net/http does not
+		// show: what follows on this connection could be anything (bar H5).
 		h.Set("Connection", "close")
 	}
 	size := a.send(w, r, ans)
 	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
 }
 
-// answer finds the endpoint and runs it. A panic becomes an error, so that it is
-// answered and logged like any other fault.
-func (a *api) answer(w http.ResponseWriter, c *call) (ep endpoint, ans answer, err error) {
+// answer runs the endpoint. A panic becomes an error, so that it is answered and
+// logged like any other fault.
+func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint, known bool) (ans answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 	}()
-	ep, ok := a.find(c.URL.Path)
-	if !ok {
-		return ep, ans, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
+	if !known {
+		return ans, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
 	}
 	allowed := ep.method
 	if allowed == http.MethodGet {
@@ -132,14 +147,12 @@ func (a *api) answer(w http.ResponseWriter, c *call) (ep endpoint, ans answer, e
 	}
 	if !slices.Contains(strings.Split(allowed, ", "), c.Method) {
 		w.Header().Set("Allow", allowed)
-		return ep, ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
+		return ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
 	}
-	if c.ContentLength > wire.MaxBody {
-		return ep, ans, errTooLarge
+	if ep.wait > 0 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
 	}
-	c.Body = http.MaxBytesReader(w, c.Body, wire.MaxBody)
-	ans, err = ep.handle(c)
-	return ep, ans, err
+	return ep.handle(c)
 }
 
 func (a *api) find(path string) (endpoint, bool) {
@@ -147,7 +160,7 @@ func (a *api) find(path string) (endpoint, bool) {
 		return ep, true
 	}
 	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, handle: a.sandboxOTP}, true
+		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
 	}
 	return endpoint{}, false
 }
@@ -163,6 +176,7 @@ func (e *httpError) Error() string { return e.detail }
 
 var (
 	errTooLarge    = &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
+	errFraming     = &httpError{http.StatusBadRequest, "each line of a request's head must end with CR LF and be complete: a line that goes on in the next one is not taken"}
 	errContentType = &httpError{http.StatusUnsupportedMediaType, "send the body as Content-Type: application/json"}
 )
 
@@ -305,15 +319,6 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 	a.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "request", attrs...)
 }
 
-// address is the IP address that the request came from: the connection's.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
 // given is the request id that the client sent, or "" if it sent none that can
 // be used: up to 128 printable ASCII characters.
 func given(r *http.Request) string {
@@ -328,8 +333,11 @@ func given(r *http.Request) string {
 }
 
 // read reads a request's body up to the limit.
-func read(c *call) ([]byte, error) {
-	body, err := io.ReadAll(c.Body)
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > wire.MaxBody {
+		return nil, errTooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

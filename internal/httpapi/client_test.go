@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -67,6 +67,7 @@ type reply struct {
 }
 
 var plainClient = &http.Client{
+	Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100},
 	Timeout:       20 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
@@ -298,19 +299,13 @@ func wrong(code string) string {
 // come.
 func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, srv)
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
 	if ends {
-		_ = conn.(*net.TCPConn).CloseWrite() // the service may have closed first
+		_ = conn.(interface{ CloseWrite() error }).CloseWrite() // the service may have closed first
 	}
 	all, err := io.ReadAll(conn)
 	if errors.Is(err, os.ErrDeadlineExceeded) {

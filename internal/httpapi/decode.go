@@ -44,11 +44,7 @@ func jsonBody(c *call) (fields, error) {
 	if t != "" && t != "application/json" {
 		return nil, errContentType
 	}
-	body, err := read(c)
-	if err != nil {
-		return nil, err
-	}
-	return parseJSON(body)
+	return parseJSON(c.body)
 }
 
 // jsonOrForm reads the body as JSON or as a form, by its Content-Type.
@@ -60,11 +56,7 @@ func jsonOrForm(c *call) (fields, error) {
 	if t != "application/x-www-form-urlencoded" {
 		return jsonBody(c)
 	}
-	body, err := read(c)
-	if err != nil {
-		return nil, err
-	}
-	form, err := url.ParseQuery(string(body))
+	form, err := url.ParseQuery(string(c.body))
 	if err != nil {
 		return nil, badBody("the form is malformed")
 	}

@@ -374,9 +374,6 @@ func (a *api) logout(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := read(c); err != nil {
-		return answer{}, err
-	}
 	if err := a.login.Logout(c.Context(), c.consumer, sid, auth, c.caller); err != nil {
 		return answer{}, err
 	}
@@ -406,9 +403,6 @@ func (a *api) baseURL(c *call) (answer, error) {
 // where there is no trade API behind the service.
 func (a *api) book(c *call) (answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
-		return answer{}, err
-	}
-	if _, err := read(c); err != nil {
 		return answer{}, err
 	}
 	if !a.Books {

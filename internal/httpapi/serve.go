@@ -1,123 +1,109 @@
 package httpapi
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
-
-	"neoapi/internal/wire"
 )
 
-// The server's patience. The write timeout leaves room for the longest wait for
-// a code in the sandbox.
+// A Server takes requests from a listener.
+type Server struct {
+	Handler     http.Handler
+	Log         *slog.Logger
+	Certificate *Certificate // nil: plain HTTP
+	Limits
+}
+
+// Limits bound what clients may take of a server. The zero value of each field
+// means its default.
+type Limits struct {
+	Connections int           // at once; default 4,096
+	HeadTime    time.Duration // for a TLS handshake and the first head, and for each further head; default 5 seconds
+	ReadTime    time.Duration // for a whole request; default 15 seconds
+
+	// Linger is how long a connection without a request stays open once the server
+	// is to end, so that the client's next request is not lost on its way; default
+	// not at all.
+	Linger time.Duration
+}
+
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second
-	writeTimeout      = maxWait + 15*time.Second
-	idleTimeout       = 90 * time.Second
-	maxHeader         = 16 << 10
-	drainTimeout      = 20 * time.Second
+	connections  = 4096
+	headTime     = 5 * time.Second
+	readTime     = 15 * time.Second
+	writeTimeout = 30 * time.Second // from the end of a request's head to the end of its answer
+	idleTimeout  = 90 * time.Second
+	drainTimeout = 20 * time.Second
+	maxHeader    = 16 << 10
+
+	// HTTP/2, for each connection.
+	maxStreams   = 100 // requests at once
+	maxFrame     = 16 << 10
+	streamWindow = 32 << 10 // what may be sent of one body before it is read,
+	connWindow   = 64 << 10 // and of all bodies together
 )
 
-// Serve answers requests on a listener until the context ends; then it lets the
-// requests that are under way finish, for 20 seconds at most. It closes the
-// listener.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+// Serve answers requests until the context ends. Then no connection is accepted
+// any more, each answer is the last on its connection, and requests that are
+// under way are finished, for 20 seconds at most. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
 	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
+		Handler:           s.Handler,
+		ReadHeaderTimeout: cmp.Or(s.HeadTime, headTime),
+		ReadTimeout:       cmp.Or(s.ReadTime, readTime),
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		Protocols:         &http.Protocols{},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReadFrameSize:              maxFrame,
+			MaxReceiveBufferPerStream:     streamWindow,
+			MaxReceiveBufferPerConnection: connWindow,
+			WriteByteTimeout:              writeTimeout,
+		},
 		// OPTIONS * is answered like any other unknown path.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+		ConnState:                    d.state,
+	}
+	server.Protocols.SetHTTP1(true)
+	if s.Certificate != nil {
+		// The door does TLS by itself: net/http sees what is within, and there HTTP/2
+		// looks as if it came without encryption.
+		d.tls, d.headTime = s.Certificate.config(), server.ReadHeaderTimeout
+		server.Protocols.SetUnencryptedHTTP2(true)
 	}
 	// The context's end does not end the requests that are under way.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, c)
+	}
 
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(&listener{l}) }()
+	go func() { stopped <- server.Serve(d) }()
+	var err error
 	select {
-	case err := <-stopped:
-		return err
+	case err = <-stopped:
+		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	err := server.Shutdown(drain)
-	if serr := <-stopped; !errors.Is(serr, http.ErrServerClosed) {
+	err = d.Close()
+	if serr := <-stopped; !errors.Is(serr, net.ErrClosed) {
 		err = errors.Join(err, serr)
 	}
-	if err != nil {
-		return errors.Join(err, server.Close())
+	// net/http drops what it has read of a request when Shutdown comes: so first
+	// everybody who may be sending one gets an answer.
+	d.settle(s.Linger)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if derr := server.Shutdown(drain); derr != nil {
+		err = errors.Join(err, derr, server.Close())
 	}
-	return nil
-}
-
-// A listener makes connections that speak the protocol even where net/http
-// answers by itself, before any handler runs (bar H2).
-type listener struct{ net.Listener }
-
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{c}, nil
-}
-
-// A conn replaces the plain-text answers of net/http to requests that it cannot
-// read. It writes each of them in one piece, with these headers and in this
-// order, which no answer of a handler has; or, for an unknown Expect, without a
-// body.
-type conn struct{ net.Conn }
-
-// CloseWrite lets net/http end its side first, so that a client that is still
-// sending reads the answer before the connection is reset.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-var (
-	ownHeaders        = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
-	expectationFailed = []byte("HTTP/1.1 417 ")
-)
-
-func (c *conn) Write(b []byte) (int, error) {
-	line, _, found := bytes.Cut(b, ownHeaders)
-	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
-		found = false
-	}
-	if !found && !bytes.HasPrefix(b, expectationFailed) {
-		return c.Conn.Write(b)
-	}
-	status, detail := http.StatusBadRequest, "the request is not well-formed HTTP"
-	switch {
-	case bytes.HasPrefix(b, expectationFailed):
-		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
-	case bytes.Contains(line, []byte(" 431")):
-		status, detail = http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)
-	case bytes.Contains(line, []byte(" 501")):
-		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
-	case bytes.Contains(line, []byte(" 505")):
-		status, detail = http.StatusHTTPVersionNotSupported, "this service speaks HTTP/1.1"
-	}
-	body, err := json.Marshal(wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: detail}}})
-	if err != nil {
-		return 0, err
-	}
-	_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s",
-		status, http.StatusText(status), len(body), body)
-	return len(b), err
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -27,14 +26,20 @@ type Config struct {
 	Log       *slog.Logger
 	Sandbox   bool // demo data, a readable inbox, empty books
 	Accounts  int  // sandbox: how many more demo accounts
+
+	TLSCert, TLSKey string   // files; "" for plain HTTP
+	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
+	Limits          httpapi.Limits
+
+	certificate *httpapi.Certificate
+	proxies     httpapi.Proxies
 }
 
 // A Server is a service that is ready to answer.
 type Server struct {
-	handler http.Handler
-	login   *login.Service
-	inbox   *courier.Inbox // nil but in the sandbox
-	log     *slog.Logger
+	web   httpapi.Server
+	login *login.Service
+	inbox *courier.Inbox // nil but in the sandbox
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -54,7 +59,19 @@ func (cfg *Config) fill() error {
 	if cfg.Accounts < 0 || cfg.Accounts > MaxAccounts {
 		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, MaxAccounts))
 	}
-	return errors.Join(append(problems, judgePublicURL(cfg.PublicURL), cfg.Options.Check())...)
+	if cfg.Limits.Connections < 0 {
+		problems = append(problems, fmt.Errorf("connections: %d is too few", cfg.Limits.Connections))
+	}
+	var err error
+	switch {
+	case (cfg.TLSCert == "") != (cfg.TLSKey == ""):
+		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
+	case cfg.TLSCert != "":
+		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		problems = append(problems, err)
+	}
+	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
+	return errors.Join(append(problems, err, judgePublicURL(cfg.PublicURL), cfg.Options.Check())...)
 }
 
 // New starts a service on open data, with every problem of the configuration
@@ -95,13 +112,13 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := errors.Join(svcErr, dataErr); err != nil {
 		return nil, err
 	}
+	handler := httpapi.New(svc, httpapi.Config{
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Proxies: cfg.proxies, Log: cfg.Log,
+	})
 	return &Server{
-		handler: httpapi.New(svc, httpapi.Config{
-			PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Log: cfg.Log,
-		}),
+		web:   httpapi.Server{Handler: handler, Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
 		inbox: inbox,
-		log:   cfg.Log,
 	}, nil
 }
 
@@ -126,7 +143,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.inbox != nil {
 		defer context.AfterFunc(ctx, s.inbox.Close)()
 	}
-	err := httpapi.Serve(ctx, l, s.handler, s.log)
+	err := s.web.Serve(ctx, l)
 	stop()
 	sweeper.Wait()
 	return err

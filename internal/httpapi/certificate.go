@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateRecheck is how often the certificate's files are looked at.
+const certificateRecheck = time.Second
+
+// A Certificate is the service's certificate and its key. It is read again when
+// its files change, so that a renewal needs no restart; a pair that cannot be
+// used is logged, and the one before it stays.
+type Certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	looked  time.Time
+	version [2]version
+	pair    *tls.Certificate
+}
+
+// A version tells one content of a file from the next.
+type version struct {
+	changed time.Time
+	size    int64
+}
+
+// LoadCertificate reads a certificate, with its chain, and its key, both as PEM.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log, looked: time.Now()}
+	var err error
+	c.version = c.versions()
+	c.pair, err = c.load()
+	return c, err
+}
+
+func (c *Certificate) versions() (v [2]version) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil { // what is wrong with the file, reading it will tell
+			v[i] = version{info.ModTime(), info.Size()}
+		}
+	}
+	return v
+}
+
+func (c *Certificate) load() (*tls.Certificate, error) {
+	info, err := os.Stat(c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS key: %w", err)
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return nil, fmt.Errorf("TLS key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", c.keyFile, info.Mode().Perm())
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	var missing *fs.PathError
+	switch {
+	case errors.As(err, &missing):
+		return nil, fmt.Errorf("TLS certificate: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
+	}
+	if time.Now().After(pair.Leaf.NotAfter) {
+		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return &pair, nil
+}
+
+// current returns the pair to use now.
+func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.looked) < certificateRecheck {
+		return c.pair, nil
+	}
+	c.looked = time.Now()
+	now := c.versions()
+	if now == c.version {
+		return c.pair, nil
+	}
+	c.version = now
+	pair, err := c.load()
+	if err != nil {
+		c.log.Error("the new TLS certificate cannot be used: the one before it stays", "cause", err)
+		return c.pair, nil
+	}
+	c.pair = pair
+	c.log.Info("new TLS certificate", "ends", pair.Leaf.NotAfter)
+	return c.pair, nil
+}
+
+func (c *Certificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: c.current,
+	}
+}

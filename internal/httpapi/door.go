@@ -1,0 +1,326 @@
+package httpapi
+
+import (
+	"bytes"
+	"container/list"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// spared is how long a connection may keep the service waiting before another
+// may take its place.
+const spared = 500 * time.Millisecond
+
+// A door is the listener that all connections come through. It lets in so many
+// at once. One more takes the place of the connection that has kept the service
+// waiting the longest, for a request, for the rest of one, or for its answer to
+// be read: so clients that only hold connections, or send drop by drop, keep
+// nobody out (bar H6). If all have requests that are being worked on, the new
+// one waits for the first that ends.
+type door struct {
+	net.Listener
+	tls      *tls.Config // nil: plain HTTP
+	max      int
+	headTime time.Duration
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	change  *sync.Cond // whatever Accept and settle wait for
+	open    int
+	waiting list.List // of *conn whose clients' turn it is, the longest first
+	closing bool
+	warned  time.Time
+}
+
+func newDoor(l net.Listener, most int, log *slog.Logger) *door {
+	d := &door{Listener: l, max: most, log: log}
+	d.change = sync.NewCond(&d.mu)
+	return d
+}
+
+// Accept implements [net.Listener].
+func (d *door) Accept() (net.Conn, error) {
+	raw, err := d.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.open >= d.max && !d.closing {
+		if time.Since(d.warned) > time.Minute {
+			d.warned = time.Now()
+			d.log.Warn("all connections are taken: each new one replaces the one that has waited longest", "connections", d.max)
+		}
+		d.makeRoom()
+	}
+	if d.closing {
+		return nil, errors.Join(net.ErrClosed, raw.Close())
+	}
+	c := &conn{Conn: raw, raw: raw, door: d}
+	if d.tls != nil {
+		// The handshake is made with the first read, whose deadline net/http sets; this
+		// one is for what it writes.
+		c.Conn = tls.Server(raw, d.tls)
+		err = raw.SetWriteDeadline(time.Now().Add(d.headTime))
+	}
+	d.open++
+	return c, err
+}
+
+// makeRoom drops the connection that has waited longest, or waits for a change.
+func (d *door) makeRoom() {
+	if d.waiting.Len() == 0 {
+		d.change.Wait()
+		return
+	}
+	longest := d.waiting.Front().Value.(*conn)
+	if left := spared - time.Since(longest.since); left > 0 {
+		wake := time.AfterFunc(left, d.wake)
+		d.change.Wait()
+		wake.Stop()
+		return
+	}
+	d.drop(longest)
+}
+
+func (d *door) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.change.Broadcast()
+}
+
+// Close ends the accepting of connections; every answer from now on is the last
+// one on its connection.
+func (d *door) Close() error {
+	d.mu.Lock()
+	d.closing = true
+	d.change.Broadcast()
+	d.mu.Unlock()
+	return d.Listener.Close()
+}
+
+// state is told by net/http what becomes of a connection.
+func (d *door) state(nc net.Conn, s http.ConnState) {
+	c := nc.(*conn)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch s {
+	case http.StateNew:
+		c.owes = true
+		d.wait(c)
+	case http.StateIdle:
+		if c.heads.unanswered() { // HTTP/2 has begun
+			c.http2 = true
+			c.heads.stop()
+		}
+		c.owes, c.answered = !c.http2, true
+	case http.StateClosed:
+		c.owes = false
+		d.work(c)
+		d.leave(c)
+	}
+	d.change.Broadcast()
+}
+
+// wait puts a connection at the end of those whose clients' turn it is.
+func (d *door) wait(c *conn) {
+	if !c.gone {
+		c.since, c.place = time.Now(), d.waiting.PushBack(c)
+	}
+}
+
+// work takes a connection off them.
+func (d *door) work(c *conn) {
+	if c.place != nil {
+		d.waiting.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// leave gives the place of a connection free.
+func (d *door) leave(c *conn) {
+	if !c.gone {
+		c.gone = true
+		d.open--
+	}
+}
+
+// drop closes a connection. It does not say good-bye in TLS, which could take
+// time.
+func (d *door) drop(c *conn) {
+	d.work(c)
+	d.leave(c)
+	_ = c.raw.Close()
+}
+
+// settle waits, once the door is closed, until no connection of HTTP/1 owes the
+// head of a request: a new one has its time for it, and one that had an answer
+// has the linger time. HTTP/2 has a message of its own for this, which Shutdown
+// sends.
+func (d *door) settle(linger time.Duration) {
+	until := time.Now().Add(linger)
+	defer time.AfterFunc(linger, d.wake).Stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		late, owing := !time.Now().Before(until), 0
+		for e := d.waiting.Front(); e != nil; {
+			c := e.Value.(*conn)
+			e = e.Next()
+			switch {
+			case !c.owes:
+			case late && c.answered:
+				d.drop(c)
+			default:
+				owing++
+			}
+		}
+		if owing == 0 {
+			return
+		}
+		d.change.Wait()
+	}
+}
+
+// A conn is a connection that speaks the protocol even where net/http answers by
+// itself, before any handler runs (bar H2), and notices framing that net/http
+// takes without a word (bar H5).
+type conn struct {
+	net.Conn // raw, or TLS over it
+	raw      net.Conn
+	door     *door
+	heads    heads
+	notTLS   net.Conn // the connection, if the client spoke HTTP where TLS belongs
+
+	// Under the door's lock.
+	place    *list.Element // among those whose clients' turn it is, or nil
+	since    time.Time     // when it became the client's turn
+	working  int           // requests that are complete and not answered
+	gone     bool          // does not count any more
+	owes     bool          // HTTP/1: the next request has not begun to be answered
+	answered bool          // has had a request
+	http2    bool
+}
+
+type connKey struct{}
+
+// connOf returns the connection of a request, or nil if it did not come through
+// a door.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
+}
+
+// begins is told that a request's head has come, and tells whether it was framed
+// as it must be.
+func (c *conn) begins(r *http.Request) (wellFramed bool) {
+	if c == nil || r.ProtoMajor != 1 {
+		return true
+	}
+	c.door.mu.Lock()
+	c.owes = false
+	c.door.change.Broadcast()
+	c.door.mu.Unlock()
+	return c.heads.answer(r.ContentLength)
+}
+
+// works is told that a request is complete: now the service works on it.
+func (c *conn) works() {
+	if c == nil {
+		return
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	c.working++
+	c.door.work(c)
+}
+
+// rests is told that a request is answered: it is the client's turn.
+func (c *conn) rests() {
+	if c == nil {
+		return
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	if c.working--; c.working == 0 {
+		c.door.wait(c)
+		c.door.change.Broadcast()
+	}
+}
+
+// ending tells whether an answer now is the connection's last.
+func (c *conn) ending() bool {
+	if c == nil {
+		return false
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	return c.door.closing
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.heads.read(b[:n])
+	var other tls.RecordHeaderError
+	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // as all methods begin
+		c.notTLS = other.Conn
+	}
+	return n, err
+}
+
+// CloseWrite lets net/http end its side first, so that a client that is still
+// sending reads the answer before the connection is reset.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+var (
+	ownHeaders        = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+	expectationFailed = []byte("HTTP/1.1 417 ")
+)
+
+// Write replaces the plain-text answers of net/http to requests that it cannot
+// read. It writes each of them in one piece, with these headers and in this
+// order, which no answer of a handler has; or, for an unknown Expect, without a
+// body.
+func (c *conn) Write(b []byte) (int, error) {
+	line, _, found := bytes.Cut(b, ownHeaders)
+	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
+		found = false
+	}
+	if !found && !bytes.HasPrefix(b, expectationFailed) {
+		return c.Conn.Write(b)
+	}
+	to, status, detail := c.Conn, http.StatusBadRequest, "the request is not well-formed HTTP"
+	switch {
+	case c.notTLS != nil:
+		to, detail = c.notTLS, "this address speaks TLS: begin it with https"
+	case bytes.HasPrefix(b, expectationFailed):
+		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
+	case bytes.Contains(line, []byte(" 431")):
+		status, detail = http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)
+	case bytes.Contains(line, []byte(" 501")):
+		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
+	case bytes.Contains(line, []byte(" 505")):
+		status, detail = http.StatusHTTPVersionNotSupported, "this service speaks HTTP/1.1"
+	}
+	body, err := json.Marshal(wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: detail}}})
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\n\r\n%s",
+		status, http.StatusText(status), len(body), body)
+	return len(b), err
+}

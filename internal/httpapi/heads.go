@@ -1,0 +1,90 @@
+package httpapi
+
+import "sync"
+
+// heads watches the heads of the requests on one connection of HTTP/1 for what
+// net/http takes without a word although others may read it differently: folded
+// header lines and lines that end without CR. It counts no body by itself: what
+// comes after a head is put aside until the handler tells how long the body is,
+// as net/http has read it. A chunked body has no length to be told; the
+// connection ends with its answer.
+type heads struct {
+	mu      sync.Mutex // net/http reads one byte ahead while a handler runs
+	stopped bool
+	ended   bool   // the head is over and its request not answered yet
+	rest    []byte // what was read after it
+	body    int64  // how much of the body is still to be skipped
+	lines   int    // of this head so far
+	length  int    // of this line so far
+	last    byte   // of this line so far
+	odd     bool   // this head is not framed as it must be
+}
+
+// read takes note of bytes that came.
+func (h *heads) read(b []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.scan(b)
+}
+
+func (h *heads) scan(b []byte) {
+	if h.stopped {
+		return
+	}
+	if skip := min(h.body, int64(len(b))); skip > 0 {
+		h.body -= skip
+		b = b[skip:]
+	}
+	for i, c := range b {
+		if h.ended {
+			h.rest = append(h.rest, b[i:]...)
+			return
+		}
+		switch {
+		case c != '\n':
+			if h.length == 0 && h.lines > 0 && (c == ' ' || c == '\t') {
+				h.odd = true // folded: it continues the line before
+			}
+			h.length, h.last = h.length+1, c
+			continue
+		case h.last != '\r':
+			h.odd = true
+		}
+		empty := h.length == 0 || h.length == 1 && h.last == '\r'
+		if !empty {
+			h.lines++
+		}
+		h.ended = empty && h.lines > 0 // empty lines before a head mean nothing
+		h.length, h.last = 0, 0
+	}
+}
+
+// answer begins the next head after a body of this length, and tells whether the
+// head before it was framed as it must be.
+func (h *heads) answer(length int64) (well bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	well = !h.odd
+	if length < 0 {
+		h.stopped = true
+	}
+	rest := h.rest
+	h.rest, h.body = nil, length
+	h.ended, h.lines, h.odd = false, 0, false
+	h.scan(rest)
+	return well
+}
+
+// unanswered tells whether a head has come that nobody answered.
+func (h *heads) unanswered() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended
+}
+
+// stop ends the watching.
+func (h *heads) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped, h.rest = true, nil
+}

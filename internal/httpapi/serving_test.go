@@ -1,0 +1,137 @@
+package httpapi_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"neoapi/internal/serve"
+	"neoapi/neoapitest"
+)
+
+// serving starts a sandbox with limits and settings that neoapitest does not
+// have, on a directory of its own. stop ends it and returns when it has ended;
+// the test's end does so too.
+func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
+	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
+	if change != nil {
+		change(&cfg)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	data, err := serve.Open(ctx, t.TempDir(), nil)
+	if err != nil {
+		end()
+		t.Fatal(err)
+	}
+	server, err := serve.New(ctx, data, cfg)
+	if err != nil {
+		end()
+		t.Fatal(errors.Join(err, data.Close()))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		end()
+		t.Fatal(errors.Join(err, data.Close()))
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx, l) }()
+	stop = sync.OnceFunc(func() {
+		end()
+		if err := errors.Join(<-done, data.Close()); err != nil {
+			t.Errorf("stopping the service: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	srv = &neoapitest.Server{
+		URL: "http://" + l.Addr().String(), ConsumerKey: serve.DemoConsumerKey, ConsumerSecret: serve.DemoConsumerSecret,
+		Account: neoapitest.Account{
+			UCC: serve.DemoUCC, UserID: serve.DemoUserID, Mobile: serve.DemoMobile, PAN: serve.DemoPAN, GreetingName: serve.DemoGreetingName,
+			Password: serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+		},
+	}
+	if cfg.TLSCert != "" {
+		srv.URL = "https://" + l.Addr().String()
+	}
+	return srv, stop
+}
+
+// trusted is what the tests' clients trust: the certificates that the tests make.
+var trusted = x509.NewCertPool()
+
+// certificate makes a certificate for 127.0.0.1 by this name, which the tests'
+// clients trust, and its key.
+func certificate(t testing.TB, name string, ends time.Time) (certPEM, keyPEM []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	trusted.AppendCertsFromPEM(certPEM)
+	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain})
+}
+
+// withTLS gives a service a certificate in files of its own.
+func withTLS(t testing.TB, cfg *serve.Config) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg.TLSCert, cfg.TLSKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	cert, key := certificate(t, "first", time.Now().Add(time.Hour))
+	write(t, cfg.TLSCert, cert)
+	write(t, cfg.TLSKey, key)
+}
+
+func write(t testing.TB, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dial opens a connection to the service, with TLS if it speaks that, for ten
+// seconds at most.
+func dial(t testing.TB, srv *neoapitest.Server) net.Conn {
+	t.Helper()
+	scheme, address, _ := strings.Cut(srv.URL, "://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if scheme == "https" {
+		return tls.Client(conn, &tls.Config{RootCAs: trusted, ServerName: "127.0.0.1"})
+	}
+	return conn
+}
