@@ -43,6 +43,7 @@ func (f *ruleFlags) config() (serve.Config, error) {
 type serveCmd struct {
 	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; made if it is not there."`
 	ruleFlags
+	WrongLogins int `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 }
 
 func (serveCmd) Help() string {
@@ -62,6 +63,7 @@ requests under way are finished.`
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	cfg, err := c.config()
+	cfg.AddressRate = c.WrongLogins
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
