@@ -66,6 +66,10 @@ type options struct {
 // login, OTP.
 func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
 
+// WithAddressRate lets an address send n wrong first factors a minute before it
+// must wait; the default is no limit, where neo serve has 30.
+func WithAddressRate(n int) Option { return func(o *options) { o.AddressRate = n } }
+
 // WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
 func WithOTPDigits(n int) Option { return func(o *options) { o.OTPDigits = n } }
 
@@ -202,17 +206,19 @@ func (s *Server) TOTP(t testing.TB) string {
 
 // BreakOMS makes the OMS refuse every session until MendOMS: 502,
 // neoapi.ErrOMSDown. The same code works afterwards.
-func (s *Server) BreakOMS() { s.oms.mode.Store(omsDown) }
+func (s *Server) BreakOMS() { s.oms.set(omsDown) }
 
 // HangOMS makes the OMS answer nobody until MendOMS: after the OMS timeout 504,
 // neoapi.ErrTimeout. The same code works afterwards.
-func (s *Server) HangOMS() { s.oms.mode.Store(omsHangs) }
+func (s *Server) HangOMS() { s.oms.set(omsHangs) }
 
-// MendOMS ends BreakOMS and HangOMS.
-func (s *Server) MendOMS() { s.oms.mode.Store(omsWorks) }
+// MendOMS ends BreakOMS and HangOMS; who still waits is answered.
+func (s *Server) MendOMS() { s.oms.set(omsWorks) }
+
+type omsMode int
 
 const (
-	omsWorks int32 = iota
+	omsWorks omsMode = iota
 	omsDown
 	omsHangs
 )
@@ -220,16 +226,37 @@ const (
 // faultyOMS is the built-in OMS behind a switch.
 type faultyOMS struct {
 	login.OMS
-	mode atomic.Int32
+
+	mu       sync.Mutex
+	mode     omsMode
+	switched chan struct{} // closed at the next switch
+}
+
+func (o *faultyOMS) set(m omsMode) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mode = m
+	if o.switched != nil {
+		close(o.switched)
+	}
+	o.switched = make(chan struct{})
 }
 
 func (o *faultyOMS) Open(ctx context.Context, s login.OMSSession) (string, error) {
-	switch o.mode.Load() {
-	case omsDown:
-		return "", login.ErrRefused
-	case omsHangs:
-		<-ctx.Done()
-		return "", ctx.Err()
+	for {
+		o.mu.Lock()
+		mode, switched := o.mode, o.switched
+		o.mu.Unlock()
+		switch mode {
+		case omsWorks:
+			return o.OMS.Open(ctx, s)
+		case omsDown:
+			return "", login.ErrRefused
+		}
+		select {
+		case <-switched:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
 	}
-	return o.OMS.Open(ctx, s)
 }

@@ -271,10 +271,11 @@ type accountView struct {
 	Locks   []string  `json:"locks,omitempty"`
 }
 
-// locks tells which factors are locked, why, and until when.
+// locks tells which factors a try would find locked now, why, and until when.
 func locks(state login.AccountState, now time.Time) []string {
 	var all []string
 	for _, f := range []login.Factor{login.Password, login.MPIN, login.TOTP, login.OTP} {
+		state.Lapse(f, now)
 		var locked *login.LockedError
 		if !errors.As(state.Locked(f, now), &locked) {
 			continue
@@ -283,7 +284,11 @@ func locks(state login.AccountState, now time.Time) []string {
 		if f == login.OTP {
 			name = "second factor"
 		}
-		all = append(all, fmt.Sprintf("%s after %d wrong tries, until %s", name, state.Failures[f].Count, now.Add(locked.Wait).Format(time.RFC3339)))
+		until := now.Add(locked.Wait).Format(time.RFC3339)
+		if state.Failures[f].ForGood() {
+			until = "it is unlocked with neo account unlock"
+		}
+		all = append(all, fmt.Sprintf("%s after %d wrong tries, until %s", name, state.Failures[f].Count, until))
 	}
 	return all
 }

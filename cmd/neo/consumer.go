@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -15,23 +16,59 @@ import (
 type consumerCmd struct {
 	Add    consumerAddCmd    `cmd:"" help:"Add a consumer and show its secret, this once."`
 	List   consumerListCmd   `cmd:"" help:"List the consumers."`
+	Rate   consumerRateCmd   `cmd:"" help:"Change how many requests a second a consumer may send."`
 	Remove consumerRemoveCmd `cmd:"" help:"Remove a consumer; its access tokens and sessions end."`
+}
+
+// rateFlag is a consumer's rate as people write it; the number is that of
+// [login.Consumer].
+type rateFlag int
+
+// maxRate is above what any service answers.
+const maxRate = 1_000_000
+
+// UnmarshalText reads a rate.
+func (r *rateFlag) UnmarshalText(text []byte) error {
+	switch n, err := strconv.Atoi(string(text)); {
+	case string(text) == "none":
+		*r = -1
+	case string(text) == "default":
+		*r = 0
+	case err != nil || n < 1 || n > maxRate:
+		return fmt.Errorf("must be a number from 1 to %d, none or default", maxRate)
+	default:
+		*r = rateFlag(n)
+	}
+	return nil
+}
+
+// String returns what UnmarshalText reads.
+func (r rateFlag) String() string {
+	switch {
+	case r < 0:
+		return "none"
+	case r == 0:
+		return "default"
+	}
+	return strconv.Itoa(int(r))
 }
 
 type consumerAddCmd struct {
 	dataFlag
-	Key  string `help:"Consumer key; made if not given."`
-	Name string `help:"What the application is called."`
+	Key  string   `help:"Consumer key; made if not given."`
+	Name string   `help:"What the application is called."`
+	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second; default is what the service is set to (--consumer-rate)."`
 }
 
 func (consumerAddCmd) Help() string {
-	return `Example:
-  neo consumer add --data /var/lib/neo --name "Asha's algo"`
+	return `Examples:
+  neo consumer add --data /var/lib/neo --name "Asha's algo"
+  neo consumer add --data /var/lib/neo --name "Order router" --rate 200`
 }
 
 func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 	return c.making(ctx, func(d *serve.Data) error {
-		added, secret, err := d.Admin().AddConsumer(ctx, c.Key, c.Name, "", 0)
+		added, secret, err := d.Admin().AddConsumer(ctx, c.Key, c.Name, "", int(c.Rate))
 		var bad *login.Error
 		switch {
 		case errors.As(err, &bad):
@@ -63,7 +100,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		if !c.JSON {
-			_, _ = fmt.Fprintln(table, "KEY\tNAME\tADDED")
+			_, _ = fmt.Fprintln(table, "KEY\tNAME\tRATE\tADDED")
 		}
 		const page = 1000
 		for after := ""; ; {
@@ -74,19 +111,54 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 			for _, one := range consumers {
 				after = one.Key
 				if c.JSON {
-					err := json.NewEncoder(t.out).Encode(map[string]any{"key": one.Key, "name": one.Name, "added": one.Created})
+					err := json.NewEncoder(t.out).Encode(map[string]any{
+						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created,
+					})
 					if err != nil {
 						return err
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", one.Key, one.Name, one.Created.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.Format(time.RFC3339))
 			}
 			if len(consumers) < page {
 				return table.Flush()
 			}
 		}
 	})
+}
+
+type consumerRateCmd struct {
+	dataFlag
+	Key  string   `arg:"" help:"The consumer's key."`
+	Rate rateFlag `arg:"" name:"rate" help:"Requests a second; none for no limit, default for what the service is set to."`
+}
+
+func (consumerRateCmd) Help() string {
+	return `Examples:
+  neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 200
+  neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 default
+
+Running services follow within a second. Past its rate a consumer gets 429 with
+Retry-After; after a second of silence it may send a second's worth at once.`
+}
+
+func (c *consumerRateCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		if err := d.Admin().SetConsumerRate(ctx, c.Key, int(c.Rate)); err != nil {
+			return unknownConsumer(err, c.Key)
+		}
+		_, _ = fmt.Fprintf(t.out, "consumer %s: rate %s\n", c.Key, c.Rate)
+		return nil
+	})
+}
+
+// unknownConsumer says so where a consumer was not found.
+func unknownConsumer(err error, key string) error {
+	if errors.Is(err, login.ErrNotFound) {
+		return fmt.Errorf("there is no consumer with key %s: neo consumer list shows all", key)
+	}
+	return err
 }
 
 type consumerRemoveCmd struct {
@@ -104,12 +176,8 @@ within a second.`
 
 func (c *consumerRemoveCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
-		err := d.Admin().RemoveConsumer(ctx, c.Key)
-		if errors.Is(err, login.ErrNotFound) {
-			return fmt.Errorf("there is no consumer with key %s: neo consumer list shows all", c.Key)
-		}
-		if err != nil {
-			return err
+		if err := d.Admin().RemoveConsumer(ctx, c.Key); err != nil {
+			return unknownConsumer(err, c.Key)
 		}
 		_, _ = fmt.Fprintf(t.out, "consumer %s removed\n", c.Key)
 		return nil

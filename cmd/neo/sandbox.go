@@ -19,6 +19,7 @@ type sandboxCmd struct {
 	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
 	ruleFlags
+	WrongLogins int `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
 }
 
 func (sandboxCmd) Help() string {
@@ -34,7 +35,7 @@ listen where strangers reach it.`
 
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	cfg, err := c.config()
-	cfg.Sandbox, cfg.Accounts = true, c.Accounts
+	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
 		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))

@@ -54,6 +54,7 @@ type serveCmd struct {
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 }
 
 func (serveCmd) Help() string {
@@ -86,6 +87,7 @@ at once.`
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	cfg, err := c.config()
+	cfg.AddressRate = c.WrongLogins
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger

@@ -8,10 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"neoapi"
 )
@@ -144,16 +142,6 @@ func (c *sessionCmd) Run(_ context.Context, t *terminal) error {
 		return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 	}
 	return nil
-}
-
-// printable takes out what a terminal would obey: a service's words are not ours.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s)
 }
 
 // writable tells, before a code is spent, whether the file can be saved.

@@ -13,6 +13,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -95,6 +98,25 @@ func (t *terminal) readLine(what, file string) (string, error) {
 		return "", usage(fmt.Errorf("the %s is missing: the first line of its file is empty", what))
 	}
 	return line, nil
+}
+
+// printable shows as escapes what a terminal would obey, or hide: what comes from
+// a service or a store is not ours. JSON stays the same JSON.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)): // no UTF-8
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+		}
+	}
+	return b.String()
 }
 
 // nextLine reads one line of standard input.

@@ -65,11 +65,15 @@ const (
 // A call is one request on its way through.
 type call struct {
 	*http.Request
-	op       wire.Op // for the log
-	body     []byte  // all of it
+	ctx      context.Context // ends when the stores have been waited for too long (bar R1)
+	op       wire.Op         // for the log
+	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
 }
+
+// Context returns the context that calls of package login get.
+func (c *call) Context() context.Context { return c.ctx }
 
 // An answer is a status and a body, which is rendered as JSON unless it is plain text.
 type answer struct {
@@ -149,7 +153,11 @@ func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint, known bool) (a
 		w.Header().Set("Allow", allowed)
 		return ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
 	}
+	var cancel context.CancelFunc
+	c.ctx, cancel = login.WithPatience(c.Request.Context())
+	defer cancel()
 	if ep.wait > 0 {
+		c.ctx = c.Request.Context()
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
 	}
 	return ep.handle(c)
@@ -295,7 +303,7 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 // no body: those are where secrets travel (bar L1). The cause of each 5xx stands
 // here and nowhere else.
 func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
-	if !a.Log.Enabled(c.Context(), slog.LevelError) {
+	if !a.Log.Enabled(c.Request.Context(), slog.LevelError) {
 		return
 	}
 	level := slog.LevelInfo
@@ -307,7 +315,7 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 		attrs = append(attrs, slog.String("consumer", c.consumer.Key))
 	}
 	switch {
-	case c.Context().Err() != nil:
+	case c.Request.Context().Err() != nil:
 		attrs = append(attrs, slog.Bool("client_gone", true))
 	case status >= 500 && err != nil:
 		var e *login.Error
@@ -316,7 +324,7 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 		}
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}
-	a.Log.LogAttrs(context.WithoutCancel(c.Context()), level, "request", attrs...)
+	a.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), level, "request", attrs...)
 }
 
 // given is the request id that the client sent, or "" if it sent none that can

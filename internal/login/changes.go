@@ -32,11 +32,14 @@ const (
 	lockForGood = 100
 )
 
+// ForGood tells whether only an operator opens the factor again.
+func (x Failures) ForGood() bool { return x.Count >= lockForGood }
+
 // Locked returns a LockedError if no try of a factor is taken at now.
 func (a *AccountState) Locked(f Factor, now time.Time) error {
 	x := a.Failures[f]
 	switch {
-	case x.Count >= lockForGood:
+	case x.ForGood():
 		return &LockedError{lockLongest}
 	case now.Before(x.Until):
 		return &LockedError{x.Until.Sub(now)}
@@ -48,17 +51,11 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 // all fail without passing the lock: beyond it, one. A try that nobody ended
 // counts as failed once its lease has run out.
 func (a *AccountState) Try(t Try) error {
-	x := a.Failures[t.Factor]
-	x.Open = maps.Clone(x.Open)
-	for id, lease := range x.Open {
-		if !t.Now.Before(lease) {
-			x.fail(id, t.Now)
-		}
-	}
-	a.keep(t.Factor, x)
+	a.Lapse(t.Factor, t.Now)
 	if err := a.Locked(t.Factor, t.Now); err != nil {
 		return err
 	}
+	x := a.Failures[t.Factor]
 	if len(x.Open) >= max(1, lockAfter-x.Count) {
 		return ErrClaimed
 	}
@@ -68,6 +65,18 @@ func (a *AccountState) Try(t Try) error {
 	x.Open[t.ID] = t.Now.Add(t.Lease)
 	a.keep(t.Factor, x)
 	return nil
+}
+
+// Lapse counts the tries of a factor whose lease has run out as failed.
+func (a *AccountState) Lapse(f Factor, now time.Time) {
+	x := a.Failures[f]
+	x.Open = maps.Clone(x.Open)
+	for id, lease := range x.Open {
+		if !now.Before(lease) {
+			x.fail(id, now)
+		}
+	}
+	a.keep(f, x)
 }
 
 // EndTry ends a try that is open: it failed, or it is as if it had not been.

@@ -89,10 +89,8 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		event.SID, event.Outcome = "", "TOTP code used before"
 		return Opened{}, s.refuseFirst(ctx, try, event, true)
 	case err != nil:
-		s.after(ctx, func(ctx context.Context) error {
-			event.SID, event.Outcome = "", "not stored"
-			return s.Sessions.EndTry(ctx, try, false, event)
-		})
+		event.SID, event.Outcome = "", "not stored"
+		s.giveBack(ctx, try, event)
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
@@ -115,10 +113,8 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 		good, step = s.judgeTOTP(a, f.Secret)
 		good = good && a.UCC == string(f.UCC.Value)
 	} else if good, err = s.judgeHash(ctx, a, f.Factor, f.Secret); err != nil {
-		s.after(ctx, func(ctx context.Context) error {
-			event.Outcome = "not judged"
-			return s.Sessions.EndTry(ctx, try, false, event)
-		})
+		event.Outcome = "not judged"
+		s.giveBack(ctx, try, event)
 		return 0, err
 	}
 	if good && !locked && !a.Disabled {
@@ -133,9 +129,23 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 	return 0, s.refuseFirst(ctx, try, event, !good)
 }
 
+// giveBack ends a try that a fault of the service cut short, after the answer.
+func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
+	s.after(ctx, func(ctx context.Context) error {
+		err := s.Sessions.EndTry(ctx, try, false, event)
+		if err == nil {
+			s.logged(ctx, event)
+		}
+		return err
+	})
+}
+
 // refuseFirst ends a try of a first factor with its event, counts it for the
-// address it came from, and returns the one answer to all of them.
+// address it came from, and returns the one answer to all of them. It does so even
+// if the client has gone away: the secret was looked at.
 func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	if err := s.Sessions.EndTry(ctx, try, failed, event); err != nil {
 		return storeFault(err) // open, it counts as failed when its lease runs out
 	}

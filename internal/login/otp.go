@@ -39,31 +39,39 @@ type OTPTerms struct {
 // Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
 func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}
+	now := s.Now()
+	event := Event{
+		Time: now, Action: "otp", Factor: OTP, Consumer: r.Consumer.Key,
+		Address: r.Caller.Address, RequestID: r.Caller.RequestID,
+	}
 	if s.Courier == nil {
+		event.Outcome = "no courier"
+		s.record(ctx, event)
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
 	}
-	now := s.Now()
 	view, err := s.viewForOTP(ctx, r, now)
 	if errors.Is(err, ErrNotFound) {
+		event.Outcome = "no open login"
+		s.record(ctx, event)
 		return terms, nil
 	}
 	if err != nil {
 		return terms, storeFault(err)
 	}
-	event := Event{
-		Time: now, Action: "otp", Factor: OTP, Account: view.Account, UCC: view.UCC, Consumer: view.Consumer,
-		SID: view.SID, Address: r.Caller.Address, RequestID: r.Caller.RequestID,
-	}
+	event.Account, event.UCC, event.SID = view.Account, view.UCC, view.SID
 	if view.Sends >= maxSends {
 		event.Outcome = "too many codes for this login"
 		s.record(ctx, event)
 		wait := view.Expires.Sub(now)
 		return terms, &Error{Kind: KindTooSoon, Detail: fmt.Sprintf("this login has had its %d codes: log in again", maxSends), RetryAfter: wait}
 	}
-	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 {
+	tooSoon := func(wait time.Duration) error {
 		event.Outcome = "asked again too soon"
 		s.record(ctx, event)
-		return terms, &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
+		return &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
+	}
+	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 {
+		return terms, tooSoon(wait)
 	}
 
 	code := credential.NewOTP(s.opt.OTPDigits)
@@ -74,9 +82,11 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	})
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
+		event.Outcome = "no open login"
+		s.record(ctx, event)
 		return terms, nil
 	case errors.Is(err, ErrClaimed): // another request for this login got there first
-		return terms, &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: otpResend}
+		return terms, tooSoon(otpResend)
 	case errors.Is(err, ErrTooMany):
 		event.Outcome = "too many codes this hour"
 		s.record(ctx, event)
@@ -94,10 +104,10 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		// Before the answer: whoever asks again at once must not be told to wait.
 		ctx, cancel := toTheEnd(ctx)
 		defer cancel()
-		s.record(ctx, event)
 		if derr := s.Sessions.DropOTP(ctx, view.SID, hash); derr != nil {
 			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
 		}
+		s.record(ctx, event)
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 	}
 	event.Outcome = "ok"

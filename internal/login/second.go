@@ -250,6 +250,7 @@ func (s *Service) tradeEnd(now time.Time) time.Time {
 	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
 }
 
+// secondEvent is what the audit trail is told of a second factor.
 func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	factor := OTP
 	if f.MPINOnly {
@@ -257,6 +258,16 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	}
 	return Event{
 		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Factor: factor, Consumer: f.Consumer.Key,
-		SID: f.SID, Address: f.Caller.Address, RequestID: f.Caller.RequestID,
+		SID: wellFormed(f.SID), Address: f.Caller.Address, RequestID: f.Caller.RequestID,
 	}
+}
+
+// wellFormed returns a sid that a client sent if it has the form of one, and
+// otherwise "": anything else, a token in the wrong header say, must not stand in
+// the audit trail or the log (bars L1, L3).
+func wellFormed(sid string) string {
+	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {
+		return ""
+	}
+	return sid
 }

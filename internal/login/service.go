@@ -212,11 +212,14 @@ func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeMPIN, string(mpin))
 }
 
-// record stores an event that stands alone. Trouble is logged: the outcome that
-// the event tells of has been decided already.
+// record stores an event that stands alone, even if the client has gone away: its
+// outcome has been decided already. So trouble is only logged, with the event. It
+// is a request's last word to the stores.
 func (s *Service) record(ctx context.Context, e Event) {
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	if err := s.Accounts.Record(ctx, e); err != nil {
-		s.Log.ErrorContext(ctx, "audit event not stored", "action", e.Action, "outcome", e.Outcome, "cause", err)
+		s.Log.LogAttrs(ctx, slog.LevelError, "audit event not stored", append(e.attrs(), slog.Any("cause", err))...)
 		return
 	}
 	s.logged(ctx, e)
@@ -224,9 +227,14 @@ func (s *Service) record(ctx context.Context, e Event) {
 
 // logged writes a stored event as a log line (bar L2).
 func (s *Service) logged(ctx context.Context, e Event) {
-	if !s.Log.Enabled(ctx, slog.LevelInfo) {
-		return
+	if s.Log.Enabled(ctx, slog.LevelInfo) {
+		s.Log.LogAttrs(ctx, slog.LevelInfo, "audit", e.attrs()...)
 	}
+}
+
+// attrs returns what a log line tells of an event: all but its number and its
+// time, and nothing of what is empty.
+func (e Event) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("action", e.Action), slog.String("outcome", e.Outcome)}
 	for _, a := range []slog.Attr{
 		slog.String("ucc", e.UCC), slog.String("account", e.Account), slog.String("factor", string(e.Factor)),
@@ -237,7 +245,7 @@ func (s *Service) logged(ctx context.Context, e Event) {
 			attrs = append(attrs, a)
 		}
 	}
-	s.Log.LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)
+	return attrs
 }
 
 // after runs f when nobody waits for it any more. What it does is tidying: a

@@ -59,17 +59,23 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 
 // Logout ends a trade session. Refusals: those of CheckTrade.
 func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) error {
+	event := Event{
+		Time: s.Now(), Action: "logout", Consumer: consumer.Key, SID: wellFormed(sid),
+		Address: caller.Address, RequestID: caller.RequestID,
+	}
 	session, err := s.CheckTrade(ctx, consumer, sid, auth)
 	if err != nil {
+		if event.Outcome = logoutRefused(err); event.Outcome != "" {
+			s.record(ctx, event)
+		}
 		return err
 	}
-	event := Event{
-		Time: s.Now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC,
-		Consumer: session.Consumer, SID: session.SID, Address: caller.Address, RequestID: caller.RequestID,
-	}
+	event.Outcome, event.Account, event.UCC = "ok", session.Account, session.UCC
 	err = s.Sessions.End(ctx, session.SID, session.TradeID, event)
 	switch {
 	case errors.Is(err, ErrNotFound):
+		event.Outcome = noSuchSession
+		s.record(ctx, event)
 		return &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
 	case err != nil:
 		return storeFault(err)
@@ -77,6 +83,24 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	s.logged(ctx, event)
 	s.closeOMS(ctx, session.SID)
 	return nil
+}
+
+const noSuchSession = "no such session"
+
+// logoutRefused returns what the audit trail is told of a logout that CheckTrade
+// refused; nothing if no token was judged, or the service was at fault.
+func logoutRefused(err error) (outcome string) {
+	var refused *Error
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	switch refused.Kind {
+	case KindSession, KindTokenKind:
+		return "token refused"
+	case KindEnded:
+		return noSuchSession
+	}
+	return ""
 }
 
 // closeOMS ends a session with the OMS, after the answer: the session is over
