@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -232,28 +233,46 @@ func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	view := c.login(t)
-	code := c.otp(t, view)
-	statuses := map[int]int{}
-	var trade held
-	together(100, func(int) reply { return c.second(t, view, code) }, func(r reply) {
-		switch statuses[r.status]++; r.status {
-		case 200:
-			trade = r.session(t)
-		case 401:
-			r.refused(t, 401, "100022")
-		default:
-			r.refused(t, 429, "900807")
+	all := map[int]int{}
+	for round := range *rounds {
+		if round > 0 { // the next TOTP step, and a new access token before the old one ends
+			c.Advance(30 * time.Second)
+			c = consumer(t, c.Server)
 		}
-	})
-	if statuses[200] != 1 {
-		t.Fatalf("%v, want one 200", statuses)
+		view := c.post(t, totpPath, object("mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp", c.TOTP(t))).session(t)
+		code := c.otp(t, view)
+		statuses := map[int]int{}
+		var trade held
+		together(100, func(int) reply { return c.second(t, view, code) }, func(r reply) {
+			switch statuses[r.status]++; r.status {
+			case 200:
+				trade = r.session(t)
+			case 401:
+				r.refused(t, 401, "100022")
+			default:
+				r.refused(t, 429, "900807")
+			}
+		})
+		if statuses[200] != 1 {
+			t.Fatalf("%v, want one 200", statuses)
+		}
+		for status, n := range statuses {
+			all[status] += n
+		}
+		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
 	}
-	if n := outcomes(events(t, openStore(t, dir), 0), "second factor")["ok"]; n != 1 {
-		t.Errorf("%d sessions in the audit trail", n)
+	t.Logf("%d rounds: %v", *rounds, all)
+	ok, last := 0, int64(0)
+	for page := events(t, openStore(t, dir), 0); len(page) > 0; page = events(t, openStore(t, dir), last) {
+		ok += outcomes(page, "second factor")["ok"]
+		last = page[len(page)-1].Seq
 	}
-	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	if ok != *rounds {
+		t.Errorf("%d sessions in the audit trail, want %d", ok, *rounds)
+	}
 }
+
+var rounds = flag.Int("httpapi.rounds", 3, "how often a hundred right codes are sent at once (bar O2)")
 
 func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 	t.Parallel()

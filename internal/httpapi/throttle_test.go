@@ -1,0 +1,198 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+	"neoapi/neoapitest"
+)
+
+// totpOf logs an account in by TOTP; the demo accounts have one seed.
+func (c caller) totpOf(t testing.TB, n int, code string) reply {
+	t.Helper()
+	ucc, _, mobile, _ := serve.DemoAccount(n)
+	return c.post(t, totpPath, object("mobileNumber", mobile, "ucc", ucc, "totp", code))
+}
+
+func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts := []neoapitest.Option{neoapitest.WithData(dir), neoapitest.WithAccounts(20), neoapitest.WithAddressRate(6)}
+	srv := neoapitest.NewServer(t, opts...)
+	c := consumer(t, srv)
+	live := c.second(t, c.login(t), c.Account.MPIN).session(t)
+	for n := range 20 { // good ones cost nothing
+		c.totpOf(t, n+1, srv.TOTP(t)).want(t, 200)
+		srv.Advance(30 * time.Second)
+	}
+	c = consumer(t, srv)
+	for n := range 3 { // an account that exists and one that does not count alike
+		c.totpOf(t, n+1, "000000").refused(t, 401, "10020")
+		c.post(t, totpPath, object("mobileNumber", fmt.Sprintf("98000000%02d", n), "ucc", "NOBODY", "totp", "000000")).refused(t, 401, "10020")
+	}
+	r := c.totpOf(t, 10, srv.TOTP(t))
+	r.refused(t, 429, "900807")
+	c.post(t, validatePath, object("userid", c.Account.UserID, "password", c.Account.Password)).refused(t, 429, "900807")
+	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200) // who is logged in is left alone
+	other := consumer(t, neoapitest.NewServer(t, opts...))        // a second server of the same service
+	other.Advance(20 * 30 * time.Second)
+	other.totpOf(t, 11, "000000").refused(t, 429, "900807")
+
+	wait := r.retryAfter(t)
+	if wait > 11*time.Second {
+		t.Errorf("an address that may send 6 a minute must wait %s", wait)
+	}
+	srv.Advance(wait)
+	c.totpOf(t, 10, srv.TOTP(t)).want(t, 200)
+	c.totpOf(t, 12, "000000").refused(t, 401, "10020")
+	c.totpOf(t, 13, "000000").refused(t, 429, "900807")
+	if n := outcomes(events(t, openStore(t, dir), 0), "login")["too many wrong ones from this address"]; n != 4 {
+		t.Errorf("%d events of refused logins, want 4", n)
+	}
+}
+
+func TestAConsumersRateIsThatOfAllServersTogether(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts := []neoapitest.Option{neoapitest.WithData(dir), neoapitest.WithConsumerRate(10)}
+	one, two := neoapitest.NewServer(t, opts...), neoapitest.NewServer(t, opts...)
+	a, b := consumer(t, one), consumer(t, two)
+	// Both clocks stand a minute ahead, and then run with the wall's.
+	one.Advance(time.Minute)
+	two.Advance(time.Minute)
+	begin, taken := time.Now(), 0
+	for range 30 {
+		for _, c := range []caller{a, b} {
+			if r := c.post(t, validatePath, "{}"); r.status == 400 {
+				taken++
+			} else {
+				r.refused(t, 429, "900802")
+			}
+		}
+	}
+	if most := 10 + int(time.Since(begin)/(100*time.Millisecond)) + 1; taken > most || taken < 10 {
+		t.Errorf("%d requests were taken, want 10 to %d", taken, most)
+	}
+}
+
+func TestAConsumerHasItsOwnRate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(1)))
+	m, _ := admin(t, dir)
+	flood := func(n int) (refused int) {
+		for range n {
+			if r := c.post(t, validatePath, "{}"); r.status == 429 {
+				refused++
+			}
+		}
+		return refused
+	}
+	if flood(20) == 0 {
+		t.Fatal("the service's rate is not that of a consumer without its own")
+	}
+	for _, x := range []struct{ rate, least, most int }{{-1, 0, 0}, {2, 1, 100}, {10_000, 0, 0}, {0, 1, 100}} {
+		if err := m.SetConsumerRate(t.Context(), c.ConsumerKey, x.rate); err != nil {
+			t.Fatal(err)
+		}
+		c.Advance(2 * time.Second) // within a second it holds everywhere, and an allowance is whole again
+		if n := flood(100); n < x.least || n > x.most {
+			t.Errorf("with rate %d, %d of 100 requests were refused", x.rate, n)
+		}
+	}
+}
+
+// One counter for all names of an account, on all servers, over restarts (bar T3).
+func TestTriesCountTogetherWhateverTheName(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	one, two := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir))), consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	a := one.Account
+	names := [][2]string{
+		{"mobileNumber", a.Mobile}, {"mobileNumber", strings.TrimPrefix(a.Mobile, "+91")}, {"pan", a.PAN}, {"pan", strings.ToLower(a.PAN)}, {"userid", a.UserID},
+	}
+	for i := range 10 {
+		name, c := names[i%len(names)], []caller{one, two}[i%2]
+		c.post(t, validatePath, object(name[0], name[1], "mpin", wrong(a.MPIN))).refused(t, 401, "10020")
+	}
+	three := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir))) // after a restart
+	for _, c := range []caller{one, two, three} {
+		for _, name := range names {
+			c.post(t, validatePath, object(name[0], name[1], "mpin", a.MPIN)).refused(t, 401, "10020")
+		}
+		c.post(t, validatePath, object("userid", a.UserID, "password", a.Password)).want(t, 200) // each factor has its own
+	}
+}
+
+// The MPIN has one counter, whether it comes as the first factor or the second.
+func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	for range 10 {
+		c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", wrong(c.Account.MPIN))).refused(t, 401, "10020")
+	}
+	view := c.login(t)
+	c.second(t, view, c.Account.MPIN).refused(t, 401, "10020")
+	c.second(t, view, c.otp(t, view)).session(t) // the one-time code is another way
+	c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", c.Account.MPIN)).want(t, 200)
+}
+
+// Wrong codes for many open logins at once: no more are evaluated than lead to the
+// lock (bar T2, T3: new challenges share the counter).
+func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	views := make([]held, 30)
+	for i := range views {
+		views[i] = c.login(t)
+	}
+	for range 2 { // the first round may find tries still open
+		together(len(views), func(i int) reply { return c.second(t, views[i], wrong(c.Account.MPIN)) }, func(r reply) {
+			if r.status != 429 {
+				r.refused(t, 401, "10020")
+			}
+		})
+	}
+	store := openStore(t, dir)
+	if n := outcomes(events(t, store, 0), "second factor")["wrong code"]; n != 10 {
+		t.Errorf("%d wrong codes were evaluated, want 10", n)
+	}
+	account, err := store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := store.State(t.Context(), account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := state.Failures[login.OTP].Count; n != 10 || len(state.Failures[login.OTP].Open) != 0 {
+		t.Errorf("%+v, want 10 failures and nothing open", state.Failures[login.OTP])
+	}
+}
+
+// Right codes for many logins of one account at once all work: they wait for one
+// another, and no lock comes of it.
+func TestRightCodesForManyLoginsOfOneAccountAllWork(t *testing.T) {
+	t.Parallel()
+	c := consumer(t, neoapitest.NewServer(t))
+	views := make([]held, 40)
+	for i := range views {
+		views[i] = c.login(t)
+	}
+	together(len(views), func(i int) reply {
+		for {
+			r := c.second(t, views[i], c.Account.MPIN)
+			if r.status != 429 {
+				return r
+			}
+			r.refused(t, 429, "900807")
+			time.Sleep(50 * time.Millisecond)
+		}
+	}, func(r reply) { r.session(t) })
+}
