@@ -29,12 +29,17 @@ import (
 // the test's end does so too.
 func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
 	t.Helper()
+	return servingIn(t, t.TempDir(), change)
+}
+
+func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
 	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, t.TempDir(), nil)
+	data, err := serve.Open(ctx, dir, nil)
 	if err != nil {
 		end()
 		t.Fatal(err)
