@@ -112,8 +112,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r)
 	well := conn.begins(r)
 	ep, known := a.find(r.URL.Path)
-	var err error = errFraming
-	if well {
+	var err error
+	switch {
+	case !well:
+		err = errFraming
+	case headSize(r) > maxHeader:
+		err = errHeaders
+	default:
 		c.body, err = read(w, r)
 	}
 	conn.works()
@@ -125,9 +130,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		ans = a.failure(h, ep, err)
 	}
-	if !well || len(r.TransferEncoding) > 0 || conn.ending() {
-		// An encoding may have come with a length beside it, which net/http does not
-		// show: what follows on this connection could be anything (bar H5).
+	if !well || len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) || conn.ending() {
+		// An encoding may have come with a length beside it, or in HTTP/1.0, which
+		// net/http does not show: what follows could be anything (bar H5).
 		h.Set("Connection", "close")
 	}
 	size := a.send(w, r, ans)
@@ -184,7 +189,8 @@ func (e *httpError) Error() string { return e.detail }
 
 var (
 	errTooLarge    = &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	errFraming     = &httpError{http.StatusBadRequest, "each line of a request's head must end with CR LF and be complete: a line that goes on in the next one is not taken"}
+	errHeaders     = &httpError{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)}
+	errFraming     = &httpError{http.StatusBadRequest, "each line of the head must end with CR LF, and no header may go on in a second line"}
 	errContentType = &httpError{http.StatusUnsupportedMediaType, "send the body as Content-Type: application/json"}
 )
 
@@ -338,6 +344,17 @@ func given(r *http.Request) string {
 		}
 	}
 	return ""
+}
+
+// headSize is the size of a request's head as HTTP/1.1 writes it.
+func headSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(": \r\n") + len(v)
+		}
+	}
+	return size
 }
 
 // read reads a request's body up to the limit.

@@ -64,6 +64,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
+	proto  string
 }
 
 var plainClient = &http.Client{
@@ -97,7 +98,7 @@ func (c caller) send(t testing.TB, method, path, body string, pairs ...string) r
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		t.Error(err)
 	}
-	got := reply{resp.StatusCode, resp.Header, answered}
+	got := reply{resp.StatusCode, resp.Header, answered, resp.Proto}
 	lawful(t, got, method)
 	return got
 }
@@ -325,7 +326,10 @@ func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 		if err != nil {
 			t.Fatalf("%v: %q", err, all)
 		}
-		got := reply{resp.StatusCode, resp.Header, body}
+		if resp.StatusCode == http.StatusContinue {
+			continue
+		}
+		got := reply{resp.StatusCode, resp.Header, body, resp.Proto}
 		lawful(t, got, method)
 		replies = append(replies, got)
 	}

@@ -310,7 +310,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	case bytes.HasPrefix(b, expectationFailed):
 		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
 	case bytes.Contains(line, []byte(" 431")):
-		status, detail = http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)
+		status, detail = errHeaders.status, errHeaders.detail
 	case bytes.Contains(line, []byte(" 501")):
 		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
 	case bytes.Contains(line, []byte(" 505")):

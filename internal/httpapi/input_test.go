@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,120 @@ func TestBadInputIsRefusedWithTheFieldNamedAndLeavesNothing(t *testing.T) {
 		t.Errorf("bad input changed the view session: %+v (%v)", x, err)
 	}
 	c.second(t, view, code).session(t)
+}
+
+// bodies are what POST addresses read: a good body's fields, the first of which
+// every request must have, and the headers that go with it.
+var bodies = map[wire.Op][]struct {
+	fields []string
+	pairs  []string
+}{
+	wire.OpAccessToken:  {{[]string{"grant_type", "client_credentials"}, nil}},
+	wire.OpValidate:     {{[]string{"password", "sandbox-password", "mobileNumber", "+919999999908"}, nil}, {[]string{"otp", "123456", "userId", "TESTYA24"}, []string{"sid", "x", "Auth", "x"}}},
+	wire.OpOTP:          {{[]string{"userId", "TESTYA24"}, nil}},
+	wire.OpTOTPLogin:    {{[]string{"totp", "123456", "mobileNumber", "+919999999908", "ucc", "TESTYA24"}, nil}},
+	wire.OpTOTPValidate: {{[]string{"mpin", "246810"}, []string{"sid", "x", "Auth", "x"}}},
+	wire.OpLogout:       nil, // whatever the body is, it says nothing
+	wire.OpLimits:       nil,
+}
+
+// malformed are the ways in which a body is no flat JSON object of the right
+// types (bar H4). name and value are those of a field that must be there, and
+// more is what else is in the object.
+func malformed(name, value, more string) map[string]string {
+	field := func(value string) string { return fmt.Sprintf("{%q:%s%s}", name, value, more) }
+	text := strconv.Quote(value)
+	good := field(text)
+	return map[string]string{
+		"a doubled key":                      fmt.Sprintf("{%q:%s,%s", name, text, good[1:]),
+		"a doubled key, spelled differently": fmt.Sprintf(`{"\u%04x%s":%s,%s`, name[0], name[1:], text, good[1:]),
+		"a doubled key that nobody reads":    `{"x":"1","x":"1",` + good[1:],
+		"a second document":                  good + good,
+		"a second document on the next line": good + "\n{}",
+		"garbage after the document":         good + "x",
+		"a NUL after the document":           good + "\x00",
+		"a byte order mark":                  "\ufeff" + good,
+		"invalid UTF-8 in a value":           strings.Replace(good, "{", "{\"x\":\"\xff\",", 1),
+		"invalid UTF-8 in a name":            strings.Replace(good, "{", "{\"\xc0x\":\"\",", 1),
+		"half a surrogate":                   strings.Replace(good, "{", `{"x":"\ud800",`, 1),
+		"null for a text":                    field("null"),
+		"a number for a text":                field("123456"),
+		"true for a text":                    field("true"),
+		"a list for a text":                  field("[" + text + "]"),
+		"an object for a text":               field(`{"$ne":""}`),
+		"an empty text":                      field(`""`),
+		"nothing in the field's place":       strings.Replace(good, name, "x", 1),
+		"8,000 lists deep":                   field(strings.Repeat("[", 8000) + strings.Repeat("]", 8000)),
+		"2,700 objects deep":                 field(strings.Repeat(`{"":`, 2700) + "1" + strings.Repeat("}", 2700)),
+		"lists that are never closed":        strings.Repeat("[", 16_000),
+		"objects that are never closed":      strings.Repeat(`{"a":`, 3000),
+		"a document that is not closed":      strings.TrimSuffix(good, "}"),
+		"a comma at the end":                 strings.TrimSuffix(good, "}") + ",}",
+		"single quotes":                      strings.ReplaceAll(good, `"`, "'"),
+		"a comment":                          strings.TrimSuffix(good, "}") + "/**/}",
+		"nothing":                            "",
+		"spaces":                             "   ",
+		"null":                               "null",
+		"a list":                             "[" + good + "]",
+		"a text":                             strconv.Quote(good),
+		"a number":                           "1",
+		"UTF-16":                             "{\x00}\x00",
+	}
+}
+
+func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // bars H3 and H4
+	t.Parallel()
+	plain, _ := serving(t, nil)
+	secure, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
+	for version, srv := range map[string]*neoapitest.Server{"HTTP 1.1": plain, "HTTP 2": secure} {
+		c := consumer(t, srv)
+		for _, route := range wire.Routes {
+			if route.Method != http.MethodPost {
+				continue
+			}
+			good, known := bodies[route.Op]
+			if !known {
+				t.Errorf("no good body is known for %s", route.Op)
+			}
+			t.Run(version+" "+route.Path, func(t *testing.T) {
+				t.Parallel()
+				refused := func(what, body string, status int, pairs ...string) {
+					t.Helper()
+					r := c.post(t, route.Path, body, pairs...)
+					if want := map[string]string{"HTTP 1.1": "HTTP/1.1", "HTTP 2": "HTTP/2.0"}[version]; r.proto != want {
+						t.Fatalf("sent with %s", r.proto)
+					}
+					var f wire.OAuthFailed
+					switch {
+					case r.status != status:
+						t.Errorf("%s: %d, want %d: %s", what, r.status, status, r.body)
+					case route.Op != wire.OpAccessToken && route.Op != wire.OpLimits:
+						r.refused(t, status, "10300")
+					case route.Op == wire.OpLimits:
+						r.refusedTrade(t, status, "10300")
+					default:
+						if r.into(t, &f); f.Error != "invalid_request" || f.Description == "" {
+							t.Errorf("%s: %s", what, r.body)
+						}
+					}
+				}
+				refused("more than 16 KiB", strings.Repeat(" ", wire.MaxBody+1), 413)
+				refused("a megabyte", strings.Repeat(" ", 1<<20), 413)
+				for _, b := range good {
+					more := ""
+					for i := 2; i < len(b.fields); i += 2 {
+						more += fmt.Sprintf(",%q:%q", b.fields[i], b.fields[i+1])
+					}
+					for what, body := range malformed(b.fields[0], b.fields[1], more) {
+						refused(what, body, 400, b.pairs...)
+					}
+					for _, contentType := range []string{"text/plain", "application/xml", "multipart/form-data; boundary=x", "application/json; charset=utf-16", "application/json, text/html", ";"} {
+						refused(contentType, object(b.fields...), 415, append([]string{"Content-Type", contentType}, b.pairs...)...)
+					}
+				}
+			})
+		}
+	}
 }
 
 func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {

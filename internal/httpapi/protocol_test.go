@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -175,6 +176,52 @@ func TestTheClientsAddressIsTheConnections(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, ip); diff != "" {
 		t.Errorf("-want +answer:\n%s", diff)
+	}
+}
+
+func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // bar T6
+	t.Parallel()
+	for name, x := range map[string]struct {
+		trusted []string
+		pairs   []string
+		want    string
+	}{
+		"trusted":          {[]string{"127.0.0.1"}, []string{"X-Forwarded-For", "6.6.6.6, 203.0.113.9"}, "203.0.113.9"},
+		"trusted, RFC":     {[]string{"127.0.0.0/8"}, []string{"Forwarded", `for="[2001:db8::9]:1"`}, "2001:db8::9"},
+		"another is":       {[]string{"10.0.0.0/8"}, []string{"X-Forwarded-For", "203.0.113.9"}, "127.0.0.1"},
+		"trusted but mute": {[]string{"127.0.0.1"}, nil, "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lines
+			dir := t.TempDir()
+			srv, stop := servingIn(t, dir, func(cfg *serve.Config) {
+				cfg.TrustedProxies, cfg.Log = x.trusted, slog.New(slog.NewTextHandler(&log, nil))
+			})
+			c := caller{srv, srv.ConsumerKey}
+			view := c.post(t, totpPath, object("mobileNumber", srv.Account.Mobile, "ucc", srv.Account.UCC, "totp", srv.TOTP(t)), x.pairs...).session(t)
+			trade := c.post(t, mpinPath, object("mpin", srv.Account.MPIN), view.pairs(x.pairs...)...).session(t)
+			var ip wire.ClientIP
+			c.send(t, "GET", "/login/1.0/get-client-ip", "", trade.pairs(x.pairs...)...).want(t, 200).into(t, &ip)
+			if len(ip.Data) != 1 || ip.Data[0].IP != x.want {
+				t.Errorf("get-client-ip: %+v, want %s", ip.Data, x.want)
+			}
+			stop()
+			if log.count("address="+x.want+" ") < 3 {
+				t.Errorf("%s does not stand in the log", x.want)
+			}
+			told := 0
+			for _, e := range events(t, openStore(t, dir), 0) {
+				if strings.HasSuffix(e.Action, " added") { // the demo data, by nobody
+					continue
+				}
+				if told++; e.Address != x.want {
+					t.Errorf("event %q: address %s, want %s", e.Action, e.Address, x.want)
+				}
+			}
+			if told < 2 {
+				t.Errorf("%d events, want one for each factor", told)
+			}
+		})
 	}
 }
 

@@ -38,7 +38,7 @@ const (
 	writeTimeout = 30 * time.Second // from the end of a request's head to the end of its answer
 	idleTimeout  = 90 * time.Second
 	drainTimeout = 20 * time.Second
-	maxHeader    = 16 << 10
+	maxHeader    = 16 << 10 // of a request's whole head
 
 	// HTTP/2, for each connection.
 	maxStreams   = 100 // requests at once
@@ -58,7 +58,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadTimeout:       cmp.Or(s.ReadTime, readTime),
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    2 * maxHeader, // past it net/http answers, in HTTP/2 not in JSON
 		Protocols:         &http.Protocols{},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,

@@ -29,12 +29,17 @@ import (
 // the test's end does so too.
 func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
 	t.Helper()
+	return servingIn(t, t.TempDir(), change)
+}
+
+func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
 	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, t.TempDir(), nil)
+	data, err := serve.Open(ctx, dir, nil)
 	if err != nil {
 		end()
 		t.Fatal(err)
@@ -71,11 +76,29 @@ func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, 
 	return srv, stop
 }
 
-// trusted is what the tests' clients trust: the certificates that the tests make.
-var trusted = x509.NewCertPool()
+// An authority signs the tests' certificates; trusted is what their clients trust.
+var authority, authorityKey, trusted = func() (*x509.Certificate, *ecdsa.PrivateKey, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the tests"}, NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	if ca, err = x509.ParseCertificate(der); err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	return ca, key, pool
+}()
 
-// certificate makes a certificate for 127.0.0.1 by this name, which the tests'
-// clients trust, and its key.
+// certificate makes a certificate for 127.0.0.1 by this name, and its key.
 func certificate(t testing.TB, name string, ends time.Time) (certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -84,10 +107,9 @@ func certificate(t testing.TB, name string, ends time.Time) (certPEM, keyPEM []b
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, &key.PublicKey, authorityKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +117,7 @@ func certificate(t testing.TB, name string, ends time.Time) (certPEM, keyPEM []b
 	if err != nil {
 		t.Fatal(err)
 	}
-	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	trusted.AppendCertsFromPEM(certPEM)
-	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain})
 }
 
 // withTLS gives a service a certificate in files of its own.
