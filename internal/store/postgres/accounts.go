@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,15 +11,16 @@ import (
 
 // Settle stores value under name if nothing is there yet, and returns what is
 // there. Of many processes that settle the same name at once, one value remains.
-// A nil value only asks.
+// A nil value only asks: nil if nothing is there.
 func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
 	if value != nil {
-		if _, err := s.write(ctx, statement{`INSERT INTO settled (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, []any{name, value}}); err != nil {
+		_, err := s.write(ctx, statement{`INSERT INTO settled (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, []any{name, value}})
+		if err != nil {
 			return nil, err
 		}
 	}
 	err = s.read(ctx, []any{&settled}, `SELECT value FROM settled WHERE name = $1`, name)
-	if value == nil && err == login.ErrNotFound {
+	if errors.Is(err, login.ErrNotFound) {
 		err = nil
 	}
 	return settled, err

@@ -29,12 +29,13 @@ var defaults = []struct {
 	{"plan_cache_mode", "force_generic_plan", ""},             // they find a record by its key
 }
 
-// A URL says where a database is, as PostgreSQL's own programs read it:
+// A databaseURL says where a database is, as PostgreSQL's own programs read it:
 // postgres://user@host:5432/name. Errors about it hold no part of it.
 type databaseURL struct {
 	before string // scheme and user
 	after  string // host, path and query
 	secret bool   // it holds a password
+	hidden bool   // its query does
 }
 
 // cutURL tells a URL's parts apart.
@@ -57,7 +58,8 @@ func cutURL(text string) (u databaseURL, err error) {
 	}
 	_, password, _ := strings.Cut(user, ":")
 	u.before, u.after = text[:len(text)-len(after)], after
-	u.secret = password != "" || values.Has("password") || values.Has("sslpassword")
+	u.hidden = values.Has("password") || values.Has("sslpassword")
+	u.secret = u.hidden || password != ""
 	return u, nil
 }
 
@@ -89,8 +91,9 @@ func parse(text string) (*pgxpool.Config, error) {
 	if err == nil {
 		return cfg, nil
 	}
-	// The error quotes the URL; what it wraps says what is wrong.
-	if why := errors.Unwrap(err); why != nil && !u.secret {
+	// The error quotes the URL; what it wraps says what is wrong, and may quote the
+	// query.
+	if why := errors.Unwrap(err); why != nil && !u.hidden {
 		return nil, fmt.Errorf("cannot be used: %w", why)
 	}
 	return nil, errors.New("cannot be used: one of its parts is wrong")

@@ -47,14 +47,13 @@ var own *Cluster
 // is dropped when the test ends.
 func Database(t testing.TB) string {
 	t.Helper()
-	admin, err := shared()
-	if errors.Is(err, errMissing) {
-		missing(t)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return database(t, admin)
+	admin, name := create(t)
+	t.Cleanup(func() {
+		if err := drop(admin, name); err != nil {
+			t.Errorf("dropping a test's database: %v", err)
+		}
+	})
+	return in(admin, name)
 }
 
 // Private starts a cluster that the test has for itself; settings are lines for
@@ -93,41 +92,36 @@ const template = "neo_test_template"
 // making keeps the processes apart that make the template of one cluster.
 const making = 7_366_010_001
 
-var templates sync.Map // by cluster: func() error
-
-func database(t testing.TB, admin string) string {
+// create makes a database.
+func create(t testing.TB) (admin, name string) {
 	t.Helper()
-	made, _ := templates.LoadOrStore(admin, sync.OnceValue(func() error { return makeTemplate(admin) }))
-	if err := made.(func() error)(); err != nil {
+	admin, err := shared()
+	if errors.Is(err, errMissing) {
+		missing(t)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeTemplate(); err != nil {
 		t.Fatalf("template of the test databases: %v", err)
 	}
-	name := "neo_test_" + strings.ToLower(rand.Text())
+	name = "neo_test_" + strings.ToLower(rand.Text())
 	if err := do(admin, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := do(admin, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("dropping a test's database: %v", err)
-		}
-	})
-	return in(admin, name)
+	return admin, name
 }
+
+func drop(admin, name string) error { return do(admin, "DROP DATABASE "+name+" WITH (FORCE)") }
 
 // Empty is Database without the store's tables.
 func Empty(t testing.TB) string {
 	t.Helper()
-	full, err := url.Parse(Database(t))
-	if err != nil {
+	url := Database(t)
+	if err := do(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"); err != nil {
 		t.Fatal(err)
 	}
-	name := strings.TrimPrefix(full.Path, "/")
-	admin, _ := shared()
-	for _, sql := range []string{"DROP DATABASE " + name, "CREATE DATABASE " + name} {
-		if err := do(admin, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return full.String()
+	return url
 }
 
 // in returns the address of another database of a cluster.
@@ -141,8 +135,9 @@ func in(admin, name string) string {
 }
 
 // makeTemplate makes the template if the cluster has none yet.
-func makeTemplate(admin string) error {
+var makeTemplate = sync.OnceValue(func() error {
 	ctx := context.Background()
+	admin, _ := shared()
 	conn, err := pgx.Connect(ctx, admin)
 	if err != nil {
 		return err
@@ -164,7 +159,7 @@ func makeTemplate(admin string) error {
 		return err
 	}
 	return s.Close()
-}
+})
 
 // do runs one statement for the superuser.
 func do(admin, sql string) error {
@@ -177,20 +172,39 @@ func do(admin, sql string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-var ofDirs sync.Map // by data directory: the address of its database
+// chosen are the databases that belong to data directories.
+var chosen = struct {
+	sync.Mutex
+	names map[string]string // by directory
+}{names: map[string]string{}}
 
 // Chosen returns the database that belongs to a data directory if the tests run on
 // PostgreSQL, which the environment variable NEO_TEST_STORE=postgres says, and ""
-// if they run on SQLite. The first call for a directory makes its database.
+// if they run on SQLite. The first call for a directory makes its database; once
+// the directory is gone, a later call drops it.
 func Chosen(t testing.TB, dir string) string {
 	t.Helper()
-	if os.Getenv(storeEnv) != "postgres" {
+	switch store := os.Getenv(storeEnv); store {
+	case "", "sqlite":
 		return ""
+	case "postgres":
+	default:
+		t.Fatalf("%s is %q: it may be sqlite or postgres", storeEnv, store)
 	}
-	if url, ok := ofDirs.Load(dir); ok {
-		return url.(string)
+	chosen.Lock()
+	defer chosen.Unlock()
+	admin, _ := shared()
+	for old, name := range chosen.names {
+		if _, err := os.Stat(old); err == nil {
+			continue
+		}
+		if err := drop(admin, name); err != nil {
+			t.Fatal(err)
+		}
+		delete(chosen.names, old)
 	}
-	url := Database(t)
-	ofDirs.Store(dir, url)
-	return url
+	if chosen.names[dir] == "" {
+		_, chosen.names[dir] = create(t)
+	}
+	return in(admin, chosen.names[dir])
 }
