@@ -14,7 +14,9 @@ type databaseFlag struct {
 }
 
 // AfterApply refuses a password in the flag.
-func (d databaseFlag) AfterApply(parsed *kong.Context) error { return judgeDatabase(parsed, d.Database) }
+func (d databaseFlag) AfterApply(parsed *kong.Context) error {
+	return judgeDatabase(parsed, d.Database)
+}
 
 // judgeDatabase refuses a database URL with a password if it was given as a flag,
 // which everybody on the machine can see.

@@ -34,7 +34,7 @@ func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, 
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, t.TempDir(), nil)
+	data, err := serve.Open(ctx, place(t, t.TempDir()), nil)
 	if err != nil {
 		end()
 		t.Fatal(err)

@@ -30,27 +30,36 @@ type loaded struct {
 	session login.Session
 }
 
-func (l *loaded) columnsOfState() []any {
-	return []any{&l.version, &l.state.TOTPStep, &l.state.Sent, &l.state.Failures}
+const stateColumns = `version, totp_step, sent, failures`
+
+// load runs a query for one row of stateColumns and more, or returns
+// login.ErrNotFound.
+func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string, key string) error {
+	var failures string
+	err := one(ctx, c, append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures}, more...), query, key)
+	if err == nil {
+		l.state.Failures, err = login.ParseFailures(failures)
+	}
+	return err
 }
 
 // loadState loads what is counted for an account: nothing, at version 0, if there
 // is no row.
 func loadState(ctx context.Context, c *pgx.Conn, account string) (*loaded, error) {
 	l := &loaded{state: login.AccountState{Account: account}}
-	err := one(ctx, c, l.columnsOfState(), `SELECT version, totp_step, sent, failures FROM account_states WHERE account = $1`, account)
+	err := l.load(ctx, c, nil, `SELECT `+stateColumns+` FROM account_states WHERE account = $1`, account)
 	if errors.Is(err, login.ErrNotFound) {
 		err = nil
 	}
 	return l, err
 }
 
-// load loads a session and what is counted for its account, or returns
+// loadSession loads a session and what is counted for its account, or returns
 // login.ErrNotFound.
-func load(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) {
+func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) {
 	var l loaded
-	err := one(ctx, c, append(l.columnsOfState(), columnsOfSession(&l.session)...),
-		`SELECT version, totp_step, sent, failures, `+sessionColumns+` FROM sessions JOIN account_states USING (account) WHERE sid = $1`, sid)
+	err := l.load(ctx, c, columnsOfSession(&l.session),
+		`SELECT `+stateColumns+`, `+sessionColumns+` FROM sessions JOIN account_states USING (account) WHERE sid = $1`, sid)
 	l.state.Account = l.session.Account
 	return &l, err
 }
@@ -90,20 +99,12 @@ var (
 // save saves what was loaded and changed with one of the statements above, or
 // returns errRace if somebody has changed it meanwhile.
 func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
-	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, l.failures()}, more...)
+	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures)}, more...)
 	tag, err := c.Exec(ctx, query, args...)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errRace
 	}
 	return err
-}
-
-// failures returns the failures, or nil for NULL if there are none.
-func (l *loaded) failures() any {
-	if len(l.state.Failures) == 0 {
-		return nil
-	}
-	return l.state.Failures
 }
 
 // changes are the arguments of saveSession.
@@ -199,7 +200,7 @@ func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh
 // saved.
 func (s *Store) change(ctx context.Context, sid string, e *login.Event, f func(l *loaded) error) error {
 	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		l, err := load(ctx, c, sid)
+		l, err := loadSession(ctx, c, sid)
 		if err != nil {
 			return err
 		}
@@ -280,7 +281,7 @@ func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) er
 func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
 	var lost bool
 	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		l, err := load(ctx, c, sid)
+		l, err := loadSession(ctx, c, sid)
 		if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return err
 		}
@@ -314,7 +315,7 @@ func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e l
 // hold raises an account's version: until the transaction ends nobody else changes
 // the account's sessions, and what was loaded of them before is not saved.
 func hold(account string) statement {
-	return statement{`INSERT INTO account_states (account, version, totp_step) VALUES ($1, 1, 0)
+	return statement{`INSERT INTO account_states (account, version, totp_step, failures) VALUES ($1, 1, 0, '')
 		ON CONFLICT (account) DO UPDATE SET version = account_states.version + 1`, []any{account}}
 }
 

@@ -65,7 +65,7 @@ CREATE TABLE account_states (
   version   bigint NOT NULL,
   totp_step bigint NOT NULL,
   sent      timestamptz[],                  -- when codes were sent, oldest first
-  failures  jsonb                           -- factor -> count, lock's end and open tries
+  failures  text NOT NULL                   -- see login.FormatFailures
 ) WITH (fillfactor = 50);                   -- room for the next version beside this one
 
 -- One row for each sid: a view session until its second factor is complete, the
