@@ -31,6 +31,7 @@ import (
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 	"neoapi/internal/serve"
+	"neoapi/internal/store/postgres/pgtest"
 )
 
 // An Account is what a person knows of the demo account.
@@ -96,7 +97,8 @@ func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
 // NewServer starts the service on a port of this machine and stops it when the
-// test ends.
+// test ends. Its store is a file, or, where NEO_TEST_STORE=postgres is set, a
+// database of a temporary PostgreSQL.
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
@@ -129,7 +131,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, o.dir, s.now)
+	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.now)
 	if err != nil {
 		stop()
 		t.Fatal(err)

@@ -17,22 +17,25 @@ import (
 	"neoapi/internal/serve"
 )
 
-// dataFlag names the data directory that an operator's command works on.
+// dataFlag names the data that an operator's command works on.
 type dataFlag struct {
 	Data string `required:"" placeholder:"DIR" help:"Data directory of the service."`
+	databaseFlag
 }
 
-// with opens the data directory and runs f on it.
+func (d dataFlag) place() serve.Place { return serve.Place{Dir: d.Data, Database: d.Database} }
+
+// with opens the data and runs f on them.
 func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) error {
 	return d.run(ctx, serve.OpenExisting, f)
 }
 
-// making is with for a command that may be the first: it makes the directory.
+// making is with for a command that may be the first: it makes what is not there.
 func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
-	if serve.Exists(d.Data) {
+	if d.place().Exists() {
 		return d.with(ctx, f)
 	}
-	open := func(ctx context.Context, dir string) (*serve.Data, error) { return serve.Open(ctx, dir, nil) }
+	open := func(ctx context.Context, p serve.Place) (*serve.Data, error) { return serve.Open(ctx, p, nil) }
 	return d.run(ctx, open, func(data *serve.Data) error {
 		if err := data.Be(ctx, serve.Service); err != nil {
 			return err
@@ -41,8 +44,8 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 	})
 }
 
-func (d dataFlag) run(ctx context.Context, open func(context.Context, string) (*serve.Data, error), f func(*serve.Data) error) (err error) {
-	data, err := open(ctx, d.Data)
+func (d dataFlag) run(ctx context.Context, open func(context.Context, serve.Place) (*serve.Data, error), f func(*serve.Data) error) (err error) {
+	data, err := open(ctx, d.place())
 	if err != nil {
 		return usage(err)
 	}

@@ -10,12 +10,15 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
 
 type sandboxCmd struct {
 	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
+	Database string `placeholder:"URL" help:"PostgreSQL database to keep the store in; wants --data too, for the master key."`
 	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
 	ruleFlags
@@ -31,6 +34,15 @@ func (sandboxCmd) Help() string {
 The sandbox is the session service itself with demo data, an OTP inbox that
 anybody can read, and empty order books. Its secrets are public: never let it
 listen where strangers reach it.`
+}
+
+// AfterApply refuses a password in a flag. The database of the sandbox never comes
+// from the environment, where the service's may be named.
+func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
+	if c.Database != "" && c.Data == "" {
+		return errors.New("--database wants --data too: the directory for the master key")
+	}
+	return judgeDatabase(parsed, c.Database)
 }
 
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
@@ -50,7 +62,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	return start(ctx, dir, c.Listen, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.Listen, cfg, func(url string) {
 		debug.FreeOSMemory() // what hashing the demo secrets took
 		c.welcome(t.out, url, c.Data)
 	}, t.err)

@@ -49,6 +49,7 @@ const linger = 2 * time.Second
 
 type serveCmd struct {
 	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; made if it is not there."`
+	databaseFlag
 	ruleFlags
 	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, PEM: the service speaks TLS."`
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
@@ -63,6 +64,7 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
+  NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
 neo consumer add and neo account add, also while it runs. One-time codes cannot
@@ -71,6 +73,14 @@ answer 503. Logs are JSON lines on standard error.
 
 The data directory holds neo.db and master.key. Without the key the database
 cannot be read: keep a copy of it elsewhere.
+
+With --database the data are in PostgreSQL, and the data directory holds the key
+alone. Any number of machines may serve one database, as one service: copy
+master.key from the first one to the others. The password is in PGPASSWORD, in a
+file that PGPASSFILE names, or in the URL if that is in NEO_DATABASE. The
+server's certificate is verified; sslmode and sslrootcert in the URL say how, as
+PostgreSQL documents them. Each process opens at most 16 connections, or as many
+as pool_max_conns in the URL says.
 
 A new certificate in the same files is used within a second, without a restart.
 Behind a proxy name it with --trusted-proxy: else every request seems to come
@@ -97,18 +107,18 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
 	}
-	return start(ctx, c.Data, c.Listen, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.Listen, cfg, func(url string) {
 		cfg.Log.Info("ready", "url", url, "data", c.Data)
 	}, t.err)
 }
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, dir, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
+func start(ctx context.Context, place serve.Place, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
-	data, err := serve.Open(ctx, dir, nil)
+	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
 		return usage(err)
 	}

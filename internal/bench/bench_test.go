@@ -98,7 +98,7 @@ func start(b *testing.B, dir string, flags ...string) *service {
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	s.url = strings.TrimSpace(first[strings.LastIndex(first, " "):])
 	s.pid = cmd.Process.Pid
-	s.data, err = serve.Open(context.Background(), dir, nil)
+	s.data, err = serve.Open(context.Background(), serve.Place{Dir: dir}, nil)
 	must(b, err)
 	s.stop = sync.OnceFunc(func() {
 		must(b, s.data.Close())

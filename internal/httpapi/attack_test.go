@@ -16,7 +16,7 @@ import (
 // admin opens a running server's data directory beside it, as neo account does.
 func admin(t *testing.T, dir string) (*login.Admin, *serve.Data) {
 	t.Helper()
-	data, err := serve.Open(t.Context(), dir, nil)
+	data, err := serve.Open(t.Context(), place(t, dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,14 +12,14 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"neoapi/internal/login"
-	"neoapi/internal/store/sqlite"
+	"neoapi/internal/serve"
+	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -335,23 +335,29 @@ func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 	}
 }
 
-// openStore opens the store of a service's data directory, to read what it holds.
-func openStore(t testing.TB, dir string) *sqlite.Store {
+// place is where neoapitest keeps the data of a server with this data directory.
+func place(t testing.TB, dir string) serve.Place {
 	t.Helper()
-	store, err := sqlite.Open(context.Background(), filepath.Join(dir, "neo.db"))
+	return serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}
+}
+
+// openStore opens the store of a service's data directory, to read what it holds.
+func openStore(t testing.TB, dir string) serve.Store {
+	t.Helper()
+	data, err := serve.Open(context.Background(), place(t, dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := data.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return store
+	return data.Store
 }
 
 // events returns the audit trail after an event.
-func events(t testing.TB, store *sqlite.Store, after int64) []login.Event {
+func events(t testing.TB, store serve.Store, after int64) []login.Event {
 	t.Helper()
 	all, err := store.Events(context.Background(), login.EventQuery{After: after, N: 10_000})
 	if err != nil {

@@ -404,7 +404,7 @@ func TestARefusedLoginDoesNotTellWhy(t *testing.T) {
 	t.Parallel()
 	dir, ctx := t.TempDir(), context.Background()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	data, err := serve.Open(ctx, dir, nil)
+	data, err := serve.Open(ctx, place(t, dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

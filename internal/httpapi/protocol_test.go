@@ -430,7 +430,7 @@ func TestARequestWithoutARecognisedConsumerIsRefused(t *testing.T) {
 func realService(t *testing.T) caller {
 	t.Helper()
 	dir, ctx := t.TempDir(), context.Background()
-	data, err := serve.Open(ctx, dir, nil)
+	data, err := serve.Open(ctx, place(t, dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

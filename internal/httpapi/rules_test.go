@@ -310,7 +310,7 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	data, err := serve.Open(context.Background(), dir, nil)
+	data, err := serve.Open(context.Background(), place(t, dir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

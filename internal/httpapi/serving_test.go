@@ -39,7 +39,7 @@ func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoap
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, dir, nil)
+	data, err := serve.Open(ctx, place(t, dir), nil)
 	if err != nil {
 		end()
 		t.Fatal(err)

@@ -1,8 +1,8 @@
-// Package serve puts the parts together: a data directory, the stores, the OMS,
-// the service and its HTTP side. neo serve, neo sandbox, the operator's commands
+// Package serve puts the parts together: the data, the OMS, the service and its
+// HTTP side. neo serve, neo sandbox, the operator's commands
 // and neoapitest all start here.
 //
-// Start with [Open] for a data directory and [New] for a service on one.
+// Start with [Open] for the data and [New] for a service on them.
 package serve
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
 
@@ -25,59 +26,86 @@ const (
 	masterFile   = "master.key"
 )
 
-// Data is an open data directory: the database and the vault of its master key.
+// A Place says where data are.
+type Place struct {
+	Dir      string // the data directory, which holds the master key
+	Database string // URL of a PostgreSQL database; "" for a file in the data directory
+}
+
+// A Store is what holds the data: both ports of package login.
+type Store interface {
+	login.Accounts
+	login.Sessions
+	// Settle stores value under name if nothing is there yet, and returns what is
+	// there. A nil value only asks: nil if nothing is there.
+	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
+	Close() error
+}
+
+// Data are open data: the store and the vault of their master key.
 type Data struct {
-	Store *sqlite.Store
+	Store Store
 	Vault *credential.Vault
 	now   func() time.Time
 }
 
-// OpenExisting opens a data directory that Open has made, and makes none.
-func OpenExisting(ctx context.Context, dir string) (*Data, error) {
-	if !Exists(dir) {
-		return nil, fmt.Errorf("there is no service's data in %s", dir)
+// OpenExisting opens data that Open has made, and makes none.
+func OpenExisting(ctx context.Context, p Place) (*Data, error) {
+	if !p.Exists() {
+		return nil, p.nothing()
 	}
-	return Open(ctx, dir, nil)
+	return Open(ctx, p, nil)
 }
 
-// Exists tells whether a directory holds data.
-func Exists(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, databaseFile))
+// Exists tells whether a place holds data: the database's file, or else the master
+// key of a database elsewhere.
+func (p Place) Exists() bool {
+	file := databaseFile
+	if p.Database != "" {
+		file = masterFile
+	}
+	_, err := os.Stat(filepath.Join(p.Dir, file))
 	return err == nil
 }
 
-// Open opens a data directory, making it and what it lacks: the master key and
-// the database, each readable by their owner only. now is the clock; nil means
-// the system's. Close it when done.
-func Open(ctx context.Context, dir string, now func() time.Time) (*Data, error) {
+// nothing is why a place cannot be opened that does not exist.
+func (p Place) nothing() error {
+	if p.Database != "" {
+		return fmt.Errorf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs())
+	}
+	return fmt.Errorf("there is no service's data in %s", p.Dir)
+}
+
+// Open opens the data of a place, making the data directory and what it lacks:
+// the master key and, without another database, the database's file, each
+// readable by their owner only. now is the clock; nil means the system's. Close it
+// when done.
+func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if now == nil {
 		now = time.Now
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	vault, err := openVault(dir)
+	store, err := p.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store, err := sqlite.Open(ctx, filepath.Join(dir, databaseFile))
-	if err != nil {
-		return nil, err
-	}
-	check, err := store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
-	if err == nil {
-		_, err = vault.Open(credential.PurposeCheck, "", check)
-	}
-	if errors.Is(err, credential.ErrSealed) {
-		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: put the right one back", filepath.Join(dir, masterFile))
-	}
+	vault, err := p.openVault(ctx, store)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &Data{store, vault, now}, nil
 }
 
-// A Kind says whose data a directory holds. The two are never mixed: the
+func (p Place) open(ctx context.Context) (Store, error) {
+	if p.Database != "" {
+		return postgres.Open(ctx, p.Database)
+	}
+	return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
+}
+
+// A Kind says whose data a place holds. The two are never mixed: the
 // sandbox's secrets are public (bar C1).
 type Kind string
 
@@ -87,7 +115,7 @@ const (
 	Sandbox Kind = "sandbox"
 )
 
-// Be settles that the directory holds data of a kind, or refuses if it was
+// Be settles that the place holds data of a kind, or refuses if it was
 // settled otherwise.
 func (d *Data) Be(ctx context.Context, k Kind) error {
 	settled, err := d.Store.Settle(ctx, "kind", []byte(k))
@@ -97,12 +125,12 @@ func (d *Data) Be(ctx context.Context, k Kind) error {
 	case Kind(settled) == k:
 		return nil
 	case k == Service:
-		return errors.New("this data directory belongs to a sandbox, whose secrets are public: give the service a directory of its own")
+		return errors.New("these data belong to a sandbox, whose secrets are public: give the service a place of its own")
 	}
-	return errors.New("this data directory is a service's, and the sandbox's secrets are public: give the sandbox a directory of its own")
+	return errors.New("these data are a service's, and the sandbox's secrets are public: give the sandbox a place of its own")
 }
 
-// Close closes the database.
+// Close closes the store.
 func (d *Data) Close() error { return d.Store.Close() }
 
 // Admin returns the operator's side of the data.
@@ -110,16 +138,48 @@ func (d *Data) Admin() *login.Admin {
 	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now}
 }
 
-// openVault reads the master key of a data directory, or makes it for a new one.
-func openVault(dir string) (*credential.Vault, error) {
-	path := filepath.Join(dir, masterFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeMasterKey(dir, path); err != nil {
-			return nil, fmt.Errorf("master key: %w", err)
-		}
-		text, err = os.ReadFile(path)
+// openVault reads the master key, or makes it for a database that is new, and
+// checks that it is this database's.
+func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, error) {
+	path := filepath.Join(p.Dir, masterFile)
+	check, err := store.Settle(ctx, "check", nil) // first: whoever settles it has its key in place
+	if err != nil {
+		return nil, err
 	}
+	_, err = os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if check != nil { // its secrets were sealed with a key that exists
+			return nil, fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", path, p.whereItIs())
+		}
+		err = makeMasterKey(p.Dir, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("master key: %w", err)
+	}
+	vault, err := readMasterKey(path)
+	if err != nil {
+		return nil, err
+	}
+	check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
+	if err == nil {
+		_, err = vault.Open(credential.PurposeCheck, "", check)
+	}
+	if errors.Is(err, credential.ErrSealed) {
+		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
+	}
+	return vault, err
+}
+
+// whereItIs tells what to do for want of the right master key.
+func (p Place) whereItIs() string {
+	if p.Database != "" {
+		return "copy " + masterFile + " from the data directory of the other machine that runs this service"
+	}
+	return "put the right one back"
+}
+
+func readMasterKey(path string) (*credential.Vault, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
@@ -137,12 +197,8 @@ func openVault(dir string) (*credential.Vault, error) {
 	return credential.NewVault(key)
 }
 
-// makeMasterKey writes a new master key. It does not make one for a database
-// that exists: its secrets were sealed with another.
+// makeMasterKey writes a new master key.
 func makeMasterKey(dir, path string) error {
-	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err == nil {
-		return fmt.Errorf("%s is missing, and without it the database beside it cannot be read: put it back", path)
-	}
 	f, err := os.CreateTemp(dir, ".master-*") // mode 0600
 	if err != nil {
 		return err

@@ -10,7 +10,14 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store/postgres/pgtest"
 )
+
+// place is a data directory with the database that the tests run on.
+func place(t *testing.T, dir string) Place {
+	t.Helper()
+	return Place{dir, pgtest.Chosen(t, dir)}
+}
 
 func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
@@ -18,7 +25,7 @@ func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
 	macs := make([]string, 10)
 	for i := range macs {
 		all.Go(func() {
-			d, err := Open(context.Background(), dir, nil)
+			d, err := Open(context.Background(), place(t, dir), nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -75,7 +82,7 @@ func TestEveryDemoAccountHasNamesOfItsOwn(t *testing.T) {
 
 func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
 	open := func(sandbox bool, dir string) (*Data, error) {
-		d, err := Open(t.Context(), dir, nil)
+		d, err := Open(t.Context(), place(t, dir), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

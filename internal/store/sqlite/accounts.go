@@ -13,12 +13,22 @@ import (
 
 // Settle stores value under name if nothing is there yet, and returns what is
 // there. Of many processes that settle the same name at once, one value remains.
+// A nil value only asks: nil if nothing is there.
 func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
+	read := func(c *sqlite.Conn) error {
+		return one(c, func(r *row) error { settled = r.bytes(); return nil }, `SELECT value FROM settled WHERE name = ?`, name)
+	}
+	if value == nil {
+		if err = s.view(ctx, read); errors.Is(err, login.ErrNotFound) {
+			err = nil
+		}
+		return settled, err
+	}
 	err = s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, `INSERT INTO settled (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, value); err != nil {
 			return err
 		}
-		return one(c, func(r *row) error { settled = r.bytes(); return nil }, `SELECT value FROM settled WHERE name = ?`, name)
+		return read(c)
 	})
 	return settled, err
 }

@@ -1,0 +1,210 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"neoapi/internal/login"
+)
+
+// Settle stores value under name if nothing is there yet, and returns what is
+// there. Of many processes that settle the same name at once, one value remains.
+// A nil value only asks: nil if nothing is there.
+func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
+	if value != nil {
+		_, err := s.write(ctx, statement{`INSERT INTO settled (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, []any{name, value}})
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = s.read(ctx, []any{&settled}, `SELECT value FROM settled WHERE name = $1`, name)
+	if errors.Is(err, login.ErrNotFound) {
+		err = nil
+	}
+	return settled, err
+}
+
+const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
+
+var accountColumn = map[login.IdentifierKind]string{
+	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
+}
+
+func columnsOfAccount(a *login.Account) []any {
+	return []any{
+		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
+		&a.Caches, &a.Disabled, when{&a.Created},
+	}
+}
+
+// Account implements [login.Accounts].
+func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Account, err error) {
+	column, ok := accountColumn[id.Kind]
+	if !ok {
+		return a, fmt.Errorf("accounts are not found by %q", id.Kind)
+	}
+	var value any = string(id.Value)
+	if id.Kind == login.ByPAN {
+		value = some([]byte(id.Value))
+	}
+	err = s.read(ctx, columnsOfAccount(&a), `SELECT `+accountColumns+` FROM accounts WHERE `+column+` = $1`, value)
+	return a, err
+}
+
+// AddAccount implements [login.Accounts].
+func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
+	caches := a.Caches
+	if caches == nil {
+		caches = map[string]int64{}
+	}
+	_, err := s.write(ctx,
+		statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 13) + `)`, []any{
+			a.ID, a.UCC, a.UserID, a.Mobile, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
+			caches, a.Disabled, when{&a.Created},
+		}},
+		record(e))
+	return exists(err, map[string]string{
+		"accounts_ucc_key": "UCC", "accounts_user_id_key": "user id", "accounts_mobile_key": "mobile number",
+		"accounts_pan_index_key": "PAN", "accounts_pkey": "id",
+	})
+}
+
+// marks returns the placeholders of n arguments: "$1, $2".
+func marks(first, n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("$%d", first+i)
+	}
+	return strings.Join(all, ", ")
+}
+
+// SetHash implements [login.Accounts].
+func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old, new string) error {
+	column := map[login.Factor]string{login.Password: "password_hash", login.MPIN: "mpin_hash"}[f]
+	if column == "" {
+		return fmt.Errorf("factor %q has no hash", f)
+	}
+	_, err := s.write(ctx, statement{
+		`UPDATE accounts SET ` + column + ` = $1 WHERE id = $2 AND ` + column + ` = $3`, []any{new, account, old},
+	})
+	return err
+}
+
+// RemoveAccount implements [login.Accounts].
+func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
+	return s.mustChange(ctx, hold(account),
+		statement{`DELETE FROM sessions WHERE account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, []any{account}},
+		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
+}
+
+// recordIf is a statement that changes or deletes one record and stores the event,
+// or does neither if the record is not there. The arguments of its query begin
+// with $11.
+func recordIf(query string, e login.Event, args ...any) statement {
+	return statement{
+		`WITH changed AS (` + query + ` RETURNING 1)
+		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` FROM changed`, append(eventArgs(&e), args...),
+	}
+}
+
+// SetConsumerRate implements [login.Accounts].
+func (s *Store) SetConsumerRate(ctx context.Context, key string, rate int, e login.Event) error {
+	return s.mustChange(ctx, recordIf(`UPDATE consumers SET rate = $11 WHERE key = $12`, e, rate, key))
+}
+
+// ListAccounts implements [login.Accounts].
+func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.Account, error) {
+	return list(ctx, s, columnsOfAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > $1 ORDER BY ucc LIMIT $2`, after, n)
+}
+
+func columnsOfConsumer(x *login.Consumer) []any {
+	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}}
+}
+
+// Consumer implements [login.Accounts].
+func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
+	err = s.read(ctx, columnsOfConsumer(&x), `SELECT key, name, secret_hash, rate, created FROM consumers WHERE key = $1`, key)
+	return x, err
+}
+
+// AddConsumer implements [login.Accounts].
+func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
+	_, err := s.write(ctx,
+		statement{`INSERT INTO consumers (key, name, secret_hash, rate, created) VALUES ($1, $2, $3, $4, $5)`,
+			[]any{x.Key, x.Name, some(x.SecretHash), x.Rate, when{&x.Created}}},
+		record(e))
+	return exists(err, map[string]string{"consumers_pkey": "consumer key"})
+}
+
+// RemoveConsumer implements [login.Accounts].
+func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
+	return s.mustChange(ctx, recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
+}
+
+// ListConsumers implements [login.Accounts].
+func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
+	return list(ctx, s, columnsOfConsumer,
+		`SELECT key, name, secret_hash, rate, created FROM consumers WHERE key > $1 ORDER BY key LIMIT $2`, after, n)
+}
+
+// SigningKeys implements [login.Accounts].
+func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
+	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}} }
+	return list(ctx, s, columns, `SELECT id, sealed, created FROM signing_keys ORDER BY n`)
+}
+
+// AddFirstSigningKey implements [login.Accounts]. The first key is number 1, so
+// that of two that are added at once one gives way.
+func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
+	_, err := s.write(ctx, statement{
+		`INSERT INTO signing_keys (n, id, sealed, created) SELECT 1, $1, $2, $3 WHERE NOT EXISTS (SELECT FROM signing_keys) ON CONFLICT DO NOTHING`,
+		[]any{k.ID, k.Sealed, when{&k.Created}},
+	})
+	return err
+}
+
+const eventColumns = `time, action, outcome, account, ucc, factor, consumer, sid, address, request_id`
+
+func eventArgs(e *login.Event) []any {
+	return []any{
+		when{&e.Time}, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID,
+	}
+}
+
+// eventMarks returns the placeholders of eventArgs.
+func eventMarks(first int) string { return marks(first, 10) }
+
+// record stores an event.
+func record(e login.Event) statement {
+	return statement{`INSERT INTO events (` + eventColumns + `) VALUES (` + eventMarks(1) + `)`, eventArgs(&e)}
+}
+
+// Record implements [login.Accounts].
+func (s *Store) Record(ctx context.Context, e login.Event) error {
+	_, err := s.write(ctx, record(e))
+	return err
+}
+
+// Events implements [login.Accounts].
+func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, error) {
+	columns := func(e *login.Event) []any {
+		return []any{
+			&e.Seq, when{&e.Time}, &e.Action, &e.Outcome, &e.Account, &e.UCC, &e.Factor, &e.Consumer, &e.SID, &e.Address, &e.RequestID,
+		}
+	}
+	query, args := `SELECT seq, `+eventColumns+` FROM events WHERE seq > $1`, []any{q.After}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		query += fmt.Sprintf(condition, len(args))
+	}
+	if q.UCC != "" {
+		add(` AND ucc = $%d`, q.UCC)
+	}
+	if !q.Since.IsZero() {
+		add(` AND time >= $%d`, q.Since)
+	}
+	add(` ORDER BY seq LIMIT $%d`, q.N)
+	return list(ctx, s, columns, query, args...)
+}

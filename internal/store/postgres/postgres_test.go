@@ -1,0 +1,53 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"neoapi/internal/store/postgres"
+	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	// One database, emptied for each test: to make one takes ten times as long.
+	url := pgtest.Database(t)
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		exec(t, url, `TRUNCATE settled, accounts, consumers, signing_keys, events, account_states, sessions, allowances RESTART IDENTITY`)
+		return openAt(t, url)
+	})
+}
+
+// openAt opens the database at url and closes it when the test is over.
+func openAt(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// raw connects to the database at url beside the store.
+func raw(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	return conn
+}
+
+func exec(t *testing.T, url, sql string) {
+	t.Helper()
+	if _, err := raw(t, url).Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,379 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"neoapi/internal/limit"
+	"neoapi/internal/login"
+)
+
+const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
+	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat`
+
+func columnsOfSession(x *login.Session) []any {
+	return []any{
+		&x.SID, &x.RID, &x.Kind, &x.Account, &x.UCC, &x.Consumer, &x.First, &x.ViewID, &x.TradeID, &x.KeyID, &x.Home,
+		when{&x.Issued}, when{&x.Expires}, &x.Tries, &x.TriesBefore, &x.Sends, &x.OTP, when{&x.OTPExpires}, when{&x.LastSend},
+		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat,
+	}
+}
+
+// loaded is what an operation changes: what is counted for an account and, for
+// most, one of its sessions.
+type loaded struct {
+	version int64
+	state   login.AccountState
+	session login.Session
+}
+
+const stateColumns = `version, totp_step, sent, failures`
+
+// load runs a query for one row of stateColumns and more, or returns
+// login.ErrNotFound.
+func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string, key string) error {
+	var failures string
+	err := one(ctx, c, append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures}, more...), query, key)
+	if err == nil {
+		l.state.Failures, err = login.ParseFailures(failures)
+	}
+	return err
+}
+
+// loadState loads what is counted for an account: nothing, at version 0, if there
+// is no row.
+func loadState(ctx context.Context, c *pgx.Conn, account string) (*loaded, error) {
+	l := &loaded{state: login.AccountState{Account: account}}
+	err := l.load(ctx, c, nil, `SELECT `+stateColumns+` FROM account_states WHERE account = $1`, account)
+	if errors.Is(err, login.ErrNotFound) {
+		err = nil
+	}
+	return l, err
+}
+
+// loadSession loads a session and what is counted for its account, or returns
+// login.ErrNotFound.
+func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) {
+	var l loaded
+	err := l.load(ctx, c, columnsOfSession(&l.session),
+		`SELECT `+stateColumns+`, `+sessionColumns+` FROM sessions JOIN account_states USING (account) WHERE sid = $1`, sid)
+	l.state.Account = l.session.Account
+	return &l, err
+}
+
+// The parts of a statement that saves what was loaded. The first one raises the
+// version if it still is the one that was loaded; the others do nothing if it
+// did nothing. Their arguments are in this order.
+const (
+	saveState = `WITH saved AS (
+		INSERT INTO account_states (account, version, totp_step, sent, failures) VALUES ($1, $2 + 1, $3, $4, $5)
+		ON CONFLICT (account) DO UPDATE SET version = excluded.version, totp_step = excluded.totp_step,
+			sent = excluded.sent, failures = excluded.failures
+		WHERE account_states.version = $2 RETURNING 1)`
+	// What never changes in a session's life (sid, account, UCC, consumer, first
+	// factor, view id) is not written again.
+	saveSession = `, session AS (
+		UPDATE sessions SET rid = $6, kind = $7, trade_id = $8, key_id = $9, home = $10, issued = $11, expires = $12,
+			tries = $13, tries_before = $14, sends = $15, otp = $16, otp_expires = $17, last_send = $18,
+			claim = $19, claim_until = $20, completed = $21, repeat = $22
+		FROM saved WHERE sid = $23)`
+	saveDone = ` SELECT FROM saved`
+)
+
+var (
+	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 23) + ` FROM saved)`
+	saveEventAt    = func(first int) string {
+		return `, event AS (INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(first) + ` FROM saved)`
+	}
+
+	saveSessionOnly   = saveState + saveSession + saveDone
+	saveSessionEvent  = saveState + saveSession + saveEventAt(24) + saveDone
+	saveNewView       = saveState + saveNewSession + saveEventAt(29) + saveDone
+	saveStateOnly     = saveState + saveDone
+	saveStateAndEvent = saveState + saveEventAt(6) + saveDone
+)
+
+// save saves what was loaded and changed with one of the statements above, or
+// returns errRace if somebody has changed it meanwhile.
+func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
+	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures)}, more...)
+	tag, err := c.Exec(ctx, query, args...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errRace
+	}
+	return err
+}
+
+// changes are the arguments of saveSession.
+func (l *loaded) changes() []any {
+	x := &l.session
+	return []any{
+		x.RID, string(x.Kind), x.TradeID, x.KeyID, x.Home, when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends,
+		some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend}, x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.SID,
+	}
+}
+
+// State implements [login.Sessions].
+func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadState(ctx, c, account)
+		a = l.state
+		return err
+	})
+	return a, err
+}
+
+// changeState loads what is counted for an account, applies f and saves it, with
+// an event if there is one.
+func (s *Store) changeState(ctx context.Context, account string, e *login.Event, f func(a *login.AccountState)) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadState(ctx, c, account)
+		if err != nil {
+			return err
+		}
+		f(&l.state)
+		if e == nil {
+			return l.save(ctx, c, saveStateOnly)
+		}
+		return l.save(ctx, c, saveStateAndEvent, eventArgs(e)...)
+	})
+}
+
+// Try implements [login.Sessions]. A locked account costs a write like any other
+// (bar P5).
+func (s *Store) Try(ctx context.Context, t login.Try) error {
+	var refused error
+	err := s.changeState(ctx, t.Account, nil, func(a *login.AccountState) { refused = a.Try(t) })
+	if err == nil {
+		err = refused
+	}
+	return err
+}
+
+// EndTry implements [login.Sessions].
+func (s *Store) EndTry(ctx context.Context, t login.Try, failed bool, e login.Event) error {
+	return s.changeState(ctx, t.Account, &e, func(a *login.AccountState) { a.EndTry(t.Factor, t.ID, failed, e.Time) })
+}
+
+// Unlock implements [login.Sessions].
+func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error {
+	return s.changeState(ctx, account, &e, func(a *login.AccountState) { a.Failures = nil })
+}
+
+// OpenView implements [login.Sessions].
+func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, try string, e login.Event) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadState(ctx, c, x.Account)
+		if err != nil {
+			return err
+		}
+		if err := l.state.Open(x, totpStep, try); err != nil {
+			return err
+		}
+		return l.save(ctx, c, saveNewView, append([]any{
+			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
+			when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
+			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat),
+		}, eventArgs(&e)...)...)
+	})
+}
+
+// Session implements [login.Sessions].
+func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err error) {
+	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions WHERE sid = $1`, sid)
+	return x, err
+}
+
+// PendingView implements [login.Sessions].
+func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
+	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions
+		WHERE account = $1 AND consumer = $2 AND kind = 'view' AND expires > $3
+		ORDER BY (otp IS NOT NULL AND otp_expires > $3) OR issued <= $4, issued DESC, n DESC LIMIT 1`, account, consumer, now, fresh)
+	return x, err
+}
+
+// change loads a session with what is counted for its account, applies f, and
+// saves both, with an event if there is one. If f returns an error, nothing is
+// saved.
+func (s *Store) change(ctx context.Context, sid string, e *login.Event, f func(l *loaded) error) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadSession(ctx, c, sid)
+		if err != nil {
+			return err
+		}
+		if err := f(l); err != nil {
+			return err
+		}
+		return l.saveBoth(ctx, c, e)
+	})
+}
+
+func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) error {
+	if e == nil {
+		return l.save(ctx, c, saveSessionOnly, l.changes()...)
+	}
+	return l.save(ctx, c, saveSessionEvent, append(l.changes(), eventArgs(e)...)...)
+}
+
+// SetOTP implements [login.Sessions].
+func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
+	err = s.change(ctx, o.SID, nil, func(l *loaded) (err error) {
+		wait, err = l.session.PutOTP(&l.state, o)
+		return err
+	})
+	return wait, err
+}
+
+// DropOTP implements [login.Sessions].
+func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
+	err := s.change(ctx, sid, nil, func(l *loaded) error {
+		if !l.session.TakeBackOTP(&l.state, otp) {
+			return login.ErrNotFound
+		}
+		return nil
+	})
+	if errors.Is(err, login.ErrNotFound) { // replaced or ended meanwhile: nothing to take back
+		return nil
+	}
+	return err
+}
+
+// errUnchanged ends an operation that has nothing to save.
+var errUnchanged = errors.New("unchanged")
+
+// Claim implements [login.Sessions].
+func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, error) {
+	var claimed login.Session
+	var refused error
+	err := s.change(ctx, claim.SID, nil, func(l *loaded) error {
+		var changed bool
+		changed, refused = l.session.TakeClaim(&l.state, claim)
+		claimed = l.session
+		if !changed {
+			return errUnchanged
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, errUnchanged): // before a refusal, which can count a try
+		return login.Session{}, err
+	case refused != nil:
+		return login.Session{}, refused
+	}
+	return claimed, nil
+}
+
+// Fail implements [login.Sessions].
+func (s *Store) Fail(ctx context.Context, sid, claim string, e login.Event) error {
+	return s.leave(ctx, sid, claim, false, e)
+}
+
+// Refund implements [login.Sessions].
+func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) error {
+	return s.leave(ctx, sid, claim, true, e)
+}
+
+// leave gives a claim back, and ends the account's tries and stores the event
+// whether or not the claim still was held.
+func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
+	var lost bool
+	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadSession(ctx, c, sid)
+		if err != nil && !errors.Is(err, login.ErrNotFound) {
+			return err
+		}
+		lost = err != nil || l.session.Account != e.Account || l.session.LeaveClaim(claim, refund) != nil
+		if lost {
+			if l, err = loadState(ctx, c, e.Account); err != nil {
+				return err
+			}
+		}
+		l.state.LeaveClaim(claim, refund, e.Time)
+		if lost {
+			return l.save(ctx, c, saveStateAndEvent, eventArgs(&e)...)
+		}
+		return l.saveBoth(ctx, c, &e)
+	})
+	if err == nil && lost {
+		return login.ErrClaimLost
+	}
+	return err
+}
+
+// Complete implements [login.Sessions].
+func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
+	err := s.change(ctx, t.SID, &e, func(l *loaded) error { return l.session.Become(&l.state, claim, t) })
+	if errors.Is(err, login.ErrNotFound) { // the session was ended meanwhile
+		return login.ErrClaimLost
+	}
+	return err
+}
+
+// hold raises an account's version: until the transaction ends nobody else changes
+// the account's sessions, and what was loaded of them before is not saved.
+func hold(account string) statement {
+	return statement{`INSERT INTO account_states (account, version, totp_step, failures) VALUES ($1, 1, 0, '')
+		ON CONFLICT (account) DO UPDATE SET version = account_states.version + 1`, []any{account}}
+}
+
+// End implements [login.Sessions].
+func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
+	return s.mustChange(ctx,
+		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
+		recordIf(`DELETE FROM sessions WHERE sid = $11 AND kind = 'trade' AND trade_id = $12`, e, sid, tokenID))
+}
+
+// EndAccount implements [login.Sessions].
+func (s *Store) EndAccount(ctx context.Context, account string) error {
+	_, err := s.write(ctx, hold(account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
+	return err
+}
+
+// Take implements [login.Sessions].
+func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		var x limit.State
+		err := one(ctx, c, []any{when{&x.Whole}}, `SELECT whole FROM allowances WHERE key = $1`, key)
+		if err != nil && !errors.Is(err, login.ErrNotFound) {
+			return err
+		}
+		before := x.Whole
+		if x, wait = limit.Take(x, r, n, now); wait > 0 || n == 0 {
+			return nil
+		}
+		tag, err := c.Exec(ctx, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
+			ON CONFLICT (key) DO UPDATE SET whole = excluded.whole WHERE allowances.whole = $3`, key, when{&x.Whole}, when{&before})
+		if err == nil && tag.RowsAffected() == 0 {
+			err = errRace
+		}
+		return err
+	})
+	return wait, err
+}
+
+// Sweep implements [login.Sessions]. What somebody else is changing is left for
+// the next time.
+func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
+	for _, query := range []string{
+		`WITH expired AS (SELECT sid, account FROM sessions WHERE expires <= $1 LIMIT $2),
+		free AS (SELECT account FROM account_states WHERE account IN (SELECT account FROM expired) FOR UPDATE SKIP LOCKED),
+		held AS (UPDATE account_states SET version = version + 1 FROM free WHERE account_states.account = free.account RETURNING free.account)
+		DELETE FROM sessions USING expired, held
+		WHERE sessions.sid = expired.sid AND expired.account = held.account AND sessions.expires <= $1`,
+
+		`DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE whole <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+	} {
+		err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+			tag, err := c.Exec(ctx, query, now, n)
+			removed += int(tag.RowsAffected())
+			return err
+		})
+		if err != nil {
+			break
+		}
+	}
+	return removed, err
+}

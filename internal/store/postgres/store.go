@@ -1,0 +1,303 @@
+// Package postgres is the store for several machines: both ports of package login
+// in one PostgreSQL database.
+//
+// It owns its SQL and its migrations and no rule: what a change means is in
+// package login. An operation loads the records in one round trip, applies the
+// rule, and saves them in a second one if nobody has changed them meanwhile; if
+// somebody has, it begins again. So it holds no lock while it thinks, a process
+// that is stopped in the middle is in nobody's way, and every operation is one
+// transaction of one round trip: it happened or it did not. When the connection
+// breaks in that round trip nobody can tell which; then the caller gets an error,
+// and nothing is sent again.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"neoapi/internal/login"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// How long an operation may take, waiting for a connection included, whatever its
+// context allows: on a record or two, and on many.
+const (
+	within     = 1500 * time.Millisecond
+	withinMany = 10 * time.Second
+)
+
+// lateness is how long an operation whose context has ended may still take until
+// its connection is given up. Most end by themselves before, and the connection
+// is kept.
+const lateness = 50 * time.Millisecond
+
+// A Store is an open database. It implements [login.Accounts] and
+// [login.Sessions] and is safe for concurrent use, by several processes too.
+type Store struct{ pool *pgxpool.Pool }
+
+var (
+	_ login.Accounts = (*Store)(nil)
+	_ login.Sessions = (*Store)(nil)
+)
+
+// Open opens the database that a URL such as postgres://neo@db.example.com/neo
+// names, and brings it to the current schema: of several processes that start at
+// once, one does so and the others wait. Close it when done.
+//
+// The server's certificate is verified unless the URL's sslmode or PGSSLMODE says
+// otherwise. The password comes from PGPASSWORD, PGPASSFILE or the URL. Up to 16
+// connections are open, or as many as the URL's pool_max_conns says.
+func Open(ctx context.Context, url string) (*Store, error) {
+	cfg, err := parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("the database URL %w", err)
+	}
+	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
+	}
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		c.TypeMap().RegisterType(&pgtype.Type{Name: "text", OID: pgtype.TextOID, Codec: anyText{}})
+		return nil
+	}
+	if err := migrate(ctx, cfg.ConnConfig); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	return &Store{pool}, nil
+}
+
+// Close closes the store. It waits for the calls that are under way.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// migrating is the advisory lock under which one process migrates.
+const migrating = 7_366_010_000
+
+func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
+	cfg = cfg.Copy()
+	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		cfg.RuntimeParams[name] = "0" // the context says how long
+	}
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }() // and the lock ends with its connection
+	lock, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrating); err != nil {
+		return err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// do runs f on a connection. It runs it again if somebody else's change came
+// first, or if the connection turned out to be dead before anything was changed.
+func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.Context, c *pgx.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for connections := 1; ; connections++ {
+		err := s.once(ctx, f)
+		var read *readError
+		dead := pgconn.SafeToRetry(err) || errors.As(err, &read)
+		if !dead || ctx.Err() != nil || connections == 3 {
+			return err
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Conn) error) error {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	for {
+		err := f(ctx, c.Conn())
+		var db *pgconn.PgError
+		conflict := errors.As(err, &db) && (db.Code == "40001" || db.Code == "40P01") // rolled back: serialization, deadlock
+		if !conflict && !errors.Is(err, errRace) {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// errRace says that the records have been changed since they were loaded:
+// nothing was saved.
+var errRace = errors.New("changed meanwhile")
+
+// A readError is a connection that broke while something was read: the same may
+// be read again on another one.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+// one runs a query for one row, or returns login.ErrNotFound.
+func one(ctx context.Context, c *pgx.Conn, into []any, query string, args ...any) error {
+	err := c.QueryRow(ctx, query, args...).Scan(into...)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return login.ErrNotFound
+	case err != nil && c.IsClosed():
+		return &readError{err}
+	}
+	return err
+}
+
+// read runs a query for one row as an operation of its own.
+func (s *Store) read(ctx context.Context, into []any, query string, args ...any) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error { return one(ctx, c, into, query, args...) })
+}
+
+// list collects the rows of a query. scan returns where the columns of a row go.
+func list[T any](ctx context.Context, s *Store, columns func(*T) []any, query string, args ...any) (all []T, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		// Planned for these arguments, not once for all.
+		rows, err := c.Query(ctx, query, append([]any{pgx.QueryExecModeExec}, args...)...)
+		if err == nil {
+			all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (x T, err error) { return x, row.Scan(columns(&x)...) })
+		}
+		if err != nil && c.IsClosed() {
+			return &readError{err}
+		}
+		return err
+	})
+	return all, err
+}
+
+// A statement is one of several that make a transaction.
+type statement struct {
+	query string
+	args  []any
+}
+
+// write runs statements in one transaction and one round trip, and returns how
+// many rows the last one has changed.
+func (s *Store) write(ctx context.Context, all ...statement) (changed int64, err error) {
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		var b pgx.Batch
+		for _, x := range all {
+			b.Queue(x.query, x.args...)
+		}
+		results := c.SendBatch(ctx, &b)
+		var err error
+		for range all {
+			var tag pgconn.CommandTag
+			if tag, err = results.Exec(); err != nil {
+				break
+			}
+			changed = tag.RowsAffected()
+		}
+		// The transaction ends here.
+		if cerr := results.Close(); err == nil {
+			err = cerr
+		}
+		return err
+	})
+	return changed, err
+}
+
+// mustChange is write for a last statement that changes one row, or none and
+// then returns login.ErrNotFound.
+func (s *Store) mustChange(ctx context.Context, all ...statement) error {
+	changed, err := s.write(ctx, all...)
+	if err == nil && changed == 0 {
+		err = login.ErrNotFound
+	}
+	return err
+}
+
+// exists turns a violated UNIQUE constraint into the ExistsError of the
+// constraint's field.
+func exists(err error, fields map[string]string) error {
+	var db *pgconn.PgError
+	if errors.As(err, &db) && db.Code == "23505" && fields[db.ConstraintName] != "" {
+		return &login.ExistsError{Field: fields[db.ConstraintName]}
+	}
+	return err
+}
+
+// when is a time in a column where NULL is the zero time.
+type when struct{ *time.Time }
+
+// TimestamptzValue implements [pgtype.TimestamptzValuer].
+func (w when) TimestamptzValue() (pgtype.Timestamptz, error) {
+	return pgtype.Timestamptz{Time: *w.Time, Valid: !w.IsZero()}, nil
+}
+
+// ScanTimestamptz implements [pgtype.TimestamptzScanner].
+func (w when) ScanTimestamptz(v pgtype.Timestamptz) error {
+	*w.Time = time.Time{}
+	if v.Valid {
+		*w.Time = v.Time.UTC()
+	}
+	return nil
+}
+
+// some returns b, or nil for NULL if it is empty: then it is equal to no other
+// under UNIQUE.
+func some(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// anyText is PostgreSQL's text for any string. What arrives from outside may hold
+// bytes that are no text there; they are replaced, and so found nowhere.
+type anyText struct{ pgtype.TextCodec }
+
+// PlanEncode implements [pgtype.Codec].
+func (x anyText) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+	if _, ok := value.(string); ok {
+		return encodeText{}
+	}
+	return x.TextCodec.PlanEncode(m, oid, format, value)
+}
+
+type encodeText struct{}
+
+// Encode implements [pgtype.EncodePlan].
+func (encodeText) Encode(value any, buf []byte) ([]byte, error) {
+	text := value.(string)
+	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+		text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	}
+	return append(buf, text...), nil
+}
