@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -95,18 +94,6 @@ func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
 	if err := (serve.Config{TLSCert: good, TLSKey: goodKey, Log: slog.New(slog.DiscardHandler)}).Check(); err != nil {
 		t.Error(err)
 	}
-}
-
-// lines collects log lines.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
 }
 
 func (l *lines) count(what string) int {

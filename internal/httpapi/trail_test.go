@@ -21,13 +21,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"neoapi/internal/login"
-	"neoapi/internal/store/sqlite"
+	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
 
 // A trail is the audit trail of a running service, read as it grows.
 type trail struct {
-	store *sqlite.Store
+	store serve.Store
 	last  int64
 }
 
@@ -117,7 +117,7 @@ func (l *lines) audited(t *testing.T) (all []login.Event) {
 func byContent(a, b login.Event) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
 
 // sameAsLog checks that each event of a request is told once in the log.
-func sameAsLog(t *testing.T, store *sqlite.Store, l *lines) {
+func sameAsLog(t *testing.T, store serve.Store, l *lines) {
 	t.Helper()
 	var stored []login.Event
 	for _, e := range events(t, store, 0) {
