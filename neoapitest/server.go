@@ -93,6 +93,10 @@ func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
 // tests of what is refused.
 func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
 
+// WithHashes lets n passwords be hashed at once, and some 32 n more wait for their
+// turn; the default is one for each processor.
+func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
+
 // WithOMSTimeout sets how long the service waits for the OMS; the default is 3 s.
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 

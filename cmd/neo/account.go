@@ -67,7 +67,7 @@ type accountAddCmd struct {
 	UserID string `name:"user-id" required:"" help:"User id."`
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
 	Name   string `help:"Greeting name."`
-	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once."`
+	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
 }
 
 func (accountAddCmd) Help() string {
@@ -102,7 +102,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		_, _ = fmt.Fprintf(t.out, "account %s added, with %s\n", a.UCC, strings.Join(factors(a), ", "))
 		if c.TOTP {
-			_, err = fmt.Fprintf(t.out, "TOTP seed, shown this once: %s\n", string(n.TOTPSeed))
+			err = t.showSeed(a.UCC, string(n.TOTPSeed))
 		}
 		if err != nil {
 			return fmt.Errorf("the account was added, but its TOTP seed could not be shown: remove the account and add it again: %w", err)
