@@ -2,14 +2,22 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +41,7 @@ import (
 //
 //	sandbox [FLAGS]         start neo sandbox on a free port; sets $URL and stdout
 //	serve [FLAGS]           start neo serve on a free port; sets $URL
+//	certificate CERT KEY    make a certificate for 127.0.0.1 and its key, as PEM
 //	stop-service            end it with SIGTERM; checks that it exits with 0 and
 //	                        leaves no temporary directory; sets stdout and stderr
 //	exits CODE CMD...       run a command, which must end with this exit code
@@ -94,6 +103,7 @@ func TestMain(m *testing.M) {
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sandbox":      cmdSandbox,
 	"serve":        cmdServe,
+	"certificate":  cmdCertificate,
 	"stop-service": cmdStopService,
 	"exits":        cmdExits,
 	"within":       cmdWithin,
@@ -230,9 +240,29 @@ func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	s := running(ts)
-	url := s.start(ts, `(?m)^\{.*"msg":"ready","url":"(http://[^"]+)".*\}$`,
+	url := s.start(ts, `(?m)^\{.*"msg":"ready","url":"(https?://[^"]+)".*\}$`,
 		append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	ts.Setenv("URL", url)
+}
+
+func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	noNegation(ts, neg)
+	if len(args) != 2 {
+		ts.Fatalf("usage: certificate CERT KEY")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "neo"}, // curl wants a name
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	ts.Check(err)
+	plain, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}), 0o600))
 }
 
 func cmdStopService(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,9 +16,16 @@ import (
 	"neoapi/internal/wire"
 )
 
-// spared is how long a connection may keep the service waiting before another
-// may take its place.
-const spared = 500 * time.Millisecond
+const (
+	// spared is how long a connection may keep the service waiting before another
+	// may take its place.
+	spared = 500 * time.Millisecond
+
+	// At the end, connections are accepted until none has come for a moment: one that
+	// waits to be accepted when the listener closes is reset.
+	lastQuiet = 5 * time.Millisecond
+	lastCalls = 500 * time.Millisecond
+)
 
 // A door is the listener that all connections come through. It lets in so many
 // at once. One more takes the place of the connection that has kept the service
@@ -37,8 +44,9 @@ type door struct {
 	change  *sync.Cond // whatever Accept and settle wait for
 	open    int
 	waiting list.List // of *conn whose clients' turn it is, the longest first
-	closing bool
 	warned  time.Time
+	closing bool
+	closeBy time.Time
 }
 
 func newDoor(l net.Listener, most int, log *slog.Logger) *door {
@@ -50,20 +58,22 @@ func newDoor(l net.Listener, most int, log *slog.Logger) *door {
 // Accept implements [net.Listener].
 func (d *door) Accept() (net.Conn, error) {
 	raw, err := d.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for d.open >= d.max && !d.closing {
+	switch {
+	case err != nil && d.closing:
+		return nil, errors.Join(net.ErrClosed, d.Listener.Close())
+	case err != nil:
+		return nil, err
+	case d.closing:
+		d.lastCall()
+	}
+	for d.open >= d.max {
 		if time.Since(d.warned) > time.Minute {
 			d.warned = time.Now()
 			d.log.Warn("all connections are taken: each new one replaces the one that has waited longest", "connections", d.max)
 		}
 		d.makeRoom()
-	}
-	if d.closing {
-		return nil, errors.Join(net.ErrClosed, raw.Close())
 	}
 	c := &conn{Conn: raw, raw: raw, door: d}
 	if d.tls != nil {
@@ -98,14 +108,25 @@ func (d *door) wake() {
 	d.change.Broadcast()
 }
 
-// Close ends the accepting of connections; every answer from now on is the last
-// one on its connection.
-func (d *door) Close() error {
+// end makes Accept close the listener as soon as nobody waits to be accepted;
+// every answer from now on is the last one on its connection.
+func (d *door) end() {
 	d.mu.Lock()
-	d.closing = true
+	defer d.mu.Unlock()
+	d.closing, d.closeBy = true, time.Now().Add(lastCalls)
 	d.change.Broadcast()
-	d.mu.Unlock()
-	return d.Listener.Close()
+	d.lastCall()
+}
+
+func (d *door) lastCall() {
+	until := time.Now().Add(lastQuiet)
+	if until.After(d.closeBy) {
+		until = d.closeBy
+	}
+	l, ok := d.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok || l.SetDeadline(until) != nil {
+		_ = d.Listener.Close() // Accept fails then, too
+	}
 }
 
 // state is told by net/http what becomes of a connection.

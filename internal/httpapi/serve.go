@@ -93,9 +93,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
-	err = d.Close()
-	if serr := <-stopped; !errors.Is(serr, net.ErrClosed) {
-		err = errors.Join(err, serr)
+	d.end()
+	if err = <-stopped; errors.Is(err, net.ErrClosed) {
+		err = nil
 	}
 	// net/http drops what it has read of a request when Shutdown comes: so first
 	// everybody who may be sending one gets an answer.
