@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/apitest"
 	"neoapi/internal/login"
 	"neoapi/internal/store/sqlite"
 	"neoapi/internal/wire"
@@ -66,9 +67,14 @@ type reply struct {
 	body   []byte
 }
 
-var plainClient = &http.Client{
-	Timeout:       20 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// plainClient follows no redirect and holds every exchange against the OpenAPI
+// description.
+func plainClient(t testing.TB) *http.Client {
+	return &http.Client{
+		Timeout:       20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     apitest.Transport(t),
+	}
 }
 
 // send sends a request with pairs of header names and values beside the caller's
@@ -87,7 +93,7 @@ func (c caller) send(t testing.TB, method, path, body string, pairs ...string) r
 			r.Header.Del(all[i])
 		}
 	}
-	resp, err := plainClient.Do(r)
+	resp, err := plainClient(t).Do(r)
 	if err != nil {
 		t.Error(err)
 		return reply{}
@@ -332,6 +338,9 @@ func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 		}
 		got := reply{resp.StatusCode, resp.Header, body}
 		lawful(t, got, method)
+		if len(replies) == 0 {
+			describedRaw(t, text, got)
+		}
 		replies = append(replies, got)
 	}
 }
