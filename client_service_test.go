@@ -11,11 +11,17 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/apitest"
 	"neoapi/neoapitest"
 )
 
+// newClient makes a client of the service; without an http.Client its exchanges
+// are held against the OpenAPI description.
 func newClient(t *testing.T, srv *neoapitest.Server, hc *http.Client) *neoapi.Client {
 	t.Helper()
+	if hc == nil {
+		hc = &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
+	}
 	c, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: hc,
 	})

@@ -160,7 +160,7 @@ func TestRequestsThatAreCancelledHalfWayDisturbNobody(t *testing.T) { // bar R6
 			stop()
 		})
 	}
-	plainClient.CloseIdleConnections()
+	plainTransport.CloseIdleConnections()
 	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)

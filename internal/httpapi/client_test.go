@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/apitest"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
@@ -67,10 +68,17 @@ type reply struct {
 	proto  string
 }
 
-var plainClient = &http.Client{
-	Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100},
-	Timeout:       20 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// plainTransport is what all tests share.
+var plainTransport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100}
+
+// plainClient follows no redirect and holds every exchange against the OpenAPI
+// description.
+func plainClient(t testing.TB) *http.Client {
+	return &http.Client{
+		Timeout:       20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     apitest.Transport(t, plainTransport),
+	}
 }
 
 // send sends a request with pairs of header names and values beside the caller's
@@ -89,7 +97,7 @@ func (c caller) send(t testing.TB, method, path, body string, pairs ...string) r
 			r.Header.Del(all[i])
 		}
 	}
-	resp, err := plainClient.Do(r)
+	resp, err := plainClient(t).Do(r)
 	if err != nil {
 		t.Error(err)
 		return reply{}
@@ -331,6 +339,9 @@ func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 		}
 		got := reply{resp.StatusCode, resp.Header, body, resp.Proto}
 		lawful(t, got, method)
+		if len(replies) == 0 {
+			describedRaw(t, text, got)
+		}
 		replies = append(replies, got)
 	}
 }

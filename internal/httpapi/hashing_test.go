@@ -87,7 +87,9 @@ func TestAWeakHashIsReplacedByTheNextGoodLogin(t *testing.T) {
 		}
 		return a.PasswordHash
 	}
-	password := func(p string) reply { return c.post(t, validatePath, object("userid", c.Account.UserID, "password", p)) }
+	password := func(p string) reply {
+		return c.post(t, validatePath, object("userid", c.Account.UserID, "password", p))
+	}
 	password("wrong-password").refused(t, 401, "10020")
 	if hash() != weak {
 		t.Error("a wrong password changed the hash")

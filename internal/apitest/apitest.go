@@ -1,0 +1,367 @@
+// Package apitest holds a service's answers against the OpenAPI description,
+// api/openapi.yaml. It is for tests only: nothing that is built into the client
+// or the binary imports it.
+//
+// Start with [Transport], or with [Exchange] where there is no http.Client.
+package apitest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"neoapi/api"
+)
+
+// A Description is the OpenAPI document with its schemas compiled: those of
+// OpenAPI 3.1 are JSON Schemas, draft 2020-12.
+type Description struct {
+	Document   any                              // as it stands there
+	Operations map[string]map[string]*Operation // by path and method
+	NotFound   *Answer                          // what unknown paths get
+	Unreadable *Answer                          // what is no readable HTTP gets
+	LargeHead  *Answer                          // what a head that is too large gets, when it could be read
+
+	schemas *jsonschema.Compiler
+}
+
+// An Operation is what one method of one path takes and answers.
+type Operation struct {
+	Security [][]string                    // each a set of schemes that together are enough
+	Bodies   map[string]*jsonschema.Schema // by media type; empty if it takes no body
+	Answers  map[int]*Answer               // by status
+}
+
+// An Answer is one answer as described.
+type Answer struct {
+	Headers map[string]*jsonschema.Schema // by canonical name; an answer has all of them and no other
+	Bodies  map[string]*jsonschema.Schema // by Content-Type
+}
+
+// Load reads the description, once for a process.
+var Load = sync.OnceValues(func() (*Description, error) {
+	d := &Description{Operations: map[string]map[string]*Operation{}, schemas: jsonschema.NewCompiler()}
+	d.schemas.DefaultDraft(jsonschema.Draft2020)
+	d.schemas.AssertFormat()
+	if err := yaml.Unmarshal(api.Description, &d.Document); err != nil {
+		return nil, err
+	}
+	if err := d.schemas.AddResource(document, d.Document); err != nil {
+		return nil, err
+	}
+	root := node{d, "", d.Document}
+	var errs []error
+	fail := func(err error) { errs = append(errs, err) }
+	for path, item := range root.at("paths").each(fail) {
+		d.Operations[path] = map[string]*Operation{}
+		for method, op := range item.each(fail) {
+			if method == "parameters" {
+				continue
+			}
+			o := &Operation{Bodies: op.at("requestBody").bodies(fail), Answers: map[int]*Answer{}}
+			ways, _ := op.at("security").value.([]any)
+			for _, way := range ways {
+				o.Security = append(o.Security, slices.Sorted(maps.Keys(way.(map[string]any))))
+			}
+			for status, r := range op.at("responses").each(fail) {
+				n, err := strconv.Atoi(status)
+				fail(err)
+				o.Answers[n] = r.answer(fail)
+			}
+			d.Operations[path][strings.ToUpper(method)] = o
+		}
+	}
+	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
+	d.LargeHead = root.at("components").at("responses").at("LargeHead").answer(fail)
+	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
+	return d, errors.Join(errs...)
+})
+
+// document names the description within the compiler.
+const document = "openapi.yaml"
+
+// A node is a place in the document: its JSON pointer and its value.
+type node struct {
+	d       *Description
+	pointer string
+	value   any
+}
+
+// at returns what stands under a key: what it refers to, if it is a reference.
+func (n node) at(key string) node {
+	m, _ := n.value.(map[string]any)
+	n.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+	n.value = m[key]
+	return n.resolve()
+}
+
+func (n node) resolve() node {
+	m, _ := n.value.(map[string]any)
+	ref, ok := m["$ref"].(string)
+	if !ok {
+		return n
+	}
+	to := node{n.d, "", n.d.Document}
+	for _, key := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
+		to = to.at(key)
+	}
+	return to
+}
+
+// each iterates over the keys of an object and what stands there.
+func (n node) each(fail func(error)) func(func(string, node) bool) {
+	m, ok := n.value.(map[string]any)
+	if !ok && n.value != nil {
+		fail(fmt.Errorf("%s%s is no object", document, n.pointer))
+	}
+	return func(yield func(string, node) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if !yield(key, n.at(key)) {
+				return
+			}
+		}
+	}
+}
+
+// schema compiles the schema that stands under a key; there may be none.
+func (n node) schema(fail func(error)) *jsonschema.Schema {
+	m, _ := n.value.(map[string]any)
+	if _, ok := m["schema"]; !ok {
+		return nil
+	}
+	s, err := n.d.schemas.Compile(document + "#" + n.pointer + "/schema")
+	fail(err)
+	return s
+}
+
+// bodies compiles the schemas of a body, by media type.
+func (n node) bodies(fail func(error)) map[string]*jsonschema.Schema {
+	all := map[string]*jsonschema.Schema{}
+	for kind, media := range n.at("content").each(fail) {
+		all[kind] = media.schema(fail)
+	}
+	return all
+}
+
+func (n node) answer(fail func(error)) *Answer {
+	if n.value == nil {
+		fail(fmt.Errorf("%s%s is missing", document, n.pointer))
+	}
+	a := &Answer{Headers: map[string]*jsonschema.Schema{}, Bodies: n.bodies(fail)}
+	for name, h := range n.at("headers").each(fail) {
+		a.Headers[http.CanonicalHeaderKey(name)] = h.schema(fail)
+		if m, _ := h.value.(map[string]any); m["required"] != true {
+			fail(fmt.Errorf("%s%s: a header that may be absent: package apitest knows of none", document, h.pointer))
+		}
+	}
+	return a
+}
+
+// find returns the operations of a path.
+func (d *Description) find(path string) (map[string]*Operation, bool) {
+	if ops, ok := d.Operations[path]; ok && !strings.Contains(path, "{") {
+		return ops, true
+	}
+	segments := strings.Split(path, "/")
+	for template, ops := range d.Operations {
+		same := func(want, got string) bool { return want == got || strings.HasPrefix(want, "{") && got != "" }
+		if strings.Contains(template, "{") && slices.EqualFunc(strings.Split(template, "/"), segments, same) {
+			return ops, true
+		}
+	}
+	return nil, false
+}
+
+// An Exchange is a request and its answer.
+type Exchange struct {
+	Method string
+	Path   string // decoded, as in [url.URL.Path]
+	Asked  http.Header
+	Sent   []byte
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Check returns what an answer has that the description does not promise, or
+// lacks that it promises. A success must besides answer a request that the
+// description allows.
+func (x Exchange) Check() error {
+	d, err := Load()
+	if err != nil {
+		return err
+	}
+	ops, known := d.find(x.Path)
+	op := ops[x.Method]
+	var answer *Answer
+	switch {
+	case len(x.Header["X-Request-Id"]) == 0 && slices.Contains(unreadable, x.Status):
+		answer = d.Unreadable
+	case x.Status == http.StatusRequestHeaderFieldsTooLarge:
+		answer = d.LargeHead
+	case op != nil:
+		answer = op.Answers[x.Status]
+	case known && x.Status == http.StatusMethodNotAllowed:
+		for _, other := range ops { // each tells what the path's other methods get
+			answer = other.Answers[x.Status]
+		}
+	case !known && x.Status == http.StatusNotFound:
+		answer = d.NotFound
+	}
+	body := x.Body
+	switch {
+	case answer == nil:
+		err = errors.New("this status is not described")
+	case x.Method == http.MethodHead && len(body) > 0:
+		err = errors.New("an answer to HEAD has a body")
+	case x.Method == http.MethodHead:
+		err = answer.Check(x.Header, nil)
+	default:
+		err = answer.Check(x.Header, body)
+	}
+	if op != nil && x.Status/100 == 2 {
+		err = errors.Join(err, op.takes(x.Asked, x.Sent))
+	}
+	if err != nil {
+		return fmt.Errorf("%s %.200s: %d: %w\n%.300q", x.Method, x.Path, x.Status, err, body)
+	}
+	return nil
+}
+
+// unreadable are the statuses of what is no readable HTTP.
+var unreadable = []int{400, 417, 431, 501, 505}
+
+// unnamed are the headers that HTTP itself gives a meaning to: OpenAPI has other
+// words for them, or none.
+var unnamed = map[string]bool{"Content-Type": true, "Content-Length": true, "Date": true, "Connection": true}
+
+// Check returns what is wrong with an answer. A nil body is not looked at.
+func (a *Answer) Check(header http.Header, body []byte) error {
+	var errs []error
+	for name, values := range header {
+		schema, known := a.Headers[name]
+		switch {
+		case len(values) > 1:
+			errs = append(errs, fmt.Errorf("header %s stands there %d times", name, len(values)))
+		case unnamed[name]:
+		case !known:
+			errs = append(errs, fmt.Errorf("header %s is not described", name))
+		default:
+			if err := schema.Validate(values[0]); err != nil {
+				errs = append(errs, fmt.Errorf("header %s: %w", name, err))
+			}
+		}
+	}
+	for name := range a.Headers {
+		if len(header[name]) == 0 {
+			errs = append(errs, fmt.Errorf("header %s is missing", name))
+		}
+	}
+	if err := a.judge(header.Get("Content-Type"), body); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Answer) judge(kind string, body []byte) error {
+	schema, known := a.Bodies[kind]
+	switch {
+	case !known:
+		return fmt.Errorf("type %q is not described", kind)
+	case body == nil:
+		return nil
+	case kind != "application/json":
+		return schema.Validate(string(body))
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(value)
+}
+
+// Takes tells whether an answer may have this JSON body.
+func (a *Answer) Takes(body string) bool { return a.judge("application/json", []byte(body)) == nil }
+
+// takes returns why the description forbids a request's body, or nil.
+func (o *Operation) takes(header http.Header, sent []byte) error {
+	if _, anything := o.Bodies["*/*"]; anything || len(o.Bodies) == 0 {
+		return nil
+	}
+	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
+	if kind == "" {
+		kind = "application/json" // a request without a type is taken at its word
+	}
+	var value any
+	var err error
+	if kind == "application/x-www-form-urlencoded" {
+		var form url.Values
+		form, err = url.ParseQuery(string(sent))
+		fields := map[string]any{}
+		for name := range form {
+			fields[name] = form.Get(name)
+		}
+		value = fields
+	} else {
+		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(sent))
+	}
+	if schema, known := o.Bodies[kind]; !known {
+		err = fmt.Errorf("type %q", kind)
+	} else if err == nil {
+		err = schema.Validate(value)
+	}
+	if err != nil {
+		return fmt.Errorf("a body was taken that is not described: %w", err)
+	}
+	return nil
+}
+
+// Transport returns a transport with every exchange checked: what is not as
+// described is an error of the test.
+func Transport(t testing.TB, base http.RoundTripper) http.RoundTripper { return transport{t, base} }
+
+type transport struct {
+	t    testing.TB
+	base http.RoundTripper
+}
+
+func (tr transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	tr.t.Helper()
+	var sent []byte
+	if r.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		_ = r.Body.Close()
+		r = r.WithContext(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	resp, err := tr.base.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if err := (Exchange{r.Method, r.URL.Path, r.Header, sent, resp.StatusCode, resp.Header, body}).Check(); err != nil {
+		tr.t.Errorf("not as api/openapi.yaml says: %v", err)
+	}
+	return resp, nil
+}

@@ -1,0 +1,9 @@
+package httpapi
+
+import "neoapi/internal/login"
+
+// Rows is each kind of refusal's row in the table of codes.
+var Rows = failures
+
+// Kinds is how many kinds of refusal there are.
+const Kinds = int(login.KindNotConfigured) + 1
