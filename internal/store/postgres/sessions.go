@@ -103,7 +103,7 @@ var (
 // returns errRace if somebody has changed it meanwhile.
 func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
 	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures)}, more...)
-	return change(ctx, c, query, args...)
+	return changeOne(ctx, c, query, args...)
 }
 
 // changes are the arguments of saveSession.
@@ -343,7 +343,7 @@ func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now t
 		if x, wait = limit.Take(x, r, n, now); wait > 0 || n == 0 {
 			return nil
 		}
-		return change(ctx, c, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
+		return changeOne(ctx, c, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET whole = excluded.whole WHERE allowances.whole = $3`, key, when{&x.Whole}, when{&before})
 	})
 	return wait, err

@@ -176,8 +176,8 @@ func one(ctx context.Context, c *pgx.Conn, into []any, query string, args ...any
 	return err
 }
 
-// change runs a statement that changes a row, or none and then returns errRace.
-func change(ctx context.Context, c *pgx.Conn, query string, args ...any) error {
+// changeOne runs a statement that changes a row, or none and then returns errRace.
+func changeOne(ctx context.Context, c *pgx.Conn, query string, args ...any) error {
 	tag, err := c.Exec(ctx, query, asText(args)...)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = errRace
