@@ -33,6 +33,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/store/postgres/pgtest"
 )
 
 // The scripts in testdata are the manual of the command line that is tested.
@@ -57,8 +58,20 @@ import (
 // authenticator.
 func TestScripts(t *testing.T) {
 	needs(t, "curl")
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	testscript.Run(t, scripts("testdata", nil))
+}
+
+// The scripts in testdata/postgres find a fresh PostgreSQL database at $DATABASE.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	needs(t, "curl")
+	pgtest.Database(t) // or the test ends here
+	testscript.Run(t, scripts("testdata/postgres", func(e *testscript.Env) { e.Setenv("DATABASE", pgtest.Database(t)) }))
+}
+
+// scripts are what the scripts of a folder need.
+func scripts(dir string, more func(e *testscript.Env)) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		Cmds:                scriptCommands,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -76,9 +89,12 @@ func TestScripts(t *testing.T) {
 			}
 			e.Values[serviceKey{}] = s
 			e.Defer(s.kill)
+			if more != nil {
+				more(e)
+			}
 			return os.Mkdir(home, 0o700)
 		},
-	})
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -220,7 +236,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 // than the value of a name: what Setup found there, and what scripts set.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION") {
+	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION", "NEO_DATABASE") {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

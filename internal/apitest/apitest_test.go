@@ -67,7 +67,9 @@ func TestEveryPartOfTheDescriptionIsUsedAndThere(t *testing.T) {
 			unused["#/components/"+kind+"/"+name] = true
 		}
 	}
-	delete(unused, "#/components/responses/Unreadable") // what answers before any operation is chosen
+	for _, name := range []string{"Unreadable", "LargeHead"} { // what answers before any operation is chosen
+		delete(unused, "#/components/responses/"+name)
+	}
 	walk("", d.Document, func(pointer string, object map[string]any) {
 		if ref, ok := object["$ref"].(string); ok {
 			if n := (node{d, pointer, object}).resolve(); n.value == nil {

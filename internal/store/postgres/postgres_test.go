@@ -14,7 +14,7 @@ func TestStore(t *testing.T) {
 	// One database, emptied for each test: to make one takes ten times as long.
 	url := pgtest.Database(t)
 	storetest.Run(t, func(t *testing.T) storetest.Store {
-		exec(t, url, `TRUNCATE settled, accounts, consumers, signing_keys, events, account_states, sessions, allowances RESTART IDENTITY`)
+		query(t, url, `TRUNCATE settled, accounts, consumers, signing_keys, events, account_states, sessions, allowances RESTART IDENTITY`)
 		return openAt(t, url)
 	})
 }
@@ -45,7 +45,7 @@ func raw(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
-func exec(t *testing.T, url, sql string) {
+func query(t *testing.T, url, sql string) {
 	t.Helper()
 	if _, err := raw(t, url).Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)

@@ -40,6 +40,9 @@ func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string
 	if err == nil {
 		l.state.Failures, err = login.ParseFailures(failures)
 	}
+	for i, sent := range l.state.Sent {
+		l.state.Sent[i] = sent.UTC()
+	}
 	return err
 }
 
@@ -100,11 +103,7 @@ var (
 // returns errRace if somebody has changed it meanwhile.
 func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
 	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures)}, more...)
-	tag, err := c.Exec(ctx, query, args...)
-	if err == nil && tag.RowsAffected() == 0 {
-		err = errRace
-	}
-	return err
+	return changeOne(ctx, c, query, args...)
 }
 
 // changes are the arguments of saveSession.
@@ -344,12 +343,8 @@ func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now t
 		if x, wait = limit.Take(x, r, n, now); wait > 0 || n == 0 {
 			return nil
 		}
-		tag, err := c.Exec(ctx, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
+		return changeOne(ctx, c, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
 			ON CONFLICT (key) DO UPDATE SET whole = excluded.whole WHERE allowances.whole = $3`, key, when{&x.Whole}, when{&before})
-		if err == nil && tag.RowsAffected() == 0 {
-			err = errRace
-		}
-		return err
 	})
 	return wait, err
 }

@@ -71,10 +71,6 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
-	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
-		c.TypeMap().RegisterType(&pgtype.Type{Name: "text", OID: pgtype.TextOID, Codec: anyText{}})
-		return nil
-	}
 	if err := migrate(ctx, cfg.ConnConfig); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
@@ -133,7 +129,7 @@ func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.
 		err := s.once(ctx, f)
 		var read *readError
 		dead := pgconn.SafeToRetry(err) || errors.As(err, &read)
-		if !dead || ctx.Err() != nil || connections == 3 {
+		if !dead || ctx.Err() != nil || connections > int(s.pool.Config().MaxConns) { // all of them may have died at once
 			return err
 		}
 	}
@@ -170,12 +166,21 @@ func (e *readError) Unwrap() error { return e.error }
 
 // one runs a query for one row, or returns login.ErrNotFound.
 func one(ctx context.Context, c *pgx.Conn, into []any, query string, args ...any) error {
-	err := c.QueryRow(ctx, query, args...).Scan(into...)
+	err := c.QueryRow(ctx, query, asText(args)...).Scan(into...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return login.ErrNotFound
 	case err != nil && c.IsClosed():
 		return &readError{err}
+	}
+	return err
+}
+
+// changeOne runs a statement that changes a row, or none and then returns errRace.
+func changeOne(ctx context.Context, c *pgx.Conn, query string, args ...any) error {
+	tag, err := c.Exec(ctx, query, asText(args)...)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errRace
 	}
 	return err
 }
@@ -189,7 +194,7 @@ func (s *Store) read(ctx context.Context, into []any, query string, args ...any)
 func list[T any](ctx context.Context, s *Store, columns func(*T) []any, query string, args ...any) (all []T, err error) {
 	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
 		// Planned for these arguments, not once for all.
-		rows, err := c.Query(ctx, query, append([]any{pgx.QueryExecModeExec}, args...)...)
+		rows, err := c.Query(ctx, query, append([]any{pgx.QueryExecModeExec}, asText(args)...)...)
 		if err == nil {
 			all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (x T, err error) { return x, row.Scan(columns(&x)...) })
 		}
@@ -213,7 +218,7 @@ func (s *Store) write(ctx context.Context, all ...statement) (changed int64, err
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		var b pgx.Batch
 		for _, x := range all {
-			b.Queue(x.query, x.args...)
+			b.Queue(x.query, asText(x.args)...)
 		}
 		results := c.SendBatch(ctx, &b)
 		var err error
@@ -279,25 +284,14 @@ func some(b []byte) []byte {
 	return b
 }
 
-// anyText is PostgreSQL's text for any string. What arrives from outside may hold
-// bytes that are no text there; they are replaced, and so found nowhere.
-type anyText struct{ pgtype.TextCodec }
-
-// PlanEncode implements [pgtype.Codec].
-func (x anyText) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(string); ok {
-		return encodeText{}
+// asText makes the strings among arguments into what PostgreSQL takes for text.
+// What arrives from outside may hold other bytes; they are replaced, and so found
+// nowhere.
+func asText(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok && (!utf8.ValidString(text) || strings.Contains(text, "\x00")) {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		}
 	}
-	return x.TextCodec.PlanEncode(m, oid, format, value)
-}
-
-type encodeText struct{}
-
-// Encode implements [pgtype.EncodePlan].
-func (encodeText) Encode(value any, buf []byte) ([]byte, error) {
-	text := value.(string)
-	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
-		text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-	}
-	return append(buf, text...), nil
+	return args
 }

@@ -430,4 +430,33 @@ var eventTests = []test{
 			t.Errorf("%d events with %d numbers are stored, want 50", len(names), len(numbers))
 		}
 	}},
+	{"names that are no text are found nowhere, and are no trouble", func(t *testing.T, s Store) {
+		add(t, s, newAccount(1))
+		open(t, s, "sid", "account-1")
+		for _, name := range []string{"\xff", "sid\xff", "sid\x00", "\x00", "\xed\xa0\x80"} {
+			for _, kind := range []login.IdentifierKind{login.ByID, login.ByUCC, login.ByUserID, login.ByMobile, login.ByPAN} {
+				_, err := s.Account(t.Context(), named(kind, name))
+				refused(t, err, login.ErrNotFound)
+			}
+			_, err := s.Consumer(t.Context(), name)
+			refused(t, err, login.ErrNotFound)
+			_, err = s.Session(t.Context(), name)
+			refused(t, err, login.ErrNotFound)
+			_, err = s.PendingView(t.Context(), name, name, time.Time{}, at(0))
+			refused(t, err, login.ErrNotFound)
+			_, err = s.Claim(t.Context(), newClaim(newView(name, "account-1"), "claim", at(0)))
+			refused(t, err, login.ErrNotFound)
+			_, err = s.SetOTP(t.Context(), newCode(name, 0, at(0)))
+			refused(t, err, login.ErrNotFound)
+			refused(t, s.End(t.Context(), name, name, newEvent("ended", "account-1")), login.ErrNotFound)
+
+			before := len(events(t, s, ""))
+			e := newEvent(name, "account-1")
+			e.SID, e.Consumer, e.Address = name, name, name
+			good(t, s.Record(t.Context(), e))
+			if n := len(events(t, s, "")) - before; n != 1 {
+				t.Errorf("%d events are stored, want one", n)
+			}
+		}
+	}},
 }

@@ -786,4 +786,30 @@ var endTests = []test{
 			t.Errorf("swept %v and then %d, want 20 in all", swept, rest)
 		}
 	}},
+	{"a session that is swept while its code is judged is complete with its event, or gone without", func(t *testing.T, s Store) {
+		for i := range rounds(10) {
+			sid := fmt.Sprint("sid-", i)
+			v := open(t, s, sid, sid)
+			claim(t, s, newClaim(v, "claim", at(time.Hour-time.Millisecond)))
+			errs := together(2, func(j int) error {
+				if j == 0 {
+					_, err := s.Sweep(t.Context(), at(time.Hour), 10)
+					return err
+				}
+				return s.Complete(t.Context(), "claim", newTrade(v, at(time.Hour)), newEvent("completed", sid))
+			})
+			good(t, errs[0])
+			_, err := s.Session(t.Context(), sid)
+			if events := len(events(t, s, sid)); errs[1] == nil {
+				if err != nil || events != 2 {
+					t.Errorf("it is complete, but: %v, and %d events", err, events)
+				}
+				continue
+			} else if events != 1 {
+				t.Errorf("it is not complete, but there are %d events", events)
+			}
+			refused(t, errs[1], login.ErrClaimLost)
+			refused(t, err, login.ErrNotFound)
+		}
+	}},
 }

@@ -1,0 +1,385 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"neoapi/internal/limit"
+	"neoapi/internal/login"
+	"neoapi/internal/store/postgres"
+	"neoapi/internal/store/postgres/pgtest"
+)
+
+// now is when every test happens.
+var now = time.Date(2026, time.March, 2, 9, 15, 0, 0, time.UTC)
+
+func view(sid string) login.Session {
+	return login.Session{
+		SID: sid, Kind: login.View, Account: "account of " + sid, Consumer: "consumer", First: login.Password,
+		ViewID: "view", Issued: now, Expires: now.Add(time.Hour),
+	}
+}
+
+func event(sid, action string) login.Event {
+	return login.Event{Time: now, Action: action, Account: "account of " + sid, UCC: sid, SID: sid}
+}
+
+// A step is one of those that make a login, on the session of a sid.
+type step struct {
+	name      string
+	questions int // to the database, of which the last one changes something
+	do        func(ctx context.Context, s *postgres.Store, sid string) error
+}
+
+var steps = []step{
+	{"Try", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		return s.Try(ctx, login.Try{Account: "account of " + sid, Factor: login.Password, ID: "try", Now: now, Lease: time.Minute})
+	}},
+	{"OpenView", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		return s.OpenView(ctx, view(sid), 0, "try", event(sid, "OpenView"))
+	}},
+	{"SetOTP", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		_, err := s.SetOTP(ctx, login.NewOTP{SID: sid, Hash: []byte("code"), Expires: now.Add(time.Minute), Now: now, PerHour: 10})
+		return err
+	}},
+	{"Claim", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		v := view(sid)
+		_, err := s.Claim(ctx, login.Claim{
+			SID: sid, Account: v.Account, Consumer: v.Consumer, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
+		})
+		return err
+	}},
+	{"Complete", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		x := view(sid)
+		x.Kind, x.TradeID = login.Trade, "trade"
+		return s.Complete(ctx, "claim", x, event(sid, "Complete"))
+	}},
+	{"Take", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
+		_, err := s.Take(ctx, sid, limit.Rate{N: 10, Per: time.Hour}, 1, now)
+		return err
+	}},
+	{"Record", 1, func(ctx context.Context, s *postgres.Store, sid string) error {
+		return s.Record(ctx, event(sid, "Record"))
+	}},
+	{"End", 1, func(ctx context.Context, s *postgres.Store, sid string) error {
+		return s.End(ctx, sid, "trade", event(sid, "End"))
+	}},
+}
+
+// trace is all that a login has left.
+type trace struct {
+	session login.Session
+	state   login.AccountState
+	events  string
+	taken   time.Duration
+}
+
+func traceOf(t *testing.T, s *postgres.Store, sid string) string {
+	t.Helper()
+	var x trace
+	var err error
+	if x.session, err = s.Session(t.Context(), sid); err != nil && !errors.Is(err, login.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if x.state, err = s.State(t.Context(), "account of "+sid); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Events(t.Context(), login.EventQuery{UCC: sid, N: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		x.events += e.Action + " "
+	}
+	if x.taken, err = s.Take(t.Context(), sid, limit.Rate{N: 1, Per: time.Hour}, 0, now); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%+v", x)
+}
+
+// openLine opens the store at the other end of a line.
+func openLine(t *testing.T, more string) (*line, *postgres.Store) {
+	t.Helper()
+	x := newLine(t)
+	return x, openAt(t, x.url+more)
+}
+
+func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
+	x, s := openLine(t, "")
+	for _, step := range steps {
+		// The other login shows what must have happened, and makes the new connection
+		// know the statement.
+		if err := step.do(t.Context(), s, "other"); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		x.cutAfter(step.questions-1, false)
+		if err := step.do(t.Context(), s, "login"); err == nil {
+			t.Errorf("%s says that it is done, and nobody could know", step.name)
+		}
+		if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
+			t.Errorf("after %s:\n%s, want\n%s", step.name, got, want)
+		}
+	}
+}
+
+func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
+	x, s := openLine(t, "")
+	for _, step := range steps {
+		if err := step.do(t.Context(), s, "other"); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		before := traceOf(t, s, "login")
+		x.cutAfter(step.questions-1, true)
+		if err := step.do(t.Context(), s, "login"); err == nil {
+			t.Errorf("%s says that it is done, and it never arrived", step.name)
+		}
+		if got := traceOf(t, s, "login"); got != before {
+			t.Errorf("after %s:\n%s, want\n%s", step.name, got, before)
+		}
+		if err := step.do(t.Context(), s, "login"); err != nil {
+			t.Errorf("%s, once more: %v", step.name, err)
+		}
+	}
+	if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
+		t.Errorf("in the end:\n%s, want\n%s", got, want)
+	}
+}
+
+func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *testing.T) {
+	for _, question := range []bool{true, false} {
+		x, s := openLine(t, "")
+		for _, step := range steps {
+			if err := step.do(t.Context(), s, "other"); err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			if step.questions > 1 {
+				x.cutAfter(0, question)
+			}
+			if err := step.do(t.Context(), s, "login"); err != nil {
+				t.Errorf("%s: %v", step.name, err)
+			}
+		}
+		if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
+			t.Errorf("in the end:\n%s, want\n%s", got, want)
+		}
+	}
+}
+
+// everyStep runs all steps at once, each on a login of its own, and returns their
+// errors.
+func everyStep(ctx context.Context, s *postgres.Store, sid string) []error {
+	errs := make([]error, len(steps))
+	var all sync.WaitGroup
+	for i, step := range steps {
+		all.Go(func() { errs[i] = step.do(ctx, s, fmt.Sprint(sid, step.name)) })
+	}
+	all.Wait()
+	return errs
+}
+
+// until runs f until it gives no error, and ends the test if that takes too long.
+func until(t *testing.T, f func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Bar R1: no call waits for a database that does not answer, and bar R4: it works
+// again when the database does.
+func TestADatabaseThatHangsIsGivenUpAndUsedAgain(t *testing.T) {
+	x, s := openLine(t, "&pool_max_conns=3")
+	everyStep(t.Context(), s, "before ") // all connections are open
+	x.hold()
+	for i, err := range everyStep(context.WithoutCancel(t.Context()), s, "during ") { // without a deadline of their own
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: got error %v", steps[i].name, err)
+		}
+	}
+	if _, err := s.ListAccounts(shortly(t), "", 10); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a list: got error %v", err)
+	}
+	x.release()
+	until(t, func() error { return steps[0].do(t.Context(), s, "after") })
+	logIn(t, s, "login")
+}
+
+// shortly returns a context that ends soon.
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// logIn takes all steps of a login.
+func logIn(t *testing.T, s *postgres.Store, sid string) {
+	t.Helper()
+	for _, step := range steps {
+		if err := step.do(t.Context(), s, sid); err != nil {
+			t.Errorf("%s of %s: %v", step.name, sid, err)
+		}
+	}
+}
+
+func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
+	c := pgtest.Private(t)
+	s := openAt(t, c.URL("postgres"))
+	for i, end := range []func() error{c.Crash, c.Stop} {
+		logIn(t, s, fmt.Sprint("before ", i))
+		everyStep(t.Context(), s, fmt.Sprint("at once ", i)) // many connections are open
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		for j, err := range everyStep(t.Context(), s, fmt.Sprint("during ", i)) {
+			if err == nil {
+				t.Errorf("%s worked without a database", steps[j].name)
+			}
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, func() error { return s.Record(t.Context(), event("after", "back")) })
+		logIn(t, s, fmt.Sprint("after ", i))
+		if got := traceOf(t, s, fmt.Sprint("before ", i)); !strings.Contains(got, "Complete Record End") {
+			t.Errorf("what was stored is gone: %s", got)
+		}
+	}
+}
+
+func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
+	url := pgtest.Database(t)
+	s := openAt(t, url)
+	for i := range 5 {
+		everyStep(t.Context(), s, fmt.Sprint("at once ", i))
+		query(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		for _, step := range steps {
+			if step.questions == 1 { // it cannot tell whether it was done
+				until(t, func() error { return step.do(t.Context(), s, fmt.Sprint("login ", i)) })
+			} else if err := step.do(t.Context(), s, fmt.Sprint("login ", i)); err != nil {
+				t.Errorf("%s: %v", step.name, err)
+			}
+		}
+	}
+}
+
+// Somebody else's lock, such as a table's that is being changed by hand.
+func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
+	url := pgtest.Database(t)
+	s := openAt(t, url)
+	other := raw(t, url)
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE account_states`); err != nil {
+		t.Fatal(err)
+	}
+	if err := steps[0].do(shortly(t), s, "login"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v, want that of the context", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := steps[0].do(cancelled, s, "login"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want that of the context", err)
+	}
+	if err := steps[0].do(t.Context(), s, "login"); err == nil {
+		t.Error("a call has passed a lock")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	logIn(t, s, "login")
+}
+
+func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
+	url := pgtest.Database(t)
+	s := openAt(t, url+"&pool_max_conns=1")
+	logIn(t, s, "first")
+	pid := func() (pid int) {
+		err := raw(t, url).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	for round := 1; ; round++ { // a machine that stands still can be why it was given up
+		before := pid()
+		for i := range 200 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(i)*time.Microsecond, cancel)
+			_ = s.Record(ctx, event("cancelled", "Record"))
+			cancel()
+		}
+		logIn(t, s, fmt.Sprint("login ", round))
+		if pid() == before {
+			return
+		}
+		if round == 5 {
+			t.Fatal("the connection is another, each time")
+		}
+	}
+}
+
+func TestAProcessOpensNoMoreConnectionsThanItMay(t *testing.T) {
+	url := pgtest.Database(t)
+	for more, most := range map[string]int{"": 16, "&pool_max_conns=3": 3} {
+		s, err := postgres.Open(t.Context(), url+more)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			everyStep(t.Context(), s, fmt.Sprint("login ", i))
+		}
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if _, err := s.State(t.Context(), "nobody"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		var open int
+		err = raw(t, url).QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&open)
+		if err != nil || open > most || open == 0 {
+			t.Errorf("%d connections are open, want at most %d (%v)", open, most, err)
+		}
+		all.Wait()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCloseLeavesNothingBehind(t *testing.T) {
+	url := pgtest.Database(t)
+	before := goleak.IgnoreCurrent()
+	for range 3 {
+		s, err := postgres.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		everyStep(t.Context(), s, "login ")
+		_, _ = s.Session(shortly(t), "sid")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := postgres.Open(t.Context(), url+"&dbname=nowhere"); err == nil {
+			t.Fatal("opened what does not exist")
+		}
+	}
+	goleak.VerifyNone(t, before)
+}
