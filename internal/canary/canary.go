@@ -44,12 +44,12 @@ func (f *Flock) Add(name, secret string) string {
 	return secret
 }
 
-// AddToken adds a token, its parts, and what each of them decodes to.
+// AddToken adds a JWT, its claims and its signature. Its header is everybody's.
 func (f *Flock) AddToken(name, token string) string {
 	f.Add(name, token)
-	for i, part := range strings.Split(token, ".") {
-		f.Add(fmt.Sprintf("%s, part %d", name, i+1), part)
-	}
+	parts := strings.Split(token, ".")
+	f.Add(name+", claims", parts[1])
+	f.Add(name+", signature", parts[2])
 	return token
 }
 

@@ -314,7 +314,7 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 	}
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
-		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", c.Method[:min(len(c.Method), 16)]), slog.Int("status", status), slog.Int("size", size),
+		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", method(c.Request)), slog.Int("status", status), slog.Int("size", size),
 		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", requestID),
 	}
 	if c.consumer.Key != "" {
@@ -331,6 +331,17 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}
 	a.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), level, "request", attrs...)
+}
+
+// method is a request's method for the log; one that nobody knows could be
+// anything, a secret that slipped by a place too.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return r.Method
+	}
+	return "unknown"
 }
 
 // given is the request id that the client sent, or "" if it sent none that can
