@@ -29,7 +29,6 @@ type question struct {
 	id, address string
 	method      string
 	path, body  string
-	pairs       []string
 }
 
 func asks(c caller, n int) question {

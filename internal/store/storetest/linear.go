@@ -349,7 +349,7 @@ func (s state) step(in input) (output, state) {
 			return refuse(login.ErrTriesUsed)
 		}
 		// A claim that is not given saves nothing, not even that leases have run out.
-		err, tried := s.try(in)
+		tried, err := s.try(in)
 		if err != nil {
 			return refuse(err)
 		}
@@ -384,7 +384,7 @@ func (s state) step(in input) (output, state) {
 
 	case "Try":
 		var err error
-		if err, s = s.try(in); err != nil {
+		if s, err = s.try(in); err != nil {
 			return refuse(err)
 		}
 
@@ -404,7 +404,7 @@ func (s state) session() state {
 }
 
 // try counts a try of the account's second factor.
-func (s state) try(in input) (error, state) {
+func (s state) try(in input) (state, error) {
 	open := parseTries(s.open)
 	for id, lease := range open {
 		if in.now >= lease {
@@ -415,13 +415,13 @@ func (s state) try(in input) (error, state) {
 	s.open = open.String()
 	switch {
 	case s.failures >= lockAfter:
-		return login.ErrLocked, s
+		return s, login.ErrLocked
 	case s.failures+len(open) >= lockAfter:
-		return login.ErrClaimed, s
+		return s, login.ErrClaimed
 	}
 	open[in.id] = in.now + lease
 	s.open = open.String()
-	return nil, s
+	return s, nil
 }
 
 // endTry ends a try if it is open.

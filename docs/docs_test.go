@@ -1,0 +1,56 @@
+// Package docs holds no code: its test sees to it that the documents name what
+// exists.
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// lines are the bar's, from P1 to R6.
+var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 H1 H2 H3 H4 H5 H6 H7
+	L1 L2 L3 C1 R1 R2 R3 R4 R5 R6`)
+
+func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
+	exists := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			exists[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`")
+	for row := range strings.Lines(string(text)) {
+		cells := strings.Split(row, "|")
+		for _, m := range named.FindAllStringSubmatch(row, -1) {
+			if !exists[m[1]] {
+				t.Errorf("there is no %s", m[1])
+			}
+			for id := range strings.SplitSeq(cells[min(1, len(cells)-1)], ",") {
+				shown[strings.TrimSpace(id)] = true
+			}
+		}
+	}
+	for _, id := range lines {
+		if !shown[id] {
+			t.Errorf("nothing shows %s", id)
+		}
+	}
+}
