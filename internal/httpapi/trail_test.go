@@ -45,22 +45,41 @@ func (x *trail) next(t *testing.T, n int) []login.Event {
 	}
 }
 
-// statement runs SQL on a service's database, as an accident would.
-func statement(t *testing.T, dir, query string, args ...any) {
+// database opens a service's database beside it.
+func database(t *testing.T, dir string) (db *sql.DB, postgres bool) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.Join(dir, "neo.db")}).EscapedPath()+"?_pragma=busy_timeout(5000)")
+	driver, name := "sqlite", "file:"+(&url.URL{Path: filepath.Join(dir, "neo.db")}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)"
+	if chosen := place(t, dir).Database; chosen != "" {
+		driver, name = "pgx", chosen
+	}
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db, driver == "pgx"
+}
+
+// statement runs SQL on a service's database, as an accident would.
+func statement(t *testing.T, dir, query string) {
+	t.Helper()
+	db, _ := database(t, dir)
 	defer db.Close()
-	if _, err := db.Exec(query, args...); err != nil {
+	if _, err := db.Exec(query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
 
-// breaks makes a change of a table fail until the returned function is called.
+// breaks makes a change of a table's rows fail until the returned function is
+// called.
 func breaks(t *testing.T, dir, change string) (mend func()) {
 	t.Helper()
+	db, postgres := database(t, dir)
+	defer db.Close()
+	if postgres {
+		statement(t, dir, `CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken on purpose'; END $$`)
+		statement(t, dir, `CREATE TRIGGER broken BEFORE `+change+` EXECUTE FUNCTION broken()`)
+		return func() { statement(t, dir, `DROP FUNCTION broken CASCADE`) }
+	}
 	statement(t, dir, `CREATE TRIGGER broken BEFORE `+change+` BEGIN SELECT RAISE(ABORT, 'broken on purpose'); END`)
 	return func() { statement(t, dir, `DROP TRIGGER broken`) }
 }
@@ -69,14 +88,16 @@ func breaks(t *testing.T, dir, change string) (mend func()) {
 // requests.
 func writersWait(t *testing.T, dir string, f func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.Join(dir, "neo.db")}).EscapedPath()+"?_txlock=immediate&_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db, postgres := database(t, dir)
 	defer db.Close()
 	tx, err := db.Begin()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if postgres {
+		if _, err := tx.Exec(`LOCK TABLE account_states, sessions, events, allowances IN EXCLUSIVE MODE`); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f()
 	time.Sleep(300 * time.Millisecond)
@@ -288,11 +309,11 @@ func eachOutcome(t *testing.T, dir string, srv *neoapitest.Server) {
 				post(validatePath, "userid", "testuser000002", "password", "wrong-password")()
 			}
 		}, post(validatePath, "userid", "testuser000002", "password", a.Password), 401, "login", "locked", "TEST000002", "password", noSID},
-		{"a disabled account's right password", func() { statement(t, dir, `UPDATE accounts SET disabled = 1 WHERE ucc = 'TEST000003'`) },
+		{"a disabled account's right password", func() { statement(t, dir, `UPDATE accounts SET disabled = TRUE WHERE ucc = 'TEST000003'`) },
 			post(validatePath, "userid", "testuser000003", "password", a.Password), 401, "login", "disabled", "TEST000003", "password", noSID},
 		{"a hash that cannot be read", func() { statement(t, dir, `UPDATE accounts SET password_hash = 'nonsense' WHERE ucc = 'TEST000004'`) },
 			post(validatePath, "userid", "testuser000004", "password", a.Password), 500, "login", "not judged", "TEST000004", "password", noSID},
-		{"a view session that cannot be stored", func() { mend = breaks(t, dir, "INSERT ON sessions") },
+		{"a view session that cannot be stored", func() { mend = breaks(t, dir, "INSERT ON sessions FOR EACH ROW") },
 			post(validatePath, "userid", a.UserID, "password", a.Password), 503, "login", "not stored", own, "password", noSID},
 		{"a login that is no login", func() { mend() }, post(validatePath, "userid", a.UserID), 400, none, "", "", "", ""},
 		{"a login without access token", nil, func() reply {
@@ -370,14 +391,18 @@ func eachOutcome(t *testing.T, dir string, srv *neoapitest.Server) {
 			}
 		}, func() reply { srv.MendOMS(); return <-answer }, 401, "second factor", "ended meanwhile", own, "otp", viewSID},
 		{"an OMS that does not answer", hanging, func() reply { return <-answer }, 504, "second factor", "OMS timeout", own, "otp", viewSID},
-		{"a trade session that cannot be stored", func() { srv.MendOMS(); logIn(); mend = breaks(t, dir, "UPDATE ON sessions WHEN NEW.kind = 'trade'") },
+		{"a trade session that cannot be stored", func() {
+			srv.MendOMS()
+			logIn()
+			mend = breaks(t, dir, "UPDATE ON sessions FOR EACH ROW WHEN (NEW.kind = 'trade')")
+		},
 			second("otp", &a.MPIN), 503, "second factor", "not stored", own, "otp", viewSID},
 		{"an MPIN's hash that cannot be read", func() {
 			mend()
 			asUser(7)()
 			statement(t, dir, `UPDATE accounts SET mpin_hash = 'nonsense' WHERE ucc = 'TEST000007'`)
 		}, byMPIN(a.MPIN), 500, "second factor", "not judged", "TEST000007", "mpin", viewSID},
-		{"a disabled account's right MPIN", func() { asUser(8)(); statement(t, dir, `UPDATE accounts SET disabled = 1 WHERE ucc = 'TEST000008'`) },
+		{"a disabled account's right MPIN", func() { asUser(8)(); statement(t, dir, `UPDATE accounts SET disabled = TRUE WHERE ucc = 'TEST000008'`) },
 			byMPIN(a.MPIN), 401, "second factor", "wrong code", "TEST000008", "mpin", viewSID},
 		{"a locked second factor", func() {
 			for range 4 {
