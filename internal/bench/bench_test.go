@@ -85,10 +85,19 @@ func build(b *testing.B) {
 
 // start runs neo sandbox on a data directory and stops it at the benchmark's end.
 func start(b *testing.B, dir string, flags ...string) *service {
+	return startAt(b, serve.Place{Dir: dir}, flags...)
+}
+
+// startAt is start for a service whose records may be in PostgreSQL.
+func startAt(b *testing.B, place serve.Place, flags ...string) *service {
 	b.Helper()
 	build(b)
+	dir := place.Dir
 	s := &service{dir: dir, client: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
 	cmd := exec.Command(binary, append([]string{"sandbox", "--quiet", "--listen", "127.0.0.1:0", "--consumer-rate", "0", "--data", dir}, flags...)...)
+	if place.Database != "" {
+		cmd.Args = append(cmd.Args, "--database", place.Database)
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(b, err)
@@ -101,7 +110,7 @@ func start(b *testing.B, dir string, flags ...string) *service {
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 	s.url = strings.TrimSpace(first[strings.LastIndex(first, " "):])
 	s.pid = cmd.Process.Pid
-	s.data, err = serve.Open(context.Background(), serve.Place{Dir: dir}, nil)
+	s.data, err = serve.Open(context.Background(), place, nil)
 	must(b, err)
 	s.stop = sync.OnceFunc(func() {
 		must(b, s.data.Close())
@@ -269,7 +278,10 @@ func (s *service) perOp(b *testing.B, run func(i int)) {
 const connections = 8
 
 // together runs f for 0 to n-1 over all connections.
-func together(n int, f func(i int)) {
+func together(n int, f func(i int)) { over(connections, n, f) }
+
+// over runs f for 0 to n-1 over so many connections.
+func over(connections, n int, f func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range connections {
