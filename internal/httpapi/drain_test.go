@@ -167,3 +167,48 @@ func TestTheEndUnderLoadLosesNoRequestOfHTTP2(t *testing.T) {
 	stop()
 	all.Wait()
 }
+
+func TestTheEndWaitsForWhatHasBegun(t *testing.T) {
+	t.Parallel()
+	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = time.Second })
+	const first = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+	const body = `{"error":"none"}`
+	post := fmt.Sprintf("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	var conns []net.Conn
+	var rests []string
+	begin := func(before string, at int) {
+		conn := dial(t, srv)
+		if before != "" {
+			if _, err := io.WriteString(conn, before); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.WriteString(conn, post[:at]); err != nil {
+			t.Fatal(err)
+		}
+		conns, rests = append(conns, conn), append(rests, post[at:])
+	}
+	begin("", 0)
+	begin("", 20)
+	begin("", len(post)-1)
+	begin(first, len(post)-1) // for a head, one that has had an answer has the linger time alone
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		stop()
+	}()
+	time.Sleep(1500 * time.Millisecond) // past the linger time
+	for i, conn := range conns {
+		if _, err := io.WriteString(conn, rests[i]); err != nil {
+			t.Errorf("connection %d: %v", i, err)
+		}
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") || !strings.Contains(string(answer), "\r\nConnection: close\r\n") {
+			t.Errorf("connection %d: %q, %v", i, answer, err)
+		}
+	}
+	<-ended
+}
