@@ -262,6 +262,11 @@ func breakEverything(t *testing.T, c caller, view held, text, mark string) (hear
 	} {
 		send("POST", validatePath, object("otp", "12345678"), all("X-Request-ID", id(), header, text)...)
 	}
+	for _, sid := range []string{text, view.SID + text, view.SID[:20] + text} {
+		send("POST", validatePath, object("otp", "12345678"), "Authorization", c.who, "Sid", sid, "Auth", view.Token, "X-Request-ID", id())
+		send("POST", mpinPath, object("mpin", "123456"), "Authorization", c.who, "Sid", sid, "Auth", text, "X-Request-ID", id())
+		send("POST", logoutPath, "", "Authorization", c.who, "Sid", sid, "Auth", view.Token, "X-Request-ID", id())
+	}
 	for _, from := range []string{text, "203.0.113.7", "203.0.113.7, " + text, text + ", 203.0.113.7", "2001:db8::1%" + text, "[2001:db8::1%25" + text + "]", `for="[2001:db8::1]";by=` + text} {
 		send("POST", otpPath, object("userId", "nobody"), "Authorization", c.who, "X-Request-ID", id(), "X-Forwarded-For", from)
 		send("POST", validatePath, object("otp", "12345678"), all("X-Request-ID", id(), "Forwarded", "for="+from)...)
