@@ -172,16 +172,22 @@ func do(admin, sql string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// chosen are the databases that belong to data directories.
+// chosen are the databases that belong to data directories, by directory.
 var chosen = struct {
 	sync.Mutex
-	names map[string]string // by directory
-}{names: map[string]string{}}
+	databases map[string]*ofDir
+}{databases: map[string]*ofDir{}}
+
+// ofDir is the database of a directory.
+type ofDir struct {
+	name  string
+	lived bool // the directory was there
+}
 
 // Chosen returns the database that belongs to a data directory if the tests run on
 // PostgreSQL, which the environment variable NEO_TEST_STORE=postgres says, and ""
-// if they run on SQLite. The first call for a directory makes its database; once
-// the directory is gone, a later call drops it.
+// if they run on SQLite. The first call for a directory makes its database; when
+// the directory has been there and is gone, a later call drops it.
 func Chosen(t testing.TB, dir string) string {
 	t.Helper()
 	switch store := os.Getenv(storeEnv); store {
@@ -194,17 +200,20 @@ func Chosen(t testing.TB, dir string) string {
 	chosen.Lock()
 	defer chosen.Unlock()
 	admin, _ := shared()
-	for old, name := range chosen.names {
-		if _, err := os.Stat(old); err == nil {
-			continue
+	for d, x := range chosen.databases {
+		_, err := os.Stat(d)
+		if err == nil {
+			x.lived = true
+		} else if x.lived {
+			if err := drop(admin, x.name); err != nil {
+				t.Fatal(err)
+			}
+			delete(chosen.databases, d)
 		}
-		if err := drop(admin, name); err != nil {
-			t.Fatal(err)
-		}
-		delete(chosen.names, old)
 	}
-	if chosen.names[dir] == "" {
-		_, chosen.names[dir] = create(t)
+	if chosen.databases[dir] == nil {
+		_, name := create(t)
+		chosen.databases[dir] = &ofDir{name: name}
 	}
-	return in(admin, chosen.names[dir])
+	return in(admin, chosen.databases[dir].name)
 }
