@@ -460,3 +460,39 @@ var eventTests = []test{
 		}
 	}},
 }
+
+var settleTests = []test{
+	{"what is settled first stays, each under its name", func(t *testing.T, s Store) {
+		for _, value := range []string{"\x00\xff first", "second"} {
+			got, err := s.Settle(t.Context(), "name", []byte(value))
+			good(t, err)
+			same(t, "settled", string(got), "\x00\xff first")
+		}
+		got, err := s.Settle(t.Context(), "another", []byte("other"))
+		good(t, err)
+		same(t, "settled", string(got), "other")
+	}},
+	{"asking what is settled settles nothing", func(t *testing.T, s Store) {
+		for _, want := range []string{"", "value"} {
+			got, err := s.Settle(t.Context(), "name", nil)
+			good(t, err)
+			same(t, "settled", string(got), want)
+			if (got == nil) != (want == "") {
+				t.Errorf("got %v for %q", got, want)
+			}
+			_, err = s.Settle(t.Context(), "name", []byte("value"))
+			good(t, err)
+		}
+	}},
+	{"of 20 that settle one name at once all get the same", func(t *testing.T, s Store) {
+		seen := make([]string, 20)
+		good(t, errors.Join(together(20, func(i int) error {
+			got, err := s.Settle(t.Context(), "name", []byte(fmt.Sprint("value ", i)))
+			seen[i] = string(got)
+			return err
+		})...))
+		if slices.Sort(seen); seen[0] != seen[19] || seen[0] == "" {
+			t.Errorf("they got %q", seen)
+		}
+	}},
+}

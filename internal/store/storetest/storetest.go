@@ -25,10 +25,11 @@ import (
 	"neoapi/internal/login"
 )
 
-// A Store is what the suite tests: both ports.
+// A Store is what the suite tests: both ports, and what is settled once for all.
 type Store interface {
 	login.Accounts
 	login.Sessions
+	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
 }
 
 // A test is one promise and what shows that a store keeps it.
@@ -47,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"accounts", accountTests},
 		{"consumers and keys", consumerTests},
 		{"events", eventTests},
+		{"what is settled", settleTests},
 		{"view sessions", viewTests},
 		{"one-time codes", codeTests},
 		{"claims", claimTests},
