@@ -31,7 +31,7 @@ import (
 type Description struct {
 	Document   any                              // as it stands there
 	Operations map[string]map[string]*Operation // by path and method
-	NotFound   *Answer                          // what unknown paths get
+	Unknown    map[int]*Answer                  // what unknown paths get, by status
 	Unreadable *Answer                          // what is no readable HTTP gets
 	LargeHead  *Answer                          // what a head that is too large gets, when it could be read
 
@@ -84,7 +84,10 @@ var Load = sync.OnceValues(func() (*Description, error) {
 			d.Operations[path][strings.ToUpper(method)] = o
 		}
 	}
-	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
+	d.Unknown = map[int]*Answer{}
+	for status, name := range map[int]string{400: "BadInput", 404: "NotFound", 413: "TooLarge"} {
+		d.Unknown[status] = root.at("components").at("responses").at(name).answer(fail)
+	}
 	d.LargeHead = root.at("components").at("responses").at("LargeHead").answer(fail)
 	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
 	return d, errors.Join(errs...)
@@ -214,12 +217,12 @@ func (x Exchange) Check() error {
 		answer = d.LargeHead
 	case op != nil:
 		answer = op.Answers[x.Status]
-	case known && x.Status == http.StatusMethodNotAllowed:
+	case known && slices.Contains(anyMethod, x.Status):
 		for _, other := range ops { // each tells what the path's other methods get
 			answer = other.Answers[x.Status]
 		}
-	case !known && x.Status == http.StatusNotFound:
-		answer = d.NotFound
+	case !known:
+		answer = d.Unknown[x.Status]
 	}
 	body := x.Body
 	switch {
@@ -240,6 +243,10 @@ func (x Exchange) Check() error {
 	}
 	return nil
 }
+
+// anyMethod are the statuses that a path answers to any method: bodies are read
+// before anything is looked at.
+var anyMethod = []int{400, 405, 413}
 
 // unreadable are the statuses of what is no readable HTTP.
 var unreadable = []int{400, 417, 431, 501, 505}
