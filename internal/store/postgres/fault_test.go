@@ -119,7 +119,7 @@ func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
 		if err := step.do(t.Context(), s, "other"); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		x.cutAfter(step.questions-1, false)
+		x.arm(loseAnswer, step.questions-1)
 		if err := step.do(t.Context(), s, "login"); err == nil {
 			t.Errorf("%s says that it is done, and nobody could know", step.name)
 		}
@@ -136,7 +136,7 @@ func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		before := traceOf(t, s, "login")
-		x.cutAfter(step.questions-1, true)
+		x.arm(loseQuestion, step.questions-1)
 		if err := step.do(t.Context(), s, "login"); err == nil {
 			t.Errorf("%s says that it is done, and it never arrived", step.name)
 		}
@@ -153,14 +153,14 @@ func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
 }
 
 func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *testing.T) {
-	for _, question := range []bool{true, false} {
+	for _, f := range []fault{loseQuestion, loseAnswer} {
 		x, s := openLine(t, "")
 		for _, step := range steps {
 			if err := step.do(t.Context(), s, "other"); err != nil {
 				t.Fatalf("%s: %v", step.name, err)
 			}
 			if step.questions > 1 {
-				x.cutAfter(0, question)
+				x.arm(f, 0)
 			}
 			if err := step.do(t.Context(), s, "login"); err != nil {
 				t.Errorf("%s: %v", step.name, err)
@@ -168,6 +168,99 @@ func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *tes
 		}
 		if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
 			t.Errorf("in the end:\n%s, want\n%s", got, want)
+		}
+	}
+}
+
+// Whatever happens to a session between the two questions of an operation, the
+// operation sees it.
+func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
+	for name, end := range map[string]func(s *postgres.Store) error{
+		"EndAccount": func(s *postgres.Store) error { return s.EndAccount(t.Context(), "account of login") },
+		"Sweep": func(s *postgres.Store) error {
+			n, err := s.Sweep(t.Context(), now.Add(time.Hour), 10)
+			if err == nil && n == 0 {
+				err = errors.New("nothing was swept")
+			}
+			return err
+		},
+		"RemoveAccount": func(s *postgres.Store) error {
+			a := login.Account{ID: "account of login", UCC: "U", UserID: "u", Mobile: "m"}
+			return errors.Join(s.AddAccount(t.Context(), a, login.Event{}), s.RemoveAccount(t.Context(), a.ID, login.Event{}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, s := openLine(t, "")
+			direct := openAt(t, x.direct)
+			for _, sid := range []string{"other", "login"} { // the other makes the connection know the statements
+				for _, step := range steps[:4] {
+					if err := step.do(t.Context(), s, sid); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := steps[4].do(t.Context(), s, "other"); err != nil {
+				t.Fatal(err)
+			}
+			loaded := x.arm(pause, 1)
+			completed := make(chan error, 1)
+			go func() { completed <- steps[4].do(t.Context(), s, "login") }()
+			<-loaded
+			if err := end(direct); err != nil {
+				t.Error(err)
+			}
+			x.release()
+			if err := <-completed; err == nil { // claim lost, or too late on a machine that stood still
+				t.Error("Complete says that it is done")
+			}
+			if got := traceOf(t, direct, "login"); strings.Contains(got, "OpenView Complete") || strings.Contains(got, "TradeID:trade") {
+				t.Errorf("left is %s", got)
+			}
+		})
+	}
+}
+
+// A login that is stored while EndAccount waits for it is before it.
+func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
+	url := pgtest.Database(t)
+	s := openAt(t, url)
+	for _, step := range steps[:2] {
+		if err := step.do(t.Context(), s, "first"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx, err := raw(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`UPDATE account_states SET version = version + 1`,
+		`INSERT INTO sessions OVERRIDING USER VALUE SELECT (jsonb_populate_record(sessions, '{"sid": "second"}')).* FROM sessions`,
+	} {
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.EndAccount(t.Context(), "account of first") }()
+	look := raw(t, url)
+	until(t, func() error {
+		var waiting bool
+		err := look.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err == nil && !waiting {
+			err = errors.New("EndAccount does not wait")
+		}
+		return err
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for _, sid := range []string{"first", "second"} {
+		if _, err := s.Session(t.Context(), sid); !errors.Is(err, login.ErrNotFound) {
+			t.Errorf("the %s session: %v", sid, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 
@@ -14,20 +15,33 @@ import (
 // A line is what connections to a database go through, so that a test can break
 // it.
 type line struct {
-	url string // of the database at the other end of the line
+	url    string // of the database at the other end of the line
+	direct string // the same, past the line
 
-	mu      sync.Mutex
-	open    map[net.Conn]bool
-	held    chan struct{} // closed when nothing is held
-	answers int           // how many more pass; below 0 all
-	dead    bool          // the question after that does not arrive; or else its answer does not
-	pings   int           // on their way, which do not count
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	gate   chan struct{} // closed while everything passes
+	fault  fault
+	after  int           // so many answers before the fault
+	struck chan struct{} // closed when the fault has happened
+	pings  int           // on their way, which do not count
 }
+
+// A fault is what happens to a question or its answer.
+type fault int
+
+const (
+	none         fault = iota
+	loseQuestion       // the connection ends before it arrives
+	loseAnswer         // the connection ends when the server is done
+	pause              // it waits until release, as does everything after it
+)
 
 // newLine returns a line to a fresh database.
 func newLine(t *testing.T) *line {
 	t.Helper()
-	target, err := url.Parse(pgtest.Database(t))
+	direct := pgtest.Database(t)
+	target, err := url.Parse(direct)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,10 +50,10 @@ func newLine(t *testing.T) *line {
 		t.Fatal(err)
 	}
 	x := &line{
-		url: "postgres://postgres@" + l.Addr().String() + target.Path + "?sslmode=disable&pool_max_conns=1", open: map[net.Conn]bool{},
-		held: make(chan struct{}), answers: -1,
+		direct: direct, url: "postgres://postgres@" + l.Addr().String() + target.Path + "?sslmode=disable&pool_max_conns=1", open: map[net.Conn]bool{},
+		gate: make(chan struct{}),
 	}
-	close(x.held)
+	close(x.gate)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -72,17 +86,37 @@ func newLine(t *testing.T) *line {
 func (x *line) hold() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.held = make(chan struct{})
+	x.gate = make(chan struct{})
 }
 
 func (x *line) release() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	select {
-	case <-x.held:
+	case <-x.gate:
 	default:
-		close(x.held)
+		close(x.gate)
 	}
+}
+
+// arm lets so many answers pass before a fault happens, once. The channel is
+// closed when it has.
+func (x *line) arm(f fault, after int) <-chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fault, x.after, x.struck = f, after, make(chan struct{})
+	return x.struck
+}
+
+// strike returns the fault that happens now, if it is one of these.
+func (x *line) strike(those ...fault) fault {
+	if x.after > 0 || x.pings > 0 || !slices.Contains(those, x.fault) {
+		return none
+	}
+	f := x.fault
+	x.fault = none
+	close(x.struck)
+	return f
 }
 
 // cut ends every connection.
@@ -95,14 +129,6 @@ func (x *line) cut() {
 	clear(x.open)
 }
 
-// cutAfter lets so many answers pass and then cuts the connection of the next one:
-// before its question arrives, or before its answer does.
-func (x *line) cutAfter(answers int, question bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.answers, x.dead = answers, question
-}
-
 func (x *line) questions(near, far net.Conn) {
 	defer near.Close()
 	defer far.Close()
@@ -112,19 +138,20 @@ func (x *line) questions(near, far net.Conn) {
 		if err != nil {
 			return
 		}
-		x.wait()
 		x.mu.Lock()
 		if buf[0] == 'Q' { // the pool asks whether a connection that was idle is alive
 			x.pings++
 		}
-		dead := x.dead && x.answers == 0 && x.pings == 0
-		if dead {
-			x.answers = -1
+		f := x.strike(loseQuestion, pause)
+		if f == pause {
+			x.gate = make(chan struct{})
 		}
+		gate := x.gate
 		x.mu.Unlock()
-		if dead {
+		if f == loseQuestion {
 			return
 		}
+		<-gate
 		if _, err := far.Write(buf[:n]); err != nil {
 			return
 		}
@@ -145,17 +172,18 @@ func (x *line) replies(near, far net.Conn) {
 		if _, err := io.ReadFull(far, body); err != nil {
 			return
 		}
-		x.wait()
+		ready := head[0] == 'Z'
 		x.mu.Lock()
-		lost, ready := x.answers == 0 && !x.dead && x.pings == 0, head[0] == 'Z'
-		switch {
-		case ready && x.pings > 0:
-			x.pings--
-		case ready && lost:
-			x.answers = -1
-		case ready && x.answers > 0:
-			x.answers--
+		lost := x.fault == loseAnswer && x.after == 0 && x.pings == 0
+		if ready {
+			lost = x.strike(loseAnswer) != none
+			if x.pings > 0 {
+				x.pings--
+			} else if x.after > 0 {
+				x.after--
+			}
 		}
+		gate := x.gate
 		x.mu.Unlock()
 		if lost && ready { // the server is done
 			return
@@ -163,15 +191,9 @@ func (x *line) replies(near, far net.Conn) {
 		if lost {
 			continue
 		}
+		<-gate
 		if _, err := near.Write(append(head, body...)); err != nil {
 			return
 		}
 	}
-}
-
-func (x *line) wait() {
-	x.mu.Lock()
-	held := x.held
-	x.mu.Unlock()
-	<-held
 }
