@@ -164,7 +164,7 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			path := validatePath
-			rounds, least := 40, 0.2 // so few pairs scatter: the bounds are five standard errors wide
+			rounds, least := 20, 0.1 // so few pairs scatter: the bounds are five standard errors wide
 			if x.factor == login.TOTP {
 				path, rounds, least = totpPath, 600, 0.36
 			}

@@ -151,7 +151,7 @@ func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	views := make([]held, 30)
+	views := make([]held, 15)
 	for i := range views {
 		views[i] = c.login(t)
 	}
@@ -184,7 +184,7 @@ func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 func TestRightCodesForManyLoginsOfOneAccountAllWork(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
-	views := make([]held, 40)
+	views := make([]held, 16)
 	for i := range views {
 		views[i] = c.login(t)
 	}
