@@ -141,13 +141,14 @@ func TestATrailReadAgainShowsEachEventOnce(t *testing.T) {
 	t.Parallel()
 	known := trail{seen: map[int64]bool{}}
 	var shown []int64
+	now := time.Now()
 	random := rand.New(rand.NewPCG(1, 2))
 	show := func(from, to int64) {
 		var events []login.Event
 		for seq := from; seq <= to; seq++ {
 			events = append(events, login.Event{Seq: seq})
 		}
-		for _, e := range known.fresh(events) {
+		for _, e := range known.fresh(events, now) {
 			shown = append(shown, e.Seq)
 		}
 	}
@@ -157,6 +158,10 @@ func TestATrailReadAgainShowsEachEventOnce(t *testing.T) {
 		show(max(known.after+1, last-random.Int64N(20_000)), next)
 		last = next
 	}
+	now = now.Add(overlap + 1) // what was read long ago is forgotten between two pages
+	from := known.after + 1
+	show(from, from+10)
+	show(from+11, last)
 	for i, seq := range shown {
 		if seq != int64(i+1) {
 			t.Fatalf("number %d came as %d", i+1, seq)
