@@ -94,7 +94,7 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	started := time.Now()
 	known := trail{seen: map[int64]bool{}}
 	err := pages(ctx, d, login.EventQuery{UCC: c.UCC, Since: c.Since.Time}, func(events []login.Event) error {
-		known.fresh(events)
+		known.fresh(events, time.Now())
 		return show(events)
 	})
 	if err != nil || !c.Follow {
@@ -109,7 +109,7 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	for {
 		err := pages(ctx, d, login.EventQuery{Since: since, After: known.after}, func(events []login.Event) error {
 			var mine []login.Event
-			for _, e := range known.fresh(events) {
+			for _, e := range known.fresh(events, time.Now()) {
 				if c.UCC == "" || c.UCC == e.UCC {
 					mine = append(mine, e)
 				}
@@ -154,9 +154,8 @@ type readEvent struct {
 	at  time.Time
 }
 
-// fresh returns those of some events that have not been read before.
-func (t *trail) fresh(events []login.Event) (fresh []login.Event) {
-	now := time.Now()
+// fresh returns those of some events, read at now, that have not been read before.
+func (t *trail) fresh(events []login.Event, now time.Time) (fresh []login.Event) {
 	for _, e := range events {
 		if e.Seq <= t.after || t.seen[e.Seq] {
 			continue
