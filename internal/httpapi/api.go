@@ -107,25 +107,24 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set(wire.HeaderRequestID, shown)
 
-	// The body is read before anything else is looked at, so that a client that
-	// sends slowly spends its own time and not the service's.
 	conn := connOf(r)
 	well := conn.begins(r)
-	ep, known := a.find(r.URL.Path)
-	var err error
+	ep, err := a.route(h, r)
 	switch {
 	case !well:
 		err = errFraming
 	case headSize(r) > maxHeader:
 		err = errHeaders
-	default:
+	case err == nil:
+		// The body is read before anything else is looked at, so that a client that
+		// sends slowly spends its own time and not the service's.
 		c.body, err = read(w, r)
 	}
 	conn.works()
 	defer conn.rests()
 	var ans answer
 	if err == nil {
-		ans, err = a.answer(w, c, ep, known)
+		ans, err = a.answer(w, c, ep)
 	}
 	if err != nil {
 		ans = a.failure(h, ep, err)
@@ -139,25 +138,31 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
 }
 
-// answer runs the endpoint. A panic becomes an error, so that it is answered and
-// logged like any other fault.
-func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint, known bool) (ans answer, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
-		}
-	}()
-	if !known {
-		return ans, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
+// route finds the endpoint of a request and checks its method.
+func (a *api) route(h http.Header, r *http.Request) (endpoint, error) {
+	ep, ok := a.find(r.URL.Path)
+	if !ok {
+		return ep, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
 	}
 	allowed := ep.method
 	if allowed == http.MethodGet {
 		allowed = "GET, HEAD"
 	}
-	if !slices.Contains(strings.Split(allowed, ", "), c.Method) {
-		w.Header().Set("Allow", allowed)
-		return ans, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
+	if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
+		h.Set("Allow", allowed)
+		return ep, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
 	}
+	return ep, nil
+}
+
+// answer runs the endpoint. A panic becomes an error, so that it is answered and
+// logged like any other fault.
+func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
 	var cancel context.CancelFunc
 	c.ctx, cancel = login.WithPatience(c.Request.Context())
 	defer cancel()

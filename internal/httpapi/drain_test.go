@@ -173,7 +173,7 @@ func TestTheEndWaitsForWhatHasBegun(t *testing.T) {
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = time.Second })
 	const first = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 	const body = `{"error":"none"}`
-	post := fmt.Sprintf("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	post := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", validatePath, len(body), body)
 	var conns []net.Conn
 	var rests []string
 	begin := func(before string, at int) {
@@ -206,7 +206,7 @@ func TestTheEndWaitsForWhatHasBegun(t *testing.T) {
 			t.Errorf("connection %d: %v", i, err)
 		}
 		answer, err := io.ReadAll(conn)
-		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404 ") || !strings.Contains(string(answer), "\r\nConnection: close\r\n") {
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") || !strings.Contains(string(answer), "\r\nConnection: close\r\n") {
 			t.Errorf("connection %d: %q, %v", i, answer, err)
 		}
 	}

@@ -109,6 +109,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	srv, _ := serving(t, func(c *serve.Config) {
 		withTLS(t, c)
 		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		c.Limits.HeadTime = time.Minute // for the connection that is held
 		cfg = *c
 	})
 	shown := func() string {
