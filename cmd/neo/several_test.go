@@ -250,3 +250,64 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 	b.run("", "account", "remove", "AB1234")
 	want("trade call of a removed account", a.trade(session), 403)
 }
+
+// Bars R1 and R4.
+func TestAServiceWithoutItsDatabaseAnswers503AndWorksAgainWhenItIsBack(t *testing.T) {
+	cluster := pgtest.Private(t)
+	m := &machine{
+		t: t, data: filepath.Join(t.TempDir(), "data"),
+		env: append(os.Environ(), "NEO_DATABASE="+cluster.URL("postgres"), "GORACE=atexit_sleep_ms=0"),
+	}
+	m.serve()
+	secret := regexp.MustCompile(`consumer secret: (\S+)`).FindStringSubmatch(m.run("", "consumer", "add", "--key", "algo"))[1]
+	m.run("password=correct horse\nmpin=135791\n", "account", "add", "--ucc", "AB1234", "--user-id", "asha", "--mobile", "9876543210")
+	_, token := m.send(held{}, "POST", "/oauth2/token", map[string]string{
+		"grant_type": "client_credentials", "client_id": "algo", "client_secret": secret,
+	})
+	access := token["access_token"].(string)
+	_, view := m.first(access, "correct horse")
+	status, session := m.second(view, "135791")
+	if status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	_, waiting := m.first(access, "correct horse")
+
+	if err := cluster.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() int{
+		"login":         func() int { status, _ := m.first(access, "correct horse"); return status },
+		"second factor": func() int { status, _ := m.second(waiting, "135791"); return status },
+		"logout":        func() int { status, _ := m.send(session, "POST", logoutPath, nil); return status },
+	} {
+		began := time.Now()
+		if status := call(); status != 503 {
+			t.Errorf("%s: status %d, want 503", name, status)
+		}
+		t.Logf("%s answered after %s", name, time.Since(began))
+	}
+
+	if err := cluster.Start(); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	for {
+		status, _ := m.first(access, "correct horse")
+		if status == 200 {
+			break
+		}
+		if status != 503 || time.Since(back) > 30*time.Second {
+			t.Fatalf("status %d, %s after the database is back", status, time.Since(back))
+		}
+	}
+	t.Logf("logins work %s after the database is back", time.Since(back))
+	if status, _ := m.second(waiting, "135791"); status != 200 {
+		t.Errorf("the second factor that was refused meanwhile: status %d", status)
+	}
+	if status := m.trade(session); status != 503 { // no trade API, but a session
+		t.Errorf("a session from before: status %d", status)
+	}
+	if status, _ := m.send(session, "POST", logoutPath, nil); status != 200 {
+		t.Errorf("its logout: status %d", status)
+	}
+}
