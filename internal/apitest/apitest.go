@@ -7,6 +7,7 @@ package apitest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -214,7 +215,7 @@ func (x Exchange) Check() error {
 		answer = d.LargeHead
 	case op != nil:
 		answer = op.Answers[x.Status]
-	case known && x.Status == http.StatusMethodNotAllowed:
+	case known && (x.Status == http.StatusMethodNotAllowed || x.Status == http.StatusNotFound):
 		for _, other := range ops { // each tells what the path's other methods get
 			answer = other.Answers[x.Status]
 		}
@@ -317,6 +318,9 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 		value = fields
 	} else {
 		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(sent))
+		if m, _ := value.(map[string]any); err == nil && names(sent) != len(m) {
+			err = errors.New("a field stands there twice")
+		}
 	}
 	if schema, known := o.Bodies[kind]; !known {
 		err = fmt.Errorf("type %q", kind)
@@ -327,6 +331,21 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 		return fmt.Errorf("a body was taken that is not described: %w", err)
 	}
 	return nil
+}
+
+// names counts the names of an object that holds no other one.
+func names(object []byte) (n int) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return n / 2
+		}
+		if _, delim := t.(json.Delim); !delim {
+			n++
+		}
+	}
 }
 
 // Transport returns a transport with every exchange checked: what is not as

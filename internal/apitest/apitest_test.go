@@ -226,6 +226,7 @@ func TestWhatIsNotAsDescribedIsFound(t *testing.T) {
 		"a body to HEAD":                func(x *Exchange) { inbox("123456")(x); x.Method = "HEAD" },
 		"a login that took a number":    func(x *Exchange) { x.Sent = []byte(`{"userid":1,"mpin":"123456"}`) },
 		"a login by two names":          func(x *Exchange) { x.Sent = []byte(`{"userid":"a","pan":"AVRFT7865T","mpin":"123456"}`) },
+		"a login that took two names":   func(x *Exchange) { x.Sent = []byte(`{"userid":"a","userid":"b","mpin":"123456"}`) },
 		"a login that took a list":      func(x *Exchange) { x.Sent = []byte(`{"userid":"a","mpin":"123456","x":[]}`) },
 		"a login that took a form":      func(x *Exchange) { x.Asked.Set("Content-Type", "application/x-www-form-urlencoded") },
 		"a login that took no JSON":     func(x *Exchange) { x.Sent = []byte(`userid=a`) },

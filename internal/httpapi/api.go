@@ -255,7 +255,7 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 	problems := []wire.Problem{{Code: row.Code, Message: message}}
 	switch ep.style {
 	case oauth:
-		return answer{status, wire.OAuthFailed{Error: oauthError(err, status), Description: message}}
+		return answer{status, wire.OAuthFailed{Error: oauthError(err, status), Description: strings.Map(oauthRune, message)}}
 	case trade:
 		code, _ := strconv.Atoi(row.Code)
 		return answer{status, struct {
@@ -264,6 +264,15 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: problems}}}
 	}
 	return answer{status, wire.Failed{Error: problems}}
+}
+
+// oauthRune replaces what RFC 6749, section 5.2, does not allow in a description:
+// a message may name a field of the caller's own making.
+func oauthRune(r rune) rune {
+	if r < ' ' || r > '~' || r == '"' || r == '\\' {
+		return '?'
+	}
+	return r
 }
 
 // oauthError is the error of RFC 6749, section 5.2, for a failure.
