@@ -34,7 +34,6 @@ type Description struct {
 	Operations map[string]map[string]*Operation // by path and method
 	NotFound   *Answer                          // what unknown paths get
 	Unreadable *Answer                          // what is no readable HTTP gets
-	LargeHead  *Answer                          // what a head that is too large gets, when it could be read
 
 	schemas *jsonschema.Compiler
 }
@@ -86,7 +85,6 @@ var Load = sync.OnceValues(func() (*Description, error) {
 		}
 	}
 	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
-	d.LargeHead = root.at("components").at("responses").at("LargeHead").answer(fail)
 	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
 	return d, errors.Join(errs...)
 })
@@ -211,15 +209,13 @@ func (x Exchange) Check() error {
 	switch {
 	case len(x.Header["X-Request-Id"]) == 0 && slices.Contains(unreadable, x.Status):
 		answer = d.Unreadable
-	case x.Status == http.StatusRequestHeaderFieldsTooLarge:
-		answer = d.LargeHead
 	case op != nil:
 		answer = op.Answers[x.Status]
-	case known && (x.Status == http.StatusMethodNotAllowed || x.Status == http.StatusNotFound):
+	case known && slices.Contains(anywhere, x.Status):
 		for _, other := range ops { // each tells what the path's other methods get
 			answer = other.Answers[x.Status]
 		}
-	case !known && x.Status == http.StatusNotFound:
+	case slices.Contains(anywhere, x.Status):
 		answer = d.NotFound
 	}
 	body := x.Body
@@ -241,6 +237,11 @@ func (x Exchange) Check() error {
 	}
 	return nil
 }
+
+// anywhere are the statuses of what no operation was found for: a request that is
+// malformed, no such path or method, a body or a head that is too large. Their
+// answers are of one shape.
+var anywhere = []int{400, 404, 405, 413, 431}
 
 // unreadable are the statuses of what is no readable HTTP.
 var unreadable = []int{400, 417, 431, 501, 505}

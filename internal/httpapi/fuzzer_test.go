@@ -66,10 +66,10 @@ func fuzz(t *testing.T, n int, faults []string, options ...neoapitest.Option) ma
 	const workers, each = 4, 8 // and accounts of its own for each worker
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, append(options, neoapitest.WithData(dir), neoapitest.WithAccounts(workers*each),
-		neoapitest.WithOMSTimeout(20*time.Millisecond), neoapitest.WithLog(watcher{slog.DiscardHandler, t}))...)
+		neoapitest.WithOMSTimeout(20*time.Millisecond), neoapitest.WithAddressRate(5), neoapitest.WithLog(watcher{slog.DiscardHandler, t}))...)
 	operator, data := admin(t, dir)
 	// In the sandbox they are there.
-	_, _, _ = operator.AddConsumer(t.Context(), srv.ConsumerKey, "", credential.Secret(srv.ConsumerSecret))
+	_, _, _ = operator.AddConsumer(t.Context(), srv.ConsumerKey, "", credential.Secret(srv.ConsumerSecret), 0)
 	hashed, err := operator.Hash(login.NewAccount{
 		UCC: "X", UserID: "x", Mobile: "9999999907", Password: credential.Secret(srv.Account.Password),
 		MPIN: credential.Secret(srv.Account.MPIN), TOTPSeed: credential.Secret(srv.Account.TOTPSeed),
