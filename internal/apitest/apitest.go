@@ -7,6 +7,7 @@ package apitest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,9 +32,8 @@ import (
 type Description struct {
 	Document   any                              // as it stands there
 	Operations map[string]map[string]*Operation // by path and method
-	Unknown    map[int]*Answer                  // what unknown paths get, by status
+	NotFound   *Answer                          // what unknown paths get
 	Unreadable *Answer                          // what is no readable HTTP gets
-	LargeHead  *Answer                          // what a head that is too large gets, when it could be read
 
 	schemas *jsonschema.Compiler
 }
@@ -84,11 +84,7 @@ var Load = sync.OnceValues(func() (*Description, error) {
 			d.Operations[path][strings.ToUpper(method)] = o
 		}
 	}
-	d.Unknown = map[int]*Answer{}
-	for status, name := range map[int]string{400: "BadInput", 404: "NotFound", 413: "TooLarge"} {
-		d.Unknown[status] = root.at("components").at("responses").at(name).answer(fail)
-	}
-	d.LargeHead = root.at("components").at("responses").at("LargeHead").answer(fail)
+	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
 	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
 	return d, errors.Join(errs...)
 })
@@ -213,16 +209,14 @@ func (x Exchange) Check() error {
 	switch {
 	case len(x.Header["X-Request-Id"]) == 0 && slices.Contains(unreadable, x.Status):
 		answer = d.Unreadable
-	case x.Status == http.StatusRequestHeaderFieldsTooLarge:
-		answer = d.LargeHead
 	case op != nil:
 		answer = op.Answers[x.Status]
-	case known && slices.Contains(anyMethod, x.Status):
+	case known && slices.Contains(anywhere, x.Status):
 		for _, other := range ops { // each tells what the path's other methods get
 			answer = other.Answers[x.Status]
 		}
-	case !known:
-		answer = d.Unknown[x.Status]
+	case slices.Contains(anywhere, x.Status):
+		answer = d.NotFound
 	}
 	body := x.Body
 	switch {
@@ -244,9 +238,10 @@ func (x Exchange) Check() error {
 	return nil
 }
 
-// anyMethod are the statuses that a path answers to any method: bodies are read
-// before anything is looked at.
-var anyMethod = []int{400, 405, 413}
+// anywhere are the statuses of what no operation was found for: a request that is
+// malformed, no such path or method, a body or a head that is too large. Their
+// answers are of one shape.
+var anywhere = []int{400, 404, 405, 413, 431}
 
 // unreadable are the statuses of what is no readable HTTP.
 var unreadable = []int{400, 417, 431, 501, 505}
@@ -324,6 +319,9 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 		value = fields
 	} else {
 		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(sent))
+		if m, _ := value.(map[string]any); err == nil && names(sent) != len(m) {
+			err = errors.New("a field stands there twice")
+		}
 	}
 	if schema, known := o.Bodies[kind]; !known {
 		err = fmt.Errorf("type %q", kind)
@@ -334,6 +332,21 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 		return fmt.Errorf("a body was taken that is not described: %w", err)
 	}
 	return nil
+}
+
+// names counts the names of an object that holds no other one.
+func names(object []byte) (n int) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return n / 2
+		}
+		if _, delim := t.(json.Delim); !delim {
+			n++
+		}
+	}
 }
 
 // Transport returns a transport with every exchange checked: what is not as

@@ -304,3 +304,15 @@ func FuzzTOTPSeed(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDigits(f *testing.F) {
+	for _, s := range []string{"", "123", "1234", "12345678", "123456789", "123 456", "123456\n", "+12345", "１２３４５６", "12345٦"} {
+		f.Add(s)
+	}
+	form := regexp.MustCompile(`\A[0-9]{4,8}\z`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := IsDigits(s, 4, 8); got != form.MatchString(s) {
+			t.Fatalf("%q: %v", s, got)
+		}
+	})
+}

@@ -109,7 +109,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	conn := connOf(r)
 	well := conn.begins(r)
-	ep, err := a.route(h, r)
+	ep, err := a.route(r)
 	switch {
 	case !well:
 		err = errFraming
@@ -139,18 +139,17 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // route finds the endpoint of a request and checks its method.
-func (a *api) route(h http.Header, r *http.Request) (endpoint, error) {
+func (a *api) route(r *http.Request) (endpoint, error) {
 	ep, ok := a.find(r.URL.Path)
 	if !ok {
-		return ep, &httpError{http.StatusNotFound, "there is nothing at this path: check it against the API's addresses"}
+		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path: check it against the API's addresses"}
 	}
 	allowed := ep.method
 	if allowed == http.MethodGet {
 		allowed = "GET, HEAD"
 	}
 	if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
-		h.Set("Allow", allowed)
-		return ep, &httpError{http.StatusMethodNotAllowed, "this path takes " + allowed}
+		return ep, &httpError{status: http.StatusMethodNotAllowed, detail: "this path takes " + allowed, allow: allowed}
 	}
 	return ep, nil
 }
@@ -188,15 +187,16 @@ func (a *api) find(path string) (endpoint, bool) {
 type httpError struct {
 	status int
 	detail string
+	allow  string // the header Allow of a 405
 }
 
 func (e *httpError) Error() string { return e.detail }
 
 var (
-	errTooLarge    = &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	errHeaders     = &httpError{http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the headers are larger than %d bytes", maxHeader)}
-	errFraming     = &httpError{http.StatusBadRequest, "each line of the head must end with CR LF, and no header may go on in a second line"}
-	errContentType = &httpError{http.StatusUnsupportedMediaType, "send the body as Content-Type: application/json"}
+	errTooLarge    = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
+	errHeaders     = &httpError{status: http.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the headers are larger than %d bytes", maxHeader)}
+	errFraming     = &httpError{status: http.StatusBadRequest, detail: "each line of the head must end with CR LF, and no header may go on in a second line"}
+	errContentType = &httpError{status: http.StatusUnsupportedMediaType, detail: "send the body as Content-Type: application/json"}
 )
 
 // failures gives each kind of refusal its row in the table of codes.
@@ -248,6 +248,9 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 			h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 		}
 	case errors.As(err, &closer):
+		if closer.allow != "" {
+			h.Set("Allow", closer.allow)
+		}
 		row, status, message = wire.BadInput, closer.status, closer.detail
 	}
 	if status == http.StatusUnauthorized {
@@ -395,7 +398,7 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case errors.As(err, &tooLarge):
 		return nil, errTooLarge
 	case err != nil:
-		return nil, &httpError{http.StatusBadRequest, "the body ended before it was complete"}
+		return nil, &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
 	}
 	return body, nil
 }

@@ -111,7 +111,7 @@ func (a *api) accessToken(c *call) (answer, error) {
 		return answer{}, err
 	}
 	if grant != "client_credentials" && grant != "password" {
-		return answer{}, &grantError{&httpError{http.StatusBadRequest, "the grant type must be client_credentials"}}
+		return answer{}, &grantError{&httpError{status: http.StatusBadRequest, detail: "the grant type must be client_credentials"}}
 	}
 	id, inBody, err := f.optional("client_id")
 	if err != nil {
@@ -433,7 +433,7 @@ func (a *api) sandboxOTP(c *call) (answer, error) {
 	defer cancel()
 	m, err := a.Inbox.Newest(ctx, string(id.Value), a.login.Live)
 	if errors.Is(err, login.ErrNotFound) {
-		return answer{}, &httpError{http.StatusNotFound, "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
+		return answer{}, &httpError{status: http.StatusNotFound, detail: "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
 	}
 	if err != nil {
 		return answer{}, err

@@ -357,6 +357,7 @@ func TestAccessTokensAreGivenAsRFC6749Says(t *testing.T) {
 		"a grant type twice in the form":    {good, "grant_type=client_credentials&grant_type=client_credentials", form, 400, "invalid_request"},
 		"a grant type twice in the JSON":    {good, `{"grant_type":"client_credentials","grant_type":"client_credentials"}`, nil, 400, "invalid_request"},
 		"a grant type that is a number":     {good, `{"grant_type":1}`, nil, 400, "invalid_request"},
+		"a field that no RFC would name":    {good, `{"\"é\\":[]}`, nil, 400, "invalid_request"},
 		"a malformed form":                  {good, "grant_type=%zz", form, 400, "invalid_request"},
 		"a form that is not UTF-8":          {good, "grant_type=%ff", form, 400, "invalid_request"},
 		"malformed JSON":                    {good, `{"grant_type":`, nil, 400, "invalid_request"},
