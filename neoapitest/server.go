@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 	"neoapi/internal/serve"
@@ -47,8 +48,10 @@ type Server struct {
 	ConsumerSecret string
 	Account        Account
 
-	oms   faultyOMS
-	ahead atomic.Int64 // how far the service's clock is ahead, in nanoseconds
+	oms    faultyOMS
+	faults httpapi.Faults
+	data   *serve.Data
+	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
 	mu       sync.Mutex
 	lastStep int64 // the last TOTP step given out
@@ -122,6 +125,9 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if o.Sandbox {
+		o.Faults = &s.faults
+	}
 	if o.dir == "" {
 		o.dir = t.TempDir()
 	}
@@ -145,6 +151,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		stop()
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
 	}
+	s.data = data
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, listener) }()
 	t.Cleanup(func() {
@@ -162,6 +169,52 @@ func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.L
 // or more it takes a client's access token for expired, and the client's next call
 // fails once with neoapi.ErrAccessToken.
 func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }
+
+// SetTime sets the service's clock, by which it issues and judges, and only the
+// service's; it runs on from there. What was issued by a later clock is then from
+// the future, and refused.
+func (s *Server) SetTime(t time.Time) { s.ahead.Store(int64(time.Until(t))) }
+
+// EndSession ends the trade session of a sid as if its owner had logged out
+// elsewhere: the next call that carries it is refused with neoapi.ErrSessionEnded.
+func (s *Server) EndSession(t testing.TB, sid string) {
+	t.Helper()
+	session, err := s.data.Store.Session(t.Context(), sid)
+	if err == nil {
+		err = s.data.Store.End(t.Context(), sid, session.TradeID, login.Event{
+			Time: s.now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC, Consumer: session.Consumer, SID: sid,
+		})
+	}
+	if err != nil {
+		t.Fatalf("neoapitest: the session %s could not be ended: %v", sid, err)
+	}
+}
+
+// Fail makes the next answers of an operation fail in a named way, so many times:
+// by a code of the protocol ("10020", "900802", "503"), or in a shape that the
+// field's servers have been seen to send ("html_502", "200_error", "truncated").
+// [Faults] has all names, [Ops] the operations.
+//
+//	srv.Fail(t, "session_2fa", "html_502", 1)
+func (s *Server) Fail(t testing.TB, op, fault string, times int) {
+	t.Helper()
+	if err := s.faults.Add(httpapi.Fault{Op: op, Fault: fault, Times: times}); err != nil {
+		t.Fatalf("neoapitest: %v", err)
+	}
+}
+
+// Works forgets what [Server.Fail] has asked for and has not happened yet.
+func (s *Server) Works() { s.faults.Clear() }
+
+// Faults returns the names of the ways to fail. Codes of 429 and 503 come with
+// Retry-After: 1. Of the shapes, "lost" and "truncated" happen to the answer: the
+// operation has been done. "close" and "hang" happen before it: the connection
+// closes without an answer, or nothing comes until the client gives up. The same
+// faults are at /sandbox/faults of neo sandbox.
+func Faults() []string { return httpapi.FaultNames() }
+
+// Ops returns the operations whose answers can fail.
+func Ops() []string { return httpapi.FaultOps() }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five
 // seconds for one to arrive.

@@ -33,6 +33,7 @@ type Config struct {
 	PublicURL string         // the address clients reach this service at; "" if not known
 	Books     bool           // answer trade calls with empty books; otherwise they answer 503
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
+	Faults    *Faults        // served at /sandbox/faults; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
 	Log       *slog.Logger
 }
@@ -124,6 +125,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer conn.rests()
 	var ans answer
 	if err == nil {
+		if fault := a.Faults.next(opOf(ep, r)); fault != "" {
+			status, size := a.fail(w, c, ep, fault, func() (answer, error) { return a.answer(w, c, ep) })
+			a.log(c, ep, status, size, shown, time.Since(start), nil)
+			return
+		}
 		ans, err = a.answer(w, c, ep)
 	}
 	if err != nil {
@@ -178,6 +184,9 @@ func (a *api) find(path string) (endpoint, bool) {
 	}
 	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
 		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
+	}
+	if path == faultsPath && a.Faults != nil {
+		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
 	}
 	return endpoint{}, false
 }

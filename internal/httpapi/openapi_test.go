@@ -41,6 +41,9 @@ func describedRaw(t testing.TB, text string, got reply) {
 
 func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true}
+	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
+		served[method+" /sandbox/faults"] = true
+	}
 	for _, r := range wire.Routes {
 		served[r.Method+" "+r.Path] = true
 		if r.Method == http.MethodGet {

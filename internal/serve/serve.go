@@ -27,6 +27,10 @@ type Config struct {
 	Sandbox   bool // demo data, a readable inbox, empty books
 	Accounts  int  // sandbox: how many more demo accounts
 
+	// Faults are the sandbox's answers that go wrong on purpose; nil means those that
+	// are asked for over HTTP alone.
+	Faults *httpapi.Faults
+
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	Limits          httpapi.Limits
@@ -92,6 +96,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
 	if cfg.Sandbox {
 		inbox = &courier.Inbox{}
+		if cfg.Faults == nil {
+			cfg.Faults = &httpapi.Faults{}
+		}
 		ports.Courier = inbox
 		if cfg.OTPPerHour == 0 {
 			cfg.OTPPerHour = sandboxOTPPerHour
@@ -113,7 +120,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	handler := httpapi.New(svc, httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Proxies: cfg.proxies, Log: cfg.Log,
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
 	})
 	return &Server{
 		web:   httpapi.Server{Handler: handler, Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},

@@ -1,0 +1,157 @@
+package neoapitest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi"
+	"neoapi/internal/apitest"
+	"neoapi/neoapitest"
+)
+
+func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
+	t.Helper()
+	c, err := neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Every fault makes a login fail as its name says, as often as asked, and what
+// comes after works again; the client reads each of them as one error.
+func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
+	want := map[string]neoapi.Category{
+		"10020": neoapi.ErrWrongCredentials, "70009": neoapi.ErrLocked, "900802": neoapi.ErrRateLimited, "502": neoapi.ErrOMSDown,
+		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout,
+		"200_error": neoapi.ErrWrongCredentials, "fault": neoapi.ErrAccessToken, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput,
+		"empty": neoapi.ErrBadAnswer, "redirect": neoapi.ErrBadAnswer, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork, "lost": neoapi.ErrNetwork,
+	}
+	srv := neoapitest.NewServer(t)
+	credentials := neoapi.Credentials{UserID: srv.Account.UserID, MPIN: srv.Account.MPIN, NoOTP: true}
+	for _, fault := range neoapitest.Faults() {
+		t.Run(fault, func(t *testing.T) {
+			c := client(t, srv)
+			srv.Fail(t, "login", fault, 2)
+			for range 2 {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				if fault == "hang" { // the access token comes first, in its own time
+					if _, err := c.AccessToken(ctx); err != nil {
+						t.Fatal(err)
+					}
+					ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
+				}
+				err := c.Login(ctx, credentials)
+				cancel()
+				var e *neoapi.Error
+				if !errors.As(err, &e) || want[fault] != "" && !errors.Is(err, want[fault]) {
+					t.Fatalf("got %v, want %q", err, want[fault])
+				}
+			}
+			if err := c.Login(t.Context(), credentials); err != nil {
+				t.Errorf("the third time: %v", err)
+			}
+		})
+	}
+}
+
+// An answer that is lost after the second factor was done: the client asks again
+// and gets the session.
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	for _, fault := range []string{"lost", "truncated"} {
+		c := client(t, srv)
+		if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
+			t.Fatal(err)
+		}
+		otp := srv.OTP(t)
+		srv.Fail(t, "session_2fa", fault, 1)
+		if s, err := c.Session2FA(t.Context(), otp); err == nil {
+			t.Errorf("%s: %v", fault, s)
+		}
+		if _, err := c.Session2FA(t.Context(), otp); err != nil {
+			t.Errorf("%s: asked again: %v", fault, err)
+		}
+		srv.Advance(31 * time.Second)
+	}
+}
+
+func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	srv.Fail(t, "login", "500", 10)
+	srv.Works()
+	if err := client(t, srv).Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, MPIN: srv.Account.MPIN, NoOTP: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	nine := time.Date(2026, time.November, 24, 3, 45, 0, 0, time.UTC) // 09:15 IST
+	srv.SetTime(nine)
+	c := client(t, srv)
+	if err := c.Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, Password: srv.Account.Password, NoOTP: true}); err != nil {
+		t.Fatal(err)
+	}
+	session, err := c.Session2FA(t.Context(), srv.Account.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := session.IssuedAt.Sub(nine); d < 0 || d > time.Minute {
+		t.Errorf("issued at %s", session.IssuedAt)
+	}
+	srv.EndSession(t, session.SID)
+	if err := c.Logout(t.Context()); !errors.Is(err, neoapi.ErrSessionEnded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The sandbox's faults over HTTP, as a client in any language makes them.
+func TestFaultsOverHTTP(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	hc := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
+	call := func(method, body string, status int) string {
+		t.Helper()
+		req, err := http.NewRequest(method, srv.URL+"/sandbox/faults", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := hc.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != status {
+			t.Fatalf("%s %s: %d %s %v", method, body, resp.StatusCode, text, err)
+		}
+		return string(text)
+	}
+	login := func() error {
+		return client(t, srv).Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, MPIN: srv.Account.MPIN, NoOTP: true})
+	}
+	call("POST", `{"op":"login","fault":"html_502","times":2}`, 200)
+	if text := call("GET", "", 200); !strings.Contains(text, `"pending":[{"op":"login","fault":"html_502","times":2}]`) {
+		t.Errorf("pending: %s", text)
+	}
+	if err := login(); !errors.Is(err, neoapi.ErrOMSDown) {
+		t.Errorf("got %v", err)
+	}
+	call("DELETE", "", 200)
+	if err := login(); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{`{"op":"nothing","fault":"500"}`, `{"op":"login","fault":"nothing"}`, `{"op":"login","fault":"500","times":0}`,
+		`{"op":"login","fault":"500","times":"many"}`, `{}`} {
+		call("POST", bad, 400)
+	}
+	call("PUT", "", 405)
+}
