@@ -335,10 +335,14 @@ func stranger(t *testing.T, h host, address, secret, seed string) {
 // crash makes the service crash while it is busy with secrets, and print what it
 // was doing.
 func crash(t *testing.T, h host, address string, service *exec.Cmd, ended <-chan struct{}, out *watched) {
-	body := fmt.Sprintf(`{"mobileNumber":"9812345678","ucc":"CANARY1","userid":"canary","password":%q}`, h.secrets.Add("password in flight", "Peregrine in flight 8d2e"))
-	body = strings.Replace(body, `"mobileNumber":"9812345678","ucc":"CANARY1",`, "", 1)
-	grant := strings.NewReader("grant_type=client_credentials&client_id=canary-algo&client_secret=" + url.QueryEscape(first(t, `(.+)`, readFile(t, filepath.Join(h.inputs, "secret")))))
-	resp, err := http.Post(address+"/oauth2/token", "application/x-www-form-urlencoded", grant)
+	body := fmt.Sprintf(`{"userid":"canary","password":%q}`, h.secrets.Add("password in flight", "Peregrine in flight 8d2e"))
+	secret, err := os.ReadFile(filepath.Join(h.inputs, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.PostForm(address+"/oauth2/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {"canary-algo"}, "client_secret": {string(secret)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,13 +375,4 @@ func crash(t *testing.T, h host, address string, service *exec.Cmd, ended <-chan
 	for range cap(answered) - 1 {
 		<-answered
 	}
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
