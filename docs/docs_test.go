@@ -15,6 +15,42 @@ import (
 var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 H1 H2 H3 H4 H5 H6 H7
 	L1 L2 L3 C1 R1 R2 R3 R4 R5 R6`)
 
+func TestEveryOutcomeInTheAuditTrailIsExplained(t *testing.T) {
+	tests, err := os.ReadFile("../internal/httpapi/trail_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{} // "login: refused"
+	var action []string
+	for row := range strings.Lines(string(text)) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		if strings.Contains(cells[1], "`") {
+			action = strings.Split(cells[1], ",")
+		}
+		for _, a := range action {
+			for outcome := range strings.SplitSeq(cells[2], ",") {
+				explained[strings.Trim(a, " `")+": "+strings.Trim(outcome, " `")] = true
+			}
+		}
+	}
+	outcomes := regexp.MustCompile(`\d{3}, "(access token|login|otp|second factor|logout)", "([^"]+)", `).FindAllSubmatch(tests, -1)
+	if len(outcomes) < 40 {
+		t.Errorf("%d outcomes in the tests of the trail: are they there?", len(outcomes))
+	}
+	for _, m := range outcomes {
+		if one := string(m[1]) + ": " + string(m[2]); !explained[one] {
+			t.Errorf("audit.md does not explain %s", one)
+		}
+	}
+}
+
 func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
 	exists := map[string]bool{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)

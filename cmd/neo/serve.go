@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/signal"
 	"runtime"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -112,10 +114,29 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	}, t.err)
 }
 
+// tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any
+// Go program, until the returned function is called; but only who calls whom. Go
+// would print what lies on the stacks too, which can be pieces of secrets (bar L1).
+func tellOnQuit(stderr io.Writer) (stop func()) {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		if _, asked := <-quit; asked {
+			_ = pprof.Lookup("goroutine").WriteTo(stderr, 1)
+			os.Exit(2) // as Go does
+		}
+	}()
+	return func() {
+		signal.Stop(quit)
+		close(quit)
+	}
+}
+
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
 func start(ctx context.Context, place serve.Place, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
+	defer tellOnQuit(stderr)()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	data, err := serve.Open(ctx, place, nil)

@@ -93,6 +93,7 @@ func (f *Flock) InDump(text []byte) []string {
 // the file's name.
 func (f *Flock) InFiles(dir string, but ...string) (found []string, err error) {
 	files := 0
+	var databases []string
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || slices.Contains(but, d.Name()) {
 			return err
@@ -106,12 +107,14 @@ func (f *Flock) InFiles(dir string, but ...string) (found []string, err error) {
 			found = append(found, fmt.Sprintf("%s: %s", path, what))
 		}
 		if bytes.HasPrefix(text, []byte("SQLite format 3\x00")) {
-			values, err := f.inDatabase(path)
-			found = append(found, values...)
-			return err
+			databases = append(databases, path)
 		}
 		return nil
 	})
+	for _, path := range databases { // last: whoever opens one tidies up its log
+		values, derr := f.inDatabase(path)
+		found, err = append(found, values...), errors.Join(err, derr)
+	}
 	if err == nil && files == 0 {
 		err = fmt.Errorf("there is no file in %s", dir)
 	}

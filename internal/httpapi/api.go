@@ -15,7 +15,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,7 +165,7 @@ func (a *api) route(r *http.Request) (endpoint, error) {
 func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, stack())}
 		}
 	}()
 	var cancel context.CancelFunc
@@ -176,6 +176,22 @@ func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, e
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
 	}
 	return ep.handle(c)
+}
+
+// stack returns the functions that are under way, the innermost first. Go's own
+// print of a stack shows what lies there too, which can be a piece of a secret (bar
+// L1).
+func stack() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	var b strings.Builder
+	for {
+		f, more := frames.Next()
+		fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
+		if !more {
+			return b.String()
+		}
+	}
 }
 
 func (a *api) find(path string) (endpoint, bool) {
