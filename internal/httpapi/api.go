@@ -133,14 +133,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is looked at: a client that sends slowly spends its own time and not the
 // service's.
 func (a *api) take(w http.ResponseWriter, c *call, wellFramed bool) (endpoint, error) {
-	switch {
-	case !wellFramed:
+	if !wellFramed {
 		return endpoint{}, errFraming
-	case headSize(c.Request) > maxHeader:
-		return endpoint{}, errHeaders
 	}
 	ep, err := a.route(c.Request)
-	if err == nil {
+	switch {
+	case headSize(c.Request) > maxHeader:
+		err = errHeaders
+	case err == nil:
 		c.body, err = read(w, c.Request)
 	}
 	return ep, err

@@ -187,17 +187,16 @@ func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // bars H
 	}
 }
 
-func TestAHeadThatIsRefusedIsSoOnEveryAddress(t *testing.T) {
+func TestAFoldedHeaderIsRefusedOnEveryAddress(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
-	large := "Sid: " + strings.Repeat("a", 17<<10) + "\r\n"
 	for _, route := range wire.Routes {
-		for headers, status := range map[string]int{large: 431, "Sid: a\r\n b\r\n": 400, "Sid: a\n": 400} {
-			answers := raw(t, srv, route.Method+" "+route.Path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+headers+"\r\n", false)
+		for _, header := range []string{"Sid: a\r\n b\r\n", "Sid: a\n"} {
+			answers := raw(t, srv, route.Method+" "+route.Path+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n", false)
 			if len(answers) != 1 {
 				t.Fatalf("%s: %d answers", route.Path, len(answers))
 			}
-			answers[0].refused(t, status, "10300")
+			answers[0].refused(t, 400, "10300")
 		}
 	}
 }
