@@ -106,21 +106,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set(wire.HeaderRequestID, shown)
-
 	conn := connOf(r)
 	well := conn.begins(r)
-	ep, err := a.route(r)
-	switch {
-	case !well:
-		err = errFraming
-	case headSize(r) > maxHeader:
-		err = errHeaders
-	case err == nil:
-		// The body is read before anything else is looked at, so that a client that
-		// sends slowly spends its own time and not the service's.
-		c.body, err = read(w, r)
+	if well { // else nobody knows what its headers are
+		h.Set(wire.HeaderRequestID, shown)
 	}
+	ep, err := a.take(w, c, well)
 	conn.works()
 	defer conn.rests()
 	var ans answer
@@ -142,6 +133,23 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	size := a.send(w, r, ans)
 	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
+}
+
+// take finds the endpoint of a request and reads its body, before anything else
+// is looked at: a client that sends slowly spends its own time and not the
+// service's.
+func (a *api) take(w http.ResponseWriter, c *call, wellFramed bool) (endpoint, error) {
+	if !wellFramed {
+		return endpoint{}, errFraming
+	}
+	ep, err := a.route(c.Request)
+	switch {
+	case headSize(c.Request) > maxHeader:
+		err = errHeaders
+	case err == nil:
+		c.body, err = read(w, c.Request)
+	}
+	return ep, err
 }
 
 // route finds the endpoint of a request and checks its method.

@@ -187,6 +187,20 @@ func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // bars H
 	}
 }
 
+func TestAFoldedHeaderIsRefusedOnEveryAddress(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	for _, route := range wire.Routes {
+		for _, header := range []string{"Sid: a\r\n b\r\n", "Sid: a\n"} {
+			answers := raw(t, srv, route.Method+" "+route.Path+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n", false)
+			if len(answers) != 1 {
+				t.Fatalf("%s: %d answers", route.Path, len(answers))
+			}
+			answers[0].refused(t, 400, "10300")
+		}
+	}
+}
+
 func TestWhatIsNoHTTPAtAllIsAnsweredOnceAndInJSON(t *testing.T) {
 	t.Parallel()
 	plain, _ := serving(t, nil)
