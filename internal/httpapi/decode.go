@@ -62,11 +62,11 @@ func jsonOrForm(c *call) (fields, error) {
 	}
 	f := fields{}
 	for name, values := range form {
-		if len(values) > 1 {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the form more than once"}
-		}
 		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
 			return nil, badBody("the form is not valid UTF-8")
+		}
+		if len(values) > 1 {
+			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the form more than once"}
 		}
 		f[name] = values[0]
 	}
