@@ -107,11 +107,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	conn := connOf(r)
-	well := conn.begins(r)
-	if well { // else nobody knows what its headers are
-		h.Set(wire.HeaderRequestID, shown)
+	if !conn.begins(r) { // like all that net/http cannot read: nobody knows what its headers are
+		h.Set("Connection", "close")
+		a.send(w, r, a.failure(h, endpoint{}, errFraming))
+		return
 	}
-	ep, err := a.take(w, c, well)
+	h.Set(wire.HeaderRequestID, shown)
+	ep, err := a.take(w, c)
 	conn.works()
 	defer conn.rests()
 	var ans answer
@@ -126,7 +128,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		ans = a.failure(h, ep, err)
 	}
-	if !well || len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) || conn.ending() {
+	if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) || conn.ending() {
 		// An encoding may have come with a length beside it, or in HTTP/1.0, which
 		// net/http does not show: what follows could be anything (bar H5).
 		h.Set("Connection", "close")
@@ -138,10 +140,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // take finds the endpoint of a request and reads its body, before anything else
 // is looked at: a client that sends slowly spends its own time and not the
 // service's.
-func (a *api) take(w http.ResponseWriter, c *call, wellFramed bool) (endpoint, error) {
-	if !wellFramed {
-		return endpoint{}, errFraming
-	}
+func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 	ep, err := a.route(c.Request)
 	switch {
 	case headSize(c.Request) > maxHeader:
