@@ -52,6 +52,7 @@ type commands struct {
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
+	Exec       execCmd       `cmd:"" help:"Run a program with the saved session in its environment."`
 	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 
@@ -136,6 +137,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
+		var ran exitError
+		if errors.As(err, &ran) {
+			return int(ran)
+		}
 		text := strings.TrimPrefix(err.Error(), "neoapi: ")
 		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(text, "\n", "\n     "))
 		return exitCode(err)

@@ -8,8 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/term"
 
 	"neoapi"
 )
@@ -19,7 +22,8 @@ const maxSessionFile = 1 << 20
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
-	Path string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
+	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"Keep this session under a name, for several accounts."`
+	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
 }
 
 // savedLogin is what the file holds: enough to use the session and to end it.
@@ -42,12 +46,22 @@ func (f fileFlag) path() (string, error) {
 	if f.Path != "" {
 		return filepath.Abs(f.Path)
 	}
+	if !profileForm.MatchString(f.Profile) {
+		return "", usage(errors.New("--profile: a name is up to 32 letters, digits, dots, dashes and underscores, and begins with a letter or digit"))
+	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return "", fmt.Errorf("no place to keep the session: %w; give --session FILE", err)
 	}
-	return filepath.Join(dir, "neo", "session.json"), nil
+	name := "session.json"
+	if f.Profile != "" {
+		name = "session-" + f.Profile + ".json"
+	}
+	return filepath.Join(dir, "neo", name), nil
 }
+
+// profileForm is what a profile may be called: it becomes part of a file's name.
+var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
 // save writes the file in one step, so that a reader sees the old one or the new
 // one, with mode 0600.
@@ -119,6 +133,7 @@ func (f fileFlag) load() (savedLogin, string, error) {
 
 type sessionCmd struct {
 	JSON    bool     `name:"json" help:"Print the session as JSON, token included."`
+	Watch   bool     `help:"Show the time that is left, until the session ends."`
 	Session fileFlag `embed:""`
 }
 
@@ -126,14 +141,18 @@ func (sessionCmd) Help() string {
 	return `Examples:
   neo session
   neo session --json | jq -r .token
+  neo session --watch
 
 A session that has ended is shown all the same, with exit code 3.`
 }
 
-func (c *sessionCmd) Run(_ context.Context, t *terminal) error {
+func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 	saved, path, err := c.Session.load()
 	if err != nil {
 		return err
+	}
+	if c.Watch {
+		return watch(ctx, t, saved.Session)
 	}
 	if err := printSession(t, saved.Session, c.JSON, path); err != nil {
 		return err
@@ -142,6 +161,39 @@ func (c *sessionCmd) Run(_ context.Context, t *terminal) error {
 		return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 	}
 	return nil
+}
+
+// watch shows the time that is left of a session, on one line of a terminal or on
+// a new line each minute, until it ends.
+func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
+	if s.ExpiresAt.IsZero() {
+		return errors.New("the session's token does not tell when it ends")
+	}
+	f, isFile := t.out.(*os.File)
+	onTerminal := isFile && term.IsTerminal(int(f.Fd()))
+	every := time.Minute
+	if onTerminal {
+		every = time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for !ended(s) {
+		left := time.Until(s.ExpiresAt).Round(time.Second)
+		if onTerminal {
+			_, _ = fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
+		} else {
+			_, _ = fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)
+		}
+		select {
+		case <-tick.C:
+		case <-time.After(time.Until(s.ExpiresAt)):
+		case <-ctx.Done():
+			_, _ = fmt.Fprintln(t.out)
+			return nil
+		}
+	}
+	_, _ = fmt.Fprintln(t.out)
+	return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 }
 
 // writable tells, before a code is spent, whether the file can be saved.

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"neoapi"
+)
+
+type execCmd struct {
+	Session fileFlag `embed:""`
+	Command []string `arg:"" passthrough:"partial" placeholder:"CMD" help:"Program to run, with its arguments, after --."`
+}
+
+func (execCmd) Help() string {
+	return `Examples:
+  neo exec -- ./my-algo --symbol INFY
+  neo exec --profile wife -- python trade.py
+
+The program finds the session in its environment: NEO_TOKEN, NEO_SID, NEO_UCC,
+NEO_HS_SERVER_ID, NEO_ACCESS_TOKEN, NEO_CONSUMER_KEY, NEO_ENV, NEO_BASE_URL and
+NEO_EXPIRES_AT (RFC 3339), each if it is known. They are its own: nothing is
+written anywhere, and arguments hold no secret. The exit code is the program's;
+a session that has ended is exit code 3, and the program is not run.`
+}
+
+func (c *execCmd) Run(ctx context.Context, t *terminal) error {
+	command := c.Command
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) == 0 {
+		return usage(errors.New("say which program to run: neo exec -- CMD"))
+	}
+	saved, _, err := c.Session.load()
+	if err != nil {
+		return err
+	}
+	if ended(saved.Session) {
+		return &neoapi.Error{Op: "exec", Category: neoapi.ErrSessionEnded, Message: "the saved session has ended: run neo login"}
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
+	}
+	// The program gets the signals of the terminal by itself; one that is sent to us
+	// is passed on.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	cmd := exec.Command(path, command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
+	cmd.Env = append(withoutSession(os.Environ()), sessionEnvironment(saved)...)
+	if err := cmd.Start(); err != nil {
+		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			_ = cmd.Process.Signal(s)
+		case err := <-done:
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				return exitError(exit.ExitCode())
+			}
+			return err
+		}
+	}
+}
+
+// An exitError is the exit code of a program that was run. Nothing is printed: it
+// has said itself what was wrong.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// sessionEnvironment is a session as the variables of a program's environment.
+func sessionEnvironment(saved savedLogin) []string {
+	s := saved.Session
+	var env []string
+	for _, v := range [][2]string{
+		{"NEO_TOKEN", s.Token}, {"NEO_SID", s.SID}, {"NEO_UCC", s.UCC}, {"NEO_HS_SERVER_ID", s.HSServerID},
+		{"NEO_ACCESS_TOKEN", saved.AccessToken}, {"NEO_CONSUMER_KEY", saved.ConsumerKey}, {"NEO_ENV", saved.Environment}, {"NEO_BASE_URL", s.BaseURL},
+	} {
+		if v[1] != "" {
+			env = append(env, v[0]+"="+v[1])
+		}
+	}
+	if !s.ExpiresAt.IsZero() {
+		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.Format(time.RFC3339))
+	}
+	return env
+}
+
+// withoutSession leaves out of an environment what a session would set, and the
+// secrets that neo itself reads there.
+func withoutSession(environ []string) []string {
+	var kept []string
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		switch name {
+		case "NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT",
+			"NEO_CONSUMER_SECRET":
+		default:
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
