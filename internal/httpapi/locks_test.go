@@ -93,7 +93,11 @@ func TestOfManyWrongPasswordsAtOnceTenAreJudged(t *testing.T) {
 	var all sync.WaitGroup
 	for range 30 {
 		all.Go(func() {
-			c.post(t, validatePath, object("userid", c.Account.UserID, "password", "wrong-password")).refused(t, 401, "10020")
+			r := c.post(t, validatePath, object("userid", c.Account.UserID, "password", "wrong-password"))
+			for r.status == 503 { // a slow machine's queue of hashes
+				r = c.post(t, validatePath, object("userid", c.Account.UserID, "password", "wrong-password"))
+			}
+			r.refused(t, 401, "10020")
 		})
 	}
 	all.Wait()
