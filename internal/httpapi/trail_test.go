@@ -118,7 +118,7 @@ func TestEachOutcomeLeavesExactlyOneAuditEvent(t *testing.T) { // bar L2
 	var log lines
 	t.Run("all", func(t *testing.T) { // the log is whole when the service has stopped
 		eachOutcome(t, dir, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(9),
-			neoapitest.WithOMSTimeout(3*time.Second), neoapitest.WithLog(slog.NewJSONHandler(&log, nil))))
+			neoapitest.WithOMSTimeout(6*time.Second), neoapitest.WithLog(slog.NewJSONHandler(&log, nil))))
 	})
 	sameEvents(t, openStore(t, dir), log.audited(t))
 }
