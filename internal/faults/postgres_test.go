@@ -1,0 +1,40 @@
+//go:build linux
+
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"neoapi/internal/store/postgres/pgtest"
+)
+
+// The store is down, slow or silent: every call is answered in time, by 503 or,
+// where a slow store lets it, as ever; no token leaves without its session; and
+// when the store is back everything works again (bars R1, R4).
+func TestPostgresDownSlowOrSilent(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		weather
+	}{
+		{"down", weather{down: true}},
+		{"silent", weather{silent: true}},
+		{"slow 0.1s", weather{delay: 100 * time.Millisecond}},
+		{"slow 0.3s", weather{delay: 300 * time.Millisecond}},
+		{"slow 0.7s", weather{delay: 700 * time.Millisecond}},
+		{"slow 1s", weather{delay: time.Second}},
+		{"slow 5s", weather{delay: 5 * time.Second}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, url := startProxy(t, pgtest.Database(t))
+			x := startTrial(t, sandbox(t, url, inTrial))
+			p.set(c.weather)
+			x.tryAll() // here connections that were good turn out not to be
+			x.crowd(t, 24)
+			x.tryAll()
+			p.set(weather{})
+			x.judge(t)
+		})
+	}
+}

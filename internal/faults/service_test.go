@@ -1,0 +1,290 @@
+//go:build linux
+
+// Package faults breaks what stands below the service and looks at what its
+// clients see: the store down, slow, silent, full, locked or gone, connections
+// cut at any statement, processes killed and stopped at random moments (bars R1
+// to R5). The service is neo in processes of its own, built like the tests; it is
+// asked over HTTP, and beside it works the operator's command line.
+//
+// Every test here is short. The long forms:
+//
+//	go test -race -timeout 60m ./internal/faults -faults.kills 200
+//	go test -timeout 3h -run Soak ./internal/faults -faults.soak 1h
+package faults
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"neoapi/internal/store/postgres/pgtest"
+)
+
+var (
+	kills = flag.Int("faults.kills", 6, "how often each test of kills kills")
+	soak  = flag.Duration("faults.soak", 10*time.Second, "how long each soak lasts")
+)
+
+// What the bars allow (R1, R4), and what the tests do: the machine may be busy
+// with others. What was measured is logged.
+const (
+	answerWithin  = 2 * time.Second
+	recoverWithin = 5 * time.Second
+	noise         = 2 // times as long
+)
+
+var (
+	buildFlags []string
+	program    string
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "neo-faults-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program = filepath.Join(dir, "neo")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "neoapi/cmd/neo")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// stores runs a test on each store. database returns the address of a fresh
+// database, or "" for a file in the data directory.
+func stores(t *testing.T, f func(t *testing.T, database string)) {
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, "") })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); f(t, pgtest.Database(t)) })
+}
+
+// A service is neo sandbox or neo serve on a data directory, which it keeps over
+// starts.
+type service struct {
+	dir      string
+	database string // URL; "" for a file in the directory
+	command  []string
+	log      string // file of its standard error
+	client   *http.Client
+	access   string // an access token of the sandbox's consumer
+
+	mu    sync.Mutex // url changes at a start
+	url   string
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the process has ended
+}
+
+// sandbox starts neo sandbox with n more demo accounts, and gets an access token.
+func sandbox(t *testing.T, database string, n int, flags ...string) *service {
+	t.Helper()
+	return sandboxIn(t, t.TempDir(), database, n, flags...)
+}
+
+func sandboxIn(t *testing.T, dir, database string, n int, flags ...string) *service {
+	t.Helper()
+	s := prepare(t, dir, database, append([]string{"sandbox", "--consumer-rate=0", fmt.Sprintf("--accounts=%d", n)}, flags...)...)
+	s.start(t)
+	s.logIn(t)
+	return s
+}
+
+// prepare returns a service that has not been started.
+func prepare(t *testing.T, dir, database string, command ...string) *service {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "log")
+	s := &service{
+		dir: dir, database: database, log: log,
+		command: append(command, "--listen=127.0.0.1:0", "--data="+dir),
+		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute},
+	}
+	if database != "" {
+		s.command = append(s.command, "--database="+database)
+	}
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		if s.cmd != nil {
+			s.stop(t)
+		}
+		s.judgeLog(t)
+	})
+	return s
+}
+
+// neo returns a command that runs neo.
+func neo(args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NEO_") })
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// start starts the process and waits until it is ready.
+func (s *service) start(t testing.TB) {
+	t.Helper()
+	if err := s.tryStart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *service) tryStart() error {
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := neo(s.command...)
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("neo ended before it was ready: %w\n%s", cmd.Wait(), s.tail())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd, s.ended = cmd, make(chan struct{})
+	s.url = strings.TrimSpace(first[strings.LastIndex(first, " "):])
+	go func(ended chan struct{}) {
+		_, _ = io.Copy(io.Discard, lines)
+		_ = cmd.Wait()
+		close(ended)
+	}(s.ended)
+	return nil
+}
+
+func (s *service) address() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.url
+}
+
+func (s *service) pid() int { return s.cmd.Process.Pid }
+
+// signal sends a signal to the process.
+func (s *service) signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill ends the process as kill -9 does.
+func (s *service) kill(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGKILL)
+	<-s.ended
+	s.client.CloseIdleConnections()
+}
+
+// stop ends the process in order, and reports if it does not end well.
+func (s *service) stop(t testing.TB) {
+	t.Helper()
+	select {
+	case <-s.ended:
+		return
+	default:
+	}
+	s.signal(t, syscall.SIGTERM)
+	select {
+	case <-s.ended:
+		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("neo ended with %d\n%s", code, s.tail())
+		}
+	case <-time.After(time.Minute):
+		_ = s.cmd.Process.Kill()
+		t.Error("neo did not end within a minute of SIGTERM")
+	}
+}
+
+// tail returns the end of the log.
+func (s *service) tail() string {
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "")
+}
+
+// judgeLog reports what must never stand in a log: panics, data races, secrets.
+func (s *service) judgeLog(t testing.TB) {
+	t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		return
+	}
+	for _, bad := range append([]string{"DATA RACE", "panic", "fatal error", "goroutine "}, secrets...) {
+		if i := bytes.Index(text, []byte(bad)); i >= 0 {
+			t.Errorf("the log holds %q:\n%s", bad, text[max(0, i-500):min(len(text), i+4000)])
+		}
+	}
+}
+
+// operator runs a command of the operator on the service's data and returns what
+// it printed.
+func (s *service) operator(args ...string) (string, error) {
+	args = append(args, "--data="+s.dir)
+	if s.database != "" {
+		args = append(args, "--database="+s.database)
+	}
+	return output(neo(args...))
+}
+
+// output runs a command for a minute at most. Its error holds what the command
+// wrote to standard error.
+func output(cmd *exec.Cmd) (string, error) {
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := cmd.Wait(); err != nil {
+		return out.String(), fmt.Errorf("%w: %s", err, problems.String())
+	}
+	return out.String(), nil
+}
+
+// within waits until f is true, which it asks every few milliseconds, and returns
+// how long it took; or reports that it took longer than the limit.
+func within(t testing.TB, limit time.Duration, what string, f func() bool) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	for !f() {
+		if time.Since(begin) > limit {
+			t.Fatalf("%s: not within %s", what, limit)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
