@@ -28,8 +28,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
 	if err != nil || !credential.Equal(given, c.SecretHash) {
 		event.Outcome = "refused"
-		s.record(ctx, event)
-		return AccessToken{}, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"}
+		return AccessToken{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
 	}
 	if err := s.admit(ctx, c); err != nil {
 		return AccessToken{}, err
@@ -41,7 +40,9 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
 	}
 	event.Outcome = "ok"
-	s.record(ctx, event)
+	if err := s.record(ctx, event); err != nil {
+		return AccessToken{}, storeFault(err)
+	}
 	return AccessToken{sealed, accessLife}, nil
 }
 

@@ -105,7 +105,9 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 	// A locked account is judged like any other: its answer takes as long (bar P5). So
 	// is one with so many tries under way that they could pass the lock together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
-	if err != nil && !locked {
+	if err != nil && !locked { // counted or not: nothing was judged
+		event.Outcome = "not judged"
+		s.giveBack(ctx, try, event)
 		return 0, storeFault(err)
 	}
 	var good bool
@@ -171,8 +173,7 @@ func (s *Service) fromHere(ctx context.Context, event Event) error {
 		return storeFault(err)
 	case wait > 0:
 		event.Outcome = "too many wrong ones from this address"
-		s.record(ctx, event)
-		return &Error{Kind: KindTooSoon, Detail: "too many wrong logins came from this address: wait before the next", RetryAfter: wait}
+		return s.refuse(ctx, event, &Error{Kind: KindTooSoon, Detail: "too many wrong logins came from this address: wait before the next", RetryAfter: wait})
 	}
 	return nil
 }

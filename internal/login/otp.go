@@ -46,13 +46,13 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	}
 	if s.Courier == nil {
 		event.Outcome = "no courier"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
 	}
 	view, err := s.viewForOTP(ctx, r, now)
 	if errors.Is(err, ErrNotFound) {
 		event.Outcome = "no open login"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return terms, nil
 	}
 	if err != nil {
@@ -61,13 +61,13 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	event.Account, event.UCC, event.SID = view.Account, view.UCC, view.SID
 	if view.Sends >= maxSends {
 		event.Outcome = "too many codes for this login"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		wait := view.Expires.Sub(now)
 		return terms, &Error{Kind: KindTooSoon, Detail: fmt.Sprintf("this login has had its %d codes: log in again", maxSends), RetryAfter: wait}
 	}
 	tooSoon := func(wait time.Duration) error {
 		event.Outcome = "asked again too soon"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
 	}
 	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 {
@@ -83,15 +83,16 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
 		event.Outcome = "no open login"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return terms, nil
 	case errors.Is(err, ErrClaimed): // another request for this login got there first
 		return terms, tooSoon(otpResend)
 	case errors.Is(err, ErrTooMany):
 		event.Outcome = "too many codes this hour"
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return terms, &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait}
-	case err != nil:
+	case err != nil: // stored or not: nobody will ever know this code
+		s.after(ctx, func(ctx context.Context) error { return s.Sessions.DropOTP(ctx, view.SID, hash) })
 		return terms, storeFault(err)
 	}
 
@@ -107,11 +108,11 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		if derr := s.Sessions.DropOTP(ctx, view.SID, hash); derr != nil {
 			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
 		}
-		s.record(ctx, event)
+		_ = s.record(ctx, event)
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 	}
 	event.Outcome = "ok"
-	s.record(ctx, event)
+	_ = s.record(ctx, event)
 	return terms, nil
 }
 

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// patience is how long a request may wait for the stores in all (bar R1). The
-// time that hashes, couriers and the OMS take has bounds of its own.
-const patience = 1800 * time.Millisecond
+// patience is how long a request may wait in all for the stores and for its turn
+// to hash (bar R1). The time that hashes themselves, couriers and the OMS take has
+// bounds of its own. A part of it is kept for what must be done to the end.
+const (
+	patience = 1800 * time.Millisecond
+	theEnd   = patience / 4
+)
 
 // A watch ends a context when its request has waited too long for the stores.
 type watch struct {
@@ -18,6 +22,7 @@ type watch struct {
 	timer   *time.Timer
 	running time.Time // since when
 	left    time.Duration
+	kept    time.Duration // for toTheEnd
 }
 
 type watchKey struct{}
@@ -25,12 +30,12 @@ type watchKey struct{}
 // WithPatience returns a context that ends when a request which begins now has
 // waited too long for the stores. Cancel it when the request is answered.
 func WithPatience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return withWatch(ctx, patience)
+	return withWatch(ctx, patience-theEnd, theEnd)
 }
 
-func withWatch(ctx context.Context, left time.Duration) (context.Context, context.CancelFunc) {
+func withWatch(ctx context.Context, left, kept time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &watch{cancel: func() { cancel(context.DeadlineExceeded) }, left: left}
+	w := &watch{cancel: func() { cancel(context.DeadlineExceeded) }, left: left, kept: kept}
 	w.resume()
 	return context.WithValue(ctx, watchKey{}, w), func() {
 		w.pause()
@@ -61,12 +66,12 @@ func unhurried(ctx context.Context, f func()) {
 	f()
 }
 
-// toTheEnd returns a context for what must be done even if the client goes away.
-// It leaves at least a part of the patience.
+// toTheEnd returns a context for what must be done even if the client goes away,
+// with all that is left of the patience.
 func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	left := patience
 	if w, ok := ctx.Value(watchKey{}).(*watch); ok {
-		left = max(w.pause(), patience/4)
+		left = w.pause() + w.kept
 	}
-	return withWatch(context.WithoutCancel(ctx), left)
+	return withWatch(context.WithoutCancel(ctx), left, 0)
 }

@@ -3,26 +3,26 @@ package login
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
 	"neoapi/internal/background"
 )
 
 // A queue is where hashes of passwords or MPINs wait for their turn: as many run
-// as there are turns, as many wait as there are places, none longer than its
-// patience (bar P4).
+// as there are turns, as many wait as there are places (bar P4). Whoever has the
+// turn asks the store, so the wait is a part of the request's patience: a store
+// that is slow makes the queue slow.
 type queue struct {
-	turns    chan struct{}
-	places   chan struct{}
-	patience time.Duration
+	turns  chan struct{}
+	places chan struct{}
 }
 
-func newQueue(turns, waiting int, patience time.Duration) *queue {
-	return &queue{make(chan struct{}, turns), make(chan struct{}, turns+waiting), patience}
+func newQueue(turns, waiting int) *queue {
+	return &queue{make(chan struct{}, turns), make(chan struct{}, turns+waiting)}
 }
 
 // errQueue is why a hash was not computed.
-var errQueue = errors.New("the queue of hashes is full or too slow")
+var errQueue = errors.New("the queue of hashes is full")
 
 func busy(err error) *Error {
 	return &Error{Kind: KindUnavailable, Detail: "the service is busy: try again shortly", RetryAfter: busyRetry, Err: err}
@@ -46,20 +46,10 @@ func (q *queue) enter() (leave func(), err error) {
 
 // turn runs f when it is its turn. Whoever calls it has entered.
 func (q *queue) turn(ctx context.Context, f func() error) error {
-	err := errQueue
-	unhurried(ctx, func() {
-		patience := time.NewTimer(q.patience)
-		defer patience.Stop()
-		select {
-		case q.turns <- struct{}{}:
-			err = nil
-		case <-patience.C:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	})
-	if err != nil {
-		return busy(err)
+	select {
+	case q.turns <- struct{}{}:
+	case <-ctx.Done():
+		return busy(fmt.Errorf("waiting for a turn to hash: %w", ctx.Err()))
 	}
 	defer func() { <-q.turns }()
 	return f()

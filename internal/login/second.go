@@ -32,14 +32,13 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	if err != nil {
 		var refused *Error
 		if errors.As(err, &refused) && refused.Kind != KindHeader {
-			s.record(ctx, s.secondEvent(f, Account{}, "token refused"))
+			return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "token refused"), refused)
 		}
 		return Opened{}, err
 	}
 	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(claims.Sub)})
 	if errors.Is(err, ErrNotFound) { // removed since the first factor
-		s.record(ctx, s.secondEvent(f, Account{ID: claims.Sub, UCC: claims.UCC}, "no such account"))
-		return Opened{}, badSession()
+		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{ID: claims.Sub, UCC: claims.UCC}, "no such account"), badSession())
 	}
 	if err != nil {
 		return Opened{}, storeFault(err)
@@ -55,17 +54,19 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	view, err := s.Sessions.Claim(ctx, claim)
 	if err != nil {
 		outcome, refusal := claimRefused(err)
-		if outcome != "" {
-			s.record(ctx, s.secondEvent(f, account, outcome))
+		if outcome == "" { // taken or not: nothing was judged
+			s.refundLater(ctx, s.secondEvent(f, account, "not judged"), claim)
+			return Opened{}, refusal
 		}
-		return Opened{}, refusal
+		return Opened{}, s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
 		if !s.names(f.ID, account) || view.Issued.Before(f.Consumer.Created) {
-			s.record(ctx, s.secondEvent(f, account, "no such view session"))
-			return Opened{}, badSession()
+			return Opened{}, s.refuse(ctx, s.secondEvent(f, account, "no such view session"), badSession())
 		}
-		s.record(ctx, s.secondEvent(f, account, "repeated"))
+		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
+			return Opened{}, storeFault(err)
+		}
 		return s.opened(account, view)
 	}
 	// The try is counted and the claim is ours: from here on the sequence runs to
@@ -94,21 +95,11 @@ func claimRefused(err error) (outcome string, refusal *Error) {
 
 // judgeAndComplete is steps 2 to 5: the claim is held.
 func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Opened, error) {
-	refundLater := func(outcome string) {
-		event := s.secondEvent(f, account, outcome)
-		s.after(ctx, func(ctx context.Context) error {
-			err := s.Sessions.Refund(ctx, f.SID, claim.ID, event)
-			if err == nil || errors.Is(err, ErrClaimLost) {
-				s.logged(ctx, event)
-			}
-			return err
-		})
-	}
 	// Before the answer: whoever tries again at once must find the claim free.
 	refund := func(outcome string) {
 		event := s.secondEvent(f, account, outcome)
 		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
-			refundLater(outcome)
+			s.refundLater(ctx, event, claim)
 			return
 		}
 		s.logged(ctx, event)
@@ -168,11 +159,22 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		s.closeOMS(ctx, trade.SID)
 		return Opened{}, badSession()
 	case err != nil: // stored or not: if it was, a repeat of the request gets the session
-		refundLater("not stored")
+		s.refundLater(ctx, s.secondEvent(f, account, "not stored"), claim)
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
 	return s.opened(account, trade)
+}
+
+// refundLater gives a claim back, if it is held, after the answer.
+func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
+	s.after(ctx, func(ctx context.Context) error {
+		err := s.Sessions.Refund(ctx, c.SID, c.ID, e)
+		if err == nil || errors.Is(err, ErrClaimLost) {
+			s.logged(ctx, e)
+		}
+		return err
+	})
 }
 
 // names tells whether an identifier, when there is one, names the account.

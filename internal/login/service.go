@@ -46,7 +46,6 @@ const (
 	accessLife      = time.Hour
 	viewAtLeast     = 10 * time.Minute // a view session that starts just before midnight lives at least so long
 	repeatFor       = time.Minute      // design: a repeat with the same request id gets the same session
-	hashWait        = 5 * time.Second  // how long a hash waits for its turn
 	hashesWaiting   = 32               // for each processor: what a common one hashes in less than a second
 	busyRetry       = time.Second      // by then the hashes that wait now are done
 	tryLease        = 10 * time.Second // a first factor is judged and ended within it
@@ -110,8 +109,8 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	}
 	s := &Service{
 		Ports: p, opt: opt,
-		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes, hashWait),
-		second:    newQueue(1, hashesWaiting, hashWait),
+		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes),
+		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
 	}
 	// The hash of a random secret matches nothing, and checking it takes as long as
@@ -213,16 +212,26 @@ func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 }
 
 // record stores an event that stands alone, even if the client has gone away: its
-// outcome has been decided already. So trouble is only logged, with the event. It
-// is a request's last word to the stores.
-func (s *Service) record(ctx context.Context, e Event) {
+// outcome has been decided already. Trouble is logged, with the event. It is a
+// request's last word to the stores.
+func (s *Service) record(ctx context.Context, e Event) error {
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	if err := s.Accounts.Record(ctx, e); err != nil {
 		s.Log.LogAttrs(ctx, slog.LevelError, "audit event not stored", append(e.attrs(), slog.Any("cause", err))...)
-		return
+		return err
 	}
 	s.logged(ctx, e)
+	return nil
+}
+
+// refuse records why somebody is refused who was judged, and returns what they are
+// told. Without its event no outcome leaves (bars L2, R1).
+func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
+	if err := s.record(ctx, e); err != nil {
+		return storeFault(err)
+	}
+	return refusal
 }
 
 // logged writes a stored event as a log line (bar L2).
@@ -248,15 +257,25 @@ func (e Event) attrs() []slog.Attr {
 	return attrs
 }
 
-// after runs f when nobody waits for it any more. What it does is tidying: a
-// process that dies first loses nothing but time.
+// after runs f when nobody waits for it any more, and again if it fails: the store
+// may be back in a moment (bar R4). What it does is tidying, and may be done twice:
+// a process that dies first loses nothing but time.
 func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) {
 	ctx = context.WithoutCancel(ctx)
 	s.later.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, laterTimeout)
 		defer cancel()
-		if err := f(ctx); err != nil && !errors.Is(err, ErrClaimLost) {
-			s.Log.WarnContext(ctx, "not tidied up", "cause", err)
+		for wait := laterTimeout / 20; ; wait *= 2 {
+			err := f(ctx)
+			if err == nil || errors.Is(err, ErrClaimLost) {
+				return
+			}
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				s.Log.WarnContext(ctx, "not tidied up", "cause", err)
+				return
+			}
 		}
 	})
 }

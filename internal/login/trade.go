@@ -66,7 +66,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	session, err := s.CheckTrade(ctx, consumer, sid, auth)
 	if err != nil {
 		if event.Outcome = logoutRefused(err); event.Outcome != "" {
-			s.record(ctx, event)
+			return s.refuse(ctx, event, err)
 		}
 		return err
 	}
@@ -75,8 +75,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	switch {
 	case errors.Is(err, ErrNotFound):
 		event.Outcome = noSuchSession
-		s.record(ctx, event)
-		return &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
+		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended: log in again"})
 	case err != nil:
 		return storeFault(err)
 	}
