@@ -166,13 +166,10 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 			path := validatePath
 			rounds, least := 20, 0.1 // so few pairs scatter: the bounds are five standard errors wide
 			if x.factor == login.TOTP {
-				path, rounds, least = totpPath, 600, 0.36
+				path, rounds, least = totpPath, 600, 0.4
 			}
 			if *pairs > 0 {
 				rounds, least = *pairs, 0.45
-				if x.factor == login.TOTP { // no hash hides the microseconds by which a locked account's record is shorter
-					least = 0.4
-				}
 			}
 			s := newStopwatch(t, c.URL)
 			var strange, common []time.Duration

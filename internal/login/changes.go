@@ -49,30 +49,37 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 
 // Try is the rule of [Sessions.Try]. As many tries may be judged at once as can
 // all fail without passing the lock: beyond it, one. A try that nobody ended
-// counts as failed once its lease has run out.
+// counts as failed once its lease has run out. One that is refused stands there
+// too, without a lease, until it is ended or the next one comes: its record is as
+// long and takes as long as any other's (bar P5).
 func (a *AccountState) Try(t Try) error {
 	a.Lapse(t.Factor, t.Now)
-	if err := a.Locked(t.Factor, t.Now); err != nil {
-		return err
-	}
 	x := a.Failures[t.Factor]
-	if len(x.Open) >= max(1, lockAfter-x.Count) {
-		return ErrClaimed
+	err := a.Locked(t.Factor, t.Now)
+	if err == nil && len(x.Open) >= max(1, lockAfter-x.Count) {
+		err = ErrClaimed
 	}
 	if x.Open == nil {
 		x.Open = map[string]time.Time{}
 	}
-	x.Open[t.ID] = t.Now.Add(t.Lease)
+	x.Open[t.ID] = time.Time{}
+	if err == nil {
+		x.Open[t.ID] = t.Now.Add(t.Lease)
+	}
 	a.keep(t.Factor, x)
-	return nil
+	return err
 }
 
-// Lapse counts the tries of a factor whose lease has run out as failed.
+// Lapse counts the tries of a factor whose lease has run out as failed, and
+// forgets those that were refused.
 func (a *AccountState) Lapse(f Factor, now time.Time) {
 	x := a.Failures[f]
 	x.Open = maps.Clone(x.Open)
 	for id, lease := range x.Open {
-		if !now.Before(lease) {
+		switch {
+		case lease.IsZero():
+			delete(x.Open, id)
+		case !now.Before(lease):
 			x.fail(id, now)
 		}
 	}
@@ -82,11 +89,12 @@ func (a *AccountState) Lapse(f Factor, now time.Time) {
 // EndTry ends a try that is open: it failed, or it is as if it had not been.
 func (a *AccountState) EndTry(f Factor, id string, failed bool, now time.Time) {
 	x := a.Failures[f]
-	if _, open := x.Open[id]; !open {
+	lease, open := x.Open[id]
+	if !open {
 		return
 	}
 	x.Open = maps.Clone(x.Open)
-	if failed {
+	if failed && !lease.IsZero() {
 		x.fail(id, now)
 	} else {
 		delete(x.Open, id)

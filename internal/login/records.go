@@ -195,7 +195,7 @@ type AccountState struct {
 type Failures struct {
 	Count int
 	Until time.Time            // no try is taken before this instant
-	Open  map[string]time.Time // tries that are being judged, by their ids: when each counts as failed
+	Open  map[string]time.Time // tries that are being judged, by their ids: when each counts as failed; never, if it was refused
 }
 
 // A Try is one try of a factor, counted before it is judged (bar T2).

@@ -407,27 +407,32 @@ func (s state) session() state {
 func (s state) try(in input) (state, error) {
 	open := parseTries(s.open)
 	for id, lease := range open {
-		if in.now >= lease {
-			delete(open, id)
+		if lease > 0 && in.now >= lease {
 			s.failures++
 		}
+		if in.now >= lease { // or it was refused
+			delete(open, id)
+		}
 	}
-	s.open = open.String()
+	var err error
 	switch {
 	case s.failures >= lockAfter:
-		return s, login.ErrLocked
+		err = login.ErrLocked
 	case s.failures+len(open) >= lockAfter:
-		return s, login.ErrClaimed
+		err = login.ErrClaimed
 	}
-	open[in.id] = in.now + lease
+	open[in.id] = 0
+	if err == nil {
+		open[in.id] = in.now + lease
+	}
 	s.open = open.String()
-	return s, nil
+	return s, err
 }
 
 // endTry ends a try if it is open.
 func (s state) endTry(id string, failed bool) state {
 	open := parseTries(s.open)
-	if _, is := open[id]; is && failed {
+	if open[id] > 0 && failed {
 		s.failures++
 	}
 	delete(open, id)

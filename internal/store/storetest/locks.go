@@ -61,6 +61,7 @@ func locked(t *testing.T, s Store, account string, f login.Factor, now time.Time
 	x.Now = now
 	err := s.Try(t.Context(), x)
 	refused(t, err, login.ErrLocked)
+	endTry(t, s, x, true, now) // counts nothing
 	return err
 }
 
@@ -117,6 +118,7 @@ var lockTests = []test{
 		refused(t, s.Try(t.Context(), x), login.ErrClaimed)
 		x.Now = at(lease)
 		lockedFor(t, s.Try(t.Context(), x), time.Minute)
+		endTry(t, s, x, true, at(lease))
 		endTry(t, s, newTry("account-1", login.Password, "left 3"), true, at(lease)) // too late: it was counted
 		same(t, "failures", failures(t, s, "account-1"), map[login.Factor]login.Failures{
 			login.Password: {Count: 10, Until: at(lease + time.Minute)},
