@@ -5,14 +5,17 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neoapi/internal/wire"
@@ -58,6 +61,16 @@ type Config struct {
 	// InsecureHTTP allows a base URL with http to a host other than this machine:
 	// passwords and tokens then travel in the clear.
 	InsecureHTTP bool
+
+	// Log is told of each exchange, at debug, with every secret replaced; nil
+	// means that nothing is logged.
+	Log *slog.Logger
+
+	// Observe is called before each exchange with the step's name, as Error.Op
+	// has it. The exchange runs in the context it returns, and the function it
+	// returns is called with the outcome: nil, or an *Error. Package
+	// neoapi/otelneo has one that makes OpenTelemetry spans.
+	Observe func(ctx context.Context, op string) (context.Context, func(err error))
 }
 
 // A Client talks to one service as one consumer and holds one login at a time:
@@ -66,6 +79,7 @@ type Config struct {
 // without its secrets.
 type Client struct {
 	env       Environment
+	at        service
 	urls      map[wire.Op]string
 	key       string
 	secret    string
@@ -73,6 +87,11 @@ type Client struct {
 	http      *http.Client
 	now       func() time.Time
 	fetching  chan struct{} // holds one value while an access token is being fetched
+	rate      *rate         // of trade calls
+	log       *slog.Logger
+	observe   func(context.Context, string) (context.Context, func(error))
+	headers   atomic.Pointer[headers] // those of the last trade call
+	opened    atomic.Pointer[opened]  // the last session that replaced an ended one
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken
@@ -105,7 +124,7 @@ const (
 // and the token (docs/protocol.md).
 func New(cfg Config) (*Client, error) {
 	var problems []string
-	urls, problem := addresses(cfg)
+	at, problem := find(cfg)
 	if problem != "" {
 		problems = append(problems, problem)
 	}
@@ -122,7 +141,9 @@ func New(cfg Config) (*Client, error) {
 		{"ConsumerKey", cfg.ConsumerKey}, {"AccessToken", cfg.AccessToken}, // headers of their own
 		{"ConsumerSecret", strings.ReplaceAll(cfg.ConsumerSecret, " ", "")}, {"UserAgent", strings.ReplaceAll(cfg.UserAgent, " ", "")},
 	} {
-		if !visible(field.value) {
+		if problem := misshapen(field.name, field.value); problem != "" {
+			problems = append(problems, field.name+" "+problem)
+		} else if !visible(field.value) {
 			problems = append(problems, field.name+" has a character that does not belong there: a line break, a space or one outside ASCII")
 		}
 	}
@@ -136,8 +157,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		env: cfg.Environment, urls: urls, key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
-		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), access: accessToken{token: cfg.AccessToken},
+		env: cfg.Environment, at: at, urls: at.urls(), key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
+		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), rate: newRate(defaultRate), log: cfg.Log, observe: cfg.Observe,
+		access: accessToken{token: cfg.AccessToken},
 	}
 	if c.userAgent == "" {
 		c.userAgent = "neoapi-go"
@@ -145,49 +167,60 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// addresses finds the full URL of each operation, or says what is wrong with
-// the environment.
-func addresses(cfg Config) (map[wire.Op]string, string) {
-	var access, rest, totp string
-	gen1, genTOTP := wire.Gen1PROD, wire.Gen3
+// A service is where an environment's operations are.
+type service struct {
+	access, gen1, totp string      // base URLs: of access tokens, of generation 1, of TOTP and what follows it
+	families           wire.Family // whose paths are used: one of generation 1, and Gen2 or Gen3
+}
+
+// find returns the service of the environment, or says what is wrong with it.
+func find(cfg Config) (at service, problem string) {
+	at.families = wire.Gen1PROD
+	totp := wire.Gen3
 	if cfg.ConsumerKey == "" {
-		genTOTP = wire.Gen2
+		totp = wire.Gen2
 	}
 	switch env := Environment(strings.ToLower(string(cfg.Environment))); env {
 	case UAT:
-		access, rest, totp = "https://nsbxapi.kotaksecurities.com", "https://nsbxapi-gw.kotaksecurities.com", "https://d-mis.kotaksecurities.com"
-		gen1 = wire.Gen1UAT
-		if genTOTP == wire.Gen2 {
-			totp = rest
+		at = service{"https://nsbxapi.kotaksecurities.com", "https://nsbxapi-gw.kotaksecurities.com", "https://d-mis.kotaksecurities.com", wire.Gen1UAT}
+		if totp == wire.Gen2 {
+			at.totp = at.gen1
 		}
 	case PROD:
-		access, rest, totp = "https://napi.kotaksecurities.com", "https://gw-napi.kotaksecurities.com", "https://mis.kotaksecurities.com"
-		if genTOTP == wire.Gen2 {
-			totp = "https://mnapi.kotaksecurities.com"
+		at = service{"https://napi.kotaksecurities.com", "https://gw-napi.kotaksecurities.com", "https://mis.kotaksecurities.com", wire.Gen1PROD}
+		if totp == wire.Gen2 {
+			at.totp = "https://mnapi.kotaksecurities.com"
 		}
 	case "":
-		return nil, "Environment is missing: give UAT, PROD or the base URL of a service"
+		return at, "Environment is missing: give UAT, PROD or the base URL of a service"
 	default:
 		u, err := url.Parse(string(cfg.Environment)) // the text of err repeats the URL, which may hold a password
 		switch {
 		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-			return nil, "Environment is neither UAT nor PROD nor a base URL such as https://neo.example.com"
+			return at, "Environment is neither UAT nor PROD nor a base URL such as https://neo.example.com"
 		case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-			return nil, "Environment: a base URL may have a path, but no user, password, query or fragment"
+			return at, "Environment: a base URL may have a path, but no user, password, query or fragment"
 		case u.Scheme == "http" && !cfg.InsecureHTTP && !loopback(u.Hostname()):
-			return nil, "Environment: http would send passwords in the clear; use https, or set InsecureHTTP"
+			return at, "Environment: http would send passwords in the clear; use https, or set InsecureHTTP"
 		}
-		access = strings.TrimRight(u.String(), "/")
-		rest, totp = access, access
+		at.access = strings.TrimRight(u.String(), "/")
+		at.gen1, at.totp = at.access, at.access
 	}
+	at.families |= totp
+	return at, ""
+}
+
+// urls returns the full URL of each step.
+func (at service) urls() map[wire.Op]string {
+	gen1, totp := at.families&(wire.Gen1UAT|wire.Gen1PROD), at.families&(wire.Gen2|wire.Gen3)
 	return map[wire.Op]string{
-		wire.OpAccessToken:  access + wire.Path(wire.OpAccessToken, gen1),
-		wire.OpValidate:     rest + wire.Path(wire.OpValidate, gen1),
-		wire.OpOTP:          rest + wire.Path(wire.OpOTP, gen1),
-		wire.OpLogout:       rest + wire.Path(wire.OpLogout, gen1),
-		wire.OpTOTPLogin:    totp + wire.Path(wire.OpTOTPLogin, genTOTP),
-		wire.OpTOTPValidate: totp + wire.Path(wire.OpTOTPValidate, genTOTP),
-	}, ""
+		wire.OpAccessToken:  at.access + wire.Path(wire.OpAccessToken, gen1),
+		wire.OpValidate:     at.gen1 + wire.Path(wire.OpValidate, gen1),
+		wire.OpOTP:          at.gen1 + wire.Path(wire.OpOTP, gen1),
+		wire.OpLogout:       at.gen1 + wire.Path(wire.OpLogout, gen1),
+		wire.OpTOTPLogin:    at.totp + wire.Path(wire.OpTOTPLogin, totp),
+		wire.OpTOTPValidate: at.totp + wire.Path(wire.OpTOTPValidate, totp),
+	}
 }
 
 // loopback reports whether host is this machine, by name or by address.
@@ -239,17 +272,43 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	secrets := append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...)
 
+	ctx, done := c.begin(req.Context(), r.op)
+	req = req.WithContext(ctx)
+	began := c.now()
 	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.noAnswer(ctx, r, err, secrets)
+	var answer []byte
+	if err == nil {
+		defer resp.Body.Close()
+		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
-		return c.noAnswer(ctx, r, err, secrets)
+	var fail *Error
+	if resp == nil || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
+		fail = c.noAnswer(ctx, r.op, r.id, err, secrets)
+	} else if fail = judge(r.op, resp, answer, err, maxAnswer, r.read); fail != nil {
+		if fail.Code == wire.BadAccess.Code {
+			c.forgetAccess(credential)
+		}
+		fail.RequestID, fail.Err = r.id, seal(err, secrets)
+		c.clean(fail, resp.Header, secrets)
 	}
+	if fail != nil {
+		c.advise(fail, circumstances{method: req.Method, page: isPage(answer), skew: c.skew(resp, began), bareKey: r.header["Authorization"] == c.key})
+	}
+	if c.logs(ctx) {
+		c.logExchange(ctx, exchange{r.op, req, r.body, resp, answer, fail, began, secrets})
+	}
+	if fail != nil {
+		done(fail)
+		return fail
+	}
+	done(nil)
+	return nil
+}
 
-	fail := &Error{Op: r.op, Status: resp.StatusCode, Category: categorise(r.op, resp.StatusCode, "")}
+// judge reads an answer, whose body came with err. read takes what it needs from
+// a success, or says what is missing. What judge returns still is to be cleaned.
+func judge(op string, resp *http.Response, body []byte, err error, most int, read func(object) string) *Error {
+	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	switch {
 	case resp.StatusCode/100 == 3:
 		fail.Message = "the service redirects, which is not followed; check the base URL"
@@ -258,63 +317,61 @@ func (c *Client) do(ctx context.Context, r request) error {
 		}
 	case err != nil:
 		fail.Message = "the answer broke off"
-	case len(body) > maxAnswer:
-		fail.Message = fmt.Sprintf("the answer is longer than %d bytes", maxAnswer)
+	case len(body) > most:
+		fail.Message = fmt.Sprintf("the answer is longer than %d bytes", most)
 	default:
-		answer, failure := decode(r.op, resp.StatusCode, body)
+		answer, failure := decode(op, resp.StatusCode, body)
 		if failure != nil {
-			fail = failure
-			break
+			return failure
 		}
-		if r.read != nil {
-			fail.Message = r.read(answer)
+		if read != nil {
+			fail.Message = read(answer)
 		}
 		if fail.Message == "" {
 			return nil
 		}
 	}
-	if fail.Code == wire.BadAccess.Code {
-		c.forgetAccess(credential)
-	}
-	fail.RequestID = r.id
-	fail.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.now())
-	fail.Err = seal(err, secrets)
+	return fail
+}
+
+// clean makes the server's texts in fail fit to show and adds what the headers say.
+func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
+	fail.RetryAfter = retryAfter(header.Get("Retry-After"), c.now())
 	if _, known := wire.Lookup(fail.Code); !known { // a known code is safe to show, even if an OTP has the same digits
 		fail.Code = tidy(fail.Code, secrets)
 	}
 	if fail.Message = tidy(fail.Message, secrets); fail.Message == "" {
 		fail.Message = advice[fail.Category]
 	}
-	return fail
 }
 
 // noAnswer is the error for a request whose answer did not come, or not whole.
 // If the caller's context is why, errors.Is finds context.Canceled or
 // context.DeadlineExceeded even where net/http reports the context's cause.
-func (c *Client) noAnswer(ctx context.Context, r request, err error, secrets []string) *Error {
+func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets []string) *Error {
 	cause := err
 	if ctx.Err() != nil {
 		cause = errors.Join(err, ctx.Err())
 	}
 	text := seal(err, secrets)
-	return &Error{Op: r.op, Category: ErrNetwork, Message: text.Error(), RequestID: r.id, Err: &sealed{text.Error(), cause}}
+	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}}
 }
 
 // bearer returns the Authorization header of generations 1 and 2, fetching an
 // access token first if there is none with at least a minute left. Callers that
 // come while one is fetching wait for it, as long as their context lets them.
 func (c *Client) bearer(ctx context.Context) (string, error) {
+	if token, ok := c.freshAccess(); ok {
+		return "Bearer " + token, nil
+	}
 	select {
 	case c.fetching <- struct{}{}:
 		defer func() { <-c.fetching }()
 	case <-ctx.Done():
-		return "", c.noAnswer(ctx, request{op: opAccessToken}, ctx.Err(), nil)
+		return "", c.noAnswer(ctx, opAccessToken, "", ctx.Err(), nil)
 	}
-	c.mu.Lock()
-	access := c.access
-	c.mu.Unlock()
-	if access.token != "" && (access.expires.IsZero() || access.expires.Sub(c.now()) >= time.Minute) {
-		return "Bearer " + access.token, nil
+	if token, ok := c.freshAccess(); ok { // another caller has fetched it meanwhile
+		return "Bearer " + token, nil
 	}
 	if c.key == "" || c.secret == "" {
 		return "", invalid(opAccessToken, "this step needs an access token: set ConsumerKey and ConsumerSecret, or AccessToken, in the Config")
@@ -322,6 +379,7 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 
 	basic := base64.StdEncoding.EncodeToString([]byte(c.key + ":" + c.secret))
 	asked := c.now()
+	var access accessToken
 	err := c.do(ctx, request{
 		op:      opAccessToken,
 		to:      wire.OpAccessToken,
@@ -348,15 +406,28 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 	return "Bearer " + access.token, nil
 }
 
-// forgetAccess drops an access token that the service has refused, so that the
-// next call fetches another. One that cannot be fetched again is kept: the
-// service's refusal says more than its absence would.
-func (c *Client) forgetAccess(token string) {
+// freshAccess returns the access token if it has at least a minute left.
+func (c *Client) freshAccess() (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.secret != "" && c.access.token == token {
+	fresh := c.access.token != "" && (c.access.expires.IsZero() || c.access.expires.Sub(c.now()) >= time.Minute)
+	return c.access.token, fresh
+}
+
+// forgetAccess drops an access token that the service has refused, so that the
+// next call fetches another. One that cannot be fetched again is kept: the
+// service's refusal says more than its absence would. It reports whether the next
+// call has another token.
+func (c *Client) forgetAccess(token string) (forgotten bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.secret == "" || token == "" {
+		return false
+	}
+	if c.access.token == token {
 		c.access = accessToken{}
 	}
+	return true // or another call did already
 }
 
 // newRequestID returns a random UUID (RFC 9562, version 4).
@@ -365,5 +436,12 @@ func newRequestID() string {
 	rand.Read(b[:])
 	b[6] = b[6]&0x0F | 0x40
 	b[8] = b[8]&0x3F | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	var id [36]byte
+	hex.Encode(id[:8], b[:4])
+	hex.Encode(id[9:13], b[4:6])
+	hex.Encode(id[14:18], b[6:8])
+	hex.Encode(id[19:23], b[8:10])
+	hex.Encode(id[24:], b[10:])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	return string(id[:])
 }

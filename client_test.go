@@ -26,14 +26,18 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		want []string // parts of the message; none means that New accepts
 	}{
 		{"nothing at all", Config{}, []string{"Environment is missing", "ConsumerKey is missing"}},
-		{"three problems at once", Config{Environment: "ftp://x", ConsumerSecret: "s\n"}, []string{"Environment is neither", "ConsumerKey is missing", "ConsumerSecret has a character"}},
+		{"three problems at once", Config{Environment: "ftp://x", ConsumerSecret: "s\n"}, []string{"Environment is neither", "ConsumerKey is missing", "ConsumerSecret has a space or line break"}},
 		{"a secret without a key", Config{Environment: UAT, AccessToken: "t", ConsumerSecret: "s"}, []string{"without ConsumerKey"}},
 		{"a key that Basic cannot carry", Config{Environment: UAT, ConsumerKey: "a:b", ConsumerSecret: "s"}, []string{"colon"}},
 		{"a user in the base URL", Config{Environment: "https://me:" + canaryPassword + "@example.com", ConsumerKey: "k"}, []string{"no user, password"}},
 		{"a password that breaks the base URL", Config{Environment: "https://me:" + canaryPassword + "%zz@example.com", ConsumerKey: "k"}, []string{"neither UAT nor PROD"}},
 		{"http to another machine", Config{Environment: "http://192.0.2.1", ConsumerKey: "k"}, []string{"InsecureHTTP"}},
 		{"a user agent with a line break", Config{Environment: UAT, ConsumerKey: "k", UserAgent: "a\nb"}, []string{"UserAgent"}},
-		{"a key with a space", Config{Environment: UAT, ConsumerKey: "k ", ConsumerSecret: "s"}, []string{"ConsumerKey has a character"}},
+		{"a key with a space", Config{Environment: UAT, ConsumerKey: "k ", ConsumerSecret: "s"}, []string{"ConsumerKey has a space or line break"}},
+		{"a key with a space in it", Config{Environment: UAT, ConsumerKey: "k k"}, []string{"ConsumerKey has a character"}},
+		{"a key with Bearer", Config{Environment: UAT, ConsumerKey: "Bearer k"}, []string{"ConsumerKey must be given without Bearer"}},
+		{"a token with Bearer", Config{Environment: UAT, AccessToken: "bearer t"}, []string{"AccessToken must be given without Bearer"}},
+		{"a key in quotes", Config{Environment: UAT, ConsumerKey: `"k"`, ConsumerSecret: "'s'"}, []string{"ConsumerKey has quotes", "ConsumerSecret has quotes"}},
 		{"a secret with a space", Config{Environment: UAT, ConsumerKey: "k", ConsumerSecret: "s s"}, nil},
 		{"http to another machine, allowed", Config{Environment: "http://192.0.2.1", ConsumerKey: "k", InsecureHTTP: true}, nil},
 		{"http to this machine by name", Config{Environment: "http://localhost:9155/", ConsumerKey: "k"}, nil},
@@ -97,10 +101,11 @@ func TestEachEnvironmentHasItsAddresses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, problem := addresses(tt.cfg)
+			at, problem := find(tt.cfg)
 			if problem != "" {
 				t.Fatal(problem)
 			}
+			got := at.urls()
 			for op, want := range tt.want {
 				if got[op] != want {
 					t.Errorf("%s goes to %s, want %s", op, got[op], want)

@@ -62,12 +62,16 @@ func toObject(raw []byte) object {
 // failure are the server's, still to be cleaned by [tidy].
 //
 // A success is any 2xx that has the object "data" (or, for the access token, an
-// access_token) and no key error.
+// access_token; or, for a trade call, "data" of any kind or a stat of "Ok") and no
+// key error.
 func decode(op string, status int, body []byte) (object, *Error) {
 	top := toObject(body)
 	fail := &Error{Op: op, Status: status}
 	if top == nil {
 		fail.Category = categorise(op, status, "")
+		if !steps[op] && isPage(body) && status/100 == 4 {
+			fail.Category = ErrBadAnswer // a firewall's page says nothing about the session
+		}
 		fail.Message = prose(body)
 		if len(bytes.TrimSpace(body)) == 0 {
 			fail.Message = "the answer is empty"
@@ -77,15 +81,18 @@ func decode(op string, status int, body []byte) (object, *Error) {
 
 	_, failed := top["error"]
 	failed = failed || status/100 != 2 || top["fault"] != nil || top.text("errMsg", "errorCode") != ""
+	said := false // that it is a success
 	switch strings.ToLower(top.text("stat", "status")) {
 	case "not_ok", "failure", "error":
 		failed = true
+	case "ok", "success":
+		said = !steps[op]
 	}
 	want := "data"
 	if op == opAccessToken {
 		want = "access_token"
 	}
-	if !failed && len(top[want]) > 0 && string(top[want]) != "null" {
+	if !failed && (said || len(top[want]) > 0 && string(top[want]) != "null") {
 		return top, nil
 	}
 
@@ -108,7 +115,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 			fail.Code = o.text("code", "errorCode", "stCode")
 		}
 		if fail.Message == "" {
-			fail.Message = o.text("message", "errMsg", "error_description", "description", "error")
+			fail.Message = o.text("message", "errMsg", "emsg", "error_description", "description", "error")
 		}
 	}
 	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
@@ -130,6 +137,12 @@ func decode(op string, status int, body []byte) (object, *Error) {
 		fail.Message = "the answer has no " + want
 	}
 	return nil, fail
+}
+
+// isPage reports whether a body is a web page.
+func isPage(body []byte) bool {
+	start := bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 512)]))
+	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html")) || bytes.Contains(start, []byte("<title"))
 }
 
 var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)

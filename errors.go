@@ -49,11 +49,13 @@ func (c Category) Error() string { return string(c) }
 // An Error is the one error type of this package. It holds no secret: whatever
 // a server echoes of the secrets in the request is replaced by "[redacted]".
 type Error struct {
-	Op         string        // the step: new, access_token, login, otp, session_2fa, totp_login, totp_validate, logout, use, export or parse_session
+	Op         string        // the step: new, access_token, login, otp, session_2fa, totp_login, totp_validate, logout, use, export or parse_session; after login positions, orders, trades, limits, holdings, client_ip, or call
 	Category   Category      // what kind of failure; errors.Is compares with it
 	Code       string        // the service's code such as "10020", or ""
 	Status     int           // the HTTP status, or 0 if no answer came
 	Message    string        // the service's words, or what was wrong and what to do; one line
+	Hint       string        // what a person can do about it, or ""; docs/client.md has the table
+	Retry      Retry         // whether trying again can help; "" if nothing is known
 	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
 	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was
 	Err        error         // the cause, or nil; errors.Is and errors.As see through it
@@ -80,6 +82,9 @@ func (e *Error) Error() string {
 	if e.Message != "" {
 		line += ": " + e.Message
 	}
+	if e.Hint != "" {
+		line += "; " + e.Hint
+	}
 	if e.RequestID != "" {
 		line += " [request id " + e.RequestID + "]"
 	}
@@ -97,7 +102,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // invalid is the error for what is refused without asking the service.
 func invalid(op string, problems ...string) *Error {
-	return &Error{Op: op, Category: ErrInvalidInput, Message: strings.Join(problems, "; ")}
+	return &Error{Op: op, Category: ErrInvalidInput, Message: strings.Join(problems, "; "), Retry: RetryNever}
 }
 
 // A sealed error is a cause whose text has been cleaned of secrets. errors.Is
@@ -185,10 +190,10 @@ func refused(op string) Category {
 		return ErrWrongOTP
 	case opTOTPValidate:
 		return ErrWrongMPIN
-	case opOTP, opLogout:
-		return ErrSessionEnded
+	case opLogin, opTOTPLogin:
+		return ErrWrongCredentials
 	}
-	return ErrWrongCredentials
+	return ErrSessionEnded // sid and token were all that was shown
 }
 
 // maxMessage is how much of a server's text an error keeps, in runes, and
@@ -200,7 +205,18 @@ const (
 
 // tidy makes a server's text fit to show: one line, no control characters, no
 // secret raw or in the encodings that servers echo, and not too long.
-func tidy(text string, secrets []string) string {
+func tidy(text string, secrets []string) string { return shorten(conceal(text, secrets), maxMessage) }
+
+// shorten cuts text after so many runes.
+func shorten(text string, runes int) string {
+	if all := []rune(text); len(all) > runes {
+		return string(all[:runes]) + "…"
+	}
+	return text
+}
+
+// conceal is tidy for texts of any length up to maxText.
+func conceal(text string, secrets []string) string {
 	cut := len(text) > maxText
 	if cut {
 		text = text[:maxText]
@@ -228,11 +244,7 @@ func tidy(text string, secrets []string) string {
 		text = text[:max(0, len(text)-len(forms[0]))]
 	}
 
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
-	}
-	return text
+	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
 }
 
 // redact replaces secret, which is in lower case, in text, whatever its case there.

@@ -105,6 +105,8 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	}
 	if t.UCC == "" {
 		problems = append(problems, "UCC is missing")
+	} else if problem := misshapen("UCC", t.UCC); problem != "" {
+		problems = append(problems, "the UCC "+problem)
 	}
 	if !digits(t.Code, 6, 6) {
 		problems = append(problems, "a TOTP code is six digits 0 to 9")
@@ -305,7 +307,7 @@ func (c *Client) Logout(ctx context.Context) error {
 	trade := c.trade
 	c.mu.Unlock()
 	if trade == nil {
-		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end"}
+		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end", Retry: RetryLoginAgain}
 	}
 	auth, err := c.bearer(ctx)
 	if err != nil {
@@ -364,9 +366,9 @@ func (c *Client) pending(op string, totp bool) (*view, error) {
 	case c.view != nil && c.view.totp == totp:
 		return c.view, nil
 	case totp:
-		return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call LoginTOTP first"}
+		return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call LoginTOTP first", Retry: RetryLoginAgain}
 	}
-	return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call Login first"}
+	return nil, &Error{Op: op, Category: ErrNotLoggedIn, Message: "call Login first", Retry: RetryLoginAgain}
 }
 
 // totpHeader returns the headers of generation 3, or of generation 2 for a
@@ -415,6 +417,9 @@ func (cr Credentials) identifier() (field, value string, problems []string) {
 // mobileNumber returns a number in E.164, or says what is wrong with it.
 func mobileNumber(s string) (number, problem string) {
 	s = strings.NewReplacer(" ", "", "-", "").Replace(s)
+	if problem := misshapen("Mobile", s); problem != "" {
+		return "", "the mobile number " + problem
+	}
 	if digits(s, 10, 10) {
 		return "+91" + s, ""
 	}
