@@ -42,6 +42,7 @@ func tradeAnswer() string {
 // A sent request is what the scripted service saw.
 type sent struct {
 	op, path string
+	query    string
 	header   http.Header
 	body     string
 }
@@ -62,7 +63,7 @@ type scripted struct {
 	*httptest.Server
 	mu     sync.Mutex
 	log    []sent
-	answer map[string]http.HandlerFunc // by op
+	answer map[string]http.HandlerFunc // by op, trade calls by path
 }
 
 func answer(status int, body string) http.HandlerFunc {
@@ -95,14 +96,17 @@ func newScripted(t *testing.T) *scripted {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		op := ops[r.URL.Path]
+		if op == "" {
+			op = r.URL.Path // a trade call
+		}
 		if op == opLogin && r.Header.Get("Sid") != "" {
 			op = opSession2FA
 		}
 		s.mu.Lock()
-		s.log = append(s.log, sent{op, r.URL.Path, r.Header.Clone(), string(body)})
+		s.log = append(s.log, sent{op, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), string(body)})
 		h := s.answer[op]
 		s.mu.Unlock()
-		if h == nil || r.Method != http.MethodPost {
+		if h == nil || r.Method != http.MethodPost && op != r.URL.Path {
 			t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 			return
 		}

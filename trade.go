@@ -370,10 +370,9 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	if out.Header[wire.HeaderRequestID] == nil {
 		out.Header[wire.HeaderRequestID] = []string{newRequestID()}
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		out.GetBody = nil // or net/http could send it again by itself
-	} else if r.Method != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		out.Body = io.NopCloser(eof{}) // net/http sends a POST without a body again if it has an Idempotency-Key
+	out.GetBody = nil // or net/http could send it again by itself
+	if (r.Body == nil || r.Body == http.NoBody) && r.Method != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		out.Body = io.NopCloser(eof{}) // as it would a POST without a body that has an Idempotency-Key
 	}
 	return out, nil
 }
@@ -562,7 +561,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 	hc.Transport, hc.Timeout = t, 0
 	began := c.now()
 	resp, err := hc.Do(req)
-	about := circumstances{method: method}
+	about := circumstances{method: method, bareKey: len(secrets) > 0 && in(secrets[0], "", c.key)}
 	if err != nil {
 		if fail, ok := errors.AsType[*Error](err); ok {
 			return fail
