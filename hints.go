@@ -75,29 +75,29 @@ var hints = []hint{
 	{"the password or MPIN of the first factor was refused",
 		func(e *Error, _ circumstances) bool { return e.Op == opLogin && e.Category == ErrWrongCredentials },
 		"the mobile number needs +91 (ten digits get it here) and must be the account's own; the password is that of the broker's app, not of the developer portal",
-		"protocol.md, generation 1, step 2; kotak-neo-api#20"},
+		"docs/protocol.md, Login; kotak-neo-api#20"},
 	{"the consumer was refused at the access token",
 		func(e *Error, _ circumstances) bool { return e.Op == opAccessToken && e.Category == ErrAccessToken },
 		"this key belongs to another environment or portal, or key and secret are not of the same application", "kotak-neo-api#20, #47"},
 	{"the bare consumer key was refused",
 		func(e *Error, a circumstances) bool { return e.Category == ErrAccessToken && a.bareKey },
 		"the consumer key must be sent whole and without Bearer, and belongs to one environment: copy it again from the trade API page of the broker's app",
-		"protocol.md, generation 3, step 1; Kotak-neo-api-v2#17"},
+		"docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
 	{"the access token was refused elsewhere",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrAccessToken },
 		"the access token has expired, or belongs to another environment: call again, and a new one is fetched if ConsumerSecret is set",
-		"protocol.md, codes 900901 and 900902; lifetimes"},
+		"docs/protocol.md, Access token, Statuses and codes"},
 	{"code 1037", hasCode(wire.IPChanged),
-		"the session was opened from another address: log in again from here and keep to one address (a VPN, or IPv6 beside IPv4, changes it)", "protocol.md, code 1037"},
+		"the session was opened from another address: log in again from here and keep to one address (a VPN, or IPv6 beside IPv4, changes it)", "internal/wire/failures.go, 1037"},
 	{"the address is not allowed (code 100008)",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrIPNotAllowed },
 		"register the address that Client.ClientIP tells with the application whose consumer key this is, then log in again; mind IPv6",
-		"protocol.md, code 100008; Kotak-neo-api-v2#64, #82"},
+		"internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
 	{"a view token where a trade token belongs (code 100021)",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongToken },
-		"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "protocol.md, code 100021; kotak-neo-api#292"},
+		"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
 	{"code 10512", hasCode(wire.HeaderMissing),
-		"the first factor failed before, or something on the way drops the headers sid and Auth", "protocol.md, code 10512; Kotak-neo-api-v2#2"},
+		"the first factor failed before, or something on the way drops the headers sid and Auth", "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
 	{"the pending login is over",
 		func(e *Error, _ circumstances) bool {
 			return e.Category == ErrSessionEnded && in(e.Op, opOTP, opSession2FA, opTOTPValidate)
@@ -105,25 +105,25 @@ var hints = []hint{
 		"begin again with the first factor: a pending login ends with its second factor, its tries or its time", "docs/protocol.md, session_2fa"},
 	{"the trade session is over",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded },
-		"log in again: sessions end at their time, at the latest each night, and with a logout elsewhere", "protocol.md, code 100022 and lifetimes"},
+		"log in again: sessions end at their time, at the latest each night, and with a logout elsewhere", "docs/protocol.md, After login, The tokens"},
 	{"the OTP was refused",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongOTP },
 		"use the newest code, which is of the newest login; a six-digit MPIN is taken in its place", "docs/protocol.md, OTP and session_2fa"},
 	{"the MPIN was refused",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongMPIN },
-		"the MPIN is the six digits that open the broker's app, not the TOTP again", "protocol.md, generations 2 and 3, step 2"},
+		"the MPIN is the six digits that open the broker's app, not the TOTP again", "docs/protocol.md, TOTP login and MPIN validate"},
 	{"too many bad tries (code 70009)",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
-		"each further wrong try makes the lock longer: wait, and check the secret meanwhile", "protocol.md, code 70009; docs/protocol.md"},
+		"each further wrong try makes the lock longer: wait, and check the secret meanwhile", "docs/protocol.md, session_2fa"},
 	{"an OTP was asked for too soon",
 		func(e *Error, _ circumstances) bool { return e.Op == opOTP && e.Category == ErrRateLimited },
 		"the last code still works, and so does the MPIN", "docs/protocol.md, OTP"},
 	{"too many requests",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrRateLimited },
-		"the API takes 10 requests a second from all programs of a consumer together", "protocol.md, limits"},
+		"the API takes 10 requests a second from all programs of a consumer together", "docs/protocol.md, Statuses and codes"},
 	{"the OTP could not be sent (code 10522)",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrOTPNotSent },
-		"give the MPIN to Session2FA instead, or log in again", "protocol.md, code 10522; kotak-neo-api#9"},
+		"give the MPIN to Session2FA instead, or log in again", "docs/protocol.md, OTP; kotak-neo-api#9"},
 	{"the OMS or the service failed at the second factor",
 		func(e *Error, _ circumstances) bool {
 			return in(e.Op, opSession2FA, opTOTPValidate) && in(e.Category, ErrOMSDown, ErrTimeout, ErrUnavailable, ErrInternal, ErrNetwork)
@@ -131,16 +131,16 @@ var hints = []hint{
 		"send the same code again: it is not used up, or gives the same session", "docs/design.md, the second factor"},
 	{"a web page with a 5xx",
 		func(e *Error, a circumstances) bool { return a.page && e.Status >= 500 },
-		"the gateway answers for a service that is down or in maintenance: wait some minutes", "protocol.md, other failure shapes; kotak-neo-api#293, #210"},
+		"the gateway answers for a service that is down or in maintenance: wait some minutes", "kotak-neo-api#293, #210"},
 	{"a web page with another status",
 		func(e *Error, a circumstances) bool { return a.page },
-		"a proxy, a firewall or the login page of a network answered in the API's place, or the base URL is a website's", "protocol.md, other failure shapes"},
+		"a proxy, a firewall or the login page of a network answered in the API's place, or the base URL is a website's", "met in the field"},
 	{"the body of a trade call was refused (code 1007)",
 		func(e *Error, _ circumstances) bool { return e.Code == "1007" },
 		"the trade API takes a form whose field jData is JSON with strings for all values", "kotak-neo-api#271"},
 	{"404",
 		func(e *Error, _ circumstances) bool { return e.Status == http.StatusNotFound },
-		"this service has no such address: each generation has paths of its own, and a base URL may need a path", "protocol.md, paths"},
+		"this service has no such address: each generation has paths of its own, and a base URL may need a path", "docs/protocol.md, Addresses"},
 	{"the service's certificate is not trusted",
 		func(e *Error, _ circumstances) bool {
 			_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
@@ -178,7 +178,7 @@ type shape struct {
 var shapes = []shape{
 	{[]string{"ConsumerKey", "AccessToken"}, "begins with Bearer",
 		func(s string) bool { return strings.HasPrefix(strings.ToLower(strings.TrimLeft(s, `"' `)), "bearer ") },
-		"must be given without Bearer in front of it", "protocol.md, generation 3, step 1"},
+		"must be given without Bearer in front of it", "docs/protocol.md, Access token"},
 	{[]string{"ConsumerKey", "ConsumerSecret", "AccessToken"}, "has quotes around it",
 		func(s string) bool {
 			return len(s) > 1 && s[0] == s[len(s)-1] && strings.ContainsAny(s[:1], "\"'`")
@@ -189,16 +189,16 @@ var shapes = []shape{
 		"has a space or line break before or after it that came along when it was copied", "Kotak-neo-api-v2#17"},
 	{[]string{"Mobile"}, "is 91 and ten digits, without a plus",
 		func(s string) bool { return strings.HasPrefix(s, "91") && digits(s, 12, 12) },
-		"needs +91, with its plus", "protocol.md, generation 1, step 2; Kotak-neo-api-v2#63"},
+		"needs +91, with its plus", "docs/protocol.md, Login; Kotak-neo-api-v2#63"},
 	{[]string{"Mobile"}, "is 0 and ten digits",
 		func(s string) bool { return strings.HasPrefix(s, "0") && digits(s, 11, 11) },
-		"needs +91 in place of the leading 0", "protocol.md, generation 1, step 2"},
+		"needs +91 in place of the leading 0", "docs/protocol.md, Login"},
 	{[]string{"Mobile"}, "is +91 and not ten digits",
 		func(s string) bool {
 			rest, indian := strings.CutPrefix(s, "+91")
 			return indian && !digits(rest, 10, 10)
 		},
-		"has +91 and then not ten digits: is +91 there twice, or a digit missing?", "protocol.md, generation 1, step 2"},
+		"has +91 and then not ten digits: is +91 there twice, or a digit missing?", "docs/protocol.md, Login"},
 	{[]string{"UCC"}, "has a space in or around it",
 		func(s string) bool { return strings.ContainsFunc(s, unicode.IsSpace) },
 		"has a space in it: it is letters and digits, as the broker's app shows it", "Kotak-neo-api-v2#17; kotak-neo-api#292"},
@@ -266,7 +266,7 @@ func (c *Client) skew(resp *http.Response, began time.Time) time.Duration {
 		return 0
 	}
 	now := c.now()
-	return now.Add(-now.Sub(began) / 2).Sub(date)
+	return now.Add(-now.Sub(began) / 2).Sub(date.Add(time.Second / 2)) // Date leaves out the fraction
 }
 
 // inWords says where a clock is, such as "95 s ahead of".

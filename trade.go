@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -478,8 +479,12 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
-	if len(start) > glance || toObject(start) == nil { // a failure is short, and a page says nothing about the session
-		return nil
+	if len(start) > glance || resp.StatusCode/100 == 2 && !sessionCode.Match(start) {
+		return nil // a failure is short
+	}
+	top := toObject(start)
+	if top == nil {
+		return nil // a page says nothing about the session
 	}
 	_, fail := decode(op, resp.StatusCode, start)
 	if fail == nil || fail.Category != ErrSessionEnded && fail.Category != ErrAccessToken {
@@ -488,12 +493,20 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	// A status alone may mean the address or the account. Believed is a code, or
 	// the trade API's own 403.
 	known, _ := wire.Lookup(fail.Code)
-	top := toObject(start)
 	if known.Category == "" && !(resp.StatusCode == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)) {
 		return nil
 	}
 	return fail
 }
+
+// sessionCode finds the codes that a refusal of the session or the access token has.
+var sessionCode = func() *regexp.Regexp {
+	var codes []string
+	for _, f := range []wire.Failure{wire.BadSession, wire.HeaderMissing, wire.WrongSecret, wire.BadAccess, wire.NoAccess} {
+		codes = append(codes, f.Code)
+	}
+	return regexp.MustCompile(strings.Join(codes, "|"))
+}()
 
 // broken is a body whose reading failed.
 type broken struct{ err error }

@@ -1,0 +1,231 @@
+package neoapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// hintTable is the part of docs/client.md that is made from the code.
+func hintTable() string {
+	var b strings.Builder
+	b.WriteString("| when | hint | source |\n|---|---|---|\n")
+	for _, h := range hints {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", h.when, h.hint, h.source)
+	}
+	b.WriteString("\nSettings whose form cannot be right are refused before anything is sent:\n\n| setting | when it | hint | source |\n|---|---|---|---|\n")
+	for _, s := range shapes {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(s.what, ", "), s.when, s.hint, s.source)
+	}
+	return b.String()
+}
+
+func TestDocumentedHintsAreTheCodesHints(t *testing.T) {
+	text, err := os.ReadFile("docs/client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := hintTable(); !strings.Contains(string(text), want) {
+		t.Errorf("docs/client.md must have, to the letter:\n\n%s", want)
+	}
+}
+
+func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
+	creds := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}
+	totp := TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
+	login := func(t *testing.T, c *Client) error { return c.Login(t.Context(), creds) }
+	loginTOTP := func(t *testing.T, c *Client) error { return c.LoginTOTP(t.Context(), totp) }
+	second := func(t *testing.T, c *Client) error {
+		if err := login(t, c); err != nil {
+			return err
+		}
+		_, err := c.Session2FA(t.Context(), canaryOTP)
+		return err
+	}
+	mpin := func(t *testing.T, c *Client) error {
+		if err := loginTOTP(t, c); err != nil {
+			return err
+		}
+		_, err := c.ValidateMPIN(t.Context(), canaryMPIN)
+		return err
+	}
+	sendOTP := func(t *testing.T, c *Client) error {
+		if err := login(t, c); err != nil {
+			return err
+		}
+		return c.SendOTP(t.Context())
+	}
+	call := func(method, path string, session Session) func(*testing.T, *Client) error {
+		return func(t *testing.T, c *Client) error {
+			if err := c.Use(session); err != nil {
+				t.Fatal(err)
+			}
+			return c.Do(t.Context(), method, path, nil, nil)
+		}
+	}
+	orders := call("GET", ordersPath, gen3)
+	coded := func(f wire.Failure) http.HandlerFunc {
+		return answer(f.Status, `{"error":[{"code":"`+f.Code+`","message":"m"}]}`)
+	}
+	trade := func(code string) http.HandlerFunc {
+		return answer(200, `{"stat":"Not_Ok","stCode":`+code+`,"errMsg":"m"}`)
+	}
+	page := func(status int) http.HandlerFunc { return answer(status, "<html><title>x</title></html>") }
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
+		coded(wire.WrongSecret)(w, r)
+	}
+	tests := []struct {
+		name  string
+		op    string
+		h     http.HandlerFunc
+		do    func(*testing.T, *Client) error
+		hint  string // the beginning
+		retry Retry
+	}{
+		{"an order without an answer", placePath, page(502), call("POST", placePath, gen3), "whether it was done", RetryCheckFirst},
+		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
+		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
+		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "the mobile number needs +91", RetryNever},
+		{"a key of another environment", opAccessToken, answer(401, `{"error":"invalid_client"}`), login, "this key belongs to another environment", RetryNever},
+		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "the consumer key must be sent whole and without Bearer", RetryNever},
+		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "the consumer key must be sent whole", RetryNever},
+		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "the access token has expired", RetrySame},
+		{"an address that changed", ordersPath, trade("1037"), orders, "the session was opened from another address", RetryNever},
+		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that Client.ClientIP tells", RetryNever},
+		{"a view token", ordersPath, trade("100021"), orders, "the second factor is still missing", RetryLoginAgain},
+		{"headers that were dropped", opTOTPValidate, coded(wire.HeaderMissing), mpin, "the first factor failed before, or", RetryLoginAgain},
+		{"a pending login that is over", opSession2FA, coded(wire.BadSession), second, "begin again with the first factor", RetryLoginAgain},
+		{"a trade session that is over", ordersPath, trade("100022"), orders, "log in again: sessions end", RetryLoginAgain},
+		{"a wrong OTP", opSession2FA, coded(wire.WrongSecret), second, "use the newest code", RetryNewCode},
+		{"a wrong MPIN", opTOTPValidate, coded(wire.WrongSecret), mpin, "the MPIN is the six digits", RetryNewCode},
+		{"a lock", opSession2FA, coded(wire.Locked), second, "each further wrong try", RetryLater},
+		{"a code too soon", opOTP, coded(wire.Policy), sendOTP, "the last code still works", RetryLater},
+		{"too many calls", ordersPath, coded(wire.Throttled), orders, "the API takes 10 requests a second", RetryLater},
+		{"a code that could not be sent", opOTP, coded(wire.OTPNotSent), sendOTP, "give the MPIN", RetryLater},
+		{"an OMS that is down", opSession2FA, coded(wire.OMSDown), second, "send the same code again", RetryLater},
+		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
+		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
+		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
+		{"a wrong path", ordersPath, answer(404, ""), orders, "this service has no such address", RetryNever},
+	}
+	given := map[string]bool{}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			s.on(tt.op, tt.h)
+			err := tt.do(t, s.client(t))
+			e, ok := errors.AsType[*Error](err)
+			if !ok || !strings.HasPrefix(e.Hint, tt.hint) || e.Retry != tt.retry || !strings.Contains(e.Error(), "; "+e.Hint) {
+				t.Fatalf("%v: hint %q, retry %q", err, e.Hint, e.Retry)
+			}
+			given[e.Hint] = true
+			noCanary(t, err)
+		})
+	}
+
+	// What happens below HTTP is real, too.
+	t.Run("a certificate that nobody trusts", func(t *testing.T) {
+		srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+		srv.Config.ErrorLog = nil
+		srv.StartTLS()
+		defer srv.Close()
+		err := below(t, srv.URL, nil)
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Hint, "something on the way reads TLS") || err.Retry != RetrySame {
+			t.Errorf("%v: %q", err, err.Hint)
+		}
+		given[err.Hint] = true
+	})
+	t.Run("a port where nothing listens", func(t *testing.T) {
+		l, _ := net.Listen("tcp", "127.0.0.1:0")
+		l.Close()
+		err := below(t, "http://"+l.Addr().String(), nil)
+		if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Hint, "neo sandbox") {
+			t.Errorf("%v: %q", err, err.Hint)
+		}
+		given[err.Hint] = true
+	})
+	t.Run("a host that is not found", func(t *testing.T) {
+		dial := func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "neo.example.com", IsNotFound: true}}
+		}
+		err := below(t, "https://neo.example.com", &http.Client{Transport: &http.Transport{DialContext: dial}})
+		if !strings.Contains(err.Hint, "check the network connection") {
+			t.Errorf("%v: %q", err, err.Hint)
+		}
+		given[err.Hint] = true
+	})
+	for _, h := range hints {
+		if !given[strings.Replace(h.hint, "{skew}", "95 s ahead of", 1)] {
+			t.Errorf("no case gives the hint when %s", h.when)
+		}
+	}
+}
+
+// below logs in at a service that does not answer.
+func below(t *testing.T, url string, hc *http.Client) *Error {
+	t.Helper()
+	c, err := New(Config{Environment: Environment(url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: hc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, ok := errors.AsType[*Error](c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword}))
+	if !ok || e.Category != ErrNetwork {
+		t.Fatalf("got %v", e)
+	}
+	noCanary(t, e)
+	return e
+}
+
+func TestClockSkewIsToldOnlyWhereItMatters(t *testing.T) {
+	for skew, want := range map[time.Duration]string{
+		31 * time.Second: "31 s ahead of", -95 * time.Second: "95 s behind", 29 * time.Second: "", -time.Second: "", 26 * time.Hour: "26h0m0s ahead of",
+	} {
+		s := newScripted(t)
+		now := time.Now()
+		s.on(opTOTPLogin, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+			w.WriteHeader(401)
+		})
+		c := s.client(t)
+		c.now = func() time.Time { return now.Truncate(time.Second).Add(time.Second/2 + skew) }
+		e, _ := errors.AsType[*Error](c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: "123456"}))
+		if e == nil || strings.Contains(e.Hint, "your clock") != (want != "") || !strings.Contains(e.Hint, want) {
+			t.Errorf("%v: %v", skew, e)
+		}
+	}
+}
+
+func TestMisshapenSettingsAreRefusedWithAHint(t *testing.T) {
+	c := newScripted(t).client(t)
+	for mobile, want := range map[string]string{
+		"919999999908":    "needs +91, with its plus",
+		"+91919999999908": "is +91 there twice",
+		"+91 99999-9990":  "or a digit missing",
+		"09999999908":     "in place of the leading 0",
+		"9999999":         "ten digits",
+	} {
+		err := c.Login(t.Context(), Credentials{Mobile: mobile, Password: "p"})
+		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", mobile, err)
+		}
+	}
+	err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "AB 12", Code: "123456"})
+	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the UCC has a space in it") {
+		t.Errorf("a UCC with a space: %v", err)
+	}
+	if e, _ := errors.AsType[*Error](err); e.Retry != RetryNever {
+		t.Errorf("retry %q", e.Retry)
+	}
+}

@@ -1,0 +1,192 @@
+package neoapi_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi"
+	"neoapi/neoapitest"
+)
+
+// totpSession logs a client in by TOTP and MPIN, as generation 3 does.
+func totpSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
+	t.Helper()
+	if err := c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.ValidateMPIN(t.Context(), srv.Account.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// passwordSession logs a client in by password and OTP, as generation 1 does.
+func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
+	t.Helper()
+	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Session2FA(t.Context(), srv.Account.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestTheServicesBooksCanBeRead(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	for name, login := range map[string]func(*testing.T, *neoapitest.Server, *neoapi.Client) neoapi.Session{"by password": passwordSession, "by TOTP": totpSession} {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(t, srv, nil)
+			login(t, srv, c)
+			for report, read := range map[string]func(context.Context, ...neoapi.CallOption) (neoapi.Book, error){
+				"positions": c.Positions, "orders": c.Orders, "trades": c.Trades, "holdings": c.Holdings, "limits": c.Limits,
+			} {
+				if book, err := read(t.Context()); err != nil || len(book) != 0 {
+					t.Errorf("%s: %v, %v", report, book, err)
+				}
+			}
+			if addr, err := c.ClientIP(t.Context()); err != nil || !addr.IsLoopback() {
+				t.Errorf("the client's address is %v, %v", addr, err)
+			}
+			if err := c.Logout(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := c.Orders(t.Context())
+			wantError(t, err, neoapi.ErrNotLoggedIn)
+		})
+	}
+}
+
+func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	c := newClient(t, srv, nil)
+	session := totpSession(t, srv, c)
+	if err := c.Logout(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Use(session); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Orders(t.Context())
+	if e := wantError(t, err, neoapi.ErrSessionEnded); e.Status != http.StatusForbidden || e.Code != "100022" || e.Retry != neoapi.RetryLoginAgain || e.Hint == "" || e.Op != "orders" {
+		t.Errorf("got %v", err)
+	}
+	err = c.Do(t.Context(), "GET", "/no/such/address", nil, nil)
+	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "no such address") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheServicesRateIsObeyed(t *testing.T) {
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
+	c := newClient(t, srv, nil)
+	totpSession(t, srv, c)
+	for i := range 8 { // with the client's own rate, which is too fast here
+		if _, err := c.Orders(t.Context()); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	var refused error
+	for range 40 { // POSTs are not sent again
+		if _, refused = c.Limits(t.Context(), neoapi.Rate(0)); refused != nil {
+			break
+		}
+	}
+	if e := wantError(t, refused, neoapi.ErrRateLimited); e.RetryAfter <= 0 || e.Retry != neoapi.RetryLater {
+		t.Errorf("got %v", e)
+	}
+}
+
+// logins gives a session by TOTP each time one has ended.
+type logins struct {
+	t   *testing.T
+	srv *neoapitest.Server
+	c   *neoapi.Client
+	n   int
+	now neoapi.Session
+}
+
+func (l *logins) Session(context.Context) (neoapi.Session, error) {
+	if l.now.Token == "" {
+		l.n++
+		l.now = totpSession(l.t, l.srv, l.c)
+	}
+	return l.now, nil
+}
+
+func (l *logins) Ended(neoapi.Session) { l.now = neoapi.Session{} }
+
+func TestSessionThatTheServiceEndedIsRenewed(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	c := newClient(t, srv, nil)
+	l := &logins{t: t, srv: srv, c: c}
+	if _, err := c.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 1 {
+		t.Fatal(err, l.n)
+	}
+	srv.Advance(2 * time.Hour) // past the session's end
+	if _, err := c.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
+		t.Errorf("%v after %d logins", err, l.n)
+	}
+	if err := c.Logout(t.Context()); err != nil { // as a logout elsewhere does
+		wantError(t, err, neoapi.ErrAccessToken) // two hours have passed for the access token, too
+		if err := c.Logout(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := newClient(t, srv, nil)
+	l = &logins{t: t, srv: srv, c: other}
+	if _, err := other.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Logout(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := other.Limits(t.Context(), neoapi.WithKeeper(l)) // a POST
+	if e := wantError(t, err, neoapi.ErrSessionEnded); !strings.Contains(e.Error(), "not sent again") || l.n != 2 {
+		t.Errorf("%v after %d logins", err, l.n)
+	}
+	if _, err := other.Limits(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
+		t.Errorf("%v after %d logins", err, l.n)
+	}
+}
+
+func TestClockThatIsAheadIsNamed(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	ahead := &http.Client{Transport: moved{-95 * time.Second}}
+	c := newClient(t, srv, ahead)
+	code := srv.TOTP(t)
+	err := c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: wrong(code)})
+	if e := wantError(t, err, neoapi.ErrWrongCredentials); !strings.Contains(e.Hint, "your clock is 9") || !strings.Contains(e.Hint, "s ahead of the service's") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// moved shifts the Date of each answer: for the client the service's clock goes
+// wrong, which is as if its own did.
+type moved struct{ by time.Duration }
+
+func (m moved) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		resp.Header.Set("Date", time.Now().Add(m.by).UTC().Format(http.TimeFormat))
+	}
+	return resp, err
+}
+
+func TestServiceThatHasNoTradeAPISaysSo(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	c := newClient(t, srv, nil)
+	totpSession(t, srv, c)
+	err := c.Do(t.Context(), "POST", "/quick/order/rule/ms/place", url.Values{"jData": {`{"am":"NO"}`}}, nil)
+	e := wantError(t, err, neoapi.ErrInvalidInput)
+	if e.Op != "call" || errors.Unwrap(err) != nil {
+		t.Errorf("got %v", err)
+	}
+}
