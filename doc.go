@@ -8,7 +8,9 @@
 //     for the code, then [Client.Session2FA];
 //   - TOTP, then MPIN: [Client.LoginTOTP], then [Client.ValidateMPIN].
 //
-// The second step returns the trade [Session]. [Client.Logout] ends it.
+// The second step returns the trade [Session]. [Client.Logout] ends it. Between the
+// two, [Client.HTTPClient] is an http.Client for the trade API, [Client.Do] decodes
+// its answers, and [Client.Orders] and its neighbours know its reports.
 //
 //	client, err := neoapi.New(neoapi.Config{
 //		Environment:    "http://127.0.0.1:9155", // or neoapi.UAT, neoapi.PROD
@@ -28,23 +30,27 @@
 //	}
 //
 // Every failure is an [*Error]; compare with [errors.Is] and the Err constants
-// of [Category].
+// of [Category]. Its Hint says what a person can do, its Retry whether trying again
+// can help.
 //
 // What the client promises:
 //
-//   - It sends each request at most once. It never retries, so a code is never
-//     submitted twice by itself (bar K2). After a broken connection, call the
+//   - It sends each step of a login at most once, so a code is never submitted twice
+//     by itself, and an order never (bar K2); which trade calls are sent again, and
+//     when, is said at [Client.HTTPClient]. After a broken connection, call the
 //     same method with the same code again: the request carries the same
 //     X-Request-Id as before, and a service that had already accepted the code
 //     answers with the same session (docs/design.md).
-//   - It follows no redirect and talks to no host but those of the
-//     [Environment], whatever an answer says (bar K1).
+//   - It follows no redirect and talks to no host but those of the [Environment]; of
+//     a session's BaseURL it takes another host only if it is of the same service
+//     (bar K1).
 //   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog,
 //     not encoding/json, not an error (bar K3). [Session.Export] is the one
 //     deliberate way out. One limit is Go's own: fmt prints the unexported
 //     fields of your types without asking the values in them, so keep a Config,
 //     Credentials, TOTP or Session in an exported field or behind a pointer.
-//   - It writes nothing to standard output or a log.
+//   - It writes nothing to standard output, and to no log but Config.Log.
 //
-// The facts about the protocol are in docs/protocol.md.
+// docs/client.md is a guide, with the table of hints and what each method of the
+// Python client is here. The facts about the protocol are in docs/protocol.md.
 package neoapi

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +40,22 @@ func TestDocumentedHintsAreTheCodesHints(t *testing.T) {
 	}
 	if want := hintTable(); !strings.Contains(string(text), want) {
 		t.Errorf("docs/client.md must have, to the letter:\n\n%s", want)
+	}
+}
+
+func TestEveryMethodInTheGuideExists(t *testing.T) {
+	text, err := os.ReadFile("docs/client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("[`.]Client\\.(\\w+)|`client\\.(\\w+)").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 15 {
+		t.Fatalf("found %d methods", len(named))
+	}
+	for _, m := range named {
+		if _, ok := reflect.TypeFor[*Client]().MethodByName(m[1] + m[2]); !ok {
+			t.Errorf("there is no Client.%s", m[1]+m[2])
+		}
 	}
 }
 

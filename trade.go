@@ -67,8 +67,9 @@ func Rate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
 
 // HTTPClient returns an http.Client for calls of the trade API. To each request
 // it adds what the session's generation needs (docs/protocol.md): Authorization,
-// Sid, Auth, neo-fin-key and the parameter sId, or Sid and Auth alone for a
-// session that was opened by TOTP and a consumer key. A URL without a host, such as
+// Sid, Auth, neo-fin-key and the parameter sId, or Sid and Auth alone (with the
+// consumer key for some addresses) for a session that was opened by TOTP and a
+// consumer key. A URL without a host, such as
 // "/quick/user/orders", is meant at the session's service.
 //
 // It sends to the session's own host and to no other: the one the session was
@@ -173,7 +174,7 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 			if wait > 0 && wait <= patience && !(bounded && time.Until(deadline) <= wait) {
 				waited = true
 				drop(resp)
-				if err := sleep(ctx, wait); err != nil {
+				if err := pause(ctx, wait); err != nil {
 					return nil, c.unsent(ctx, op, err)
 				}
 				continue
@@ -258,7 +259,7 @@ type headers struct {
 
 	base                                       *url.URL // scheme, host and path of the service
 	authorization, auth, sidHeader, fin, agent []string // nil for those that are not sent
-	key                                        []string // the bare consumer key, which client_ip takes in generation 3
+	key                                        []string // the bare consumer key, which generation 3 sends to some addresses
 	query                                      string   // sId, or ""
 }
 
@@ -362,7 +363,7 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
 	if h.authorization != nil {
 		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
-	} else if op == string(wire.OpClientIP) {
+	} else if op == string(wire.OpClientIP) || strings.Contains(u.Path, "/script-details/") { // quotes and instruments, as the field's clients ask for them
 		out.Header["Authorization"] = h.key
 	}
 	if out.Header["User-Agent"] == nil {
@@ -742,7 +743,7 @@ func (r *rate) wait(ctx context.Context) error {
 	}
 	select {
 	case last := <-r.slots:
-		if err := sleep(ctx, time.Until(last.Add(rest))); err != nil {
+		if err := pause(ctx, time.Until(last.Add(rest))); err != nil {
 			r.slots <- last
 			return err
 		}
@@ -753,7 +754,7 @@ func (r *rate) wait(ctx context.Context) error {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

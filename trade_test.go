@@ -70,12 +70,13 @@ func TestEachGenerationsCallsCarryWhatItNeeds(t *testing.T) {
 		{"generation 1 with an sId of the caller's", gen1, false, "/Orders/2.0/quick/user/orders?sId=mine", map[string]string{"Authorization": bearer, "Neo-Fin-Key": "neotradeapi"}, "sId=mine"},
 		{"generation 2", gen3, true, "/apim/orders/2.0/quick/user/orders", map[string]string{"Authorization": bearer, "Neo-Fin-Key": "neotradeapi"}, "sId=server+1"},
 		{"generation 3", gen3, false, ordersPath, map[string]string{"Authorization": "", "Neo-Fin-Key": ""}, ""},
+		{"generation 3's quotes", gen3, false, "/script-details/1.0/quotes/neosymbol/nse_cm%7C1594/all", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
 		{"generation 3's client address", gen3, false, "/login/1.0/get-client-ip", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScripted(t)
-			path, _, _ := strings.Cut(tt.path, "?")
+			path, _, _ := strings.Cut(strings.Replace(tt.path, "%7C", "|", 1), "?")
 			s.on(path, answer(200, book))
 			c := s.trading(t, tt.session)
 			if tt.token {
