@@ -460,7 +460,6 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(method+": "+tt.name, func(t *testing.T) {
 				s := newScripted(t)
-				s.Config.ErrorLog = nil
 				s.on(placePath, tt.h)
 				session := gen1
 				k := &keeping{tokens: []string{"one", "two"}}
