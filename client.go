@@ -91,7 +91,7 @@ type Client struct {
 	log       *slog.Logger
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
-	opened    atomic.Pointer[opened]  // the last session that replaced an ended one
+	renewed   atomic.Pointer[renewal] // the last session that replaced an ended one
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken

@@ -194,7 +194,7 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 			t.sessions.Ended(s)
 			next, err := t.sessions.Session(ctx)
 			if err == nil {
-				c.opened.Store(&opened{next.Token, c.now()})
+				c.renewed.Store(&renewal{next.Token, c.now()})
 			}
 			if repeatable && err != nil {
 				drop(resp)
@@ -210,8 +210,8 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// opened is a session that was opened because another had ended.
-type opened struct {
+// A renewal is a session that was opened because another had ended.
+type renewal struct {
 	token string
 	at    time.Time
 }
@@ -220,7 +220,7 @@ type opened struct {
 // before had ended. If that is refused, too, another would be no better: each call
 // would log in.
 func (c *Client) justOpened(s Session) bool {
-	o := c.opened.Load()
+	o := c.renewed.Load()
 	return o != nil && o.token == s.Token && c.now().Sub(o.at) < time.Minute
 }
 
