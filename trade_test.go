@@ -454,7 +454,9 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 		{"504", answer(504, ""), ErrTimeout, RetryCheckFirst, 0},
 		{"an answer nobody can read", answer(200, "{"), ErrBadAnswer, RetryCheckFirst, 0},
 		{"a hung-up connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ErrNetwork, RetryCheckFirst, 0},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, placePath, http.StatusTemporaryRedirect) }, ErrBadAnswer, RetryCheckFirst, 0},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, placePath, http.StatusTemporaryRedirect)
+		}, ErrBadAnswer, RetryCheckFirst, 0},
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
 		for _, tt := range tests {
