@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"neoapi"
+	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
 
@@ -101,6 +103,92 @@ func TestTheServicesRateIsObeyed(t *testing.T) {
 	}
 	if e := wantError(t, refused, neoapi.ErrRateLimited); e.RetryAfter <= 0 || e.Retry != neoapi.RetryLater {
 		t.Errorf("got %v", e)
+	}
+}
+
+// counting counts what goes out.
+type counting struct{ n atomic.Int32 }
+
+func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	var line counting
+	c := newClient(t, srv, &http.Client{Transport: &line})
+	passwordSession(t, srv, c)
+	shapes := map[string]neoapi.Category{
+		"200_error": neoapi.ErrSessionEnded, "200_failure": neoapi.ErrBadAnswer, "fault": neoapi.ErrAccessToken, "not_ok": neoapi.ErrInvalidInput,
+		"status_error": neoapi.ErrInvalidInput, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput, "null_data": neoapi.ErrBadAnswer,
+		"empty": neoapi.ErrBadAnswer, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout, "redirect": neoapi.ErrBadAnswer,
+		"truncated": neoapi.ErrBadAnswer, "lost": neoapi.ErrNetwork, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork,
+	}
+	for _, fault := range neoapitest.Faults() {
+		want, ok := shapes[fault]
+		row, coded := wire.Lookup(fault)
+		if coded {
+			want = neoapi.Category(row.Category)
+		} else if !ok {
+			t.Errorf("what %s should be is not known", fault)
+		}
+		if row.Code == wire.WrongSecret.Code {
+			want = neoapi.ErrSessionEnded // what a call shows is a session
+		}
+		waits := coded && (row.Status == 429 || row.Status == 503) || fault == "rate_limit"
+		renews := want == neoapi.ErrAccessToken
+		call := func(op string, report func(context.Context, ...neoapi.CallOption) (neoapi.Book, error)) (error, int32) {
+			t.Helper()
+			if renews { // so that the access token's fetch is not counted below
+				if _, err := c.AccessToken(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			srv.Fail(t, op, fault, 1)
+			before := line.n.Load()
+			ctx := t.Context()
+			if fault == "hang" {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+				defer cancel()
+			}
+			_, err := report(ctx, neoapi.Rate(0))
+			return err, line.n.Load() - before
+		}
+		told := func(err error, want neoapi.Category) {
+			t.Helper()
+			if fault == wire.NoData.Code {
+				if err != nil {
+					t.Errorf("%s: %v", fault, err)
+				}
+				return
+			}
+			if e := wantError(t, err, want); e.Retry == "" || strings.Contains(err.Error(), srv.ConsumerSecret) {
+				t.Errorf("%s: %v, retry %q", fault, err, e.Retry)
+			}
+		}
+		err, sent := call("limits", c.Limits)
+		if told(err, want); sent != 1 {
+			t.Errorf("%s: the POST was sent %d times", fault, sent)
+		}
+		switch {
+		case waits && fault != wire.Unavailable.Code: // one of them is enough, they take a second each
+		case waits:
+			if err, sent := call("orders", c.Orders); err != nil || sent != 2 {
+				t.Errorf("%s: the GET was sent %d times: %v", fault, sent, err)
+			}
+		case renews: // the refused token, a new one, and the call again
+			if err, sent := call("orders", c.Orders); err != nil || sent != 3 {
+				t.Errorf("%s: the GET took %d requests: %v", fault, sent, err)
+			}
+		default:
+			err, _ := call("orders", c.Orders)
+			told(err, want)
+		}
+		if _, err := c.Orders(t.Context(), neoapi.Rate(0)); err != nil {
+			t.Errorf("after %s: %v", fault, err)
+		}
 	}
 }
 
