@@ -91,7 +91,7 @@ type Client struct {
 	log       *slog.Logger
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
-	renewed   atomic.Pointer[renewal] // the last session that replaced an ended one
+	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until it is accepted
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken

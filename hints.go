@@ -105,7 +105,7 @@ var hints = []hint{
 		"begin again with the first factor: a pending login ends with its second factor, its tries or its time", "docs/protocol.md, session_2fa"},
 	{"the trade session is over",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded },
-		"log in again: sessions end at their time, at the latest each night, and with a logout elsewhere", "docs/protocol.md, After login, The tokens"},
+		"sessions end at their time, at the latest each night, and with a logout elsewhere; a Keeper opens the next one by itself", "docs/protocol.md, After login, The tokens"},
 	{"the OTP was refused",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongOTP },
 		"use the newest code, which is of the newest login; a six-digit MPIN is taken in its place", "docs/protocol.md, OTP and session_2fa"},

@@ -126,7 +126,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a view token", ordersPath, trade("100021"), orders, "the second factor is still missing", RetryLoginAgain},
 		{"headers that were dropped", opTOTPValidate, coded(wire.HeaderMissing), mpin, "the first factor failed before, or", RetryLoginAgain},
 		{"a pending login that is over", opSession2FA, coded(wire.BadSession), second, "begin again with the first factor", RetryLoginAgain},
-		{"a trade session that is over", ordersPath, trade("100022"), orders, "log in again: sessions end", RetryLoginAgain},
+		{"a trade session that is over", ordersPath, trade("100022"), orders, "sessions end at their time", RetryLoginAgain},
 		{"a wrong OTP", opSession2FA, coded(wire.WrongSecret), second, "use the newest code", RetryNewCode},
 		{"a wrong MPIN", opTOTPValidate, coded(wire.WrongSecret), mpin, "the MPIN is the six digits", RetryNewCode},
 		{"a lock", opSession2FA, coded(wire.Locked), second, "each further wrong try", RetryLater},

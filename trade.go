@@ -182,7 +182,12 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 		}
 		fail := t.refusal(op, resp)
 		switch {
-		case fail == nil || renewed:
+		case fail == nil:
+			if o := c.renewed.Load(); o != nil && o.token == s.Token {
+				c.renewed.CompareAndSwap(o, nil)
+			}
+			return resp, nil
+		case renewed:
 			return resp, nil
 		case fail.Category == ErrAccessToken:
 			if !c.forgetAccess(credentials(out)[0]) || !repeatable {
@@ -210,15 +215,16 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// A renewal is a session that was opened because another had ended.
+// A renewal is a session that was opened because another had ended, and that has
+// not been accepted yet.
 type renewal struct {
 	token string
 	at    time.Time
 }
 
 // justOpened reports whether s was opened less than a minute ago because the one
-// before had ended. If that is refused, too, another would be no better: each call
-// would log in.
+// before had ended, and has never been accepted. Another would be no better: each
+// call would log in.
 func (c *Client) justOpened(s Session) bool {
 	o := c.renewed.Load()
 	return o != nil && o.token == s.Token && c.now().Sub(o.at) < time.Minute

@@ -430,9 +430,20 @@ func TestNewSessionThatIsRefusedTooIsNotRenewedAgain(t *testing.T) {
 	if len(k.ended) != 1 || len(s.seen(ordersPath)) != 4 {
 		t.Errorf("%d sessions were ended, %d calls sent; want 1 and 4", len(k.ended), len(s.seen(ordersPath)))
 	}
-	now := time.Now().Add(time.Hour) // the next end is another one
+	s.on(ordersPath, answer(200, book))
+	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil {
+		t.Fatal(err)
+	}
+	s.on(ordersPath, only("three", 403, ended)) // the second one has been accepted: its end is another end
+	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil || len(k.ended) != 2 {
+		t.Errorf("%d ended: %v", len(k.ended), err)
+	}
+	s.on(ordersPath, answer(403, ended))
+	k.tokens = append(k.tokens, "four", "five")
+	c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k))
+	now := time.Now().Add(time.Hour)
 	c.now = func() time.Time { return now }
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); !errors.Is(err, ErrSessionEnded) || len(k.ended) != 2 {
+	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); !errors.Is(err, ErrSessionEnded) || len(k.ended) != 4 {
 		t.Errorf("%d ended: %v", len(k.ended), err)
 	}
 }
