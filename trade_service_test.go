@@ -138,7 +138,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 		}
 		waits := coded && (row.Status == 429 || row.Status == 503) || fault == "rate_limit"
 		renews := want == neoapi.ErrAccessToken
-		call := func(op string, report func(context.Context, ...neoapi.CallOption) (neoapi.Book, error)) (error, int32) {
+		call := func(op string, report func(context.Context, ...neoapi.CallOption) (neoapi.Book, error)) (sent int32, err error) {
 			t.Helper()
 			if renews { // so that the access token's fetch is not counted below
 				if _, err := c.AccessToken(t.Context()); err != nil {
@@ -153,8 +153,8 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			_, err := report(ctx, neoapi.Rate(0))
-			return err, line.n.Load() - before
+			_, err = report(ctx, neoapi.Rate(0))
+			return line.n.Load() - before, err
 		}
 		told := func(err error, want neoapi.Category) {
 			t.Helper()
@@ -168,22 +168,22 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 				t.Errorf("%s: %v, retry %q", fault, err, e.Retry)
 			}
 		}
-		err, sent := call("limits", c.Limits)
+		sent, err := call("limits", c.Limits)
 		if told(err, want); sent != 1 {
 			t.Errorf("%s: the POST was sent %d times", fault, sent)
 		}
 		switch {
 		case waits && fault != wire.Unavailable.Code: // one of them is enough, they take a second each
 		case waits:
-			if err, sent := call("orders", c.Orders); err != nil || sent != 2 {
+			if sent, err := call("orders", c.Orders); err != nil || sent != 2 {
 				t.Errorf("%s: the GET was sent %d times: %v", fault, sent, err)
 			}
 		case renews: // the refused token, a new one, and the call again
-			if err, sent := call("orders", c.Orders); err != nil || sent != 3 {
+			if sent, err := call("orders", c.Orders); err != nil || sent != 3 {
 				t.Errorf("%s: the GET took %d requests: %v", fault, sent, err)
 			}
 		default:
-			err, _ := call("orders", c.Orders)
+			_, err := call("orders", c.Orders)
 			told(err, want)
 		}
 		if _, err := c.Orders(t.Context(), neoapi.Rate(0)); err != nil {

@@ -187,3 +187,23 @@ func TestVeil(t *testing.T) {
 		}
 	}
 }
+
+func FuzzVeil(f *testing.F) {
+	for _, body := range []string{`{"token":"x"}`, `{"a":"{\"mpin\":1}"}`, "otp=1&jData=%7B%7D", "<title>x</title>", `[[["a"]]]`, `{"mobileNumber":"1"}`, "%zz=1"} {
+		f.Add(body, "secret")
+	}
+	f.Fuzz(func(t *testing.T, text, secret string) {
+		if len(secret) < 3 || strings.Contains("[redacted]", lower(secret)) || strings.ContainsFunc(secret, func(r rune) bool { return r < '0' || r > 'z' }) {
+			return // not a secret that could be told from other text
+		}
+		body, _ := json.Marshal(map[string]any{"x": text, "token": "canary" + secret})
+		for _, shown := range []string{veil([]byte(text), []string{secret}), veil(body, nil)} {
+			if strings.Contains(shown, "canary"+secret) && !strings.Contains(text, "canary") {
+				t.Errorf("%q shows what is called a token: %q", body, shown)
+			}
+		}
+		if shown := veil([]byte(text), []string{secret}); strings.Contains(strings.ReplaceAll(shown, "[redacted]", ""), secret) && !strings.Contains(shown, "[redacted]") {
+			t.Errorf("%q shows %q", shown, secret)
+		}
+	})
+}
