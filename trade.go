@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -477,16 +476,22 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	default:
 		return nil
 	}
-	start, err := io.ReadAll(io.LimitReader(resp.Body, glance+1))
+	var start []byte
+	var err error
 	rest := io.Reader(resp.Body)
+	if short { // as most are: read it in one piece
+		start = make([]byte, resp.ContentLength)
+		var n int
+		n, err = io.ReadFull(resp.Body, start)
+		start = start[:n]
+	} else {
+		start, err = io.ReadAll(io.LimitReader(resp.Body, glance+1))
+	}
 	if err != nil {
 		rest = broken{err}
 	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
-	if len(start) > glance || resp.StatusCode/100 == 2 && !sessionCode.Match(start) {
+	resp.Body = &putBack{start, rest, resp.Body}
+	if len(start) > glance || resp.StatusCode/100 == 2 && !names(start) {
 		return nil // a failure is short
 	}
 	top := toObject(start)
@@ -506,14 +511,32 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	return fail
 }
 
-// sessionCode finds the codes that a refusal of the session or the access token has.
-var sessionCode = func() *regexp.Regexp {
-	var codes []string
+// names reports whether an answer has one of the codes with which the session or
+// the access token is refused.
+func names(answer []byte) bool {
 	for _, f := range []wire.Failure{wire.BadSession, wire.HeaderMissing, wire.WrongSecret, wire.BadAccess, wire.NoAccess} {
-		codes = append(codes, f.Code)
+		if bytes.Contains(answer, []byte(f.Code)) {
+			return true
+		}
 	}
-	return regexp.MustCompile(strings.Join(codes, "|"))
-}()
+	return false
+}
+
+// A putBack is a body whose beginning was read and is read again.
+type putBack struct {
+	start []byte
+	rest  io.Reader
+	io.Closer
+}
+
+func (b *putBack) Read(p []byte) (int, error) {
+	if len(b.start) == 0 {
+		return b.rest.Read(p)
+	}
+	n := copy(p, b.start)
+	b.start = b.start[n:]
+	return n, nil
+}
 
 // broken is a body whose reading failed.
 type broken struct{ err error }
