@@ -2,6 +2,7 @@ package neoapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -66,6 +67,8 @@ type Config struct {
 // without its secrets.
 type Client struct {
 	env       Environment
+	place     string // what Session.Environment says of this client's sessions
+	consumer  string // and Session.Consumer
 	urls      map[wire.Op]string
 	key       string
 	secret    string
@@ -136,7 +139,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		env: cfg.Environment, urls: urls, key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
+		env: cfg.Environment, place: cfg.Environment.place(), consumer: fingerprint(cmp.Or(cfg.ConsumerKey, cfg.AccessToken)), urls: urls, key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
 		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), access: accessToken{token: cfg.AccessToken},
 	}
 	if c.userAgent == "" {
