@@ -78,6 +78,18 @@ func TestFileKeepsEveryFieldOfASession(t *testing.T) {
 	}
 }
 
+func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
+	export, _ := kept.Export()
+	path := filepath.Join(t.TempDir(), "session.json")
+	text := bytes.Replace(export, []byte("{"), []byte(`{"consumerKey": "key", "accessToken": "a",`), 1)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := fileStore(t, path).Load(t.Context()); err != nil || !reflect.DeepEqual(s, kept) {
+		t.Errorf("read as %v, %v", s, err)
+	}
+}
+
 func TestEmptyFileIsNoSavedSession(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -109,7 +109,7 @@ func judgeDir(dir string) error {
 // new one and a crash leaves one of the two, with mode 0600. It makes the
 // directory if there is none, with mode 0700.
 func Write(path string, data []byte) error {
-	at, err := ready(path)
+	at, err := Ready(path)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,8 @@ func Write(path string, data []byte) error {
 	return syncDir(filepath.Dir(at))
 }
 
-// ready makes the directory of path, judges it, and says where the file lies.
-func ready(path string) (string, error) {
+// Ready makes the directory of path, judges it, and says where the file lies.
+func Ready(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
@@ -146,7 +146,7 @@ type LockFile struct{ Path string }
 // Lock waits until nobody else holds the lock, or ctx is over. A holder that
 // crashes has let go. Calling unlock twice does no harm.
 func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
-	at, err := ready(l.Path)
+	at, err := Ready(l.Path)
 	if err != nil {
 		return nil, err
 	}
