@@ -2,6 +2,7 @@ package neoapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -80,6 +81,8 @@ type Config struct {
 type Client struct {
 	env       Environment
 	at        service
+	place     string // what Session.Environment says of this client's sessions
+	consumer  string // and Session.Consumer
 	urls      map[wire.Op]string
 	key       string
 	secret    string
@@ -157,7 +160,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
-		env: cfg.Environment, at: at, urls: at.urls(), key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
+		env: cfg.Environment, place: cfg.Environment.place(), consumer: fingerprint(cmp.Or(cfg.ConsumerKey, cfg.AccessToken)),
+		at: at, urls: at.urls(), key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
 		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), rate: newRate(defaultRate), log: cfg.Log, observe: cfg.Observe,
 		access: accessToken{token: cfg.AccessToken},
 	}

@@ -133,7 +133,7 @@ func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
 		data string
 		want Session
 	}{
-		"a token that is no JWT has no times":   {`{"token":"opaque","sid":"x"}`, Session{Token: "opaque", SID: "x"}},
+		"a token that is no JWT has no end":     {`{"token":"opaque","sid":"x"}`, Session{Token: "opaque", SID: "x"}},
 		"a missing sid is the view session's":   {`{"token":"opaque","hsServerId":""}`, Session{Token: "opaque", SID: "sid-1"}},
 		"wrong types beside the token are lost": {`{"token":"opaque","ucc":7,"rid":{},"greetingName":null,"caches":[]}`, Session{Token: "opaque", SID: "sid-1", UCC: "7"}},
 		"absurd times are none": {`{"token":"` + jwt(`{"exp":1e300,"iat":-5}`) + `","caches":{"a":"NaN","b":"1e99","c":"-1"}}`,
@@ -144,6 +144,9 @@ func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
 			s := newScripted(t)
 			c := s.loggedIn(t)
 			s.on(opSession2FA, answer(201, `{"data":`+tt.data+`,"status":"success","stCode":200}`))
+			came := time.Now()
+			c.now = func() time.Time { return came }
+			tt.want.IssuedAt, tt.want.Environment, tt.want.Consumer = came.UTC().Truncate(time.Second), s.URL, fingerprint("key")
 			got, err := c.Session2FA(t.Context(), "1234")
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%v: got %v", err, got)

@@ -29,6 +29,17 @@
 //		// ask the user again
 //	}
 //
+// # Keeping a session
+//
+// A [Keeper] does this by itself, whenever a session is needed: [Client.Keep]
+// takes functions that give it the secrets, and [Keeper.Session] returns a session
+// that has not ended. With a [SessionStore], a file ([NewFileStore]) or the
+// system's keyring (package neoapi/keyring), the session outlives the program, and
+// many processes share one login. Without a keeper, [SessionStore] and
+// [Client.Restore] do the same by hand.
+//
+// # Failures
+//
 // Every failure is an [*Error]; compare with [errors.Is] and the Err constants
 // of [Category]. Its Hint says what a person can do, its Retry whether trying again
 // can help.
@@ -45,8 +56,8 @@
 //     a session's BaseURL it takes another host only if it is of the same service
 //     (bar K1).
 //   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog,
-//     not encoding/json, not an error (bar K3). [Session.Export] is the one
-//     deliberate way out. One limit is Go's own: fmt prints the unexported
+//     not encoding/json, not an error (bar K3). [Session.Export] and the stores are
+//     the deliberate ways out. One limit is Go's own: fmt prints the unexported
 //     fields of your types without asking the values in them, so keep a Config,
 //     Credentials, TOTP or Session in an exported field or behind a pointer.
 //   - It writes nothing to standard output, and to no log but Config.Log.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"time"
 
 	"neoapi"
+	"neoapi/neoapitest"
 )
 
 // Password, then one-time code. NEO_KEY and NEO_SECRET name the consumer.
@@ -62,18 +64,6 @@ func ExampleClient_LoginTOTP() {
 	fmt.Println(session.UCC)
 }
 
-// A session outlives the program that opened it.
-func ExampleSession_Export() {
-	var session neoapi.Session // from Session2FA
-	data, err := session.Export()
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := os.WriteFile("session.json", data, 0o600); err != nil {
-		log.Fatal(err)
-	}
-}
-
 // A bad configuration is refused with everything that is wrong with it.
 func ExampleNew() {
 	_, err := neoapi.New(neoapi.Config{Environment: "http://neo.example.com", ConsumerSecret: "s"})
@@ -97,4 +87,148 @@ func ExampleError() {
 	// Output:
 	// again in 29s
 	// neoapi: otp: rate limited (429, code 900807, retry after 29s): asked too soon
+}
+
+// A program that logs in by itself, as a job at 08:45 or for weeks, and shares
+// its session with all others that name the same file. Of its secrets it is asked
+// for each only when a login needs it: read them from wherever you keep them.
+func ExampleClient_Keep() {
+	srv, dir, stop := sandbox() // the real service, for this example
+	defer stop()
+	ctx := context.Background()
+
+	client, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey})
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := neoapi.NewFileStore(filepath.Join(dir, "session.json"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	keeper, err := client.Keep(neoapi.KeepConfig{
+		Store: store,
+		Login: neoapi.Login{
+			TOTPSeed: func(context.Context) (string, error) { return srv.Account.TOTPSeed, nil },
+			Mobile:   srv.Account.Mobile,
+			UCC:      srv.Account.UCC,
+			MPIN:     func(context.Context) (string, error) { return srv.Account.MPIN, nil },
+		},
+		OnLogin: func(s neoapi.Session) { fmt.Println("logged in as", s.UCC) },
+		RenewAt: neoapi.Daily(8, 45),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// A program that runs for weeks leaves this to go keeper.Run(ctx).
+	for range 3 {
+		session, err := keeper.Session(ctx) // before each call of the trade API
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(session.GreetingName, session.Ends().After(time.Now()))
+	}
+	// Output:
+	// logged in as TESTYA24
+	// Test User true
+	// Test User true
+	// Test User true
+}
+
+// Each account has a client, a keeper and a file of its own.
+func ExampleKeeper_accounts() {
+	srv, dir, stop := sandbox(neoapitest.WithAccounts(2)) // the real service, for this example
+	defer stop()
+	ctx := context.Background()
+
+	keepers := map[string]*neoapi.Keeper{}
+	for ucc, mobile := range map[string]string{"TEST000001": "+919900000001", "TEST000002": "+919900000002"} {
+		client, err := neoapi.New(neoapi.Config{
+			Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		store, err := neoapi.NewFileStore(filepath.Join(dir, ucc+".json"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		keepers[ucc], err = client.Keep(neoapi.KeepConfig{
+			Store: store,
+			Login: neoapi.Login{
+				Credentials: func(context.Context) (neoapi.Credentials, error) {
+					return neoapi.Credentials{Mobile: mobile, Password: srv.Account.Password}, nil
+				},
+				MPIN: func(context.Context) (string, error) { return srv.Account.MPIN, nil },
+			},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, ucc := range []string{"TEST000001", "TEST000002"} {
+		session, err := keepers[ucc].Session(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(session.UCC)
+	}
+	// Output:
+	// TEST000001
+	// TEST000002
+}
+
+// A session outlives the program that opened it, in a file that nobody can read
+// without the pass phrase.
+func ExampleFileStore() {
+	srv, dir, stop := sandbox() // the real service, for this example
+	defer stop()
+	ctx := context.Background()
+
+	passphrase := func(context.Context) (string, error) { return "correct horse battery staple", nil } // ask a person
+	store, err := neoapi.NewFileStore(filepath.Join(dir, "session"), neoapi.WithPassphrase(passphrase))
+	if err != nil {
+		log.Fatal(err)
+	}
+	config := neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}
+	client, err := neoapi.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Login(ctx, neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}); err != nil {
+		log.Fatal(err)
+	}
+	session, err := client.Session2FA(ctx, srv.Account.MPIN)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.Save(ctx, session); err != nil {
+		log.Fatal(err)
+	}
+
+	// Later, in another process:
+	later, err := neoapi.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	saved, err := store.Load(ctx)
+	switch {
+	case errors.Is(err, neoapi.ErrNotLoggedIn):
+		fmt.Println("log in first")
+	case err != nil:
+		log.Fatal(err)
+	}
+	if err := later.Restore(saved); err != nil { // says why, if the session cannot be used here
+		log.Fatal(err)
+	}
+	fmt.Println("still logged in as", saved.UCC)
+
+	live, err := neoapi.New(neoapi.Config{Environment: neoapi.PROD, ConsumerKey: srv.ConsumerKey})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("a sandbox session goes to production:", live.Restore(saved) == nil)
+	// Output:
+	// still logged in as TESTYA24
+	// a sandbox session goes to production: false
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"neoapi/internal/wire"
@@ -277,6 +278,10 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 		}
 		return Session{}, err
 	}
+	s.Environment, s.Consumer = c.place, c.consumer
+	if s.IssuedAt.IsZero() {
+		s.IssuedAt = c.now().UTC().Truncate(time.Second)
+	}
 	if c.view == v {
 		c.view, c.trade = nil, &s
 	}
@@ -342,21 +347,9 @@ func (c *Client) Session() (Session, bool) {
 }
 
 // Use makes s, obtained earlier or by another client, the current trade session
-// without asking the service. A session without token or sid is refused with
-// [ErrInvalidInput], an expired one with [ErrSessionEnded].
-func (c *Client) Use(s Session) error {
-	if s.Token == "" || s.SID == "" || !visible(s.Token) || !visible(s.SID) {
-		return invalid("use", "the session has no usable token and sid")
-	}
-	if !s.ExpiresAt.IsZero() && !c.now().Before(s.ExpiresAt) {
-		return &Error{Op: "use", Category: ErrSessionEnded, Message: "the session has expired; log in again"}
-	}
-	s = s.clone()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.trade = &s
-	return nil
-}
+// without asking the service. It judges s as [Client.Restore] does, but takes
+// your word for a session that does not say what it belongs to.
+func (c *Client) Use(s Session) error { return c.use("use", s) }
 
 // pending returns the login whose second factor op wants to prove.
 func (c *Client) pending(op string, totp bool) (*view, error) {

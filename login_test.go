@@ -141,6 +141,7 @@ func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 				Caches: map[string]time.Time{"lastUpdatedTS": time.Unix(1654684389, 0).UTC(), "watchlist": time.Unix(1638271224, 0).UTC()},
 				KType:  "Trade", DataCenter: "gdc", BaseURL: "https://elsewhere.example",
 				IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(4102444800, 0).UTC(),
+				Environment: s.URL, Consumer: fingerprint("key"),
 			}
 			if !reflect.DeepEqual(session, want) {
 				t.Error("the session is not what the answer says")
@@ -463,6 +464,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 		Token: canaryTrade, SID: "sid", RID: "rid", HSServerID: "server1", UCC: "U", GreetingName: "ñ", KType: "Trade", DataCenter: "d", BaseURL: "b",
 		Caches:   map[string]time.Time{"watchlist": time.Unix(1638271224, 0).UTC()},
 		IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(1655806539, 0).UTC(),
+		Environment: "prod", Consumer: "c",
 	}
 	for name, s := range map[string]Session{"a full session": full, "a bare one": {Token: "t", SID: "s"}} {
 		t.Run(name, func(t *testing.T) {
@@ -481,7 +483,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 	if err := json.Unmarshal(data, &keys); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []string{"token", "sid", "rid", "hsServerId", "caches", "ucc", "greetingName", "kType", "dataCenter", "baseUrl", "issuedAt", "expiresAt"} {
+	for _, k := range []string{"token", "sid", "rid", "hsServerId", "caches", "ucc", "greetingName", "kType", "dataCenter", "baseUrl", "issuedAt", "expiresAt", "environment", "consumer"} {
 		if keys[k] == nil {
 			t.Errorf("the export has no %s", k)
 		}

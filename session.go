@@ -27,22 +27,28 @@ type Session struct {
 	KType        string    // "Trade", or "" from generation 1
 	DataCenter   string    // names a group of servers; "" from generation 1
 	BaseURL      string    // where the service wants later calls; "" if it did not say. This package never sends anything there
-	IssuedAt     time.Time // the token's iat in UTC; zero if the token does not say
-	ExpiresAt    time.Time // the token's exp in UTC; zero if the token does not say, which does not mean that it lives forever
+	IssuedAt     time.Time // the token's iat in UTC, or when the answer came if the token does not say
+	ExpiresAt    time.Time // the token's exp in UTC; zero if the token does not say, which does not mean that it lives forever: see Ends
+
+	// What the session belongs to, for [Client.Restore] to judge; "" if not known.
+	Environment string // "uat", "prod", or the service's base URL
+	Consumer    string // names the consumer without being its key: the start of a hash
 }
 
-// savedSession is how a session looks in a file: the seed's keys, and the two
-// times.
+// savedSession is how a session looks in a file: the seed's keys, the two times,
+// and what the session belongs to.
 type savedSession struct {
 	wire.Session
-	IssuedAt  time.Time `json:"issuedAt,omitzero"`
-	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	IssuedAt    time.Time `json:"issuedAt,omitzero"`
+	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
+	Environment string    `json:"environment,omitzero"`
+	Consumer    string    `json:"consumer,omitzero"`
 }
 
 // Export returns the session as JSON with every field, the token included, in
-// the seed's key names plus issuedAt and expiresAt (RFC 3339). Keep it where
-// only its owner can read it, such as a file with mode 0600. [ParseSession]
-// reads it back. Cache times are kept to the second. It fails with
+// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment and
+// consumer. Keep it where only its owner can read it: a [FileStore] does that.
+// [ParseSession] reads it back. Cache times are kept to the second. It fails with
 // [ErrInvalidInput] if a time is past the year 9999.
 func (s Session) Export() ([]byte, error) {
 	saved := savedSession{
@@ -50,8 +56,7 @@ func (s Session) Export() ([]byte, error) {
 			Token: s.Token, SID: s.SID, RID: s.RID, HSServerID: s.HSServerID, UCC: s.UCC, GreetingName: s.GreetingName,
 			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, Caches: map[string]string{},
 		},
-		IssuedAt:  s.IssuedAt,
-		ExpiresAt: s.ExpiresAt,
+		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer,
 	}
 	for name, changed := range s.Caches {
 		saved.Caches[name] = strconv.FormatInt(changed.Unix(), 10)
@@ -65,7 +70,7 @@ func (s Session) Export() ([]byte, error) {
 
 // ParseSession reads what [Session.Export] wrote. Anything else, or a session
 // without a token, is [ErrInvalidInput]. An expired session is read all the
-// same; [Client.Use] refuses it.
+// same; [Client.Restore] and [Client.Use] refuse it.
 func ParseSession(data []byte) (Session, error) {
 	var saved savedSession
 	if json.Unmarshal(data, &saved) != nil { // its text can quote the data, so it is not passed on
@@ -78,6 +83,7 @@ func ParseSession(data []byte) (Session, error) {
 	s := Session{
 		Token: w.Token, SID: w.SID, RID: w.RID, HSServerID: w.HSServerID, UCC: w.UCC, GreetingName: w.GreetingName,
 		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
+		Environment: saved.Environment, Consumer: saved.Consumer,
 	}
 	for name, changed := range w.Caches {
 		s.setCache(name, changed)

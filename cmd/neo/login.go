@@ -77,7 +77,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	saved := savedLogin{Environment: c.Env, ConsumerKey: c.ConsumerKey, Session: session}
+	saved := savedLogin{session, consumer{ConsumerKey: c.ConsumerKey}}
 	if !totp { // generation 3 has neither an access token nor a logout
 		if saved.AccessToken, err = client.AccessToken(ctx); err != nil {
 			return err

@@ -43,6 +43,9 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if ended(saved.Session) {
 		return nil
 	}
+	if saved.ConsumerKey == "" {
+		return usage(errors.New("a program saved this session, without the consumer key that ends it: log out there"))
+	}
 	cfg := neoapi.Config{Environment: neoapi.Environment(saved.Environment), ConsumerKey: saved.ConsumerKey, AccessToken: saved.AccessToken}
 	if cfg.AccessToken != "" {
 		err := logout(ctx, cfg, saved.Session)

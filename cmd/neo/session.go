@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"neoapi"
+	"neoapi/internal/private"
 )
 
 // maxSessionFile is far above what a session takes, in bytes.
@@ -26,20 +27,16 @@ type fileFlag struct {
 	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
 }
 
-// savedLogin is what the file holds: enough to use the session and to end it.
+// savedLogin is what the file holds: a session as neoapi.FileStore keeps it, so
+// that a program can use the same file, and what it takes to end it.
 type savedLogin struct {
-	Environment string
-	ConsumerKey string
-	AccessToken string
-	Session     neoapi.Session
+	neoapi.Session
+	consumer
 }
 
-// savedFile is savedLogin in the file's form.
-type savedFile struct {
-	Environment string          `json:"environment"`
-	ConsumerKey string          `json:"consumerKey"`
-	AccessToken string          `json:"accessToken,omitempty"`
-	Session     json.RawMessage `json:"session"`
+type consumer struct {
+	ConsumerKey string `json:"consumerKey"`
+	AccessToken string `json:"accessToken,omitempty"`
 }
 
 func (f fileFlag) path() (string, error) {
@@ -63,8 +60,6 @@ func (f fileFlag) path() (string, error) {
 // profileForm is what a profile may be called: it becomes part of a file's name.
 var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
-// save writes the file in one step, so that a reader sees the old one or the new
-// one, with mode 0600.
 func (f fileFlag) save(s savedLogin) (path string, err error) {
 	if path, err = f.path(); err != nil {
 		return "", err
@@ -73,25 +68,19 @@ func (f fileFlag) save(s savedLogin) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.MarshalIndent(savedFile{s.Environment, s.ConsumerKey, s.AccessToken, session}, "", "  ")
+	more, err := json.Marshal(s.consumer)
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	keys := map[string]json.RawMessage{}
+	if err := errors.Join(json.Unmarshal(session, &keys), json.Unmarshal(more, &keys)); err != nil {
 		return "", err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".session-*") // mode 0600
+	text, err := json.MarshalIndent(keys, "", "  ")
 	if err != nil {
 		return "", err
 	}
-	_, err = tmp.Write(append(text, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return "", errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return path, nil
+	return path, private.Write(path, append(text, '\n'))
 }
 
 // load reads the file. One that others may read is refused.
@@ -100,35 +89,24 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	if err != nil {
 		return savedLogin{}, "", err
 	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	text, err := private.Read(path, maxSessionFile)
+	var refused private.Refused
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return savedLogin{}, path, usage(fmt.Errorf("there is no saved session at %s: run neo login", path))
-	}
-	if err != nil {
+	case errors.As(err, &refused):
+		return savedLogin{}, path, usage(err)
+	case err != nil:
 		return savedLogin{}, path, err
 	}
-	if !info.Mode().IsRegular() {
-		return savedLogin{}, path, usage(fmt.Errorf("%s is not a file", path))
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return savedLogin{}, path, usage(fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and log out if they have", path, info.Mode().Perm()))
-	}
-	if info.Size() > maxSessionFile {
-		return savedLogin{}, path, usage(fmt.Errorf("%s is no session that neo login saved", path))
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return savedLogin{}, path, err
-	}
-	var file savedFile
-	var session neoapi.Session
-	if err = json.Unmarshal(text, &file); err == nil {
-		session, err = neoapi.ParseSession(file.Session)
+	var saved savedLogin
+	if saved.Session, err = neoapi.ParseSession(text); err == nil {
+		err = json.Unmarshal(text, &saved.consumer)
 	}
 	if err != nil {
 		return savedLogin{}, path, usage(fmt.Errorf("%s is no session that neo login saved", path))
 	}
-	return savedLogin{file.Environment, file.ConsumerKey, file.AccessToken, session}, path, nil
+	return saved, path, nil
 }
 
 type sessionCmd struct {
@@ -199,20 +177,21 @@ func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 // writable tells, before a code is spent, whether the file can be saved.
 func (f fileFlag) writable() error {
 	path, err := f.path()
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o700)
-	}
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".session-*")
+	at, err := private.Ready(path)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*")
 	if err != nil {
 		return err
 	}
 	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 }
 
-func ended(s neoapi.Session) bool { return !s.ExpiresAt.IsZero() && !time.Now().Before(s.ExpiresAt) }
+func ended(s neoapi.Session) bool { return !s.Ends().IsZero() && !time.Now().Before(s.Ends()) }
 
 // printSession prints a session as JSON with its token, or for a person without.
 func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error {
@@ -225,12 +204,12 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		return err
 	}
 	ends := "not known"
-	if !s.ExpiresAt.IsZero() {
+	if !s.Ends().IsZero() {
 		left := "ended"
 		if !ended(s) {
-			left = "in " + time.Until(s.ExpiresAt).Round(time.Minute).String()
+			left = "in " + time.Until(s.Ends()).Round(time.Minute).String()
 		}
-		ends = s.ExpiresAt.Local().Format("2006-01-02 15:04:05 MST") + " (" + left + ")"
+		ends = s.Ends().Local().Format("2006-01-02 15:04:05 MST") + " (" + left + ")"
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{

@@ -1,0 +1,327 @@
+package neoapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"neoapi/internal/private"
+)
+
+// A FileStore keeps a session in a file that its owner alone can read, with a
+// lock file beside it. It prints without its key. Its methods are safe for
+// concurrent use, by many processes too.
+//
+// The file is written in one step: a reader sees the old session or the new one,
+// and a crash leaves one of them. What the store finds in its place is used only
+// if it is a session, and a file that no other user can read or change, in a
+// directory that no other user can write to. All else is refused with
+// [ErrInvalidInput] and the reason, and left as it is. (On Windows it is the
+// directory's permissions that protect the file; they are not looked at.)
+type FileStore struct {
+	path   string
+	phrase func(context.Context) (string, error)
+	key    []byte
+	lock   private.LockFile
+
+	deriving chan struct{} // holds one value while somebody uses what follows
+	salt     []byte
+	derived  []byte // the key that phrase and salt give
+}
+
+// A FileOption changes how a [FileStore] keeps its session.
+type FileOption func(*FileStore)
+
+// WithKey seals the file with AES-256-GCM under a key of yours.
+func WithKey(key [32]byte) FileOption { return func(f *FileStore) { f.key = key[:] } }
+
+// WithPassphrase seals the file with AES-256-GCM under a key that PBKDF2 makes
+// of a pass phrase: HMAC-SHA-256, 600,000 rounds. ask is called when the file is
+// first read or written, and again if the phrase turns out to be wrong.
+func WithPassphrase(ask func(context.Context) (string, error)) FileOption {
+	return func(f *FileStore) { f.phrase = ask }
+}
+
+// NewFileStore makes a store of the file at path, which need not exist. It does
+// not touch the disk. A configuration that cannot work is refused with one
+// [ErrInvalidInput] that names every problem.
+func NewFileStore(path string, opts ...FileOption) (*FileStore, error) {
+	f := &FileStore{deriving: make(chan struct{}, 1)}
+	for _, opt := range opts {
+		opt(f)
+	}
+	var problems []string
+	if path == "" {
+		problems = append(problems, "the path is missing")
+	}
+	if f.key != nil && f.phrase != nil {
+		problems = append(problems, "give WithKey or WithPassphrase, not both")
+	}
+	if f.key != nil && bytes.Equal(f.key, make([]byte, 32)) {
+		problems = append(problems, "the key of WithKey is all zeros")
+	}
+	if len(problems) > 0 {
+		return nil, invalid("new_file_store", problems...)
+	}
+	var err error
+	if f.path, err = filepath.Abs(path); err != nil { // the working directory may change later
+		return nil, storeError("new_file_store", err)
+	}
+	f.lock.Path = f.path + ".lock"
+	return f, nil
+}
+
+// Path returns where the session is kept.
+func (f *FileStore) Path() string { return f.path }
+
+// String returns the path.
+func (f *FileStore) String() string { return fmt.Sprintf("neoapi.FileStore{%q}", f.path) }
+
+// Format prints [FileStore.String] for every verb.
+func (f *FileStore) Format(s fmt.State, _ rune) { io.WriteString(s, f.String()) }
+
+// MarshalText returns [FileStore.String].
+func (f *FileStore) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// Load returns the saved session, as [SessionStore] says. An empty file is no
+// saved session.
+func (f *FileStore) Load(ctx context.Context) (Session, error) {
+	text, sealed, err := f.read(ctx, "load")
+	if err != nil {
+		return Session{}, err
+	}
+	if text == nil {
+		return Session{}, &Error{Op: "load", Category: ErrNotLoggedIn, Message: "no session is saved in " + f.path}
+	}
+	if sealed != nil {
+		if text, err = f.unseal(ctx, sealed); err != nil {
+			return Session{}, err
+		}
+	} else if f.seals() {
+		return Session{}, f.refuse("load", "is not sealed, so anybody may have written it: remove it, or read it without a key")
+	}
+	s, err := ParseSession(text)
+	if err != nil {
+		return Session{}, f.refuse("load", "holds no session")
+	}
+	return s, nil
+}
+
+// Save writes the session, as [SessionStore] says. It makes the directory if
+// there is none, and refuses to replace what is no session.
+func (f *FileStore) Save(ctx context.Context, s Session) error {
+	if _, _, err := f.read(ctx, "save"); err != nil {
+		return err
+	}
+	if s.Token == "" {
+		return invalid("save", "the session has no token")
+	}
+	text, err := s.Export()
+	if err == nil && f.seals() {
+		text, err = f.seal(ctx, text)
+	}
+	if err != nil {
+		return err
+	}
+	if err := private.Write(f.path, text); err != nil {
+		return storeError("save", err)
+	}
+	return nil
+}
+
+// Clear removes the file, unless it is no session. The lock file stays.
+func (f *FileStore) Clear(ctx context.Context) error {
+	if _, _, err := f.read(ctx, "clear"); err != nil {
+		return err
+	}
+	at, err := private.Resolve(f.path)
+	if err == nil {
+		err = os.Remove(at)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return storeError("clear", err)
+	}
+	return nil
+}
+
+// Lock locks the file beside the session's, as [SessionStore] says.
+func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
+	unlock, err = f.lock.Lock(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, stopped(ctx, "lock")
+	case err != nil:
+		return nil, storeError("lock", err)
+	}
+	return unlock, nil
+}
+
+// LastStep implements [StepStore] in the lock file.
+func (f *FileStore) LastStep(context.Context) (int64, error) {
+	step, err := f.lock.Number()
+	if err != nil {
+		return 0, storeError("lock", err)
+	}
+	return step, nil
+}
+
+// SaveStep implements [StepStore] in the lock file.
+func (f *FileStore) SaveStep(_ context.Context, step int64) error {
+	if err := f.lock.SetNumber(step); err != nil {
+		return storeError("lock", err)
+	}
+	return nil
+}
+
+// maxSessionFile is far above what a session takes, in bytes.
+const maxSessionFile = 1 << 20
+
+// sealedFile is how a sealed session looks in its file.
+type sealedFile struct {
+	Kind   string `json:"neoSession"` // sealedKind
+	Salt   []byte `json:"salt,omitempty"`
+	Nonce  []byte `json:"nonce"`
+	Sealed []byte `json:"sealed"`
+}
+
+const (
+	sealedKind = "sealed 1" // AES-256-GCM, PBKDF2 with these rounds if there is a salt
+	rounds     = 600_000
+)
+
+// read returns what is in the file: nothing (both nil), a session's text, or a
+// sealed one. All else is an error.
+func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *sealedFile, err error) {
+	if ctx.Err() != nil {
+		return nil, nil, stopped(ctx, op)
+	}
+	text, err = private.Read(f.path, maxSessionFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0:
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, storeError(op, err)
+	}
+	sealed = new(sealedFile)
+	if json.Unmarshal(text, sealed) == nil && sealed.Kind == sealedKind {
+		return text, sealed, nil
+	}
+	if _, err := ParseSession(text); err != nil {
+		return nil, nil, f.refuse(op, "holds no session; it may be cut short, or something else")
+	}
+	return text, nil, nil
+}
+
+func (f *FileStore) refuse(op, why string) *Error { return invalid(op, f.path+" "+why) }
+
+// storeError is the error of a store's file.
+func storeError(op string, err error) *Error {
+	var refused private.Refused
+	if errors.As(err, &refused) {
+		return invalid(op, string(refused))
+	}
+	return &Error{Op: op, Category: ErrStore, Message: err.Error(), Err: err}
+}
+
+func (f *FileStore) seals() bool { return f.key != nil || f.phrase != nil }
+
+func (f *FileStore) seal(ctx context.Context, text []byte) ([]byte, error) {
+	key, salt := f.key, []byte(nil)
+	if key == nil {
+		var err error
+		if key, salt, err = f.derive(ctx, nil, "save"); err != nil {
+			return nil, err
+		}
+	}
+	box := sealedFile{Kind: sealedKind, Salt: salt, Nonce: make([]byte, 12)}
+	rand.Read(box.Nonce)
+	box.Sealed = aead(key).Seal(nil, box.Nonce, text, box.bound())
+	out, _ := json.MarshalIndent(box, "", "  ") // cannot fail
+	return append(out, '\n'), nil
+}
+
+func (f *FileStore) unseal(ctx context.Context, box *sealedFile) ([]byte, error) {
+	key := f.key
+	switch {
+	case !f.seals():
+		return nil, f.refuse("load", "is sealed: give its key or pass phrase")
+	case (f.phrase == nil) != (len(box.Salt) == 0):
+		return nil, f.refuse("load", "is sealed in the other way: a key is not a pass phrase")
+	case len(box.Nonce) != 12:
+		return nil, f.refuse("load", "holds no session; it may be cut short, or something else")
+	case f.phrase != nil:
+		var err error
+		if key, _, err = f.derive(ctx, box.Salt, "load"); err != nil {
+			return nil, err
+		}
+	}
+	text, err := aead(key).Open(nil, box.Nonce, box.Sealed, box.bound())
+	if err != nil {
+		f.forget(key)
+		return nil, f.refuse("load", "cannot be unsealed: the key or pass phrase is wrong, or the file was changed")
+	}
+	return text, nil
+}
+
+// bound is what the seal covers beside the session.
+func (b *sealedFile) bound() []byte { return append([]byte(sealedKind), b.Salt...) }
+
+func aead(key []byte) cipher.AEAD {
+	block, _ := aes.NewCipher(key) // fails for another length than 32 only
+	a, _ := cipher.NewGCM(block)
+	return a
+}
+
+// derive returns the key that the pass phrase gives with salt, or with the last
+// one used or a new one if salt is nil. It remembers the last key, because the
+// rounds take a tenth of a second.
+func (f *FileStore) derive(ctx context.Context, salt []byte, op string) (key, used []byte, err error) {
+	select {
+	case f.deriving <- struct{}{}:
+		defer func() { <-f.deriving }()
+	case <-ctx.Done():
+		return nil, nil, stopped(ctx, op)
+	}
+	if f.derived != nil && (salt == nil || bytes.Equal(salt, f.salt)) {
+		return f.derived, f.salt, nil
+	}
+	if salt == nil {
+		salt = make([]byte, 16)
+		rand.Read(salt)
+	}
+	phrase, err := f.phrase(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, stopped(ctx, op)
+	case err != nil:
+		return nil, nil, &Error{Op: op, Category: ErrCallback, Message: "the pass phrase: " + tidy(err.Error(), nil), Err: err}
+	case phrase == "":
+		return nil, nil, invalid(op, "the pass phrase is empty")
+	}
+	if key, err = pbkdf2.Key(sha256.New, phrase, salt, rounds, 32); err != nil {
+		return nil, nil, storeError(op, err)
+	}
+	f.salt, f.derived = salt, key
+	return key, salt, nil
+}
+
+// forget drops a key that did not open the file, so that the pass phrase is
+// asked for again.
+func (f *FileStore) forget(key []byte) {
+	f.deriving <- struct{}{}
+	defer func() { <-f.deriving }()
+	if bytes.Equal(key, f.derived) {
+		f.salt, f.derived = nil, nil
+	}
+}

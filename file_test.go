@@ -1,0 +1,347 @@
+package neoapi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var kept = Session{
+	Token: canaryTrade, SID: "sid", RID: "rid", HSServerID: "server1", UCC: "TESTYA24", GreetingName: "Asha", KType: "Trade", DataCenter: "gdc",
+	BaseURL: "https://elsewhere.example", Caches: map[string]time.Time{"watchlist": time.Unix(1638271224, 0).UTC()},
+	IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(4102444800, 0).UTC(), Environment: "prod", Consumer: "0123456789abcdef",
+}
+
+func phrase(text string) FileOption {
+	return WithPassphrase(func(context.Context) (string, error) { return text, nil })
+}
+
+func fileStore(t *testing.T, path string, opts ...FileOption) *FileStore {
+	t.Helper()
+	f, err := NewFileStore(path, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFileKeepsEveryFieldOfASession(t *testing.T) {
+	for name, opts := range map[string][]FileOption{
+		"in the clear": nil, "sealed with a key": {WithKey([32]byte{7})}, "sealed with a pass phrase": {phrase(canaryPassword)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "made", "session")
+			if _, err := fileStore(t, path, opts...).Load(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
+				t.Fatalf("without a file: %v", err)
+			}
+			for range 2 { // the second one replaces the first
+				if err := fileStore(t, path, opts...).Save(t.Context(), kept); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := fileStore(t, path, opts...).Load(t.Context())
+			if err != nil || !reflect.DeepEqual(got, kept) {
+				t.Errorf("%v: read back %v", err, got)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sealed := opts != nil; sealed == bytes.Contains(text, []byte(canaryTrade)) || sealed && bytes.Contains(text, []byte("TESTYA24")) {
+				t.Error("what is sealed can be read, or the reverse")
+			}
+			if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode() != 0o600 {
+				t.Errorf("the file's mode is %v", info.Mode())
+			}
+			for range 2 {
+				if err := fileStore(t, path).Clear(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if files, _ := os.ReadDir(filepath.Dir(path)); len(files) != 0 {
+				t.Errorf("Clear left %v", files)
+			}
+		})
+	}
+}
+
+func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
+	export, _ := kept.Export()
+	path := filepath.Join(t.TempDir(), "session.json")
+	text := bytes.Replace(export, []byte("{"), []byte(`{"consumerKey": "key", "accessToken": "a",`), 1)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := fileStore(t, path).Load(t.Context()); err != nil || !reflect.DeepEqual(s, kept) {
+		t.Errorf("read as %v, %v", s, err)
+	}
+}
+
+func TestEmptyFileIsNoSavedSession(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := fileStore(t, path)
+	if _, err := f.Load(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
+		t.Fatal(err)
+	}
+	if err := f.Save(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T) {
+	export, _ := kept.Export()
+	seal := func(opt FileOption) []byte {
+		path := filepath.Join(t.TempDir(), "session")
+		if err := fileStore(t, path, opt).Save(t.Context(), kept); err != nil {
+			t.Fatal(err)
+		}
+		text, _ := os.ReadFile(path)
+		return text
+	}
+	keySealed, phraseSealed := seal(WithKey([32]byte{7})), seal(phrase("right"))
+	write := func(text []byte) func(string) error {
+		return func(path string) error { return os.WriteFile(path, text, 0o600) }
+	}
+	tests := []struct {
+		name   string
+		make   func(path string) error
+		opts   []FileOption
+		reason string
+		save   bool // Save may replace it
+	}{
+		{"cut short", write(export[:len(export)/2]), nil, "holds no session; it may be cut short", false},
+		{"something else", write([]byte("[general]\npassword=" + canaryPassword)), nil, "holds no session", false},
+		{"another program's JSON", write([]byte(`{"token":"","name":"x"}`)), nil, "holds no session", false},
+		{"longer than any session", write(bytes.Repeat([]byte(" "), maxSessionFile+1)), nil, "longer than", false},
+		{"a directory", func(p string) error { return os.Mkdir(p, 0o700) }, nil, "is not a file", false},
+		{"readable by all", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o604)) }, nil, "others may read", false},
+		{"readable by the group", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o640)) }, nil, "others may read", false},
+		{"writable by all", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o602)) }, nil, "others may read", false},
+		{"in a directory that all may write to", func(p string) error { return errors.Join(write(export)(p), os.Chmod(filepath.Dir(p), 0o777)) }, nil, "others may write to the directory", false},
+		{"a link to nowhere", func(p string) error { return os.Symlink("nowhere", p) }, nil, "symbolic link to a file that does not exist", false},
+		{"not sealed, though there is a key", write(export), []FileOption{WithKey([32]byte{7})}, "is not sealed", true},
+		{"sealed, without a key", write(keySealed), nil, "give its key or pass phrase", true},
+		{"sealed with another key", write(keySealed), []FileOption{WithKey([32]byte{8})}, "cannot be unsealed", true},
+		{"sealed with another pass phrase", write(phraseSealed), []FileOption{phrase("wrong")}, "cannot be unsealed", true},
+		{"sealed in the other way", write(phraseSealed), []FileOption{WithKey([32]byte{7})}, "in the other way", true},
+		{"sealed, then changed", write(bytes.Replace(keySealed, []byte(`"sealed": "`), []byte(`"sealed": "AAAA`), 1)), []FileOption{WithKey([32]byte{7})}, "cannot be unsealed", true},
+		{"sealed, with half a nonce", write(bytes.Replace(keySealed, []byte(`"nonce": "`), []byte(`"nonce": "AAAA`), 1)), []FileOption{WithKey([32]byte{7})}, "holds no session", true},
+	}
+	if os.Geteuid() == 0 { // only root can give files away
+		foreign := func(p string) error { return errors.Join(write(export)(p), os.Chown(p, 4711, 4711)) }
+		link := func(p string) error {
+			return errors.Join(write(export)(p+"-1"), os.Symlink(p+"-1", p), os.Lchown(p, 4711, 4711))
+		}
+		tests = append(tests, tests[0], tests[0])
+		tests[len(tests)-2].name, tests[len(tests)-2].make, tests[len(tests)-2].reason = "somebody else's", foreign, "belongs to somebody else"
+		tests[len(tests)-1].name, tests[len(tests)-1].make, tests[len(tests)-1].reason = "a link that somebody else made", link, "symbolic link that somebody else made"
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "session")
+			if err := tt.make(path); err != nil {
+				t.Fatal(err)
+			}
+			state := func() string {
+				info, err := os.Lstat(path)
+				if err != nil {
+					return err.Error()
+				}
+				text, _ := os.ReadFile(path)
+				return fmt.Sprint(info.Mode(), info.ModTime(), string(text))
+			}
+			before := state()
+			f := fileStore(t, path, tt.opts...)
+			_, err := f.Load(t.Context())
+			errs := []error{err}
+			if !tt.save {
+				errs = append(errs, f.Save(t.Context(), kept), f.Clear(t.Context()))
+			}
+			for _, err := range errs {
+				if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), tt.reason) || !strings.Contains(err.Error(), filepath.Dir(path)) {
+					t.Errorf("got %v, want %q", err, tt.reason)
+				}
+				noCanary(t, err)
+			}
+			if after := state(); after != before {
+				t.Errorf("it was %.200s, it is %.200s", before, after)
+			}
+		})
+	}
+}
+
+func TestPassphraseIsAskedForOnceUnlessItWasWrong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	if err := fileStore(t, path, phrase("right")).Save(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	answers := []string{"wrong", "right"}
+	f := fileStore(t, path, WithPassphrase(func(context.Context) (string, error) {
+		if len(answers) == 0 {
+			return "", errors.New("asked once more")
+		}
+		defer func() { answers = answers[1:] }()
+		return answers[0], nil
+	}))
+	if _, err := f.Load(t.Context()); !errors.Is(err, ErrInvalidInput) {
+		t.Fatalf("with the wrong one: %v", err)
+	}
+	for range 2 {
+		if _, err := f.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Save(t.Context(), kept); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := fileStore(t, path, phrase("")).Load(t.Context()); !errors.Is(err, ErrInvalidInput) {
+		t.Errorf("an empty one: %v", err)
+	}
+	failing := WithPassphrase(func(context.Context) (string, error) { return "", io.ErrClosedPipe })
+	if _, err := fileStore(t, path, failing).Load(t.Context()); !errors.Is(err, ErrCallback) || !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("none: %v", err)
+	}
+}
+
+func TestFileStoreNamesEveryProblem(t *testing.T) {
+	_, err := NewFileStore("", WithKey([32]byte{}), phrase("p"))
+	for _, problem := range []string{"path is missing", "not both", "all zeros"} {
+		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), problem) {
+			t.Errorf("%v does not say %q", err, problem)
+		}
+	}
+}
+
+func TestStoresReturnAtOnceWhenCancelled(t *testing.T) {
+	f := fileStore(t, filepath.Join(t.TempDir(), "session"), phrase("p"))
+	unlock, err := f.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := f.Lock(ctx)
+		waiting <- err
+	}()
+	cancel()
+	_, loaded := f.Load(ctx)
+	for name, err := range map[string]error{"Lock": <-waiting, "Load": loaded, "Save": f.Save(ctx, kept), "Clear": f.Clear(ctx)} {
+		if !errors.Is(err, ErrNetwork) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLockIsHeldByOneAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	var inside atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			f := fileStore(t, path)
+			for range 5 {
+				unlock, err := f.Lock(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d hold the lock", n)
+				}
+				step, err := f.LastStep(t.Context())
+				if err = errors.Join(err, f.SaveStep(t.Context(), step+1)); err != nil {
+					t.Error(err)
+				}
+				inside.Add(-1)
+				unlock()
+				unlock() // does no harm
+			}
+		})
+	}
+	wg.Wait()
+	if step, err := fileStore(t, path).LastStep(t.Context()); step != 40 || err != nil {
+		t.Errorf("after 40 turns the step is %d, %v", step, err)
+	}
+}
+
+// child runs this test binary as another process, which does what role says.
+func child(t *testing.T, role string, env ...string) (cmd *exec.Cmd, in io.WriteCloser, out *bufio.Reader) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.Command(self)
+	cmd.Env = append(os.Environ(), append(env, "NEOAPI_TEST_ROLE="+role)...)
+	cmd.Stderr = os.Stderr
+	in, err = cmd.StdinPipe()
+	pipe, err2 := cmd.StdoutPipe()
+	if err = errors.Join(err, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	return cmd, in, bufio.NewReader(pipe)
+}
+
+func TestMain(m *testing.M) {
+	switch os.Getenv("NEOAPI_TEST_ROLE") {
+	case "":
+		os.Exit(m.Run())
+	case "hold the lock":
+		f, err := NewFileStore(os.Getenv("STORE"))
+		if err == nil {
+			_, err = f.Lock(context.Background())
+		}
+		fmt.Println("held", err)
+		io.Copy(io.Discard, os.Stdin)
+	case "ask for a session":
+		fmt.Println("ready")
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		fmt.Println(askForASession())
+	}
+}
+
+func TestCrashedHolderOfTheLockIsInNobodysWay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	cmd, _, out := child(t, "hold the lock", "STORE="+path)
+	if line, err := out.ReadString('\n'); line != "held <nil>\n" {
+		t.Fatalf("the other process says %q, %v", line, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	f := fileStore(t, path)
+	if _, err := f.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("while another process holds it: %v", err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	unlock, err := f.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}

@@ -1,0 +1,197 @@
+// Package private reads, writes and locks files that belong to one person: what
+// others may read or change is refused, and left as it is.
+package private
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Refused says why a file is not used, and what to do.
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
+
+// Resolve follows the symbolic link that path may be, unless somebody else made
+// it, and says where the file itself lies or would lie.
+func Resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			return filepath.Join(dir, filepath.Base(path)), nil
+		}
+		return path, nil // Write and Lock make the directory
+	}
+	if err != nil {
+		return "", err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 && !owned(info) {
+		return "", Refused(path + " is a symbolic link that somebody else made: remove it, or name another file")
+	}
+	at, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", Refused(path + " is a symbolic link to a file that does not exist: remove it, or name another file")
+	}
+	return at, err
+}
+
+// Read returns a file of at most limit bytes. The error is fs.ErrNotExist if
+// there is none, and Refused if it is too long, no file, or not private.
+func Read(path string, limit int64) ([]byte, error) {
+	at, err := Resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(at, os.O_RDONLY|careful, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := judge(f, at); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > limit {
+		return nil, Refused(fmt.Sprintf("%s is longer than %d bytes", at, limit))
+	}
+	return text, nil
+}
+
+// judge refuses a file that is not private, and a directory in which others
+// could put another file in its place.
+func judge(f *os.File, at string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return Refused(at + " is not a file")
+	case !owned(info):
+		return Refused(at + " belongs to somebody else: remove it, or name another file")
+	case modes && mode.Perm()&0o077 != 0:
+		return Refused(fmt.Sprintf("others may read %s (mode %o): run chmod 600 on it, and log out if they have", at, mode.Perm()))
+	}
+	return judgeDir(filepath.Dir(at))
+}
+
+func judgeDir(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return Refused(dir + " is not a directory")
+	case modes && info.Mode().Perm()&0o022 != 0:
+		return Refused(fmt.Sprintf("others may write to the directory %s (mode %o): use one of your own, or run chmod 700 on it", dir, info.Mode().Perm()))
+	case !owned(info):
+		return Refused("the directory " + dir + " belongs to somebody else: use one of your own")
+	}
+	return nil
+}
+
+// Write replaces a file in one step, so that a reader sees the old one or the
+// new one and a crash leaves one of the two, with mode 0600. It makes the
+// directory if there is none, with mode 0700.
+func Write(path string, data []byte) error {
+	at, err := Ready(path)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), at)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return syncDir(filepath.Dir(at))
+}
+
+// Ready makes the directory of path, judges it, and says where the file lies.
+func Ready(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	at, err := Resolve(path)
+	if err != nil {
+		return "", err
+	}
+	return at, judgeDir(filepath.Dir(at))
+}
+
+// A LockFile is held by one process, and in it by one caller, at a time. It also
+// remembers one number. The zero value is of no use.
+type LockFile struct{ Path string }
+
+// Lock waits until nobody else holds the lock, or ctx is over. A holder that
+// crashes has let go. Calling unlock twice does no harm.
+func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
+	at, err := Ready(l.Path)
+	if err != nil {
+		return nil, err
+	}
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if unlock, err := try(at); unlock != nil || err != nil {
+			return unlock, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// Number returns what SetNumber kept, or 0. Call both while holding the lock.
+func (l LockFile) Number() (int64, error) {
+	text, err := Read(l.Path, 100)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, nil // empty, or cut short by a crash
+	}
+	return n, nil
+}
+
+// SetNumber keeps n. It writes into the file, which must stay the one that is locked.
+func (l LockFile) SetNumber(n int64) error {
+	at, err := Resolve(l.Path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(at, os.O_WRONLY|os.O_CREATE|careful, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(fmt.Appendf(nil, "%20d\n", n), 0)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,601 @@
+package neoapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Login says how to log in without anybody calling the steps. Each function is
+// called only when its answer is needed. There are two ways, of which exactly
+// one is configured:
+//
+//   - password: Credentials, and one of OTP and MPIN;
+//   - TOTP: one of TOTP and TOTPSeed, and MPIN.
+//
+// A function that waits for a person should return when its context is over.
+type Login struct {
+	Credentials func(context.Context) (Credentials, error) // the first factor; with MPIN, no one-time code is asked for
+	OTP         func(context.Context) (string, error)      // the one-time code that the service has just sent
+	MPIN        func(context.Context) (string, error)      // the six digits, as second factor
+
+	TOTP     func(context.Context) (TOTP, error)   // the first factor, with the code that the authenticator shows now
+	TOTPSeed func(context.Context) (string, error) // the authenticator's seed in base32, for the keeper to make the code
+	Mobile   string                                // with TOTPSeed: as in TOTP
+	UCC      string                                // with TOTPSeed: as in TOTP
+}
+
+// String returns a fixed text.
+func (Login) String() string { return "neoapi.Login{[redacted]}" }
+
+// Format prints [Login.String] for every verb.
+func (l Login) Format(f fmt.State, _ rune) { io.WriteString(f, l.String()) }
+
+// MarshalText returns [Login.String].
+func (l Login) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// problems names everything that is wrong with the login.
+func (l Login) problems() (found []string) {
+	password, totp := l.Credentials != nil, l.TOTP != nil || l.TOTPSeed != nil
+	switch {
+	case password == totp:
+		found = append(found, "Login: give Credentials, or one of TOTP and TOTPSeed")
+	case password && (l.OTP == nil) == (l.MPIN == nil):
+		found = append(found, "Login: with Credentials, give one of OTP and MPIN")
+	case totp && l.MPIN == nil:
+		found = append(found, "Login: with TOTP, give MPIN")
+	}
+	if totp && l.OTP != nil {
+		found = append(found, "Login: OTP is of no use with TOTP")
+	}
+	if l.TOTP != nil && l.TOTPSeed != nil {
+		found = append(found, "Login: give TOTP or TOTPSeed, not both")
+	}
+	if l.TOTPSeed != nil {
+		if _, problem := mobileNumber(l.Mobile); problem != "" {
+			found = append(found, "Login: Mobile: "+problem)
+		}
+		if l.UCC == "" {
+			found = append(found, "Login: UCC is missing")
+		}
+	} else if l.Mobile != "" || l.UCC != "" {
+		found = append(found, "Login: Mobile and UCC belong to TOTPSeed; elsewhere your function gives them")
+	}
+	return found
+}
+
+// A KeepConfig describes a [Keeper].
+type KeepConfig struct {
+	Login Login
+
+	// Store keeps the session between runs and shares it between processes; nil
+	// keeps it in memory.
+	Store SessionStore
+
+	// MaxTries is how many logins in a row may be refused before the keeper tries
+	// no more until Reset, so that a wrong password does not lock the account;
+	// 0 means 3.
+	MaxTries int
+
+	// OnLogin is called with each session that this keeper has logged in, before
+	// Session returns it.
+	OnLogin func(Session)
+
+	// Run calls OnExpiring when a session has Lead left (0 means 5 minutes), and
+	// OnExpired when its end has come.
+	Lead       time.Duration
+	OnExpiring func(Session)
+	OnExpired  func(Session)
+
+	// RenewAt tells Run, once for each session, when to log in anew; nil, or a
+	// time that is not in the future, means when the session has ended. See Daily.
+	RenewAt func(now time.Time, s Session) time.Time
+
+	// Log receives what the keeper does, without secrets; nil means nowhere.
+	Log *slog.Logger
+}
+
+// Daily is a [KeepConfig.RenewAt] for every day at a time in India:
+// Daily(8, 45) is half an hour before the market opens. A session that ends in
+// the night stays ended until then, unless somebody asks for one.
+func Daily(hour, minute int) func(now time.Time, s Session) time.Time {
+	return func(now time.Time, _ Session) time.Time {
+		year, month, day := now.In(ist).Date()
+		at := time.Date(year, month, day, hour, minute, 0, 0, ist)
+		if !at.After(now) {
+			at = time.Date(year, month, day+1, hour, minute, 0, 0, ist)
+		}
+		return at
+	}
+}
+
+// A Keeper stays logged in: it has a session that can be used, and logs in when
+// it has none. Leave logging in to it: who calls [Client.Login] beside it gets in
+// its way. Its methods are safe for concurrent use. It prints without secrets.
+//
+// However many goroutines want a session, and however many processes share a
+// store, they make one login. One call of Session makes at most one: after a
+// failure the error is returned, and the next login waits as long as the service
+// said, or 5 seconds, doubled with each failure to 5 minutes; calls that come
+// before get the same error again, and the service is not asked. What the
+// service has refused counts towards MaxTries. What failed before anything was
+// sent, such as your function for the password, neither counts nor waits.
+type Keeper struct {
+	c    *Client
+	cfg  KeepConfig
+	held atomic.Pointer[held]
+
+	mu      sync.Mutex // guards what follows; never held while waiting
+	flight  *flight    // the login under way, or nil
+	refused map[string]bool
+	tries   int           // logins refused in a row
+	pause   time.Duration // how long the last failure without a verdict had the next login wait
+	until   time.Time     // no login before
+	last    error         // the last login's failure, nil if it succeeded
+
+	// Of these the flight's goroutine alone takes care.
+	step int64  // the last TOTP step used
+	code string // and its code, long spent
+}
+
+// held is the session that Session returns until it ends.
+type held struct {
+	Session
+	ends time.Time
+}
+
+// A flight is one login, or one look into the store, that many callers wait for.
+type flight struct {
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int  // guarded by Keeper.mu
+	dropped bool // nobody waits any more: it has been cancelled
+	session Session
+	err     error // both are set before done is closed
+}
+
+// Keep makes a keeper for the client. It does not use the network or the store.
+// A configuration that cannot work is refused with one [ErrInvalidInput] that
+// names every problem.
+func (c *Client) Keep(cfg KeepConfig) (*Keeper, error) {
+	problems := cfg.Login.problems()
+	if cfg.MaxTries < 0 {
+		problems = append(problems, "MaxTries is negative")
+	}
+	if cfg.Lead < 0 {
+		problems = append(problems, "Lead is negative")
+	}
+	if len(problems) > 0 {
+		return nil, invalid(opKeep, problems...)
+	}
+	if cfg.MaxTries == 0 {
+		cfg.MaxTries = 3
+	}
+	if cfg.Lead == 0 {
+		cfg.Lead = 5 * time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{c: c, cfg: cfg, refused: map[string]bool{}}, nil
+}
+
+const opKeep = "keep"
+
+// String returns the environment that the keeper's client talks to.
+func (k *Keeper) String() string { return "neoapi.Keeper{Environment: " + k.c.env.host() + "}" }
+
+// Format prints [Keeper.String] for every verb.
+func (k *Keeper) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
+
+// MarshalText returns [Keeper.String].
+func (k *Keeper) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Session returns a session that has not ended: the one at hand, the store's, or
+// that of a new login. With one at hand it takes some nanoseconds and waits for
+// nobody. The session becomes the client's current one. Do not change its
+// Caches, which all callers share.
+//
+// Usual categories: those of the login's steps; [ErrInvalidInput] for a saved
+// session that is corrupt or belongs to something else; [ErrStore];
+// [ErrCallback]; [ErrNetwork] if ctx was over first.
+func (k *Keeper) Session(ctx context.Context) (Session, error) {
+	if h := k.held.Load(); h != nil && k.c.now().Before(h.ends) {
+		return h.Session, nil
+	}
+	return k.wait(ctx, "")
+}
+
+// Ended tells the keeper that the service has refused s before its time: the
+// next Session does not return it.
+func (k *Keeper) Ended(s Session) {
+	k.mu.Lock()
+	k.refused[s.Token] = true
+	k.mu.Unlock()
+	if h := k.held.Load(); h != nil && h.Token == s.Token {
+		k.held.CompareAndSwap(h, nil)
+	}
+}
+
+// Reset lets the keeper log in again at once, after MaxTries refusals or while
+// it waits: somebody has set right what was wrong.
+func (k *Keeper) Reset() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
+}
+
+// far is when a session ends of which nothing is known.
+var far = time.Unix(1<<40, 0)
+
+// wait returns a session other than the one whose token is given, joining the
+// flight that is under way or starting one.
+func (k *Keeper) wait(ctx context.Context, other string) (Session, error) {
+	for {
+		if ctx.Err() != nil {
+			return Session{}, stopped(ctx, opKeep)
+		}
+		k.mu.Lock()
+		if h := k.held.Load(); h != nil && h.Token != other && k.c.now().Before(h.ends) {
+			k.mu.Unlock()
+			return h.Session, nil
+		}
+		f := k.flight
+		if f == nil {
+			// The login is not the first caller's alone: it ends early only if nobody waits any more.
+			flying, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			f = &flight{done: make(chan struct{}), cancel: cancel}
+			k.flight = f
+			go k.fly(flying, f)
+		}
+		joined := !f.dropped
+		if joined {
+			f.waiting++
+		}
+		k.mu.Unlock()
+
+		select {
+		case <-f.done:
+			if joined {
+				return f.session, f.err
+			}
+		case <-ctx.Done():
+			k.mu.Lock()
+			if joined {
+				f.waiting--
+			}
+			if f.waiting == 0 {
+				f.dropped = true
+				f.cancel()
+			}
+			k.mu.Unlock()
+			return Session{}, stopped(ctx, opKeep)
+		}
+	}
+}
+
+func (k *Keeper) fly(ctx context.Context, f *flight) {
+	f.err = &Error{Op: opKeep, Category: ErrCallback, Message: "a function of the login ended its goroutine"}
+	defer func() { // also if a function of the user's calls runtime.Goexit
+		f.cancel()
+		k.mu.Lock()
+		k.flight = nil
+		k.mu.Unlock()
+		close(f.done)
+	}()
+	s, fresh, err := k.obtain(ctx)
+	if err == nil {
+		h := &held{s, s.Ends()}
+		if h.ends.IsZero() {
+			h.ends = far
+		}
+		k.held.Store(h)
+		if fresh && k.cfg.OnLogin != nil {
+			k.cfg.OnLogin(s)
+		}
+	}
+	f.session, f.err = s, err
+}
+
+// obtain returns the store's session, if it can be used, or a fresh one.
+func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) {
+	store := k.cfg.Store
+	if store == nil {
+		s, err = k.login(ctx)
+		return s, true, err
+	}
+	unlock, err := store.Lock(ctx)
+	if err != nil {
+		return Session{}, false, k.storeFailed(ctx, err)
+	}
+	defer unlock()
+	switch s, err = store.Load(ctx); {
+	case err == nil:
+		k.mu.Lock()
+		refused := k.refused[s.Token]
+		k.mu.Unlock()
+		if refused {
+			break
+		}
+		if err = k.c.Restore(s); err == nil {
+			k.cfg.Log.InfoContext(ctx, "using the saved session", "ucc", s.UCC, "ends", s.Ends())
+			return s, false, nil
+		}
+		if !errors.Is(err, ErrSessionEnded) {
+			return Session{}, false, err
+		}
+	case !errors.Is(err, ErrNotLoggedIn):
+		return Session{}, false, k.storeFailed(ctx, err)
+	}
+	if s, err = k.login(ctx); err != nil {
+		return Session{}, false, err
+	}
+	// The code is spent: a session that cannot be saved is still worth having.
+	if err := store.Save(context.WithoutCancel(ctx), s); err != nil {
+		k.cfg.Log.ErrorContext(ctx, "logged in, but the session was not saved: other processes will log in too", "cause", err)
+	}
+	return s, true, nil
+}
+
+// storeFailed makes an *Error of what a store returns, which may be the user's own.
+func (k *Keeper) storeFailed(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return stopped(ctx, opKeep)
+	}
+	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err}
+}
+
+// login logs in once, unless it must not yet or any more, and remembers what
+// that means for the next time.
+func (k *Keeper) login(ctx context.Context) (Session, error) {
+	now := k.c.now()
+	k.mu.Lock()
+	tries, until, last := k.tries, k.until, k.last
+	k.mu.Unlock()
+	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
+		e, _ := errors.AsType[*Error](last)
+		again := *e
+		again.RetryAfter = max(0, until.Sub(now))
+		if tries >= k.cfg.MaxTries {
+			again.Message += fmt.Sprintf("; %d logins in a row were refused, so the keeper tries no more until Reset", tries)
+		}
+		return Session{}, &again
+	}
+
+	s, sent, err := k.attempt(ctx)
+	if err == nil && s.ended(k.c.now()) {
+		err = &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?"}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case err == nil:
+		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
+		clear(k.refused)
+		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
+		return s, nil
+	case !sent:
+		return Session{}, err
+	case definitive(err) && !errors.Is(err, ErrCallback):
+		k.tries++
+		k.until = time.Time{}
+	default:
+		k.pause = min(max(2*k.pause, 5*time.Second), 5*time.Minute)
+		k.until = k.c.now().Add(k.pause)
+	}
+	if e, _ := errors.AsType[*Error](err); e.RetryAfter > 0 {
+		k.until = k.c.now().Add(e.RetryAfter)
+	}
+	k.last = err
+	k.cfg.Log.WarnContext(ctx, "login failed", "cause", err, "refused in a row", k.tries, "next not before", k.until)
+	return Session{}, err
+}
+
+// attempt goes through the steps of one login. sent tells whether the service
+// may have seen a secret. The error is an *Error.
+func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
+	l := k.cfg.Login
+	if l.Credentials == nil {
+		return k.attemptTOTP(ctx)
+	}
+	who, err := ask(ctx, "Credentials", l.Credentials)
+	if err != nil {
+		return Session{}, false, err
+	}
+	second, name := l.OTP, "OTP"
+	if l.MPIN != nil {
+		second, name, who.NoOTP = l.MPIN, "MPIN", true
+	}
+	if err = k.c.Login(ctx, who); err != nil {
+		return Session{}, true, err
+	}
+	code, err := ask(ctx, name, second)
+	if err != nil {
+		return Session{}, true, err
+	}
+	s, err = k.c.Session2FA(ctx, code)
+	return s, true, err
+}
+
+func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err error) {
+	l := k.cfg.Login
+	t := TOTP{Mobile: l.Mobile, UCC: l.UCC}
+	var seed []byte
+	if l.TOTPSeed != nil {
+		text, err := ask(ctx, "TOTPSeed", l.TOTPSeed)
+		if err != nil {
+			return Session{}, false, err
+		}
+		if seed = parseSeed(text); seed == nil {
+			return Session{}, false, invalid(opKeep, "Login.TOTPSeed gave no seed: it is base32 text (A-Z, 2-7), as an authenticator app takes it")
+		}
+	}
+	if err := k.nextStep(ctx); err != nil {
+		return Session{}, false, err
+	}
+	if seed == nil {
+		if t, err = ask(ctx, "TOTP", l.TOTP); err != nil {
+			return Session{}, false, err
+		}
+	}
+	step := totpStep(k.c.now())
+	if seed != nil {
+		t.Code = totpCode(seed, step)
+	}
+	if t.Code == k.code {
+		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
+	}
+	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
+		return Session{}, false, err
+	}
+	if err = k.c.LoginTOTP(ctx, t); err != nil {
+		return Session{}, true, err
+	}
+	mpin, err := ask(ctx, "MPIN", l.MPIN)
+	if err != nil {
+		return Session{}, true, err
+	}
+	s, err = k.c.ValidateMPIN(ctx, mpin)
+	return s, true, err
+}
+
+// nextStep waits for a TOTP step of which no code was used, by this process or,
+// if the store remembers, another.
+func (k *Keeper) nextStep(ctx context.Context) error {
+	last := k.step
+	if store, ok := k.cfg.Store.(StepStore); ok {
+		step, err := store.LastStep(ctx)
+		if err != nil {
+			return k.storeFailed(ctx, err)
+		}
+		last = max(last, step)
+	}
+	for {
+		now := k.c.now()
+		if step := totpStep(now); step > last || step < last-1 { // the clock was set back: let the service judge
+			return nil
+		}
+		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one was used")
+		if err := sleep(ctx, time.Unix((last+1)*totpPeriod, 0).Sub(now)); err != nil {
+			return err
+		}
+	}
+}
+
+func (k *Keeper) useStep(ctx context.Context, step int64, code string) error {
+	k.step, k.code = step, code
+	if store, ok := k.cfg.Store.(StepStore); ok {
+		if err := store.SaveStep(ctx, step); err != nil {
+			return k.storeFailed(ctx, err)
+		}
+	}
+	return nil
+}
+
+// ask calls one of the user's functions.
+func ask[T any](ctx context.Context, name string, f func(context.Context) (T, error)) (answer T, err error) {
+	if ctx.Err() != nil {
+		return answer, stopped(ctx, opKeep)
+	}
+	answer, err = f(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		err = stopped(ctx, opKeep)
+	default:
+		err = &Error{Op: opKeep, Category: ErrCallback, Message: "Login." + name + ": " + tidy(err.Error(), nil), Err: err}
+	}
+	return answer, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return stopped(ctx, opKeep)
+	}
+}
+
+// Run keeps the session alive in the background until ctx is over or a login
+// fails, and returns why. It makes sure of a session at once, calls OnExpiring
+// and OnExpired, and logs in again at RenewAt, or when the session has ended.
+//
+// It does not go on after a failed login, because only the program can know
+// whether to: call Run again to do so.
+func (k *Keeper) Run(ctx context.Context) error {
+	var s Session
+	var due time.Time // when to renew s
+	var warned, ended bool
+	for {
+		if ctx.Err() != nil {
+			return stopped(ctx, opKeep)
+		}
+		// Somebody who asked for a session, or said that it has ended, may have changed it.
+		h := k.held.Load()
+		if h == nil {
+			if _, err := k.Session(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		now := k.c.now()
+		if h.Token != s.Token {
+			s, due, warned, ended = h.Session, h.ends, false, false
+			if k.cfg.RenewAt != nil {
+				if at := k.cfg.RenewAt(now, s); at.After(now) {
+					due = at
+				}
+			}
+		}
+		if !ended && !warned && !now.Before(h.ends.Add(-k.cfg.Lead)) {
+			warned = true
+			if k.cfg.OnExpiring != nil && now.Before(h.ends) {
+				k.cfg.OnExpiring(s)
+			}
+		}
+		if !ended && !now.Before(h.ends) {
+			ended = true
+			if k.cfg.OnExpired != nil {
+				k.cfg.OnExpired(s)
+			}
+		}
+		if !now.Before(due) {
+			k.mu.Lock()
+			k.refused[s.Token] = true // if it still is in the store
+			k.mu.Unlock()
+			if _, err := k.wait(ctx, s.Token); err != nil {
+				return err
+			}
+			continue
+		}
+		next := due
+		if !ended {
+			next = earlier(next, h.ends)
+		}
+		if !warned {
+			next = earlier(next, h.ends.Add(-k.cfg.Lead))
+		}
+		// A machine that slept, or whose clock was set, is noticed within the half minute.
+		if err := sleep(ctx, min(next.Sub(now), 30*time.Second)); err != nil {
+			return err
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,154 @@
+// Package keyring keeps a session of package neoapi in the system's keyring: the
+// keychain of macOS, the Credential Manager of Windows, the Secret Service of
+// Linux and the BSDs (GNOME Keyring, KWallet).
+//
+//	keeper, err := client.Keep(neoapi.KeepConfig{Store: keyring.New("my-program", "AB1234"), …})
+//
+// It is a package of its own so that programs that do without it get none of
+// its requirements.
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	zalando "github.com/zalando/go-keyring"
+
+	"neoapi"
+	"neoapi/internal/private"
+)
+
+// New returns a store that keeps one session in the keyring, under the name of a
+// program and of an account. It asks nothing of the system yet.
+//
+// The keyring has no lock of its own: that is a file in [os.UserCacheDir], which
+// holds no secret. A keyring may ask a person to unlock it; who does not want to
+// wait for that cancels the context. Windows takes up to 2,560 bytes and macOS
+// some 2,900, which is about twice what a session of our service takes.
+func New(service, account string) neoapi.SessionStore { return store{service, account} }
+
+type store struct{ service, account string }
+
+// String returns both names.
+func (s store) String() string { return fmt.Sprintf("keyring.store{%q, %q}", s.service, s.account) }
+
+// Format prints String for every verb.
+func (s store) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+func (s store) Load(ctx context.Context) (neoapi.Session, error) {
+	text, err := wait(ctx, "load", func() (string, error) { return zalando.Get(s.service, s.account) })
+	switch {
+	case errors.Is(err, zalando.ErrNotFound):
+		return neoapi.Session{}, &neoapi.Error{Op: "load", Category: neoapi.ErrNotLoggedIn, Message: "no session is saved in the keyring for " + s.account}
+	case err != nil:
+		return neoapi.Session{}, err
+	}
+	session, err := neoapi.ParseSession([]byte(text))
+	if err != nil {
+		return neoapi.Session{}, &neoapi.Error{
+			Op: "load", Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name",
+		}
+	}
+	return session, nil
+}
+
+func (s store) Save(ctx context.Context, session neoapi.Session) error {
+	text, err := session.Export()
+	if err != nil {
+		return err
+	}
+	var short bytes.Buffer
+	if err := json.Compact(&short, text); err != nil {
+		return err
+	}
+	_, err = wait(ctx, "save", func() (struct{}, error) { return struct{}{}, zalando.Set(s.service, s.account, short.String()) })
+	return err
+}
+
+func (s store) Clear(ctx context.Context) error {
+	_, err := wait(ctx, "clear", func() (struct{}, error) { return struct{}{}, zalando.Delete(s.service, s.account) })
+	if errors.Is(err, zalando.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (s store) Lock(ctx context.Context) (unlock func(), err error) {
+	lock, err := s.lock()
+	if err == nil {
+		unlock, err = lock.Lock(ctx)
+	}
+	return unlock, failed(ctx, "lock", err)
+}
+
+// LastStep implements [neoapi.StepStore] in the lock file.
+func (s store) LastStep(ctx context.Context) (step int64, err error) {
+	lock, err := s.lock()
+	if err == nil {
+		step, err = lock.Number()
+	}
+	return step, failed(ctx, "lock", err)
+}
+
+// SaveStep implements [neoapi.StepStore] in the lock file.
+func (s store) SaveStep(ctx context.Context, step int64) error {
+	lock, err := s.lock()
+	if err == nil {
+		err = lock.SetNumber(step)
+	}
+	return failed(ctx, "lock", err)
+}
+
+func (s store) lock() (private.LockFile, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return private.LockFile{}, err
+	}
+	name := sha256.Sum256([]byte(s.service + "\x00" + s.account))
+	return private.LockFile{Path: filepath.Join(dir, "neo", fmt.Sprintf("keyring-%x.lock", name[:8]))}, nil
+}
+
+// wait calls the keyring, for as long as the context lets it: a keyring that
+// asks a person has no time of its own.
+func wait[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	if ctx.Err() != nil {
+		return none, failed(ctx, op, ctx.Err())
+	}
+	done := make(chan answer, 1)
+	go func() {
+		value, err := call()
+		done <- answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, failed(ctx, op, a.err)
+	case <-ctx.Done():
+		return none, failed(ctx, op, ctx.Err())
+	}
+}
+
+// failed makes a [*neoapi.Error] of an error of the system's.
+func failed(ctx context.Context, op string, err error) error {
+	var refused private.Refused
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &neoapi.Error{Op: op, Category: neoapi.ErrNetwork, Message: "stopped waiting: " + ctx.Err().Error(), Err: ctx.Err()}
+	case errors.As(err, &refused):
+		return &neoapi.Error{Op: op, Category: neoapi.ErrInvalidInput, Message: err.Error()}
+	}
+	return &neoapi.Error{Op: op, Category: neoapi.ErrStore, Message: "the system's keyring: " + err.Error(), Err: err}
+}
