@@ -517,14 +517,10 @@ func ask[T any](ctx context.Context, name string, f func(context.Context) (T, er
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if pause(ctx, d) != nil {
 		return stopped(ctx, opKeep)
 	}
+	return nil
 }
 
 // Run keeps the session alive in the background until ctx is over or a login

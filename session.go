@@ -26,7 +26,7 @@ type Session struct {
 	GreetingName string
 	KType        string    // "Trade", or "" from generation 1
 	DataCenter   string    // names a group of servers; "" from generation 1
-	BaseURL      string    // where the service wants later calls; "" if it did not say. This package never sends anything there
+	BaseURL      string    // where the service wants later calls; "" if it did not say. Believed only within the environment it belongs to: see [Client.HTTPClient]
 	IssuedAt     time.Time // the token's iat in UTC, or when the answer came if the token does not say
 	ExpiresAt    time.Time // the token's exp in UTC; zero if the token does not say, which does not mean that it lives forever: see Ends
 

@@ -291,6 +291,9 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 	if problem := unfit(s.Token, s.SID); problem != "" {
 		return nil, invalid(opCall, "the session cannot be used: "+strings.TrimPrefix(problem, "the answer has "))
 	}
+	if s.Environment != "" && s.Environment != c.place {
+		return nil, invalid(opCall, "the session belongs to "+s.Environment+", not to "+c.place+": log in there")
+	}
 	h = &headers{
 		token: s.Token, sid: s.SID, home: s.HSServerID, access: access, kType: s.KType, baseURL: s.BaseURL,
 		auth: []string{s.Token}, sidHeader: []string{s.SID}, agent: []string{c.userAgent}, key: []string{c.key},
