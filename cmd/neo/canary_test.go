@@ -200,10 +200,7 @@ func everything(t *testing.T, h host, data, address string, inbox bool) {
 	}
 	kept := func() {
 		t.Helper()
-		var saved struct {
-			AccessToken string
-			Session     struct{ Token string }
-		}
+		var saved struct{ AccessToken, Token string }
 		text, err := os.ReadFile(session)
 		if err == nil {
 			err = json.Unmarshal(text, &saved)
@@ -212,7 +209,7 @@ func everything(t *testing.T, h host, data, address string, inbox bool) {
 			t.Fatal(err)
 		}
 		h.secrets.Add("access token", saved.AccessToken)
-		h.secrets.AddToken("trade token", saved.Session.Token)
+		h.secrets.AddToken("trade token", saved.Token)
 	}
 	h.run(t, logIn("--mobile", "9812345678", "--consumer-secret-file", consumerSecret, "--password-file", password, "--mpin-file", mpin), "")
 	kept()
