@@ -274,9 +274,10 @@ func TestOneCallersEndDoesNotEndTheLoginOfOthers(t *testing.T) {
 func TestCancelledLoginReturnsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	srv, trail := keepServer(t, neoapitest.WithOMSTimeout(time.Minute))
 	c := keepClient(t, srv)
-	if _, err := c.AccessToken(t.Context()); err != nil { // the service's own goroutines are there now
+	if _, err := c.AccessToken(t.Context()); err != nil { // by now the service runs with all that belongs to it
 		t.Fatal(err)
 	}
+	c.http.CloseIdleConnections()
 	before := goleak.IgnoreCurrent()
 	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, filepath.Join(t.TempDir(), "session"))})
 	srv.HangOMS()

@@ -60,6 +60,8 @@ func (f fileFlag) path() (string, error) {
 // profileForm is what a profile may be called: it becomes part of a file's name.
 var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
+// save writes the file in one step, so that a reader sees the old one or the new
+// one, with mode 0600.
 func (f fileFlag) save(s savedLogin) (path string, err error) {
 	if path, err = f.path(); err != nil {
 		return "", err
@@ -144,7 +146,7 @@ func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 // watch shows the time that is left of a session, on one line of a terminal or on
 // a new line each minute, until it ends.
 func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
-	if s.ExpiresAt.IsZero() {
+	if s.Ends().IsZero() {
 		return errors.New("the session's token does not tell when it ends")
 	}
 	f, isFile := t.out.(*os.File)
@@ -156,7 +158,7 @@ func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !ended(s) {
-		left := time.Until(s.ExpiresAt).Round(time.Second)
+		left := time.Until(s.Ends()).Round(time.Second)
 		if onTerminal {
 			_, _ = fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
 		} else {
@@ -164,7 +166,7 @@ func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 		}
 		select {
 		case <-tick.C:
-		case <-time.After(time.Until(s.ExpiresAt)):
+		case <-time.After(time.Until(s.Ends())):
 		case <-ctx.Done():
 			_, _ = fmt.Fprintln(t.out)
 			return nil
