@@ -49,7 +49,7 @@ func startTrial(t *testing.T, s *service) *trial {
 	views := func(p person) func(t *testing.T, during []answer) {
 		return func(t *testing.T, during []answer) {
 			for _, a := range during {
-				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), serve.DemoMPIN, "over "+p.ucc)))
+				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), serve.DemoMPIN, "over-"+p.ucc)))
 			}
 		}
 	}
@@ -104,9 +104,9 @@ func startTrial(t *testing.T, s *service) *trial {
 
 	// A second factor is complete, or its code still works; and never twice.
 	second := func(name string, view session, send func(name string) answer) {
-		add(name, func() answer { return send("one attempt") }, func(t *testing.T, during []answer) {
+		add(name, func() answer { return send("one-attempt") }, func(t *testing.T, during []answer) {
 			good(t, during)
-			a := repeatedly(recoverWithin*noise, func() answer { return send("one attempt") })
+			a := repeatedly(recoverWithin*noise, func() answer { return send("one-attempt") })
 			trade := must(t, view.person, a)
 			for _, d := range during {
 				if d.good() && d.session(view.person) != trade {
@@ -114,7 +114,7 @@ func startTrial(t *testing.T, s *service) *trial {
 				}
 			}
 			x.trades(t, trade)
-			if a := send("another attempt"); !a.refused() {
+			if a := send("another-attempt"); !a.refused() {
 				t.Errorf("a used code: %v", a)
 			}
 			if n := count(s.events(t), "second factor", "ok", view.sid); n != 1 {
