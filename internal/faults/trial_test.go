@@ -191,6 +191,27 @@ func (x *trial) crowd(t *testing.T, n int) {
 	all.Wait()
 }
 
+// allUnavailable reports each answer so far that was no 503.
+func (x *trial) allUnavailable(t *testing.T) {
+	t.Helper()
+	for _, step := range x.steps {
+		for _, a := range step.during {
+			t.Errorf("%s: without a store: %v", step.name, a)
+		}
+	}
+}
+
+// onlyReads reports each answer so far to a call that writes that was no 503, and
+// each call that only reads without a good answer.
+func (x *trial) onlyReads(t *testing.T, rounds int) {
+	t.Helper()
+	for _, step := range x.steps {
+		if want := map[bool]int{true: rounds}[step.reads]; len(step.during) != want {
+			t.Errorf("%s: %d of %d were answered otherwise than by 503, want %d", step.name, len(step.during), rounds, want)
+		}
+	}
+}
+
 func (x *trial) saw(name string, a answer) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
