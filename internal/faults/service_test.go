@@ -34,8 +34,8 @@ import (
 )
 
 var (
-	kills = flag.Int("faults.kills", 6, "how often each test of kills kills")
-	soak  = flag.Duration("faults.soak", 10*time.Second, "how long each soak lasts")
+	kills = flag.Int("faults.kills", 4, "how often each test of kills kills")
+	soak  = flag.Duration("faults.soak", 8*time.Second, "how long each soak lasts")
 )
 
 // What the bars allow (R1, R4), and what the tests do: the machine may be busy
