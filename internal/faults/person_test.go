@@ -222,7 +222,8 @@ func (s *service) inbox(p person) answer {
 	return s.call("inbox", "GET", "/sandbox/otp/"+url.PathEscape(p.ucc), nil)
 }
 
-// second sends a code as second factor. Requests of one name are one attempt.
+// second sends a code as second factor. Requests of one name are one attempt; a
+// name holds no spaces, or it is none.
 func (s *service) second(view session, code, name string) answer {
 	return s.call("session_2fa", "POST", path(wire.OpValidate), object{"userId": view.id, "otp": code},
 		wire.HeaderSID, view.sid, wire.HeaderAuth, view.token, wire.HeaderRequestID, name)
@@ -280,16 +281,17 @@ func (s *service) codeFor(t testing.TB, view session) string {
 func (s *service) trading(t testing.TB, p person) session {
 	t.Helper()
 	view := s.view(t, p)
-	return must(t, p, s.second(view, s.codeFor(t, view), "trading "+view.sid))
+	return must(t, p, s.second(view, s.codeFor(t, view), "trading-"+view.sid))
 }
 
 // repeatedly sends the same request again for as long as the answer says that
 // the service is not able to answer it yet, and waits as long as it says in
-// between, but no longer than a second.
+// between, but no longer than a second. If it says more than the limit, waiting is
+// no use.
 func repeatedly(limit time.Duration, f func() answer) answer {
 	for begin := time.Now(); ; {
 		a := f()
-		if !a.unavailable() && a.status != http.StatusTooManyRequests || time.Since(begin) > limit {
+		if !a.unavailable() && a.status != http.StatusTooManyRequests || time.Since(begin)+a.retryAfter() > limit {
 			return a
 		}
 		time.Sleep(min(time.Second, a.retryAfter()))

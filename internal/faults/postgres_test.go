@@ -38,3 +38,31 @@ func TestPostgresDownSlowOrSilent(t *testing.T) {
 		})
 	}
 }
+
+// PostgreSQL ends, in order or as when its machine is lost, and comes back: what
+// was acknowledged is there, and the service goes on by itself (bars R1, R4).
+func TestPostgresStoppedAndStartedAgain(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*pgtest.Cluster) error
+	}{
+		{"stop", (*pgtest.Cluster).Stop},
+		{"crash", (*pgtest.Cluster).Crash},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.Private(t)
+			x := startTrial(t, sandbox(t, server.URL("postgres"), inTrial))
+			if err := c.end(server); err != nil {
+				t.Fatal(err)
+			}
+			x.tryAll()
+			x.crowd(t, 8)
+			x.allUnavailable(t)
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
+			x.judge(t)
+		})
+	}
+}

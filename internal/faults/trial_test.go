@@ -49,7 +49,7 @@ func startTrial(t *testing.T, s *service) *trial {
 	views := func(p person) func(t *testing.T, during []answer) {
 		return func(t *testing.T, during []answer) {
 			for _, a := range during {
-				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), serve.DemoMPIN, "over "+p.ucc)))
+				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), serve.DemoMPIN, "over-"+p.ucc)))
 			}
 		}
 	}
@@ -104,9 +104,9 @@ func startTrial(t *testing.T, s *service) *trial {
 
 	// A second factor is complete, or its code still works; and never twice.
 	second := func(name string, view session, send func(name string) answer) {
-		add(name, func() answer { return send("one attempt") }, func(t *testing.T, during []answer) {
+		add(name, func() answer { return send("one-attempt") }, func(t *testing.T, during []answer) {
 			good(t, during)
-			a := repeatedly(recoverWithin*noise, func() answer { return send("one attempt") })
+			a := repeatedly(recoverWithin*noise, func() answer { return send("one-attempt") })
 			trade := must(t, view.person, a)
 			for _, d := range during {
 				if d.good() && d.session(view.person) != trade {
@@ -114,7 +114,7 @@ func startTrial(t *testing.T, s *service) *trial {
 				}
 			}
 			x.trades(t, trade)
-			if a := send("another attempt"); !a.refused() {
+			if a := send("another-attempt"); !a.refused() {
 				t.Errorf("a used code: %v", a)
 			}
 			if n := count(s.events(t), "second factor", "ok", view.sid); n != 1 {
@@ -189,6 +189,27 @@ func (x *trial) crowd(t *testing.T, n int) {
 		})
 	}
 	all.Wait()
+}
+
+// allUnavailable reports each answer so far that was no 503.
+func (x *trial) allUnavailable(t *testing.T) {
+	t.Helper()
+	for _, step := range x.steps {
+		for _, a := range step.during {
+			t.Errorf("%s: without a store: %v", step.name, a)
+		}
+	}
+}
+
+// onlyReads reports each answer so far to a call that writes that was no 503, and
+// each call that only reads without a good answer.
+func (x *trial) onlyReads(t *testing.T, rounds int) {
+	t.Helper()
+	for _, step := range x.steps {
+		if want := map[bool]int{true: rounds}[step.reads]; len(step.during) != want {
+			t.Errorf("%s: %d of %d were answered otherwise than by 503, want %d", step.name, len(step.during), rounds, want)
+		}
+	}
 }
 
 func (x *trial) saw(name string, a answer) {
