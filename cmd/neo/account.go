@@ -162,7 +162,13 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		}
 		*field = credential.Secret(value)
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if *into["password"] == "" {
+		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=")
+	}
+	return nil
 }
 
 // find returns the account of a UCC.
@@ -314,6 +320,14 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 		a, err := find(ctx, d, c.UCC)
 		if err != nil {
 			return err
+		}
+		state, err := d.Store.State(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		if len(state.Failures) == 0 {
+			_, _ = fmt.Fprintf(t.out, "account %s has no wrong tries: nothing to unlock\n", a.UCC)
+			return nil
 		}
 		if err := d.Admin().Unlock(ctx, a); err != nil {
 			return err

@@ -110,7 +110,11 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(err)
 	}
 	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.Listen, cfg, func(url string) {
-		cfg.Log.Info("ready", "url", url, "data", c.Data)
+		store := "sqlite"
+		if c.Database != "" {
+			store = "postgres"
+		}
+		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
 	}, t.err)
 }
 

@@ -23,7 +23,7 @@ const maxSessionFile = 1 << 20
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
-	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"Keep this session under a name, for several accounts."`
+	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"The session of this name, for several accounts."`
 	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
 }
 
@@ -40,6 +40,9 @@ type consumer struct {
 }
 
 func (f fileFlag) path() (string, error) {
+	if f.Path != "" && f.Profile != "" {
+		return "", usage(errors.New("--profile and --session (or NEO_PROFILE and NEO_SESSION) both say where the session is: give one"))
+	}
 	if f.Path != "" {
 		return filepath.Abs(f.Path)
 	}
