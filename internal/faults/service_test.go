@@ -8,7 +8,7 @@
 //
 // Every test here is short. The long forms:
 //
-//	go test -race -timeout 60m ./internal/faults -faults.kills 200
+//	go test -race -timeout 60m -run Kills ./internal/faults -faults.kills 200
 //	go test -timeout 3h -run Soak ./internal/faults -faults.soak 1h
 package faults
 

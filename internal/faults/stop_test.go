@@ -1,0 +1,99 @@
+//go:build linux
+
+package faults
+
+import (
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"neoapi/internal/serve"
+)
+
+// Of two processes on one store one is stopped in the middle of second factors
+// and goes on later. Meanwhile the other one works, for these logins too; and
+// each code opens one session in all (bar R3).
+func TestAStoppedProcessDisturbsNobody(t *testing.T) {
+	stores(t, func(t *testing.T, database string) {
+		const n, others = 24, 6
+		stops := sandbox(t, database, n+others)
+		goesOn := sandboxIn(t, stops.dir, database, n+others)
+		var views []session
+		var codes []string
+		for i := range n {
+			view := stops.view(t, demo(1+i))
+			views, codes = append(views, view), append(codes, stops.codeFor(t, view))
+		}
+
+		first := make([]answer, n) // by the process that is stopped
+		var sent sync.WaitGroup
+		turn := make(chan int, n)
+		for i := range n {
+			turn <- i
+		}
+		close(turn)
+		for range 4 {
+			sent.Go(func() {
+				for i := range turn {
+					first[i] = stops.second(views[i], codes[i], "first-"+views[i].sid)
+				}
+			})
+		}
+		time.Sleep(time.Duration(rand.IntN(25)) * time.Millisecond) // the moment
+		stops.signal(t, syscall.SIGSTOP)
+		stopped := time.Now()
+
+		// Who stops while it writes to a file keeps it locked. In PostgreSQL nothing is
+		// locked while a process thinks.
+		for i := range others {
+			a := goesOn.password(demo(1+n+i), serve.DemoPassword)
+			if !a.good() && !(database == "" && a.unavailable()) || a.took > answerWithin*noise {
+				t.Errorf("somebody else: %v", a)
+			}
+		}
+		second := make([]answer, n)
+		var asked sync.WaitGroup
+		for i := range n {
+			asked.Go(func() { second[i] = goesOn.second(views[i], codes[i], "second-"+views[i].sid) })
+		}
+		asked.Wait()
+		time.Sleep(time.Until(stopped.Add(2 * time.Second)))
+		stops.signal(t, syscall.SIGCONT)
+		sent.Wait()
+
+		events := stops.events(t)
+		outcomes := map[[2]int]int{}
+		for i, view := range views {
+			a, b := first[i], second[i]
+			outcomes[[2]int{a.status, b.status}]++
+			for _, x := range []answer{a, b} {
+				if err := x.wrong(); err != nil || !x.good() && !x.refused() && x.status != 429 && !x.unavailable() {
+					t.Errorf("%v (%v)", x, err)
+				}
+			}
+			if b.took > answerWithin*noise {
+				t.Errorf("beside a stopped process: %v", b)
+			}
+			if a.good() && b.good() {
+				t.Errorf("one code has opened two sessions:\n%v\n%v", a, b)
+			}
+			done := count(events, "second factor", "ok", view.sid)
+			if done > 1 || done == 0 && (a.good() || b.good()) {
+				t.Errorf("%d events of success for %v and %v", done, a, b)
+			}
+			for _, x := range []answer{a, b} {
+				if !x.good() {
+					continue
+				}
+				for _, s := range []*service{stops, goesOn} {
+					if trade := s.trade(x.session(view.person)); !trade.good() {
+						t.Errorf("a session that was given: %v", trade)
+					}
+				}
+			}
+		}
+		t.Logf("statuses of the stopped process and of the other: %v", outcomes)
+	})
+}
