@@ -17,6 +17,7 @@ import (
 // is no room: what writes is answered by 503 in time, what only reads goes on, and
 // afterwards everything works again without a restart (bars R1, R4).
 func TestAFullDiskAndALockedFile(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		begin func(t *testing.T, s *service) (end func())

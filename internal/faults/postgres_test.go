@@ -13,6 +13,7 @@ import (
 // where a slow store lets it, as ever; no token leaves without its session; and
 // when the store is back everything works again (bars R1, R4).
 func TestPostgresDownSlowOrSilent(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		weather
@@ -42,6 +43,7 @@ func TestPostgresDownSlowOrSilent(t *testing.T) {
 // PostgreSQL ends, in order or as when its machine is lost, and comes back: what
 // was acknowledged is there, and the service goes on by itself (bars R1, R4).
 func TestPostgresStoppedAndStartedAgain(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		end  func(*pgtest.Cluster) error

@@ -54,6 +54,9 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // the tests wait more than they compute
+		panic(err)
+	}
 	os.Exit(buildAndRun(m))
 }
 
@@ -75,6 +78,7 @@ func buildAndRun(m *testing.M) int {
 // stores runs a test on each store. database returns the address of a fresh
 // database, or "" for a file in the data directory.
 func stores(t *testing.T, f func(t *testing.T, database string)) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); f(t, "") })
 	t.Run("postgres", func(t *testing.T) { t.Parallel(); f(t, pgtest.Database(t)) })
 }
