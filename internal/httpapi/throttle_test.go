@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,9 +141,88 @@ func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
 		c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", wrong(c.Account.MPIN))).refused(t, 401, "10020")
 	}
 	view := c.login(t)
-	c.second(t, view, c.Account.MPIN).refused(t, 401, "10020")
-	c.second(t, view, c.otp(t, view)).session(t) // the one-time code is another way
+	for range 5 { // and costs no try of the second factor, which is not what is wrong
+		c.second(t, view, c.Account.MPIN).refused(t, 429, "70009")
+	}
+	c.second(t, view, c.otp(t, view)).session(t)                                                                 // the one-time code is another way
+	c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", c.Account.MPIN)).refused(t, 401, "10020") // and lifts no lock of the MPIN's
+	c.Advance(time.Minute)
 	c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", c.Account.MPIN)).want(t, 200)
+}
+
+// A code that was held against the OTP has cost its try, even if it could not be
+// judged as an MPIN because too many of those wait.
+func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(12)))
+	code := c.TOTP(t)
+	victim := c.totpLogin(t)
+	otp := c.otp(t, victim)
+	var views []held
+	for n := range 12 {
+		views = append(views, c.totpOf(t, n+1, code).session(t))
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 4 { // more second factors by MPIN than there are places
+		for _, v := range views {
+			all.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						c.second(t, v, wrong(c.Account.MPIN))
+					}
+				}
+			})
+		}
+	}
+	tried := 0
+	for range 30 {
+		if r := c.second(t, victim, wrong(otp)); r.status == 401 {
+			tried++
+		}
+	}
+	close(stop)
+	all.Wait()
+	r := c.second(t, victim, otp) // three were looked at: the code is used up
+	if r.status != 401 {
+		t.Errorf("after %d refusals in 30 guesses: %d", tried, r.status)
+	}
+}
+
+// An address sends no more wrong logins by sending them at once.
+func TestManyAtOnceAreNoWayAroundTheAddresssAllowance(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(60), neoapitest.WithAddressRate(6)))
+	together(60, func(i int) reply { return c.totpOf(t, i+1, "000000") }, func(r reply) {
+		if r.status != 401 {
+			r.refused(t, 429, "900807")
+		}
+	})
+	if n := outcomes(events(t, openStore(t, dir), 0), "login")["refused"]; n < 6 || n > 7 { // and one for each ten seconds that pass
+		t.Errorf("%d wrong logins were judged, want 6", n)
+	}
+}
+
+// Whoever invents consumers fills no disk: past the address's allowance they leave
+// no event.
+func TestInventedConsumersLeaveFewEvents(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAddressRate(6))
+	statuses := map[int]int{}
+	for i := range 50 {
+		r := caller{srv, ""}.post(t, tokenPath, object("grant_type", "client_credentials", "client_id", fmt.Sprint("invented-", i), "client_secret", "x"))
+		statuses[r.status]++
+	}
+	if n := outcomes(events(t, openStore(t, dir), 0), "access token")["refused"]; n != statuses[401] || n > 7 || statuses[429] < 43 {
+		t.Errorf("%v, %d events", statuses, n)
+	}
+	consumer(t, srv) // a right secret is taken all the same
 }
 
 // Wrong codes for many open logins at once: no more are evaluated than lead to the

@@ -22,15 +22,21 @@ type State struct {
 // long to wait: 0 means allowed. A refused request costs nothing, and waiting
 // exactly the returned time is enough (bar T7). With n = 0 it tells how long one
 // request would have to wait, and takes nothing. More than N at once are never
-// allowed.
+// allowed; with n < 0 it gives back.
 func Take(s State, r Rate, n int, now time.Time) (State, time.Duration) {
 	if r.N <= 0 {
 		return s, 0
 	}
 	cost, whole := r.Per/time.Duration(r.N), s.Whole
 	most := cost * time.Duration(r.N)
-	if whole.Before(now) || whole.After(now.Add(most)) { // after: the clock was set back
+	if whole.Before(now) {
 		whole = now
+	}
+	if whole.After(now.Add(2 * most)) { // the clock was set back; less is another machine's, which is ahead
+		whole = now
+	}
+	if n < 0 {
+		return State{whole.Add(cost * time.Duration(n))}, 0
 	}
 	// The whole allowance may be used at once: the debt never exceeds it.
 	if wait := whole.Add(cost*time.Duration(max(n, 1))).Sub(now) - most; wait > 0 {

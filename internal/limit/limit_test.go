@@ -172,7 +172,7 @@ func TestARateOfNothingAllowsEverything(t *testing.T) {
 }
 
 // A caller whose clock is set back must not be locked out until the clock has
-// caught up: the debt is a second at most, so two seconds are more than enough.
+// caught up: the debt is a second at most, so two seconds are enough.
 func TestAClockThatGoesBackDoesNotLockForLong(t *testing.T) {
 	for _, back := range []time.Duration{time.Second, time.Minute, time.Hour, 365 * 24 * time.Hour} {
 		s := State{}
@@ -181,13 +181,55 @@ func TestAClockThatGoesBackDoesNotLockForLong(t *testing.T) {
 		}
 		now := start.Add(-back)
 		s, wait := Take(s, Rate{10, time.Second}, 1, now)
-		if wait > time.Second {
+		if wait > 2*time.Second {
 			t.Errorf("clock set back by %s: must wait %s", back, wait)
 			continue
 		}
 		if _, more := Take(s, Rate{10, time.Second}, 1, now.Add(wait)); more != 0 {
 			t.Errorf("clock set back by %s: after waiting %s must wait %s more", back, wait, more)
 		}
+	}
+}
+
+// Two machines whose clocks differ share an allowance as if there were one.
+func TestClocksThatDifferGiveNoMore(t *testing.T) {
+	rate := Rate{30, time.Minute}
+	for _, skew := range []time.Duration{0, 100 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
+		s, taken := State{}, 0
+		for i := range 6000 { // every 10 ms for a minute, in turn
+			now := start.Add(time.Duration(i) * 10 * time.Millisecond)
+			if i%2 == 1 {
+				now = now.Add(-skew)
+			}
+			var wait time.Duration
+			if s, wait = Take(s, rate, 1, now); wait == 0 {
+				taken++
+			}
+		}
+		if taken > 60 {
+			t.Errorf("clocks that differ by %s: %d are taken in a minute, want 60 at most", skew, taken)
+		}
+	}
+}
+
+// What is given back can be taken again, and no more than that.
+func TestGivingBack(t *testing.T) {
+	rate := Rate{2, time.Minute}
+	s, _ := Take(State{}, rate, 2, start)
+	s, _ = Take(s, rate, -1, start)
+	s, wait := Take(s, rate, 1, start)
+	if wait != 0 {
+		t.Errorf("what was given back must wait %s", wait)
+	}
+	if _, wait = Take(s, rate, 1, start); wait == 0 {
+		t.Error("more was given back than was taken")
+	}
+	whole, _ := Take(State{}, rate, -5, start) // nothing had been taken
+	for range 2 {
+		whole, _ = Take(whole, rate, 1, start)
+	}
+	if _, wait := Take(whole, rate, 1, start); wait == 0 {
+		t.Error("giving back has made the allowance larger")
 	}
 }
 

@@ -80,7 +80,7 @@ func (a *AccountState) Lapse(f Factor, now time.Time) {
 		case lease.IsZero():
 			delete(x.Open, id)
 		case !now.Before(lease):
-			x.fail(id, now)
+			x.fail(id, lease)
 		}
 	}
 	a.keep(f, x)
@@ -236,7 +236,9 @@ func (x *Session) Become(a *AccountState, claim string, t Session) error {
 		return err
 	}
 	a.Good(OTP, claim)
-	a.Good(MPIN, claim)
+	if _, proven := a.Failures[MPIN].Open[claim]; proven {
+		a.Good(MPIN, claim)
+	}
 	t.Completed = t.Issued
 	*x = t
 	return nil

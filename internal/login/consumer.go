@@ -27,6 +27,17 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
 	if err != nil || !credential.Equal(given, c.SecretHash) {
+		// Anybody can be refused here: past the address's allowance they leave no event,
+		// or strangers would fill the disk.
+		if key := addressKey(caller.Address); key != "" && s.opt.AddressRate > 0 {
+			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
+			if err != nil {
+				return AccessToken{}, storeFault(err)
+			}
+			if wait > 0 {
+				return AccessToken{}, addressMustWait(wait)
+			}
+		}
 		event.Outcome = "refused"
 		return AccessToken{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
 	}

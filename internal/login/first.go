@@ -101,6 +101,9 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 // tryFirst counts a first factor, judges it, and ends the try if it is refused:
 // in a hash's turn, so that of many at once no more are open than turns.
 func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Try, event Event) (step int64, err error) {
+	if err := s.chargeAddress(ctx, event, 1); err != nil {
+		return 0, err
+	}
 	err = s.Sessions.Try(ctx, try)
 	// A locked account is judged like any other: its answer takes as long (bar P5). So
 	// is one with so many tries under way that they could pass the lock together.
@@ -120,7 +123,7 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 		return 0, err
 	}
 	if good && !locked && !a.Disabled {
-		return step, nil
+		return step, s.chargeAddress(ctx, event, -1)
 	}
 	switch event.Outcome = "refused"; {
 	case locked && event.Account != "":
@@ -142,8 +145,8 @@ func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
 	})
 }
 
-// refuseFirst ends a try of a first factor with its event, counts it for the
-// address it came from, and returns the one answer to all of them. It does so even
+// refuseFirst ends a try of a first factor with its event and returns the one
+// answer to all of them. It does so even
 // if the client has gone away: the secret was looked at.
 func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
 	ctx, cancel := toTheEnd(ctx)
@@ -152,30 +155,36 @@ func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed 
 		return storeFault(err) // open, it counts as failed when its lease runs out
 	}
 	s.logged(ctx, event)
-	if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
-		if _, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now()); err != nil {
-			return storeFault(err)
-		}
-	}
 	return wrongCredentials()
 }
 
 // fromHere refuses a login from an address that has sent so many wrong ones that
 // it must wait: many accounts tried with one password each lock none of them.
 func (s *Service) fromHere(ctx context.Context, event Event) error {
+	return s.chargeAddress(ctx, event, 0)
+}
+
+// chargeAddress takes n from the allowance of the address that a login comes from,
+// by the rule of Sessions.Take. It is charged before the secret is looked at, so
+// that many at once are no way around it, and given back after a good login.
+func (s *Service) chargeAddress(ctx context.Context, event Event, n int) error {
 	key := addressKey(event.Address)
 	if key == "" || s.opt.AddressRate <= 0 {
 		return nil
 	}
-	wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 0, s.Now())
+	wait, err := s.Sessions.Take(ctx, key, s.addressRate(), n, s.Now())
 	switch {
 	case err != nil:
 		return storeFault(err)
 	case wait > 0:
 		event.Outcome = "too many wrong ones from this address"
-		return s.refuse(ctx, event, &Error{Kind: KindTooSoon, Detail: "too many wrong logins came from this address: wait before the next", RetryAfter: wait})
+		return s.refuse(ctx, event, addressMustWait(wait))
 	}
 	return nil
+}
+
+func addressMustWait(wait time.Duration) *Error {
+	return &Error{Kind: KindTooSoon, Detail: "too many wrong logins came from this address: wait before the next", RetryAfter: wait}
 }
 
 func (s *Service) addressRate() limit.Rate { return limit.Rate{N: s.opt.AddressRate, Per: time.Minute} }

@@ -118,8 +118,9 @@ type Sessions interface {
 	Refund(ctx context.Context, sid, claim string, e Event) error
 	// Complete turns the view session of t.SID into the trade session t, if the
 	// claim is still held: the view token and the code are gone, t and the event are
-	// stored, the failures of the account's second factor and MPIN forgotten.
-	// ErrClaimLost if not, and then nothing is stored.
+	// stored, the failures of the account's second factor forgotten, and those of the
+	// MPIN if a try of it is open under the claim's name. ErrClaimLost if not, and
+	// then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 
 	// End removes a trade session whose token id still is tokenID and stores the
@@ -130,7 +131,7 @@ type Sessions interface {
 	EndAccount(ctx context.Context, account string) error
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
-	// tells how long one would have to wait.
+	// tells how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
 	// whole again, and returns how many it removed. It is meant to be called off the

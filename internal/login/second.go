@@ -119,8 +119,18 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
 		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
 	}
-	factor, err := s.judgeSecond(ctx, f, account, view, claim)
-	if err != nil {
+	factor, looked, err := s.judgeSecond(ctx, f, account, view, claim)
+	switch {
+	case err != nil && looked: // a guess at the OTP is not free because the rest failed
+		if ferr := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, "not judged")); ferr != nil && !errors.Is(ferr, ErrClaimLost) {
+			return Opened{}, storeFault(ferr)
+		}
+		s.logged(ctx, s.secondEvent(f, account, "not judged"))
+		return Opened{}, err
+	case errors.Is(err, ErrLocked):
+		refund("locked")
+		return Opened{}, err
+	case err != nil:
 		refund("not judged")
 		return Opened{}, err
 	}
@@ -195,29 +205,30 @@ func (s *Service) names(id Identifier, a Account) bool {
 
 // judgeSecond returns the factor that code proves, or "" if it proves none. A
 // code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
-// as mpin, and an MPIN as otp. The first factor is never accepted again.
-func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Factor, error) {
-	if !f.MPINOnly && s.Now().Before(view.OTPExpires) && credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
-		return OTP, nil
+// as mpin, and an MPIN as otp. The first factor is never accepted again. looked
+// tells that the code was held against an OTP and is not that: whatever goes wrong
+// afterwards, the try counts.
+func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, looked bool, err error) {
+	mpin := len(f.Code) == MPINDigits && view.First != MPIN && account.MPINHash != ""
+	if mpin { // what the queue cannot take is told so before anything is looked at
+		leave, err := s.second.enter()
+		if err != nil {
+			return "", false, err
+		}
+		defer leave()
 	}
-	if len(f.Code) != MPINDigits || view.First == MPIN || account.MPINHash == "" {
-		return "", nil
+	if !f.MPINOnly && s.Now().Before(view.OTPExpires) && len(view.OTP) > 0 {
+		if credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
+			return OTP, true, nil
+		}
+		looked = true
 	}
-	leave, err := s.second.enter()
-	if err != nil {
-		return "", err
+	if !mpin {
+		return "", looked, nil
 	}
-	defer leave()
-	var factor Factor
 	err = s.second.turn(ctx, func() error {
-		// The MPIN has one counter, whether it comes first or second (bar T3). What
-		// becomes of this try is told by what becomes of the claim.
-		err := s.Sessions.Try(ctx, Try{Account: account.ID, Factor: MPIN, ID: claim.ID, Now: claim.Now, Lease: claim.Lease})
-		switch {
-		case errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed):
-			return nil
-		case err != nil:
-			return storeFault(err)
+		if err := s.mpinAllowed(ctx, account, claim, looked); err != nil {
+			return err
 		}
 		good, err := s.judgeHash(ctx, account, MPIN, f.Code)
 		if good {
@@ -225,7 +236,36 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		}
 		return err
 	})
-	return factor, err
+	if looked && errors.Is(err, ErrLocked) { // it may have been meant as the OTP, which it is not
+		err = nil
+	}
+	return factor, looked, err
+}
+
+// mpinAllowed counts a try of the MPIN, which has one counter whether it comes
+// first or second (bar T3); what becomes of the try is told by what becomes of the
+// claim. A code that may have been meant as the OTP counts as a second factor only:
+// who mistypes codes must not lose the MPIN. A locked MPIN is not judged.
+func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim, ambiguous bool) error {
+	var err error
+	if ambiguous {
+		var state AccountState
+		if state, err = s.Sessions.State(ctx, account.ID); err == nil {
+			err = state.Locked(MPIN, claim.Now)
+		}
+	} else {
+		err = s.Sessions.Try(ctx, Try{Account: account.ID, Factor: MPIN, ID: claim.ID, Now: claim.Now, Lease: claim.Lease})
+	}
+	var locked *LockedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &locked):
+		return &Error{Kind: KindLocked, Detail: "the MPIN is locked after too many wrong tries: wait, use a one-time code, or ask the service's operator to unlock the account", RetryAfter: locked.Wait, Err: err}
+	case errors.Is(err, ErrClaimed):
+		return &Error{Kind: KindTooSoon, Detail: "other tries of this MPIN are being checked: wait a moment", RetryAfter: time.Second, Err: err}
+	}
+	return storeFault(err)
 }
 
 // wrongCode tells a person what to do about a refused code. What it says depends
