@@ -5,7 +5,6 @@ package faults
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,16 +129,6 @@ func (a answer) session(p person) session {
 		panic(fmt.Sprintf("no session in %v", a))
 	}
 	return session{p, body.Data.SID, body.Data.Token}
-}
-
-// tokenID is the token's own name.
-func (x session) tokenID() string {
-	var claims struct{ Jti string }
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(x.token, ".")[1])
-	if err := errors.Join(err, json.Unmarshal(payload, &claims)); err != nil {
-		panic(err)
-	}
-	return claims.Jti
 }
 
 // call sends a request. body is nil or what is sent as JSON.

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -67,4 +68,24 @@ func TestPostgresStoppedAndStartedAgain(t *testing.T) {
 			x.judge(t)
 		})
 	}
+}
+
+// Connections end at any statement, before it was done, after it, or nobody knows:
+// what was done counts once, and what was not can be done again (bars R1, R4).
+func TestConnectionsToPostgresCutAtAnyStatement(t *testing.T) {
+	t.Parallel()
+	p, url := startProxy(t, pgtest.Database(t))
+	x := startTrial(t, sandbox(t, url, inTrial))
+	p.setPlan(func(run) fault {
+		if rand.IntN(4) > 0 {
+			return pass
+		}
+		return cutBefore + fault(rand.IntN(int(cutAtOnce)))
+	})
+	for range 3 {
+		x.tryAll()
+	}
+	x.crowd(t, 12)
+	p.setPlan(nil)
+	x.judge(t)
 }

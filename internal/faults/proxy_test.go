@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -331,14 +330,4 @@ func (l *link) answers(from *bufio.Reader) {
 		}
 		pending = nil
 	}
-}
-
-// has tells whether one of a run's queries has a word in it.
-func (r run) has(word string) bool {
-	for _, q := range r.queries {
-		if strings.Contains(q, word) {
-			return true
-		}
-	}
-	return false
 }
