@@ -245,7 +245,7 @@ func TestLocksAreToldAsATryWouldFindThem(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	soon := now.Add(time.Minute).Format(time.RFC3339)
-	nine := login.Failures{Count: 9, Open: map[string]time.Time{"left behind": now.Add(-time.Second)}}
+	nine := login.Failures{Count: 9, Open: map[string]time.Time{"left behind": now}}
 	for name, x := range map[string]struct {
 		failures map[login.Factor]login.Failures
 		want     string

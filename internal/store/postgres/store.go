@@ -143,6 +143,11 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Con
 	defer c.Release()
 	for {
 		err := f(ctx, c.Conn())
+		if err != nil && ctx.Err() != nil && c.Conn().IsClosed() {
+			// The server fell silent on this connection. Others that were open then may have
+			// too, and each would be found out by a request that waits: all are given up.
+			s.pool.Reset()
+		}
 		var db *pgconn.PgError
 		conflict := errors.As(err, &db) && (db.Code == "40001" || db.Code == "40P01") // rolled back: serialization, deadlock
 		if !conflict && !errors.Is(err, errRace) {
