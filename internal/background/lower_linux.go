@@ -2,9 +2,9 @@ package background
 
 import "syscall"
 
-// nice is enough for others to be served first, and not so much that programs
+// nice is enough for others to be served first (BenchmarkOverload), and not so much that programs
 // beside this one starve the thread: the garbage collector waits for it.
-const nice = 5
+const nice = 10
 
 // lower gives the calling thread a lower priority. Nobody needs a privilege for
 // that.

@@ -265,6 +265,11 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 	s.later.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, laterTimeout)
 		defer cancel()
+		defer func() { // nobody's request: it must not end the service
+			if p := recover(); p != nil {
+				s.Log.ErrorContext(ctx, "a panic while tidying up", "panic", fmt.Sprint(p))
+			}
+		}()
 		for wait := laterTimeout / 20; ; wait *= 2 {
 			err := f(ctx)
 			if err == nil || errors.Is(err, ErrClaimLost) {
