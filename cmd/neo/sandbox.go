@@ -62,7 +62,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.Listen, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
 		debug.FreeOSMemory() // what hashing the demo secrets took
 		c.welcome(t.out, url, c.Data)
 	}, t.err)

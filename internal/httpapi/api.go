@@ -36,6 +36,11 @@ type Config struct {
 	Faults    *Faults        // served at /sandbox/faults; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
 	Log       *slog.Logger
+
+	// Begin is told of each request whose head and body have come, by its operation's
+	// name, and end of its answer; the context is that of the work in between. nil:
+	// nobody is told.
+	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
 }
 
 // An api is the handler that New returns.
@@ -92,6 +97,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
+	a.addHealth()
 	return a
 }
 
@@ -116,11 +122,19 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ep, err := a.take(w, c)
 	conn.works()
 	defer conn.rests()
+	ended := func(int, time.Duration) {}
+	if a.Begin != nil {
+		var ctx context.Context
+		ctx, ended = a.Begin(r, cmp.Or(opOf(ep, r), "unknown"))
+		c.Request = r.WithContext(ctx)
+	}
 	var ans answer
 	if err == nil {
 		if fault := a.Faults.next(opOf(ep, r)); fault != "" {
 			status, size := a.fail(w, c, ep, fault, func() (answer, error) { return a.answer(w, c, ep) })
-			a.log(c, ep, status, size, shown, time.Since(start), nil)
+			took := time.Since(start)
+			ended(status, took)
+			a.log(c, ep, status, size, shown, took, nil)
 			return
 		}
 		ans, err = a.answer(w, c, ep)
@@ -134,7 +148,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Connection", "close")
 	}
 	size := a.send(w, r, ans)
-	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
+	took := time.Since(start)
+	ended(ans.status, took)
+	a.log(c, ep, ans.status, size, shown, took, err)
 }
 
 // take finds the endpoint of a request and reads its body, before anything else

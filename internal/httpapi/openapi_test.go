@@ -44,6 +44,9 @@ func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
 	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		served["GET "+path], served["HEAD "+path] = true, true
+	}
 	for _, r := range wire.Routes {
 		served[r.Method+" "+r.Path] = true
 		if r.Method == http.MethodGet {

@@ -133,6 +133,9 @@ type Sessions interface {
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// tells how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// Count returns how many view and how many trade sessions are unexpired at now. It
+	// may read all of them, and is meant for metrics.
+	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
 	// whole again, and returns how many it removed. It is meant to be called off the
 	// request's path.

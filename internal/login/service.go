@@ -66,6 +66,7 @@ type Ports struct {
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger
+	Observe  func(Event) // told of each event that this process has stored; nil: nobody is
 }
 
 // A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
@@ -77,6 +78,7 @@ type Service struct {
 	second *queue            // of second factors, which do not wait for first ones
 	nobody [nobodies]Account // whom a login is judged as that names no account
 	later  sync.WaitGroup    // what is done after an answer
+	doctor doctor
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 
@@ -112,6 +114,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes),
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
+		doctor:    doctor{turn: make(chan struct{}, 1)},
 	}
 	// The hash of a random secret matches nothing, and checking it takes as long as
 	// any other.
@@ -236,6 +239,9 @@ func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 
 // logged writes a stored event as a log line (bar L2).
 func (s *Service) logged(ctx context.Context, e Event) {
+	if s.Observe != nil {
+		s.Observe(e)
+	}
 	if s.Log.Enabled(ctx, slog.LevelInfo) {
 		s.Log.LogAttrs(ctx, slog.LevelInfo, "audit", e.attrs()...)
 	}

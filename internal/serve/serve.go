@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/telemetry"
 )
 
 // Config is what a service is started with.
@@ -31,6 +33,8 @@ type Config struct {
 	// are asked for over HTTP alone.
 	Faults *httpapi.Faults
 
+	Telemetry *telemetry.Telemetry // what the service does is counted there; nil: nowhere
+
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	Limits          httpapi.Limits
@@ -44,6 +48,8 @@ type Server struct {
 	web   httpapi.Server
 	login *login.Service
 	inbox *courier.Inbox // nil but in the sandbox
+
+	telemetry *telemetry.Telemetry
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -104,6 +110,12 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
 	}
+	web := httpapi.Config{
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
+	}
+	if cfg.Telemetry != nil {
+		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
+	}
 	// The signing key and the demo accounts' hashes take the longest at a first
 	// start: make them side by side.
 	var svc *login.Service
@@ -119,13 +131,15 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := errors.Join(svcErr, dataErr); err != nil {
 		return nil, err
 	}
-	handler := httpapi.New(svc, httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
-	})
+	if cfg.Telemetry != nil {
+		cfg.Telemetry.Watch(svc)
+	}
 	return &Server{
-		web:   httpapi.Server{Handler: handler, Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
 		inbox: inbox,
+
+		telemetry: cfg.Telemetry,
 	}, nil
 }
 
@@ -138,6 +152,15 @@ func judgePublicURL(text string) error {
 		return errors.New("public URL: must be an address such as https://api.example.com, without user, query or fragment")
 	}
 	return nil
+}
+
+// Status returns the handler of the operator's own address, or nil if the service
+// was started without telemetry: see [telemetry.Telemetry.Status].
+func (s *Server) Status() http.Handler {
+	if s.telemetry == nil {
+		return nil
+	}
+	return s.telemetry.Status(s.login)
 }
 
 // Run answers requests on the listener until the context ends, and removes

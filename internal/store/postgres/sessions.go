@@ -372,3 +372,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	}
 	return removed, err
 }
+
+// Count implements [login.Sessions].
+func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE kind = $2), count(*) FILTER (WHERE kind <> $2) FROM sessions WHERE expires > $1`,
+			now, string(login.View)).Scan(&views, &trades)
+	})
+	return views, trades, err
+}

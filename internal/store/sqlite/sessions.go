@@ -363,3 +363,18 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	}
 	return removed, nil
 }
+
+// Count implements [login.Sessions].
+func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(r *row) error {
+			if kind, n := r.text(), int(r.int()); login.SessionKind(kind) == login.View {
+				views = n
+			} else {
+				trades = n
+			}
+			return nil
+		}, `SELECT kind, count(*) FROM sessions WHERE expires > ? GROUP BY kind`, now)
+	})
+	return views, trades, err
+}

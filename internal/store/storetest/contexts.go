@@ -85,6 +85,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		}},
 		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
 		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
+		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
 	}, sids
 }

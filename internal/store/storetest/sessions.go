@@ -733,6 +733,29 @@ var endTests = []test{
 		}
 	}},
 
+	{"unexpired sessions are counted, by their kind", func(t *testing.T, s Store) {
+		counts := func(now time.Time, views, trades int) {
+			t.Helper()
+			v, x, err := s.Count(t.Context(), now)
+			good(t, err)
+			if v != views || x != trades {
+				t.Errorf("%d view and %d trade sessions, want %d and %d", v, x, views, trades)
+			}
+		}
+		counts(at(0), 0, 0)
+		for i := range 3 {
+			v := newView(fmt.Sprint("view-", i), "account-1")
+			v.Expires = at(time.Duration(i+1) * time.Minute)
+			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
+		}
+		trade(t, s, "trade-1", "account-1") // completed at start, for an hour
+		trade(t, s, "trade-2", "account-2")
+		counts(at(0), 3, 2)
+		counts(at(time.Minute), 2, 2)
+		counts(at(time.Hour-time.Millisecond), 0, 2)
+		counts(at(time.Hour), 0, 0)
+	}},
+
 	{"expired sessions are swept in batches, and no others", func(t *testing.T, s Store) {
 		for i := range 5 {
 			v := newView(fmt.Sprint("expired-", i), "account-1")
