@@ -51,6 +51,7 @@ type commands struct {
 	Account    accountCmd    `cmd:"" help:"Add, list, show and remove accounts in a data directory."`
 	Consumer   consumerCmd   `cmd:"" help:"Add, list, limit and remove consumers (applications) in a data directory."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
+	Backup     backupCmd     `cmd:"" help:"Copy the database file of a service, while it runs."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
 	Exec       execCmd       `cmd:"" help:"Run a program with the saved session in its environment."`

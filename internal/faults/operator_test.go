@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -13,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"neoapi/internal/store/postgres/pgtest"
 )
 
 // systemd holds the socket while one process ends and the next one starts: no
@@ -104,4 +108,76 @@ func TestTheOperatorsAddressTellsHowTheServiceIs(t *testing.T) {
 	within(t, recoverWithin*noise, "being ready again", func() bool { return own.call("ready", "GET", "/readyz", nil).good() })
 	s.signal(t, syscall.SIGTERM)
 	<-s.ended
+}
+
+// A copy that is made while people log in holds every session that was opened
+// before it began, and a service started from it goes on where it was made.
+func TestABackupHoldsWhatWasAcknowledged(t *testing.T) {
+	stores(t, func(t *testing.T, database string) {
+		const before, meanwhile = 8, 24
+		s := sandbox(t, database, before+meanwhile)
+		var sessions []session
+		for i := range before {
+			sessions = append(sessions, s.trading(t, demo(1+i)))
+		}
+		var crowd sync.WaitGroup
+		next := make(chan int, meanwhile)
+		for i := range meanwhile {
+			next <- before + 1 + i
+		}
+		close(next)
+		for range 4 {
+			crowd.Go(func() {
+				for i := range next {
+					if a := s.totp(demo(i), totpAt(stepNow())); !a.good() {
+						t.Errorf("a login beside the backup: %v", a)
+					}
+				}
+			})
+		}
+		dir, copied := t.TempDir(), ""
+		key, err := os.ReadFile(filepath.Join(s.dir, "master.key"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "master.key"), key, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if database == "" {
+			to := filepath.Join(dir, "neo.db")
+			if out, err := s.operator("backup", "--to="+to); err != nil {
+				t.Fatal(out, err)
+			}
+			if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("the copy: %v, %v", info, err)
+			}
+			if out, err := s.operator("backup", "--to="+to); err == nil {
+				t.Errorf("a second backup into the same file: %s", out)
+			}
+		} else {
+			copied = pgtest.Database(t)
+			dump := filepath.Join(t.TempDir(), "neo.dump")
+			for _, command := range [][]string{
+				{"pg_dump", "--format=custom", "--file=" + dump, database},
+				{"pg_restore", "--clean", "--if-exists", "--single-transaction", "--dbname=" + copied, dump},
+			} {
+				program, err := pgtest.Program(command[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := output(exec.Command(program, command[1:]...)); err != nil {
+					t.Fatalf("%s: %v", command[0], err)
+				}
+			}
+		}
+		crowd.Wait()
+		s.stop(t)
+		again := sandboxIn(t, dir, copied, before+meanwhile+1)
+		for _, x := range sessions {
+			if a := again.trade(x); !a.good() {
+				t.Errorf("a session from before: %v", a)
+			}
+		}
+		again.trading(t, demo(before+meanwhile+1))
+	})
 }
