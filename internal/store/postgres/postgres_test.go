@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -51,4 +52,8 @@ func query(t *testing.T, url, sql string) {
 	if _, err := raw(t, url).Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql")
 }
