@@ -14,6 +14,10 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +43,8 @@ import (
 //
 //	sandbox [FLAGS]         start neo sandbox on a free port; sets $URL and stdout
 //	serve [FLAGS]           start neo serve on a free port; sets $URL
+//	clock-off DURATION      put a proxy before the service, so that for clients of
+//	                        $URL this machine's clock is so far ahead of it
 //	certificate CERT KEY    make a certificate for 127.0.0.1 and its key, as PEM
 //	stop-service            end it with SIGTERM; checks that it exits with 0 and
 //	                        leaves no temporary directory; sets stdout and stderr
@@ -117,6 +123,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sandbox":      cmdSandbox,
 	"serve":        cmdServe,
 	"certificate":  cmdCertificate,
+	"clock-off":    cmdClockOff,
 	"stop-service": cmdStopService,
 	"exits":        cmdExits,
 	"within":       cmdWithin,
@@ -233,7 +240,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 // than the value of a name: what Setup found there, and what scripts set.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION", "NEO_DATABASE") {
+	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION", "NEO_DATABASE", "NEO_CA", "NO_COLOR", "TERM") {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
@@ -276,6 +283,25 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}), 0o600))
+}
+
+func cmdClockOff(ts *testscript.TestScript, neg bool, args []string) {
+	noNegation(ts, neg)
+	if len(args) != 1 {
+		ts.Fatalf("usage: clock-off DURATION")
+	}
+	ahead, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	to, err := url.Parse(ts.Getenv("URL"))
+	ts.Check(err)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		r.Header.Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
+		return nil
+	}
+	srv := httptest.NewServer(proxy)
+	ts.Defer(srv.Close)
+	ts.Setenv("URL", srv.URL)
 }
 
 func cmdStopService(ts *testscript.TestScript, neg bool, args []string) {
