@@ -55,6 +55,7 @@ import (
 //	mode PERM FILE          the file has these permissions, such as 0600
 //	keeps-secret DIR WORD.. no file below DIR holds a word, in any encoding
 //	person FILE CMD...      a person at a terminal answers the prompts (Linux)
+//	screen COLUMNS CMD...   standard output is a terminal; \e is its escape (Linux)
 //
 // In each of them, and in has-keys and capture, stdout and stderr name the
 // output of the command before. The program totp SEED prints a code of an
@@ -251,7 +252,7 @@ func environment(ts *testscript.TestScript) []string {
 func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	s := running(ts)
-	url := s.start(ts, `(?m)^neo sandbox is ready at (http://\S+)$(?s:.*)Ctrl-C ends the sandbox\.\n`,
+	url := s.start(ts, `(?m)^(?:neo sandbox is ready at |\{"url":")(http://[^\s"]+)(?:$(?s:.*)Ctrl-C ends the sandbox\.|".*\})\n`,
 		append([]string{"sandbox", "--listen", "127.0.0.1:0"}, args...)...)
 	ts.Setenv("URL", url)
 	_, _ = io.WriteString(ts.Stdout(), s.out.String())

@@ -164,5 +164,9 @@ func start(ctx context.Context, place serve.Place, listen string, cfg serve.Conf
 		return usage(errors.Join(err, listener.Close()))
 	}
 	ready(url)
-	return server.Run(ctx, listener)
+	if err := server.Run(ctx, listener); err != nil {
+		return err
+	}
+	cfg.Log.Info("stopped")
+	return nil
 }

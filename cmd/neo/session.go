@@ -224,9 +224,14 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 	for _, row := range [][2]string{
 		{"account", s.UCC + " " + s.GreetingName}, {"sid", s.SID}, {"home server", s.HSServerID}, {"ends", ends}, {"saved in", path},
 	} {
-		if row[1] != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], printable(row[1]))
+		if row[1] == "" {
+			continue
 		}
+		value := printable(row[1])
+		if row[0] == "ends" && ended(s) {
+			value = t.paint(red, value)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], value)
 	}
 	return table.Flush()
 }
