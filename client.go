@@ -260,10 +260,10 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.urls[r.to], bytes.NewReader(r.body))
 	if err != nil {
-		return &Error{Op: r.op, Category: ErrInvalidInput, Message: tidy(err.Error(), r.secrets), Err: seal(err, r.secrets)}
+		return &Error{Op: r.op, Category: ErrInvalidInput, Message: tidy(err.Error(), r.secrets), Err: seal(err, r.secrets), Retry: RetryNever}
 	}
 	// With GetBody, net/http may send the request again by itself: on HTTP/2 after
-	// some resets, on HTTP/1 if somebody adds an Idempotency-Key. Without it, never (bar K2).
+	// some resets, on HTTP/1 if somebody adds an Idempotency-Key. Without it, never: a code goes out once.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	if r.form {
@@ -363,7 +363,7 @@ func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets
 		cause = errors.Join(err, ctx.Err())
 	}
 	text := seal(err, secrets)
-	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}}
+	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}, Retry: RetrySame}
 }
 
 // bearer returns the Authorization header of generations 1 and 2, fetching an

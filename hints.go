@@ -62,7 +62,7 @@ var hints = []hint{
 		func(e *Error, a circumstances) bool {
 			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
 		},
-		"whether it was done is not known: look into the order book before you send it again", "bar K2"},
+		"whether it was done is not known: look into the order book before you send it again", "this module: an order is never sent twice by itself"},
 	{"the TOTP was refused and the service's Date is more than 30 s off",
 		func(e *Error, a circumstances) bool {
 			return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials && a.skew.Abs() > skewed
