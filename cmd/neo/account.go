@@ -68,6 +68,14 @@ type accountAddCmd struct {
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
 	Name   string `help:"Greeting name."`
 	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
+	JSON   bool   `name:"json" help:"Print JSON, the TOTP seed included."`
+}
+
+// addedAccount is what neo account add prints with --json.
+type addedAccount struct {
+	accountView
+	TOTPSeed string `json:"totpSeed,omitempty"`
+	TOTPURL  string `json:"totpURL,omitempty"`
 }
 
 func (accountAddCmd) Help() string {
@@ -100,14 +108,18 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		case err != nil:
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s added, with %s\n", a.UCC, strings.Join(factors(a), ", "))
+		added := addedAccount{accountView: shownAccount(a, "")}
 		if c.TOTP {
+			added.TOTPSeed, added.TOTPURL = string(n.TOTPSeed), enrolment(a.UCC, string(n.TOTPSeed))
+		}
+		err = t.tell(c.JSON, added, "account "+a.UCC+" added, with "+strings.Join(factors(a), ", "))
+		if c.TOTP && !c.JSON {
 			err = t.showSeed(a.UCC, string(n.TOTPSeed))
 		}
-		if err != nil {
+		if err != nil && c.TOTP {
 			return fmt.Errorf("the account was added, but its TOTP seed could not be shown: remove the account and add it again: %w", err)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -200,6 +212,7 @@ func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
 		out := bufio.NewWriter(t.out)
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		if !c.JSON {
+			out.Reset(t.lines())
 			_, _ = fmt.Fprintln(table, "UCC\tUSER ID\tMOBILE\tNAME\tFACTORS")
 		}
 		const page = 1000
@@ -304,7 +317,8 @@ func locks(state login.AccountState, now time.Time) []string {
 
 type accountUnlockCmd struct {
 	dataFlag
-	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountUnlockCmd) Help() string {
@@ -326,14 +340,12 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if len(state.Failures) == 0 {
-			_, _ = fmt.Fprintf(t.out, "account %s has no wrong tries: nothing to unlock\n", a.UCC)
-			return nil
+			return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": false}, "account "+a.UCC+" has no wrong tries: nothing to unlock")
 		}
 		if err := d.Admin().Unlock(ctx, a); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s unlocked\n", a.UCC)
-		return nil
+		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": true}, "account "+a.UCC+" unlocked")
 	})
 }
 
@@ -354,7 +366,8 @@ func factors(a login.Account) []string {
 
 type accountRemoveCmd struct {
 	dataFlag
-	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountRemoveCmd) Help() string {
@@ -373,7 +386,6 @@ func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s removed, its sessions ended\n", a.UCC)
-		return nil
+		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "removed": true}, "account "+a.UCC+" removed, its sessions ended")
 	})
 }

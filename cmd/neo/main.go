@@ -2,7 +2,7 @@
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
 // one; neo account and neo consumer keep its data, neo audit shows its trail; neo
-// login, session and logout use a service. Each command has a file of its own here.
+// login, session, exec and logout use a service, and neo doctor examines one. Each command has a file of its own here.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -56,24 +57,52 @@ type commands struct {
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
 	Exec       execCmd       `cmd:"" help:"Run a program with the saved session in its environment."`
 	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
+	Doctor     doctorCmd     `cmd:"" help:"Find out why a login fails: settings, network, certificate, clock, session."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 
-	Version kong.VersionFlag `help:"Print the version."`
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// version is what the Go toolchain knows of this build.
-func version() string {
+// A build is what the Go toolchain knows of this program.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	System   string `json:"system"`
+}
+
+func thisBuild() build {
+	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "neo, built without version"
+		return b
 	}
-	revision := ""
+	b.Version = info.Main.Version
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			revision = " " + s.Value
+			b.Revision = s.Value
 		}
 	}
-	return "neo " + info.Main.Version + revision + " " + info.GoVersion
+	return b
+}
+
+func (b build) String() string {
+	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ")
+}
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (versionCmd) Help() string {
+	return `Example:
+  neo version --json`
+}
+
+func (c *versionCmd) Run(t *terminal) error {
+	b := thisBuild()
+	return t.tell(c.JSON, b, b.String())
 }
 
 // terminal is what commands read from and write to.
@@ -115,7 +144,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": thisBuild().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)
@@ -143,8 +172,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.As(err, &ran) {
 			return int(ran)
 		}
-		text := strings.TrimPrefix(err.Error(), "neoapi: ")
-		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(text, "\n", "\n     "))
+		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(inFlags(err), "\n", "\n     "))
 		return exitCode(err)
 	}
 	return exitDone

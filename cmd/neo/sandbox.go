@@ -21,6 +21,7 @@ type sandboxCmd struct {
 	Database string `placeholder:"URL" help:"PostgreSQL database to keep the store in; wants --data too, for the master key."`
 	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
+	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
 	WrongLogins int `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
 }
@@ -64,8 +65,42 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	}
 	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
 		debug.FreeOSMemory() // what hashing the demo secrets took
+		if c.JSON {
+			_ = t.json(c.ready(url))
+			return
+		}
 		c.welcome(t.out, url, c.Data)
 	}, t.err)
+}
+
+// A readySandbox is what neo sandbox prints with --json.
+type readySandbox struct {
+	URL            string        `json:"url"`
+	ConsumerKey    string        `json:"consumerKey"`
+	ConsumerSecret string        `json:"consumerSecret"`
+	Password       string        `json:"password"` // these three are all accounts'
+	MPIN           string        `json:"mpin"`
+	TOTPSeed       string        `json:"totpSeed"`
+	Accounts       []demoAccount `json:"accounts"`
+}
+
+type demoAccount struct {
+	UCC    string `json:"ucc"`
+	UserID string `json:"userId"`
+	Mobile string `json:"mobile"`
+	PAN    string `json:"pan,omitempty"`
+}
+
+func (c *sandboxCmd) ready(url string) readySandbox {
+	r := readySandbox{
+		url, serve.DemoConsumerKey, serve.DemoConsumerSecret, serve.DemoPassword, serve.DemoMPIN, serve.DemoTOTPSeed,
+		[]demoAccount{{serve.DemoUCC, serve.DemoUserID, serve.DemoMobile, serve.DemoPAN}},
+	}
+	for n := range c.Accounts {
+		ucc, user, mobile, pan := serve.DemoAccount(n + 1)
+		r.Accounts = append(r.Accounts, demoAccount{ucc, user, mobile, pan})
+	}
+	return r
 }
 
 // welcome prints what to paste next.

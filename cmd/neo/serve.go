@@ -241,7 +241,11 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	ready(url)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
-	return server.Run(ctx, listener)
+	if err := server.Run(ctx, listener); err != nil {
+		return err
+	}
+	cfg.Log.Info("stopped")
+	return nil
 }
 
 // notify tells systemd, if it started this process, what becomes of it.
