@@ -1,7 +1,7 @@
 // Command neo is the session service, its sandbox, and a client for the terminal.
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
-// one; neo account and neo consumer keep its data, neo audit shows its trail; neo
+// one; neo account, neo consumer and neo key keep its data, neo audit shows its trail; neo
 // login, session and logout use a service. Each command has a file of its own here.
 package main
 
@@ -49,6 +49,7 @@ type commands struct {
 	Serve      serveCmd      `cmd:"" help:"Start the session service."`
 	Account    accountCmd    `cmd:"" help:"Add, list, show and remove accounts in a data directory."`
 	Consumer   consumerCmd   `cmd:"" help:"Add, list, limit and remove consumers (applications) in a data directory."`
+	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
