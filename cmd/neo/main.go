@@ -1,8 +1,9 @@
 // Command neo is the session service, its sandbox, and a client for the terminal.
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
-// one; neo account and neo consumer keep its data, neo audit shows its trail; neo
-// login, session, exec and logout use a service, and neo doctor examines one. Each command has a file of its own here.
+// one; neo account, neo consumer and neo key keep its data, neo audit shows its
+// trail; neo login, session, exec and logout use a service, and neo doctor examines
+// one. Each command has a file of its own here.
 package main
 
 import (
@@ -51,6 +52,7 @@ type commands struct {
 	Config     configCmd     `cmd:"" help:"Check and show the configuration of the session service."`
 	Account    accountCmd    `cmd:"" help:"Add, list, show and remove accounts in a data directory."`
 	Consumer   consumerCmd   `cmd:"" help:"Add, list, limit and remove consumers (applications) in a data directory."`
+	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
 	Backup     backupCmd     `cmd:"" help:"Copy the database file of a service, while it runs."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`

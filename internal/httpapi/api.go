@@ -56,6 +56,7 @@ type endpoint struct {
 	method string
 	style  style
 	wait   time.Duration // how long it may wait for something beside its work
+	cache  string        // the header Cache-Control of its successes; "" for no-store
 	handle func(*call) (answer, error)
 }
 
@@ -98,6 +99,9 @@ func New(svc *login.Service, cfg Config) http.Handler {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
 	a.addHealth()
+	for _, r := range wire.Standards {
+		a.endpoints[r.Path] = a.standard(r)
+	}
 	return a
 }
 
@@ -141,6 +145,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		ans = a.failure(h, ep, err)
+	} else if ep.cache != "" {
+		h.Set("Cache-Control", ep.cache)
 	}
 	if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) || conn.ending() {
 		// An encoding may have come with a length beside it, or in HTTP/1.0, which
@@ -300,6 +306,8 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 			h.Set("Allow", closer.allow)
 		}
 		row, status, message = wire.BadInput, closer.status, closer.detail
+	case errors.Is(err, login.ErrForeignToken), errors.Is(err, login.ErrUnrevocable):
+		row, status, message = wire.BadInput, http.StatusBadRequest, err.Error()
 	}
 	if status == http.StatusUnauthorized {
 		challenge := `Bearer realm="neo"`
@@ -335,10 +343,10 @@ func ascii(message string) string {
 
 // oauthError is the error of RFC 6749, section 5.2, for a failure.
 func oauthError(err error, status int) string {
-	var grant *grantError
+	var problem *oauthProblem
 	switch {
-	case errors.As(err, &grant):
-		return "unsupported_grant_type"
+	case errors.As(err, &problem):
+		return problem.word
 	case status == http.StatusUnauthorized:
 		return "invalid_client"
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:

@@ -20,30 +20,11 @@ type AccessToken struct {
 // Refusals: KindClient, KindThrottled, KindUnavailable.
 func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret, caller Caller) (AccessToken, error) {
 	event := Event{Time: s.Now(), Action: "access token", Address: caller.Address, RequestID: caller.RequestID}
-	c, err := s.consumer(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return AccessToken{}, storeFault(err)
-	}
-	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
-	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	if err != nil || !credential.Equal(given, c.SecretHash) {
-		// Anybody can be refused here: past the address's allowance they leave no event,
-		// or strangers would fill the disk.
-		if key := addressKey(caller.Address); key != "" && s.opt.AddressRate > 0 {
-			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
-			if err != nil {
-				return AccessToken{}, storeFault(err)
-			}
-			if wait > 0 {
-				return AccessToken{}, addressMustWait(wait)
-			}
-		}
-		event.Outcome = "refused"
-		return AccessToken{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
-	}
-	if err := s.admit(ctx, c); err != nil {
+	c, err := s.bySecret(ctx, key, secret, event)
+	if err != nil {
 		return AccessToken{}, err
 	}
+	event.Consumer = c.Key
 	sealed, err := token.SealAccess(s.Vault, token.Access{
 		Consumer: c.Key, Secret: token.SecretMark(c.SecretHash), Expires: s.Now().Add(accessLife).Unix(),
 	})
@@ -55,6 +36,39 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 		return AccessToken{}, storeFault(err)
 	}
 	return AccessToken{sealed, accessLife}, nil
+}
+
+// BySecret returns the consumer of a key and its secret, and counts the request.
+// Only refusals stand in the audit trail, as with an access token. Refusals:
+// KindClient, KindThrottled, KindUnavailable.
+func (s *Service) BySecret(ctx context.Context, key string, secret credential.Secret, caller Caller) (Consumer, error) {
+	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})
+}
+
+// bySecret is BySecret with the event that a refusal becomes.
+func (s *Service) bySecret(ctx context.Context, key string, secret credential.Secret, event Event) (Consumer, error) {
+	c, err := s.consumer(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Consumer{}, storeFault(err)
+	}
+	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
+	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
+	if err != nil || !credential.Equal(given, c.SecretHash) {
+		// Anybody can be refused here: past the address's allowance they leave no event,
+		// or strangers would fill the disk.
+		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
+			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
+			if err != nil {
+				return Consumer{}, storeFault(err)
+			}
+			if wait > 0 {
+				return Consumer{}, addressMustWait(wait)
+			}
+		}
+		event.Outcome = "refused"
+		return Consumer{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
+	}
+	return c, s.admit(ctx, c)
 }
 
 // ByAccessToken returns the consumer that an access token was issued to and

@@ -35,11 +35,18 @@ type Accounts interface {
 	// ListConsumers returns up to n consumers in the order of their keys, after a key.
 	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
 
-	// SigningKeys returns the signing keys, oldest first.
+	// SigningKeys returns the signing keys in the order of their time to sign; of two
+	// that have the same, the one that was added first comes first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
 	// AddFirstSigningKey stores k if there is no signing key at all; otherwise it
 	// does nothing. Of many processes that start at once, one key remains.
 	AddFirstSigningKey(ctx context.Context, k SigningKey) error
+	// AddSigningKey stores a further key with its event.
+	AddSigningKey(ctx context.Context, k SigningKey, e Event) error
+	// RemoveSigningKey deletes a key and stores the event, or returns ErrNotFound. A
+	// key that signs at e.Time is not deleted: ErrSigns. Of several that remove keys at
+	// once none removes the last one that signs.
+	RemoveSigningKey(ctx context.Context, id string, e Event) error
 
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
@@ -74,6 +81,10 @@ type Sessions interface {
 
 	// Session returns the session of a sid, whatever its state, or ErrNotFound.
 	Session(ctx context.Context, sid string) (Session, error)
+
+	// SessionOf returns the session of an account whose current token has an id, or
+	// ErrNotFound.
+	SessionOf(ctx context.Context, account, tokenID string) (Session, error)
 
 	// PendingView returns the view session that an OTP request means when it names
 	// only an account: of the account's open views of that consumer, unexpired at
@@ -123,12 +134,23 @@ type Sessions interface {
 	// then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 
-	// End removes a trade session whose token id still is tokenID and stores the
-	// event. ErrNotFound if there is none.
+	// KeyInUse tells whether a session that is unexpired at now has a token of a
+	// signing key. It may look at all sessions: it is meant to be called off the
+	// request's path.
+	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
+
+	// End removes a session whose current token still has the id tokenID, and stores
+	// the event. ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
 	// EndAccount removes all sessions of an account, claimed ones included. What is
 	// counted for the account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
+	// Revocations returns up to n trade tokens whose sessions were removed before the
+	// tokens expire, those that are unexpired at now, in the order in which they were
+	// removed: numbered after a number, each removal with a higher one than all that
+	// could be read before it. Whatever removes a trade session, or its consumer,
+	// puts its token there. last is the highest number that is there.
+	Revocations(ctx context.Context, after int64, now time.Time, n int) (all []Revocation, last int64, err error)
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// tells how long one would have to wait; n < 0 gives back.
@@ -137,7 +159,8 @@ type Sessions interface {
 	// may read all of them, and is meant for metrics.
 	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
-	// whole again, and returns how many it removed. It is meant to be called off the
+	// whole again, and returns how many it removed. Revocations of expired tokens go
+	// with them. It is meant to be called off the
 	// request's path.
 	Sweep(ctx context.Context, now time.Time, n int) (int, error)
 }

@@ -126,11 +126,13 @@ type Consumer struct {
 	Created    time.Time
 }
 
-// A SigningKey is a key pair, sealed.
+// A SigningKey is a key pair, sealed. Of those whose time to sign has come, the
+// latest signs; the older ones judge what they have signed.
 type SigningKey struct {
 	ID      string
 	Sealed  []byte // PKCS #8
 	Created time.Time
+	Signs   time.Time // it is published from Created on, and signs from this instant on
 }
 
 // A SessionKind tells a view session from a trade session.
@@ -179,6 +181,13 @@ type Session struct {
 	// request; empty if it had no id.
 	Completed time.Time
 	Repeat    []byte
+}
+
+// A Revocation is a trade token that is refused although it has not expired.
+type Revocation struct {
+	Seq     int64 // set by the store
+	TokenID string
+	Expires time.Time
 }
 
 // An AccountState is what is counted for one account across its sessions.

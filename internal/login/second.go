@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/wire"
 )
 
 // A SecondFactor is the second proof for an open view session.
@@ -28,10 +29,10 @@ type SecondFactor struct {
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
 // same code still works.
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
-	claims, err := s.view(f.SID, f.Auth)
+	claims, err := s.view(ctx, f.SID, f.Auth)
 	if err != nil {
 		var refused *Error
-		if errors.As(err, &refused) && refused.Kind != KindHeader {
+		if errors.As(err, &refused) && refused.Kind != KindHeader && refused.Kind != KindUnavailable {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "token refused"), refused)
 		}
 		return Opened{}, err
@@ -67,7 +68,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
 			return Opened{}, storeFault(err)
 		}
-		return s.opened(account, view)
+		return s.opened(ctx, account, view)
 	}
 	// The try is counted and the claim is ours: from here on the sequence runs to
 	// its end even if the client goes away, so that nothing stays half done.
@@ -142,7 +143,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
 		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, First: view.First,
-		ViewID: view.ViewID, TradeID: uuid.NewString(), KeyID: s.ring.Active(),
+		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat,
 	}
 	var timedOut bool
@@ -173,7 +174,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
-	return s.opened(account, trade)
+	return s.opened(ctx, account, trade)
 }
 
 // refundLater gives a claim back, if it is held, after the answer.

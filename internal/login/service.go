@@ -18,7 +18,6 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/limit"
-	"neoapi/internal/token"
 )
 
 // IST is the exchange's time zone: day's ends are told in it.
@@ -73,7 +72,7 @@ type Ports struct {
 type Service struct {
 	Ports
 	opt    Options
-	ring   *token.Ring
+	keys   keys
 	first  *queue            // of hashes of first factors
 	second *queue            // of second factors, which do not wait for first ones
 	nobody [nobodies]Account // whom a login is judged as that names no account
@@ -116,6 +115,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		consumers: map[string]*knownConsumer{},
 		doctor:    doctor{turn: make(chan struct{}, 1)},
 	}
+	s.keys.init()
 	// The hash of a random secret matches nothing, and checking it takes as long as
 	// any other.
 	hash := credential.Hash([]byte(credential.NewMasterKey()))
@@ -124,7 +124,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		seed := s.Vault.Seal(credential.PurposeTOTP, id, []byte(credential.NewMasterKey()[:20]))
 		s.nobody[i] = Account{ID: id, PasswordHash: hash, MPINHash: hash, TOTPSeed: seed, Disabled: true}
 	}
-	return s, s.loadKeys(ctx)
+	return s, s.firstKeys(ctx)
 }
 
 // Check names every problem of the options at once.
@@ -166,46 +166,6 @@ func defaults[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
-}
-
-// loadKeys fills the ring from the store. Of several processes that start on an
-// empty store, all use the one key that was stored first.
-func (s *Service) loadKeys(ctx context.Context) error {
-	stored, err := s.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return err
-	}
-	if len(stored) == 0 {
-		key, err := token.NewKey()
-		if err != nil {
-			return err
-		}
-		plain, err := token.MarshalKey(key)
-		if err != nil {
-			return err
-		}
-		first := SigningKey{ID: key.ID, Sealed: s.Vault.Seal(credential.PurposeSigningKey, key.ID, plain), Created: s.Now()}
-		if err := s.Accounts.AddFirstSigningKey(ctx, first); err != nil {
-			return err
-		}
-		if stored, err = s.Accounts.SigningKeys(ctx); err != nil {
-			return err
-		}
-	}
-	var keys []token.Key
-	for _, k := range stored {
-		plain, err := s.Vault.Open(credential.PurposeSigningKey, k.ID, k.Sealed)
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", k.ID, err)
-		}
-		key, err := token.ParseKey(plain)
-		if err != nil {
-			return err
-		}
-		keys = append(keys, key)
-	}
-	s.ring, err = token.NewRing(keys, keys[len(keys)-1].ID)
-	return err
 }
 
 // mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
@@ -291,10 +251,13 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 	})
 }
 
-// Run removes expired sessions in small batches until the context ends, and then
-// waits for what is being done after the last answers.
+// Run removes expired sessions in small batches and follows the signing keys until
+// the context ends, and then waits for what is being done after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
+	var keys sync.WaitGroup
+	defer keys.Wait()
+	keys.Go(func() { s.followKeys(ctx) })
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

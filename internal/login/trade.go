@@ -22,8 +22,11 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	}
 	now := s.Now()
 	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
-	claims, err := s.ring.Trade(auth, now)
+	claims, err := s.tradeClaims(ctx, auth, now)
+	var unavailable *Error
 	switch {
+	case errors.As(err, &unavailable):
+		return Session{}, err
 	case errors.Is(err, token.ErrKind):
 		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
 	case errors.Is(err, token.ErrExpired):

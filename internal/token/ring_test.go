@@ -50,7 +50,7 @@ var ours = sync.OnceValue(func() Key {
 
 // foreign is a key that is in no ring.
 var foreign = sync.OnceValue(func() Key {
-	key, err := NewKey()
+	key, err := NewKey(Bits2048)
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"neoapi/internal/login"
 )
 
@@ -138,9 +140,15 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 	return exists(err, map[string]string{"consumers_pkey": "consumer key"})
 }
 
-// RemoveConsumer implements [login.Accounts].
+// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// that; their tokens are revoked, for those who cannot know it. The lock is that of
+// the trigger on sessions.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
+	return s.mustChange(ctx,
+		statement{`SELECT pg_advisory_xact_lock(7366010001)`, nil},
+		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
+			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},
+		recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
 }
 
 // ListConsumers implements [login.Accounts].
@@ -151,17 +159,45 @@ func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login
 
 // SigningKeys implements [login.Accounts].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
-	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}} }
-	return list(ctx, s, columns, `SELECT id, sealed, created FROM signing_keys ORDER BY n`)
+	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}, when{&k.Signs}} }
+	return list(ctx, s, columns, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs NULLS FIRST, n`)
 }
 
 // AddFirstSigningKey implements [login.Accounts]. The first key is number 1, so
 // that of two that are added at once one gives way.
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	_, err := s.write(ctx, statement{
-		`INSERT INTO signing_keys (n, id, sealed, created) SELECT 1, $1, $2, $3 WHERE NOT EXISTS (SELECT FROM signing_keys) ON CONFLICT DO NOTHING`,
-		[]any{k.ID, k.Sealed, when{&k.Created}},
+		`INSERT INTO signing_keys (n, id, sealed, created, signs) SELECT 1, $1, $2, $3, $4
+		WHERE NOT EXISTS (SELECT FROM signing_keys) ON CONFLICT DO NOTHING`,
+		[]any{k.ID, k.Sealed, when{&k.Created}, when{&k.Signs}},
 	})
+	return err
+}
+
+// AddSigningKey implements [login.Accounts]. Of two that would get the same number
+// one begins again.
+func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		add := recordIf(`INSERT INTO signing_keys (n, id, sealed, created, signs)
+			SELECT coalesce(max(n), 0) + 1, $11, $12::bytea, $13::timestamptz, $14::timestamptz FROM signing_keys ON CONFLICT (n) DO NOTHING`,
+			e, k.ID, k.Sealed, when{&k.Created}, when{&k.Signs})
+		return changeOne(ctx, c, add.query, add.args...)
+	})
+}
+
+// RemoveSigningKey implements [login.Accounts]. Others wait until it is done: none
+// removes a key because of one that is being removed.
+func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
+	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock(7366010002)`, nil},
+		recordIf(`DELETE FROM signing_keys WHERE id = $11 AND n IS DISTINCT FROM
+			(SELECT n FROM signing_keys WHERE signs <= $12 ORDER BY signs DESC, n DESC LIMIT 1)`, e, id, when{&e.Time}))
+	if errors.Is(err, login.ErrNotFound) {
+		var n int64
+		if err := s.read(ctx, []any{&n}, `SELECT n FROM signing_keys WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return login.ErrSigns
+	}
 	return err
 }
 

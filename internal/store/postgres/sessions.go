@@ -186,6 +186,13 @@ func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err e
 	return x, err
 }
 
+// SessionOf implements [login.Sessions].
+func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login.Session, err error) {
+	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions
+		WHERE account = $1 AND (kind = 'trade' AND trade_id = $2 OR kind = 'view' AND view_id = $2)`, account, tokenID)
+	return x, err
+}
+
 // PendingView implements [login.Sessions].
 func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
 	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions
@@ -318,17 +325,36 @@ func hold(account string) statement {
 		ON CONFLICT (account) DO UPDATE SET version = account_states.version + 1`, []any{account}}
 }
 
+// KeyInUse implements [login.Sessions].
+func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (used bool, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		return one(ctx, c, []any{&used}, `SELECT EXISTS (SELECT FROM sessions WHERE key_id = $1 AND expires > $2)`, key, now)
+	})
+	return used, err
+}
+
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
 	return s.mustChange(ctx,
 		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
-		recordIf(`DELETE FROM sessions WHERE sid = $11 AND kind = 'trade' AND trade_id = $12`, e, sid, tokenID))
+		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	_, err := s.write(ctx, hold(account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
 	return err
+}
+
+// Revocations implements [login.Sessions]. A trigger puts them there.
+func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+	columns := func(x *login.Revocation) []any { return []any{&x.Seq, &x.TokenID, when{&x.Expires}} }
+	// First the highest: what is added meanwhile is above it.
+	if err := s.read(ctx, []any{&last}, `SELECT coalesce(max(seq), 0) FROM revocations`); err != nil {
+		return nil, 0, err
+	}
+	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, now, n)
+	return all, last, err
 }
 
 // Take implements [login.Sessions].
@@ -367,10 +393,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 			return err
 		})
 		if err != nil {
-			break
+			return removed, err
 		}
 	}
-	return removed, err
+	return removed, s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `DELETE FROM revocations WHERE expires <= $1`, now)
+		return err
+	})
 }
 
 // Count implements [login.Sessions].

@@ -180,9 +180,22 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 	})
 }
 
-// RemoveConsumer implements [login.Accounts].
+// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// that; their tokens are revoked, for those who cannot know it.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM consumers WHERE key = ?`, key)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, `DELETE FROM consumers WHERE key = ?`, key); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		err := exec(c, `INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions WHERE consumer = ? AND kind = 'trade'`, key)
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // ListConsumers implements [login.Accounts].
@@ -193,16 +206,49 @@ func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login
 // SigningKeys implements [login.Accounts].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 	scan := func(r *row) (login.SigningKey, error) {
-		return login.SigningKey{ID: r.text(), Sealed: r.bytes(), Created: r.time()}, nil
+		return login.SigningKey{ID: r.text(), Sealed: r.bytes(), Created: r.time(), Signs: r.time()}, nil
 	}
-	return list(ctx, s, scan, `SELECT id, sealed, created FROM signing_keys ORDER BY n`)
+	return list(ctx, s, scan, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs, n`)
 }
 
 // AddFirstSigningKey implements [login.Accounts].
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		return exec(c, `INSERT INTO signing_keys (id, sealed, created) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
-			k.ID, k.Sealed, k.Created)
+		return exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
+			k.ID, k.Sealed, k.Created, k.Signs)
+	})
+}
+
+// AddSigningKey implements [login.Accounts].
+func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		err := exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) VALUES (?, ?, ?, ?)`, k.ID, k.Sealed, k.Created, k.Signs)
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
+// RemoveSigningKey implements [login.Accounts].
+func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		var signing string
+		read := func(r *row) error { signing = r.text(); return nil }
+		err := one(c, read, `SELECT id FROM signing_keys WHERE signs <= ? ORDER BY signs DESC, n DESC LIMIT 1`, e.Time)
+		switch {
+		case err != nil && !errors.Is(err, login.ErrNotFound):
+			return err
+		case signing == id:
+			return login.ErrSigns
+		}
+		if err := exec(c, `DELETE FROM signing_keys WHERE id = ?`, id); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
 	})
 }
 

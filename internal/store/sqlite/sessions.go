@@ -164,6 +164,18 @@ func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err e
 	return x, err
 }
 
+// ofToken finds a session by the id of its current token.
+const ofToken = `(kind = 'trade' AND trade_id = ? OR kind = 'view' AND view_id = ?)`
+
+// SessionOf implements [login.Sessions].
+func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login.Session, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
+		x, err = oneSession(c, `SELECT `+sessionColumns+` FROM sessions WHERE account = ? AND `+ofToken, account, tokenID, tokenID)
+		return err
+	})
+	return x, err
+}
+
 // PendingView implements [login.Sessions].
 func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
@@ -284,14 +296,36 @@ func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e l
 	return err
 }
 
+// KeyInUse implements [login.Sessions]. Like Sweep it reads beside those who write.
+func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (bool, error) {
+	found, err := list(ctx, s, func(r *row) (int64, error) { return r.int(), nil },
+		`SELECT n FROM sessions WHERE key_id = ? AND expires > ? LIMIT 1`, key, now)
+	return len(found) > 0, err
+}
+
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND kind = 'trade' AND trade_id = ?`, sid, tokenID)
+	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND `+ofToken, sid, tokenID, tokenID)
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
+}
+
+// Revocations implements [login.Sessions]. A trigger puts them there.
+func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+	scan := func(r *row) (login.Revocation, error) {
+		return login.Revocation{Seq: r.int(), TokenID: r.text(), Expires: r.time()}, nil
+	}
+	// First the highest: what is added meanwhile is above it.
+	err = s.view(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *row) error { last = r.int(); return nil }, `SELECT coalesce(max(seq), 0) FROM revocations`)
+	})
+	if err == nil {
+		all, err = list(ctx, s, scan, `SELECT seq, token_id, expires FROM revocations WHERE seq > ? AND expires > ? ORDER BY seq LIMIT ?`, after, now, n)
+	}
+	return all, last, err
 }
 
 // Take implements [login.Sessions].
@@ -338,7 +372,11 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	}
 	key := func(r *row) (string, error) { return r.text(), nil }
 	whole, err := list(ctx, s, key, `SELECT key FROM allowances WHERE whole <= ? LIMIT ?`, now, n)
-	if err != nil || len(expired)+len(whole) == 0 {
+	if err != nil {
+		return 0, err
+	}
+	revoked, err := list(ctx, s, id, `SELECT seq FROM revocations WHERE expires <= ? LIMIT 1`, now)
+	if err != nil || len(expired)+len(whole)+len(revoked) == 0 {
 		return 0, err
 	}
 	err = s.update(ctx, func(c *sqlite.Conn) error {
@@ -356,7 +394,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 			}
 			removed += c.Changes()
 		}
-		return nil
+		return exec(c, `DELETE FROM revocations WHERE expires <= ?`, now)
 	})
 	if err != nil {
 		return 0, err

@@ -56,6 +56,8 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"AddFirstSigningKey", func(ctx context.Context) error {
 			return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
 		}},
+		{"AddSigningKey", func(ctx context.Context) error { return s.AddSigningKey(ctx, newKey("key-2", time.Second), e) }},
+		{"RemoveSigningKey", func(ctx context.Context) error { return s.RemoveSigningKey(ctx, "key-2", e) }},
 		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
 		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, login.EventQuery{N: 10}); return err }},
 
@@ -71,6 +73,8 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"Unlock", func(ctx context.Context) error { return s.Unlock(ctx, "account-1", e) }},
 		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, "try", e) }},
 		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
+		{"SessionOf", func(ctx context.Context) error { _, err := s.SessionOf(ctx, "account-1", free.ViewID); return err }},
+		{"Revocations", func(ctx context.Context) error { _, _, err := s.Revocations(ctx, 0, at(0), 10); return err }},
 		{"PendingView", func(ctx context.Context) error {
 			_, err := s.PendingView(ctx, "account-1", "consumer-1", time.Time{}, at(0))
 			return err
@@ -83,6 +87,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"Complete", func(ctx context.Context) error {
 			return s.Complete(ctx, "claim", newTrade(held["complete"], at(0)), e)
 		}},
+		{"KeyInUse", func(ctx context.Context) error { _, err := s.KeyInUse(ctx, "key-2", at(0)); return err }},
 		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
 		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
 		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},

@@ -656,13 +656,19 @@ var endTests = []test{
 			refused(t, s.Complete(t.Context(), "claim of sid", x, newEvent("again", "account-1")), login.ErrClaimLost)
 		})
 	}},
-	{"a session is not ended by another token id, nor a view session by any", func(t *testing.T, s Store) {
-		x := trade(t, s, "trade", "account-1")
+	{"a view session is ended by its token id", func(t *testing.T, s Store) {
 		v := open(t, s, "view", "account-1")
+		good(t, s.End(t.Context(), "view", v.ViewID, newEvent("ended", "account-1")))
+		_, err := s.Session(t.Context(), "view")
+		refused(t, err, login.ErrNotFound)
+	}},
+	{"a session is not ended by another token id", func(t *testing.T, s Store) {
+		x := trade(t, s, "trade", "account-1")
+		open(t, s, "view", "account-1")
 		unchanged(t, s, []string{"trade", "view"}, func() {
 			for _, c := range [][2]string{
 				{"trade", ""}, {"trade", x.ViewID}, {"trade", "trade-id-of-other"}, {"trade", "%"},
-				{"view", ""}, {"view", v.ViewID}, {"unknown", x.TradeID}, {"", x.TradeID},
+				{"view", ""}, {"view", x.TradeID}, {"unknown", x.TradeID}, {"", x.TradeID},
 			} {
 				refused(t, s.End(t.Context(), c[0], c[1], newEvent("refused", "account-1")), login.ErrNotFound)
 			}

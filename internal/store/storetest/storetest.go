@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}{
 		{"accounts", accountTests},
 		{"consumers and keys", consumerTests},
+		{"signing keys", keyTests},
 		{"events", eventTests},
 		{"what is settled", settleTests},
 		{"view sessions", viewTests},
@@ -56,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"allowances", allowanceTests},
 		{"completion", completeTests},
 		{"ends", endTests},
+		{"revocations", revocationTests},
 		{"contexts", contextTests},
 		{"concurrency", concurrencyTests},
 	}
