@@ -63,6 +63,7 @@ type Ports struct {
 	Sessions Sessions
 	OMS      OMS
 	Courier  Courier
+	Outbox   bool // codes are sent after the answer, by Run, and not before it
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -77,6 +78,8 @@ type Service struct {
 	second *queue            // of second factors, which do not wait for first ones
 	nobody [nobodies]Account // whom a login is judged as that names no account
 	later  sync.WaitGroup    // what is done after an answer
+
+	outbox, closings *jobs
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 
@@ -113,6 +116,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
 	}
+	s.outbox, s.closings = newJobs(JobCode, s.sendCode), newJobs(JobClose, s.closeSession)
 	// The hash of a random secret matches nothing, and checking it takes as long as
 	// any other.
 	hash := credential.Hash([]byte(credential.NewMasterKey()))
@@ -285,10 +289,14 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 	})
 }
 
-// Run removes expired sessions in small batches until the context ends, and then
-// waits for what is being done after the last answers.
+// Run removes expired sessions in small batches, sends codes and tells the OMS of
+// ended sessions until the context ends, and then waits for what is being done
+// after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
+	for _, q := range []*jobs{s.outbox, s.closings} {
+		s.later.Go(func() { s.work(ctx, q) })
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
