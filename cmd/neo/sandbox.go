@@ -22,7 +22,8 @@ type sandboxCmd struct {
 	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
 	ruleFlags
-	WrongLogins int `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
+	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
+	WrongLogins int      `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
 }
 
 func (sandboxCmd) Help() string {
@@ -48,6 +49,7 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	cfg, err := c.config()
 	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
+	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
 		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))

@@ -21,6 +21,8 @@ import (
 type Config struct {
 	login.Options
 	Homes     []string // home servers; default server1
+	OMSFile   string   // the file that describes the OMS, instead of Homes
+	Couriers  string   // the file of couriers; without it the service sends no codes
 	PublicURL string   // where clients reach this service; "" if not known
 	OMS       login.OMS
 	Log       *slog.Logger
@@ -35,6 +37,8 @@ type Config struct {
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	Limits          httpapi.Limits
 
+	couriers    *courier.Couriers
+	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
 }
@@ -44,6 +48,9 @@ type Server struct {
 	web   httpapi.Server
 	login *login.Service
 	inbox *courier.Inbox // nil but in the sandbox
+
+	couriers *courier.Couriers // nil without a file
+	remote   *oms.Remote       // nil for the built-in OMS
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -51,8 +58,8 @@ type Server struct {
 func (cfg Config) Check() error { return cfg.fill() }
 
 func (cfg *Config) fill() error {
-	var problems []error
-	if cfg.OMS == nil {
+	problems := []error{cfg.loadOutside()}
+	if cfg.OMS == nil && cfg.OMSFile == "" {
 		if len(cfg.Homes) == 0 {
 			cfg.Homes = []string{"server1"}
 		}
@@ -94,6 +101,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	var inbox *courier.Inbox
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	if cfg.couriers != nil {
+		ports.Courier, ports.Outbox = cfg.couriers, true
+	}
 	if cfg.Sandbox {
 		inbox = &courier.Inbox{}
 		if cfg.Faults == nil {
@@ -125,7 +135,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	return &Server{
 		web:   httpapi.Server{Handler: handler, Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
-		inbox: inbox,
+		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
 	}, nil
 }
 
