@@ -57,6 +57,7 @@ type accountCmd struct {
 	Add    accountAddCmd    `cmd:"" help:"Add an account."`
 	List   accountListCmd   `cmd:"" help:"List the accounts."`
 	Show   accountShowCmd   `cmd:"" help:"Show one account."`
+	Set    accountSetCmd    `cmd:"" help:"Change where an account's one-time codes go."`
 	Unlock accountUnlockCmd `cmd:"" help:"End the locks of an account after too many wrong tries."`
 	Remove accountRemoveCmd `cmd:"" help:"Remove an account and end its sessions."`
 }
@@ -67,8 +68,9 @@ type accountAddCmd struct {
 	UserID string `name:"user-id" required:"" help:"User id."`
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
 	Name   string `help:"Greeting name."`
-	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
-	JSON   bool   `name:"json" help:"Print JSON, the TOTP seed included."`
+	reachFlags
+	TOTP bool `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
+	JSON bool `name:"json" help:"Print JSON, the TOTP seed included."`
 }
 
 // addedAccount is what neo account add prints with --json.
@@ -89,7 +91,7 @@ which only the password is required.`
 }
 
 func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
-	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name}
+	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name, Reach: c.reach()}
 	if err := c.secrets(ctx, t, &n); err != nil {
 		return usage(err)
 	}
@@ -270,9 +272,9 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
-			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"PAN", shown.PAN},
+			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"e-mail", shown.Email}, {"PAN", shown.PAN},
 			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
-			{"locked", strings.Join(shown.Locks, "; ")},
+			{"locked", strings.Join(shown.Locks, "; ")}, {"codes", cmp.Or(strings.Join(shown.Couriers, ", "), "all couriers")},
 		} {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
 		}
@@ -287,10 +289,13 @@ type accountView struct {
 	UserID  string    `json:"userId"`
 	Mobile  string    `json:"mobile"`
 	PAN     string    `json:"pan,omitempty"`
+	Email   string    `json:"email,omitempty"`
 	Name    string    `json:"name"`
 	Factors []string  `json:"factors"`
 	Added   time.Time `json:"added"`
 	Locks   []string  `json:"locks,omitempty"`
+
+	Couriers []string `json:"couriers,omitempty"`
 }
 
 // locks tells which factors a try would find locked now, why, and until when.
@@ -350,7 +355,10 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 func shownAccount(a login.Account, pan string) accountView {
-	return accountView{a.UCC, a.ID, a.UserID, a.Mobile, pan, a.GreetingName, factors(a), a.Created, nil}
+	return accountView{
+		UCC: a.UCC, ID: a.ID, UserID: a.UserID, Mobile: a.Mobile, Email: a.Email, Couriers: a.Couriers,
+		PAN: pan, Name: a.GreetingName, Factors: factors(a), Added: a.Created,
+	}
 }
 
 func factors(a login.Account) []string {

@@ -23,7 +23,8 @@ type sandboxCmd struct {
 	Quiet    bool   `short:"q" help:"Do not log requests."`
 	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
-	WrongLogins int `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
+	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
+	WrongLogins int      `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
 }
 
 func (sandboxCmd) Help() string {
@@ -49,6 +50,7 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	cfg, err := c.config()
 	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
+	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
 		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))

@@ -31,13 +31,12 @@ import (
 
 // ruleFlags are the settings that neo serve and neo sandbox share.
 type ruleFlags struct {
-	Listen       string   `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
-	OTPDigits    int      `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
-	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST (default ${default})."`
-	ConsumerRate int      `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
-	Metrics      string   `placeholder:"HOST:PORT" help:"Where to answer /metrics, /livez and /readyz for the operator: not for strangers."`
-	PublicURL    string   `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
-	Homes        []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
+	Listen       string `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
+	OTPDigits    int    `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
+	SessionTTL   string `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST (default ${default})."`
+	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
+	Metrics      string `placeholder:"HOST:PORT" help:"Where to answer /metrics, /livez and /readyz for the operator: not for strangers."`
+	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
 }
 
 // config turns the flags into a configuration, naming every problem at once.
@@ -45,7 +44,7 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	var cfg serve.Config
 	ttl, dayEnds, ttlErr := serve.ParseSessionTTL(f.SessionTTL)
 	cfg.OTPDigits, cfg.SessionTTL, cfg.DayEnds = f.OTPDigits, ttl, dayEnds
-	cfg.ConsumerRate, cfg.PublicURL, cfg.Homes = f.ConsumerRate, f.PublicURL, f.Homes
+	cfg.ConsumerRate, cfg.PublicURL = f.ConsumerRate, f.PublicURL
 	var digits error
 	if f.OTPDigits == 0 { // the options' zero value would mean the default
 		digits = errors.New("OTP digits: 0 is not between 4 and 8")
@@ -75,6 +74,8 @@ type serveCmd struct {
 	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, PEM: the service speaks TLS."`
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
+	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
+	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 }
@@ -85,12 +86,17 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
+  neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
-neo consumer add and neo account add, also while it runs. One-time codes cannot
-be sent yet: log in with password and MPIN, or with TOTP and MPIN. Trade calls
-answer 503. Logs are JSON lines on standard error.
+neo consumer add and neo account add, also while it runs. Without --couriers it
+sends no one-time codes: people log in with password and MPIN, or with TOTP and
+MPIN. Trade calls answer 503. Logs are JSON lines on standard error.
+
+The files of --couriers and --oms are described in docs/couriers.md and
+docs/oms.md. They are read at start, and what is wrong with them is told there; a
+courier or an OMS that does not answer is found out when it is called.
 
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
@@ -128,7 +134,7 @@ at once.`
 // settings turns the flags into a configuration, naming every problem at once.
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
-	cfg.AddressRate = c.WrongLogins
+	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger

@@ -18,8 +18,12 @@ type Accounts interface {
 	AddAccount(ctx context.Context, a Account, e Event) error
 	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
+	// SetReach changes where and how an account's codes go, and stores the event, or
+	// returns ErrNotFound.
+	SetReach(ctx context.Context, account string, r Reach, e Event) error
 	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
-	// A store that holds the sessions too removes the account's with it.
+	// A store that holds the sessions too removes the account's with it, as EndAccount
+	// does.
 	RemoveAccount(ctx context.Context, account string, e Event) error
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
@@ -31,6 +35,8 @@ type Accounts interface {
 	// SetConsumerRate changes a consumer's rate and stores the event, or returns ErrNotFound.
 	SetConsumerRate(ctx context.Context, key string, rate int, e Event) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
+	// A store that holds the sessions too stores a closing for each of the consumer's
+	// that the OMS waits to be told of.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
 	// ListConsumers returns up to n consumers in the order of their keys, after a key.
 	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
@@ -97,11 +103,12 @@ type Sessions interface {
 	// does so only if the session's count of sends still is o.Sends (ErrClaimed
 	// if not) and the account had fewer than o.PerHour codes in the hour before
 	// o.Now (ErrTooMany, with the time until one more is allowed). ErrNotFound if
-	// the session is not open.
+	// the session is not open. With the code its job is stored, if it has one.
 	SetOTP(ctx context.Context, o NewOTP) (wait time.Duration, err error)
 	// DropOTP takes back a code that could not be delivered, if it still is the
 	// current one: the session and the account are as if it had not been asked for,
-	// tries included, but for a code that it replaced.
+	// tries included, but for a code that it replaced. The session is Undelivered until
+	// the next code.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 
 	// Claim counts a try of an open view session and of its account's second factor,
@@ -140,10 +147,12 @@ type Sessions interface {
 	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
 
 	// End removes a session whose current token still has the id tokenID, and stores
-	// the event. ErrNotFound if there is none.
+	// the event, and the session's closing if the OMS waits to be told of its end.
+	// ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
-	// EndAccount removes all sessions of an account, claimed ones included. What is
-	// counted for the account stays: a used TOTP step does not work again.
+	// EndAccount removes all sessions of an account, claimed ones included, and stores
+	// the closings of those that the OMS waits to be told of. What is counted for the
+	// account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
 	// Revocations returns up to n trade tokens whose sessions were removed before the
 	// tokens expire, those that are unexpired at now, in the order in which they were
@@ -151,6 +160,24 @@ type Sessions interface {
 	// could be read before it. Whatever removes a trade session, or its consumer,
 	// puts its token there. last is the highest number that is there.
 	Revocations(ctx context.Context, after int64, now time.Time, n int) (all []Revocation, last int64, err error)
+
+	// AddJob stores a job.
+	AddJob(ctx context.Context, j Job) error
+	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
+	// first, and makes them due again at the end of the lease: until then nobody else
+	// gets them. Of each it tells whether somebody had it before and neither ended it
+	// nor put it off.
+	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
+	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
+	// the claim is not held any more.
+	PutOffJob(ctx context.Context, id, claim string, due time.Time) error
+	// EndJob removes a claimed job and stores the event, if there is one. A code that
+	// was not delivered is taken back with it, as DropOTP does. ErrClaimLost if the
+	// claim is not held any more; then nothing changes.
+	EndJob(ctx context.Context, j Job, undelivered []byte, e *Event) error
+	// Jobs tells how many jobs of a kind there are.
+	Jobs(ctx context.Context, kind JobKind) (Queue, error)
+
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// tells how long one would have to wait; n < 0 gives back.
@@ -174,8 +201,11 @@ type OMS interface {
 	// Close ends the session with the OMS. It is idempotent by sid.
 	Close(ctx context.Context, sid string) error
 	// Home returns the home server that a UCC would get now, for the view session's
-	// answer. It does not wait for anything.
+	// answer, or "" if only Open can tell. It does not wait for anything.
 	Home(ucc string) string
+	// Remote tells whether the OMS must be told of the end of each session that it
+	// has opened.
+	Remote() bool
 }
 
 // OMSSession is what the OMS learns of a session.
@@ -188,6 +218,10 @@ type OMSSession struct {
 
 // Courier carries a one-time code to a person.
 type Courier interface {
-	// Send delivers a code, or returns why it could not, in words without the code.
+	// Send delivers a code, or returns why it could not, in words without the code. A
+	// message that is sent again has the same ID.
 	Send(ctx context.Context, m Message) error
+	// Ready returns why no code can be sent to an account now, or nil. It does not wait
+	// for anything.
+	Ready(a Account) error
 }

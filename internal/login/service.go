@@ -62,6 +62,7 @@ type Ports struct {
 	Sessions Sessions
 	OMS      OMS
 	Courier  Courier
+	Outbox   bool // codes are sent after the answer, by Run, and not before it
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -78,6 +79,8 @@ type Service struct {
 	nobody [nobodies]Account // whom a login is judged as that names no account
 	later  sync.WaitGroup    // what is done after an answer
 	doctor doctor
+
+	outbox, closings *jobs
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 
@@ -116,6 +119,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		doctor:    doctor{turn: make(chan struct{}, 1)},
 	}
 	s.keys.init()
+	s.outbox, s.closings = newJobs(JobCode, s.sendCode), newJobs(JobClose, s.closeSession)
 	// The hash of a random secret matches nothing, and checking it takes as long as
 	// any other.
 	hash := credential.Hash([]byte(credential.NewMasterKey()))
@@ -251,13 +255,15 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 	})
 }
 
-// Run removes expired sessions in small batches and follows the signing keys until
-// the context ends, and then waits for what is being done after the last answers.
+// Run removes expired sessions in small batches, follows the signing keys, sends
+// codes and tells the OMS of ended sessions until the context ends, and then waits
+// for what is being done after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
-	var keys sync.WaitGroup
-	defer keys.Wait()
-	keys.Go(func() { s.followKeys(ctx) })
+	s.later.Go(func() { s.followKeys(ctx) })
+	for _, q := range []*jobs{s.outbox, s.closings} {
+		s.later.Go(func() { s.work(ctx, q) })
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

@@ -95,9 +95,7 @@ func (s *Service) Revoke(ctx context.Context, consumer Consumer, compact string,
 		return storeFault(err)
 	}
 	s.logged(ctx, event)
-	if session.Kind == Trade {
-		s.closeOMS(ctx, session.SID)
-	}
+	s.closings.wake()
 	return nil
 }
 

@@ -83,7 +83,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 		return storeFault(err)
 	}
 	s.logged(ctx, event)
-	s.closeOMS(ctx, session.SID)
+	s.closings.wake()
 	return nil
 }
 
@@ -103,14 +103,4 @@ func logoutRefused(err error) (outcome string) {
 		return noSuchSession
 	}
 	return ""
-}
-
-// closeOMS ends a session with the OMS, after the answer: the session is over
-// here, whatever the OMS says.
-func (s *Service) closeOMS(ctx context.Context, sid string) {
-	s.after(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
-		defer cancel()
-		return s.OMS.Close(ctx, sid)
-	})
 }

@@ -23,6 +23,8 @@ import (
 type Config struct {
 	login.Options
 	Homes     []string // home servers; default server1
+	OMSFile   string   // the file that describes the OMS, instead of Homes
+	Couriers  string   // the file of couriers; without it the service sends no codes
 	PublicURL string   // where clients reach this service; "" if not known
 	OMS       login.OMS
 	Log       *slog.Logger
@@ -39,6 +41,8 @@ type Config struct {
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	Limits          httpapi.Limits
 
+	couriers    *courier.Couriers
+	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
 }
@@ -50,6 +54,8 @@ type Server struct {
 	inbox *courier.Inbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
+	couriers  *courier.Couriers // nil without a file
+	remote    *oms.Remote       // nil for the built-in OMS
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -57,8 +63,8 @@ type Server struct {
 func (cfg Config) Check() error { return cfg.fill() }
 
 func (cfg *Config) fill() error {
-	var problems []error
-	if cfg.OMS == nil {
+	problems := []error{cfg.loadOutside()}
+	if cfg.OMS == nil && cfg.OMSFile == "" {
 		if len(cfg.Homes) == 0 {
 			cfg.Homes = []string{"server1"}
 		}
@@ -100,6 +106,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	var inbox *courier.Inbox
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	if cfg.couriers != nil {
+		ports.Courier, ports.Outbox = cfg.couriers, true
+	}
 	if cfg.Sandbox {
 		inbox = &courier.Inbox{}
 		if cfg.Faults == nil {
@@ -137,7 +146,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	return &Server{
 		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
-		inbox: inbox,
+		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
 
 		telemetry: cfg.Telemetry,
 	}, nil

@@ -28,7 +28,7 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -36,7 +36,7 @@ var accountColumn = map[login.IdentifierKind]string{
 
 func columnsOfAccount(a *login.Account) []any {
 	return []any{
-		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
+		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.Email, &a.Couriers, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
 		&a.Caches, &a.Disabled, when{&a.Created},
 	}
 }
@@ -62,8 +62,8 @@ func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) 
 		caches = map[string]int64{}
 	}
 	_, err := s.write(ctx,
-		statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 13) + `)`, []any{
-			a.ID, a.UCC, a.UserID, a.Mobile, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
+		statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 15) + `)`, []any{
+			a.ID, a.UCC, a.UserID, a.Mobile, a.Email, a.Couriers, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
 			caches, a.Disabled, when{&a.Created},
 		}},
 		record(e))
@@ -94,9 +94,15 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 	return err
 }
 
+// SetReach implements [login.Accounts].
+func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
+	return s.mustChange(ctx, recordIf(`UPDATE accounts SET email = $12, couriers = $13 WHERE id = $11`, e, account, r.Email, r.Couriers))
+}
+
 // RemoveAccount implements [login.Accounts].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.mustChange(ctx, hold(account),
+		closings(`account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, account),
 		statement{`DELETE FROM sessions WHERE account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, []any{account}},
 		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
 }
@@ -148,6 +154,7 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 		statement{`SELECT pg_advisory_xact_lock(7366010001)`, nil},
 		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
 			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},
+		closings(`consumer = $1 AND EXISTS (SELECT FROM consumers WHERE key = $1)`, key),
 		recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
 }
 

@@ -12,13 +12,14 @@ import (
 )
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
-	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat`
+	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
+	undelivered, remote`
 
 func columnsOfSession(x *login.Session) []any {
 	return []any{
 		&x.SID, &x.RID, &x.Kind, &x.Account, &x.UCC, &x.Consumer, &x.First, &x.ViewID, &x.TradeID, &x.KeyID, &x.Home,
 		when{&x.Issued}, when{&x.Expires}, &x.Tries, &x.TriesBefore, &x.Sends, &x.OTP, when{&x.OTPExpires}, when{&x.LastSend},
-		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat,
+		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat, &x.Undelivered, &x.Remote,
 	}
 }
 
@@ -81,20 +82,20 @@ const (
 	saveSession = `, session AS (
 		UPDATE sessions SET rid = $6, kind = $7, trade_id = $8, key_id = $9, home = $10, issued = $11, expires = $12,
 			tries = $13, tries_before = $14, sends = $15, otp = $16, otp_expires = $17, last_send = $18,
-			claim = $19, claim_until = $20, completed = $21, repeat = $22
-		FROM saved WHERE sid = $23)`
+			claim = $19, claim_until = $20, completed = $21, repeat = $22, undelivered = $23, remote = $24
+		FROM saved WHERE sid = $25)`
 	saveDone = ` SELECT FROM saved`
 )
 
 var (
-	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 23) + ` FROM saved)`
+	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 25) + ` FROM saved)`
 	saveEventAt    = func(first int) string {
 		return `, event AS (INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(first) + ` FROM saved)`
 	}
 
 	saveSessionOnly   = saveState + saveSession + saveDone
-	saveSessionEvent  = saveState + saveSession + saveEventAt(24) + saveDone
-	saveNewView       = saveState + saveNewSession + saveEventAt(29) + saveDone
+	saveSessionEvent  = saveState + saveSession + saveEventAt(26) + saveDone
+	saveNewView       = saveState + saveNewSession + saveEventAt(31) + saveDone
 	saveStateOnly     = saveState + saveDone
 	saveStateAndEvent = saveState + saveEventAt(6) + saveDone
 )
@@ -111,7 +112,8 @@ func (l *loaded) changes() []any {
 	x := &l.session
 	return []any{
 		x.RID, string(x.Kind), x.TradeID, x.KeyID, x.Home, when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends,
-		some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend}, x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.SID,
+		some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend}, x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat),
+		x.Undelivered, x.Remote, x.SID,
 	}
 }
 
@@ -175,7 +177,7 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 		return l.save(ctx, c, saveNewView, append([]any{
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
-			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat),
+			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote,
 		}, eventArgs(&e)...)...)
 	})
 }
@@ -226,9 +228,18 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
-	err = s.change(ctx, o.SID, nil, func(l *loaded) (err error) {
-		wait, err = l.session.PutOTP(&l.state, o)
-		return err
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadSession(ctx, c, o.SID)
+		if err != nil {
+			return err
+		}
+		if wait, err = l.session.PutOTP(&l.state, o); err != nil {
+			return err
+		}
+		if o.Job == nil {
+			return l.saveBoth(ctx, c, nil)
+		}
+		return l.save(ctx, c, saveSessionJob, append(l.changes(), jobArgs(o.Job)...)...)
 	})
 	return wait, err
 }
@@ -337,12 +348,13 @@ func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (used b
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
 	return s.mustChange(ctx,
 		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
+		closings(`sid = $1 AND kind = 'trade' AND trade_id = $2`, sid, tokenID),
 		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
-	_, err := s.write(ctx, hold(account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
+	_, err := s.write(ctx, hold(account), closings(`account = $1`, account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"zombiezen.com/go/sqlite"
 
@@ -33,7 +34,7 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -41,7 +42,9 @@ var accountColumn = map[login.IdentifierKind]string{
 
 func scanAccount(r *row) (login.Account, error) {
 	a := login.Account{
-		ID: r.text(), UCC: r.text(), UserID: r.text(), Mobile: r.text(), PANIndex: r.bytes(), PAN: r.bytes(),
+		ID: r.text(), UCC: r.text(), UserID: r.text(), Mobile: r.text(),
+		Reach:    login.Reach{Email: r.text(), Couriers: login.ParseCouriers(r.text())},
+		PANIndex: r.bytes(), PAN: r.bytes(),
 		GreetingName: r.text(), PasswordHash: r.text(), MPINHash: r.text(), TOTPSeed: r.bytes(),
 	}
 	caches := r.text()
@@ -76,8 +79,8 @@ func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) 
 		return err
 	}
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, a.UCC, a.UserID, a.Mobile, a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
+		err := exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.ID, a.UCC, a.UserID, a.Mobile, a.Email, strings.Join(a.Couriers, ","), a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
 			string(caches), a.Disabled, a.Created)
 		if err != nil {
 			return exists(err, map[string]string{
@@ -99,6 +102,11 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 	})
 }
 
+// SetReach implements [login.Accounts].
+func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
+	return s.changeOne(ctx, e, `UPDATE accounts SET email = ?, couriers = ? WHERE id = ?`, r.Email, strings.Join(r.Couriers, ","), account)
+}
+
 // RemoveAccount implements [login.Accounts].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
@@ -108,7 +116,7 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 		if err := mustChange(c); err != nil {
 			return err
 		}
-		if err := exec(c, `DELETE FROM sessions WHERE account = ?`, account); err != nil {
+		if err := endAccount(c, account); err != nil {
 			return err
 		}
 		return addEvent(c, e)
@@ -191,6 +199,9 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 			return err
 		}
 		err := exec(c, `INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions WHERE consumer = ? AND kind = 'trade'`, key)
+		if err == nil {
+			err = addClosings(c, `consumer = ?`, key)
+		}
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
-	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat`
+	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
+	undelivered, remote`
 
 const selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE sid = ?`
 
@@ -23,7 +24,7 @@ func scanSession(r *row) (login.Session, error) {
 		First: login.Factor(r.text()), ViewID: r.text(), TradeID: r.text(), KeyID: r.text(), Home: r.text(),
 		Issued: r.time(), Expires: r.time(), Tries: int(r.int()), TriesBefore: int(r.int()), Sends: int(r.int()),
 		OTP: r.bytes(), OTPExpires: r.time(), LastSend: r.time(), ClaimID: r.text(), ClaimUntil: r.time(),
-		Completed: r.time(), Repeat: r.bytes(),
+		Completed: r.time(), Repeat: r.bytes(), Undelivered: r.bool(), Remote: r.bool(),
 	}, nil
 }
 
@@ -46,10 +47,10 @@ func change(c *sqlite.Conn, sid string, f func(x *login.Session) error) error {
 	// What never changes in a session's life (sid, account, UCC, consumer, first
 	// factor, view id) is not written again.
 	return exec(c, `UPDATE sessions SET rid = ?, kind = ?, trade_id = ?, key_id = ?, home = ?, issued = ?, expires = ?,
-		tries = ?, tries_before = ?, sends = ?, otp = ?, otp_expires = ?, last_send = ?, claim = ?, claim_until = ?, completed = ?, repeat = ?
-		WHERE sid = ?`,
+		tries = ?, tries_before = ?, sends = ?, otp = ?, otp_expires = ?, last_send = ?, claim = ?, claim_until = ?, completed = ?, repeat = ?,
+		undelivered = ?, remote = ? WHERE sid = ?`,
 		x.RID, string(x.Kind), x.TradeID, x.KeyID, x.Home, x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends,
-		x.OTP, x.OTPExpires, x.LastSend, x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, sid)
+		x.OTP, x.OTPExpires, x.LastSend, x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote, sid)
 }
 
 // state loads an account's state, an empty one if there is none.
@@ -144,10 +145,10 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 			return err
 		}
 		err = exec(c, `INSERT INTO sessions (`+sessionColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
-			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat)
+			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote)
 		if err != nil {
 			return err
 		}
@@ -190,26 +191,33 @@ func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
 	err = s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, o.SID, func(x *login.Session) error {
+		err := change(c, o.SID, func(x *login.Session) error {
 			return changeState(c, x.Account, func(a *login.AccountState) (err error) {
 				wait, err = x.PutOTP(a, o)
 				return err
 			})
 		})
+		if err != nil || o.Job == nil {
+			return err
+		}
+		return addJob(c, *o.Job)
 	})
 	return wait, err
 }
 
 // DropOTP implements [login.Sessions].
 func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
-	err := s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, sid, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error {
-				if !x.TakeBackOTP(a, otp) {
-					return login.ErrNotFound
-				}
-				return nil
-			})
+	return s.update(ctx, func(c *sqlite.Conn) error { return dropOTP(c, sid, otp) })
+}
+
+// dropOTP takes a code back in the transaction that is open.
+func dropOTP(c *sqlite.Conn, sid string, otp []byte) error {
+	err := change(c, sid, func(x *login.Session) error {
+		return changeState(c, x.Account, func(a *login.AccountState) error {
+			if !x.TakeBackOTP(a, otp) {
+				return login.ErrNotFound
+			}
+			return nil
 		})
 	})
 	if errors.Is(err, login.ErrNotFound) { // replaced or ended meanwhile: nothing to take back
@@ -305,12 +313,32 @@ func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (bool, 
 
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND `+ofToken, sid, tokenID, tokenID)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		const this = `sid = ? AND ` + ofToken
+		if err := addClosings(c, this, sid, tokenID, tokenID); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM sessions WHERE `+this, sid, tokenID, tokenID); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
-	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
+	return s.updateNow(ctx, func(c *sqlite.Conn) error { return endAccount(c, account) })
+}
+
+// endAccount removes an account's sessions in the transaction that is open.
+func endAccount(c *sqlite.Conn, account string) error {
+	if err := addClosings(c, `account = ?`, account); err != nil {
+		return err
+	}
+	return exec(c, `DELETE FROM sessions WHERE account = ?`, account)
 }
 
 // Revocations implements [login.Sessions]. A trigger puts them there.

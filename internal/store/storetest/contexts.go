@@ -38,6 +38,11 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		claim(t, s, newClaim(held[sid], "claim", at(0)))
 	}
 	x := trade(t, s, "end", "account-1")
+	for _, id := range []string{"put off", "end"} {
+		good(t, s.AddJob(t.Context(), login.Job{ID: id, Kind: "claimed", SID: "sid", Account: "account-1", Created: at(0), Expires: at(time.Hour)}))
+	}
+	claimed, err := s.ClaimJobs(t.Context(), newJobClaim("claimed", "held", at(0)))
+	good(t, err)
 	e := newEvent("call", "account-1")
 	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired"}
 
@@ -91,6 +96,17 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
 		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
 		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},
+		{"SetReach", func(ctx context.Context) error {
+			return s.SetReach(ctx, a.ID, login.Reach{Email: "new@example.com"}, e)
+		}},
+		{"AddJob", func(ctx context.Context) error { return s.AddJob(ctx, newJob("job", "sid")) }},
+		{"ClaimJobs", func(ctx context.Context) error {
+			_, err := s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0)))
+			return err
+		}},
+		{"PutOffJob", func(ctx context.Context) error { return s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
+		{"EndJob", func(ctx context.Context) error { return s.EndJob(ctx, claimed[1], nil, &e) }},
+		{"Jobs", func(ctx context.Context) error { _, err := s.Jobs(ctx, login.JobCode); return err }},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
 	}, sids
 }

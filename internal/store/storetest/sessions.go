@@ -16,6 +16,7 @@ var viewTests = []test{
 			ViewID: "view-id", TradeID: "trade-id", KeyID: "key-1", Home: "server1", Issued: at(1 + crumb), Expires: at(time.Hour + crumb),
 			Tries: 1, TriesBefore: 3, Sends: 2, OTP: []byte("\x00\xffotp"), OTPExpires: at(2*time.Second + crumb), LastSend: at(3*time.Second + crumb),
 			ClaimID: "claim", ClaimUntil: at(4*time.Second + crumb), Completed: at(5*time.Second + crumb), Repeat: []byte("\x00\xffrepeat"),
+			Undelivered: true, Remote: true,
 		}
 		full(t, want)
 		good(t, s.OpenView(t.Context(), want, 0, "try", newEvent("opened", "account-1")))
@@ -295,11 +296,10 @@ var codeTests = []test{
 
 	{"a code that is taken back leaves session and account as if it had not been asked for", func(t *testing.T, s Store) {
 		open(t, s, "sid", "account-1")
+		failing(t, s, "sid")
 		unchanged(t, s, []string{"sid"}, func() {
 			for range 2 * perHour { // never too many
-				o := newCode("sid", 0, at(0))
-				put(t, s, o)
-				good(t, s.DropOTP(t.Context(), "sid", o.Hash))
+				failing(t, s, "sid")
 			}
 		})
 		for i := range perHour {
@@ -315,11 +315,8 @@ var codeTests = []test{
 			claim(t, s, newClaim(v, id, at(0)))
 			good(t, s.Fail(t.Context(), "sid", id, newEvent(id, "account-1")))
 		}
-		o := newCode("sid", 0, at(0))
-		unchanged(t, s, []string{"sid"}, func() {
-			put(t, s, o)
-			good(t, s.DropOTP(t.Context(), "sid", o.Hash))
-		})
+		failing(t, s, "sid")
+		unchanged(t, s, []string{"sid"}, func() { failing(t, s, "sid") })
 		_, err := s.Claim(t.Context(), newClaim(v, "one too many", at(0)))
 		refused(t, err, login.ErrTriesUsed)
 	}},
@@ -496,8 +493,8 @@ var completeTests = []test{
 		put(t, s, newCode("sid", 0, at(0)))
 		claim(t, s, newClaim(v, "claim", at(0)))
 		x := newTrade(v, at(time.Second+crumb))
-		x.Tries, x.TriesBefore, x.Sends = 1, 2, 2
-		full(t, x, "OTP", "OTPExpires", "LastSend", "ClaimID", "ClaimUntil", "Completed")
+		x.Tries, x.TriesBefore, x.Sends, x.Remote = 1, 2, 2, true
+		full(t, x, "OTP", "OTPExpires", "LastSend", "Undelivered", "ClaimID", "ClaimUntil", "Completed")
 		good(t, s.Complete(t.Context(), "claim", x, newEvent("completed", "account-1")))
 		got := stored(t, s, "sid")
 		same(t, "session", got, completed(x))
