@@ -76,6 +76,7 @@ type serveCmd struct {
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 }
 
@@ -85,12 +86,18 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
+  neo serve --data /var/lib/neo --trade-api https://trade.example.com
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
 neo consumer add and neo account add, also while it runs. One-time codes cannot
-be sent yet: log in with password and MPIN, or with TOTP and MPIN. Trade calls
-answer 503. Logs are JSON lines on standard error.
+be sent yet: log in with password and MPIN, or with TOTP and MPIN. Logs are JSON
+lines on standard error.
+
+With --trade-api the service is the gateway to the trade API: calls of good
+sessions go there, without their credentials and with a signed header Neo-Identity
+that tells whose they are. Without it trade calls answer 503, and a proxy of yours
+may ask GET /auth for each call.
 
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
@@ -131,6 +138,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate = c.WrongLogins
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	cfg.TradeAPI = c.TradeAPI
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))

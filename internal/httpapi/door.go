@@ -144,6 +144,9 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 			c.heads.stop()
 		}
 		c.owes, c.answered = !c.http2, true
+	case http.StateHijacked: // to the trade API; net/http tells no more of it
+		c.heads.stop()
+		c.hijacked = true
 	case http.StateClosed:
 		c.owes = false
 		d.work(c)
@@ -230,6 +233,7 @@ type conn struct {
 	owes     bool          // HTTP/1: the next request has not begun to be answered
 	answered bool          // has had a request
 	http2    bool
+	hijacked bool
 }
 
 type connKey struct{}
@@ -272,10 +276,26 @@ func (c *conn) rests() {
 	}
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
-	if c.working--; c.working == 0 {
+	switch c.working--; {
+	case c.hijacked:
+		c.door.work(c)
+		c.door.leave(c)
+	case c.working == 0:
 		c.door.wait(c)
-		c.door.change.Broadcast()
+	default:
+		return
 	}
+	c.door.change.Broadcast()
+}
+
+// handedOver tells whether the connection belongs to nobody here any more.
+func (c *conn) handedOver() bool {
+	if c == nil {
+		return false
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	return c.hijacked
 }
 
 // ending tells whether an answer now is the connection's last.
@@ -310,6 +330,7 @@ func (c *conn) CloseWrite() error {
 var (
 	ownHeaders        = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	expectationFailed = []byte("HTTP/1.1 417 ")
+	answeredHere      = []byte("\r\n" + wire.HeaderRequestID + ": ") // by a handler, with an answer of the trade API
 )
 
 // Write replaces the plain-text answers of net/http to requests that it cannot
@@ -321,14 +342,15 @@ func (c *conn) Write(b []byte) (int, error) {
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
 		found = false
 	}
-	if !found && !bytes.HasPrefix(b, expectationFailed) {
+	unexpected := bytes.HasPrefix(b, expectationFailed) && !bytes.Contains(b, answeredHere)
+	if !found && !unexpected {
 		return c.Conn.Write(b)
 	}
 	to, status, detail := c.Conn, http.StatusBadRequest, "the request is not well-formed HTTP"
 	switch {
 	case c.notTLS != nil:
 		to, detail = c.notTLS, "this address speaks TLS: begin it with https"
-	case bytes.HasPrefix(b, expectationFailed):
+	case unexpected:
 		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
 	case bytes.Contains(line, []byte(" 431")):
 		status, detail = errHeaders.status, errHeaders.detail

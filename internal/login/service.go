@@ -80,6 +80,8 @@ type Service struct {
 	later  sync.WaitGroup    // what is done after an answer
 	doctor doctor
 
+	identities identities
+
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 
 	mu        sync.Mutex

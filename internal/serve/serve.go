@@ -37,10 +37,12 @@ type Config struct {
 
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
+	TradeAPI        string   // where trade calls go, an address; "" for nowhere
 	Limits          httpapi.Limits
 
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
+	gateway     *httpapi.Gateway
 }
 
 // A Server is a service that is ready to answer.
@@ -50,6 +52,7 @@ type Server struct {
 	inbox *courier.Inbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
+	gateway   *httpapi.Gateway // nil without a trade API
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -78,6 +81,10 @@ func (cfg *Config) fill() error {
 		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
 	case cfg.TLSCert != "":
 		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		problems = append(problems, err)
+	}
+	if cfg.TradeAPI != "" {
+		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
 		problems = append(problems, err)
 	}
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
@@ -111,7 +118,8 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		}
 	}
 	web := httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
+		TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -139,7 +147,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		login: svc,
 		inbox: inbox,
 
-		telemetry: cfg.Telemetry,
+		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 	}, nil
 }
 
@@ -173,10 +181,23 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.inbox != nil {
 		defer context.AfterFunc(ctx, s.inbox.Close)()
 	}
+	if s.gateway != nil {
+		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })
+		defer s.gateway.Wait()
+	}
 	err := s.web.Serve(ctx, l)
 	stop()
 	sweeper.Wait()
 	return err
+}
+
+// CheckTradeAPI connects to the trade API behind the service and returns why that
+// fails; nil if there is none to reach. Sessions are issued and checked without it.
+func (s *Server) CheckTradeAPI(ctx context.Context) error {
+	if s.gateway == nil {
+		return nil
+	}
+	return s.gateway.Check(ctx)
 }
 
 // ParseSessionTTL reads "day" or a time such as 1h into the options it stands for.
