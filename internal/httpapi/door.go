@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neoapi/internal/wire"
@@ -146,7 +147,7 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes, c.answered = !c.http2, true
 	case http.StateHijacked: // to the trade API; net/http tells no more of it
 		c.heads.stop()
-		c.hijacked = true
+		c.hijacked.Store(true)
 	case http.StateClosed:
 		c.owes = false
 		d.work(c)
@@ -233,7 +234,8 @@ type conn struct {
 	owes     bool          // HTTP/1: the next request has not begun to be answered
 	answered bool          // has had a request
 	http2    bool
-	hijacked bool
+
+	hijacked atomic.Bool // what passes is nobody's business here any more
 }
 
 type connKey struct{}
@@ -277,7 +279,7 @@ func (c *conn) rests() {
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
 	switch c.working--; {
-	case c.hijacked:
+	case c.hijacked.Load():
 		c.door.work(c)
 		c.door.leave(c)
 	case c.working == 0:
@@ -288,15 +290,8 @@ func (c *conn) rests() {
 	c.door.change.Broadcast()
 }
 
-// handedOver tells whether the connection belongs to nobody here any more.
-func (c *conn) handedOver() bool {
-	if c == nil {
-		return false
-	}
-	c.door.mu.Lock()
-	defer c.door.mu.Unlock()
-	return c.hijacked
-}
+// handedOver tells whether the connection is between the client and the trade API.
+func (c *conn) handedOver() bool { return c != nil && c.hijacked.Load() }
 
 // ending tells whether an answer now is the connection's last.
 func (c *conn) ending() bool {
@@ -338,6 +333,9 @@ var (
 // order, which no answer of a handler has; or, for an unknown Expect, without a
 // body.
 func (c *conn) Write(b []byte) (int, error) {
+	if c.hijacked.Load() {
+		return c.Conn.Write(b)
+	}
 	line, _, found := bytes.Cut(b, ownHeaders)
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
 		found = false
