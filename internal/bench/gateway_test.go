@@ -119,7 +119,9 @@ func BenchmarkGateway(b *testing.B) {
 	const path = "/Orders/2.0/quick/order/rule/ms/place?sId=server1"
 	calls := func(s *service, n int) time.Duration {
 		before := s.cpu(b)
-		together(n, func(int) { s.do(b, "POST", path, header, map[string]string{"jData": `{"am":"NO","dq":"0","es":"nse_cm","qt":"1","ts":"ITBEES-EQ"}`}) })
+		together(n, func(int) {
+			s.do(b, "POST", path, header, map[string]string{"jData": `{"am":"NO","dq":"0","es":"nse_cm","qt":"1","ts":"ITBEES-EQ"}`})
+		})
 		return s.cpu(b) - before
 	}
 	calls(bare, 1000)

@@ -29,6 +29,7 @@ const (
 	// Shorter than what servers in the field wait for the next request on a
 	// connection (5 s and more): so a call is seldom sent on one that is being closed.
 	upstreamIdle  = 4 * time.Second
+	upstreamLook  = 5 * time.Second
 	upstreamConns = 256      // kept for the next call
 	upstreamHead  = 64 << 10 // of an answer's head
 )
@@ -41,6 +42,7 @@ type Gateway struct {
 	transport *http.Transport
 	proxy     httputil.ReverseProxy
 	streams   streams
+	trouble   atomic.Pointer[error] // why the last look at the trade API found nothing
 }
 
 // NewGateway returns the way to the trade API at an address such as
@@ -98,9 +100,45 @@ func withTimeout(dial dialFunc) dialFunc {
 	}
 }
 
-// Check connects to the trade API and returns why that fails: for readiness, and
-// for the log at the start. It sends no request.
-func (g *Gateway) Check(ctx context.Context) error {
+// Health returns why the trade API could not be reached at the last look, which is
+// some seconds old at most, or nil.
+func (g *Gateway) Health() error {
+	if err := g.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// watch looks at the trade API again and again until the context ends, and tells of
+// each change: a missing one spoils trade calls alone.
+func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
+	for {
+		err := g.reach(ctx)
+		was := g.Health()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			g.trouble.Store(&err)
+		default:
+			g.trouble.Store(nil)
+		}
+		switch {
+		case err != nil && was == nil:
+			log.WarnContext(ctx, "trade calls fail", "cause", err)
+		case err == nil && was != nil:
+			log.InfoContext(ctx, "the trade API can be reached again")
+		}
+		select {
+		case <-time.After(upstreamLook):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reach connects to the trade API and returns why that fails. It sends no request.
+func (g *Gateway) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
 	port := g.target.Port()

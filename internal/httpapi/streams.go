@@ -82,12 +82,12 @@ func (s *streams) remove(p *passage) {
 	}
 }
 
-// Run ends streams whose session has ended, within a second, until the context
-// ends; then those that would stay.
+// Run ends streams whose session has ended, within a second, and watches over the
+// trade API, until the context ends; then it ends the streams that would stay.
 func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
-	if err := g.Check(ctx); err != nil && ctx.Err() == nil {
-		log.WarnContext(ctx, "trade calls will fail", "cause", err)
-	}
+	var looks sync.WaitGroup
+	looks.Go(func() { g.watch(ctx, log) })
+	defer looks.Wait()
 	tick := time.NewTicker(streamCheck)
 	defer tick.Stop()
 	for {

@@ -63,6 +63,7 @@ type Ports struct {
 	Sessions Sessions
 	OMS      OMS
 	Courier  Courier
+	TradeAPI interface{ Health() error } // what stands behind the service, for Health; nil: nothing
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger

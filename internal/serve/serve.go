@@ -117,6 +117,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
 	}
+	if cfg.gateway != nil {
+		ports.TradeAPI = cfg.gateway
+	}
 	web := httpapi.Config{
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
 		TradeAPI: cfg.gateway, Log: cfg.Log,
@@ -189,15 +192,6 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	stop()
 	sweeper.Wait()
 	return err
-}
-
-// CheckTradeAPI connects to the trade API behind the service and returns why that
-// fails; nil if there is none to reach. Sessions are issued and checked without it.
-func (s *Server) CheckTradeAPI(ctx context.Context) error {
-	if s.gateway == nil {
-		return nil
-	}
-	return s.gateway.Check(ctx)
 }
 
 // ParseSessionTTL reads "day" or a time such as 1h into the options it stands for.
