@@ -77,6 +77,7 @@ type serveCmd struct {
 	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
 	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 }
 
@@ -87,16 +88,22 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
   neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
+  neo serve --data /var/lib/neo --trade-api https://trade.example.com
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
 neo consumer add and neo account add, also while it runs. Without --couriers it
 sends no one-time codes: people log in with password and MPIN, or with TOTP and
-MPIN. Trade calls answer 503. Logs are JSON lines on standard error.
+MPIN. Logs are JSON lines on standard error.
 
 The files of --couriers and --oms are described in docs/couriers.md and
 docs/oms.md. They are read at start, and what is wrong with them is told there; a
 courier or an OMS that does not answer is found out when it is called.
+
+With --trade-api the service is the gateway to the trade API: calls of good
+sessions go there, without their credentials and with a signed header Neo-Identity
+that tells whose they are. Without it trade calls answer 503, and a proxy of yours
+may ask GET /auth for each call.
 
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
@@ -137,6 +144,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	cfg.TradeAPI = c.TradeAPI
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))

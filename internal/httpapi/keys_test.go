@@ -52,7 +52,7 @@ func keySet(t *testing.T, srv *neoapitest.Server) (ids map[string]bool) {
 }
 
 // byMPIN logs in, with the MPIN second: several may at once.
-func (c caller) byMPIN(t *testing.T) held {
+func (c caller) byMPIN(t testing.TB) held {
 	t.Helper()
 	return c.second(t, c.login(t), c.Account.MPIN).session(t)
 }

@@ -47,6 +47,12 @@ func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	for _, path := range []string{"/livez", "/readyz"} {
 		served["GET "+path], served["HEAD "+path] = true, true
 	}
+	for _, method := range []string{"GET", "HEAD"} {
+		served[method+" /auth"] = true
+	}
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		served[method+" /auth/{address}"] = true
+	}
 	for _, r := range slices.Concat(wire.Routes, wire.Standards) {
 		served[r.Method+" "+r.Path] = true
 		if r.Method == http.MethodGet {

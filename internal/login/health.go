@@ -11,7 +11,7 @@ import (
 
 // A Part is something that the service depends on.
 type Part struct {
-	Name   string // "store", "keys", "oms" or "courier"
+	Name   string // "store", "keys", "oms", "courier" or "trade API"
 	Err    error  // what is wrong with it, without secrets; nil if it works
 	Needed bool   // without it nothing can be answered; else only what depends on it fails
 }
@@ -32,7 +32,7 @@ type doctor struct {
 }
 
 // Health tells how the parts are that the service depends on: the store takes a
-// write, a key signs, and OMS and couriers say by themselves how they are, if they
+// write, a key signs, and OMS, couriers and the trade API's gateway say by themselves how they are, if they
 // can. An answer is up to a second old.
 func (s *Service) Health(ctx context.Context) []Part {
 	d := &s.doctor
@@ -72,7 +72,7 @@ func (s *Service) examine(ctx context.Context) []Part {
 	if ring := s.keys.ring(); ring == nil || ring.Active() == "" {
 		parts[1].Err = errors.New("no key to sign with")
 	}
-	for name, port := range map[string]any{"oms": s.OMS, "courier": s.Courier} {
+	for name, port := range map[string]any{"oms": s.OMS, "courier": s.Courier, "trade API": s.TradeAPI} {
 		if p, ok := port.(interface{ Health() error }); ok {
 			parts = append(parts, Part{Name: name, Err: p.Health()})
 		}

@@ -62,7 +62,8 @@ type Ports struct {
 	Sessions Sessions
 	OMS      OMS
 	Courier  Courier
-	Outbox   bool // codes are sent after the answer, by Run, and not before it
+	Outbox   bool                        // codes are sent after the answer, by Run, and not before it
+	TradeAPI interface{ Health() error } // what stands behind the service, for Health; nil: nothing
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -81,6 +82,7 @@ type Service struct {
 	doctor doctor
 
 	outbox, closings *jobs
+	identities       identities
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 

@@ -39,12 +39,14 @@ type Config struct {
 
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
+	TradeAPI        string   // where trade calls go, an address; "" for nowhere
 	Limits          httpapi.Limits
 
 	couriers    *courier.Couriers
 	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
+	gateway     *httpapi.Gateway
 }
 
 // A Server is a service that is ready to answer.
@@ -56,6 +58,7 @@ type Server struct {
 	telemetry *telemetry.Telemetry
 	couriers  *courier.Couriers // nil without a file
 	remote    *oms.Remote       // nil for the built-in OMS
+	gateway   *httpapi.Gateway  // nil without a trade API
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -84,6 +87,10 @@ func (cfg *Config) fill() error {
 		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
 	case cfg.TLSCert != "":
 		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		problems = append(problems, err)
+	}
+	if cfg.TradeAPI != "" {
+		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
 		problems = append(problems, err)
 	}
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
@@ -119,8 +126,12 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
 	}
+	if cfg.gateway != nil {
+		ports.TradeAPI = cfg.gateway
+	}
 	web := httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
+		TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -148,7 +159,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		login: svc,
 		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
 
-		telemetry: cfg.Telemetry,
+		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 	}, nil
 }
 
@@ -181,6 +192,10 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeper.Go(func() { s.login.Run(sweeping) })
 	if s.inbox != nil {
 		defer context.AfterFunc(ctx, s.inbox.Close)()
+	}
+	if s.gateway != nil {
+		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })
+		defer s.gateway.Wait()
 	}
 	err := s.web.Serve(ctx, l)
 	stop()

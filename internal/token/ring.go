@@ -170,11 +170,11 @@ func (r *Ring) Mint(kid string, claims any) (string, error) {
 // View judges a view token at now: ErrInvalid, ErrKind or ErrExpired.
 func (r *Ring) View(compact string, now time.Time) (wire.ViewClaims, error) {
 	var c wire.ViewClaims
-	payload, err := r.verify(compact)
+	good, err := r.verify(compact)
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if err := json.Unmarshal(good.payload, &c); err != nil {
 		return c, ErrInvalid
 	}
 	return c, judge(c.Scope, wire.ScopeView, c.Iss, c.Sub, c.Jti, c.Iat, c.Exp, now)
@@ -183,26 +183,30 @@ func (r *Ring) View(compact string, now time.Time) (wire.ViewClaims, error) {
 // Trade judges a trade token at now: ErrInvalid, ErrKind or ErrExpired.
 func (r *Ring) Trade(compact string, now time.Time) (wire.TradeClaims, error) {
 	var c wire.TradeClaims
-	payload, err := r.verify(compact)
+	good, err := r.verify(compact)
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if read := good.trade.Load(); read != nil {
+		c = *read
+	} else if err := json.Unmarshal(good.payload, &c); err != nil {
 		return c, ErrInvalid
+	} else {
+		good.trade.Store(&c)
 	}
 	return c, judge(c.Scope, wire.ScopeTrade, c.Iss, c.Sub, c.Jti, c.Iat, c.Exp, now)
 }
 
 // verify checks the signature of a compact token by the key of its header and
-// returns the payload. The header must be one that this ring writes, to the
+// returns what is remembered of it. The header must be one that this ring writes, to the
 // letter: another algorithm, a key, an address or a crit in it are refused and
 // never looked at (bar J1, J2).
-func (r *Ring) verify(compact string) ([]byte, error) {
+func (r *Ring) verify(compact string) (*goodToken, error) {
 	if len(compact) > maxToken {
 		return nil, ErrInvalid
 	}
-	if payload, ok := r.good.get(compact); ok {
-		return payload, nil
+	if good, ok := r.good.get(compact); ok {
+		return good, nil
 	}
 	header, rest, _ := strings.Cut(compact, ".")
 	body, mark, ok := strings.Cut(rest, ".")
@@ -216,8 +220,7 @@ func (r *Ring) verify(compact string) ([]byte, error) {
 	if !ok1 || !ok2 || rsa.VerifyPKCS1v15(&key.private.PublicKey, crypto.SHA256, digest[:], signature) != nil {
 		return nil, ErrInvalid
 	}
-	r.good.add(compact, payload)
-	return payload, nil
+	return r.good.add(compact, payload), nil
 }
 
 // Unknown tells whether a token is of the form that this ring writes, to the

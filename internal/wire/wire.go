@@ -21,6 +21,10 @@ const (
 	HeaderFinKey         = "Neo-Fin-Key"     // a constant that clients send along; not a credential
 	HeaderRequestID      = "X-Request-Id"    // names one attempt: a repeat with the same id gets the same session
 	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
+
+	// Between the service and the trade API behind it; no client sends them.
+	HeaderIdentity = "Neo-Identity" // whose session it is, signed: see IdentityClaims
+	HeaderRefusal  = "Neo-Refusal"  // of forward authentication: the body of its refusal once more
 )
 
 // FinKey is the value clients put into [HeaderFinKey].
@@ -28,6 +32,10 @@ const FinKey = "neotradeapi"
 
 // MaxBody is the largest request body the service reads, in bytes (bar H3).
 const MaxBody = 16 << 10
+
+// MaxTradeBody is the largest request body that goes through to the trade API, in
+// bytes. It is not read into memory.
+const MaxTradeBody = 1 << 20
 
 // Success is the body of every successful answer of the session operations. A
 // success has a data object and no error key at all: existing clients decide by
@@ -126,11 +134,23 @@ type NotOk struct {
 	ErrMsg string `json:"errMsg"`
 }
 
+// Verified is the data of forward authentication's answer: what [IdentityClaims]
+// says, unsigned.
+type Verified struct {
+	UCC        string `json:"ucc"`
+	SID        string `json:"sid"`
+	HSServerID string `json:"hsServerId"`
+	Consumer   string `json:"consumer"`
+}
+
 // The claims' fixed values (the seed's token, decoded).
 const (
 	Issuer     = "login-service"
 	ScopeView  = "View"
 	ScopeTrade = "Trade"
+
+	ScopeIdentity    = "Identity"
+	IdentityAudience = "trade-api"
 )
 
 // TradeID returns the jti of the trade token of a sid, a UUID of version 8: whoever
@@ -217,4 +237,19 @@ type Revocations struct {
 type Revocation struct {
 	Jti string `json:"jti"`
 	Exp int64  `json:"exp"`
+}
+
+// IdentityClaims is the payload of [HeaderIdentity]: what the service tells the
+// trade API of a session that it has checked. Scope and audience keep it apart from
+// the tokens that people have.
+type IdentityClaims struct {
+	Scope    []string `json:"scope"`
+	Exp      int64    `json:"exp"`
+	Iat      int64    `json:"iat"`
+	Iss      string   `json:"iss"`
+	Aud      string   `json:"aud"`
+	Sub      string   `json:"sub"` // the UCC
+	SID      string   `json:"sid"`
+	Home     string   `json:"hsServerId"`
+	Consumer string   `json:"consumer"`
 }
