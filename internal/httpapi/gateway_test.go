@@ -106,7 +106,7 @@ func published(t testing.TB, dir string) jose.JSONWebKeySet {
 func identified(t testing.TB, compact string, keys jose.JSONWebKeySet) wire.IdentityClaims {
 	t.Helper()
 	var c wire.IdentityClaims
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatalf("%v: %q", err, compact)
 	}

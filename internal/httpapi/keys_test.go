@@ -77,7 +77,7 @@ func TestTheKeySetVerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
 	}
 	var set jose.JSONWebKeySet
 	r.into(t, &set)
-	parsed, err := jose.ParseSigned(trade.Token, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jose.ParseSignedCompact(trade.Token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
