@@ -144,8 +144,10 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		"it hangs":       {hangs, nil, "service", Failed, "deadline", ErrNetwork},
 		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>Welcome</title>") }), nil,
 			"service", Noted, "a firewall", nil},
-		"down":            {serve(answer(503, "")), nil, "service", Failed, "503", ErrUnavailable},
-		"it redirects":    {serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://login.example/", http.StatusFound) }), nil, "service", Failed, "redirects", nil},
+		"down": {serve(answer(503, "")), nil, "service", Failed, "503", ErrUnavailable},
+		"it redirects": {serve(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://login.example/", http.StatusFound)
+		}), nil, "service", Failed, "redirects", nil},
 		"no TLS is there": {strings.Replace(serve(answer(200, "{}")), "http:", "https:", 1), nil, "certificate", Failed, "does the service speak TLS", ErrNetwork},
 		"the clock": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
