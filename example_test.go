@@ -83,7 +83,7 @@ func ExampleDiagnose() {
 		neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: `"` + srv.ConsumerKey + `"`},
 		neoapi.Subject{Mobile: "919999999908", UCC: "TESTYA24"})
 	for _, f := range findings {
-		if f.Verdict == neoapi.Failed {
+		if f.Verdict == neoapi.VerdictFailed {
 			fmt.Println(f.Check+":", f.Detail)
 		}
 	}
