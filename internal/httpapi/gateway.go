@@ -258,9 +258,7 @@ func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done fun
 		}
 	}()
 	r := c.Request.WithContext(context.WithValue(ctx, passageKey{}, p))
-	if r.ContentLength == 0 {
-		p.sent()
-	} else {
+	if r.ContentLength != 0 {
 		r.Body = &callBody{http.MaxBytesReader(w, r.Body, wire.MaxTradeBody), p}
 	}
 	g.proxy.ServeHTTP(p, r)
@@ -380,19 +378,10 @@ type callBody struct {
 
 func (b *callBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
-	switch {
-	case errors.Is(err, io.EOF):
-		b.p.sent()
-	case err != nil:
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.p.bodyErr.Store(&err)
 	}
 	return n, err
-}
-
-// sent is told that the client has sent the whole call: the time for that does not
-// bound the answer's.
-func (p *passage) sent() {
-	_ = p.control.SetReadDeadline(time.Time{}) // a connection that has gone has no deadline
 }
 
 // writes gives the answer its time to be written. In HTTP/2 a deadline would end a
