@@ -21,7 +21,6 @@ import (
 type proxied struct {
 	service *neoapitest.Server
 	stop    func() // ends the service
-	dir     string
 	front   caller // to nginx
 
 	mu    sync.Mutex
@@ -32,7 +31,7 @@ type proxied struct {
 // behindNginx starts nginx before a service and a trade API.
 func behindNginx(t testing.TB, change func(*serve.Config)) *proxied {
 	t.Helper()
-	p := &proxied{dir: t.TempDir()}
+	p := &proxied{}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		p.mu.Lock()
@@ -57,7 +56,7 @@ func behindNginx(t testing.TB, change func(*serve.Config)) *proxied {
 		fmt.Fprint(w, "the trade API's")
 	}))
 	t.Cleanup(upstream.Close)
-	p.service, p.stop = servingIn(t, p.dir, func(cfg *serve.Config) {
+	p.service, p.stop = serving(t, func(cfg *serve.Config) {
 		cfg.TrustedProxies = []string{"127.0.0.1"}
 		if change != nil {
 			change(cfg)
@@ -131,7 +130,7 @@ func TestNginxPassesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 				t.Errorf("%s: %s went through", x.path, name)
 			}
 		}
-		if values := r.Header.Values("Neo-Identity"); len(values) != 1 || identified(t, values[0], published(t, p.dir)).Sub != session.UCC {
+		if values := r.Header.Values("Neo-Identity"); len(values) != 1 || identified(t, values[0], published(t, p.service)).Sub != session.UCC {
 			t.Errorf("%s: identities %q", x.path, values)
 		}
 	}
@@ -191,8 +190,7 @@ func TestNginxTellsWhenTheConsumersRateIsOver(t *testing.T) {
 
 func TestForwardAuthenticationTellsWhoseASessionIs(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
+	srv := neoapitest.NewServer(t)
 	c := consumer(t, srv)
 	view := c.login(t)
 	session := c.second(t, view, c.otp(t, view)).session(t)
@@ -201,7 +199,7 @@ func TestForwardAuthenticationTellsWhoseASessionIs(t *testing.T) {
 	} {
 		for _, who := range []string{c.who, srv.ConsumerKey, ""} {
 			got := caller{srv, who}.send(t, x.method, x.path, x.body, session.pairs("Neo-Identity", "forged")...).want(t, 200)
-			claims := identified(t, got.header.Get("Neo-Identity"), published(t, dir))
+			claims := identified(t, got.header.Get("Neo-Identity"), published(t, srv))
 			if claims.Sub != session.UCC || claims.SID != session.SID || claims.Home != session.HSServerID || claims.Consumer != srv.ConsumerKey {
 				t.Errorf("%s %s as %q: %+v", x.method, x.path, who, claims)
 			}
