@@ -361,8 +361,22 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, new(errNotSent)):
 		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: err}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: unquoted(err)}
 	}
+}
+
+// unquoted returns an error for the log without what it quotes of an answer.
+func unquoted(err error) error {
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network):
+		return network
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the connection ended before the answer")
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	}
+	return errors.New("the answer is no HTTP")
 }
 
 func timeout(err error) bool {

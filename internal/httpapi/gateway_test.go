@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -385,11 +386,17 @@ func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
 				_ = conn.Close()
 			}
 		}()
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
+		var log lines
+		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()), neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
 		c := consumer(t, srv)
 		session := c.trade(t)
 		t.Log(name)
 		c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
+		for until := time.Now().Add(patient); log.count(`"level":"ERROR"`) == 0 && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		}
+		if log.count(`"level":"ERROR"`) != 1 || log.count("hello") > 0 {
+			t.Errorf("%s: not one line tells, or the answer is in the log", name)
+		}
 	}
 }
 
