@@ -12,7 +12,7 @@ import (
 )
 
 // lines are the bar's, from P1 to R6.
-var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 H1 H2 H3 H4 H5 H6 H7
+var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 J4 I1 H1 H2 H3 H4 H5 H6 H7
 	L1 L2 L3 C1 R1 R2 R3 R4 R5 R6`)
 
 func TestEveryOutcomeInTheAuditTrailIsExplained(t *testing.T) {

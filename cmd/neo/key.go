@@ -16,6 +16,9 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys."`
 	Rotate keyRotateCmd `cmd:"" help:"Add a signing key that takes over after a lead."`
 	Remove keyRemoveCmd `cmd:"" help:"Remove a signing key at once: its tokens are refused."`
+
+	RotateMaster  rotateMasterCmd  `cmd:"" help:"Put a new master key in the place of the old one."`
+	ForgetMasters forgetMastersCmd `cmd:"" help:"Make all master keys but the data directory's useless."`
 }
 
 type keyListCmd struct {
