@@ -15,8 +15,8 @@ import (
 // The time that one try of a courier may take, and what all couriers may take for
 // one message, every try included.
 const (
-	defaultTimeout = 5 * time.Second
-	longest        = 40 * time.Second
+	defaultTimeout = 3 * time.Second
+	longest        = 22 * time.Second
 )
 
 // Couriers are those of a file, in its order. They implement [login.Courier] and

@@ -121,7 +121,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		if cfg.Faults == nil {
 			cfg.Faults = &httpapi.Faults{}
 		}
-		ports.Courier = inbox
+		if cfg.couriers == nil {
+			ports.Courier = inbox
+		}
 		if cfg.OTPPerHour == 0 {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
