@@ -117,8 +117,13 @@ func (r *Remote) Home(string) string { return r.home }
 // Remote implements [login.OMS].
 func (r *Remote) Remote() bool { return true }
 
-// State tells how the OMS does.
-func (r *Remote) State() outward.State { return outward.State{Name: "oms", Open: r.breaker.Open()} }
+// Health returns why the OMS is not called for a while, or nil.
+func (r *Remote) Health() error {
+	if r.breaker.Open() {
+		return fmt.Errorf("the OMS has failed %d times in a row", outward.Failures)
+	}
+	return nil
+}
 
 // Open implements [login.OMS].
 func (r *Remote) Open(ctx context.Context, s login.OMSSession) (home string, err error) {

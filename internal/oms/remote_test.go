@@ -261,9 +261,9 @@ func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
 func TestAnOMSThatIsDownIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
 	s := startRemote(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
-	state := o.(*oms.Remote).State
+	health := o.(*oms.Remote).Health
 	for i := range 8 {
-		if open := state().Open; open != (i >= 5) {
+		if open := health() != nil; open != (i >= 5) {
 			t.Errorf("after %d failures the breaker is open: %v", i, open)
 		}
 		if _, err := o.Open(t.Context(), session); err == nil || errors.Is(err, login.ErrRefused) {
@@ -282,8 +282,8 @@ func TestAnOMSThatIsDownIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
 			t.Fatal("it is not asked again within a minute")
 		}
 	}
-	if state().Open {
-		t.Error("the breaker is open after a good call")
+	if err := health(); err != nil {
+		t.Errorf("after a good call: %v", err)
 	}
 }
 
