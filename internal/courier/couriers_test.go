@@ -339,9 +339,9 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 	secret := writeFile(t, "token", token, 0o600)
 	box := startMailbox(t, up, "starttls")
 	c := load(t, io.Discard,
-		fmt.Sprintf(jsonGateway, "down", "5s", down.URL, down.ca, secret),
-		fmt.Sprintf(jsonGateway, "up", "5s", up.URL, up.ca, secret),
-		fmt.Sprintf(mailServer, "mail", "5s", box.port, "starttls", up.ca, secret))
+		fmt.Sprintf(jsonGateway, "down", "3s", down.URL, down.ca, secret),
+		fmt.Sprintf(jsonGateway, "up", "3s", up.URL, up.ca, secret),
+		fmt.Sprintf(mailServer, "mail", "3s", box.port, "starttls", up.ca, secret))
 	for _, x := range []struct {
 		name             string
 		reach            login.Reach
