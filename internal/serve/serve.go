@@ -43,7 +43,6 @@ type Config struct {
 	Limits          httpapi.Limits
 
 	couriers    *courier.Couriers
-	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
 	gateway     *httpapi.Gateway
@@ -56,9 +55,7 @@ type Server struct {
 	inbox *courier.Inbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
-	couriers  *courier.Couriers // nil without a file
-	remote    *oms.Remote       // nil for the built-in OMS
-	gateway   *httpapi.Gateway  // nil without a trade API
+	gateway   *httpapi.Gateway // nil without a trade API
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -121,7 +118,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		if cfg.Faults == nil {
 			cfg.Faults = &httpapi.Faults{}
 		}
-		ports.Courier = inbox
+		if cfg.couriers == nil {
+			ports.Courier = inbox
+		}
 		if cfg.OTPPerHour == 0 {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
@@ -157,7 +156,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	return &Server{
 		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
-		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
+		inbox: inbox,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 	}, nil
