@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi/internal/background"
+	"neoapi/internal/login"
 	"neoapi/internal/serve"
 )
 
@@ -22,7 +23,7 @@ import (
 type ruleFlags struct {
 	Listen       string   `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
 	OTPDigits    int      `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
-	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST (default ${default})."`
+	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until the day ends, 00:00 IST (default ${default})."`
 	ConsumerRate int      `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
 	PublicURL    string   `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
 	Homes        []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
@@ -58,12 +59,15 @@ type serveCmd struct {
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
+	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
+	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
 func (serveCmd) Help() string {
 	return `Examples:
   neo serve --data /var/lib/neo
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
+  neo serve --data /var/lib/neo --session-ttl day --day-ends 03:30 --calendar holidays.txt
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
@@ -84,6 +88,9 @@ server's certificate is verified; sslmode and sslrootcert in the URL say how, as
 PostgreSQL documents them. Each process opens at most 16 connections, or as many
 as pool_max_conns in the URL says.
 
+The calendar has a line for each day that ends otherwise: a date, and a time or
+none (2026-12-25 none). It is read at start; docs/operators.md has an example.
+
 A new certificate in the same files is used within a second, without a restart.
 Behind a proxy name it with --trusted-proxy: else every request seems to come
 from there. A trusted proxy has to add the client's address at the end of
@@ -103,6 +110,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
+	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
@@ -116,6 +124,33 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
 	}, t.err)
+}
+
+// days sets when days end.
+func (c *serveCmd) days(cfg *serve.Config) (err error) {
+	if !cfg.DayEnds {
+		if c.DayEnds != "" || c.Calendar != "" {
+			return errors.New("day ends, calendar: they mean something with --session-ttl day only")
+		}
+		return nil
+	}
+	if c.DayEnds != "" {
+		if cfg.Days.At, err = login.ParseDayEnd(c.DayEnds); err != nil {
+			err = fmt.Errorf("day ends: %w", err)
+		}
+	}
+	if c.Calendar == "" {
+		return err
+	}
+	file, ferr := os.Open(c.Calendar)
+	if ferr != nil {
+		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
+	}
+	return errors.Join(err, ferr)
 }
 
 // tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any

@@ -307,12 +307,7 @@ func (s *Service) opened(a Account, x Session) (Opened, error) {
 
 // dayEnd returns the first midnight in IST that is at least so far away.
 func dayEnd(now time.Time, atLeast time.Duration) time.Time {
-	t := now.Add(atLeast).In(IST)
-	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, IST)
-	if midnight.Before(t) {
-		midnight = midnight.AddDate(0, 0, 1)
-	}
-	return midnight
+	return Days{}.End(now, atLeast)
 }
 
 // view judges the sid and view token of a request: KindHeader, KindSession or

@@ -287,7 +287,7 @@ func wrongCode(view Session, mpinOnly bool) string {
 // tradeEnd returns when a trade session that starts now ends.
 func (s *Service) tradeEnd(now time.Time) time.Time {
 	if s.opt.DayEnds {
-		return dayEnd(now, time.Second)
+		return s.opt.Days.End(now, time.Second)
 	}
 	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
 }

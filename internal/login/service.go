@@ -30,7 +30,8 @@ type Options struct {
 	OTPDigits    int           // 4 to 8; default 6
 	OTPPerHour   int           // codes an hour for one account; default 10 (bar O6)
 	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the seed
-	DayEnds      bool          // instead, trade sessions end at the next 00:00 IST
+	DayEnds      bool          // instead, trade sessions end with the day
+	Days         Days          // when days end; default 00:00 IST
 	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit
 	AddressRate  int           // wrong first factors a minute from one address before it must wait; 0 for no limit
 	OMSTimeout   time.Duration // default 3 seconds
