@@ -54,11 +54,19 @@ func (d dataFlag) run(ctx context.Context, open func(context.Context, serve.Plac
 }
 
 type accountCmd struct {
-	Add    accountAddCmd    `cmd:"" help:"Add an account."`
-	List   accountListCmd   `cmd:"" help:"List the accounts."`
-	Show   accountShowCmd   `cmd:"" help:"Show one account."`
-	Unlock accountUnlockCmd `cmd:"" help:"End the locks of an account after too many wrong tries."`
-	Remove accountRemoveCmd `cmd:"" help:"Remove an account and end its sessions."`
+	Add         accountAddCmd        `cmd:"" help:"Add an account."`
+	List        accountListCmd       `cmd:"" help:"List the accounts."`
+	Show        accountShowCmd       `cmd:"" help:"Show one account."`
+	SetPassword accountPasswordCmd   `cmd:"" help:"Give an account another password."`
+	SetMPIN     accountMPINCmd       `cmd:"" name:"set-mpin" help:"Give an account another MPIN, or none."`
+	EnrolTOTP   accountEnrolCmd      `cmd:"" name:"enrol-totp" help:"Give an account a new TOTP seed and show it, this once."`
+	RemoveTOTP  accountRemoveTOTPCmd `cmd:"" name:"remove-totp" help:"Take an account's TOTP seed away."`
+	Lock        accountLockCmd       `cmd:"" help:"Keep an account from logging in, and end its sessions."`
+	Unlock      accountUnlockCmd     `cmd:"" help:"End the locks of an account: an operator's, and those after too many wrong tries."`
+	Sessions    accountSessionsCmd   `cmd:"" help:"List an account's live sessions."`
+	Revoke      accountRevokeCmd     `cmd:"" help:"End one of an account's sessions, or all."`
+	Caches      accountCachesCmd     `cmd:"" help:"Show or set when an account's data sets last changed."`
+	Remove      accountRemoveCmd     `cmd:"" help:"Remove an account and end its sessions."`
 }
 
 type accountAddCmd struct {
@@ -165,7 +173,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	if *into["password"] == "" {
+	if password, asked := into["password"]; asked && *password == "" {
 		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=")
 	}
 	return nil
@@ -252,6 +260,9 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		shown := shownAccount(a, pan)
 		shown.Locks = locks(state, time.Now())
+		if a.Disabled {
+			shown.Locks = append([]string{"by an operator, until it is unlocked with neo account unlock"}, shown.Locks...)
+		}
 		if c.JSON {
 			return json.NewEncoder(t.out).Encode(shown)
 		}
@@ -325,7 +336,7 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		if len(state.Failures) == 0 {
+		if len(state.Failures) == 0 && !a.Disabled {
 			_, _ = fmt.Fprintf(t.out, "account %s has no wrong tries: nothing to unlock\n", a.UCC)
 			return nil
 		}

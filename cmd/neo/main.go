@@ -47,8 +47,8 @@ service (credentials, code, session), 4 may work later (rate limit, network, OMS
 type commands struct {
 	Sandbox    sandboxCmd    `cmd:"" help:"Start a service with a demo account and a readable OTP inbox."`
 	Serve      serveCmd      `cmd:"" help:"Start the session service."`
-	Account    accountCmd    `cmd:"" help:"Add, list, show and remove accounts in a data directory."`
-	Consumer   consumerCmd   `cmd:"" help:"Add, list, limit and remove consumers (applications) in a data directory."`
+	Account    accountCmd    `cmd:"" help:"Add, change, list and remove accounts, and their sessions, in a data directory."`
+	Consumer   consumerCmd   `cmd:"" help:"Add, change, list and remove consumers (applications) in a data directory."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`

@@ -17,7 +17,7 @@ type AccessToken struct {
 }
 
 // AccessToken checks a consumer's key and secret and issues an access token.
-// Refusals: KindClient, KindThrottled, KindUnavailable.
+// Refusals: KindClient, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret, caller Caller) (AccessToken, error) {
 	event := Event{Time: s.Now(), Action: "access token", Address: caller.Address, RequestID: caller.RequestID}
 	c, err := s.consumer(ctx, key)
@@ -26,7 +26,9 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	}
 	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	if err != nil || !credential.Equal(given, c.SecretHash) {
+	if hash, ok := c.secret(given, event.Time); err == nil && ok {
+		given = hash
+	} else {
 		// Anybody can be refused here: past the address's allowance they leave no event,
 		// or strangers would fill the disk.
 		if key := addressKey(caller.Address); key != "" && s.opt.AddressRate > 0 {
@@ -41,11 +43,15 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 		event.Outcome = "refused"
 		return AccessToken{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
 	}
+	if err := c.from(caller); err != nil {
+		event.Outcome = "address not allowed"
+		return AccessToken{}, s.refuse(ctx, event, err)
+	}
 	if err := s.admit(ctx, c); err != nil {
 		return AccessToken{}, err
 	}
 	sealed, err := token.SealAccess(s.Vault, token.Access{
-		Consumer: c.Key, Secret: token.SecretMark(c.SecretHash), Expires: s.Now().Add(accessLife).Unix(),
+		Consumer: c.Key, Secret: token.SecretMark(given, c.Created), Expires: s.Now().Add(accessLife).Unix(),
 	})
 	if err != nil {
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
@@ -59,11 +65,12 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 
 // ByAccessToken returns the consumer that an access token was issued to and
 // counts the request. An access token ends after its life, with its consumer, or
-// with the secret it was issued for. Refusals: KindBadAccess, KindThrottled,
-// KindUnavailable.
-func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, error) {
+// with the secret it was issued for. Refusals: KindBadAccess, KindAddress,
+// KindThrottled, KindUnavailable.
+func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
 	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
-	a, err := token.OpenAccess(s.Vault, access, s.Now())
+	now := s.Now()
+	a, err := token.OpenAccess(s.Vault, access, now)
 	if err != nil {
 		return Consumer{}, refused
 	}
@@ -74,22 +81,49 @@ func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, e
 	if err != nil {
 		return Consumer{}, storeFault(err)
 	}
-	if !credential.Equal(a.Secret, token.SecretMark(c.SecretHash)) {
+	old := now.Before(c.OldSecretUntil) && credential.Equal(a.Secret, token.SecretMark(c.OldSecretHash, c.Created))
+	if !old && !credential.Equal(a.Secret, token.SecretMark(c.SecretHash, c.Created)) {
 		return Consumer{}, refused
+	}
+	if err := c.from(caller); err != nil {
+		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)
 }
 
+// secret returns the stored hash that a given secret's equals: of the consumer's
+// secret, or of the one before its last rotation as long as that works.
+func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
+	switch {
+	case credential.Equal(given, c.SecretHash):
+		return c.SecretHash, true
+	case now.Before(c.OldSecretUntil) && credential.Equal(given, c.OldSecretHash):
+		return c.OldSecretHash, true
+	}
+	return nil, false
+}
+
+// from refuses a caller whose address is not one of the consumer's.
+func (c Consumer) from(caller Caller) error {
+	if c.Allow.Allow(caller.Address) {
+		return nil
+	}
+	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
+}
+
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
-// of an access token, and counts the request. Refusals: KindBadAccess,
+// of an access token, and counts the request. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
-func (s *Service) ByConsumerKey(ctx context.Context, key string) (Consumer, error) {
+func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) (Consumer, error) {
 	c, err := s.consumer(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
 	}
 	if err != nil {
 		return Consumer{}, storeFault(err)
+	}
+	if err := c.from(caller); err != nil {
+		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)
 }

@@ -94,8 +94,33 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
+	if err := s.unchanged(ctx, account, view, event); err != nil {
+		return Opened{}, err
+	}
 	view.Home = s.OMS.Home(account.UCC)
 	return s.opened(account, view)
+}
+
+// unchanged ends a view session again if an operator has changed or removed its
+// account since it was read to judge the first factor: whoever changes an account
+// ends its sessions, and this one may have come just after (bar S4). Only who was
+// right is looked at twice, so this tells nobody anything (bar P5).
+func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
+	now, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
+	switch {
+	case err == nil && now.Version == a.Version:
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return storeFault(err) // the session stands, and nobody has its token
+	}
+	event.Outcome = "changed meanwhile"
+	if err := s.Sessions.Revoke(ctx, a.ID, view.SID, event); errors.Is(err, ErrNotFound) {
+		return s.refuse(ctx, event, wrongCredentials())
+	} else if err != nil {
+		return storeFault(err)
+	}
+	s.logged(ctx, event)
+	return wrongCredentials()
 }
 
 // tryFirst counts a first factor, judges it, and ends the try if it is refused:

@@ -18,6 +18,15 @@ type Accounts interface {
 	AddAccount(ctx context.Context, a Account, e Event) error
 	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
+	// ChangeAccount loads an account, has f change its hashes, its TOTP seed or
+	// Disabled, and saves it with the event; nothing else is saved. If f says that the
+	// account's sessions end, a store that holds the sessions too ends them in the same
+	// transaction. f may be called more than once; if it returns an error nothing is
+	// stored. ErrNotFound if there is no such account.
+	ChangeAccount(ctx context.Context, account string, e Event, f func(a *Account) (ends bool, err error)) error
+	// SetCaches says when data sets of an account last changed, leaves its others as
+	// they are, and stores the event, or returns ErrNotFound.
+	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
 	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
 	// A store that holds the sessions too removes the account's with it.
 	RemoveAccount(ctx context.Context, account string, e Event) error
@@ -28,8 +37,11 @@ type Accounts interface {
 	Consumer(ctx context.Context, key string) (Consumer, error)
 	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
-	// SetConsumerRate changes a consumer's rate and stores the event, or returns ErrNotFound.
-	SetConsumerRate(ctx context.Context, key string, rate int, e Event) error
+	// ChangeConsumer loads a consumer, has f change its rate, its secrets or whence it
+	// may send, and saves it with the event; nothing else is saved. f may be called
+	// more than once; if it returns an error nothing is stored. ErrNotFound if there is
+	// no such consumer.
+	ChangeConsumer(ctx context.Context, key string, e Event, f func(c *Consumer) error) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
 	// ListConsumers returns up to n consumers in the order of their keys, after a key.
@@ -126,6 +138,12 @@ type Sessions interface {
 	// End removes a trade session whose token id still is tokenID and stores the
 	// event. ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
+	// SessionsOf returns the sessions of an account that are unexpired at now, view and
+	// trade sessions, oldest first.
+	SessionsOf(ctx context.Context, account string, now time.Time) ([]Session, error)
+	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
+	// included, and stores the event. ErrNotFound if the account has no such session.
+	Revoke(ctx context.Context, account, sid string, e Event) error
 	// EndAccount removes all sessions of an account, claimed ones included. What is
 	// counted for the account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error

@@ -113,8 +113,9 @@ type Account struct {
 	MPINHash     string // PHC string, argon2id over a keyed hash; "" without MPIN
 	TOTPSeed     []byte // sealed; empty without TOTP
 	Caches       map[string]int64
-	Disabled     bool
+	Disabled     bool // locked by an operator
 	Created      time.Time
+	Version      int64 // raised by the store with each [Accounts.ChangeAccount]
 }
 
 // A Consumer is a registered application.
@@ -124,6 +125,10 @@ type Consumer struct {
 	SecretHash []byte // keyed hash
 	Rate       int    // requests a second; 0: what the service is set to, below 0: no limit
 	Created    time.Time
+
+	OldSecretHash  []byte    // of the secret before the last rotation
+	OldSecretUntil time.Time // when that one ends
+	Allow          Networks  // whence requests are taken; none: from everywhere
 }
 
 // A SigningKey is a key pair, sealed.

@@ -289,6 +289,16 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND kind = 'trade' AND trade_id = ?`, sid, tokenID)
 }
 
+// SessionsOf implements [login.Sessions].
+func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) ([]login.Session, error) {
+	return list(ctx, s, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE account = ? AND expires > ? ORDER BY issued, n`, account, now)
+}
+
+// Revoke implements [login.Sessions].
+func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
+	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE account = ?1 AND (?2 = '' OR sid = ?2)`, account, sid)
+}
+
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })

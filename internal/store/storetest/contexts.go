@@ -38,8 +38,9 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		claim(t, s, newClaim(held[sid], "claim", at(0)))
 	}
 	x := trade(t, s, "end", "account-1")
+	trade(t, s, "revoke", "account-1")
 	e := newEvent("call", "account-1")
-	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired"}
+	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired", "revoke"}
 
 	return []call{
 		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, byID(1)); return err }},
@@ -49,7 +50,15 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"ListAccounts", func(ctx context.Context) error { _, err := s.ListAccounts(ctx, "", 10); return err }},
 		{"Consumer", func(ctx context.Context) error { _, err := s.Consumer(ctx, "consumer-1"); return err }},
 		{"AddConsumer", func(ctx context.Context) error { return s.AddConsumer(ctx, newConsumer("consumer-2"), e) }},
-		{"SetConsumerRate", func(ctx context.Context) error { return s.SetConsumerRate(ctx, "consumer-1", 5, e) }},
+		{"ChangeConsumer", func(ctx context.Context) error {
+			return s.ChangeConsumer(ctx, "consumer-1", e, func(c *login.Consumer) error { c.Rate = 5; return nil })
+		}},
+		{"ChangeAccount", func(ctx context.Context) error {
+			return s.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
+		}},
+		{"SetCaches", func(ctx context.Context) error { return s.SetCaches(ctx, a.ID, map[string]int64{"watchlist": 5}, e) }},
+		{"SessionsOf", func(ctx context.Context) error { _, err := s.SessionsOf(ctx, "account-1", at(0)); return err }},
+		{"Revoke", func(ctx context.Context) error { return s.Revoke(ctx, "account-1", "revoke", e) }},
 		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
 		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
 		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},
