@@ -66,6 +66,7 @@ type accountCmd struct {
 	Sessions    accountSessionsCmd   `cmd:"" help:"List an account's live sessions."`
 	Revoke      accountRevokeCmd     `cmd:"" help:"End one of an account's sessions, or all."`
 	Caches      accountCachesCmd     `cmd:"" help:"Show or set when an account's data sets last changed."`
+	Import      accountImportCmd     `cmd:"" help:"Add the accounts of another system from a CSV file."`
 	Remove      accountRemoveCmd     `cmd:"" help:"Remove an account and end its sessions."`
 }
 

@@ -27,6 +27,18 @@ type Accounts interface {
 	// SetCaches says when data sets of an account last changed, leaves its others as
 	// they are, and stores the event, or returns ErrNotFound.
 	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
+	// SampleAccounts returns up to n accounts drawn at random, some perhaps more than
+	// once; at least one if there are any.
+	SampleAccounts(ctx context.Context, n int) ([]Account, error)
+	// Import returns how far the import of a file has come; the zero value if it has
+	// not begun.
+	Import(ctx context.Context, file string) (Import, error)
+	// AddAccounts stores the accounts of one step of an import that has come so far,
+	// in one transaction. done is told for each account whether it can be stored: nil,
+	// or the ExistsError of the field that is taken; it returns how far the import
+	// comes with this step, and its event. It may be called more than once. ErrClaimed
+	// if the import has not come so far, or further: somebody else is at it.
+	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
 	// A store that holds the sessions too removes the account's with it.
 	RemoveAccount(ctx context.Context, account string, e Event) error

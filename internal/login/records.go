@@ -118,6 +118,16 @@ type Account struct {
 	Version      int64 // raised by the store with each [Accounts.ChangeAccount]
 }
 
+// An Import is how far the import of a file of accounts has come.
+type Import struct {
+	File     string // hash of its content
+	Offset   int64  // bytes of it that are done
+	Line     int64  // lines of it that are done
+	Added    int64  // accounts
+	Rejected int64  // lines
+	Report   int64  // bytes written about rejected lines
+}
+
 // A Consumer is a registered application.
 type Consumer struct {
 	Key        string

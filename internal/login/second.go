@@ -230,9 +230,12 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		if err := s.mpinAllowed(ctx, account, claim, looked); err != nil {
 			return err
 		}
-		good, err := s.judgeHash(ctx, account, MPIN, f.Code)
+		good, upgrade, err := s.judgeHash(ctx, account, MPIN, f.Code)
 		if good {
 			factor = MPIN
+			if !account.Disabled {
+				upgrade()
+			}
 		}
 		return err
 	})

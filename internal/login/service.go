@@ -76,7 +76,7 @@ type Service struct {
 	ring   *token.Ring
 	first  *queue            // of hashes of first factors
 	second *queue            // of second factors, which do not wait for first ones
-	nobody [nobodies]Account // whom a login is judged as that names no account
+	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
 	later  sync.WaitGroup    // what is done after an answer
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
@@ -97,11 +97,6 @@ type knownConsumer struct {
 	takenAt time.Time
 }
 
-// nobodies is how many accounts stand in for those that do not exist. Their tries
-// are counted like anybody's, so that a login takes as long as any other (bar P5),
-// in a handful of records however many names are invented (bar T8).
-const nobodies = 1024
-
 // New starts a service: it checks the options, naming every problem at once,
 // and loads the signing keys, making the first one if there is none.
 func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
@@ -114,13 +109,8 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
 	}
-	// The hash of a random secret matches nothing, and checking it takes as long as
-	// any other.
-	hash := credential.Hash([]byte(credential.NewMasterKey()))
-	for i := range s.nobody {
-		id := fmt.Sprintf("nobody-%04d", i)
-		seed := s.Vault.Seal(credential.PurposeTOTP, id, []byte(credential.NewMasterKey()[:20]))
-		s.nobody[i] = Account{ID: id, PasswordHash: hash, MPINHash: hash, TOTPSeed: seed, Disabled: true}
+	if err := s.fillNobodies(ctx); err != nil {
+		return nil, err
 	}
 	return s, s.loadKeys(ctx)
 }
@@ -292,6 +282,8 @@ func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	census := time.NewTicker(censusEvery)
+	defer census.Stop()
 	for {
 		for {
 			n, err := s.Sessions.Sweep(ctx, s.Now(), sweepBatch)
@@ -304,6 +296,10 @@ func (s *Service) Run(ctx context.Context) {
 		}
 		select {
 		case <-tick.C:
+		case <-census.C:
+			if err := s.fillNobodies(ctx); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "stand-ins for unknown accounts not renewed", "cause", err)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -58,20 +58,22 @@ func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Accou
 
 // AddAccount implements [login.Accounts].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
-	caches := a.Caches
-	if caches == nil {
-		caches = map[string]int64{}
-	}
-	_, err := s.write(ctx,
-		statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 14) + `)`, []any{
-			a.ID, a.UCC, a.UserID, a.Mobile, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
-			caches, a.Disabled, when{&a.Created}, a.Version,
-		}},
-		record(e))
+	_, err := s.write(ctx, statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 14) + `)`, valuesOfAccount(&a)}, record(e))
 	return exists(err, map[string]string{
 		"accounts_ucc_key": "UCC", "accounts_user_id_key": "user id", "accounts_mobile_key": "mobile number",
 		"accounts_pan_index_key": "PAN", "accounts_pkey": "id",
 	})
+}
+
+func valuesOfAccount(a *login.Account) []any {
+	caches := a.Caches
+	if caches == nil {
+		caches = map[string]int64{}
+	}
+	return []any{
+		a.ID, a.UCC, a.UserID, a.Mobile, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
+		caches, a.Disabled, when{&a.Created}, a.Version,
+	}
 }
 
 // marks returns the placeholders of n arguments: "$1, $2".

@@ -15,7 +15,7 @@ func TestStore(t *testing.T) {
 	url := pgtest.Database(t)
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		query(t, url, `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
-			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances`)
+			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM imports`)
 		return openAt(t, url)
 	})
 }

@@ -77,20 +77,24 @@ func oneAccount(c *sqlite.Conn, column string, value any) (a login.Account, err 
 
 // AddAccount implements [login.Accounts].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := addAccount(c, a); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
+func addAccount(c *sqlite.Conn, a login.Account) error {
 	caches, err := json.Marshal(a.Caches)
 	if err != nil {
 		return err
 	}
-	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, a.UCC, a.UserID, a.Mobile, a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
-			string(caches), a.Disabled, a.Created, a.Version)
-		if err != nil {
-			return exists(err, map[string]string{
-				"accounts.ucc": "UCC", "accounts.user_id": "user id", "accounts.mobile": "mobile number", "accounts.pan_index": "PAN", "accounts.id": "id",
-			})
-		}
-		return addEvent(c, e)
+	err = exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.UCC, a.UserID, a.Mobile, a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
+		string(caches), a.Disabled, a.Created, a.Version)
+	return exists(err, map[string]string{
+		"accounts.ucc": "UCC", "accounts.user_id": "user id", "accounts.mobile": "mobile number", "accounts.pan_index": "PAN", "accounts.id": "id",
 	})
 }
 

@@ -57,6 +57,13 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 			return s.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
 		}},
 		{"SetCaches", func(ctx context.Context) error { return s.SetCaches(ctx, a.ID, map[string]int64{"watchlist": 5}, e) }},
+		{"SampleAccounts", func(ctx context.Context) error { _, err := s.SampleAccounts(ctx, 3); return err }},
+		{"Import", func(ctx context.Context) error { _, err := s.Import(ctx, "file"); return err }},
+		{"AddAccounts", func(ctx context.Context) error {
+			return s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {
+				return login.Import{File: "file", Offset: 1}, e, nil
+			})
+		}},
 		{"SessionsOf", func(ctx context.Context) error { _, err := s.SessionsOf(ctx, "account-1", at(0)); return err }},
 		{"Revoke", func(ctx context.Context) error { return s.Revoke(ctx, "account-1", "revoke", e) }},
 		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},

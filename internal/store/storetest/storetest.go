@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"accounts", accountTests},
 		{"consumers and keys", consumerTests},
 		{"changes by an operator", changeTests},
+		{"imports", importTests},
 		{"events", eventTests},
 		{"what is settled", settleTests},
 		{"view sessions", viewTests},

@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"zombiezen.com/go/sqlite"
+
+	"neoapi/internal/login"
+)
+
+// SampleAccounts implements [login.Accounts]. Ids are random: the account after a
+// random one is a random account.
+func (s *Store) SampleAccounts(ctx context.Context, n int) (all []login.Account, err error) {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		after := ""
+		for range n {
+			err := one(c, func(r *row) error {
+				a, err := scanAccount(r)
+				all = append(all, a)
+				return err
+			}, `SELECT `+accountColumns+` FROM accounts WHERE id >= ? ORDER BY id LIMIT 1`, after)
+			if err != nil && !errors.Is(err, login.ErrNotFound) {
+				return err
+			}
+			if len(all) == 0 { // the first one, at least
+				return nil
+			}
+			after = uuid.NewString()
+		}
+		return ctx.Err()
+	})
+	return all, err
+}
+
+func (s *Store) imported(c *sqlite.Conn, file string) (x login.Import, err error) {
+	err = one(c, func(r *row) error {
+		x = login.Import{File: file, Offset: r.int(), Line: r.int(), Added: r.int(), Rejected: r.int(), Report: r.int()}
+		return nil
+	}, `SELECT offset, line, added, rejected, report FROM imports WHERE file = ?`, file)
+	if errors.Is(err, login.ErrNotFound) {
+		err = nil
+	}
+	return x, err
+}
+
+// Import implements [login.Accounts].
+func (s *Store) Import(ctx context.Context, file string) (x login.Import, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) { x, err = s.imported(c, file); return err })
+	return x, err
+}
+
+// importCache is how much of the database a process that imports keeps in memory:
+// each account goes into five indexes, four of them in no order.
+const importCache = "PRAGMA cache_size = -262144" // KiB
+
+// AddAccounts implements [login.Accounts].
+func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, importCache); err != nil {
+			return err
+		}
+		now, err := s.imported(c, from.File)
+		if err != nil {
+			return err
+		}
+		if now.Offset != from.Offset {
+			return login.ErrClaimed
+		}
+		taken := make([]error, len(all))
+		for i, a := range all {
+			if taken[i] = addAccount(c, a); taken[i] != nil && !errors.Is(taken[i], login.ErrExists) {
+				return taken[i]
+			}
+		}
+		to, e, err := done(taken)
+		if err != nil {
+			return err
+		}
+		err = exec(c, `INSERT INTO imports (file, offset, line, added, rejected, report) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (file) DO UPDATE SET offset = excluded.offset, line = excluded.line, added = excluded.added,
+				rejected = excluded.rejected, report = excluded.report`,
+			from.File, to.Offset, to.Line, to.Added, to.Rejected, to.Report)
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
