@@ -81,6 +81,10 @@ func (m *Admin) Lock(ctx context.Context, a Account) error {
 // Unlock ends an operator's lock, and forgets an account's failures: those locks
 // end too. Errors: ErrNotFound.
 func (m *Admin) Unlock(ctx context.Context, a Account) error {
+	a, err := m.Accounts.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
+	if err != nil {
+		return err
+	}
 	if !a.Disabled {
 		return m.Sessions.Unlock(ctx, a.ID, m.accountEvent("account unlocked", a))
 	}

@@ -74,10 +74,10 @@ type Service struct {
 	Ports
 	opt    Options
 	ring   *token.Ring
-	first  *queue            // of hashes of first factors
-	second *queue            // of second factors, which do not wait for first ones
+	first  *queue                            // of hashes of first factors
+	second *queue                            // of second factors, which do not wait for first ones
 	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
-	later  sync.WaitGroup    // what is done after an answer
+	later  sync.WaitGroup                    // what is done after an answer
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 

@@ -51,15 +51,17 @@ func (s *Store) Import(ctx context.Context, file string) (x login.Import, err er
 	return x, err
 }
 
-// importCache is how much of the database a process that imports keeps in memory:
-// each account goes into five indexes, four of them in no order.
-const importCache = "PRAGMA cache_size = -262144" // KiB
+// A process that imports keeps more of the database in memory, and of its log on
+// disk: each account goes into five indexes, most of them in no order.
+var importing = []string{"PRAGMA cache_size = -262144", "PRAGMA wal_autocheckpoint = 25000"} // KiB; pages
 
 // AddAccounts implements [login.Accounts].
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		if err := exec(c, importCache); err != nil {
-			return err
+		for _, pragma := range importing {
+			if err := exec(c, pragma); err != nil {
+				return err
+			}
 		}
 		now, err := s.imported(c, from.File)
 		if err != nil {
