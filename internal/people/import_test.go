@@ -19,6 +19,7 @@ import (
 	"neoapi/internal/login"
 	"neoapi/internal/people"
 	"neoapi/internal/serve"
+	"neoapi/internal/store/postgres/pgtest"
 )
 
 // A child of the tests that imports a file, to be killed.
@@ -292,8 +293,9 @@ func TestAnImportThatIsKilledGoesOnWhereItStopped(t *testing.T) {
 
 // BenchmarkImport imports accounts with PAN and MPIN, in no order; one operation is
 // one line.
-func BenchmarkImport(b *testing.B) {
-	data := open(b, b.TempDir())
+func BenchmarkImport(b *testing.B) { benchmark(b, open(b, b.TempDir())) }
+
+func benchmark(b *testing.B, data *serve.Data) {
 	var text strings.Builder
 	text.WriteString("ucc,user_id,mobile,pan,name,password_hash,mpin_hash\n")
 	for _, n := range rand.Perm(b.N) {
@@ -307,4 +309,14 @@ func BenchmarkImport(b *testing.B) {
 		b.Fatalf("%+v, %v", at, err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+}
+
+// BenchmarkImportOnPostgreSQL is BenchmarkImport there.
+func BenchmarkImportOnPostgreSQL(b *testing.B) {
+	data, err := serve.Open(b.Context(), serve.Place{Dir: b.TempDir(), Database: pgtest.Database(b)}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = data.Close() }()
+	benchmark(b, data)
 }
