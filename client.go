@@ -126,30 +126,7 @@ const (
 // key, or, if there is no key but only an AccessToken, those of generation 2
 // and the token (docs/protocol.md).
 func New(cfg Config) (*Client, error) {
-	var problems []string
-	at, problem := find(cfg)
-	if problem != "" {
-		problems = append(problems, problem)
-	}
-	if cfg.ConsumerKey == "" && cfg.AccessToken == "" {
-		problems = append(problems, "ConsumerKey is missing (or give an AccessToken)")
-	}
-	if cfg.ConsumerKey == "" && cfg.ConsumerSecret != "" {
-		problems = append(problems, "ConsumerSecret is of no use without ConsumerKey")
-	}
-	if strings.Contains(cfg.ConsumerKey, ":") {
-		problems = append(problems, "ConsumerKey has a colon, which HTTP Basic authentication cannot carry")
-	}
-	for _, field := range []struct{ name, value string }{
-		{"ConsumerKey", cfg.ConsumerKey}, {"AccessToken", cfg.AccessToken}, // headers of their own
-		{"ConsumerSecret", strings.ReplaceAll(cfg.ConsumerSecret, " ", "")}, {"UserAgent", strings.ReplaceAll(cfg.UserAgent, " ", "")},
-	} {
-		if problem := misshapen(field.name, field.value); problem != "" {
-			problems = append(problems, field.name+" "+problem)
-		} else if !visible(field.value) {
-			problems = append(problems, field.name+" has a character that does not belong there: a line break, a space or one outside ASCII")
-		}
-	}
+	at, problems := cfg.judge()
 	if len(problems) > 0 {
 		return nil, invalid("new", problems...)
 	}
@@ -169,6 +146,34 @@ func New(cfg Config) (*Client, error) {
 		c.userAgent = "neoapi-go"
 	}
 	return c, nil
+}
+
+// judge finds the service and names everything that is wrong with the configuration.
+func (cfg Config) judge() (at service, problems []string) {
+	at, problem := find(cfg)
+	if problem != "" {
+		problems = append(problems, problem)
+	}
+	if cfg.ConsumerKey == "" && cfg.AccessToken == "" {
+		problems = append(problems, "ConsumerKey is missing (or give an AccessToken)")
+	}
+	if cfg.ConsumerKey == "" && cfg.ConsumerSecret != "" {
+		problems = append(problems, "ConsumerSecret is of no use without ConsumerKey")
+	}
+	if strings.Contains(cfg.ConsumerKey, ":") {
+		problems = append(problems, "ConsumerKey has a colon, which HTTP Basic authentication cannot carry")
+	}
+	for _, field := range []struct{ name, value, within string }{
+		{"ConsumerKey", cfg.ConsumerKey, ""}, {"AccessToken", cfg.AccessToken, ""}, // headers of their own
+		{"ConsumerSecret", cfg.ConsumerSecret, " "}, {"UserAgent", cfg.UserAgent, " "},
+	} {
+		if problem := misshapen(field.name, field.value); problem != "" {
+			problems = append(problems, field.name+" "+problem)
+		} else if !visible(strings.ReplaceAll(field.value, field.within, "")) {
+			problems = append(problems, field.name+" has a character that does not belong there: a line break, a space or one outside ASCII")
+		}
+	}
+	return at, problems
 }
 
 // A service is where an environment's operations are.
@@ -255,10 +260,10 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.urls[r.to], bytes.NewReader(r.body))
 	if err != nil {
-		return &Error{Op: r.op, Category: ErrInvalidInput, Message: tidy(err.Error(), r.secrets), Err: seal(err, r.secrets)}
+		return &Error{Op: r.op, Category: ErrInvalidInput, Message: tidy(err.Error(), r.secrets), Err: seal(err, r.secrets), Retry: RetryNever}
 	}
 	// With GetBody, net/http may send the request again by itself: on HTTP/2 after
-	// some resets, on HTTP/1 if somebody adds an Idempotency-Key. Without it, never (bar K2).
+	// some resets, on HTTP/1 if somebody adds an Idempotency-Key. Without it, never: a code goes out once.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	if r.form {
@@ -296,7 +301,7 @@ func (c *Client) do(ctx context.Context, r request) error {
 		c.clean(fail, resp.Header, secrets)
 	}
 	if fail != nil {
-		c.advise(fail, circumstances{method: req.Method, page: isPage(answer), skew: c.skew(resp, began), bareKey: r.header["Authorization"] == c.key})
+		c.advise(fail, circumstances{method: req.Method, page: isPage(answer), skew: skew(resp, began, c.now()), bareKey: r.header["Authorization"] == c.key})
 	}
 	if c.logs(ctx) {
 		c.logExchange(ctx, exchange{r.op, req, r.body, resp, answer, fail, began, secrets})
@@ -358,7 +363,7 @@ func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets
 		cause = errors.Join(err, ctx.Err())
 	}
 	text := seal(err, secrets)
-	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}}
+	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}, Retry: RetrySame}
 }
 
 // bearer returns the Authorization header of generations 1 and 2, fetching an

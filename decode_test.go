@@ -334,6 +334,7 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 	}
 	values := map[string]any{
 		"Config": cfg, "*Config": &cfg, "Credentials": creds, "*Credentials": &creds, "TOTP": totp, "*TOTP": &totp, "Session": session, "*Session": &session,
+		"Subject": Subject{PAN: canaryPAN, Session: session}, "*Subject": &Subject{PAN: canaryPAN, Session: session},
 		"*Client": c, "*Error": failure, "a type that holds them": holder{cfg, &session, []Credentials{creds}, map[string]TOTP{"": totp}, c, failure},
 	}
 	for name, v := range values {

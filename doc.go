@@ -42,22 +42,22 @@
 //
 // Every failure is an [*Error]; compare with [errors.Is] and the Err constants
 // of [Category]. Its Hint says what a person can do, its Retry whether trying again
-// can help.
+// can help. When nothing works, [Diagnose] finds out why: settings, network,
+// certificate, clock, session; on the command line it is neo doctor.
 //
 // What the client promises:
 //
 //   - It sends each step of a login at most once, so a code is never submitted twice
-//     by itself, and an order never (bar K2); which trade calls are sent again, and
-//     when, is said at [Client.HTTPClient]. After a broken connection, call the
-//     same method with the same code again: the request carries the same
-//     X-Request-Id as before, and a service that had already accepted the code
-//     answers with the same session (docs/design.md).
+//     by itself, and an order never; which trade calls are sent again, and when, is
+//     said at [Client.HTTPClient]. After a broken connection, call the same method
+//     with the same code again: the request carries the same X-Request-Id as
+//     before, and a service that had already accepted the code answers with the
+//     same session (docs/design.md).
 //   - It follows no redirect and talks to no host but those of the [Environment]; of
-//     a session's BaseURL it takes another host only if it is of the same service
-//     (bar K1).
+//     a session's BaseURL it takes another host only if it is of the same service.
 //   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog,
-//     not encoding/json, not an error (bar K3). [Session.Export] and the stores are
-//     the deliberate ways out. One limit is Go's own: fmt prints the unexported
+//     not encoding/json, not an error. [Session.Export] and the stores are the
+//     deliberate ways out. One limit is Go's own: fmt prints the unexported
 //     fields of your types without asking the values in them, so keep a Config,
 //     Credentials, TOTP or Session in an exported field or behind a pointer.
 //   - It writes nothing to standard output, and to no log but Config.Log.

@@ -49,7 +49,13 @@ func (c Category) Error() string { return string(c) }
 // An Error is the one error type of this package. It holds no secret: whatever
 // a server echoes of the secrets in the request is replaced by "[redacted]".
 type Error struct {
-	Op         string        // the step: new, access_token, login, otp, session_2fa, totp_login, totp_validate, logout, use, export or parse_session; after login positions, orders, trades, limits, holdings, client_ip, or call
+	// Op is the step: new; access_token, login, otp, session_2fa, totp_login,
+	// totp_validate, logout; positions, orders, trades, limits, holdings, client_ip,
+	// or call for any other call of the trade API; use, restore; keep, for what a
+	// Keeper does itself; load, save, clear, lock and new_file_store, for a store;
+	// export, parse_session; diagnose.
+	Op string
+
 	Category   Category      // what kind of failure; errors.Is compares with it
 	Code       string        // the service's code such as "10020", or ""
 	Status     int           // the HTTP status, or 0 if no answer came

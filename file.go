@@ -102,7 +102,7 @@ func (f *FileStore) Load(ctx context.Context) (Session, error) {
 		return Session{}, err
 	}
 	if text == nil {
-		return Session{}, &Error{Op: "load", Category: ErrNotLoggedIn, Message: "no session is saved in " + f.path}
+		return Session{}, &Error{Op: "load", Category: ErrNotLoggedIn, Message: "no session is saved in " + f.path, Retry: RetryLoginAgain}
 	}
 	if sealed != nil {
 		if text, err = f.unseal(ctx, sealed); err != nil {
@@ -231,7 +231,7 @@ func storeError(op string, err error) *Error {
 	if errors.As(err, &refused) {
 		return invalid(op, string(refused))
 	}
-	return &Error{Op: op, Category: ErrStore, Message: err.Error(), Err: err}
+	return &Error{Op: op, Category: ErrStore, Message: err.Error(), Err: err, Retry: RetryLater}
 }
 
 func (f *FileStore) seals() bool { return f.key != nil || f.phrase != nil }
@@ -305,7 +305,7 @@ func (f *FileStore) derive(ctx context.Context, salt []byte, op string) (key, us
 	case ctx.Err() != nil:
 		return nil, nil, stopped(ctx, op)
 	case err != nil:
-		return nil, nil, &Error{Op: op, Category: ErrCallback, Message: "the pass phrase: " + tidy(err.Error(), nil), Err: err}
+		return nil, nil, &Error{Op: op, Category: ErrCallback, Message: "the pass phrase: " + tidy(err.Error(), nil), Err: err, Retry: RetrySame}
 	case phrase == "":
 		return nil, nil, invalid(op, "the pass phrase is empty")
 	}

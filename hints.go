@@ -62,7 +62,7 @@ var hints = []hint{
 		func(e *Error, a circumstances) bool {
 			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
 		},
-		"whether it was done is not known: look into the order book before you send it again", "bar K2"},
+		"whether it was done is not known: look into the order book before you send it again", "this module: an order is never sent twice by itself"},
 	{"the TOTP was refused and the service's Date is more than 30 s off",
 		func(e *Error, a circumstances) bool {
 			return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials && a.skew.Abs() > skewed
@@ -146,7 +146,7 @@ var hints = []hint{
 			_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
 			return untrusted
 		},
-		"something on the way reads TLS (a company's proxy, an antivirus), or your clock is wrong: add its root certificate to the system's, and leave verification on",
+		untrusted,
 		"Go, crypto/tls"},
 	{"the host's name is not found",
 		func(e *Error, _ circumstances) bool {
@@ -158,6 +158,9 @@ var hints = []hint{
 		func(e *Error, _ circumstances) bool { return errors.Is(e.Err, syscall.ECONNREFUSED) },
 		"check the base URL's port, and that the service (or neo sandbox) is running", "Go, net"},
 }
+
+const untrusted = "the service has a certificate of its own (trust its root in the Transport of Config.HTTPClient), something on the way reads TLS (a company's proxy, an antivirus: " +
+	"add its root certificate to the system's), or your clock is wrong; leave verification on"
 
 func in[T comparable](v T, list ...T) bool { return slices.Contains(list, v) }
 
@@ -255,9 +258,9 @@ func (c *Client) retry(e *Error, a circumstances) Retry {
 	return RetryLater
 }
 
-// skew is how far our clock is ahead of the service's, by the header Date of an
-// answer to what was sent at began.
-func (c *Client) skew(resp *http.Response, began time.Time) time.Duration {
+// skew is how far our clock, which says now, is ahead of the service's, by the
+// header Date of an answer to what was sent at began.
+func skew(resp *http.Response, began, now time.Time) time.Duration {
 	if resp == nil {
 		return 0
 	}
@@ -265,7 +268,6 @@ func (c *Client) skew(resp *http.Response, began time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	now := c.now()
 	return now.Add(-now.Sub(began) / 2).Sub(date.Add(time.Second / 2)) // Date leaves out the fraction
 }
 

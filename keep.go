@@ -97,7 +97,7 @@ func (c *Client) use(op string, s Session) error {
 	case s.Consumer != "" && s.Consumer != c.consumer:
 		return invalid(op, "the session belongs to another consumer key: log in with this one, or use that one")
 	case s.ended(c.now()):
-		return &Error{Op: op, Category: ErrSessionEnded, Message: "the session ended at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + "; log in again"}
+		return &Error{Op: op, Category: ErrSessionEnded, Message: "the session ended at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + "; log in again", Retry: RetryLoginAgain}
 	}
 	s = s.clone()
 	c.mu.Lock()
@@ -146,5 +146,5 @@ func fingerprint(key string) string {
 // something of ours. As with a request that was cancelled, errors.Is finds
 // context.Canceled or context.DeadlineExceeded.
 func stopped(ctx context.Context, op string) *Error {
-	return &Error{Op: op, Category: ErrNetwork, Message: "stopped waiting: " + tidy(context.Cause(ctx).Error(), nil), Err: errors.Join(ctx.Err(), context.Cause(ctx))}
+	return &Error{Op: op, Category: ErrNetwork, Message: "stopped waiting: " + tidy(context.Cause(ctx).Error(), nil), Err: errors.Join(ctx.Err(), context.Cause(ctx)), Retry: RetrySame}
 }

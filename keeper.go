@@ -280,7 +280,7 @@ func (k *Keeper) wait(ctx context.Context, other string) (Session, error) {
 }
 
 func (k *Keeper) fly(ctx context.Context, f *flight) {
-	f.err = &Error{Op: opKeep, Category: ErrCallback, Message: "a function of the login ended its goroutine"}
+	f.err = &Error{Op: opKeep, Category: ErrCallback, Message: "a function of the login ended its goroutine", Retry: RetrySame}
 	defer func() { // also if a function of the user's calls runtime.Goexit
 		f.cancel()
 		k.mu.Lock()
@@ -350,7 +350,7 @@ func (k *Keeper) storeFailed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return stopped(ctx, opKeep)
 	}
-	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err}
+	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err, Retry: RetryLater}
 }
 
 // login logs in once, unless it must not yet or any more, and remembers what
@@ -363,16 +363,17 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
 		e, _ := errors.AsType[*Error](last)
 		again := *e
-		again.RetryAfter = max(0, until.Sub(now))
+		again.RetryAfter, again.Retry = max(0, until.Sub(now)), RetryLater
 		if tries >= k.cfg.MaxTries {
 			again.Message += fmt.Sprintf("; %d logins in a row were refused, so the keeper tries no more until Reset", tries)
+			again.Retry = RetryNever
 		}
 		return Session{}, &again
 	}
 
 	s, sent, err := k.attempt(ctx)
 	if err == nil && s.ended(k.c.now()) {
-		err = &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?"}
+		err = &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?", Retry: RetryNever}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -511,7 +512,7 @@ func ask[T any](ctx context.Context, name string, f func(context.Context) (T, er
 	case ctx.Err() != nil:
 		err = stopped(ctx, opKeep)
 	default:
-		err = &Error{Op: opKeep, Category: ErrCallback, Message: "Login." + name + ": " + tidy(err.Error(), nil), Err: err}
+		err = &Error{Op: opKeep, Category: ErrCallback, Message: "Login." + name + ": " + tidy(err.Error(), nil), Err: err, Retry: RetrySame}
 	}
 	return answer, err
 }

@@ -75,3 +75,12 @@ func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
 // MarshalText returns [Client.String].
 func (c *Client) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// String returns a fixed text: it holds a session, and what is personal.
+func (Subject) String() string { return "neoapi.Subject{[redacted]}" }
+
+// Format prints [Subject.String] for every verb.
+func (s Subject) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// MarshalText returns [Subject.String].
+func (s Subject) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

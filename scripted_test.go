@@ -106,6 +106,10 @@ func newScripted(t *testing.T) *scripted {
 		s.log = append(s.log, sent{op, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), string(body)})
 		h := s.answer[op]
 		s.mu.Unlock()
+		if r.Method == http.MethodGet && op == opAccessToken { // Diagnose looks whether anybody is there
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
 		if h == nil || r.Method != http.MethodPost && op != r.URL.Path {
 			t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 			return

@@ -63,7 +63,7 @@ func (s Session) Export() ([]byte, error) {
 	}
 	out, err := json.MarshalIndent(saved, "", "  ")
 	if err != nil {
-		return nil, &Error{Op: "export", Category: ErrInvalidInput, Message: "the session has a time that JSON cannot hold", Err: seal(err, nil)}
+		return nil, &Error{Op: "export", Category: ErrInvalidInput, Message: "the session has a time that JSON cannot hold", Err: seal(err, nil), Retry: RetryNever}
 	}
 	return append(out, '\n'), nil
 }

@@ -646,7 +646,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 	}
 	fail.RequestID, fail.Err = id, seal(err, secrets)
 	c.clean(fail, resp.Header, secrets)
-	about.page, about.skew = isPage(answer), c.skew(resp, began)
+	about.page, about.skew = isPage(answer), skew(resp, began, c.now())
 	c.advise(fail, about)
 	return fail
 }

@@ -46,14 +46,14 @@ func (s store) Load(ctx context.Context) (neoapi.Session, error) {
 	text, err := wait(ctx, "load", func() (string, error) { return zalando.Get(s.service, s.account) })
 	switch {
 	case errors.Is(err, zalando.ErrNotFound):
-		return neoapi.Session{}, &neoapi.Error{Op: "load", Category: neoapi.ErrNotLoggedIn, Message: "no session is saved in the keyring for " + s.account}
+		return neoapi.Session{}, &neoapi.Error{Op: "load", Category: neoapi.ErrNotLoggedIn, Message: "no session is saved in the keyring for " + s.account, Retry: neoapi.RetryLoginAgain}
 	case err != nil:
 		return neoapi.Session{}, err
 	}
 	session, err := neoapi.ParseSession([]byte(text))
 	if err != nil {
 		return neoapi.Session{}, &neoapi.Error{
-			Op: "load", Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name",
+			Op: "load", Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name", Retry: neoapi.RetryNever,
 		}
 	}
 	return session, nil
@@ -146,9 +146,9 @@ func failed(ctx context.Context, op string, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return &neoapi.Error{Op: op, Category: neoapi.ErrNetwork, Message: "stopped waiting: " + ctx.Err().Error(), Err: ctx.Err()}
+		return &neoapi.Error{Op: op, Category: neoapi.ErrNetwork, Message: "stopped waiting: " + ctx.Err().Error(), Err: ctx.Err(), Retry: neoapi.RetrySame}
 	case errors.As(err, &refused):
-		return &neoapi.Error{Op: op, Category: neoapi.ErrInvalidInput, Message: err.Error()}
+		return &neoapi.Error{Op: op, Category: neoapi.ErrInvalidInput, Message: err.Error(), Retry: neoapi.RetryNever}
 	}
-	return &neoapi.Error{Op: op, Category: neoapi.ErrStore, Message: "the system's keyring: " + err.Error(), Err: err}
+	return &neoapi.Error{Op: op, Category: neoapi.ErrStore, Message: "the system's keyring: " + err.Error(), Err: err, Retry: neoapi.RetryLater}
 }

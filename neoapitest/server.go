@@ -96,6 +96,10 @@ func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
 // tests of what is refused.
 func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
 
+// WithTradeAPI puts a trade API behind the service: calls of good sessions go to
+// this address, with the header Neo-Identity in place of their credentials.
+func WithTradeAPI(url string) Option { return func(o *options) { o.TradeAPI = url } }
+
 // WithHashes lets n passwords be hashed at once, and some 32 n more wait for their
 // turn; the default is one for each processor.
 func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }

@@ -57,6 +57,7 @@ type accountCmd struct {
 	Add         accountAddCmd        `cmd:"" help:"Add an account."`
 	List        accountListCmd       `cmd:"" help:"List the accounts."`
 	Show        accountShowCmd       `cmd:"" help:"Show one account."`
+	Set         accountSetCmd        `cmd:"" help:"Change where an account's one-time codes go."`
 	SetPassword accountPasswordCmd   `cmd:"" help:"Give an account another password."`
 	SetMPIN     accountMPINCmd       `cmd:"" name:"set-mpin" help:"Give an account another MPIN, or none."`
 	EnrolTOTP   accountEnrolCmd      `cmd:"" name:"enrol-totp" help:"Give an account a new TOTP seed and show it, this once."`
@@ -76,7 +77,16 @@ type accountAddCmd struct {
 	UserID string `name:"user-id" required:"" help:"User id."`
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
 	Name   string `help:"Greeting name."`
-	TOTP   bool   `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
+	reachFlags
+	TOTP bool `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
+	JSON bool `name:"json" help:"Print JSON, the TOTP seed included."`
+}
+
+// addedAccount is what neo account add prints with --json.
+type addedAccount struct {
+	accountView
+	TOTPSeed string `json:"totpSeed,omitempty"`
+	TOTPURL  string `json:"totpURL,omitempty"`
 }
 
 func (accountAddCmd) Help() string {
@@ -90,7 +100,7 @@ which only the password is required.`
 }
 
 func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
-	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name}
+	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name, Reach: c.reach()}
 	if err := c.secrets(ctx, t, &n); err != nil {
 		return usage(err)
 	}
@@ -109,14 +119,18 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		case err != nil:
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s added, with %s\n", a.UCC, strings.Join(factors(a), ", "))
+		added := addedAccount{accountView: shownAccount(a, "")}
 		if c.TOTP {
+			added.TOTPSeed, added.TOTPURL = string(n.TOTPSeed), enrolment(a.UCC, string(n.TOTPSeed))
+		}
+		err = t.tell(c.JSON, added, "account "+a.UCC+" added, with "+strings.Join(factors(a), ", "))
+		if c.TOTP && !c.JSON {
 			err = t.showSeed(a.UCC, string(n.TOTPSeed))
 		}
-		if err != nil {
+		if err != nil && c.TOTP {
 			return fmt.Errorf("the account was added, but its TOTP seed could not be shown: remove the account and add it again: %w", err)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -209,6 +223,7 @@ func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
 		out := bufio.NewWriter(t.out)
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		if !c.JSON {
+			out.Reset(t.lines())
 			_, _ = fmt.Fprintln(table, "UCC\tUSER ID\tMOBILE\tNAME\tFACTORS")
 		}
 		const page = 1000
@@ -269,9 +284,9 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
-			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"PAN", shown.PAN},
+			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"e-mail", shown.Email}, {"PAN", shown.PAN},
 			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
-			{"locked", strings.Join(shown.Locks, "; ")},
+			{"locked", strings.Join(shown.Locks, "; ")}, {"codes", cmp.Or(strings.Join(shown.Couriers, ", "), "all couriers")},
 		} {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
 		}
@@ -286,10 +301,13 @@ type accountView struct {
 	UserID  string    `json:"userId"`
 	Mobile  string    `json:"mobile"`
 	PAN     string    `json:"pan,omitempty"`
+	Email   string    `json:"email,omitempty"`
 	Name    string    `json:"name"`
 	Factors []string  `json:"factors"`
 	Added   time.Time `json:"added"`
 	Locks   []string  `json:"locks,omitempty"`
+
+	Couriers []string `json:"couriers,omitempty"`
 }
 
 // locks tells which factors a try would find locked now, why, and until when.
@@ -316,7 +334,8 @@ func locks(state login.AccountState, now time.Time) []string {
 
 type accountUnlockCmd struct {
 	dataFlag
-	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountUnlockCmd) Help() string {
@@ -338,19 +357,20 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if len(state.Failures) == 0 && !a.Disabled {
-			_, _ = fmt.Fprintf(t.out, "account %s has no wrong tries: nothing to unlock\n", a.UCC)
-			return nil
+			return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": false}, "account "+a.UCC+" has no wrong tries: nothing to unlock")
 		}
 		if err := d.Admin().Unlock(ctx, a); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s unlocked\n", a.UCC)
-		return nil
+		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": true}, "account "+a.UCC+" unlocked")
 	})
 }
 
 func shownAccount(a login.Account, pan string) accountView {
-	return accountView{a.UCC, a.ID, a.UserID, a.Mobile, pan, a.GreetingName, factors(a), a.Created, nil}
+	return accountView{
+		UCC: a.UCC, ID: a.ID, UserID: a.UserID, Mobile: a.Mobile, Email: a.Email, Couriers: a.Couriers,
+		PAN: pan, Name: a.GreetingName, Factors: factors(a), Added: a.Created,
+	}
 }
 
 func factors(a login.Account) []string {
@@ -366,7 +386,8 @@ func factors(a login.Account) []string {
 
 type accountRemoveCmd struct {
 	dataFlag
-	UCC string `arg:"" name:"ucc" help:"The account's UCC."`
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountRemoveCmd) Help() string {
@@ -385,7 +406,6 @@ func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s removed, its sessions ended\n", a.UCC)
-		return nil
+		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "removed": true}, "account "+a.UCC+" removed, its sessions ended")
 	})
 }

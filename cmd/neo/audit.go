@@ -18,7 +18,7 @@ import (
 
 type auditCmd struct {
 	dataFlag
-	UCC    string    `name:"ucc" help:"Events of this account only."`
+	UCC    string    `name:"ucc" help:"Events of this account only, also after it was removed."`
 	Since  sinceFlag `placeholder:"24h|TIME" help:"Events since then: so long ago, an RFC 3339 time, or a day in India."`
 	Follow bool      `short:"f" help:"Print new events as they come, until Ctrl-C."`
 	JSON   bool      `name:"json" help:"Print one JSON object a line."`
@@ -66,9 +66,14 @@ func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	return c.with(ctx, func(d *serve.Data) error {
 		out := bufio.NewWriter(t.out)
-		show := eventTable(out)
-		if c.JSON {
+		show := eventTable(out, c.Follow)
+		if !c.JSON {
+			out.Reset(t.lines())
+		} else {
 			show = func(events []login.Event) error { return eventLines(out, events) }
+		}
+		if err := c.missing(ctx, t, d); err != nil {
+			return err
 		}
 		err := c.read(ctx, d, func(events []login.Event) error { return errors.Join(show(events), out.Flush()) })
 		if c.Follow && ctx.Err() != nil { // Ctrl-C
@@ -76,6 +81,22 @@ func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		return err
 	})
+}
+
+// missing tells that the account that is asked for is not there, which need not
+// be a mistake: the trail outlives accounts.
+func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) error {
+	if c.UCC == "" {
+		return nil
+	}
+	id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+	if err != nil {
+		return usage(err)
+	}
+	if _, err = d.Store.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
+		_, err = fmt.Fprintf(t.err, "neo: there is no account with UCC %s (any more): neo account list shows all\n", c.UCC)
+	}
+	return err
 }
 
 // The reading of the trail while it grows. Of several processes that write to
@@ -208,10 +229,18 @@ var eventHeads = [...]string{"TIME", "ACTION", "OUTCOME", "UCC", "FACTOR", "CONS
 // widest is as far as one event may push the columns of those that follow.
 const widest = 40
 
+// usual is how wide the columns are when nobody knows what will come: most of what
+// comes fits.
+var usual = [len(eventHeads)]int{25, 16, 10, 10, 8, 36, 15, 36, 36}
+
 // eventTable returns a function that writes events for people. Columns are as
-// wide as what has been written so far needs.
-func eventTable(w io.Writer) func([]login.Event) error {
+// wide as what has been written so far needs, and, if more is to follow, as what
+// usually comes.
+func eventTable(w io.Writer, follow bool) func([]login.Event) error {
 	var width [len(eventHeads)]int
+	if follow {
+		width = usual
+	}
 	rows := [][len(eventHeads)]string{eventHeads}
 	return func(events []login.Event) error {
 		for _, e := range events {

@@ -38,7 +38,7 @@ func (r *rateFlag) UnmarshalText(text []byte) error {
 	case string(text) == "default":
 		*r = 0
 	case err != nil || n < 1 || n > maxRate:
-		return fmt.Errorf("must be a number from 1 to %d, none or default", maxRate)
+		return fmt.Errorf("must be a number from 1 to %d, none (no limit) or default (what the service is set to with --consumer-rate)", maxRate)
 	default:
 		*r = rateFlag(n)
 	}
@@ -60,7 +60,8 @@ type consumerAddCmd struct {
 	dataFlag
 	Key  string   `help:"Consumer key; made if not given."`
 	Name string   `help:"What the application is called."`
-	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second; default is what the service is set to (--consumer-rate)."`
+	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second: a number, none for no limit, or default for what the service is set to (--consumer-rate)."`
+	JSON bool     `name:"json" help:"Print JSON, the secret included."`
 }
 
 func (consumerAddCmd) Help() string {
@@ -81,7 +82,11 @@ func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 		case err != nil:
 			return err
 		}
-		_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once.\n", added.Key, string(secret))
+		if c.JSON {
+			err = t.json(map[string]any{"key": added.Key, "secret": string(secret), "name": added.Name, "rate": c.Rate.String()})
+		} else {
+			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once.\n", added.Key, string(secret))
+		}
 		if err != nil {
 			return fmt.Errorf("the consumer was added, but its secret could not be shown: remove %s and add it again: %w", added.Key, err)
 		}
@@ -101,7 +106,7 @@ func (consumerListCmd) Help() string {
 
 func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
-		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(t.lines(), 0, 0, 2, ' ', 0)
 		if !c.JSON {
 			_, _ = fmt.Fprintln(table, "KEY\tNAME\tRATE\tADDED\tALLOWED FROM")
 		}
@@ -135,13 +140,18 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 type consumerRateCmd struct {
 	dataFlag
 	Key  string   `arg:"" help:"The consumer's key."`
-	Rate rateFlag `arg:"" name:"rate" help:"Requests a second; none for no limit, default for what the service is set to."`
+	Rate rateFlag `arg:"" name:"rate" help:"Requests a second: a number, none for no limit, or default for what the service is set to."`
+	JSON bool     `name:"json" help:"Print JSON."`
 }
 
 func (consumerRateCmd) Help() string {
 	return `Examples:
   neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 200
   neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 default
+
+A number holds for this consumer instead of the service's --consumer-rate, default
+follows that again, and none lifts every limit from it. There is no rate 0: to
+keep a consumer out, remove it.
 
 Running services follow within a second. Past its rate a consumer gets 429 with
 Retry-After; after a second of silence it may send a second's worth at once.`
@@ -152,8 +162,7 @@ func (c *consumerRateCmd) Run(ctx context.Context, t *terminal) error {
 		if err := d.Admin().SetConsumerRate(ctx, c.Key, int(c.Rate)); err != nil {
 			return unknownConsumer(err, c.Key)
 		}
-		_, _ = fmt.Fprintf(t.out, "consumer %s: rate %s\n", c.Key, c.Rate)
-		return nil
+		return t.tell(c.JSON, map[string]any{"key": c.Key, "rate": c.Rate.String()}, fmt.Sprintf("consumer %s: rate %s", c.Key, c.Rate))
 	})
 }
 
@@ -167,7 +176,8 @@ func unknownConsumer(err error, key string) error {
 
 type consumerRemoveCmd struct {
 	dataFlag
-	Key string `arg:"" help:"The consumer's key."`
+	Key  string `arg:"" help:"The consumer's key."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (consumerRemoveCmd) Help() string {
@@ -183,7 +193,6 @@ func (c *consumerRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		if err := d.Admin().RemoveConsumer(ctx, c.Key); err != nil {
 			return unknownConsumer(err, c.Key)
 		}
-		_, _ = fmt.Fprintf(t.out, "consumer %s removed\n", c.Key)
-		return nil
+		return t.tell(c.JSON, map[string]any{"key": c.Key, "removed": true}, "consumer "+c.Key+" removed")
 	})
 }

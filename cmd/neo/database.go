@@ -22,8 +22,8 @@ func (d databaseFlag) AfterApply(parsed *kong.Context) error {
 // which everybody on the machine can see.
 func judgeDatabase(parsed *kong.Context, url string) error {
 	for _, p := range parsed.Path {
-		if p.Flag == nil || p.Flag.Name != "database" {
-			continue // what is not on the path came from the environment
+		if p.Flag == nil || p.Flag.Name != "database" || p.Resolved {
+			continue // what is not on the path came from the environment, what was resolved from there or from a file
 		}
 		secret, err := postgres.HasPassword(url)
 		if err != nil {

@@ -24,11 +24,23 @@ func (execCmd) Help() string {
   neo exec -- ./my-algo --symbol INFY
   neo exec --profile wife -- python trade.py
 
-The program finds the session in its environment: NEO_TOKEN, NEO_SID, NEO_UCC,
-NEO_HS_SERVER_ID, NEO_ACCESS_TOKEN, NEO_CONSUMER_KEY, NEO_ENV, NEO_BASE_URL and
-NEO_EXPIRES_AT (RFC 3339), each if it is known. They are its own: nothing is
-written anywhere, and arguments hold no secret. The exit code is the program's;
-a session that has ended is exit code 3, and the program is not run.`
+The program finds the session in its environment:
+
+  NEO_TOKEN          the trade token, for the header Auth: always
+  NEO_SID            for the header Sid: always
+  NEO_ENV            the service: always, if neo login saved the session
+  NEO_CONSUMER_KEY   the same
+  NEO_UCC            the account: if the service told it, as all have so far
+  NEO_ACCESS_TOKEN   for the header Authorization, after Bearer: after a login by
+                     password; a login by TOTP needs none and has none
+  NEO_HS_SERVER_ID   for the parameter sId: if the service gave the session one
+  NEO_BASE_URL       where calls go: after a login by TOTP, if the service told it
+  NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
+
+What is not known is not set, whatever the variable was before, and
+NEO_CONSUMER_SECRET is taken away. They are the program's own: nothing is written
+anywhere, and arguments hold no secret. The exit code is the program's; a session
+that has ended is exit code 3, and the program is not run.`
 }
 
 func (c *execCmd) Run(ctx context.Context, t *terminal) error {

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"neoapi"
 )
@@ -15,6 +20,36 @@ type serviceFlags struct {
 	Env                string `name:"env" required:"" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155."`
 	ConsumerKey        string `required:"" env:"NEO_CONSUMER_KEY" help:"Consumer key of the application."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET."`
+	wayFlags
+}
+
+// wayFlags say how a service is reached.
+type wayFlags struct {
+	CA           string `name:"ca" env:"NEO_CA" type:"path" placeholder:"FILE" help:"Root certificates to trust beside the system's, PEM: for a service with a certificate of its own."`
+	InsecureHTTP bool   `name:"insecure-http" help:"Allow http to another machine: passwords and tokens then travel in the clear."`
+}
+
+// config is the configuration of a client that goes this way.
+func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
+	cfg := neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: consumerKey, InsecureHTTP: f.InsecureHTTP}
+	if f.CA == "" {
+		return cfg, nil
+	}
+	text, err := os.ReadFile(f.CA)
+	if err != nil {
+		return cfg, usage(fmt.Errorf("--ca: %w", err))
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil { // a system without certificates
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	return cfg, nil
 }
 
 type loginCmd struct {
@@ -40,7 +75,8 @@ func (loginCmd) Help() string {
     --consumer-secret-file - --password-file - --otp-command ./newest-code
 
 The second factor is a one-time code that the service sends, or the MPIN: type
-either when asked. With --ucc the first factor is TOTP and the second the MPIN.
+either when asked. With --ucc the first factor is TOTP and the second the MPIN. A
+TOTP code works once: for a second login within its 30 seconds wait for the next.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.`
 }
@@ -49,14 +85,16 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err := c.judge(); err != nil {
 		return usage(err)
 	}
-	cfg := neoapi.Config{Environment: neoapi.Environment(c.Env), ConsumerKey: c.ConsumerKey}
+	cfg, err := c.config(c.Env, c.ConsumerKey)
+	if err != nil {
+		return err
+	}
 	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
 		return err
 	}
 	if err := c.Session.writable(); err != nil {
 		return usage(fmt.Errorf("the session could not be saved: %w", err))
 	}
-	var err error
 	totp := c.UCC != ""
 	if !totp {
 		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
@@ -132,14 +170,16 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 	if who.Password, err = t.secret(ctx, "password", c.PasswordFile, "", "--password-file"); err != nil {
 		return neoapi.Session{}, err
 	}
+	asked := "one-time code or MPIN"
 	if err := client.Login(ctx, who); err != nil {
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
 		_, _ = fmt.Fprintln(t.err, "The password is right. No one-time code could be sent: type the MPIN.")
+		asked = "MPIN"
 	}
 	for try := 1; ; try++ {
-		code, err := c.second(ctx, t)
+		code, err := c.second(ctx, t, asked)
 		if err != nil {
 			return neoapi.Session{}, err
 		}
@@ -155,15 +195,16 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 // tries is how often a person is asked for a code: as often as the service takes one.
 const tries = 3
 
-// second returns the second factor: from a command, a file or a person.
-func (c *loginCmd) second(ctx context.Context, t *terminal) (string, error) {
+// second returns the second factor: from a command, a file or a person, who is
+// asked for it by name.
+func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (string, error) {
 	switch {
 	case c.OTPCommand != "":
 		return output(ctx, t, "one-time code", c.OTPCommand)
 	case c.MPINFile != "":
 		return t.readLine("MPIN", c.MPINFile)
 	}
-	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
+	return t.secret(ctx, asked, "", "", "--otp-command or --mpin-file")
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {

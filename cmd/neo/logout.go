@@ -3,15 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"neoapi"
 )
 
 type logoutCmd struct {
-	ConsumerSecretFile string   `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session of a TOTP login or an old one; - for standard input. Or set NEO_CONSUMER_SECRET."`
-	Session            fileFlag `embed:""`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session of a TOTP login or an old one; - for standard input. Or set NEO_CONSUMER_SECRET."`
+	JSON               bool   `name:"json" help:"Print JSON."`
+	wayFlags
+	Session fileFlag `embed:""`
 }
 
 func (logoutCmd) Help() string {
@@ -33,8 +34,7 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.out, "session of %s ended\n", printable(saved.Session.UCC))
-	return err
+	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
 }
 
 // end ends a session at the service, with the access token of its login if that
@@ -46,14 +46,17 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if saved.ConsumerKey == "" {
 		return usage(errors.New("a program saved this session, without the consumer key that ends it: log out there"))
 	}
-	cfg := neoapi.Config{Environment: neoapi.Environment(saved.Environment), ConsumerKey: saved.ConsumerKey, AccessToken: saved.AccessToken}
+	cfg, err := c.config(saved.Environment, saved.ConsumerKey)
+	if err != nil {
+		return err
+	}
+	cfg.AccessToken = saved.AccessToken
 	if cfg.AccessToken != "" {
 		err := logout(ctx, cfg, saved.Session)
 		if !errors.Is(err, neoapi.ErrAccessToken) {
 			return err
 		}
 	}
-	var err error
 	cfg.AccessToken = ""
 	cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 	if err != nil {

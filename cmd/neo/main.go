@@ -1,8 +1,9 @@
 // Command neo is the session service, its sandbox, and a client for the terminal.
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
-// one; neo account and neo consumer keep its data, neo audit shows its trail; neo
-// login, session and logout use a service. Each command has a file of its own here.
+// one; neo account, neo consumer and neo key keep its data, neo audit shows its
+// trail; neo login, session, exec and logout use a service, and neo doctor examines
+// one. Each command has a file of its own here.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -47,31 +49,62 @@ service (credentials, code, session), 4 may work later (rate limit, network, OMS
 type commands struct {
 	Sandbox    sandboxCmd    `cmd:"" help:"Start a service with a demo account and a readable OTP inbox."`
 	Serve      serveCmd      `cmd:"" help:"Start the session service."`
+	Config     configCmd     `cmd:"" help:"Check and show the configuration of the session service."`
 	Account    accountCmd    `cmd:"" help:"Add, change, list and remove accounts, and their sessions, in a data directory."`
 	Consumer   consumerCmd   `cmd:"" help:"Add, change, list and remove consumers (applications) in a data directory."`
+	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
+	Backup     backupCmd     `cmd:"" help:"Copy the database file of a service, while it runs."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
 	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
 	Exec       execCmd       `cmd:"" help:"Run a program with the saved session in its environment."`
 	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
+	Doctor     doctorCmd     `cmd:"" help:"Find out why a login fails: settings, network, certificate, clock, session."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 
-	Version kong.VersionFlag `help:"Print the version."`
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// version is what the Go toolchain knows of this build.
-func version() string {
+// A build is what the Go toolchain knows of this program.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	System   string `json:"system"`
+}
+
+func thisBuild() build {
+	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "neo, built without version"
+		return b
 	}
-	revision := ""
+	b.Version = info.Main.Version
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			revision = " " + s.Value
+			b.Revision = s.Value
 		}
 	}
-	return "neo " + info.Main.Version + revision + " " + info.GoVersion
+	return b
+}
+
+func (b build) String() string {
+	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ")
+}
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (versionCmd) Help() string {
+	return `Example:
+  neo version --json`
+}
+
+func (c *versionCmd) Run(t *terminal) error {
+	b := thisBuild()
+	return t.tell(c.JSON, b, b.String())
 }
 
 // terminal is what commands read from and write to.
@@ -113,7 +146,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": thisBuild().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)
@@ -141,8 +174,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.As(err, &ran) {
 			return int(ran)
 		}
-		text := strings.TrimPrefix(err.Error(), "neoapi: ")
-		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(text, "\n", "\n     "))
+		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(inFlags(err), "\n", "\n     "))
 		return exitCode(err)
 	}
 	return exitDone

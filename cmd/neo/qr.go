@@ -4,18 +4,16 @@ import (
 	"fmt"
 	"image/color"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/boombuler/barcode"
 	"github.com/boombuler/barcode/qr"
-	"golang.org/x/term"
 )
 
 // showSeed prints a TOTP seed, and on a terminal its QR code (bar O5).
 func (t *terminal) showSeed(ucc, seed string) error {
 	picture := ""
-	if f, ok := t.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if t.onTerminal() {
 		var err error
 		if picture, err = qrCode(enrolment(ucc, seed)); err != nil {
 			return err

@@ -21,8 +21,10 @@ type sandboxCmd struct {
 	Database string `placeholder:"URL" help:"PostgreSQL database to keep the store in; wants --data too, for the master key."`
 	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
+	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
-	WrongLogins int `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
+	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
+	WrongLogins int      `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
 }
 
 func (sandboxCmd) Help() string {
@@ -48,6 +50,7 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	cfg, err := c.config()
 	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
+	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
 		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))
@@ -62,10 +65,44 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.Listen, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
 		debug.FreeOSMemory() // what hashing the demo secrets took
+		if c.JSON {
+			_ = t.json(c.ready(url))
+			return
+		}
 		c.welcome(t.out, url, c.Data)
 	}, t.err)
+}
+
+// A readySandbox is what neo sandbox prints with --json.
+type readySandbox struct {
+	URL            string        `json:"url"`
+	ConsumerKey    string        `json:"consumerKey"`
+	ConsumerSecret string        `json:"consumerSecret"`
+	Password       string        `json:"password"` // these three are all accounts'
+	MPIN           string        `json:"mpin"`
+	TOTPSeed       string        `json:"totpSeed"`
+	Accounts       []demoAccount `json:"accounts"`
+}
+
+type demoAccount struct {
+	UCC    string `json:"ucc"`
+	UserID string `json:"userId"`
+	Mobile string `json:"mobile"`
+	PAN    string `json:"pan,omitempty"`
+}
+
+func (c *sandboxCmd) ready(url string) readySandbox {
+	r := readySandbox{
+		url, serve.DemoConsumerKey, serve.DemoConsumerSecret, serve.DemoPassword, serve.DemoMPIN, serve.DemoTOTPSeed,
+		[]demoAccount{{serve.DemoUCC, serve.DemoUserID, serve.DemoMobile, serve.DemoPAN}},
+	}
+	for n := range c.Accounts {
+		ucc, user, mobile, pan := serve.DemoAccount(n + 1)
+		r.Accounts = append(r.Accounts, demoAccount{ucc, user, mobile, pan})
+	}
+	return r
 }
 
 // welcome prints what to paste next.

@@ -14,6 +14,10 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +43,8 @@ import (
 //
 //	sandbox [FLAGS]         start neo sandbox on a free port; sets $URL and stdout
 //	serve [FLAGS]           start neo serve on a free port; sets $URL
+//	clock-off DURATION      put a proxy before the service, so that for clients of
+//	                        $URL this machine's clock is so far ahead of it
 //	certificate CERT KEY    make a certificate for 127.0.0.1 and its key, as PEM
 //	stop-service            end it with SIGTERM; checks that it exits with 0 and
 //	                        leaves no temporary directory; sets stdout and stderr
@@ -49,6 +55,7 @@ import (
 //	mode PERM FILE          the file has these permissions, such as 0600
 //	keeps-secret DIR WORD.. no file below DIR holds a word, in any encoding
 //	person FILE CMD...      a person at a terminal answers the prompts (Linux)
+//	screen COLUMNS CMD...   standard output is a terminal; \e is its escape (Linux)
 //
 // In each of them, and in has-keys and capture, stdout and stderr name the
 // output of the command before. The program totp SEED prints a code of an
@@ -117,6 +124,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sandbox":      cmdSandbox,
 	"serve":        cmdServe,
 	"certificate":  cmdCertificate,
+	"clock-off":    cmdClockOff,
 	"stop-service": cmdStopService,
 	"exits":        cmdExits,
 	"within":       cmdWithin,
@@ -233,7 +241,7 @@ func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
 // than the value of a name: what Setup found there, and what scripts set.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION", "NEO_DATABASE") {
+	for _, name := range append(running(ts).names, "URL", "NEO_ENV", "NEO_CONSUMER_KEY", "NEO_CONSUMER_SECRET", "NEO_SESSION", "NEO_DATABASE", "NEO_CA", "NO_COLOR", "TERM") {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
@@ -244,7 +252,7 @@ func environment(ts *testscript.TestScript) []string {
 func cmdSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	s := running(ts)
-	url := s.start(ts, `(?m)^neo sandbox is ready at (http://\S+)$(?s:.*)Ctrl-C ends the sandbox\.\n`,
+	url := s.start(ts, `(?m)^(?:neo sandbox is ready at |\{"url":")(http://[^\s"]+)(?:$(?s:.*)Ctrl-C ends the sandbox\.|".*\})\n`,
 		append([]string{"sandbox", "--listen", "127.0.0.1:0"}, args...)...)
 	ts.Setenv("URL", url)
 	_, _ = io.WriteString(ts.Stdout(), s.out.String())
@@ -276,6 +284,25 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}), 0o600))
+}
+
+func cmdClockOff(ts *testscript.TestScript, neg bool, args []string) {
+	noNegation(ts, neg)
+	if len(args) != 1 {
+		ts.Fatalf("usage: clock-off DURATION")
+	}
+	ahead, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	to, err := url.Parse(ts.Getenv("URL"))
+	ts.Check(err)
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		r.Header.Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
+		return nil
+	}
+	srv := httptest.NewServer(proxy)
+	ts.Defer(srv.Close)
+	ts.Setenv("URL", srv.URL)
 }
 
 func cmdStopService(ts *testscript.TestScript, neg bool, args []string) {

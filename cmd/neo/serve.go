@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -14,19 +15,29 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
+
 	"neoapi/internal/background"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/telemetry"
 )
 
 // ruleFlags are the settings that neo serve and neo sandbox share.
 type ruleFlags struct {
-	Listen       string   `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
-	OTPDigits    int      `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
-	SessionTTL   string   `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until the day ends, 00:00 IST (default ${default})."`
-	ConsumerRate int      `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
-	PublicURL    string   `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
-	Homes        []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
+	Listen       string `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
+	OTPDigits    int    `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
+	SessionTTL   string `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until the day ends, 00:00 IST (default ${default})."`
+	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
+	Metrics      string `placeholder:"HOST:PORT" help:"Where to answer /metrics, /livez and /readyz for the operator: not for strangers."`
+	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
 }
 
 // config turns the flags into a configuration, naming every problem at once.
@@ -34,7 +45,7 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	var cfg serve.Config
 	ttl, dayEnds, ttlErr := serve.ParseSessionTTL(f.SessionTTL)
 	cfg.OTPDigits, cfg.SessionTTL, cfg.DayEnds = f.OTPDigits, ttl, dayEnds
-	cfg.ConsumerRate, cfg.PublicURL, cfg.Homes = f.ConsumerRate, f.PublicURL, f.Homes
+	cfg.ConsumerRate, cfg.PublicURL = f.ConsumerRate, f.PublicURL
 	var digits error
 	if f.OTPDigits == 0 { // the options' zero value would mean the default
 		digits = errors.New("OTP digits: 0 is not between 4 and 8")
@@ -43,7 +54,13 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	if listen != nil {
 		listen = fmt.Errorf("listen: %q must be a host and a port, such as 127.0.0.1:9155", f.Listen)
 	}
-	return cfg, errors.Join(digits, ttlErr, listen)
+	var metrics error
+	if f.Metrics != "" {
+		if _, _, wrong := net.SplitHostPort(f.Metrics); wrong != nil {
+			metrics = fmt.Errorf("metrics: %q must be a host and a port, such as 127.0.0.1:9156", f.Metrics)
+		}
+	}
+	return cfg, errors.Join(digits, ttlErr, listen, metrics)
 }
 
 // linger is how long connections without a request stay open when the service
@@ -51,13 +68,17 @@ func (f *ruleFlags) config() (serve.Config, error) {
 const linger = 2 * time.Second
 
 type serveCmd struct {
+	configFlag
 	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; made if it is not there."`
 	databaseFlag
 	ruleFlags
 	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, PEM: the service speaks TLS."`
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
+	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
+	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
@@ -70,12 +91,32 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --session-ttl day --day-ends 03:30 --calendar holidays.txt
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
+  neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
+  neo serve --data /var/lib/neo --trade-api https://trade.example.com
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
-neo consumer add and neo account add, also while it runs. One-time codes cannot
-be sent yet: log in with password and MPIN, or with TOTP and MPIN. Trade calls
-answer 503. Logs are JSON lines on standard error.
+neo consumer add and neo account add, also while it runs. Without --couriers it
+sends no one-time codes: people log in with password and MPIN, or with TOTP and
+MPIN. Logs are JSON lines on standard error.
+
+The files of --couriers and --oms are described in docs/couriers.md and
+docs/oms.md. They are read at start, and what is wrong with them is told there; a
+courier or an OMS that does not answer is found out when it is called.
+
+With --trade-api the service is the gateway to the trade API: calls of good
+sessions go there, without their credentials and with a signed header Neo-Identity
+that tells whose they are. Without it trade calls answer 503, and a proxy of yours
+may ask GET /auth for each call.
+
+Each setting may also stand in the environment (--trusted-proxy is
+NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
+flag wins over the environment, and that over the file. neo config check tells
+what is wrong with a configuration, neo config show what is in force.
+
+Under systemd the service tells when it is ready, and takes the socket that a
+socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in
+the environment it sends traces there.
 
 The data directory holds neo.db and master.key. Without the key the database
 cannot be read: keep a copy of it elsewhere.
@@ -104,20 +145,27 @@ connections without a request had two seconds for one more. A second one ends it
 at once.`
 }
 
-func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
+// settings turns the flags into a configuration, naming every problem at once.
+func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
-	cfg.AddressRate = c.WrongLogins
+	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	cfg.TradeAPI = c.TradeAPI
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
-	if err := errors.Join(err, cfg.Check()); err != nil {
-		return usage(err)
+	return cfg, usage(errors.Join(err, cfg.Check()))
+}
+
+func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
+	cfg, err := c.settings(t)
+	if err != nil {
+		return err
 	}
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.Listen, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
@@ -153,6 +201,32 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	return errors.Join(err, ferr)
 }
 
+// tracing returns where spans go, if the environment names a collector as
+// OpenTelemetry has it (OTEL_EXPORTER_OTLP_ENDPOINT); otherwise nil. flush sends the
+// last of them.
+func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvider, flush func(), err error) {
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" {
+		return nil, func() {}, nil
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces not sent", "cause", err.Error()) }))
+	exporter, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("traces: %w", err)
+	}
+	who, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("neo")), resource.WithFromEnv(), resource.WithHost())
+	if err != nil {
+		return nil, nil, fmt.Errorf("traces: %w", err)
+	}
+	spans := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(who))
+	return spans, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := spans.Shutdown(ctx); err != nil {
+			log.Warn("the last traces not sent", "cause", err.Error())
+		}
+	}, nil
+}
+
 // tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any
 // Go program, until the returned function is called; but only who calls whom. Go
 // would print what lies on the stacks too, which can be pieces of secrets (bar L1).
@@ -173,19 +247,27 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, place serve.Place, listen string, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
+func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
 	defer tellOnQuit(stderr)()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
+	traces, flush, err := tracing(ctx, cfg.Log)
+	if err != nil {
+		return usage(err)
+	}
+	defer flush()
+	if at.Metrics != "" || traces != nil {
+		cfg.Telemetry = telemetry.New(traces)
+	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
 		return usage(err)
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	listener, err := net.Listen("tcp", listen)
+	listener, err := listen(at.Listen, "--listen")
 	if err != nil {
-		return usage(fmt.Errorf("%w: give another address with --listen", err))
+		return err
 	}
 	url := "http://" + listener.Addr().String()
 	if cfg.TLSCert != "" {
@@ -198,6 +280,61 @@ func start(ctx context.Context, place serve.Place, listen string, cfg serve.Conf
 	if err != nil {
 		return usage(errors.Join(err, listener.Close()))
 	}
+	if at.Metrics != "" {
+		stop, err := tell(ctx, at.Metrics, server.Status(), cfg.Log)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer stop()
+	}
 	ready(url)
-	return server.Run(ctx, listener)
+	notify(daemon.SdNotifyReady)
+	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
+	if err := server.Run(ctx, listener); err != nil {
+		return err
+	}
+	cfg.Log.Info("stopped")
+	return nil
+}
+
+// notify tells systemd, if it started this process, what becomes of it.
+func notify(state string) { _, _ = daemon.SdNotify(false, state) }
+
+// listen listens at an address, or takes the socket that systemd holds for this
+// process (socket activation): connections wait there while a new process starts
+// in place of this one, and none is refused.
+func listen(address, flag string) (net.Listener, error) {
+	given, err := activation.Listeners()
+	if err != nil {
+		return nil, usage(fmt.Errorf("the socket given by systemd: %w", err))
+	}
+	if len(given) > 0 && given[0] != nil {
+		return given[0], nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%w: give another address with %s", err, flag))
+	}
+	return l, nil
+}
+
+// tell serves the operator's own address until stop is called.
+func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%w: give another address with --metrics", err))
+	}
+	server := &http.Server{
+		Handler: h, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	log.Info("metrics", "url", "http://"+l.Addr().String()+"/metrics")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the metrics' address does not answer any more", "cause", err)
+		}
+	}()
+	return func() { _ = server.Close(); <-done }, nil
 }

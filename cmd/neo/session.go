@@ -12,8 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/term"
-
 	"neoapi"
 	"neoapi/internal/private"
 )
@@ -88,6 +86,13 @@ func (f fileFlag) save(s savedLogin) (path string, err error) {
 	return path, private.Write(path, append(text, '\n'))
 }
 
+// A noSession names the place where no session is saved.
+type noSession string
+
+func (n noSession) Error() string {
+	return fmt.Sprintf("there is no saved session at %s: run neo login", string(n))
+}
+
 // load reads the file. One that others may read is refused.
 func (f fileFlag) load() (savedLogin, string, error) {
 	path, err := f.path()
@@ -98,7 +103,7 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	var refused private.Refused
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return savedLogin{}, path, usage(fmt.Errorf("there is no saved session at %s: run neo login", path))
+		return savedLogin{}, path, usage(noSession(path))
 	case errors.As(err, &refused):
 		return savedLogin{}, path, usage(err)
 	case err != nil:
@@ -152,8 +157,7 @@ func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	if s.Ends().IsZero() {
 		return errors.New("the session's token does not tell when it ends")
 	}
-	f, isFile := t.out.(*os.File)
-	onTerminal := isFile && term.IsTerminal(int(f.Fd()))
+	onTerminal := t.onTerminal()
 	every := time.Minute
 	if onTerminal {
 		every = time.Second
@@ -220,9 +224,14 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 	for _, row := range [][2]string{
 		{"account", s.UCC + " " + s.GreetingName}, {"sid", s.SID}, {"home server", s.HSServerID}, {"ends", ends}, {"saved in", path},
 	} {
-		if row[1] != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], printable(row[1]))
+		if row[1] == "" {
+			continue
 		}
+		value := printable(row[1])
+		if row[0] == "ends" && ended(s) {
+			value = t.paint(red, value)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], value)
 	}
 	return table.Flush()
 }

@@ -33,6 +33,7 @@ type Description struct {
 	Document   any                              // as it stands there
 	Operations map[string]map[string]*Operation // by path and method
 	NotFound   *Answer                          // what unknown paths get
+	Forwarded  *Operation                       // what goes to the trade API where there is one, beside what Operations has
 	Unreadable *Answer                          // what is no readable HTTP gets
 
 	schemas *jsonschema.Compiler
@@ -42,8 +43,12 @@ type Description struct {
 type Operation struct {
 	Security [][]string                    // each a set of schemes that together are enough
 	Bodies   map[string]*jsonschema.Schema // by media type; empty if it takes no body
-	Answers  map[int]*Answer               // by status
+	Answers  map[int]*Answer               // by status; 0 is the trade API's, of any status
 }
+
+// FromTradeAPI is a header by which a test's trade API marks its answers, so that
+// they are not taken for the service's own.
+const FromTradeAPI = "X-From-Trade-Api"
 
 // An Answer is one answer as described.
 type Answer struct {
@@ -71,19 +76,10 @@ var Load = sync.OnceValues(func() (*Description, error) {
 			if method == "parameters" {
 				continue
 			}
-			o := &Operation{Bodies: op.at("requestBody").bodies(fail), Answers: map[int]*Answer{}}
-			ways, _ := op.at("security").value.([]any)
-			for _, way := range ways {
-				o.Security = append(o.Security, slices.Sorted(maps.Keys(way.(map[string]any))))
-			}
-			for status, r := range op.at("responses").each(fail) {
-				n, err := strconv.Atoi(status)
-				fail(err)
-				o.Answers[n] = r.answer(fail)
-			}
-			d.Operations[path][strings.ToUpper(method)] = o
+			d.Operations[path][strings.ToUpper(method)] = op.operation(fail)
 		}
 	}
+	d.Forwarded = root.at("x-forwarded").at("get").operation(fail)
 	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
 	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
 	return d, errors.Join(errs...)
@@ -155,6 +151,22 @@ func (n node) bodies(fail func(error)) map[string]*jsonschema.Schema {
 	return all
 }
 
+func (n node) operation(fail func(error)) *Operation {
+	o := &Operation{Bodies: n.at("requestBody").bodies(fail), Answers: map[int]*Answer{}}
+	ways, _ := n.at("security").value.([]any)
+	for _, way := range ways {
+		o.Security = append(o.Security, slices.Sorted(maps.Keys(way.(map[string]any))))
+	}
+	for status, r := range n.at("responses").each(fail) {
+		n, err := strconv.Atoi(status)
+		if status != "default" {
+			fail(err)
+		}
+		o.Answers[n] = r.answer(fail)
+	}
+	return o
+}
+
 func (n node) answer(fail func(error)) *Answer {
 	if n.value == nil {
 		fail(fmt.Errorf("%s%s is missing", document, n.pointer))
@@ -179,6 +191,9 @@ func (d *Description) find(path string) (map[string]*Operation, bool) {
 		same := func(want, got string) bool { return want == got || strings.HasPrefix(want, "{") && got != "" }
 		if strings.Contains(template, "{") && slices.EqualFunc(strings.Split(template, "/"), segments, same) {
 			return ops, true
+		}
+		if before, whole := strings.CutSuffix(template, "{address}"); whole && strings.HasPrefix(path, before) {
+			return ops, true // with its slashes
 		}
 	}
 	return nil, false
@@ -206,7 +221,12 @@ func (x Exchange) Check() error {
 	ops, known := d.find(x.Path)
 	op := ops[x.Method]
 	var answer *Answer
+	if len(x.Header[FromTradeAPI]) > 0 {
+		return x.forwarded(d, ops)
+	}
 	switch {
+	case !known && bytes.HasPrefix(x.Body, []byte(`{"stat":`)):
+		answer = d.Forwarded.Answers[x.Status]
 	case len(x.Header["X-Request-Id"]) == 0 && slices.Contains(unreadable, x.Status):
 		answer = d.Unreadable
 	case op != nil:
@@ -234,6 +254,24 @@ func (x Exchange) Check() error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s %.200s: %d: %w\n%.300q", x.Method, x.Path, x.Status, err, body)
+	}
+	return nil
+}
+
+// forwarded is Check for an answer of the trade API: only what the service adds is
+// known of it.
+func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
+	op := d.Forwarded
+	for _, described := range ops { // each tells whether its path goes there, with any method
+		op = described
+	}
+	if op.Answers[0] == nil {
+		return fmt.Errorf("%s %.200s: went to the trade API, which is not described", x.Method, x.Path)
+	}
+	for name := range op.Answers[0].Headers {
+		if len(x.Header[name]) != 1 {
+			return fmt.Errorf("%s %.200s: header %s of the trade API's answer stands there %d times", x.Method, x.Path, name, len(x.Header[name]))
+		}
 	}
 	return nil
 }

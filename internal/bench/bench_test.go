@@ -59,6 +59,10 @@ type service struct {
 var binary string
 
 func TestMain(m *testing.M) {
+	if upstream := os.Getenv(bareProxy); upstream != "" {
+		serveBare(upstream)
+		return
+	}
 	dir, err := os.MkdirTemp("", "neo-bench-")
 	if err != nil {
 		panic(err)
@@ -128,12 +132,18 @@ func startAt(b *testing.B, place serve.Place, flags ...string) *service {
 	s.ring, err = token.NewRing([]token.Key{s.key}, s.key.ID)
 	must(b, err)
 
+	s.signIn(b, serve.DemoConsumerKey, serve.DemoConsumerSecret)
+	return s
+}
+
+// signIn gets an access token.
+func (s *service) signIn(b *testing.B, consumer, secret string) {
+	b.Helper()
 	var access wire.AccessToken
 	must(b, json.Unmarshal(s.do(b, "POST", "/oauth2/token", nil, map[string]string{
-		"grant_type": "client_credentials", "client_id": serve.DemoConsumerKey, "client_secret": serve.DemoConsumerSecret,
+		"grant_type": "client_credentials", "client_id": consumer, "client_secret": secret,
 	}), &access))
 	s.access = access.AccessToken
-	return s
 }
 
 func must(b *testing.B, err error) {
@@ -325,9 +335,14 @@ func (s *service) waiting(b *testing.B, n int) waiting {
 const validate = "/login/1.0/login/v2/validate"
 
 func (s *service) secondFactor(b *testing.B, w waiting) wire.Session {
+	return s.session(b, map[string]string{"sid": w.sid, "Auth": w.auth}, map[string]string{"userId": w.userID, "otp": w.otp})
+}
+
+// session is one factor, the first or the second.
+func (s *service) session(b *testing.B, header, body map[string]string) wire.Session {
+	b.Helper()
 	var answer wire.Success[wire.Session]
-	must(b, json.Unmarshal(s.do(b, "POST", validate, map[string]string{"sid": w.sid, "Auth": w.auth},
-		map[string]string{"userId": w.userID, "otp": w.otp}), &answer))
+	must(b, json.Unmarshal(s.do(b, "POST", validate, header, body), &answer))
 	return answer.Data
 }
 

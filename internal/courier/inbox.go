@@ -42,6 +42,9 @@ func (b *Inbox) Send(_ context.Context, m login.Message) error {
 	return nil
 }
 
+// Ready implements [login.Courier].
+func (b *Inbox) Ready(login.Account) error { return nil }
+
 // Newest returns the newest code of a UCC for which live says true, waiting for
 // one to arrive until the context ends; then it returns login.ErrNotFound. live
 // is called without any lock held; codes it refuses are forgotten, and its

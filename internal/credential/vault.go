@@ -26,6 +26,7 @@ const (
 	PurposeConsumerSecret Purpose = "consumer secret"
 	PurposeMPIN           Purpose = "mpin"
 	PurposeOTP            Purpose = "otp"
+	PurposeOutbox         Purpose = "outbox" // codes that are to be sent
 	PurposePAN            Purpose = "pan"
 	PurposeRepeat         Purpose = "repeat"
 	PurposeSigningKey     Purpose = "signing key"
@@ -34,7 +35,7 @@ const (
 
 var purposes = []Purpose{
 	PurposeAccessToken, PurposeCheck, PurposeConsumerSecret, PurposeMPIN, PurposeOTP,
-	PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
+	PurposeOutbox, PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
 }
 
 // MasterKeySize is the length of a master key in bytes.

@@ -34,8 +34,12 @@ func TestAFullDiskAndALockedFile(t *testing.T) {
 			x.crowd(t, 12)
 			x.tryAll()
 			x.onlyReads(t, 2)
+			if a := s.call("ready", "GET", "/readyz", nil); !a.unavailable() {
+				t.Errorf("whether it is ready: %v", a)
+			}
 			end()
 			x.judge(t)
+			within(t, recoverWithin*noise, "being ready again", func() bool { return s.call("ready", "GET", "/readyz", nil).good() })
 		})
 	}
 }

@@ -91,7 +91,8 @@ type service struct {
 	command  []string
 	log      string // file of its standard error
 	client   *http.Client
-	access   string // an access token of the sandbox's consumer
+	access   string   // an access token of the sandbox's consumer
+	socket   *os.File // to listen at, as systemd gives it; nil: the process takes a port
 
 	mu    sync.Mutex // url changes at a start
 	url   string
@@ -158,6 +159,10 @@ func (s *service) tryStart() error {
 	}
 	defer func() { _ = log.Close() }()
 	cmd := neo(s.command...)
+	if s.socket != nil {
+		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program}, s.command...)
+		cmd.ExtraFiles = []*os.File{s.socket}
+	}
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {

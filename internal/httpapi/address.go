@@ -46,6 +46,12 @@ func (p Proxies) has(a netip.Addr) bool {
 	return false
 }
 
+// sent tells whether a request comes from a trusted proxy.
+func (p Proxies) sent(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.has(bare(from.Addr()))
+}
+
 // address is the IP address that a request came from: the connection's, unless
 // that is a trusted proxy's; then the one that the proxies name. What a client
 // writes into those headers by itself stands left of what a proxy adds, and is

@@ -35,7 +35,13 @@ type Config struct {
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
 	Faults    *Faults        // served at /sandbox/faults; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
+	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
 	Log       *slog.Logger
+
+	// Begin is told of each request whose head and body have come, by its operation's
+	// name, and end of its answer; the context is that of the work in between. nil:
+	// nobody is told.
+	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
 }
 
 // An api is the handler that New returns.
@@ -51,6 +57,8 @@ type endpoint struct {
 	method string
 	style  style
 	wait   time.Duration // how long it may wait for something beside its work
+	cache  string        // the header Cache-Control of its successes; "" for no-store
+	passes bool          // after handle the request goes to the trade API, its body unread; any method may
 	handle func(*call) (answer, error)
 }
 
@@ -71,6 +79,12 @@ type call struct {
 	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
+	answers  http.Header // of the answer
+
+	// Of a call that goes to the trade API.
+	session  login.Session
+	identity string // signed
+	secure   bool   // a trusted proxy says that it came by TLS
 }
 
 // Context returns the context that calls of package login get.
@@ -92,6 +106,10 @@ func New(svc *login.Service, cfg Config) http.Handler {
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
+	a.addHealth()
+	for _, r := range wire.Standards {
+		a.endpoints[r.Path] = a.standard(r)
+	}
 	return a
 }
 
@@ -104,37 +122,76 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		shown = uuid.NewString()
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	c.answers = h
 	conn := connOf(r)
 	if !conn.begins(r) { // like all that net/http cannot read: nobody knows what its headers are
+		preset(h, "")
 		h.Set("Connection", "close")
 		a.send(w, r, a.failure(h, endpoint{}, errFraming))
 		return
 	}
-	h.Set(wire.HeaderRequestID, shown)
+	preset(h, shown)
 	ep, err := a.take(w, c)
 	conn.works()
 	defer conn.rests()
+	ended := func(int, time.Duration) {}
+	if a.Begin != nil {
+		var ctx context.Context
+		ctx, ended = a.Begin(r, cmp.Or(opOf(ep, r), "unknown"))
+		c.Request = r.WithContext(ctx)
+	}
 	var ans answer
 	if err == nil {
 		if fault := a.Faults.next(opOf(ep, r)); fault != "" {
 			status, size := a.fail(w, c, ep, fault, func() (answer, error) { return a.answer(w, c, ep) })
-			a.log(c, ep, status, size, shown, time.Since(start), nil)
+			took := time.Since(start)
+			ended(status, took)
+			a.log(c, ep, status, size, shown, took, nil)
 			return
 		}
 		ans, err = a.answer(w, c, ep)
+		if err == nil && ep.passes {
+			err = a.TradeAPI.forward(w, c, shown, func(p *passage) {
+				took := time.Since(start)
+				ended(p.status, took)
+				a.log(c, ep, p.status, int(p.size), shown, took, nil)
+				a.logBroken(p)
+			})
+			if err == nil {
+				return
+			}
+		}
 	}
 	if err != nil {
-		ans = a.failure(h, ep, err)
+		if ans = a.failure(h, ep, err); ep.op == opAuth {
+			tellRefusal(h, ans)
+		}
+	} else if ep.cache != "" {
+		h.Set("Cache-Control", ep.cache)
 	}
-	if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) || conn.ending() {
-		// An encoding may have come with a length beside it, or in HTTP/1.0, which
-		// net/http does not show: what follows could be anything (bar H5).
+	if c.lastOnConnection() {
 		h.Set("Connection", "close")
 	}
 	size := a.send(w, r, ans)
-	a.log(c, ep, ans.status, size, shown, time.Since(start), err)
+	took := time.Since(start)
+	ended(ans.status, took)
+	a.log(c, ep, ans.status, size, shown, took, err)
+}
+
+// preset puts into an answer what all of the service's own have.
+func preset(h http.Header, requestID string) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if requestID != "" {
+		h.Set(wire.HeaderRequestID, requestID)
+	}
+}
+
+// lastOnConnection tells whether the connection must end with the answer.
+func (c *call) lastOnConnection() bool {
+	// An encoding may have come with a length beside it, or in HTTP/1.0, which
+	// net/http does not show: what follows could be anything (bar H5).
+	return len(c.TransferEncoding) > 0 || !c.ProtoAtLeast(1, 1) || connOf(c.Request).ending()
 }
 
 // take finds the endpoint of a request and reads its body, before anything else
@@ -145,7 +202,7 @@ func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 	switch {
 	case headSize(c.Request) > maxHeader:
 		err = errHeaders
-	case err == nil:
+	case err == nil && !ep.passes:
 		c.body, err = read(w, c.Request)
 	}
 	return ep, err
@@ -158,6 +215,12 @@ func (a *api) route(r *http.Request) (endpoint, error) {
 		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path: check it against the API's addresses"}
 	}
 	allowed := ep.method
+	switch {
+	case ep.passes && r.Method == http.MethodTrace: // its answer would show what only the trade API is to see
+		allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	case ep.passes || allowed == anyMethod:
+		return ep, nil
+	}
 	if allowed == http.MethodGet {
 		allowed = "GET, HEAD"
 	}
@@ -210,6 +273,12 @@ func (a *api) find(path string) (endpoint, bool) {
 	}
 	if path == faultsPath && a.Faults != nil {
 		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
+	}
+	if path == authPath || strings.HasPrefix(path, authPath+"/") {
+		return a.authEndpoint(path), true
+	}
+	if a.TradeAPI != nil && !own(path) {
+		return a.passing("trade", perhaps), true
 	}
 	return endpoint{}, false
 }
@@ -285,6 +354,8 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 			h.Set("Allow", closer.allow)
 		}
 		row, status, message = wire.BadInput, closer.status, closer.detail
+	case errors.Is(err, login.ErrForeignToken), errors.Is(err, login.ErrUnrevocable):
+		row, status, message = wire.BadInput, http.StatusBadRequest, err.Error()
 	}
 	if status == http.StatusUnauthorized {
 		challenge := `Bearer realm="neo"`
@@ -320,10 +391,10 @@ func ascii(message string) string {
 
 // oauthError is the error of RFC 6749, section 5.2, for a failure.
 func oauthError(err error, status int) string {
-	var grant *grantError
+	var problem *oauthProblem
 	switch {
-	case errors.As(err, &grant):
-		return "unsupported_grant_type"
+	case errors.As(err, &problem):
+		return problem.word
 	case status == http.StatusUnauthorized:
 		return "invalid_client"
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
@@ -383,6 +454,13 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}
 	a.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), level, "request", attrs...)
+}
+
+// logBroken tells of an answer of the trade API that ended too early by itself.
+func (a *api) logBroken(p *passage) {
+	if p.broke && p.why == nil {
+		a.Log.LogAttrs(context.Background(), slog.LevelWarn, "the trade API's answer broke off", slog.String("request_id", p.shown))
+	}
 }
 
 // method is a request's method for the log; one that nobody knows could be

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neoapi/internal/wire"
@@ -144,6 +145,9 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 			c.heads.stop()
 		}
 		c.owes, c.answered = !c.http2, true
+	case http.StateHijacked: // to the trade API; net/http tells no more of it
+		c.heads.stop()
+		c.hijacked.Store(true)
 	case http.StateClosed:
 		c.owes = false
 		d.work(c)
@@ -230,6 +234,8 @@ type conn struct {
 	owes     bool          // HTTP/1: the next request has not begun to be answered
 	answered bool          // has had a request
 	http2    bool
+
+	hijacked atomic.Bool // what passes is nobody's business here any more
 }
 
 type connKey struct{}
@@ -272,11 +278,20 @@ func (c *conn) rests() {
 	}
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
-	if c.working--; c.working == 0 {
+	switch c.working--; {
+	case c.hijacked.Load():
+		c.door.work(c)
+		c.door.leave(c)
+	case c.working == 0:
 		c.door.wait(c)
-		c.door.change.Broadcast()
+	default:
+		return
 	}
+	c.door.change.Broadcast()
 }
+
+// handedOver tells whether the connection is between the client and the trade API.
+func (c *conn) handedOver() bool { return c != nil && c.hijacked.Load() }
 
 // ending tells whether an answer now is the connection's last.
 func (c *conn) ending() bool {
@@ -310,6 +325,7 @@ func (c *conn) CloseWrite() error {
 var (
 	ownHeaders        = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	expectationFailed = []byte("HTTP/1.1 417 ")
+	answeredHere      = []byte("\r\n" + wire.HeaderRequestID + ": ") // by a handler, with an answer of the trade API
 )
 
 // Write replaces the plain-text answers of net/http to requests that it cannot
@@ -317,18 +333,22 @@ var (
 // order, which no answer of a handler has; or, for an unknown Expect, without a
 // body.
 func (c *conn) Write(b []byte) (int, error) {
+	if c.hijacked.Load() {
+		return c.Conn.Write(b)
+	}
 	line, _, found := bytes.Cut(b, ownHeaders)
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
 		found = false
 	}
-	if !found && !bytes.HasPrefix(b, expectationFailed) {
+	unexpected := bytes.HasPrefix(b, expectationFailed) && !bytes.Contains(b, answeredHere)
+	if !found && !unexpected {
 		return c.Conn.Write(b)
 	}
 	to, status, detail := c.Conn, http.StatusBadRequest, "the request is not well-formed HTTP"
 	switch {
 	case c.notTLS != nil:
 		to, detail = c.notTLS, "this address speaks TLS: begin it with https"
-	case bytes.HasPrefix(b, expectationFailed):
+	case unexpected:
 		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
 	case bytes.Contains(line, []byte(" 431")):
 		status, detail = errHeaders.status, errHeaders.detail

@@ -7,3 +7,9 @@ var Rows = failures
 
 // Kinds is how many kinds of refusal there are.
 const Kinds = int(login.KindNotConfigured) + 1
+
+// Own tells whether an address is the service's own and not the trade API's.
+func Own(path string) bool { return own(path) }
+
+// StreamsAtOnce is how many streams a session may have.
+const StreamsAtOnce = streamsAtOnce

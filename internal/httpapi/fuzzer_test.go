@@ -335,13 +335,38 @@ func (f *fuzzer) step() ask {
 			x.header = x.header[1:] // as generation 3
 		}
 		return x
-	case n < 170:
+	case n < 164:
 		return ask{method: http.MethodGet, target: f.path(pick(f, []wire.Op{wire.OpBaseURL, wire.OpConfig})) + "?id=" + a.UCC}
+	case n < 180:
+		return f.standard(pick(f, wire.Standards), pick(f, []string{view.token, trade.token, trade.token, newest(f, f.access)}))
 	}
 	r := pick(f, wire.Routes)
 	x := f.post(r.Op, pick(f, names))
 	x.method, x.target = r.Method, r.Path
 	return pick(f, []ask{x, x.with(trade), x.with(view)})
+}
+
+// standard is a request about a token.
+func (f *fuzzer) standard(r wire.Route, token string) ask {
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(f.srv.ConsumerKey+":"+f.srv.ConsumerSecret))
+	x := ask{method: r.Method, target: r.Path, header: [][2]string{{"Authorization", basic}}}
+	if r.Op == wire.OpRevocation && f.r.IntN(3) > 0 { // or there would be no session left
+		token += "A"
+	}
+	if x.method == http.MethodGet {
+		x.target += pick(f, []string{"", "?after=0", "?after=1", "?after=-1", "?after=x", "?after=9223372036854775808"})
+		return x
+	}
+	form := url.Values{"token": {token}}
+	switch f.r.IntN(3) {
+	case 0:
+		form.Set("token_type_hint", "access_token")
+	case 1:
+		x.header, form["client_id"], form["client_secret"] = nil, []string{f.srv.ConsumerKey}, []string{f.srv.ConsumerSecret}
+	}
+	x.header = append(x.header, [2]string{"Content-Type", "application/x-www-form-urlencoded"})
+	x.body = form.Encode()
+	return x
 }
 
 func otpPathOf(ucc string) string { return "/sandbox/otp/" + url.PathEscape(ucc) }
@@ -405,7 +430,7 @@ func (f *fuzzer) spoil(a *ask) {
 	case n == 0:
 		a.method = pick(f, oddMethods)
 	case n == 1:
-		a.target = pick(f, []string{pick(f, oddPaths), pick(f, wire.Routes).Path, a.target + "/", a.target + "?" + url.QueryEscape(f.value()), a.target + "%20", "/" + a.target, strings.ToUpper(a.target),
+		a.target = pick(f, []string{pick(f, oddPaths), pick(f, wire.Routes).Path, pick(f, wire.Standards).Path, a.target + "/", a.target + "?" + url.QueryEscape(f.value()), a.target + "%20", "/" + a.target, strings.ToUpper(a.target),
 			strings.Replace(a.target, "o", "%6F", 1), otpPathOf(f.value()), a.target + strings.Repeat("a", f.r.IntN(20_000)), "http://x" + a.target})
 	case n <= 4 && len(a.header) > 0: // another value
 		a.header[f.r.IntN(len(a.header))][1] = f.value()

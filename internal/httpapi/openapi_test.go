@@ -44,7 +44,16 @@ func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
 	}
-	for _, r := range wire.Routes {
+	for _, path := range []string{"/livez", "/readyz"} {
+		served["GET "+path], served["HEAD "+path] = true, true
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		served[method+" /auth"] = true
+	}
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		served[method+" /auth/{address}"] = true
+	}
+	for _, r := range slices.Concat(wire.Routes, wire.Standards) {
 		served[r.Method+" "+r.Path] = true
 		if r.Method == http.MethodGet {
 			served["HEAD "+r.Path] = true
@@ -63,9 +72,12 @@ func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	}
 }
 
-// oauthErrors are the errors of oauth2/token by status.
+// oauthPaths are the addresses whose failures are OAuth's.
+var oauthPaths = []string{tokenPath, wire.PathIntrospection, wire.PathRevocation, wire.PathRevocations}
+
+// oauthErrors are the errors of these by status.
 var oauthErrors = map[int][]string{
-	400: {"invalid_request", "unsupported_grant_type"}, 401: {"invalid_client"}, 405: {"invalid_request"}, 413: {"invalid_request"},
+	400: {"invalid_request"}, 401: {"invalid_client"}, 405: {"invalid_request"}, 413: {"invalid_request"},
 	415: {"invalid_request"}, 431: {"invalid_request"}, 429: {"temporarily_unavailable"}, 500: {"server_error"}, 503: {"temporarily_unavailable"},
 }
 
@@ -95,11 +107,11 @@ func TestEveryFailureIsDescribedWithItsStatus(t *testing.T) {
 					}
 				}
 				for _, word := range oauthErrors[status] {
-					if answer.Takes(fmt.Sprintf(`{"error":%q,"error_description":"m"}`, word)) != (path == tokenPath) {
+					if answer.Takes(fmt.Sprintf(`{"error":%q,"error_description":"m"}`, word)) != slices.Contains(oauthPaths, path) {
 						t.Errorf("%s %s: %d with the error %s is described wrongly", method, path, status, word)
 					}
 				}
-				if (codes > 0) == (path == tokenPath) {
+				if (codes > 0) == slices.Contains(oauthPaths, path) {
 					t.Errorf("%s %s: %d is described with %d codes", method, path, status, codes)
 				}
 			}

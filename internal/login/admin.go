@@ -49,9 +49,10 @@ func (m *Admin) consumerEvent(action, key string) Event {
 // A NewAccount is what an operator tells of an account. UCC, UserID, Mobile and
 // Password are required; the rest may be empty.
 type NewAccount struct {
-	UCC          string
-	UserID       string
-	Mobile       string // ten digits or E.164
+	UCC    string
+	UserID string
+	Mobile string // ten digits or E.164
+	Reach
 	PAN          credential.Secret
 	GreetingName string
 	Password     credential.Secret
@@ -98,8 +99,8 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if n.PAN != "" {
 		h.pan = credential.Secret(normal(ByPAN, string(n.PAN)))
 	}
-	h.GreetingName = n.GreetingName
-	problems = append(problems, judgeName(n.GreetingName))
+	h.GreetingName, h.Reach = n.GreetingName, n.Reach
+	problems = append(problems, judgeName(n.GreetingName), n.judge())
 	if err := judgePassword(n); err != nil {
 		problems = append(problems, err)
 	}

@@ -148,7 +148,7 @@ func (x *Session) PutOTP(a *AccountState, o NewOTP) (wait time.Duration, err err
 	a.Sent = append(a.Sent, o.Now)
 	x.Sends++
 	x.TriesBefore, x.Tries = x.Tries, 0
-	x.OTP, x.OTPExpires, x.LastSend = o.Hash, o.Expires, o.Now
+	x.OTP, x.OTPExpires, x.LastSend, x.Undelivered = o.Hash, o.Expires, o.Now, false
 	return 0, nil
 }
 
@@ -161,7 +161,7 @@ func (x *Session) TakeBackOTP(a *AccountState, otp []byte) bool {
 	if i := slices.IndexFunc(a.Sent, x.LastSend.Equal); i >= 0 {
 		a.Sent = slices.Delete(a.Sent, i, i+1)
 	}
-	x.OTP, x.OTPExpires, x.LastSend = nil, time.Time{}, time.Time{}
+	x.OTP, x.OTPExpires, x.LastSend, x.Undelivered = nil, time.Time{}, time.Time{}, true
 	x.Sends = max(0, x.Sends-1)
 	// A code that never arrived gives no fresh tries: a failing courier must not
 	// become a way to guess on.

@@ -20,38 +20,14 @@ type AccessToken struct {
 // Refusals: KindClient, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret, caller Caller) (AccessToken, error) {
 	event := Event{Time: s.Now(), Action: "access token", Address: caller.Address, RequestID: caller.RequestID}
-	c, err := s.consumer(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return AccessToken{}, storeFault(err)
-	}
-	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
-	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	if hash, ok := c.secret(given, event.Time); err == nil && ok {
-		given = hash
-	} else {
-		// Anybody can be refused here: past the address's allowance they leave no event,
-		// or strangers would fill the disk.
-		if key := addressKey(caller.Address); key != "" && s.opt.AddressRate > 0 {
-			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
-			if err != nil {
-				return AccessToken{}, storeFault(err)
-			}
-			if wait > 0 {
-				return AccessToken{}, addressMustWait(wait)
-			}
-		}
-		event.Outcome = "refused"
-		return AccessToken{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
-	}
-	if err := c.from(caller); err != nil {
-		event.Outcome = "address not allowed"
-		return AccessToken{}, s.refuse(ctx, event, err)
-	}
-	if err := s.admit(ctx, c); err != nil {
+	c, err := s.bySecret(ctx, key, secret, event)
+	if err != nil {
 		return AccessToken{}, err
 	}
+	event.Consumer = c.Key
+	hash, _ := c.secret(s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)), event.Time)
 	sealed, err := token.SealAccess(s.Vault, token.Access{
-		Consumer: c.Key, Secret: token.SecretMark(given, c.Created), Expires: s.Now().Add(accessLife).Unix(),
+		Consumer: c.Key, Secret: token.SecretMark(hash, c.Created), Expires: s.Now().Add(accessLife).Unix(),
 	})
 	if err != nil {
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
@@ -61,6 +37,43 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 		return AccessToken{}, storeFault(err)
 	}
 	return AccessToken{sealed, accessLife}, nil
+}
+
+// BySecret returns the consumer of a key and its secret, and counts the request.
+// Only refusals stand in the audit trail, as with an access token. Refusals:
+// KindClient, KindAddress, KindThrottled, KindUnavailable.
+func (s *Service) BySecret(ctx context.Context, key string, secret credential.Secret, caller Caller) (Consumer, error) {
+	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})
+}
+
+// bySecret is BySecret with the event that a refusal becomes.
+func (s *Service) bySecret(ctx context.Context, key string, secret credential.Secret, event Event) (Consumer, error) {
+	c, err := s.consumer(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Consumer{}, storeFault(err)
+	}
+	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
+	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
+	if _, ok := c.secret(given, event.Time); err != nil || !ok {
+		// Anybody can be refused here: past the address's allowance they leave no event,
+		// or strangers would fill the disk.
+		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
+			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
+			if err != nil {
+				return Consumer{}, storeFault(err)
+			}
+			if wait > 0 {
+				return Consumer{}, addressMustWait(wait)
+			}
+		}
+		event.Outcome = "refused"
+		return Consumer{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
+	}
+	if err := c.from(event.Address); err != nil {
+		event.Outcome = "address not allowed"
+		return Consumer{}, s.refuse(ctx, event, err)
+	}
+	return c, s.admit(ctx, c)
 }
 
 // ByAccessToken returns the consumer that an access token was issued to and
@@ -81,14 +94,20 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 	if err != nil {
 		return Consumer{}, storeFault(err)
 	}
-	old := now.Before(c.OldSecretUntil) && credential.Equal(a.Secret, token.SecretMark(c.OldSecretHash, c.Created))
-	if !old && !credential.Equal(a.Secret, token.SecretMark(c.SecretHash, c.Created)) {
+	if !c.issued(a, now) {
 		return Consumer{}, refused
 	}
-	if err := c.from(caller); err != nil {
+	if err := c.from(caller.Address); err != nil {
 		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)
+}
+
+// issued tells whether an access token was got with a secret of the consumer that
+// works at now.
+func (c Consumer) issued(a token.Access, now time.Time) bool {
+	return credential.Equal(a.Secret, token.SecretMark(c.SecretHash, c.Created)) ||
+		now.Before(c.OldSecretUntil) && credential.Equal(a.Secret, token.SecretMark(c.OldSecretHash, c.Created))
 }
 
 // secret returns the stored hash that a given secret's equals: of the consumer's
@@ -103,9 +122,9 @@ func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
 	return nil, false
 }
 
-// from refuses a caller whose address is not one of the consumer's.
-func (c Consumer) from(caller Caller) error {
-	if c.Allow.Allow(caller.Address) {
+// from refuses an address that is not one of the consumer's.
+func (c Consumer) from(address string) error {
+	if c.Allow.Allow(address) {
 		return nil
 	}
 	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
@@ -122,7 +141,7 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 	if err != nil {
 		return Consumer{}, storeFault(err)
 	}
-	if err := c.from(caller); err != nil {
+	if err := c.from(caller.Address); err != nil {
 		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)

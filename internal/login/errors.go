@@ -68,6 +68,7 @@ var (
 	ErrTriesUsed = errors.New("tries are used up")       // bar O6
 	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
 	ErrTooMany   = errors.New("too many one-time codes") // bar O6, by the hour
+	ErrSigns     = errors.New("this key signs")          // another one must sign before it is removed
 )
 
 // A LockedError is an [ErrLocked] that tells when another try is taken.

@@ -79,7 +79,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	view := Session{
 		SID: uuid.NewString(), RID: uuid.NewString(), Kind: View,
 		Account: account.ID, UCC: account.UCC, Consumer: f.Consumer.Key, First: f.Factor,
-		ViewID: uuid.NewString(), KeyID: s.ring.Active(),
+		ViewID: uuid.NewString(), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: dayEnd(now, viewAtLeast),
 	}
 	event.SID, event.Outcome = view.SID, "ok"
@@ -97,7 +97,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		return Opened{}, err
 	}
 	view.Home = s.OMS.Home(account.UCC)
-	return s.opened(account, view)
+	return s.opened(ctx, account, view)
 }
 
 // unchanged ends a view session again if an operator has changed or removed its
@@ -324,7 +324,7 @@ func (s *Service) judgeTOTP(a Account, code credential.Secret) (bool, int64) {
 }
 
 // opened mints the token of a stored session.
-func (s *Service) opened(a Account, x Session) (Opened, error) {
+func (s *Service) opened(ctx context.Context, a Account, x Session) (Opened, error) {
 	var claims any
 	if x.Kind == View {
 		claims = wire.ViewClaims{
@@ -337,9 +337,9 @@ func (s *Service) opened(a Account, x Session) (Opened, error) {
 			Iss: wire.Issuer, Sub: x.UCC,
 		}
 	}
-	compact, err := s.ring.Mint(x.KeyID, claims)
+	compact, err := s.mint(ctx, x.KeyID, claims)
 	if err != nil {
-		return Opened{}, &Error{Kind: KindInternal, Detail: "the session token could not be signed: log in again", Err: err}
+		return Opened{}, err
 	}
 	caches := make(map[string]string, len(a.Caches))
 	for name, changed := range a.Caches {
@@ -355,15 +355,18 @@ func dayEnd(now time.Time, atLeast time.Duration) time.Time {
 
 // view judges the sid and view token of a request: KindHeader, KindSession or
 // KindTokenKind.
-func (s *Service) view(sid, auth string) (wire.ViewClaims, error) {
+func (s *Service) view(ctx context.Context, sid, auth string) (wire.ViewClaims, error) {
 	switch {
 	case sid == "":
 		return wire.ViewClaims{}, missing(wire.HeaderSID)
 	case auth == "":
 		return wire.ViewClaims{}, missing(wire.HeaderAuth)
 	}
-	claims, err := s.ring.View(auth, s.Now())
+	claims, err := s.viewClaims(ctx, auth)
+	var unavailable *Error
 	switch {
+	case errors.As(err, &unavailable):
+		return claims, err
 	case errors.Is(err, token.ErrKind):
 		return claims, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
 	case errors.Is(err, token.ErrExpired):

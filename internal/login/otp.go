@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"neoapi/internal/credential"
 )
 
 // A Message is a one-time code on its way to a person.
 type Message struct {
+	ID      string // one message, however often it is sent
 	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
@@ -74,12 +77,25 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		return terms, tooSoon(wait)
 	}
 
-	code := credential.NewOTP(s.opt.OTPDigits)
-	hash := s.otpHash(view.SID, code)
-	wait, err := s.Sessions.SetOTP(ctx, NewOTP{
-		SID: view.SID, Sends: view.Sends, Hash: hash,
-		Expires: now.Add(otpLife), Now: now, PerHour: s.opt.OTPPerHour,
-	})
+	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return terms, storeFault(err)
+	}
+	if err == nil {
+		err = s.Courier.Ready(account)
+	}
+	if err != nil { // nobody can carry it: no code is made
+		event.Outcome = "not delivered"
+		_ = s.record(ctx, event)
+		return terms, undelivered(err)
+	}
+	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now.Add(otpLife)}
+	hash := s.otpHash(view.SID, m.Code)
+	code := NewOTP{SID: view.SID, Sends: view.Sends, Hash: hash, Expires: m.Expires, Now: now, PerHour: s.opt.OTPPerHour}
+	if s.Outbox {
+		code.Job = s.codeJob(m, event)
+	}
+	wait, err := s.Sessions.SetOTP(ctx, code)
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
 		event.Outcome = "no open login"
@@ -96,10 +112,13 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		return terms, storeFault(err)
 	}
 
-	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
-	if err == nil {
-		unhurried(ctx, func() { err = s.Courier.Send(ctx, Message{view.SID, account, code, now.Add(otpLife)}) })
+	if s.Outbox {
+		event.Outcome = "queued"
+		_ = s.record(ctx, event)
+		s.outbox.wake()
+		return terms, nil
 	}
+	unhurried(ctx, func() { err = s.Courier.Send(ctx, m) })
 	if err != nil {
 		event.Outcome = "not delivered"
 		// Before the answer: whoever asks again at once must not be told to wait.
@@ -109,11 +128,16 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
 		}
 		_ = s.record(ctx, event)
-		return terms, &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
+		return terms, undelivered(err)
 	}
 	event.Outcome = "ok"
 	_ = s.record(ctx, event)
 	return terms, nil
+}
+
+// undelivered is what the client is told of a code that did not arrive.
+func undelivered(err error) *Error {
+	return &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 }
 
 // viewForOTP returns the view session that a request for a code means.

@@ -19,8 +19,8 @@ type watch struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	timer   *time.Timer
-	running time.Time // since when
+	timer   *time.Timer // nil while it is paused
+	running time.Time   // since when
 	left    time.Duration
 	kept    time.Duration // for toTheEnd
 }
@@ -52,8 +52,10 @@ func (w *watch) resume() {
 func (w *watch) pause() (left time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer.Stop()
-	w.left = max(0, w.left-time.Since(w.running))
+	if w.timer != nil { // it runs
+		w.timer.Stop()
+		w.left, w.timer = max(0, w.left-time.Since(w.running)), nil
+	}
 	return w.left
 }
 

@@ -42,6 +42,23 @@ func TestWhatMustBeDoneOutlivesTheClientAndHasTimeLeft(t *testing.T) {
 	})
 }
 
+func TestTimeThatDoesNotCountIsNotCountedByWhatIsDoneToTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := WithPatience(t.Context())
+		defer cancel()
+		unhurried(ctx, func() {
+			time.Sleep(time.Hour)
+			end, cancelEnd := toTheEnd(ctx)
+			defer cancelEnd()
+			begin := time.Now()
+			<-end.Done()
+			if left := time.Since(begin); left != patience {
+				t.Errorf("there are %s left, want %s", left, patience)
+			}
+		})
+	})
+}
+
 func TestAContextWithoutPatienceIsLeftAlone(t *testing.T) {
 	ran := false
 	unhurried(t.Context(), func() { ran = true })

@@ -39,8 +39,12 @@ type Accounts interface {
 	// comes with this step, and its event. It may be called more than once. ErrClaimed
 	// if the import has not come so far, or further: somebody else is at it.
 	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
+	// SetReach changes where and how an account's codes go, and stores the event, or
+	// returns ErrNotFound.
+	SetReach(ctx context.Context, account string, r Reach, e Event) error
 	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
-	// A store that holds the sessions too removes the account's with it.
+	// A store that holds the sessions too removes the account's with it, as EndAccount
+	// does.
 	RemoveAccount(ctx context.Context, account string, e Event) error
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
@@ -55,15 +59,24 @@ type Accounts interface {
 	// no such consumer.
 	ChangeConsumer(ctx context.Context, key string, e Event, f func(c *Consumer) error) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
+	// A store that holds the sessions too stores a closing for each of the consumer's
+	// that the OMS waits to be told of.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
 	// ListConsumers returns up to n consumers in the order of their keys, after a key.
 	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
 
-	// SigningKeys returns the signing keys, oldest first.
+	// SigningKeys returns the signing keys in the order of their time to sign; of two
+	// that have the same, the one that was added first comes first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
 	// AddFirstSigningKey stores k if there is no signing key at all; otherwise it
 	// does nothing. Of many processes that start at once, one key remains.
 	AddFirstSigningKey(ctx context.Context, k SigningKey) error
+	// AddSigningKey stores a further key with its event.
+	AddSigningKey(ctx context.Context, k SigningKey, e Event) error
+	// RemoveSigningKey deletes a key and stores the event, or returns ErrNotFound. A
+	// key that signs at e.Time is not deleted: ErrSigns. Of several that remove keys at
+	// once none removes the last one that signs.
+	RemoveSigningKey(ctx context.Context, id string, e Event) error
 
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
@@ -99,6 +112,10 @@ type Sessions interface {
 	// Session returns the session of a sid, whatever its state, or ErrNotFound.
 	Session(ctx context.Context, sid string) (Session, error)
 
+	// SessionOf returns the session of an account whose current token has an id, or
+	// ErrNotFound.
+	SessionOf(ctx context.Context, account, tokenID string) (Session, error)
+
 	// PendingView returns the view session that an OTP request means when it names
 	// only an account: of the account's open views of that consumer, unexpired at
 	// now, the newest without a live code that was opened after fresh, or else the
@@ -110,11 +127,12 @@ type Sessions interface {
 	// does so only if the session's count of sends still is o.Sends (ErrClaimed
 	// if not) and the account had fewer than o.PerHour codes in the hour before
 	// o.Now (ErrTooMany, with the time until one more is allowed). ErrNotFound if
-	// the session is not open.
+	// the session is not open. With the code its job is stored, if it has one.
 	SetOTP(ctx context.Context, o NewOTP) (wait time.Duration, err error)
 	// DropOTP takes back a code that could not be delivered, if it still is the
 	// current one: the session and the account are as if it had not been asked for,
-	// tries included, but for a code that it replaced.
+	// tries included, but for a code that it replaced. The session is Undelivered until
+	// the next code.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 
 	// Claim counts a try of an open view session and of its account's second factor,
@@ -147,24 +165,60 @@ type Sessions interface {
 	// then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 
-	// End removes a trade session whose token id still is tokenID and stores the
-	// event. ErrNotFound if there is none.
+	// KeyInUse tells whether a session that is unexpired at now has a token of a
+	// signing key. It may look at all sessions: it is meant to be called off the
+	// request's path.
+	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
+
+	// End removes a session whose current token still has the id tokenID, and stores
+	// the event, and the session's closing if the OMS waits to be told of its end.
+	// ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
 	// SessionsOf returns the sessions of an account that are unexpired at now, view and
 	// trade sessions, oldest first.
 	SessionsOf(ctx context.Context, account string, now time.Time) ([]Session, error)
 	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
-	// included, and stores the event. ErrNotFound if the account has no such session.
+	// included, and stores the event, and closings as EndAccount does. ErrNotFound if the
+	// account has no such session.
 	Revoke(ctx context.Context, account, sid string, e Event) error
-	// EndAccount removes all sessions of an account, claimed ones included. What is
-	// counted for the account stays: a used TOTP step does not work again.
+	// EndAccount removes all sessions of an account, claimed ones included, and stores
+	// the closings of those that the OMS waits to be told of. What is counted for the
+	// account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
+	// Revocations returns up to n trade tokens whose sessions were removed before the
+	// tokens expire, those that are unexpired at now, in the order in which they were
+	// removed: numbered after a number, each removal with a higher one than all that
+	// could be read before it. Whatever removes a trade session, or its consumer,
+	// puts its token there. last is the highest number that is there.
+	Revocations(ctx context.Context, after int64, now time.Time, n int) (all []Revocation, last int64, err error)
+
+	// AddJob stores a job.
+	AddJob(ctx context.Context, j Job) error
+	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
+	// first, and makes them due again at the end of the lease: until then nobody else
+	// gets them. Of each it tells whether somebody had it before and neither ended it
+	// nor put it off.
+	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
+	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
+	// the claim is not held any more.
+	PutOffJob(ctx context.Context, id, claim string, due time.Time) error
+	// EndJob removes a claimed job and stores the event, if there is one. A code that
+	// was not delivered is taken back with it, as DropOTP does. ErrClaimLost if the
+	// claim is not held any more; then nothing changes.
+	EndJob(ctx context.Context, j Job, undelivered []byte, e *Event) error
+	// Jobs tells how many jobs of a kind there are.
+	Jobs(ctx context.Context, kind JobKind) (Queue, error)
+
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// tells how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// Count returns how many view and how many trade sessions are unexpired at now. It
+	// may read all of them, and is meant for metrics.
+	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
-	// whole again, and returns how many it removed. It is meant to be called off the
+	// whole again, and returns how many it removed. Revocations of expired tokens go
+	// with them. It is meant to be called off the
 	// request's path.
 	Sweep(ctx context.Context, now time.Time, n int) (int, error)
 }
@@ -178,8 +232,11 @@ type OMS interface {
 	// Close ends the session with the OMS. It is idempotent by sid.
 	Close(ctx context.Context, sid string) error
 	// Home returns the home server that a UCC would get now, for the view session's
-	// answer. It does not wait for anything.
+	// answer, or "" if only Open can tell. It does not wait for anything.
 	Home(ucc string) string
+	// Remote tells whether the OMS must be told of the end of each session that it
+	// has opened.
+	Remote() bool
 }
 
 // OMSSession is what the OMS learns of a session.
@@ -192,6 +249,10 @@ type OMSSession struct {
 
 // Courier carries a one-time code to a person.
 type Courier interface {
-	// Send delivers a code, or returns why it could not, in words without the code.
+	// Send delivers a code, or returns why it could not, in words without the code. A
+	// message that is sent again has the same ID.
 	Send(ctx context.Context, m Message) error
+	// Ready returns why no code can be sent to an account now, or nil. It does not wait
+	// for anything.
+	Ready(a Account) error
 }

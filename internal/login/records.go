@@ -102,10 +102,11 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 // An Account is one client of the broker, as stored. Secrets are hashed or
 // sealed: see the fields.
 type Account struct {
-	ID           string // UUID; the view token's sub
-	UCC          string // unique client code; the trade token's sub
-	UserID       string
-	Mobile       string // E.164
+	ID     string // UUID; the view token's sub
+	UCC    string // unique client code; the trade token's sub
+	UserID string
+	Mobile string // E.164
+	Reach
 	PANIndex     []byte // keyed hash, to find the account by its PAN
 	PAN          []byte // sealed
 	GreetingName string
@@ -128,6 +129,12 @@ type Import struct {
 	Report   int64  // bytes written about rejected lines
 }
 
+// A Reach says where and how an account's codes go, beside the mobile number.
+type Reach struct {
+	Email    string   // "" without
+	Couriers []string // the names of those that are tried, in this order; none means all that can reach the account
+}
+
 // A Consumer is a registered application.
 type Consumer struct {
 	Key        string
@@ -141,11 +148,13 @@ type Consumer struct {
 	Allow          Networks  // whence requests are taken; none: from everywhere
 }
 
-// A SigningKey is a key pair, sealed.
+// A SigningKey is a key pair, sealed. Of those whose time to sign has come, the
+// latest signs; the older ones judge what they have signed.
 type SigningKey struct {
 	ID      string
 	Sealed  []byte // PKCS #8
 	Created time.Time
+	Signs   time.Time // it is published from Created on, and signs from this instant on
 }
 
 // A SessionKind tells a view session from a trade session.
@@ -183,6 +192,7 @@ type Session struct {
 	OTP         []byte
 	OTPExpires  time.Time
 	LastSend    time.Time
+	Undelivered bool // the last code could not be delivered
 
 	// The claim of a view session whose code is being judged: its random name, ""
 	// if nobody holds it, and when its lease runs out.
@@ -194,6 +204,16 @@ type Session struct {
 	// request; empty if it had no id.
 	Completed time.Time
 	Repeat    []byte
+
+	// Remote tells that the OMS waits to be told of this trade session's end.
+	Remote bool
+}
+
+// A Revocation is a trade token that is refused although it has not expired.
+type Revocation struct {
+	Seq     int64 // set by the store
+	TokenID string
+	Expires time.Time
 }
 
 // An AccountState is what is counted for one account across its sessions.
@@ -230,6 +250,47 @@ type NewOTP struct {
 	Expires time.Time
 	Now     time.Time
 	PerHour int
+	Job     *Job // what sends the code; nil if the caller does
+}
+
+// A JobKind says what a job is about.
+type JobKind string
+
+// The kinds of job.
+const (
+	JobCode  JobKind = "code"  // a code is to be sent
+	JobClose JobKind = "close" // the OMS is to be told that a session has ended
+)
+
+// A Job is what must still be done outside, stored together with what calls for it.
+type Job struct {
+	ID      string // random
+	Kind    JobKind
+	SID     string
+	Account string
+	Sealed  []byte    // of a code: the letter
+	Created time.Time // of a closing: by the database's clock
+	Expires time.Time // from then on it is no use any more
+
+	// What a claim tells.
+	Tries       int    // how often it has been claimed
+	Claim       string // by this one
+	Interrupted bool   // whoever claimed it before has not told what became of it
+}
+
+// A JobClaim is what [Sessions.ClaimJobs] asks for.
+type JobClaim struct {
+	Kind  JobKind
+	ID    string // random: the claim's name
+	Now   time.Time
+	Lease time.Duration
+	N     int // at most so many
+}
+
+// A Queue is what waits to be done outside.
+type Queue struct {
+	Length int
+	Oldest time.Time // when the oldest was stored; zero if there is none
 }
 
 // A Claim is what [Sessions.Claim] asks for.

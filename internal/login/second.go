@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/wire"
 )
 
 // A SecondFactor is the second proof for an open view session.
@@ -28,10 +29,10 @@ type SecondFactor struct {
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
 // same code still works.
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
-	claims, err := s.view(f.SID, f.Auth)
+	claims, err := s.view(ctx, f.SID, f.Auth)
 	if err != nil {
 		var refused *Error
-		if errors.As(err, &refused) && refused.Kind != KindHeader {
+		if errors.As(err, &refused) && refused.Kind != KindHeader && refused.Kind != KindUnavailable {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "token refused"), refused)
 		}
 		return Opened{}, err
@@ -67,7 +68,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
 			return Opened{}, storeFault(err)
 		}
-		return s.opened(account, view)
+		return s.opened(ctx, account, view)
 	}
 	// The try is counted and the claim is ours: from here on the sequence runs to
 	// its end even if the client goes away, so that nothing stays half done.
@@ -127,12 +128,26 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		}
 		s.logged(ctx, s.secondEvent(f, account, "not judged"))
 		return Opened{}, err
-	case errors.Is(err, ErrLocked):
+	case errors.Is(err, ErrLocked) && !view.Undelivered:
 		refund("locked")
 		return Opened{}, err
+	case errors.Is(err, ErrLocked): // it may have been meant as the OTP that never came
+		refund("code not delivered")
+		return Opened{}, neverCame()
 	case err != nil:
 		refund("not judged")
 		return Opened{}, err
+	}
+	if factor == "" && view.Undelivered && !f.MPINOnly { // no OTP is right: its owner has none
+		if s.mayBeMPIN(f, account, view) { // and was judged as one: it counts
+			err := fail("wrong code", wrongCode(view, f.MPINOnly))
+			if refused := new(Error); errors.As(err, &refused) && refused.Kind == KindCredentials {
+				err = neverCame()
+			}
+			return Opened{}, err
+		}
+		refund("code not delivered")
+		return Opened{}, neverCame()
 	}
 	if factor == "" || account.Disabled {
 		return Opened{}, fail("wrong code", wrongCode(view, f.MPINOnly))
@@ -142,8 +157,8 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
 		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, First: view.First,
-		ViewID: view.ViewID, TradeID: uuid.NewString(), KeyID: s.ring.Active(),
-		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat,
+		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
+		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
 	var timedOut bool
 	unhurried(ctx, func() {
@@ -166,14 +181,14 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	switch err := s.Sessions.Complete(ctx, claim.ID, trade, event); {
 	case errors.Is(err, ErrClaimLost):
 		refund("ended meanwhile")
-		s.closeOMS(ctx, trade.SID)
+		s.closeLater(ctx, trade)
 		return Opened{}, badSession()
 	case err != nil: // stored or not: if it was, a repeat of the request gets the session
 		s.refundLater(ctx, s.secondEvent(f, account, "not stored"), claim)
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
-	return s.opened(account, trade)
+	return s.opened(ctx, account, trade)
 }
 
 // refundLater gives a claim back, if it is held, after the answer.
@@ -209,7 +224,7 @@ func (s *Service) names(id Identifier, a Account) bool {
 // tells that the code was held against an OTP and is not that: whatever goes wrong
 // afterwards, the try counts.
 func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, looked bool, err error) {
-	mpin := len(f.Code) == MPINDigits && view.First != MPIN && account.MPINHash != ""
+	mpin := s.mayBeMPIN(f, account, view)
 	if mpin { // what the queue cannot take is told so before anything is looked at
 		leave, err := s.second.enter()
 		if err != nil {
@@ -243,6 +258,16 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		err = nil
 	}
 	return factor, looked, err
+}
+
+// mayBeMPIN tells whether a code is judged as the MPIN if it is not the OTP.
+func (s *Service) mayBeMPIN(f SecondFactor, account Account, view Session) bool {
+	return len(f.Code) == MPINDigits && view.First != MPIN && account.MPINHash != ""
+}
+
+// neverCame is the answer to a code for a login whose last code was not delivered.
+func neverCame() *Error {
+	return &Error{Kind: KindOTPNotSent, Detail: "the last code could not be delivered: ask for a new one, or use the MPIN"}
 }
 
 // mpinAllowed counts a try of the MPIN, which has one counter whether it comes

@@ -18,7 +18,6 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/limit"
-	"neoapi/internal/token"
 )
 
 // IST is the exchange's time zone: day's ends are told in it.
@@ -64,20 +63,27 @@ type Ports struct {
 	Sessions Sessions
 	OMS      OMS
 	Courier  Courier
+	Outbox   bool                        // codes are sent after the answer, by Run, and not before it
+	TradeAPI interface{ Health() error } // what stands behind the service, for Health; nil: nothing
 	Vault    *credential.Vault
 	Now      func() time.Time
 	Log      *slog.Logger
+	Observe  func(Event) // told of each event that this process has stored; nil: nobody is
 }
 
 // A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
 type Service struct {
 	Ports
 	opt    Options
-	ring   *token.Ring
+	keys   keys
 	first  *queue                            // of hashes of first factors
 	second *queue                            // of second factors, which do not wait for first ones
 	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
 	later  sync.WaitGroup                    // what is done after an answer
+	doctor doctor
+
+	outbox, closings *jobs
+	identities       identities
 
 	known [256]atomic.Pointer[credential.Secret] // ids of accounts that exist
 
@@ -108,11 +114,14 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes),
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
+		doctor:    doctor{turn: make(chan struct{}, 1)},
 	}
+	s.keys.init()
+	s.outbox, s.closings = newJobs(JobCode, s.sendCode), newJobs(JobClose, s.closeSession)
 	if err := s.fillNobodies(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.loadKeys(ctx)
+	return s, s.firstKeys(ctx)
 }
 
 // Check names every problem of the options at once.
@@ -156,46 +165,6 @@ func defaults[T comparable](field *T, value T) {
 	}
 }
 
-// loadKeys fills the ring from the store. Of several processes that start on an
-// empty store, all use the one key that was stored first.
-func (s *Service) loadKeys(ctx context.Context) error {
-	stored, err := s.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return err
-	}
-	if len(stored) == 0 {
-		key, err := token.NewKey()
-		if err != nil {
-			return err
-		}
-		plain, err := token.MarshalKey(key)
-		if err != nil {
-			return err
-		}
-		first := SigningKey{ID: key.ID, Sealed: s.Vault.Seal(credential.PurposeSigningKey, key.ID, plain), Created: s.Now()}
-		if err := s.Accounts.AddFirstSigningKey(ctx, first); err != nil {
-			return err
-		}
-		if stored, err = s.Accounts.SigningKeys(ctx); err != nil {
-			return err
-		}
-	}
-	var keys []token.Key
-	for _, k := range stored {
-		plain, err := s.Vault.Open(credential.PurposeSigningKey, k.ID, k.Sealed)
-		if err != nil {
-			return fmt.Errorf("signing key %s: %w", k.ID, err)
-		}
-		key, err := token.ParseKey(plain)
-		if err != nil {
-			return err
-		}
-		keys = append(keys, key)
-	}
-	s.ring, err = token.NewRing(keys, keys[len(keys)-1].ID)
-	return err
-}
-
 // mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
 // has only a million values and a stolen database must not be enough (bar P1).
 func (s *Service) mpinBytes(mpin credential.Secret) []byte {
@@ -227,6 +196,9 @@ func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 
 // logged writes a stored event as a log line (bar L2).
 func (s *Service) logged(ctx context.Context, e Event) {
+	if s.Observe != nil {
+		s.Observe(e)
+	}
 	if s.Log.Enabled(ctx, slog.LevelInfo) {
 		s.Log.LogAttrs(ctx, slog.LevelInfo, "audit", e.attrs()...)
 	}
@@ -276,10 +248,15 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 	})
 }
 
-// Run removes expired sessions in small batches until the context ends, and then
-// waits for what is being done after the last answers.
+// Run removes expired sessions in small batches, follows the signing keys, sends
+// codes and tells the OMS of ended sessions until the context ends, and then waits
+// for what is being done after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
+	s.later.Go(func() { s.followKeys(ctx) })
+	for _, q := range []*jobs{s.outbox, s.closings} {
+		s.later.Go(func() { s.work(ctx, q) })
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	census := time.NewTicker(censusEvery)

@@ -22,8 +22,11 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	}
 	now := s.Now()
 	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
-	claims, err := s.ring.Trade(auth, now)
+	claims, err := s.tradeClaims(ctx, auth, now)
+	var unavailable *Error
 	switch {
+	case errors.As(err, &unavailable):
+		return Session{}, err
 	case errors.Is(err, token.ErrKind):
 		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
 	case errors.Is(err, token.ErrExpired):
@@ -80,7 +83,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 		return storeFault(err)
 	}
 	s.logged(ctx, event)
-	s.closeOMS(ctx, session.SID)
+	s.closings.wake()
 	return nil
 }
 
@@ -100,14 +103,4 @@ func logoutRefused(err error) (outcome string) {
 		return noSuchSession
 	}
 	return ""
-}
-
-// closeOMS ends a session with the OMS, after the answer: the session is over
-// here, whatever the OMS says.
-func (s *Service) closeOMS(ctx context.Context, sid string) {
-	s.after(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
-		defer cancel()
-		return s.OMS.Close(ctx, sid)
-	})
 }

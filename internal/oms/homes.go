@@ -60,6 +60,9 @@ func (h *Homes) Home(ucc string) string {
 	return best
 }
 
+// Remote implements [login.OMS]: there is nobody to tell anything.
+func (h *Homes) Remote() bool { return false }
+
 // Open implements [login.OMS].
 func (h *Homes) Open(ctx context.Context, s login.OMSSession) (string, error) {
 	return h.Home(s.UCC), ctx.Err()

@@ -215,3 +215,18 @@ func makeMasterKey(dir, path string) error {
 	}
 	return nil
 }
+
+// Backup copies the database file of a place while others use it: see
+// [sqlite.Backup].
+func (p Place) Backup(ctx context.Context, to string) error {
+	if !p.Exists() {
+		return p.nothing()
+	}
+	if err := sqlite.Backup(ctx, filepath.Join(p.Dir, databaseFile), to); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
+}
+
+// MasterKey is where the master key of a data directory lies.
+func MasterKey(dir string) string { return filepath.Join(dir, masterFile) }

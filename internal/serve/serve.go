@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -15,12 +16,15 @@ import (
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/telemetry"
 )
 
 // Config is what a service is started with.
 type Config struct {
 	login.Options
 	Homes     []string // home servers; default server1
+	OMSFile   string   // the file that describes the OMS, instead of Homes
+	Couriers  string   // the file of couriers; without it the service sends no codes
 	PublicURL string   // where clients reach this service; "" if not known
 	OMS       login.OMS
 	Log       *slog.Logger
@@ -31,12 +35,18 @@ type Config struct {
 	// are asked for over HTTP alone.
 	Faults *httpapi.Faults
 
+	Telemetry *telemetry.Telemetry // what the service does is counted there; nil: nowhere
+
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
+	TradeAPI        string   // where trade calls go, an address; "" for nowhere
 	Limits          httpapi.Limits
 
+	couriers    *courier.Couriers
+	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
+	gateway     *httpapi.Gateway
 }
 
 // A Server is a service that is ready to answer.
@@ -44,6 +54,11 @@ type Server struct {
 	web   httpapi.Server
 	login *login.Service
 	inbox *courier.Inbox // nil but in the sandbox
+
+	telemetry *telemetry.Telemetry
+	couriers  *courier.Couriers // nil without a file
+	remote    *oms.Remote       // nil for the built-in OMS
+	gateway   *httpapi.Gateway  // nil without a trade API
 }
 
 // Check names every problem of the configuration at once, without touching
@@ -51,8 +66,8 @@ type Server struct {
 func (cfg Config) Check() error { return cfg.fill() }
 
 func (cfg *Config) fill() error {
-	var problems []error
-	if cfg.OMS == nil {
+	problems := []error{cfg.loadOutside()}
+	if cfg.OMS == nil && cfg.OMSFile == "" {
 		if len(cfg.Homes) == 0 {
 			cfg.Homes = []string{"server1"}
 		}
@@ -72,6 +87,10 @@ func (cfg *Config) fill() error {
 		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
 	case cfg.TLSCert != "":
 		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		problems = append(problems, err)
+	}
+	if cfg.TradeAPI != "" {
+		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
 		problems = append(problems, err)
 	}
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
@@ -94,6 +113,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	var inbox *courier.Inbox
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	if cfg.couriers != nil {
+		ports.Courier, ports.Outbox = cfg.couriers, true
+	}
 	if cfg.Sandbox {
 		inbox = &courier.Inbox{}
 		if cfg.Faults == nil {
@@ -103,6 +125,16 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		if cfg.OTPPerHour == 0 {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
+	}
+	if cfg.gateway != nil {
+		ports.TradeAPI = cfg.gateway
+	}
+	web := httpapi.Config{
+		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
+		TradeAPI: cfg.gateway, Log: cfg.Log,
+	}
+	if cfg.Telemetry != nil {
+		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
 	}
 	// The signing key and the demo accounts' hashes take the longest at a first
 	// start: make them side by side.
@@ -119,13 +151,15 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := errors.Join(svcErr, dataErr); err != nil {
 		return nil, err
 	}
-	handler := httpapi.New(svc, httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies, Log: cfg.Log,
-	})
+	if cfg.Telemetry != nil {
+		cfg.Telemetry.Watch(svc)
+	}
 	return &Server{
-		web:   httpapi.Server{Handler: handler, Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
-		inbox: inbox,
+		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
+
+		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 	}, nil
 }
 
@@ -140,6 +174,15 @@ func judgePublicURL(text string) error {
 	return nil
 }
 
+// Status returns the handler of the operator's own address, or nil if the service
+// was started without telemetry: see [telemetry.Telemetry.Status].
+func (s *Server) Status() http.Handler {
+	if s.telemetry == nil {
+		return nil
+	}
+	return s.telemetry.Status(s.login)
+}
+
 // Run answers requests on the listener until the context ends, and removes
 // expired sessions meanwhile. Requests that are under way when the context ends
 // are finished.
@@ -149,6 +192,10 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeper.Go(func() { s.login.Run(sweeping) })
 	if s.inbox != nil {
 		defer context.AfterFunc(ctx, s.inbox.Close)()
+	}
+	if s.gateway != nil {
+		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })
+		defer s.gateway.Wait()
 	}
 	err := s.web.Serve(ctx, l)
 	stop()

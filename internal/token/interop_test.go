@@ -12,7 +12,7 @@ import (
 
 // A verifier that nobody here wrote must accept our tokens by the public key alone.
 func TestAnotherLibraryVerifiesOurTokens(t *testing.T) {
-	key, err := NewKey()
+	key, err := NewKey(Bits2048)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,9 @@ package token
 import (
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
+
+	"neoapi/internal/wire"
 )
 
 // remembered is how many tokens a memory holds at least, and half of what it
@@ -14,26 +17,35 @@ const remembered = 8192
 // forgotten by the half. The zero value is empty; it is safe for concurrent use.
 type memory struct {
 	mu       sync.Mutex
-	new, old map[[sha256.Size]byte][]byte
+	new, old map[[sha256.Size]byte]*goodToken
 }
 
-func (m *memory) add(compact string, payload []byte) {
+// A goodToken is the payload of a token, and what it says if somebody has read it:
+// every call with a trade token does.
+type goodToken struct {
+	payload []byte
+	trade   atomic.Pointer[wire.TradeClaims]
+}
+
+func (m *memory) add(compact string, payload []byte) *goodToken {
 	key := sha256.Sum256([]byte(compact))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.new) >= remembered || m.new == nil {
-		m.new, m.old = map[[sha256.Size]byte][]byte{}, m.new
+		m.new, m.old = map[[sha256.Size]byte]*goodToken{}, m.new
 	}
-	m.new[key] = payload
+	good := &goodToken{payload: payload}
+	m.new[key] = good
+	return good
 }
 
-func (m *memory) get(compact string) ([]byte, bool) {
+func (m *memory) get(compact string) (*goodToken, bool) {
 	key := sha256.Sum256([]byte(compact))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	payload, ok := m.new[key]
+	good, ok := m.new[key]
 	if !ok {
-		payload, ok = m.old[key]
+		good, ok = m.old[key]
 	}
-	return payload, ok
+	return good, ok
 }

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,8 @@ var (
 	ErrKind = errors.New("token is of the wrong kind")
 	// ErrExpired means a good token whose time is over.
 	ErrExpired = errors.New("token has expired")
+	// ErrKeyGone means that a ring does not hold the key a token is to be signed with.
+	ErrKeyGone = errors.New("the signing key of this token is gone")
 )
 
 // maxToken bounds what is parsed at all; ours are under 1,000 bytes.
@@ -50,9 +53,15 @@ type Key struct {
 	Private *rsa.PrivateKey
 }
 
-// NewKey generates a 2,048 bit RSA key, named by its RFC 7638 thumbprint.
-func NewKey() (Key, error) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+// The sizes of keys that are made. Both sign by RS256.
+const (
+	Bits2048 = 2048
+	Bits3072 = 3072
+)
+
+// NewKey generates an RSA key of so many bits, named by its RFC 7638 thumbprint.
+func NewKey(bits int) (Key, error) {
+	private, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return Key{}, err
 	}
@@ -84,12 +93,13 @@ func withThumbprint(private *rsa.PrivateKey) (Key, error) {
 }
 
 // A Ring holds the keys of a service: one active key signs, all of them judge.
-// Its keys do not change. It remembers tokens that it signed or verified, so that
+// Its keys do not change: new keys make a new ring. It remembers tokens that it signed or verified, so that
 // most are verified once. A Ring is safe for concurrent use.
 type Ring struct {
 	active   string
 	keys     map[string]ringKey
 	byHeader map[string]ringKey // by the first segment of the tokens it signs
+	public   []byte
 	good     memory
 }
 
@@ -101,34 +111,46 @@ type ringKey struct {
 // NewRing returns a ring of keys; active names the one that signs.
 func NewRing(keys []Key, active string) (*Ring, error) {
 	r := &Ring{active: active, keys: map[string]ringKey{}, byHeader: map[string]ringKey{}}
+	var set jose.JSONWebKeySet
 	for _, k := range keys {
-		header, err := json.Marshal(struct {
-			Alg string `json:"alg"`
-			Kid string `json:"kid"`
-			Typ string `json:"typ"`
-		}{"RS256", k.ID, "JWT"})
-		if err != nil {
-			return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
-		}
-		key := ringKey{k.Private, base64.RawURLEncoding.EncodeToString(header)}
+		key := ringKey{k.Private, headerOf(k.ID)}
 		r.keys[k.ID], r.byHeader[key.header] = key, key
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.Private.Public(), KeyID: k.ID, Algorithm: "RS256", Use: "sig"})
 	}
 	if _, ok := r.keys[active]; !ok {
 		return nil, errors.New("the key ring has no active key")
 	}
-	return r, nil
+	var err error
+	r.public, err = json.Marshal(set)
+	return r, err
 }
+
+// headerOf returns the first segment of every token that a key signs.
+func headerOf(kid string) string {
+	header, _ := json.Marshal(struct { // strings always have a form
+		Alg string `json:"alg"`
+		Kid string `json:"kid"`
+		Typ string `json:"typ"`
+	}{"RS256", kid, "JWT"})
+	return base64.RawURLEncoding.EncodeToString(header)
+}
+
+// JWKS returns the public halves of all keys as a JSON Web Key Set (RFC 7517).
+func (r *Ring) JWKS() []byte { return r.public }
 
 // Active returns the id of the key that signs new tokens.
 func (r *Ring) Active() string { return r.active }
 
+// IDs returns the ids of all keys.
+func (r *Ring) IDs() []string { return slices.Collect(maps.Keys(r.keys)) }
+
 // Mint signs claims with the key kid and returns the compact token. RS256 is
-// deterministic: the same claims and key give the same token again. It fails if
-// the ring does not hold that key any more.
+// deterministic: the same claims and key give the same token again. ErrKeyGone if
+// the ring does not hold that key.
 func (r *Ring) Mint(kid string, claims any) (string, error) {
 	key, ok := r.keys[kid]
 	if !ok {
-		return "", errors.New("the signing key of this token is gone")
+		return "", ErrKeyGone
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -148,11 +170,11 @@ func (r *Ring) Mint(kid string, claims any) (string, error) {
 // View judges a view token at now: ErrInvalid, ErrKind or ErrExpired.
 func (r *Ring) View(compact string, now time.Time) (wire.ViewClaims, error) {
 	var c wire.ViewClaims
-	payload, err := r.verify(compact)
+	good, err := r.verify(compact)
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if err := json.Unmarshal(good.payload, &c); err != nil {
 		return c, ErrInvalid
 	}
 	return c, judge(c.Scope, wire.ScopeView, c.Iss, c.Sub, c.Jti, c.Iat, c.Exp, now)
@@ -161,26 +183,30 @@ func (r *Ring) View(compact string, now time.Time) (wire.ViewClaims, error) {
 // Trade judges a trade token at now: ErrInvalid, ErrKind or ErrExpired.
 func (r *Ring) Trade(compact string, now time.Time) (wire.TradeClaims, error) {
 	var c wire.TradeClaims
-	payload, err := r.verify(compact)
+	good, err := r.verify(compact)
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if read := good.trade.Load(); read != nil {
+		c = *read
+	} else if err := json.Unmarshal(good.payload, &c); err != nil {
 		return c, ErrInvalid
+	} else {
+		good.trade.Store(&c)
 	}
 	return c, judge(c.Scope, wire.ScopeTrade, c.Iss, c.Sub, c.Jti, c.Iat, c.Exp, now)
 }
 
 // verify checks the signature of a compact token by the key of its header and
-// returns the payload. The header must be one that this ring writes, to the
+// returns what is remembered of it. The header must be one that this ring writes, to the
 // letter: another algorithm, a key, an address or a crit in it are refused and
 // never looked at (bar J1, J2).
-func (r *Ring) verify(compact string) ([]byte, error) {
+func (r *Ring) verify(compact string) (*goodToken, error) {
 	if len(compact) > maxToken {
 		return nil, ErrInvalid
 	}
-	if payload, ok := r.good.get(compact); ok {
-		return payload, nil
+	if good, ok := r.good.get(compact); ok {
+		return good, nil
 	}
 	header, rest, _ := strings.Cut(compact, ".")
 	body, mark, ok := strings.Cut(rest, ".")
@@ -194,8 +220,22 @@ func (r *Ring) verify(compact string) ([]byte, error) {
 	if !ok1 || !ok2 || rsa.VerifyPKCS1v15(&key.private.PublicKey, crypto.SHA256, digest[:], signature) != nil {
 		return nil, ErrInvalid
 	}
-	r.good.add(compact, payload)
-	return payload, nil
+	return r.good.add(compact, payload), nil
+}
+
+// Unknown tells whether a token is of the form that this ring writes, to the
+// letter, but names a key that the ring does not hold: one newer than the ring,
+// perhaps.
+func (r *Ring) Unknown(compact string) bool {
+	header, _, _ := strings.Cut(compact, ".")
+	if _, known := r.byHeader[header]; known || len(compact) > maxToken {
+		return false
+	}
+	plain, ok := decode(header)
+	var h struct {
+		Kid string `json:"kid"`
+	}
+	return ok && json.Unmarshal(plain, &h) == nil && len(h.Kid) == base64.RawURLEncoding.EncodedLen(sha256.Size) && headerOf(h.Kid) == header
 }
 
 // decode reads base64url as Mint writes it, to the letter: no padding, no white

@@ -50,7 +50,7 @@ var ours = sync.OnceValue(func() Key {
 
 // foreign is a key that is in no ring.
 var foreign = sync.OnceValue(func() Key {
-	key, err := NewKey()
+	key, err := NewKey(Bits2048)
 	if err != nil {
 		panic(err)
 	}
@@ -325,8 +325,8 @@ func TestTheMemoryForgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
 		}
 	}
 	for i := all - remembered; i < all; i++ {
-		if payload, ok := m.get(name(i)); !ok || string(payload) != name(i) {
-			t.Fatalf("%s of %d: %q, %t", name(i), all, payload, ok)
+		if good, ok := m.get(name(i)); !ok || string(good.payload) != name(i) {
+			t.Fatalf("%s of %d: %v, %t", name(i), all, good, ok)
 		}
 	}
 	if _, ok := m.get(name(0)); ok {

@@ -24,6 +24,15 @@ const (
 	OpHoldings     Op = "holdings"
 )
 
+// The operations of standards, for whoever else has to do with tokens.
+const (
+	OpKeySet        Op = "key_set"       // RFC 7517
+	OpMetadata      Op = "metadata"      // RFC 8414
+	OpIntrospection Op = "introspection" // RFC 7662
+	OpRevocation    Op = "revocation"    // RFC 7009
+	OpRevocations   Op = "revocations"   // our own: what has been revoked
+)
+
 // A Family is a set of addresses that one kind of client uses together.
 type Family uint8
 
@@ -100,6 +109,24 @@ var Routes = []Route{
 	{OpHoldings, http.MethodGet, "/apim/portfolio/2.0/portfolio/v1/holdings", Gen2},
 	{OpHoldings, http.MethodGet, "/portfolio/v1/holdings", Gen3},
 }
+
+// Standards is every address of the operations of standards. No client of the
+// protocol uses them.
+var Standards = []Route{
+	{OpKeySet, http.MethodGet, PathKeySet, 0},
+	{OpMetadata, http.MethodGet, "/.well-known/oauth-authorization-server", 0},
+	{OpIntrospection, http.MethodPost, PathIntrospection, 0},
+	{OpRevocation, http.MethodPost, PathRevocation, 0},
+	{OpRevocations, http.MethodGet, PathRevocations, 0},
+}
+
+// The addresses that [Standards] gives to operations which others name.
+const (
+	PathKeySet        = "/.well-known/jwks.json"
+	PathIntrospection = "/oauth2/introspect"
+	PathRevocation    = "/oauth2/revoke"
+	PathRevocations   = "/oauth2/revocations"
+)
 
 // Path returns the address that clients of family f use for op, or "" if that
 // family has none.

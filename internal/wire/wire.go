@@ -7,6 +7,11 @@
 // whole story); nothing in here decides anything.
 package wire
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Request and answer headers that the protocol gives a meaning to. HTTP header
 // names have no case; clients in the field send both "sid" and "Sid".
 const (
@@ -16,6 +21,10 @@ const (
 	HeaderFinKey         = "Neo-Fin-Key"     // a constant that clients send along; not a credential
 	HeaderRequestID      = "X-Request-Id"    // names one attempt: a repeat with the same id gets the same session
 	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
+
+	// Between the service and the trade API behind it; no client sends them.
+	HeaderIdentity = "Neo-Identity" // whose session it is, signed: see IdentityClaims
+	HeaderRefusal  = "Neo-Refusal"  // of forward authentication: the body of its refusal once more
 )
 
 // FinKey is the value clients put into [HeaderFinKey].
@@ -23,6 +32,10 @@ const FinKey = "neotradeapi"
 
 // MaxBody is the largest request body the service reads, in bytes (bar H3).
 const MaxBody = 16 << 10
+
+// MaxTradeBody is the largest request body that goes through to the trade API, in
+// bytes. It is not read into memory.
+const MaxTradeBody = 1 << 20
 
 // Success is the body of every successful answer of the session operations. A
 // success has a data object and no error key at all: existing clients decide by
@@ -121,12 +134,40 @@ type NotOk struct {
 	ErrMsg string `json:"errMsg"`
 }
 
+// Verified is the data of forward authentication's answer: what [IdentityClaims]
+// says, unsigned.
+type Verified struct {
+	UCC        string `json:"ucc"`
+	SID        string `json:"sid"`
+	HSServerID string `json:"hsServerId"`
+	Consumer   string `json:"consumer"`
+}
+
 // The claims' fixed values (the seed's token, decoded).
 const (
 	Issuer     = "login-service"
 	ScopeView  = "View"
 	ScopeTrade = "Trade"
+
+	ScopeIdentity    = "Identity"
+	IdentityAudience = "trade-api"
 )
+
+// TradeID returns the jti of the trade token of a sid, a UUID of version 8: whoever
+// verifies the token can tell by it whether a sid is the token's own. It says
+// nothing of the sid to who does not know it.
+func TradeID(sid string) string {
+	sum := sha256.Sum256([]byte("neo trade token " + sid))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	var id [36]byte
+	hex.Encode(id[0:], sum[0:4])
+	hex.Encode(id[9:], sum[4:6])
+	hex.Encode(id[14:], sum[6:8])
+	hex.Encode(id[19:], sum[8:10])
+	hex.Encode(id[24:], sum[10:16])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	return string(id[:])
+}
 
 // ViewClaims is the payload of a view token, in the field's order.
 type ViewClaims struct {
@@ -151,4 +192,64 @@ type TradeClaims struct {
 	Sub              string   `json:"sub"` // the UCC
 	FetchCachingRule int      `json:"fetchcachingrule"`
 	Categorisation   string   `json:"categorisation"`
+}
+
+// Introspection is the answer of the introspection operation (RFC 7662, section
+// 2.2): Active alone for a token that is not.
+type Introspection struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	TokenType string `json:"token_type,omitempty"` // "Bearer" for an access token
+	Exp       int64  `json:"exp,omitempty"`
+	Iat       int64  `json:"iat,omitempty"`
+	Sub       string `json:"sub,omitempty"`
+	Iss       string `json:"iss,omitempty"`
+	Jti       string `json:"jti,omitempty"`
+	SID       string `json:"sid,omitempty"` // of the asking consumer's own sessions
+}
+
+// Metadata is the answer of the metadata operation (RFC 8414, section 2).
+type Metadata struct {
+	Issuer                    string   `json:"issuer"`
+	TokenEndpoint             string   `json:"token_endpoint"`
+	KeySet                    string   `json:"jwks_uri"`
+	ResponseTypes             []string `json:"response_types_supported"` // required, and there are none
+	GrantTypes                []string `json:"grant_types_supported"`
+	TokenEndpointAuth         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpoint        string   `json:"revocation_endpoint"`
+	RevocationEndpointAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpoint     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+}
+
+// Revocations is the answer of the revocations operation.
+type Revocations struct {
+	// Revocations are the trade tokens whose sessions ended before the tokens expire,
+	// in the order in which they ended.
+	Revocations []Revocation `json:"revocations"`
+	Next        int64        `json:"next"` // where to go on; below what was asked after if the numbers began anew
+	More        bool         `json:"more"` // there are more already
+	Keys        []string     `json:"keys"` // the ids of all signing keys: tokens of others are refused
+}
+
+// Revocation is one trade token that is refused before it expires.
+type Revocation struct {
+	Jti string `json:"jti"`
+	Exp int64  `json:"exp"`
+}
+
+// IdentityClaims is the payload of [HeaderIdentity]: what the service tells the
+// trade API of a session that it has checked. Scope and audience keep it apart from
+// the tokens that people have.
+type IdentityClaims struct {
+	Scope    []string `json:"scope"`
+	Exp      int64    `json:"exp"`
+	Iat      int64    `json:"iat"`
+	Iss      string   `json:"iss"`
+	Aud      string   `json:"aud"`
+	Sub      string   `json:"sub"` // the UCC
+	SID      string   `json:"sid"`
+	Home     string   `json:"hsServerId"`
+	Consumer string   `json:"consumer"`
 }

@@ -29,7 +29,7 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -37,7 +37,7 @@ var accountColumn = map[login.IdentifierKind]string{
 
 func columnsOfAccount(a *login.Account) []any {
 	return []any{
-		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
+		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.Email, &a.Couriers, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
 		&a.Caches, &a.Disabled, when{&a.Created}, &a.Version,
 	}
 }
@@ -58,7 +58,7 @@ func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Accou
 
 // AddAccount implements [login.Accounts].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
-	_, err := s.write(ctx, statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 14) + `)`, valuesOfAccount(&a)}, record(e))
+	_, err := s.write(ctx, statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 16) + `)`, valuesOfAccount(&a)}, record(e))
 	return exists(err, map[string]string{
 		"accounts_ucc_key": "UCC", "accounts_user_id_key": "user id", "accounts_mobile_key": "mobile number",
 		"accounts_pan_index_key": "PAN", "accounts_pkey": "id",
@@ -71,7 +71,7 @@ func valuesOfAccount(a *login.Account) []any {
 		caches = map[string]int64{}
 	}
 	return []any{
-		a.ID, a.UCC, a.UserID, a.Mobile, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
+		a.ID, a.UCC, a.UserID, a.Mobile, a.Email, a.Couriers, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
 		caches, a.Disabled, when{&a.Created}, a.Version,
 	}
 }
@@ -117,10 +117,9 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 			version = version + 1 WHERE `+fmt.Sprintf(same, 15, 16, 17, 18), e,
 			a.PasswordHash, a.MPINHash, some(a.TOTPSeed), a.Disabled, account, before.Version, before.PasswordHash, before.MPINHash)}
 		if ends { // from the first look at the account on nobody else changes it
-			all = append([]statement{hold(account), {
-				`DELETE FROM sessions WHERE account = $1 AND EXISTS (SELECT FROM accounts WHERE ` + fmt.Sprintf(same, 1, 2, 3, 4) + ` FOR UPDATE)`,
-				[]any{account, before.Version, before.PasswordHash, before.MPINHash},
-			}}, all...)
+			still := `account = $1 AND EXISTS (SELECT FROM accounts WHERE ` + fmt.Sprintf(same, 1, 2, 3, 4) + ` FOR UPDATE)`
+			args := []any{account, before.Version, before.PasswordHash, before.MPINHash}
+			all = append([]statement{hold(account), closings(still, args...), {`DELETE FROM sessions WHERE ` + still, args}}, all...)
 		}
 		if changed, err := s.write(ctx, all...); err != nil || changed > 0 {
 			return err
@@ -133,9 +132,15 @@ func (s *Store) SetCaches(ctx context.Context, account string, caches map[string
 	return s.mustChange(ctx, recordIf(`UPDATE accounts SET caches = caches || $11::jsonb WHERE id = $12`, e, caches, account))
 }
 
+// SetReach implements [login.Accounts].
+func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
+	return s.mustChange(ctx, recordIf(`UPDATE accounts SET email = $12, couriers = $13 WHERE id = $11`, e, account, r.Email, r.Couriers))
+}
+
 // RemoveAccount implements [login.Accounts].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.mustChange(ctx, hold(account),
+		closings(`account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, account),
 		statement{`DELETE FROM sessions WHERE account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, []any{account}},
 		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
 }
@@ -196,9 +201,16 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Accounts].
+// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// that; their tokens are revoked, for those who cannot know it. The lock is that of
+// the trigger on sessions.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
+	return s.mustChange(ctx,
+		statement{`SELECT pg_advisory_xact_lock(7366010001)`, nil},
+		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
+			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},
+		closings(`consumer = $1 AND EXISTS (SELECT FROM consumers WHERE key = $1)`, key),
+		recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
 }
 
 // ListConsumers implements [login.Accounts].
@@ -209,17 +221,45 @@ func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login
 
 // SigningKeys implements [login.Accounts].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
-	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}} }
-	return list(ctx, s, columns, `SELECT id, sealed, created FROM signing_keys ORDER BY n`)
+	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}, when{&k.Signs}} }
+	return list(ctx, s, columns, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs NULLS FIRST, n`)
 }
 
 // AddFirstSigningKey implements [login.Accounts]. The first key is number 1, so
 // that of two that are added at once one gives way.
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	_, err := s.write(ctx, statement{
-		`INSERT INTO signing_keys (n, id, sealed, created) SELECT 1, $1, $2, $3 WHERE NOT EXISTS (SELECT FROM signing_keys) ON CONFLICT DO NOTHING`,
-		[]any{k.ID, k.Sealed, when{&k.Created}},
+		`INSERT INTO signing_keys (n, id, sealed, created, signs) SELECT 1, $1, $2, $3, $4
+		WHERE NOT EXISTS (SELECT FROM signing_keys) ON CONFLICT DO NOTHING`,
+		[]any{k.ID, k.Sealed, when{&k.Created}, when{&k.Signs}},
 	})
+	return err
+}
+
+// AddSigningKey implements [login.Accounts]. Of two that would get the same number
+// one begins again.
+func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		add := recordIf(`INSERT INTO signing_keys (n, id, sealed, created, signs)
+			SELECT coalesce(max(n), 0) + 1, $11, $12::bytea, $13::timestamptz, $14::timestamptz FROM signing_keys ON CONFLICT (n) DO NOTHING`,
+			e, k.ID, k.Sealed, when{&k.Created}, when{&k.Signs})
+		return changeOne(ctx, c, add.query, add.args...)
+	})
+}
+
+// RemoveSigningKey implements [login.Accounts]. Others wait until it is done: none
+// removes a key because of one that is being removed.
+func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
+	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock(7366010002)`, nil},
+		recordIf(`DELETE FROM signing_keys WHERE id = $11 AND n IS DISTINCT FROM
+			(SELECT n FROM signing_keys WHERE signs <= $12 ORDER BY signs DESC, n DESC LIMIT 1)`, e, id, when{&e.Time}))
+	if errors.Is(err, login.ErrNotFound) {
+		var n int64
+		if err := s.read(ctx, []any{&n}, `SELECT n FROM signing_keys WHERE id = $1`, id); err != nil {
+			return err
+		}
+		return login.ErrSigns
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -15,7 +16,8 @@ func TestStore(t *testing.T) {
 	url := pgtest.Database(t)
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		query(t, url, `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
-			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM imports`)
+			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs;
+			DELETE FROM imports`)
 		return openAt(t, url)
 	})
 }
@@ -51,4 +53,8 @@ func query(t *testing.T, url, sql string) {
 	if _, err := raw(t, url).Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql")
 }

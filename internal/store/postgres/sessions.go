@@ -12,13 +12,14 @@ import (
 )
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
-	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat`
+	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
+	undelivered, remote`
 
 func columnsOfSession(x *login.Session) []any {
 	return []any{
 		&x.SID, &x.RID, &x.Kind, &x.Account, &x.UCC, &x.Consumer, &x.First, &x.ViewID, &x.TradeID, &x.KeyID, &x.Home,
 		when{&x.Issued}, when{&x.Expires}, &x.Tries, &x.TriesBefore, &x.Sends, &x.OTP, when{&x.OTPExpires}, when{&x.LastSend},
-		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat,
+		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat, &x.Undelivered, &x.Remote,
 	}
 }
 
@@ -81,20 +82,20 @@ const (
 	saveSession = `, session AS (
 		UPDATE sessions SET rid = $6, kind = $7, trade_id = $8, key_id = $9, home = $10, issued = $11, expires = $12,
 			tries = $13, tries_before = $14, sends = $15, otp = $16, otp_expires = $17, last_send = $18,
-			claim = $19, claim_until = $20, completed = $21, repeat = $22
-		FROM saved WHERE sid = $23)`
+			claim = $19, claim_until = $20, completed = $21, repeat = $22, undelivered = $23, remote = $24
+		FROM saved WHERE sid = $25)`
 	saveDone = ` SELECT FROM saved`
 )
 
 var (
-	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 23) + ` FROM saved)`
+	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 25) + ` FROM saved)`
 	saveEventAt    = func(first int) string {
 		return `, event AS (INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(first) + ` FROM saved)`
 	}
 
 	saveSessionOnly   = saveState + saveSession + saveDone
-	saveSessionEvent  = saveState + saveSession + saveEventAt(24) + saveDone
-	saveNewView       = saveState + saveNewSession + saveEventAt(29) + saveDone
+	saveSessionEvent  = saveState + saveSession + saveEventAt(26) + saveDone
+	saveNewView       = saveState + saveNewSession + saveEventAt(31) + saveDone
 	saveStateOnly     = saveState + saveDone
 	saveStateAndEvent = saveState + saveEventAt(6) + saveDone
 )
@@ -111,7 +112,8 @@ func (l *loaded) changes() []any {
 	x := &l.session
 	return []any{
 		x.RID, string(x.Kind), x.TradeID, x.KeyID, x.Home, when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends,
-		some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend}, x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.SID,
+		some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend}, x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat),
+		x.Undelivered, x.Remote, x.SID,
 	}
 }
 
@@ -175,7 +177,7 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 		return l.save(ctx, c, saveNewView, append([]any{
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
-			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat),
+			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote,
 		}, eventArgs(&e)...)...)
 	})
 }
@@ -183,6 +185,13 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 // Session implements [login.Sessions].
 func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err error) {
 	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions WHERE sid = $1`, sid)
+	return x, err
+}
+
+// SessionOf implements [login.Sessions].
+func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login.Session, err error) {
+	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions
+		WHERE account = $1 AND (kind = 'trade' AND trade_id = $2 OR kind = 'view' AND view_id = $2)`, account, tokenID)
 	return x, err
 }
 
@@ -219,9 +228,18 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
-	err = s.change(ctx, o.SID, nil, func(l *loaded) (err error) {
-		wait, err = l.session.PutOTP(&l.state, o)
-		return err
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadSession(ctx, c, o.SID)
+		if err != nil {
+			return err
+		}
+		if wait, err = l.session.PutOTP(&l.state, o); err != nil {
+			return err
+		}
+		if o.Job == nil {
+			return l.saveBoth(ctx, c, nil)
+		}
+		return l.save(ctx, c, saveSessionJob, append(l.changes(), jobArgs(o.Job)...)...)
 	})
 	return wait, err
 }
@@ -318,11 +336,20 @@ func hold(account string) statement {
 		ON CONFLICT (account) DO UPDATE SET version = account_states.version + 1`, []any{account}}
 }
 
+// KeyInUse implements [login.Sessions].
+func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (used bool, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		return one(ctx, c, []any{&used}, `SELECT EXISTS (SELECT FROM sessions WHERE key_id = $1 AND expires > $2)`, key, now)
+	})
+	return used, err
+}
+
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
 	return s.mustChange(ctx,
 		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
-		recordIf(`DELETE FROM sessions WHERE sid = $11 AND kind = 'trade' AND trade_id = $12`, e, sid, tokenID))
+		closings(`sid = $1 AND kind = 'trade' AND trade_id = $2`, sid, tokenID),
+		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
 }
 
 // SessionsOf implements [login.Sessions].
@@ -333,7 +360,7 @@ func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) (
 
 // Revoke implements [login.Sessions].
 func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
-	return s.mustChange(ctx, hold(account), statement{
+	return s.mustChange(ctx, hold(account), closings(`account = $1 AND $2 IN ('', sid)`, account, sid), statement{
 		`WITH ended AS (DELETE FROM sessions WHERE account = $11 AND ($12 = '' OR sid = $12) RETURNING 1)
 		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` WHERE EXISTS (SELECT FROM ended)`,
 		append(eventArgs(&e), account, sid),
@@ -342,8 +369,19 @@ func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) 
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
-	_, err := s.write(ctx, hold(account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
+	_, err := s.write(ctx, hold(account), closings(`account = $1`, account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
 	return err
+}
+
+// Revocations implements [login.Sessions]. A trigger puts them there.
+func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+	columns := func(x *login.Revocation) []any { return []any{&x.Seq, &x.TokenID, when{&x.Expires}} }
+	// First the highest: what is added meanwhile is above it.
+	if err := s.read(ctx, []any{&last}, `SELECT coalesce(max(seq), 0) FROM revocations`); err != nil {
+		return nil, 0, err
+	}
+	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, now, n)
+	return all, last, err
 }
 
 // Take implements [login.Sessions].
@@ -382,8 +420,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 			return err
 		})
 		if err != nil {
-			break
+			return removed, err
 		}
 	}
-	return removed, err
+	return removed, s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `DELETE FROM revocations WHERE expires <= $1`, now)
+		return err
+	})
+}
+
+// Count implements [login.Sessions].
+func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE kind = $2), count(*) FILTER (WHERE kind <> $2) FROM sessions WHERE expires > $1`,
+			now, string(login.View)).Scan(&views, &trades)
+	})
+	return views, trades, err
 }

@@ -72,6 +72,9 @@ func Open(ctx context.Context, url string) (*Store, error) {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
 	if err := migrate(ctx, cfg.ConnConfig); err != nil {
+		if advice := hint(err, cfg.ConnConfig.Password != ""); advice != "" {
+			return nil, fmt.Errorf("database: %w; %s", err, advice)
+		}
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)

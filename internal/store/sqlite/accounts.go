@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"zombiezen.com/go/sqlite"
 
@@ -34,7 +35,7 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-const accountColumns = `id, ucc, user_id, mobile, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -42,7 +43,9 @@ var accountColumn = map[login.IdentifierKind]string{
 
 func scanAccount(r *row) (login.Account, error) {
 	a := login.Account{
-		ID: r.text(), UCC: r.text(), UserID: r.text(), Mobile: r.text(), PANIndex: r.bytes(), PAN: r.bytes(),
+		ID: r.text(), UCC: r.text(), UserID: r.text(), Mobile: r.text(),
+		Reach:    login.Reach{Email: r.text(), Couriers: login.ParseCouriers(r.text())},
+		PANIndex: r.bytes(), PAN: r.bytes(),
 		GreetingName: r.text(), PasswordHash: r.text(), MPINHash: r.text(), TOTPSeed: r.bytes(),
 	}
 	caches := r.text()
@@ -90,8 +93,8 @@ func addAccount(c *sqlite.Conn, a login.Account) error {
 	if err != nil {
 		return err
 	}
-	err = exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		a.ID, a.UCC, a.UserID, a.Mobile, a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
+	err = exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.UCC, a.UserID, a.Mobile, a.Email, strings.Join(a.Couriers, ","), a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
 		string(caches), a.Disabled, a.Created, a.Version)
 	return exists(err, map[string]string{
 		"accounts.ucc": "UCC", "accounts.user_id": "user id", "accounts.mobile": "mobile number", "accounts.pan_index": "PAN", "accounts.id": "id",
@@ -123,7 +126,7 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 		err = exec(c, `UPDATE accounts SET password_hash = ?, mpin_hash = ?, totp_seed = ?, disabled = ?, version = version + 1 WHERE id = ?`,
 			a.PasswordHash, a.MPINHash, a.TOTPSeed, a.Disabled, account)
 		if err == nil && ends {
-			err = exec(c, `DELETE FROM sessions WHERE account = ?`, account)
+			err = endAccount(c, account)
 		}
 		if err != nil {
 			return err
@@ -154,6 +157,11 @@ func (s *Store) SetCaches(ctx context.Context, account string, caches map[string
 	})
 }
 
+// SetReach implements [login.Accounts].
+func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
+	return s.changeOne(ctx, e, `UPDATE accounts SET email = ?, couriers = ? WHERE id = ?`, r.Email, strings.Join(r.Couriers, ","), account)
+}
+
 // RemoveAccount implements [login.Accounts].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
@@ -163,7 +171,7 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 		if err := mustChange(c); err != nil {
 			return err
 		}
-		if err := exec(c, `DELETE FROM sessions WHERE account = ?`, account); err != nil {
+		if err := endAccount(c, account); err != nil {
 			return err
 		}
 		return addEvent(c, e)
@@ -260,9 +268,25 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Accounts].
+// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// that; their tokens are revoked, for those who cannot know it.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM consumers WHERE key = ?`, key)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, `DELETE FROM consumers WHERE key = ?`, key); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		err := exec(c, `INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions WHERE consumer = ? AND kind = 'trade'`, key)
+		if err == nil {
+			err = addClosings(c, `consumer = ?`, key)
+		}
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // ListConsumers implements [login.Accounts].
@@ -273,16 +297,49 @@ func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login
 // SigningKeys implements [login.Accounts].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 	scan := func(r *row) (login.SigningKey, error) {
-		return login.SigningKey{ID: r.text(), Sealed: r.bytes(), Created: r.time()}, nil
+		return login.SigningKey{ID: r.text(), Sealed: r.bytes(), Created: r.time(), Signs: r.time()}, nil
 	}
-	return list(ctx, s, scan, `SELECT id, sealed, created FROM signing_keys ORDER BY n`)
+	return list(ctx, s, scan, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs, n`)
 }
 
 // AddFirstSigningKey implements [login.Accounts].
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		return exec(c, `INSERT INTO signing_keys (id, sealed, created) SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
-			k.ID, k.Sealed, k.Created)
+		return exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
+			k.ID, k.Sealed, k.Created, k.Signs)
+	})
+}
+
+// AddSigningKey implements [login.Accounts].
+func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		err := exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) VALUES (?, ?, ?, ?)`, k.ID, k.Sealed, k.Created, k.Signs)
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
+// RemoveSigningKey implements [login.Accounts].
+func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		var signing string
+		read := func(r *row) error { signing = r.text(); return nil }
+		err := one(c, read, `SELECT id FROM signing_keys WHERE signs <= ? ORDER BY signs DESC, n DESC LIMIT 1`, e.Time)
+		switch {
+		case err != nil && !errors.Is(err, login.ErrNotFound):
+			return err
+		case signing == id:
+			return login.ErrSigns
+		}
+		if err := exec(c, `DELETE FROM signing_keys WHERE id = ?`, id); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
 	})
 }
 

@@ -13,7 +13,8 @@ import (
 )
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
-	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat`
+	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
+	undelivered, remote`
 
 const selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE sid = ?`
 
@@ -23,7 +24,7 @@ func scanSession(r *row) (login.Session, error) {
 		First: login.Factor(r.text()), ViewID: r.text(), TradeID: r.text(), KeyID: r.text(), Home: r.text(),
 		Issued: r.time(), Expires: r.time(), Tries: int(r.int()), TriesBefore: int(r.int()), Sends: int(r.int()),
 		OTP: r.bytes(), OTPExpires: r.time(), LastSend: r.time(), ClaimID: r.text(), ClaimUntil: r.time(),
-		Completed: r.time(), Repeat: r.bytes(),
+		Completed: r.time(), Repeat: r.bytes(), Undelivered: r.bool(), Remote: r.bool(),
 	}, nil
 }
 
@@ -46,10 +47,10 @@ func change(c *sqlite.Conn, sid string, f func(x *login.Session) error) error {
 	// What never changes in a session's life (sid, account, UCC, consumer, first
 	// factor, view id) is not written again.
 	return exec(c, `UPDATE sessions SET rid = ?, kind = ?, trade_id = ?, key_id = ?, home = ?, issued = ?, expires = ?,
-		tries = ?, tries_before = ?, sends = ?, otp = ?, otp_expires = ?, last_send = ?, claim = ?, claim_until = ?, completed = ?, repeat = ?
-		WHERE sid = ?`,
+		tries = ?, tries_before = ?, sends = ?, otp = ?, otp_expires = ?, last_send = ?, claim = ?, claim_until = ?, completed = ?, repeat = ?,
+		undelivered = ?, remote = ? WHERE sid = ?`,
 		x.RID, string(x.Kind), x.TradeID, x.KeyID, x.Home, x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends,
-		x.OTP, x.OTPExpires, x.LastSend, x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, sid)
+		x.OTP, x.OTPExpires, x.LastSend, x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote, sid)
 }
 
 // state loads an account's state, an empty one if there is none.
@@ -144,10 +145,10 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 			return err
 		}
 		err = exec(c, `INSERT INTO sessions (`+sessionColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
-			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat)
+			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote)
 		if err != nil {
 			return err
 		}
@@ -159,6 +160,18 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 func (s *Store) Session(ctx context.Context, sid string) (x login.Session, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
 		x, err = oneSession(c, selectSession, sid)
+		return err
+	})
+	return x, err
+}
+
+// ofToken finds a session by the id of its current token.
+const ofToken = `(kind = 'trade' AND trade_id = ? OR kind = 'view' AND view_id = ?)`
+
+// SessionOf implements [login.Sessions].
+func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login.Session, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
+		x, err = oneSession(c, `SELECT `+sessionColumns+` FROM sessions WHERE account = ? AND `+ofToken, account, tokenID, tokenID)
 		return err
 	})
 	return x, err
@@ -178,26 +191,33 @@ func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
 	err = s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, o.SID, func(x *login.Session) error {
+		err := change(c, o.SID, func(x *login.Session) error {
 			return changeState(c, x.Account, func(a *login.AccountState) (err error) {
 				wait, err = x.PutOTP(a, o)
 				return err
 			})
 		})
+		if err != nil || o.Job == nil {
+			return err
+		}
+		return addJob(c, *o.Job)
 	})
 	return wait, err
 }
 
 // DropOTP implements [login.Sessions].
 func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
-	err := s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, sid, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error {
-				if !x.TakeBackOTP(a, otp) {
-					return login.ErrNotFound
-				}
-				return nil
-			})
+	return s.update(ctx, func(c *sqlite.Conn) error { return dropOTP(c, sid, otp) })
+}
+
+// dropOTP takes a code back in the transaction that is open.
+func dropOTP(c *sqlite.Conn, sid string, otp []byte) error {
+	err := change(c, sid, func(x *login.Session) error {
+		return changeState(c, x.Account, func(a *login.AccountState) error {
+			if !x.TakeBackOTP(a, otp) {
+				return login.ErrNotFound
+			}
+			return nil
 		})
 	})
 	if errors.Is(err, login.ErrNotFound) { // replaced or ended meanwhile: nothing to take back
@@ -284,9 +304,28 @@ func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e l
 	return err
 }
 
+// KeyInUse implements [login.Sessions]. Like Sweep it reads beside those who write.
+func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (bool, error) {
+	found, err := list(ctx, s, func(r *row) (int64, error) { return r.int(), nil },
+		`SELECT n FROM sessions WHERE key_id = ? AND expires > ? LIMIT 1`, key, now)
+	return len(found) > 0, err
+}
+
 // End implements [login.Sessions].
 func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE sid = ? AND kind = 'trade' AND trade_id = ?`, sid, tokenID)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		const this = `sid = ? AND ` + ofToken
+		if err := addClosings(c, this, sid, tokenID, tokenID); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM sessions WHERE `+this, sid, tokenID, tokenID); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // SessionsOf implements [login.Sessions].
@@ -296,12 +335,47 @@ func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) (
 
 // Revoke implements [login.Sessions].
 func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
-	return s.changeOne(ctx, e, `DELETE FROM sessions WHERE account = ?1 AND (?2 = '' OR sid = ?2)`, account, sid)
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		const these = `account = ? AND ? IN ('', sid)`
+		if err := addClosings(c, these, account, sid); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM sessions WHERE `+these, account, sid); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
 }
 
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
-	return s.updateNow(ctx, func(c *sqlite.Conn) error { return exec(c, `DELETE FROM sessions WHERE account = ?`, account) })
+	return s.updateNow(ctx, func(c *sqlite.Conn) error { return endAccount(c, account) })
+}
+
+// endAccount removes an account's sessions in the transaction that is open.
+func endAccount(c *sqlite.Conn, account string) error {
+	if err := addClosings(c, `account = ?`, account); err != nil {
+		return err
+	}
+	return exec(c, `DELETE FROM sessions WHERE account = ?`, account)
+}
+
+// Revocations implements [login.Sessions]. A trigger puts them there.
+func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+	scan := func(r *row) (login.Revocation, error) {
+		return login.Revocation{Seq: r.int(), TokenID: r.text(), Expires: r.time()}, nil
+	}
+	// First the highest: what is added meanwhile is above it.
+	err = s.view(ctx, func(c *sqlite.Conn) error {
+		return one(c, func(r *row) error { last = r.int(); return nil }, `SELECT coalesce(max(seq), 0) FROM revocations`)
+	})
+	if err == nil {
+		all, err = list(ctx, s, scan, `SELECT seq, token_id, expires FROM revocations WHERE seq > ? AND expires > ? ORDER BY seq LIMIT ?`, after, now, n)
+	}
+	return all, last, err
 }
 
 // Take implements [login.Sessions].
@@ -348,7 +422,11 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	}
 	key := func(r *row) (string, error) { return r.text(), nil }
 	whole, err := list(ctx, s, key, `SELECT key FROM allowances WHERE whole <= ? LIMIT ?`, now, n)
-	if err != nil || len(expired)+len(whole) == 0 {
+	if err != nil {
+		return 0, err
+	}
+	revoked, err := list(ctx, s, id, `SELECT seq FROM revocations WHERE expires <= ? LIMIT 1`, now)
+	if err != nil || len(expired)+len(whole)+len(revoked) == 0 {
 		return 0, err
 	}
 	err = s.update(ctx, func(c *sqlite.Conn) error {
@@ -366,10 +444,25 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 			}
 			removed += c.Changes()
 		}
-		return nil
+		return exec(c, `DELETE FROM revocations WHERE expires <= ?`, now)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return removed, nil
+}
+
+// Count implements [login.Sessions].
+func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(r *row) error {
+			if kind, n := r.text(), int(r.int()); login.SessionKind(kind) == login.View {
+				views = n
+			} else {
+				trades = n
+			}
+			return nil
+		}, `SELECT kind, count(*) FROM sessions WHERE expires > ? GROUP BY kind`, now)
+	})
+	return views, trades, err
 }

@@ -335,3 +335,7 @@ func TestTwoHandlesOnOneFileAreLinearizable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "neo.db")
 	storetest.Linearize(t, openAt(t, path), openAt(t, path))
 }
+
+func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql", "00002_throttle.sql")
+}

@@ -280,7 +280,7 @@ var consumerTests = []test{
 		same(t, "keys", keys, []login.SigningKey{})
 	}},
 	{"the first signing key is stored with every field, and no second one as the first", func(t *testing.T, s Store) {
-		want := login.SigningKey{ID: "key-1", Sealed: []byte("\x00\xffsealed"), Created: at(0)}
+		want := login.SigningKey{ID: "key-1", Sealed: []byte("\x00\xffsealed"), Created: at(0), Signs: at(time.Second)}
 		full(t, want)
 		good(t, s.AddFirstSigningKey(t.Context(), want))
 		good(t, s.AddFirstSigningKey(t.Context(), login.SigningKey{ID: "key-2", Sealed: []byte("other"), Created: at(1)}))

@@ -39,6 +39,11 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	}
 	x := trade(t, s, "end", "account-1")
 	trade(t, s, "revoke", "account-1")
+	for _, id := range []string{"put off", "end"} {
+		good(t, s.AddJob(t.Context(), login.Job{ID: id, Kind: "claimed", SID: "sid", Account: "account-1", Created: at(0), Expires: at(time.Hour)}))
+	}
+	claimed, err := s.ClaimJobs(t.Context(), newJobClaim("claimed", "held", at(0)))
+	good(t, err)
 	e := newEvent("call", "account-1")
 	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired", "revoke"}
 
@@ -72,6 +77,8 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"AddFirstSigningKey", func(ctx context.Context) error {
 			return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
 		}},
+		{"AddSigningKey", func(ctx context.Context) error { return s.AddSigningKey(ctx, newKey("key-2", time.Second), e) }},
+		{"RemoveSigningKey", func(ctx context.Context) error { return s.RemoveSigningKey(ctx, "key-2", e) }},
 		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
 		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, login.EventQuery{N: 10}); return err }},
 
@@ -87,6 +94,8 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"Unlock", func(ctx context.Context) error { return s.Unlock(ctx, "account-1", e) }},
 		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, "try", e) }},
 		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
+		{"SessionOf", func(ctx context.Context) error { _, err := s.SessionOf(ctx, "account-1", free.ViewID); return err }},
+		{"Revocations", func(ctx context.Context) error { _, _, err := s.Revocations(ctx, 0, at(0), 10); return err }},
 		{"PendingView", func(ctx context.Context) error {
 			_, err := s.PendingView(ctx, "account-1", "consumer-1", time.Time{}, at(0))
 			return err
@@ -99,8 +108,21 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"Complete", func(ctx context.Context) error {
 			return s.Complete(ctx, "claim", newTrade(held["complete"], at(0)), e)
 		}},
+		{"KeyInUse", func(ctx context.Context) error { _, err := s.KeyInUse(ctx, "key-2", at(0)); return err }},
 		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
 		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
+		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},
+		{"SetReach", func(ctx context.Context) error {
+			return s.SetReach(ctx, a.ID, login.Reach{Email: "new@example.com"}, e)
+		}},
+		{"AddJob", func(ctx context.Context) error { return s.AddJob(ctx, newJob("job", "sid")) }},
+		{"ClaimJobs", func(ctx context.Context) error {
+			_, err := s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0)))
+			return err
+		}},
+		{"PutOffJob", func(ctx context.Context) error { return s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
+		{"EndJob", func(ctx context.Context) error { return s.EndJob(ctx, claimed[1], nil, &e) }},
+		{"Jobs", func(ctx context.Context) error { _, err := s.Jobs(ctx, login.JobCode); return err }},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
 	}, sids
 }

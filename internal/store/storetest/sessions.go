@@ -16,6 +16,7 @@ var viewTests = []test{
 			ViewID: "view-id", TradeID: "trade-id", KeyID: "key-1", Home: "server1", Issued: at(1 + crumb), Expires: at(time.Hour + crumb),
 			Tries: 1, TriesBefore: 3, Sends: 2, OTP: []byte("\x00\xffotp"), OTPExpires: at(2*time.Second + crumb), LastSend: at(3*time.Second + crumb),
 			ClaimID: "claim", ClaimUntil: at(4*time.Second + crumb), Completed: at(5*time.Second + crumb), Repeat: []byte("\x00\xffrepeat"),
+			Undelivered: true, Remote: true,
 		}
 		full(t, want)
 		good(t, s.OpenView(t.Context(), want, 0, "try", newEvent("opened", "account-1")))
@@ -295,11 +296,10 @@ var codeTests = []test{
 
 	{"a code that is taken back leaves session and account as if it had not been asked for", func(t *testing.T, s Store) {
 		open(t, s, "sid", "account-1")
+		failing(t, s, "sid")
 		unchanged(t, s, []string{"sid"}, func() {
 			for range 2 * perHour { // never too many
-				o := newCode("sid", 0, at(0))
-				put(t, s, o)
-				good(t, s.DropOTP(t.Context(), "sid", o.Hash))
+				failing(t, s, "sid")
 			}
 		})
 		for i := range perHour {
@@ -315,11 +315,8 @@ var codeTests = []test{
 			claim(t, s, newClaim(v, id, at(0)))
 			good(t, s.Fail(t.Context(), "sid", id, newEvent(id, "account-1")))
 		}
-		o := newCode("sid", 0, at(0))
-		unchanged(t, s, []string{"sid"}, func() {
-			put(t, s, o)
-			good(t, s.DropOTP(t.Context(), "sid", o.Hash))
-		})
+		failing(t, s, "sid")
+		unchanged(t, s, []string{"sid"}, func() { failing(t, s, "sid") })
 		_, err := s.Claim(t.Context(), newClaim(v, "one too many", at(0)))
 		refused(t, err, login.ErrTriesUsed)
 	}},
@@ -496,8 +493,8 @@ var completeTests = []test{
 		put(t, s, newCode("sid", 0, at(0)))
 		claim(t, s, newClaim(v, "claim", at(0)))
 		x := newTrade(v, at(time.Second+crumb))
-		x.Tries, x.TriesBefore, x.Sends = 1, 2, 2
-		full(t, x, "OTP", "OTPExpires", "LastSend", "ClaimID", "ClaimUntil", "Completed")
+		x.Tries, x.TriesBefore, x.Sends, x.Remote = 1, 2, 2, true
+		full(t, x, "OTP", "OTPExpires", "LastSend", "Undelivered", "ClaimID", "ClaimUntil", "Completed")
 		good(t, s.Complete(t.Context(), "claim", x, newEvent("completed", "account-1")))
 		got := stored(t, s, "sid")
 		same(t, "session", got, completed(x))
@@ -656,13 +653,19 @@ var endTests = []test{
 			refused(t, s.Complete(t.Context(), "claim of sid", x, newEvent("again", "account-1")), login.ErrClaimLost)
 		})
 	}},
-	{"a session is not ended by another token id, nor a view session by any", func(t *testing.T, s Store) {
-		x := trade(t, s, "trade", "account-1")
+	{"a view session is ended by its token id", func(t *testing.T, s Store) {
 		v := open(t, s, "view", "account-1")
+		good(t, s.End(t.Context(), "view", v.ViewID, newEvent("ended", "account-1")))
+		_, err := s.Session(t.Context(), "view")
+		refused(t, err, login.ErrNotFound)
+	}},
+	{"a session is not ended by another token id", func(t *testing.T, s Store) {
+		x := trade(t, s, "trade", "account-1")
+		open(t, s, "view", "account-1")
 		unchanged(t, s, []string{"trade", "view"}, func() {
 			for _, c := range [][2]string{
 				{"trade", ""}, {"trade", x.ViewID}, {"trade", "trade-id-of-other"}, {"trade", "%"},
-				{"view", ""}, {"view", v.ViewID}, {"unknown", x.TradeID}, {"", x.TradeID},
+				{"view", ""}, {"view", x.TradeID}, {"unknown", x.TradeID}, {"", x.TradeID},
 			} {
 				refused(t, s.End(t.Context(), c[0], c[1], newEvent("refused", "account-1")), login.ErrNotFound)
 			}
@@ -731,6 +734,29 @@ var endTests = []test{
 			_, err := s.Session(t.Context(), sid)
 			refused(t, err, login.ErrNotFound)
 		}
+	}},
+
+	{"unexpired sessions are counted, by their kind", func(t *testing.T, s Store) {
+		counts := func(now time.Time, views, trades int) {
+			t.Helper()
+			v, x, err := s.Count(t.Context(), now)
+			good(t, err)
+			if v != views || x != trades {
+				t.Errorf("%d view and %d trade sessions, want %d and %d", v, x, views, trades)
+			}
+		}
+		counts(at(0), 0, 0)
+		for i := range 3 {
+			v := newView(fmt.Sprint("view-", i), "account-1")
+			v.Expires = at(time.Duration(i+1) * time.Minute)
+			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
+		}
+		trade(t, s, "trade-1", "account-1") // completed at start, for an hour
+		trade(t, s, "trade-2", "account-2")
+		counts(at(0), 3, 2)
+		counts(at(time.Minute), 2, 2)
+		counts(at(time.Hour-time.Millisecond), 0, 2)
+		counts(at(time.Hour), 0, 0)
 	}},
 
 	{"expired sessions are swept in batches, and no others", func(t *testing.T, s Store) {

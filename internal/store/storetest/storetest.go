@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"consumers and keys", consumerTests},
 		{"changes by an operator", changeTests},
 		{"imports", importTests},
+		{"signing keys", keyTests},
 		{"events", eventTests},
 		{"what is settled", settleTests},
 		{"view sessions", viewTests},
@@ -59,6 +60,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"allowances", allowanceTests},
 		{"completion", completeTests},
 		{"ends", endTests},
+		{"revocations", revocationTests},
+		{"jobs", jobTests},
 		{"contexts", contextTests},
 		{"concurrency", concurrencyTests},
 	}
@@ -96,6 +99,7 @@ func newAccount(n int) login.Account {
 		Mobile:       fmt.Sprintf("+9199999%05d", n),
 		PANIndex:     []byte(fmt.Sprintf("\x00\xff index %03d", n)), // not text: a keyed hash is any bytes
 		PAN:          []byte(fmt.Sprintf("\x00\xfe sealed %03d", n)),
+		Reach:        login.Reach{Email: fmt.Sprintf("user.%03d@example.com", n), Couriers: []string{"sms", "mail"}},
 		GreetingName: fmt.Sprintf("O'Näme \"%d\"; --\n😀", n),
 		PasswordHash: fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$password%03d", n),
 		MPINHash:     fmt.Sprintf("$argon2id$v=19$m=19456,t=2,p=1$mpin%03d", n),
@@ -270,6 +274,7 @@ type contents struct {
 	Keys      []login.SigningKey
 	Events    []login.Event
 	Sessions  map[string]login.Session
+	Queues    map[login.JobKind]int
 }
 
 // read returns what a store holds; of its sessions those whose sids are given.
@@ -284,6 +289,12 @@ func read(t *testing.T, s Store, sids ...string) contents {
 	c.Keys, err = s.SigningKeys(t.Context())
 	good(t, err)
 	c.Events = events(t, s, "")
+	c.Queues = map[login.JobKind]int{}
+	for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
+		q, err := s.Jobs(t.Context(), kind)
+		good(t, err)
+		c.Queues[kind] = q.Length
+	}
 	c.Sessions = map[string]login.Session{}
 	for _, sid := range sids {
 		switch x, err := s.Session(t.Context(), sid); {

@@ -159,3 +159,9 @@ func binaries() (string, error) {
 	}
 	return filepath.Dir(all[len(all)-1]), nil
 }
+
+// Program is the path of one of PostgreSQL's own programs, such as pg_dump.
+func Program(name string) (string, error) {
+	bin, err := binaries()
+	return filepath.Join(bin, name), err
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"neoapi/internal/serve"
+)
+
+type backupCmd struct {
+	Data string `required:"" placeholder:"DIR" help:"Data directory of the service."`
+	To   string `required:"" placeholder:"FILE" help:"The copy: a new file."`
+	databaseFlag
+}
+
+func (backupCmd) Help() string {
+	return `Example:
+  neo backup --data /var/lib/neo --to /backup/neo-2026-11-23.db
+
+It copies the database file while the service runs. The copy holds all that was
+acknowledged before the command began; it is read through, and on disk, when the
+command ends with 0.
+
+The copy does not hold the master key, without which it cannot be read: keep a
+copy of master.key too, in another place than the database's.
+
+To restore, stop the service, put the copy into the data directory as neo.db,
+remove neo.db-wal and neo.db-shm if they are there, and start the service.
+
+A PostgreSQL database is copied by pg_dump: see docs/postgresql.md.`
+}
+
+func (c *backupCmd) Run(ctx context.Context, t *terminal) error {
+	if c.Database != "" {
+		return usage(errors.New("the data are in PostgreSQL, which pg_dump copies: see docs/postgresql.md"))
+	}
+	if err := (serve.Place{Dir: c.Data}).Backup(ctx, c.To); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(t.out, "%s holds the database. Keep a copy of the master key, %s, in another place.\n", c.To, serve.MasterKey(c.Data))
+	return err
+}

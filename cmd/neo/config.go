@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v4"
+
+	"neoapi/internal/store/postgres"
+)
+
+// configFlag is the configuration file of neo serve: its keys are the names of the
+// flags. A flag wins over the environment (NEO_ and the name, as in NEO_LISTEN), and
+// that over the file.
+type configFlag struct {
+	Config string `env:"NEO_CONFIG" placeholder:"FILE" help:"Configuration file, YAML: the names of these flags and their values."`
+}
+
+// BeforeResolve gives kong what stands in the environment and in the file. kong
+// calls it for the commands that have the flag.
+func (f *configFlag) BeforeResolve(parsed *kong.Context) error {
+	keys := map[string]bool{}
+	path := os.Getenv("NEO_CONFIG") // kong has not looked there yet
+	for _, flag := range parsed.Selected().Flags {
+		keys[flag.Name] = true
+		if given, _ := parsed.FlagValue(flag).(string); flag.Name == "config" && given != "" {
+			path = given
+		}
+	}
+	values := map[string]any{}
+	if path != "" {
+		var err error
+		if values, err = readConfig(path, keys); err != nil {
+			return err
+		}
+	}
+	parsed.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if text, ok := os.LookupEnv(variable(flag.Name)); ok && keys[flag.Name] {
+			return text, nil
+		}
+		return values[flag.Name], nil
+	}))
+	return nil
+}
+
+// variable is the name of a setting in the environment.
+func variable(name string) string {
+	return "NEO_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// notInFile are flags that are no settings.
+var notInFile = []string{"config", "help", "version"}
+
+// readConfig reads a configuration file, naming every key that there is not at
+// once. Paths in it are relative to where it lies.
+func readConfig(path string, keys map[string]bool) (map[string]any, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return nil, fmt.Errorf("configuration file %s: it must be YAML, such as \"listen: 127.0.0.1:9155\", one setting a line: %w", path, err)
+	}
+	var problems []error
+	for _, key := range sorted(values) {
+		switch v := values[key].(type) {
+		case nil:
+			problems = append(problems, fmt.Errorf("%s has no value", key))
+		case map[string]any:
+			problems = append(problems, fmt.Errorf("%s: a value is expected, not further keys", key))
+		case string:
+			if slices.Contains(pathSettings, key) && v != "" && !filepath.IsAbs(v) {
+				values[key] = filepath.Join(filepath.Dir(path), v)
+			}
+		case []any:
+		default: // kong reads text
+			values[key] = fmt.Sprint(v)
+		}
+		if !keys[key] || slices.Contains(notInFile, key) {
+			problems = append(problems, fmt.Errorf("%s is no setting: see neo serve --help for all of them", key))
+		}
+	}
+	if database, ok := values["database"].(string); ok {
+		problems = append(problems, keepsPassword(path, database))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("configuration file %s:\n%w", path, err)
+	}
+	return values, nil
+}
+
+// pathSettings are the settings that name files.
+var pathSettings = []string{"data", "tls-cert", "tls-key", "couriers", "oms", "calendar", "admin-ca"}
+
+// keepsPassword refuses a file that others may read if the database's URL in it
+// holds a password.
+func keepsPassword(path, database string) error {
+	secret, err := postgres.HasPassword(database)
+	if err != nil || !secret {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("database: there is a password in the URL, and others may read the file: chmod 600 %s", path)
+	}
+	return nil
+}
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Tell everything that is wrong with a configuration, without starting."`
+	Show  configShowCmd  `cmd:"" help:"Show the settings in force and where each comes from."`
+}
+
+type configCheckCmd struct{ serveCmd }
+
+func (configCheckCmd) Help() string {
+	return `It takes the flags, environment and file of neo serve, reads the files that they
+name, and connects to nothing.`
+}
+
+func (c *configCheckCmd) Run(_ context.Context, t *terminal) error {
+	if _, err := c.settings(t); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(t.out, "The configuration is good.")
+	return err
+}
+
+type configShowCmd struct{ serveCmd }
+
+func (configShowCmd) Help() string {
+	return `It takes the flags, environment and file of neo serve. What it prints is a
+configuration file; a password in a URL is replaced by "xxxxx".`
+}
+
+func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal) error {
+	return show(t.out, parsed)
+}
+
+// show prints each setting as a line of a configuration file, with where its value
+// comes from.
+func show(w io.Writer, parsed *kong.Context) error {
+	from := map[string]string{}
+	for _, p := range parsed.Path {
+		if p.Flag == nil {
+			continue
+		}
+		_, env := os.LookupEnv(variable(p.Flag.Name))
+		switch {
+		case !p.Resolved:
+			from[p.Flag.Name] = "flag"
+		case env:
+			from[p.Flag.Name] = variable(p.Flag.Name)
+		default:
+			from[p.Flag.Name] = "file"
+		}
+	}
+	for _, flag := range parsed.Selected().Flags {
+		if slices.Contains(notInFile, flag.Name) {
+			continue
+		}
+		value := parsed.FlagValue(flag)
+		if text, ok := value.(string); ok && flag.Name == "database" {
+			value = withoutPassword(text)
+		}
+		text, err := json.Marshal(value) // which is YAML, in one line
+		if err != nil {
+			return err
+		}
+		origin := from[flag.Name]
+		if origin == "" {
+			origin = "default"
+		}
+		line := flag.Name + ": " + string(text)
+		if slices.Contains([]string{`""`, "[]", "null"}, string(text)) { // which the file does not take
+			line = "# " + line
+		}
+		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutPassword hides a password in a URL.
+func withoutPassword(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(not readable)"
+	}
+	if q := u.Query(); q.Has("password") {
+		q.Set("password", "xxxxx")
+		u.RawQuery = q.Encode()
+	} else if u.User == nil {
+		return text
+	}
+	return u.Redacted()
+}

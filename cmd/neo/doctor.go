@@ -1,0 +1,158 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"neoapi"
+)
+
+type doctorCmd struct {
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session."`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET. Without it no access token is asked for."`
+	wayFlags
+	Mobile  string   `help:"Mobile number to look at."`
+	UCC     string   `name:"ucc" help:"UCC to look at."`
+	PANFile string   `name:"pan-file" type:"path" placeholder:"FILE" help:"File with a PAN to look at; - for standard input."`
+	JSON    bool     `name:"json" help:"Print JSON."`
+	Session fileFlag `embed:""`
+}
+
+func (doctorCmd) Help() string {
+	return `Examples:
+  neo doctor
+  neo doctor --env prod --consumer-key KEY --mobile 9876543210 --ucc AB1234
+  neo doctor --profile wife --json | jq '.findings[] | select(.verdict == "FAILED")'
+
+Looks at the settings' form, the way to the service (name, connection,
+certificate), this machine's clock against the service's, the access token, the
+saved session, and the address that the service sees. Nobody is logged in, and no
+code is used up. Asks for nothing.
+
+The report holds no secret and can be shown to others; it names addresses.
+
+Exit codes: 0 if nothing has failed, else that of the first failure: 2 settings or
+the session's file, 3 refused by the service, 4 the service cannot be reached, 1
+anything else, such as the clock.`
+}
+
+// A report is what neo doctor prints with --json.
+type report struct {
+	Program  build            `json:"program"`
+	Findings []neoapi.Finding `json:"findings"`
+}
+
+func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
+	r := report{Program: thisBuild()}
+	saved, found := c.savedSession()
+	r.Findings = append(r.Findings, found)
+
+	var notFlags []error // what could not be read of files
+	cfg, err := c.config(cmp.Or(c.Env, saved.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey))
+	notFlags = append(notFlags, err)
+	if c.ConsumerSecretFile != "" || os.Getenv("NEO_CONSUMER_SECRET") != "" {
+		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "")
+		notFlags = append(notFlags, err)
+	}
+	if cfg.ConsumerSecret == "" && saved.Consumer != "" && (c.Env == "" || c.Env == saved.Environment) {
+		cfg.AccessToken = saved.AccessToken
+	}
+	about := neoapi.Subject{Mobile: c.Mobile, UCC: c.UCC, Session: saved.Session}
+	if c.PANFile != "" {
+		about.PAN, err = t.readLine("PAN", c.PANFile)
+		notFlags = append(notFlags, err)
+	}
+	if err := errors.Join(notFlags...); err != nil {
+		return err
+	}
+	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
+		f.Detail, f.Hint = flagWords.Replace(f.Detail), flagWords.Replace(f.Hint)
+		r.Findings = append(r.Findings, f)
+	}
+
+	if err := c.print(t, r); err != nil {
+		return err
+	}
+	failed := 0
+	var first error
+	for _, f := range r.Findings {
+		if f.Verdict == neoapi.Failed {
+			failed++
+			if failed == 1 {
+				first = f.Err
+			}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failed > 0:
+		return ailing{failed, first}
+	}
+	return nil
+}
+
+// An ailing says that checks have failed; the first one decides the exit code.
+type ailing struct {
+	failed int
+	first  error
+}
+
+func (a ailing) Error() string {
+	if a.failed == 1 {
+		return "1 check failed"
+	}
+	return fmt.Sprintf("%d checks failed", a.failed)
+}
+
+func (a ailing) Unwrap() error { return a.first }
+
+// savedSession loads the session, if there is one, and tells about its file.
+func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
+	saved, path, err := c.Session.load()
+	f := neoapi.Finding{Check: "session file", Verdict: neoapi.Good}
+	var none noSession
+	switch {
+	case errors.As(err, &none):
+		f.Verdict, f.Detail = neoapi.Noted, withoutHome(path)+" is not there: neo login makes it"
+	case err != nil:
+		f.Verdict, f.Detail, f.Err = neoapi.Failed, withoutHome(err.Error()), err
+	default:
+		f.Detail = withoutHome(path) + ", readable by you alone"
+	}
+	return saved, f
+}
+
+// withoutHome says ~ for the home directory, whose name tells whose it is.
+func withoutHome(text string) string {
+	if home, err := os.UserHomeDir(); err == nil && len(home) > 1 {
+		text = strings.ReplaceAll(text, home+string(os.PathSeparator), "~"+string(os.PathSeparator))
+	}
+	return text
+}
+
+func (c *doctorCmd) print(t *terminal, r report) error {
+	if c.JSON {
+		return t.json(r)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s\n\n", r.Program)
+	colours := map[neoapi.Verdict]string{neoapi.Good: green, neoapi.Noted: yellow, neoapi.Failed: red}
+	for _, f := range r.Findings {
+		verdict := fmt.Sprintf("%-7s", f.Verdict)
+		if colour := colours[f.Verdict]; colour != "" {
+			verdict = t.paint(colour, verdict)
+		}
+		fmt.Fprintf(&out, "%s  %-12s  %s\n", verdict, f.Check, printable(f.Detail))
+		if f.Hint != "" {
+			fmt.Fprintf(&out, "%23s%s\n", "", printable(f.Hint))
+		}
+	}
+	_, err := fmt.Fprint(t.out, out.String())
+	return err
+}

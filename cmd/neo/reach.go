@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+)
+
+// reachFlags say where and how an account's codes go.
+type reachFlags struct {
+	Email    string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes."`
+	Couriers []string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; without it all that can reach the account, in the order of the service's file."`
+}
+
+func (f reachFlags) reach() login.Reach { return login.Reach{Email: f.Email, Couriers: f.Couriers} }
+
+type accountSetCmd struct {
+	dataFlag
+	UCC      string    `arg:"" name:"ucc" help:"The account's UCC."`
+	Email    *string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes; empty for none."`
+	Couriers *[]string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`
+}
+
+func (accountSetCmd) Help() string {
+	return `Examples:
+  neo account set --data /var/lib/neo AB1234 --email asha@example.com
+  neo account set --data /var/lib/neo AB1234 --couriers mail,sms
+  neo account set --data /var/lib/neo AB1234 --couriers ''
+
+What is not given stays as it is. Couriers have the names of the file that
+neo serve --couriers reads; one that is not there is passed over.`
+}
+
+func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {
+	if c.Email == nil && c.Couriers == nil {
+		return usage(errors.New("nothing to change: give --email or --couriers"))
+	}
+	return c.with(ctx, func(d *serve.Data) error {
+		a, err := find(ctx, d, c.UCC)
+		if err != nil {
+			return err
+		}
+		r := a.Reach
+		if c.Email != nil {
+			r.Email = *c.Email
+		}
+		if c.Couriers != nil {
+			r.Couriers = *c.Couriers
+		}
+		var bad *login.Error
+		if err := d.Admin().SetReach(ctx, a, r); errors.As(err, &bad) {
+			return usage(err)
+		} else if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(t.out, "account %s: e-mail %s, couriers %s\n", a.UCC, cmp.Or(r.Email, "none"), cmp.Or(strings.Join(r.Couriers, ", "), "all"))
+		return nil
+	})
+}

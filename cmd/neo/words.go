@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"neoapi"
+)
+
+// inFlags says a failure in the words of the command line: the client's texts name
+// what a Go program sets and calls.
+func inFlags(err error) string {
+	text := strings.TrimPrefix(err.Error(), "neoapi: ")
+	if e := (*neoapi.Error)(nil); !errors.As(err, &e) {
+		return text
+	}
+	return flagWords.Replace(text)
+}
+
+// flagWords is what stands on the command line for a word of the client's. Whole
+// phrases come before the words in them.
+var flagWords = strings.NewReplacer(
+	"new: invalid input: ", "",
+	"diagnose: invalid input: ", "",
+	"Environment is missing: give UAT, PROD or the base URL of a service", "--env is missing: give uat, prod or the address of a service",
+	"Environment is neither UAT nor PROD nor a base URL", "--env is neither uat nor prod nor an address",
+	"Environment: ", "--env: ",
+	"set InsecureHTTP", "give --insecure-http",
+	"ConsumerKey is missing (or give an AccessToken)", "--consumer-key is missing",
+	"ConsumerSecret is of no use without ConsumerKey", "the consumer secret is of no use without --consumer-key",
+	"set ConsumerKey and ConsumerSecret, or AccessToken, in the Config", "give --consumer-key and the consumer secret",
+	"call again, and a new one is fetched if ConsumerSecret is set", "try again with the consumer secret, with which a new one is fetched",
+	"ConsumerKey", "--consumer-key",
+	"ConsumerSecret", "the consumer secret",
+	"AccessToken", "the access token",
+	"that Client.ClientIP tells", "that neo doctor tells",
+	"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "the second factor is still missing: run neo login",
+	"a Keeper opens the next one by itself", "neo login opens the next one",
+	"give the MPIN to Session2FA instead, or log in again", "give the MPIN instead (--mpin-file), or log in again",
+	"trust its root in the Transport of Config.HTTPClient", "give its root with --ca FILE",
+)

@@ -1,0 +1,477 @@
+package neoapi
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"neoapi/internal/wire"
+)
+
+// A Subject is what [Diagnose] looks at beside the [Config]; what is left empty is
+// not looked at. It prints as a fixed text.
+type Subject struct {
+	Mobile, UCC, PAN string  // by their forms alone
+	Session          Session // a saved one; without a token there is none
+}
+
+// A Verdict is how one check of [Diagnose] ended.
+type Verdict string
+
+// The verdicts.
+const (
+	Good    Verdict = "ok"
+	Noted   Verdict = "note"    // works, but somebody should know
+	Failed  Verdict = "FAILED"  // a login or a call will fail
+	Skipped Verdict = "skipped" // could not be looked at; Detail says why
+)
+
+// A Finding is what one check of [Diagnose] found. It holds no secret: of a UCC it
+// shows the ends.
+type Finding struct {
+	Check   string  `json:"check"` // setting, name, connection, certificate, service, clock, access token, session, address
+	Verdict Verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
+	Hint    string  `json:"hint,omitempty"` // what a person can do
+	Err     error   `json:"-"`              // of what has failed, for errors.Is with a category; or nil
+}
+
+// Diagnose finds out why a login or a call fails, or that it should not: whether
+// the settings have the right form, the service can be reached, its certificate is
+// trusted, this machine's clock agrees with it, it gives an access token, it knows
+// the session, and from which address it sees this program come. Nobody is logged
+// in and no code is used up. Of a failed check those that build on it are skipped.
+//
+// The findings may be shown to others: they hold no secret.
+func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
+	d := &diagnosis{secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
+	at, problems := cfg.judge()
+	d.settings(cfg, about, problems)
+	hosts := at.hosts(cfg)
+	if len(hosts) == 0 {
+		d.add("name", Skipped, "there is no service to look for: see the settings", "", nil)
+		return d.found
+	}
+	works := true
+	for _, host := range hosts {
+		works = d.reach(ctx, cfg, host) && works
+	}
+	d.clock()
+	client, err := New(cfg)
+	switch {
+	case err != nil:
+		d.add("access token", Skipped, "the settings must be put right first", "", nil)
+	case !works:
+		d.add("access token", Skipped, "the service must be reachable first", "", nil)
+		d.session(ctx, client, about.Session, false)
+	default:
+		works = d.access(ctx, client, cfg)
+		d.session(ctx, client, about.Session, works)
+	}
+	return d.found
+}
+
+// hosts returns the base URLs that a login with cfg talks to.
+func (at service) hosts(cfg Config) (all []string) {
+	add := func(base string) {
+		for _, known := range all {
+			if base == "" || known == base {
+				return
+			}
+		}
+		if base != "" {
+			all = append(all, base)
+		}
+	}
+	if cfg.ConsumerSecret != "" && cfg.AccessToken == "" {
+		add(at.access)
+	}
+	if cfg.ConsumerSecret != "" || cfg.AccessToken != "" {
+		add(at.gen1)
+	}
+	add(at.totp)
+	return all
+}
+
+// A diagnosis is what has been found so far.
+type diagnosis struct {
+	secrets []string
+	found   []Finding
+	skew    time.Duration
+	dated   bool // skew is known
+}
+
+func (d *diagnosis) add(check string, v Verdict, detail, hint string, err error) {
+	d.found = append(d.found, Finding{check, v, detail, hint, err})
+}
+
+// fail adds an *Error's finding.
+func (d *diagnosis) fail(check string, err error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		d.add(check, Failed, tidy(err.Error(), d.secrets), "", err)
+		return
+	}
+	plain := *e
+	plain.Hint = ""
+	d.add(check, Failed, strings.TrimPrefix(plain.Error(), "neoapi: "), e.Hint, err)
+}
+
+func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
+	if about.Mobile != "" {
+		if _, problem := mobileNumber(about.Mobile); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	switch problem := misshapen("UCC", about.UCC); {
+	case about.UCC == "":
+	case problem != "":
+		problems = append(problems, "the UCC "+problem)
+	case strings.Trim(upper(about.UCC), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
+		problems = append(problems, "the UCC is letters and digits, as the broker's app shows it; leave out quotes and all else")
+	case strings.Trim(about.UCC, "0123456789") == "":
+		d.add("setting", Noted, "the UCC has digits alone", "the numeric client code is another number: the UCC is what the broker's app calls so", nil)
+	}
+	if about.PAN != "" && !panShape.MatchString(upper(about.PAN)) {
+		problems = append(problems, "a PAN is five letters, four digits and a letter")
+	}
+	for _, problem := range problems {
+		d.add("setting", Failed, problem, "", invalid(opDiagnose, problem))
+	}
+	if len(problems) == 0 {
+		given := "no consumer key"
+		if cfg.ConsumerKey != "" {
+			given = count("consumer key", cfg.ConsumerKey)
+		}
+		if cfg.ConsumerSecret != "" {
+			given += ", " + count("secret", cfg.ConsumerSecret)
+		}
+		if cfg.AccessToken != "" {
+			given += ", access token"
+		}
+		d.add("setting", Good, "environment "+cfg.Environment.host()+", "+given, "", nil)
+	}
+}
+
+const opDiagnose = "diagnose"
+
+// count tells of a setting how long it is, by which a part that was not copied shows.
+func count(name, s string) string {
+	return fmt.Sprintf("%s (length %d)", name, utf8.RuneCountInString(s))
+}
+
+// upper raises ASCII letters only.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
+}
+
+// A route is what happens on the way to a service. Its hooks may be called at any
+// time and from anywhere.
+type route struct {
+	mu        sync.Mutex
+	addresses []string
+	dnsErr    error
+	connected string // where to
+	took      time.Duration
+	began     time.Time
+	tls       *tls.ConnectionState
+	tlsErr    error
+}
+
+func (r *route) trace() *httptrace.ClientTrace {
+	guarded := func(f func()) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		f()
+	}
+	return &httptrace.ClientTrace{
+		DNSDone: func(i httptrace.DNSDoneInfo) {
+			guarded(func() {
+				r.dnsErr = i.Err
+				for _, a := range i.Addrs {
+					r.addresses = append(r.addresses, a.String())
+				}
+			})
+		},
+		ConnectStart: func(_, _ string) { guarded(func() { r.began = time.Now() }) },
+		ConnectDone: func(_, addr string, err error) {
+			guarded(func() {
+				if err == nil && r.connected == "" {
+					r.connected, r.took = addr, time.Since(r.began)
+				}
+			})
+		},
+		TLSHandshakeDone: func(s tls.ConnectionState, err error) {
+			guarded(func() { r.tls, r.tlsErr = &s, err })
+		},
+	}
+}
+
+// reachTime is how long one service may take to answer a request that asks for nothing.
+const reachTime = 10 * time.Second
+
+// reach asks a service for nothing, without credentials, and tells how far that
+// went: name, connection, certificate, answer.
+func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works bool) {
+	u, err := url.Parse(base)
+	if err != nil {
+		d.add("name", Failed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
+		return false
+	}
+	hc := http.Client{}
+	if cfg.HTTPClient != nil {
+		hc = *cfg.HTTPClient
+	}
+	if hc.Transport == nil {
+		hc.Transport = http.DefaultTransport
+	}
+	via := ""
+	if t, ok := hc.Transport.(*http.Transport); ok {
+		t = t.Clone() // a connection of our own, so that each part of the way is seen
+		t.DisableKeepAlives = true
+		hc.Transport = t
+		if t.Proxy != nil {
+			if proxy, err := t.Proxy(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}}); err == nil && proxy != nil {
+				via = proxy.Host
+			}
+		}
+	}
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	hc.Timeout = reachTime
+
+	var way route
+	ctx = httptrace.WithClientTrace(ctx, way.trace())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+wire.Path(wire.OpAccessToken, wire.Gen1PROD), nil)
+	if err != nil {
+		d.add("name", Failed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
+		return false
+	}
+	req.Header.Set("User-Agent", cmp.Or(cfg.UserAgent, "neoapi-go"))
+	began := time.Now()
+	resp, err := hc.Do(req)
+	var answer []byte
+	if err == nil {
+		answer, _ = io.ReadAll(io.LimitReader(resp.Body, maxText))
+		resp.Body.Close()
+	}
+
+	way.mu.Lock()
+	defer way.mu.Unlock()
+	host := u.Hostname()
+	fail := func(check string) bool {
+		text := seal(err, d.secrets)
+		e := &Error{Op: opDiagnose, Category: ErrNetwork, Message: text.Error(), Err: text}
+		for _, h := range hints {
+			if h.is(e, circumstances{method: http.MethodGet}) {
+				e.Hint = h.hint
+				break
+			}
+		}
+		e.Retry = RetrySame
+		d.add(check, Failed, host+": "+e.Message, e.Hint, e)
+		return false
+	}
+	if via != "" {
+		d.add("connection", Noted, "calls to "+host+" go through the proxy "+via, "", nil)
+	}
+	switch _, ip := netip.ParseAddr(host); {
+	case way.dnsErr != nil:
+		return fail("name")
+	case len(way.addresses) > 0 && via == "" && ip != nil:
+		d.add("name", Good, host+" is "+strings.Join(way.addresses, ", "), "", nil)
+	}
+	switch {
+	case way.connected != "":
+		d.add("connection", Good, fmt.Sprintf("%s answers after %s", way.connected, way.took.Round(100*time.Microsecond)), "", nil)
+	case err != nil:
+		return fail("connection")
+	}
+	if way.tlsErr != nil {
+		problem, hint := certificateProblem(way.tlsErr)
+		problem = tidy(problem, d.secrets)
+		d.add("certificate", Failed, host+": "+problem, hint,
+			&Error{Op: opDiagnose, Category: ErrNetwork, Message: problem, Hint: hint, Err: seal(way.tlsErr, d.secrets), Retry: RetryNever})
+		return false
+	}
+	switch {
+	case way.tls != nil && len(way.tls.PeerCertificates) > 0:
+		d.certificate(host, way.tls)
+	case u.Scheme == "http" && !loopback(host):
+		d.add("certificate", Noted, host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
+	}
+	if err != nil {
+		return fail("service")
+	}
+	if date := resp.Header.Get("Date"); date != "" && !d.dated {
+		if _, err := http.ParseTime(date); err == nil {
+			d.skew, d.dated = skew(resp, began, time.Now()), true
+		}
+	}
+	switch {
+	case resp.StatusCode >= 500:
+		e := &Error{Op: opDiagnose, Category: categorise(opAccessToken, resp.StatusCode, ""), Status: resp.StatusCode, Message: "the service is down, or in maintenance", Retry: RetryLater}
+		d.add("service", Failed, fmt.Sprintf("%s answers %d: %s", host, resp.StatusCode, e.Message), "wait some minutes", e)
+		return false
+	case resp.StatusCode/100 == 3:
+		e := invalid(opDiagnose, host+" redirects elsewhere, which is not followed")
+		d.add("service", Failed, e.Message, "check the base URL; or the login page of a network stands in the way", e)
+		return false
+	case isPage(answer):
+		d.add("service", Noted, host+" answers with a web page",
+			"if calls fail: a proxy, a firewall or the login page of a network answers in the API's place, or the base URL is a website's", nil)
+	default:
+		d.add("service", Good, host+" answers", "", nil)
+	}
+	return true
+}
+
+// soon is how long before its end a certificate is worth a note.
+const soon = 14 * 24 * time.Hour
+
+func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
+	leaf := s.PeerCertificates[0]
+	left := time.Until(leaf.NotAfter)
+	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.Format(time.DateOnly), int(left/(24*time.Hour)))
+	switch {
+	case len(s.VerifiedChains) == 0:
+		d.add("certificate", Noted, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
+	case left < soon:
+		d.add("certificate", Noted, detail, "it ends soon: the service's operator has to renew it", nil)
+	default:
+		d.add("certificate", Good, detail, "", nil)
+	}
+}
+
+func issuer(c *x509.Certificate) string {
+	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, ", "), "nobody by name")
+}
+
+// certificateProblem says what is wrong with a certificate or its chain.
+func certificateProblem(err error) (problem, hint string) {
+	refused, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	if !ok {
+		return "TLS failed: " + err.Error(), "does the service speak TLS on this port? with http in its place, give http://"
+	}
+	leaf := &x509.Certificate{}
+	if len(refused.UnverifiedCertificates) > 0 {
+		leaf = refused.UnverifiedCertificates[0]
+	}
+	ends := "it ends " + leaf.NotAfter.Format(time.DateOnly)
+	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok && bad.Reason == x509.Expired {
+		if now := time.Now(); now.Before(leaf.NotBefore) {
+			return "the certificate is valid from " + leaf.NotBefore.Format(time.DateTime) + " UTC on", "this machine's clock is wrong, or the certificate is new"
+		}
+		return "the certificate ended " + leaf.NotAfter.UTC().Format(time.DateTime) + " UTC", "the service's operator has to renew it; or this machine's clock is wrong"
+	}
+	if bad, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Sprintf("the certificate is for %s, not for %s; %s", cmp.Or(strings.Join(leaf.DNSNames, ", "), "another name"), bad.Host, ends), "check the base URL's spelling"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		missing := "nobody trusts its issuer"
+		if len(refused.UnverifiedCertificates) == 1 && leaf.Issuer.String() != leaf.Subject.String() {
+			missing += ", or the service does not send the certificates between"
+		}
+		return fmt.Sprintf("the certificate is signed by %s: %s; %s", issuer(leaf), missing, ends), untrusted
+	}
+	return refused.Err.Error() + "; " + ends, untrusted
+}
+
+// clock judges the clock by the first answer that had a Date.
+func (d *diagnosis) clock() {
+	switch {
+	case !d.dated:
+		d.add("clock", Skipped, "no answer had a Date", "", nil)
+	case d.skew.Abs() > skewed:
+		d.add("clock", Failed, "your clock is "+inWords(d.skew)+" the service's", "TOTP will fail until it is right: switch time synchronisation on", nil)
+	default:
+		d.add("clock", Good, "within "+max(d.skew.Abs(), time.Second).Round(time.Second).String()+" of the service's", "", nil)
+	}
+}
+
+// access asks for an access token, if there is what it takes.
+func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bool) {
+	switch {
+	case cfg.AccessToken != "":
+		d.add("access token", Skipped, "one is given, which is used as it is", "", nil)
+	case cfg.ConsumerSecret == "":
+		d.add("access token", Skipped, "there is no consumer secret; a login by TOTP and MPIN needs none", "", nil)
+	default:
+		if _, err := c.AccessToken(ctx); err != nil {
+			d.fail("access token", err)
+			return false
+		}
+		c.mu.Lock()
+		expires := c.access.expires
+		c.mu.Unlock()
+		detail := "the service gives one"
+		if !expires.IsZero() {
+			detail += ", for " + time.Until(expires).Round(time.Second).String()
+		}
+		d.add("access token", Good, detail, "", nil)
+	}
+	return true
+}
+
+// session judges a saved session as Restore does, and then has the service do so.
+func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works bool) {
+	if s.Token == "" {
+		d.add("session", Skipped, "none is saved", "", nil)
+		d.add("address", Skipped, "only a session can ask for it", "", nil)
+		return
+	}
+	if err := c.Restore(s); err != nil {
+		d.fail("session", err)
+		d.add("address", Skipped, "only a session can ask for it", "", nil)
+		return
+	}
+	ends := "when it ends is not known"
+	if end := s.Ends(); !end.IsZero() {
+		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + time.Until(end).Round(time.Second).String() + ")"
+	}
+	whose := "a session of " + ending(s.UCC) + ", " + ends
+	if !works {
+		d.add("session", Noted, whose+"; the service could not be asked", "", nil)
+		d.add("address", Skipped, "the service could not be asked", "", nil)
+		return
+	}
+	addr, err := c.ClientIP(ctx)
+	switch {
+	case err == nil:
+		d.add("session", Good, whose+"; the service knows it", "", nil)
+		d.add("address", Good, "the service sees you come from "+addr.String(), "", nil)
+	case errors.Is(err, ErrSessionEnded), errors.Is(err, ErrWrongToken):
+		d.fail("session", err)
+		d.add("address", Skipped, "only a session can ask for it", "", nil)
+	case errors.Is(err, ErrIPNotAllowed):
+		d.add("session", Good, whose, "", nil)
+		d.fail("address", err)
+	default:
+		d.add("session", Noted, whose+"; the service was asked and did not say whether it knows it", "", nil)
+		d.fail("address", err)
+	}
+}
+
+// ending shows of a name no more than its owner needs to know it again.
+func ending(name string) string {
+	if len(name) < 6 {
+		return "…"
+	}
+	return name[:2] + "…" + name[len(name)-2:]
+}

@@ -1,0 +1,507 @@
+package courier_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"neoapi/internal/courier"
+	"neoapi/internal/login"
+)
+
+// The two shapes that most gateways have, as docs/couriers.md shows them.
+const (
+	formGateway = `
+  - name: %s
+    timeout: %s
+    webhook:
+      url: %s
+      ca: %s
+      headers:
+        Authorization: Basic {{base64 (print "AC123:" (secret "token"))}}
+        Content-Type: application/x-www-form-urlencoded
+      body: To={{query .Mobile}}&From=NEOAPI&Body={{.Code}}+is+your+code,+{{query .Name}}
+      secrets:
+        token: %s
+`
+	jsonGateway = `
+  - name: %s
+    timeout: %s
+    webhook:
+      url: %s
+      ca: %s
+      headers:
+        Authorization: Bearer {{secret "token"}}
+        Content-Type: application/json
+      body: |
+        {"to": {{json .Mobile}}, "text": {{json (print .Code " is your code for " .Name)}}, "minutes": {{.Minutes}}}
+      accepted: '"status": *"queued"'
+      secrets:
+        token: %s
+`
+	mailServer = `
+  - name: %s
+    timeout: %s
+    smtp:
+      host: 127.0.0.1
+      port: %d
+      tls: %s
+      ca: %s
+      user: neo
+      password-file: %s
+      from: Neo <codes@example.com>
+      subject: Your code to log in
+      body: |
+        {{.Name}}, {{.Code}} is your code. It works for {{.Minutes}} minutes.
+`
+)
+
+const token = "s3cret-token/+="
+
+func message() login.Message {
+	return login.Message{
+		ID: "11111111-2222-4333-8444-555555555555", SID: "sid", Code: "135791", Expires: time.Now().Add(5 * time.Minute),
+		Account: login.Account{UCC: "AB1234", GreetingName: `Asha "A&B" Räo`, Mobile: "+919876543210", Reach: login.Reach{Email: "asha@example.com"}},
+	}
+}
+
+// A gateway is a real HTTPS server that keeps what it gets.
+type gateway struct {
+	*httptest.Server
+	ca string
+
+	mu     sync.Mutex
+	got    []*http.Request
+	bodies []string
+	answer func(w http.ResponseWriter, n int)
+}
+
+func startGateway(t *testing.T, answer func(w http.ResponseWriter, n int)) *gateway {
+	t.Helper()
+	g := &gateway{answer: answer}
+	g.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		g.mu.Lock()
+		g.got, g.bodies = append(g.got, r), append(g.bodies, string(body))
+		n := len(g.got)
+		g.mu.Unlock()
+		g.answer(w, n)
+	}))
+	t.Cleanup(g.Close)
+	g.ca = writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.Certificate().Raw})), 0o644)
+	return g
+}
+
+func (g *gateway) calls() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.got)
+}
+
+func queued(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "queued"}`) }
+
+func writeFile(t *testing.T, name, text string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
+	t.Helper()
+	c, err := courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
+	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) })
+	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
+	if err := c.Send(t.Context(), message()); err != nil {
+		t.Fatal(err)
+	}
+	r := g.got[0]
+	user, password, _ := r.BasicAuth()
+	form, err := url.ParseQuery(g.bodies[0])
+	if err != nil || user != "AC123" || password != token || r.Method != http.MethodPost || r.URL.Path != "/send" {
+		t.Errorf("%s %s by %s/%s: %v", r.Method, r.URL, user, password, err)
+	}
+	if form.Get("To") != "+919876543210" || form.Get("Body") != `135791 is your code, Asha "A&B" Räo` {
+		t.Errorf("form: %v", form)
+	}
+	if id := r.Header.Get("Idempotency-Key"); id != message().ID {
+		t.Errorf("Idempotency-Key: %q", id)
+	}
+}
+
+func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
+	g := startGateway(t, queued)
+	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
+	if err := c.Send(t.Context(), message()); err != nil {
+		t.Fatal(err)
+	}
+	var body struct {
+		To, Text string
+		Minutes  int
+	}
+	err := json.Unmarshal([]byte(g.bodies[0]), &body)
+	if err != nil || body.To != "+919876543210" || body.Text != `135791 is your code for Asha "A&B" Räo` || body.Minutes != 5 {
+		t.Errorf("body: %+v, %v", body, err)
+	}
+	if h := g.got[0].Header.Get("Authorization"); h != "Bearer "+token {
+		t.Errorf("Authorization: %q", h)
+	}
+}
+
+// A mailbox is a real SMTP server that keeps what it gets.
+type mailbox struct {
+	server *smtp.Server
+	port   int
+
+	mu     sync.Mutex
+	mails  []string
+	secure bool
+	refuse error // to RCPT
+}
+
+func (b *mailbox) NewSession(c *smtp.Conn) (smtp.Session, error) { return &mailing{b: b, c: c}, nil }
+
+type mailing struct {
+	b  *mailbox
+	c  *smtp.Conn
+	in bool
+}
+
+func (s *mailing) AuthMechanisms() []string { return []string{sasl.Plain} }
+func (s *mailing) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		if user != "neo" || password != token {
+			return smtp.ErrAuthFailed
+		}
+		s.in = true
+		return nil
+	}), nil
+}
+func (s *mailing) Mail(string, *smtp.MailOptions) error {
+	if !s.in {
+		return smtp.ErrAuthRequired
+	}
+	return nil
+}
+func (s *mailing) Rcpt(string, *smtp.RcptOptions) error {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return s.b.refuse
+}
+func (s *mailing) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	_, secure := s.c.TLSConnectionState()
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	s.b.mails, s.b.secure = append(s.b.mails, string(text)), secure
+	return err
+}
+func (s *mailing) Reset()        {}
+func (s *mailing) Logout() error { return nil }
+
+// startMailbox starts a mail server with the certificate of a gateway, which both
+// trust: with STARTTLS, TLS from the first byte, or none.
+func startMailbox(t *testing.T, g *gateway, kind string) *mailbox {
+	t.Helper()
+	b := &mailbox{}
+	b.server = smtp.NewServer(b)
+	b.server.Domain, b.server.ErrorLog = "127.0.0.1", quiet{}
+	if kind != "none" {
+		b.server.TLSConfig = g.TLS.Clone()
+		b.server.TLSConfig.NextProtos = nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.port = l.Addr().(*net.TCPAddr).Port
+	if kind == "implicit" {
+		l = tls.NewListener(l, b.server.TLSConfig)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = b.server.Serve(l) }()
+	t.Cleanup(func() { _ = b.server.Close(); <-done })
+	return b
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
+func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
+	g := startGateway(t, queued)
+	password := writeFile(t, "password", token, 0o600)
+	for _, kind := range []string{"starttls", "implicit"} {
+		t.Run(kind, func(t *testing.T) {
+			b := startMailbox(t, g, kind)
+			c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, kind, g.ca, password))
+			if err := c.Send(t.Context(), message()); err != nil {
+				t.Fatal(err)
+			}
+			if len(b.mails) != 1 || !b.secure {
+				t.Fatalf("%d mails, over TLS: %v", len(b.mails), b.secure)
+			}
+			m, err := mail.ReadMessage(strings.NewReader(b.mails[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if to, id := m.Header.Get("To"), m.Header.Get("Message-Id"); to != "<asha@example.com>" || id != "<"+message().ID+"@example.com>" {
+				t.Errorf("To %s, Message-ID %s", to, id)
+			}
+			if s := m.Header.Get("Subject"); s != "Your code to log in" || !strings.Contains(b.mails[0], "135791 is your code") {
+				t.Errorf("the mail:\n%s", b.mails[0])
+			}
+		})
+	}
+	t.Run("a server without TLS", func(t *testing.T) {
+		b := startMailbox(t, g, "none")
+		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password))
+		if err := c.Send(t.Context(), message()); err == nil || len(b.mails) > 0 {
+			t.Errorf("sent in clear: %v, %d mails", err, len(b.mails))
+		}
+	})
+	t.Run("a server that nobody vouches for", func(t *testing.T) {
+		b := startMailbox(t, g, "starttls")
+		text := fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password)
+		c := load(t, io.Discard, strings.Replace(text, "ca: "+g.ca, "", 1))
+		if err := c.Send(t.Context(), message()); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("got error %v", err)
+		}
+	})
+	t.Run("a wrong password", func(t *testing.T) {
+		b := startMailbox(t, g, "starttls")
+		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, writeFile(t, "wrong", "wr0ng", 0o600)))
+		if err := c.Send(t.Context(), message()); err == nil || !strings.Contains(err.Error(), "535") || strings.Contains(err.Error(), "wr0ng") {
+			t.Errorf("got error %v", err)
+		}
+	})
+	t.Run("a mailbox that does not exist", func(t *testing.T) {
+		b := startMailbox(t, g, "starttls")
+		b.refuse = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no mailbox for 135791"}
+		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password))
+		if err := c.Send(t.Context(), message()); !errors.Is(err, login.ErrRefused) || strings.Contains(err.Error(), "135791") {
+			t.Errorf("got error %v", err)
+		}
+	})
+}
+
+func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	password := writeFile(t, "password", token, 0o600)
+	ca := startGateway(t, queued).ca
+	c := load(t, io.Discard,
+		fmt.Sprintf(mailServer, "mail", "200ms", l.Addr().(*net.TCPAddr).Port, "starttls", ca, password),
+		fmt.Sprintf(jsonGateway, "sms", "200ms", "https://"+l.Addr().String(), ca, password))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := c.Send(ctx, message()); err == nil || ctx.Err() != nil {
+		t.Errorf("got error %v, %v", err, ctx.Err())
+	}
+}
+
+func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
+	var down, up = startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusBadGateway) }), startGateway(t, queued)
+	secret := writeFile(t, "token", token, 0o600)
+	box := startMailbox(t, up, "starttls")
+	c := load(t, io.Discard,
+		fmt.Sprintf(jsonGateway, "down", "5s", down.URL, down.ca, secret),
+		fmt.Sprintf(jsonGateway, "up", "5s", up.URL, up.ca, secret),
+		fmt.Sprintf(mailServer, "mail", "5s", box.port, "starttls", up.ca, secret))
+	for _, x := range []struct {
+		name             string
+		reach            login.Reach
+		down, up, mailed int
+		fails            bool
+	}{
+		{"the file's order", login.Reach{Email: "asha@example.com"}, 2, 1, 0, false}, // the one that is down is tried twice
+		{"the account's", login.Reach{Email: "asha@example.com", Couriers: []string{"mail", "up"}}, 0, 0, 1, false},
+		{"without an address", login.Reach{Couriers: []string{"mail", "up"}}, 0, 1, 0, false},
+		{"with one that is not there", login.Reach{Couriers: []string{"pigeon", "up"}}, 0, 1, 0, false},
+		{"with none that is up", login.Reach{Couriers: []string{"down"}}, 2, 0, 0, true},
+	} {
+		m := message()
+		m.Account.Reach = x.reach
+		before := [3]int{down.calls(), up.calls(), len(box.mails)}
+		err := c.Send(t.Context(), m)
+		if got := [3]int{down.calls() - before[0], up.calls() - before[1], len(box.mails) - before[2]}; got != [3]int{x.down, x.up, x.mailed} || (err != nil) != x.fails {
+			t.Errorf("%s: calls %v, error %v", x.name, got, err)
+		}
+	}
+	nobody := message().Account
+	nobody.Reach = login.Reach{Couriers: []string{"mail"}}
+	if err := c.Ready(nobody); err == nil {
+		t.Error("an account that no courier can reach is ready")
+	}
+	if err := c.Ready(message().Account); err != nil {
+		t.Errorf("an account that several can reach: %v", err)
+	}
+}
+
+func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
+	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
+	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	for range 3 { // twice each
+		if err := c.Ready(message().Account); err != nil {
+			t.Fatalf("after %d failures: %v", g.calls(), err)
+		}
+		_ = c.Send(t.Context(), message())
+	}
+	calls := g.calls()
+	if err := c.Ready(message().Account); err == nil || !c.States()[0].Open {
+		t.Errorf("after %d failures: ready %v, %+v", calls, err, c.States())
+	}
+	if err := c.Send(t.Context(), message()); err == nil || g.calls() != calls {
+		t.Errorf("got error %v after %d more calls", err, g.calls()-calls)
+	}
+}
+
+func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
+	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusUnprocessableEntity) })
+	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	for range 7 {
+		if err := c.Send(t.Context(), message()); !errors.Is(err, login.ErrRefused) {
+			t.Fatalf("got error %v", err)
+		}
+	}
+	if g.calls() != 7 || c.States()[0].Open {
+		t.Errorf("%d calls, %+v", g.calls(), c.States())
+	}
+}
+
+func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
+	var elsewhere int
+	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere++; queued(w, 0) })
+	for name, answer := range map[string]func(w http.ResponseWriter, n int){
+		"a redirect":        func(w http.ResponseWriter, _ int) { w.Header().Set("Location", other.URL); w.WriteHeader(307) },
+		"another success":   func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "failed", "code": "135791"}`) },
+		"a huge answer":     func(w http.ResponseWriter, _ int) { _, _ = w.Write(bytes.Repeat([]byte("x"), 10<<20)) },
+		"no authentication": func(w http.ResponseWriter, _ int) { w.WriteHeader(401); _, _ = io.WriteString(w, token) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			g := startGateway(t, answer)
+			c := load(t, &log, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+			err := c.Send(t.Context(), message())
+			if err == nil || elsewhere > 0 {
+				t.Errorf("got error %v, %d calls elsewhere", err, elsewhere)
+			}
+			for _, secret := range []string{"135791", token, base64.StdEncoding.EncodeToString([]byte(token)), g.URL} {
+				if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), secret) {
+					t.Errorf("%q stands in %v or in the log:\n%s", secret, err, log.String())
+				}
+			}
+		})
+	}
+}
+
+func TestEveryProblemOfAFileOfCouriersIsNamedAtOnce(t *testing.T) {
+	open := writeFile(t, "open", token, 0o604)
+	empty := writeFile(t, "empty", "\n", 0o600)
+	for name, x := range map[string]struct {
+		text string
+		want []string
+	}{
+		"unknown keys": {"couriers:\n  - name: sms\n    webhok: {}\n    colour: red\nmore: 1\n", []string{"webhok", "colour", "more"}},
+		"nothing":      {"couriers: []\n", []string{"names none"}},
+		"no YAML":      {"couriers: [\n", []string{"couriers.yaml"}},
+		"values": {`
+couriers:
+  - name: SMS
+    timeout: 1ms
+  - name: sms
+    webhook:
+      url: http://sms.example.com/send
+      method: GET
+      to: pigeon
+      headers: {Content-Type: application/json, Authorization: 'Bearer {{secret "none"}}'}
+      body: '{"to": "{{.Name}}", "text": "{{.Colour}}"}'
+      accepted: '('
+      ca: nowhere.pem
+      secrets: {open: ` + open + `, empty: ` + empty + `, missing: /nowhere}
+  - name: sms
+    smtp: {host: 'a b', port: 70000, tls: none, user: neo, from: nobody, subject: 'Code {{.Code}}', body: 'none'}
+`, []string{
+			"number 1: name: must be", "number 1: must have either webhook or smtp", "number 1: timeout:",
+			"sms: url: must begin with https", "sms: method:", "sms: to:", `there is no secret "none"`, "sms: body:", "sms: accepted:", "sms: ca: ",
+			"secrets: open: others may read", "secrets: empty:", "secrets: missing:",
+			"sms: stands there twice", "sms: host:", "sms: port: 70000", "sms: tls:", "user and password-file", "sms: from:", "sms: subject:", "sms: body: holds no",
+		}},
+		"escaping": {`
+couriers:
+  - name: one
+    webhook:
+      url: https://one.example.com
+      headers: {Content-Type: application/json}
+      body: '{"text": "{{.Code}} for {{.Name}}"}'
+  - name: two
+    webhook:
+      url: https://two.example.com
+      headers: {Content-Type: application/x-www-form-urlencoded}
+      body: to={{.Mobile}}&code={{.Code}}
+`, []string{"one: body: is no JSON", "two: body: a plus"}},
+		"time": {"couriers:" + strings.Repeat(`
+  - name: slow
+    timeout: 15s
+    webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain}, body: '{{.Code}}'}
+`, 2), []string{"slow: stands there twice", "give shorter timeouts"}},
+		"a secret in an open file": {`
+couriers:
+  - name: sms
+    webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain, X-Api-Key: abc}, body: '{{.Code}}'}
+`, []string{"sms: others may read", "couriers.yaml"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := courier.Load(writeFile(t, "couriers.yaml", x.text, 0o644), slog.New(slog.DiscardHandler))
+			for _, want := range x.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in:\n%v", want, err)
+				}
+			}
+			if err != nil && strings.Contains(err.Error(), token) {
+				t.Errorf("a secret stands in %v", err)
+			}
+		})
+	}
+	if _, err := courier.Load("nowhere.yaml", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "nowhere.yaml") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	closed := writeFile(t, "couriers.yaml", "couriers:\n  - name: sms\n    webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain, X-Api-Key: abc}, body: '{{.Code}}'}\n", 0o600)
+	if _, err := courier.Load(closed, slog.New(slog.DiscardHandler)); err != nil {
+		t.Errorf("a secret in a file that others may not read: %v", err)
+	}
+}

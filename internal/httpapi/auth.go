@@ -1,0 +1,57 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"neoapi/internal/wire"
+)
+
+// authPath is where a proxy asks whether a call may pass. Envoy asks below it, with
+// the call's own method and address, the others at it.
+const authPath = "/auth"
+
+const opAuth wire.Op = "auth"
+
+// anyMethod is the method of an endpoint that takes all.
+const anyMethod = "*"
+
+func (a *api) authEndpoint(path string) endpoint {
+	ep := endpoint{op: opAuth, method: anyMethod, style: trade}
+	if path == authPath {
+		ep.method = http.MethodGet
+	}
+	ep.handle = func(c *call) (answer, error) {
+		if err := a.recognise(c, perhaps); err != nil {
+			return answer{}, err
+		}
+		return a.auth(c)
+	}
+	return ep
+}
+
+// auth judges the credentials of a call that somebody else passes on to the trade
+// API, and answers with its signed identity.
+func (a *api) auth(c *call) (answer, error) {
+	session, err := a.tradeSession(c)
+	if err != nil {
+		return answer{}, err
+	}
+	identity, err := a.login.Identity(session)
+	if err != nil {
+		return answer{}, err
+	}
+	c.answers.Set(wire.HeaderIdentity, identity)
+	return ok(wire.Verified{UCC: session.UCC, SID: session.SID, HSServerID: session.Home, Consumer: session.Consumer})
+}
+
+// tellRefusal repeats the body of a refusal in a header: nginx can read that, and
+// not the body.
+func tellRefusal(h http.Header, ans answer) {
+	text, err := json.Marshal(ans.body)
+	if err != nil { // our own types: cannot happen
+		panic(err)
+	}
+	h.Set(wire.HeaderRefusal, strings.ToValidUTF8(string(text), "?"))
+}

@@ -1,0 +1,436 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+)
+
+const (
+	dialTimeout   = 2 * time.Second
+	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
+	renewWriting  = 5 * time.Second  // how often an answer that goes on gets its time to be written anew
+	upstreamRetry = 2 * time.Second  // what callers are told to wait when the trade API is down
+
+	// Shorter than what servers in the field wait for the next request on a
+	// connection (5 s and more): so a call is seldom sent on one that is being closed.
+	upstreamIdle  = 4 * time.Second
+	upstreamLook  = 5 * time.Second
+	upstreamConns = 256      // kept for the next call
+	upstreamHead  = 64 << 10 // of an answer's head
+)
+
+// A Gateway leads to the trade API behind the service: calls of sessions that were
+// checked go there with a signed identity in place of their credentials. Make one
+// with [NewGateway], and run [Gateway.Run] while it is used.
+type Gateway struct {
+	target    *url.URL
+	transport *http.Transport
+	proxy     httputil.ReverseProxy
+	streams   streams
+	trouble   atomic.Pointer[error] // why the last look at the trade API found nothing
+}
+
+// NewGateway returns the way to the trade API at an address such as
+// https://trade.example.com. It connects to nothing yet.
+func NewGateway(address string, log *slog.Logger) (*Gateway, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
+		return nil, errors.New("trade API: must be an address such as https://trade.example.com, without user, query or fragment")
+	}
+	g := &Gateway{target: u}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	secure := &tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+	g.transport = &http.Transport{
+		DialContext:            notSent(dialer.DialContext),
+		DialTLSContext:         notSent(withTimeout(secure.DialContext)),
+		DisableCompression:     true, // an answer goes through as it is
+		MaxIdleConns:           upstreamConns,
+		MaxIdleConnsPerHost:    upstreamConns,
+		IdleConnTimeout:        upstreamIdle,
+		MaxResponseHeaderBytes: upstreamHead,
+		Protocols:              &http.Protocols{},
+	}
+	g.transport.Protocols.SetHTTP1(true)
+	g.proxy = httputil.ReverseProxy{
+		Rewrite: g.rewrite, ModifyResponse: g.answered, ErrorHandler: g.failed, Transport: g.transport,
+		BufferPool: &buffers{}, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return g, nil
+}
+
+// errNotSent is what went wrong before any byte of a call was sent.
+type errNotSent struct{ error }
+
+func (e errNotSent) Unwrap() error { return e.error }
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// notSent marks the errors of a dial.
+func notSent(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, errNotSent{err}
+		}
+		return c, nil
+	}
+}
+
+// withTimeout bounds a dial and the handshake after it.
+func withTimeout(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+		defer cancel()
+		return dial(ctx, network, address)
+	}
+}
+
+// Health returns why the trade API could not be reached at the last look, which is
+// some seconds old at most, or nil.
+func (g *Gateway) Health() error {
+	if err := g.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// watch looks at the trade API again and again until the context ends, and tells of
+// each change: a missing one spoils trade calls alone.
+func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
+	for {
+		err := g.reach(ctx)
+		was := g.Health()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			g.trouble.Store(&err)
+		default:
+			g.trouble.Store(nil)
+		}
+		switch {
+		case err != nil && was == nil:
+			log.WarnContext(ctx, "trade calls fail", "cause", err)
+		case err == nil && was != nil:
+			log.InfoContext(ctx, "the trade API can be reached again")
+		}
+		select {
+		case <-time.After(upstreamLook):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reach connects to the trade API and returns why that fails. It sends no request.
+func (g *Gateway) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	port := g.target.Port()
+	if port == "" {
+		port = g.target.Scheme // a service's name is as good as its number
+	}
+	dial := g.transport.DialContext
+	if g.target.Scheme == "https" {
+		dial = g.transport.DialTLSContext
+	}
+	c, err := dial(ctx, "tcp", net.JoinHostPort(g.target.Hostname(), port))
+	if err != nil {
+		return fmt.Errorf("the trade API at %s cannot be reached: %w", g.target, err)
+	}
+	return c.Close()
+}
+
+// ownPrefixes are where the service's own addresses are; what has none of them is
+// the trade API's.
+var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/logout", "/apim/login/", "/algo-user/", "/5config/", "/sandbox/", "/.well-known/", "/auth/"}
+
+// ownPaths are the service's own addresses beside them.
+var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
+
+// own tells whether an address is the service's own, whatever is there.
+func own(path string) bool {
+	for _, prefix := range ownPrefixes {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return ownPaths[path] || !strings.HasPrefix(path, "/")
+}
+
+// climbs tells whether a path has segments that lead up: servers read them
+// differently.
+func climbs(path string) bool {
+	if !strings.Contains(path, "/.") {
+		return false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// passing is an endpoint whose requests go to the trade API.
+func (a *api) passing(op wire.Op, need access) endpoint {
+	return endpoint{op: op, passes: true, style: trade, handle: func(c *call) (answer, error) {
+		if err := a.recognise(c, need); err != nil {
+			return answer{}, err
+		}
+		return a.admitted(c)
+	}}
+}
+
+// admitted is an endpoint's work before a call goes to the trade API: it judges
+// the session and has its identity signed.
+func (a *api) admitted(c *call) (answer, error) {
+	switch {
+	case climbs(c.URL.Path):
+		return answer{}, &httpError{status: http.StatusBadRequest, detail: "the path must not have segments of dots"}
+	case c.ContentLength > wire.MaxTradeBody:
+		return answer{}, errTradeTooLarge
+	}
+	var err error
+	if c.session, err = a.tradeSession(c); err != nil {
+		return answer{}, err
+	}
+	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
+	c.identity, err = a.login.Identity(c.session)
+	return answer{}, err
+}
+
+var errTradeTooLarge = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxTradeBody)}
+
+// A passage is a call on its way to the trade API, and its answer on the way back.
+type passage struct {
+	http.ResponseWriter
+	call    *call
+	shown   string // the request id
+	cancel  context.CancelCauseFunc
+	slow    *time.Timer
+	status  int   // of the answer, 0 before it has begun
+	size    int64 // of its body so far
+	renewed time.Time
+	err     error // why there is no answer
+	broke   bool  // it ended too early
+	why     error // and who ended it; nil: the trade API
+	control *http.ResponseController
+
+	bodyErr atomic.Pointer[error] // why the call's body could not be read
+}
+
+type passageKey struct{}
+
+func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
+
+var errSlow = errors.New("no answer within " + answerTimeout.String())
+
+// forward passes a call on, and the answer back as it comes. If there is none it
+// returns why, and nothing has been written. Otherwise done is called, also for an
+// answer that breaks off, which ends its connection by [http.ErrAbortHandler].
+func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done func(p *passage)) error {
+	ctx, cancel := context.WithCancelCause(c.Request.Context())
+	p := &passage{ResponseWriter: w, call: c, shown: shown, cancel: cancel, control: http.NewResponseController(w), broke: true}
+	p.slow = time.AfterFunc(answerTimeout, func() { cancel(errSlow) })
+	defer func() {
+		p.slow.Stop()
+		g.streams.remove(p)
+		p.why = context.Cause(ctx)
+		cancel(nil)
+		if p.err == nil {
+			done(p)
+		}
+	}()
+	r := c.Request.WithContext(context.WithValue(ctx, passageKey{}, p))
+	if r.ContentLength == 0 {
+		p.sent()
+	} else {
+		r.Body = &callBody{http.MaxBytesReader(w, r.Body, wire.MaxTradeBody), p}
+	}
+	g.proxy.ServeHTTP(p, r)
+	p.broke = false
+	return p.err
+}
+
+// rewrite makes the trade API's request out of the client's. What the client says of
+// its identity and of its address does not go through; neither do headers with an
+// underscore, which some servers take for one with a hyphen.
+func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
+	p := passageOf(pr.In)
+	pr.SetURL(g.target)
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it is: nobody here reads it
+	h := pr.Out.Header
+	for name := range h {
+		if strings.Contains(name, "_") {
+			delete(h, name)
+		}
+	}
+	h.Del("Authorization")
+	h.Del(wire.HeaderSID)
+	h.Del(wire.HeaderAuth)
+	scheme := "http"
+	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
+		scheme = "https"
+	}
+	set := func(name, value string) { h[name] = []string{value} }
+	set(wire.HeaderIdentity, p.call.identity)
+	set(wire.HeaderRequestID, p.shown)
+	set("X-Forwarded-For", p.call.caller.Address)
+	set("X-Forwarded-Host", pr.In.Host)
+	set("X-Forwarded-Proto", scheme)
+	// net/http sends a call with one of these again when a connection breaks, orders
+	// too. It looks for them in this spelling only.
+	for _, name := range []string{wire.HeaderIdempotencyKey, "X-Idempotency-Key"} {
+		if values, ok := h[name]; ok {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
+}
+
+// answered looks at the head of an answer before it goes to the client.
+func (g *Gateway) answered(resp *http.Response) error {
+	p := passageOf(resp.Request)
+	if !p.slow.Stop() {
+		return errSlow
+	}
+	stays := resp.StatusCode == http.StatusSwitchingProtocols || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
+		if err := g.streams.add(p, stays); err != nil {
+			return err
+		}
+	}
+	p.status = resp.StatusCode
+	h := p.Header() // which an informational answer has cleared
+	h.Set(wire.HeaderRequestID, p.shown)
+	for _, name := range []string{"Cache-Control", "X-Content-Type-Options"} {
+		h.Del(name) // the trade API's own count
+	}
+	if len(resp.Header["Cache-Control"]) == 0 {
+		// Nobody's orders belong into a cache, and a cache may take a call without
+		// Authorization for anybody's.
+		resp.Header["Cache-Control"] = []string{"no-store"}
+	}
+	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
+	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
+	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {
+		h.Set("Connection", "close")
+	}
+	p.writes()
+	return nil
+}
+
+// failed keeps why there is no answer. A 503 says that the call was not sent, a 504
+// that nobody knows.
+func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
+	p := passageOf(r)
+	if connOf(r).handedOver() {
+		return // it was on its way already
+	}
+	p.status = 0
+	preset(p.Header(), p.shown)
+	ctx := r.Context()
+	var broken *login.Error
+	var tooLarge *http.MaxBytesError
+	bodyErr := p.bodyErr.Load()
+	switch {
+	case errors.As(err, &broken):
+		p.err = broken
+	case bodyErr != nil && errors.As(*bodyErr, &tooLarge):
+		p.err = errTradeTooLarge
+	case bodyErr != nil:
+		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
+	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: look whether the call was carried out before you send it again", Err: errSlow}
+	case errors.As(err, new(errNotSent)) && !timeout(err):
+		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent: try again shortly", RetryAfter: upstreamRetry, Err: err}
+	case errors.As(err, new(errNotSent)):
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
+	default:
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: err}
+	}
+}
+
+func timeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout() || errors.Is(err, context.DeadlineExceeded)
+}
+
+// callBody is the body of a call that goes to the trade API.
+type callBody struct {
+	io.ReadCloser
+	p *passage
+}
+
+func (b *callBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.p.sent()
+	case err != nil:
+		b.p.bodyErr.Store(&err)
+	}
+	return n, err
+}
+
+// sent is told that the client has sent the whole call: the time for that does not
+// bound the answer's.
+func (p *passage) sent() {
+	_ = p.control.SetReadDeadline(time.Time{}) // a connection that has gone has no deadline
+}
+
+// writes gives the answer its time to be written. In HTTP/2 a deadline would end a
+// stream that has nothing to say for as long.
+func (p *passage) writes() {
+	now := time.Now()
+	if now.Sub(p.renewed) < renewWriting {
+		return
+	}
+	p.renewed = now
+	var until time.Time
+	if p.call.ProtoMajor == 1 {
+		until = now.Add(writeTimeout)
+	}
+	_ = p.control.SetWriteDeadline(until)
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *passage) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// Write implements [http.ResponseWriter].
+func (p *passage) Write(b []byte) (int, error) {
+	p.writes()
+	n, err := p.ResponseWriter.Write(b)
+	p.size += int64(n)
+	return n, err
+}
+
+// buffers are what answers are copied through.
+type buffers struct{ pool sync.Pool }
+
+// Get implements [httputil.BufferPool].
+func (b *buffers) Get() []byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put implements [httputil.BufferPool].
+func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }

@@ -1,0 +1,515 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"neoapi/internal/apitest"
+	"neoapi/internal/credential"
+	"neoapi/internal/httpapi"
+	"neoapi/internal/serve"
+	"neoapi/internal/token"
+	"neoapi/internal/wire"
+	"neoapi/neoapitest"
+)
+
+// patient is how long a test waits for what comes at once on a quiet machine.
+const patient = 30 * time.Second
+
+// tradeAPI is a trade API of the test's own, behind a service.
+func tradeAPI(t testing.TB, h http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(apitest.FromTradeAPI, "yes")
+		h(w, r)
+	}))
+	t.Cleanup(upstream.Close)
+	return upstream
+}
+
+// bareClient is for answers that plainClient takes exception to.
+func bareClient() *http.Client {
+	return &http.Client{
+		Timeout:       patient,
+		Transport:     plainTransport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// through sends a call of a session through the gateway.
+func (c caller) through(t testing.TB, method, path string, body io.Reader, pairs ...string) (*http.Response, []byte) {
+	t.Helper()
+	r, err := http.NewRequest(method, c.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", c.who)
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header[http.CanonicalHeaderKey(pairs[i])] = append(r.Header[http.CanonicalHeaderKey(pairs[i])], pairs[i+1])
+	}
+	resp, err := bareClient().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	x := apitest.Exchange{Method: method, Path: r.URL.Path, Asked: r.Header, Status: resp.StatusCode, Header: resp.Header, Body: got}
+	if err := x.Check(); err != nil {
+		t.Errorf("not as api/openapi.yaml says: %v", err)
+	}
+	return resp, got
+}
+
+// published are the service's public keys, as an upstream has them.
+func published(t testing.TB, dir string) jose.JSONWebKeySet {
+	t.Helper()
+	data, err := serve.Open(t.Context(), place(t, dir), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	stored, err := data.Store.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set jose.JSONWebKeySet
+	for _, k := range stored {
+		plain, err := data.Vault.Open(credential.PurposeSigningKey, k.ID, k.Sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := token.ParseKey(plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &key.Private.PublicKey, KeyID: key.ID, Algorithm: "RS256", Use: "sig"})
+	}
+	return set
+}
+
+// identified verifies a Neo-Identity with another library than the service's.
+func identified(t testing.TB, compact string, keys jose.JSONWebKeySet) wire.IdentityClaims {
+	t.Helper()
+	var c wire.IdentityClaims
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatalf("%v: %q", err, compact)
+	}
+	payload, err := signed.Verify(keys)
+	if err == nil {
+		err = json.Unmarshal(payload, &c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing.T) {
+	t.Parallel()
+	var got *http.Request
+	var sent []byte
+	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		sent, _ = io.ReadAll(r.Body)
+	})
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(upstream.URL+"/base"))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	forged := []string{
+		"Neo-Identity", "eyJhbGciOiJub25lIn0.e30.", "neo-identity", "another", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil.example",
+		"X-Forwarded-Proto", "https", "Forwarded", "for=1.2.3.4", "Neo_Identity", "x", "X_Forwarded_For", "1.2.3.4", "Connection", "X-Hop", "X-Hop", "1",
+		"Connection", "Neo-Identity", "Proxy-Authorization", "Basic x",
+	}
+	kept := []string{"Neo-Fin-Key", wire.FinKey, "X-Request-ID", "order-17", "Idempotency-Key", "key-17", "Content-Type", "application/x-www-form-urlencoded", "Accept-Encoding", "br"}
+	const query = "sId=server1&jData=%7B%22a%22:1;2}&b=%zz"
+	for _, x := range []struct{ method, path, body string }{
+		{"POST", "/Orders/2.0/quick/order/rule/ms/place", "jData=%7B%7D"},
+		{"GET", tradePath, ""}, {"GET", barePath, ""}, {"POST", "/quick/user/limits", "x"}, {"DELETE", "/quick/order/7", ""},
+		{"PUT", "/a%2Fb/c%20d;e", "y"}, {"OPTIONS", "/quick/user/orders", ""}, {"POST", tradePath, "z"},
+	} {
+		resp, _ := c.through(t, x.method, x.path+"?"+query, strings.NewReader(x.body), session.pairs(append(forged, kept...)...)...)
+		if resp.StatusCode != 200 || got == nil {
+			t.Fatalf("%s %s: %d", x.method, x.path, resp.StatusCode)
+		}
+		if got.Method != x.method || got.RequestURI != "/base"+x.path+"?"+query || string(sent) != x.body {
+			t.Errorf("%s %s arrived as %s %s with %q", x.method, x.path, got.Method, got.RequestURI, sent)
+		}
+		for _, name := range []string{"Authorization", "Sid", "Auth", "Forwarded", "X-Hop", "Connection", "Proxy-Authorization", "Neo_identity", "X_forwarded_for"} {
+			if values := got.Header.Values(name); len(values) > 0 {
+				t.Errorf("%s: %s went through: %q", x.path, name, values)
+			}
+		}
+		for name, want := range map[string]string{
+			"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": strings.TrimPrefix(srv.URL, "http://"), "X-Forwarded-Proto": "http", "X-Request-Id": "order-17",
+			"Idempotency-Key": "key-17", "Neo-Fin-Key": wire.FinKey, "Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "br",
+		} {
+			if values := got.Header.Values(name); len(values) != 1 || values[0] != want {
+				t.Errorf("%s: %s is %q, want %q", x.path, name, values, want)
+			}
+		}
+		values := got.Header.Values("Neo-Identity")
+		if len(values) != 1 {
+			t.Fatalf("%s: %d identities", x.path, len(values))
+		}
+		claims := identified(t, values[0], published(t, dir))
+		if claims.Sub != session.UCC || claims.SID != session.SID || claims.Home != session.HSServerID || claims.Consumer != srv.ConsumerKey ||
+			claims.Aud != wire.IdentityAudience || claims.Iss != wire.Issuer || claims.Exp-claims.Iat != 300 {
+			t.Errorf("%s: the identity is %+v", x.path, claims)
+		}
+		got = nil
+	}
+}
+
+func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	var identity string
+	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(upstream.URL))
+	session := consumer(t, srv).trade(t)
+	keys := published(t, dir)
+	issued := int64(session.claims(t)["iat"].(float64))
+	ends := int64(session.claims(t)["exp"].(float64))
+	signed := map[string]bool{}
+	for _, x := range []struct {
+		at    time.Duration
+		many  int
+		until int64
+	}{
+		{0, 1, 0}, {2 * time.Minute, 1, 0}, {5 * time.Minute, 2, 0}, {57 * time.Minute, 3, ends}, {59 * time.Minute, 3, ends},
+	} {
+		srv.SetTime(time.Unix(issued, 0).Add(x.at))
+		c := caller{srv, ""} // generation 3: an access token would end first
+		resp, body := c.through(t, "GET", barePath, nil, session.pairs()...)
+		if resp.StatusCode != 200 {
+			t.Fatalf("after %s: %d %s", x.at, resp.StatusCode, body)
+		}
+		signed[identity] = true
+		claims := identified(t, identity, keys)
+		if len(signed) != x.many || x.until > 0 && claims.Exp != x.until || claims.Exp <= issued+int64(x.at/time.Second) {
+			t.Errorf("after %s there were %d identities, the last is %+v", x.at, len(signed), claims)
+		}
+	}
+}
+
+func TestNoTokenOfAnotherKindIsAnIdentityAndNoIdentityIsAToken(t *testing.T) {
+	t.Parallel()
+	var identity string
+	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	c.through(t, "GET", tradePath, nil, session.pairs()...)
+	if identity == "" {
+		t.Fatal("no identity")
+	}
+	c.send(t, "GET", tradePath, "", "sid", session.SID, "Auth", identity).refusedTrade(t, 401, wire.BadSession.Code)
+	c.send(t, "GET", "/auth", "", "sid", session.SID, "Auth", identity).refusedTrade(t, 401, wire.BadSession.Code)
+}
+
+func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	view := c.login(t)
+	session := c.second(t, view, c.otp(t, view)).session(t)
+	const path = "/Orders/2.0/quick/order/rule/ms/place"
+	c.post(t, path, "x").refusedTrade(t, 401, wire.HeaderMissing.Code)
+	c.post(t, path, "x", "sid", session.SID, "Auth", view.Token).refusedTrade(t, 401, wire.WrongToken.Code)
+	c.post(t, path, "x", "sid", session.SID, "Auth", session.Token+"x").refusedTrade(t, 401, wire.BadSession.Code)
+	caller{srv, "Bearer x"}.post(t, path, "x", session.pairs()...).refusedTrade(t, 401, wire.BadAccess.Code)
+	caller{srv, ""}.send(t, "GET", tradePath, "", session.pairs()...).refusedTrade(t, 401, wire.NoAccess.Code)
+	c.post(t, "/quick/../admin", "x", session.pairs()...).refusedTrade(t, 400, wire.BadInput.Code)
+	c.post(t, "/quick/%2e%2E/admin", "x", session.pairs()...).refusedTrade(t, 400, wire.BadInput.Code)
+	c.post(t, path, "x", session.pairs("Auth", session.Token, "sid", "another")...).refusedTrade(t, 403, wire.BadSession.Code)
+	c.send(t, "TRACE", path, "", session.pairs()...).refusedTrade(t, 405, wire.BadInput.Code)
+	for _, own := range []string{"/login/1.0/else", "/api/1.0/login/x", "/oauth2/else", "/.well-known/else", "/authority/../auth", "/sandbox/x", "/readyz"} {
+		if !strings.Contains(own, "..") {
+			c.send(t, "GET", own, "", session.pairs()...).refused(t, 404, wire.BadInput.Code)
+		}
+	}
+	srv.EndSession(t, session.SID)
+	c.post(t, path, "x", session.pairs()...).refusedTrade(t, 403, wire.BadSession.Code)
+	if n := calls.Load(); n > 0 {
+		t.Errorf("%d calls reached the trade API", n)
+	}
+}
+
+func TestTheServicesOwnAddressesDoNotGoToTheTradeAPI(t *testing.T) {
+	for _, r := range wire.Routes {
+		trade := []wire.Op{wire.OpPositions, wire.OpOrders, wire.OpTrades, wire.OpLimits, wire.OpHoldings}
+		var isTrade bool
+		for _, op := range trade {
+			isTrade = isTrade || r.Op == op
+		}
+		if own := httpapi.Own(r.Path); own == isTrade {
+			t.Errorf("%s: own is %v", r.Path, own)
+		}
+	}
+}
+
+func TestTheConsumersRateHoldsForCallsToTheTradeAPI(t *testing.T) {
+	t.Parallel()
+	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) {})
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(7), neoapitest.WithTradeAPI(upstream.URL))
+	srv.SetTime(time.Now())
+	c := consumer(t, srv)
+	session := c.trade(t)
+	for range 60 {
+		resp, body := c.through(t, "GET", barePath, nil, session.pairs()...)
+		if resp.StatusCode == 429 {
+			reply{status: 429, body: body}.refusedTrade(t, 429, wire.Throttled.Code)
+			return
+		}
+	}
+	t.Error("sixty calls at once were within the rate")
+}
+
+func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
+	t.Parallel()
+	big := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
+	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		var status int
+		_, _ = fmt.Sscanf(r.URL.Path, "/status/%d", &status)
+		switch {
+		case r.URL.Path == "/big":
+			_, _ = w.Write(big)
+			return
+		case r.URL.Path == "/hints":
+			h.Set("Link", "</a>; rel=preload")
+			w.WriteHeader(http.StatusEarlyHints)
+			h.Set("X-Final", "1")
+			status = 200
+		}
+		h.Set("Neo-Identity", r.Header.Get("Neo-Identity")) // an echo
+		h.Set("X-Request-Id", "another")
+		h.Add("Set-Cookie", "a=1")
+		h.Add("Set-Cookie", "b=2")
+		h.Set("Content-Type", "text/html")
+		h.Set("Cache-Control", "max-age=5")
+		w.WriteHeader(status)
+		if r.Method != "HEAD" && status != 204 && status != 304 {
+			_, _ = io.WriteString(w, "<p>as it is</p>")
+		}
+	})
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	for _, status := range []int{200, 201, 204, 302, 304, 400, 401, 403, 404, 417, 429, 500, 502, 503} {
+		resp, body := c.through(t, "GET", fmt.Sprintf("/status/%d", status), nil, session.pairs("X-Request-Id", "mine")...)
+		want, kind := "<p>as it is</p>", "text/html"
+		switch status {
+		case 304:
+			kind = "" // net/http leaves it out
+			fallthrough
+		case 204:
+			want = ""
+		}
+		h := resp.Header
+		if resp.StatusCode != status || string(body) != want || len(h.Values("Set-Cookie")) != 2 || h.Get("Content-Type") != kind || h.Get("Cache-Control") != "max-age=5" ||
+			h.Get("X-Request-Id") != "mine" || len(h.Values("Neo-Identity"))+len(h.Values("X-Content-Type-Options")) > 0 {
+			t.Errorf("%d came as %d %v %q", status, resp.StatusCode, h, body)
+		}
+	}
+	if resp, body := c.through(t, "HEAD", "/status/200", nil, session.pairs()...); resp.StatusCode != 200 || len(body) > 0 {
+		t.Errorf("HEAD: %d %q", resp.StatusCode, body)
+	}
+	if resp, body := c.through(t, "GET", "/hints", nil, session.pairs("X-Request-Id", "mine")...); resp.StatusCode != 200 || len(body) == 0 || resp.Header.Get("X-Final") != "1" || resp.Header.Get("X-Request-Id") != "mine" {
+		t.Errorf("after early hints: %d %v %q", resp.StatusCode, resp.Header, body)
+	}
+	resp, body := c.through(t, "GET", "/big", nil, session.pairs()...)
+	if !bytes.Equal(body, big) || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a large answer came as %d bytes, %v", len(body), resp.Header)
+	}
+}
+
+func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
+	t.Parallel()
+	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	type unknownLength struct{ io.Reader }
+	for _, n := range []int{wire.MaxBody + 1, wire.MaxTradeBody} {
+		for _, body := range []io.Reader{bytes.NewReader(make([]byte, n)), unknownLength{bytes.NewReader(make([]byte, n))}} {
+			if resp, got := c.through(t, "POST", "/quick/x", body, session.pairs()...); resp.StatusCode != 200 || string(got) != fmt.Sprint(n) {
+				t.Errorf("of %d bytes: %d %s", n, resp.StatusCode, got)
+			}
+		}
+	}
+	for _, body := range []io.Reader{bytes.NewReader(make([]byte, wire.MaxTradeBody+1)), unknownLength{bytes.NewReader(make([]byte, wire.MaxTradeBody+1))}} {
+		resp, got := c.through(t, "POST", "/quick/x", body, session.pairs()...)
+		reply{status: resp.StatusCode, body: got}.refusedTrade(t, 413, wire.BadInput.Code)
+	}
+}
+
+func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
+	t.Parallel()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := nobody.Addr().String()
+	if err := nobody.Close(); err != nil {
+		t.Fatal(err)
+	}
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+address))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 503, wire.Unavailable.Code)
+
+	for name, says := range map[string]string{
+		"nothing": "", "garbage": "hello\r\n\r\n", "a head that is too large": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
+		"half a head": "HTTP/1.1 200 OK\r\nContent-", "a switch that nobody asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+	} {
+		up := says
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.Copy(io.Discard, r.Body)
+				}
+				_, _ = io.WriteString(conn, up)
+				_ = conn.Close()
+			}
+		}()
+		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
+		c := consumer(t, srv)
+		session := c.trade(t)
+		t.Log(name)
+		c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
+	}
+}
+
+func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
+	t.Parallel()
+	gone := make(chan bool, 1)
+	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		gone <- true
+	})
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	resp, body := c.through(t, "POST", "/quick/order", nil, session.pairs()...) // no body, and past the time that a request has
+	reply{status: resp.StatusCode, body: body}.refusedTrade(t, 504, wire.Timeout.Code)
+	<-gone
+}
+
+func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
+	t.Parallel()
+	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/length" {
+			w.Header().Set("Content-Length", "100")
+		}
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	for _, path := range []string{"/length", "/chunks"} {
+		r, err := http.NewRequest("GET", srv.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Authorization": {c.who}, "Sid": {session.SID}, "Auth": {session.Token}}
+		resp, err := bareClient().Do(r)
+		if errors.Is(err, io.EOF) { // so little that it had not been passed on
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
+			t.Errorf("%s: %q, %v", path, body, err)
+		}
+	}
+	c.send(t, "GET", "/login/1.0/get-client-ip", "", session.pairs()...).want(t, 200)
+}
+
+func TestNoCallIsSentTwice(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	var orders atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // one good answer, and then the connection is closed on each order that it has read
+				defer conn.Close()
+				lines := bufio.NewReader(conn)
+				for {
+					r, err := http.ReadRequest(lines)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					if r.URL.Path == "/order" {
+						orders.Add(1)
+						return
+					}
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+apitest.FromTradeAPI+": yes\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	n := int64(0)
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		for _, body := range []string{"", "x"} {
+			for _, pairs := range [][]string{nil, {"Idempotency-Key", "k"}, {"X-Idempotency-Key", "k"}} {
+				if resp, _ := c.through(t, "GET", "/warm", nil, session.pairs()...); resp.StatusCode != 200 {
+					t.Fatal(resp.Status)
+				}
+				resp, got := c.through(t, method, "/order", strings.NewReader(body), session.pairs(pairs...)...)
+				n++
+				if resp.StatusCode != 504 || orders.Load() != n {
+					t.Fatalf("%s of %q with %v: %d, sent %d times in all, want %d: %s", method, body, pairs, resp.StatusCode, orders.Load(), n, got)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"neoapi/internal/login"
+)
+
+// The addresses at which a load balancer asks.
+const (
+	livePath  = "/livez"
+	readyPath = "/readyz"
+)
+
+// state is the data of their answers.
+type state struct {
+	Status string `json:"status"`
+}
+
+// live answers as long as the process answers anything.
+func (a *api) live(*call) (answer, error) { return ok(state{"alive"}) }
+
+// ready answers 200 if the service can do its work and is not about to end. What
+// is wrong stands in the log and at the metrics' address: strangers ask here.
+func (a *api) ready(c *call) (answer, error) {
+	if connOf(c.Request).ending() {
+		return answer{}, &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to end", RetryAfter: time.Second}
+	}
+	if err := a.login.Ready(c.Context()); err != nil {
+		return answer{}, err
+	}
+	return ok(state{"ready"})
+}
+
+// addHealth adds the addresses that are not the protocol's.
+func (a *api) addHealth() {
+	a.endpoints[livePath] = endpoint{op: "livez", method: http.MethodGet, handle: a.live}
+	a.endpoints[readyPath] = endpoint{op: "readyz", method: http.MethodGet, handle: a.ready}
+}

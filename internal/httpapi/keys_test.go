@@ -1,0 +1,221 @@
+package httpapi_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+	"neoapi/neoapitest"
+)
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 seconds still not: %s", what)
+		}
+	}
+}
+
+// two returns two services on one store, and the operator's side of it.
+func two(t *testing.T) (a, b *neoapitest.Server, operator *login.Admin) {
+	t.Helper()
+	dir := t.TempDir()
+	a = neoapitest.NewServer(t, neoapitest.WithData(dir))
+	b = neoapitest.NewServer(t, neoapitest.WithData(dir))
+	operator, _ = admin(t, dir)
+	return a, b, operator
+}
+
+// keySet returns the ids of the keys that a service publishes.
+func keySet(t *testing.T, srv *neoapitest.Server) (ids map[string]bool) {
+	t.Helper()
+	r := caller{srv, ""}.send(t, "GET", wire.PathKeySet, "").want(t, 200)
+	var set jose.JSONWebKeySet
+	r.into(t, &set)
+	ids = map[string]bool{}
+	for _, k := range set.Keys {
+		ids[k.KeyID] = true
+	}
+	return ids
+}
+
+// byMPIN logs in, with the MPIN second: several may at once.
+func (c caller) byMPIN(t testing.TB) held {
+	t.Helper()
+	return c.second(t, c.login(t), c.Account.MPIN).session(t)
+}
+
+// signedBy returns the id of the key that signed a token.
+func signedBy(t *testing.T, h held) string {
+	t.Helper()
+	var header struct{ Kid string }
+	if err := json.Unmarshal(part(t, h.Token, 0), &header); err != nil {
+		t.Fatal(err)
+	}
+	return header.Kid
+}
+
+func TestTheKeySetVerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	trade := consumer(t, srv).byMPIN(t)
+	r := caller{srv, ""}.send(t, "GET", wire.PathKeySet, "").want(t, 200)
+	if got := r.header.Get("Cache-Control"); got != "public, max-age=300" {
+		t.Errorf("Cache-Control: %q", got)
+	}
+	var set jose.JSONWebKeySet
+	r.into(t, &set)
+	parsed, err := jose.ParseSignedCompact(trade.Token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parsed.Verify(set.Key(signedBy(t, trade))[0]); err != nil {
+		t.Error(err)
+	}
+	var raw struct{ Keys []map[string]string }
+	r.into(t, &raw)
+	for _, k := range raw.Keys {
+		n, err := base64.RawURLEncoding.DecodeString(k["n"])
+		if err != nil || new(big.Int).SetBytes(n).BitLen() != 2048 {
+			t.Errorf("n: %v", k["n"])
+		}
+		delete(k, "n")
+		delete(k, "kid")
+		if len(k) != 4 || k["kty"] != "RSA" || k["e"] != "AQAB" || k["use"] != "sig" || k["alg"] != "RS256" {
+			t.Errorf("beside kid and n it holds %v", k)
+		}
+	}
+}
+
+// Bar J4. The sessions of old keys are used to the end.
+func TestTenRotationsUnderLoadRefuseNobody(t *testing.T) {
+	t.Parallel()
+	a, b, operator := two(t)
+	var last atomic.Value
+	last.Store("")
+	var all sync.WaitGroup
+	var seen sync.Map
+	for _, srv := range []*neoapitest.Server{a, b} {
+		all.Go(func() {
+			c := consumer(t, srv)
+			var sessions []held
+			for done := false; !done && !t.Failed(); {
+				trade := c.byMPIN(t)
+				sessions = append(sessions, trade)
+				seen.Store(signedBy(t, trade), true)
+				for _, other := range []*neoapitest.Server{a, b} {
+					for _, s := range sessions {
+						if r := (caller{other, c.who}).send(t, "GET", tradePath, "", s.pairs()...); r.status != http.StatusOK {
+							t.Errorf("%d: %s", r.status, r.body)
+						}
+					}
+				}
+				done = signedBy(t, trade) == last.Load()
+			}
+		})
+	}
+	for i := range 10 {
+		bits := 2048
+		if i == 4 {
+			bits = 3072
+		}
+		k, err := operator.RotateKey(t.Context(), bits, login.KeyLeadLeast)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "both publish the new key", func() bool { return keySet(t, a)[k.ID] && keySet(t, b)[k.ID] })
+		last.Store(k.ID)
+		time.Sleep(login.KeyLeadLeast / 3) // so that most of them sign for a while
+	}
+	all.Wait()
+	n := 0
+	seen.Range(func(any, any) bool { n++; return true })
+	t.Logf("%d of the keys have signed a session here", n)
+	if len(keySet(t, a)) != 11 {
+		t.Errorf("published are %v", keySet(t, a))
+	}
+}
+
+func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // bars S4 and J4
+	t.Parallel()
+	a, b, operator := two(t)
+	ca, cb := consumer(t, a), consumer(t, b)
+	trade, view := ca.byMPIN(t), ca.login(t)
+	leaked := signedBy(t, trade)
+	cb.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	replacement, err := operator.RemoveKey(t.Context(), leaked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Who logs in meanwhile is known everywhere at once.
+	eventually(t, "the removed key signs nothing", func() bool {
+		fresh := ca.byMPIN(t)
+		cb.send(t, "GET", tradePath, "", fresh.pairs()...).want(t, 200)
+		return signedBy(t, fresh) == replacement.ID
+	})
+	for _, c := range []caller{ca, cb} {
+		eventually(t, "the token is refused", func() bool { return c.send(t, "GET", tradePath, "", trade.pairs()...).status == 401 })
+		c.send(t, "GET", tradePath, "", trade.pairs()...).refusedTrade(t, 401, "100022")
+		c.second(t, view, "123456").refused(t, 401, "100022")
+		if set := keySet(t, c.Server); set[leaked] || !set[replacement.ID] {
+			t.Errorf("published are %v", set)
+		}
+	}
+	ca.byMPIN(t)
+}
+
+func TestAnOldKeyIsKeptUntilItsLastTokenHasExpiredAndThenGoes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
+	operator, data := admin(t, dir)
+	old := signedBy(t, consumer(t, srv).login(t))
+	k, err := operator.RotateKey(t.Context(), 2048, login.KeyLeadLeast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new key signs", func() bool { return signedBy(t, consumer(t, srv).login(t)) == k.ID })
+	srv.Advance(24 * time.Hour)
+	trade := consumer(t, srv).byMPIN(t) // and time passes
+	srv.Advance(30 * time.Minute)
+	consumer(t, srv).send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	if !keySet(t, srv)[old] {
+		t.Error("it is gone too early")
+	}
+	srv.Advance(time.Hour)
+	eventually(t, "the old key is gone", func() bool { return !keySet(t, srv)[old] })
+	if n := outcomes(events(t, data.Store, 0), "signing key retired")["ok"]; n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestInventedKeysAreLookedForNowAndThenOnly(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	c := consumer(t, srv)
+	trade := c.byMPIN(t)
+	_, rest, _ := strings.Cut(trade.Token, ".")
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"0123456789012345678901234567890123456789012","typ":"JWT"}`))
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			forged := trade
+			forged.Token = header + "." + rest
+			c.send(t, "GET", tradePath, "", forged.pairs()...).refusedTrade(t, 401, "100022")
+		})
+	}
+	all.Wait()
+	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+}

@@ -1,0 +1,161 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"neoapi/internal/login"
+)
+
+const (
+	streamSize     = 64 << 10               // an answer that is longer, or of unknown length, is a stream
+	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are looked at (bar S4)
+	streamTrust    = 10 * time.Second       // how long streams go on while the store does not answer
+	streamsAtOnce  = 16                     // of one session
+	streamsChecked = 8                      // sessions that are looked at side by side
+)
+
+// Streams are the WebSockets and the long answers that are under way: they end when
+// their session does. The zero value has none.
+type streams struct {
+	mu    sync.Mutex
+	ended bool
+	of    map[string]*streaming // by sid
+	busy  sync.WaitGroup
+}
+
+// streaming is what is under way for one session.
+type streaming struct {
+	session login.Session
+	stood   time.Time // when it was last seen to stand
+	all     map[*passage]bool
+}
+
+var (
+	errEnded   = errors.New("the session has ended")
+	errUnknown = errors.New("the store has not said for too long whether the session stands")
+	errStops   = errors.New("the service stops")
+)
+
+// add watches over an answer. One that stays, because nobody knows when it will be
+// over, ends with the service; there is a bound on them.
+func (s *streams) add(p *passage, stays bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]*streaming{}
+	}
+	sid := p.call.session.SID
+	x := s.of[sid]
+	if x == nil {
+		x = &streaming{session: p.call.session, stood: time.Now(), all: map[*passage]bool{}}
+		s.of[sid] = x
+	}
+	switch {
+	case stays && s.ended:
+		return &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to stop: connect again", RetryAfter: upstreamRetry, Err: errStops}
+	case len(x.all) >= streamsAtOnce:
+		return &login.Error{Kind: login.KindTooSoon, Detail: "this session has too many streams open: close one", RetryAfter: upstreamRetry}
+	}
+	s.busy.Add(1)
+	x.all[p] = stays
+	return nil
+}
+
+// remove is told that a call is over, watched or not.
+func (s *streams) remove(p *passage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.of[p.call.session.SID]
+	if x == nil {
+		return
+	}
+	if _, watched := x.all[p]; watched {
+		delete(x.all, p)
+		s.busy.Done()
+	}
+	if len(x.all) == 0 {
+		delete(s.of, p.call.session.SID)
+	}
+}
+
+// Run ends streams whose session has ended, within a second, and watches over the
+// trade API, until the context ends; then it ends the streams that would stay.
+func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
+	var looks sync.WaitGroup
+	looks.Go(func() { g.watch(ctx, log) })
+	defer looks.Wait()
+	tick := time.NewTicker(streamCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g.streams.check(ctx, svc)
+		case <-ctx.Done():
+			g.streams.end()
+			return
+		}
+	}
+}
+
+// check looks at the session of every stream.
+func (s *streams) check(ctx context.Context, svc *login.Service) {
+	s.mu.Lock()
+	all := make(chan *streaming, len(s.of))
+	for _, x := range s.of {
+		all <- x
+	}
+	s.mu.Unlock()
+	close(all)
+	var checks sync.WaitGroup
+	for range min(streamsChecked, len(all)) {
+		checks.Go(func() {
+			for x := range all {
+				s.look(ctx, svc, x)
+			}
+		})
+	}
+	checks.Wait()
+}
+
+func (s *streams) look(ctx context.Context, svc *login.Service, x *streaming) {
+	ctx, cancel := login.WithPatience(ctx)
+	defer cancel()
+	stands, err := svc.Stands(ctx, x.session)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := errEnded
+	switch {
+	case err == nil && stands:
+		x.stood = time.Now()
+		return
+	case err != nil && time.Since(x.stood) < streamTrust && svc.Now().Before(x.session.Expires):
+		return
+	case err != nil:
+		why = errUnknown
+	}
+	for p := range x.all {
+		p.cancel(why)
+	}
+}
+
+// end ends what would stay, and lets nothing of the kind begin any more.
+func (s *streams) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for _, x := range s.of {
+		for p, stays := range x.all {
+			if stays {
+				p.cancel(errStops)
+			}
+		}
+	}
+}
+
+// Wait returns when no stream is under way. Call it after Run, when no more calls
+// come.
+func (g *Gateway) Wait() { g.streams.busy.Wait() }

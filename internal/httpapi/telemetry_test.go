@@ -1,0 +1,113 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"neoapi"
+	"neoapi/internal/canary"
+	"neoapi/internal/serve"
+	"neoapi/internal/telemetry"
+)
+
+// A login with a wrong code in between is counted, measured and traced, through
+// every port, and no secret and no person is named (bar L1).
+func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
+	tel := telemetry.New(provider)
+	srv, _ := serving(t, func(cfg *serve.Config) { cfg.Telemetry = tel })
+	c, err := neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
+		t.Fatal(err)
+	}
+	code := srv.OTP(t)
+	if _, err := c.Session2FA(t.Context(), string('0'+(code[0]-'0'+1)%10)+code[1:]); !errors.Is(err, neoapi.ErrWrongOTP) {
+		t.Fatal(err)
+	}
+	session, err := c.Session2FA(t.Context(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	page := scrape(t, tel)
+	for _, want := range []string{
+		`neo_request_seconds_count{op="login",status="200"} 1`,
+		`neo_request_seconds_count{op="session_2fa",status="401"} 1`,
+		`neo_request_seconds_count{op="session_2fa",status="200"} 1`,
+		`neo_events_total{action="login",factor="password",outcome="ok"} 1`,
+		`neo_events_total{action="second factor",factor="otp",outcome="ok"} 1`,
+		`neo_port_seconds_count{op="claim",outcome="ok",port="store"} 2`,
+		`neo_port_seconds_count{op="complete",outcome="ok",port="store"} 1`,
+		`neo_port_seconds_count{op="open",outcome="ok",port="oms"} 1`,
+		`neo_port_seconds_count{op="send",outcome="ok",port="courier"} 1`,
+		`neo_live_sessions{kind="trade"} 1`,
+		`neo_live_sessions{kind="view"} 0`,
+		`neo_hash_queue{factor="first"} 0`,
+		`neo_part_up{part="store"} 1`,
+	} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("not there: %s", want)
+		}
+	}
+	if !regexp.MustCompile(`(?m)^neo_signing_key_created_seconds 1\.\d+e\+09$`).MatchString(page) {
+		t.Error("the age of the signing key is not there")
+	}
+
+	seen := page
+	parents := map[string]string{}
+	ids := map[string]string{}
+	for _, s := range spans.Ended() {
+		ids[s.SpanContext().SpanID().String()] = s.Name()
+		for _, a := range s.Attributes() {
+			seen += " " + a.Value.String()
+		}
+		seen += " " + s.Name() + " " + s.Status().Description
+	}
+	for _, s := range spans.Ended() {
+		parents[s.Name()] = ids[s.Parent().SpanID().String()]
+	}
+	for span, parent := range map[string]string{
+		"store claim": "neo session_2fa", "store complete": "neo session_2fa", "oms open": "neo session_2fa", "store open_view": "neo login", "neo login": "",
+	} {
+		if got, ok := parents[span]; !ok || got != parent {
+			t.Errorf("the span %q has the parent %q (there: %v), not %q", span, got, ok, parent)
+		}
+	}
+	var secrets canary.Flock
+	for name, secret := range map[string]string{
+		"consumer secret": srv.ConsumerSecret, "consumer key": srv.ConsumerKey, "password": srv.Account.Password, "mobile": srv.Account.Mobile,
+		"PAN": srv.Account.PAN, "UCC": srv.Account.UCC, "code": code, "sid": session.SID,
+	} {
+		secrets.Add(name, secret)
+	}
+	secrets.AddToken("token", session.Token)
+	if found := secrets.In([]byte(seen)); len(found) > 0 {
+		t.Errorf("metrics or spans hold %q", found)
+	}
+}
+
+func scrape(t *testing.T, tel *telemetry.Telemetry) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	tel.Metrics().ServeHTTP(rec, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", nil))
+	body, err := io.ReadAll(rec.Body)
+	if err != nil || rec.Code != http.StatusOK {
+		t.Fatalf("%d: %v", rec.Code, err)
+	}
+	return string(body)
+}

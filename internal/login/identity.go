@@ -1,0 +1,98 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// The life of an identity, and what is left of it when another one is signed: a
+// session in use costs a signature every four minutes.
+const (
+	identityLife = 5 * time.Minute
+	identityLeft = time.Minute
+)
+
+// rememberedIdentities is how many are remembered at least, and half of what is
+// remembered at most: some 16 MB.
+const rememberedIdentities = 8192
+
+// identities remembers what was signed, by the id of the trade token. The oldest
+// are forgotten by the half. The zero value is empty.
+type identities struct {
+	mu       sync.Mutex
+	new, old map[string]identity
+}
+
+type identity struct {
+	compact string
+	keyID   string
+	renew   time.Time
+}
+
+func (m *identities) get(tradeID string) (identity, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id, ok := m.new[tradeID]
+	if !ok {
+		id, ok = m.old[tradeID]
+	}
+	return id, ok
+}
+
+func (m *identities) add(tradeID string, id identity) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.new) >= rememberedIdentities || m.new == nil {
+		m.new, m.old = map[string]identity{}, m.new
+	}
+	m.new[tradeID] = id
+}
+
+// Identity returns whose a session is, signed by the active key, for the trade API
+// behind the service: a compact JSON Web Token with [wire.IdentityClaims]. It ends
+// with the session at the latest. Give it a session that CheckTrade has returned.
+func (s *Service) Identity(session Session) (string, error) {
+	now, ring := s.Now(), s.keys.ring()
+	key := ring.Active()
+	if id, ok := s.identities.get(session.TradeID); ok && id.keyID == key && now.Before(id.renew) {
+		return id.compact, nil
+	}
+	expires := now.Add(identityLife)
+	renew := expires.Add(-identityLeft)
+	if !expires.Before(session.Expires) {
+		expires, renew = session.Expires, session.Expires
+	}
+	compact, err := ring.Mint(key, wire.IdentityClaims{
+		Scope: []string{wire.ScopeIdentity}, Exp: expires.Unix(), Iat: now.Unix(), Iss: wire.Issuer, Aud: wire.IdentityAudience,
+		Sub: session.UCC, SID: session.SID, Home: session.Home, Consumer: session.Consumer,
+	})
+	if err != nil {
+		return "", &Error{Kind: KindInternal, Detail: "the session's identity could not be signed", Err: err}
+	}
+	s.identities.add(session.TradeID, identity{compact, key, renew})
+	return compact, nil
+}
+
+// Stands tells whether a trade session that CheckTrade has returned has not ended
+// since: for what goes on longer than a call.
+func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
+	session, err := s.Sessions.Session(ctx, trade.SID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if session.Kind != Trade || session.TradeID != trade.TradeID || !s.Now().Before(session.Expires) {
+		return false, nil
+	}
+	consumer, err := s.consumer(ctx, session.Consumer)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && !session.Issued.Before(consumer.Created), err
+}

@@ -1,0 +1,260 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"neoapi/internal/credential"
+)
+
+// What is done outside after an answer stands in the store until it is done: codes
+// that are to be sent (the outbox) and sessions whose end the OMS is to be told of
+// (the closings). Every process on a store works at both.
+const (
+	jobsAtOnce  = 16               // of a kind, in one process
+	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
+	jobTimeout  = 45 * time.Second // how long one may take
+	jobLease    = time.Minute      // then it is taken for interrupted
+	jobAgain    = time.Second      // after a fault that is not its own
+	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
+	closeLonger = 15 * time.Second // and at most so long
+)
+
+// A jobs works at one kind of job.
+type jobs struct {
+	kind JobKind
+	do   func(ctx context.Context, j Job)
+	due  chan struct{} // there may be one
+}
+
+func newJobs(kind JobKind, do func(context.Context, Job)) *jobs {
+	return &jobs{kind, do, make(chan struct{}, 1)}
+}
+
+// wake has the store asked for jobs at once.
+func (q *jobs) wake() {
+	select {
+	case q.due <- struct{}{}:
+	default:
+	}
+}
+
+// work claims jobs and does them until the context ends. A job that is under way
+// then has a moment to come to its end; one that has not is interrupted.
+func (s *Service) work(ctx context.Context, q *jobs) {
+	doing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	defer running.Wait() // before stop
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, stop) })()
+	slots := make(chan struct{}, jobsAtOnce)
+	tick := time.NewTicker(jobEvery)
+	defer tick.Stop()
+	well := true
+	for ctx.Err() == nil {
+		if free := cap(slots) - len(slots); free > 0 {
+			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free})
+			if err != nil && well && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "jobs not looked for", "kind", q.kind, "cause", err)
+			}
+			well = err == nil
+			for _, j := range claimed {
+				slots <- struct{}{}
+				running.Go(func() {
+					defer q.wake() // there may be more than could be claimed
+					defer func() { <-slots }()
+					s.doJob(doing, q, j)
+				})
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-q.due:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	defer func() { // nobody's request: it must not end the service
+		if p := recover(); p != nil {
+			s.Log.ErrorContext(ctx, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
+		}
+	}()
+	q.do(ctx, j)
+}
+
+// settle does what ends or puts off a job, again while the store is in trouble,
+// until the claim's lease ends.
+func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobLease-jobTimeout)
+	defer cancel()
+	for wait := laterTimeout / 20; ; wait *= 2 {
+		err := f(ctx)
+		if err == nil || errors.Is(err, ErrClaimLost) {
+			return err == nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			s.Log.WarnContext(ctx, "the end of a job not stored", "kind", j.Kind, "sid", j.SID, "cause", err)
+			return false
+		}
+	}
+}
+
+func (s *Service) putOff(ctx context.Context, j Job, wait time.Duration) {
+	s.settle(ctx, j, func(ctx context.Context) error {
+		return s.Sessions.PutOffJob(ctx, j.ID, j.Claim, s.Now().Add(wait))
+	})
+}
+
+// A letter is what is sealed in the job of a code: all that sending it needs.
+type letter struct {
+	Code      string   `json:"code"`
+	UCC       string   `json:"ucc"`
+	Name      string   `json:"name"`
+	Mobile    string   `json:"mobile"`
+	Email     string   `json:"email"`
+	Couriers  []string `json:"couriers"`
+	Consumer  string   `json:"consumer"`
+	Address   string   `json:"address"`
+	RequestID string   `json:"requestId"`
+}
+
+// codeJob returns the job that sends a message. Its event is that of the request.
+func (s *Service) codeJob(m Message, e Event) *Job {
+	plain, err := json.Marshal(letter{
+		string(m.Code), m.Account.UCC, m.Account.GreetingName, m.Account.Mobile, m.Account.Email, m.Account.Couriers,
+		e.Consumer, e.Address, e.RequestID,
+	})
+	if err != nil {
+		panic(err) // strings
+	}
+	return &Job{
+		ID: m.ID, Kind: JobCode, SID: m.SID, Account: m.Account.ID, Created: e.Time, Expires: m.Expires,
+		Sealed: s.Vault.Seal(credential.PurposeOutbox, m.ID, plain),
+	}
+}
+
+// sendCode sends a code that is still wanted. What becomes of it stands in the
+// audit trail: one event for each job, and one more if the job was interrupted.
+func (s *Service) sendCode(ctx context.Context, j Job) {
+	event := Event{Time: s.Now(), Action: "otp delivery", Factor: OTP, Account: j.Account, SID: j.SID}
+	end := func(outcome string, undelivered []byte) {
+		event.Outcome = outcome
+		if s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, undelivered, &event) }) {
+			s.logged(ctx, event)
+		}
+	}
+	failed := func(outcome string, hash []byte, err error) {
+		s.Log.ErrorContext(ctx, "code not delivered", "sid", j.SID, "cause", err)
+		end(outcome, hash)
+	}
+	var l letter
+	plain, err := s.Vault.Open(credential.PurposeOutbox, j.ID, j.Sealed)
+	if err == nil {
+		err = json.Unmarshal(plain, &l)
+	}
+	if err != nil {
+		s.dropUnread(ctx, j)
+		failed("not delivered", nil, err)
+		return
+	}
+	event.UCC, event.Consumer, event.Address, event.RequestID = l.UCC, l.Consumer, l.Address, l.RequestID
+	m := Message{ID: j.ID, SID: j.SID, Code: credential.Secret(l.Code), Expires: j.Expires, Account: Account{
+		ID: j.Account, UCC: l.UCC, GreetingName: l.Name, Mobile: l.Mobile, Reach: Reach{l.Email, l.Couriers},
+	}}
+	hash := s.otpHash(j.SID, m.Code)
+	if !s.Now().Before(j.Expires) {
+		failed("too late", hash, errors.New("it lay in the outbox for longer than it lives"))
+		return
+	}
+	live, err := s.Live(ctx, m)
+	switch {
+	case err != nil:
+		s.putOff(ctx, j, jobAgain)
+		return
+	case !live: // replaced, used up, or the login is over: its owner waits for another one, or for none
+		end("not needed", nil)
+		return
+	}
+	if j.Interrupted {
+		// Nobody knows whether it went out. It is the same code with the same id: better
+		// twice than never.
+		again := event
+		again.Outcome = "interrupted: sent again"
+		if err := s.Accounts.Record(ctx, again); err != nil {
+			s.putOff(ctx, j, jobAgain)
+			return
+		}
+		s.logged(ctx, again)
+	}
+	if s.Courier == nil {
+		err = errors.New("this service has no couriers any more")
+	} else {
+		err = s.Courier.Send(ctx, m)
+	}
+	switch {
+	case err == nil:
+		end("ok", nil)
+	case errors.Is(ctx.Err(), context.Canceled): // the service ends in the middle: whoever comes next takes it for interrupted
+		s.Log.LogAttrs(ctx, slog.LevelWarn, "interrupted while a code was sent", slog.String("sid", j.SID))
+	default:
+		failed("not delivered", hash, err)
+	}
+}
+
+// dropUnread takes back the code of a job that cannot be read, whatever it is.
+func (s *Service) dropUnread(ctx context.Context, j Job) {
+	view, err := s.Sessions.Session(ctx, j.SID)
+	if err == nil && view.OTPExpires.Equal(j.Expires) {
+		err = s.Sessions.DropOTP(ctx, j.SID, view.OTP)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", j.SID, "cause", err)
+	}
+}
+
+// closeLater has the OMS told of the end of a session that it has opened and that
+// was not stored. If that is lost, the session ends there by itself.
+func (s *Service) closeLater(ctx context.Context, t Session) {
+	if !t.Remote {
+		return
+	}
+	job := Job{ID: uuid.NewString(), Kind: JobClose, SID: t.SID, Account: t.Account, Created: s.Now(), Expires: t.Expires}
+	s.after(ctx, func(ctx context.Context) error {
+		err := s.Sessions.AddJob(ctx, job)
+		if err == nil {
+			s.closings.wake()
+		}
+		return err
+	})
+}
+
+// closeSession tells the OMS that a session has ended, later again if the OMS
+// cannot be told now, until the session would have ended by itself.
+func (s *Service) closeSession(ctx context.Context, j Job) {
+	if !s.Now().Before(j.Expires) {
+		s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, nil, nil) })
+		return
+	}
+	calling, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+	err := s.OMS.Close(calling, j.SID)
+	cancel()
+	if err != nil {
+		s.Log.WarnContext(ctx, "the OMS was not told of a session's end", "sid", j.SID, "cause", err)
+		s.putOff(ctx, j, min(closeAgain<<min(j.Tries-1, 10), closeLonger))
+		return
+	}
+	s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, nil, nil) })
+}

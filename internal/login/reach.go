@@ -1,0 +1,54 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/mail"
+	"regexp"
+	"strings"
+)
+
+// courierForm is the form of a courier's name.
+var courierForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// IsCourierName tells whether a courier may have this name.
+func IsCourierName(name string) bool { return courierForm.MatchString(name) }
+
+// ParseCouriers reads names parted by commas; "" is none.
+func ParseCouriers(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// judge names every problem of an e-mail address and of couriers' names at once.
+func (r Reach) judge() error {
+	var problems []error
+	if r.Email != "" {
+		a, err := mail.ParseAddress(r.Email)
+		// The bare address, in ASCII and without line breaks: it stands in a mail's head.
+		if err != nil || a.Address != r.Email || a.Name != "" || len(r.Email) > 254 || strings.ContainsFunc(r.Email, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			problems = append(problems, invalid("email", "must be an address such as asha@example.com"))
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range r.Couriers {
+		if !IsCourierName(name) || seen[name] {
+			problems = append(problems, invalid("couriers", "must be names of up to 32 small letters, digits and dashes, each once"))
+			break
+		}
+		seen[name] = true
+	}
+	return errors.Join(problems...)
+}
+
+// SetReach changes where and how an account's codes go. Errors: ErrNotFound.
+func (m *Admin) SetReach(ctx context.Context, a Account, r Reach) error {
+	if err := r.judge(); err != nil {
+		return err
+	}
+	return m.Accounts.SetReach(ctx, a.ID, r, Event{
+		Time: m.Now(), Action: "account changed", Outcome: "ok", Account: a.ID, UCC: a.UCC,
+	})
+}

@@ -1,0 +1,200 @@
+// Package outward is what the couriers and the OMS have in common as things that
+// the service calls: strict files of settings, secrets in files of their own, HTTP
+// without redirects, and a breaker.
+package outward
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+	"go.yaml.in/yaml/v4"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+)
+
+// maxFile is how large a file of settings or with a secret may be.
+const maxFile = 256 << 10
+
+// Load reads a YAML file of settings. A key that into does not have is an error,
+// and so is one that stands there twice: all of them are named at once. open tells
+// that others may read the file.
+func Load(path string, into any) (open bool, err error) {
+	text, mode, err := read(path)
+	if err != nil {
+		return false, err
+	}
+	err = yaml.Load(text, into, yaml.WithKnownFields(), yaml.WithUniqueKeys())
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return mode&0o004 != 0, err
+}
+
+func read(path string) ([]byte, fs.FileMode, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: is larger than %d bytes", path, maxFile)
+	}
+	return text, info.Mode().Perm(), err
+}
+
+// Secret reads a secret, which is one line of a file that others may not read.
+func Secret(path string) (credential.Secret, error) {
+	text, mode, err := read(path)
+	switch {
+	case err != nil:
+		return "", err
+	case mode&0o007 != 0:
+		return "", fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, mode)
+	}
+	line := strings.TrimRight(string(text), "\r\n")
+	if line == "" || strings.ContainsAny(line, "\r\n\x00") {
+		return "", fmt.Errorf("%s: must hold one line, the secret", path)
+	}
+	return credential.Secret(line), nil
+}
+
+// TLS returns the settings of TLS towards a server: ca is a file with the
+// certificates that are trusted instead of the system's, cert and key are ours;
+// each may be "".
+func TLS(ca, cert, key string) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	var problems []error
+	if ca != "" {
+		cfg.RootCAs = x509.NewCertPool()
+		text, _, err := read(ca)
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("ca: %w", err))
+		case !cfg.RootCAs.AppendCertsFromPEM(text):
+			problems = append(problems, fmt.Errorf("ca: %s: holds no certificate in PEM", ca))
+		}
+	}
+	if (cert == "") != (key == "") {
+		problems = append(problems, errors.New("cert and key belong together: give both or neither"))
+	} else if cert != "" {
+		_, mode, err := read(key)
+		if err == nil && mode&0o007 != 0 {
+			err = fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", key, mode)
+		}
+		var pair tls.Certificate
+		if err == nil {
+			pair, err = tls.LoadX509KeyPair(cert, key)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("cert and key: %w", err))
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, errors.Join(problems...)
+}
+
+// URL checks an address to call: https, or http on this machine alone, without
+// user and fragment.
+func URL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("url: must be an address such as https://example.com/path, without user and fragment")
+	}
+	if address, err := netip.ParseAddr(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (err != nil || !address.IsLoopback()) {
+		return nil, errors.New("url: must begin with https, because what is sent there is secret; http is for this machine alone")
+	}
+	return u, nil
+}
+
+// Client returns an HTTP client that follows no redirect: what it sends is for one
+// server.
+func Client(cfg *tls.Config) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = cfg
+	t.MaxIdleConnsPerHost = 16
+	t.MaxResponseHeaderBytes = 64 << 10
+	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Cause returns an error of [http.Client.Do] without the address, which may hold
+// what nobody should read.
+func Cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// When a breaker opens, and for how long.
+const (
+	failures = 5
+	OpenFor  = 10 * time.Second
+)
+
+// ErrOpen is what a call gets while the breaker is open.
+var ErrOpen = circuitbreaker.ErrOpen
+
+// A Breaker refuses calls for [OpenFor] after five that failed in a row, and then
+// lets one through to see. A call that was refused ([login.ErrRefused]) has not
+// failed: somebody was there.
+type Breaker struct {
+	breaker circuitbreaker.CircuitBreaker[any]
+	policy  failsafe.Executor[any]
+}
+
+// NewBreaker returns a breaker, which is closed. A call that fails is made once
+// more, after a moment, if again is true.
+func NewBreaker(again bool) *Breaker {
+	failed := func(_ any, err error) bool {
+		return err != nil && !errors.Is(err, login.ErrRefused) && !errors.Is(err, context.Canceled)
+	}
+	b := circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(failures).WithSuccessThreshold(1).WithDelay(OpenFor).Build()
+	policies := []failsafe.Policy[any]{b}
+	if again {
+		retry := retrypolicy.NewBuilder[any]().WithMaxRetries(1).WithBackoff(250*time.Millisecond, time.Second).ReturnLastFailure().
+			HandleIf(func(x any, err error) bool { return failed(x, err) && !errors.Is(err, ErrOpen) }).Build()
+		policies = []failsafe.Policy[any]{retry, b}
+	}
+	return &Breaker{b, failsafe.With(policies...)}
+}
+
+// Do makes a call, each try within a time.
+func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx context.Context) error) error {
+	return b.policy.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) error {
+		ctx, cancel := context.WithTimeout(e.Context(), within)
+		defer cancel()
+		return call(ctx)
+	})
+}
+
+// Open tells whether the next call would be refused.
+func (b *Breaker) Open() bool { return b.breaker.IsOpen() && b.breaker.RemainingDelay() > 0 }
+
+// A State is how something outside does, as far as the last calls tell.
+type State struct {
+	Name string
+	Open bool // the breaker: it is not called for a while
+}

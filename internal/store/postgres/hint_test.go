@@ -1,0 +1,40 @@
+package postgres_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func wantHint(t *testing.T, address, want string) {
+	t.Helper()
+	if err := works(address); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %q", err, want)
+	}
+}
+
+func TestADatabaseThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
+	for _, name := range []string{"PGSSLMODE", "PGPASSWORD", "PGPASSFILE"} {
+		t.Setenv(name, "")
+	}
+	port, name := listen(t, nil)
+	wantHint(t, "postgres://postgres@127.0.0.1:"+port+name, "sslmode=disable")
+	certificate, _ := selfSigned(t)
+	port, name = listen(t, &certificate)
+	wantHint(t, "postgres://postgres@127.0.0.1:"+port+name, "sslrootcert=FILE")
+	wantHint(t, "postgres://postgres@127.0.0.1:1/neo", "check host and port in the URL")
+	wantHint(t, "postgres://postgres@/neo?host="+url.QueryEscape(t.TempDir()), "check host and port in the URL")
+
+	c := guarded(t)
+	at := func(password string) string { return "postgres://neo" + password + "@/postgres?host=" + c.Dir() }
+	until(t, func() error {
+		if works(at(":wrong")) == nil {
+			return fmt.Errorf("a wrong password is taken")
+		}
+		return nil
+	})
+	wantHint(t, at(""), "no password was given: put it into PGPASSWORD, or into a file that PGPASSFILE names")
+	wantHint(t, at(":wrong"), "check the user in the URL, and the password")
+	wantHint(t, c.URL("nowhere"), "createdb")
+}

@@ -1,0 +1,121 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"neoapi/internal/login"
+)
+
+const jobColumns = `id, kind, sid, account, sealed, created, expires, due, tries, claim`
+
+func jobArgs(j *login.Job) []any {
+	return []any{j.ID, string(j.Kind), j.SID, j.Account, some(j.Sealed), when{&j.Created}, when{&j.Expires}, when{&j.Created}, 0, ""}
+}
+
+// saveSessionJob saves a session and stores a job beside it.
+var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(26, 10) + ` FROM saved)` + saveDone
+
+// saveEndedJob saves a session, stores an event and removes the job that led to it.
+var saveEndedJob = saveState + saveSession + saveEventAt(26) + `, job AS (DELETE FROM jobs USING saved WHERE id = $36 AND claim = $37)` + saveDone
+
+// closings stores the closings of the sessions that a condition names, which begins
+// with $1.
+func closings(condition string, args ...any) statement {
+	return statement{`INSERT INTO jobs (` + jobColumns + `)
+		SELECT gen_random_uuid()::text, 'close', sid, account, NULL, now(), expires, '-infinity', 0, '' FROM sessions
+		WHERE remote AND ` + condition, args}
+}
+
+// AddJob implements [login.Sessions].
+func (s *Store) AddJob(ctx context.Context, j login.Job) error {
+	_, err := s.write(ctx, statement{`INSERT INTO jobs (` + jobColumns + `) VALUES (` + marks(1, 10) + `)`, jobArgs(&j)})
+	return err
+}
+
+// ClaimJobs implements [login.Sessions].
+func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []login.Job, err error) {
+	until := claim.Now.Add(claim.Lease)
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `WITH due AS (
+				SELECT n, id, claim FROM jobs WHERE kind = $1 AND due <= $2 ORDER BY n LIMIT $3 FOR UPDATE SKIP LOCKED),
+			claimed AS (
+				UPDATE jobs SET due = $4, tries = tries + 1, claim = $5 FROM due WHERE jobs.id = due.id
+				RETURNING jobs.n, jobs.id, kind, sid, account, sealed, created, expires, tries, jobs.claim, due.claim <> '')
+			SELECT * FROM claimed ORDER BY n`, string(claim.Kind), claim.Now, claim.N, until, claim.ID)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (j login.Job, err error) {
+			var n int64
+			err = row.Scan(&n, &j.ID, &j.Kind, &j.SID, &j.Account, &j.Sealed, when{&j.Created}, when{&j.Expires}, &j.Tries, &j.Claim, &j.Interrupted)
+			return j, err
+		})
+		return err
+	})
+	return all, err
+}
+
+// PutOffJob implements [login.Sessions].
+func (s *Store) PutOffJob(ctx context.Context, id, claim string, due time.Time) error {
+	return claimed(s.mustChange(ctx, statement{`UPDATE jobs SET due = $1, claim = '' WHERE id = $2 AND claim = $3`, []any{due, id, claim}}))
+}
+
+// claimed turns login.ErrNotFound into login.ErrClaimLost.
+func claimed(err error) error {
+	if errors.Is(err, login.ErrNotFound) {
+		return login.ErrClaimLost
+	}
+	return err
+}
+
+// EndJob implements [login.Sessions].
+func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *login.Event) error {
+	if len(undelivered) > 0 && e != nil {
+		done, err := s.endUndelivered(ctx, j, undelivered, e)
+		if done || err != nil {
+			return err
+		}
+	}
+	if e == nil {
+		return claimed(s.mustChange(ctx, statement{`DELETE FROM jobs WHERE id = $1 AND claim = $2`, []any{j.ID, j.Claim}}))
+	}
+	return claimed(s.mustChange(ctx, recordIf(`DELETE FROM jobs WHERE id = $11 AND claim = $12`, *e, j.ID, j.Claim)))
+}
+
+// endUndelivered is EndJob for a code that can be taken back; done is false if it
+// cannot.
+func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e *login.Event) (done bool, err error) {
+	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		// Before the code is taken back and not with it: a claim is lost when its lease has
+		// run out, and its holder gives up long before.
+		var held bool
+		if err := one(ctx, c, []any{&held}, `SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2)`, j.ID, j.Claim); err != nil {
+			return err
+		}
+		if !held {
+			return login.ErrClaimLost
+		}
+		l, err := loadSession(ctx, c, j.SID)
+		if err != nil {
+			return err
+		}
+		if !l.session.TakeBackOTP(&l.state, code) {
+			return login.ErrNotFound
+		}
+		return l.save(ctx, c, saveEndedJob, append(append(l.changes(), eventArgs(e)...), j.ID, j.Claim)...)
+	})
+	if errors.Is(err, login.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Jobs implements [login.Sessions].
+func (s *Store) Jobs(ctx context.Context, kind login.JobKind) (q login.Queue, err error) {
+	err = s.read(ctx, []any{&q.Length, when{&q.Oldest}}, `SELECT count(*), min(created) FROM jobs WHERE kind = $1`, string(kind))
+	return q, err
+}

@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// Backup writes a copy of the database file at from to a new file at to, readable
+// by its owner only: all that was acknowledged before the call, while others go on
+// writing. It changes nothing at from, its schema neither. The copy has been read
+// through and is on disk when Backup returns; after an error there is none.
+func Backup(ctx context.Context, from, to string) (err error) {
+	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s is there already: give the backup a new name", to), err)
+	}
+	from, err = filepath.Abs(from)
+	if err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".part-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, part.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(part.Name()))
+		}
+	}()
+	// Read-write, because only such a connection may recover the log of a process that
+	// was killed. Nothing is written through it.
+	if err := onFile(ctx, from, func(c *sqlite.Conn) error {
+		c.SetBusyTimeout(busyTimeout)
+		return exec(c, "VACUUM INTO ?", part.Name())
+	}); err != nil {
+		return err
+	}
+	if err := onFile(ctx, part.Name(), func(c *sqlite.Conn) error {
+		return each(c, func(r *row) error {
+			if found := r.text(); found != "ok" {
+				return fmt.Errorf("the copy is damaged, and so may be the database: %s", found)
+			}
+			return nil
+		}, "PRAGMA quick_check(1)")
+	}); err != nil {
+		return err
+	}
+	if err := part.Sync(); err != nil {
+		return err
+	}
+	// Link, unlike Rename, replaces nothing that has come there meanwhile.
+	if err := os.Link(part.Name(), to); err != nil {
+		return err
+	}
+	if err := os.Remove(part.Name()); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// onFile runs f on a connection of its own to a database file, until the context
+// ends.
+func onFile(ctx context.Context, path string, f func(c *sqlite.Conn) error) error {
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		return err
+	}
+	c.SetInterrupt(ctx.Done())
+	return errors.Join(f(c), c.Close())
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

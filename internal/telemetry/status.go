@@ -1,0 +1,79 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"neoapi/internal/login"
+)
+
+// Watch adds the metrics that are read from the service at each scrape.
+func (t *Telemetry) Watch(s *login.Service) {
+	t.Gauge("neo_live_sessions", "Unexpired sessions, of all processes on the store.", "kind", func(ctx context.Context) (map[string]float64, bool) {
+		views, trades, err := s.Sessions.Count(ctx, s.Now())
+		return map[string]float64{string(login.View): float64(views), string(login.Trade): float64(trades)}, err == nil
+	})
+	t.Gauge("neo_hash_queue", "Hashes of passwords and MPINs that run or wait.", "factor", func(context.Context) (map[string]float64, bool) {
+		first, _, second, _ := s.Queues()
+		return map[string]float64{"first": float64(first), "second": float64(second)}, true
+	})
+	t.Gauge("neo_hash_queue_max", "How many may run and wait: more get 503.", "factor", func(context.Context) (map[string]float64, bool) {
+		_, first, _, second := s.Queues()
+		return map[string]float64{"first": float64(first), "second": float64(second)}, true
+	})
+	t.Gauge("neo_part_up", "1 if a part works that the service depends on, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
+		up := map[string]float64{}
+		for _, p := range s.Health(ctx) {
+			up[p.Name] = 0
+			if p.Err == nil {
+				up[p.Name] = 1
+			}
+		}
+		return up, true
+	})
+	t.Gauge("neo_signing_key_created_seconds", "When the newest signing key was made, in Unix time.", "", func(ctx context.Context) (map[string]float64, bool) {
+		keys, err := s.Accounts.SigningKeys(ctx)
+		if err != nil || len(keys) == 0 {
+			return nil, false
+		}
+		return map[string]float64{"": float64(keys[len(keys)-1].Created.Unix())}, true
+	})
+}
+
+// Status returns the handler of the operator's own address: /metrics, /livez, and
+// /readyz, which names what is wrong with each part. It must not be reachable for
+// strangers.
+func (t *Telemetry) Status(s *login.Service) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", t.Metrics())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive", nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		status, word := http.StatusOK, "ready"
+		parts := map[string]string{}
+		for _, p := range s.Health(r.Context()) {
+			parts[p.Name] = "ok"
+			if p.Err == nil {
+				continue
+			}
+			parts[p.Name] = p.Err.Error()
+			if p.Needed {
+				status, word = http.StatusServiceUnavailable, "not ready"
+			} else if status == http.StatusOK {
+				word = "degraded"
+			}
+		}
+		say(w, status, word, parts)
+	})
+	return mux
+}
+
+func say(w http.ResponseWriter, status int, word string, parts map[string]string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Status string            `json:"status"`
+		Parts  map[string]string `json:"parts,omitempty"`
+	}{word, parts})
+}
