@@ -104,30 +104,31 @@ func (x *Import) Run(ctx context.Context) (at login.Import, err error) {
 		return at, err
 	}
 	defer func() { err = errors.Join(err, report.Close()) }()
-	done, err := x.Admin.Accounts.Import(ctx, at.File)
+	file := at.File
+	done, err := x.Admin.Accounts.Import(ctx, file)
 	if err != nil {
 		return at, err
 	}
-	if done.File != "" {
-		at = done
-	}
-	if at.Offset == 0 {
-		start.File = at.File
-	} else {
-		start = at
-	}
-	size.Resumed = at
+	at = done
 	if err := x.resumeReport(report, at); err != nil {
 		return at, err
 	}
+	if at.File == "" {
+		start.File = file
+		if err := x.begin(ctx, start); err != nil {
+			return at, err
+		}
+		at = start
+	}
+	size.Resumed = at
 
 	ctx, cancel := context.WithCancel(ctx)
 	batches := make(chan batch, 2)
 	var readErr error
-	go func() {
+	go func(at login.Import) {
 		defer close(batches)
-		readErr = x.read(ctx, f, head, start, batches)
-	}()
+		readErr = x.read(ctx, f, head, at, batches)
+	}(at)
 	for b := range batches {
 		next, serr := x.store(ctx, report, head, at, b)
 		if serr != nil {
@@ -149,6 +150,22 @@ func (x *Import) Run(ctx context.Context) (at login.Import, err error) {
 		err = os.Remove(x.Rejected) // nothing was
 	}
 	return at, err
+}
+
+// begin settles that the file for rejected lines, which is empty, is this import's.
+func (x *Import) begin(ctx context.Context, start login.Import) error {
+	err := x.Admin.Accounts.AddAccounts(ctx, login.Import{File: start.File}, nil, func([]error) (login.Import, login.Event, error) {
+		return start, x.Admin.ImportEvent("begun"), nil
+	})
+	return busyImport(err)
+}
+
+// busyImport says so if somebody else has gone on with the import.
+func busyImport(err error) error {
+	if errors.Is(err, login.ErrClaimed) {
+		return errors.New("another import of this file is at work: wait for its end")
+	}
+	return err
 }
 
 // identify returns the name of a file's content, and its size.
@@ -321,7 +338,7 @@ func (x *Import) resumeReport(f *lockedfile.File, at login.Import) error {
 	switch {
 	case err != nil:
 		return err
-	case at.Offset == 0 && info.Size() > 0:
+	case at.File == "" && info.Size() > 0:
 		return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected", x.Rejected)
 	case info.Size() < at.Report:
 		return fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put it back, or begin again with --again", x.Rejected, at.Rejected)
@@ -347,13 +364,9 @@ func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, a
 		next.Added += int64(len(b.accounts) + len(b.bad) - len(bad))
 		next.Rejected += int64(len(bad))
 		next.Report, err = writeReport(report, h, at.Report, bad)
-		from := max(at.Line, 1) + 1
-		return next, x.Admin.ImportEvent(fmt.Sprintf("lines %d to %d: %d added, %d rejected", from, b.line, next.Added-at.Added, len(bad))), err
+		return next, x.Admin.ImportEvent(fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added, len(bad))), err
 	})
-	if errors.Is(err, login.ErrClaimed) {
-		err = errors.New("another import of this file is at work: wait for its end")
-	}
-	return next, err
+	return next, busyImport(err)
 }
 
 // writeReport writes rejected lines behind what is settled, and returns where they
