@@ -68,6 +68,8 @@ type accountCmd struct {
 	Revoke      accountRevokeCmd     `cmd:"" help:"End one of an account's sessions, or all."`
 	Caches      accountCachesCmd     `cmd:"" help:"Show or set when an account's data sets last changed."`
 	Import      accountImportCmd     `cmd:"" help:"Add the accounts of another system from a CSV file."`
+	Export      accountExportCmd     `cmd:"" help:"Print all that is stored of a person, or of all accounts for an audit, without secrets."`
+	Erase       accountEraseCmd      `cmd:"" help:"Erase a person who asks for it; a pseudonym stays in the audit trail."`
 	Remove      accountRemoveCmd     `cmd:"" help:"Remove an account and end its sessions."`
 }
 

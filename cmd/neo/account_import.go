@@ -31,7 +31,7 @@ func (accountImportCmd) Help() string {
   neo account import --data /var/lib/neo accounts.csv --rejected wrong.csv --json
 
 The first line names the columns, in any order: ucc, user_id, mobile and
-password_hash, and perhaps pan, name, mpin_hash and totp_seed. Hashes are PHC
+password_hash, and perhaps pan, name, email, mpin_hash and totp_seed. Hashes are PHC
 strings of argon2id, bcrypt, scrypt or PBKDF2; each is replaced by ours at the
 next good login. Works beside a running service.
 

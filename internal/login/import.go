@@ -18,6 +18,7 @@ type NewImport struct {
 	Mobile       string
 	PAN          credential.Secret
 	GreetingName string
+	Email        string
 	PasswordHash credential.Secret
 	MPINHash     credential.Secret
 	TOTPSeed     credential.Secret
@@ -44,6 +45,10 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(pan))
 	}
 	if err := judgeName(n.GreetingName); err != nil {
+		problems = append(problems, err)
+	}
+	a.Email = n.Email
+	if err := a.judge(); err != nil {
 		problems = append(problems, err)
 	}
 	if err := credential.CheckForeign(string(n.PasswordHash)); err != nil {

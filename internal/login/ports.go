@@ -46,6 +46,14 @@ type Accounts interface {
 	// A store that holds the sessions too removes the account's with it, as EndAccount
 	// does.
 	RemoveAccount(ctx context.Context, account string, e Event) error
+	// EraseAccount is RemoveAccount that forgets what is counted for the account, and
+	// the codes on their way to it, too.
+	EraseAccount(ctx context.Context, account string, e Event) error
+	// ForgetEvents looks at up to n events numbered after a number: those of a UCC get
+	// a pseudonym in its place, and no account, address or request id any more. It
+	// returns the number of the last one looked at, 0 if there was none, and how many
+	// it has changed.
+	ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error)
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
 

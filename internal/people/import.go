@@ -31,7 +31,7 @@ const maxLine = 16 << 10
 
 // columns are what a line may tell, by the names in the first one. Those that a
 // file with rejected lines has beside them are not looked at.
-var columns = []string{"ucc", "user_id", "mobile", "pan", "name", "password_hash", "mpin_hash", "totp_seed"}
+var columns = []string{"ucc", "user_id", "mobile", "pan", "name", "email", "password_hash", "mpin_hash", "totp_seed"}
 
 var (
 	required = []string{"ucc", "user_id", "mobile", "password_hash"}
@@ -309,7 +309,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		var a login.Account
 		a, err = x.Admin.Imported(login.NewImport{
 			UCC: field("ucc"), UserID: field("user_id"), Mobile: field("mobile"), PAN: credential.Secret(field("pan")),
-			GreetingName: field("name"), PasswordHash: credential.Secret(field("password_hash")),
+			GreetingName: field("name"), Email: field("email"), PasswordHash: credential.Secret(field("password_hash")),
 			MPINHash: credential.Secret(field("mpin_hash")), TOTPSeed: credential.Secret(field("totp_seed")),
 		}, now)
 		if err == nil {

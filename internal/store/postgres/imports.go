@@ -19,6 +19,31 @@ func (s *Store) SampleAccounts(ctx context.Context, n int) ([]login.Account, err
 		LATERAL (SELECT `+accountColumns+` FROM accounts WHERE id >= r.after ORDER BY id LIMIT 1) a`, n)
 }
 
+// EraseAccount implements [login.Accounts]. The row of what is counted stays, with
+// nothing in it: see the table.
+func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event) error {
+	const there = ` AND EXISTS (SELECT FROM accounts WHERE id = $1)`
+	return s.mustChange(ctx, hold(account),
+		closings(`account = $1`+there, account),
+		statement{`DELETE FROM sessions WHERE account = $1` + there, []any{account}},
+		statement{`DELETE FROM jobs WHERE account = $1 AND kind <> 'close'` + there, []any{account}},
+		statement{`UPDATE account_states SET totp_step = 0, sent = NULL, failures = '' WHERE account = $1` + there, []any{account}},
+		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
+}
+
+// ForgetEvents implements [login.Accounts].
+func (s *Store) ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error) {
+	err = s.read(ctx, []any{&last}, `SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM events WHERE seq > $1 ORDER BY seq LIMIT $2) e`, after, n)
+	if err != nil || last == 0 {
+		return 0, 0, err
+	}
+	rows, err := s.write(ctx, statement{
+		`UPDATE events SET ucc = $1, account = '', address = '', request_id = '' WHERE seq > $2 AND seq <= $3 AND ucc = $4`,
+		[]any{pseudonym, after, last, ucc},
+	})
+	return last, int(rows), err
+}
+
 const importColumns = `"offset", line, added, rejected, report`
 
 func columnsOfImport(x *login.Import) []any {

@@ -34,6 +34,46 @@ func (s *Store) SampleAccounts(ctx context.Context, n int) (all []login.Account,
 	return all, err
 }
 
+// EraseAccount implements [login.Accounts]. What it deletes is overwritten.
+func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := exec(c, `PRAGMA secure_delete = ON`); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM accounts WHERE id = ?`, account); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		if err := endAccount(c, account); err != nil {
+			return err
+		}
+		for _, query := range []string{`DELETE FROM account_states WHERE account = ?`, `DELETE FROM jobs WHERE account = ? AND kind <> 'close'`} {
+			if err := exec(c, query, account); err != nil {
+				return err
+			}
+		}
+		return addEvent(c, e)
+	})
+}
+
+// ForgetEvents implements [login.Accounts].
+func (s *Store) ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error) {
+	err = s.updateNow(ctx, func(c *sqlite.Conn) error {
+		err := one(c, func(r *row) error { last = r.int(); return nil },
+			`SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM events WHERE seq > ? ORDER BY seq LIMIT ?)`, after, n)
+		if err != nil || last == 0 {
+			return err
+		}
+		err = exec(c, `UPDATE events SET ucc = ?, account = '', address = '', request_id = '' WHERE seq > ? AND seq <= ? AND ucc = ?`,
+			pseudonym, after, last, ucc)
+		changed = c.Changes()
+		return err
+	})
+	return last, changed, err
+}
+
 func (s *Store) imported(c *sqlite.Conn, file string) (x login.Import, err error) {
 	err = one(c, func(r *row) error {
 		x = login.Import{File: file, Offset: r.int(), Line: r.int(), Added: r.int(), Rejected: r.int(), Report: r.int()}

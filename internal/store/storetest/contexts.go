@@ -21,7 +21,7 @@ type call struct {
 // the order given, and returns the calls and the sids that they touch.
 func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	t.Helper()
-	add(t, s, newAccount(1), newAccount(2))
+	add(t, s, newAccount(1), newAccount(2), newAccount(5))
 	good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
 	a := newAccount(1)
 	open(t, s, "code", "account-1")
@@ -63,6 +63,11 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		}},
 		{"SetCaches", func(ctx context.Context) error { return s.SetCaches(ctx, a.ID, map[string]int64{"watchlist": 5}, e) }},
 		{"SampleAccounts", func(ctx context.Context) error { _, err := s.SampleAccounts(ctx, 3); return err }},
+		{"EraseAccount", func(ctx context.Context) error { return s.EraseAccount(ctx, newAccount(5).ID, e) }},
+		{"ForgetEvents", func(ctx context.Context) error {
+			_, _, err := s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5)
+			return err
+		}},
 		{"Import", func(ctx context.Context) error { _, err := s.Import(ctx, "file"); return err }},
 		{"AddAccounts", func(ctx context.Context) error {
 			return s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"neoapi/internal/login"
 )
@@ -101,6 +103,58 @@ var importTests = []test{
 			if a.UCC != newAccount(1).UCC && a.UCC != newAccount(2).UCC {
 				t.Errorf("a sample has account %s", a.UCC)
 			}
+		}
+	}},
+	{"an erased account leaves nothing but its event", func(t *testing.T, s Store) {
+		a, b := newAccount(1), newAccount(2)
+		add(t, s, a, b)
+		for _, x := range []login.Account{a, b} {
+			v := trade(t, s, "trade of "+x.UCC, x.ID)
+			good(t, s.Try(t.Context(), newTry(x.ID, login.Password, "try")))
+			good(t, s.AddJob(t.Context(), login.Job{ID: "code of " + x.UCC, Kind: login.JobCode, SID: v.SID, Account: x.ID, Created: at(0), Expires: at(time.Hour)}))
+		}
+		good(t, s.EraseAccount(t.Context(), a.ID, newEvent("erased", "")))
+		_, err := s.Account(t.Context(), byID(1))
+		refused(t, err, login.ErrNotFound)
+		_, err = s.Session(t.Context(), "trade of "+a.UCC)
+		refused(t, err, login.ErrNotFound)
+		if left := failures(t, s, a.ID); len(left) != 0 {
+			t.Errorf("left are %v", left)
+		}
+		if codes, err := s.Jobs(t.Context(), login.JobCode); err != nil || codes.Length != 1 {
+			t.Errorf("%d codes are on their way, %v", codes.Length, err)
+		}
+		stored(t, s, "trade of "+b.UCC)
+		if left := failures(t, s, b.ID); len(left) != 1 {
+			t.Errorf("of the other account %v is left", left)
+		}
+		unchanged(t, s, []string{"trade of " + b.UCC}, func() {
+			refused(t, s.EraseAccount(t.Context(), a.ID, newEvent("again", "")), login.ErrNotFound)
+		})
+	}},
+	{"the events of a UCC get a pseudonym, step by step, and nobody else's", func(t *testing.T, s Store) {
+		for i := range 7 {
+			good(t, s.Record(t.Context(), newEvent(fmt.Sprint("event ", i), fmt.Sprint("account-", i%2))))
+		}
+		changed, after := 0, int64(0)
+		for {
+			last, n, err := s.ForgetEvents(t.Context(), uccOf("account-0"), "ERASED", after, 2)
+			good(t, err)
+			if last == 0 {
+				break
+			}
+			after, changed = last, changed+n
+		}
+		if changed != 4 {
+			t.Errorf("%d events have changed, want 4", changed)
+		}
+		for i, e := range events(t, s, "") {
+			want := newEvent(fmt.Sprint("event ", i), fmt.Sprint("account-", i%2))
+			if i%2 == 0 {
+				want.UCC, want.Account, want.Address, want.RequestID = "ERASED", "", "", ""
+			}
+			want.Seq = e.Seq
+			same(t, "event", e, want)
 		}
 	}},
 }
