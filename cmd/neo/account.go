@@ -54,12 +54,23 @@ func (d dataFlag) run(ctx context.Context, open func(context.Context, serve.Plac
 }
 
 type accountCmd struct {
-	Add    accountAddCmd    `cmd:"" help:"Add an account."`
-	List   accountListCmd   `cmd:"" help:"List the accounts."`
-	Show   accountShowCmd   `cmd:"" help:"Show one account."`
-	Set    accountSetCmd    `cmd:"" help:"Change where an account's one-time codes go."`
-	Unlock accountUnlockCmd `cmd:"" help:"End the locks of an account after too many wrong tries."`
-	Remove accountRemoveCmd `cmd:"" help:"Remove an account and end its sessions."`
+	Add         accountAddCmd        `cmd:"" help:"Add an account."`
+	List        accountListCmd       `cmd:"" help:"List the accounts."`
+	Show        accountShowCmd       `cmd:"" help:"Show one account."`
+	Set         accountSetCmd        `cmd:"" help:"Change where an account's one-time codes go."`
+	SetPassword accountPasswordCmd   `cmd:"" help:"Give an account another password."`
+	SetMPIN     accountMPINCmd       `cmd:"" name:"set-mpin" help:"Give an account another MPIN, or none."`
+	EnrolTOTP   accountEnrolCmd      `cmd:"" name:"enrol-totp" help:"Give an account a new TOTP seed and show it, this once."`
+	RemoveTOTP  accountRemoveTOTPCmd `cmd:"" name:"remove-totp" help:"Take an account's TOTP seed away."`
+	Lock        accountLockCmd       `cmd:"" help:"Keep an account from logging in, and end its sessions."`
+	Unlock      accountUnlockCmd     `cmd:"" help:"End the locks of an account: an operator's, and those after too many wrong tries."`
+	Sessions    accountSessionsCmd   `cmd:"" help:"List an account's live sessions."`
+	Revoke      accountRevokeCmd     `cmd:"" help:"End one of an account's sessions, or all."`
+	Caches      accountCachesCmd     `cmd:"" help:"Show or set when an account's data sets last changed."`
+	Import      accountImportCmd     `cmd:"" help:"Add the accounts of another system from a CSV file."`
+	Export      accountExportCmd     `cmd:"" help:"Print all that is stored of a person, or of all accounts for an audit, without secrets."`
+	Erase       accountEraseCmd      `cmd:"" help:"Erase a person who asks for it; a pseudonym stays in the audit trail."`
+	Remove      accountRemoveCmd     `cmd:"" help:"Remove an account and end its sessions."`
 }
 
 type accountAddCmd struct {
@@ -179,7 +190,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	if *into["password"] == "" {
+	if password, asked := into["password"]; asked && *password == "" {
 		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=")
 	}
 	return nil
@@ -267,6 +278,9 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		shown := shownAccount(a, pan)
 		shown.Locks = locks(state, time.Now())
+		if a.Disabled {
+			shown.Locks = append([]string{"by an operator, until it is unlocked with neo account unlock"}, shown.Locks...)
+		}
 		if c.JSON {
 			return json.NewEncoder(t.out).Encode(shown)
 		}
@@ -344,7 +358,7 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		if len(state.Failures) == 0 {
+		if len(state.Failures) == 0 && !a.Disabled {
 			return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": false}, "account "+a.UCC+" has no wrong tries: nothing to unlock")
 		}
 		if err := d.Admin().Unlock(ctx, a); err != nil {

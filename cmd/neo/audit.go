@@ -208,12 +208,16 @@ type auditEvent struct {
 	RequestID string       `json:"requestId"`
 }
 
+func shownEvent(e login.Event) auditEvent {
+	return auditEvent{
+		e.Seq, e.Time.UTC(), e.Action, e.Outcome, e.UCC, e.Account, e.Factor, e.Consumer, e.Address, e.SID, e.RequestID,
+	}
+}
+
 // eventLines writes events as JSON, one a line.
 func eventLines(w io.Writer, events []login.Event) error {
 	for _, e := range events {
-		line, err := json.Marshal(auditEvent{
-			e.Seq, e.Time.UTC(), e.Action, e.Outcome, e.UCC, e.Account, e.Factor, e.Consumer, e.Address, e.SID, e.RequestID,
-		})
+		line, err := json.Marshal(shownEvent(e))
 		if err != nil {
 			return err
 		}

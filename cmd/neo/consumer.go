@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,8 @@ type consumerCmd struct {
 	Add    consumerAddCmd    `cmd:"" help:"Add a consumer and show its secret, this once."`
 	List   consumerListCmd   `cmd:"" help:"List the consumers."`
 	Rate   consumerRateCmd   `cmd:"" help:"Change how many requests a second a consumer may send."`
+	Rotate consumerRotateCmd `cmd:"" help:"Give a consumer a new secret; the old one works for a while."`
+	Allow  consumerAllowCmd  `cmd:"" help:"Say from which addresses a consumer may send."`
 	Remove consumerRemoveCmd `cmd:"" help:"Remove a consumer; its access tokens and sessions end."`
 }
 
@@ -105,7 +108,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		table := tabwriter.NewWriter(t.lines(), 0, 0, 2, ' ', 0)
 		if !c.JSON {
-			_, _ = fmt.Fprintln(table, "KEY\tNAME\tRATE\tADDED")
+			_, _ = fmt.Fprintln(table, "KEY\tNAME\tRATE\tADDED\tALLOWED FROM")
 		}
 		const page = 1000
 		for after := ""; ; {
@@ -117,14 +120,15 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 				after = one.Key
 				if c.JSON {
 					err := json.NewEncoder(t.out).Encode(map[string]any{
-						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created,
+						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created, "allow": words(one.Allow),
 					})
 					if err != nil {
 						return err
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.Format(time.RFC3339))
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.Format(time.RFC3339),
+					cmp.Or(one.Allow.String(), "anywhere"))
 			}
 			if len(consumers) < page {
 				return table.Flush()

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"neoapi/internal/background"
+	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
 )
@@ -33,7 +34,7 @@ import (
 type ruleFlags struct {
 	Listen       string `default:"127.0.0.1:9155" placeholder:"HOST:PORT" help:"Where to listen; port 0 takes a free one (default ${default})."`
 	OTPDigits    int    `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
-	SessionTTL   string `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until 00:00 IST (default ${default})."`
+	SessionTTL   string `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until the day ends, 00:00 IST (default ${default})."`
 	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
 	Metrics      string `placeholder:"HOST:PORT" help:"Where to answer /metrics, /livez and /readyz for the operator: not for strangers."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
@@ -79,12 +80,15 @@ type serveCmd struct {
 	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
+	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
+	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
 func (serveCmd) Help() string {
 	return `Examples:
   neo serve --data /var/lib/neo
   neo serve --data /var/lib/neo --listen 0.0.0.0:9155 --session-ttl day --public-url https://api.example.com
+  neo serve --data /var/lib/neo --session-ttl day --day-ends 03:30 --calendar holidays.txt
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
   neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
@@ -125,6 +129,9 @@ server's certificate is verified; sslmode and sslrootcert in the URL say how, as
 PostgreSQL documents them. Each process opens at most 16 connections, or as many
 as pool_max_conns in the URL says.
 
+The calendar has a line for each day that ends otherwise: a date, and a time or
+none (2026-12-25 none). It is read at start; docs/operators.md has an example.
+
 A new certificate in the same files is used within a second, without a restart.
 Behind a proxy name it with --trusted-proxy: else every request seems to come
 from there. A trusted proxy has to add the client's address at the end of
@@ -146,6 +153,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.TradeAPI = c.TradeAPI
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
+	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
@@ -164,6 +172,33 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
 	}, t.err)
+}
+
+// days sets when days end.
+func (c *serveCmd) days(cfg *serve.Config) (err error) {
+	if !cfg.DayEnds {
+		if c.DayEnds != "" || c.Calendar != "" {
+			return errors.New("day ends, calendar: they mean something with --session-ttl day only")
+		}
+		return nil
+	}
+	if c.DayEnds != "" {
+		if cfg.Days.At, err = login.ParseDayEnd(c.DayEnds); err != nil {
+			err = fmt.Errorf("day ends: %w", err)
+		}
+	}
+	if c.Calendar == "" {
+		return err
+	}
+	file, ferr := os.Open(c.Calendar)
+	if ferr != nil {
+		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
+	}
+	return errors.Join(err, ferr)
 }
 
 // tracing returns where spans go, if the environment names a collector as

@@ -40,8 +40,16 @@ func Hash(secret []byte) string {
 
 // Verify tells whether secret made the PHC string phc, in time that does not
 // depend on where they differ. stale tells that the hash was made with weaker
-// parameters than Hash uses today and should be replaced.
+// parameters than Hash uses today, or by another algorithm, and should be replaced.
 func Verify(phc string, secret []byte) (ok, stale bool, err error) {
+	if !strings.HasPrefix(phc, "$argon2id$") {
+		f, err := parseForeign(phc)
+		if err != nil {
+			return false, false, ErrHash
+		}
+		ok, err := f.verify(secret)
+		return ok, true, err
+	}
 	h, err := parsePHC(phc)
 	if err != nil {
 		return false, false, err

@@ -29,6 +29,7 @@ const (
 	PurposeOTP            Purpose = "otp"
 	PurposeOutbox         Purpose = "outbox" // codes that are to be sent
 	PurposePAN            Purpose = "pan"
+	PurposePseudonym      Purpose = "pseudonym"
 	PurposeRepeat         Purpose = "repeat"
 	PurposeSigningKey     Purpose = "signing key"
 	PurposeTOTP           Purpose = "totp seed"
@@ -36,7 +37,7 @@ const (
 
 var purposes = []Purpose{
 	PurposeAccessToken, PurposeCheck, PurposeConsumerSecret, PurposeDataKey, PurposeMPIN, PurposeOTP,
-	PurposeOutbox, PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
+	PurposeOutbox, PurposePAN, PurposePseudonym, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
 }
 
 // MasterKeySize is the length of a master key in bytes.

@@ -306,6 +306,7 @@ var failures = map[login.Kind]wire.Failure{
 	login.KindInput:         wire.BadInput,
 	login.KindNoAccess:      wire.NoAccess,
 	login.KindBadAccess:     wire.BadAccess,
+	login.KindAddress:       wire.IPNotAllowed,
 	login.KindClient:        wire.BadAccess,
 	login.KindHeader:        wire.HeaderMissing,
 	login.KindCredentials:   wire.WrongSecret,

@@ -83,9 +83,9 @@ func (a *api) recognise(c *call, need access) (err error) {
 	case header == "":
 		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send Bearer and an access token from oauth2/token"}
 	case strings.EqualFold(scheme, "Bearer") && spaced:
-		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value))
+		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value), c.caller)
 	case !spaced && need != bearer:
-		c.consumer, err = a.login.ByConsumerKey(c.Context(), header)
+		c.consumer, err = a.login.ByConsumerKey(c.Context(), header, c.caller)
 	default:
 		return &login.Error{Kind: login.KindBadAccess, Detail: "the Authorization header must hold the word Bearer and an access token"}
 	}
@@ -357,7 +357,7 @@ func (a *api) tradeSession(c *call) (login.Session, error) {
 	if err != nil {
 		return login.Session{}, err
 	}
-	return a.login.CheckTrade(c.Context(), c.consumer, sid, auth)
+	return a.login.CheckTrade(c.Context(), c.consumer, sid, auth, c.caller)
 }
 
 // logout ends the trade session. Its body is empty or an empty form; whatever it

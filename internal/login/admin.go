@@ -26,6 +26,24 @@ type Admin struct {
 	Sessions Sessions
 	Vault    *credential.Vault
 	Now      func() time.Time
+	By       string // who asks, for the audit trail's address; "" for whoever may open the data
+}
+
+// event is what the audit trail is told of a change that was made.
+func (m *Admin) event(action string) Event {
+	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.By}
+}
+
+func (m *Admin) accountEvent(action string, a Account) Event {
+	e := m.event(action)
+	e.Account, e.UCC = a.ID, a.UCC
+	return e
+}
+
+func (m *Admin) consumerEvent(action, key string) Event {
+	e := m.event(action)
+	e.Consumer = key
+	return e
 }
 
 // A NewAccount is what an operator tells of an account. UCC, UserID, Mobile and
@@ -139,9 +157,7 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error)
 	if len(h.seed) > 0 {
 		a.TOTPSeed = m.Vault.Seal(credential.PurposeTOTP, a.ID, h.seed)
 	}
-	return a, m.Accounts.AddAccount(ctx, a, Event{
-		Time: m.Now(), Action: "account added", Outcome: "ok", Account: a.ID, UCC: a.UCC,
-	})
+	return a, m.Accounts.AddAccount(ctx, a, m.accountEvent("account added", a))
 }
 
 // commonPasswords are those of the 3,000 most common passwords that are long
@@ -193,13 +209,6 @@ func (m *Admin) PAN(a Account) (string, error) {
 	return string(pan[:3]) + "****" + string(pan[7:]), nil
 }
 
-// Unlock forgets an account's failures: its locks end.
-func (m *Admin) Unlock(ctx context.Context, a Account) error {
-	return m.Sessions.Unlock(ctx, a.ID, Event{
-		Time: m.Now(), Action: "account unlocked", Outcome: "ok", Account: a.ID, UCC: a.UCC,
-	})
-}
-
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
 	// Sessions end before the account goes, so that a removal that breaks off can be
@@ -208,9 +217,7 @@ func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
 	if err := m.Sessions.EndAccount(ctx, a.ID); err != nil {
 		return err
 	}
-	err := m.Accounts.RemoveAccount(ctx, a.ID, Event{
-		Time: m.Now(), Action: "account removed", Outcome: "ok", Account: a.ID, UCC: a.UCC,
-	})
+	err := m.Accounts.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
 	if err != nil {
 		return err
 	}
@@ -231,29 +238,17 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 		return Consumer{}, "", err
 	}
 	if secret == "" {
-		secret = credential.Secret(strings.TrimSpace(credential.NewMasterKey()))
+		secret = newConsumerSecret()
 	}
 	c := Consumer{
 		Key: key, Name: name, Rate: rate, Created: m.Now(),
 		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
 	}
-	return c, secret, m.Accounts.AddConsumer(ctx, c, Event{
-		Time: m.Now(), Action: "consumer added", Outcome: "ok", Consumer: key,
-	})
-}
-
-// SetConsumerRate changes a consumer's rate, which is that of [Consumer]: running
-// services follow within 1 s. Errors: ErrNotFound.
-func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error {
-	return m.Accounts.SetConsumerRate(ctx, key, rate, Event{
-		Time: m.Now(), Action: "consumer rate changed", Outcome: "ok", Consumer: key,
-	})
+	return c, secret, m.Accounts.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))
 }
 
 // RemoveConsumer removes a consumer. Its access tokens and sessions end within
 // 1 s. Errors: ErrNotFound.
 func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
-	return m.Accounts.RemoveConsumer(ctx, key, Event{
-		Time: m.Now(), Action: "consumer removed", Outcome: "ok", Consumer: key,
-	})
+	return m.Accounts.RemoveConsumer(ctx, key, m.consumerEvent("consumer removed", key))
 }

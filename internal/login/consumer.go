@@ -17,7 +17,7 @@ type AccessToken struct {
 }
 
 // AccessToken checks a consumer's key and secret and issues an access token.
-// Refusals: KindClient, KindThrottled, KindUnavailable.
+// Refusals: KindClient, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) AccessToken(ctx context.Context, key string, secret credential.Secret, caller Caller) (AccessToken, error) {
 	event := Event{Time: s.Now(), Action: "access token", Address: caller.Address, RequestID: caller.RequestID}
 	c, err := s.bySecret(ctx, key, secret, event)
@@ -25,8 +25,9 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 		return AccessToken{}, err
 	}
 	event.Consumer = c.Key
+	hash, _ := c.secret(s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)), event.Time)
 	sealed, err := token.SealAccess(s.Vault, token.Access{
-		Consumer: c.Key, Secret: token.SecretMark(c.SecretHash), Expires: s.Now().Add(accessLife).Unix(),
+		Consumer: c.Key, Secret: token.SecretMark(hash, c.Created), Expires: s.Now().Add(accessLife).Unix(),
 	})
 	if err != nil {
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
@@ -40,7 +41,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 
 // BySecret returns the consumer of a key and its secret, and counts the request.
 // Only refusals stand in the audit trail, as with an access token. Refusals:
-// KindClient, KindThrottled, KindUnavailable.
+// KindClient, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) BySecret(ctx context.Context, key string, secret credential.Secret, caller Caller) (Consumer, error) {
 	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})
 }
@@ -53,7 +54,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 	}
 	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	if err != nil || !credential.Equal(given, c.SecretHash) {
+	if _, ok := c.secret(given, event.Time); err != nil || !ok {
 		// Anybody can be refused here: past the address's allowance they leave no event,
 		// or strangers would fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
@@ -68,16 +69,21 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 		event.Outcome = "refused"
 		return Consumer{}, s.refuse(ctx, event, &Error{Kind: KindClient, Detail: "the consumer key or secret is wrong"})
 	}
+	if err := c.from(event.Address); err != nil {
+		event.Outcome = "address not allowed"
+		return Consumer{}, s.refuse(ctx, event, err)
+	}
 	return c, s.admit(ctx, c)
 }
 
 // ByAccessToken returns the consumer that an access token was issued to and
 // counts the request. An access token ends after its life, with its consumer, or
-// with the secret it was issued for. Refusals: KindBadAccess, KindThrottled,
-// KindUnavailable.
-func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, error) {
+// with the secret it was issued for. Refusals: KindBadAccess, KindAddress,
+// KindThrottled, KindUnavailable.
+func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
 	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
-	a, err := token.OpenAccess(s.Vault, access, s.Now())
+	now := s.Now()
+	a, err := token.OpenAccess(s.Vault, access, now)
 	if err != nil {
 		return Consumer{}, refused
 	}
@@ -88,22 +94,55 @@ func (s *Service) ByAccessToken(ctx context.Context, access string) (Consumer, e
 	if err != nil {
 		return Consumer{}, storeFault(err)
 	}
-	if !credential.Equal(a.Secret, token.SecretMark(c.SecretHash)) {
+	if !c.issued(a, now) {
 		return Consumer{}, refused
+	}
+	if err := c.from(caller.Address); err != nil {
+		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)
 }
 
+// issued tells whether an access token was got with a secret of the consumer that
+// works at now.
+func (c Consumer) issued(a token.Access, now time.Time) bool {
+	return credential.Equal(a.Secret, token.SecretMark(c.SecretHash, c.Created)) ||
+		now.Before(c.OldSecretUntil) && credential.Equal(a.Secret, token.SecretMark(c.OldSecretHash, c.Created))
+}
+
+// secret returns the stored hash that a given secret's equals: of the consumer's
+// secret, or of the one before its last rotation as long as that works.
+func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
+	switch {
+	case credential.Equal(given, c.SecretHash):
+		return c.SecretHash, true
+	case now.Before(c.OldSecretUntil) && credential.Equal(given, c.OldSecretHash):
+		return c.OldSecretHash, true
+	}
+	return nil, false
+}
+
+// from refuses an address that is not one of the consumer's.
+func (c Consumer) from(address string) error {
+	if c.Allow.Allow(address) {
+		return nil
+	}
+	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
+}
+
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
-// of an access token, and counts the request. Refusals: KindBadAccess,
+// of an access token, and counts the request. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
-func (s *Service) ByConsumerKey(ctx context.Context, key string) (Consumer, error) {
+func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) (Consumer, error) {
 	c, err := s.consumer(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
 	}
 	if err != nil {
 		return Consumer{}, storeFault(err)
+	}
+	if err := c.from(caller.Address); err != nil {
+		return Consumer{}, err
 	}
 	return c, s.admit(ctx, c)
 }

@@ -15,6 +15,7 @@ const (
 	KindInput                     // the request is wrong: Field says where
 	KindNoAccess                  // no access token
 	KindBadAccess                 // an invalid or expired access token, or an unknown consumer
+	KindAddress                   // the consumer may not send from this address
 	KindClient                    // consumer key or secret refused (RFC 6749: invalid_client)
 	KindHeader                    // a required header is missing: Field names it
 	KindCredentials               // password, MPIN, TOTP or OTP refused

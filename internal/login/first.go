@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
@@ -94,8 +93,33 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
+	if err := s.unchanged(ctx, account, view, event); err != nil {
+		return Opened{}, err
+	}
 	view.Home = s.OMS.Home(account.UCC)
 	return s.opened(ctx, account, view)
+}
+
+// unchanged ends a view session again if an operator has changed or removed its
+// account since it was read to judge the first factor: whoever changes an account
+// ends its sessions, and this one may have come just after (bar S4). Only who was
+// right is looked at twice, so this tells nobody anything (bar P5).
+func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
+	now, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
+	switch {
+	case err == nil && now.Version == a.Version:
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return storeFault(err) // the session stands, and nobody has its token
+	}
+	event.Outcome = "changed meanwhile"
+	if err := s.Sessions.Revoke(ctx, a.ID, view.SID, event); errors.Is(err, ErrNotFound) {
+		return s.refuse(ctx, event, wrongCredentials())
+	} else if err != nil {
+		return storeFault(err)
+	}
+	s.logged(ctx, event)
+	return wrongCredentials()
 }
 
 // tryFirst counts a first factor, judges it, and ends the try if it is refused:
@@ -114,15 +138,17 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 		return 0, storeFault(err)
 	}
 	var good bool
+	upgrade := func() {}
 	if f.Factor == TOTP {
 		good, step = s.judgeTOTP(a, f.Secret)
 		good = good && a.UCC == string(f.UCC.Value)
-	} else if good, err = s.judgeHash(ctx, a, f.Factor, f.Secret); err != nil {
+	} else if good, upgrade, err = s.judgeHash(ctx, a, f.Factor, f.Secret); err != nil {
 		event.Outcome = "not judged"
 		s.giveBack(ctx, try, event)
 		return 0, err
 	}
 	if good && !locked && !a.Disabled {
+		upgrade()
 		return step, s.chargeAddress(ctx, event, -1)
 	}
 	switch event.Outcome = "refused"; {
@@ -217,9 +243,7 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	other := Identifier{ByID, credential.Secret(uuid.NewString())}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		h := fnv.New32a()
-		_, _ = h.Write([]byte(id.Value))
-		a = s.nobody[h.Sum32()%nobodies]
+		a = s.standIn(string(id.Value))
 		if known := s.known[rand.IntN(len(s.known))].Load(); known != nil {
 			other.Value = *known
 		}
@@ -236,32 +260,51 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 }
 
 // judgeHash checks a password or an MPIN, in its turn of a queue; an account
-// without one matches nothing but costs the same (bar P5). A good secret whose
-// stored hash is weaker than today's is hashed anew (bar P1).
-func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (bool, error) {
-	stored, plain := a.PasswordHash, []byte(secret)
+// without one matches nothing but costs the same (bar P5). upgrade hashes a good
+// secret anew if its stored hash is weaker than today's, or another system's (bar
+// P1); call it once the factor has been taken: who is refused must not be able to
+// tell by the time that the secret was right.
+func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {
+	stored := a.PasswordHash
 	if f == MPIN {
-		stored, plain = a.MPINHash, s.mpinBytes(secret)
+		stored = a.MPINHash
 	}
 	exists := stored != ""
+	owner := a.ID
 	if !exists {
-		stored = s.nobody[0].PasswordHash
+		n := s.standIn(a.ID)
+		stored, owner = n.MPINHash, n.ID
+	}
+	phc, sealed, err := credential.OpenHash(s.Vault, credential.PurposeMPIN, owner, stored)
+	plain := []byte(secret)
+	if f == MPIN && !sealed {
+		plain = s.mpinBytes(secret)
 	}
 	var ok, stale bool
-	var err error
-	hashing(ctx, func() { ok, stale, err = credential.Verify(stored, plain) })
-	if err != nil {
-		return false, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
+	if err == nil {
+		hashing(ctx, func() { ok, stale, err = credential.Verify(phc, plain) })
 	}
-	if !ok || !exists || !stale {
-		return ok && exists, nil
+	if err != nil {
+		return false, nil, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
+	}
+	upgrade = func() {}
+	if ok && exists && (stale || sealed) {
+		upgrade = func() { s.upgrade(ctx, a, f, stored, secret) }
+	}
+	return ok && exists, upgrade, nil
+}
+
+// upgrade replaces a stored hash by one of today's.
+func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored string, secret credential.Secret) {
+	plain := []byte(secret)
+	if f == MPIN {
+		plain = s.mpinBytes(secret)
 	}
 	var fresh string
 	hashing(ctx, func() { fresh = credential.Hash(plain) })
 	if err := s.Accounts.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
 		s.Log.WarnContext(ctx, "stronger hash not stored", "ucc", a.UCC, "cause", err)
 	}
-	return true, nil
 }
 
 // judgeTOTP checks a TOTP code and returns its step. Whether the step was used
@@ -269,7 +312,7 @@ func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret cre
 func (s *Service) judgeTOTP(a Account, code credential.Secret) (bool, int64) {
 	enrolled := len(a.TOTPSeed) > 0
 	if !enrolled {
-		a = s.nobody[0]
+		a = s.standIn(a.ID)
 	}
 	seed, err := s.Vault.Open(credential.PurposeTOTP, a.ID, a.TOTPSeed)
 	if err != nil {
@@ -307,12 +350,7 @@ func (s *Service) opened(ctx context.Context, a Account, x Session) (Opened, err
 
 // dayEnd returns the first midnight in IST that is at least so far away.
 func dayEnd(now time.Time, atLeast time.Duration) time.Time {
-	t := now.Add(atLeast).In(IST)
-	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, IST)
-	if midnight.Before(t) {
-		midnight = midnight.AddDate(0, 0, 1)
-	}
-	return midnight
+	return Days{}.End(now, atLeast)
 }
 
 // view judges the sid and view token of a request: KindHeader, KindSession or

@@ -18,6 +18,27 @@ type Accounts interface {
 	AddAccount(ctx context.Context, a Account, e Event) error
 	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
+	// ChangeAccount loads an account, has f change its hashes, its TOTP seed or
+	// Disabled, and saves it with the event; nothing else is saved. If f says that the
+	// account's sessions end, a store that holds the sessions too ends them in the same
+	// transaction. f may be called more than once; if it returns an error nothing is
+	// stored. ErrNotFound if there is no such account.
+	ChangeAccount(ctx context.Context, account string, e Event, f func(a *Account) (ends bool, err error)) error
+	// SetCaches says when data sets of an account last changed, leaves its others as
+	// they are, and stores the event, or returns ErrNotFound.
+	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
+	// SampleAccounts returns up to n accounts drawn at random, some perhaps more than
+	// once; at least one if there are any.
+	SampleAccounts(ctx context.Context, n int) ([]Account, error)
+	// Import returns how far the import of a file has come; the zero value if it has
+	// not begun.
+	Import(ctx context.Context, file string) (Import, error)
+	// AddAccounts stores the accounts of one step of an import that has come so far,
+	// in one transaction. done is told for each account whether it can be stored: nil,
+	// or the ExistsError of the field that is taken; it returns how far the import
+	// comes with this step, and its event. It may be called more than once. ErrClaimed
+	// if the import has not come so far, or further: somebody else is at it.
+	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// SetReach changes where and how an account's codes go, and stores the event, or
 	// returns ErrNotFound.
 	SetReach(ctx context.Context, account string, r Reach, e Event) error
@@ -25,6 +46,14 @@ type Accounts interface {
 	// A store that holds the sessions too removes the account's with it, as EndAccount
 	// does.
 	RemoveAccount(ctx context.Context, account string, e Event) error
+	// EraseAccount is RemoveAccount that forgets what is counted for the account, and
+	// the codes on their way to it, too.
+	EraseAccount(ctx context.Context, account string, e Event) error
+	// ForgetEvents looks at up to n events numbered after a number: those of a UCC get
+	// a pseudonym in its place, and no account, address or request id any more. It
+	// returns the number of the last one looked at, 0 if there was none, and how many
+	// it has changed.
+	ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error)
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
 
@@ -32,8 +61,11 @@ type Accounts interface {
 	Consumer(ctx context.Context, key string) (Consumer, error)
 	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
-	// SetConsumerRate changes a consumer's rate and stores the event, or returns ErrNotFound.
-	SetConsumerRate(ctx context.Context, key string, rate int, e Event) error
+	// ChangeConsumer loads a consumer, has f change its rate, its secrets or whence it
+	// may send, and saves it with the event; nothing else is saved. f may be called
+	// more than once; if it returns an error nothing is stored. ErrNotFound if there is
+	// no such consumer.
+	ChangeConsumer(ctx context.Context, key string, e Event, f func(c *Consumer) error) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
 	// A store that holds the sessions too stores a closing for each of the consumer's
 	// that the OMS waits to be told of.
@@ -150,6 +182,13 @@ type Sessions interface {
 	// the event, and the session's closing if the OMS waits to be told of its end.
 	// ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
+	// SessionsOf returns the sessions of an account that are unexpired at now, view and
+	// trade sessions, oldest first.
+	SessionsOf(ctx context.Context, account string, now time.Time) ([]Session, error)
+	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
+	// included, and stores the event, and closings as EndAccount does. ErrNotFound if the
+	// account has no such session.
+	Revoke(ctx context.Context, account, sid string, e Event) error
 	// EndAccount removes all sessions of an account, claimed ones included, and stores
 	// the closings of those that the OMS waits to be told of. What is counted for the
 	// account stays: a used TOTP step does not work again.

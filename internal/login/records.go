@@ -114,8 +114,19 @@ type Account struct {
 	MPINHash     string // PHC string, argon2id over a keyed hash; "" without MPIN
 	TOTPSeed     []byte // sealed; empty without TOTP
 	Caches       map[string]int64
-	Disabled     bool
+	Disabled     bool // locked by an operator
 	Created      time.Time
+	Version      int64 // raised by the store with each [Accounts.ChangeAccount]
+}
+
+// An Import is how far the import of a file of accounts has come.
+type Import struct {
+	File     string // hash of its content
+	Offset   int64  // bytes of it that are done
+	Line     int64  // lines of it that are done
+	Added    int64  // accounts
+	Rejected int64  // lines
+	Report   int64  // bytes written about rejected lines
 }
 
 // A Reach says where and how an account's codes go, beside the mobile number.
@@ -131,6 +142,10 @@ type Consumer struct {
 	SecretHash []byte // keyed hash
 	Rate       int    // requests a second; 0: what the service is set to, below 0: no limit
 	Created    time.Time
+
+	OldSecretHash  []byte    // of the secret before the last rotation
+	OldSecretUntil time.Time // when that one ends
+	Allow          Networks  // whence requests are taken; none: from everywhere
 }
 
 // A SigningKey is a key pair, sealed. Of those whose time to sign has come, the

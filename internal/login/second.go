@@ -245,9 +245,12 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		if err := s.mpinAllowed(ctx, account, claim, looked); err != nil {
 			return err
 		}
-		good, err := s.judgeHash(ctx, account, MPIN, f.Code)
+		good, upgrade, err := s.judgeHash(ctx, account, MPIN, f.Code)
 		if good {
 			factor = MPIN
+			if !account.Disabled {
+				upgrade()
+			}
 		}
 		return err
 	})
@@ -312,7 +315,7 @@ func wrongCode(view Session, mpinOnly bool) string {
 // tradeEnd returns when a trade session that starts now ends.
 func (s *Service) tradeEnd(now time.Time) time.Time {
 	if s.opt.DayEnds {
-		return dayEnd(now, time.Second)
+		return s.opt.Days.End(now, time.Second)
 	}
 	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
 }

@@ -29,7 +29,8 @@ type Options struct {
 	OTPDigits    int           // 4 to 8; default 6
 	OTPPerHour   int           // codes an hour for one account; default 10 (bar O6)
 	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the seed
-	DayEnds      bool          // instead, trade sessions end at the next 00:00 IST
+	DayEnds      bool          // instead, trade sessions end with the day
+	Days         Days          // when days end; default 00:00 IST
 	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit
 	AddressRate  int           // wrong first factors a minute from one address before it must wait; 0 for no limit
 	OMSTimeout   time.Duration // default 3 seconds
@@ -75,10 +76,10 @@ type Service struct {
 	Ports
 	opt    Options
 	keys   keys
-	first  *queue            // of hashes of first factors
-	second *queue            // of second factors, which do not wait for first ones
-	nobody [nobodies]Account // whom a login is judged as that names no account
-	later  sync.WaitGroup    // what is done after an answer
+	first  *queue                            // of hashes of first factors
+	second *queue                            // of second factors, which do not wait for first ones
+	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
+	later  sync.WaitGroup                    // what is done after an answer
 	doctor doctor
 
 	outbox, closings *jobs
@@ -102,11 +103,6 @@ type knownConsumer struct {
 	takenAt time.Time
 }
 
-// nobodies is how many accounts stand in for those that do not exist. Their tries
-// are counted like anybody's, so that a login takes as long as any other (bar P5),
-// in a handful of records however many names are invented (bar T8).
-const nobodies = 1024
-
 // New starts a service: it checks the options, naming every problem at once,
 // and loads the signing keys, making the first one if there is none.
 func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
@@ -122,13 +118,8 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	}
 	s.keys.init()
 	s.outbox, s.closings = newJobs(JobCode, s.sendCode), newJobs(JobClose, s.closeSession)
-	// The hash of a random secret matches nothing, and checking it takes as long as
-	// any other.
-	hash := credential.Hash([]byte(credential.NewMasterKey()))
-	for i := range s.nobody {
-		id := fmt.Sprintf("nobody-%04d", i)
-		seed := s.Vault.Seal(credential.PurposeTOTP, id, []byte(credential.NewMasterKey()[:20]))
-		s.nobody[i] = Account{ID: id, PasswordHash: hash, MPINHash: hash, TOTPSeed: seed, Disabled: true}
+	if err := s.fillNobodies(ctx); err != nil {
+		return nil, err
 	}
 	return s, s.firstKeys(ctx)
 }
@@ -268,6 +259,8 @@ func (s *Service) Run(ctx context.Context) {
 	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	census := time.NewTicker(censusEvery)
+	defer census.Stop()
 	for {
 		for {
 			n, err := s.Sessions.Sweep(ctx, s.Now(), sweepBatch)
@@ -280,6 +273,10 @@ func (s *Service) Run(ctx context.Context) {
 		}
 		select {
 		case <-tick.C:
+		case <-census.C:
+			if err := s.fillNobodies(ctx); err != nil && ctx.Err() == nil {
+				s.Log.WarnContext(ctx, "stand-ins for unknown accounts not renewed", "cause", err)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -35,7 +35,7 @@ func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact str
 			return wire.Introspection{}, nil
 		case err != nil:
 			return wire.Introspection{}, storeFault(err)
-		case !credential.Equal(a.Secret, token.SecretMark(c.SecretHash)):
+		case !c.issued(a, s.Now()):
 			return wire.Introspection{}, nil
 		}
 		return wire.Introspection{

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestTheZeroOptionsAreTheSeedsRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{OTPDigits: 6, OTPPerHour: 10, SessionTTL: 3600 * time.Second, OMSTimeout: 3 * time.Second, Hashes: runtime.GOMAXPROCS(0)}
-	if o != want {
+	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got %+v, want %+v", o, want)
 	}
 }
@@ -114,7 +115,7 @@ func TestOptionsWithinTheirBoundsAreKept(t *testing.T) {
 		{OTPDigits: 8, OTPPerHour: 1000, SessionTTL: 24 * time.Hour, DayEnds: true, ConsumerRate: 100, AddressRate: 30, OMSTimeout: time.Minute, Hashes: 7},
 	} {
 		got := want
-		if err := got.fill(); err != nil || got != want {
+		if err := got.fill(); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v becomes %+v, %v", want, got, err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // its session. consumer is the one that the call's access token names, or the
 // zero Consumer for a call without one (generation 3): then the session's own
 // consumer is looked up and counted. Refusals: KindHeader, KindSession,
-// KindTokenKind, KindEnded, KindThrottled, KindUnavailable.
-func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth string) (Session, error) {
+// KindTokenKind, KindEnded, KindAddress, KindThrottled, KindUnavailable.
+func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) (Session, error) {
 	switch {
 	case sid == "":
 		return Session{}, missing(wire.HeaderSID)
@@ -43,7 +43,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, ended
 	}
 	if consumer.Key == "" {
-		if consumer, err = s.ByConsumerKey(ctx, session.Consumer); err != nil {
+		if consumer, err = s.ByConsumerKey(ctx, session.Consumer, caller); err != nil {
 			var e *Error
 			if errors.As(err, &e) && e.Kind == KindBadAccess {
 				return Session{}, ended // its consumer was removed
@@ -66,7 +66,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 		Time: s.Now(), Action: "logout", Consumer: consumer.Key, SID: wellFormed(sid),
 		Address: caller.Address, RequestID: caller.RequestID,
 	}
-	session, err := s.CheckTrade(ctx, consumer, sid, auth)
+	session, err := s.CheckTrade(ctx, consumer, sid, auth, caller)
 	if err != nil {
 		if event.Outcome = logoutRefused(err); event.Outcome != "" {
 			return s.refuse(ctx, event, err)

@@ -1,7 +1,10 @@
 package token
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"time"
@@ -13,15 +16,19 @@ import (
 // treat it as opaque, and no store is asked to check it.
 type Access struct {
 	Consumer string `json:"c"`
-	// Secret is the start of the keyed hash of the consumer's secret: the token
-	// dies with the secret it was issued for.
+	// Secret is the [SecretMark] of the consumer's secret: the token dies with the
+	// secret it was issued for.
 	Secret  []byte `json:"s"`
 	Expires int64  `json:"e"` // unix seconds
 }
 
-// SecretMark returns the part of a consumer secret's keyed hash that an access
-// token carries.
-func SecretMark(hash []byte) []byte { return hash[:min(8, len(hash))] }
+// SecretMark returns what an access token carries of a consumer's secret: of its
+// keyed hash, and of when the consumer was added, so that one which is removed and
+// added again with the same secret brings no token back.
+func SecretMark(hash []byte, added time.Time) []byte {
+	mark := sha256.Sum256(binary.BigEndian.AppendUint64(bytes.Clone(hash), uint64(added.UnixMilli())))
+	return mark[:8]
+}
 
 // SealAccess returns the access token that carries a.
 func SealAccess(v *credential.Vault, a Access) (string, error) {

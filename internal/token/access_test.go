@@ -153,11 +153,22 @@ func TestAnAccessTokenHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestASecretMarkIsTheStartOfAHash(t *testing.T) {
-	for hash, want := range map[string]string{"": "", "abc": "abc", "abcdefgh": "abcdefgh", "abcdefghi": "abcdefgh"} {
-		if got := string(SecretMark([]byte(hash))); got != want {
-			t.Errorf("%q: got %q", hash, got)
+func TestASecretMarkIsOfOneSecretAndOneRegistration(t *testing.T) {
+	added := time.Date(2026, 11, 23, 9, 0, 0, 123_456_789, time.UTC)
+	hash := make([]byte, 8, 32) // with room behind it, which must stay as it is
+	mark := SecretMark(hash, added)
+	if len(mark) != 8 || !bytes.Equal(mark, SecretMark(hash, added.Truncate(time.Millisecond))) {
+		t.Errorf("got %x: stores keep milliseconds", mark)
+	}
+	for name, other := range map[string][]byte{
+		"another hash": SecretMark([]byte("another."), added), "added again": SecretMark(hash, added.Add(time.Millisecond)), "no hash": SecretMark(nil, added),
+	} {
+		if bytes.Equal(mark, other) {
+			t.Errorf("%s: the same mark", name)
 		}
+	}
+	if !bytes.Equal(hash[:32], make([]byte, 32)) {
+		t.Error("the hash's memory was written to")
 	}
 }
 

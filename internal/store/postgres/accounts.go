@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"neoapi/internal/credential"
 	"neoapi/internal/login"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error 
 	return s.mustChange(ctx, recordIf(`DELETE FROM settled WHERE name = $11`, e, name))
 }
 
-const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -48,7 +49,7 @@ var accountColumn = map[login.IdentifierKind]string{
 func columnsOfAccount(a *login.Account) []any {
 	return []any{
 		&a.ID, &a.UCC, &a.UserID, &a.Mobile, &a.Email, &a.Couriers, &a.PANIndex, &a.PAN, &a.GreetingName, &a.PasswordHash, &a.MPINHash, &a.TOTPSeed,
-		&a.Caches, &a.Disabled, when{&a.Created},
+		&a.Caches, &a.Disabled, when{&a.Created}, &a.Version,
 	}
 }
 
@@ -68,20 +69,22 @@ func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Accou
 
 // AddAccount implements [login.Accounts].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
-	caches := a.Caches
-	if caches == nil {
-		caches = map[string]int64{}
-	}
-	_, err := s.write(ctx,
-		statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 15) + `)`, []any{
-			a.ID, a.UCC, a.UserID, a.Mobile, a.Email, a.Couriers, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
-			caches, a.Disabled, when{&a.Created},
-		}},
-		record(e))
+	_, err := s.write(ctx, statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 16) + `)`, valuesOfAccount(&a)}, record(e))
 	return exists(err, map[string]string{
 		"accounts_ucc_key": "UCC", "accounts_user_id_key": "user id", "accounts_mobile_key": "mobile number",
 		"accounts_pan_index_key": "PAN", "accounts_pkey": "id",
 	})
+}
+
+func valuesOfAccount(a *login.Account) []any {
+	caches := a.Caches
+	if caches == nil {
+		caches = map[string]int64{}
+	}
+	return []any{
+		a.ID, a.UCC, a.UserID, a.Mobile, a.Email, a.Couriers, some(a.PANIndex), some(a.PAN), a.GreetingName, a.PasswordHash, a.MPINHash, some(a.TOTPSeed),
+		caches, a.Disabled, when{&a.Created}, a.Version,
+	}
 }
 
 // marks returns the placeholders of n arguments: "$1, $2".
@@ -103,6 +106,41 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 		`UPDATE accounts SET ` + column + ` = $1 WHERE id = $2 AND ` + column + ` = $3`, []any{new, account, old},
 	})
 	return err
+}
+
+// same finds an account as it was loaded: hashes are made stronger by logins, which
+// raise no version.
+const same = `id = $%d AND version = $%d AND password_hash = $%d AND mpin_hash = $%d`
+
+// ChangeAccount implements [login.Accounts].
+func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event, f func(a *login.Account) (ends bool, err error)) error {
+	for {
+		a, err := s.Account(ctx, login.Identifier{Kind: login.ByID, Value: credential.Secret(account)})
+		if err != nil {
+			return err
+		}
+		before := a
+		ends, err := f(&a)
+		if err != nil {
+			return err
+		}
+		all := []statement{recordIf(`UPDATE accounts SET password_hash = $11, mpin_hash = $12, totp_seed = $13, disabled = $14,
+			version = version + 1 WHERE `+fmt.Sprintf(same, 15, 16, 17, 18), e,
+			a.PasswordHash, a.MPINHash, some(a.TOTPSeed), a.Disabled, account, before.Version, before.PasswordHash, before.MPINHash)}
+		if ends { // from the first look at the account on nobody else changes it
+			still := `account = $1 AND EXISTS (SELECT FROM accounts WHERE ` + fmt.Sprintf(same, 1, 2, 3, 4) + ` FOR UPDATE)`
+			args := []any{account, before.Version, before.PasswordHash, before.MPINHash}
+			all = append([]statement{hold(account), closings(still, args...), {`DELETE FROM sessions WHERE ` + still, args}}, all...)
+		}
+		if changed, err := s.write(ctx, all...); err != nil || changed > 0 {
+			return err
+		} // else somebody was first
+	}
+}
+
+// SetCaches implements [login.Accounts].
+func (s *Store) SetCaches(ctx context.Context, account string, caches map[string]int64, e login.Event) error {
+	return s.mustChange(ctx, recordIf(`UPDATE accounts SET caches = caches || $11::jsonb WHERE id = $12`, e, caches, account))
 }
 
 // SetReach implements [login.Accounts].
@@ -128,33 +166,50 @@ func recordIf(query string, e login.Event, args ...any) statement {
 	}
 }
 
-// SetConsumerRate implements [login.Accounts].
-func (s *Store) SetConsumerRate(ctx context.Context, key string, rate int, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`UPDATE consumers SET rate = $11 WHERE key = $12`, e, rate, key))
-}
-
 // ListAccounts implements [login.Accounts].
 func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.Account, error) {
 	return list(ctx, s, columnsOfAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > $1 ORDER BY ucc LIMIT $2`, after, n)
 }
 
+const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, allow`
+
 func columnsOfConsumer(x *login.Consumer) []any {
-	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}}
+	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}, &x.OldSecretHash, when{&x.OldSecretUntil}, networks{&x.Allow}}
 }
 
 // Consumer implements [login.Accounts].
 func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
-	err = s.read(ctx, columnsOfConsumer(&x), `SELECT key, name, secret_hash, rate, created FROM consumers WHERE key = $1`, key)
+	err = s.read(ctx, columnsOfConsumer(&x), `SELECT `+consumerColumns+` FROM consumers WHERE key = $1`, key)
 	return x, err
 }
 
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	_, err := s.write(ctx,
-		statement{`INSERT INTO consumers (key, name, secret_hash, rate, created) VALUES ($1, $2, $3, $4, $5)`,
-			[]any{x.Key, x.Name, some(x.SecretHash), x.Rate, when{&x.Created}}},
+		statement{`INSERT INTO consumers (` + consumerColumns + `) VALUES (` + marks(1, 8) + `)`, []any{
+			x.Key, x.Name, some(x.SecretHash), x.Rate, when{&x.Created}, some(x.OldSecretHash), when{&x.OldSecretUntil}, x.Allow.String(),
+		}},
 		record(e))
 	return exists(err, map[string]string{"consumers_pkey": "consumer key"})
+}
+
+// ChangeConsumer implements [login.Accounts].
+func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f func(c *login.Consumer) error) error {
+	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		var x login.Consumer
+		var version int64
+		err := one(ctx, c, append(columnsOfConsumer(&x), &version), `SELECT `+consumerColumns+`, version FROM consumers WHERE key = $1`, key)
+		if err != nil {
+			return err
+		}
+		if err := f(&x); err != nil {
+			return err
+		}
+		change := recordIf(`UPDATE consumers SET secret_hash = $11, rate = $12, old_secret_hash = $13, old_secret_until = $14, allow = $15,
+			version = version + 1 WHERE key = $16 AND version = $17`, e,
+			some(x.SecretHash), x.Rate, some(x.OldSecretHash), when{&x.OldSecretUntil}, x.Allow.String(), key, version)
+		return changeOne(ctx, c, change.query, change.args...)
+	})
 }
 
 // RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
@@ -172,7 +227,7 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 // ListConsumers implements [login.Accounts].
 func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
 	return list(ctx, s, columnsOfConsumer,
-		`SELECT key, name, secret_hash, rate, created FROM consumers WHERE key > $1 ORDER BY key LIMIT $2`, after, n)
+		`SELECT `+consumerColumns+` FROM consumers WHERE key > $1 ORDER BY key LIMIT $2`, after, n)
 }
 
 // SigningKeys implements [login.Accounts].

@@ -16,7 +16,8 @@ func TestStore(t *testing.T) {
 	url := pgtest.Database(t)
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		query(t, url, `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
-			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs`)
+			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs;
+			DELETE FROM imports`)
 		return openAt(t, url)
 	})
 }

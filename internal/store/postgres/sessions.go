@@ -352,6 +352,21 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
 }
 
+// SessionsOf implements [login.Sessions].
+func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) ([]login.Session, error) {
+	return list(ctx, s, columnsOfSession,
+		`SELECT `+sessionColumns+` FROM sessions WHERE account = $1 AND expires > $2 ORDER BY issued, n`, account, now)
+}
+
+// Revoke implements [login.Sessions].
+func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
+	return s.mustChange(ctx, hold(account), closings(`account = $1 AND $2 IN ('', sid)`, account, sid), statement{
+		`WITH ended AS (DELETE FROM sessions WHERE account = $11 AND ($12 = '' OR sid = $12) RETURNING 1)
+		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` WHERE EXISTS (SELECT FROM ended)`,
+		append(eventArgs(&e), account, sid),
+	})
+}
+
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	_, err := s.write(ctx, hold(account), closings(`account = $1`, account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})

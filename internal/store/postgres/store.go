@@ -283,6 +283,15 @@ func (w when) ScanTimestamptz(v pgtype.Timestamptz) error {
 	return nil
 }
 
+// networks are in a column as their text.
+type networks struct{ *login.Networks }
+
+// ScanText implements [pgtype.TextScanner].
+func (n networks) ScanText(v pgtype.Text) (err error) {
+	*n.Networks, err = login.ParseNetworks(v.String)
+	return err
+}
+
 // some returns b, or nil for NULL if it is empty: then it is equal to no other
 // under UNIQUE.
 func some(b []byte) []byte {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -46,7 +47,7 @@ func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error 
 	return s.changeOne(ctx, e, `DELETE FROM settled WHERE name = ?`, name)
 }
 
-const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created`
+const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
 
 var accountColumn = map[login.IdentifierKind]string{
 	login.ByID: "id", login.ByUCC: "ucc", login.ByUserID: "user_id", login.ByMobile: "mobile", login.ByPAN: "pan_index",
@@ -60,7 +61,7 @@ func scanAccount(r *row) (login.Account, error) {
 		GreetingName: r.text(), PasswordHash: r.text(), MPINHash: r.text(), TOTPSeed: r.bytes(),
 	}
 	caches := r.text()
-	a.Disabled, a.Created = r.bool(), r.time()
+	a.Disabled, a.Created, a.Version = r.bool(), r.time(), r.int()
 	if err := json.Unmarshal([]byte(caches), &a.Caches); err != nil {
 		return login.Account{}, fmt.Errorf("caches of account %s: %w", a.UCC, err)
 	}
@@ -77,29 +78,38 @@ func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Accou
 	if id.Kind == login.ByPAN {
 		value = []byte(id.Value)
 	}
-	err = s.view(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *row) (err error) { a, err = scanAccount(r); return err },
-			`SELECT `+accountColumns+` FROM accounts WHERE `+column+` = ?`, value)
-	})
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) { a, err = oneAccount(c, column, value); return err })
+	return a, err
+}
+
+// oneAccount returns the account that has a value in a column, or
+// login.ErrNotFound.
+func oneAccount(c *sqlite.Conn, column string, value any) (a login.Account, err error) {
+	err = one(c, func(r *row) (err error) { a, err = scanAccount(r); return err },
+		`SELECT `+accountColumns+` FROM accounts WHERE `+column+` = ?`, value)
 	return a, err
 }
 
 // AddAccount implements [login.Accounts].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		if err := addAccount(c, a); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
+func addAccount(c *sqlite.Conn, a login.Account) error {
 	caches, err := json.Marshal(a.Caches)
 	if err != nil {
 		return err
 	}
-	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, a.UCC, a.UserID, a.Mobile, a.Email, strings.Join(a.Couriers, ","), a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
-			string(caches), a.Disabled, a.Created)
-		if err != nil {
-			return exists(err, map[string]string{
-				"accounts.ucc": "UCC", "accounts.user_id": "user id", "accounts.mobile": "mobile number", "accounts.pan_index": "PAN", "accounts.id": "id",
-			})
-		}
-		return addEvent(c, e)
+	err = exec(c, `INSERT INTO accounts (`+accountColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.UCC, a.UserID, a.Mobile, a.Email, strings.Join(a.Couriers, ","), a.PANIndex, a.PAN, a.GreetingName, a.PasswordHash, a.MPINHash, a.TOTPSeed,
+		string(caches), a.Disabled, a.Created, a.Version)
+	return exists(err, map[string]string{
+		"accounts.ucc": "UCC", "accounts.user_id": "user id", "accounts.mobile": "mobile number", "accounts.pan_index": "PAN", "accounts.id": "id",
 	})
 }
 
@@ -111,6 +121,51 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 	}
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		return exec(c, `UPDATE accounts SET `+column+` = ? WHERE id = ? AND `+column+` = ?`, new, account, old)
+	})
+}
+
+// ChangeAccount implements [login.Accounts].
+func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event, f func(a *login.Account) (ends bool, err error)) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		a, err := oneAccount(c, "id", account)
+		if err != nil {
+			return err
+		}
+		ends, err := f(&a)
+		if err != nil {
+			return err
+		}
+		err = exec(c, `UPDATE accounts SET password_hash = ?, mpin_hash = ?, totp_seed = ?, disabled = ?, version = version + 1 WHERE id = ?`,
+			a.PasswordHash, a.MPINHash, a.TOTPSeed, a.Disabled, account)
+		if err == nil && ends {
+			err = endAccount(c, account)
+		}
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
+// SetCaches implements [login.Accounts].
+func (s *Store) SetCaches(ctx context.Context, account string, caches map[string]int64, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		a, err := oneAccount(c, "id", account)
+		if err != nil {
+			return err
+		}
+		if a.Caches == nil {
+			a.Caches = map[string]int64{}
+		}
+		maps.Copy(a.Caches, caches)
+		text, err := json.Marshal(a.Caches)
+		if err == nil {
+			err = exec(c, `UPDATE accounts SET caches = ? WHERE id = ?`, string(text), account)
+		}
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
 	})
 }
 
@@ -133,11 +188,6 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 		}
 		return addEvent(c, e)
 	})
-}
-
-// SetConsumerRate implements [login.Accounts].
-func (s *Store) SetConsumerRate(ctx context.Context, key string, rate int, e login.Event) error {
-	return s.changeOne(ctx, e, `UPDATE consumers SET rate = ? WHERE key = ?`, rate, key)
 }
 
 // changeOne changes or deletes one record and stores the event, or returns
@@ -176,25 +226,55 @@ func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.
 	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > ? ORDER BY ucc LIMIT ?`, after, n)
 }
 
-func scanConsumer(r *row) (login.Consumer, error) {
-	return login.Consumer{Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Rate: int(r.int()), Created: r.time()}, nil
+const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, allow`
+
+func scanConsumer(r *row) (x login.Consumer, err error) {
+	x = login.Consumer{
+		Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Rate: int(r.int()), Created: r.time(),
+		OldSecretHash: r.bytes(), OldSecretUntil: r.time(),
+	}
+	x.Allow, err = login.ParseNetworks(r.text())
+	return x, err
+}
+
+func oneConsumer(c *sqlite.Conn, key string) (x login.Consumer, err error) {
+	err = one(c, func(r *row) (err error) { x, err = scanConsumer(r); return err },
+		`SELECT `+consumerColumns+` FROM consumers WHERE key = ?`, key)
+	return x, err
 }
 
 // Consumer implements [login.Accounts].
 func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
-	err = s.view(ctx, func(c *sqlite.Conn) error {
-		return one(c, func(r *row) (err error) { x, err = scanConsumer(r); return err },
-			`SELECT key, name, secret_hash, rate, created FROM consumers WHERE key = ?`, key)
-	})
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) { x, err = oneConsumer(c, key); return err })
 	return x, err
 }
 
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO consumers (key, name, secret_hash, rate, created) VALUES (?, ?, ?, ?, ?)`, x.Key, x.Name, x.SecretHash, x.Rate, x.Created)
+		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			x.Key, x.Name, x.SecretHash, x.Rate, x.Created, x.OldSecretHash, x.OldSecretUntil, x.Allow.String())
 		if err != nil {
 			return exists(err, map[string]string{"consumers.key": "consumer key"})
+		}
+		return addEvent(c, e)
+	})
+}
+
+// ChangeConsumer implements [login.Accounts].
+func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f func(c *login.Consumer) error) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		x, err := oneConsumer(c, key)
+		if err != nil {
+			return err
+		}
+		if err := f(&x); err != nil {
+			return err
+		}
+		err = exec(c, `UPDATE consumers SET secret_hash = ?, rate = ?, old_secret_hash = ?, old_secret_until = ?, allow = ? WHERE key = ?`,
+			x.SecretHash, x.Rate, x.OldSecretHash, x.OldSecretUntil, x.Allow.String(), key)
+		if err != nil {
+			return err
 		}
 		return addEvent(c, e)
 	})
@@ -223,7 +303,7 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 
 // ListConsumers implements [login.Accounts].
 func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
-	return list(ctx, s, scanConsumer, `SELECT key, name, secret_hash, rate, created FROM consumers WHERE key > ? ORDER BY key LIMIT ?`, after, n)
+	return list(ctx, s, scanConsumer, `SELECT `+consumerColumns+` FROM consumers WHERE key > ? ORDER BY key LIMIT ?`, after, n)
 }
 
 // SigningKeys implements [login.Accounts].

@@ -328,6 +328,28 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 	})
 }
 
+// SessionsOf implements [login.Sessions].
+func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) ([]login.Session, error) {
+	return list(ctx, s, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE account = ? AND expires > ? ORDER BY issued, n`, account, now)
+}
+
+// Revoke implements [login.Sessions].
+func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
+	return s.updateNow(ctx, func(c *sqlite.Conn) error {
+		const these = `account = ? AND ? IN ('', sid)`
+		if err := addClosings(c, these, account, sid); err != nil {
+			return err
+		}
+		if err := exec(c, `DELETE FROM sessions WHERE `+these, account, sid); err != nil {
+			return err
+		}
+		if err := mustChange(c); err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+}
+
 // EndAccount implements [login.Sessions].
 func (s *Store) EndAccount(ctx context.Context, account string) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error { return endAccount(c, account) })

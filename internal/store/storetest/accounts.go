@@ -236,21 +236,6 @@ var consumerTests = []test{
 			}
 		})
 	}},
-	{"a consumer's rate is changed with its event, and nobody else's", func(t *testing.T, s Store) {
-		for _, key := range []string{"consumer-1", "consumer-2"} {
-			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))
-		}
-		good(t, s.SetConsumerRate(t.Context(), "consumer-1", -1, newEvent("changed", "")))
-		refused(t, s.SetConsumerRate(t.Context(), "consumer-3", 1, newEvent("refused", "")), login.ErrNotFound)
-		for key, rate := range map[string]int{"consumer-1": -1, "consumer-2": newConsumer("").Rate} {
-			want := newConsumer(key)
-			want.Rate = rate
-			got, err := s.Consumer(t.Context(), key)
-			good(t, err)
-			same(t, "consumer", got, want)
-		}
-		same(t, "events", eventNames(t, s, ""), []string{"added consumer-1", "added consumer-2", "changed"})
-	}},
 	{"a removed consumer is gone, its key is free again and the event is stored", func(t *testing.T, s Store) {
 		for _, key := range []string{"consumer-1", "consumer-2"} {
 			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))

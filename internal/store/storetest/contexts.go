@@ -21,7 +21,7 @@ type call struct {
 // the order given, and returns the calls and the sids that they touch.
 func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	t.Helper()
-	add(t, s, newAccount(1), newAccount(2))
+	add(t, s, newAccount(1), newAccount(2), newAccount(5))
 	good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
 	a := newAccount(1)
 	open(t, s, "code", "account-1")
@@ -38,13 +38,14 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		claim(t, s, newClaim(held[sid], "claim", at(0)))
 	}
 	x := trade(t, s, "end", "account-1")
+	trade(t, s, "revoke", "account-1")
 	for _, id := range []string{"put off", "end"} {
 		good(t, s.AddJob(t.Context(), login.Job{ID: id, Kind: "claimed", SID: "sid", Account: "account-1", Created: at(0), Expires: at(time.Hour)}))
 	}
 	claimed, err := s.ClaimJobs(t.Context(), newJobClaim("claimed", "held", at(0)))
 	good(t, err)
 	e := newEvent("call", "account-1")
-	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired"}
+	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired", "revoke"}
 
 	return []call{
 		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, byID(1)); return err }},
@@ -54,7 +55,27 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"ListAccounts", func(ctx context.Context) error { _, err := s.ListAccounts(ctx, "", 10); return err }},
 		{"Consumer", func(ctx context.Context) error { _, err := s.Consumer(ctx, "consumer-1"); return err }},
 		{"AddConsumer", func(ctx context.Context) error { return s.AddConsumer(ctx, newConsumer("consumer-2"), e) }},
-		{"SetConsumerRate", func(ctx context.Context) error { return s.SetConsumerRate(ctx, "consumer-1", 5, e) }},
+		{"ChangeConsumer", func(ctx context.Context) error {
+			return s.ChangeConsumer(ctx, "consumer-1", e, func(c *login.Consumer) error { c.Rate = 5; return nil })
+		}},
+		{"ChangeAccount", func(ctx context.Context) error {
+			return s.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
+		}},
+		{"SetCaches", func(ctx context.Context) error { return s.SetCaches(ctx, a.ID, map[string]int64{"watchlist": 5}, e) }},
+		{"SampleAccounts", func(ctx context.Context) error { _, err := s.SampleAccounts(ctx, 3); return err }},
+		{"EraseAccount", func(ctx context.Context) error { return s.EraseAccount(ctx, newAccount(5).ID, e) }},
+		{"ForgetEvents", func(ctx context.Context) error {
+			_, _, err := s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5)
+			return err
+		}},
+		{"Import", func(ctx context.Context) error { _, err := s.Import(ctx, "file"); return err }},
+		{"AddAccounts", func(ctx context.Context) error {
+			return s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {
+				return login.Import{File: "file", Offset: 1}, e, nil
+			})
+		}},
+		{"SessionsOf", func(ctx context.Context) error { _, err := s.SessionsOf(ctx, "account-1", at(0)); return err }},
+		{"Revoke", func(ctx context.Context) error { return s.Revoke(ctx, "account-1", "revoke", e) }},
 		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
 		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
 		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},

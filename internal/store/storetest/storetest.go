@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"sync"
 	"testing"
@@ -49,6 +50,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}{
 		{"accounts", accountTests},
 		{"consumers and keys", consumerTests},
+		{"changes by an operator", changeTests},
+		{"imports", importTests},
 		{"signing keys", keyTests},
 		{"events", eventTests},
 		{"what is settled", settleTests},
@@ -105,6 +108,7 @@ func newAccount(n int) login.Account {
 		TOTPSeed:     []byte(fmt.Sprintf("\x00\xfd seed %03d", n)),
 		Caches:       map[string]int64{"lastUpdatedTS": 1_772_442_000, "watchlist": 1_772_442_001 + int64(n), "ø": 1 << 60},
 		Disabled:     true,
+		Version:      int64(n) + 1,
 		Created:      at(time.Duration(n)*time.Second + crumb),
 	}
 }
@@ -117,7 +121,11 @@ func named(kind login.IdentifierKind, value string) login.Identifier {
 
 // newConsumer returns a consumer with every field set.
 func newConsumer(key string) login.Consumer {
-	return login.Consumer{Key: key, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Rate: 7, Created: at(crumb)}
+	allow, _ := login.ParseNetworks("203.0.113.7 2001:db8::/48")
+	return login.Consumer{
+		Key: key, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Rate: 7, Created: at(crumb),
+		OldSecretHash: []byte("\x00\xfe" + key), OldSecretUntil: at(time.Hour + crumb), Allow: allow,
+	}
 }
 
 // newEvent returns an event with every field set but Seq. Its name is unique to
@@ -234,7 +242,7 @@ func refused(t *testing.T, err, want error) {
 // so are times within the same millisecond.
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(time.Millisecond-1)); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateApproxTime(time.Millisecond-1)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

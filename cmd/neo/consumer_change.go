@@ -1,0 +1,99 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+type consumerRotateCmd struct {
+	dataFlag
+	Key     string        `arg:"" help:"The consumer's key."`
+	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret works beside the new one, up to 2160h; 0 ends it at once (default ${default})."`
+	JSON    bool          `name:"json" help:"Print JSON."`
+}
+
+func (consumerRotateCmd) Help() string {
+	return `Examples:
+  neo consumer rotate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43
+  neo consumer rotate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 --overlap 0
+
+Makes a new secret and shows it, this once. The old one, and the access tokens
+that it got, work for the overlap; a secret from before that ends now. Sessions
+go on.`
+}
+
+func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
+	return c.with(ctx, func(d *serve.Data) error {
+		secret, until, err := d.Admin().RotateConsumer(ctx, c.Key, c.Overlap)
+		var bad *login.Error
+		if errors.As(err, &bad) {
+			return usage(err)
+		}
+		if err != nil {
+			return unknownConsumer(err, c.Key)
+		}
+		if c.JSON {
+			err = json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
+		} else {
+			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
+				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
+		}
+		if err != nil {
+			return fmt.Errorf("the secret was rotated, but could not be shown: rotate it again: %w", err)
+		}
+		return nil
+	})
+}
+
+type consumerAllowCmd struct {
+	dataFlag
+	Key      string   `arg:"" help:"The consumer's key."`
+	Networks []string `arg:"" name:"address|cidr|anywhere" help:"IPv4 and IPv6 addresses and networks, in place of those before; or anywhere."`
+	JSON     bool     `name:"json" help:"Print JSON."`
+}
+
+func (consumerAllowCmd) Help() string {
+	return `Examples:
+  neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 203.0.113.7 2001:db8:5::/48
+  neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 anywhere
+
+From then on requests of the consumer are taken from these addresses only, and
+refused from others with code 100008. Running services follow within a second.
+Behind a proxy the service must know it (neo serve --trusted-proxy).`
+}
+
+func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {
+	text := strings.Join(c.Networks, " ")
+	if text == "anywhere" {
+		text = ""
+	}
+	networks, err := login.ParseNetworks(text)
+	if err != nil {
+		return usage(err)
+	}
+	return c.with(ctx, func(d *serve.Data) error {
+		if err := d.Admin().SetConsumerNetworks(ctx, c.Key, networks); err != nil {
+			return unknownConsumer(err, c.Key)
+		}
+		if c.JSON {
+			return json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "allow": words(networks)})
+		}
+		_, err := fmt.Fprintf(t.out, "consumer %s: allowed from %s\n", c.Key, cmp.Or(networks.String(), "anywhere"))
+		return err
+	})
+}
+
+// words returns networks one by one; never nil, which JSON would print as null.
+func words(n login.Networks) []string { return append([]string{}, strings.Fields(n.String())...) }

@@ -1,0 +1,122 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/neoapitest"
+)
+
+// quick is the bcrypt hash of "U*U" with cost 5: it is checked in a fraction of the
+// time that ours takes.
+const quick = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+
+// imported stores accounts with hashes of another system: I0, I1, …
+func imported(t *testing.T, m *login.Admin, n int) (all []login.Account) {
+	t.Helper()
+	for i := range n {
+		name := fmt.Sprintf("I%d", i)
+		a, err := m.Imported(login.NewImport{
+			UCC: name, UserID: name, Mobile: fmt.Sprintf("97%08d", i), PasswordHash: quick,
+			MPINHash: credential.Secret("$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$7qYvHzTzXhZ1BsRkmLQvWm0mIs2wQw1jNIJTmX8zm4k"),
+		}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	err := m.Accounts.AddAccounts(t.Context(), login.Import{File: "file"}, all, func(taken []error) (login.Import, login.Event, error) {
+		for _, err := range taken {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		return login.Import{File: "file", Offset: 1}, m.ImportEvent(""), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Three accounts of four have hashes that are checked in no time, one has ours: an
+// unknown name takes as long as either, as often (bar P5).
+func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
+	const accounts = 80
+	dir := t.TempDir()
+	m, _ := admin(t, dir)
+	imported(t, m, accounts*3/4)
+	hashed, err := m.Hash(login.NewAccount{UCC: "X", UserID: "x", Mobile: "9800000000", Password: "correct horse battery"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range accounts / 4 {
+		name := fmt.Sprint("O", n)
+		if _, err := m.AddHashed(t.Context(), hashed.As("", name, name, fmt.Sprintf("+9196%08d", n), "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	s := newStopwatch(t, c.URL)
+	var strange, common []time.Duration
+	for i := range accounts {
+		known := fmt.Sprint("I", i/4*3+i%4)
+		if i%4 == 3 {
+			known = fmt.Sprint("O", i/4)
+		}
+		var took [2]time.Duration
+		var answers [2]string
+		for _, k := range []int{i % 2, 1 - i%2} {
+			name := []string{fmt.Sprint("N", i), known}[k]
+			took[k], answers[k] = s.post(t, validatePath, c.who, object("userid", name, "password", "wrong-password"))
+		}
+		if answers[0] != answers[1] || !strings.HasPrefix(answers[0], "401") {
+			t.Fatalf("answers differ:\n%s\n%s", answers[0], answers[1])
+		}
+		strange, common = append(strange, took[0]), append(common, took[1])
+	}
+	got := auc(strange, common)
+	t.Logf("AUC %.3f over %d pairs", got, accounts)
+	if got < 0.25 || got > 0.75 { // five standard errors; with stand-ins that all have our hash it is near 0.9
+		t.Errorf("AUC %.3f: the time tells them apart", got)
+	}
+}
+
+func TestAnImportedHashIsReplacedByTheNextGoodLoginOnly(t *testing.T) { // bar P1
+	t.Parallel()
+	dir := t.TempDir()
+	m, data := admin(t, dir)
+	a := imported(t, m, 1)[0]
+	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	stored := func() string {
+		a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "I0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.PasswordHash
+	}
+	body := func(password string) string { return object("userid", "I0", "password", password) }
+	c.post(t, validatePath, body("wrong")).refused(t, 401, "10020")
+	if stored() != quick {
+		t.Error("a wrong password has replaced the hash")
+	}
+	if err := m.Lock(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	c.post(t, validatePath, body("U*U")).refused(t, 401, "10020")
+	if stored() != quick {
+		t.Error("a login that was refused has replaced the hash, which takes longer than a wrong one")
+	}
+	if err := m.Unlock(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	c.post(t, validatePath, body("U*U")).want(t, 200)
+	if !strings.HasPrefix(stored(), "$argon2id$") {
+		t.Errorf("the hash still is %s", stored())
+	}
+	c.post(t, validatePath, body("U*U")).want(t, 200)
+}
