@@ -56,7 +56,7 @@ neo=$dir/neo
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
   -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$dir/key.pem" -out "$dir/chain.pem" 2>"$dir/openssl.log"
 "$psql" -qX "$admin" -c "CREATE DATABASE $name"
-export NEO_DATABASE=${admin/\/postgres/\/$name}
+export NEO_DATABASE=${admin/@\/postgres/@\/$name}
 
 step "what stands behind and beside the service: a mail server and a trade API"
 mkfifo "$dir/stub.in" "$dir/stub.out"
