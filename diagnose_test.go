@@ -123,14 +123,11 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		t.Cleanup(srv.Close)
 		return srv.URL
 	}
-	held := make(chan struct{})
+	giveUp := make(chan context.CancelFunc, 1)
 	hangs := serve(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-held:
-		case <-r.Context().Done():
-		}
+		(<-giveUp)()
+		<-r.Context().Done()
 	})
-	defer close(held)
 	for name, test := range map[string]struct {
 		url   string
 		hc    *http.Client
@@ -141,7 +138,7 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 	}{
 		"no such name":   {"https://neo.example", &http.Client{Transport: nobody}, "name", VerdictFailed, "spelling", ErrNetwork},
 		"nobody listens": {gone.URL, nil, "connection", VerdictFailed, "is running", ErrNetwork},
-		"it hangs":       {hangs, nil, "service", VerdictFailed, "deadline", ErrNetwork},
+		"it hangs":       {hangs, nil, "service", VerdictFailed, "canceled", ErrNetwork},
 		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>Welcome</title>") }), nil,
 			"service", VerdictNote, "a firewall", nil},
 		"down": {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
@@ -154,11 +151,10 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		}), nil, "clock", VerdictFailed, "s ahead of the service's", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := t.Context()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			if name == "it hangs" {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, time.Second)
-				defer cancel()
+				giveUp <- cancel
 			}
 			found := Diagnose(ctx, Config{Environment: Environment(test.url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: test.hc}, Subject{})
 			f := wantFinding(t, found, test.check, test.v, test.words)
