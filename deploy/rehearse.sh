@@ -46,8 +46,8 @@ await() {
     sleep 0.1
   done
 }
-export no_proxy='*' NEO_SESSION="$dir/session.json"
-unset NEO_CONFIG NEO_DATABASE
+export no_proxy='*'
+unset NEO_CONFIG NEO_DATABASE NEO_SESSION NEO_PROFILE
 
 step "programs, a certificate, a database"
 CGO_ENABLED=0 go build -o "$dir/neo" ./cmd/neo
@@ -141,10 +141,10 @@ done
 login() {
   printf 'rehearsal-%s\n' "$1-of-two" >"$dir/password"
   "$neo" login --env "$base" --ca "$dir/chain.pem" --consumer-key "$key" --user-id "person$1" --password-file "$dir/password" \
-    --otp-command "curl -s $boxes/person$1@example.com" --profile "person$1" >/dev/null
+    --otp-command "curl -s $boxes/person$1@example.com" --session "$dir/person$1.json" >/dev/null
 }
 # as N CMD...: runs a command with the session of person N in its environment
-as() { local who=$1; shift; "$neo" exec --profile "person$who" -- "$@"; }
+as() { local who=$1; shift; "$neo" exec --session "$dir/person$who.json" -- "$@"; }
 positions=/Orders/2.0/quick/user/positions
 cat >"$dir/call" <<END
 #!/bin/sh
@@ -174,10 +174,10 @@ for i in 1 2 3; do
   workers+=($!)
   pids+=($!)
 done
-calls() { cat "$dir"/load?.txt | wc -l; }
+calls() { cat "$dir"/load?.txt 2>/dev/null | wc -l; }
 more() { [ "$(calls)" -ge "$1" ]; }
 await 60 more 30
-kill -9 "${pid[1]}"
+{ kill -9 "${pid[1]}" && wait "${pid[1]}"; } 2>/dev/null || true
 await 60 more $(($(calls) + 60))
 serve 1 "${url[1]}"
 await 60 more $(($(calls) + 30))
