@@ -52,7 +52,7 @@ func (v *verifier) identity(ctx context.Context, header http.Header) (identity, 
 	if len(values) != 1 {
 		return id, errors.New("the call did not come through the gateway")
 	}
-	signed, err := jose.ParseSigned(values[0], []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(values[0], []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return id, err
 	}
