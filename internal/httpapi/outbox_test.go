@@ -235,19 +235,65 @@ func TestACodeThatWaitedForLongerThanItLivesIsReportedAndNotSent(t *testing.T) {
 func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 	t.Parallel()
 	g, dir := startGateway(t), t.TempDir()
+	const people, atOnce = 19, 16
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(people), neoapitest.WithCouriers(g.file(t, "9s")))
+	store, c := openStore(t, dir), consumer(t, srv)
+	var views []held
+	for n := range people {
+		views = append(views, c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n+1), "password", srv.Account.Password)).session(t))
+	}
+	held := make(chan struct{})
+	g.set(200, held)
+	for _, view := range views {
+		c.askOTP(t, view).want(t, 201)
+	}
+	mobile := func(n int) string { _, _, mobile, _ := serve.DemoAccount(n + 1); return mobile }
+	reached := func() (n int) {
+		for i := range views {
+			if g.code(mobile(i)) != "" {
+				n++
+			}
+		}
+		return n
+	}
+	until(t, "as many calls as there are at once", func() bool { return reached() == atOnce })
+	waiting := 0
+	for i, view := range views {
+		if g.code(mobile(i)) == "" { // it waits for its turn, and its owner takes the MPIN
+			waiting++
+			c.second(t, view, srv.Account.MPIN).session(t)
+		}
+	}
+	close(held)
+	count := map[string]int{}
+	for _, view := range views {
+		count[became(t, store, view.SID)]++
+	}
+	if waiting != people-atOnce || count["not needed"] != waiting || reached() != atOnce {
+		t.Errorf("%d waited, %d were sent: %v", waiting, reached(), count)
+	}
+}
+
+func TestALetterThatCannotBeReadIsReported(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "5s")))
 	store, c := openStore(t, dir), consumer(t, srv)
 	view := c.login(t)
-	job := login.Job{ID: "11111111-2222-4333-8444-555555555555", Kind: login.JobCode, SID: view.SID, Created: time.Now(), Expires: time.Now().Add(time.Minute)}
-	job.Sealed = []byte("nobody can open it")
-	if err := store.AddJob(t.Context(), job); err != nil {
+	job := login.Job{
+		ID: "11111111-2222-4333-8444-555555555555", Kind: login.JobCode, SID: view.SID, Created: time.Now(), Expires: time.Now().Add(time.Minute),
+		Sealed: []byte("nobody can open it"),
+	}
+	o := login.NewOTP{SID: view.SID, Hash: []byte("any"), Expires: job.Expires, Now: job.Created, PerHour: 10, Job: &job}
+	if _, err := store.SetOTP(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	if got := became(t, store, view.SID); got != "not delivered" || g.calls > 0 {
-		t.Errorf("a letter that cannot be read: %s, %d calls", got, g.calls)
+		t.Errorf("delivery: %s, %d calls", got, g.calls)
 	}
+	c.second(t, view, "1234").refused(t, 500, "10522")
 	c.askOTP(t, view).want(t, 201)
-	until(t, "a code that is wanted", func() bool { return g.code(srv.Account.Mobile) != "" })
+	until(t, "a new code", func() bool { return g.code(srv.Account.Mobile) != "" })
 	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
 }
 
