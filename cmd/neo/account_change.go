@@ -53,7 +53,7 @@ func (t *terminal) newSecret(ctx context.Context, name, prompt string) (credenti
 			return "", usage(err)
 		}
 		if secret == "" {
-			return "", usage(fmt.Errorf("standard input is no terminal to ask at: give it a line %s=...", name))
+			return "", usage(fmt.Errorf("standard input is no terminal to ask at: give it the line %s= with its value", name))
 		}
 		return secret, nil
 	}
