@@ -36,7 +36,7 @@ func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // bar J4
 	fresh := behind(t, d)
 
 	ctx := context.Background()
-	consumer, err := fresh.ByConsumerKey(ctx, DemoConsumerKey)
+	consumer, err := fresh.ByConsumerKey(ctx, DemoConsumerKey, login.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // bar J4
 	if err != nil {
 		t.Fatalf("a view token of the new key: %v", err)
 	}
-	if _, err := old.CheckTrade(ctx, consumer, trade.SID, trade.Token); err != nil {
+	if _, err := old.CheckTrade(ctx, consumer, trade.SID, trade.Token, login.Caller{}); err != nil {
 		t.Errorf("a trade token of the new key: %v", err)
 	}
 }
