@@ -118,12 +118,12 @@ func New(cfg Config) (*Verifier, error) {
 	u, err := url.Parse(strings.TrimSuffix(cfg.Service, "/"))
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
-		problems = append(problems, errors.New("Service: must be an address such as https://neo.example.com"))
+		problems = append(problems, errors.New("the field Service must be an address such as https://neo.example.com"))
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		problems = append(problems, errors.New("Service: must be https, or the consumer's secret could be read on its way"))
+		problems = append(problems, errors.New("the field Service must be https, or the consumer's secret could be read on its way"))
 	}
 	if cfg.ConsumerKey == "" || cfg.ConsumerSecret == "" {
-		problems = append(problems, errors.New("ConsumerKey, ConsumerSecret: both are required"))
+		problems = append(problems, errors.New("the fields ConsumerKey and ConsumerSecret are required"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("verify: %w", err)

@@ -285,6 +285,20 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 		{"it is ended", func(s neoapi.Session) error { srv.EndSession(t, s.SID); return nil }, verify.ErrEnded},
 		{"it is revoked", revoke, verify.ErrEnded},
 		{"all of the account are ended", func(neoapi.Session) error { return store.EndAccount(t.Context(), account().ID) }, verify.ErrEnded},
+		{"an operator revokes it", func(s neoapi.Session) error { return admin.Revoke(t.Context(), account(), s.SID) }, verify.ErrEnded},
+		{"the password is set", func(neoapi.Session) error {
+			return admin.SetPassword(t.Context(), account(), credential.Secret(srv.Account.Password))
+		}, verify.ErrEnded},
+		{"the MPIN is set", func(neoapi.Session) error {
+			return admin.SetMPIN(t.Context(), account(), credential.Secret(srv.Account.MPIN))
+		}, verify.ErrEnded},
+		{"the account is locked", func(neoapi.Session) error {
+			return errors.Join(admin.Lock(t.Context(), account()), admin.Unlock(t.Context(), account())) // for the next
+		}, verify.ErrEnded},
+		{"its owner logs out", func(s neoapi.Session) error {
+			c := client(t, srv)
+			return errors.Join(c.Use(s), c.Logout(t.Context()))
+		}, verify.ErrEnded},
 		{"its key is removed", func(s neoapi.Session) error {
 			keys, err := admin.Keys(t.Context())
 			if err == nil {

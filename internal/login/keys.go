@@ -17,7 +17,6 @@ import (
 // after a lead; when another signs in its place it is kept until the last token
 // that it signed has expired.
 const (
-	KeyLead      = 10 * time.Minute       // twice as long as verifiers may keep a key set
 	KeyLeadLeast = 2 * time.Second        // by then every process knows the key
 	keysEvery    = 250 * time.Millisecond // how often each process looks for changes
 	keysLook     = 100 * time.Millisecond // between two looks at the keys for the sake of a token
