@@ -32,10 +32,10 @@ type Verdict string
 
 // The verdicts.
 const (
-	Good    Verdict = "ok"
-	Noted   Verdict = "note"    // works, but somebody should know
-	Failed  Verdict = "FAILED"  // a login or a call will fail
-	Skipped Verdict = "skipped" // could not be looked at; Detail says why
+	VerdictGood    Verdict = "ok"
+	VerdictNote    Verdict = "note"    // works, but somebody should know
+	VerdictFailed  Verdict = "FAILED"  // a login or a call will fail
+	VerdictSkipped Verdict = "skipped" // could not be looked at; Detail says why
 )
 
 // A Finding is what one check of [Diagnose] found. It holds no secret: of a UCC it
@@ -61,7 +61,7 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
 	if len(hosts) == 0 {
-		d.add("name", Skipped, "there is no service to look for: see the settings", "", nil)
+		d.add("name", VerdictSkipped, "there is no service to look for: see the settings", "", nil)
 		return d.found
 	}
 	works := true
@@ -72,9 +72,9 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 	client, err := New(cfg)
 	switch {
 	case err != nil:
-		d.add("access token", Skipped, "the settings must be put right first", "", nil)
+		d.add("access token", VerdictSkipped, "the settings must be put right first", "", nil)
 	case !works:
-		d.add("access token", Skipped, "the service must be reachable first", "", nil)
+		d.add("access token", VerdictSkipped, "the service must be reachable first", "", nil)
 		d.session(ctx, client, about.Session, false)
 	default:
 		works = d.access(ctx, client, cfg)
@@ -121,12 +121,12 @@ func (d *diagnosis) add(check string, v Verdict, detail, hint string, err error)
 func (d *diagnosis) fail(check string, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		d.add(check, Failed, tidy(err.Error(), d.secrets), "", err)
+		d.add(check, VerdictFailed, tidy(err.Error(), d.secrets), "", err)
 		return
 	}
 	plain := *e
 	plain.Hint = ""
-	d.add(check, Failed, strings.TrimPrefix(plain.Error(), "neoapi: "), e.Hint, err)
+	d.add(check, VerdictFailed, strings.TrimPrefix(plain.Error(), "neoapi: "), e.Hint, err)
 }
 
 func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
@@ -142,13 +142,13 @@ func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
 	case strings.Trim(upper(about.UCC), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
 		problems = append(problems, "the UCC is letters and digits, as the broker's app shows it; leave out quotes and all else")
 	case strings.Trim(about.UCC, "0123456789") == "":
-		d.add("setting", Noted, "the UCC has digits alone", "the numeric client code is another number: the UCC is what the broker's app calls so", nil)
+		d.add("setting", VerdictNote, "the UCC has digits alone", "the numeric client code is another number: the UCC is what the broker's app calls so", nil)
 	}
 	if about.PAN != "" && !panShape.MatchString(upper(about.PAN)) {
 		problems = append(problems, "a PAN is five letters, four digits and a letter")
 	}
 	for _, problem := range problems {
-		d.add("setting", Failed, problem, "", invalid(opDiagnose, problem))
+		d.add("setting", VerdictFailed, problem, "", invalid(opDiagnose, problem))
 	}
 	if len(problems) == 0 {
 		given := "no consumer key"
@@ -161,7 +161,7 @@ func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
 		if cfg.AccessToken != "" {
 			given += ", access token"
 		}
-		d.add("setting", Good, "environment "+cfg.Environment.host()+", "+given, "", nil)
+		d.add("setting", VerdictGood, "environment "+cfg.Environment.host()+", "+given, "", nil)
 	}
 }
 
@@ -232,7 +232,7 @@ const reachTime = 10 * time.Second
 func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works bool) {
 	u, err := url.Parse(base)
 	if err != nil {
-		d.add("name", Failed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
+		d.add("name", VerdictFailed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
 		return false
 	}
 	hc := http.Client{}
@@ -260,7 +260,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	ctx = httptrace.WithClientTrace(ctx, way.trace())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+wire.Path(wire.OpAccessToken, wire.Gen1PROD), nil)
 	if err != nil {
-		d.add("name", Failed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
+		d.add("name", VerdictFailed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
 		return false
 	}
 	req.Header.Set("User-Agent", cmp.Or(cfg.UserAgent, "neoapi-go"))
@@ -285,28 +285,28 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 			}
 		}
 		e.Retry = RetrySame
-		d.add(check, Failed, host+": "+e.Message, e.Hint, e)
+		d.add(check, VerdictFailed, host+": "+e.Message, e.Hint, e)
 		return false
 	}
 	if via != "" {
-		d.add("connection", Noted, "calls to "+host+" go through the proxy "+via, "", nil)
+		d.add("connection", VerdictNote, "calls to "+host+" go through the proxy "+via, "", nil)
 	}
 	switch _, ip := netip.ParseAddr(host); {
 	case way.dnsErr != nil:
 		return fail("name")
 	case len(way.addresses) > 0 && via == "" && ip != nil:
-		d.add("name", Good, host+" is "+strings.Join(way.addresses, ", "), "", nil)
+		d.add("name", VerdictGood, host+" is "+strings.Join(way.addresses, ", "), "", nil)
 	}
 	switch {
 	case way.connected != "":
-		d.add("connection", Good, fmt.Sprintf("%s answers after %s", way.connected, way.took.Round(100*time.Microsecond)), "", nil)
+		d.add("connection", VerdictGood, fmt.Sprintf("%s answers after %s", way.connected, way.took.Round(100*time.Microsecond)), "", nil)
 	case err != nil:
 		return fail("connection")
 	}
 	if way.tlsErr != nil {
 		problem, hint := certificateProblem(way.tlsErr)
 		problem = tidy(problem, d.secrets)
-		d.add("certificate", Failed, host+": "+problem, hint,
+		d.add("certificate", VerdictFailed, host+": "+problem, hint,
 			&Error{Op: opDiagnose, Category: ErrNetwork, Message: problem, Hint: hint, Err: seal(way.tlsErr, d.secrets), Retry: RetryNever})
 		return false
 	}
@@ -314,7 +314,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	case way.tls != nil && len(way.tls.PeerCertificates) > 0:
 		d.certificate(host, way.tls)
 	case u.Scheme == "http" && !loopback(host):
-		d.add("certificate", Noted, host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
+		d.add("certificate", VerdictNote, host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
 	}
 	if err != nil {
 		return fail("service")
@@ -327,17 +327,17 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	switch {
 	case resp.StatusCode >= 500:
 		e := &Error{Op: opDiagnose, Category: categorise(opAccessToken, resp.StatusCode, ""), Status: resp.StatusCode, Message: "the service is down, or in maintenance", Retry: RetryLater}
-		d.add("service", Failed, fmt.Sprintf("%s answers %d: %s", host, resp.StatusCode, e.Message), "wait some minutes", e)
+		d.add("service", VerdictFailed, fmt.Sprintf("%s answers %d: %s", host, resp.StatusCode, e.Message), "wait some minutes", e)
 		return false
 	case resp.StatusCode/100 == 3:
 		e := invalid(opDiagnose, host+" redirects elsewhere, which is not followed")
-		d.add("service", Failed, e.Message, "check the base URL; or the login page of a network stands in the way", e)
+		d.add("service", VerdictFailed, e.Message, "check the base URL; or the login page of a network stands in the way", e)
 		return false
 	case isPage(answer):
-		d.add("service", Noted, host+" answers with a web page",
+		d.add("service", VerdictNote, host+" answers with a web page",
 			"if calls fail: a proxy, a firewall or the login page of a network answers in the API's place, or the base URL is a website's", nil)
 	default:
-		d.add("service", Good, host+" answers", "", nil)
+		d.add("service", VerdictGood, host+" answers", "", nil)
 	}
 	return true
 }
@@ -351,11 +351,11 @@ func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
 	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.Format(time.DateOnly), int(left/(24*time.Hour)))
 	switch {
 	case len(s.VerifiedChains) == 0:
-		d.add("certificate", Noted, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
+		d.add("certificate", VerdictNote, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
 	case left < soon:
-		d.add("certificate", Noted, detail, "it ends soon: the service's operator has to renew it", nil)
+		d.add("certificate", VerdictNote, detail, "it ends soon: the service's operator has to renew it", nil)
 	default:
-		d.add("certificate", Good, detail, "", nil)
+		d.add("certificate", VerdictGood, detail, "", nil)
 	}
 }
 
@@ -397,11 +397,11 @@ func certificateProblem(err error) (problem, hint string) {
 func (d *diagnosis) clock() {
 	switch {
 	case !d.dated:
-		d.add("clock", Skipped, "no answer had a Date", "", nil)
+		d.add("clock", VerdictSkipped, "no answer had a Date", "", nil)
 	case d.skew.Abs() > skewed:
-		d.add("clock", Failed, "your clock is "+inWords(d.skew)+" the service's", "TOTP will fail until it is right: switch time synchronisation on", nil)
+		d.add("clock", VerdictFailed, "your clock is "+inWords(d.skew)+" the service's", "TOTP will fail until it is right: switch time synchronisation on", nil)
 	default:
-		d.add("clock", Good, "within "+max(d.skew.Abs(), time.Second).Round(time.Second).String()+" of the service's", "", nil)
+		d.add("clock", VerdictGood, "within "+max(d.skew.Abs(), time.Second).Round(time.Second).String()+" of the service's", "", nil)
 	}
 }
 
@@ -409,9 +409,9 @@ func (d *diagnosis) clock() {
 func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bool) {
 	switch {
 	case cfg.AccessToken != "":
-		d.add("access token", Skipped, "one is given, which is used as it is", "", nil)
+		d.add("access token", VerdictSkipped, "one is given, which is used as it is", "", nil)
 	case cfg.ConsumerSecret == "":
-		d.add("access token", Skipped, "there is no consumer secret; a login by TOTP and MPIN needs none", "", nil)
+		d.add("access token", VerdictSkipped, "there is no consumer secret; a login by TOTP and MPIN needs none", "", nil)
 	default:
 		if _, err := c.AccessToken(ctx); err != nil {
 			d.fail("access token", err)
@@ -424,7 +424,7 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 		if !expires.IsZero() {
 			detail += ", for " + time.Until(expires).Round(time.Second).String()
 		}
-		d.add("access token", Good, detail, "", nil)
+		d.add("access token", VerdictGood, detail, "", nil)
 	}
 	return true
 }
@@ -432,13 +432,13 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 // session judges a saved session as Restore does, and then has the service do so.
 func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works bool) {
 	if s.Token == "" {
-		d.add("session", Skipped, "none is saved", "", nil)
-		d.add("address", Skipped, "only a session can ask for it", "", nil)
+		d.add("session", VerdictSkipped, "none is saved", "", nil)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 		return
 	}
 	if err := c.Restore(s); err != nil {
 		d.fail("session", err)
-		d.add("address", Skipped, "only a session can ask for it", "", nil)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 		return
 	}
 	ends := "when it ends is not known"
@@ -447,23 +447,23 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 	}
 	whose := "a session of " + ending(s.UCC) + ", " + ends
 	if !works {
-		d.add("session", Noted, whose+"; the service could not be asked", "", nil)
-		d.add("address", Skipped, "the service could not be asked", "", nil)
+		d.add("session", VerdictNote, whose+"; the service could not be asked", "", nil)
+		d.add("address", VerdictSkipped, "the service could not be asked", "", nil)
 		return
 	}
 	addr, err := c.ClientIP(ctx)
 	switch {
 	case err == nil:
-		d.add("session", Good, whose+"; the service knows it", "", nil)
-		d.add("address", Good, "the service sees you come from "+addr.String(), "", nil)
+		d.add("session", VerdictGood, whose+"; the service knows it", "", nil)
+		d.add("address", VerdictGood, "the service sees you come from "+addr.String(), "", nil)
 	case errors.Is(err, ErrSessionEnded), errors.Is(err, ErrWrongToken):
 		d.fail("session", err)
-		d.add("address", Skipped, "only a session can ask for it", "", nil)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrIPNotAllowed):
-		d.add("session", Good, whose, "", nil)
+		d.add("session", VerdictGood, whose, "", nil)
 		d.fail("address", err)
 	default:
-		d.add("session", Noted, whose+"; the service was asked and did not say whether it knows it", "", nil)
+		d.add("session", VerdictNote, whose+"; the service was asked and did not say whether it knows it", "", nil)
 		d.fail("address", err)
 	}
 }

@@ -55,18 +55,18 @@ func TestDiagnoseNamesEverySettingOfAWrongForm(t *testing.T) {
 	found := Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: `"` + canaryPAN + `"`, ConsumerSecret: canarySecret + " "},
 		Subject{Mobile: "919999999908", UCC: `"AB1234"`, PAN: "CANARY123"})
 	for _, words := range []string{"ConsumerKey has quotes", "ConsumerSecret has a space", "the mobile number needs +91", "the UCC is letters and digits", "a PAN is"} {
-		f := wantFinding(t, found, "setting", Failed, words)
+		f := wantFinding(t, found, "setting", VerdictFailed, words)
 		if !errors.Is(f.Err, ErrInvalidInput) {
 			t.Errorf("%s: %v", words, f.Err)
 		}
 	}
-	wantFinding(t, found, "connection", Good, "127.0.0.1")
-	wantFinding(t, found, "access token", Skipped, "settings")
+	wantFinding(t, found, "connection", VerdictGood, "127.0.0.1")
+	wantFinding(t, found, "access token", VerdictSkipped, "settings")
 	for _, key := range []string{"Bearer " + canaryPAN, "bearer x"} {
-		wantFinding(t, Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: key}, Subject{}), "setting", Failed, "without Bearer")
+		wantFinding(t, Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: key}, Subject{}), "setting", VerdictFailed, "without Bearer")
 	}
-	wantFinding(t, Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: "k"}, Subject{UCC: "12345678"}), "setting", Noted, "digits alone")
-	wantFinding(t, Diagnose(t.Context(), Config{ConsumerKey: "k"}, Subject{}), "name", Skipped, "settings")
+	wantFinding(t, Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: "k"}, Subject{UCC: "12345678"}), "setting", VerdictNote, "digits alone")
+	wantFinding(t, Diagnose(t.Context(), Config{ConsumerKey: "k"}, Subject{}), "name", VerdictSkipped, "settings")
 	noCanary(t, found)
 }
 
@@ -84,15 +84,15 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	cfg := Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret}
 	found := Diagnose(t.Context(), cfg, Subject{Mobile: "9999999908", UCC: "AB1234", PAN: canaryPAN, Session: session})
 	for _, f := range found {
-		if f.Verdict == Failed || f.Err != nil {
+		if f.Verdict == VerdictFailed || f.Err != nil {
 			t.Errorf("%+v", f)
 		}
 	}
-	wantFinding(t, found, "setting", Good, "consumer key (length 3), secret (length")
-	wantFinding(t, found, "clock", Good, "")
-	wantFinding(t, found, "access token", Good, "")
-	wantFinding(t, found, "session", Good, "TE…24")
-	wantFinding(t, found, "address", Good, "203.0.113.7")
+	wantFinding(t, found, "setting", VerdictGood, "consumer key (length 3), secret (length")
+	wantFinding(t, found, "clock", VerdictGood, "")
+	wantFinding(t, found, "access token", VerdictGood, "")
+	wantFinding(t, found, "session", VerdictGood, "TE…24")
+	wantFinding(t, found, "address", VerdictGood, "203.0.113.7")
 	if n := len(s.seen(opTOTPLogin)) + len(s.seen(opLogin)); n != 1 {
 		t.Errorf("%d logins", n)
 	}
@@ -100,16 +100,16 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 
 	other := cfg
 	other.ConsumerKey = "other"
-	wantFinding(t, Diagnose(t.Context(), other, Subject{Session: session}), "session", Failed, "another consumer key")
+	wantFinding(t, Diagnose(t.Context(), other, Subject{Session: session}), "session", VerdictFailed, "another consumer key")
 	s.on("/login/1.0/get-client-ip", answer(403, `{"stat":"Not_Ok","stCode":100022,"errMsg":"ended"}`))
-	f := wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "session", Failed, "ended")
+	f := wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "session", VerdictFailed, "ended")
 	if !errors.Is(f.Err, ErrSessionEnded) {
 		t.Errorf("%v", f.Err)
 	}
 	s.on("/login/1.0/get-client-ip", answer(401, `{"error":[{"code":"100008","message":"no"}]}`))
-	wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "address", Failed, "register the address")
+	wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "address", VerdictFailed, "register the address")
 	session.ExpiresAt = time.Now().Add(-time.Minute)
-	wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "session", Failed, "the session ended at")
+	wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "session", VerdictFailed, "the session ended at")
 }
 
 func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
@@ -123,14 +123,11 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		t.Cleanup(srv.Close)
 		return srv.URL
 	}
-	held := make(chan struct{})
+	giveUp := make(chan context.CancelFunc, 1)
 	hangs := serve(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-held:
-		case <-r.Context().Done():
-		}
+		(<-giveUp)()
+		<-r.Context().Done()
 	})
-	defer close(held)
 	for name, test := range map[string]struct {
 		url   string
 		hc    *http.Client
@@ -139,24 +136,25 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		words string
 		is    error
 	}{
-		"no such name":   {"https://neo.example", &http.Client{Transport: nobody}, "name", Failed, "spelling", ErrNetwork},
-		"nobody listens": {gone.URL, nil, "connection", Failed, "is running", ErrNetwork},
-		"it hangs":       {hangs, nil, "service", Failed, "deadline", ErrNetwork},
+		"no such name":   {"https://neo.example", &http.Client{Transport: nobody}, "name", VerdictFailed, "spelling", ErrNetwork},
+		"nobody listens": {gone.URL, nil, "connection", VerdictFailed, "is running", ErrNetwork},
+		"it hangs":       {hangs, nil, "service", VerdictFailed, "canceled", ErrNetwork},
 		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>Welcome</title>") }), nil,
-			"service", Noted, "a firewall", nil},
-		"down":            {serve(answer(503, "")), nil, "service", Failed, "503", ErrUnavailable},
-		"it redirects":    {serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://login.example/", http.StatusFound) }), nil, "service", Failed, "redirects", nil},
-		"no TLS is there": {strings.Replace(serve(answer(200, "{}")), "http:", "https:", 1), nil, "certificate", Failed, "does the service speak TLS", ErrNetwork},
+			"service", VerdictNote, "a firewall", nil},
+		"down": {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
+		"it redirects": {serve(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://login.example/", http.StatusFound)
+		}), nil, "service", VerdictFailed, "redirects", nil},
+		"no TLS is there": {strings.Replace(serve(answer(200, "{}")), "http:", "https:", 1), nil, "certificate", VerdictFailed, "does the service speak TLS", ErrNetwork},
 		"the clock": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
-		}), nil, "clock", Failed, "s ahead of the service's", nil},
+		}), nil, "clock", VerdictFailed, "s ahead of the service's", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := t.Context()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			if name == "it hangs" {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, time.Second)
-				defer cancel()
+				giveUp <- cancel
 			}
 			found := Diagnose(ctx, Config{Environment: Environment(test.url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: test.hc}, Subject{})
 			f := wantFinding(t, found, test.check, test.v, test.words)
@@ -208,12 +206,12 @@ func TestDiagnoseNamesWhatIsWrongWithACertificate(t *testing.T) {
 		v      Verdict
 		words  []string
 	}{
-		"good":       {func(*x509.Certificate) {}, true, Good, []string{"TLS 1.3, signed by An Authority, ends 20", "days"}},
-		"ends soon":  {func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 5) }, true, Noted, []string{"it ends soon"}},
-		"unknown":    {func(*x509.Certificate) {}, false, Failed, []string{"signed by An Authority: nobody trusts", "it ends 20", "Config.HTTPClient"}},
-		"has ended":  {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, true, Failed, []string{"the certificate ended 20", "clock"}},
-		"not yet":    {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, true, Failed, []string{"valid from 20", "clock"}},
-		"other name": {func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"neo.example"} }, true, Failed, []string{"for neo.example, not for 127.0.0.1", "it ends 20"}},
+		"good":       {func(*x509.Certificate) {}, true, VerdictGood, []string{"TLS 1.3, signed by An Authority, ends 20", "days"}},
+		"ends soon":  {func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 5) }, true, VerdictNote, []string{"it ends soon"}},
+		"unknown":    {func(*x509.Certificate) {}, false, VerdictFailed, []string{"signed by An Authority: nobody trusts", "it ends 20", "Config.HTTPClient"}},
+		"has ended":  {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, true, VerdictFailed, []string{"the certificate ended 20", "clock"}},
+		"not yet":    {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, true, VerdictFailed, []string{"valid from 20", "clock"}},
+		"other name": {func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"neo.example"} }, true, VerdictFailed, []string{"for neo.example, not for 127.0.0.1", "it ends 20"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, roots := certified(t, test.change)
@@ -228,7 +226,7 @@ func TestDiagnoseNamesWhatIsWrongWithACertificate(t *testing.T) {
 			if of := diagnosed(found, "certificate"); len(of) != 1 {
 				t.Errorf("%+v", of)
 			}
-			if works := len(diagnosed(found, "service")) == 1; works != (test.v != Failed) {
+			if works := len(diagnosed(found, "service")) == 1; works != (test.v != VerdictFailed) {
 				t.Errorf("%s", shownFindings(found))
 			}
 		})

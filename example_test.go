@@ -1,12 +1,10 @@
 package neoapi_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -14,54 +12,84 @@ import (
 	"neoapi/neoapitest"
 )
 
-// Password, then one-time code. NEO_KEY and NEO_SECRET name the consumer.
+// Password, then one-time code.
 func Example() {
+	srv, _, stop := sandbox() // the real service, for this example
+	defer stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 
 	client, err := neoapi.New(neoapi.Config{
-		Environment:    "http://127.0.0.1:9155",
-		ConsumerKey:    os.Getenv("NEO_KEY"),
-		ConsumerSecret: os.Getenv("NEO_SECRET"),
+		Environment:    neoapi.Environment(srv.URL), // neoapi.PROD, neoapi.UAT or any other service's address
+		ConsumerKey:    srv.ConsumerKey,
+		ConsumerSecret: srv.ConsumerSecret,
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = client.Login(ctx, neoapi.Credentials{Mobile: "+919999999908", Password: os.Getenv("NEO_PASSWORD")})
+	err = client.Login(ctx, neoapi.Credentials{Mobile: "+919999999908", Password: srv.Account.Password})
 	if err != nil {
 		log.Fatal(err)
 	}
-	for codes := bufio.NewScanner(os.Stdin); codes.Scan(); {
-		session, err := client.Session2FA(ctx, codes.Text())
+	// The code comes to a phone; a person types it, and may mistype it.
+	for _, code := range []string{"12", srv.OTP(new(stage))} {
+		session, err := client.Session2FA(ctx, code)
 		switch {
-		case errors.Is(err, neoapi.ErrWrongOTP), errors.Is(err, neoapi.ErrNetwork):
+		case errors.Is(err, neoapi.ErrWrongOTP), errors.Is(err, neoapi.ErrInvalidInput), errors.Is(err, neoapi.ErrNetwork):
 			fmt.Println(err) // another try, or the same code once more
 			continue
 		case err != nil:
 			log.Fatal(err)
 		}
-		fmt.Println("logged in as", session.UCC, "until", session.ExpiresAt)
-		defer client.Logout(ctx)
-		return
+		fmt.Println("logged in as", session.UCC, "until", session.ExpiresAt.Sub(session.IssuedAt), "from now")
 	}
+	fmt.Println("logged out:", client.Logout(ctx) == nil)
+	// Output:
+	// neoapi: session_2fa: invalid input: a code is 4 to 8 digits 0 to 9, without spaces
+	// logged in as TESTYA24 until 1h0m0s from now
+	// logged out: true
 }
 
 // TOTP, then MPIN. A consumer key is all that this way needs.
 func ExampleClient_LoginTOTP() {
+	srv, _, stop := sandbox() // the real service, for this example
+	defer stop()
 	ctx := context.Background()
-	client, err := neoapi.New(neoapi.Config{Environment: neoapi.PROD, ConsumerKey: os.Getenv("NEO_KEY")})
+
+	client, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = client.LoginTOTP(ctx, neoapi.TOTP{Mobile: "+919999999908", UCC: "TESTYA24", Code: os.Getenv("NEO_TOTP")})
+	code := srv.TOTP(new(stage)) // as the authenticator shows it
+	err = client.LoginTOTP(ctx, neoapi.TOTP{Mobile: "+919999999908", UCC: "TESTYA24", Code: code})
 	if err != nil {
 		log.Fatal(err)
 	}
-	session, err := client.ValidateMPIN(ctx, os.Getenv("NEO_MPIN"))
+	session, err := client.ValidateMPIN(ctx, srv.Account.MPIN)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(session.UCC)
+	fmt.Println(session.UCC, session.GreetingName)
+	// Output: TESTYA24 Test User
+}
+
+// Why does the login fail? Here the key came out of a file with its quotes, and the
+// mobile number lacks its plus. Nobody is logged in by this.
+func ExampleDiagnose() {
+	srv, _, stop := sandbox() // the real service, for this example
+	defer stop()
+
+	findings := neoapi.Diagnose(context.Background(),
+		neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: `"` + srv.ConsumerKey + `"`},
+		neoapi.Subject{Mobile: "919999999908", UCC: "TESTYA24"})
+	for _, f := range findings {
+		if f.Verdict == neoapi.VerdictFailed {
+			fmt.Println(f.Check+":", f.Detail)
+		}
+	}
+	// Output:
+	// setting: ConsumerKey has quotes around it that came along from a file or shell: leave them out
+	// setting: the mobile number needs +91, with its plus
 }
 
 // A bad configuration is refused with everything that is wrong with it.

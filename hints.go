@@ -123,7 +123,7 @@ var hints = []hint{
 		"the API takes 10 requests a second from all programs of a consumer together", "docs/protocol.md, Statuses and codes"},
 	{"the OTP could not be sent (code 10522)",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrOTPNotSent },
-		"give the MPIN to Session2FA instead, or log in again", "docs/protocol.md, OTP; kotak-neo-api#9"},
+		"ask for another with SendOTP, or give the MPIN to Session2FA instead", "docs/protocol.md, OTP; kotak-neo-api#9"},
 	{"the OMS or the service failed at the second factor",
 		func(e *Error, _ circumstances) bool {
 			return in(e.Op, opSession2FA, opTOTPValidate) && in(e.Category, ErrOMSDown, ErrTimeout, ErrUnavailable, ErrInternal, ErrNetwork)

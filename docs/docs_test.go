@@ -12,7 +12,7 @@ import (
 )
 
 // lines are the bar's, from P1 to R6.
-var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 H1 H2 H3 H4 H5 H6 H7
+var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 J4 I1 H1 H2 H3 H4 H5 H6 H7
 	L1 L2 L3 C1 R1 R2 R3 R4 R5 R6`)
 
 func TestEveryOutcomeInTheAuditTrailIsExplained(t *testing.T) {
@@ -51,9 +51,11 @@ func TestEveryOutcomeInTheAuditTrailIsExplained(t *testing.T) {
 	}
 }
 
-func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
+// declared are the tests, fuzz tests, benchmarks and examples of the repository.
+func declared(t *testing.T) map[string]bool {
+	t.Helper()
 	exists := map[string]bool{}
-	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark|Example)\w*)\(`)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
@@ -67,6 +69,45 @@ func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return exists
+}
+
+func TestEveryComplaintNamesTestsAndExamplesThatExist(t *testing.T) {
+	exists := declared(t)
+	text, err := os.ReadFile("client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "| complaint | answer | shown by |")
+	table, _, ended := strings.Cut(table, "\n## ")
+	if !found || !ended {
+		t.Fatal("client.md has no table of complaints")
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)\\w*)`")
+	rows := 0
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 5 || strings.HasPrefix(cells[1], "-") {
+			continue
+		}
+		rows++
+		all := named.FindAllStringSubmatch(cells[3], -1)
+		if len(all) == 0 {
+			t.Errorf("nothing shows the answer to %q", cells[1])
+		}
+		for _, m := range all {
+			if !exists[m[1]] {
+				t.Errorf("there is no %s", m[1])
+			}
+		}
+	}
+	if rows < 8 {
+		t.Errorf("%d complaints", rows)
+	}
+}
+
+func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
+	exists := declared(t)
 	text, err := os.ReadFile("security.md")
 	if err != nil {
 		t.Fatal(err)

@@ -91,6 +91,14 @@ func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
 
+// WithCouriers sends codes by the couriers of a file, as neo serve does, and not to
+// the inbox.
+func WithCouriers(file string) Option { return func(o *options) { o.Couriers = file } }
+
+// WithOMS opens sessions with the OMS that a file describes, as neo serve does:
+// BreakOMS and HangOMS have no effect.
+func WithOMS(file string) Option { return func(o *options) { o.OMSFile = file } }
+
 // WithoutSandbox starts the service as neo serve does: no demo data, no inbox, no
 // books. Nobody can log in there, whatever Account and ConsumerKey say: it is for
 // tests of what is refused.

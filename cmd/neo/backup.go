@@ -11,6 +11,7 @@ import (
 type backupCmd struct {
 	Data string `required:"" placeholder:"DIR" help:"Data directory of the service."`
 	To   string `required:"" placeholder:"FILE" help:"The copy: a new file."`
+	JSON bool   `name:"json" help:"Print JSON."`
 	databaseFlag
 }
 
@@ -38,6 +39,7 @@ func (c *backupCmd) Run(ctx context.Context, t *terminal) error {
 	if err := (serve.Place{Dir: c.Data}).Backup(ctx, c.To); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(t.out, "%s holds the database. Keep a copy of the master key, %s, in another place.\n", c.To, serve.MasterKey(c.Data))
-	return err
+	key := serve.MasterKey(c.Data)
+	return t.tell(c.JSON, map[string]any{"copy": c.To, "masterKey": key},
+		fmt.Sprintf("%s holds the database. Keep a copy of the master key, %s, in another place.", c.To, key))
 }

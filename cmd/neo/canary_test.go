@@ -236,6 +236,12 @@ func everything(t *testing.T, h host, data, address string, inbox bool) {
 	}
 	stranger(t, h, address, secret, seed)
 	h.run(t, h.neo("session", "--session", session), "")
+	for _, args := range [][]string{
+		{"--consumer-secret-file", consumerSecret, "--pan-file", pan}, {"--consumer-secret-file", wrong, "--json"}, {"--consumer-secret-file", mpin},
+		{"--consumer-key", secret, "--pan-file", password, "--ucc", canaryPAN, "--mobile", canaryMPIN}, {"--env", "https://u:" + canaryMPIN + "@127.0.0.1"},
+	} {
+		h.run(t, h.neo(append([]string{"doctor", "--session", session}, args...)...), "")
+	}
 	h.run(t, h.neo("logout", "--session", session, "--consumer-secret-file", consumerSecret), "")
 	h.run(t, h.neo("session", "--session", h.input(t, "broken.json", `{"session":"`+canaryMPIN+`","accessToken":"`+secret)), "")
 

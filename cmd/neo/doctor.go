@@ -81,7 +81,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	failed := 0
 	var first error
 	for _, f := range r.Findings {
-		if f.Verdict == neoapi.Failed {
+		if f.Verdict == neoapi.VerdictFailed {
 			failed++
 			if failed == 1 {
 				first = f.Err
@@ -115,13 +115,13 @@ func (a ailing) Unwrap() error { return a.first }
 // savedSession loads the session, if there is one, and tells about its file.
 func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
 	saved, path, err := c.Session.load()
-	f := neoapi.Finding{Check: "session file", Verdict: neoapi.Good}
+	f := neoapi.Finding{Check: "session file", Verdict: neoapi.VerdictGood}
 	var none noSession
 	switch {
 	case errors.As(err, &none):
-		f.Verdict, f.Detail = neoapi.Noted, withoutHome(path)+" is not there: neo login makes it"
+		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: neo login makes it"
 	case err != nil:
-		f.Verdict, f.Detail, f.Err = neoapi.Failed, withoutHome(err.Error()), err
+		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
 	default:
 		f.Detail = withoutHome(path) + ", readable by you alone"
 	}
@@ -142,7 +142,7 @@ func (c *doctorCmd) print(t *terminal, r report) error {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s\n\n", r.Program)
-	colours := map[neoapi.Verdict]string{neoapi.Good: green, neoapi.Noted: yellow, neoapi.Failed: red}
+	colours := map[neoapi.Verdict]string{neoapi.VerdictGood: green, neoapi.VerdictNote: yellow, neoapi.VerdictFailed: red}
 	for _, f := range r.Findings {
 		verdict := fmt.Sprintf("%-7s", f.Verdict)
 		if colour := colours[f.Verdict]; colour != "" {

@@ -16,6 +16,9 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the signing keys."`
 	Rotate keyRotateCmd `cmd:"" help:"Add a signing key that takes over after a lead."`
 	Remove keyRemoveCmd `cmd:"" help:"Remove a signing key at once: its tokens are refused."`
+
+	RotateMaster  rotateMasterCmd  `cmd:"" help:"Put a new master key in the place of the old one."`
+	ForgetMasters forgetMastersCmd `cmd:"" help:"Make all master keys but the data directory's useless."`
 }
 
 type keyListCmd struct {
@@ -38,7 +41,7 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		table := tabwriter.NewWriter(t.lines(), 0, 0, 2, ' ', 0)
 		if !c.JSON {
 			_, _ = fmt.Fprintln(table, "KEY\tBITS\tSTATE\tSIGNS FROM\tKEPT UNTIL")
 		}
@@ -67,6 +70,7 @@ type keyRotateCmd struct {
 	dataFlag
 	Bits int           `enum:"2048,3072" default:"2048" help:"Size of the RSA key: 2048 or 3072 (default ${default})."`
 	Lead time.Duration `default:"10m" placeholder:"TIME" help:"How long the key is published before it signs (default ${default})."`
+	JSON bool          `name:"json" help:"Print JSON."`
 }
 
 func (keyRotateCmd) Help() string {
@@ -87,16 +91,17 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if errors.As(err, &bad) {
 			return usage(err)
 		}
-		if err == nil {
-			_, _ = fmt.Fprintf(t.out, "key %s signs from %s on\n", k.ID, k.Signs.Format(time.RFC3339))
+		if err != nil {
+			return err
 		}
-		return err
+		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.Format(time.RFC3339)))
 	})
 }
 
 type keyRemoveCmd struct {
 	dataFlag
-	Key string `arg:"" help:"The key's id."`
+	Key  string `arg:"" help:"The key's id."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (keyRemoveCmd) Help() string {
@@ -120,10 +125,14 @@ func (c *keyRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		case err != nil:
 			return err
 		}
-		if replacement.ID != "" {
-			_, _ = fmt.Fprintf(t.out, "key %s signs from now on\n", replacement.ID)
+		said := "key " + c.Key + " removed"
+		if c.JSON {
+			return t.json(map[string]any{"key": c.Key, "removed": true, "replacement": replacement.ID})
 		}
-		_, _ = fmt.Fprintf(t.out, "key %s removed\n", c.Key)
-		return nil
+		if replacement.ID != "" {
+			said = "key " + replacement.ID + " signs from now on\n" + said
+		}
+		_, err = fmt.Fprintln(t.out, said)
+		return err
 	})
 }

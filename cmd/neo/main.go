@@ -52,7 +52,7 @@ type commands struct {
 	Config     configCmd     `cmd:"" help:"Check and show the configuration of the session service."`
 	Account    accountCmd    `cmd:"" help:"Add, change, list and remove accounts, and their sessions, in a data directory."`
 	Consumer   consumerCmd   `cmd:"" help:"Add, change, list and remove consumers (applications) in a data directory."`
-	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens."`
+	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens; rotate the master key."`
 	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
 	Backup     backupCmd     `cmd:"" help:"Copy the database file of a service, while it runs."`
 	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`

@@ -24,6 +24,7 @@ type accountSetCmd struct {
 	UCC      string    `arg:"" name:"ucc" help:"The account's UCC."`
 	Email    *string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes; empty for none."`
 	Couriers *[]string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`
+	JSON     bool      `name:"json" help:"Print JSON."`
 }
 
 func (accountSetCmd) Help() string {
@@ -58,7 +59,7 @@ func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {
 		} else if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "account %s: e-mail %s, couriers %s\n", a.UCC, cmp.Or(r.Email, "none"), cmp.Or(strings.Join(r.Couriers, ", "), "all"))
-		return nil
+		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "email": r.Email, "couriers": r.Couriers},
+			fmt.Sprintf("account %s: e-mail %s, couriers %s", a.UCC, cmp.Or(r.Email, "none"), cmp.Or(strings.Join(r.Couriers, ", "), "all")))
 	})
 }

@@ -36,6 +36,6 @@ var flagWords = strings.NewReplacer(
 	"that Client.ClientIP tells", "that neo doctor tells",
 	"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "the second factor is still missing: run neo login",
 	"a Keeper opens the next one by itself", "neo login opens the next one",
-	"give the MPIN to Session2FA instead, or log in again", "give the MPIN instead (--mpin-file), or log in again",
+	"ask for another with SendOTP, or give the MPIN to Session2FA instead", "run neo login again for another code, or give the MPIN instead (--mpin-file)",
 	"trust its root in the Transport of Config.HTTPClient", "give its root with --ca FILE",
 )

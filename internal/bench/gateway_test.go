@@ -11,11 +11,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/nginxtest"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -154,4 +156,47 @@ func BenchmarkAuth(b *testing.B) {
 	took := ask(b.N)
 	b.StopTimer()
 	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N)/1e3, "cpu-µs/op")
+}
+
+// BenchmarkAuthBehindNginx is one question at /auth that nginx asks before it
+// passes a call on: the CPU of both, nginx's with the call itself. The bar is 10,000 questions a second on two processors.
+func BenchmarkAuthBehindNginx(b *testing.B) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	b.Cleanup(upstream.Close)
+	s, session := startGateway(b, "--trusted-proxy", "127.0.0.1")
+	address := func(url string) string { return strings.TrimPrefix(url, "http://") }
+	front := nginxtest.Start(b, "../../deploy/nginx.conf", address(s.url), address(upstream.URL))
+	through := *s
+	through.url = front.URL
+	header := map[string]string{"Sid": session.SID, "Auth": session.Token}
+	const busy = 32 // calls at once: with few of them a Go process spends its time on looking for the next
+	through.client = http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: busy}}
+	call := func(n int) {
+		over(busy, n, func(int) {
+			through.do(b, "POST", "/Orders/2.0/quick/order/rule/ms/place", header, map[string]string{"jData": "{}"})
+		})
+	}
+	call(1000)
+	b.ResetTimer()
+	service, nginx := s.cpu(b), workers(b, front.PID)
+	call(b.N)
+	service, nginx = s.cpu(b)-service, workers(b, front.PID)-nginx
+	b.StopTimer()
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(b.N) / 1e3 }
+	b.ReportMetric(each(service), "service-µs/op")
+	b.ReportMetric(each(nginx), "nginx-µs/op")
+	b.ReportMetric(2e6/each(service+nginx), "calls/s-on-two")
+}
+
+// workers returns the CPU time of a process's children: nginx's workers.
+func workers(b *testing.B, pid int) (sum time.Duration) {
+	b.Helper()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	must(b, err)
+	for _, child := range strings.Fields(string(children)) {
+		n, err := strconv.Atoi(child)
+		must(b, err)
+		sum += (&service{pid: n}).cpu(b)
+	}
+	return sum
 }

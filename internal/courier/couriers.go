@@ -15,8 +15,8 @@ import (
 // The time that one try of a courier may take, and what all couriers may take for
 // one message, every try included.
 const (
-	defaultTimeout = 5 * time.Second
-	longest        = 40 * time.Second
+	defaultTimeout = 3 * time.Second
+	longest        = 22 * time.Second
 )
 
 // Couriers are those of a file, in its order. They implement [login.Courier] and
@@ -173,11 +173,14 @@ func (c *Couriers) Send(ctx context.Context, m login.Message) error {
 	return errors.Join(problems...)
 }
 
-// States tells how each courier does.
-func (c *Couriers) States() []outward.State {
-	var all []outward.State
+// Health names the couriers that are left alone for a while because they failed; nil
+// if there are none. The others still carry codes.
+func (c *Couriers) Health() error {
+	var problems []error
 	for _, x := range c.all {
-		all = append(all, outward.State{Name: x.name, Open: x.breaker.Open()})
+		if x.breaker.Open() {
+			problems = append(problems, fmt.Errorf("%s has failed %d times in a row", x.name, outward.Failures))
+		}
 	}
-	return all
+	return errors.Join(problems...)
 }

@@ -24,6 +24,7 @@ const (
 	PurposeAccessToken    Purpose = "access token"
 	PurposeCheck          Purpose = "check" // tells whether a database was sealed with this master key
 	PurposeConsumerSecret Purpose = "consumer secret"
+	PurposeDataKey        Purpose = "data key" // what the data are sealed with, sealed with the master key
 	PurposeMPIN           Purpose = "mpin"
 	PurposeOTP            Purpose = "otp"
 	PurposeOutbox         Purpose = "outbox" // codes that are to be sent
@@ -35,7 +36,7 @@ const (
 )
 
 var purposes = []Purpose{
-	PurposeAccessToken, PurposeCheck, PurposeConsumerSecret, PurposeMPIN, PurposeOTP,
+	PurposeAccessToken, PurposeCheck, PurposeConsumerSecret, PurposeDataKey, PurposeMPIN, PurposeOTP,
 	PurposeOutbox, PurposePAN, PurposePseudonym, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
 }
 
@@ -72,6 +73,12 @@ func ParseMasterKey(text string) ([]byte, error) {
 		return nil, fmt.Errorf("a master key is %d hexadecimal digits on one line", 2*MasterKeySize)
 	}
 	return key, nil
+}
+
+// MasterKeyID names a master key and tells nothing of it.
+func MasterKeyID(master []byte) (string, error) {
+	id, err := hkdf.Key(sha256.New, master, nil, "neoapi id", 8)
+	return hex.EncodeToString(id), err
 }
 
 // NewVault derives a vault from a master key of [MasterKeySize] bytes.

@@ -13,7 +13,7 @@ import (
 )
 
 var allPurposes = []Purpose{
-	PurposeAccessToken, PurposeConsumerSecret, PurposeMPIN, PurposeOTP, PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
+	PurposeAccessToken, PurposeConsumerSecret, PurposeDataKey, PurposeMPIN, PurposeOTP, PurposePAN, PurposeRepeat, PurposeSigningKey, PurposeTOTP,
 }
 
 func vaultOf(t testing.TB, fill byte) *Vault {

@@ -158,6 +158,10 @@ func (s *service) tryStart() error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
+	begun, err := log.Stat()
+	if err != nil {
+		return err
+	}
 	cmd := neo(s.command...)
 	if s.socket != nil {
 		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program}, s.command...)
@@ -172,8 +176,14 @@ func (s *service) tryStart() error {
 		return err
 	}
 	lines := bufio.NewReader(out)
-	first, err := lines.ReadString('\n')
+	var first string
+	if s.command[0] == "serve" { // which says so in its log alone
+		first, err = readyLine(s.log, begun.Size())
+	} else {
+		first, err = lines.ReadString('\n')
+	}
 	if err != nil {
+		_ = cmd.Process.Kill() // if it has not ended
 		return fmt.Errorf("neo ended before it was ready: %w\n%s", cmd.Wait(), s.tail())
 	}
 	s.mu.Lock()

@@ -258,9 +258,7 @@ func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done fun
 		}
 	}()
 	r := c.Request.WithContext(context.WithValue(ctx, passageKey{}, p))
-	if r.ContentLength == 0 {
-		p.sent()
-	} else {
+	if r.ContentLength != 0 {
 		r.Body = &callBody{http.MaxBytesReader(w, r.Body, wire.MaxTradeBody), p}
 	}
 	g.proxy.ServeHTTP(p, r)
@@ -363,8 +361,22 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, new(errNotSent)):
 		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: err}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: unquoted(err)}
 	}
+}
+
+// unquoted returns an error for the log without what it quotes of an answer.
+func unquoted(err error) error {
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network):
+		return network
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the connection ended before the answer")
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	}
+	return errors.New("the answer is no HTTP")
 }
 
 func timeout(err error) bool {
@@ -380,19 +392,10 @@ type callBody struct {
 
 func (b *callBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
-	switch {
-	case errors.Is(err, io.EOF):
-		b.p.sent()
-	case err != nil:
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.p.bodyErr.Store(&err)
 	}
 	return n, err
-}
-
-// sent is told that the client has sent the whole call: the time for that does not
-// bound the answer's.
-func (p *passage) sent() {
-	_ = p.control.SetReadDeadline(time.Time{}) // a connection that has gone has no deadline
 }
 
 // writes gives the answer its time to be written. In HTTP/2 a deadline would end a

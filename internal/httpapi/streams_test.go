@@ -70,7 +70,7 @@ func (c caller) asks(t testing.TB, session held) (socket, *http.Response) {
 func (c caller) upgrade(t testing.TB, session held) socket {
 	t.Helper()
 	l, resp := c.asks(t, session)
-	if resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != "k" || resp.Header.Get("Connection") != "Upgrade" {
+	if resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != "k" || !strings.EqualFold(resp.Header.Get("Connection"), "Upgrade") {
 		body, _ := io.ReadAll(resp.Body)
 		t.Fatalf("%d %v %s", resp.StatusCode, resp.Header, body)
 	}

@@ -59,6 +59,8 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 		`neo_live_sessions{kind="view"} 0`,
 		`neo_hash_queue{factor="first"} 0`,
 		`neo_part_up{part="store"} 1`,
+		`neo_jobs{kind="close"} 0`,
+		`neo_jobs_oldest_seconds{kind="code"} 0`,
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("not there: %s", want)

@@ -20,8 +20,8 @@ import (
 const (
 	jobsAtOnce  = 16               // of a kind, in one process
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
-	jobTimeout  = 45 * time.Second // how long one may take
-	jobLease    = time.Minute      // then it is taken for interrupted
+	jobTimeout  = 25 * time.Second // how long one may take
+	jobLease    = 30 * time.Second // then it is taken for interrupted
 	jobAgain    = time.Second      // after a fault that is not its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
 	closeLonger = 15 * time.Second // and at most so long

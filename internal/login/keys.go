@@ -19,7 +19,7 @@ import (
 const (
 	KeyLead      = 10 * time.Minute       // twice as long as verifiers may keep a key set
 	KeyLeadLeast = 2 * time.Second        // by then every process knows the key
-	keysEvery    = 500 * time.Millisecond // how often each process looks for changes
+	keysEvery    = 250 * time.Millisecond // how often each process looks for changes
 	keysLook     = 100 * time.Millisecond // between two looks at the keys for the sake of a token
 	keyKept      = 25 * time.Hour         // no token lives longer: then whether one is in use is looked up
 	maxKeys      = 50

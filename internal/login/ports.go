@@ -240,7 +240,7 @@ type OMS interface {
 	// Close ends the session with the OMS. It is idempotent by sid.
 	Close(ctx context.Context, sid string) error
 	// Home returns the home server that a UCC would get now, for the view session's
-	// answer, or "" if only Open can tell. It does not wait for anything.
+	// answer. It does not wait for anything.
 	Home(ucc string) string
 	// Remote tells whether the OMS must be told of the end of each session that it
 	// has opened.

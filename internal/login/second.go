@@ -128,7 +128,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		}
 		s.logged(ctx, s.secondEvent(f, account, "not judged"))
 		return Opened{}, err
-	case errors.Is(err, ErrLocked) && !view.Undelivered:
+	case errors.Is(err, ErrLocked) && (f.MPINOnly || !view.Undelivered):
 		refund("locked")
 		return Opened{}, err
 	case errors.Is(err, ErrLocked): // it may have been meant as the OTP that never came

@@ -2,6 +2,7 @@ package oms
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type file struct {
 	Key        string        `yaml:"key"`
 	BearerFile string        `yaml:"bearer-file"`
 	Timeout    time.Duration `yaml:"timeout"`
+	Home       string        `yaml:"home"`
 }
 
 // Load reads a file that describes the OMS, built in or remote, and names every
@@ -42,7 +44,7 @@ func Load(path string) (_ login.OMS, timeout time.Duration, err error) {
 		alone := f
 		alone.Homes = nil
 		homes, err := NewHomes(f.Homes...)
-		if alone.CA+alone.Cert+alone.Key+alone.BearerFile != "" || alone.Timeout != 0 {
+		if alone.CA+alone.Cert+alone.Key+alone.BearerFile+alone.Home != "" || alone.Timeout != 0 {
 			err = errors.Join(err, errors.New("OMS: homes stands alone: the rest is for an url"))
 		}
 		return homes, 0, err
@@ -67,18 +69,22 @@ type Remote struct {
 	client  *http.Client
 	bearer  credential.Secret
 	timeout time.Duration
+	home    string
 	breaker *outward.Breaker
 }
 
 var _ login.OMS = (*Remote)(nil)
 
 func (f file) remote() (r *Remote, problems []error) {
-	r = &Remote{timeout: f.Timeout, breaker: outward.NewBreaker(false)}
+	r = &Remote{timeout: f.Timeout, home: cmp.Or(f.Home, "server1"), breaker: outward.NewBreaker(false)}
 	if r.timeout == 0 {
 		r.timeout = 2 * time.Second
 	}
 	if r.timeout < 100*time.Millisecond || r.timeout > 10*time.Second {
 		problems = append(problems, errors.New("timeout: must be a time from 100ms to 10s"))
+	}
+	if !nameForm.MatchString(r.home) {
+		problems = append(problems, fmt.Errorf("home: %q is not a name of letters, digits, dots, dashes and underscores", f.Home))
 	}
 	var err error
 	if f.URL != "" {
@@ -104,14 +110,20 @@ func (f file) remote() (r *Remote, problems []error) {
 	return r, problems
 }
 
-// Home implements [login.OMS]: only Open can tell.
-func (r *Remote) Home(string) string { return "" }
+// Home implements [login.OMS]. Only Open can tell, but clients of generation 1 want
+// a name in the view session's answer too: it is the file's, and means nothing.
+func (r *Remote) Home(string) string { return r.home }
 
 // Remote implements [login.OMS].
 func (r *Remote) Remote() bool { return true }
 
-// State tells how the OMS does.
-func (r *Remote) State() outward.State { return outward.State{Name: "oms", Open: r.breaker.Open()} }
+// Health returns why the OMS is not called for a while, or nil.
+func (r *Remote) Health() error {
+	if r.breaker.Open() {
+		return fmt.Errorf("the OMS has failed %d times in a row", outward.Failures)
+	}
+	return nil
+}
 
 // Open implements [login.OMS].
 func (r *Remote) Open(ctx context.Context, s login.OMSSession) (home string, err error) {

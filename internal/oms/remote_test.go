@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -57,7 +58,7 @@ func startRemote(t *testing.T, mutual bool, answer func(w http.ResponseWriter, r
 	if mutual {
 		s.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}
 	}
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	s.ca = write(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), 0o644)
@@ -156,7 +157,7 @@ func TestASessionIsOpenedAndClosedWithTheOMSAsDocumented(t *testing.T) {
 		if got, want := strings.Join(s.seen(), "\n"), put+"\n"+put+"\nDELETE /neo/sessions/"+session.SID+" "+who; got != want {
 			t.Errorf("calls:\n%s\nwant:\n%s", got, want)
 		}
-		if !o.Remote() || o.Home("AB1234") != "" {
+		if !o.Remote() || o.Home("AB1234") != "server1" {
 			t.Errorf("remote %v, home before it is opened %q", o.Remote(), o.Home("AB1234"))
 		}
 	}
@@ -260,9 +261,9 @@ func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
 func TestAnOMSThatIsDownIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
 	s := startRemote(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
-	state := o.(*oms.Remote).State
+	health := o.(*oms.Remote).Health
 	for i := range 8 {
-		if open := state().Open; open != (i >= 5) {
+		if open := health() != nil; open != (i >= 5) {
 			t.Errorf("after %d failures the breaker is open: %v", i, open)
 		}
 		if _, err := o.Open(t.Context(), session); err == nil || errors.Is(err, login.ErrRefused) {
@@ -281,8 +282,8 @@ func TestAnOMSThatIsDownIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
 			t.Fatal("it is not asked again within a minute")
 		}
 	}
-	if state().Open {
-		t.Error("the breaker is open after a good call")
+	if err := health(); err != nil {
+		t.Errorf("after a good call: %v", err)
 	}
 }
 
@@ -292,13 +293,13 @@ func TestEveryProblemOfAFileOfTheOMSIsNamedAtOnce(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown keys":     {"home: [a]\nurk: b\n", []string{"home", "urk"}},
+		"unknown keys":     {"homs: [a]\nurk: b\n", []string{"homs", "urk"}},
 		"nothing":          {"timeout: 1s\n", []string{"either homes or url", "either cert and key or bearer-file"}},
 		"homes":            {"homes: [a b, c, c]\n", []string{`"a b" is not a name`, `"c" stands there twice`}},
 		"homes with more":  {"homes: [a]\ntimeout: 1s\n", []string{"homes stands alone"}},
 		"homes and an url": {"homes: [a]\nurl: https://oms.example.com\nbearer-file: /nowhere\n", []string{"either homes or url", "/nowhere"}},
-		"values": {"url: http://oms.example.com?x=1\nca: /nowhere\ncert: /nowhere2\nkey: " + open + "\ntimeout: 1h\n", []string{
-			"url: must begin with https", "ca: ", "cert and key: others may read", "timeout:",
+		"values": {"url: http://oms.example.com?x=1\nhome: a b\nca: /nowhere\ncert: /nowhere2\nkey: " + open + "\ntimeout: 1h\n", []string{
+			"url: must begin with https", "ca: ", "cert and key: others may read", "timeout:", "home: \"a b\"",
 		}},
 		"an open secret": {"url: https://oms.example.com\nbearer-file: " + open + "\n", []string{"bearer-file: others may read"}},
 	} {

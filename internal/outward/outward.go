@@ -148,9 +148,9 @@ func Cause(err error) error {
 	return err
 }
 
-// When a breaker opens, and for how long.
+// After how many failures in a row a breaker opens, and for how long.
 const (
-	failures = 5
+	Failures = 5
 	OpenFor  = 10 * time.Second
 )
 
@@ -171,7 +171,7 @@ func NewBreaker(again bool) *Breaker {
 	failed := func(_ any, err error) bool {
 		return err != nil && !errors.Is(err, login.ErrRefused) && !errors.Is(err, context.Canceled)
 	}
-	b := circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(failures).WithSuccessThreshold(1).WithDelay(OpenFor).Build()
+	b := circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(Failures).WithSuccessThreshold(1).WithDelay(OpenFor).Build()
 	policies := []failsafe.Policy[any]{b}
 	if again {
 		retry := retrypolicy.NewBuilder[any]().WithMaxRetries(1).WithBackoff(250*time.Millisecond, time.Second).ReturnLastFailure().
@@ -192,9 +192,3 @@ func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx co
 
 // Open tells whether the next call would be refused.
 func (b *Breaker) Open() bool { return b.breaker.IsOpen() && b.breaker.RemainingDelay() > 0 }
-
-// A State is how something outside does, as far as the last calls tell.
-type State struct {
-	Name string
-	Open bool // the breaker: it is not called for a while
-}

@@ -39,14 +39,21 @@ type Store interface {
 	// Settle stores value under name if nothing is there yet, and returns what is
 	// there. A nil value only asks: nil if nothing is there.
 	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
+	// SettledNames returns the names below a prefix that are settled, in order.
+	SettledNames(ctx context.Context, prefix string) ([]string, error)
+	// Unsettle forgets what is settled under name and stores the event, or returns
+	// login.ErrNotFound.
+	Unsettle(ctx context.Context, name string, e login.Event) error
 	Close() error
 }
 
-// Data are open data: the store and the vault of their master key.
+// Data are open data: the store and the vault of their data key.
 type Data struct {
 	Store Store
 	Vault *credential.Vault
 	now   func() time.Time
+	place Place
+	key   []byte // the data key
 }
 
 // OpenExisting opens data that Open has made, and makes none.
@@ -91,11 +98,11 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	vault, err := p.openVault(ctx, store)
+	vault, key, err := p.openVault(ctx, store)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &Data{store, vault, now}, nil
+	return &Data{store, vault, now, p, key}, nil
 }
 
 func (p Place) open(ctx context.Context) (Store, error) {
@@ -140,25 +147,32 @@ func (d *Data) Admin() *login.Admin {
 
 // openVault reads the master key, or makes it for a database that is new, and
 // checks that it is this database's.
-func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, error) {
+func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, []byte, error) {
 	path := filepath.Join(p.Dir, masterFile)
 	check, err := store.Settle(ctx, "check", nil) // first: whoever settles it has its key in place
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if check != nil { // its secrets were sealed with a key that exists
-			return nil, fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", path, p.whereItIs())
+			return nil, nil, fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", path, p.whereItIs())
 		}
 		err = makeMasterKey(p.Dir, path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+		return nil, nil, fmt.Errorf("master key: %w", err)
 	}
-	vault, err := readMasterKey(path)
+	master, err := readMasterKey(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	vault, key, err := dataKey(ctx, store, master, check == nil)
+	if errors.Is(err, credential.ErrSealed) {
+		return nil, nil, fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	if err == nil {
@@ -167,7 +181,7 @@ func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, e
 	if errors.Is(err, credential.ErrSealed) {
 		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
 	}
-	return vault, err
+	return vault, key, err
 }
 
 // whereItIs tells what to do for want of the right master key.
@@ -178,7 +192,7 @@ func (p Place) whereItIs() string {
 	return "put the right one back"
 }
 
-func readMasterKey(path string) (*credential.Vault, error) {
+func readMasterKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)
@@ -194,26 +208,36 @@ func readMasterKey(path string) (*credential.Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("master key: %s: %w", path, err)
 	}
-	return credential.NewVault(key)
+	return key, nil
 }
 
 // makeMasterKey writes a new master key.
 func makeMasterKey(dir, path string) error {
-	f, err := os.CreateTemp(dir, ".master-*") // mode 0600
+	f, err := writeMasterKey(dir, credential.NewMasterKey())
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, werr := f.WriteString(credential.NewMasterKey())
-	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
-		return err
-	}
+	defer func() { _ = os.Remove(f) }()
 	// A link is made whole or not at all, and fails if another process was first:
 	// then that one's key is used.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(f, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
+}
+
+// writeMasterKey writes a master key to a file beside the one it is meant for, and
+// returns its name.
+func writeMasterKey(dir, text string) (name string, err error) {
+	f, err := os.CreateTemp(dir, ".master-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, werr := f.WriteString(text)
+	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // Backup copies the database file of a place while others use it: see

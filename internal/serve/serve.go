@@ -47,7 +47,6 @@ type Config struct {
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
 	couriers    *courier.Couriers
-	remote      *oms.Remote
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
 	gateway     *httpapi.Gateway
@@ -60,9 +59,7 @@ type Server struct {
 	inbox *courier.Inbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
-	couriers  *courier.Couriers // nil without a file
-	remote    *oms.Remote       // nil for the built-in OMS
-	operators net.Listener      // nil without an address for operators
+	operators net.Listener // nil without an address for operators
 	admin     *login.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
@@ -137,7 +134,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		if cfg.Faults == nil {
 			cfg.Faults = &httpapi.Faults{}
 		}
-		ports.Courier = inbox
+		if cfg.couriers == nil {
+			ports.Courier = inbox
+		}
 		if cfg.OTPPerHour == 0 {
 			cfg.OTPPerHour = sandboxOTPPerHour
 		}
@@ -181,7 +180,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	return &Server{
 		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
-		inbox: inbox, couriers: cfg.couriers, remote: cfg.remote,
+		inbox: inbox,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, admin: d.Admin(),

@@ -29,7 +29,7 @@ func (t *Telemetry) Ports(p login.Ports) login.Ports {
 // call measures one call of a port.
 func (t *Telemetry) call(ctx context.Context, port, op string, f func(ctx context.Context) error) error {
 	var span trace.Span
-	if t.tracing {
+	if t.tracing && trace.SpanContextFromContext(ctx).IsValid() { // what no request waits for, such as reading the keys again and again, has none
 		ctx, span = t.tracer.Start(ctx, port+" "+op, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("neo.port", port)))
 	}
 	start := time.Now()
@@ -125,6 +125,20 @@ func (s sessions) OpenView(ctx context.Context, v login.Session, totpStep int64,
 
 func (s sessions) Session(ctx context.Context, sid string) (login.Session, error) {
 	return result(s.t, ctx, "store", "session", func(ctx context.Context) (login.Session, error) { return s.Sessions.Session(ctx, sid) })
+}
+
+func (s sessions) SessionOf(ctx context.Context, account string, tokenID string) (login.Session, error) {
+	return result(s.t, ctx, "store", "session_of", func(ctx context.Context) (login.Session, error) {
+		return s.Sessions.SessionOf(ctx, account, tokenID)
+	})
+}
+
+func (s sessions) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+	err = s.t.call(ctx, "store", "revocations", func(ctx context.Context) error {
+		all, last, err = s.Sessions.Revocations(ctx, after, now, n)
+		return err
+	})
+	return all, last, err
 }
 
 func (s sessions) PendingView(ctx context.Context, account string, consumer string, fresh time.Time, now time.Time) (login.Session, error) {

@@ -32,6 +32,30 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return up, true
 	})
+	for _, g := range []struct {
+		name, help string
+		of         func(q login.Queue) float64
+	}{
+		{"neo_jobs", "What is still to be done outside: codes to be sent (code), sessions of whose end the OMS is to be told (close).", func(q login.Queue) float64 { return float64(q.Length) }},
+		{"neo_jobs_oldest_seconds", "How long the oldest of them has waited.", func(q login.Queue) float64 {
+			if q.Oldest.IsZero() {
+				return 0
+			}
+			return max(0, s.Now().Sub(q.Oldest).Seconds())
+		}},
+	} {
+		t.Gauge(g.name, g.help, "kind", func(ctx context.Context) (map[string]float64, bool) {
+			all := map[string]float64{}
+			for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
+				q, err := s.Sessions.Jobs(ctx, kind)
+				if err != nil {
+					return nil, false
+				}
+				all[string(kind)] = g.of(q)
+			}
+			return all, true
+		})
+	}
 	t.Gauge("neo_signing_key_created_seconds", "When the newest signing key was made, in Unix time.", "", func(ctx context.Context) (map[string]float64, bool) {
 		keys, err := s.Accounts.SigningKeys(ctx)
 		if err != nil || len(keys) == 0 {

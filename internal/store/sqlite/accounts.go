@@ -35,6 +35,18 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
+// SettledNames returns the names below a prefix that are settled, in order.
+func (s *Store) SettledNames(ctx context.Context, prefix string) ([]string, error) {
+	name := func(r *row) (string, error) { return r.text(), nil }
+	return list(ctx, s, name, `SELECT name FROM settled WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name`, prefix)
+}
+
+// Unsettle forgets what is settled under name and stores the event, or returns
+// login.ErrNotFound.
+func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error {
+	return s.changeOne(ctx, e, `DELETE FROM settled WHERE name = ?`, name)
+}
+
 const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
 
 var accountColumn = map[login.IdentifierKind]string{

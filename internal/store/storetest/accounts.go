@@ -469,6 +469,23 @@ var settleTests = []test{
 			good(t, err)
 		}
 	}},
+	{"what is settled can be listed by the beginning of its name, and forgotten", func(t *testing.T, s Store) {
+		for _, name := range []string{"key b", "key a", "ke", "keyring", "key%"} {
+			_, err := s.Settle(t.Context(), name, []byte("value of "+name))
+			good(t, err)
+		}
+		names, err := s.SettledNames(t.Context(), "key ")
+		good(t, err)
+		same(t, "names", names, []string{"key a", "key b"})
+		good(t, s.Unsettle(t.Context(), "key a", newEvent("forgotten", "")))
+		refused(t, s.Unsettle(t.Context(), "key a", newEvent("again", "")), login.ErrNotFound)
+		names, err = s.SettledNames(t.Context(), "key")
+		good(t, err)
+		same(t, "names", names, []string{"key b", "key%", "keyring"})
+		if n := len(events(t, s, "")); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	}},
 	{"of 20 that settle one name at once all get the same", func(t *testing.T, s Store) {
 		seen := make([]string, 20)
 		good(t, errors.Join(together(20, func(i int) error {

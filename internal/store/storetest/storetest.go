@@ -31,6 +31,8 @@ type Store interface {
 	login.Accounts
 	login.Sessions
 	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
+	SettledNames(ctx context.Context, prefix string) ([]string, error)
+	Unsettle(ctx context.Context, name string, e login.Event) error
 }
 
 // A test is one promise and what shows that a store keeps it.

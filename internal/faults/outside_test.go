@@ -1,0 +1,345 @@
+//go:build linux
+
+package faults
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"neoapi/internal/serve"
+	"neoapi/internal/wire"
+)
+
+var readyURL = regexp.MustCompile(`"msg":"ready","url":"([^"]+)"`)
+
+// readyLine waits for the line in the log, beyond an offset, with which neo serve
+// says where it is ready.
+func readyLine(path string, offset int64) (string, error) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if found := readyURL.FindSubmatch(text[offset:]); found != nil {
+			return "ready at " + string(found[1]), nil
+		}
+	}
+	return "", errors.New("not ready within a minute")
+}
+
+// An outside is what a service calls: an SMS gateway, a mail server and an OMS, all
+// real ones in this process.
+type outside struct {
+	web  *httptest.Server
+	mail *smtp.Server
+	port int
+
+	mu    sync.Mutex
+	hold  chan struct{}   // gateway and mail server answer nobody until it is closed; nil: at once
+	down  bool            // the OMS
+	sms   []sms           // in the order in which they came, those that were never answered too
+	mails []string        // that were taken
+	open  map[string]bool // sessions with the OMS
+	gone  []string        // sessions that were closed there
+}
+
+// An sms is a call of the gateway.
+type sms struct{ id, to, code string }
+
+func startOutside(t *testing.T) *outside {
+	t.Helper()
+	o := &outside{open: map[string]bool{}}
+	o.web = httptest.NewTLSServer(http.HandlerFunc(o.answer))
+	t.Cleanup(o.web.Close)
+	o.mail = smtp.NewServer(o)
+	o.mail.Domain, o.mail.ErrorLog = "127.0.0.1", nobody{}
+	o.mail.TLSConfig = &tls.Config{Certificates: o.web.TLS.Certificates}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.port = l.Addr().(*net.TCPAddr).Port
+	done := make(chan struct{})
+	go func() { defer close(done); _ = o.mail.Serve(l) }()
+	t.Cleanup(func() { _ = o.mail.Close(); <-done })
+	return o
+}
+
+type nobody struct{}
+
+func (nobody) Printf(string, ...any) {}
+func (nobody) Println(...any)        {}
+
+// files writes the files of couriers and OMS and returns the flags that name them.
+func (o *outside) files(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ca := put("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.web.Certificate().Raw})))
+	secret := put("secret", "s3cret\n")
+	return []string{"--couriers=" + put("couriers.yaml", fmt.Sprintf(`
+couriers:
+  - name: sms
+    timeout: 5s
+    webhook:
+      url: %s/sms
+      ca: %s
+      headers: {Content-Type: text/plain, Authorization: 'Bearer {{secret "key"}}'}
+      body: '{{.Mobile}} {{.Code}}'
+      secrets: {key: %s}
+  - name: mail
+    timeout: 5s
+    smtp: {host: 127.0.0.1, port: %d, ca: %s, from: codes@example.com, subject: Your code, body: 'Your code: {{.Code}}'}
+`, o.web.URL, ca, secret, o.port, ca)),
+		"--oms=" + put("oms.yaml", fmt.Sprintf("url: %s/oms\nca: %s\nbearer-file: %s\n", o.web.URL, ca, secret))}
+}
+
+func (o *outside) answer(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	sid, isOMS := strings.CutPrefix(r.URL.Path, "/oms/sessions/")
+	o.mu.Lock()
+	hold := o.hold
+	switch {
+	case isOMS && o.down:
+		o.mu.Unlock()
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case isOMS && r.Method == http.MethodPut:
+		o.open[sid] = true
+	case isOMS:
+		delete(o.open, sid)
+		o.gone = append(o.gone, sid)
+	default:
+		to, code, _ := strings.Cut(string(body), " ")
+		o.sms = append(o.sms, sms{r.Header.Get("Idempotency-Key"), to, code})
+	}
+	o.mu.Unlock()
+	if isOMS {
+		_, _ = io.WriteString(w, `{"home": "server7"}`)
+		return
+	}
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// The mail server.
+
+func (o *outside) NewSession(*smtp.Conn) (smtp.Session, error) { return &mailing{o: o}, nil }
+
+type mailing struct {
+	o  *outside
+	to string
+}
+
+func (m *mailing) Mail(string, *smtp.MailOptions) error { return nil }
+func (m *mailing) Rcpt(to string, _ *smtp.RcptOptions) error {
+	m.to = to
+	m.o.mu.Lock()
+	hold := m.o.hold
+	m.o.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return nil
+}
+func (m *mailing) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	m.o.mu.Lock()
+	defer m.o.mu.Unlock()
+	m.o.mails = append(m.o.mails, m.to+"\n"+string(text))
+	return err
+}
+func (m *mailing) Reset()        {}
+func (m *mailing) Logout() error { return nil }
+
+var mailed = regexp.MustCompile(`Your code: (\d{6})`)
+
+// code returns the code that a person got last, if any.
+func (o *outside) code(p person) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	code := ""
+	for _, x := range o.sms {
+		if x.to == p.mobile {
+			code = x.code
+		}
+	}
+	for _, x := range o.mails {
+		if strings.HasPrefix(x, p.user+"@example.com\n") {
+			code = mailed.FindStringSubmatch(x)[1]
+		}
+	}
+	return code
+}
+
+// subject returns the sub of a token: how a client names the account.
+func subject(t *testing.T, token string) string {
+	t.Helper()
+	var claims struct{ Sub string }
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err := errors.Join(err, json.Unmarshal(text, &claims)); err != nil {
+		t.Fatal(err)
+	}
+	return claims.Sub
+}
+
+// Requests for codes that were answered, and sessions that were ended, are seen to
+// by the next process if this one is killed: each code arrives, and each session is
+// closed with the OMS.
+func TestCodesAndClosingsSurviveAKill(t *testing.T) {
+	stores(t, func(t *testing.T, database string) {
+		const people = 24 // more than one process sends at once
+		o := startOutside(t)
+		s := prepare(t, t.TempDir(), database, append([]string{"serve", "--consumer-rate=0", "--wrong-logins=0"}, o.files(t)...)...)
+		s.start(t)
+		added, err := s.operator("consumer", "add", "--key=app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var access wire.AccessToken
+		a := s.getAccess("app", regexp.MustCompile(`consumer secret: (\S+)`).FindStringSubmatch(added)[1])
+		if err := json.Unmarshal(a.body, &access); err != nil || !a.good() {
+			t.Fatal(a)
+		}
+		s.access = access.AccessToken
+		all := make([]session, people)
+		for i := range all {
+			p := person{"", fmt.Sprintf("UCC%02d", i), fmt.Sprintf("user%02d", i), fmt.Sprintf("+9198765432%02d", i)}
+			courier := []string{"sms", "mail"}[i%2]
+			add := neo("account", "add", "--ucc="+p.ucc, "--user-id="+p.user, "--mobile="+p.mobile, "--email="+p.user+"@example.com", "--couriers="+courier, "--data="+s.dir)
+			if database != "" {
+				add.Args = append(add.Args, "--database="+database)
+			}
+			add.Stdin = strings.NewReader("password=" + serve.DemoPassword + "\n")
+			if _, err := output(add); err != nil {
+				t.Fatal(err)
+			}
+			all[i] = must(t, p, s.password(p, serve.DemoPassword))
+			all[i].id = subject(t, all[i].token)
+		}
+
+		// Killed while codes are on their way and others wait for their turn.
+		held := make(chan struct{})
+		o.mu.Lock()
+		o.hold = held
+		o.mu.Unlock()
+		var asking sync.WaitGroup
+		for _, x := range all {
+			asking.Go(func() {
+				if a := s.otp(x); !a.good() {
+					t.Error(a)
+				}
+			})
+		}
+		asking.Wait()
+		within(t, time.Minute, "calls of the gateway", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.sms) >= 4 })
+		s.kill(t)
+		o.mu.Lock()
+		o.hold = nil
+		halfway := append([]sms(nil), o.sms...)
+		o.mu.Unlock()
+		close(held)
+		s.start(t)
+		delivered := func() bool {
+			for _, x := range all {
+				if count(s.events(t), "otp delivery", "ok", x.sid) == 0 {
+					return false
+				}
+			}
+			return true
+		}
+		took := within(t, 3*time.Minute, "delivery of every code", delivered)
+		t.Logf("every code was delivered %s after the start", took)
+		events, again := s.events(t), 0
+		for _, x := range all {
+			if n := count(events, "otp delivery", "ok", x.sid); n != 1 {
+				t.Errorf("%s: delivered %d times by the audit trail", x.ucc, n)
+			}
+			again += count(events, "otp delivery", "interrupted: sent again", x.sid)
+		}
+		if again == 0 || again >= people {
+			t.Errorf("%d of %d codes were sent again", again, people)
+		}
+		for _, before := range halfway { // the same message: a gateway that minds the key sends it once
+			n := 0
+			o.mu.Lock()
+			for _, x := range o.sms {
+				if x.to == before.to && x == before {
+					n++
+				}
+				if x.to == before.to && x != before {
+					t.Errorf("%+v was sent again as %+v", before, x)
+				}
+			}
+			o.mu.Unlock()
+			if n < 2 {
+				t.Errorf("%+v was not sent again", before)
+			}
+		}
+		trades := make([]session, people)
+		for i, x := range all {
+			trades[i] = must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid))
+		}
+		o.mu.Lock()
+		if len(o.open) != people {
+			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), people)
+		}
+		o.down = true
+		o.mu.Unlock()
+
+		// Sessions end while the OMS is down; then the process dies, and the OMS returns.
+		for i, x := range trades[1:] {
+			switch {
+			case i%3 == 0:
+				if _, err := s.operator("account", "remove", x.ucc); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				if a := s.logout(x); !a.good() {
+					t.Fatal(a)
+				}
+			}
+		}
+		if a := s.clientIP(trades[0]); a.refused() || a.status == 0 { // an OMS that is down is in nobody's way
+			t.Error(a)
+		}
+		s.kill(t)
+		o.mu.Lock()
+		o.down = false
+		o.mu.Unlock()
+		s.start(t)
+		within(t, 3*time.Minute, "closing of what has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.open) == 1 })
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !o.open[trades[0].sid] {
+			t.Error("a session that lives was closed")
+		}
+	})
+}

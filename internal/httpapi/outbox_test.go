@@ -1,0 +1,282 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+	"neoapi/neoapitest"
+)
+
+// A gateway is a real HTTP server that takes codes.
+type gateway struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	status int
+	hold   chan struct{} // it answers nobody before this is closed
+	calls  int
+	codes  map[string]string // mobile number -> the code that came last
+}
+
+func startGateway(t *testing.T) *gateway {
+	t.Helper()
+	g := &gateway{status: 200, codes: map[string]string{}}
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mobile, code, _ := strings.Cut(string(body), " ")
+		g.mu.Lock()
+		g.calls++
+		g.codes[mobile] = code
+		status, hold := g.status, g.hold
+		g.mu.Unlock()
+		if hold != nil {
+			select {
+			case <-hold:
+			case <-r.Context().Done():
+			}
+		}
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+func (g *gateway) set(status int, hold chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.status, g.hold = status, hold
+}
+
+func (g *gateway) code(mobile string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.codes[mobile]
+}
+
+// file writes a file of couriers with this one.
+func (g *gateway) file(t *testing.T, timeout string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "couriers.yaml")
+	text := fmt.Sprintf(`
+couriers:
+  - name: sms
+    timeout: %s
+    webhook: {url: '%s', headers: {Content-Type: text/plain}, body: '{{.Mobile}} {{.Code}}'}
+`, timeout, g.URL)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// until waits for something to be so.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// became waits until the code of a login has come to an end, and returns which.
+func became(t *testing.T, store serve.Store, sid string) (outcome string) {
+	t.Helper()
+	until(t, "the end of a delivery", func() bool {
+		for _, e := range events(t, store, 0) {
+			if e.Action == "otp delivery" && e.SID == sid && e.Outcome != "interrupted: sent again" {
+				outcome = e.Outcome
+			}
+		}
+		return outcome != ""
+	})
+	return outcome
+}
+
+func TestACodeIsSentAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "9s")))
+	store, c := openStore(t, dir), consumer(t, srv)
+	held := make(chan struct{})
+	g.set(200, held)
+	view := c.login(t)
+	c.askOTP(t, view).want(t, 201) // while the gateway answers nobody
+	until(t, "a call of the gateway", func() bool { return g.code(srv.Account.Mobile) != "" })
+	if n := outcomes(events(t, store, 0), "otp delivery"); len(n) > 0 {
+		t.Errorf("before the gateway has answered: %v", n)
+	}
+	close(held)
+	if got := became(t, store, view.SID); got != "ok" {
+		t.Errorf("delivery: %s", got)
+	}
+	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
+	if n := outcomes(events(t, store, 0), "otp"); n["queued"] != 1 || len(n) != 1 {
+		t.Errorf("events of the request: %v", n)
+	}
+	for _, e := range events(t, store, 0) {
+		if e.Action == "otp delivery" && (e.UCC != srv.Account.UCC || e.Consumer != srv.ConsumerKey || e.Factor != login.OTP || e.Address == "") {
+			t.Errorf("event %+v", e)
+		}
+	}
+}
+
+func TestACodeThatCannotBeDeliveredIsToldAtTheNextValidateAndANewOneMayBeAskedForAtOnce(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "5s")))
+	store, c := openStore(t, dir), consumer(t, srv)
+	g.set(422, nil)
+	view := c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	if got := became(t, store, view.SID); got != "not delivered" {
+		t.Fatalf("delivery: %s", got)
+	}
+	for _, code := range []string{"123456", "1234", g.code(srv.Account.Mobile)} { // the last one is what never arrived
+		message := c.second(t, view, code).refused(t, 500, "10522")
+		if !strings.Contains(message, "ask for a new one") {
+			t.Errorf("message %q", message)
+		}
+	}
+	c.post(t, mpinPath, object("mpin", wrong(srv.Account.MPIN)), view.pairs()...).refused(t, 401, "10020") // no OTP
+	g.set(200, nil)
+	c.askOTP(t, view).want(t, 201)
+	until(t, "the new code", func() bool { return outcomes(events(t, store, 0), "otp delivery")["ok"] == 1 })
+	c.second(t, view, "1234").refused(t, 401, "10020")
+	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
+
+	// Six digits may be the MPIN: the right one opens the session, wrong ones count.
+	g.set(422, nil)
+	view = c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	became(t, store, view.SID)
+	c.second(t, view, wrong(srv.Account.MPIN)).refused(t, 500, "10522")
+	if x, err := store.Session(t.Context(), view.SID); err != nil || x.Tries != 1 {
+		t.Errorf("%d tries after one wrong MPIN: %v", x.Tries, err)
+	}
+	c.second(t, view, srv.Account.MPIN).session(t)
+}
+
+func TestWhereNoCourierCanReachAnAccountItIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(2), neoapitest.WithCouriers(g.file(t, "5s")))
+	admin, data := admin(t, dir)
+	c := consumer(t, srv)
+	a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TEST000001"})
+	if err == nil {
+		err = admin.SetReach(t.Context(), a, login.Reach{Couriers: []string{"pigeon"}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(n int) held {
+		return c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n), "password", srv.Account.Password)).session(t)
+	}
+	view := as(1)
+	c.askOTP(t, view).refused(t, 500, "10522")
+	c.askOTP(t, view).refused(t, 500, "10522") // and no code was counted
+	c.second(t, view, srv.Account.MPIN).session(t)
+	if g.calls > 0 {
+		t.Errorf("%d calls", g.calls)
+	}
+
+	g.set(503, nil) // the only one is down
+	for n := 0; n < 3; n++ {
+		view = c.login(t)
+		c.askOTP(t, view, "sid", view.SID).want(t, 201)
+		became(t, data.Store, view.SID)
+	}
+	view = as(2)
+	c.askOTP(t, view).refused(t, 500, "10522")
+	c.second(t, view, srv.Account.MPIN).session(t)
+}
+
+func TestACodeThatWaitedForLongerThanItLivesIsReportedAndNotSent(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	const people = 20 // more than are sent to at once
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(people), neoapitest.WithCouriers(g.file(t, "9s")))
+	store, c := openStore(t, dir), consumer(t, srv)
+	var views []held
+	for n := range people {
+		views = append(views, c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n+1), "password", srv.Account.Password)).session(t))
+	}
+	held := make(chan struct{})
+	g.set(200, held)
+	for _, view := range views {
+		c.askOTP(t, view).want(t, 201)
+	}
+	srv.Advance(6 * time.Minute)
+	close(held)
+	count := map[string]int{}
+	for _, view := range views {
+		count[became(t, store, view.SID)]++
+	}
+	if count["too late"] == 0 || count["ok"] == 0 || count["too late"]+count["ok"] != people {
+		t.Errorf("deliveries: %v", count)
+	}
+	if g.calls > 16 { // what was on its way when the time was over
+		t.Errorf("%d calls for %d deliveries", g.calls, count["ok"])
+	}
+}
+
+func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "5s")))
+	store, c := openStore(t, dir), consumer(t, srv)
+	view := c.login(t)
+	job := login.Job{ID: "11111111-2222-4333-8444-555555555555", Kind: login.JobCode, SID: view.SID, Created: time.Now(), Expires: time.Now().Add(time.Minute)}
+	job.Sealed = []byte("nobody can open it")
+	if err := store.AddJob(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if got := became(t, store, view.SID); got != "not delivered" || g.calls > 0 {
+		t.Errorf("a letter that cannot be read: %s, %d calls", got, g.calls)
+	}
+	c.askOTP(t, view).want(t, 201)
+	until(t, "a code that is wanted", func() bool { return g.code(srv.Account.Mobile) != "" })
+	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
+}
+
+func TestACodeThatWaitsToBeSentIsSealed(t *testing.T) {
+	t.Parallel()
+	g, dir := startGateway(t), t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "9s")))
+	_, data := admin(t, dir)
+	c := consumer(t, srv)
+	held := make(chan struct{})
+	g.set(200, held)
+	defer close(held)
+	view := c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	until(t, "a call of the gateway", func() bool { return g.code(srv.Account.Mobile) != "" })
+	all, err := data.Store.ClaimJobs(t.Context(), login.JobClaim{Kind: login.JobCode, ID: "thief", Now: time.Now().Add(time.Hour), Lease: time.Hour, N: 10})
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d jobs: %v", len(all), err)
+	}
+	j := all[0]
+	for _, secret := range []string{g.code(srv.Account.Mobile), srv.Account.Mobile[3:]} {
+		if strings.Contains(string(j.Sealed)+j.ID+j.SID, secret) {
+			t.Errorf("%s stands in the job", secret)
+		}
+	}
+	if _, err := data.Vault.Open(credential.PurposeOutbox, j.ID, j.Sealed); err != nil {
+		t.Error(err)
+	}
+	if _, err := data.Vault.Open(credential.PurposeOutbox, "another job", j.Sealed); err == nil {
+		t.Error("it opens as another job's")
+	}
+}

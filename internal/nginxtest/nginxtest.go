@@ -1,0 +1,147 @@
+// Package nginxtest gives tests a real nginx before a service, with the
+// configuration that deploy/nginx.conf recommends.
+//
+// Start with [Start].
+package nginxtest
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long nginx may take to start.
+const patience = 30 * time.Second
+
+// A Server is a running nginx.
+type Server struct {
+	URL string // http://127.0.0.1:port
+	PID int    // of its master process, whose children are the workers
+}
+
+// Start starts nginx with a configuration of deploy/, the path of whose file is
+// given, before a service and a trade API; both are HOST:PORT. It stops when the
+// test ends. Without nginx the test is skipped, and fails where everything has to
+// run, which CI=true says.
+func Start(t testing.TB, conf, service, tradeAPI string) Server {
+	t.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		program, err = exec.LookPath("/usr/sbin/nginx") // where people's PATH does not lead
+	}
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("nginx is not installed, and CI=true")
+		}
+		t.Skip("NOT TESTED: nginx is not installed")
+	}
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // somebody else may take the address first
+		s, err := start(t, program, string(text), service, tradeAPI)
+		if err == nil {
+			return s
+		}
+		t.Log(err)
+	}
+	t.Fatal("nginx does not start")
+	return Server{}
+}
+
+// inHTTP is a main configuration around one of deploy/: its directory and the user.
+const inHTTP = `%[2]s
+daemon off;
+worker_processes 2;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
+    uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+    keepalive_requests 1000000;
+    include %[1]s/neo.conf;
+}
+`
+
+func start(t testing.TB, program, text, service, tradeAPI string) (Server, error) {
+	t.Helper()
+	dir := t.TempDir()
+	address := free(t)
+	for _, x := range [][2]string{{"127.0.0.1:9155", service}, {"127.0.0.1:9200", tradeAPI}, {"listen 8080;", "listen " + address + ";"}} {
+		if strings.Count(text, x[0]) != 1 {
+			t.Fatalf("the configuration has not one %q", x[0])
+		}
+		text = strings.Replace(text, x[0], x[1], 1)
+	}
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;" // nobody else may enter the directory
+	}
+	for name, text := range map[string]string{"neo.conf": text, "nginx.conf": fmt.Sprintf(inHTTP, dir, user)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logFile := filepath.Join(dir, "error.log")
+	cmd := exec.Command(program, "-p", dir, "-c", "nginx.conf", "-e", logFile)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for until := time.Now().Add(patience); !listens(filepath.Join(dir, "pid"), address); {
+		late := time.Now().After(until)
+		if late {
+			_ = cmd.Process.Kill()
+		}
+		select {
+		case err := <-ended:
+			log, _ := os.ReadFile(logFile)
+			return Server{}, fmt.Errorf("nginx has ended: %v, late: %v\n%s", err, late, log)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Cleanup(func() {
+		err := errors.Join(cmd.Process.Signal(os.Interrupt), <-ended)
+		log, _ := os.ReadFile(logFile)
+		if err != nil {
+			t.Errorf("stopping nginx: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("nginx's log:\n%s", log)
+		}
+	})
+	return Server{URL: "http://" + address, PID: cmd.Process.Pid}, nil
+}
+
+// listens tells whether nginx, and not somebody else, listens at an address: it
+// writes its pid after it has begun to.
+func listens(pid, address string) bool {
+	if _, err := os.Stat(pid); err != nil {
+		return false
+	}
+	conn, err := net.Dial("tcp", address)
+	return err == nil && conn.Close() == nil
+}
+
+// free returns an address that nobody listens at.
+func free(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
+}

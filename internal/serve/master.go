@@ -1,0 +1,157 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+)
+
+// What is sealed or hashed with a key is so with the data key. It lies in the
+// database, sealed with the master key: once for each master key that may open it.
+// So a new master key changes nothing of what is stored, and nothing for processes
+// that run.
+const dataKeyPrefix = "data key "
+
+// dataKey returns the data key and its vault, making it for a database that is new.
+// credential.ErrSealed means that the master key is not one of this database.
+func dataKey(ctx context.Context, store Store, master []byte, isNew bool) (*credential.Vault, []byte, error) {
+	name, sealing, err := sealingOf(master)
+	if err != nil {
+		return nil, nil, err
+	}
+	sealed, err := store.Settle(ctx, name, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	key := master // of a database that was made before there were data keys
+	if sealed == nil {
+		all, err := store.SettledNames(ctx, dataKeyPrefix)
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.ContainsFunc(all, func(other string) bool { return other != name }) {
+			return nil, nil, credential.ErrSealed
+		}
+		if isNew {
+			fresh := make([]byte, credential.MasterKeySize)
+			_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
+			if sealed, err = store.Settle(ctx, name, sealing.Seal(credential.PurposeDataKey, "", fresh)); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if sealed != nil {
+		if key, err = sealing.Open(credential.PurposeDataKey, "", sealed); err != nil {
+			return nil, nil, err
+		}
+	}
+	vault, err := credential.NewVault(key)
+	return vault, key, err
+}
+
+// sealingOf returns the name under which a master key's data key is settled, and what
+// seals it.
+func sealingOf(master []byte) (name string, sealing *credential.Vault, err error) {
+	id, err := credential.MasterKeyID(master)
+	if err != nil {
+		return "", nil, err
+	}
+	sealing, err = credential.NewVault(master)
+	return dataKeyPrefix + id, sealing, err
+}
+
+// RotateMaster puts a new master key in the place of the old one in the data
+// directory. The old one opens the data as well until ForgetMasters is called.
+func (d *Data) RotateMaster(ctx context.Context) error {
+	path := filepath.Join(d.place.Dir, masterFile)
+	old, err := readMasterKey(path)
+	if err != nil {
+		return err
+	}
+	text := credential.NewMasterKey()
+	master, err := credential.ParseMasterKey(text)
+	if err != nil {
+		return err
+	}
+	file, err := writeMasterKey(d.place.Dir, text)
+	if err != nil {
+		return fmt.Errorf("master key: %w", err)
+	}
+	defer func() { _ = os.Remove(file) }()
+	// First both open the data, then the file changes: whatever is interrupted, the
+	// key that lies there is a good one.
+	for _, key := range [][]byte{old, master} {
+		name, sealing, err := sealingOf(key)
+		if err != nil {
+			return err
+		}
+		if _, err := d.Store.Settle(ctx, name, sealing.Seal(credential.PurposeDataKey, "", d.key)); err != nil {
+			return err
+		}
+	}
+	id, err := credential.MasterKeyID(master)
+	if err != nil {
+		return err
+	}
+	if err := d.Store.Record(ctx, d.masterEvent("master key added", id)); err != nil {
+		return err
+	}
+	if err := os.Rename(file, path); err != nil {
+		return fmt.Errorf("master key: %w", err)
+	}
+	return syncDir(d.place.Dir)
+}
+
+// ForgetMasters makes all master keys but the one in the data directory useless,
+// and returns how many they were.
+func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
+	master, err := readMasterKey(filepath.Join(d.place.Dir, masterFile))
+	if err != nil {
+		return 0, err
+	}
+	own, _, err := sealingOf(master)
+	if err != nil {
+		return 0, err
+	}
+	all, err := d.Store.SettledNames(ctx, dataKeyPrefix)
+	if err != nil {
+		return 0, err
+	}
+	if len(all) > 0 && !slices.Contains(all, own) { // changed since the data were opened
+		return 0, errors.New("master key: the file in the data directory is not one that opens these data: nothing was forgotten")
+	}
+	for _, name := range all {
+		if name == own {
+			continue
+		}
+		err := d.Store.Unsettle(ctx, name, d.masterEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
+		if err != nil && !errors.Is(err, login.ErrNotFound) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// masterEvent is what the audit trail is told of a master key, whose id stands where
+// that of a request would.
+func (d *Data) masterEvent(action, id string) login.Event {
+	return login.Event{Time: d.now(), Action: action, Outcome: "ok", RequestID: id}
+}
+
+// syncDir puts a directory's names on disk.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,22 @@
+package wire
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// The example in docs/verify.md is for those who do it in another language.
+func TestATradeTokensIDFollowsFromItsSID(t *testing.T) {
+	const sid = "b3ebb6af-7205-43e9-8513-189472393cab"
+	text, err := os.ReadFile("../../docs/verify.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := TradeID(sid); !strings.Contains(string(text), sid) || !strings.Contains(string(text), "`"+id+"`") {
+		t.Errorf("docs/verify.md does not say that %s gives %s", sid, id)
+	}
+	if TradeID(sid) == TradeID(strings.ToUpper(sid)) {
+		t.Error("two sids have one id")
+	}
+}

@@ -1,0 +1,278 @@
+// Package verify is for Go services that stand behind the session service: it
+// checks trade tokens with no network on a call's way. It needs nothing but Go's
+// standard library.
+//
+//	verifier, err := verify.New(verify.Config{Service: "https://neo.example.com", ConsumerKey: key, ConsumerSecret: secret})
+//	…
+//	defer verifier.Close()
+//	http.Handle("/orders", verifier.Middleware(orders))
+//
+// A Verifier keeps the service's public keys and asks it twice a second which
+// sessions have ended before their time: a session that has ended is refused
+// within a second. docs/verify.md says what happens while the service is away.
+package verify
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// The refusals of [Verifier.Verify], alone or wrapped.
+var (
+	// ErrInvalid means that the token is not one of the service's trade tokens, or
+	// belongs to another sid.
+	ErrInvalid = errors.New("verify: not a valid trade token of this session")
+	// ErrWrongToken means a view token: the second factor is missing.
+	ErrWrongToken = errors.New("verify: a view token where the trade token belongs")
+	// ErrEnded means a session that was good once: log in again.
+	ErrEnded = errors.New("verify: the session has ended")
+	// ErrUnavailable means that nothing can be said now, because the service has been
+	// silent for too long. The session may be good.
+	ErrUnavailable = errors.New("verify: the session service does not answer")
+)
+
+// Config is what a Verifier is made with.
+type Config struct {
+	// Service is the session service's address, such as https://neo.example.com.
+	// Plain http is taken for this machine only.
+	Service string
+	// ConsumerKey and ConsumerSecret are those of a consumer of the service. It needs
+	// two requests a second of its rate for each Verifier.
+	ConsumerKey    string
+	ConsumerSecret string
+
+	// MaxSilence is how long sessions are taken for good while the service does not
+	// tell which have ended: after that Verify fails with [ErrUnavailable]. 0 means 10
+	// seconds; below 0 there is no limit, and a session that ends meanwhile stays good
+	// until its token expires.
+	MaxSilence time.Duration
+	// HTTPClient asks the service; nil means one that waits two seconds. It follows no
+	// redirect in any case.
+	HTTPClient *http.Client
+	// OnError is told why the service could not be asked, once each time it falls
+	// silent, and nil when it answers again. It must not block.
+	OnError func(error)
+}
+
+// String names the service and no secret.
+func (c Config) String() string { return "verify.Config for " + c.Service }
+
+// Format implements [fmt.Formatter]: fmt would print the secret.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// A Session is what a good trade token says.
+type Session struct {
+	SID     string
+	UCC     string // whose session it is
+	TokenID string
+	Issued  time.Time
+	Expires time.Time
+}
+
+// How often the service is asked, and how long Verify waits for it: at the start,
+// and for the key of a token that it does not know.
+const (
+	every      = 500 * time.Millisecond
+	lookEvery  = 200 * time.Millisecond
+	askTimeout = 2 * time.Second
+	silence    = 10 * time.Second
+)
+
+// skew is how far in the future a token may have been issued, for clocks of several
+// machines. Its end has no such allowance.
+const skew = 60 * time.Second
+
+// maxToken bounds what is looked at at all; the service's tokens are under 1,000
+// bytes.
+const maxToken = 4096
+
+// A Verifier checks trade tokens. It is safe for concurrent use. Close it when done.
+type Verifier struct {
+	cfg     Config
+	service *url.URL
+	client  *http.Client
+	stop    context.CancelFunc
+	done    chan struct{}
+	wanted  chan struct{} // somebody waits for the next answer
+	known   known
+}
+
+// New returns a Verifier, which asks the service from then on. It fails only for a
+// configuration that is wrong, with every problem named.
+func New(cfg Config) (*Verifier, error) {
+	var problems []error
+	u, err := url.Parse(strings.TrimSuffix(cfg.Service, "/"))
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
+		problems = append(problems, errors.New("Service: must be an address such as https://neo.example.com"))
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		problems = append(problems, errors.New("Service: must be https, or the consumer's secret could be read on its way"))
+	}
+	if cfg.ConsumerKey == "" || cfg.ConsumerSecret == "" {
+		problems = append(problems, errors.New("ConsumerKey, ConsumerSecret: both are required"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	if cfg.MaxSilence == 0 {
+		cfg.MaxSilence = silence
+	}
+	client := &http.Client{Timeout: askTimeout}
+	if cfg.HTTPClient != nil {
+		copied := *cfg.HTTPClient
+		client = &copied
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	ctx, stop := context.WithCancel(context.Background())
+	v := &Verifier{cfg: cfg, service: u, client: client, stop: stop, done: make(chan struct{}), wanted: make(chan struct{}, 1)}
+	v.known.init()
+	go v.follow(ctx)
+	return v, nil
+}
+
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// Close ends asking the service.
+func (v *Verifier) Close() {
+	v.stop()
+	<-v.done
+}
+
+// Format implements [fmt.Formatter], so that no verb shows what a Verifier holds.
+func (v *Verifier) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "verify.Verifier for "+v.cfg.Service)
+}
+
+// Verify checks a sid and trade token as a client sends them in the headers Sid and
+// Auth, and returns what the token says. It asks nobody, but for two cases: before
+// the service has answered for the first time, and for a token whose key is not
+// known yet, Verify waits for the service's next answer, or for the context's end.
+func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, error) {
+	if sid == "" || compact == "" || len(compact) > maxToken {
+		return Session{}, ErrInvalid
+	}
+	if !v.known.ready() {
+		if err := v.look(ctx); err != nil {
+			return Session{}, err
+		}
+	}
+	good, err := v.token(sid, compact)
+	if errors.Is(err, errUnknownKey) {
+		if err := v.look(ctx); err != nil {
+			return Session{}, err
+		}
+		good, err = v.token(sid, compact)
+	}
+	if err != nil {
+		return Session{}, ErrInvalid
+	}
+	now := time.Now()
+	switch {
+	case good.issued > now.Add(skew).Unix():
+		return Session{}, ErrInvalid
+	case now.Unix() >= good.expires:
+		return Session{}, ErrEnded
+	case good.view:
+		return Session{}, ErrWrongToken
+	case good.sid != sid && wire.TradeID(sid) != good.id:
+		return Session{}, ErrInvalid
+	}
+	if err := v.known.judge(good, now, v.cfg.MaxSilence); err != nil {
+		return Session{}, err
+	}
+	return Session{SID: sid, UCC: good.ucc, TokenID: good.id, Issued: time.Unix(good.issued, 0), Expires: time.Unix(good.expires, 0)}, nil
+}
+
+// A verified is a token whose signature is good. It does not change.
+type verified struct {
+	key             string // id of the key that signed it
+	view            bool
+	sid             string // its own, if that is known
+	id, ucc         string
+	issued, expires int64
+}
+
+var errUnknownKey = errors.New("the token's key is not known")
+
+// token returns a token that was verified before, or verifies its signature and its
+// claims.
+func (v *Verifier) token(sid, compact string) (*verified, error) {
+	if good := v.known.token(compact); good != nil {
+		return good, nil
+	}
+	header, rest, _ := strings.Cut(compact, ".")
+	body, mark, ok := strings.Cut(rest, ".")
+	if !ok {
+		return nil, ErrInvalid
+	}
+	key, known := v.known.key(header)
+	if !known && unknownKey(header) {
+		return nil, errUnknownKey
+	}
+	payload, ok1 := decode(body)
+	signature, ok2 := decode(mark)
+	digest := sha256.Sum256([]byte(compact[:len(header)+1+len(body)]))
+	if !known || !ok1 || !ok2 || rsa.VerifyPKCS1v15(key.public, crypto.SHA256, digest[:], signature) != nil {
+		return nil, ErrInvalid
+	}
+	var c wire.TradeClaims // a view token's are the same and more
+	if json.Unmarshal(payload, &c) != nil || c.Iss != wire.Issuer || c.Sub == "" || c.Jti == "" || c.Iat <= 0 || c.Exp <= c.Iat || len(c.Scope) != 1 {
+		return nil, ErrInvalid
+	}
+	if c.Scope[0] != wire.ScopeTrade && c.Scope[0] != wire.ScopeView {
+		return nil, ErrInvalid
+	}
+	good := &verified{key: key.id, view: c.Scope[0] == wire.ScopeView, id: c.Jti, ucc: c.Sub, issued: c.Iat, expires: c.Exp}
+	if wire.TradeID(sid) == good.id {
+		good.sid = sid
+	}
+	v.known.keep(compact, good)
+	return good, nil
+}
+
+// headerOf is the first segment of every token that a key signs. Another header is
+// not looked at: there is no algorithm to choose and no key to fetch.
+func headerOf(kid string) string {
+	header, _ := json.Marshal(struct { // strings always have a form
+		Alg string `json:"alg"`
+		Kid string `json:"kid"`
+		Typ string `json:"typ"`
+	}{"RS256", kid, "JWT"})
+	return base64.RawURLEncoding.EncodeToString(header)
+}
+
+// unknownKey tells whether a header is one that the service writes, for whatever
+// key.
+func unknownKey(header string) bool {
+	plain, ok := decode(header)
+	var h struct {
+		Kid string `json:"kid"`
+	}
+	return ok && json.Unmarshal(plain, &h) == nil && len(h.Kid) == base64.RawURLEncoding.EncodedLen(sha256.Size) && headerOf(h.Kid) == header
+}
+
+// decode reads base64url as the service writes it, to the letter.
+func decode(text string) ([]byte, bool) {
+	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return b, err == nil
+}

@@ -1,0 +1,616 @@
+package verify_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"neoapi"
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/token"
+	"neoapi/internal/wire"
+	"neoapi/neoapitest"
+	"neoapi/verify"
+)
+
+// verifier returns a verifier that asks a service at url.
+func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*verify.Config)) *verify.Verifier {
+	t.Helper()
+	cfg := verify.Config{Service: url, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}
+	if change != nil {
+		change(&cfg)
+	}
+	v, err := verify.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+// client returns a client of a service.
+func client(t testing.TB, srv *neoapitest.Server) *neoapi.Client {
+	t.Helper()
+	c, err := neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// session logs in.
+func session(t testing.TB, srv *neoapitest.Server) neoapi.Session {
+	t.Helper()
+	c := client(t, srv)
+	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Session2FA(t.Context(), srv.Account.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// viewSession does the first factor alone, whose token a client keeps to itself.
+func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
+	t.Helper()
+	access, err := client(t, srv).AccessToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"mobileNumber":%q,"password":%q}`, srv.Account.Mobile, srv.Account.Password)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+wire.Path(wire.OpValidate, wire.Gen1PROD), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+access)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var s wire.Success[wire.Session]
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || s.Data.Token == "" {
+		t.Fatal(resp.StatusCode, err)
+	}
+	return s.Data
+}
+
+// operator returns the operator's side of a service whose data are in dir.
+func operator(t *testing.T, dir string) (*login.Admin, serve.Store) {
+	t.Helper()
+	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = data.Close() })
+	return data.Admin(), data.Store
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 seconds still not: %s", what)
+		}
+	}
+}
+
+// want reports a judgement that is not the wanted one.
+func want(t *testing.T, v *verify.Verifier, sid, token string, want error) {
+	t.Helper()
+	if s, err := v.Verify(t.Context(), sid, token); !errors.Is(err, want) {
+		t.Errorf("got %+v and %v, want %v", s, err, want)
+	}
+}
+
+func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	v := verifier(t, srv, srv.URL, nil)
+	s := session(t, srv)
+	for range 3 {
+		got, err := v.Verify(t.Context(), s.SID, s.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.SID != s.SID || got.UCC != srv.Account.UCC || got.Expires.Sub(got.Issued) != time.Hour || got.TokenID == "" {
+			t.Errorf("got %+v", got)
+		}
+	}
+}
+
+func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S1 and S2
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
+	v := verifier(t, srv, srv.URL, nil)
+	s, other := session(t, srv), session(t, srv)
+	want(t, v, s.SID, s.Token, nil)
+	want(t, v, other.SID, s.Token, verify.ErrInvalid)
+	want(t, v, s.SID, other.Token, verify.ErrInvalid)
+	want(t, v, "", s.Token, verify.ErrInvalid)
+	want(t, v, s.SID, "", verify.ErrInvalid)
+
+	view := viewSession(t, srv)
+	want(t, v, view.SID, view.Token, verify.ErrWrongToken)
+
+	parts := strings.Split(s.Token, ".")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(header string) string {
+		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1]
+		digest := sha256.Sum256([]byte(text))
+		mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text + "." + base64.RawURLEncoding.EncodeToString(mark)
+	}
+	plain, _ := base64.RawURLEncoding.DecodeString(parts[0])
+	for name, token := range map[string]string{
+		"without a signature":           parts[0] + "." + parts[1] + ".",
+		"of another key":                signed(string(plain)),
+		"of a key that nobody has":      signed(`{"alg":"RS256","kid":"0123456789012345678901234567890123456789012","typ":"JWT"}`),
+		"with a key in it":              signed(`{"alg":"RS256","jwk":{},"typ":"JWT"}`),
+		"none":                          base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
+		"a header spelt in another way": base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(plain), ",", ", ", 1))) + "." + parts[1] + "." + parts[2],
+		"with another payload":          parts[0] + "." + strings.Split(other.Token, ".")[1] + "." + parts[2],
+		"with a line break":             s.Token[:len(s.Token)-4] + "\n" + s.Token[len(s.Token)-4:],
+		"with padding":                  s.Token + "==",
+		"long":                          s.Token + strings.Repeat("A", 5000),
+		"no token":                      "x",
+	} {
+		t.Run(name, func(t *testing.T) { want(t, v, s.SID, token, verify.ErrInvalid) })
+	}
+
+	// The service's own key, with claims that it does not issue, or not now.
+	ring := ringOf(t, dir)
+	now := time.Now().Unix()
+	good := wire.TradeClaims{
+		Scope: []string{"Trade"}, Iat: now, Exp: now + 60, Jti: wire.TradeID("sid"), Iss: "login-service", Sub: "TESTYA24",
+	}
+	for name, x := range map[string]struct {
+		change func(c *wire.TradeClaims)
+		want   error
+	}{
+		"as they should be":    {func(*wire.TradeClaims) {}, nil},
+		"another issuer":       {func(c *wire.TradeClaims) { c.Iss = "another" }, verify.ErrInvalid},
+		"no subject":           {func(c *wire.TradeClaims) { c.Sub = "" }, verify.ErrInvalid},
+		"another scope":        {func(c *wire.TradeClaims) { c.Scope[0] = "Admin" }, verify.ErrInvalid},
+		"two scopes":           {func(c *wire.TradeClaims) { c.Scope = []string{"Trade", "View"} }, verify.ErrInvalid},
+		"no id":                {func(c *wire.TradeClaims) { c.Jti = "" }, verify.ErrInvalid},
+		"another session's id": {func(c *wire.TradeClaims) { c.Jti = wire.TradeID("other") }, verify.ErrInvalid},
+		"expired":              {func(c *wire.TradeClaims) { c.Iat, c.Exp = now-60, now }, verify.ErrEnded},
+		"of tomorrow":          {func(c *wire.TradeClaims) { c.Iat, c.Exp = now+3600, now+7200 }, verify.ErrInvalid},
+		"a clock that is fast": {func(c *wire.TradeClaims) { c.Iat = now + 30 }, nil},
+		"ended before begun":   {func(c *wire.TradeClaims) { c.Exp = c.Iat - 1 }, verify.ErrInvalid},
+	} {
+		t.Run("claims: "+name, func(t *testing.T) {
+			c := good
+			c.Scope = []string{"Trade"}
+			x.change(&c)
+			compact, err := ring.Mint(ring.Active(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, v, "sid", compact, x.want)
+		})
+	}
+}
+
+// ringOf returns the keys of a service whose data are in dir.
+func ringOf(t *testing.T, dir string) *token.Ring {
+	t.Helper()
+	admin, store := operator(t, dir)
+	stored, err := store.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := admin.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := token.ParseKey(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := token.NewRing([]token.Key{key}, key.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// Bar S4: however a session ends, it ends here too.
+func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1))
+	v := verifier(t, srv, srv.URL, nil)
+	admin, store := operator(t, dir)
+	_, secret, err := admin.AddConsumer(t.Context(), "verifier", "", "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := verifier(t, srv, srv.URL, func(cfg *verify.Config) { cfg.ConsumerKey, cfg.ConsumerSecret = "verifier", string(secret) })
+	revoke := func(s neoapi.Session) error {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/oauth2/revoke", strings.NewReader(url.Values{"token": {s.Token}}.Encode()))
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(srv.ConsumerKey, srv.ConsumerSecret)
+		resp, err := http.DefaultClient.Do(r)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	}
+	account := func() login.Account {
+		a, err := store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for _, x := range []struct {
+		how  string
+		end  func(s neoapi.Session) error
+		want error
+	}{
+		{"it is ended", func(s neoapi.Session) error { srv.EndSession(t, s.SID); return nil }, verify.ErrEnded},
+		{"it is revoked", revoke, verify.ErrEnded},
+		{"all of the account are ended", func(neoapi.Session) error { return store.EndAccount(t.Context(), account().ID) }, verify.ErrEnded},
+		{"its key is removed", func(s neoapi.Session) error {
+			keys, err := admin.Keys(t.Context())
+			if err == nil {
+				_, err = admin.RemoveKey(t.Context(), keys[len(keys)-1].ID)
+			}
+			return err
+		}, verify.ErrInvalid},
+		{"its consumer is removed", func(neoapi.Session) error { return admin.RemoveConsumer(t.Context(), srv.ConsumerKey) }, verify.ErrEnded},
+	} {
+		t.Run(x.how, func(t *testing.T) {
+			s := session(t, srv)
+			want(t, second, s.SID, s.Token, nil)
+			if err := x.end(s); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			eventually(t, "it is refused", func() bool {
+				_, err := second.Verify(t.Context(), s.SID, s.Token)
+				return errors.Is(err, x.want)
+			})
+			t.Logf("after %s", time.Since(began).Round(time.Millisecond))
+		})
+	}
+	// The first one's consumer is gone: it is not told any more, and says so in time.
+	s := func() error { _, err := v.Verify(t.Context(), "sid", "x"); return err }
+	eventually(t, "an answer", func() bool { return s() != nil })
+}
+
+// Bar J4, in the eyes of another service.
+func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
+	v := verifier(t, srv, srv.URL, nil)
+	admin, _ := operator(t, dir)
+	old := session(t, srv)
+	for _, bits := range []int{2048, 3072} {
+		k, err := admin.RotateKey(t.Context(), bits, login.KeyLeadLeast)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new key signs", func() bool {
+			s := session(t, srv)
+			want(t, v, s.SID, s.Token, nil)
+			header, _ := base64.RawURLEncoding.DecodeString(strings.Split(s.Token, ".")[0])
+			return strings.Contains(string(header), k.ID)
+		})
+		want(t, v, old.SID, old.Token, nil)
+	}
+}
+
+// A way is what lies between a verifier and the service.
+type way struct {
+	*httptest.Server
+	cut   atomic.Bool
+	asked atomic.Int64
+}
+
+func between(t *testing.T, srv *neoapitest.Server) *way {
+	t.Helper()
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &way{}
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.asked.Add(1)
+		if w.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(w.Close)
+	return w
+}
+
+func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	w := between(t, srv)
+	silent := make(chan error, 100)
+	strict := verifier(t, srv, w.URL, func(cfg *verify.Config) {
+		cfg.MaxSilence, cfg.OnError = 2*time.Second, func(err error) { silent <- err }
+	})
+	lenient := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
+	s, ends := session(t, srv), session(t, srv)
+	for _, v := range []*verify.Verifier{strict, lenient} {
+		want(t, v, s.SID, s.Token, nil)
+		want(t, v, ends.SID, ends.Token, nil)
+	}
+	w.cut.Store(true)
+	srv.EndSession(t, ends.SID)
+	eventually(t, "it fails closed", func() bool {
+		_, err := strict.Verify(t.Context(), s.SID, s.Token)
+		if err != nil && !errors.Is(err, verify.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		return err != nil
+	})
+	want(t, lenient, s.SID, s.Token, nil)
+	want(t, lenient, ends.SID, ends.Token, nil)
+	if err := <-silent; err == nil {
+		t.Error("it was not told")
+	}
+	w.cut.Store(false)
+	eventually(t, "it is good again", func() bool {
+		_, err := strict.Verify(t.Context(), s.SID, s.Token)
+		return err == nil
+	})
+	if err := <-silent; err != nil {
+		t.Errorf("told was %v", err)
+	}
+	for _, v := range []*verify.Verifier{strict, lenient} {
+		eventually(t, "what ended meanwhile is refused", func() bool {
+			_, err := v.Verify(t.Context(), ends.SID, ends.Token)
+			return errors.Is(err, verify.ErrEnded)
+		})
+	}
+}
+
+func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	w := between(t, srv)
+	w.cut.Store(true)
+	for _, v := range []*verify.Verifier{
+		verifier(t, srv, w.URL, nil),
+		verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 }),
+		verifier(t, srv, srv.URL, func(cfg *verify.Config) { cfg.ConsumerSecret = "wrong" }),
+	} {
+		_, err := v.Verify(t.Context(), "sid", "token")
+		if !errors.Is(err, verify.ErrUnavailable) || strings.Contains(err.Error(), srv.ConsumerSecret) {
+			t.Errorf("got %v", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := verifier(t, srv, w.URL, nil).Verify(ctx, "sid", "token"); !errors.Is(err, verify.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestACallAsksNobody(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	w := between(t, srv)
+	v := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
+	s := session(t, srv)
+	want(t, v, s.SID, s.Token, nil)
+	w.cut.Store(true)
+	fresh := session(t, srv) // which it has never seen
+	for range 1000 {
+		want(t, v, s.SID, s.Token, nil)
+		want(t, v, fresh.SID, fresh.Token, nil)
+	}
+}
+
+func TestInventedKeysDoNotFloodTheService(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	w := between(t, srv)
+	v := verifier(t, srv, w.URL, nil)
+	s := session(t, srv)
+	want(t, v, s.SID, s.Token, nil)
+	_, rest, _ := strings.Cut(s.Token, ".")
+	before, began := w.asked.Load(), time.Now()
+	done := make(chan struct{})
+	const n = 200
+	for i := range n {
+		go func() {
+			header := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"%043d","typ":"JWT"}`, i))
+			_, _ = v.Verify(t.Context(), s.SID, header+"."+rest)
+			done <- struct{}{}
+		}()
+	}
+	for range n {
+		<-done
+	}
+	if asked, most := w.asked.Load()-before, int64(time.Since(began)/(200*time.Millisecond))+5; asked > most {
+		t.Errorf("%d invented keys led to %d requests in %s", n, asked, time.Since(began))
+	}
+}
+
+func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	v := verifier(t, srv, srv.URL, nil)
+	s, ended := session(t, srv), session(t, srv)
+	srv.EndSession(t, ended.SID)
+	eventually(t, "it has ended", func() bool { _, err := v.Verify(t.Context(), ended.SID, ended.Token); return err != nil })
+	w := between(t, srv)
+	w.cut.Store(true)
+	away := verifier(t, srv, w.URL, nil)
+	for _, x := range []struct {
+		what   string
+		v      *verify.Verifier
+		header http.Header
+		status int
+		code   string
+	}{
+		{"good", v, http.Header{"Sid": {s.SID}, "Auth": {s.Token}}, 200, ""},
+		{"nothing", v, http.Header{}, 401, "10512"},
+		{"no sid", v, http.Header{"Auth": {s.Token}}, 401, "10512"},
+		{"two sids", v, http.Header{"Sid": {s.SID, s.SID}, "Auth": {s.Token}}, 400, "10300"},
+		{"forged", v, http.Header{"Sid": {s.SID}, "Auth": {"x"}}, 401, "100022"},
+		{"ended", v, http.Header{"Sid": {ended.SID}, "Auth": {ended.Token}}, 403, "100022"},
+		{"away", away, http.Header{"Sid": {s.SID}, "Auth": {s.Token}}, 503, "503"},
+	} {
+		t.Run(x.what, func(t *testing.T) {
+			handler := x.v.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s, ok := verify.FromContext(r.Context())
+				_, _ = fmt.Fprint(w, s.UCC, ok)
+			}))
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+			r.Header = x.header
+			handler.ServeHTTP(w, r)
+			if w.Code != x.status {
+				t.Errorf("%d: %s", w.Code, w.Body)
+			}
+			if x.status == 200 {
+				if w.Body.String() != srv.Account.UCC+"true" {
+					t.Errorf("%s", w.Body)
+				}
+				return
+			}
+			var answer struct {
+				Stat  string
+				Error []struct{ Code string }
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Stat != "Not_Ok" || len(answer.Error) != 1 || answer.Error[0].Code != x.code {
+				t.Errorf("%v: %s", err, w.Body)
+			}
+			if (w.Header().Get("WWW-Authenticate") != "") != (x.status == 401) || (w.Header().Get("Retry-After") != "") != (x.status == 503) {
+				t.Errorf("headers: %v", w.Header())
+			}
+		})
+	}
+	if s, ok := verify.FromContext(t.Context()); ok {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestEveryProblemOfTheConfigurationIsNamedAndNoSecret(t *testing.T) {
+	const secret = "do not tell"
+	for service, problems := range map[string][]string{
+		"":                         {"Service"},
+		"ftp://a":                  {"Service"},
+		"http://neo.example.com":   {"https"},
+		"https://a:b@example.com":  {"Service"},
+		"https://example.com?a=b":  {"Service"},
+		"https://neo.example.com/": {"ConsumerKey"},
+	} {
+		cfg := verify.Config{Service: service, ConsumerSecret: secret}
+		_, err := verify.New(cfg)
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: %v", service, err)
+			continue
+		}
+		for _, p := range append(problems, "ConsumerKey") {
+			if !strings.Contains(err.Error(), p) {
+				t.Errorf("%q: %v does not name %s", service, err, p)
+			}
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			if text := fmt.Sprintf(verb, cfg); strings.Contains(text, secret) {
+				t.Errorf("%s prints %s", verb, text)
+			}
+		}
+	}
+}
+
+func TestACloseLeavesNothingBehind(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	session(t, srv) // then the service has all its goroutines
+	before := goleak.IgnoreCurrent()
+	transport := &http.Transport{}
+	v, err := verify.New(verify.Config{
+		Service: srv.URL, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(t.Context(), "sid", "token"); !errors.Is(err, verify.ErrInvalid) {
+		t.Error(err)
+	}
+	v.Close()
+	v.Close()
+	transport.CloseIdleConnections()
+	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"))
+}
+
+// What a token costs at first sight is to be held against BenchmarkRS256.
+func BenchmarkFirstSight(b *testing.B) {
+	srv := neoapitest.NewServer(b)
+	s := session(b, srv)
+	// A token is new to a verifier that has not seen it; to make a verifier costs
+	// more than a token, so the same one forgets.
+	v := verifier(b, srv, srv.URL, nil)
+	for b.Loop() {
+		verify.Forget(v)
+		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRS256(b *testing.B) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("x"))
+	mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], mark); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkKnownToken(b *testing.B) {
+	srv := neoapitest.NewServer(b)
+	s := session(b, srv)
+	v := verifier(b, srv, srv.URL, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
