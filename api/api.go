@@ -8,3 +8,8 @@ import _ "embed"
 //
 //go:embed openapi.yaml
 var Description []byte
+
+// Admin is admin.yaml, the OpenAPI 3.1 document of the operator's API.
+//
+//go:embed admin.yaml
+var Admin []byte

@@ -81,6 +81,8 @@ type serveCmd struct {
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
+	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
+	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
@@ -92,6 +94,7 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --listen :443 --tls-cert chain.pem --tls-key key.pem
   neo serve --data /var/lib/neo --trusted-proxy 10.0.0.7,2001:db8:5::/64
   neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
+  neo serve --data /var/lib/neo --admin unix:/run/neo/admin.sock
   neo serve --data /var/lib/neo --trade-api https://trade.example.com
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
@@ -129,6 +132,10 @@ server's certificate is verified; sslmode and sslrootcert in the URL say how, as
 PostgreSQL documents them. Each process opens at most 16 connections, or as many
 as pool_max_conns in the URL says.
 
+Operators can ask over HTTP too, on a listener of their own: --admin unix:PATH,
+where the file's permissions say who may, or --admin HOST:PORT, where --admin-ca
+has to have signed their certificates. docs/operators.md tells what can be asked.
+
 The calendar has a line for each day that ends otherwise: a date, and a time or
 none (2026-12-25 none). It is read at start; docs/operators.md has an example.
 
@@ -151,7 +158,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
-	cfg.TradeAPI = c.TradeAPI
+	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default

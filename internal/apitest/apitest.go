@@ -57,11 +57,16 @@ type Answer struct {
 }
 
 // Load reads the description, once for a process.
-var Load = sync.OnceValues(func() (*Description, error) {
+var Load = sync.OnceValues(func() (*Description, error) { return describe(api.Description) })
+
+// LoadAdmin is Load for the operator's API, api/admin.yaml.
+var LoadAdmin = sync.OnceValues(func() (*Description, error) { return describe(api.Admin) })
+
+func describe(text []byte) (*Description, error) {
 	d := &Description{Operations: map[string]map[string]*Operation{}, schemas: jsonschema.NewCompiler()}
 	d.schemas.DefaultDraft(jsonschema.Draft2020)
 	d.schemas.AssertFormat()
-	if err := yaml.Unmarshal(api.Description, &d.Document); err != nil {
+	if err := yaml.Unmarshal(text, &d.Document); err != nil {
 		return nil, err
 	}
 	if err := d.schemas.AddResource(document, d.Document); err != nil {
@@ -83,7 +88,7 @@ var Load = sync.OnceValues(func() (*Description, error) {
 	d.NotFound = root.at("components").at("responses").at("NotFound").answer(fail)
 	d.Unreadable = root.at("components").at("responses").at("Unreadable").answer(fail)
 	return d, errors.Join(errs...)
-})
+}
 
 // document names the description within the compiler.
 const document = "openapi.yaml"
@@ -213,8 +218,12 @@ type Exchange struct {
 // Check returns what an answer has that the description does not promise, or
 // lacks that it promises. A success must besides answer a request that the
 // description allows.
-func (x Exchange) Check() error {
-	d, err := Load()
+func (x Exchange) Check() error { return x.against(Load()) }
+
+// CheckAdmin is Check for the operator's API.
+func (x Exchange) CheckAdmin() error { return x.against(LoadAdmin()) }
+
+func (x Exchange) against(d *Description, err error) error {
 	if err != nil {
 		return err
 	}

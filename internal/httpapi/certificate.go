@@ -96,6 +96,9 @@ func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
+// Config returns the configuration of a listener that shows this certificate.
+func (c *Certificate) Config() *tls.Config { return c.config() }
+
 func (c *Certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"neoapi/internal/adminapi"
 	"neoapi/internal/courier"
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
@@ -42,6 +43,9 @@ type Config struct {
 	TradeAPI        string   // where trade calls go, an address; "" for nowhere
 	Limits          httpapi.Limits
 
+	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
+	AdminCA string // file: who signs operators' certificates, for HOST:PORT
+
 	couriers    *courier.Couriers
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
@@ -55,6 +59,8 @@ type Server struct {
 	inbox *courier.Inbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
+	operators net.Listener // nil without an address for operators
+	admin     *login.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
 
@@ -90,8 +96,18 @@ func (cfg *Config) fill() error {
 		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
 		problems = append(problems, err)
 	}
+	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
 	return errors.Join(append(problems, err, judgePublicURL(cfg.PublicURL), cfg.Options.Check())...)
+}
+
+// operators says where operators ask, and who they are.
+func (cfg *Config) operators() adminapi.Config {
+	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA}
+	if cfg.certificate != nil {
+		c.TLS = cfg.certificate.Config()
+	}
+	return c
 }
 
 // New starts a service on open data, with every problem of the configuration
@@ -153,12 +169,21 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
 	}
+	var operators net.Listener
+	if cfg.Admin != "" {
+		var err error
+		if operators, err = cfg.operators().Listen(); err != nil {
+			return nil, err
+		}
+		cfg.Log.Info("operators", "address", operators.Addr().String())
+	}
 	return &Server{
 		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
 		inbox: inbox,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
+		operators: operators, admin: d.Admin(),
 	}, nil
 }
 
@@ -195,6 +220,13 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.gateway != nil {
 		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })
 		defer s.gateway.Wait()
+	}
+	if s.operators != nil {
+		sweeper.Go(func() {
+			if err := adminapi.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
+				s.web.Log.Error("operators cannot ask any more", "cause", err)
+			}
+		})
 	}
 	err := s.web.Serve(ctx, l)
 	stop()

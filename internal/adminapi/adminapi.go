@@ -1,0 +1,247 @@
+// Package adminapi is the operator's API: what neo account and neo consumer do, as
+// JSON over HTTP, on a listener of its own. No rule lives here.
+//
+// Start with [Listen] and [Serve]; api/admin.yaml describes what is answered.
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+)
+
+// within is how long a request may wait for the store.
+const within = 5 * time.Second
+
+// eraseWithin is how long an erasure may take: it looks at the whole trail.
+const eraseWithin = 10 * time.Minute
+
+// A request is one of an operator who has been recognised.
+type request struct {
+	ctx   context.Context
+	admin *login.Admin
+	args  []string // what stands for the variable parts of the path
+	query func(name string) string
+	body  []byte
+}
+
+// A route is what one method of one path does. A part of the path in braces is
+// variable.
+type route struct {
+	method, path string
+	status       int
+	handle       func(r *request) (any, error)
+}
+
+// handler is the API for operators who have been recognised.
+type handler struct {
+	admin  login.Admin
+	log    *slog.Logger
+	routes []route
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	who := operatorOf(r)
+	rt, args, allowed := h.find(r)
+	var status int
+	var body any
+	var err error
+	switch {
+	case who == "":
+		err = &failure{http.StatusForbidden, "nobody is recognised on this connection"}
+	case allowed == "":
+		err = &failure{http.StatusNotFound, "there is nothing at this path"}
+	case rt == nil:
+		w.Header().Set("Allow", allowed)
+		err = &failure{http.StatusMethodNotAllowed, "this path takes " + allowed}
+	default:
+		status = rt.status
+		body, err = h.answer(w, r, rt, args, who)
+	}
+	if err != nil {
+		status, body = refusal(err)
+		if status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "2")
+		}
+	}
+	op := "unknown"
+	if rt != nil {
+		op = rt.method + " " + rt.path
+	}
+	attrs := []slog.Attr{slog.String("op", op), slog.String("by", who), slog.Int("status", status), slog.Duration("took", time.Since(start))}
+	level := slog.LevelInfo
+	if status >= 500 {
+		level, attrs = slog.LevelError, append(attrs, slog.String("cause", err.Error()))
+	}
+	h.log.LogAttrs(r.Context(), level, "admin request", attrs...)
+	send(w, status, body)
+}
+
+// answer runs a route. A panic is answered like any other fault.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args []string, who string) (body any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &failure{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
+	case err != nil:
+		return nil, &failure{http.StatusBadRequest, "the body ended before it was complete"}
+	}
+	limit := within
+	if strings.HasSuffix(rt.path, "/erasure") {
+		limit = eraseWithin
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + time.Minute))
+	}
+	// A change that has begun is done, even if the operator goes away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
+	defer cancel()
+	admin := h.admin
+	admin.By = who
+	return rt.handle(&request{ctx, &admin, args, r.URL.Query().Get, text})
+}
+
+// find returns the route of a request, and what methods its path takes.
+func (h *handler) find(r *http.Request) (found *route, args []string, allowed string) {
+	parts := strings.Split(r.URL.Path, "/")
+	var methods []string
+	for i := range h.routes {
+		got, ok := match(strings.Split(h.routes[i].path, "/"), parts)
+		if !ok {
+			continue
+		}
+		methods = append(methods, h.routes[i].method)
+		if h.routes[i].method == r.Method {
+			found, args = &h.routes[i], got
+		}
+	}
+	return found, args, strings.Join(methods, ", ")
+}
+
+func match(pattern, parts []string) (args []string, ok bool) {
+	if len(pattern) != len(parts) {
+		return nil, false
+	}
+	for i, p := range pattern {
+		switch {
+		case strings.HasPrefix(p, "{") && parts[i] != "":
+			args = append(args, parts[i])
+		case p != parts[i]:
+			return nil, false
+		}
+	}
+	return args, true
+}
+
+// A failure is a status and what a person should know.
+type failure struct {
+	status int
+	detail string
+}
+
+func (f *failure) Error() string { return f.detail }
+
+// refusal turns an error into an answer. What is not the operator's mistake is not
+// told: it stands in the log.
+func refusal(err error) (int, wire.Failed) {
+	status, code, message := http.StatusServiceUnavailable, wire.Unavailable.Code, "the store does not answer: try again shortly"
+	var known *failure
+	var wrong *login.Error
+	var taken *login.ExistsError
+	switch {
+	case errors.As(err, &known):
+		status, code, message = known.status, wire.BadInput.Code, known.detail
+	case errors.As(err, &taken):
+		status, code, message = http.StatusConflict, wire.BadInput.Code, "another one has this "+taken.Field+": nothing was added"
+	case errors.Is(err, login.ErrNotFound):
+		status, code, message = http.StatusNotFound, wire.BadInput.Code, "there is no such account, session or consumer"
+	case errors.As(err, &wrong) && wrong.Kind == login.KindInput:
+		status, code, message = http.StatusBadRequest, wire.BadInput.Code, strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return status, wire.Failed{Error: []wire.Problem{{Code: code, Message: message}}}
+}
+
+func send(w http.ResponseWriter, status int, body any) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Type", "application/json")
+	text, err := json.Marshal(body)
+	if err != nil { // our own types: cannot happen
+		panic(err)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // an operator who has gone away has nobody to tell
+}
+
+// decode reads a request's body into a value, and refuses what is not in it.
+func (r *request) decode(into any) error {
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return &failure{http.StatusBadRequest, "the body must be a JSON object with the fields that api/admin.yaml names"}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return &failure{http.StatusBadRequest, "the body must be one JSON object"}
+	}
+	return nil
+}
+
+// account returns the account that the path names.
+func (r *request) account() (login.Account, error) {
+	id, err := login.ParseIdentifier(login.ByUCC, r.args[0])
+	if err != nil {
+		return login.Account{}, err
+	}
+	return r.admin.Accounts.Account(r.ctx, id)
+}
+
+// done is the answer to a change that has nothing to show.
+type done struct {
+	Done string `json:"done"`
+}
+
+// onAccount is a route's work on the account that its path names.
+func onAccount(what string, f func(r *request, a login.Account) error) func(*request) (any, error) {
+	return func(r *request) (any, error) {
+		a, err := r.account()
+		if err == nil {
+			err = f(r, a)
+		}
+		return done{what}, err
+	}
+}
+
+func onConsumer(what string, f func(r *request, key string) error) func(*request) (any, error) {
+	return func(r *request) (any, error) { return done{what}, f(r, r.args[0]) }
+}
+
+// secret reads a body of one field.
+func (r *request) secret(name string) (credential.Secret, error) {
+	var body map[string]string
+	if err := r.decode(&body); err != nil {
+		return "", err
+	}
+	value, ok := body[name]
+	if !ok || len(body) != 1 {
+		return "", &failure{http.StatusBadRequest, "the body must be a JSON object with the field " + name}
+	}
+	return credential.Secret(value), nil
+}

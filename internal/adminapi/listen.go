@@ -1,0 +1,149 @@
+package adminapi
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"neoapi/internal/login"
+)
+
+// Config says where operators ask, and who they are.
+type Config struct {
+	Address string // unix: and a path, or HOST:PORT
+	CA      string // file: who signs operators' certificates; for HOST:PORT only
+	TLS     *tls.Config
+}
+
+const socket = "unix:"
+
+// Check names every problem at once. hasTLS tells whether the service has a
+// certificate of its own.
+func (c Config) Check(hasTLS bool) error {
+	path, local := strings.CutPrefix(c.Address, socket)
+	_, _, err := net.SplitHostPort(c.Address)
+	switch {
+	case c.Address == "" && c.CA == "":
+		return nil
+	case c.Address == "":
+		return errors.New("admin CA: it means something with --admin only")
+	case local && path == "":
+		return errors.New("admin: unix: must be followed by the path of a socket")
+	case local && c.CA != "":
+		return errors.New("admin CA: a Unix socket needs none: its file's permissions say who may ask")
+	case local:
+		return nil
+	case err != nil:
+		return fmt.Errorf("admin: %q must be unix: and a path, or a host and a port", c.Address)
+	}
+	var problems []error
+	if !hasTLS {
+		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --tls-cert and --tls-key, or use a Unix socket"))
+	}
+	if c.CA == "" {
+		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --admin-ca, or use a Unix socket"))
+	} else if _, err := c.pool(); err != nil {
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+func (c Config) pool() (*x509.CertPool, error) {
+	text, err := os.ReadFile(c.CA)
+	if err != nil {
+		return nil, fmt.Errorf("admin CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("admin CA: %s holds no certificate in PEM", c.CA)
+	}
+	return pool, nil
+}
+
+// Listen listens where operators ask. A socket that a dead process has left is
+// replaced; only this user may write to the new one.
+func (c Config) Listen() (net.Listener, error) {
+	path, local := strings.CutPrefix(c.Address, socket)
+	if !local {
+		pool, err := c.pool()
+		if err != nil {
+			return nil, err
+		}
+		conf := c.TLS.Clone()
+		conf.MinVersion, conf.NextProtos = tls.VersionTLS12, []string{"http/1.1"}
+		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, pool
+		l, err := net.Listen("tcp", c.Address)
+		if err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+		return tls.NewListener(l, conf), nil
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&fs.ModeSocket == 0 {
+			return nil, fmt.Errorf("admin: %s is there already, and is no socket", path)
+		}
+		if conn, err := net.Dial("unix", path); err == nil {
+			return nil, errors.Join(fmt.Errorf("admin: another process answers at %s", path), conn.Close())
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("admin: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+type connKey struct{}
+
+// operatorOf tells who asks: the user on the other end of the socket, or whom the
+// certificate names. It is "" if nobody knows.
+func operatorOf(r *http.Request) string {
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return r.TLS.PeerCertificates[0].Subject.String()
+	}
+	if conn, ok := r.Context().Value(connKey{}).(*net.UnixConn); ok {
+		return peer(conn)
+	}
+	return ""
+}
+
+// Serve answers operators until the context ends, and closes the listener.
+func Serve(ctx context.Context, l net.Listener, admin *login.Admin, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           &handler{*admin, log, routes},
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(l) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := server.Shutdown(drain)
+	<-stopped
+	return err
+}
