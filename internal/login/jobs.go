@@ -175,12 +175,11 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 		ID: j.Account, UCC: l.UCC, GreetingName: l.Name, Mobile: l.Mobile, Reach: Reach{l.Email, l.Couriers},
 	}}
 	hash := s.otpHash(j.SID, m.Code)
-	if !s.Now().Before(j.Expires) {
-		failed("too late", hash, errors.New("it lay in the outbox for longer than it lives"))
-		return
-	}
 	live, err := s.Live(ctx, m)
 	switch {
+	case !s.Now().Before(j.Expires):
+		failed("too late", hash, errors.New("it lay in the outbox for longer than it lives"))
+		return
 	case err != nil:
 		s.putOff(ctx, j, jobAgain)
 		return
