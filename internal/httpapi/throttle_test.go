@@ -236,7 +236,14 @@ func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 		views[i] = c.login(t)
 	}
 	for range 2 { // the first round may find tries still open
-		together(len(views), func(i int) reply { return c.second(t, views[i], wrong(c.Account.MPIN)) }, func(r reply) {
+		together(len(views), func(i int) reply {
+			r := c.second(t, views[i], wrong(c.Account.MPIN))
+			for r.status == 503 { // a slow machine's queue of hashes: nothing was judged
+				time.Sleep(50 * time.Millisecond)
+				r = c.second(t, views[i], wrong(c.Account.MPIN))
+			}
+			return r
+		}, func(r reply) {
 			if r.status != 429 {
 				r.refused(t, 401, "10020")
 			}
@@ -271,7 +278,7 @@ func TestRightCodesForManyLoginsOfOneAccountAllWork(t *testing.T) {
 	together(len(views), func(i int) reply {
 		for {
 			r := c.second(t, views[i], c.Account.MPIN)
-			if r.status != 429 && r.status != 503 { // 503: a slow machine's queue of hashes
+			if r.status != 429 && r.status < 500 { // a slow machine's queue of hashes, and its OMS
 				return r
 			}
 			time.Sleep(50 * time.Millisecond)
