@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
+
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 )
@@ -71,6 +73,11 @@ func sealingOf(master []byte) (name string, sealing *credential.Vault, err error
 // RotateMaster puts a new master key in the place of the old one in the data
 // directory. The old one opens the data as well until ForgetMasters is called.
 func (d *Data) RotateMaster(ctx context.Context) error {
+	unlock, err := d.lockMaster()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	path := filepath.Join(d.place.Dir, masterFile)
 	old, err := readMasterKey(path)
 	if err != nil {
@@ -113,6 +120,11 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 // ForgetMasters makes all master keys but the one in the data directory useless,
 // and returns how many they were.
 func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
+	unlock, err := d.lockMaster()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	master, err := readMasterKey(filepath.Join(d.place.Dir, masterFile))
 	if err != nil {
 		return 0, err
@@ -139,6 +151,24 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// lockMaster waits until no other process changes the master key of this data
+// directory: one that forgets keys must not do so to a key that another one is about
+// to put in the file's place, which would then open nothing.
+func (d *Data) lockMaster() (unlock func(), err error) {
+	path := filepath.Join(d.place.Dir, masterFile+".lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil {
+		unlock, err = lockedfile.MutexAt(path).Lock()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("master key: %w", err)
+	}
+	return unlock, nil
 }
 
 // masterEvent is what the audit trail is told of a master key, whose id stands where

@@ -222,3 +222,31 @@ func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
 	}
 	readable(t, d)
 }
+
+func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing.T) {
+	p := place(t, t.TempDir())
+	readable(t, full(t, p))
+	for round := range 10 {
+		var all sync.WaitGroup
+		for range 4 {
+			operator, err := reopened(t, p)
+			if err != nil {
+				t.Fatalf("after %d rounds: %v", round, err)
+			}
+			all.Go(func() {
+				if err := operator.RotateMaster(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if _, err := operator.ForgetMasters(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	d, err := reopened(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readable(t, d)
+}
