@@ -110,7 +110,7 @@ func (x *Import) Run(ctx context.Context) (at login.Import, err error) {
 		return at, err
 	}
 	at = done
-	if err := x.resumeReport(report, at); err != nil {
+	if err := x.resumeReport(report, head, at, at.Offset == size.Bytes); err != nil {
 		return at, err
 	}
 	if at.File == "" {
@@ -332,19 +332,30 @@ func (x *Import) openReport() (*lockedfile.File, error) {
 }
 
 // resumeReport brings the file for rejected lines to where it was when the import
-// stood where it goes on.
-func (x *Import) resumeReport(f *lockedfile.File, at login.Import) error {
+// stood where it goes on: only what an interrupted step has written is cut off.
+// Anything else that lies there is somebody's, and stays.
+func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, complete bool) error {
 	info, err := f.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	head := make([]byte, min(info.Size(), int64(len(reportHead(h)))))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("rejected lines: %s is no file", x.Rejected)
 	case at.File == "" && info.Size() > 0:
 		return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected", x.Rejected)
-	case info.Size() < at.Report:
-		return fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put it back, or begin again with --again", x.Rejected, at.Rejected)
+	case info.Size() < at.Report || complete && info.Size() > at.Report || !strings.HasPrefix(reportHead(h), string(head)):
+		return fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or begin again with --again and another file", x.Rejected, at.Rejected)
 	}
-	return f.Truncate(at.Report)
+	return errors.Join(f.Chmod(0o600), f.Truncate(at.Report))
 }
+
+// reportHead is the first line of the file for rejected lines.
+func reportHead(h header) string { return "line,reason," + h.text + "\n" }
 
 // store stores a batch, and writes its rejected lines before that is settled.
 func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, err error) {
@@ -380,7 +391,7 @@ func writeReport(f *lockedfile.File, h header, settled int64, bad []line) (int64
 	}
 	var text bytes.Buffer
 	if settled == 0 {
-		text.WriteString("line,reason," + h.text + "\n")
+		text.WriteString(reportHead(h))
 	}
 	for _, l := range bad {
 		reason := strings.ReplaceAll(l.reason, `"`, `""`)

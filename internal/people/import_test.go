@@ -3,6 +3,8 @@ package people_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -204,6 +206,44 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(file + ".rejected"); string(text) != "mine" {
 		t.Errorf("somebody's file is now %q", text)
+	}
+}
+
+func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	const mine = "line,reason,ucc,user_id,mobile,name,password_hash\n2,\"mine\",x\n"
+	for name, x := range map[string]struct {
+		text, there string
+		interrupted bool
+	}{
+		"of another kind":             {head + row(1), "mine", false},
+		"of another import":           {head + row(2), mine, false},
+		"while it is not done":        {head + row(3), "mine", true},
+		"of another kind, and longer": {head + row(4) + "bad\n", strings.Repeat("mine\n", 1000), false},
+	} {
+		file := write(t, x.text)
+		if x.interrupted {
+			hash := sha256.Sum256([]byte(x.text))
+			begun := login.Import{File: hex.EncodeToString(hash[:]), Offset: int64(len(head)), Line: 1}
+			err := data.Store.AddAccounts(t.Context(), login.Import{File: begun.File}, nil, func([]error) (login.Import, login.Event, error) { return begun, login.Event{}, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := importer(data, file).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := importer(data, file)
+		again.Rejected = filepath.Join(t.TempDir(), "other")
+		if err := os.WriteFile(again.Rejected, []byte(x.there), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is not as the import has left it") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(again.Rejected); string(text) != x.there {
+			t.Errorf("%s: the file is now %q, %v", name, text, err)
+		}
 	}
 }
 
