@@ -121,6 +121,18 @@ func (g *gateway) calls() int {
 
 func queued(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "queued"}`) }
 
+// raw writes an answer that is no good HTTP.
+func raw(head string) func(w http.ResponseWriter, _ int) {
+	return func(w http.ResponseWriter, _ int) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, head+"\r\n\r\n")
+		_ = conn.Close()
+	}
+}
+
 func writeFile(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -316,6 +328,28 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 	})
 }
 
+func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "what is 135791\r\n")
+			_ = conn.Close()
+		}
+	}()
+	c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", l.Addr().(*net.TCPAddr).Port, "starttls", startGateway(t, queued).ca, writeFile(t, "password", token, 0o600)))
+	if err := c.Send(t.Context(), message()); err == nil || strings.Contains(err.Error(), "135791") {
+		t.Errorf("got error %v", err)
+	}
+}
+
 func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
 	if err != nil {
@@ -411,6 +445,15 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 		"another success":   func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "failed", "code": "135791"}`) },
 		"a huge answer":     func(w http.ResponseWriter, _ int) { _, _ = w.Write(bytes.Repeat([]byte("x"), 10<<20)) },
 		"no authentication": func(w http.ResponseWriter, _ int) { w.WriteHeader(401); _, _ = io.WriteString(w, token) },
+		"an unreadable address": func(w http.ResponseWriter, _ int) {
+			w.Header().Set("Location", "http://%zz/135791")
+			w.WriteHeader(302)
+		},
+		"no HTTP":            raw("code 135791 taken"),
+		"no status":          raw("HTTP/1.1 135791 taken"),
+		"an unreadable head": raw("HTTP/1.1 200 OK\r\n135791 taken"),
+		"a foreign encoding": raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: 135791"),
+		"a foreign length":   raw("HTTP/1.1 200 OK\r\nContent-Length: 135791x"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -168,12 +168,15 @@ func (s *mailer) message(m login.Message) (*gomail.Msg, error) {
 func said(doing string, err error) error {
 	code := 0
 	var answer *textproto.Error
+	var garbled textproto.ProtocolError // which quotes what came
 	var failed *gomail.SendError
 	switch {
 	case errors.As(err, &failed):
 		code = failed.ErrorCode()
 	case errors.As(err, &answer):
 		code = answer.Code
+	case errors.As(err, &garbled):
+		return fmt.Errorf("%s: the mail server answers what is no SMTP", doing)
 	default:
 		return fmt.Errorf("%s: %w", doing, err) // of the network or of TLS
 	}

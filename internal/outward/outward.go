@@ -138,14 +138,31 @@ func Client(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Cause returns an error of [http.Client.Do] without the address, which may hold
-// what nobody should read.
+// Cause returns what went wrong with a call of [http.Client.Do] without the address
+// and without what [net/http] quotes of an answer, which may quote what was sent: only
+// errors of the network, of TLS and of the call's own end are told in their words.
 func Cause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
+	var network *net.OpError
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var alert tls.AlertError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.As(err, &network):
+		return network
+	case errors.As(err, &name):
+		return name
+	case errors.As(err, &certificate):
+		return certificate
+	case errors.As(err, &alert):
+		return alert
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the connection ended before the answer")
 	}
-	return err
+	return errors.New("the answer cannot be read")
 }
 
 // After how many failures in a row a breaker opens, and for how long.
