@@ -120,7 +120,7 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 	forged := []string{
 		"Neo-Identity", "eyJhbGciOiJub25lIn0.e30.", "neo-identity", "another", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil.example",
 		"X-Forwarded-Proto", "https", "Forwarded", "for=1.2.3.4", "Neo_Identity", "x", "X_Forwarded_For", "1.2.3.4", "Connection", "X-Hop", "X-Hop", "1",
-		"Connection", "Neo-Identity", "Proxy-Authorization", "Basic x",
+		"Connection", "Neo-Identity", "Proxy-Authorization", "Basic x", "X-Real-IP", "1.2.3.4", "True-Client-IP", "1.2.3.4", "X-Original-URL", "/admin",
 	}
 	kept := []string{"Neo-Fin-Key", wire.FinKey, "X-Request-ID", "order-17", "Idempotency-Key", "key-17", "Content-Type", "application/x-www-form-urlencoded", "Accept-Encoding", "br"}
 	const query = "sId=server1&jData=%7B%22a%22:1;2}&b=%zz"
@@ -136,7 +136,7 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 		if got.Method != x.method || got.RequestURI != "/base"+x.path+"?"+query || string(sent) != x.body {
 			t.Errorf("%s %s arrived as %s %s with %q", x.method, x.path, got.Method, got.RequestURI, sent)
 		}
-		for _, name := range []string{"Authorization", "Sid", "Auth", "Forwarded", "X-Hop", "Connection", "Proxy-Authorization", "Neo_identity", "X_forwarded_for"} {
+		for _, name := range []string{"Authorization", "Sid", "Auth", "Forwarded", "X-Hop", "Connection", "Proxy-Authorization", "Neo_identity", "X_forwarded_for", "X-Real-Ip", "True-Client-Ip", "X-Original-Url"} {
 			if values := got.Header.Values(name); len(values) > 0 {
 				t.Errorf("%s: %s went through: %q", x.path, name, values)
 			}

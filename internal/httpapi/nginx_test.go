@@ -117,7 +117,8 @@ func TestNginxPassesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 		{"POST", "/quick/order", strings.Repeat("x", wire.MaxBody+1)}, {"GET", "/authority", ""},
 	} {
 		got := p.front.ask(t, x.method, x.path, x.body, session.pairs("Neo-Identity", forgery, "neo-identity", forgery, "Neo_Identity", forgery, "NEO-IDENTITY", forgery,
-			"X-Forwarded-For", "1.2.3.4", "X-Forwarded-Uri", "/other", "X-Original-Uri", "/other", "X-Request-Id", "mine")...)
+			"X-Forwarded-For", "1.2.3.4", "X-Forwarded-Uri", "/other", "X-Original-Uri", "/other", "X-Request-Id", "mine", "X-Real-Ip", "1.2.3.4",
+			"Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
 		if got.status != 200 || string(got.body) != "the trade API's" {
 			t.Fatalf("%s %s: %d %s", x.method, x.path, got.status, got.body)
 		}
@@ -125,7 +126,10 @@ func TestNginxPassesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 		if r.Method != x.method || r.RequestURI != x.path || body != x.body || r.Header.Get("X-Forwarded-For") != "127.0.0.1" || r.Header.Get("X-Request-Id") != "mine" {
 			t.Errorf("%s %s arrived as %s %s with %d bytes, %v", x.method, x.path, r.Method, r.RequestURI, len(body), r.Header)
 		}
-		for _, name := range []string{"Authorization", "Sid", "Auth", "Neo_identity", "Neo_Identity"} {
+		if r.Header.Get("X-Real-Ip") != "127.0.0.1" {
+			t.Errorf("%s: the client's address is %q", x.path, r.Header.Values("X-Real-Ip"))
+		}
+		for _, name := range []string{"Authorization", "Sid", "Auth", "Neo_identity", "Neo_Identity", "Upgrade"} {
 			if r.Header[name] != nil {
 				t.Errorf("%s: %s went through", x.path, name)
 			}

@@ -138,6 +138,26 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 	}
 }
 
+func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
+	t.Parallel()
+	asked := make(chan http.Header, 1)
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL))
+	c := consumer(t, srv)
+	session := c.trade(t)
+	for _, protocol := range []string{"h2c", "websocket, h2c", "TLS/1.0", "websocket2"} {
+		resp, body := c.through(t, "GET", barePath, nil, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
+		if resp.StatusCode != 200 {
+			t.Fatalf("%s: %d %s", protocol, resp.StatusCode, body)
+		}
+		h := <-asked
+		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
+			if values := h.Values(name); len(values) > 0 {
+				t.Errorf("%s: %s went through: %q", protocol, name, values)
+			}
+		}
+	}
+}
+
 func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(streaming(t)))
