@@ -178,6 +178,7 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 		until int64
 	}{
 		{0, 1, 0}, {2 * time.Minute, 1, 0}, {5 * time.Minute, 2, 0}, {57 * time.Minute, 3, ends}, {59 * time.Minute, 3, ends},
+		{10 * time.Minute, 4, 0}, // the clock was set back: one of later would last too long
 	} {
 		srv.SetTime(time.Unix(issued, 0).Add(x.at))
 		c := caller{srv, ""} // generation 3: an access token would end first

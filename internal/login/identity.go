@@ -30,6 +30,7 @@ type identities struct {
 type identity struct {
 	compact string
 	keyID   string
+	issued  time.Time
 	renew   time.Time
 }
 
@@ -56,9 +57,11 @@ func (m *identities) add(tradeID string, id identity) {
 // behind the service: a compact JSON Web Token with [wire.IdentityClaims]. It ends
 // with the session at the latest. Give it a session that CheckTrade has returned.
 func (s *Service) Identity(session Session) (string, error) {
-	now, ring := s.Now(), s.keys.ring()
+	// By the wall clock alone, as those who verify it: one that is set forward ends it
+	// for them, and one that is set back makes it last longer.
+	now, ring := s.Now().Round(0), s.keys.ring()
 	key := ring.Active()
-	if id, ok := s.identities.get(session.TradeID); ok && id.keyID == key && now.Before(id.renew) {
+	if id, ok := s.identities.get(session.TradeID); ok && id.keyID == key && !now.Before(id.issued) && now.Before(id.renew) {
 		return id.compact, nil
 	}
 	expires := now.Add(identityLife)
@@ -73,7 +76,7 @@ func (s *Service) Identity(session Session) (string, error) {
 	if err != nil {
 		return "", &Error{Kind: KindInternal, Detail: "the session's identity could not be signed", Err: err}
 	}
-	s.identities.add(session.TradeID, identity{compact, key, renew})
+	s.identities.add(session.TradeID, identity{compact, key, now, renew})
 	return compact, nil
 }
 
