@@ -14,6 +14,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -325,6 +327,58 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	// The first one's consumer is gone: it is not told any more, and says so in time.
 	s := func() error { _, err := v.Verify(t.Context(), "sid", "x"); return err }
 	eventually(t, "an answer", func() bool { return s() != nil })
+}
+
+// A second factor that is under way while its consumer is removed opens nothing that
+// others would take for good.
+func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // bar S4
+	dir := t.TempDir()
+	var key string
+	var admin *login.Admin
+	closed := make(chan struct{}, 10)
+	oms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			closed <- struct{}{}
+			return
+		}
+		if err := admin.RemoveConsumer(r.Context(), key); err != nil {
+			t.Error(err)
+		}
+		_, _ = fmt.Fprint(w, `{"home": "server7"}`)
+	}))
+	t.Cleanup(oms.Close)
+	bearer, file := filepath.Join(t.TempDir(), "bearer"), filepath.Join(t.TempDir(), "oms.yaml")
+	err := errors.Join(os.WriteFile(bearer, []byte("secret"), 0o600), os.WriteFile(file, []byte("url: "+oms.URL+"\nbearer-file: "+bearer+"\n"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
+	var store login.Sessions
+	admin, store = operator(t, dir)
+	key = srv.ConsumerKey
+	c := client(t, srv)
+	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.Session2FA(t.Context(), srv.Account.MPIN); err == nil {
+		t.Errorf("it is opened: %s", s.SID)
+	}
+	a, err := admin.Accounts.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := store.SessionsOf(t.Context(), a.ID, time.Now()); err != nil || len(left) > 0 {
+		t.Errorf("%d sessions are left, %v", len(left), err)
+	}
+	revoked, _, err := store.Revocations(t.Context(), 0, time.Now(), 10)
+	if err != nil || len(revoked) != 1 {
+		t.Errorf("%d tokens are revoked, %v", len(revoked), err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Error("the OMS is not told")
+	}
 }
 
 // Bar J4, in the eyes of another service.

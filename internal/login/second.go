@@ -188,7 +188,33 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return Opened{}, storeFault(err)
 	}
 	s.logged(ctx, event)
+	if err := s.consumerStands(ctx, f.Consumer, trade, event); err != nil {
+		return Opened{}, err
+	}
 	return s.opened(ctx, account, trade)
+}
+
+// consumerStands ends a trade session again if its consumer was removed since it was
+// recognised: whoever removes one has its sessions' tokens revoked and the OMS told,
+// and this one may have come just after (bar S4).
+func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
+	now, err := s.Accounts.Consumer(ctx, c.Key)
+	switch {
+	case err == nil && now.Created.Equal(c.Created):
+		return nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return storeFault(err) // the session stands, and nobody has its token
+	}
+	event.Outcome = "consumer removed meanwhile"
+	switch err := s.Sessions.Revoke(ctx, trade.Account, trade.SID, event); {
+	case errors.Is(err, ErrNotFound):
+		return s.refuse(ctx, event, badSession())
+	case err != nil:
+		return storeFault(err)
+	}
+	s.logged(ctx, event)
+	s.closings.wake()
+	return badSession()
 }
 
 // refundLater gives a claim back, if it is held, after the answer.
