@@ -233,6 +233,22 @@ func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAnErasureThatBrokeOffIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	o := start(t, serve.Config{Admin: socket(t)})
+	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", "")
+	id := o.ask(t, 201, "POST", "/accounts", asha)["id"].(string)
+	if err := o.data.Store.EraseAccount(t.Context(), id, login.Event{Time: time.Now(), Action: "account erased"}); err != nil {
+		t.Fatal(err)
+	}
+	o.ask(t, 200, "POST", "/accounts/ab1234/erasure", "")
+	events, err := o.data.Store.Events(t.Context(), login.EventQuery{UCC: "AB1234", N: 10})
+	if err != nil || len(events) > 0 {
+		t.Errorf("%d events name the person, %v", len(events), err)
+	}
+	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", "")
+}
+
 func TestASocketThatADeadProcessLeftIsReplacedAndALivingOnesIsNot(t *testing.T) {
 	t.Parallel()
 	at := socket(t)

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -173,11 +174,19 @@ var routes = []route{
 	{"DELETE", "/accounts/{ucc}/sessions", 200, onAccount("sessions revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, "") })},
 	{"DELETE", "/accounts/{ucc}/sessions/{sid}", 200, onAccount("session revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, r.args[1]) })},
 	{"POST", "/accounts/{ucc}/erasure", 200, func(r *request) (any, error) {
-		a, err := r.account()
+		id, err := login.ParseIdentifier(login.ByUCC, r.args[0])
 		if err != nil {
 			return nil, err
 		}
-		pseudonym, n, err := r.admin.Erase(r.ctx, a, a.UCC)
+		a, err := r.admin.Accounts.Account(r.ctx, id)
+		gone := errors.Is(err, login.ErrNotFound) // by an erasure that broke off, perhaps
+		if err != nil && !gone {
+			return nil, err
+		}
+		pseudonym, n, err := r.admin.Erase(r.ctx, a, string(id.Value))
+		if err == nil && gone && n == 0 {
+			err = login.ErrNotFound
+		}
 		return map[string]any{"pseudonym": pseudonym, "events": n}, err
 	}},
 
