@@ -293,7 +293,7 @@ func eachOutcome(t *testing.T, dir string, srv *neoapitest.Server) {
 		}, func() reply { return c.askOTP(t, view, id...) }, 500, "otp", "not delivered", "TEST000006", "otp", viewSID},
 
 		// The second factor.
-		{"a code for an account that is gone", nil, second("otp", &never), 401, "second factor", "no such account", "TEST000006", "otp", viewSID},
+		{"a code for an account that is gone", nil, second("otp", &never), 401, "second factor", "no such account", "", "otp", viewSID},
 		{"a wrong code", withCode, func() reply { w := wrong(code); return second("otp", &w)() }, 401, "second factor", "wrong code", own, "otp", viewSID},
 		{"another account's identifier", nil, second("mpin", &code, "mobileNumber", "+919900000001"), 401, "second factor", "another account's identifier", own, "otp", viewSID},
 		{"an OMS that is down", func() { srv.BreakOMS() }, second("otp", &code), 502, "second factor", "OMS down", own, "otp", viewSID},

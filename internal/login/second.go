@@ -39,7 +39,9 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	}
 	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(claims.Sub)})
 	if errors.Is(err, ErrNotFound) { // removed since the first factor
-		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{ID: claims.Sub, UCC: claims.UCC}, "no such account"), badSession())
+		// Whose it was is not told: an erased person's name must not come back into the
+		// trail. The event of the login has the same sid.
+		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "no such account"), badSession())
 	}
 	if err != nil {
 		return Opened{}, storeFault(err)
