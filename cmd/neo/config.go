@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,11 @@ func readConfig(path string, keys map[string]bool) (map[string]any, error) {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
 	values := map[string]any{}
-	if err := yaml.Unmarshal(text, &values); err != nil {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // what stands there must not be passed over
+		err = errors.New("there is a second document, after a line ---")
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // all of it comments, perhaps
 		return nil, fmt.Errorf("configuration file %s: it must be YAML, such as \"listen: 127.0.0.1:9155\", one setting a line: %w", path, err)
 	}
 	var problems []error
@@ -182,7 +187,7 @@ func show(w io.Writer, parsed *kong.Context) error {
 			continue
 		}
 		value := parsed.FlagValue(flag)
-		if text, ok := value.(string); ok && flag.Name == "database" {
+		if text, ok := value.(string); ok && strings.Contains(text, "://") {
 			value = withoutPassword(text)
 		}
 		text, err := json.Marshal(value) // which is YAML, in one line
@@ -204,16 +209,20 @@ func show(w io.Writer, parsed *kong.Context) error {
 	return nil
 }
 
-// withoutPassword hides a password in a URL.
+// withoutPassword hides passwords in a URL.
 func withoutPassword(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "(not readable)"
 	}
-	if q := u.Query(); q.Has("password") {
-		q.Set("password", "xxxxx")
-		u.RawQuery = q.Encode()
-	} else if u.User == nil {
+	q, secret := u.Query(), u.User != nil
+	for name := range q {
+		if strings.Contains(strings.ToLower(name), "password") { // sslpassword is one too
+			q.Set(name, "xxxxx")
+			u.RawQuery, secret = q.Encode(), true
+		}
+	}
+	if !secret {
 		return text
 	}
 	return u.Redacted()
