@@ -174,13 +174,11 @@ func own(path string) bool {
 }
 
 // climbs tells whether a path has segments that lead up: servers read them
-// differently.
+// differently. Some take a backslash for a slash, and what follows a semicolon for a
+// parameter of the segment.
 func climbs(path string) bool {
-	if !strings.Contains(path, "/.") {
-		return false
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
+	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
 			return true
 		}
 	}
@@ -302,6 +300,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
 		scheme = "https"
 	}
+	pr.Out.Trailer = nil // a name that the client announces could be one of these
 	set := func(name, value string) { h[name] = []string{value} }
 	set(wire.HeaderIdentity, p.call.identity)
 	set(wire.HeaderRequestID, p.shown)

@@ -224,7 +224,9 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 	caller{srv, "Bearer x"}.post(t, path, "x", session.pairs()...).refusedTrade(t, 401, wire.BadAccess.Code)
 	caller{srv, ""}.send(t, "GET", tradePath, "", session.pairs()...).refusedTrade(t, 401, wire.NoAccess.Code)
 	c.post(t, "/quick/../admin", "x", session.pairs()...).refusedTrade(t, 400, wire.BadInput.Code)
-	c.post(t, "/quick/%2e%2E/admin", "x", session.pairs()...).refusedTrade(t, 400, wire.BadInput.Code)
+	for _, path := range []string{"/quick/%2e%2E/admin", "/quick/..;/admin", "/quick/.;a=b/admin", "/..%5cadmin", `/quick%5C..`} {
+		c.post(t, path, "x", session.pairs()...).refusedTrade(t, 400, wire.BadInput.Code)
+	}
 	c.post(t, path, "x", session.pairs("Auth", session.Token, "sid", "another")...).refusedTrade(t, 403, wire.BadSession.Code)
 	c.send(t, "TRACE", path, "", session.pairs()...).refusedTrade(t, 405, wire.BadInput.Code)
 	for _, own := range []string{"/login/1.0/else", "/api/1.0/login/x", "/oauth2/else", "/.well-known/else", "/sandbox/x", "/metrics"} {
@@ -330,6 +332,9 @@ func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
 	t.Parallel()
 	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
+		if len(r.Trailer) > 0 {
+			t.Errorf("trailers went through: %v", r.Trailer)
+		}
 		fmt.Fprint(w, n)
 	})
 	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
@@ -342,6 +347,17 @@ func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
 				t.Errorf("of %d bytes: %d %s", n, resp.StatusCode, got)
 			}
 		}
+	}
+	late, err := http.NewRequest("POST", c.URL+"/quick/x", unknownLength{strings.NewReader("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Header = http.Header{"Authorization": {c.who}, "Sid": {session.SID}, "Auth": {session.Token}}
+	late.Trailer = http.Header{"Neo-Identity": {"forged"}}
+	if resp, err := bareClient().Do(late); err != nil || resp.StatusCode != 200 {
+		t.Error(resp, err)
+	} else {
+		_ = resp.Body.Close()
 	}
 	for _, body := range []io.Reader{bytes.NewReader(make([]byte, wire.MaxTradeBody+1)), unknownLength{bytes.NewReader(make([]byte, wire.MaxTradeBody+1))}} {
 		resp, got := c.through(t, "POST", "/quick/x", body, session.pairs()...)
