@@ -138,6 +138,24 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 	}
 }
 
+func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // bar S4
+	t.Parallel()
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(streaming(t)))
+	c := consumer(t, srv)
+	web := c.upgrade(t, c.trade(t))
+	web.echoes(t, "before")
+	m, _ := admin(t, dir)
+	keys, err := m.Keys(t.Context())
+	if err == nil {
+		_, err = m.RemoveKey(t.Context(), keys[0].ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	web.closes(t)
+}
+
 func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 	t.Parallel()
 	asked := make(chan http.Header, 1)

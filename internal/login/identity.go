@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,6 +92,9 @@ func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
 		return false, err
 	}
 	if session.Kind != Trade || session.TradeID != trade.TradeID || !s.Now().Before(session.Expires) {
+		return false, nil
+	}
+	if !slices.Contains(s.keys.ring().IDs(), session.KeyID) { // removed: its tokens are refused
 		return false, nil
 	}
 	consumer, err := s.consumer(ctx, session.Consumer)
