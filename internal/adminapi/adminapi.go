@@ -201,6 +201,29 @@ func (r *request) decode(into any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return &failure{http.StatusBadRequest, "the body must be one JSON object"}
 	}
+	return r.eachOnce()
+}
+
+// eachOnce refuses an object in which a field stands twice, in whatever case: of two
+// the operator may mean the other one.
+func (r *request) eachOnce() error {
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return &failure{http.StatusBadRequest, "the body must be one JSON object"}
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := d.Token()
+		var value json.RawMessage
+		if err := errors.Join(err, d.Decode(&value)); err != nil {
+			return err // it has been decoded before: cannot happen
+		}
+		key := strings.ToLower(fmt.Sprint(name))
+		if seen[key] {
+			return &failure{http.StatusBadRequest, "the body must have each field once"}
+		}
+		seen[key] = true
+	}
 	return nil
 }
 

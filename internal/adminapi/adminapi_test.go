@@ -224,7 +224,9 @@ func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
 		{400, "PUT", "/accounts/AB1234/caches", `{}`}, {400, "PUT", "/accounts/AB1234/caches", `{"watch list":5}`}, {400, "PUT", "/accounts/AB1234/caches", `{"watchlist":-5}`},
 		{413, "PUT", "/accounts/AB1234/password", `{"password":"` + strings.Repeat("x", 17_000) + `"}`},
 		{404, "PUT", "/consumers/app/rate", `{"rate":5}`}, {400, "PUT", "/consumers/app/rate", `{"rate":-2}`}, {400, "PUT", "/consumers/app/rate", `{}`},
-		{400, "PUT", "/consumers/app/allow", `{"allow":["home"]}`}, {400, "POST", "/consumers/app/secret", `{"overlap":"long"}`}, {400, "POST", "/consumers", `{"key":"a b"}`},
+		{400, "PUT", "/consumers/app/allow", `{}`}, {400, "PUT", "/consumers/app/allow", `{"allow":null}`}, {400, "PUT", "/consumers/app/allow", `null`},
+		{400, "POST", "/accounts", `{"ucc":"AB1",` + asha[1:]}, {400, "PUT", "/accounts/AB1234/password", `{"password":"one good password","password":"another good one"}`},
+		{400, "POST", "/consumers", `{"key":"one","KEY":"two"}`}, {400, "PUT", "/consumers/app/allow", `{"allow":["home"]}`}, {400, "POST", "/consumers/app/secret", `{"overlap":"long"}`}, {400, "POST", "/consumers", `{"key":"a b"}`},
 	} {
 		o.ask(t, x.status, x.method, x.path, x.body)
 	}

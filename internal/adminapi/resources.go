@@ -242,6 +242,9 @@ var routes = []route{
 		if err := r.decode(&n); err != nil {
 			return err
 		}
+		if n.Allow == nil { // an empty list opens the consumer to everywhere: that has to be said
+			return &failure{http.StatusBadRequest, "allow: must be a list of networks, which is empty for everywhere"}
+		}
 		var networks login.Networks
 		for _, text := range n.Allow {
 			some, err := login.ParseNetworks(text)
