@@ -35,6 +35,9 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 	if d.place().Exists() {
 		return d.with(ctx, f)
 	}
+	if err := d.place().Free(); err != nil {
+		return usage(err)
+	}
 	open := func(ctx context.Context, p serve.Place) (*serve.Data, error) { return serve.Open(ctx, p, nil) }
 	return d.run(ctx, open, func(data *serve.Data) error {
 		if err := data.Be(ctx, serve.Service); err != nil {
@@ -191,7 +194,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		return err
 	}
 	if password, asked := into["password"]; asked && *password == "" {
-		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=")
+		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=..., of which only the password is required")
 	}
 	return nil
 }
