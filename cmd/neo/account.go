@@ -290,7 +290,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
 			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"e-mail", shown.Email}, {"PAN", shown.PAN},
-			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
+			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.In(login.IST).Format(time.RFC3339)},
 			{"locked", strings.Join(shown.Locks, "; ")}, {"codes", cmp.Or(strings.Join(shown.Couriers, ", "), "all couriers")},
 		} {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
@@ -328,7 +328,7 @@ func locks(state login.AccountState, now time.Time) []string {
 		if f == login.OTP {
 			name = "second factor"
 		}
-		until := now.Add(locked.Wait).Format(time.RFC3339)
+		until := now.Add(locked.Wait).In(login.IST).Format(time.RFC3339)
 		if state.Failures[f].ForGood() {
 			until = "it is unlocked with neo account unlock"
 		}
