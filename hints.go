@@ -116,7 +116,9 @@ var hints = []hint{
 		func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
 		"each further wrong try makes the lock longer: wait, and check the secret meanwhile", "docs/protocol.md, session_2fa"},
 	{"an OTP was asked for too soon",
-		func(e *Error, _ circumstances) bool { return e.Op == opOTP && e.Category == ErrRateLimited },
+		func(e *Error, _ circumstances) bool {
+			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that one says nothing of codes
+		},
 		"the last code still works, and so does the MPIN", "docs/protocol.md, OTP"},
 	{"too many requests",
 		func(e *Error, _ circumstances) bool { return e.Category == ErrRateLimited },

@@ -132,6 +132,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a lock", opSession2FA, coded(wire.Locked), second, "each further wrong try", RetryLater},
 		{"a code too soon", opOTP, coded(wire.Policy), sendOTP, "the last code still works", RetryLater},
 		{"too many calls", ordersPath, coded(wire.Throttled), orders, "the API takes 10 requests a second", RetryLater},
+		{"too many calls, a code's among them", opOTP, coded(wire.Throttled), sendOTP, "the API takes 10 requests a second", RetryLater},
 		{"a code that could not be sent", opOTP, coded(wire.OTPNotSent), sendOTP, "ask for another with SendOTP", RetryLater},
 		{"an OMS that is down", opSession2FA, coded(wire.OMSDown), second, "send the same code again", RetryLater},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},

@@ -35,6 +35,9 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 	if d.place().Exists() {
 		return d.with(ctx, f)
 	}
+	if err := d.place().Free(); err != nil {
+		return usage(err)
+	}
 	open := func(ctx context.Context, p serve.Place) (*serve.Data, error) { return serve.Open(ctx, p, nil) }
 	return d.run(ctx, open, func(data *serve.Data) error {
 		if err := data.Be(ctx, serve.Service); err != nil {
@@ -191,7 +194,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		return err
 	}
 	if password, asked := into["password"]; asked && *password == "" {
-		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=")
+		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=..., of which only the password is required")
 	}
 	return nil
 }
@@ -287,7 +290,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
 			{"UCC", shown.UCC}, {"id", shown.ID}, {"user id", shown.UserID}, {"mobile", shown.Mobile}, {"e-mail", shown.Email}, {"PAN", shown.PAN},
-			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.Format(time.RFC3339)},
+			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.In(login.IST).Format(time.RFC3339)},
 			{"locked", strings.Join(shown.Locks, "; ")}, {"codes", cmp.Or(strings.Join(shown.Couriers, ", "), "all couriers")},
 		} {
 			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
@@ -325,7 +328,7 @@ func locks(state login.AccountState, now time.Time) []string {
 		if f == login.OTP {
 			name = "second factor"
 		}
-		until := now.Add(locked.Wait).Format(time.RFC3339)
+		until := now.Add(locked.Wait).In(login.IST).Format(time.RFC3339)
 		if state.Failures[f].ForGood() {
 			until = "it is unlocked with neo account unlock"
 		}

@@ -24,6 +24,8 @@ import (
 // that over the file.
 type configFlag struct {
 	Config string `env:"NEO_CONFIG" placeholder:"FILE" help:"Configuration file, YAML: the names of these flags and their values."`
+
+	wrong error // what is wrong with the file, to be told with what else is wrong
 }
 
 // BeforeResolve gives kong what stands in the environment and in the file. kong
@@ -40,7 +42,7 @@ func (f *configFlag) BeforeResolve(parsed *kong.Context) error {
 	values := map[string]any{}
 	if path != "" {
 		var err error
-		if values, err = readConfig(path, keys); err != nil {
+		if values, f.wrong, err = readConfig(path, keys); err != nil {
 			return err
 		}
 	}
@@ -61,51 +63,57 @@ func variable(name string) string {
 // notInFile are flags that are no settings.
 var notInFile = []string{"config", "help", "version"}
 
-// readConfig reads a configuration file, naming every key that there is not at
-// once. Paths in it are relative to where it lies.
-func readConfig(path string, keys map[string]bool) (map[string]any, error) {
+// readConfig reads a configuration file. What is wrong with single settings is told
+// in wrong, and these are left out. Paths in the file are relative to where it lies.
+func readConfig(path string, keys map[string]bool) (values map[string]any, wrong, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", err)
+		return nil, nil, fmt.Errorf("configuration file: %w", err)
 	}
-	values := map[string]any{}
+	values = map[string]any{}
 	documents := yaml.NewDecoder(bytes.NewReader(text))
 	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // what stands there must not be passed over
 		err = errors.New("there is a second document, after a line ---")
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // all of it comments, perhaps
-		return nil, fmt.Errorf("configuration file %s: it must be YAML, such as \"listen: 127.0.0.1:9155\", one setting a line: %w", path, err)
+		return nil, nil, fmt.Errorf("configuration file %s: it must be YAML, such as \"listen: 127.0.0.1:9155\", one setting a line: %w", path, err)
 	}
 	var problems []error
 	for _, key := range sorted(values) {
 		switch v := values[key].(type) {
 		case nil:
-			problems = append(problems, fmt.Errorf("%s has no value", key))
+			problems = append(problems, fmt.Errorf("%s: %s has no value", path, key))
 		case map[string]any:
-			problems = append(problems, fmt.Errorf("%s: a value is expected, not further keys", key))
+			problems = append(problems, fmt.Errorf("%s: %s: a value is expected, not further keys", path, key))
+			delete(values, key)
 		case string:
+			prefix := ""
+			if key == "admin" {
+				var local bool
+				if v, local = strings.CutPrefix(v, "unix:"); !local {
+					continue // an address
+				}
+				prefix = "unix:"
+			}
 			if slices.Contains(pathSettings, key) && v != "" && !filepath.IsAbs(v) {
-				values[key] = filepath.Join(filepath.Dir(path), v)
+				values[key] = prefix + filepath.Join(filepath.Dir(path), v)
 			}
 		case []any:
 		default: // kong reads text
 			values[key] = fmt.Sprint(v)
 		}
 		if !keys[key] || slices.Contains(notInFile, key) {
-			problems = append(problems, fmt.Errorf("%s is no setting: see neo serve --help for all of them", key))
+			problems = append(problems, fmt.Errorf("%s: %s is no setting: see neo serve --help for all of them", path, key))
 		}
 	}
 	if database, ok := values["database"].(string); ok {
 		problems = append(problems, keepsPassword(path, database))
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("configuration file %s:\n%w", path, err)
-	}
-	return values, nil
+	return values, errors.Join(problems...), nil
 }
 
 // pathSettings are the settings that name files.
-var pathSettings = []string{"data", "tls-cert", "tls-key", "couriers", "oms", "calendar", "admin-ca"}
+var pathSettings = []string{"data", "tls-cert", "tls-key", "couriers", "oms", "calendar", "admin", "admin-ca"}
 
 // keepsPassword refuses a file that others may read if the database's URL in it
 // holds a password.
@@ -161,6 +169,9 @@ configuration file; a password in a URL is replaced by "xxxxx".`
 }
 
 func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal) error {
+	if c.wrong != nil {
+		return usage(c.wrong)
+	}
 	return show(t.out, parsed)
 }
 

@@ -127,7 +127,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.Format(time.RFC3339),
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.In(login.IST).Format(time.RFC3339),
 					cmp.Or(one.Allow.String(), "anywhere"))
 			}
 			if len(consumers) < page {

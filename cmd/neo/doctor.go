@@ -50,16 +50,19 @@ type report struct {
 func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r := report{Program: thisBuild()}
 	saved, found := c.savedSession()
-	r.Findings = append(r.Findings, found)
-
 	var notFlags []error // what could not be read of files
 	cfg, err := c.config(cmp.Or(c.Env, saved.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey))
+	if saved.Consumer != "" && c.another(saved) {
+		found.Verdict, found.Detail = neoapi.VerdictNote, found.Detail+": its session is of another service or consumer key, and is left aside"
+		saved = savedLogin{}
+	}
+	r.Findings = append(r.Findings, found)
 	notFlags = append(notFlags, err)
 	if c.ConsumerSecretFile != "" || os.Getenv("NEO_CONSUMER_SECRET") != "" {
 		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "")
 		notFlags = append(notFlags, err)
 	}
-	if cfg.ConsumerSecret == "" && saved.Consumer != "" && (c.Env == "" || c.Env == saved.Environment) {
+	if cfg.ConsumerSecret == "" && saved.Consumer != "" {
 		cfg.AccessToken = saved.AccessToken
 	}
 	about := neoapi.Subject{Mobile: c.Mobile, UCC: c.UCC, Session: saved.Session}
@@ -95,6 +98,13 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 		return ailing{failed, first}
 	}
 	return nil
+}
+
+// another tells whether flags or environment ask about another service or consumer
+// than the saved session's.
+func (c *doctorCmd) another(saved savedLogin) bool {
+	return c.Env != "" && strings.TrimRight(c.Env, "/") != strings.TrimRight(saved.Environment, "/") ||
+		c.ConsumerKey != "" && saved.ConsumerKey != "" && c.ConsumerKey != saved.ConsumerKey
 }
 
 // An ailing says that checks have failed; the first one decides the exit code.

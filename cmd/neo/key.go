@@ -58,9 +58,9 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 			}
 			until := "-"
 			if !k.Until.IsZero() {
-				until = k.Until.Format(time.RFC3339)
+				until = k.Until.In(login.IST).Format(time.RFC3339)
 			}
-			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", k.ID, k.Bits, k.State, k.Signs.Format(time.RFC3339), until)
+			_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", k.ID, k.Bits, k.State, k.Signs.In(login.IST).Format(time.RFC3339), until)
 		}
 		return table.Flush()
 	})
@@ -95,7 +95,7 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.Format(time.RFC3339)))
+		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
 	})
 }
 

@@ -144,7 +144,7 @@ curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H '
 
 Or with this program (go build ./cmd/neo; it asks for the secrets):
 
-neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl -s '{url}/sandbox/otp/{ucc}?wait=5s'"
+neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl -sf '{url}/sandbox/otp/{ucc}?wait=5s'"
 
 Ctrl-C ends the sandbox.
 `

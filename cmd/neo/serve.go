@@ -164,7 +164,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
-	return cfg, usage(errors.Join(err, cfg.Check()))
+	return cfg, usage(errors.Join(c.wrong, err, cfg.Check()))
 }
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {

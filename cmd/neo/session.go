@@ -131,7 +131,9 @@ func (sessionCmd) Help() string {
   neo session --json | jq -r .token
   neo session --watch
 
-A session that has ended is shown all the same, with exit code 3.`
+It reads the file and asks nobody: whether the service still knows the session is
+told by neo doctor. A session whose time is over is shown all the same, with exit
+code 3.`
 }
 
 func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {

@@ -5,17 +5,25 @@ import (
 	"strings"
 
 	"neoapi"
+	"neoapi/internal/login"
 )
 
 // inFlags says a failure in the words of the command line: the client's texts name
 // what a Go program sets and calls.
 func inFlags(err error) string {
 	text := strings.TrimPrefix(err.Error(), "neoapi: ")
+	if e := (*login.Error)(nil); errors.As(err, &e) {
+		return fieldWords.Replace(text)
+	}
 	if e := (*neoapi.Error)(nil); !errors.As(err, &e) {
 		return text
 	}
 	return flagWords.Replace(text)
 }
+
+// fieldWords is what stands on the command line for a field of an account that is
+// called otherwise on the wire.
+var fieldWords = strings.NewReplacer("userid: must", "--user-id: must", "mobileNumber: must", "--mobile: must")
 
 // flagWords is what stands on the command line for a word of the client's. Whole
 // phrases come before the words in them.

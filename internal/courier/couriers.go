@@ -80,6 +80,7 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 			problems = append(problems, errors.New(what+"stands there twice"))
 		}
 		seen[e.Name] = true
+		e.beside(path)
 		w, secret, errs := e.way()
 		if secret && open {
 			errs = append(errs, fmt.Errorf("others may read %s, which holds a secret: put that into a file of its own (secrets:), or run chmod 600 on it", path))
@@ -103,6 +104,20 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// beside makes the names of the entry's files relative to the file of couriers.
+func (e entry) beside(path string) {
+	if e.SMTP != nil {
+		outward.Beside(path, &e.SMTP.CA, &e.SMTP.PasswordFile)
+	}
+	if e.Webhook != nil {
+		outward.Beside(path, &e.Webhook.CA)
+		for name, file := range e.Webhook.Secrets {
+			outward.Beside(path, &file)
+			e.Webhook.Secrets[name] = file
+		}
+	}
 }
 
 // way returns what an entry describes, and whether it holds a secret itself.

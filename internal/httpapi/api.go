@@ -428,6 +428,10 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	return n
 }
 
+// polls are what programs ask all day long, package verify twice a second each. While
+// the answer is good, a line of the log would tell nothing.
+var polls = []wire.Op{wire.OpRevocations, "livez", "readyz"}
+
 // log writes one line for each request. It holds no query string, no header and
 // no body: those are where secrets travel (bar L1). The cause of each 5xx stands
 // here and nowhere else.
@@ -436,6 +440,9 @@ func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took
 		return
 	}
 	level := slog.LevelInfo
+	if status < 400 && slices.Contains(polls, ep.op) {
+		level = slog.LevelDebug
+	}
 	attrs := []slog.Attr{
 		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", method(c.Request)), slog.Int("status", status), slog.Int("size", size),
 		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", requestID),

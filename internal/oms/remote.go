@@ -49,6 +49,7 @@ func Load(path string) (_ login.OMS, timeout time.Duration, err error) {
 		}
 		return homes, 0, err
 	}
+	outward.Beside(path, &f.CA, &f.Cert, &f.Key, &f.BearerFile)
 	r, problems := f.remote()
 	if len(f.Homes) > 0 || f.URL == "" {
 		problems = append(problems, errors.New("must have either homes or url"))

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -44,6 +45,16 @@ func Load(path string, into any) (open bool, err error) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return mode&0o004 != 0, err
+}
+
+// Beside makes names of files that stand in the file of settings at path relative
+// to where that lies, as those in the configuration file are.
+func Beside(path string, names ...*string) {
+	for _, name := range names {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(filepath.Dir(path), *name)
+		}
+	}
 }
 
 func read(path string) ([]byte, fs.FileMode, error) {

@@ -317,9 +317,12 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 			return
 		}
 	}
-	l.reason = strings.ReplaceAll(err.Error(), "\n", "; ")
+	l.reason = inColumns.Replace(err.Error())
 	b.bad = append(b.bad, l)
 }
+
+// inColumns says a reason in one line, in the names of the file's columns.
+var inColumns = strings.NewReplacer("\n", "; ", "userid: ", "user_id: ", "mobileNumber: ", "mobile: ")
 
 // openReport opens the file for rejected lines, for this process alone: a second
 // one waits here. It may hold hashes, so nobody but its owner reads it.

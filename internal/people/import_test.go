@@ -125,14 +125,14 @@ func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
 	data := open(t, t.TempDir())
 	lines := []struct{ text, reason string }{
 		{"UC1,user1,9800000001,Asha,AVRFT7865T," + hash + "," + hash + ",JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", ""},
-		{"uc1,user2,9800000002,,,$2b$04$x,,", "password_hash: is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC string"},
+		{"uc1,user2,9800000002,,,$2b$04$x,,", "password_hash: is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string"},
 		{"UC1,user2,9800000002,,," + hash + ",,", "another account has this UCC"},
 		{"UC2,user1,9800000002,,," + hash + ",,", "another account has this user id"},
 		{"UC2,user2,+919800000001,,," + hash + ",,", "another account has this mobile number"},
 		{"UC2,user2,9800000002,,avrft7865t," + hash + ",,", "another account has this PAN"},
 		{"UC2,user2,9800000002,,," + hash, "has 6 fields, the first line 8"},
 		{`UC2,user2,9800000002,"Asha,,` + hash + ",,", "a quote that is not closed"},
-		{"UC2,user2,12,,PAN,$2b$31$" + strings.Repeat("a", 53) + ",plain,seed", "mobileNumber: must be ten digits"},
+		{"UC2,user2,12,,PAN,$2b$31$" + strings.Repeat("a", 53) + ",plain,seed", "mobile: must be ten digits"},
 		{"", ""},
 		{"UC3,user3,9800000003,\"Asha \"\"A\"\", B\",," + hash + ",,\r", ""},
 		{strings.Repeat("x", 20_000), "has 20001 bytes: at most 16384 are read"},

@@ -80,7 +80,21 @@ func (p Place) nothing() error {
 	if p.Database != "" {
 		return fmt.Errorf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs())
 	}
+	if err := p.Free(); err != nil {
+		return err
+	}
 	return fmt.Errorf("there is no service's data in %s", p.Dir)
+}
+
+// Free refuses a place in which an operator's command must make no data: a master
+// key without the database's file is that of a database elsewhere, which the
+// operator forgot to name.
+func (p Place) Free() error {
+	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
+		return nil
+	}
+	return fmt.Errorf("there is a %s in %s, and no %s: if the data are in PostgreSQL, give NEO_DATABASE or --database, as the service has it",
+		masterFile, p.Dir, databaseFile)
 }
 
 // Open opens the data of a place, making the data directory and what it lacks:

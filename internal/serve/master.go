@@ -93,6 +93,9 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 		return fmt.Errorf("master key: %w", err)
 	}
 	defer func() { _ = os.Remove(file) }()
+	if err := keepOwner(file, path); err != nil {
+		return fmt.Errorf("master key: %w: run this as the service's user", err)
+	}
 	// First both open the data, then the file changes: whatever is interrupted, the
 	// key that lies there is a good one.
 	for _, key := range [][]byte{old, master} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -23,6 +24,9 @@ func Backup(ctx context.Context, from, to string) (err error) {
 		return err
 	}
 	part, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".part-") // mode 0600
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s", filepath.Dir(to))
+	}
 	if err != nil {
 		return err
 	}
