@@ -24,7 +24,7 @@ finish() {
   trap - EXIT
   exec {stub_in}>&- || true
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  [ ! -s "$dir/nginx.pid" ] || kill "$(cat "$dir/nginx.pid")" 2>/dev/null || true
+  kill "$(cat "$dir/nginx.pid" 2>/dev/null)" 2>/dev/null || true
   wait 2>/dev/null || true
   if [ $code != 0 ]; then
     echo "rehearsal failed; the last lines of the logs:" >&2
