@@ -244,7 +244,7 @@ func TestATimeInThePast(t *testing.T) {
 func TestLocksAreToldAsATryWouldFindThem(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	soon := now.Add(time.Minute).Format(time.RFC3339)
+	soon := now.Add(time.Minute).In(login.IST).Format(time.RFC3339)
 	nine := login.Failures{Count: 9, Open: map[string]time.Time{"left behind": now}}
 	for name, x := range map[string]struct {
 		failures map[login.Factor]login.Failures

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"neoapi/internal/login"
@@ -156,6 +157,9 @@ func (c *Couriers) of(a login.Account) (all []*carrier) {
 func (c *Couriers) Ready(a login.Account) error {
 	all := c.of(a)
 	if len(all) == 0 {
+		if len(a.Couriers) > 0 { // perhaps mistyped: neo account set does not know the file
+			return fmt.Errorf("no courier can reach this account, which wants none but %s", strings.Join(a.Couriers, ", "))
+		}
 		return errors.New("no courier can reach this account")
 	}
 	for _, x := range all {
