@@ -24,6 +24,7 @@ import (
 const (
 	databaseFile = "neo.db"
 	masterFile   = "master.key"
+	masterTemp   = ".master-*" // a master key on its way there
 )
 
 // A Place says where data are.
@@ -243,7 +244,7 @@ func makeMasterKey(dir, path string) error {
 // writeMasterKey writes a master key to a file beside the one it is meant for, and
 // returns its name.
 func writeMasterKey(dir, text string) (name string, err error) {
-	f, err := os.CreateTemp(dir, ".master-*") // mode 0600
+	f, err := os.CreateTemp(dir, masterTemp) // mode 0600
 	if err != nil {
 		return "", err
 	}

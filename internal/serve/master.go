@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,6 +83,14 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	old, err := readMasterKey(path)
 	if err != nil {
 		return err
+	}
+	// What a rotation that was killed has left: keys which nobody looks after.
+	left, err := fs.Glob(os.DirFS(d.place.Dir), masterTemp)
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(filepath.Join(d.place.Dir, file)))
+	}
+	if err != nil {
+		return fmt.Errorf("master key: %w", err)
 	}
 	text := credential.NewMasterKey()
 	master, err := credential.ParseMasterKey(text)

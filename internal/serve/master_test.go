@@ -226,6 +226,9 @@ func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
 func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing.T) {
 	p := place(t, t.TempDir())
 	readable(t, full(t, p))
+	if _, err := writeMasterKey(p.Dir, credential.NewMasterKey()); err != nil { // of one that was killed
+		t.Fatal(err)
+	}
 	for round := range 10 {
 		var all sync.WaitGroup
 		for range 4 {
@@ -249,4 +252,7 @@ func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing
 		t.Fatal(err)
 	}
 	readable(t, d)
+	if left, err := filepath.Glob(filepath.Join(p.Dir, masterTemp)); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v: keys lie about", left, err)
+	}
 }
