@@ -132,7 +132,8 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 // judgeName checks what a person or an application is called: it is printed on
 // terminals.
 func judgeName(name string) error {
-	if !utf8.ValidString(name) || len(name) > 128 || strings.ContainsFunc(name, unicode.IsControl) {
+	control := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+	if !utf8.ValidString(name) || len(name) > 128 || strings.ContainsFunc(name, control) {
 		return invalid("name", "must be at most 128 bytes of text, without line breaks and other control characters")
 	}
 	return nil

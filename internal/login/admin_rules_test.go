@@ -108,19 +108,20 @@ func TestEachProblemOfANewAccountAloneIsNamed(t *testing.T) {
 		field string
 		spoil func(*NewAccount)
 	}{
-		"no UCC":              {"ucc", func(n *NewAccount) { n.UCC = "" }},
-		"no user id":          {"userid", func(n *NewAccount) { n.UserID = "" }},
-		"no mobile number":    {"mobileNumber", func(n *NewAccount) { n.Mobile = "" }},
-		"a landline":          {"mobileNumber", func(n *NewAccount) { n.Mobile = "2212345678" }},
-		"a bad PAN":           {"pan", func(n *NewAccount) { n.PAN = "AVRFT7865" }},
-		"a name of 129 bytes": {"name", func(n *NewAccount) { n.GreetingName = strings.Repeat("g", 129) }},
-		"a name not in UTF-8": {"name", func(n *NewAccount) { n.GreetingName = "a\xff" }},
-		"no password":         {"password", func(n *NewAccount) { n.Password = "" }},
-		"a short password":    {"password", func(n *NewAccount) { n.Password = "hf83Kd!" }},
-		"an MPIN of five":     {"mpin", func(n *NewAccount) { n.MPIN = "13579" }},
-		"an MPIN of seven":    {"mpin", func(n *NewAccount) { n.MPIN = "1357901" }},
-		"an MPIN of letters":  {"mpin", func(n *NewAccount) { n.MPIN = "abcdef" }},
-		"a full-width MPIN":   {"mpin", func(n *NewAccount) { n.MPIN = "１２" }},
+		"no UCC":                     {"ucc", func(n *NewAccount) { n.UCC = "" }},
+		"no user id":                 {"userid", func(n *NewAccount) { n.UserID = "" }},
+		"no mobile number":           {"mobileNumber", func(n *NewAccount) { n.Mobile = "" }},
+		"a landline":                 {"mobileNumber", func(n *NewAccount) { n.Mobile = "2212345678" }},
+		"a bad PAN":                  {"pan", func(n *NewAccount) { n.PAN = "AVRFT7865" }},
+		"a name of 129 bytes":        {"name", func(n *NewAccount) { n.GreetingName = strings.Repeat("g", 129) }},
+		"a name that runs backwards": {"name", func(n *NewAccount) { n.GreetingName = "a\u202eb" }},
+		"a name not in UTF-8":        {"name", func(n *NewAccount) { n.GreetingName = "a\xff" }},
+		"no password":                {"password", func(n *NewAccount) { n.Password = "" }},
+		"a short password":           {"password", func(n *NewAccount) { n.Password = "hf83Kd!" }},
+		"an MPIN of five":            {"mpin", func(n *NewAccount) { n.MPIN = "13579" }},
+		"an MPIN of seven":           {"mpin", func(n *NewAccount) { n.MPIN = "1357901" }},
+		"an MPIN of letters":         {"mpin", func(n *NewAccount) { n.MPIN = "abcdef" }},
+		"a full-width MPIN":          {"mpin", func(n *NewAccount) { n.MPIN = "１２" }},
 	} {
 		n := testAccount()
 		c.spoil(&n)
