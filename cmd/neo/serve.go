@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -234,6 +235,24 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 	}, nil
 }
 
+// Garbage is collected when it is four times as much as what lives, and more often
+// when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
+// away, so Go's defaults would collect dozens of times a second in the morning.
+const (
+	gcPercent = 400
+	gcLimit   = 256 << 20
+)
+
+// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(gcLimit)
+	}
+}
+
 // tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any
 // Go program, until the returned function is called; but only who calls whom. Go
 // would print what lies on the stacks too, which can be pieces of secrets (bar L1).
@@ -257,6 +276,7 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
 	defer tellOnQuit(stderr)()
+	tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	traces, flush, err := tracing(ctx, cfg.Log)
