@@ -36,7 +36,7 @@ func TestATOTPStepIsUsedOnceAndNoEarlierOneAfterIt(t *testing.T) {
 		var a AccountState
 		var last int64
 		for _, step := range rapid.SliceOfN(rapid.Int64Range(1, 20), 1, 50).Draw(t, "steps") {
-			err := a.UseTOTPStep(step)
+			err := a.UseTOTPStep(step, time.Unix(20*30, 0))
 			if fresh := step > last; fresh != (err == nil) || !fresh && !errors.Is(err, ErrStepUsed) {
 				t.Fatalf("step %d after %d: %v", step, last, err)
 			}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +23,8 @@ const (
 	jobsAtOnce  = 16               // of a kind, in one process
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
-	jobLease    = 30 * time.Second // then it is taken for interrupted
+	jobSettle   = 5 * time.Second  // how long storing its end may be tried
+	jobLease    = 40 * time.Second // then it is taken for interrupted: 10 s are left for processes whose clocks differ
 	jobAgain    = time.Second      // after a fault that is not its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
 	closeLonger = 15 * time.Second // and at most so long
@@ -32,10 +35,53 @@ type jobs struct {
 	kind JobKind
 	do   func(ctx context.Context, j Job)
 	due  chan struct{} // there may be one
+
+	mu    sync.Mutex
+	doing map[string]bool // ids of the jobs that are under way here
 }
 
 func newJobs(kind JobKind, do func(context.Context, Job)) *jobs {
-	return &jobs{kind, do, make(chan struct{}, 1)}
+	return &jobs{kind: kind, do: do, due: make(chan struct{}, 1), doing: map[string]bool{}}
+}
+
+// begun and ended keep the ids of what is under way.
+func (q *jobs) begun(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.doing[id] = true
+}
+
+func (q *jobs) ended(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.doing, id)
+}
+
+func (q *jobs) underWay() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.doing))
+}
+
+// A takeover decides when a process may claim the jobs of others. Their leases are
+// by the wall clock, which may be wrong here: only who has watched for the length of
+// a lease, by a clock that nobody sets, knows that they have run out. The zero value
+// has just begun to watch.
+type takeover struct {
+	began, last time.Time
+}
+
+// allowed reports whether jobs of others may be claimed at now, which has a
+// monotonic reading if it is the system's. Watching begins again when the wall clock
+// has left the monotonic one behind.
+func (w *takeover) allowed(now time.Time) bool {
+	const tolerated = jobLease - jobTimeout - jobSettle
+	jumped := now.Round(0).Sub(w.last.Round(0)) - now.Sub(w.last)
+	if w.began.IsZero() || jumped.Abs() > tolerated/2 {
+		w.began = now
+	}
+	w.last = now
+	return now.Sub(w.began) >= jobLease
 }
 
 // wake has the store asked for jobs at once.
@@ -58,18 +104,24 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	tick := time.NewTicker(jobEvery)
 	defer tick.Stop()
 	well := true
+	var others takeover
 	for ctx.Err() == nil {
+		fresh := !others.allowed(time.Now())
 		if free := cap(slots) - len(slots); free > 0 {
-			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free})
+			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{
+				Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free, Fresh: fresh, Doing: q.underWay(),
+			})
 			if err != nil && well && ctx.Err() == nil {
 				s.Log.WarnContext(ctx, "jobs not looked for", "kind", q.kind, "cause", err)
 			}
 			well = err == nil
 			for _, j := range claimed {
 				slots <- struct{}{}
+				q.begun(j.ID)
 				running.Go(func() {
 					defer q.wake() // there may be more than could be claimed
 					defer func() { <-slots }()
+					defer q.ended(j.ID)
 					s.doJob(doing, q, j)
 				})
 			}
@@ -93,10 +145,10 @@ func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
 	q.do(ctx, j)
 }
 
-// settle does what ends or puts off a job, again while the store is in trouble,
-// until the claim's lease ends.
+// settle does what ends or puts off a job, again while the store is in trouble, for
+// a while that ends before the claim's lease does.
 func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context) error) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobLease-jobTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobSettle)
 	defer cancel()
 	for wait := laterTimeout / 20; ; wait *= 2 {
 		err := f(ctx)
