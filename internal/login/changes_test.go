@@ -232,6 +232,7 @@ func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
 		"another account":                  {func(_ *Session, c *Claim) { c.Account = "account2" }, ErrNotFound},
 		"no account":                       {func(_ *Session, c *Claim) { c.Account = "" }, ErrNotFound},
 		"another consumer":                 {func(_ *Session, c *Claim) { c.Consumer = "consumer2" }, ErrNotFound},
+		"another incarnation":              {func(_ *Session, c *Claim) { c.Incarnation = "another" }, ErrNotFound},
 		"another view token":               {func(_ *Session, c *Claim) { c.ViewID = "view-jtj" }, ErrNotFound},
 		"no view token":                    {func(_ *Session, c *Claim) { c.ViewID = "" }, ErrNotFound},
 		"the session ends now":             {func(x *Session, _ *Claim) { x.Expires = noon }, ErrNotFound},

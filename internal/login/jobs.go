@@ -65,23 +65,25 @@ func (q *jobs) underWay() []string {
 
 // A takeover decides when a process may claim the jobs of others. Their leases are
 // by the wall clock, which may be wrong here: only who has watched for the length of
-// a lease, by a clock that nobody sets, knows that they have run out. The zero value
-// has just begun to watch.
+// a lease, by a clock that nobody sets, knows that they have run out.
 type takeover struct {
-	began, last time.Time
+	watching  time.Duration // since when, by the steady clock
+	wall      time.Time     // what the two clocks said last
+	steady    time.Duration
+	beginning bool // there was no last time
 }
 
-// allowed reports whether jobs of others may be claimed at now, which has a
-// monotonic reading if it is the system's. Watching begins again when the wall clock
-// has left the monotonic one behind.
-func (w *takeover) allowed(now time.Time) bool {
-	const tolerated = jobLease - jobTimeout - jobSettle
-	jumped := now.Round(0).Sub(w.last.Round(0)) - now.Sub(w.last)
-	if w.began.IsZero() || jumped.Abs() > tolerated/2 {
-		w.began = now
+// allowed reports whether jobs of others may be claimed now: wall is the time, and
+// steady how long the process has run. Watching begins again when the wall clock was
+// set.
+func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
+	const tolerated = jobLease - jobTimeout - jobSettle // what a lease leaves for the skew of clocks
+	set := wall.Sub(w.wall) - (steady - w.steady)
+	if w.beginning || set.Abs() > tolerated/2 {
+		w.watching, w.beginning = steady, false
 	}
-	w.last = now
-	return now.Sub(w.began) >= jobLease
+	w.wall, w.steady = wall, steady
+	return steady-w.watching >= jobLease
 }
 
 // wake has the store asked for jobs at once.
@@ -104,9 +106,9 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	tick := time.NewTicker(jobEvery)
 	defer tick.Stop()
 	well := true
-	var others takeover
+	began, others := time.Now(), takeover{beginning: true}
 	for ctx.Err() == nil {
-		fresh := !others.allowed(time.Now())
+		fresh := !others.allowed(s.Now().Round(0), time.Since(began))
 		if free := cap(slots) - len(slots); free > 0 {
 			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{
 				Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free, Fresh: fresh, Doing: q.underWay(),
