@@ -298,6 +298,12 @@ func (s *Store) Record(ctx context.Context, e login.Event) error {
 	return err
 }
 
+// Clock returns the time by the database server's clock.
+func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
+	err = s.read(ctx, []any{when{&now}}, `SELECT clock_timestamp()`)
+	return now, err
+}
+
 // LastEvent implements [login.Accounts].
 func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
 	err = s.read(ctx, []any{when{&last}}, `SELECT (SELECT time FROM events ORDER BY seq DESC LIMIT 1)`)
