@@ -225,7 +225,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 		return
 	}
 	event.UCC, event.Consumer, event.Address, event.RequestID = l.UCC, l.Consumer, l.Address, l.RequestID
-	m := Message{ID: j.ID, SID: j.SID, Code: credential.Secret(l.Code), Expires: j.Expires, Account: Account{
+	m := Message{ID: j.ID, SID: j.SID, Code: credential.Secret(l.Code), Now: event.Time, Expires: j.Expires, Account: Account{
 		ID: j.Account, UCC: l.UCC, GreetingName: l.Name, Mobile: l.Mobile, Reach: Reach{l.Email, l.Couriers},
 	}}
 	hash := s.otpHash(j.SID, m.Code)

@@ -17,6 +17,7 @@ type Message struct {
 	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
+	Now     time.Time // when it is sent, by the service's clock
 	Expires time.Time
 }
 
@@ -90,7 +91,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		_ = s.record(ctx, event)
 		return terms, undelivered(err)
 	}
-	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now.Add(otpLife)}
+	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now, now.Add(otpLife)}
 	hash := s.otpHash(view.SID, m.Code)
 	code := NewOTP{SID: view.SID, Sends: view.Sends, Hash: hash, Expires: m.Expires, Now: now, PerHour: s.opt.OTPPerHour}
 	if s.Outbox {
