@@ -137,7 +137,7 @@ func (c *Client) openView(ctx context.Context, r request, v view) (*view, error)
 	r.read = func(answer object) string {
 		data := toObject(answer["data"])
 		v.token, v.sid = data.text("token"), data.text("sid")
-		v.sub = claims(v.token).text("sub")
+		v.sub = readClaims(v.token).text("sub")
 		if v.sub == "" && !v.totp && v.token != "" {
 			return "the answer's view token has no sub, without which there is no second factor"
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/wire"
 )
 
@@ -126,10 +127,10 @@ func readSession(data object, viewSID string) (Session, string) {
 	for name, changed := range toObject(data["caches"]) {
 		s.setCache(name, toText(changed))
 	}
-	c := claims(s.Token)
+	c := readClaims(s.Token)
 	// A proxy that drops the headers Sid and Auth turns the second factor into
 	// another first one, which an MPIN passes (docs/protocol.md, generation 1, step 4).
-	if scope := string(c["scope"]); strings.Contains(scope, wire.ScopeView) && !strings.Contains(scope, wire.ScopeTrade) {
+	if scope := string(c["scope"]); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
 		return Session{}, "the answer is another view session; does something on the way drop the headers Sid and Auth?"
 	}
 	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
@@ -154,10 +155,10 @@ func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// claims reads a JWT's payload without verifying it, as the field's clients do:
+// readClaims reads a JWT's payload without verifying it, as the field's clients do:
 // the client has no keys, and nothing here is trusted. It is nil if the token
 // is no JWT.
-func claims(token string) object {
+func readClaims(token string) object {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/wire"
 )
 
@@ -217,7 +218,7 @@ func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error)
 		k.keys = map[string]bool{}
 		for _, id := range told.Keys {
 			k.keys[id] = true
-			if _, have := k.byHeader[headerOf(id)]; !have {
+			if _, have := k.byHeader[claims.Header(id)]; !have {
 				missing = true
 			}
 		}
@@ -268,13 +269,13 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 	}
 	byHeader := map[string]publicKey{}
 	for _, k := range set.Keys {
-		n, ok1 := decode(k.N)
-		e, ok2 := decode(k.E)
+		n, ok1 := claims.Decode(k.N)
+		e, ok2 := claims.Decode(k.E)
 		if k.Kty != "RSA" || k.Alg != "RS256" || !ok1 || !ok2 || len(n) < 2048/8 || len(e) > 4 {
 			continue // of a later service, perhaps
 		}
 		public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-		byHeader[headerOf(k.Kid)] = publicKey{k.Kid, public}
+		byHeader[claims.Header(k.Kid)] = publicKey{k.Kid, public}
 	}
 	v.known.mu.Lock()
 	defer v.known.mu.Unlock()

@@ -14,10 +14,6 @@ package verify
 
 import (
 	"context"
-	"crypto"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +24,7 @@ import (
 	"strings"
 	"time"
 
-	"neoapi/internal/wire"
+	"neoapi/internal/claims"
 )
 
 // The refusals of [Verifier.Verify], alone or wrapped.
@@ -101,10 +97,6 @@ const (
 	clockTrust = 5 * time.Second
 )
 
-// maxToken bounds what is looked at at all; the service's tokens are under 1,000
-// bytes.
-const maxToken = 4096
-
 // A Verifier checks trade tokens. It is safe for concurrent use. Close it when done.
 type Verifier struct {
 	cfg     Config
@@ -170,7 +162,7 @@ func (v *Verifier) Format(f fmt.State, _ rune) {
 // the service has answered for the first time, and for a token whose key is not
 // known yet, Verify waits for the service's next answer, or for the context's end.
 func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, error) {
-	if sid == "" || compact == "" || len(compact) > maxToken {
+	if sid == "" || compact == "" || len(compact) > claims.MaxToken {
 		return Session{}, ErrInvalid
 	}
 	if !v.known.ready() {
@@ -196,7 +188,7 @@ func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, er
 		return Session{}, ErrEnded
 	case good.view:
 		return Session{}, ErrWrongToken
-	case good.sid != sid && wire.TradeID(sid) != good.id:
+	case good.sid != sid && claims.TradeID(sid) != good.id:
 		return Session{}, ErrInvalid
 	}
 	if err := v.known.judge(good, v.cfg.MaxSilence); err != nil {
@@ -222,62 +214,23 @@ func (v *Verifier) token(sid, compact string) (*verified, error) {
 	if good := v.known.token(compact); good != nil {
 		return good, nil
 	}
-	header, rest, _ := strings.Cut(compact, ".")
-	body, mark, ok := strings.Cut(rest, ".")
-	if !ok {
-		return nil, ErrInvalid
-	}
+	header := claims.HeaderOf(compact)
 	key, known := v.known.key(header)
-	if !known && unknownKey(header) {
+	if !known && claims.IsHeader(header) {
 		return nil, errUnknownKey
 	}
-	payload, ok1 := decode(body)
-	signature, ok2 := decode(mark)
-	digest := sha256.Sum256([]byte(compact[:len(header)+1+len(body)]))
-	if !known || !ok1 || !ok2 || rsa.VerifyPKCS1v15(key.public, crypto.SHA256, digest[:], signature) != nil {
+	if !known {
 		return nil, ErrInvalid
 	}
-	var c wire.TradeClaims // a view token's are the same and more
-	if json.Unmarshal(payload, &c) != nil || c.Iss != wire.Issuer || c.Sub == "" || c.Jti == "" || c.Iat <= 0 || c.Exp <= c.Iat || len(c.Scope) != 1 {
+	payload, ok := claims.Verify(compact, key.public)
+	var c claims.Trade // a view token's are the same and more
+	if !ok || json.Unmarshal(payload, &c) != nil || !c.Issued() {
 		return nil, ErrInvalid
 	}
-	if c.Scope[0] != wire.ScopeTrade && c.Scope[0] != wire.ScopeView {
-		return nil, ErrInvalid
-	}
-	good := &verified{key: key.id, view: c.Scope[0] == wire.ScopeView, id: c.Jti, ucc: c.Sub, issued: c.Iat, expires: c.Exp}
-	if wire.TradeID(sid) == good.id {
+	good := &verified{key: key.id, view: c.Scope[0] == claims.ScopeView, id: c.Jti, ucc: c.Sub, issued: c.Iat, expires: c.Exp}
+	if claims.TradeID(sid) == good.id {
 		good.sid = sid
 	}
 	v.known.keep(compact, good)
 	return good, nil
-}
-
-// headerOf is the first segment of every token that a key signs. Another header is
-// not looked at: there is no algorithm to choose and no key to fetch.
-func headerOf(kid string) string {
-	header, _ := json.Marshal(struct { // strings always have a form
-		Alg string `json:"alg"`
-		Kid string `json:"kid"`
-		Typ string `json:"typ"`
-	}{"RS256", kid, "JWT"})
-	return base64.RawURLEncoding.EncodeToString(header)
-}
-
-// unknownKey tells whether a header is one that the service writes, for whatever
-// key.
-func unknownKey(header string) bool {
-	plain, ok := decode(header)
-	var h struct {
-		Kid string `json:"kid"`
-	}
-	return ok && json.Unmarshal(plain, &h) == nil && len(h.Kid) == base64.RawURLEncoding.EncodedLen(sha256.Size) && headerOf(h.Kid) == header
-}
-
-// decode reads base64url as the service writes it, to the letter.
-func decode(text string) ([]byte, bool) {
-	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
-		return nil, false
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return b, err == nil
 }

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"neoapi"
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
@@ -193,24 +194,24 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S
 	// The service's own key, with claims that it does not issue, or not now.
 	ring := ringOf(t, dir)
 	now := time.Now().Unix()
-	good := wire.TradeClaims{
-		Scope: []string{"Trade"}, Iat: now, Exp: now + 60, Jti: wire.TradeID("sid"), Iss: "login-service", Sub: "TESTYA24",
+	good := claims.Trade{
+		Scope: []string{"Trade"}, Iat: now, Exp: now + 60, Jti: claims.TradeID("sid"), Iss: "login-service", Sub: "TESTYA24",
 	}
 	for name, x := range map[string]struct {
-		change func(c *wire.TradeClaims)
+		change func(c *claims.Trade)
 		want   error
 	}{
-		"as they should be":    {func(*wire.TradeClaims) {}, nil},
-		"another issuer":       {func(c *wire.TradeClaims) { c.Iss = "another" }, verify.ErrInvalid},
-		"no subject":           {func(c *wire.TradeClaims) { c.Sub = "" }, verify.ErrInvalid},
-		"another scope":        {func(c *wire.TradeClaims) { c.Scope[0] = "Admin" }, verify.ErrInvalid},
-		"two scopes":           {func(c *wire.TradeClaims) { c.Scope = []string{"Trade", "View"} }, verify.ErrInvalid},
-		"no id":                {func(c *wire.TradeClaims) { c.Jti = "" }, verify.ErrInvalid},
-		"another session's id": {func(c *wire.TradeClaims) { c.Jti = wire.TradeID("other") }, verify.ErrInvalid},
-		"expired":              {func(c *wire.TradeClaims) { c.Iat, c.Exp = now-60, now }, verify.ErrEnded},
-		"of tomorrow":          {func(c *wire.TradeClaims) { c.Iat, c.Exp = now+3600, now+7200 }, verify.ErrInvalid},
-		"a clock that is fast": {func(c *wire.TradeClaims) { c.Iat = now + 30 }, nil},
-		"ended before begun":   {func(c *wire.TradeClaims) { c.Exp = c.Iat - 1 }, verify.ErrInvalid},
+		"as they should be":    {func(*claims.Trade) {}, nil},
+		"another issuer":       {func(c *claims.Trade) { c.Iss = "another" }, verify.ErrInvalid},
+		"no subject":           {func(c *claims.Trade) { c.Sub = "" }, verify.ErrInvalid},
+		"another scope":        {func(c *claims.Trade) { c.Scope[0] = "Admin" }, verify.ErrInvalid},
+		"two scopes":           {func(c *claims.Trade) { c.Scope = []string{"Trade", "View"} }, verify.ErrInvalid},
+		"no id":                {func(c *claims.Trade) { c.Jti = "" }, verify.ErrInvalid},
+		"another session's id": {func(c *claims.Trade) { c.Jti = claims.TradeID("other") }, verify.ErrInvalid},
+		"expired":              {func(c *claims.Trade) { c.Iat, c.Exp = now-60, now }, verify.ErrEnded},
+		"of tomorrow":          {func(c *claims.Trade) { c.Iat, c.Exp = now+3600, now+7200 }, verify.ErrInvalid},
+		"a clock that is fast": {func(c *claims.Trade) { c.Iat = now + 30 }, nil},
+		"ended before begun":   {func(c *claims.Trade) { c.Exp = c.Iat - 1 }, verify.ErrInvalid},
 	} {
 		t.Run("claims: "+name, func(t *testing.T) {
 			c := good

@@ -308,7 +308,7 @@ var failures = map[login.Kind]wire.Failure{
 	login.KindBadAccess:     wire.BadAccess,
 	login.KindAddress:       wire.IPNotAllowed,
 	login.KindClient:        wire.BadAccess,
-	login.KindHeader:        wire.HeaderMissing,
+	login.KindMissing:       wire.HeaderMissing,
 	login.KindCredentials:   wire.WrongSecret,
 	login.KindSession:       wire.BadSession,
 	login.KindEnded:         wire.BadSession,

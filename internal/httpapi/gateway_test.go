@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"neoapi/internal/apitest"
+	"neoapi/internal/claims"
 	"neoapi/internal/httpapi"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -89,9 +90,9 @@ func published(t testing.TB, srv *neoapitest.Server) jose.JSONWebKeySet {
 }
 
 // identified verifies a Neo-Identity with another library than the service's.
-func identified(t testing.TB, compact string, keys jose.JSONWebKeySet) wire.IdentityClaims {
+func identified(t testing.TB, compact string, keys jose.JSONWebKeySet) claims.Identity {
 	t.Helper()
-	var c wire.IdentityClaims
+	var c claims.Identity
 	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatalf("%v: %q", err, compact)
@@ -153,10 +154,10 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 		if len(values) != 1 {
 			t.Fatalf("%s: %d identities", x.path, len(values))
 		}
-		claims := identified(t, values[0], published(t, srv))
-		if claims.Sub != session.UCC || claims.SID != session.SID || claims.Home != session.HSServerID || claims.Consumer != srv.ConsumerKey ||
-			claims.Aud != wire.IdentityAudience || claims.Iss != wire.Issuer || claims.Exp-claims.Iat != 300 {
-			t.Errorf("%s: the identity is %+v", x.path, claims)
+		says := identified(t, values[0], published(t, srv))
+		if says.Sub != session.UCC || says.SID != session.SID || says.Home != session.HSServerID || says.Consumer != srv.ConsumerKey ||
+			says.Aud != claims.IdentityAudience || says.Iss != claims.Issuer || says.Exp-says.Iat != 300 {
+			t.Errorf("%s: the identity is %+v", x.path, says)
 		}
 		got = nil
 	}
@@ -187,9 +188,9 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 			t.Fatalf("after %s: %d %s", x.at, resp.StatusCode, body)
 		}
 		signed[identity] = true
-		claims := identified(t, identity, keys)
-		if len(signed) != x.many || x.until > 0 && claims.Exp != x.until || claims.Exp <= issued+int64(x.at/time.Second) {
-			t.Errorf("after %s there were %d identities, the last is %+v", x.at, len(signed), claims)
+		says := identified(t, identity, keys)
+		if len(signed) != x.many || x.until > 0 && says.Exp != x.until || says.Exp <= issued+int64(x.at/time.Second) {
+			t.Errorf("after %s there were %d identities, the last is %+v", x.at, len(signed), says)
 		}
 	}
 }

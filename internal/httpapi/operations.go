@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
@@ -258,9 +259,9 @@ const dataCenter = "neo"
 // generation 3 sends every later call: it is left out rather than guessed.
 func (a *api) laterShape(o login.Opened) wire.Session {
 	s := seedShape(o)
-	s.KType, s.Status, s.DataCenter, s.BaseURL = wire.ScopeView, "success", dataCenter, a.PublicURL
+	s.KType, s.Status, s.DataCenter, s.BaseURL = claims.ScopeView, "success", dataCenter, a.PublicURL
 	if o.Kind == login.Trade {
-		s.KType = wire.ScopeTrade
+		s.KType = claims.ScopeTrade
 	}
 	return s
 }

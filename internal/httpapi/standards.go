@@ -95,7 +95,14 @@ func (a *api) introspect(c *call) (answer, error) {
 		return answer{}, err
 	}
 	in, err := a.login.Introspect(c.Context(), c.consumer, compact)
-	return answer{http.StatusOK, in}, err
+	shown := wire.Introspection{
+		Active: in.Active, Scope: in.Scope, ClientID: in.Consumer, Exp: in.Expires, Iat: in.Issued,
+		Sub: in.Subject, Iss: in.Issuer, Jti: in.ID, SID: in.SID,
+	}
+	if in.Access {
+		shown.TokenType = "Bearer"
+	}
+	return answer{http.StatusOK, shown}, err
 }
 
 // revoke is POST oauth2/revoke (RFC 7009). A token that is none is revoked already.
@@ -128,7 +135,11 @@ func (a *api) revocations(c *call) (answer, error) {
 		}
 	}
 	r, err := a.login.Revocations(c.Context(), after)
-	return answer{http.StatusOK, r}, err
+	shown := wire.Revocations{Revocations: []wire.Revocation{}, Next: r.Next, More: r.More, Keys: r.Keys}
+	for _, x := range r.All {
+		shown.Revocations = append(shown.Revocations, wire.Revocation{Jti: x.TokenID, Exp: x.Expires.Unix()})
+	}
+	return answer{http.StatusOK, shown}, err
 }
 
 // keyAndSecret returns the key and secret that a consumer sends in the header or in

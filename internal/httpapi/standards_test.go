@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -252,11 +253,11 @@ func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // bar S4
 		t.Errorf("at first: %+v", told)
 	}
 	trade := c.byMPIN(t)
-	if wire.TradeID(trade.SID) != trade.claims(t)["jti"] {
+	if claims.TradeID(trade.SID) != trade.claims(t)["jti"] {
 		t.Errorf("the jti of %s is %v", trade.SID, trade.claims(t)["jti"])
 	}
 	c.post(t, logoutPath, "", trade.pairs()...).want(t, 200)
-	if diff := cmp.Diff([]string{wire.TradeID(trade.SID)}, ask(next())); diff != "" {
+	if diff := cmp.Diff([]string{claims.TradeID(trade.SID)}, ask(next())); diff != "" {
 		t.Errorf("after a logout:\n%s", diff)
 	}
 	if exp := told.Revocations[0].Exp; exp != int64(trade.claims(t)["exp"].(float64)) {
@@ -270,7 +271,7 @@ func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // bar S4
 	if err := operator.RemoveAccount(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{wire.TradeID(removed.SID)}, ask(next())); diff != "" {
+	if diff := cmp.Diff([]string{claims.TradeID(removed.SID)}, ask(next())); diff != "" {
 		t.Errorf("after a removal:\n%s", diff)
 	}
 	if jtis := ask(next()); len(jtis) > 0 {

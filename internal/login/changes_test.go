@@ -400,7 +400,7 @@ func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
 			until time.Time
 		}
 		var live hold     // the claim that a request believes to hold
-		var lost []string // claims that were given back or taken over
+		var lost []string // says that were given back or taken over
 		kept := 0         // tries since the last code that were not given back
 		completions, names := 0, 0
 
@@ -413,7 +413,7 @@ func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
 					kept = 0
 				}
 			},
-			"a request claims": func(t *rapid.T) {
+			"a request says": func(t *rapid.T) {
 				names++
 				id := fmt.Sprint("claim ", names)
 				_, err := x.TakeClaim(new(AccountState), claimOf(id, now))

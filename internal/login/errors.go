@@ -17,7 +17,7 @@ const (
 	KindBadAccess                 // an invalid or expired access token, or an unknown consumer
 	KindAddress                   // the consumer may not send from this address
 	KindClient                    // consumer key or secret refused (RFC 6749: invalid_client)
-	KindHeader                    // a required header is missing: Field names it
+	KindMissing                   // the sid or the token is missing: Field names it, as the protocol does
 	KindCredentials               // password, MPIN, TOTP or OTP refused
 	KindSession                   // the sid or its token is not valid, or not any more
 	KindEnded                     // a trade session that was good once and has ended
@@ -36,7 +36,7 @@ const (
 // happened and what to do, without any secret. Err is the cause, for the log.
 type Error struct {
 	Kind       Kind
-	Field      string        // KindInput, KindHeader: the field or header
+	Field      string        // KindInput, KindMissing: the field
 	Detail     string        // one sentence
 	RetryAfter time.Duration // when another try can succeed; 0 if waiting does not help
 	Err        error
@@ -100,8 +100,8 @@ func invalid(field, detail string) *Error {
 	return &Error{Kind: KindInput, Field: field, Detail: detail}
 }
 
-func missing(header string) *Error {
-	return &Error{Kind: KindHeader, Field: header, Detail: "this header is required here"}
+func missing(field string) *Error {
+	return &Error{Kind: KindMissing, Field: field, Detail: "this header is required here"}
 }
 
 // wrongCredentials is the one answer to every refused first factor, whether or

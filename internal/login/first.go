@@ -10,10 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/limit"
-	"neoapi/internal/token"
-	"neoapi/internal/wire"
 )
 
 // A FirstFactor is a login: an identifier and one secret.
@@ -325,19 +324,19 @@ func (s *Service) judgeTOTP(a Account, code credential.Secret) (bool, int64) {
 
 // opened mints the token of a stored session.
 func (s *Service) opened(ctx context.Context, a Account, x Session) (Opened, error) {
-	var claims any
+	var says any
 	if x.Kind == View {
-		claims = wire.ViewClaims{
-			Scope: []string{wire.ScopeView}, Exp: x.Expires.Unix(), Jti: x.ViewID, Iat: x.Issued.Unix(),
-			Iss: wire.Issuer, Sub: a.ID, UCC: x.UCC,
+		says = claims.View{
+			Scope: []string{claims.ScopeView}, Exp: x.Expires.Unix(), Jti: x.ViewID, Iat: x.Issued.Unix(),
+			Iss: claims.Issuer, Sub: a.ID, UCC: x.UCC,
 		}
 	} else {
-		claims = wire.TradeClaims{
-			Scope: []string{wire.ScopeTrade}, Exp: x.Expires.Unix(), Jti: x.TradeID, Iat: x.Issued.Unix(),
-			Iss: wire.Issuer, Sub: x.UCC,
+		says = claims.Trade{
+			Scope: []string{claims.ScopeTrade}, Exp: x.Expires.Unix(), Jti: x.TradeID, Iat: x.Issued.Unix(),
+			Iss: claims.Issuer, Sub: x.UCC,
 		}
 	}
-	compact, err := s.mint(ctx, x.KeyID, claims)
+	compact, err := s.mint(ctx, x.KeyID, says)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -353,26 +352,26 @@ func dayEnd(now time.Time, atLeast time.Duration) time.Time {
 	return Days{}.End(now, atLeast)
 }
 
-// view judges the sid and view token of a request: KindHeader, KindSession or
+// view judges the sid and view token of a request: KindMissing, KindSession or
 // KindTokenKind.
-func (s *Service) view(ctx context.Context, sid, auth string) (wire.ViewClaims, error) {
+func (s *Service) view(ctx context.Context, sid, auth string) (claims.View, error) {
 	switch {
 	case sid == "":
-		return wire.ViewClaims{}, missing(wire.HeaderSID)
+		return claims.View{}, missing("Sid")
 	case auth == "":
-		return wire.ViewClaims{}, missing(wire.HeaderAuth)
+		return claims.View{}, missing("Auth")
 	}
-	claims, err := s.viewClaims(ctx, auth)
+	says, err := s.viewClaims(ctx, auth)
 	var unavailable *Error
 	switch {
 	case errors.As(err, &unavailable):
-		return claims, err
-	case errors.Is(err, token.ErrKind):
-		return claims, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
-	case errors.Is(err, token.ErrExpired):
-		return claims, &Error{Kind: KindSession, Detail: "the view token has expired: log in again"}
+		return says, err
+	case errors.Is(err, claims.ErrKind):
+		return says, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
+	case errors.Is(err, claims.ErrExpired):
+		return says, &Error{Kind: KindSession, Detail: "the view token has expired: log in again"}
 	case err != nil:
-		return claims, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token: log in again"}
+		return says, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token: log in again"}
 	}
-	return claims, nil
+	return says, nil
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"neoapi/internal/wire"
+	"neoapi/internal/claims"
 )
 
 // The life of an identity, and what is left of it when another one is signed: a
@@ -55,7 +55,7 @@ func (m *identities) add(tradeID string, id identity) {
 }
 
 // Identity returns whose a session is, signed by the active key, for the trade API
-// behind the service: a compact JSON Web Token with [wire.IdentityClaims]. It ends
+// behind the service: a compact JSON Web Token with [claims.Identity]. It ends
 // with the session at the latest. Give it a session that CheckTrade has returned.
 func (s *Service) Identity(session Session) (string, error) {
 	// By the wall clock alone, as those who verify it: one that is set forward ends it
@@ -70,8 +70,8 @@ func (s *Service) Identity(session Session) (string, error) {
 	if !expires.Before(session.Expires) {
 		expires, renew = session.Expires, session.Expires
 	}
-	compact, err := ring.Mint(key, wire.IdentityClaims{
-		Scope: []string{wire.ScopeIdentity}, Exp: expires.Unix(), Iat: now.Unix(), Iss: wire.Issuer, Aud: wire.IdentityAudience,
+	compact, err := ring.Mint(key, claims.Identity{
+		Scope: []string{claims.ScopeIdentity}, Exp: expires.Unix(), Iat: now.Unix(), Iss: claims.Issuer, Aud: claims.IdentityAudience,
 		Sub: session.UCC, SID: session.SID, Home: session.Home, Consumer: session.Consumer,
 	})
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/token"
-	"neoapi/internal/wire"
 )
 
 // The life of signing keys (bar J4). A key is published when it is made and signs
@@ -209,17 +209,17 @@ func keyEvent(now time.Time, action, id string) Event {
 
 // viewClaims judges a view token by the keys of this process, and by those of the
 // store if it names a key that is not known here.
-func (s *Service) viewClaims(ctx context.Context, compact string) (wire.ViewClaims, error) {
+func (s *Service) viewClaims(ctx context.Context, compact string) (claims.View, error) {
 	if err := s.knowKey(ctx, compact); err != nil {
-		return wire.ViewClaims{}, err
+		return claims.View{}, err
 	}
 	return s.keys.ring().View(compact, s.Now())
 }
 
 // tradeClaims is viewClaims for a trade token.
-func (s *Service) tradeClaims(ctx context.Context, compact string, now time.Time) (wire.TradeClaims, error) {
+func (s *Service) tradeClaims(ctx context.Context, compact string, now time.Time) (claims.Trade, error) {
 	if err := s.knowKey(ctx, compact); err != nil {
-		return wire.TradeClaims{}, err
+		return claims.Trade{}, err
 	}
 	return s.keys.ring().Trade(compact, now)
 }
@@ -235,13 +235,13 @@ func (s *Service) knowKey(ctx context.Context, compact string) error {
 }
 
 // mint signs claims with a key, which another process may have seen first.
-func (s *Service) mint(ctx context.Context, key string, claims any) (string, error) {
-	compact, err := s.keys.ring().Mint(key, claims)
+func (s *Service) mint(ctx context.Context, key string, says any) (string, error) {
+	compact, err := s.keys.ring().Mint(key, says)
 	if errors.Is(err, token.ErrKeyGone) {
 		if err := s.lookAtKeys(ctx); err != nil {
 			return "", storeFault(err)
 		}
-		compact, err = s.keys.ring().Mint(key, claims)
+		compact, err = s.keys.ring().Mint(key, says)
 	}
 	switch {
 	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and no token of it is taken any more

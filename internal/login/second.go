@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
-	"neoapi/internal/wire"
 )
 
 // A SecondFactor is the second proof for an open view session.
@@ -24,20 +24,20 @@ type SecondFactor struct {
 
 // SecondFactor judges a second factor and turns the view session into a trade
 // session, in the order claim, judge, OMS, complete (docs/design.md). The
-// token leaves only when the session is stored. Refusals: KindHeader,
+// token leaves only when the session is stored. Refusals: KindMissing,
 // KindSession, KindTokenKind, KindCredentials, KindLocked, KindTooSoon (another try is being
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
 // same code still works.
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
-	claims, err := s.view(ctx, f.SID, f.Auth)
+	says, err := s.view(ctx, f.SID, f.Auth)
 	if err != nil {
 		var refused *Error
-		if errors.As(err, &refused) && refused.Kind != KindHeader && refused.Kind != KindUnavailable {
+		if errors.As(err, &refused) && refused.Kind != KindMissing && refused.Kind != KindUnavailable {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "token refused"), refused)
 		}
 		return Opened{}, err
 	}
-	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(claims.Sub)})
+	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)})
 	if errors.Is(err, ErrNotFound) { // removed since the first factor
 		// Whose it was is not told: an erased person's name must not come back into the
 		// trail. The event of the login has the same sid.
@@ -47,7 +47,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, storeFault(err)
 	}
 	claim := Claim{
-		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, ViewID: claims.Jti,
+		SID: f.SID, Account: says.Sub, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, ViewID: says.Jti,
 		ID: uuid.NewString(), Now: s.Now(), Lease: s.opt.OMSTimeout + claimGrace, MaxTries: maxTries,
 		RepeatFor: repeatFor,
 	}
@@ -155,7 +155,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
 		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
-		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
+		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
 	var timedOut bool

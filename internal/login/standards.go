@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/token"
-	"neoapi/internal/wire"
 )
 
 // What the standards of OAuth have others do with tokens: introspection, revocation,
@@ -23,36 +23,46 @@ var (
 	ErrUnrevocable = errors.New("access tokens cannot be revoked: they end within the hour, or with the consumer's secret")
 )
 
+// A TokenState is what a token is worth: the zero value if it is worth nothing.
+type TokenState struct {
+	Active          bool
+	Access          bool // an access token, not a session's
+	Scope, Consumer string
+	Issued, Expires int64 // unix seconds
+	Subject         string
+	Issuer, ID, SID string // of a session's token; SID for its own consumer only
+}
+
 // Introspect tells a consumer what a token is worth now. Whoever shows a token has
 // it and can read its claims, so any consumer may ask; the sid, without which a
 // trade token opens nothing here, is told to the session's own consumer only.
 // Refusals: KindUnavailable.
-func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact string) (wire.Introspection, error) {
+func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact string) (TokenState, error) {
 	if a, err := token.OpenAccess(s.Vault, compact, s.Now()); err == nil {
 		c, err := s.consumer(ctx, a.Consumer)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			return wire.Introspection{}, nil
+			return TokenState{}, nil
 		case err != nil:
-			return wire.Introspection{}, storeFault(err)
+			return TokenState{}, storeFault(err)
 		case !c.issued(a, s.Now()):
-			return wire.Introspection{}, nil
+			return TokenState{}, nil
 		}
-		return wire.Introspection{
-			Active: true, Scope: "default", ClientID: c.Key, TokenType: "Bearer", Exp: a.Expires,
-			Iat: time.Unix(a.Expires, 0).Add(-accessLife).Unix(), Sub: c.Key,
+		return TokenState{
+			Active: true, Access: true, Scope: "default", Consumer: c.Key, Expires: a.Expires,
+			Issued: time.Unix(a.Expires, 0).Add(-accessLife).Unix(), Subject: c.Key,
 		}, nil
 	}
-	session, claims, err := s.sessionOf(ctx, compact)
+	session, says, err := s.sessionOf(ctx, compact)
 	if errors.Is(err, ErrNotFound) {
-		return wire.Introspection{}, nil
+		return TokenState{}, nil
 	}
 	if err != nil {
-		return wire.Introspection{}, err
+		return TokenState{}, err
 	}
-	in := wire.Introspection{
-		Active: true, Scope: claims.Scope[0], ClientID: session.Consumer,
-		Exp: claims.Exp, Iat: claims.Iat, Sub: claims.Sub, Iss: claims.Iss, Jti: claims.Jti,
+	in := TokenState{
+		Active: true, Scope: says.Scope[0], Consumer: session.Consumer,
+		Expires: says.Exp, Issued: says.Iat, Subject: says.Sub, Issuer: says.Iss, ID: says.Jti,
 	}
 	if session.Consumer == consumer.Key {
 		in.SID = session.SID
@@ -101,41 +111,41 @@ func (s *Service) Revoke(ctx context.Context, consumer Consumer, compact string,
 
 // sessionOf returns the live session of a view or trade token and the token's
 // claims: ErrNotFound if there is none, or KindUnavailable.
-func (s *Service) sessionOf(ctx context.Context, compact string) (Session, wire.TradeClaims, error) {
+func (s *Service) sessionOf(ctx context.Context, compact string) (Session, claims.Trade, error) {
 	now := s.Now()
-	claims, err := s.tradeClaims(ctx, compact, now)
-	name := Identifier{ByUCC, credential.Secret(claims.Sub)}
-	if errors.Is(err, token.ErrKind) {
-		var view wire.ViewClaims
+	says, err := s.tradeClaims(ctx, compact, now)
+	name := Identifier{ByUCC, credential.Secret(says.Sub)}
+	if errors.Is(err, claims.ErrKind) {
+		var view claims.View
 		view, err = s.viewClaims(ctx, compact)
-		claims = wire.TradeClaims{Scope: view.Scope, Exp: view.Exp, Jti: view.Jti, Iat: view.Iat, Iss: view.Iss, Sub: view.Sub}
+		says = view.Common()
 		name = Identifier{ByID, credential.Secret(view.Sub)}
 	}
 	var unavailable *Error
 	if errors.As(err, &unavailable) {
-		return Session{}, claims, err
+		return Session{}, says, err
 	}
 	if err != nil {
-		return Session{}, claims, ErrNotFound
+		return Session{}, says, ErrNotFound
 	}
 	account, err := s.Accounts.Account(ctx, name)
 	var session Session
 	var consumer Consumer
 	if err == nil {
-		session, err = s.Sessions.SessionOf(ctx, account.ID, claims.Jti)
+		session, err = s.Sessions.SessionOf(ctx, account.ID, says.Jti)
 	}
 	if err == nil {
 		consumer, err = s.consumer(ctx, session.Consumer)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Session{}, claims, ErrNotFound
+		return Session{}, says, ErrNotFound
 	case err != nil:
-		return Session{}, claims, storeFault(err)
-	case !now.Before(session.Expires) || session.Issued.Unix() != claims.Iat || session.Incarnation != consumer.Incarnation:
-		return Session{}, claims, ErrNotFound
+		return Session{}, says, storeFault(err)
+	case !now.Before(session.Expires) || session.Issued.Unix() != says.Iat || session.Incarnation != consumer.Incarnation:
+		return Session{}, says, ErrNotFound
 	}
-	return session, claims, nil
+	return session, says, nil
 }
 
 // revocationsPage is how many revocations one answer holds at most.
@@ -146,12 +156,20 @@ const revocationsPage = 1000
 // set back afterwards.
 const RevocationKept = 25 * time.Hour
 
+// Revoked is a part of the list of what has been revoked.
+type Revoked struct {
+	All  []Revocation // in the order in which their sessions ended
+	Next int64        // where to go on; below what was asked after if the numbers began again
+	More bool         // there are more already
+	Keys []string     // the ids of all signing keys: tokens of others are refused
+}
+
 // Revocations returns the trade tokens that are refused although they have not
 // expired, after a number, and the keys whose tokens are taken. Refusals:
 // KindUnavailable.
-func (s *Service) Revocations(ctx context.Context, after int64) (wire.Revocations, error) {
-	// The keys first: of a key that is removed meanwhile the next answer tells.
-	r := wire.Revocations{Keys: s.keys.ring().IDs(), Revocations: []wire.Revocation{}}
+func (s *Service) Revocations(ctx context.Context, after int64) (Revoked, error) {
+	// The keys first: the next answer reports a key that is removed meanwhile.
+	r := Revoked{Keys: s.keys.ring().IDs()}
 	all, last, err := s.Sessions.Revocations(ctx, after, s.Now().Add(-RevocationKept), revocationsPage+1)
 	if err != nil {
 		return r, storeFault(err)
@@ -159,9 +177,8 @@ func (s *Service) Revocations(ctx context.Context, after int64) (wire.Revocation
 	if r.More = len(all) > revocationsPage; r.More {
 		all = all[:revocationsPage]
 	}
-	r.Next = last // which can be above the last of all, if that has expired
+	r.All, r.Next = all, last // last can be above the last of all, if that has expired
 	for _, x := range all {
-		r.Revocations = append(r.Revocations, wire.Revocation{Jti: x.TokenID, Exp: x.Expires.Unix()})
 		r.Next = max(r.Next, x.Seq)
 	}
 	if r.More {

@@ -4,32 +4,31 @@ import (
 	"context"
 	"errors"
 
-	"neoapi/internal/token"
-	"neoapi/internal/wire"
+	"neoapi/internal/claims"
 )
 
 // CheckTrade judges the sid and trade token of a call after login and returns
 // its session. consumer is the one that the call's access token names, or the
 // zero Consumer for a call without one (generation 3): then the session's own
-// consumer is looked up and counted. Refusals: KindHeader, KindSession,
+// consumer is looked up and counted. Refusals: KindMissing, KindSession,
 // KindTokenKind, KindEnded, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) (Session, error) {
 	switch {
 	case sid == "":
-		return Session{}, missing(wire.HeaderSID)
+		return Session{}, missing("Sid")
 	case auth == "":
-		return Session{}, missing(wire.HeaderAuth)
+		return Session{}, missing("Auth")
 	}
 	now := s.Now()
 	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
-	claims, err := s.tradeClaims(ctx, auth, now)
+	says, err := s.tradeClaims(ctx, auth, now)
 	var unavailable *Error
 	switch {
 	case errors.As(err, &unavailable):
 		return Session{}, err
-	case errors.Is(err, token.ErrKind):
+	case errors.Is(err, claims.ErrKind):
 		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
-	case errors.Is(err, token.ErrExpired):
+	case errors.Is(err, claims.ErrExpired):
 		return Session{}, ended
 	case err != nil:
 		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token: log in again"}
@@ -39,7 +38,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, storeFault(err)
 	}
 	// The sid alone never authenticates (bar S2): the token must be this session's.
-	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || session.Issued.Unix() != claims.Iat || !now.Before(session.Expires) {
+	if err != nil || session.Kind != Trade || session.TradeID != says.Jti || session.Issued.Unix() != says.Iat || !now.Before(session.Expires) {
 		return Session{}, ended
 	}
 	if consumer.Key == "" {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 )
 
@@ -48,10 +49,10 @@ var ErrAccess = errors.New("access token is invalid or has expired")
 // OpenAccess returns what an access token carries if it is ours and unexpired.
 func OpenAccess(v *credential.Vault, compact string, now time.Time) (Access, error) {
 	var a Access
-	if len(compact) > maxToken {
+	if len(compact) > claims.MaxToken {
 		return a, ErrAccess
 	}
-	sealed, ok := decode(compact)
+	sealed, ok := claims.Decode(compact)
 	if !ok {
 		return a, ErrAccess
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 )
 
@@ -47,7 +48,7 @@ func TestAnAccessTokenIsReadBackWholeAndTellsNothing(t *testing.T) {
 	if err != nil || bytes.Contains(raw, []byte("demo-consumer")) {
 		t.Errorf("names its consumer in the clear, or is no URL-safe base64: %v", err)
 	}
-	if len(compact) > maxToken || strings.ContainsAny(compact, ".=+/ \n") {
+	if len(compact) > claims.MaxToken || strings.ContainsAny(compact, ".=+/ \n") {
 		t.Errorf("unfit for a header: %s", compact)
 	}
 }

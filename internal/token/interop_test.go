@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"neoapi/internal/claims"
 
-	"neoapi/internal/wire"
+	"github.com/go-jose/go-jose/v4"
 )
 
 // A verifier that nobody here wrote must accept our tokens by the public key alone.
@@ -21,7 +21,7 @@ func TestAnotherLibraryVerifiesOurTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now().Unix()
-	compact, err := ring.Mint(key.ID, wire.TradeClaims{Scope: []string{wire.ScopeTrade}, Exp: now + 3600, Iat: now, Jti: "j", Iss: wire.Issuer, Sub: "TESTYA24"})
+	compact, err := ring.Mint(key.ID, claims.Trade{Scope: []string{claims.ScopeTrade}, Exp: now + 3600, Iat: now, Jti: "j", Iss: claims.Issuer, Sub: "TESTYA24"})
 	if err != nil {
 		t.Fatal(err)
 	}

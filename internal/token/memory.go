@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"neoapi/internal/wire"
+	"neoapi/internal/claims"
 )
 
 // remembered is how many tokens a memory holds at least, and half of what it
@@ -24,7 +24,7 @@ type memory struct {
 // every call with a trade token does.
 type goodToken struct {
 	payload []byte
-	trade   atomic.Pointer[wire.TradeClaims]
+	trade   atomic.Pointer[claims.Trade]
 }
 
 func (m *memory) add(compact string, payload []byte) *goodToken {

@@ -28,9 +28,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"neoapi/internal/claims"
 
-	"neoapi/internal/wire"
+	"github.com/google/go-cmp/cmp"
 )
 
 // ours is the key of testdata/ring_key.pem: it signs nothing but these tests'
@@ -79,15 +79,15 @@ func seedToken(t testing.TB) string {
 // now is a moment within the life of the seed's token.
 var now = time.Unix(1655802939+60, 0)
 
-func seedClaims() wire.TradeClaims {
-	return wire.TradeClaims{
+func seedClaims() claims.Trade {
+	return claims.Trade{
 		Scope: []string{"Trade"}, Exp: 1655806539, Jti: "e6aed351-2430-43a6-8dac-c7f870d072af", Iat: 1655802939,
 		Iss: "login-service", Sub: "TESTYA24",
 	}
 }
 
-func viewClaims() wire.ViewClaims {
-	return wire.ViewClaims{
+func viewClaims() claims.View {
+	return claims.View{
 		Scope: []string{"View"}, Exp: 1655836200, Jti: "0b9c6f0e-6c55-4a9d-9d38-2b7c7b5f4f0a", Iat: 1655802939,
 		Iss: "login-service", Sub: "6f1f7d3a-1c3e-4f6c-8f43-1c2d3e4f5a6b", UCC: "TESTYA24",
 	}
@@ -268,7 +268,7 @@ func TestOldKeysStillJudgeAndOnlyTheActiveOneSigns(t *testing.T) {
 	if _, err := both.Trade(fresh, now); err != nil {
 		t.Errorf("a token of the active key: %v", err)
 	}
-	if _, err := ring(t).Trade(fresh, now); !errors.Is(err, ErrInvalid) {
+	if _, err := ring(t).Trade(fresh, now); !errors.Is(err, claims.ErrInvalid) {
 		t.Errorf("a ring without that key: %v", err)
 	}
 }
@@ -302,10 +302,10 @@ func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
 		if _, err := r.Trade(compact, now); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.View(compact, now); err != ErrKind {
+		if _, err := r.View(compact, now); err != claims.ErrKind {
 			t.Errorf("as a view token: %v", err)
 		}
-		if _, err := r.Trade(compact, time.Unix(1655806539, 0)); err != ErrExpired {
+		if _, err := r.Trade(compact, time.Unix(1655806539, 0)); err != claims.ErrExpired {
 			t.Errorf("at its end: %v", err)
 		}
 		if _, err := r.Trade(compact, time.Unix(1655802939-3600, 0)); err != nil {
@@ -339,10 +339,10 @@ func TestTheMemoryForgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
 
 func TestATokenOfTheOtherKindIsOfTheWrongKind(t *testing.T) {
 	r := ring(t)
-	if _, err := r.Trade(mint(t, r, viewClaims()), now); !errors.Is(err, ErrKind) {
+	if _, err := r.Trade(mint(t, r, viewClaims()), now); !errors.Is(err, claims.ErrKind) {
 		t.Errorf("a view token where a trade token belongs: %v", err)
 	}
-	if _, err := r.View(mint(t, r, seedClaims()), now); !errors.Is(err, ErrKind) {
+	if _, err := r.View(mint(t, r, seedClaims()), now); !errors.Is(err, claims.ErrKind) {
 		t.Errorf("a trade token where a view token belongs: %v", err)
 	}
 }
@@ -357,9 +357,9 @@ func TestATokenEndsToTheSecond(t *testing.T) {
 	}{
 		{"a second before", time.Unix(-1, 0), nil},
 		{"a nanosecond before", time.Unix(-1, 999999999), nil},
-		{"at exp", time.Unix(0, 0), ErrExpired},
-		{"a nanosecond after", time.Unix(0, 1), ErrExpired},
-		{"a year after", time.Unix(365*86400, 0), ErrExpired},
+		{"at exp", time.Unix(0, 0), claims.ErrExpired},
+		{"a nanosecond after", time.Unix(0, 1), claims.ErrExpired},
+		{"a year after", time.Unix(365*86400, 0), claims.ErrExpired},
 	} {
 		if _, err := r.Trade(trade, c.now.Add(1655806539*time.Second)); !errors.Is(err, c.want) {
 			t.Errorf("trade token %s: %v, want %v", c.name, err, c.want)
@@ -630,11 +630,11 @@ func TestForgedAndMisplacedTokensAreRefused(t *testing.T) {
 	r := ring(t)
 	for name, compact := range forgeries(t) {
 		t.Run(name, func(t *testing.T) {
-			if claims, err := r.Trade(compact, now); err != ErrInvalid {
-				t.Errorf("as a trade token: got %v and %v", claims, err)
+			if says, err := r.Trade(compact, now); err != claims.ErrInvalid {
+				t.Errorf("as a trade token: got %v and %v", says, err)
 			}
-			if claims, err := r.View(compact, now); err != ErrInvalid {
-				t.Errorf("as a view token: got %v and %v", claims, err)
+			if says, err := r.View(compact, now); err != claims.ErrInvalid {
+				t.Errorf("as a view token: got %v and %v", says, err)
 			}
 		})
 	}
@@ -652,7 +652,7 @@ func TestAnAlteredCharacterAnywhereMakesATokenInvalid(t *testing.T) {
 		if altered[i] = 'A'; good[i] == 'A' {
 			altered[i] = 'B'
 		}
-		if _, err := r.Trade(string(altered), now); err != ErrInvalid {
+		if _, err := r.Trade(string(altered), now); err != claims.ErrInvalid {
 			t.Errorf("character %d altered: %v", i, err)
 		}
 	}
@@ -690,13 +690,13 @@ func FuzzTrade(f *testing.F) {
 	r := ring(f)
 	minted := fuzzTokens(f, r)
 	f.Fuzz(func(t *testing.T, compact string) {
-		claims, err := r.Trade(compact, now)
+		says, err := r.Trade(compact, now)
 		switch {
 		case err == nil && !minted[compact]:
-			t.Fatalf("accepted a token that was not minted, for %s: %.80q…", claims.Sub, compact)
-		case err == nil && claims.Scope[0] != "Trade":
-			t.Fatalf("accepted a token of scope %v", claims.Scope)
-		case err != nil && err != ErrInvalid && !minted[compact]:
+			t.Fatalf("accepted a token that was not minted, for %s: %.80q…", says.Sub, compact)
+		case err == nil && says.Scope[0] != "Trade":
+			t.Fatalf("accepted a token of scope %v", says.Scope)
+		case err != nil && err != claims.ErrInvalid && !minted[compact]:
 			t.Fatalf("a token that was not minted is judged by its claims: %v: %.80q…", err, compact)
 		}
 	})
@@ -706,13 +706,13 @@ func FuzzView(f *testing.F) {
 	r := ring(f)
 	minted := fuzzTokens(f, r)
 	f.Fuzz(func(t *testing.T, compact string) {
-		claims, err := r.View(compact, now)
+		says, err := r.View(compact, now)
 		switch {
 		case err == nil && !minted[compact]:
-			t.Fatalf("accepted a token that was not minted, for %s: %.80q…", claims.Sub, compact)
-		case err == nil && claims.Scope[0] != "View":
-			t.Fatalf("accepted a token of scope %v", claims.Scope)
-		case err != nil && err != ErrInvalid && !minted[compact]:
+			t.Fatalf("accepted a token that was not minted, for %s: %.80q…", says.Sub, compact)
+		case err == nil && says.Scope[0] != "View":
+			t.Fatalf("accepted a token of scope %v", says.Scope)
+		case err != nil && err != claims.ErrInvalid && !minted[compact]:
 			t.Fatalf("a token that was not minted is judged by its claims: %v: %.80q…", err, compact)
 		}
 	})

@@ -7,11 +7,6 @@
 // whole story); nothing in here decides anything.
 package wire
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-)
-
 // Request and answer headers that the protocol gives a meaning to. HTTP header
 // names have no case; clients in the field send both "sid" and "Sid".
 const (
@@ -23,7 +18,7 @@ const (
 	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
 
 	// Between the service and the trade API behind it; no client sends them.
-	HeaderIdentity = "Neo-Identity" // whose session it is, signed: see IdentityClaims
+	HeaderIdentity = "Neo-Identity" // whose session it is, signed: see claims.Identity
 	HeaderRefusal  = "Neo-Refusal"  // of forward authentication: the body of its refusal once more
 )
 
@@ -134,64 +129,13 @@ type NotOk struct {
 	ErrMsg string `json:"errMsg"`
 }
 
-// Verified is the data of forward authentication's answer: what [IdentityClaims]
+// Verified is the data of forward authentication's answer: what claims.Identity
 // says, unsigned.
 type Verified struct {
 	UCC        string `json:"ucc"`
 	SID        string `json:"sid"`
 	HSServerID string `json:"hsServerId"`
 	Consumer   string `json:"consumer"`
-}
-
-// The claims' fixed values (the seed's token, decoded).
-const (
-	Issuer     = "login-service"
-	ScopeView  = "View"
-	ScopeTrade = "Trade"
-
-	ScopeIdentity    = "Identity"
-	IdentityAudience = "trade-api"
-)
-
-// TradeID returns the jti of the trade token of a sid, a UUID of version 8: whoever
-// verifies the token can tell by it whether a sid is the token's own. It says
-// nothing of the sid to who does not know it.
-func TradeID(sid string) string {
-	sum := sha256.Sum256([]byte("neo trade token " + sid))
-	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
-	var id [36]byte
-	hex.Encode(id[0:], sum[0:4])
-	hex.Encode(id[9:], sum[4:6])
-	hex.Encode(id[14:], sum[6:8])
-	hex.Encode(id[19:], sum[8:10])
-	hex.Encode(id[24:], sum[10:16])
-	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
-	return string(id[:])
-}
-
-// ViewClaims is the payload of a view token, in the field's order.
-type ViewClaims struct {
-	Scope            []string `json:"scope"`
-	Exp              int64    `json:"exp"`
-	Jti              string   `json:"jti"`
-	Iat              int64    `json:"iat"`
-	Iss              string   `json:"iss"`
-	Sub              string   `json:"sub"` // the account's UUID
-	UCC              string   `json:"ucc"`
-	FetchCachingRule int      `json:"fetchcachingrule"`
-	Categorisation   string   `json:"categorisation"`
-}
-
-// TradeClaims is the payload of a trade token, in the seed's order.
-type TradeClaims struct {
-	Scope            []string `json:"scope"`
-	Exp              int64    `json:"exp"`
-	Jti              string   `json:"jti"`
-	Iat              int64    `json:"iat"`
-	Iss              string   `json:"iss"`
-	Sub              string   `json:"sub"` // the UCC
-	FetchCachingRule int      `json:"fetchcachingrule"`
-	Categorisation   string   `json:"categorisation"`
 }
 
 // Introspection is the answer of the introspection operation (RFC 7662, section
@@ -237,19 +181,4 @@ type Revocations struct {
 type Revocation struct {
 	Jti string `json:"jti"`
 	Exp int64  `json:"exp"`
-}
-
-// IdentityClaims is the payload of [HeaderIdentity]: what the service tells the
-// trade API of a session that it has checked. Scope and audience keep it apart from
-// the tokens that people have.
-type IdentityClaims struct {
-	Scope    []string `json:"scope"`
-	Exp      int64    `json:"exp"`
-	Iat      int64    `json:"iat"`
-	Iss      string   `json:"iss"`
-	Aud      string   `json:"aud"`
-	Sub      string   `json:"sub"` // the UCC
-	SID      string   `json:"sid"`
-	Home     string   `json:"hsServerId"`
-	Consumer string   `json:"consumer"`
 }

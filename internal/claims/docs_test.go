@@ -1,9 +1,11 @@
-package wire
+package claims_test
 
 import (
 	"os"
 	"strings"
 	"testing"
+
+	"neoapi/internal/claims"
 )
 
 // The example in docs/verify.md is for those who do it in another language.
@@ -13,10 +15,10 @@ func TestATradeTokensIDFollowsFromItsSID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id := TradeID(sid); !strings.Contains(string(text), sid) || !strings.Contains(string(text), "`"+id+"`") {
+	if id := claims.TradeID(sid); !strings.Contains(string(text), sid) || !strings.Contains(string(text), "`"+id+"`") {
 		t.Errorf("docs/verify.md does not say that %s gives %s", sid, id)
 	}
-	if TradeID(sid) == TradeID(strings.ToUpper(sid)) {
+	if claims.TradeID(sid) == claims.TradeID(strings.ToUpper(sid)) {
 		t.Error("two sids have one id")
 	}
 }
