@@ -133,14 +133,14 @@ func Decode(text string) ([]byte, bool) {
 // Verify returns the payload of a compact token whose header is that of key, and
 // reports whether its spelling and its RS256 signature are right.
 func Verify(compact string, key *rsa.PublicKey) (payload []byte, ok bool) {
-	header, rest, _ := strings.Cut(compact, ".")
-	body, mark, _ := strings.Cut(rest, ".")
+	_, rest, _ := strings.Cut(compact, ".")
+	body, mark, ok := strings.Cut(rest, ".")
 	payload, ok1 := Decode(body)
 	signature, ok2 := Decode(mark)
-	if !ok1 || !ok2 || len(compact) > MaxToken {
+	if !ok || !ok1 || !ok2 || len(compact) > MaxToken {
 		return nil, false
 	}
-	digest := sha256.Sum256([]byte(compact[:len(header)+1+len(body)]))
+	digest := sha256.Sum256([]byte(compact[:len(compact)-len(mark)-1]))
 	return payload, rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
 }
 

@@ -1,0 +1,32 @@
+package claims_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"testing"
+
+	"neoapi/internal/claims"
+)
+
+func TestVerify_takesOneSpellingOnly(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact, err := claims.Sign(claims.Header("kid"), []byte(`{"a":1}`), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if payload, ok := claims.Verify(compact, &key.PublicKey); !ok || string(payload) != `{"a":1}` {
+		t.Errorf("the token itself: %q, %t", payload, ok)
+	}
+	header := claims.HeaderOf(compact)
+	for _, bad := range []string{
+		"", ".", "..", "...", header, header + ".", header + "..", compact[:len(compact)-1], compact + "=", compact + ".", compact + ".x",
+		"\n" + compact, compact[:len(compact)-2] + "\n" + compact[len(compact)-2:], "x" + compact,
+	} {
+		if _, ok := claims.Verify(bad, &key.PublicKey); ok {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
