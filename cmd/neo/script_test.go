@@ -90,6 +90,7 @@ func scripts(t *testing.T, dir string, more func(e *testscript.Env)) testscript.
 			home := filepath.Join(e.WorkDir, "home")
 			e.Setenv("HOME", home)
 			e.Setenv("no_proxy", "*") // for curl
+			e.Setenv("TZ", "UTC")     // whatever this machine's is
 			// Under the race detector a program sleeps a second before it exits; a script
 			// runs dozens of them.
 			e.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
