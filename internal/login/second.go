@@ -158,20 +158,10 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
-	var timedOut bool
-	unhurried(ctx, func() {
-		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
-		defer cancel()
-		trade.Home, err = s.OMS.Open(ctx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
-		timedOut = ctx.Err() != nil
-	})
-	switch {
-	case err != nil && (timedOut || errors.Is(err, context.DeadlineExceeded)):
-		refund("OMS timeout")
-		return Opened{}, &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: try again, the same code still works", Err: err}
-	case err != nil:
-		refund("OMS down")
-		return Opened{}, &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: try again, the same code still works", Err: err}
+	var outcome string
+	if trade.Home, outcome, err = s.openOMS(ctx, trade); err != nil {
+		refund(outcome)
+		return Opened{}, err
 	}
 
 	event := s.secondEvent(f, account, "ok")
@@ -190,6 +180,28 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return Opened{}, err
 	}
 	return s.opened(ctx, account, trade)
+}
+
+// openOMS has the OMS open a session, which may take its own time. If it does not,
+// outcome is what the audit trail is told. A request that had run out of patience
+// before it could ask, because this process stood still, says nothing about the OMS.
+func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome string, err error) {
+	var timedOut bool
+	unhurried(ctx, func() {
+		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+		defer cancel()
+		home, err = s.OMS.Open(ctx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
+		timedOut = ctx.Err() != nil
+	})
+	switch {
+	case err == nil:
+		return home, "", nil
+	case ctx.Err() != nil:
+		return "", "not judged", storeFault(ctx.Err())
+	case timedOut || errors.Is(err, context.DeadlineExceeded):
+		return "", "OMS timeout", &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: try again, the same code still works", Err: err}
+	}
+	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: try again, the same code still works", Err: err}
 }
 
 // consumerStands ends a trade session again if its consumer was removed since it was
