@@ -79,7 +79,8 @@ type call struct {
 	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
-	answers  http.Header // of the answer
+	answers  http.Header      // of the answer
+	now      func() time.Time // the service's clock
 
 	// Of a call that goes to the trade API.
 	session  login.Session
@@ -116,7 +117,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}}
+	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}, now: a.login.Now}
 	shown := c.caller.RequestID
 	if shown == "" {
 		shown = uuid.NewString()
@@ -405,9 +406,14 @@ func oauthError(err error, status int) string {
 	return "invalid_request"
 }
 
+// setDate puts the service's time into an answer, where net/http would put the
+// machine's: clients judge their own clock by it.
+func setDate(h http.Header, now time.Time) { h["Date"] = []string{now.UTC().Format(http.TimeFormat)} }
+
 // send writes an answer and returns its size.
 func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	h := w.Header()
+	setDate(h, a.login.Now())
 	var body []byte
 	if text, ok := ans.body.(plain); ok {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
