@@ -43,7 +43,7 @@ func BenchmarkCall(b *testing.B) {
 			b.Fatal(err)
 		}
 		run(name, c.HTTPClient(Rate(0)))
-		run(name+", 10 a second of 1e9", c.HTTPClient(func(t *caller) { t.rate = newRate(1 << 20) }))
+		run(name+", with a rate of its own", c.HTTPClient(func(t *caller) { t.rate = &rate{1 << 20, &window{}} }))
 		run(name+", with a keeper", c.HTTPClient(Rate(0), WithKeeper(&keeping{tokens: []string{session.Token}})))
 	}
 }

@@ -182,6 +182,47 @@ func (l LockFile) Number() (int64, error) {
 	return n, nil
 }
 
+// Change replaces what the file holds by what f makes of it, up to 64 KiB, while it
+// is locked. The lock is held for so short a time that who waits for it looks often.
+// A crash leaves the old bytes, the new ones, or the beginning of the new ones before
+// the rest of the old.
+func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
+	at, err := Resolve(l.Path)
+	if err != nil {
+		return err
+	}
+	unlock, err := try(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		if at, err = Ready(l.Path); err == nil {
+			unlock, err = try(at)
+		}
+	}
+	for ; unlock == nil && err == nil; unlock, err = try(at) {
+		select {
+		case <-time.After(500 * time.Microsecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	file, err := os.OpenFile(at, os.O_RDWR|careful, 0)
+	if err != nil {
+		return err
+	}
+	old, err := io.ReadAll(io.LimitReader(file, 64<<10))
+	if err == nil {
+		text := f(old)
+		_, err = file.WriteAt(text, 0)
+		if err == nil && len(text) < len(old) {
+			err = file.Truncate(int64(len(text)))
+		}
+	}
+	return errors.Join(err, file.Close())
+}
+
 // SetNumber keeps n. It writes into the file, which must stay the one that is locked.
 func (l LockFile) SetNumber(n int64) error {
 	at, err := Resolve(l.Path)
