@@ -14,7 +14,7 @@ import (
 type Server struct {
 	Handler     http.Handler
 	Log         *slog.Logger
-	Now         func() time.Time // for the header Date of what no handler answers
+	Now         func() time.Time // for the header Date of what no handler answers; nil: time.Now
 	Certificate *Certificate     // nil: plain HTTP
 	Limits
 }
@@ -53,7 +53,9 @@ const (
 // under way are finished, for 20 seconds at most. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
-	d.now = s.Now
+	if d.now = s.Now; d.now == nil {
+		d.now = time.Now
+	}
 	server := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: cmp.Or(s.HeadTime, headTime),

@@ -146,7 +146,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	web := httpapi.Config{
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log,
+		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
