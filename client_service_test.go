@@ -24,6 +24,7 @@ func newClient(t *testing.T, srv *neoapitest.Server, hc *http.Client) *neoapi.Cl
 	}
 	c, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: hc,
+		Rate: -1, // the service has none here
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -184,6 +184,12 @@ func (f *FileStore) SaveStep(_ context.Context, step int64) error {
 	return nil
 }
 
+// RateFile implements [RateStore], with a file beside the session's: session files in
+// one directory share it.
+func (f *FileStore) RateFile(name string) (string, error) {
+	return filepath.Join(filepath.Dir(f.path), "rate-"+name), nil
+}
+
 // maxSessionFile is far above what a session takes, in bytes.
 const maxSessionFile = 1 << 20
 

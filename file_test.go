@@ -318,6 +318,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("held", err)
 		io.Copy(io.Discard, os.Stdin)
+	case "trade":
+		fmt.Println("ready")
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		fmt.Println(trade())
 	case "ask for a session":
 		fmt.Println("ready")
 		bufio.NewReader(os.Stdin).ReadString('\n')

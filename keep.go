@@ -41,6 +41,33 @@ type StepStore interface {
 	SaveStep(context.Context, int64) error
 }
 
+// A RateStore is a [SessionStore] whose processes also share the consumer's rate.
+// Both stores of this module are.
+type RateStore interface {
+	// RateFile returns the file in which all who share the store count the requests
+	// of a consumer at a service, which name stands for: letters and digits. It is
+	// made when it is needed.
+	RateFile(name string) (path string, err error)
+}
+
+// A WritableStore is a [SessionStore] that can say beforehand whether Save will
+// work. A [Keeper] asks before it spends a code. Both stores of this module are.
+type WritableStore interface {
+	// Writable tries, without a trace, what Save does. Its errors are those of Save.
+	Writable(context.Context) error
+}
+
+// ShareRate has the client count its requests together with all processes that
+// share the store, as [Config.Rate] says. A [Keeper] with a store has done so; it is
+// for programs that use a store by themselves.
+func (c *Client) ShareRate(store RateStore) error {
+	path, err := store.RateFile(fingerprint(c.place + " " + c.consumer))
+	if err == nil {
+		c.rate.window.join(path)
+	}
+	return err
+}
+
 // The categories of what happens beside the service.
 const (
 	ErrStore    = Category("session store")   // a session could not be read, saved or locked; Error.Err has the cause

@@ -309,6 +309,11 @@ func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) 
 		s, err = k.login(ctx)
 		return s, true, err
 	}
+	if shared, ok := store.(RateStore); ok {
+		if err := k.c.ShareRate(shared); err != nil {
+			k.cfg.Log.WarnContext(ctx, "the consumer's rate is not shared with other processes", "cause", err)
+		}
+	}
 	unlock, err := store.Lock(ctx)
 	if err != nil {
 		return Session{}, false, k.storeFailed(ctx, err)

@@ -75,7 +75,7 @@ func keepClient(t *testing.T, srv *neoapitest.Server) *Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	c, err := New(Config{
 		Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
-		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second},
+		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second}, Rate: -1,
 	})
 	if err != nil {
 		t.Fatal(err)

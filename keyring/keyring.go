@@ -106,13 +106,23 @@ func (s store) SaveStep(ctx context.Context, step int64) error {
 	return failed(ctx, "lock", err)
 }
 
+// RateFile implements [neoapi.RateStore] beside the lock file: all who keep sessions
+// in the keyring share it.
+func (s store) RateFile(name string) (string, error) {
+	path, err := beside("rate-" + name)
+	return path, failed(context.Background(), "lock", err)
+}
+
 func (s store) lock() (private.LockFile, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return private.LockFile{}, err
-	}
 	name := sha256.Sum256([]byte(s.service + "\x00" + s.account))
-	return private.LockFile{Path: filepath.Join(dir, "neo", fmt.Sprintf("keyring-%x.lock", name[:8]))}, nil
+	path, err := beside(fmt.Sprintf("keyring-%x.lock", name[:8]))
+	return private.LockFile{Path: path}, err
+}
+
+// beside returns where a file lies that the keyring cannot be.
+func beside(name string) (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "neo", name), err
 }
 
 // wait calls the keyring, for as long as the context lets it: a keyring that

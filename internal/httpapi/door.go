@@ -52,7 +52,7 @@ type door struct {
 }
 
 func newDoor(l net.Listener, most int, log *slog.Logger) *door {
-	d := &door{Listener: l, max: most, log: log}
+	d := &door{Listener: l, max: most, log: log, now: time.Now}
 	d.change = sync.NewCond(&d.mu)
 	return d
 }

@@ -53,8 +53,8 @@ const (
 // under way are finished, for 20 seconds at most. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
-	if d.now = s.Now; d.now == nil {
-		d.now = time.Now
+	if s.Now != nil {
+		d.now = s.Now
 	}
 	server := &http.Server{
 		Handler:           s.Handler,
