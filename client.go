@@ -112,11 +112,13 @@ type Client struct {
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
 	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until it is accepted
+	keeper    atomic.Pointer[Keeper]  // where calls have their session from, if it has one
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken
 	view   *view    // the pending login, nil if there is none
 	trade  *Session // the current trade session, nil if there is none
+	spent  spent
 }
 
 type accessToken struct {

@@ -47,11 +47,12 @@ type sessions interface {
 // A CallOption changes how [Client.HTTPClient] and [Client.Do] call.
 type CallOption func(*caller)
 
-// WithKeeper takes the session from k, usually a *Keeper, at each call, where
-// otherwise it is the client's current one. If the service says that the session
-// has ended, k is told and asked for another, once a call. The call is then sent
-// again if it is a GET or HEAD without a body; all others, such as orders, fail
-// with [ErrSessionEnded], which says that they were not sent again.
+// WithKeeper takes the session from k at each call. A client on which [Client.Keep]
+// was called does so by itself, with that [Keeper]; others take their current
+// session. If the service says that the session has ended, k is told and asked for
+// another, once a call. The call is then sent again if it is a GET or HEAD without a
+// body; all others, such as orders, fail with [ErrSessionEnded], which says that they
+// were not sent again.
 func WithKeeper(k interface {
 	Session(context.Context) (Session, error)
 	Ended(Session)
@@ -90,6 +91,9 @@ func (c *Client) HTTPClient(opts ...CallOption) *http.Client {
 
 func (c *Client) caller(opts []CallOption) *caller {
 	t := &caller{client: c, base: c.http.Transport, rate: c.rate, sessions: current{c}}
+	if k := c.keeper.Load(); k != nil {
+		t.sessions, t.renews = k, true
+	}
 	if t.base == nil {
 		t.base = http.DefaultTransport
 	}

@@ -109,22 +109,41 @@ func judgeDir(dir string) error {
 // new one and a crash leaves one of the two, with mode 0600. It makes the
 // directory if there is none, with mode 0700.
 func Write(path string, data []byte) error {
-	at, err := Ready(path)
+	at, tmp, err := beside(path, data)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), at)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+	if err := os.Rename(tmp, at); err != nil {
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return syncDir(filepath.Dir(at))
+}
+
+// Try finds out whether Write would succeed with so many bytes, by writing as many
+// into the directory and removing them again.
+func Try(path string, size int) error {
+	_, tmp, err := beside(path, make([]byte, size))
+	if err != nil {
+		return err
+	}
+	return os.Remove(tmp)
+}
+
+// beside writes a temporary file, with mode 0600, into the directory of the file at
+// path, and says where the two lie.
+func beside(path string, data []byte) (at, tmp string, err error) {
+	if at, err = Ready(path); err != nil {
+		return "", "", err
+	}
+	f, err := os.CreateTemp(filepath.Dir(at), ".session-*")
+	if err != nil {
+		return "", "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return at, f.Name(), nil
 }
 
 // Ready makes the directory of path, judges it, and says where the file lies.
