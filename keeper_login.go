@@ -43,7 +43,10 @@ func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) 
 	if s, err = k.login(ctx); err != nil {
 		return Session{}, false, err
 	}
-	return s, true, k.save(ctx, s, saved)
+	if err = k.save(ctx, s, saved); err != nil {
+		return Session{}, false, err
+	}
+	return s, true, nil
 }
 
 // good reports whether a saved session can still be used, if it is the right one.

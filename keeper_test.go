@@ -61,6 +61,13 @@ func (r *trail) want(t *testing.T, what string, n int) {
 	}
 }
 
+// count returns how often the service has seen something.
+func (r *trail) count(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[what]
+}
+
 const opened = "second factor ok"
 
 // keepServer starts the service with a trail.
