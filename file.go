@@ -218,14 +218,20 @@ func (f *FileStore) Writable(ctx context.Context) error {
 	return nil
 }
 
-// Clear removes the file, unless it is no session. The lock file stays.
+// Clear removes the file, unless it is no session; what a symbolic link leads to is
+// emptied, so that the link stays good. The lock file stays.
 func (f *FileStore) Clear(ctx context.Context) error {
-	if _, _, err := f.read(ctx, "clear"); err != nil {
+	text, _, err := f.read(ctx, "clear")
+	if err != nil {
 		return err
 	}
-	at, err := private.Resolve(f.path)
-	if err == nil {
-		err = os.Remove(at)
+	switch info, statErr := os.Lstat(f.path); {
+	case statErr != nil:
+		err = statErr
+	case info.Mode()&fs.ModeSymlink == 0:
+		err = os.Remove(f.path)
+	case text != nil:
+		err = private.Write(f.path, nil)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return storeError("clear", err)

@@ -207,8 +207,10 @@ func TestAKeeperKeepsOneAccount(t *testing.T) {
 	one, other := people(t, srv)
 	who := one
 	login := Login{
-		Credentials: func(context.Context) (Credentials, error) { return Credentials{UserID: who.UserID, Password: who.Password}, nil },
-		MPIN:        always(one.MPIN),
+		Credentials: func(context.Context) (Credentials, error) {
+			return Credentials{UserID: who.UserID, Password: who.Password}, nil
+		},
+		MPIN: always(one.MPIN),
 	}
 	c := keepClient(t, srv)
 	k := keep(t, c, KeepConfig{Login: login})
