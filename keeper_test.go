@@ -578,6 +578,33 @@ func TestSessionThatCannotBeSavedIsStillWorthHaving(t *testing.T) {
 	}
 }
 
+// A store that cannot be written to is noticed before a code is spent on it.
+func TestNoLoginForAStoreThatCannotBeWrittenTo(t *testing.T) {
+	srv, trail := keepServer(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: unwritable{fileStore(t, filepath.Join(t.TempDir(), "session"))}})
+	for range 5 {
+		if _, err := k.Session(t.Context()); !errors.Is(err, ErrStore) || strings.Contains(err.Error(), "in a row") {
+			t.Errorf("got %v", err)
+		}
+	}
+	trail.want(t, "login", 0)
+	trail.want(t, "access token", 0)
+	k = keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, filepath.Join(file, "session"))})
+	if _, err := k.Session(t.Context()); !errors.Is(err, ErrStore) {
+		t.Errorf("a folder that is a file: %v", err)
+	}
+	trail.want(t, "login", 0)
+}
+
+// unwritable is a store of the user's own, whose errors are, too.
+type unwritable struct{ *FileStore }
+
+func (unwritable) Writable(context.Context) error { return errors.New("read-only file system") }
+
 func TestYourOwnFailingFunctionIsNoTry(t *testing.T) {
 	srv, trail := keepServer(t)
 	login := byPassword(srv.Account)
