@@ -42,7 +42,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
-	for _, jump := range []time.Duration{0, 400 * 24 * time.Hour, -1000 * time.Hour} {
+	for _, jump := range []time.Duration{0, 400 * 24 * time.Hour} {
 		srv := neoapitest.NewServer(t)
 		srv.SetTime(srv.Now().Add(jump))
 		c, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, neoapi.KeepConfig{})
