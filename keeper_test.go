@@ -788,3 +788,67 @@ func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 		}
 	}
 }
+
+// A client that has a keeper calls with the keeper's session, whoever makes the call
+// and however: nobody has to say so.
+func TestAClientsCallsGoByItsKeeper(t *testing.T) {
+	srv, trail := keepServer(t)
+	c := keepClient(t, srv)
+	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account)})
+	calls := map[string]func() error{
+		"a report": func() error { _, err := c.Orders(t.Context()); return err },
+		"Do":       func() error { return c.Do(t.Context(), "GET", "/Orders/2.0/quick/user/orders", nil, nil) },
+		"HTTPClient": func() error {
+			resp, err := c.HTTPClient().Get("/Orders/2.0/quick/user/orders")
+			if err == nil {
+				resp.Body.Close()
+				if resp.StatusCode != 200 {
+					err = errors.New(resp.Status)
+				}
+			}
+			return err
+		},
+		"the client's address": func() error { _, err := c.ClientIP(t.Context()); return err },
+	}
+	logins := 0
+	for name, call := range calls {
+		if err := call(); err != nil { // the first one logs in
+			t.Errorf("%s: %v", name, err)
+		}
+		logins = max(logins, 1)
+		trail.want(t, opened, logins)
+		s, err := k.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.EndSession(t, s.SID)
+		if err := call(); err != nil {
+			t.Errorf("%s, of an ended session: %v", name, err)
+		}
+		logins++
+		trail.want(t, opened, logins)
+	}
+	s, err := k.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.EndSession(t, s.SID)
+	if _, err := c.Limits(t.Context()); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "not sent again") {
+		t.Errorf("a POST: %v", err)
+	}
+	if _, err := c.Limits(t.Context()); err != nil {
+		t.Error(err)
+	}
+	trail.want(t, opened, logins+1)
+	if err := c.Logout(t.Context()); err != nil { // the keeper hears of it
+		t.Fatal(err)
+	}
+	if _, err := c.Limits(t.Context()); err != nil {
+		t.Errorf("after a logout: %v", err)
+	}
+	trail.want(t, opened, logins+2)
+	other := &keeping{tokens: []string{"one"}}
+	if _, err := c.Orders(t.Context(), WithKeeper(other)); err == nil {
+		t.Error("WithKeeper has no say any more")
+	}
+}
