@@ -202,14 +202,12 @@ func (l LockFile) Number() (int64, error) {
 }
 
 // Change replaces what the file holds by what f makes of it, up to 64 KiB, while it
-// is locked. The lock is held for so short a time that who waits for it looks often.
+// is locked. It must not be a symbolic link. The lock is held for so short a time that
+// who waits for it looks often.
 // A crash leaves the old bytes, the new ones, or the beginning of the new ones before
 // the rest of the old.
 func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
-	at, err := Resolve(l.Path)
-	if err != nil {
-		return err
-	}
+	at := l.Path
 	unlock, err := try(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		if at, err = Ready(l.Path); err == nil {
@@ -231,7 +229,12 @@ func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
 	if err != nil {
 		return err
 	}
-	old, err := io.ReadAll(io.LimitReader(file, 64<<10))
+	var old []byte
+	info, err := file.Stat()
+	if err == nil {
+		old = make([]byte, min(info.Size(), 64<<10))
+		_, err = io.ReadFull(file, old)
+	}
 	if err == nil {
 		text := f(old)
 		_, err = file.WriteAt(text, 0)
