@@ -56,7 +56,7 @@ type Finding struct {
 //
 // The findings may be shown to others: they hold no secret.
 func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
-	d := &diagnosis{now: cfg.clock(), secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
+	d := &diagnosis{now: cfg.clock(), ucc: about.UCC, secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
 	at, problems := cfg.judge()
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
@@ -108,6 +108,7 @@ func (at service) hosts(cfg Config) (all []string) {
 // A diagnosis is what has been found so far.
 type diagnosis struct {
 	now     func() time.Time
+	ucc     string // whose session it should be, or ""
 	secrets []string
 	found   []Finding
 	skew    time.Duration
@@ -447,6 +448,9 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + end.Sub(d.now()).Round(time.Second).String() + ")"
 	}
 	whose := "a session of " + ending(s.UCC) + ", " + ends
+	if d.ucc != "" && byUCC(d.ucc).owns(s) == stranger {
+		d.add("session", VerdictNote, "the saved session is not of the account "+ending(d.ucc), "log in to another profile or file for that account", nil)
+	}
 	if !works {
 		d.add("session", VerdictNote, whose+"; the service could not be asked", "", nil)
 		d.add("address", VerdictSkipped, "the service could not be asked", "", nil)

@@ -20,7 +20,8 @@ import (
 )
 
 // A FileStore keeps a session in a file that its owner alone can read, with a
-// lock file beside it. It prints without its key. Its methods are safe for
+// lock file beside it, and one that counts the consumer's requests ([RateStore]). It
+// prints without its key. Its methods are safe for
 // concurrent use, by many processes too.
 //
 // The file is written in one step: a reader sees the old session or the new one,

@@ -58,7 +58,7 @@ type WritableStore interface {
 }
 
 // ShareRate has the client count its requests together with all processes that
-// share the store, as [Config.Rate] says. A [Keeper] with a store has done so; it is
+// share the store, as Config.Rate says. A [Keeper] with a store has done so; it is
 // for programs that use a store by themselves.
 func (c *Client) ShareRate(store RateStore) error {
 	path, err := store.RateFile(fingerprint(c.place + " " + c.consumer))

@@ -18,7 +18,7 @@ const (
 	rest = 1020 * time.Millisecond
 	// transit is how long a request without an answer is thought to be on its way to
 	// where the service counts it.
-	transit = 500 * time.Millisecond
+	transit = time.Second
 	// glimpse is how often the files of other processes are looked at while waiting.
 	glimpse = 50 * time.Millisecond
 	// maxRate is the largest limit; what may send more is not limited.

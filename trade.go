@@ -75,10 +75,10 @@ func Rate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
 //
 // It sends to the session's own host and to no other: the one the session was
 // opened at or, for a session of generation 3, the one that its BaseURL names, if
-// that belongs to the same service. It follows no redirect. It sends 10 requests a
-// second at most, see [Rate]. A GET or HEAD without a body that is answered 429 or
+// that belongs to the same service. It follows no redirect. It keeps to the
+// consumer's rate, see Config.Rate. A GET or HEAD without a body that is answered 429 or
 // 503 with a Retry-After of up to ten seconds is sent again after that time, once;
-// nothing else is. See [WithKeeper] for sessions that end.
+// nothing else is. See [Client.Keep] for sessions that end.
 //
 // An answer comes as the service gave it, whatever its status; [Client.Do] reads
 // them. What HTTPClient itself refuses, and what gets no answer, is an [*Error]

@@ -117,7 +117,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	_ = client.ShareRate(place.store) // without it more requests are refused, at worst
+	c.Session.share(cfg)
 	var session neoapi.Session
 	if totp {
 		session, err = c.byTOTP(ctx, t, client, place)

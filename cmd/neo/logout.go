@@ -58,6 +58,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	cfg.AccessToken = saved.AccessToken
 	if cfg.AccessToken != "" {
 		err := logout(ctx, cfg, saved.Session)

@@ -68,6 +68,18 @@ func (f fileFlag) store() (*neoapi.FileStore, error) {
 	return neoapi.NewFileStore(path)
 }
 
+// share has the clients of a configuration count their requests together with the
+// programs that use the file. Without it more requests are refused, at worst.
+func (f fileFlag) share(cfg neoapi.Config) {
+	store, err := f.store()
+	if err != nil {
+		return
+	}
+	if client, err := neoapi.New(cfg); err == nil {
+		_ = client.ShareRate(store) // all clients of the consumer share it
+	}
+}
+
 // A noSession names the place where no session is saved.
 type noSession string
 
