@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 
 	"neoapi"
 )
@@ -31,10 +30,19 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if err := c.end(ctx, t, saved); err != nil && !errors.Is(err, neoapi.ErrSessionEnded) {
 		return err
 	}
-	if err := os.Remove(path); err != nil {
+	if err := forget(ctx, path); err != nil {
 		return err
 	}
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
+}
+
+// forget deletes the file.
+func forget(ctx context.Context, path string) error {
+	store, err := neoapi.NewFileStore(path)
+	if err == nil {
+		err = store.Clear(ctx)
+	}
+	return err
 }
 
 // end ends a session at the service, with the access token of its login if that
@@ -50,6 +58,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	cfg.AccessToken = saved.AccessToken
 	if cfg.AccessToken != "" {
 		err := logout(ctx, cfg, saved.Session)
