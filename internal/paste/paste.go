@@ -72,7 +72,7 @@ func without(s, drop string) string {
 // names are what people call characters that they do not see.
 var names = map[rune]string{
 	' ': "a space", '\t': "a tab", '\n': "a line break", '\r': "a line break", '\u00a0': "a no-break space (U+00A0)",
-	'\u200b': "a zero-width space (U+200B)", '\ufeff': "a byte-order mark (U+FEFF)",
+	'"': "a quotation mark", '\u200b': "a zero-width space (U+200B)", '\ufeff': "a byte-order mark (U+FEFF)",
 }
 
 // Describe names a character for an error.
