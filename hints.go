@@ -116,13 +116,13 @@ var hints = []hint{
 		is: func(e *Error, a circumstances) bool {
 			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
 		},
-		hint: "it may have been done: look into the order book first", source: "this module: an order is never sent twice by itself", said: []string{"before you send it again"}},
+		hint: "whether it was done is open: look into the order book first", source: "this module: an order is never sent twice by itself", said: []string{"before you send it again"}},
 
 	{when: "the TOTP was refused and the service's Date is more than 30 s off",
 		is: func(e *Error, a circumstances) bool {
 			return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials && a.skew.Abs() > skewed
 		},
-		hint: "your clock is {skew} the service's: switch time synchronisation on", source: "RFC 6238, section 6"},
+		hint: "your clock is {skew} the service's: TOTP will fail until it is right", source: "RFC 6238, section 6"},
 	{when: "the TOTP was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials },
 		hint: "mobile number, UCC and authenticator must be of one account; a code works once", source: "Kotak-neo-api-v2#17, #63; kotak-neo-api#292"},
@@ -136,7 +136,7 @@ var hints = []hint{
 		is: func(e *Error, _ circumstances) bool {
 			return e.Op == opAccessToken && e.Category == ErrAccessToken && !in(e.Code, "invalid_request", "unsupported_grant_type", "invalid_scope")
 		},
-		hint: "key and secret must be of one application in this environment", source: "kotak-neo-api#20, #47"},
+		hint: "this key belongs to another environment, or not to this secret", source: "kotak-neo-api#20, #47"},
 	{when: "the bare consumer key was refused",
 		is:   func(e *Error, a circumstances) bool { return e.Category == ErrAccessToken && a.bareKey },
 		hint: "copy the key again, whole; each environment has a key of its own", source: "docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
@@ -161,13 +161,13 @@ var hints = []hint{
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrIPNotAllowed && e.Code != wire.IPChanged.Code
 		},
-		hint: "register the address that Client.ClientIP returns for this consumer key", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
+		hint: "register the address that Client.ClientIP tells for this consumer key", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
 
 	{when: "a view token where a trade token belongs (code 100021)",
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrWrongToken && (!steps[e.Op] || e.Op == opLogout)
 		},
-		hint: "prove the second factor first: Session2FA, or ValidateMPIN after LoginTOTP", source: "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
+		hint: "the second factor is still missing: Session2FA, or ValidateMPIN", source: "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
 	{when: "code 10512 at the second factor",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.HeaderMissing.Code && secondFactor(e.Op) },
 		hint: "the first factor failed before, or Sid and Auth are dropped on the way", source: "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
@@ -196,7 +196,7 @@ var hints = []hint{
 		hint: "the MPIN is the six digits that open the broker's app, not the TOTP again", source: "docs/protocol.md, TOTP login and MPIN validate", said: []string{"log in again"}},
 	{when: "too many bad tries (code 70009)",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
-		hint: "wait: each further wrong try makes the lock longer", source: "docs/protocol.md, session_2fa", said: []string{"wait"}},
+		hint: "each further wrong try makes the lock longer: wait", source: "docs/protocol.md, session_2fa", said: []string{"wait"}},
 	{when: "an OTP was asked for too soon",
 		is: func(e *Error, _ circumstances) bool {
 			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that one says nothing of codes

@@ -72,7 +72,7 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 		{"no identifier and no secret, both named", login(Credentials{}), []string{"one of Mobile", "one of Password"}},
 		{"two identifiers", login(Credentials{Mobile: "9999999908", UserID: "u", Password: "p"}), []string{"one of Mobile"}},
 		{"two secrets", login(Credentials{UserID: "u", Password: "p", MPIN: canaryMPIN}), []string{"one of Password"}},
-		{"a bad PAN and a bad MPIN, both named", login(Credentials{PAN: "AVRFT786T", MPIN: "12345"}), []string{"PAN is", "MPIN is"}},
+		{"a bad PAN and a bad MPIN, both named", login(Credentials{PAN: "AVRFT786T", MPIN: "12345"}), []string{"PAN must be five letters", "MPIN is"}},
 		{"a PAN with a line break in it", login(Credentials{PAN: "AVRFT\n7865T", Password: "p"}), []string{"the PAN has a line break"}},
 		{"a PAN with a letter of another script", login(Credentials{PAN: "\u0410VRFT7865T", Password: "p"}), []string{"the PAN has", "U+0410"}},
 		{"a user id with a space in it", login(Credentials{UserID: "a b", Password: "p"}), []string{"the user id has a space"}},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/paste"
 	"neoapi/internal/private"
 )
 
@@ -108,6 +109,9 @@ func (f fileFlag) load() (savedLogin, string, error) {
 		return savedLogin{}, path, usage(err)
 	case err != nil:
 		return savedLogin{}, path, err
+	}
+	if clean, err := paste.Text(text); err == nil { // an editor may have left a byte-order mark
+		text = clean
 	}
 	var saved savedLogin
 	if saved.Session, err = neoapi.ParseSession(text); err == nil {
@@ -211,7 +215,7 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		if err != nil {
 			return err
 		}
-		_, err = t.out.Write(text)
+		_, err = fmt.Fprint(t.out, printableLines(string(text)))
 		return err
 	}
 	ends := "not known"

@@ -50,7 +50,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if s.Courier == nil {
 		event.Outcome = "no courier"
 		_ = s.record(ctx, event)
-		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN, or log in with TOTP"}
+		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
 	}
 	view, err := s.viewForOTP(ctx, r, now)
 	if errors.Is(err, ErrNotFound) {

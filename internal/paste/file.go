@@ -2,6 +2,7 @@ package paste
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"strings"
 )
@@ -33,4 +34,17 @@ func Line(file []byte) (string, error) {
 	}
 	text, err := Text(line)
 	return strings.TrimSuffix(string(text), "\r"), err
+}
+
+// KeyPair reads a certificate and its key as PEM, which an editor or a shell on
+// Windows may have written: see [Text].
+func KeyPair(cert, key []byte) (tls.Certificate, error) {
+	for _, text := range []*[]byte{&cert, &key} {
+		clean, err := Text(*text)
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		*text = clean
+	}
+	return tls.X509KeyPair(cert, key)
 }

@@ -90,8 +90,8 @@ func Describe(r rune) string {
 	return `"` + string(r) + `"`
 }
 
-// odd returns an error that names the first character of s that is none of allowed.
-func odd(s, allowed string) error {
+// Odd returns an error that names the first character of s that is none of allowed.
+func Odd(s, allowed string) error {
 	for _, r := range s {
 		if !strings.ContainsRune(allowed, r) {
 			return errors.New("has " + Describe(r) + " in it")
@@ -127,7 +127,7 @@ func Mobile(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("is missing")
 	}
-	if err := odd(s, digits+"+-. ()"); err != nil {
+	if err := Odd(s, digits+"+-. ()"); err != nil {
 		return "", err
 	}
 	if spreadsheet.MatchString(s) {
@@ -173,7 +173,7 @@ func Mobile(s string) (string, error) {
 	case n == 12 && isIndian && indian[0] >= '6':
 		return "", errors.New("needs +91, with its plus")
 	}
-	return "", fmt.Errorf("has %d digits: an Indian one has ten digits, another a plus and its country code in front", n)
+	return "", fmt.Errorf("must be ten digits, or a plus, the country code and the number: this has %d", n)
 }
 
 var panForm = regexp.MustCompile(`^[A-Z]{5}[0-9]{4}[A-Z]$`)
@@ -184,11 +184,11 @@ func PAN(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("is missing")
 	}
-	if err := odd(s, letters+digits); err != nil {
+	if err := Odd(s, letters+digits); err != nil {
 		return "", err
 	}
 	if !panForm.MatchString(s) {
-		return "", errors.New("is not five letters, four digits and a letter")
+		return "", errors.New("must be five letters, four digits and a letter")
 	}
 	return s, nil
 }
@@ -199,7 +199,7 @@ func UCC(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("is missing")
 	}
-	if err := odd(s, letters+strings.ToLower(letters)+digits); err != nil {
+	if err := Odd(s, letters+strings.ToLower(letters)+digits); err != nil {
 		return "", fmt.Errorf("%w: it is letters and digits, as the broker's app shows it", err)
 	}
 	return s, nil
@@ -274,6 +274,12 @@ func Visible(r rune) bool {
 // letters around it are written.
 const viramas = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 
+// Joins reports whether a character that cannot be seen belongs where it stands: a
+// joiner after such a sign.
+func Joins(before, r rune) bool {
+	return (r == '\u200c' || r == '\u200d') && strings.ContainsRune(viramas, before)
+}
+
 // Name returns what a person or an application is called, with plain blanks and none
 // around it. Characters that cannot be seen are refused, but for joiners where a name
 // in a South Asian script is written with them.
@@ -289,9 +295,7 @@ func Name(s string) (string, error) {
 	}, s))
 	before := rune(0)
 	for _, r := range s {
-		switch {
-		case (r == '\u200c' || r == '\u200d') && strings.ContainsRune(viramas, before):
-		case !Visible(r):
+		if !Visible(r) && !Joins(before, r) {
 			return "", errors.New("has " + Describe(r) + " in it")
 		}
 		before = r
