@@ -328,6 +328,7 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 		if to, err := resp.Location(); err == nil {
 			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
 		}
+	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
 	case len(body) > most:

@@ -128,7 +128,7 @@ var hints = []hint{
 		hint: "mobile number, UCC and authenticator must be of one account; a code works once", source: "Kotak-neo-api-v2#17, #63; kotak-neo-api#292"},
 	{when: "the password or MPIN of the first factor was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Op == opLogin && e.Category == ErrWrongCredentials },
-		hint: "the secret is that of the broker's app, not of the developer portal", source: "docs/protocol.md, Login; kotak-neo-api#20"},
+		hint: "use what opens the broker's app, not the developer portal", source: "docs/protocol.md, Login; kotak-neo-api#20"},
 
 	{when: "no access token arrived (code 900902)", is: hasCode(wire.NoAccess),
 		hint: "something on the way drops the header Authorization", source: "docs/protocol.md, Statuses and codes"},

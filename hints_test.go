@@ -134,7 +134,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"an order with half an answer", placePath, half, call("POST", placePath, gen3), "whether it was done is open: look into the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
-		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "the secret is that of the broker's app", RetryNever},
+		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "use what opens the broker's app", RetryNever},
 		{"an access token that got lost", opLogin, coded(wire.NoAccess), login, "something on the way drops the header Authorization", RetrySame},
 		{"a key of another environment", opAccessToken, answer(401, `{"error":"invalid_client"}`), login, "this key belongs to another environment", RetryNever},
 		{"an address, at the access token", opAccessToken, coded(wire.IPNotAllowed), login, "register the address you send from", RetryNever},

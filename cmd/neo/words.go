@@ -45,5 +45,7 @@ var flagWords = strings.NewReplacer(
 	"the second factor is still missing: Session2FA, or ValidateMPIN", "the second factor is still missing: run neo login",
 	"log in again; a Keeper does so by itself", "run neo login",
 	"ask for another with SendOTP, or give the MPIN to Session2FA instead", "run neo login again for another code, or give the MPIN instead (--mpin-file)",
+	"send the same code again: it still works", "run neo login again",
+	"call again", "run it again",
 	"trust its root in Config.HTTPClient", "give its root with --ca FILE",
 )

@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"neoapi/internal/paste"
 )
 
 // A Purpose separates the uses of the master key: what was made for one
@@ -69,12 +67,8 @@ func NewMasterKey() string {
 }
 
 // ParseMasterKey reads the text of a key file.
-func ParseMasterKey(file string) ([]byte, error) {
-	text, err := paste.Text([]byte(file))
-	if err != nil {
-		return nil, err
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+func ParseMasterKey(text string) ([]byte, error) {
+	key, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) != MasterKeySize {
 		return nil, fmt.Errorf("a master key is %d hexadecimal digits on one line", 2*MasterKeySize)
 	}

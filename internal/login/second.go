@@ -329,9 +329,9 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 func wrongCode(view Session, mpinOnly bool) string {
 	switch {
 	case mpinOnly && view.Tries >= maxTries:
-		return "the MPIN is wrong, and it was the last try: log in again"
+		return "this MPIN is wrong, and it was the last try: log in again"
 	case mpinOnly:
-		return "the MPIN is wrong"
+		return "this MPIN is wrong"
 	case view.Tries >= maxTries:
 		return "the code is wrong, and it was the last try: ask for a new code, or log in again"
 	case view.First == MPIN:
