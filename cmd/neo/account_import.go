@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +65,7 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			if at.Rejected > 0 {
 				sum["rejectedFile"] = rejected
 			}
-			return json.NewEncoder(t.out).Encode(sum)
+			return t.json(sum)
 		}
 		_, err = fmt.Fprintf(t.out, "%s: %d accounts added\n", c.File, at.Added)
 		if at.Rejected > 0 {

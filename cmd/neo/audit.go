@@ -58,7 +58,7 @@ func (s *sinceFlag) UnmarshalText(text []byte) (err error) {
 
 func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	if c.UCC != "" {
-		id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+		id, err := login.ParsePasted(login.ByUCC, c.UCC)
 		if err != nil {
 			return usage(err)
 		}
@@ -89,12 +89,12 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 	if c.UCC == "" {
 		return nil
 	}
-	id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+	id, err := login.ParsePasted(login.ByUCC, c.UCC)
 	if err != nil {
 		return usage(err)
 	}
 	if _, err = d.Store.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
-		_, err = fmt.Fprintf(t.err, "neo: there is no account with UCC %s (any more): neo account list shows all\n", c.UCC)
+		_, err = fmt.Fprintf(t.err, "neo: there is no account with UCC %s (any more): neo account list shows all\n", string(id.Value))
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -51,7 +50,7 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 				if !k.Until.IsZero() {
 					one["until"] = k.Until
 				}
-				if err := json.NewEncoder(t.out).Encode(one); err != nil {
+				if err := t.json(one); err != nil {
 					return err
 				}
 				continue

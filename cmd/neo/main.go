@@ -166,7 +166,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 			about += " " + wrong.Context.Selected().Path()
 		}
-		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: %s --help\n", err, about)
+		_, _ = fmt.Fprintf(stderr, "neo: %s\nneo: for help: %s --help\n", printableLines(err.Error()), about)
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
@@ -174,7 +174,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.As(err, &ran) {
 			return int(ran)
 		}
-		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(inFlags(err), "\n", "\n     "))
+		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(printableLines(inFlags(err)), "\n", "\n     "))
 		return exitCode(err)
 	}
 	return exitDone

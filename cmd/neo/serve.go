@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
 )
@@ -198,12 +200,15 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if c.Calendar == "" {
 		return err
 	}
-	file, ferr := os.Open(c.Calendar)
+	file, ferr := os.ReadFile(c.Calendar)
 	if ferr != nil {
 		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+	text, ferr := paste.Text(file)
+	if ferr == nil {
+		cfg.Days.Except, ferr = login.ParseCalendar(bytes.NewReader(text))
+	}
+	if ferr != nil {
 		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
 	}
 	return errors.Join(err, ferr)

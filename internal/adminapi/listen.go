@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 )
 
 // Config says where operators ask, and who they are.
@@ -61,6 +62,9 @@ func (c Config) pool() (*x509.CertPool, error) {
 	text, err := os.ReadFile(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("admin CA: %w", err)
+	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("admin CA: %s %w", c.CA, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {

@@ -219,7 +219,7 @@ func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 func (a *api) route(r *http.Request) (endpoint, error) {
 	ep, ok := a.find(r.URL.Path)
 	if !ok {
-		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path: check it against the API's addresses"}
+		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path"}
 	}
 	allowed := ep.method
 	switch {
