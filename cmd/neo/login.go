@@ -234,6 +234,9 @@ func output(ctx context.Context, t *terminal, what, command string) (string, err
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Stderr = t.err
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fmt.Errorf("the command for the %s failed: %w", what, err)
 	}

@@ -289,7 +289,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
-		return usage(err)
+		return ofStore(usage(err))
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	listener, err := listen(at.Listen, "--listen")

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -48,11 +50,16 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		secret, err := term.ReadPassword(fd)
 		given <- answer{secret, err}
 	}()
+	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program and leave the terminal without echo
+	signal.Notify(quit, syscall.SIGQUIT)
+	defer signal.Stop(quit)
 	select {
 	case a := <-given:
 		return string(a.secret), a.err
 	case <-ctx.Done(): // the reader is left behind; the program is about to end
 		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
+	case s := <-quit:
+		return "", errors.Join(stopped{s}, term.Restore(fd, echoing))
 	}
 }
 
