@@ -12,6 +12,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"neoapi"
 	"neoapi/internal/private"
 )
@@ -23,6 +25,23 @@ const maxSessionFile = 1 << 20
 type fileFlag struct {
 	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"The session of this name, for several accounts."`
 	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
+}
+
+// AfterApply lets a flag win over the other one's variable, as everywhere.
+func (f *fileFlag) AfterApply(parsed *kong.Context) error {
+	given := map[string]bool{}
+	for _, p := range parsed.Path {
+		if p.Flag != nil && !p.Resolved {
+			given[p.Flag.Name] = true
+		}
+	}
+	switch {
+	case given["profile"] && !given["session"]:
+		f.Path = ""
+	case given["session"] && !given["profile"]:
+		f.Profile = ""
+	}
+	return nil
 }
 
 // savedLogin is what the file holds: a session as neoapi.FileStore keeps it, so
