@@ -75,10 +75,10 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 		d.add("access token", VerdictSkipped, "the settings must be put right first", "", nil)
 	case !works:
 		d.add("access token", VerdictSkipped, "the service must be reachable first", "", nil)
-		d.session(ctx, client, about.Session, false)
+		d.session(ctx, client, about.Session, false, false)
 	default:
 		works = d.access(ctx, client, cfg)
-		d.session(ctx, client, about.Session, works)
+		d.session(ctx, client, about.Session, works, cfg.AccessToken != "")
 	}
 	return d.found
 }
@@ -430,7 +430,8 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 }
 
 // session judges a saved session as Restore does, and then has the service do so.
-func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works bool) {
+// given says that an access token was given, which then is as old as the session.
+func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, given bool) {
 	if s.Token == "" {
 		d.add("session", VerdictSkipped, "none is saved", "", nil)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
@@ -458,6 +459,10 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 		d.add("address", VerdictGood, "the service sees you come from "+addr.String(), "", nil)
 	case errors.Is(err, ErrSessionEnded), errors.Is(err, ErrWrongToken):
 		d.fail("session", err)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
+	case errors.Is(err, ErrAccessToken) && given:
+		d.add("session", VerdictFailed, whose+"; the service does not know the access token that came with it",
+			"log in again: the access token has expired, or the service was set up anew and has forgotten the session", err)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrIPNotAllowed):
 		d.add("session", VerdictGood, whose, "", nil)

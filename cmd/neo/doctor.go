@@ -12,8 +12,8 @@ import (
 )
 
 type doctorCmd struct {
-	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session."`
-	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session."`
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session, or of the last login."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session, or of the last login."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET. Without it no access token is asked for."`
 	wayFlags
 	Mobile  string   `help:"Mobile number to look at."`
@@ -50,8 +50,14 @@ type report struct {
 func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r := report{Program: thisBuild()}
 	saved, found := c.savedSession()
+	p := c.Session.profile()
+	if c.Env == "" || sameService(c.Env, p.Environment) {
+		c.CA = cmp.Or(c.CA, p.CA)
+	} else {
+		p.ConsumerKey, t.login = "", t.login+" --env "+quoted(c.Env)
+	}
 	var notFlags []error // what could not be read of files
-	cfg, err := c.config(cmp.Or(c.Env, saved.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey))
+	cfg, err := c.config(cmp.Or(c.Env, saved.Environment, p.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey, p.ConsumerKey))
 	if saved.Consumer != "" && c.another(saved) {
 		found.Verdict, found.Detail = neoapi.VerdictNote, found.Detail+": its session is of another service or consumer key, and is left aside"
 		saved = savedLogin{}
@@ -75,6 +81,9 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
 		f.Detail, f.Hint = flagWords.Replace(f.Detail), flagWords.Replace(f.Hint)
+		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
+			f.Hint = strings.TrimSpace(strings.TrimPrefix(f.Hint, "log in again: ") + "\nlog in again: " + t.login)
+		}
 		r.Findings = append(r.Findings, f)
 	}
 
@@ -103,7 +112,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 // another tells whether flags or environment ask about another service or consumer
 // than the saved session's.
 func (c *doctorCmd) another(saved savedLogin) bool {
-	return c.Env != "" && strings.TrimRight(c.Env, "/") != strings.TrimRight(saved.Environment, "/") ||
+	return c.Env != "" && !sameService(c.Env, saved.Environment) ||
 		c.ConsumerKey != "" && saved.ConsumerKey != "" && c.ConsumerKey != saved.ConsumerKey
 }
 
@@ -129,7 +138,7 @@ func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
 	var none noSession
 	switch {
 	case errors.As(err, &none):
-		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: neo login makes it"
+		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: "+withoutHome(c.Session.again())+" makes it"
 	case err != nil:
 		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
 	default:
@@ -159,8 +168,10 @@ func (c *doctorCmd) print(t *terminal, r report) error {
 			verdict = t.paint(colour, verdict)
 		}
 		fmt.Fprintf(&out, "%s  %-12s  %s\n", verdict, f.Check, printable(f.Detail))
-		if f.Hint != "" {
-			fmt.Fprintf(&out, "%23s%s\n", "", printable(f.Hint))
+		for hint := range strings.SplitSeq(f.Hint, "\n") {
+			if hint != "" {
+				fmt.Fprintf(&out, "%23s%s\n", "", printable(hint))
+			}
 		}
 	}
 	_, err := fmt.Fprint(t.out, out.String())

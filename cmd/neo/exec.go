@@ -6,8 +6,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"neoapi"
 )
 
 type execCmd struct {
@@ -55,7 +53,7 @@ func (c *execCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if ended(saved.Session) {
-		return &neoapi.Error{Op: "exec", Category: neoapi.ErrSessionEnded, Message: "the saved session has ended: run neo login"}
+		return sessionEnded("exec")
 	}
 	p, err := findProgram(command)
 	if err != nil {
@@ -77,7 +75,7 @@ func sessionEnvironment(saved savedLogin) []string {
 		}
 	}
 	if !s.ExpiresAt.IsZero() {
-		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.Format(time.RFC3339))
+		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return env
 }

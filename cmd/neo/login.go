@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,8 +18,8 @@ import (
 
 // serviceFlags say which service and consumer a client command speaks for.
 type serviceFlags struct {
-	Env                string `name:"env" required:"" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155."`
-	ConsumerKey        string `required:"" env:"NEO_CONSUMER_KEY" help:"Consumer key of the application."`
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155; by default that of the last login."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the last login."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	wayFlags
 }
@@ -75,13 +76,19 @@ func (loginCmd) Help() string {
     --consumer-secret-file - --password-file - --otp-command ./newest-code
 
 The second factor is a one-time code that the service sends, or the MPIN: type
-either when asked. With --ucc the first factor is TOTP and the second the MPIN. A
+either when asked. With --ucc the first factor is TOTP and the second the MPIN.
+
+What a login was told is remembered with its profile, secrets and --insecure-http
+excepted: the next neo login, or neo login --profile NAME, is enough. A
 TOTP code works once: for a second login within its 30 seconds wait for the next.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.`
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
+	if c.recall(c.Session.profile()) && t.interactive() {
+		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
+	}
 	if err := c.judge(); err != nil {
 		return usage(err)
 	}
@@ -126,6 +133,9 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		// The code is spent: a session that cannot be saved is still worth having.
 		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", err), printSession(t, session, c.JSON, ""))
 	}
+	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
+		_, _ = fmt.Fprintf(t.err, "neo: what to ask no more at the next login was not saved: %v\n", err)
+	}
 	return printSession(t, session, c.JSON, path)
 }
 
@@ -134,6 +144,12 @@ func (c *loginCmd) judge() error {
 	var problems []error
 	if c.PANFile != "" {
 		c.PAN = true
+	}
+	if c.Env == "" {
+		problems = append(problems, errors.New("--env is missing: give uat, prod or the address of a service"))
+	}
+	if c.ConsumerKey == "" {
+		problems = append(problems, errors.New("--consumer-key is missing"))
 	}
 	who := 0
 	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {

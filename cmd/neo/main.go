@@ -35,6 +35,7 @@ type commands struct {
 	Session    sessionCmd    `cmd:"" in:"trade" help:"Show the saved session."`
 	Exec       execCmd       `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
 	Logout     logoutCmd     `cmd:"" in:"trade" help:"End the saved session."`
+	Profiles   profilesCmd   `cmd:"" in:"trade" help:"List the profiles: whose sessions are saved, and until when."`
 	Doctor     doctorCmd     `cmd:"" in:"trade" help:"Find out why a login fails."`
 	Completion completionCmd `cmd:"" in:"program" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" in:"program" help:"Print the version."`
@@ -100,6 +101,7 @@ func (c *versionCmd) Run(t *terminal) error {
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
+	login    string // the command that logs in again, to be pasted
 }
 
 func main() {
@@ -111,7 +113,7 @@ func main() {
 
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &terminal{stdin, stdout, stderr}
+	t := &terminal{in: stdin, out: stdout, err: stderr, login: "neo login"}
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli,
@@ -151,7 +153,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := parsed.Run(); err != nil {
 		code := exitCode(ctx, err)
 		if !silent(ctx, err) {
-			_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(inFlags(err), "\n", "\n     "))
+			_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(t.named(inFlags(err)), "\n", "\n     "))
 		}
 		return code
 	}

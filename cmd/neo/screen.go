@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"neoapi/internal/login"
 )
 
 // onTerminal tells whether standard output is a terminal, and one that obeys.
@@ -72,6 +76,19 @@ func (c *cutter) Write(p []byte) (int, error) {
 		}
 		c.rest = rest
 	}
+}
+
+// shownTime is a time as people are shown it: in India, where the market is, and
+// said so. Programs get RFC 3339 in UTC.
+func shownTime(at time.Time) string { return at.In(login.IST).Format("2006-01-02 15:04:05 MST") }
+
+// named says of a login that a text advises for which profile or file it is, so
+// that it can be pasted.
+func (t *terminal) named(text string) string {
+	return strings.NewReplacer(
+		"run "+t.login, "run "+t.login, // it is named already
+		"run neo login", "run "+t.login, "neo login opens", t.login+" opens",
+	).Replace(text)
 }
 
 // tell prints what was done: a sentence for a person, or an object for a program.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"text/tabwriter"
 	"time"
 
@@ -27,8 +26,9 @@ type fileFlag struct {
 	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
 }
 
-// AfterApply lets a flag win over the other one's variable, as everywhere.
-func (f *fileFlag) AfterApply(parsed *kong.Context) error {
+// AfterApply lets a flag win over the other one's variable, as everywhere, and has
+// messages name the login of this session.
+func (f *fileFlag) AfterApply(parsed *kong.Context, t *terminal) error {
 	given := map[string]bool{}
 	for _, p := range parsed.Path {
 		if p.Flag != nil && !p.Resolved {
@@ -41,6 +41,7 @@ func (f *fileFlag) AfterApply(parsed *kong.Context) error {
 	case given["session"] && !given["profile"]:
 		f.Profile = ""
 	}
+	t.login = f.again()
 	return nil
 }
 
@@ -66,19 +67,12 @@ func (f fileFlag) path() (string, error) {
 	if !profileForm.MatchString(f.Profile) {
 		return "", usage(errors.New("--profile: a name is up to 32 letters, digits, dots, dashes and underscores, and begins with a letter or digit"))
 	}
-	dir, err := os.UserConfigDir()
+	path, err := configFile("session", f.Profile)
 	if err != nil {
 		return "", fmt.Errorf("no place to keep the session: %w; give --session FILE", err)
 	}
-	name := "session.json"
-	if f.Profile != "" {
-		name = "session-" + f.Profile + ".json"
-	}
-	return filepath.Join(dir, "neo", name), nil
+	return path, nil
 }
-
-// profileForm is what a profile may be called: it becomes part of a file's name.
-var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
 // save writes the file in one step, so that a reader sees the old one or the new
 // one, with mode 0600.
@@ -167,9 +161,14 @@ func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if ended(saved.Session) {
-		return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
+		return sessionEnded("session")
 	}
 	return nil
+}
+
+// sessionEnded says so of the saved session, without asking the service.
+func sessionEnded(op string) error {
+	return &neoapi.Error{Op: op, Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 }
 
 // watch shows the time that is left of a session, on one line of a terminal or on
@@ -201,7 +200,7 @@ func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 		}
 	}
 	_, _ = fmt.Fprintln(t.out)
-	return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
+	return sessionEnded("session")
 }
 
 // writable tells, before a code is spent, whether the file can be saved.
@@ -239,7 +238,7 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		if !ended(s) {
 			left = "in " + time.Until(s.Ends()).Round(time.Minute).String()
 		}
-		ends = s.Ends().Local().Format("2006-01-02 15:04:05 MST") + " (" + left + ")"
+		ends = shownTime(s.Ends()) + " (" + left + ")"
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
