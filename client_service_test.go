@@ -285,7 +285,11 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
 	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)
 	a := before.Account
-	byPassword, byTOTP := newClient(t, before, nil), newClient(t, before, nil)
+	byPassword := newClient(t, before, nil)
+	byTOTP, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(before.URL), ConsumerKey: before.ConsumerKey})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := byPassword.Login(t.Context(), neoapi.Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +316,7 @@ func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
 		"with the consumer secret": {after.ConsumerSecret, "", session},
 		"by TOTP":                  {"", "", third},
 	} {
-		test.session.Environment = after.URL // at the same address
+		test.session.Environment, test.session.BaseURL = after.URL, "" // at the same address
 		found := neoapi.Diagnose(t.Context(), neoapi.Config{
 			Environment: neoapi.Environment(after.URL), ConsumerKey: after.ConsumerKey, ConsumerSecret: test.secret, AccessToken: test.access,
 		}, neoapi.Subject{Session: test.session})
