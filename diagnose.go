@@ -348,7 +348,7 @@ const soon = 14 * 24 * time.Hour
 func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
 	leaf := s.PeerCertificates[0]
 	left := time.Until(leaf.NotAfter)
-	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.Format(time.DateOnly), int(left/(24*time.Hour)))
+	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.In(ist).Format(time.DateOnly), int(left/(24*time.Hour)))
 	switch {
 	case len(s.VerifiedChains) == 0:
 		d.add("certificate", VerdictNote, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
@@ -373,12 +373,13 @@ func certificateProblem(err error) (problem, hint string) {
 	if len(refused.UnverifiedCertificates) > 0 {
 		leaf = refused.UnverifiedCertificates[0]
 	}
-	ends := "it ends " + leaf.NotAfter.Format(time.DateOnly)
+	const moment = "2006-01-02 15:04:05 MST"
+	ends := "it ends " + leaf.NotAfter.In(ist).Format(time.DateOnly)
 	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok && bad.Reason == x509.Expired {
 		if now := time.Now(); now.Before(leaf.NotBefore) {
-			return "the certificate is valid from " + leaf.NotBefore.Format(time.DateTime) + " UTC on", "this machine's clock is wrong, or the certificate is new"
+			return "the certificate is valid from " + leaf.NotBefore.In(ist).Format(moment) + " on", "this machine's clock is wrong, or the certificate is new"
 		}
-		return "the certificate ended " + leaf.NotAfter.UTC().Format(time.DateTime) + " UTC", "the service's operator has to renew it; or this machine's clock is wrong"
+		return "the certificate ended " + leaf.NotAfter.In(ist).Format(moment), "the service's operator has to renew it; or this machine's clock is wrong"
 	}
 	if bad, ok := errors.AsType[x509.HostnameError](err); ok {
 		return fmt.Sprintf("the certificate is for %s, not for %s; %s", cmp.Or(strings.Join(leaf.DNSNames, ", "), "another name"), bad.Host, ends), "check the base URL's spelling"

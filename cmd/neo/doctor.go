@@ -159,18 +159,27 @@ func (c *doctorCmd) print(t *terminal, r report) error {
 	if c.JSON {
 		return t.json(r)
 	}
+	const indent = 23 // where details begin: after a verdict and the name of a check
+	columns, below := width(t.out), indent
+	if columns > 0 && columns < 2*indent { // too narrow for two columns of words
+		below = 4
+	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s\n\n", r.Program)
+	fmt.Fprintf(&out, "%s\n\n", wrap(r.Program.String(), columns, 4))
 	colours := map[neoapi.Verdict]string{neoapi.VerdictGood: green, neoapi.VerdictNote: yellow, neoapi.VerdictFailed: red}
 	for _, f := range r.Findings {
-		verdict := fmt.Sprintf("%-7s", f.Verdict)
-		if colour := colours[f.Verdict]; colour != "" {
-			verdict = t.paint(colour, verdict)
+		head := fmt.Sprintf("%-7s  %-12s  ", f.Verdict, f.Check)
+		text := wrap(head+printable(f.Detail), columns, below)
+		if below < indent {
+			text = strings.TrimRight(head, " ") + "\n" + wrap(strings.Repeat(" ", below)+printable(f.Detail), columns, below)
 		}
-		fmt.Fprintf(&out, "%s  %-12s  %s\n", verdict, f.Check, printable(f.Detail))
+		if colour := colours[f.Verdict]; colour != "" {
+			text = t.paint(colour, text[:7]) + text[7:]
+		}
+		out.WriteString(text + "\n")
 		for hint := range strings.SplitSeq(f.Hint, "\n") {
 			if hint != "" {
-				fmt.Fprintf(&out, "%23s%s\n", "", printable(hint))
+				out.WriteString(wrap(strings.Repeat(" ", below)+printable(hint), columns, below) + "\n")
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func help(options kong.HelpOptions, parsed *kong.Context) error {
 	if parsed.Selected() != nil {
 		return kong.DefaultHelpPrinter(options, parsed)
 	}
-	_, err := io.WriteString(parsed.Stdout, overview(parsed.Model.Children))
+	_, err := io.WriteString(parsed.Stdout, wrap(overview(parsed.Model.Children), width(parsed.Stdout), 14))
 	return err
 }
 
@@ -53,7 +53,7 @@ func (helpCmd) Help() string {
 
 func (c *helpCmd) Run(ctx context.Context, t *terminal) error {
 	if slices.Equal(c.About, []string{"exit-codes"}) {
-		_, err := io.WriteString(t.out, aboutExitCodes())
+		_, err := io.WriteString(t.out, wrap(aboutExitCodes(), width(t.out), 7))
 		return err
 	}
 	if code := run(ctx, append(c.About, "--help"), t.in, t.out, t.err); code != exitDone {

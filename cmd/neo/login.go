@@ -134,7 +134,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", err), printSession(t, session, c.JSON, ""))
 	}
 	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
-		_, _ = fmt.Fprintf(t.err, "neo: what to ask no more at the next login was not saved: %v\n", err)
+		t.note("what to ask no more at the next login was not saved: " + err.Error())
 	}
 	return printSession(t, session, c.JSON, path)
 }
@@ -191,7 +191,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
-		_, _ = fmt.Fprintln(t.err, "The password is right. No one-time code could be sent: type the MPIN.")
+		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
 		asked = "MPIN"
 	}
 	for try := 1; ; try++ {
@@ -204,7 +204,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
 			return session, err
 		}
-		_, _ = fmt.Fprintf(t.err, "neo: %s\n", strings.TrimPrefix(err.Error(), "neoapi: ")) // a person may mistype
+		t.note(t.named(inFlags(err))) // a person may mistype
 	}
 }
 

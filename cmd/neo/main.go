@@ -142,18 +142,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitFailed
 	}
 	if err != nil {
-		about := "neo"
-		var wrong *kong.ParseError
+		about, wrong := "neo", (*kong.ParseError)(nil)
 		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 			about += " " + wrong.Context.Selected().Path()
+			if askedJSON(wrong.Context, args) {
+				t.fail(err, exitUsage, true)
+				return exitUsage
+			}
 		}
-		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: %s --help\n", err, about)
+		t.note(err.Error())
+		t.note("for help: " + about + " --help")
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
 		code := exitCode(ctx, err)
 		if !silent(ctx, err) {
-			_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(t.named(inFlags(err)), "\n", "\n     "))
+			t.fail(err, code, asJSON(parsed))
 		}
 		return code
 	}

@@ -218,7 +218,7 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 			printable(cmp.Or(v.Account, "-")), printable(cmp.Or(v.Environment, "-")), session+printable(v.Problem))
 	}
 	if !c.JSON && len(names) == 0 {
-		_, err = fmt.Fprintln(t.err, "neo: there are no profiles yet: neo login makes the first one")
+		t.note("there are no profiles yet: neo login makes the first one")
 	}
 	return errors.Join(err, table.Flush())
 }

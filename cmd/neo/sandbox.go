@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -79,7 +80,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
-		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))
+		cfg.Log = slog.New(slog.NewTextHandler(t.err, logTimes(login.IST)))
 	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)

@@ -157,7 +157,7 @@ at once.`
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
-	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
+	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger

@@ -133,7 +133,7 @@ func (f fileFlag) load() (savedLogin, string, error) {
 }
 
 type sessionCmd struct {
-	JSON    bool     `name:"json" help:"Print the session as JSON, token included."`
+	JSON    bool     `name:"json" help:"Print the session as JSON, token included; with --watch one object a line, without it."`
 	Watch   bool     `help:"Show the time that is left, until the session ends."`
 	Session fileFlag `embed:""`
 }
@@ -143,6 +143,7 @@ func (sessionCmd) Help() string {
   neo session
   neo session --json | jq -r .token
   neo session --watch
+  neo session --watch --json | jq .secondsLeft
 
 It reads the file and asks nobody: whether the service still knows the session is
 told by neo doctor. A session whose time is over is shown all the same, with exit
@@ -155,7 +156,7 @@ func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if c.Watch {
-		return watch(ctx, t, saved.Session)
+		return c.watch(ctx, t, saved.Session)
 	}
 	if err := printSession(t, saved.Session, c.JSON, path); err != nil {
 		return err
@@ -171,35 +172,60 @@ func sessionEnded(op string) error {
 	return &neoapi.Error{Op: op, Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 }
 
+// A remaining is what neo session --watch --json prints on each line.
+type remaining struct {
+	UCC       string    `json:"ucc"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Seconds   int64     `json:"secondsLeft"`
+	Ended     bool      `json:"ended"`
+}
+
 // watch shows the time that is left of a session, on one line of a terminal or on
 // a new line each minute, until it ends.
-func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
+func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	if s.Ends().IsZero() {
 		return errors.New("the session's token does not tell when it ends")
 	}
-	onTerminal := t.onTerminal()
-	every := time.Minute
-	if onTerminal {
-		every = time.Second
+	every, show := time.Minute, func(left time.Duration) error {
+		_, err := fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)
+		return err
+	}
+	overwrites := t.onTerminal() && !c.JSON
+	switch {
+	case c.JSON:
+		show = func(left time.Duration) error {
+			return t.json(remaining{s.UCC, s.Ends().UTC(), int64(left.Seconds()), left <= 0})
+		}
+	case overwrites:
+		every, show = time.Second, func(left time.Duration) error {
+			_, err := fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
+			return err
+		}
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !ended(s) {
-		left := time.Until(s.Ends()).Round(time.Second)
-		if onTerminal {
-			_, _ = fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
-		} else {
-			_, _ = fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)
+		if err := show(time.Until(s.Ends()).Round(time.Second)); err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:
 		case <-time.After(time.Until(s.Ends())):
 		case <-ctx.Done():
-			_, _ = fmt.Fprintln(t.out)
+			if overwrites {
+				_, _ = fmt.Fprintln(t.out)
+			}
 			return nil
 		}
 	}
-	_, _ = fmt.Fprintln(t.out)
+	switch {
+	case c.JSON:
+		if err := show(0); err != nil {
+			return err
+		}
+	case overwrites:
+		_, _ = fmt.Fprintln(t.out)
+	}
 	return sessionEnded("session")
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"neoapi/internal/login"
 )
 
 // certificateRecheck is how often the certificate's files are looked at.
@@ -68,7 +70,7 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.Format(time.DateOnly))
+		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(login.IST).Format("2006-01-02 15:04:05 MST"))
 	}
 	return &pair, nil
 }
