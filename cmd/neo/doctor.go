@@ -49,13 +49,14 @@ type report struct {
 
 func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r := report{Program: thisBuild()}
-	saved, found := c.savedSession()
-	p := c.Session.profile()
+	p, _ := c.Session.profile() // without it there are flags
 	if c.Env == "" || sameService(c.Env, p.Environment) {
 		c.CA = cmp.Or(c.CA, p.CA)
 	} else {
 		p.ConsumerKey, t.login = "", t.login+" --env "+quoted(c.Env)
 	}
+	t.login = withoutHome(t.login)
+	saved, found := c.savedSession(t.login)
 	var notFlags []error // what could not be read of files
 	cfg, err := c.config(cmp.Or(c.Env, saved.Environment, p.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey, p.ConsumerKey))
 	if saved.Consumer != "" && c.another(saved) {
@@ -132,13 +133,13 @@ func (a ailing) Error() string {
 func (a ailing) Unwrap() error { return a.first }
 
 // savedSession loads the session, if there is one, and tells about its file.
-func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
+func (c *doctorCmd) savedSession(login string) (savedLogin, neoapi.Finding) {
 	saved, path, err := c.Session.load()
 	f := neoapi.Finding{Check: "session file", Verdict: neoapi.VerdictGood}
 	var none noSession
 	switch {
 	case errors.As(err, &none):
-		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: "+withoutHome(c.Session.again())+" makes it"
+		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: "+login+" makes it"
 	case err != nil:
 		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
 	default:
@@ -150,7 +151,8 @@ func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
 // withoutHome says ~ for the home directory, whose name tells whose it is.
 func withoutHome(text string) string {
 	if home, err := os.UserHomeDir(); err == nil && len(home) > 1 {
-		text = strings.ReplaceAll(text, home+string(os.PathSeparator), "~"+string(os.PathSeparator))
+		home += string(os.PathSeparator)
+		text = strings.NewReplacer("'"+home, "~"+string(os.PathSeparator)+"'", home, "~"+string(os.PathSeparator)).Replace(text) // a shell knows ~ outside quotes only
 	}
 	return text
 }

@@ -79,14 +79,19 @@ The second factor is a one-time code that the service sends, or the MPIN: type
 either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 
 What a login was told is remembered with its profile, secrets and --insecure-http
-excepted: the next neo login, or neo login --profile NAME, is enough. A
-TOTP code works once: for a second login within its 30 seconds wait for the next.
+excepted: the next neo login, or neo login --profile NAME, is enough.
+
+A TOTP code works once: for a second login within its 30 seconds wait for the next.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.`
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
-	if c.recall(c.Session.profile()) && t.interactive() {
+	remembered, err := c.Session.profile()
+	if err != nil {
+		return usage(err)
+	}
+	if c.recall(remembered) && t.interactive() {
 		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
 	}
 	if err := c.judge(); err != nil {

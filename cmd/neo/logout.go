@@ -87,7 +87,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if saved.ConsumerKey == "" {
 		return usage(errors.New("a program saved this session, without the consumer key that ends it: log out there"))
 	}
-	if p := c.Session.profile(); c.CA == "" && sameService(p.Environment, saved.Environment) {
+	if p, _ := c.Session.profile(); c.CA == "" && sameService(p.Environment, saved.Environment) {
 		c.CA = p.CA
 	}
 	cfg, err := c.config(saved.Environment, saved.ConsumerKey)

@@ -2,8 +2,8 @@
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
 // one; neo account, neo consumer and neo key keep its data, neo audit shows its
-// trail; neo login, session, exec and logout use a service, and neo doctor examines
-// one. Each command has a file of its own here.
+// trail; neo login, session, exec, profiles and logout use a service, and neo
+// doctor examines one. Each command has a file of its own here.
 package main
 
 import (

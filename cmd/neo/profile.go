@@ -48,17 +48,20 @@ func configFile(kind, name string) (string, error) {
 
 // profile returns what is remembered for the session's next login. Where nothing
 // is, as for a file of its own that --session names, it is what the session says.
-func (f fileFlag) profile() profile {
-	var p profile
+func (f fileFlag) profile() (p profile, err error) {
 	if path, err := configFile("profile", f.Profile); err == nil && f.Path == "" {
-		if text, err := private.Read(path, maxSessionFile); err == nil && json.Unmarshal(text, &p) == nil && p.Environment != "" {
-			return p
+		text, err := private.Read(path, maxSessionFile)
+		switch {
+		case err == nil && (json.Unmarshal(text, &p) != nil || p.Environment == ""):
+			return profile{}, fmt.Errorf("%s is not what neo login remembers: remove it", path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return p, err
 		}
 	}
 	if saved, _, err := f.load(); err == nil {
-		return profile{Environment: saved.Environment, ConsumerKey: saved.ConsumerKey}
+		p = profile{Environment: saved.Environment, ConsumerKey: saved.ConsumerKey}
 	}
-	return profile{}
+	return p, nil
 }
 
 // remember keeps a profile for the next login. A file of its own that --session
@@ -211,11 +214,14 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 			continue
 		}
 		session := v.Session
-		if v.ExpiresAt != nil {
+		switch {
+		case v.Problem != "":
+			session += ": " + printable(v.Problem)
+		case v.ExpiresAt != nil:
 			session = map[string]string{"valid": "until ", "ended": "ended "}[v.Session] + shownTime(*v.ExpiresAt)
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", cmp.Or(name, "(no name)"),
-			printable(cmp.Or(v.Account, "-")), printable(cmp.Or(v.Environment, "-")), session+printable(v.Problem))
+			printable(cmp.Or(v.Account, "-")), printable(cmp.Or(v.Environment, "-")), session)
 	}
 	if !c.JSON && len(names) == 0 {
 		t.note("there are no profiles yet: neo login makes the first one")
@@ -225,15 +231,17 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 
 func viewProfile(name string) profileView {
 	f := fileFlag{Profile: name}
-	p := f.profile()
+	p, wrong := f.profile()
 	v := profileView{Name: name, Environment: p.Environment, Account: p.who(), Session: "none"}
 	saved, _, err := f.load()
 	var none noSession
-	switch {
-	case errors.As(err, &none):
-		return v
-	case err != nil:
-		v.Session, v.Problem = "unreadable", ": "+err.Error()
+	if errors.As(err, &none) {
+		saved, err = savedLogin{}, nil
+	}
+	if err = cmp.Or(err, wrong); err != nil {
+		v.Session, v.Problem = "unreadable", err.Error()
+	}
+	if err != nil || saved.Token == "" {
 		return v
 	}
 	v.Session, v.Account = "valid", cmp.Or(saved.UCC, v.Account)
