@@ -284,3 +284,57 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 		t.Errorf("%d sessions were opened, want 1", len(tokens))
 	}
 }
+
+// A service that was set up anew knows neither the session nor the access token that
+// came with it: only another login helps.
+func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
+	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)
+	a := before.Account
+	byPassword := newClient(t, before, nil)
+	byTOTP, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(before.URL), ConsumerKey: before.ConsumerKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := byPassword.Login(t.Context(), neoapi.Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}); err != nil {
+		t.Fatal(err)
+	}
+	session, err := byPassword.Session2FA(t.Context(), a.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := byPassword.AccessToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := byTOTP.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: before.TOTP(t)}); err != nil {
+		t.Fatal(err)
+	}
+	third, err := byTOTP.ValidateMPIN(t.Context(), a.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		secret, access string
+		session        neoapi.Session
+	}{
+		"with its access token":    {"", access, session},
+		"with the consumer secret": {after.ConsumerSecret, "", session},
+		"by TOTP":                  {"", "", third},
+	} {
+		test.session.Environment, test.session.BaseURL = after.URL, "" // at the same address
+		found := neoapi.Diagnose(t.Context(), neoapi.Config{
+			Environment: neoapi.Environment(after.URL), ConsumerKey: after.ConsumerKey, ConsumerSecret: test.secret, AccessToken: test.access,
+		}, neoapi.Subject{Session: test.session})
+		said := ""
+		for _, f := range found {
+			if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
+				said = f.Detail + " / " + f.Hint
+			} else if f.Verdict == neoapi.VerdictFailed {
+				t.Errorf("%s: %s failed: %s", name, f.Check, f.Detail)
+			}
+		}
+		if !strings.Contains(said, "log in again") {
+			t.Errorf("%s: %q does not say to log in again", name, said)
+		}
+	}
+}

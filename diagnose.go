@@ -76,10 +76,10 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 		d.add("access token", VerdictSkipped, "the settings must be put right first", "", nil)
 	case !works:
 		d.add("access token", VerdictSkipped, "the service must be reachable first", "", nil)
-		d.session(ctx, client, about.Session, false)
+		d.session(ctx, client, about.Session, false, false)
 	default:
 		works = d.access(ctx, client, cfg)
-		d.session(ctx, client, about.Session, works)
+		d.session(ctx, client, about.Session, works, cfg.AccessToken != "")
 	}
 	return d.found
 }
@@ -337,7 +337,7 @@ const soon = 14 * 24 * time.Hour
 func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
 	leaf := s.PeerCertificates[0]
 	left := time.Until(leaf.NotAfter)
-	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.Format(time.DateOnly), int(left/(24*time.Hour)))
+	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.In(ist).Format(time.DateOnly), int(left/(24*time.Hour)))
 	switch {
 	case len(s.VerifiedChains) == 0:
 		d.add("certificate", VerdictNote, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
@@ -362,12 +362,13 @@ func certificateProblem(err error) (problem, hint string) {
 	if len(refused.UnverifiedCertificates) > 0 {
 		leaf = refused.UnverifiedCertificates[0]
 	}
-	ends := "it ends " + leaf.NotAfter.Format(time.DateOnly)
+	const moment = "2006-01-02 15:04:05 MST"
+	ends := "it ends " + leaf.NotAfter.In(ist).Format(time.DateOnly)
 	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok && bad.Reason == x509.Expired {
 		if now := time.Now(); now.Before(leaf.NotBefore) {
-			return "the certificate is valid from " + leaf.NotBefore.Format(time.DateTime) + " UTC on", "this machine's clock is wrong, or the certificate is new"
+			return "the certificate is valid from " + leaf.NotBefore.In(ist).Format(moment) + " on", "this machine's clock is wrong, or the certificate is new"
 		}
-		return "the certificate ended " + leaf.NotAfter.UTC().Format(time.DateTime) + " UTC", "the service's operator has to renew it; or this machine's clock is wrong"
+		return "the certificate ended " + leaf.NotAfter.In(ist).Format(moment), "the service's operator has to renew it; or this machine's clock is wrong"
 	}
 	if bad, ok := errors.AsType[x509.HostnameError](err); ok {
 		return fmt.Sprintf("the certificate is for %s, not for %s; %s", cmp.Or(strings.Join(leaf.DNSNames, ", "), "another name"), bad.Host, ends), "check the base URL's spelling"
@@ -419,7 +420,8 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 }
 
 // session judges a saved session as Restore does, and then has the service do so.
-func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works bool) {
+// given says that an access token was given, which then is as old as the session.
+func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, given bool) {
 	if s.Token == "" {
 		d.add("session", VerdictSkipped, "none is saved", "", nil)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
@@ -450,6 +452,10 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 		d.add("address", VerdictGood, "the service sees you come from "+addr.String(), "", nil)
 	case errors.Is(err, ErrSessionEnded), errors.Is(err, ErrWrongToken):
 		d.fail("session", err)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
+	case errors.Is(err, ErrAccessToken) && given:
+		d.add("session", VerdictFailed, whose+"; the service does not know the access token that came with it",
+			"log in again: the access token has expired, or the service was set up anew and has forgotten the session", err)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrIPNotAllowed):
 		d.add("session", VerdictGood, whose, "", nil)

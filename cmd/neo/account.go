@@ -50,10 +50,10 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 func (d dataFlag) run(ctx context.Context, open func(context.Context, serve.Place) (*serve.Data, error), f func(*serve.Data) error) (err error) {
 	data, err := open(ctx, d.place())
 	if err != nil {
-		return usage(err)
+		return ofStore(usage(err))
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	return f(data)
+	return ofStore(f(data))
 }
 
 type accountCmd struct {

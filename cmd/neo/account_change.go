@@ -140,8 +140,8 @@ func (c *accountEnrolCmd) Run(ctx context.Context, t *terminal) error {
 		if c.JSON {
 			err = t.json(map[string]string{"ucc": a.UCC, "seed": string(seed), "url": enrolment(a.UCC, string(seed))})
 		} else {
-			_, _ = fmt.Fprintf(t.out, "account %s: TOTP enrolled, sessions ended\n", a.UCC)
-			err = t.showSeed(a.UCC, string(seed))
+			_, err = fmt.Fprintf(t.out, "account %s: TOTP enrolled, sessions ended\n", a.UCC)
+			err = errors.Join(err, t.showSeed(a.UCC, string(seed)))
 		}
 		if err != nil {
 			return fmt.Errorf("the seed was stored, but could not be shown: enrol again: %w", err)

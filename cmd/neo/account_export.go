@@ -224,6 +224,8 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		pseudonym, events, err := d.Admin().Erase(ctx, a, ucc)
 		switch {
+		case ctx.Err() != nil:
+			return errors.New("interrupted: not all of it is done, do it again")
 		case err != nil:
 			return fmt.Errorf("%w: not all of it is done, do it again", err)
 		case gone && events == 0:

@@ -94,7 +94,8 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 		return usage(err)
 	}
 	if _, err = d.Store.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
-		_, err = fmt.Fprintf(t.err, "neo: there is no account with UCC %s (any more): neo account list shows all\n", string(id.Value))
+		t.note("there is no account with UCC " + string(id.Value) + " (any more): neo account list shows all")
+		return nil
 	}
 	return err
 }

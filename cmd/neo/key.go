@@ -94,7 +94,7 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
+		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs.UTC()}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
 	})
 }
 

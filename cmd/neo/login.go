@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,8 +19,8 @@ import (
 
 // serviceFlags say which service and consumer a client command speaks for.
 type serviceFlags struct {
-	Env                string `name:"env" required:"" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155."`
-	ConsumerKey        string `required:"" env:"NEO_CONSUMER_KEY" help:"Consumer key of the application."`
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155; by default that of the last login."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the last login."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	wayFlags
 }
@@ -81,6 +82,10 @@ func (loginCmd) Help() string {
 The second factor is a one-time code that the service sends, or the MPIN: type
 either when asked. With --ucc the first factor is TOTP and the second the MPIN. A
 TOTP code works once: a second login within its 30 seconds is told to wait.
+
+What a login was told is remembered with its profile, secrets and --insecure-http
+excepted: the next neo login, or neo login --profile NAME, is enough.
+
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.
 
@@ -91,6 +96,13 @@ by --session, or the default one, gets the new account's session, and you are to
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
+	remembered, err := c.Session.profile()
+	if err != nil {
+		return usage(err)
+	}
+	if c.recall(remembered) && t.interactive() {
+		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
+	}
 	if err := c.judge(); err != nil {
 		return usage(err)
 	}
@@ -138,6 +150,9 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err := place.save(ctx, t, saved); err != nil {
 		return c.unsaved(ctx, t, client, session, err)
 	}
+	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
+		t.note("what to ask no more at the next login was not saved: " + err.Error())
+	}
 	return printSession(t, session, c.JSON, place.store.Path())
 }
 
@@ -150,18 +165,22 @@ func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Clie
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := client.Logout(ctx); err != nil {
-		return fmt.Errorf("logged in, but the session was not saved, nor could it be ended: it ends %s: %w", zoned(session.Ends()), cause)
+		return fmt.Errorf("logged in, but the session was not saved, nor could it be ended: it ends %s: %w", shownTime(session.Ends()), cause)
 	}
 	return fmt.Errorf("logged in, but the session was not saved, so it was ended again: %w", cause)
 }
-
-func zoned(at time.Time) string { return at.Local().Format("2006-01-02 15:04:05 MST") }
 
 // judge names every mistake in the flags at once.
 func (c *loginCmd) judge() error {
 	var problems []error
 	if c.PANFile != "" {
 		c.PAN = true
+	}
+	if c.Env == "" {
+		problems = append(problems, errors.New("--env is missing: give uat, prod or the address of a service"))
+	}
+	if c.ConsumerKey == "" {
+		problems = append(problems, errors.New("--consumer-key is missing"))
 	}
 	who := 0
 	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {
@@ -203,7 +222,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
-		_, _ = fmt.Fprintln(t.err, "The password is right. No one-time code could be sent: type the MPIN.")
+		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
 		asked = "MPIN"
 	}
 	for try := 1; ; try++ {
@@ -216,7 +235,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
 			return session, err
 		}
-		_, _ = fmt.Fprintf(t.err, "neo: %s\n", strings.TrimPrefix(err.Error(), "neoapi: ")) // a person may mistype
+		t.note(t.named(inFlags(err))) // a person may mistype
 	}
 }
 
@@ -263,6 +282,9 @@ func output(ctx context.Context, t *terminal, what, command string) (string, err
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Stderr = t.err
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fmt.Errorf("the command for the %s failed: %w", what, err)
 	}

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -49,6 +51,9 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		secret, err := term.ReadPassword(fd)
 		given <- answer{secret, err}
 	}()
+	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program and leave the terminal without echo
+	signal.Notify(quit, syscall.SIGQUIT)
+	defer signal.Stop(quit)
 	select {
 	case a := <-given:
 		if a.err != nil {
@@ -57,6 +62,8 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		return paste.Line(a.secret)
 	case <-ctx.Done(): // the reader is left behind; the program is about to end
 		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
+	case s := <-quit:
+		return "", errors.Join(stopped{s}, term.Restore(fd, echoing))
 	}
 }
 

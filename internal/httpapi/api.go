@@ -34,6 +34,7 @@ type Config struct {
 	Books     bool           // answer trade calls with empty books; otherwise they answer 503
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
 	Faults    *Faults        // served at /sandbox/faults; nil: none
+	Demo      *Demo          // the sandbox's page at /, with one account; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
 	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
 	Log       *slog.Logger
@@ -275,11 +276,8 @@ func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
 	}
-	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
-	}
-	if path == faultsPath && a.Faults != nil {
-		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
+	if ep, ok := a.sandbox(path); ok {
+		return ep, true
 	}
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true
@@ -421,10 +419,14 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	h := w.Header()
 	setDate(h, a.Now())
 	var body []byte
-	if text, ok := ans.body.(plain); ok {
+	switch text := ans.body.(type) {
+	case plain:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		body = []byte(text)
-	} else {
+	case page:
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		body = text
+	default:
 		h.Set("Content-Type", "application/json")
 		var err error
 		if body, err = json.Marshal(ans.body); err != nil { // our own types: cannot happen

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"neoapi/internal/login"
 	"neoapi/internal/paste"
 )
 
@@ -72,7 +73,7 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.Format(time.DateOnly))
+		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(login.IST).Format("2006-01-02 15:04:05 MST"))
 	}
 	return &pair, nil
 }

@@ -148,6 +148,10 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
 		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
 	}
+	if cfg.Sandbox {
+		demo := Demo("", 0)
+		web.Demo = &demo
+	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
 	}
