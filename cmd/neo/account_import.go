@@ -18,7 +18,7 @@ import (
 )
 
 type accountImportCmd struct {
-	dataFlag
+	changeFlag
 	File     string `arg:"" name:"file.csv" help:"The accounts, one a line."`
 	Rejected string `placeholder:"FILE" help:"Where rejected lines go; default is the file's name and .rejected."`
 	Again    bool   `help:"Begin again, though the file has been imported before."`

@@ -18,7 +18,7 @@ import (
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 type consumerRotateCmd struct {
-	dataFlag
+	changeFlag
 	Key     string        `arg:"" help:"The consumer's key."`
 	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret works beside the new one, up to 2160h; 0 ends it at once (default ${default})."`
 	JSON    bool          `name:"json" help:"Print JSON."`
@@ -58,7 +58,7 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type consumerAllowCmd struct {
-	dataFlag
+	changeFlag
 	Key      string   `arg:"" help:"The consumer's key."`
 	Networks []string `arg:"" name:"address|cidr|anywhere" help:"IPv4 and IPv6 addresses and networks, in place of those before; or anywhere."`
 	JSON     bool     `name:"json" help:"Print JSON."`

@@ -67,7 +67,7 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type keyRotateCmd struct {
-	dataFlag
+	changeFlag
 	Bits int `enum:"2048,3072" default:"2048" help:"Size of the RSA key: 2048 or 3072 (default ${default})."`
 	// Twice as long as verifiers may keep a key set.
 	Lead time.Duration `default:"10m" placeholder:"TIME" help:"How long the key is published before it signs (default ${default})."`
@@ -100,7 +100,7 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type keyRemoveCmd struct {
-	dataFlag
+	changeFlag
 	Key  string `arg:"" help:"The key's id."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

@@ -7,7 +7,7 @@ import (
 	"neoapi/internal/serve"
 )
 
-type rotateMasterCmd struct{ dataFlag }
+type rotateMasterCmd struct{ changeFlag }
 
 func (rotateMasterCmd) Help() string {
 	return `Example:
@@ -42,7 +42,7 @@ func (c *rotateMasterCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-type forgetMastersCmd struct{ dataFlag }
+type forgetMastersCmd struct{ changeFlag }
 
 func (forgetMastersCmd) Help() string {
 	return `Example:

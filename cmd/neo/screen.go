@@ -39,15 +39,23 @@ func (t *terminal) paint(colour, text string) string {
 // lines returns where the lines of a table go: what a terminal has no room for is
 // cut off, so that a row stays a row. A file or another program gets all of it.
 func (t *terminal) lines() io.Writer {
+	if width := t.width(); width > 0 {
+		return &cutter{w: t.out, width: width}
+	}
+	return t.out
+}
+
+// width is how many columns the terminal has, 0 if standard output is none.
+func (t *terminal) width() int {
 	f, ok := t.out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return t.out
+		return 0
 	}
 	width, _, err := term.GetSize(int(f.Fd()))
 	if err != nil || width < 2 {
-		return t.out
+		return 0
 	}
-	return &cutter{w: t.out, width: width}
+	return width
 }
 
 // A cutter cuts lines to a width.

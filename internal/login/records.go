@@ -320,14 +320,17 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
+	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.
 type EventQuery struct {
 	UCC   string    // of this account only; "" for all
 	Since time.Time // not older than this
+	Until time.Time // older than this; zero for no end
 	After int64     // numbered after this
-	N     int       // at most so many
+	N     int       // at most so many: the first ones
+	Last  bool      // of all that the above selects, the last N
 }
 
 // A Caller is what is known of a request's sender before anyone is recognised.

@@ -52,6 +52,8 @@ type Store interface {
 type Data struct {
 	Store Store
 	Vault *credential.Vault
+	By    string // who makes the changes of Admin, for the audit trail
+
 	now   func() time.Time
 	place Place
 	key   []byte // the data key
@@ -117,7 +119,7 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &Data{store, vault, now, p, key}, nil
+	return &Data{Store: store, Vault: vault, now: now, place: p, key: key}, nil
 }
 
 func (p Place) open(ctx context.Context) (Store, error) {
@@ -157,7 +159,7 @@ func (d *Data) Close() error { return d.Store.Close() }
 
 // Admin returns the operator's side of the data.
 func (d *Data) Admin() *login.Admin {
-	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now}
+	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
 // openVault reads the master key, or makes it for a database that is new, and

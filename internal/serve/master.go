@@ -120,7 +120,7 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Store.Record(ctx, d.masterEvent("master key added", id)); err != nil {
+	if err := d.Store.Record(ctx, d.Admin().KeyEvent("master key added", id)); err != nil {
 		return err
 	}
 	if err := os.Rename(file, path); err != nil {
@@ -156,7 +156,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 		if name == own {
 			continue
 		}
-		err := d.Store.Unsettle(ctx, name, d.masterEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
+		err := d.Store.Unsettle(ctx, name, d.Admin().KeyEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
 		if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return n, err
 		}
@@ -181,12 +181,6 @@ func (d *Data) lockMaster() (unlock func(), err error) {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
 	return unlock, nil
-}
-
-// masterEvent is what the audit trail is told of a master key, whose id stands where
-// that of a request would.
-func (d *Data) masterEvent(action, id string) login.Event {
-	return login.Event{Time: d.now(), Action: action, Outcome: "ok", RequestID: id}
 }
 
 // syncDir puts a directory's names on disk.

@@ -28,7 +28,7 @@ func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event)
 		statement{`DELETE FROM sessions WHERE account = $1` + there, []any{account}},
 		statement{`DELETE FROM jobs WHERE account = $1 AND kind <> 'close'` + there, []any{account}},
 		statement{`UPDATE account_states SET totp_step = 0, sent = NULL, failures = '' WHERE account = $1` + there, []any{account}},
-		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
+		recordIf(`DELETE FROM accounts WHERE id = $1`, e, account))
 }
 
 // ForgetEvents implements [login.Accounts].
