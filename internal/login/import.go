@@ -29,7 +29,7 @@ type NewImport struct {
 // sealed: it lacks the key that ours has (bar P1). The hashes are replaced by ours
 // at the next good login.
 func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
-	a := Account{ID: uuid.NewString(), GreetingName: n.GreetingName, PasswordHash: string(n.PasswordHash), Created: now}
+	a := Account{ID: uuid.NewString(), GreetingName: n.GreetingName, Created: now}
 	var problems []error
 	normal := func(kind IdentifierKind, value string) string {
 		id, err := ParseIdentifier(kind, value)
@@ -51,14 +51,16 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 	if err := a.judge(); err != nil {
 		problems = append(problems, err)
 	}
-	if err := credential.CheckForeign(string(n.PasswordHash)); err != nil {
+	var err error
+	if a.PasswordHash, err = credential.Foreign(string(n.PasswordHash)); err != nil {
 		problems = append(problems, invalid("password_hash", err.Error()))
 	}
 	if n.MPINHash != "" {
-		if err := credential.CheckForeign(string(n.MPINHash)); err != nil {
+		phc, err := credential.Foreign(string(n.MPINHash))
+		if err != nil {
 			problems = append(problems, invalid("mpin_hash", err.Error()))
 		}
-		a.MPINHash = credential.SealHash(m.Vault, credential.PurposeMPIN, a.ID, string(n.MPINHash))
+		a.MPINHash = credential.SealHash(m.Vault, credential.PurposeMPIN, a.ID, phc)
 	}
 	if n.TOTPSeed != "" {
 		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
