@@ -78,7 +78,7 @@ func TestAHashThatCannotBeTakenOverIsCalledByItsKind(t *testing.T) {
 		"{CRYPT}$6$salt$hash":                                                                              "SHA-512 crypt",
 		"$y$j9T$salt$hash":                                                                                 "yescrypt",
 		"$P$B55D6LjfHDkINU5wF.v2BuuzO0/XPk/":                                                               "phpass",
-		"*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC2":                                                         "",
+		"*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC29":                                                        "MySQL's SHA-1",
 		"{noop}password":                                                                                   "plain text",
 		"!9Xd2rkHwXvPXdTXCmWZrwuVRfSnRYQDbSx":                                                              "Django's mark for no password",
 	} {
