@@ -1,8 +1,10 @@
 package login
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,6 +74,15 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 	unix := now.Unix()
 	a.Caches = map[string]int64{"lastUpdatedTS": unix, "multiplewatchlists": unix, "watchlist": unix}
 	return a, errors.Join(problems...)
+}
+
+// Has reports whether an account that is there is one that an import would add. What
+// a login or an operator may have changed since is not compared: the password's hash
+// if it is ours by now, the address, the MPIN and the TOTP seed.
+func (a Account) Has(n Account) bool {
+	return a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
+		(len(n.PANIndex) == 0 || bytes.Equal(a.PANIndex, n.PANIndex)) && (n.GreetingName == "" || a.GreetingName == n.GreetingName) &&
+		(a.PasswordHash == n.PasswordHash || strings.HasPrefix(a.PasswordHash, "$argon2id$"))
 }
 
 // ImportEvent is what the audit trail is told of a step of an import.

@@ -124,7 +124,7 @@ type Import struct {
 	File     string // hash of its content
 	Offset   int64  // bytes of it that are done
 	Line     int64  // lines of it that are done
-	Added    int64  // accounts
+	Added    int64  // lines whose accounts are in: added, or there already
 	Rejected int64  // lines
 	Report   int64  // bytes written about rejected lines
 }
