@@ -51,10 +51,11 @@ type Server struct {
 	oms    faultyOMS
 	faults httpapi.Faults
 	data   *serve.Data
+	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
-	mu       sync.Mutex
-	lastStep int64 // the last TOTP step given out
+	mu    sync.Mutex
+	steps map[int64]bool // the TOTP steps whose codes were given out
 }
 
 // An Option changes how [NewServer] starts the service.
@@ -63,6 +64,7 @@ type Option func(*options)
 type options struct {
 	serve.Config
 	dir string
+	at  time.Time
 }
 
 // WithConsumerRate limits each consumer to n requests a second; the default is
@@ -76,6 +78,10 @@ func WithAddressRate(n int) Option { return func(o *options) { o.AddressRate = n
 
 // WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
 func WithOTPDigits(n int) Option { return func(o *options) { o.OTPDigits = n } }
+
+// WithTime starts the service with its clock at a time: its keys and demo data are
+// made then. See [Server.SetTime].
+func WithTime(at time.Time) Option { return func(o *options) { o.at = at } }
 
 // WithAccounts adds n demo accounts: UCC TEST000001 and on, mobile +919900000001
 // and on, with the secrets of the first.
@@ -137,6 +143,9 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if !o.at.IsZero() {
+		s.ahead.Store(int64(time.Until(o.at)))
+	}
 	if o.Sandbox {
 		o.Faults = &s.faults
 	}
@@ -163,7 +172,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		stop()
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
 	}
-	s.data = data
+	s.data, s.server = data, server
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, listener) }()
 	t.Cleanup(func() {
@@ -180,12 +189,26 @@ func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.L
 // Advance moves the service's clock forward, and only the service's: after an hour
 // or more it takes a client's access token for expired, and the client's next call
 // fails once with neoapi.ErrAccessToken.
-func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }
+func (s *Server) Advance(d time.Duration) {
+	s.ahead.Add(int64(d))
+	s.follow()
+}
 
 // SetTime sets the service's clock, by which it issues and judges, and only the
-// service's; it runs on from there. What was issued by a later clock is then from
-// the future, and refused.
-func (s *Server) SetTime(t time.Time) { s.ahead.Store(int64(time.Until(t))) }
+// service's; it runs on from there. Any time from 2000 to 2100 will do, before or
+// after the last one. A session that has not ended when the clock is set back lives
+// on to the end that it names; one that has ended does not come back.
+func (s *Server) SetTime(t time.Time) {
+	s.ahead.Store(int64(time.Until(t)))
+	s.follow()
+}
+
+// follow lets the service notice its clock at once; it would with its next request.
+func (s *Server) follow() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = s.server.FollowClock(ctx) // what fails now is done with that request
+}
 
 // EndSession ends the trade session of a sid as if its owner had logged out
 // elsewhere: the next call that carries it is refused with neoapi.ErrSessionEnded.
@@ -263,16 +286,33 @@ func (s *Server) TOTP(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := max(credential.TOTPStep(s.now()), s.lastStep+1)
+	step := credential.TOTPStep(s.now())
+	for s.given(step) {
+		step++
+	}
 	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.now()); early > 0 {
 		s.Advance(early)
 	}
-	s.lastStep = step
+	if s.steps == nil {
+		s.steps = map[int64]bool{}
+	}
+	s.steps[step] = true
 	code, err := credential.TOTPCode(seed, step)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(code)
+}
+
+// given reports whether a step's code was given out, or that of one so little later
+// that the service does not take the clock for set back.
+func (s *Server) given(step int64) bool {
+	for later := range int64(6) {
+		if s.steps[step+later] {
+			return true
+		}
+	}
+	return false
 }
 
 // BreakOMS makes the OMS refuse every session until MendOMS: 502,

@@ -47,7 +47,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, storeFault(err)
 	}
 	claim := Claim{
-		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, ViewID: claims.Jti,
+		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, ViewID: claims.Jti,
 		ID: uuid.NewString(), Now: s.Now(), Lease: s.opt.OMSTimeout + claimGrace, MaxTries: maxTries,
 		RepeatFor: repeatFor,
 	}
@@ -64,7 +64,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
-		if !s.names(f.ID, account) || view.Issued.Before(f.Consumer.Created) {
+		if !s.names(f.ID, account) {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, account, "no such view session"), badSession())
 		}
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
@@ -115,10 +115,6 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		s.logged(ctx, event)
 		return &Error{Kind: KindCredentials, Detail: detail}
 	}
-	if view.Issued.Before(f.Consumer.Created) { // by a consumer that was removed and added again
-		refund("of a removed consumer")
-		return Opened{}, badSession()
-	}
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
 		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
 	}
@@ -158,7 +154,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	now := s.Now()
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
-		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, First: view.First,
+		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
 		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
@@ -202,7 +198,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
 	now, err := s.Accounts.Consumer(ctx, c.Key)
 	switch {
-	case err == nil && now.Created.Equal(c.Created):
+	case err == nil && now.Incarnation == c.Incarnation:
 		return nil
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return storeFault(err) // the session stands, and nobody has its token

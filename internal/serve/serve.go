@@ -207,6 +207,9 @@ func (s *Server) Status() http.Handler {
 	return s.telemetry.Status(s.login)
 }
 
+// FollowClock is [login.Service.FollowClock].
+func (s *Server) FollowClock(ctx context.Context) error { return s.login.FollowClock(ctx) }
+
 // Run answers requests on the listener until the context ends, and removes
 // expired sessions meanwhile. Requests that are under way when the context ends
 // are finished.
