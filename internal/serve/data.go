@@ -6,6 +6,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -132,12 +133,7 @@ func (p Place) open(ctx context.Context, system bool) (Store, error) {
 	if err != nil || !system {
 		return store, err
 	}
-	began := time.Now()
-	there, err := store.Clock(ctx)
-	if err == nil {
-		err = apart(began.Add(time.Since(began)/2), there)
-	}
-	if err != nil {
+	if err := sameClock(ctx, store); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
@@ -175,10 +171,16 @@ const (
 // settled otherwise.
 func (d *Data) Be(ctx context.Context, k Kind) error {
 	settled, err := d.Store.Settle(ctx, "kind", []byte(k))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case Kind(settled) == k:
+	}
+	return k.judge(Kind(settled))
+}
+
+// judge refuses data that are of another kind.
+func (k Kind) judge(settled Kind) error {
+	switch {
+	case settled == k:
 		return nil
 	case k == Service:
 		return errors.New("these data belong to a sandbox, whose secrets are public: give the service a place of its own")
@@ -205,32 +207,57 @@ func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, [
 	_, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if check != nil { // its secrets were sealed with a key that exists
-			return nil, nil, fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", path, p.whereItIs())
+			return nil, nil, p.missingKey()
 		}
 		err = makeMasterKey(p.Dir, path)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("master key: %w", err)
 	}
-	master, err := readMasterKey(path)
-	if err != nil {
-		return nil, nil, err
+	vault, key, err := p.unlock(ctx, store, check == nil)
+	if err == nil {
+		check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	}
-	vault, key, err := dataKey(ctx, store, master, check == nil)
-	if errors.Is(err, credential.ErrSealed) {
-		return nil, nil, fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	if err == nil {
 		_, err = vault.Open(credential.PurposeCheck, "", check)
 	}
-	if errors.Is(err, credential.ErrSealed) {
-		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
+	if err != nil {
+		return nil, nil, p.foreignKey(err)
 	}
-	return vault, key, err
+	return vault, key, nil
+}
+
+// unlock opens the data key with the master key. credential.ErrSealed means that it
+// is not one of this database.
+func (p Place) unlock(ctx context.Context, store Store, isNew bool) (*credential.Vault, []byte, error) {
+	path := MasterKey(p.Dir)
+	for {
+		master, err := readMasterKey(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		vault, key, err := dataKey(ctx, store, master, isNew)
+		if !errors.Is(err, credential.ErrSealed) {
+			return vault, key, err
+		}
+		// An operator may have put another key in its place, and had this one forgotten.
+		if now, rerr := readMasterKey(path); rerr != nil || bytes.Equal(now, master) {
+			return nil, nil, errors.Join(err, rerr)
+		}
+	}
+}
+
+func (p Place) missingKey() error {
+	return fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", MasterKey(p.Dir), p.whereItIs())
+}
+
+// foreignKey says of a key that opens nothing of this database what to do; other
+// errors stay as they are.
+func (p Place) foreignKey(err error) error {
+	if errors.Is(err, credential.ErrSealed) {
+		return fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", MasterKey(p.Dir), p.whereItIs())
+	}
+	return err
 }
 
 // whereItIs tells what to do for want of the right master key.

@@ -101,9 +101,43 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenToRead opens the database file at path for the methods that only read. It makes
+// no file, changes none, and does not bring the schema to the current one. Close the
+// store when done.
+func OpenToRead(ctx context.Context, path string) (*Store, error) {
+	s := &Store{reader: make(chan *sqlite.Conn, 1)}
+	path, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err == nil {
+		flags, name := sqlite.OpenReadOnly, path
+		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // nobody has it open: SQLite would make a log
+			flags, name = flags|sqlite.OpenURI, "file:"+(&url.URL{Path: path}).EscapedPath()+"?immutable=1"
+		}
+		err = connectAs(ctx, name, flags, s.reader, "PRAGMA query_only = 1")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Made reports whether the database has tables: a file that is empty has none.
+func (s *Store) Made(ctx context.Context) (made bool, err error) {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(*row) error { made = true; return nil }, `SELECT 1 FROM sqlite_schema WHERE name = 'settled'`)
+	})
+	return made, err
+}
+
 // connect opens one connection into a pool.
 func connect(ctx context.Context, path string, pool chan *sqlite.Conn, pragma string) error {
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	return connectAs(ctx, path, sqlite.OpenReadWrite, pool, pragma)
+}
+
+func connectAs(ctx context.Context, path string, flags sqlite.OpenFlags, pool chan *sqlite.Conn, pragma string) error {
+	c, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return err
 	}
