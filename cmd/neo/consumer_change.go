@@ -36,6 +36,10 @@ go on.`
 
 func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
+		before, err := d.Store.Consumer(ctx, c.Key)
+		if err != nil {
+			return unknownConsumer(err, c.Key)
+		}
 		secret, until, err := d.Admin().RotateConsumer(ctx, c.Key, c.Overlap)
 		var bad *login.Error
 		if errors.As(err, &bad) {
@@ -49,6 +53,9 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 		} else {
 			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
 				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
+			if err == nil && before.OldSecretUntil.After(time.Now()) {
+				_, err = fmt.Fprintf(t.out, "The one before it, which would have worked until %s, has ended.\n", before.OldSecretUntil.In(login.IST).Format(time.RFC3339))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("the secret was rotated, but could not be shown: rotate it again: %w", err)

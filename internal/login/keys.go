@@ -302,6 +302,20 @@ func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
 	return all, nil
 }
 
+// PendingKey returns the key that is published and has not begun to sign, the next one
+// to do so if there are several. Errors: ErrNotFound if there is none.
+func (m *Admin) PendingKey(ctx context.Context) (SigningKey, error) {
+	stored, err := m.Accounts.SigningKeys(ctx)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	next := signing(stored, m.Now()) + 1
+	if next >= len(stored) {
+		return SigningKey{}, ErrNotFound
+	}
+	return stored[next], nil
+}
+
 // RotateKey adds a signing key of so many bits, which is published at once and
 // signs after a lead. Running services follow by themselves.
 func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (SigningKey, error) {
