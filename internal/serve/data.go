@@ -17,6 +17,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -106,7 +107,7 @@ func (p Place) Free() error {
 // readable by their owner only. now is the clock; nil means the system's. Close it
 // when done.
 func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
-	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+	if err := owner.MkdirAll(p.Dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	store, err := p.open(ctx, now == nil)
@@ -271,7 +272,7 @@ func (p Place) whereItIs() string {
 func readMasterKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+		return nil, fmt.Errorf("master key: %w", owner.Explain(err, path))
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -289,7 +290,7 @@ func readMasterKey(path string) ([]byte, error) {
 
 // makeMasterKey writes a new master key.
 func makeMasterKey(dir, path string) error {
-	f, err := writeMasterKey(dir, credential.NewMasterKey())
+	f, err := writeMasterKey(dir, credential.NewMasterKey(), "")
 	if err != nil {
 		return err
 	}
@@ -303,14 +304,19 @@ func makeMasterKey(dir, path string) error {
 }
 
 // writeMasterKey writes a master key to a file beside the one it is meant for, and
-// returns its name.
-func writeMasterKey(dir, text string) (name string, err error) {
+// returns its name. It belongs to whom the directory does, or the key like.
+func writeMasterKey(dir, text, like string) (name string, err error) {
 	f, err := os.CreateTemp(dir, masterTemp) // mode 0600
 	if err != nil {
 		return "", err
 	}
+	if like == "" {
+		err = owner.Adopt(f)
+	} else {
+		err = owner.Give(f, like)
+	}
 	_, werr := f.WriteString(text)
-	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, werr, f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil

@@ -15,6 +15,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 )
 
 // What is sealed or hashed with a key is so with the data key. It lies in the
@@ -97,14 +98,11 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := writeMasterKey(d.place.Dir, text)
+	file, err := writeMasterKey(d.place.Dir, text, path)
 	if err != nil {
 		return fmt.Errorf("master key: %w", err)
 	}
 	defer func() { _ = os.Remove(file) }()
-	if err := keepOwner(file, path); err != nil {
-		return fmt.Errorf("master key: %w: run this as the service's user", err)
-	}
 	// First both open the data, then the file changes: whatever is interrupted, the
 	// key that lies there is a good one.
 	for _, key := range [][]byte{old, master} {
@@ -170,10 +168,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 // to put in the file's place, which would then open nothing.
 func (d *Data) lockMaster() (unlock func(), err error) {
 	path := filepath.Join(d.place.Dir, masterFile+".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
-	if err == nil {
-		err = f.Close()
-	}
+	err = owner.Create(path) // nobody else may hold it
 	if err == nil {
 		unlock, err = lockedfile.MutexAt(path).Lock()
 	}

@@ -29,6 +29,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 )
 
 //go:embed migrations/*.sql
@@ -73,15 +74,11 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := file.Close(); err != nil {
+	if err := owner.Create(path); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, path); err != nil {
-		return nil, err
+		return nil, owner.Explain(err, path+"-wal", path+"-shm")
 	}
 	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers)}
 	for range readers {
@@ -118,7 +115,7 @@ func OpenToRead(ctx context.Context, path string) (*Store, error) {
 		err = connectAs(ctx, name, flags, s.reader, "PRAGMA query_only = 1")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", path, err)
+		return nil, fmt.Errorf("store %s: %w", path, owner.Explain(err, path, path+"-wal", path+"-shm"))
 	}
 	return s, nil
 }
@@ -177,11 +174,7 @@ func (s *Store) Close() error {
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
 func migrate(ctx context.Context, path string) (err error) {
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
-	if err != nil {
-		return err
-	}
-	if err := lock.Close(); err != nil {
+	if err := owner.Create(path + ".lock"); err != nil { // nobody else may hold it
 		return err
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
