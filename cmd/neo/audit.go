@@ -19,7 +19,7 @@ type auditCmd struct {
 	Until   whenFlag  `xor:"end" placeholder:"24h|DAY|TIME" help:"Events before then; a day stands for its beginning."`
 	Limit   int       `short:"n" placeholder:"N" help:"The last N events only."`
 	Follow  bool      `short:"f" xor:"end" help:"Print new events as they come, until Ctrl-C."`
-	Columns []string  `xor:"form" placeholder:"NAME" help:"These columns only, in this order: ${auditColumns}."`
+	Columns []string  `xor:"form" placeholder:"NAME" help:"These columns only, in this order: time, action, outcome, ucc, factor, consumer, address, by, sid, requestId, account, seq."`
 	Narrow  bool      `xor:"form" help:"The most important columns, in 80 characters: as on a terminal that has no room for all."`
 	JSON    bool      `name:"json" help:"Print one JSON object a line."`
 }

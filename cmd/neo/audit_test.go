@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +243,14 @@ func TestATimeInThePast(t *testing.T) {
 		if err := s.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q: %s", text, s)
 		}
+	}
+}
+
+func TestTheHelpOfColumnsNamesThemAll(t *testing.T) {
+	t.Parallel()
+	field, ok := reflect.TypeFor[auditCmd]().FieldByName("Columns")
+	if help := field.Tag.Get("help"); !ok || !strings.HasSuffix(help, ": "+columnNames()+".") {
+		t.Errorf("the help says %q", help)
 	}
 }
 

@@ -349,14 +349,16 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 	if err := errors.Join(f.Chmod(0o600), f.Truncate(at.Report)); err != nil {
 		return err
 	}
-	text := make([]byte, at.Report)
-	if _, err := f.ReadAt(text, 0); err != nil {
-		return err
+	for lines := (lineReader{bufio.NewReaderSize(io.NewSectionReader(f, 0, at.Report), 2*maxLine), nil}); ; {
+		reason, _, err := lines.next()
+		res.kinds([]line{{reason: string(reason)}})
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	for reason := range strings.Lines(string(text)) {
-		res.kinds([]line{{reason: reason}})
-	}
-	return nil
 }
 
 // reportHead is the first line of the file for rejected lines.

@@ -44,7 +44,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 		c.SetBusyTimeout(busyTimeout)
 		return exec(c, "VACUUM INTO ?", part.Name())
 	}); err != nil {
-		return err
+		return owner.Explain(err, from, from+"-wal", from+"-shm")
 	}
 	if err := onFile(ctx, part.Name(), func(c *sqlite.Conn) error {
 		return each(c, func(r *row) error {
