@@ -77,7 +77,7 @@ type accountCmd struct {
 }
 
 type accountAddCmd struct {
-	dataFlag
+	changeFlag
 	UCC    string `name:"ucc" required:"" help:"Unique client code."`
 	UserID string `name:"user-id" required:"" help:"User id."`
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
@@ -345,7 +345,7 @@ func locks(state login.AccountState, now time.Time) []string {
 }
 
 type accountUnlockCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -397,7 +397,7 @@ func factors(a login.Account) []string {
 }
 
 type accountRemoveCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

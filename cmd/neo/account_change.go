@@ -16,7 +16,7 @@ import (
 
 // oneAccount is what commands that change an account have in common.
 type oneAccount struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -177,7 +177,11 @@ func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
 	return c.change(ctx, t, "locked, sessions ended", func(m *login.Admin, a login.Account) error { return m.Lock(ctx, a) })
 }
 
-type accountSessionsCmd struct{ oneAccount }
+type accountSessionsCmd struct {
+	dataFlag
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
 
 func (accountSessionsCmd) Help() string {
 	return `Examples:

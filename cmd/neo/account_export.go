@@ -191,7 +191,7 @@ func plainCells(row []string) []string {
 }
 
 type accountEraseCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	Yes  bool   `help:"Do it: nothing of it can be brought back."`
 	JSON bool   `name:"json" help:"Print JSON."`

@@ -56,7 +56,7 @@ func (r rateFlag) String() string {
 }
 
 type consumerAddCmd struct {
-	dataFlag
+	changeFlag
 	Key  string   `help:"Consumer key; made if not given."`
 	Name string   `help:"What the application is called."`
 	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second: a number, none for no limit, or default for what the service is set to (--consumer-rate)."`
@@ -137,7 +137,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type consumerRateCmd struct {
-	dataFlag
+	changeFlag
 	Key  string   `arg:"" help:"The consumer's key."`
 	Rate rateFlag `arg:"" name:"rate" help:"Requests a second: a number, none for no limit, or default for what the service is set to."`
 	JSON bool     `name:"json" help:"Print JSON."`
@@ -174,7 +174,7 @@ func unknownConsumer(err error, key string) error {
 }
 
 type consumerRemoveCmd struct {
-	dataFlag
+	changeFlag
 	Key  string `arg:"" help:"The consumer's key."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

@@ -17,7 +17,7 @@ import (
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 type consumerRotateCmd struct {
-	dataFlag
+	changeFlag
 	Key     string        `arg:"" help:"The consumer's key."`
 	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret works beside the new one, up to 2160h; 0 ends it at once (default ${default})."`
 	JSON    bool          `name:"json" help:"Print JSON."`
@@ -35,6 +35,10 @@ go on.`
 
 func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
+		before, err := d.Store.Consumer(ctx, c.Key)
+		if err != nil {
+			return unknownConsumer(err, c.Key)
+		}
 		secret, until, err := d.Admin().RotateConsumer(ctx, c.Key, c.Overlap)
 		var bad *login.Error
 		if errors.As(err, &bad) {
@@ -48,6 +52,9 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 		} else {
 			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
 				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
+			if err == nil && before.OldSecretUntil.After(time.Now()) {
+				_, err = fmt.Fprintf(t.out, "The one before it, which would have worked until %s, has ended.\n", before.OldSecretUntil.In(login.IST).Format(time.RFC3339))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("the secret was rotated, but could not be shown: rotate it again: %w", err)
@@ -57,7 +64,7 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type consumerAllowCmd struct {
-	dataFlag
+	changeFlag
 	Key      string   `arg:"" help:"The consumer's key."`
 	Networks []string `arg:"" name:"address|cidr|anywhere" help:"IPv4 and IPv6 addresses and networks, in place of those before; or anywhere."`
 	JSON     bool     `name:"json" help:"Print JSON."`

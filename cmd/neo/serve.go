@@ -118,7 +118,8 @@ may ask GET /auth for each call.
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
 flag wins over the environment, and that over the file. neo config check tells
-what is wrong with a configuration, neo config show what is in force.
+what is wrong with a configuration, its database and master key included, neo
+config show what is in force.
 
 Under systemd the service tells when it is ready, and takes the socket that a
 socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 	"neoapi/internal/paste"
 )
 
@@ -106,7 +107,7 @@ func (c Config) Listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o600), owner.AdoptSocket(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("admin: %w", err), l.Close())
 	}
 	return l, nil

@@ -26,12 +26,13 @@ type Admin struct {
 	Sessions Sessions
 	Vault    *credential.Vault
 	Now      func() time.Time
-	By       string // who asks, for the audit trail's address; "" for whoever may open the data
+	By       string // who makes the changes, for the audit trail
+	Address  string // whence: what their events have there
 }
 
 // event is what the audit trail is told of a change that was made.
 func (m *Admin) event(action string) Event {
-	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.By}
+	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.Address, By: m.By}
 }
 
 func (m *Admin) accountEvent(action string, a Account) Event {
@@ -155,6 +156,15 @@ func pastedMPIN(text credential.Secret) (credential.Secret, error) {
 		return "", invalid("mpin", "must be six digits: this one "+err.Error())
 	}
 	return credential.Secret(mpin), nil
+}
+
+// CheckBy returns what is wrong with a name for [Admin.By], or nil.
+func CheckBy(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return invalid("name", "must not be empty")
+	}
+	_, err := nameOf(name)
+	return err
 }
 
 // As returns the account with another id, UCC, user id, mobile number and PAN

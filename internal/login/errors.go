@@ -88,7 +88,10 @@ var (
 
 // An ExistsError is an [ErrExists] that names the field which collides: "UCC",
 // "user id", "mobile number", "PAN", "id" or "consumer key".
-type ExistsError struct{ Field string }
+type ExistsError struct {
+	Field string
+	There *Account // by AddAccounts: the one with the same UCC, which may be of the same step; nil if there is none
+}
 
 // Error returns "UCC already exists" and the like.
 func (e *ExistsError) Error() string { return e.Field + " " + ErrExists.Error() }

@@ -153,7 +153,7 @@ type Import struct {
 	File     string // hash of its content
 	Offset   int64  // bytes of it that are done
 	Line     int64  // lines of it that are done
-	Added    int64  // accounts
+	Added    int64  // lines whose accounts are in: added, or there already
 	Rejected int64  // lines
 	Report   int64  // bytes written about rejected lines
 }
@@ -364,14 +364,17 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
+	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.
 type EventQuery struct {
 	UCC   string    // of this account only; "" for all
 	Since time.Time // not older than this
+	Until time.Time // older than this; zero for no end
 	After int64     // numbered after this
-	N     int       // at most so many
+	N     int       // at most so many: the first ones
+	Last  bool      // of all that the above selects, the last N
 }
 
 // A Caller is what is known of a request's sender before anyone is recognised.
