@@ -55,7 +55,7 @@ import (
 //	has-keys FILE KEY...    the file is a JSON object with exactly these keys
 //	mode PERM FILE          the file has these permissions, such as 0600
 //	keeps-secret DIR WORD.. no file below DIR holds a word, in any encoding
-//	person FILE CMD...      a person at a terminal answers the prompts (Linux)
+//	person [CODE] FILE CMD  a person at a terminal answers the prompts (Linux)
 //	screen COLUMNS CMD...   standard output is a terminal; \e is its escape (Linux)
 //
 // In each of them, and in has-keys and capture, stdout and stderr name the
