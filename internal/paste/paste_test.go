@@ -255,7 +255,9 @@ func TestKeyPair_OfAWindowsEditorIsRead(t *testing.T) {
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	marked := func(b []byte) []byte { return append([]byte("\ufeff"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...) }
+	marked := func(b []byte) []byte {
+		return append([]byte("\ufeff"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...)
+	}
 	if _, err := KeyPair(marked(cert), marked(private)); err != nil {
 		t.Error(err)
 	}
