@@ -56,6 +56,15 @@ type Config struct {
 	// itself breaks the promise that a code is submitted at most once.
 	HTTPClient *http.Client
 
+	// Rate is how many requests the consumer may send in any second, up to 1,000; 0
+	// means 10, which is the service's own default, and a negative one no limit. All
+	// that the service counts are counted: access tokens, the steps of a login, calls,
+	// logouts. All clients of one consumer in a process share one count, and so do the
+	// processes that share a store (see [RateStore]). Those over the limit wait, as
+	// long as their context lets them. A consumer is known by its key, or, without
+	// one, by its AccessToken.
+	Rate int
+
 	// UserAgent is the header of that name; "" means "neoapi-go".
 	UserAgent string
 
@@ -72,6 +81,13 @@ type Config struct {
 	// returns is called with the outcome: nil, or an *Error. Package
 	// neoapi/otelneo has one that makes OpenTelemetry spans.
 	Observe func(ctx context.Context, op string) (context.Context, func(err error))
+
+	// Clock is for tests; nil means time.Now. By it the client judges when a session
+	// or an access token has ended and which TOTP code is due, and it ends the
+	// client's waits: they are over when it has come so far, or when as much time
+	// has passed on the machine's clock, whichever is first. neoapitest.Server.Now
+	// is one.
+	Clock func() time.Time
 }
 
 // A Client talks to one service as one consumer and holds one login at a time:
@@ -89,17 +105,20 @@ type Client struct {
 	userAgent string
 	http      *http.Client
 	now       func() time.Time
+	virtual   bool          // now is a Config.Clock
 	fetching  chan struct{} // holds one value while an access token is being fetched
-	rate      *rate         // of trade calls
+	rate      *rate         // of all requests, shared with all clients of the consumer
 	log       *slog.Logger
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
 	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until it is accepted
+	keeper    atomic.Pointer[Keeper]  // where calls have their session from, if it has one
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken
 	view   *view    // the pending login, nil if there is none
 	trade  *Session // the current trade session, nil if there is none
+	spent  spent
 }
 
 type accessToken struct {
@@ -139,13 +158,22 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		env: cfg.Environment, place: cfg.Environment.place(), consumer: fingerprint(cmp.Or(cfg.ConsumerKey, cfg.AccessToken)),
 		at: at, urls: at.urls(), key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
-		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), rate: newRate(defaultRate), log: cfg.Log, observe: cfg.Observe,
+		http: &hc, now: cfg.clock(), virtual: cfg.Clock != nil, fetching: make(chan struct{}, 1), log: cfg.Log, observe: cfg.Observe,
 		access: accessToken{token: cfg.AccessToken},
 	}
 	if c.userAgent == "" {
 		c.userAgent = "neoapi-go"
 	}
+	c.rate = &rate{max(0, cmp.Or(cfg.Rate, defaultRate)), windowOf(c.place + " " + c.consumer)}
 	return c, nil
+}
+
+// clock returns Config.Clock or the machine's.
+func (cfg Config) clock() func() time.Time {
+	if cfg.Clock != nil {
+		return cfg.Clock
+	}
+	return time.Now
 }
 
 // judge finds the service and names everything that is wrong with the configuration.
@@ -162,6 +190,9 @@ func (cfg Config) judge() (at service, problems []string) {
 	}
 	if strings.Contains(cfg.ConsumerKey, ":") {
 		problems = append(problems, "ConsumerKey has a colon, which HTTP Basic authentication cannot carry")
+	}
+	if cfg.Rate > maxRate {
+		problems = append(problems, fmt.Sprintf("Rate is more than %d: give a negative one for no limit", maxRate))
 	}
 	for _, field := range []struct{ name, value, within string }{
 		{"ConsumerKey", cfg.ConsumerKey, ""}, {"AccessToken", cfg.AccessToken, ""}, // headers of their own
@@ -281,12 +312,17 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	secrets := append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...)
 
+	ticket, err := c.rate.wait(ctx, c)
+	if err != nil {
+		return c.unsent(ctx, r.op, err)
+	}
 	ctx, done := c.begin(req.Context(), r.op)
 	req = req.WithContext(ctx)
 	began := c.now()
 	resp, err := c.http.Do(req)
 	var answer []byte
 	if err == nil {
+		c.rate.window.answered(ticket)
 		defer resp.Body.Close()
 		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	}

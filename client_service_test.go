@@ -24,6 +24,7 @@ func newClient(t *testing.T, srv *neoapitest.Server, hc *http.Client) *neoapi.Cl
 	}
 	c, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: hc,
+		Rate: -1, // the service has none here
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,11 @@ func TestTOTPAndMPINOpenASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkTrade(t, srv, session)
-	wantError(t, c.LoginTOTP(t.Context(), totp), neoapi.ErrWrongCredentials) // the same step twice
+	// The same step twice: the client says so by itself, and another's client hears it from the service.
+	if e := wantError(t, c.LoginTOTP(t.Context(), totp), neoapi.ErrInvalidInput); e.Status != 0 || e.Retry != neoapi.RetryNewCode || !strings.Contains(e.Message, "used already") {
+		t.Errorf("got %v", e)
+	}
+	wantError(t, newClient(t, srv, nil).LoginTOTP(t.Context(), totp), neoapi.ErrWrongCredentials)
 }
 
 // wrong returns another code of the same length.

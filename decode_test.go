@@ -121,6 +121,7 @@ func TestAuthenticationFailedMeansWhatWasTried(t *testing.T) {
 	_, err = c.ValidateMPIN(t.Context(), canaryMPIN)
 	want(err, ErrWrongMPIN)
 	s.on(opTOTPLogin, no)
+	totp.Code = "000000" // the other one is used up
 	want(c.LoginTOTP(t.Context(), totp), ErrWrongCredentials)
 	s.on(opLogin, no)
 	want(c.Login(t.Context(), creds), ErrWrongCredentials)
@@ -147,6 +148,7 @@ func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
 			came := time.Now()
 			c.now = func() time.Time { return came }
 			tt.want.IssuedAt, tt.want.Environment, tt.want.Consumer = came.UTC().Truncate(time.Second), s.URL, fingerprint("key")
+			tt.want.Owner = Credentials{Mobile: "9999999908"}.identity().mark(tt.want.Token)
 			got, err := c.Session2FA(t.Context(), "1234")
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%v: got %v", err, got)

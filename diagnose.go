@@ -56,7 +56,7 @@ type Finding struct {
 //
 // The findings may be shown to others: they hold no secret.
 func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
-	d := &diagnosis{secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
+	d := &diagnosis{now: cfg.clock(), ucc: about.UCC, secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
 	at, problems := cfg.judge()
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
@@ -107,6 +107,8 @@ func (at service) hosts(cfg Config) (all []string) {
 
 // A diagnosis is what has been found so far.
 type diagnosis struct {
+	now     func() time.Time
+	ucc     string // whose session it should be, or ""
 	secrets []string
 	found   []Finding
 	skew    time.Duration
@@ -264,7 +266,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 		return false
 	}
 	req.Header.Set("User-Agent", cmp.Or(cfg.UserAgent, "neoapi-go"))
-	began := time.Now()
+	began := d.now()
 	resp, err := hc.Do(req)
 	var answer []byte
 	if err == nil {
@@ -321,7 +323,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	}
 	if date := resp.Header.Get("Date"); date != "" && !d.dated {
 		if _, err := http.ParseTime(date); err == nil {
-			d.skew, d.dated = skew(resp, began, time.Now()), true
+			d.skew, d.dated = skew(resp, began, d.now()), true
 		}
 	}
 	switch {
@@ -423,7 +425,7 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 		c.mu.Unlock()
 		detail := "the service gives one"
 		if !expires.IsZero() {
-			detail += ", for " + time.Until(expires).Round(time.Second).String()
+			detail += ", for " + expires.Sub(d.now()).Round(time.Second).String()
 		}
 		d.add("access token", VerdictGood, detail, "", nil)
 	}
@@ -445,9 +447,12 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, gi
 	}
 	ends := "when it ends is not known"
 	if end := s.Ends(); !end.IsZero() {
-		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + time.Until(end).Round(time.Second).String() + ")"
+		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + end.Sub(d.now()).Round(time.Second).String() + ")"
 	}
 	whose := "a session of " + ending(s.UCC) + ", " + ends
+	if d.ucc != "" && byUCC(d.ucc).owns(s) == stranger {
+		d.add("session", VerdictNote, "the saved session is not of the account "+ending(d.ucc), "log in to another profile or file for that account", nil)
+	}
 	if !works {
 		d.add("session", VerdictNote, whose+"; the service could not be asked", "", nil)
 		d.add("address", VerdictSkipped, "the service could not be asked", "", nil)

@@ -41,6 +41,7 @@ type view struct {
 	sub        string // the account's UUID; by Login only
 	field      string // how the login named the account: mobileNumber, pan or userid
 	identifier string
+	who        identity
 
 	// ids holds the request id of each code that was submitted without a
 	// definitive answer, so that asking again is the same request to the service
@@ -88,7 +89,7 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 		body:    body(field, identifier, secretField, secret),
 		secrets: []string{secret, cr.PAN},
 	}
-	v, err := c.openView(ctx, r, view{field: field, identifier: identifier})
+	v, err := c.openView(ctx, r, view{field: field, identifier: identifier, who: cr.identity()})
 	if err != nil || cr.NoOTP {
 		return err
 	}
@@ -98,6 +99,9 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 // LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].
 // It replaces the pending login as [Client.Login] does, and has the same usual
 // categories.
+//
+// A code works once. The one with which this client's last login was accepted is
+// refused here, with [ErrInvalidInput] and RetryNewCode.
 func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	var problems []string
 	mobile, problem := mobileNumber(t.Mobile)
@@ -115,6 +119,9 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	if len(problems) > 0 {
 		return invalid(opTOTPLogin, problems...)
 	}
+	if err := c.unspent(t); err != nil {
+		return err
+	}
 
 	header, err := c.totpHeader(ctx)
 	if err != nil {
@@ -126,8 +133,37 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 		header:  header,
 		body:    body("mobileNumber", mobile, "ucc", t.UCC, "totp", t.Code),
 		secrets: []string{t.Code},
-	}, view{totp: true})
+	}, view{totp: true, who: byUCC(t.UCC)})
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.spent = spent{upper(t.UCC), t.Code, totpStep(c.now())}
+	}
 	return err
+}
+
+// spent is the last TOTP code that a login was accepted with.
+type spent struct {
+	ucc, code string
+	step      int64
+}
+
+// unspent refuses a code that this client's last login was accepted with: a service
+// would take it for a wrong one, and count it.
+func (c *Client) unspent(t TOTP) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	step := totpStep(now)
+	if c.spent.ucc != upper(t.UCC) || c.spent.code != t.Code || step < c.spent.step || step > c.spent.step+2 { // services take codes for three steps
+		return nil
+	}
+	fail := invalid(opTOTPLogin, "this TOTP code was used already, and works once: give the next one")
+	fail.Retry = RetryNewCode
+	if step == c.spent.step {
+		fail.RetryAfter = time.Unix((step+1)*totpPeriod, 0).Sub(now)
+	}
+	return fail
 }
 
 // openView sends a first factor and makes v, with what the answer says, the
@@ -269,6 +305,10 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 		return problem
 	}
 	err := c.do(ctx, r)
+	owner := ""
+	if err == nil {
+		owner = v.who.mark(s.Token)
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -278,7 +318,10 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 		}
 		return Session{}, err
 	}
-	s.Environment, s.Consumer = c.place, c.consumer
+	s.Environment, s.Consumer, s.Owner = c.place, c.consumer, owner
+	if s.UCC == "" {
+		s.UCC = v.who.ucc
+	}
 	if s.IssuedAt.IsZero() {
 		s.IssuedAt = c.now().UTC().Truncate(time.Second)
 	}
@@ -303,10 +346,11 @@ func definitive(err error) bool {
 }
 
 // Logout ends the current trade session at the service and forgets it. On
-// failure the session is kept, so that Logout can be tried again. It needs an
-// access token, which generation 3 with its bare consumer key does not have:
-// there a session ends when it expires. Usual categories: [ErrNotLoggedIn],
-// [ErrSessionEnded], [ErrAccessToken], [ErrInvalidInput].
+// failure the session is kept, so that Logout can be tried again. A client without
+// ConsumerSecret and AccessToken sends the bare consumer key, as it does to log in by
+// TOTP: our service takes it; others have no logout for it, and there a session
+// ends when it expires. Usual categories: [ErrNotLoggedIn], [ErrSessionEnded],
+// [ErrAccessToken], [ErrInvalidInput].
 func (c *Client) Logout(ctx context.Context) error {
 	c.mu.Lock()
 	trade := c.trade
@@ -314,7 +358,10 @@ func (c *Client) Logout(ctx context.Context) error {
 	if trade == nil {
 		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end", Retry: RetryLoginAgain}
 	}
-	auth, err := c.bearer(ctx)
+	auth, err := c.key, error(nil)
+	if _, access := c.freshAccess(); access || c.secret != "" {
+		auth, err = c.bearer(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -326,6 +373,9 @@ func (c *Client) Logout(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if k := c.keeper.Load(); k != nil {
+		k.Ended(*trade)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

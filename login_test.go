@@ -141,7 +141,7 @@ func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 				Caches: map[string]time.Time{"lastUpdatedTS": time.Unix(1654684389, 0).UTC(), "watchlist": time.Unix(1638271224, 0).UTC()},
 				KType:  "Trade", DataCenter: "gdc", BaseURL: "https://elsewhere.example",
 				IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(4102444800, 0).UTC(),
-				Environment: s.URL, Consumer: fingerprint("key"),
+				Environment: s.URL, Consumer: fingerprint("key"), Owner: tt.cr.identity().mark(canaryTrade),
 			}
 			if !reflect.DeepEqual(session, want) {
 				t.Error("the session is not what the answer says")

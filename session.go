@@ -33,6 +33,7 @@ type Session struct {
 	// What the session belongs to, for [Client.Restore] to judge; "" if not known.
 	Environment string // "uat", "prod", or the service's base URL
 	Consumer    string // names the consumer without being its key: the start of a hash
+	Owner       string // marks how the login named the account, for a [Keeper] to know its own again: a slow hash that the token is part of
 }
 
 // savedSession is how a session looks in a file: the seed's keys, the two times,
@@ -43,11 +44,12 @@ type savedSession struct {
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
 	Environment string    `json:"environment,omitzero"`
 	Consumer    string    `json:"consumer,omitzero"`
+	Owner       string    `json:"owner,omitzero"`
 }
 
 // Export returns the session as JSON with every field, the token included, in
-// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment and
-// consumer. Keep it where only its owner can read it: a [FileStore] does that.
+// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment,
+// consumer and owner. Keep it where only its owner can read it: a [FileStore] does that.
 // [ParseSession] reads it back. Cache times are kept to the second. It fails with
 // [ErrInvalidInput] if a time is past the year 9999.
 func (s Session) Export() ([]byte, error) {
@@ -56,7 +58,7 @@ func (s Session) Export() ([]byte, error) {
 			Token: s.Token, SID: s.SID, RID: s.RID, HSServerID: s.HSServerID, UCC: s.UCC, GreetingName: s.GreetingName,
 			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, Caches: map[string]string{},
 		},
-		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer,
+		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer, Owner: s.Owner,
 	}
 	for name, changed := range s.Caches {
 		saved.Caches[name] = strconv.FormatInt(changed.Unix(), 10)
@@ -83,7 +85,7 @@ func ParseSession(data []byte) (Session, error) {
 	s := Session{
 		Token: w.Token, SID: w.SID, RID: w.RID, HSServerID: w.HSServerID, UCC: w.UCC, GreetingName: w.GreetingName,
 		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
-		Environment: saved.Environment, Consumer: saved.Consumer,
+		Environment: saved.Environment, Consumer: saved.Consumer, Owner: saved.Owner,
 	}
 	for name, changed := range w.Caches {
 		s.setCache(name, changed)

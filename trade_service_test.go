@@ -88,7 +88,10 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 
 func TestTheServicesRateIsObeyed(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
-	c := newClient(t, srv, nil)
+	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
 		if _, err := c.Orders(t.Context()); err != nil {

@@ -80,6 +80,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	if err := errors.Join(notFlags...); err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
 		f.Detail, f.Hint = flagWords.Replace(f.Detail), flagWords.Replace(f.Hint)
 		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {

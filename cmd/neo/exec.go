@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
 )
 
 type execCmd struct {
+	UCC     string   `name:"ucc" help:"Run the program only if the session is this account's."`
 	Session fileFlag `embed:""`
 	Command []string `arg:"" passthrough:"partial" placeholder:"CMD" help:"Program to run, with its arguments, after --."`
 }
@@ -16,7 +18,7 @@ type execCmd struct {
 func (execCmd) Help() string {
 	return `Examples:
   neo exec -- ./my-algo --symbol INFY
-  neo exec --profile wife -- python trade.py
+  neo exec --profile wife --ucc AB1234 -- python trade.py
 
 The program finds the session in its environment:
 
@@ -31,7 +33,8 @@ The program finds the session in its environment:
   NEO_BASE_URL       where calls go: after a login by TOTP, if the service told it
   NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
 
-What is not known is not set, whatever the variable was before, and
+With --ucc a session of another account is not handed to the program, which is then
+not run. What is not known is not set, whatever the variable was before, and
 NEO_CONSUMER_SECRET is taken away. They are the program's own: nothing is written
 anywhere, and arguments hold no secret.
 
@@ -51,6 +54,9 @@ func (c *execCmd) Run(ctx context.Context, t *terminal) error {
 	saved, _, err := c.Session.load()
 	if err != nil {
 		return err
+	}
+	if c.UCC != "" && !strings.EqualFold(c.UCC, saved.UCC) {
+		return usage(fmt.Errorf("the saved session is of another account, %s: nothing was run", printable(saved.UCC)))
 	}
 	if ended(saved.Session) {
 		return sessionEnded("exec")

@@ -81,9 +81,14 @@ either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 What a login was told is remembered with its profile, secrets and --insecure-http
 excepted: the next neo login, or neo login --profile NAME, is enough.
 
-A TOTP code works once: for a second login within its 30 seconds wait for the next.
+A TOTP code works once: a second login within its 30 seconds is told to wait.
 Several files named - take one line of standard input each, in the order
-consumer secret, PAN, password, MPIN.`
+consumer secret, PAN, password, MPIN.
+
+Whether the session can be saved is found out before anything is sent. If saving
+fails all the same, --json prints the session; without it the session is ended.
+A profile is one account's: another one logs in to it after neo logout. A file named
+by --session, or the default one, gets the new account's session, and you are told.`
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
@@ -104,10 +109,16 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
 		return err
 	}
-	if err := c.Session.writable(); err != nil {
+	place, err := c.place(ctx)
+	if err != nil {
 		return usage(fmt.Errorf("the session could not be saved: %w", err))
 	}
 	totp := c.UCC != ""
+	if totp {
+		if err := place.unspent(ctx, c.UCC); err != nil {
+			return err
+		}
+	}
 	if !totp {
 		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 		if err != nil {
@@ -118,9 +129,10 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	var session neoapi.Session
 	if totp {
-		session, err = c.byTOTP(ctx, t, client)
+		session, err = c.byTOTP(ctx, t, client, place)
 	} else {
 		session, err = c.byPassword(ctx, t, client)
 	}
@@ -128,20 +140,30 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	saved := savedLogin{session, consumer{ConsumerKey: c.ConsumerKey}}
-	if !totp { // generation 3 has neither an access token nor a logout
-		if saved.AccessToken, err = client.AccessToken(ctx); err != nil {
-			return err
-		}
+	if !totp { // neo logout gets another one if there is none
+		saved.AccessToken, _ = client.AccessToken(ctx)
 	}
-	path, err := c.Session.save(saved)
-	if err != nil {
-		// The code is spent: a session that cannot be saved is still worth having.
-		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", err), printSession(t, session, c.JSON, ""))
+	if err := place.save(ctx, t, saved); err != nil {
+		return c.unsaved(ctx, t, client, session, err)
 	}
 	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
 		t.note("what to ask no more at the next login was not saved: " + err.Error())
 	}
-	return printSession(t, session, c.JSON, path)
+	return printSession(t, session, c.JSON, place.store.Path())
+}
+
+// unsaved is the end of a login whose session cannot be saved all the same: it is
+// printed if that was asked for, or ended, because nobody has it.
+func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Client, session neoapi.Session, cause error) error {
+	if c.JSON {
+		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", cause), printSession(t, session, true, ""))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := client.Logout(ctx); err != nil {
+		return fmt.Errorf("logged in, but the session was not saved, nor could it be ended: it ends %s: %w", shownTime(session.Ends()), cause)
+	}
+	return fmt.Errorf("logged in, but the session was not saved, so it was ended again: %w", cause)
 }
 
 // judge names every mistake in the flags at once.
@@ -228,7 +250,7 @@ func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (strin
 	return t.secret(ctx, asked, "", "", "--otp-command or --mpin-file")
 }
 
-func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
+func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
 	var code string
 	var err error
 	if c.TOTPCommand != "" {
@@ -242,6 +264,7 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
 		return neoapi.Session{}, err
 	}
+	place.spend(ctx)
 	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
 	if err != nil {
 		return neoapi.Session{}, err

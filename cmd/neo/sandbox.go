@@ -119,11 +119,16 @@ func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
 		last, _, lastMobile, _ := serve.DemoAccount(c.Accounts)
 		more = fmt.Sprintf("\n  more      %s to %s, mobile %s to %s, same secrets", first, last, firstMobile, lastMobile)
 	}
+	rate := fmt.Sprintf("%d requests a second, as the live services have; --consumer-rate 0 for no limit", c.ConsumerRate)
+	if c.ConsumerRate == 0 {
+		rate = "no limit, where the live services have 10 requests a second"
+	}
 	text := `neo sandbox is ready at {url}
 
   consumer  {key} / {secret}
   account   {ucc}, user id {user}, mobile {mobile}, PAN {pan}
   secrets   password {password}, MPIN {mpin}, TOTP seed {seed}{more}
+  rate      {rate}
   store     {store}
 
 Log in from a shell, step by step (and from Go: the comments):
@@ -153,7 +158,7 @@ Ctrl-C ends the sandbox.
 	_, _ = io.WriteString(w, strings.NewReplacer(
 		"{url}", url, "{key}", serve.DemoConsumerKey, "{secret}", serve.DemoConsumerSecret, "{ucc}", serve.DemoUCC,
 		"{user}", serve.DemoUserID, "{mobile}", serve.DemoMobile, "{pan}", serve.DemoPAN, "{password}", serve.DemoPassword,
-		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{store}", store,
+		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{rate}", rate, "{store}", store,
 		"{token}", wire.Path(wire.OpAccessToken, wire.Gen1PROD), "{validate}", wire.Path(wire.OpValidate, wire.Gen1PROD),
 		"{otp}", wire.Path(wire.OpOTP, wire.Gen1PROD),
 	).Replace(text))

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -14,11 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"neoapi"
-	"neoapi/internal/private"
 )
-
-// maxSessionFile is far above what a session takes, in bytes.
-const maxSessionFile = 1 << 20
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
@@ -52,10 +46,13 @@ type savedLogin struct {
 	consumer
 }
 
-type consumer struct {
-	ConsumerKey string `json:"consumerKey"`
-	AccessToken string `json:"accessToken,omitempty"`
-}
+type consumer struct{ ConsumerKey, AccessToken string }
+
+// The fields of the file beside the session's.
+const (
+	consumerKey = "consumerKey"
+	accessToken = "accessToken"
+)
 
 func (f fileFlag) path() (string, error) {
 	if f.Path != "" && f.Profile != "" {
@@ -74,29 +71,25 @@ func (f fileFlag) path() (string, error) {
 	return path, nil
 }
 
-// save writes the file in one step, so that a reader sees the old one or the new
-// one, with mode 0600.
-func (f fileFlag) save(s savedLogin) (path string, err error) {
-	if path, err = f.path(); err != nil {
-		return "", err
-	}
-	session, err := s.Session.Export()
+// store returns the file, which a program's neoapi.FileStore can share.
+func (f fileFlag) store() (*neoapi.FileStore, error) {
+	path, err := f.path()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	more, err := json.Marshal(s.consumer)
+	return neoapi.NewFileStore(path)
+}
+
+// share has the clients of a configuration count their requests together with the
+// programs that use the file. Without it more requests are refused, at worst.
+func (f fileFlag) share(cfg neoapi.Config) {
+	store, err := f.store()
 	if err != nil {
-		return "", err
+		return
 	}
-	keys := map[string]json.RawMessage{}
-	if err := errors.Join(json.Unmarshal(session, &keys), json.Unmarshal(more, &keys)); err != nil {
-		return "", err
+	if client, err := neoapi.New(cfg); err == nil {
+		_ = client.ShareRate(store) // all clients of the consumer share it
 	}
-	text, err := json.MarshalIndent(keys, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	return path, private.Write(path, append(text, '\n'))
 }
 
 // A noSession names the place where no session is saved.
@@ -108,28 +101,31 @@ func (n noSession) Error() string {
 
 // load reads the file. One that others may read is refused.
 func (f fileFlag) load() (savedLogin, string, error) {
-	path, err := f.path()
+	store, err := f.store()
 	if err != nil {
 		return savedLogin{}, "", err
 	}
-	text, err := private.Read(path, maxSessionFile)
-	var refused private.Refused
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return savedLogin{}, path, usage(noSession(path))
-	case errors.As(err, &refused):
-		return savedLogin{}, path, usage(err)
-	case err != nil:
-		return savedLogin{}, path, err
-	}
 	var saved savedLogin
-	if saved.Session, err = neoapi.ParseSession(text); err == nil {
-		err = json.Unmarshal(text, &saved.consumer)
+	var more map[string]json.RawMessage
+	if saved.Session, err = store.Load(context.Background()); err == nil {
+		more, err = store.Fields(context.Background())
 	}
-	if err != nil {
-		return savedLogin{}, path, usage(fmt.Errorf("%s is no session that neo login saved", path))
+	var e *neoapi.Error
+	switch {
+	case err == nil:
+	case errors.Is(err, neoapi.ErrNotLoggedIn):
+		return savedLogin{}, store.Path(), usage(noSession(store.Path()))
+	case errors.Is(err, neoapi.ErrInvalidInput) && errors.As(err, &e):
+		return savedLogin{}, store.Path(), usage(errors.New(e.Message))
+	default:
+		return savedLogin{}, store.Path(), err
 	}
-	return saved, path, nil
+	for name, to := range map[string]*string{consumerKey: &saved.ConsumerKey, accessToken: &saved.AccessToken} {
+		if value := more[name]; value != nil && json.Unmarshal(value, to) != nil {
+			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is no text", store.Path(), name))
+		}
+	}
+	return saved, store.Path(), nil
 }
 
 type sessionCmd struct {
@@ -229,28 +225,12 @@ func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) e
 	return sessionEnded("session")
 }
 
-// writable tells, before a code is spent, whether the file can be saved.
-func (f fileFlag) writable() error {
-	path, err := f.path()
-	if err != nil {
-		return err
-	}
-	at, err := private.Ready(path)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
-}
-
 func ended(s neoapi.Session) bool { return !s.Ends().IsZero() && !time.Now().Before(s.Ends()) }
 
 // printSession prints a session as JSON with its token, or for a person without.
 func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error {
 	if asJSON {
+		s.Owner = "" // is between the file and those who log in
 		text, err := s.Export()
 		if err != nil {
 			return err

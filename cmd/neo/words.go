@@ -11,7 +11,7 @@ import (
 // inFlags says a failure in the words of the command line: the client's texts name
 // what a Go program sets and calls.
 func inFlags(err error) string {
-	text := strings.TrimPrefix(err.Error(), "neoapi: ")
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "neoapi: "), ": neoapi: ", ": ")
 	if e := (*login.Error)(nil); errors.As(err, &e) {
 		return fieldWords.Replace(text)
 	}

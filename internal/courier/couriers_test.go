@@ -79,9 +79,12 @@ const (
 
 const token = "s3cret-token/+="
 
+// noon is the service's time, wherever its clock is.
+var noon = time.Date(2099, time.May, 1, 12, 0, 0, 0, time.UTC)
+
 func message() login.Message {
 	return login.Message{
-		ID: "11111111-2222-4333-8444-555555555555", SID: "sid", Code: "135791", Expires: time.Now().Add(5 * time.Minute),
+		ID: "11111111-2222-4333-8444-555555555555", SID: "sid", Code: "135791", Now: noon, Expires: noon.Add(5 * time.Minute),
 		Account: login.Account{UCC: "AB1234", GreetingName: `Asha "A&B" Räo`, Mobile: "+919876543210", Reach: login.Reach{Email: "asha@example.com"}},
 	}
 }

@@ -39,6 +39,9 @@ type Config struct {
 	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
 	Log       *slog.Logger
 
+	// Now is the service's clock, for the header Date; nil means time.Now.
+	Now func() time.Time
+
 	// Begin is told of each request whose head and body have come, by its operation's
 	// name, and end of its answer; the context is that of the work in between. nil:
 	// nobody is told.
@@ -80,7 +83,8 @@ type call struct {
 	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
-	answers  http.Header // of the answer
+	answers  http.Header      // of the answer
+	now      func() time.Time // the service's clock
 
 	// Of a call that goes to the trade API.
 	session  login.Session
@@ -103,6 +107,9 @@ type plain string
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
@@ -117,7 +124,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}}
+	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}, now: a.Now}
 	shown := c.caller.RequestID
 	if shown == "" {
 		shown = uuid.NewString()
@@ -403,9 +410,14 @@ func oauthError(err error, status int) string {
 	return "invalid_request"
 }
 
+// setDate puts the service's time into an answer, where net/http would put the
+// machine's: clients judge their own clock by it.
+func setDate(h http.Header, now time.Time) { h["Date"] = []string{now.UTC().Format(http.TimeFormat)} }
+
 // send writes an answer and returns its size.
 func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	h := w.Header()
+	setDate(h, a.Now())
 	var body []byte
 	switch text := ans.body.(type) {
 	case plain:

@@ -340,6 +340,9 @@ func (g *Gateway) answered(resp *http.Response) error {
 		// Authorization for anybody's.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
+	if len(resp.Header["Date"]) == 0 {
+		setDate(resp.Header, p.call.now())
+	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
 	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {

@@ -34,12 +34,18 @@ func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, 
 
 func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
 	t.Helper()
+	return servingAt(t, dir, nil, change)
+}
+
+// servingAt is servingIn by a clock of the test's; nil is the machine's.
+func servingAt(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
 	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, place(t, dir), nil)
+	data, err := serve.Open(ctx, place(t, dir), now)
 	if err != nil {
 		end()
 		t.Fatal(err)

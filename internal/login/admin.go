@@ -242,7 +242,7 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 		secret = newConsumerSecret()
 	}
 	c := Consumer{
-		Key: key, Name: name, Rate: rate, Created: m.Now(),
+		Key: key, Incarnation: uuid.NewString(), Name: name, Rate: rate, Created: m.Now(),
 		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
 	}
 	return c, secret, m.Accounts.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))

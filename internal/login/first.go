@@ -78,7 +78,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	now := s.Now()
 	view := Session{
 		SID: uuid.NewString(), RID: uuid.NewString(), Kind: View,
-		Account: account.ID, UCC: account.UCC, Consumer: f.Consumer.Key, First: f.Factor,
+		Account: account.ID, UCC: account.UCC, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, First: f.Factor,
 		ViewID: uuid.NewString(), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: dayEnd(now, viewAtLeast),
 	}

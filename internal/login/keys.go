@@ -165,7 +165,7 @@ func (s *Service) followKeys(ctx context.Context) {
 		}
 		s.keys.turn <- struct{}{}
 		reading, cancel := context.WithTimeout(ctx, patience)
-		err := s.readKeys(reading)
+		err := errors.Join(s.FollowClock(reading), s.readKeys(reading))
 		cancel()
 		if err != nil && ctx.Err() == nil && !s.keys.failed {
 			s.Log.WarnContext(ctx, "signing keys not read", "cause", err)

@@ -137,11 +137,15 @@ type Reach struct {
 
 // A Consumer is a registered application.
 type Consumer struct {
-	Key        string
-	Name       string
-	SecretHash []byte // keyed hash
-	Rate       int    // requests a second; 0: what the service is set to, below 0: no limit
-	Created    time.Time
+	Key string
+	// Incarnation is drawn when the consumer is added: one that is removed and added
+	// again is another, whatever the clock said both times. Its sessions and access
+	// tokens carry it.
+	Incarnation string
+	Name        string
+	SecretHash  []byte // keyed hash
+	Rate        int    // requests a second; 0: what the service is set to, below 0: no limit
+	Created     time.Time
 
 	OldSecretHash  []byte    // of the secret before the last rotation
 	OldSecretUntil time.Time // when that one ends
@@ -169,19 +173,20 @@ const (
 // A Session is the record of one sid: a view session until its second factor
 // is complete, the trade session from then on.
 type Session struct {
-	SID      string
-	RID      string // refresh id; each kind of session has its own
-	Kind     SessionKind
-	Account  string // id
-	UCC      string
-	Consumer string // key
-	First    Factor // never accepted as the second
-	ViewID   string // jti of the view token
-	TradeID  string // jti of the trade token; "" for a view session
-	KeyID    string // the signing key of the current token
-	Home     string // home server; "" for a view session
-	Issued   time.Time
-	Expires  time.Time
+	SID         string
+	RID         string // refresh id; each kind of session has its own
+	Kind        SessionKind
+	Account     string // id
+	UCC         string
+	Consumer    string // key
+	Incarnation string // the consumer's
+	First       Factor // never accepted as the second
+	ViewID      string // jti of the view token
+	TradeID     string // jti of the trade token; "" for a view session
+	KeyID       string // the signing key of the current token
+	Home        string // home server; "" for a view session
+	Issued      time.Time
+	Expires     time.Time
 
 	// The second factor's state. Tries counts since the last code, TriesBefore what
 	// was counted until it came; Sends counts the codes; OTP is the keyed hash of
@@ -220,6 +225,7 @@ type Revocation struct {
 type AccountState struct {
 	Account  string
 	TOTPStep int64       // the last step that was used; none before it works again
+	TOTPUsed []int64     // the last steps that were used, oldest first: see [AccountState.UseTOTPStep]
 	Sent     []time.Time // when codes were sent, oldest first; what is older than an hour may be gone
 	// Failures are counted for each first factor, and under OTP for all second
 	// factors together.
@@ -285,7 +291,15 @@ type JobClaim struct {
 	Now   time.Time
 	Lease time.Duration
 	N     int // at most so many
+	// Fresh asks only for jobs that nobody has claimed: who has just come, or whose
+	// clock was set, cannot tell whose lease has run out.
+	Fresh bool
+	Doing []string // ids of jobs that the caller is doing: not to be claimed, whatever the clock says
 }
+
+// Latest returns when a job is due at the latest that was claimed or put off by a
+// clock that has not been set back since, and allows for the skew of others.
+func (c JobClaim) Latest() time.Time { return c.Now.Add(c.Lease + clockSkew) }
 
 // A Queue is what waits to be done outside.
 type Queue struct {
@@ -295,16 +309,17 @@ type Queue struct {
 
 // A Claim is what [Sessions.Claim] asks for.
 type Claim struct {
-	SID       string
-	Account   string
-	Consumer  string
-	ViewID    string // jti of the view token that was shown
-	ID        string // random: the claim's name
-	Now       time.Time
-	Lease     time.Duration // after which another request may take the claim, and the try counts as failed
-	MaxTries  int
-	Repeat    []byte
-	RepeatFor time.Duration
+	SID         string
+	Account     string
+	Consumer    string
+	Incarnation string // the consumer's
+	ViewID      string // jti of the view token that was shown
+	ID          string // random: the claim's name
+	Now         time.Time
+	Lease       time.Duration // after which another request may take the claim, and the try counts as failed
+	MaxTries    int
+	Repeat      []byte
+	RepeatFor   time.Duration
 }
 
 // An Event is one line of the audit trail (bar L2). It names no secret.

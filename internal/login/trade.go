@@ -39,7 +39,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, storeFault(err)
 	}
 	// The sid alone never authenticates (bar S2): the token must be this session's.
-	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || !now.Before(session.Expires) {
+	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || session.Issued.Unix() != claims.Iat || !now.Before(session.Expires) {
 		return Session{}, ended
 	}
 	if consumer.Key == "" {
@@ -54,7 +54,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	switch {
 	case consumer.Key != session.Consumer:
 		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
-	case session.Issued.Before(consumer.Created): // by a consumer that was removed and added again
+	case session.Incarnation != consumer.Incarnation: // its consumer was removed, and added again
 		return Session{}, ended
 	}
 	return session, nil

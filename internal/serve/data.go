@@ -103,15 +103,15 @@ func (p Place) Free() error {
 // readable by their owner only. now is the clock; nil means the system's. Close it
 // when done.
 func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
-	if now == nil {
-		now = time.Now
-	}
 	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	store, err := p.open(ctx)
+	store, err := p.open(ctx, now == nil)
 	if err != nil {
 		return nil, err
+	}
+	if now == nil {
+		now = time.Now
 	}
 	vault, key, err := p.openVault(ctx, store)
 	if err != nil {
@@ -120,11 +120,43 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	return &Data{store, vault, now, p, key}, nil
 }
 
-func (p Place) open(ctx context.Context) (Store, error) {
-	if p.Database != "" {
-		return postgres.Open(ctx, p.Database)
+// open opens the store. system says that the clock is the system's, which must then
+// be that of the database server, too: other processes on the database go by theirs.
+func (p Place) open(ctx context.Context, system bool) (Store, error) {
+	if p.Database == "" {
+		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
 	}
-	return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
+	store, err := postgres.Open(ctx, p.Database)
+	if err != nil || !system {
+		return store, err
+	}
+	began := time.Now()
+	there, err := store.Clock(ctx)
+	if err == nil {
+		err = apart(began.Add(time.Since(began)/2), there)
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// clocksApart is how far this machine's clock and the database server's may be apart:
+// what a verifier of tokens allows.
+const clocksApart = time.Minute
+
+// apart refuses a clock that differs too much from the database server's.
+func apart(here, there time.Time) error {
+	ahead := here.Sub(there).Round(time.Second)
+	if ahead.Abs() <= clocksApart {
+		return nil
+	}
+	side := "ahead of"
+	if ahead < 0 {
+		side = "behind"
+	}
+	return fmt.Errorf("this machine's clock is %s %s the database server's, and sessions, codes and locks would end at the wrong time: set it right",
+		ahead.Abs(), side)
 }
 
 // A Kind says whose data a place holds. The two are never mixed: the

@@ -165,7 +165,7 @@ func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := p.open(t.Context())
+	store, err := p.open(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -171,10 +172,10 @@ func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.
 	return list(ctx, s, columnsOfAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > $1 ORDER BY ucc LIMIT $2`, after, n)
 }
 
-const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, allow`
+const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, incarnation, allow`
 
 func columnsOfConsumer(x *login.Consumer) []any {
-	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}, &x.OldSecretHash, when{&x.OldSecretUntil}, networks{&x.Allow}}
+	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}, &x.OldSecretHash, when{&x.OldSecretUntil}, &x.Incarnation, networks{&x.Allow}}
 }
 
 // Consumer implements [login.Accounts].
@@ -186,8 +187,9 @@ func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	_, err := s.write(ctx,
-		statement{`INSERT INTO consumers (` + consumerColumns + `) VALUES (` + marks(1, 8) + `)`, []any{
-			x.Key, x.Name, some(x.SecretHash), x.Rate, when{&x.Created}, some(x.OldSecretHash), when{&x.OldSecretUntil}, x.Allow.String(),
+		statement{`INSERT INTO consumers (` + consumerColumns + `) VALUES (` + marks(1, 9) + `)`, []any{
+			x.Key, x.Name, some(x.SecretHash), x.Rate, when{&x.Created}, some(x.OldSecretHash), when{&x.OldSecretUntil}, x.Incarnation,
+			x.Allow.String(),
 		}},
 		record(e))
 	return exists(err, map[string]string{"consumers_pkey": "consumer key"})
@@ -294,6 +296,18 @@ func record(e login.Event) statement {
 func (s *Store) Record(ctx context.Context, e login.Event) error {
 	_, err := s.write(ctx, record(e))
 	return err
+}
+
+// Clock returns the time by the database server's clock.
+func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
+	err = s.read(ctx, []any{when{&now}}, `SELECT clock_timestamp()`)
+	return now, err
+}
+
+// LastEvent implements [login.Accounts].
+func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
+	err = s.read(ctx, []any{when{&last}}, `SELECT (SELECT time FROM events ORDER BY seq DESC LIMIT 1)`)
+	return last, err
 }
 
 // Events implements [login.Accounts].

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -226,12 +227,12 @@ func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.
 	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > ? ORDER BY ucc LIMIT ?`, after, n)
 }
 
-const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, allow`
+const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, incarnation, allow`
 
 func scanConsumer(r *row) (x login.Consumer, err error) {
 	x = login.Consumer{
 		Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Rate: int(r.int()), Created: r.time(),
-		OldSecretHash: r.bytes(), OldSecretUntil: r.time(),
+		OldSecretHash: r.bytes(), OldSecretUntil: r.time(), Incarnation: r.text(),
 	}
 	x.Allow, err = login.ParseNetworks(r.text())
 	return x, err
@@ -252,8 +253,8 @@ func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			x.Key, x.Name, x.SecretHash, x.Rate, x.Created, x.OldSecretHash, x.OldSecretUntil, x.Allow.String())
+		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			x.Key, x.Name, x.SecretHash, x.Rate, x.Created, x.OldSecretHash, x.OldSecretUntil, x.Incarnation, x.Allow.String())
 		if err != nil {
 			return exists(err, map[string]string{"consumers.key": "consumer key"})
 		}
@@ -358,6 +359,14 @@ func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) 
 // Record implements [login.Accounts].
 func (s *Store) Record(ctx context.Context, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error { return addEvent(c, e) })
+}
+
+// LastEvent implements [login.Accounts].
+func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(r *row) error { last = r.time(); return nil }, `SELECT time FROM events ORDER BY seq DESC LIMIT 1`)
+	})
+	return last, err
 }
 
 func addEvent(c *sqlite.Conn, e login.Event) error {

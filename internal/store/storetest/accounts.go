@@ -427,7 +427,7 @@ var eventTests = []test{
 			refused(t, err, login.ErrNotFound)
 			_, err = s.Session(t.Context(), name)
 			refused(t, err, login.ErrNotFound)
-			_, err = s.PendingView(t.Context(), name, name, time.Time{}, at(0))
+			_, err = s.PendingView(t.Context(), name, consumerOf(name), time.Time{}, at(0))
 			refused(t, err, login.ErrNotFound)
 			_, err = s.Claim(t.Context(), newClaim(newView(name, "account-1"), "claim", at(0)))
 			refused(t, err, login.ErrNotFound)
