@@ -41,7 +41,7 @@ const mostLimit = 100_000
 
 func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	if c.UCC != "" {
-		id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+		id, err := login.ParsePasted(login.ByUCC, c.UCC)
 		if err != nil {
 			return usage(err)
 		}
@@ -60,12 +60,12 @@ func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		out := bufio.NewWriter(t.out)
 		var show func([]login.Event) error
-		switch width := t.width(); {
+		switch room := width(t.out); {
 		case c.JSON:
 			show = func(events []login.Event) error { return eventLines(out, len(c.Columns) > 0, columns, events) }
-		case c.Narrow || len(c.Columns) == 0 && width > 0 && width < wide:
+		case c.Narrow || len(c.Columns) == 0 && room > 0 && room < wide:
 			out.Reset(t.lines())
-			show = eventTable(out, narrowColumns, cmp.Or(width, narrow), c.Follow)
+			show = eventTable(out, narrowColumns, cmp.Or(room, narrow), c.Follow)
 		default:
 			out.Reset(t.lines())
 			show = eventTable(out, columns, 0, c.Follow)
@@ -87,12 +87,13 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 	if c.UCC == "" {
 		return nil
 	}
-	id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+	id, err := login.ParsePasted(login.ByUCC, c.UCC)
 	if err != nil {
 		return usage(err)
 	}
 	if _, err = d.Store.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
-		_, err = fmt.Fprintf(t.err, "neo: there is no account with UCC %s (any more): neo account list shows all\n", c.UCC)
+		t.note("there is no account with UCC " + string(id.Value) + " (any more): neo account list shows all")
+		return nil
 	}
 	return err
 }

@@ -154,7 +154,7 @@ func TestATrailReadAgainShowsEachEventOnce(t *testing.T) {
 		}
 	}
 	last := int64(1)
-	for last < overlapMost*3 {
+	for last < overlapMost*3/2 {
 		next := last + random.Int64N(5000)
 		show(max(known.after+1, last-random.Int64N(20_000)), next)
 		last = next

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,7 @@ func variable(name string) string {
 }
 
 // notInFile are flags that are no settings.
-var notInFile = []string{"config", "help", "version"}
+var notInFile = []string{"config", "help", "version", "json"}
 
 // readConfig reads a configuration file. What is wrong with single settings is told
 // in wrong, and these are left out. Paths in the file are relative to where it lies.
@@ -147,7 +148,10 @@ type configCmd struct {
 	Show  configShowCmd  `cmd:"" help:"Show the settings in force and where each comes from."`
 }
 
-type configCheckCmd struct{ serveCmd }
+type configCheckCmd struct {
+	serveCmd
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 func (configCheckCmd) Help() string {
 	return `It takes the flags, environment and file of neo serve, reads the files that they
@@ -165,8 +169,8 @@ func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
 	if first != "" {
 		said += "Note: " + first + ".\n"
 	}
-	_, err = fmt.Fprint(t.out, said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".\n")
-	return err
+	return t.tell(c.JSON, map[string]any{"good": true, "note": first, "notLookedAt": c.unseen()},
+		said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".")
 }
 
 // unseen says what a check does not find out: what is told by others alone, or changed
@@ -189,7 +193,10 @@ func (c *configCheckCmd) unseen() []string {
 	return all
 }
 
-type configShowCmd struct{ serveCmd }
+type configShowCmd struct {
+	serveCmd
+	JSON bool `name:"json" help:"Print JSON: of each setting its value and where it comes from."`
+}
 
 func (configShowCmd) Help() string {
 	return `It takes the flags, environment and file of neo serve. What it prints is a
@@ -200,12 +207,26 @@ func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal
 	if c.wrong != nil {
 		return usage(c.wrong)
 	}
-	return show(t.out, parsed)
+	all := inForce(parsed)
+	if !c.JSON {
+		return show(t.out, all)
+	}
+	byName := map[string]setting{}
+	for _, s := range all {
+		byName[s.name] = s
+	}
+	return t.json(byName)
 }
 
-// show prints each setting as a line of a configuration file, with where its value
-// comes from.
-func show(w io.Writer, parsed *kong.Context) error {
+// A setting is one of the configuration in force, without a password.
+type setting struct {
+	name  string
+	Value any    `json:"value"`
+	From  string `json:"from"` // flag, file, default, or a variable's name
+}
+
+// inForce returns the settings in the order of the flags.
+func inForce(parsed *kong.Context) (all []setting) {
 	from := map[string]string{}
 	for _, p := range parsed.Path {
 		if p.Flag == nil {
@@ -229,19 +250,24 @@ func show(w io.Writer, parsed *kong.Context) error {
 		if text, ok := value.(string); ok && strings.Contains(text, "://") {
 			value = withoutPassword(text)
 		}
-		text, err := json.Marshal(value) // which is YAML, in one line
+		all = append(all, setting{flag.Name, value, cmp.Or(from[flag.Name], "default")})
+	}
+	return all
+}
+
+// show prints each setting as a line of a configuration file, with where its value
+// comes from.
+func show(w io.Writer, all []setting) error {
+	for _, s := range all {
+		text, err := json.Marshal(s.Value) // which is YAML, in one line
 		if err != nil {
 			return err
 		}
-		origin := from[flag.Name]
-		if origin == "" {
-			origin = "default"
-		}
-		line := flag.Name + ": " + string(text)
+		line := s.name + ": " + string(text)
 		if slices.Contains([]string{`""`, "[]", "null"}, string(text)) { // which the file does not take
 			line = "# " + line
 		}
-		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, origin); err != nil {
+		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, s.From); err != nil {
 			return err
 		}
 	}

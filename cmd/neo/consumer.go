@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -119,7 +118,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 			for _, one := range consumers {
 				after = one.Key
 				if c.JSON {
-					err := json.NewEncoder(t.out).Encode(map[string]any{
+					err := t.json(map[string]any{
 						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created, "allow": words(one.Allow),
 					})
 					if err != nil {
@@ -127,7 +126,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.In(login.IST).Format(time.RFC3339),
+				writeRow(table, one.Key, one.Name, rateFlag(one.Rate).String(), one.Created.In(login.IST).Format(time.RFC3339),
 					cmp.Or(one.Allow.String(), "anywhere"))
 			}
 			if len(consumers) < page {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,7 +48,7 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 			return unknownConsumer(err, c.Key)
 		}
 		if c.JSON {
-			err = json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
+			err = t.json(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
 		} else {
 			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
 				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
@@ -95,7 +94,7 @@ func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {
 			return unknownConsumer(err, c.Key)
 		}
 		if c.JSON {
-			return json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "allow": words(networks)})
+			return t.json(map[string]any{"key": c.Key, "allow": words(networks)})
 		}
 		_, err := fmt.Fprintf(t.out, "consumer %s: allowed from %s\n", c.Key, cmp.Or(networks.String(), "anywhere"))
 		return err

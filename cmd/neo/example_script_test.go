@@ -26,6 +26,7 @@ func loginScript(t *testing.T, url string) (stdout, stderr string, err error) {
 }
 
 func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	stdout, stderr, err := loginScript(t, srv.URL+"/")
 	if err != nil {
@@ -59,6 +60,7 @@ func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
 }
 
 func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
+	t.Parallel()
 	down := neoapitest.NewServer(t)
 	down.BreakOMS()
 	for name, test := range map[string]struct{ url, said string }{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -51,7 +50,7 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 				if !k.Until.IsZero() {
 					one["until"] = k.Until
 				}
-				if err := json.NewEncoder(t.out).Encode(one); err != nil {
+				if err := t.json(one); err != nil {
 					return err
 				}
 				continue
@@ -102,7 +101,7 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
+		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs.UTC()}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
 	})
 }
 

@@ -165,6 +165,7 @@ func keyOf(t *testing.T, h held) string {
 }
 
 func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
+	t.Parallel()
 	database := pgtest.Database(t)
 	machines := make([]*machine, 2)
 	for i := range machines {
@@ -253,6 +254,7 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 
 // Bars R1 and R4.
 func TestAServiceWithoutItsDatabaseAnswers503AndWorksAgainWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	cluster := pgtest.Private(t)
 	m := &machine{
 		t: t, data: filepath.Join(t.TempDir(), "data"),

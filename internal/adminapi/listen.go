@@ -16,6 +16,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
+	"neoapi/internal/paste"
 )
 
 // Config says where operators ask, and who they are.
@@ -62,6 +63,9 @@ func (c Config) pool() (*x509.CertPool, error) {
 	text, err := os.ReadFile(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("admin CA: %w", err)
+	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("admin CA: %s %w", c.CA, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {

@@ -120,7 +120,7 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 	g, dir := startGateway(t), t.TempDir()
 	g.set(http.StatusServiceUnavailable, nil)
 	tel := telemetry.New(nil)
-	srv, status, _ := servingWithStatus(t, dir, func(cfg *serve.Config) { cfg.Telemetry, cfg.Couriers = tel, g.file(t, "5s") })
+	srv, status, _ := servingWithStatus(t, dir, nil, func(cfg *serve.Config) { cfg.Telemetry, cfg.Couriers = tel, g.file(t, "5s") })
 	store, c := openStore(t, dir), consumer(t, srv)
 	ready := func() string {
 		rec := httptest.NewRecorder()

@@ -110,11 +110,11 @@ func missing(header string) *Error {
 // wrongCredentials is the one answer to every refused first factor, whether or
 // not the account exists (bar P5).
 func wrongCredentials() *Error {
-	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong: check both and try again"}
+	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong"}
 }
 
 func badSession() *Error {
-	return &Error{Kind: KindSession, Detail: "the session is unknown, ended or already used: log in again"}
+	return &Error{Kind: KindSession, Detail: "the session is unknown, ended or already used"}
 }
 
 // storeRetry is what callers are told to wait when the store does not answer.
@@ -122,5 +122,5 @@ const storeRetry = 2 * time.Second
 
 // storeFault turns an unexpected error of a store into a refusal.
 func storeFault(err error) *Error {
-	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store: try again shortly", RetryAfter: storeRetry, Err: err}
+	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store", RetryAfter: storeRetry, Err: err}
 }

@@ -31,10 +31,10 @@ type NewImport struct {
 // sealed: it lacks the key that ours has (bar P1). The hashes are replaced by ours
 // at the next good login.
 func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
-	a := Account{ID: uuid.NewString(), GreetingName: n.GreetingName, Created: now}
+	a := Account{ID: uuid.NewString(), Created: now}
 	var problems []error
 	normal := func(kind IdentifierKind, value string) string {
-		id, err := ParseIdentifier(kind, value)
+		id, err := ParsePasted(kind, value)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -46,14 +46,14 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, pan)
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(pan))
 	}
-	if err := judgeName(n.GreetingName); err != nil {
+	var err error
+	if a.GreetingName, err = nameOf(n.GreetingName); err != nil {
 		problems = append(problems, err)
 	}
 	a.Email = n.Email
 	if err := a.judge(); err != nil {
 		problems = append(problems, err)
 	}
-	var err error
 	if a.PasswordHash, err = credential.Foreign(string(n.PasswordHash)); err != nil {
 		problems = append(problems, invalid("password_hash", err.Error()))
 	}

@@ -249,7 +249,7 @@ func (s *Service) mint(ctx context.Context, key string, claims any) (string, err
 	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and no token of it is taken any more
 		return "", badSession()
 	case err != nil:
-		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed: log in again", Err: err}
+		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed", Err: err}
 	}
 	return compact, nil
 }

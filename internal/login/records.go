@@ -9,6 +9,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/paste"
 )
 
 // A Factor is a way to prove who one is.
@@ -65,13 +66,20 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	}
 	switch kind {
 	case ByMobile:
-		if credential.IsDigits(value, 10, 10) {
+		bare := credential.IsDigits(value, 10, 10)
+		if bare {
 			value = "+91" + value
 		}
 		if !numberForm.MatchString(value) {
-			return bad("must be ten digits, or a number with country code such as +919999999908")
+			if err := paste.Odd(value, "+0123456789"); err != nil {
+				return bad(err.Error() + ": it must be digits, or a plus and digits")
+			}
+			return bad("must be ten digits, or a plus, the country code and the number")
 		}
 		if strings.HasPrefix(value, "+91") {
+			if !indian.MatchString(value) && bare {
+				return bad("is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code")
+			}
 			if !indian.MatchString(value) {
 				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
 			}
@@ -97,6 +105,27 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 		return bad("is not an identifier that this service knows")
 	}
 	return Identifier{kind, credential.Secret(value)}, nil
+}
+
+// ParsePasted is [ParseIdentifier] for what an operator has typed or a file holds:
+// blanks, hyphens and the like do not matter (package paste). What arrives over the
+// protocol must be in its form.
+func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
+	var err error
+	switch kind {
+	case ByMobile:
+		value, err = paste.Mobile(value)
+	case ByPAN:
+		value, err = paste.PAN(value)
+	case ByUCC:
+		value, err = paste.UCC(value)
+	case ByUserID:
+		value, err = paste.UserID(value)
+	}
+	if err != nil {
+		return Identifier{}, invalid(string(kind), err.Error())
+	}
+	return ParseIdentifier(kind, value)
 }
 
 // An Account is one client of the broker, as stored. Secrets are hashed or

@@ -24,7 +24,7 @@ import (
 )
 
 // step is how many lines are stored in one transaction: logins wait for it.
-const step = 10_000
+var step = 10_000
 
 // maxLine is the longest line in bytes that is read.
 const maxLine = 16 << 10

@@ -1,12 +1,14 @@
 package people_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -24,14 +26,22 @@ import (
 	"neoapi/internal/store/postgres/pgtest"
 )
 
-// A child of the tests that imports a file, to be killed.
-const childEnv = "NEO_TEST_IMPORT"
+// A child of the tests imports a file in small steps, to be killed, and prints a
+// line after each.
+const (
+	childEnv  = "NEO_TEST_IMPORT"
+	childStep = 1000 // lines
+)
 
 func TestMain(m *testing.M) {
 	if args := strings.Split(os.Getenv(childEnv), "\n"); len(args) == 2 {
 		data, err := serve.Open(context.Background(), serve.Place{Dir: args[0]}, nil)
 		if err == nil {
-			x := people.Import{Admin: data.Admin(), File: args[1], Rejected: args[1] + ".rejected"}
+			people.SetStep(childStep)
+			x := people.Import{
+				Admin: data.Admin(), File: args[1], Rejected: args[1] + ".rejected",
+				Progress: func(login.Import, people.Size) { fmt.Println("a step") },
+			}
 			_, err = x.Run(context.Background())
 		}
 		if err != nil {
@@ -256,7 +266,7 @@ func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
 // every good line once and reported every bad one once.
 func TestAnImportThatIsKilledGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
-	const lines = 60_000
+	const lines = 12 * childStep
 	var text strings.Builder
 	text.WriteString(head)
 	var want []string
@@ -281,31 +291,30 @@ func TestAnImportThatIsKilledGoesOnWhereItStopped(t *testing.T) {
 	slices.Sort(want)
 	dir, file := t.TempDir(), write(t, text.String())
 	data := open(t, dir)
-	kills := 0
-	for rounds := 0; ; rounds++ {
-		if rounds > 200 {
-			t.Fatal("it never ends")
-		}
+	const kills = 6
+	for round := 0; ; round++ {
 		child := exec.Command(os.Args[0], "-test.run=^$")
 		child.Env = append(os.Environ(), childEnv+"="+dir+"\n"+file)
 		var said bytes.Buffer
 		child.Stderr = &said
-		if err := child.Start(); err != nil {
+		out, err := child.StdoutPipe()
+		if err == nil {
+			err = child.Start()
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- child.Wait() }()
-		var err error
-		wait := time.Duration(100+rand.IntN(500)) * time.Millisecond
-		if kills >= 6 { // enough
-			wait = 2 * time.Minute
-		}
-		select {
-		case err = <-ended:
-		case <-time.After(wait):
+		if round < kills {
+			done := bufio.NewScanner(out)
+			for range rand.IntN(3) { // it has begun, or is at its first or second step
+				done.Scan()
+			}
+			time.Sleep(rand.N(50 * time.Millisecond)) // in the middle of something
 			_ = child.Process.Kill()
-			<-ended
-			kills++
+		}
+		_, _ = io.Copy(io.Discard, out)
+		err = child.Wait()
+		if round < kills && err != nil {
 			continue
 		}
 		if err != nil {

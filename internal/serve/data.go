@@ -18,6 +18,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
+	"neoapi/internal/paste"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -280,6 +281,9 @@ func readMasterKey(path string) ([]byte, error) {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("master key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, info.Mode().Perm())
+	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("master key: %s: %w", path, err)
 	}
 	key, err := credential.ParseMasterKey(string(text))
 	if err != nil {

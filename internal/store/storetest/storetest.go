@@ -41,8 +41,8 @@ type test struct {
 	run  func(t *testing.T, s Store)
 }
 
-// Run holds a store to the promises of both ports. Each call of open gives a
-// fresh, empty store, which open closes by t.Cleanup.
+// Run holds a store to the promises of both ports. Each call of open gives an
+// empty store, of which no test before holds anything any more.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	groups := []struct {
 		name  string
