@@ -18,7 +18,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -201,7 +203,9 @@ func (cfg Config) judge() (at service, problems []string) {
 		if problem := misshapen(field.name, field.value); problem != "" {
 			problems = append(problems, field.name+" "+problem)
 		} else if !visible(strings.ReplaceAll(field.value, field.within, "")) {
-			problems = append(problems, field.name+" has a character that does not belong there: a line break, a space or one outside ASCII")
+			odd := strings.IndexFunc(field.value, func(r rune) bool { return (r <= ' ' || r > '~') && string(r) != field.within })
+			r, _ := utf8.DecodeRuneInString(field.value[odd:])
+			problems = append(problems, field.name+" has a character that does not belong there: "+paste.Describe(r))
 		}
 	}
 	return at, problems
@@ -327,7 +331,7 @@ func (c *Client) do(ctx context.Context, r request) error {
 		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	}
 	var fail *Error
-	if resp == nil || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
+	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
 		fail = c.noAnswer(ctx, r.op, r.id, err, secrets)
 	} else if fail = judge(r.op, resp, answer, err, maxAnswer, r.read); fail != nil {
 		if fail.Code == wire.BadAccess.Code {
@@ -356,14 +360,15 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	switch {
 	case resp.StatusCode/100 == 3:
-		fail.Message = "the service redirects, which is not followed; check the base URL"
+		fail.Message = "the service redirects, which is not followed"
 		if to, err := resp.Location(); err == nil {
-			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed; check the base URL"
+			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
 		}
+	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
 	case len(body) > most:
-		fail.Message = fmt.Sprintf("the answer is longer than %d bytes", most)
+		fail.Message, fail.unread = fmt.Sprintf("the answer is longer than %d bytes", most), resp.StatusCode/100 == 2
 	default:
 		answer, failure := decode(op, resp.StatusCode, body)
 		if failure != nil {
@@ -375,6 +380,7 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 		if fail.Message == "" {
 			return nil
 		}
+		fail.unread = fail.Message != anotherView
 	}
 	return fail
 }

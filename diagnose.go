@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -137,17 +138,18 @@ func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
 			problems = append(problems, problem)
 		}
 	}
-	switch problem := misshapen("UCC", about.UCC); {
-	case about.UCC == "":
-	case problem != "":
-		problems = append(problems, "the UCC "+problem)
-	case strings.Trim(upper(about.UCC), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
-		problems = append(problems, "the UCC is letters and digits, as the broker's app shows it; leave out quotes and all else")
-	case strings.Trim(about.UCC, "0123456789") == "":
-		d.add("setting", VerdictNote, "the UCC has digits alone", "the numeric client code is another number: the UCC is what the broker's app calls so", nil)
+	if about.UCC != "" {
+		switch ucc, err := paste.UCC(about.UCC); {
+		case err != nil:
+			problems = append(problems, "the UCC "+err.Error())
+		case strings.Trim(ucc, "0123456789") == "":
+			d.add("setting", VerdictNote, "the UCC has digits alone", "is it the numeric client code? the UCC is what the broker's app shows under that name", nil)
+		}
 	}
-	if about.PAN != "" && !panShape.MatchString(upper(about.PAN)) {
-		problems = append(problems, "a PAN is five letters, four digits and a letter")
+	if about.PAN != "" {
+		if _, err := paste.PAN(about.PAN); err != nil {
+			problems = append(problems, "the PAN "+err.Error())
+		}
 	}
 	for _, problem := range problems {
 		d.add("setting", VerdictFailed, problem, "", invalid(opDiagnose, problem))
@@ -172,16 +174,6 @@ const opDiagnose = "diagnose"
 // count tells of a setting how long it is, by which a part that was not copied shows.
 func count(name, s string) string {
 	return fmt.Sprintf("%s (length %d)", name, utf8.RuneCountInString(s))
-}
-
-// upper raises ASCII letters only.
-func upper(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' {
-			return r - 'a' + 'A'
-		}
-		return r
-	}, s)
 }
 
 // A route is what happens on the way to a service. Its hooks may be called at any
@@ -280,12 +272,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	fail := func(check string) bool {
 		text := seal(err, d.secrets)
 		e := &Error{Op: opDiagnose, Category: ErrNetwork, Message: text.Error(), Err: text}
-		for _, h := range hints {
-			if h.is(e, circumstances{method: http.MethodGet}) {
-				e.Hint = h.hint
-				break
-			}
-		}
+		e.Hint = hintFor(e, circumstances{method: http.MethodGet})
 		e.Retry = RetrySame
 		d.add(check, VerdictFailed, host+": "+e.Message, e.Hint, e)
 		return false

@@ -54,7 +54,7 @@ func TestDiagnoseNamesEverySettingOfAWrongForm(t *testing.T) {
 	s := newScripted(t)
 	found := Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: `"` + canaryPAN + `"`, ConsumerSecret: canarySecret + " "},
 		Subject{Mobile: "919999999908", UCC: `"AB1234"`, PAN: "CANARY123"})
-	for _, words := range []string{"ConsumerKey has quotes", "ConsumerSecret has a space", "the mobile number needs +91", "the UCC is letters and digits", "a PAN is"} {
+	for _, words := range []string{"ConsumerKey has quotes", "ConsumerSecret has a space", "the mobile number needs +91", "the UCC has a quotation mark in it", "the PAN must be"} {
 		f := wantFinding(t, found, "setting", VerdictFailed, words)
 		if !errors.Is(f.Err, ErrInvalidInput) {
 			t.Errorf("%s: %v", words, f.Err)

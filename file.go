@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/private"
 )
 
@@ -317,6 +318,9 @@ func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *s
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, storeError(op, err)
+	}
+	if clean, err := paste.Text(text); err == nil { // an editor may have left a byte-order mark
+		text = clean
 	}
 	sealed = new(sealedFile)
 	if json.Unmarshal(text, sealed) == nil && sealed.Kind == sealedKind {

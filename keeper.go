@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"neoapi/internal/paste"
 )
 
 // A Login says how to log in without anybody calling the steps. Each function is
@@ -25,7 +27,7 @@ type Login struct {
 	MPIN        func(context.Context) (string, error)      // the six digits, as second factor
 
 	TOTP     func(context.Context) (TOTP, error)   // the first factor, with the code that the authenticator shows now
-	TOTPSeed func(context.Context) (string, error) // the authenticator's seed in base32, for the keeper to make the code
+	TOTPSeed func(context.Context) (string, error) // the authenticator's seed (base32, or an otpauth address), for the keeper to make the code
 	Mobile   string                                // with TOTPSeed: as in TOTP
 
 	// UCC is whose login this is. TOTPSeed needs it. With Credentials or TOTP it is
@@ -65,8 +67,8 @@ func (l Login) problems() (found []string) {
 		if _, problem := mobileNumber(l.Mobile); problem != "" {
 			found = append(found, "Login: Mobile: "+problem)
 		}
-		if l.UCC == "" {
-			found = append(found, "Login: UCC is missing")
+		if _, err := paste.UCC(l.UCC); err != nil {
+			found = append(found, "Login: UCC "+err.Error())
 		}
 	} else if l.Mobile != "" {
 		found = append(found, "Login: Mobile belongs to TOTPSeed; elsewhere your function gives it")

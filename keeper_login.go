@@ -280,7 +280,7 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 			return Session{}, false, err
 		}
 		if seed = parseSeed(text); seed == nil {
-			return Session{}, false, invalid(opKeep, "Login.TOTPSeed gave no seed: it is base32 text (A-Z, 2-7), as an authenticator app takes it")
+			return Session{}, false, invalid(opKeep, "Login.TOTPSeed: the seed "+seedProblem(text))
 		}
 	}
 	// A function for tests, on a clock for tests, may have the next code already.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"neoapi/internal/paste"
 )
 
 // An identity is what is known of a person who logs in; the zero value is nothing.
@@ -16,8 +18,21 @@ type identity struct {
 
 // byUCC is the identity of a login that names its account.
 func byUCC(ucc string) identity {
+	if tidy, err := paste.UCC(ucc); err == nil {
+		ucc = tidy
+	}
 	ucc = upper(ucc)
 	return identity{ucc: ucc, kind: "ucc", name: ucc}
+}
+
+// upper raises ASCII letters only: upper case of some other letters is ASCII.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			r -= 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // identity returns whom the credentials name, as far as they can be read.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -75,6 +76,9 @@ func (s Session) Export() ([]byte, error) {
 // same; [Client.Restore] and [Client.Use] refuse it.
 func ParseSession(data []byte) (Session, error) {
 	var saved savedSession
+	if text, err := paste.Text(data); err == nil { // an editor may have left a byte-order mark
+		data = text
+	}
 	if json.Unmarshal(data, &saved) != nil { // its text can quote the data, so it is not passed on
 		return Session{}, invalid("parse_session", "this is not a session that Export wrote")
 	}
@@ -132,11 +136,13 @@ func readSession(data object, viewSID string) (Session, string) {
 	// A proxy that drops the headers Sid and Auth turns the second factor into
 	// another first one, which an MPIN passes (docs/protocol.md, generation 1, step 4).
 	if scope := string(c["scope"]); strings.Contains(scope, wire.ScopeView) && !strings.Contains(scope, wire.ScopeTrade) {
-		return Session{}, "the answer is another view session; does something on the way drop the headers Sid and Auth?"
+		return Session{}, anotherView
 	}
 	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
 	return s, ""
 }
+
+const anotherView = "the answer is another view session"
 
 // unfit says what is wrong with a token or sid that is to go into a header, or "".
 func unfit(token, sid string) string {

@@ -266,9 +266,14 @@ func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response
 	fail.RequestID, fail.Err = out.Header.Get(wire.HeaderRequestID), err
 	c.clean(fail, resp.Header, credentials(out))
 	fail.Retry = RetryCheckFirst
-	fail.Hint = "a new session was opened, and the call was not sent again: see that nothing was done, and send it once more"
+	fail.Message = "the session had ended; a new one is open, and the call was not sent again"
+	fail.Hint = "see that nothing was done, and send it"
 	if err != nil {
-		fail.Retry, fail.Hint = RetryLoginAgain, "no new session could be opened: "+err.Error()
+		fail.Retry, fail.Hint = RetryLoginAgain, ""
+		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), credentials(out))
+		if e, ok := errors.AsType[*Error](err); ok {
+			fail.Message, fail.Hint = "the session had ended, and no new session could be opened: "+string(e.Category), e.Hint
+		}
 	}
 	return fail
 }
@@ -649,7 +654,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBook+1))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
+	if err != nil && resp.StatusCode/100 == 2 {
 		fail := c.noAnswer(ctx, op, id, err, secrets)
 		c.advise(fail, about)
 		return fail

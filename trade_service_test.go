@@ -81,7 +81,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	err = c.Do(t.Context(), "GET", "/no/such/address", nil, nil)
-	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "no such address") {
+	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "check the base URL") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -125,8 +125,8 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 	shapes := map[string]neoapi.Category{
 		"200_error": neoapi.ErrSessionEnded, "200_failure": neoapi.ErrBadAnswer, "fault": neoapi.ErrAccessToken, "not_ok": neoapi.ErrInvalidInput,
 		"status_error": neoapi.ErrInvalidInput, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput, "null_data": neoapi.ErrBadAnswer,
-		"empty": neoapi.ErrBadAnswer, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout, "redirect": neoapi.ErrBadAnswer,
-		"truncated": neoapi.ErrBadAnswer, "lost": neoapi.ErrNetwork, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork,
+		"empty": neoapi.ErrBadAnswer, "html_502": neoapi.ErrUnavailable, "html_504": neoapi.ErrTimeout, "redirect": neoapi.ErrBadAnswer,
+		"truncated": neoapi.ErrNetwork, "lost": neoapi.ErrNetwork, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork,
 	}
 	for _, fault := range neoapitest.Faults() {
 		want, ok := shapes[fault]

@@ -30,7 +30,7 @@ func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 	want := map[string]neoapi.Category{
 		"10020": neoapi.ErrWrongCredentials, "70009": neoapi.ErrLocked, "900802": neoapi.ErrRateLimited, "502": neoapi.ErrOMSDown,
-		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout,
+		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrUnavailable, "html_504": neoapi.ErrTimeout,
 		"200_error": neoapi.ErrWrongCredentials, "fault": neoapi.ErrAccessToken, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput,
 		"empty": neoapi.ErrBadAnswer, "redirect": neoapi.ErrBadAnswer, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork, "lost": neoapi.ErrNetwork,
 	}
@@ -142,7 +142,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if text := call("GET", "", 200); !strings.Contains(text, `"pending":[{"op":"login","fault":"html_502","times":2}]`) {
 		t.Errorf("pending: %s", text)
 	}
-	if err := login(); !errors.Is(err, neoapi.ErrOMSDown) {
+	if err := login(); !errors.Is(err, neoapi.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	call("DELETE", "", 200)

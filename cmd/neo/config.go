@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
+	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres"
 )
 
@@ -154,14 +155,42 @@ type configCheckCmd struct {
 
 func (configCheckCmd) Help() string {
 	return `It takes the flags, environment and file of neo serve, reads the files that they
-name, and connects to nothing.`
+name, and opens the master key and the database, without changing anything: run it
+as the service's user. It says what it did not look at.`
 }
 
-func (c *configCheckCmd) Run(_ context.Context, t *terminal) error {
-	if _, err := c.settings(t); err != nil {
+func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
+	_, err := c.settings(t)
+	first, lerr := (serve.Place{Dir: c.Data, Database: c.Database}).Look(ctx)
+	if err := errors.Join(err, usage(lerr)); err != nil {
 		return err
 	}
-	return t.tell(c.JSON, map[string]bool{"good": true}, "The configuration is good.")
+	said := "The configuration is good.\n"
+	if first != "" {
+		said += "Note: " + first + ".\n"
+	}
+	return t.tell(c.JSON, map[string]any{"good": true, "note": first, "notLookedAt": c.unseen()},
+		said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".")
+}
+
+// unseen says what a check does not find out: what is told by others alone, or changed
+// by looking at it.
+func (c *configCheckCmd) unseen() []string {
+	all := []string{"whether " + c.Listen + " is free to listen at"}
+	for _, x := range []struct{ given, what string }{
+		{c.Metrics, "whether " + c.Metrics + " is, for metrics"},
+		{c.Admin, "whether " + c.Admin + " is, for operators"},
+		{c.Couriers, "whether the couriers' gateways and mail servers answer"},
+		{c.OMS, "whether the OMS answers"},
+		{c.TradeAPI, "whether the trade API answers"},
+		{c.PublicURL, "whether clients reach " + c.PublicURL},
+		{os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "whether the collector of traces answers"},
+	} {
+		if x.given != "" {
+			all = append(all, x.what)
+		}
+	}
+	return all
 }
 
 type configShowCmd struct {

@@ -51,7 +51,7 @@ func (t *terminal) fail(err error, code int, asJSON bool) {
 
 // note tells a person something on standard error, in this program's name.
 func (t *terminal) note(text string) {
-	_, _ = fmt.Fprintln(t.err, wrap("neo: "+strings.ReplaceAll(text, "\n", "\n     "), width(t.err), 5))
+	_, _ = fmt.Fprintln(t.err, wrap("neo: "+strings.ReplaceAll(printableLines(text), "\n", "\n     "), width(t.err), 5))
 }
 
 // asJSON reports whether a command was asked for JSON.

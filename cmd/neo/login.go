@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/paste"
 )
 
 // serviceFlags say which service and consumer a client command speaks for.
@@ -43,6 +44,9 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil { // a system without certificates
 		roots = x509.NewCertPool()
+	}
+	if text, err = paste.Text(text); err != nil {
+		return cfg, usage(fmt.Errorf("--ca: %s %w", f.CA, err))
 	}
 	if !roots.AppendCertsFromPEM(text) {
 		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
@@ -284,8 +288,12 @@ func output(ctx context.Context, t *terminal, what, command string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("the command for the %s failed: %w", what, err)
 	}
-	code := strings.TrimSpace(string(out))
-	if code == "" {
+	text, err := paste.Text(out)
+	code := strings.TrimSpace(string(text))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("what the command for the %s printed %w", what, err)
+	case code == "":
 		return "", fmt.Errorf("the command for the %s printed nothing", what)
 	}
 	return code, nil

@@ -8,7 +8,7 @@ import (
 )
 
 type rotateMasterCmd struct {
-	dataFlag
+	changeFlag
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
@@ -45,7 +45,7 @@ func (c *rotateMasterCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type forgetMastersCmd struct {
-	dataFlag
+	changeFlag
 	JSON bool `name:"json" help:"Print JSON."`
 }
 

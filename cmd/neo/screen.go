@@ -149,11 +149,21 @@ func (t *terminal) tell(asJSON bool, object any, sentence string) error {
 }
 
 // json prints an object on one line.
-func (t *terminal) json(object any) error {
+func (t *terminal) json(object any) error { return writeJSON(t.out, object) }
+
+func writeJSON(w io.Writer, object any) error {
 	text, err := json.Marshal(object)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(t.out, printable(string(text)))
+	_, err = fmt.Fprintln(w, printable(string(text)))
 	return err
+}
+
+// writeRow writes a row of a table. Its cells may come from anywhere.
+func writeRow(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
 )
@@ -78,7 +80,7 @@ type serveCmd struct {
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
 	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
-	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
@@ -116,7 +118,8 @@ may ask GET /auth for each call.
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
 flag wins over the environment, and that over the file. neo config check tells
-what is wrong with a configuration, neo config show what is in force.
+what is wrong with a configuration, its database and master key included, neo
+config show what is in force.
 
 Under systemd the service tells when it is ready, and takes the socket that a
 socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in
@@ -199,12 +202,15 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if c.Calendar == "" {
 		return err
 	}
-	file, ferr := os.Open(c.Calendar)
+	file, ferr := os.ReadFile(c.Calendar)
 	if ferr != nil {
 		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+	text, ferr := paste.Text(file)
+	if ferr == nil {
+		cfg.Days.Except, ferr = login.ParseCalendar(bytes.NewReader(text))
+	}
+	if ferr != nil {
 		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
 	}
 	return errors.Join(err, ferr)
@@ -238,19 +244,36 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 
 // Garbage is collected when it is four times as much as what lives, and more often
 // when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
-// away, so Go's defaults would collect dozens of times a second in the morning.
+// away, so Go's defaults would collect dozens of times a second in the morning. What
+// is held for clients would count five times, though: the more that is, the sooner
+// garbage is collected, so that the heap stays about where it is.
 const (
 	gcPercent = 400
+	gcLeast   = 40
 	gcLimit   = 256 << 20
+	gcRest    = 8 << 20 // what lives beside what is held for clients
 )
 
-// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
+// returns what is to be told how much is held for clients.
+func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(gcLimit)
+	}
+	if os.Getenv("GOGC") != "" {
+		return nil
+	}
+	debug.SetGCPercent(gcPercent)
+	last := 0
+	return func(bytes int) {
+		if bytes < last {
+			if bytes > last/2 {
+				return
+			}
+			runtime.GC() // or what was held until now would be the measure for what comes
+		}
+		last = bytes
+		debug.SetGCPercent(max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100))
 	}
 }
 
@@ -278,7 +301,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	// A log that nobody reads any more must not end the service; but a program that it
 	// runs is not to ignore this signal too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	tuneMemory()
+	cfg.Limits.Held = tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	traces, flush, err := tracing(ctx, cfg.Log)
@@ -316,6 +339,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
+	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
 	ready(url)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()

@@ -235,7 +235,7 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		if err != nil {
 			return err
 		}
-		_, err = t.out.Write(text)
+		_, err = fmt.Fprint(t.out, printableLines(string(text)))
 		return err
 	}
 	ends := "not known"

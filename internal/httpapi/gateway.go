@@ -373,13 +373,13 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case bodyErr != nil:
 		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
 	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: look whether the call was carried out before you send it again", Err: errSlow}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
 	case errors.As(err, new(errNotSent)) && !timeout(err):
-		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent: try again shortly", RetryAfter: upstreamRetry, Err: err}
+		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
 	case errors.As(err, new(errNotSent)):
 		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: unquoted(err)}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
 	}
 }
 
@@ -420,15 +420,11 @@ func (b *callBody) Read(buf []byte) (int, error) {
 // stream that has nothing to say for as long.
 func (p *passage) writes() {
 	now := time.Now()
-	if now.Sub(p.renewed) < renewWriting {
+	if p.call.ProtoMajor != 1 || now.Sub(p.renewed) < renewWriting {
 		return
 	}
 	p.renewed = now
-	var until time.Time
-	if p.call.ProtoMajor == 1 {
-		until = now.Add(writeTimeout)
-	}
-	_ = p.control.SetWriteDeadline(until)
+	_ = p.control.SetWriteDeadline(now.Add(writeTimeout))
 }
 
 // Unwrap is for [http.ResponseController].

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,14 @@ func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoap
 
 // servingAt is servingIn by a clock of the test's; nil is the machine's.
 func servingAt(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
+	srv, _, stop = servingWithStatus(t, dir, now, change)
+	return srv, stop
+}
+
+// servingWithStatus returns the operator's own address too, which is nil without
+// telemetry.
+func servingWithStatus(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, status http.Handler, stop func()) {
 	t.Helper()
 	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
@@ -79,7 +88,7 @@ func servingAt(t testing.TB, dir string, now func() time.Time, change func(*serv
 	if cfg.TLSCert != "" {
 		srv.URL = "https://" + l.Addr().String()
 	}
-	return srv, stop
+	return srv, server.Status(), stop
 }
 
 // An authority signs the tests' certificates; trusted is what their clients trust.

@@ -81,7 +81,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 // with the secret it was issued for. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
 func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
-	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
+	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired"}
 	now := s.Now()
 	a, err := token.OpenAccess(s.Vault, access, now)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c Consumer) from(address string) error {
 	if c.Allow.Allow(address) {
 		return nil
 	}
-	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
+	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address"}
 }
 
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
@@ -140,7 +140,7 @@ func (c Consumer) from(address string) error {
 func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) (Consumer, error) {
 	c, err := s.consumer(ctx, key)
 	if errors.Is(err, ErrNotFound) {
-		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
+		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here"}
 	}
 	if err != nil {
 		return Consumer{}, storeFault(err)
@@ -207,7 +207,7 @@ func (s *Service) admit(ctx context.Context, c Consumer) error {
 		}
 	}
 	if wait > 0 {
-		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests: slow down", RetryAfter: wait}
+		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests", RetryAfter: wait}
 	}
 	return nil
 }

@@ -370,9 +370,9 @@ func (s *Service) view(ctx context.Context, sid, auth string) (wire.ViewClaims, 
 	case errors.Is(err, token.ErrKind):
 		return claims, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
 	case errors.Is(err, token.ErrExpired):
-		return claims, &Error{Kind: KindSession, Detail: "the view token has expired: log in again"}
+		return claims, &Error{Kind: KindSession, Detail: "the view token has expired"}
 	case err != nil:
-		return claims, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token: log in again"}
+		return claims, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token"}
 	}
 	return claims, nil
 }

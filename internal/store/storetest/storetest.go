@@ -139,7 +139,7 @@ func newConsumer(key string) login.Consumer {
 func newEvent(name, account string) login.Event {
 	return login.Event{
 		Time: at(crumb), Action: "second factor", Outcome: "wrong code", Account: account, UCC: uccOf(account),
-		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name,
+		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name, By: "by " + name,
 	}
 }
 
