@@ -169,8 +169,11 @@ func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
 	if first != "" {
 		said += "Note: " + first + ".\n"
 	}
-	return t.tell(c.JSON, map[string]any{"good": true, "note": first, "notLookedAt": c.unseen()},
-		said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".")
+	if c.JSON {
+		return t.json(map[string]any{"good": true, "note": first, "notLookedAt": c.unseen()})
+	}
+	_, err = fmt.Fprint(t.out, said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".\n")
+	return err
 }
 
 // unseen says what a check does not find out: what is told by others alone, or changed
