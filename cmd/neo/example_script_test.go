@@ -84,3 +84,12 @@ func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
 		})
 	}
 }
+
+func TestTheConfigurationFileOfTheDeploymentIsGood(t *testing.T) {
+	t.Parallel()
+	var out, messages bytes.Buffer
+	args := []string{"config", "check", "--config", filepath.Join("..", "..", "deploy", "neo.yaml")}
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &messages); code != exitDone {
+		t.Errorf("exit code %d: %s%s", code, &out, &messages)
+	}
+}

@@ -156,6 +156,7 @@ func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
 }
 
 func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) })
 	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
 	if err := c.Send(t.Context(), message()); err != nil {
@@ -176,6 +177,7 @@ func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 }
 
 func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, queued)
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
 	if err := c.Send(t.Context(), message()); err != nil {
@@ -276,6 +278,7 @@ func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
 
 func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, queued)
 	password := writeFile(t, "password", token, 0o600)
 	for _, kind := range []string{"starttls", "implicit"} {
@@ -333,6 +336,7 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 }
 
 func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -355,6 +359,7 @@ func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
 }
 
 func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -373,6 +378,7 @@ func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
 }
 
 func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
+	t.Parallel()
 	var down, up = startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusBadGateway) }), startGateway(t, queued)
 	secret := writeFile(t, "token", token, 0o600)
 	box := startMailbox(t, up, "starttls")
@@ -411,6 +417,7 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 }
 
 func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 	for range 3 { // twice each
@@ -506,6 +513,7 @@ func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
 }
 
 func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusUnprocessableEntity) })
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 	for range 7 {
@@ -519,8 +527,9 @@ func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 }
 
 func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
-	var elsewhere int
-	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere++; queued(w, 0) })
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere.Add(1); queued(w, 0) })
 	for name, answer := range map[string]func(w http.ResponseWriter, n int){
 		"a redirect":        func(w http.ResponseWriter, _ int) { w.Header().Set("Location", other.URL); w.WriteHeader(307) },
 		"another success":   func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "failed", "code": "135791"}`) },
@@ -537,12 +546,13 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 		"a foreign length":   raw("HTTP/1.1 200 OK\r\nContent-Length: 135791x"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var log bytes.Buffer
 			g := startGateway(t, answer)
 			c := load(t, &log, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 			err := c.Send(t.Context(), message())
-			if err == nil || elsewhere > 0 {
-				t.Errorf("got error %v, %d calls elsewhere", err, elsewhere)
+			if n := elsewhere.Load(); err == nil || n > 0 {
+				t.Errorf("got error %v, %d calls elsewhere", err, n)
 			}
 			for _, secret := range []string{"135791", token, base64.StdEncoding.EncodeToString([]byte(token)), g.URL} {
 				if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), secret) {
@@ -554,6 +564,7 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 }
 
 func TestEveryProblemOfAFileOfCouriersIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
 	open := writeFile(t, "open", token, 0o604)
 	empty := writeFile(t, "empty", "\n", 0o600)
 	for name, x := range map[string]struct {
