@@ -659,7 +659,7 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},
 		"Mobile belongs to TOTPSeed": {Login: Login{TOTP: totp, MPIN: text, Mobile: "9999999908"}},
-		"the UCC has a space in it":  {Login: Login{Credentials: who, MPIN: text, UCC: "AB 1"}},
+		"the UCC has":                {Login: Login{Credentials: who, MPIN: text, UCC: "AB\n1"}},
 	} {
 		if _, err := c.Keep(cfg); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
