@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,14 @@ import (
 	"neoapi/neoapitest"
 	"neoapi/verify"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // the tests wait more than they compute
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // verifier returns a verifier that asks a service at url.
 func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*verify.Config)) *verify.Verifier {
@@ -68,7 +77,7 @@ func session(t testing.TB, srv *neoapitest.Server) neoapi.Session {
 	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Session2FA(t.Context(), srv.Account.MPIN)
+	s, err := c.Session2FA(t.Context(), srv.OTP(t)) // an MPIN takes a hash to judge
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +124,9 @@ func operator(t *testing.T, dir string) (*login.Admin, serve.Store) {
 // eventually waits until something holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 seconds still not: %s", what)
+			t.Fatalf("after a minute still not: %s", what)
 		}
 	}
 }
@@ -131,6 +140,7 @@ func want(t *testing.T, v *verify.Verifier, sid, token string, want error) {
 }
 
 func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	v := verifier(t, srv, srv.URL, nil)
 	s := session(t, srv)
@@ -146,6 +156,7 @@ func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
 }
 
 func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S1 and S2
+	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
 	v := verifier(t, srv, srv.URL, nil)
@@ -250,6 +261,7 @@ func ringOf(t *testing.T, dir string) *token.Ring {
 
 // Bar S4: however a session ends, it ends here too.
 func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1))
 	v := verifier(t, srv, srv.URL, nil)
@@ -332,6 +344,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 // A second factor that is under way while its consumer is removed opens nothing that
 // others would take for good.
 func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // bar S4
+	t.Parallel()
 	dir := t.TempDir()
 	var key string
 	var admin *login.Admin
@@ -376,13 +389,14 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	}
 	select {
 	case <-closed:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the OMS is not told")
 	}
 }
 
 // Bar J4, in the eyes of another service.
 func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
 	v := verifier(t, srv, srv.URL, nil)
@@ -430,6 +444,7 @@ func between(t *testing.T, srv *neoapitest.Server) *way {
 }
 
 func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
 	silent := make(chan error, 100)
@@ -439,8 +454,12 @@ func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T)
 	lenient := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
 	s, ends := session(t, srv), session(t, srv)
 	for _, v := range []*verify.Verifier{strict, lenient} {
-		want(t, v, s.SID, s.Token, nil)
-		want(t, v, ends.SID, ends.Token, nil)
+		for _, x := range []neoapi.Session{s, ends} {
+			eventually(t, "it is good", func() bool { // a busy machine is silence too
+				_, err := v.Verify(t.Context(), x.SID, x.Token)
+				return err == nil
+			})
+		}
 	}
 	w.cut.Store(true)
 	srv.EndSession(t, ends.SID)
@@ -473,6 +492,7 @@ func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T)
 }
 
 func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
 	w.cut.Store(true)
@@ -494,6 +514,7 @@ func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
 }
 
 func TestACallAsksNobody(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
 	v := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
@@ -508,6 +529,7 @@ func TestACallAsksNobody(t *testing.T) {
 }
 
 func TestInventedKeysDoNotFloodTheService(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
 	v := verifier(t, srv, w.URL, nil)
@@ -533,6 +555,7 @@ func TestInventedKeysDoNotFloodTheService(t *testing.T) {
 }
 
 func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	v := verifier(t, srv, srv.URL, nil)
 	s, ended := session(t, srv), session(t, srv)
@@ -591,6 +614,7 @@ func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
 }
 
 func TestEveryProblemOfTheConfigurationIsNamedAndNoSecret(t *testing.T) {
+	t.Parallel()
 	const secret = "do not tell"
 	for service, problems := range map[string][]string{
 		"":                         {"Service"},

@@ -275,15 +275,16 @@ func (s *service) trading(t testing.TB, p person) session {
 
 // repeatedly sends the same request again for as long as the answer says that
 // the service is not able to answer it yet, and waits as long as it says in
-// between, but no longer than a second. If it says more than the limit, waiting is
-// no use.
-func repeatedly(limit time.Duration, f func() answer) answer {
+// between, but no longer than a second. An answer that says to wait for longer than
+// a service may take to recover is the last one.
+func repeatedly(f func() answer) answer {
 	for begin := time.Now(); ; {
 		a := f()
-		if !a.unavailable() && a.status != http.StatusTooManyRequests || time.Since(begin)+a.retryAfter() > limit {
+		wait := a.retryAfter()
+		if !a.unavailable() && a.status != http.StatusTooManyRequests || wait > 2*recoverWithin || time.Since(begin) > noisy(recoverWithin) {
 			return a
 		}
-		time.Sleep(min(time.Second, a.retryAfter()))
+		time.Sleep(min(time.Second, wait))
 	}
 }
 

@@ -43,6 +43,7 @@ type door struct {
 	headTime time.Duration
 	readTime time.Duration
 	log      *slog.Logger
+	now      func() time.Time // for the header Date; limits go by the machine's clock
 
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept, settle and fit wait for
@@ -58,7 +59,7 @@ type door struct {
 }
 
 func newDoor(l net.Listener, most int, log *slog.Logger) *door {
-	d := &door{Listener: l, max: most, room: most*plainBytes + spareBytes, log: log, tell: make(chan struct{}, 1)}
+	d := &door{Listener: l, max: most, room: most*plainBytes + spareBytes, log: log, tell: make(chan struct{}, 1), now: time.Now}
 	d.change = sync.NewCond(&d.mu)
 	return d
 }
@@ -420,7 +421,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := to.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
-		status, http.StatusText(status), len(body), body)
+	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
+		status, http.StatusText(status), len(body), c.door.now().UTC().Format(http.TimeFormat), body)
 	return len(b), err
 }

@@ -22,7 +22,7 @@ var now = time.Date(2026, time.March, 2, 9, 15, 0, 0, time.UTC)
 
 func view(sid string) login.Session {
 	return login.Session{
-		SID: sid, Kind: login.View, Account: "account of " + sid, Consumer: "consumer", First: login.Password,
+		SID: sid, Kind: login.View, Account: "account of " + sid, Consumer: "consumer", Incarnation: "incarnation", First: login.Password,
 		ViewID: "view", Issued: now, Expires: now.Add(time.Hour),
 	}
 }
@@ -52,7 +52,7 @@ var steps = []step{
 	{"Claim", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
 		v := view(sid)
 		_, err := s.Claim(ctx, login.Claim{
-			SID: sid, Account: v.Account, Consumer: v.Consumer, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
+			SID: sid, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
 		})
 		return err
 	}},
@@ -243,15 +243,7 @@ func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.EndAccount(t.Context(), "account of first") }()
-	look := raw(t, url)
-	until(t, func() error {
-		var waiting bool
-		err := look.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
-		if err == nil && !waiting {
-			err = errors.New("EndAccount does not wait")
-		}
-		return err
-	})
+	someoneWaits(t, url)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +272,7 @@ func everyStep(ctx context.Context, s *postgres.Store, sid string) []error {
 // until runs f until it gives no error, and ends the test if that takes too long.
 func until(t *testing.T, f func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		err := f()
 		if err == nil {
 			return
@@ -289,6 +281,20 @@ func until(t *testing.T, f func() error) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// someoneWaits returns when a connection to the database waits for a lock.
+func someoneWaits(t *testing.T, url string) {
+	t.Helper()
+	look := raw(t, url)
+	until(t, func() error {
+		var waiting bool
+		err := look.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err == nil && !waiting {
+			err = errors.New("nobody waits")
+		}
+		return err
+	})
 }
 
 // Bar R1: no call waits for a database that does not answer, and bar R4: it works
