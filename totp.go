@@ -3,11 +3,11 @@ package neoapi
 import (
 	"crypto/hmac"
 	"crypto/sha1"
-	"encoding/base32"
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"time"
+
+	"neoapi/internal/paste"
 )
 
 // totpPeriod is how long an authenticator shows a code, in seconds.
@@ -17,17 +17,21 @@ const totpPeriod = 30
 func totpStep(t time.Time) int64 { return t.Unix() / totpPeriod }
 
 // parseSeed reads a TOTP seed as authenticator apps take it: base32 in any case,
-// with spaces or padding. It returns nil for anything else.
+// with blanks or padding, or an otpauth address. It returns nil for anything else.
 func parseSeed(text string) []byte {
-	text = strings.TrimRight(strings.ReplaceAll(text, " ", ""), "=")
-	if !visible(text) { // ToUpper makes ASCII of some other letters
-		return nil
-	}
-	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(text))
+	seed, err := paste.Seed(text)
 	if err != nil || len(seed) < 10 {
 		return nil
 	}
 	return seed
+}
+
+// seedProblem says what is wrong with a seed that parseSeed does not take.
+func seedProblem(text string) string {
+	if _, err := paste.Seed(text); err != nil {
+		return err.Error()
+	}
+	return "is too short: a part of it is missing"
 }
 
 // totpCode returns what an authenticator with the seed shows at a step.

@@ -33,6 +33,7 @@ import (
 	"neoapi/internal/oms"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/testrate"
 )
 
 // An Account is what a person knows of the demo account.
@@ -51,10 +52,11 @@ type Server struct {
 	oms    faultyOMS
 	faults httpapi.Faults
 	data   *serve.Data
+	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
-	mu       sync.Mutex
-	lastStep int64 // the last TOTP step given out
+	mu    sync.Mutex
+	steps map[int64]bool // the TOTP steps whose codes were given out
 }
 
 // An Option changes how [NewServer] starts the service.
@@ -63,11 +65,14 @@ type Option func(*options)
 type options struct {
 	serve.Config
 	dir string
+	at  time.Time
 }
 
-// WithConsumerRate limits each consumer to n requests a second; the default is
-// no limit, where the sandbox has 10. A login is three requests: access token,
-// login, OTP.
+// WithConsumerRate limits each consumer to n requests a second; 0 means no limit.
+// The default is 10, as in the sandbox and the live services. A login by password
+// and OTP is four requests. The client waits by itself, so that its requests are
+// not refused; a test that has no time to wait lifts both limits, here and with
+// neoapi.Config.Rate.
 func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
 
 // WithAddressRate lets an address send n wrong first factors a minute before it
@@ -76,6 +81,10 @@ func WithAddressRate(n int) Option { return func(o *options) { o.AddressRate = n
 
 // WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
 func WithOTPDigits(n int) Option { return func(o *options) { o.OTPDigits = n } }
+
+// WithTime starts the service with its clock at a time: its keys and demo data are
+// made then. See [Server.SetTime].
+func WithTime(at time.Time) Option { return func(o *options) { o.at = at } }
 
 // WithAccounts adds n demo accounts: UCC TEST000001 and on, mobile +919900000001
 // and on, with the secrets of the first.
@@ -134,8 +143,12 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	s.oms.OMS = homes
 	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
+	o.ConsumerRate = testrate.Default
 	for _, opt := range opts {
 		opt(&o)
+	}
+	if !o.at.IsZero() {
+		s.ahead.Store(int64(time.Until(o.at)))
 	}
 	if o.Sandbox {
 		o.Faults = &s.faults
@@ -153,7 +166,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.now)
+	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.Now)
 	if err != nil {
 		stop()
 		t.Fatal(err)
@@ -163,7 +176,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		stop()
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
 	}
-	s.data = data
+	s.data, s.server = data, server
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, listener) }()
 	t.Cleanup(func() {
@@ -175,17 +188,39 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+// Now returns the service's time: the machine's, moved by Advance and SetTime. A
+// client that is to go by it, too, gets it as its clock:
+//
+//	neoapi.Config{Clock: srv.Now, …}
+func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
-// Advance moves the service's clock forward, and only the service's: after an hour
-// or more it takes a client's access token for expired, and the client's next call
-// fails once with neoapi.ErrAccessToken.
-func (s *Server) Advance(d time.Duration) { s.ahead.Add(int64(d)) }
+// Advance moves the service's clock, and that of clients which have [Server.Now] as
+// theirs: their waits for a time that has come then are over. For other clients it is
+// as if their own clock were slow: after an hour or more the service takes their
+// access token for expired, so that the next call fails once with
+// neoapi.ErrAccessToken, and refuses their TOTP codes, with a hint that says by how
+// much the two clocks differ.
+func (s *Server) Advance(d time.Duration) {
+	s.ahead.Add(int64(d))
+	s.follow()
+}
 
-// SetTime sets the service's clock, by which it issues and judges, and only the
-// service's; it runs on from there. What was issued by a later clock is then from
-// the future, and refused.
-func (s *Server) SetTime(t time.Time) { s.ahead.Store(int64(time.Until(t))) }
+// SetTime sets the service's clock, by which it issues and judges; it runs on from
+// there. Any time from 2000 to 2100 will do, before or after the last one. As with
+// [Server.Advance], clients with [Server.Now] go along. A session that has not ended when
+// the clock is set back lives on to the end that it names; one that has ended does not come
+// back.
+func (s *Server) SetTime(t time.Time) {
+	s.ahead.Store(int64(time.Until(t)))
+	s.follow()
+}
+
+// follow lets the service notice its clock at once; it would with its next request.
+func (s *Server) follow() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = s.server.FollowClock(ctx) // what fails now is done with that request
+}
 
 // EndSession ends the trade session of a sid as if its owner had logged out
 // elsewhere: the next call that carries it is refused with neoapi.ErrSessionEnded.
@@ -194,7 +229,7 @@ func (s *Server) EndSession(t testing.TB, sid string) {
 	session, err := s.data.Store.Session(t.Context(), sid)
 	if err == nil {
 		err = s.data.Store.End(t.Context(), sid, session.TradeID, login.Event{
-			Time: s.now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC, Consumer: session.Consumer, SID: sid,
+			Time: s.Now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC, Consumer: session.Consumer, SID: sid,
 		})
 	}
 	if err != nil {
@@ -263,16 +298,33 @@ func (s *Server) TOTP(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := max(credential.TOTPStep(s.now()), s.lastStep+1)
-	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.now()); early > 0 {
+	step := credential.TOTPStep(s.Now())
+	for s.given(step) {
+		step++
+	}
+	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.Now()); early > 0 {
 		s.Advance(early)
 	}
-	s.lastStep = step
+	if s.steps == nil {
+		s.steps = map[int64]bool{}
+	}
+	s.steps[step] = true
 	code, err := credential.TOTPCode(seed, step)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(code)
+}
+
+// given reports whether a step's code was given out, or that of one so little later
+// that the service does not take the clock for set back.
+func (s *Server) given(step int64) bool {
+	for later := range int64(6) {
+		if s.steps[step+later] {
+			return true
+		}
+	}
+	return false
 }
 
 // BreakOMS makes the OMS refuse every session until MendOMS: 502,

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neoapi/internal/wire"
@@ -38,6 +39,7 @@ type known struct {
 	heard    time.Time            // when it was asked last and answered
 	failure  error                // of the last time
 	answer   chan struct{}        // closed when the next time is over
+	ahead    atomic.Int64         // by how much the service's clock is ahead, if it is not believed to be ours
 
 	tokens     sync.RWMutex
 	fresh, old map[string]*verified // by the whole token; the oldest are forgotten by the half
@@ -55,8 +57,26 @@ func (k *known) ready() bool {
 	return !k.heard.IsZero()
 }
 
+// now is the time by this machine's clock, or by the service's if the two differ by
+// more than clockTrust.
+func (k *known) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
+
+// dated learns from an answer's Date how far the service's clock is ahead of ours.
+func (k *known) dated(date string, began, ended time.Time) {
+	there, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	// Date leaves out the fraction. By the wall clock: the monotonic one is never wrong.
+	ahead := there.Add(time.Second / 2).Sub(began.Round(0).Add(ended.Sub(began) / 2))
+	if ahead.Abs() <= clockTrust {
+		ahead = 0
+	}
+	k.ahead.Store(int64(ahead))
+}
+
 // judge tells whether a token that has not expired is good still.
-func (k *known) judge(good *verified, now time.Time, silence time.Duration) error {
+func (k *known) judge(good *verified, silence time.Duration) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	_, revoked := k.revoked[good.id]
@@ -65,7 +85,7 @@ func (k *known) judge(good *verified, now time.Time, silence time.Duration) erro
 		return ErrEnded
 	case !k.keys[good.key]:
 		return ErrInvalid
-	case silence > 0 && now.Sub(k.heard) > silence:
+	case silence > 0 && time.Since(k.heard) > silence:
 		return fmt.Errorf("%w: %w", ErrUnavailable, k.why())
 	}
 	return nil
@@ -213,22 +233,26 @@ func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error)
 		case told.More:
 			after = told.Next
 		default:
-			k.forget(time.Now())
+			k.forget(k.now())
 			return told.Next, nil
 		}
 	}
 }
 
-// forget drops the revocations of tokens that have expired, once a minute.
+// revocationKept is how long a revocation is remembered after its token has expired:
+// this machine's clock, or the service's, may be set back meanwhile.
+const revocationKept = 25 * time.Hour
+
+// forget drops the revocations of tokens that have long expired, once a minute.
 func (k *known) forget(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now.Sub(k.swept) < time.Minute {
+	if now.Sub(k.swept).Abs() < time.Minute {
 		return
 	}
 	k.swept = now
 	for id, exp := range k.revoked {
-		if now.Unix() >= exp {
+		if now.Add(-revocationKept).Unix() >= exp {
 			delete(k.revoked, id)
 		}
 	}
@@ -276,11 +300,15 @@ func (v *Verifier) get(ctx context.Context, path, query string, into any) error 
 	} else {
 		r.Header.Set("Cache-Control", "no-cache") // it is asked for because another one is kept somewhere
 	}
+	began := time.Now()
 	resp, err := v.client.Do(r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
+	if path == wire.PathRevocations { // no cache keeps these: the date is that of the answer
+		v.known.dated(resp.Header.Get("Date"), began, time.Now())
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:

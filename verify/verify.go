@@ -93,8 +93,13 @@ const (
 )
 
 // skew is how far in the future a token may have been issued, for clocks of several
-// machines. Its end has no such allowance.
-const skew = 60 * time.Second
+// machines. Its end has no such allowance. A clock that differs from the service's by
+// more than clockTrust is not believed: then the service's is used, as the header Date of its
+// answers tells it.
+const (
+	skew       = 60 * time.Second
+	clockTrust = 5 * time.Second
+)
 
 // maxToken bounds what is looked at at all; the service's tokens are under 1,000
 // bytes.
@@ -183,7 +188,7 @@ func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, er
 	if err != nil {
 		return Session{}, ErrInvalid
 	}
-	now := time.Now()
+	now := v.known.now()
 	switch {
 	case good.issued > now.Add(skew).Unix():
 		return Session{}, ErrInvalid
@@ -194,7 +199,7 @@ func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, er
 	case good.sid != sid && wire.TradeID(sid) != good.id:
 		return Session{}, ErrInvalid
 	}
-	if err := v.known.judge(good, now, v.cfg.MaxSilence); err != nil {
+	if err := v.known.judge(good, v.cfg.MaxSilence); err != nil {
 		return Session{}, err
 	}
 	return Session{SID: sid, UCC: good.ucc, TokenID: good.id, Issued: time.Unix(good.issued, 0), Expires: time.Unix(good.expires, 0)}, nil

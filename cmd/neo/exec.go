@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
-
-	"neoapi"
 )
 
 type execCmd struct {
+	UCC     string   `name:"ucc" help:"Run the program only if the session is this account's."`
 	Session fileFlag `embed:""`
 	Command []string `arg:"" passthrough:"partial" placeholder:"CMD" help:"Program to run, with its arguments, after --."`
 }
@@ -22,7 +18,7 @@ type execCmd struct {
 func (execCmd) Help() string {
 	return `Examples:
   neo exec -- ./my-algo --symbol INFY
-  neo exec --profile wife -- python trade.py
+  neo exec --profile wife --ucc AB1234 -- python trade.py
 
 The program finds the session in its environment:
 
@@ -37,10 +33,14 @@ The program finds the session in its environment:
   NEO_BASE_URL       where calls go: after a login by TOTP, if the service told it
   NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
 
-What is not known is not set, whatever the variable was before, and
+With --ucc a session of another account is not handed to the program, which is then
+not run. What is not known is not set, whatever the variable was before, and
 NEO_CONSUMER_SECRET is taken away. They are the program's own: nothing is written
-anywhere, and arguments hold no secret. The exit code is the program's; a session
-that has ended is exit code 3, and the program is not run.`
+anywhere, and arguments hold no secret.
+
+The exit code is the program's, 128+N if signal N ended it, 127 if there is no
+such program and 126 if it cannot be executed. Signals are passed on to it. With a
+session that has ended it is not run: exit code 3.`
 }
 
 func (c *execCmd) Run(ctx context.Context, t *terminal) error {
@@ -55,45 +55,18 @@ func (c *execCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	if c.UCC != "" && !strings.EqualFold(c.UCC, saved.UCC) {
+		return usage(fmt.Errorf("the saved session is of another account, %s: nothing was run", printable(saved.UCC)))
+	}
 	if ended(saved.Session) {
-		return &neoapi.Error{Op: "exec", Category: neoapi.ErrSessionEnded, Message: "the saved session has ended: run neo login"}
+		return sessionEnded("exec")
 	}
-	path, err := exec.LookPath(command[0])
+	p, err := findProgram(command)
 	if err != nil {
-		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
+		return err
 	}
-	// The program gets the signals of the terminal by itself; one that is sent to us
-	// is passed on.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	cmd := exec.Command(path, command[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
-	cmd.Env = append(withoutSession(os.Environ()), sessionEnvironment(saved)...)
-	if err := cmd.Start(); err != nil {
-		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			_ = cmd.Process.Signal(s)
-		case err := <-done:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				return exitError(exit.ExitCode())
-			}
-			return err
-		}
-	}
+	return p.run(context.WithoutCancel(ctx), t, append(withoutSession(os.Environ()), sessionEnvironment(saved)...))
 }
-
-// An exitError is the exit code of a program that was run. Nothing is printed: it
-// has said itself what was wrong.
-type exitError int
-
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // sessionEnvironment is a session as the variables of a program's environment.
 func sessionEnvironment(saved savedLogin) []string {
@@ -108,7 +81,7 @@ func sessionEnvironment(saved savedLogin) []string {
 		}
 	}
 	if !s.ExpiresAt.IsZero() {
-		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.Format(time.RFC3339))
+		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return env
 }

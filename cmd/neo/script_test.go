@@ -55,7 +55,7 @@ import (
 //	has-keys FILE KEY...    the file is a JSON object with exactly these keys
 //	mode PERM FILE          the file has these permissions, such as 0600
 //	keeps-secret DIR WORD.. no file below DIR holds a word, in any encoding
-//	person FILE CMD...      a person at a terminal answers the prompts (Linux)
+//	person [CODE] FILE CMD  a person at a terminal answers the prompts (Linux)
 //	screen COLUMNS CMD...   standard output is a terminal; \e is its escape (Linux)
 //
 // In each of them, and in has-keys and capture, stdout and stderr name the
@@ -129,7 +129,12 @@ var asShipped = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".")
+	// Flags that say what is under the detector would have packages compiled anew that
+	// others have compiled.
+	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
+	build.Env = append(os.Environ(), "GOFLAGS="+strings.Join(flags, " "))
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
 )
@@ -116,7 +118,8 @@ may ask GET /auth for each call.
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
 flag wins over the environment, and that over the file. neo config check tells
-what is wrong with a configuration, neo config show what is in force.
+what is wrong with a configuration, its database and master key included, neo
+config show what is in force.
 
 Under systemd the service tells when it is ready, and takes the socket that a
 socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in
@@ -157,7 +160,7 @@ at once.`
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
-	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
+	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
@@ -173,13 +176,14 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	defer tellOnQuit(t.err)()
 	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
 		}
 		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
-	}, t.err)
+	})
 }
 
 // days sets when days end.
@@ -198,12 +202,15 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if c.Calendar == "" {
 		return err
 	}
-	file, ferr := os.Open(c.Calendar)
+	file, ferr := os.ReadFile(c.Calendar)
 	if ferr != nil {
 		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+	text, ferr := paste.Text(file)
+	if ferr == nil {
+		cfg.Days.Except, ferr = login.ParseCalendar(bytes.NewReader(text))
+	}
+	if ferr != nil {
 		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
 	}
 	return errors.Join(err, ferr)
@@ -273,9 +280,10 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
-	defer tellOnQuit(stderr)()
+func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string)) (err error) {
+	// A log that nobody reads any more must not end the service; but a program that it
+	// runs is not to ignore this signal too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
@@ -289,7 +297,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
-		return usage(err)
+		return ofStore(usage(err))
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	listener, err := listen(at.Listen, "--listen")

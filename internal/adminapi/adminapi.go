@@ -114,7 +114,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 	defer cancel()
 	admin := h.admin
-	admin.By = who
+	admin.By, admin.Address = who, who
 	return rt.handle(&request{ctx, &admin, args, r.URL.Query().Get, text})
 }
 

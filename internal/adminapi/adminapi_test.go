@@ -187,8 +187,8 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	actions := map[string]int{}
 	for _, e := range events {
 		actions[e.Action]++
-		if e.Action == "account removed" && e.Address != fmt.Sprintf("uid %d", os.Getuid()) {
-			t.Errorf("%s: by %q", e.Action, e.Address)
+		if who := fmt.Sprintf("uid %d", os.Getuid()); e.By != who && e.Action != "" {
+			t.Errorf("%s: by %q, want %q", e.Action, e.By, who)
 		}
 	}
 	for _, action := range []string{"account added", "password set", "MPIN set", "MPIN removed", "TOTP enrolled", "TOTP removed", "account locked", "account unlocked", "caches set",
@@ -362,7 +362,7 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 		}
 	}
 	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 10})
-	if err != nil || len(events) != 1 || events[0].Address != "CN=ops,O=Broker" {
+	if err != nil || len(events) != 1 || events[0].By != "CN=ops,O=Broker" || events[0].Address != events[0].By {
 		t.Errorf("%+v, %v", events, err)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
+	"neoapi/internal/paste"
 )
 
 // Config says where operators ask, and who they are.
@@ -62,6 +64,9 @@ func (c Config) pool() (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin CA: %w", err)
 	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("admin CA: %s %w", c.CA, err)
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("admin CA: %s holds no certificate in PEM", c.CA)
@@ -102,7 +107,7 @@ func (c Config) Listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o600), owner.AdoptSocket(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("admin: %w", err), l.Close())
 	}
 	return l, nil

@@ -80,9 +80,12 @@ const (
 
 const token = "s3cret-token/+="
 
+// noon is the service's time, wherever its clock is.
+var noon = time.Date(2099, time.May, 1, 12, 0, 0, 0, time.UTC)
+
 func message() login.Message {
 	return login.Message{
-		ID: "11111111-2222-4333-8444-555555555555", SID: "sid", Code: "135791", Expires: time.Now().Add(5 * time.Minute),
+		ID: "11111111-2222-4333-8444-555555555555", SID: "sid", Code: "135791", Now: noon, Expires: noon.Add(5 * time.Minute),
 		Account: login.Account{UCC: "AB1234", GreetingName: `Asha "A&B" Räo`, Mobile: "+919876543210", Reach: login.Reach{Email: "asha@example.com"}},
 	}
 }
@@ -429,6 +432,83 @@ func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	}
 	if err := c.Send(t.Context(), message()); err == nil || g.calls() != calls {
 		t.Errorf("got error %v after %d more calls", err, g.calls()-calls)
+	}
+}
+
+// A courier is known to fail from the first code on that it cannot carry, until it
+// carries one: whether others do, and whether it is left alone for a while.
+func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
+	status := make(chan int, 1)
+	good := startGateway(t, queued)
+	bad := startGateway(t, func(w http.ResponseWriter, n int) {
+		select {
+		case s := <-status:
+			w.WriteHeader(s)
+		default:
+			queued(w, n)
+		}
+	})
+	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := nowhere.Addr().(*net.TCPAddr).Port
+	_ = nowhere.Close()
+	secret := writeFile(t, "token", token, 0o600)
+	c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "1s", port, "starttls", good.ca, secret)+
+		fmt.Sprintf(jsonGateway, "sms", "3s", bad.URL, bad.ca, secret)+fmt.Sprintf(jsonGateway, "other", "3s", good.URL, good.ca, secret))
+	if c.Health() != nil || fmt.Sprint(c.Failures()) != "map[mail:0 other:0 sms:0]" {
+		t.Errorf("at first: %v, %v", c.Health(), c.Failures())
+	}
+	if err := c.Send(t.Context(), message()); err != nil { // by the second one
+		t.Fatal(err)
+	}
+	err = c.Health()
+	if err == nil || !strings.Contains(err.Error(), "mail could not carry the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
+		strings.Contains(err.Error(), "sms") {
+		t.Errorf("after one code: %v", err)
+	}
+	if got := fmt.Sprint(c.Failures()); got != "map[mail:1 other:0 sms:0]" {
+		t.Errorf("after one code: %s", got)
+	}
+	for range 9 { // the breaker opens
+		_ = c.Send(t.Context(), message())
+	}
+	if got := c.Failures()["mail"]; got < 2 || got > 9 || c.Health() == nil {
+		t.Errorf("after ten codes: %d, %v", got, c.Health())
+	}
+	// What a gateway says to this very message is no failure of it, and ends none.
+	sms := message()
+	sms.Account.Couriers = []string{"sms"}
+	status <- http.StatusUnprocessableEntity
+	if err := c.Send(t.Context(), sms); !errors.Is(err, login.ErrRefused) || c.Failures()["sms"] != 0 {
+		t.Errorf("refused: %v, %v", err, c.Failures())
+	}
+}
+
+func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
+	var failing atomic.Bool
+	g := startGateway(t, func(w http.ResponseWriter, n int) {
+		if failing.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		queued(w, n)
+	})
+	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	failing.Store(true)
+	if err := c.Send(t.Context(), message()); err == nil || c.Health() == nil {
+		t.Errorf("got error %v, %v", err, c.Health())
+	}
+	failing.Store(false)
+	if err := c.Send(t.Context(), message()); err != nil || c.Health() != nil || c.Failures()["sms"] != 0 {
+		t.Errorf("got error %v, %v, %v", err, c.Health(), c.Failures())
+	}
+	failing.Store(true)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Send(ended, message()); err == nil || c.Health() != nil {
+		t.Errorf("given up: %v, %v", err, c.Health())
 	}
 }
 

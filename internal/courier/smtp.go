@@ -145,7 +145,7 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 }
 
 func (s *mailer) message(m login.Message) (*gomail.Msg, error) {
-	data := fieldsOf(m, time.Now())
+	data := fieldsOf(m)
 	var subject, body strings.Builder
 	if s.subject.Execute(&subject, data) != nil || s.body.Execute(&body, data) != nil {
 		return nil, fmt.Errorf("the text cannot be made: %w", login.ErrRefused)

@@ -53,8 +53,8 @@ type fields struct {
 	Minutes                            int // that the code lives
 }
 
-func fieldsOf(m login.Message, now time.Time) fields {
-	minutes := int((m.Expires.Sub(now) + 30*time.Second) / time.Minute)
+func fieldsOf(m login.Message) fields {
+	minutes := int((m.Expires.Sub(m.Now) + 30*time.Second) / time.Minute)
 	return fields{string(m.Code), m.Account.Mobile, m.Account.Email, m.Account.GreetingName, m.Account.UCC, m.ID, max(1, minutes)}
 }
 
@@ -180,7 +180,7 @@ func (w *webhook) reaches(a login.Account) bool {
 // send calls the gateway. Nothing of what it sent or got stands in an error: a
 // gateway may quote the code.
 func (w *webhook) send(ctx context.Context, m login.Message) error {
-	data := fieldsOf(m, time.Now())
+	data := fieldsOf(m)
 	var body bytes.Buffer
 	if err := w.body.Execute(&body, data); err != nil {
 		return fmt.Errorf("body: %w", login.ErrRefused)

@@ -34,9 +34,13 @@ type Config struct {
 	Books     bool           // answer trade calls with empty books; otherwise they answer 503
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
 	Faults    *Faults        // served at /sandbox/faults; nil: none
+	Demo      *Demo          // the sandbox's page at /, with one account; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
 	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
 	Log       *slog.Logger
+
+	// Now is the service's clock, for the header Date; nil means time.Now.
+	Now func() time.Time
 
 	// Begin is told of each request whose head and body have come, by its operation's
 	// name, and end of its answer; the context is that of the work in between. nil:
@@ -79,7 +83,8 @@ type call struct {
 	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
-	answers  http.Header // of the answer
+	answers  http.Header      // of the answer
+	now      func() time.Time // the service's clock
 
 	// Of a call that goes to the trade API.
 	session  login.Session
@@ -102,6 +107,9 @@ type plain string
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
@@ -116,7 +124,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}}
+	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}, now: a.Now}
 	shown := c.caller.RequestID
 	if shown == "" {
 		shown = uuid.NewString()
@@ -212,7 +220,7 @@ func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 func (a *api) route(r *http.Request) (endpoint, error) {
 	ep, ok := a.find(r.URL.Path)
 	if !ok {
-		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path: check it against the API's addresses"}
+		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path"}
 	}
 	allowed := ep.method
 	switch {
@@ -268,11 +276,8 @@ func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
 	}
-	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
-	}
-	if path == faultsPath && a.Faults != nil {
-		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
+	if ep, ok := a.sandbox(path); ok {
+		return ep, true
 	}
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true
@@ -405,14 +410,23 @@ func oauthError(err error, status int) string {
 	return "invalid_request"
 }
 
+// setDate puts the service's time into an answer, where net/http would put the
+// machine's: clients judge their own clock by it.
+func setDate(h http.Header, now time.Time) { h["Date"] = []string{now.UTC().Format(http.TimeFormat)} }
+
 // send writes an answer and returns its size.
 func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	h := w.Header()
+	setDate(h, a.Now())
 	var body []byte
-	if text, ok := ans.body.(plain); ok {
+	switch text := ans.body.(type) {
+	case plain:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		body = []byte(text)
-	} else {
+	case page:
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		body = text
+	default:
 		h.Set("Content-Type", "application/json")
 		var err error
 		if body, err = json.Marshal(ans.body); err != nil { // our own types: cannot happen

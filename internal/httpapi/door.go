@@ -40,6 +40,7 @@ type door struct {
 	max      int
 	headTime time.Duration
 	log      *slog.Logger
+	now      func() time.Time // for the header Date; limits go by the machine's clock
 
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept and settle wait for
@@ -51,7 +52,7 @@ type door struct {
 }
 
 func newDoor(l net.Listener, most int, log *slog.Logger) *door {
-	d := &door{Listener: l, max: most, log: log}
+	d := &door{Listener: l, max: most, log: log, now: time.Now}
 	d.change = sync.NewCond(&d.mu)
 	return d
 }
@@ -361,7 +362,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
-		status, http.StatusText(status), len(body), body)
+	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
+		status, http.StatusText(status), len(body), c.door.now().UTC().Format(http.TimeFormat), body)
 	return len(b), err
 }

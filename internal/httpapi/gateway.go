@@ -340,6 +340,9 @@ func (g *Gateway) answered(resp *http.Response) error {
 		// Authorization for anybody's.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
+	if len(resp.Header["Date"]) == 0 {
+		setDate(resp.Header, p.call.now())
+	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
 	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {
@@ -370,13 +373,13 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case bodyErr != nil:
 		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
 	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: look whether the call was carried out before you send it again", Err: errSlow}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
 	case errors.As(err, new(errNotSent)) && !timeout(err):
-		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent: try again shortly", RetryAfter: upstreamRetry, Err: err}
+		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
 	case errors.As(err, new(errNotSent)):
 		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: unquoted(err)}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
 	}
 }
 

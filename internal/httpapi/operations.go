@@ -78,10 +78,8 @@ func (a *api) recognise(c *call, need access) (err error) {
 	switch {
 	case header == "" && need == perhaps:
 		return nil
-	case header == "" && need != bearer:
-		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send the consumer key, or Bearer and an access token from oauth2/token"}
 	case header == "":
-		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send Bearer and an access token from oauth2/token"}
+		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing"}
 	case strings.EqualFold(scheme, "Bearer") && spaced:
 		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value), c.caller)
 	case !spaced && need != bearer:

@@ -14,7 +14,8 @@ import (
 type Server struct {
 	Handler     http.Handler
 	Log         *slog.Logger
-	Certificate *Certificate // nil: plain HTTP
+	Now         func() time.Time // for the header Date of what no handler answers; nil: time.Now
+	Certificate *Certificate     // nil: plain HTTP
 	Limits
 }
 
@@ -52,6 +53,9 @@ const (
 // under way are finished, for 20 seconds at most. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
+	if s.Now != nil {
+		d.now = s.Now
+	}
 	server := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: cmp.Or(s.HeadTime, headTime),

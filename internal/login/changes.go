@@ -13,11 +13,24 @@ import (
 // A store loads the records, applies the rule and saves them in one transaction;
 // no store has rules of its own.
 
-// UseTOTPStep marks a step as used, or returns ErrStepUsed (bar O3).
-func (a *AccountState) UseTOTPStep(step int64) error {
-	if step <= a.TOTPStep {
+// totpRemembered is how many used TOTP steps are remembered one by one, and
+// totpAhead by how many steps the last one may be ahead of the clock before the
+// clock counts as set back: the step of drift that is allowed, and the skew of
+// another process.
+const (
+	totpRemembered = 16
+	totpAhead      = 4
+)
+
+// UseTOTPStep marks a step as used, or returns ErrStepUsed (security.md O3). No step before the
+// last one works, unless the clock has been set back since that one was used: then
+// only those do not that are remembered as used.
+func (a *AccountState) UseTOTPStep(step int64, now time.Time) error {
+	setBack := a.TOTPStep > credential.TOTPStep(now)+totpAhead
+	if step == a.TOTPStep || slices.Contains(a.TOTPUsed, step) || step < a.TOTPStep && !setBack {
 		return ErrStepUsed
 	}
+	a.TOTPUsed = append(slices.Clone(a.TOTPUsed[max(0, len(a.TOTPUsed)-totpRemembered+1):]), step)
 	a.TOTPStep = step
 	return nil
 }
@@ -31,6 +44,24 @@ const (
 	lockLongest = 24 * time.Hour
 	lockForGood = 100
 )
+
+// clockSkew is how far the clocks of two processes may be apart, and a clock be set
+// back, before what another clock has written is taken for wrong. It is the skew that
+// a token's verifier allows (security.md J3).
+const clockSkew = time.Minute
+
+// leaseLongest bounds a try's lease as it is found in a record: one that ends later
+// was given before the clock was set back.
+const leaseLongest = 2 * time.Minute
+
+// lockLength returns how long a factor is locked after so many failures.
+func lockLength(failures int) time.Duration {
+	over := failures - lockAfter
+	if over < 0 {
+		return 0
+	}
+	return min(lockFirst<<min(over, 20), lockLongest)
+}
 
 // ForGood tells whether only an operator opens the factor again.
 func (x Failures) ForGood() bool { return x.Count >= lockForGood }
@@ -73,6 +104,7 @@ func (a *AccountState) Try(t Try) error {
 // Lapse counts the tries of a factor whose lease has run out as failed, and
 // forgets those that were refused.
 func (a *AccountState) Lapse(f Factor, now time.Time) {
+	a.mendClock(f, now)
 	x := a.Failures[f]
 	x.Open = maps.Clone(x.Open)
 	for id, lease := range x.Open {
@@ -84,6 +116,27 @@ func (a *AccountState) Lapse(f Factor, now time.Time) {
 		}
 	}
 	a.keep(f, x)
+}
+
+// mendClock shortens a lock and leases that end later than they could if the clock
+// had not been set back since they were written, and reports whether there were any.
+// A lock then lasts no longer than its length from now on, however far the clock was
+// set back.
+func (a *AccountState) mendClock(f Factor, now time.Time) (mended bool) {
+	x := a.Failures[f]
+	if most := now.Add(lockLength(x.Count)); x.Until.After(most.Add(clockSkew)) {
+		x.Until, mended = most, true
+	}
+	for id, lease := range x.Open {
+		if lease.After(now.Add(leaseLongest)) {
+			x.Open, mended = maps.Clone(x.Open), true
+			x.Open[id] = now.Add(leaseLongest)
+		}
+	}
+	if mended {
+		a.keep(f, x)
+	}
+	return mended
 }
 
 // EndTry ends a try that is open: it failed, or it is as if it had not been.
@@ -126,8 +179,8 @@ func (a *AccountState) keep(f Factor, x Failures) {
 func (x *Failures) fail(id string, now time.Time) {
 	delete(x.Open, id)
 	x.Count++
-	if over := x.Count - lockAfter; over >= 0 {
-		x.Until = now.Add(min(lockFirst<<min(over, 20), lockLongest))
+	if length := lockLength(x.Count); length > 0 {
+		x.Until = now.Add(length)
 	}
 }
 
@@ -141,7 +194,8 @@ func (x *Session) PutOTP(a *AccountState, o NewOTP) (wait time.Duration, err err
 	}
 	// Every hour counts, not those of the clock: the last sends are remembered one
 	// by one, as many as the limit needs.
-	a.Sent = slices.DeleteFunc(a.Sent, func(t time.Time) bool { return o.Now.Sub(t) >= time.Hour })
+	// One that is more than an hour ahead was sent before the clock was set back.
+	a.Sent = slices.DeleteFunc(a.Sent, func(t time.Time) bool { return o.Now.Sub(t).Abs() >= time.Hour })
 	if len(a.Sent) >= o.PerHour {
 		return a.Sent[len(a.Sent)-o.PerHour].Add(time.Hour).Sub(o.Now), ErrTooMany
 	}
@@ -172,24 +226,28 @@ func (x *Session) TakeBackOTP(a *AccountState, otp []byte) bool {
 // TakeClaim is the rule of [Sessions.Claim]. changed tells that the session and
 // its account's state must be saved, which can be so beside an error.
 func (x *Session) TakeClaim(a *AccountState, c Claim) (changed bool, err error) {
-	if x.Account != c.Account || x.Consumer != c.Consumer || !c.Now.Before(x.Expires) ||
+	if x.Account != c.Account || x.Consumer != c.Consumer || x.Incarnation != c.Incarnation || !c.Now.Before(x.Expires) ||
 		subtle.ConstantTimeCompare([]byte(x.ViewID), []byte(c.ViewID)) != 1 {
 		return false, ErrNotFound
 	}
 	if x.Kind == Trade {
 		return x.repeatClaim(c)
 	}
-	if x.ClaimID != "" && c.Now.Before(x.ClaimUntil) {
+	// A lease that ends later than one given now was given before the clock was set back.
+	if x.ClaimID != "" && c.Now.Before(x.ClaimUntil) && x.ClaimUntil.Before(c.Now.Add(c.Lease+clockSkew)) {
 		return false, ErrClaimed
 	}
+	for _, f := range []Factor{OTP, MPIN} {
+		changed = a.mendClock(f, c.Now) || changed
+	}
 	if err := a.Locked(OTP, c.Now); err != nil {
-		return false, err
+		return changed, err
 	}
 	if x.Tries >= c.MaxTries {
-		return false, ErrTriesUsed
+		return changed, ErrTriesUsed
 	}
 	if err := a.Try(Try{Account: c.Account, Factor: OTP, ID: c.ID, Now: c.Now, Lease: c.Lease}); err != nil {
-		return false, err
+		return changed, err
 	}
 	x.Tries++
 	x.ClaimID, x.ClaimUntil = c.ID, c.Now.Add(c.Lease)
@@ -199,7 +257,7 @@ func (x *Session) TakeClaim(a *AccountState, c Claim) (changed bool, err error) 
 // repeatClaim judges a claim of a session that is complete. Its tries are
 // bounded too: a repeat must not become a way to guess the code that was used.
 func (x *Session) repeatClaim(c Claim) (changed bool, err error) {
-	if c.Now.Sub(x.Completed) > c.RepeatFor || len(x.Repeat) == 0 || x.Tries >= c.MaxTries {
+	if c.Now.Sub(x.Completed).Abs() > c.RepeatFor || len(x.Repeat) == 0 || x.Tries >= c.MaxTries {
 		return false, ErrNotFound
 	}
 	if !credential.Equal(x.Repeat, c.Repeat) {
@@ -247,7 +305,7 @@ func (x *Session) Become(a *AccountState, claim string, t Session) error {
 // Open is the rule of [Sessions.OpenView] for the account's state.
 func (a *AccountState) Open(v Session, totpStep int64, try string) error {
 	if totpStep > 0 {
-		if err := a.UseTOTPStep(totpStep); err != nil {
+		if err := a.UseTOTPStep(totpStep, v.Issued); err != nil {
 			return err
 		}
 	}

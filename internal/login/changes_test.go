@@ -36,7 +36,7 @@ func TestATOTPStepIsUsedOnceAndNoEarlierOneAfterIt(t *testing.T) {
 		var a AccountState
 		var last int64
 		for _, step := range rapid.SliceOfN(rapid.Int64Range(1, 20), 1, 50).Draw(t, "steps") {
-			err := a.UseTOTPStep(step)
+			err := a.UseTOTPStep(step, time.Unix(20*30, 0))
 			if fresh := step > last; fresh != (err == nil) || !fresh && !errors.Is(err, ErrStepUsed) {
 				t.Fatalf("step %d after %d: %v", step, last, err)
 			}
@@ -232,6 +232,7 @@ func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
 		"another account":                  {func(_ *Session, c *Claim) { c.Account = "account2" }, ErrNotFound},
 		"no account":                       {func(_ *Session, c *Claim) { c.Account = "" }, ErrNotFound},
 		"another consumer":                 {func(_ *Session, c *Claim) { c.Consumer = "consumer2" }, ErrNotFound},
+		"another incarnation":              {func(_ *Session, c *Claim) { c.Incarnation = "another" }, ErrNotFound},
 		"another view token":               {func(_ *Session, c *Claim) { c.ViewID = "view-jtj" }, ErrNotFound},
 		"no view token":                    {func(_ *Session, c *Claim) { c.ViewID = "" }, ErrNotFound},
 		"the session ends now":             {func(x *Session, _ *Claim) { x.Expires = noon }, ErrNotFound},

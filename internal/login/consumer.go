@@ -27,7 +27,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	event.Consumer = c.Key
 	hash, _ := c.secret(s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)), event.Time)
 	sealed, err := token.SealAccess(s.Vault, token.Access{
-		Consumer: c.Key, Secret: token.SecretMark(hash, c.Created), Expires: s.Now().Add(accessLife).Unix(),
+		Consumer: c.Key, Incarnation: c.Incarnation, Secret: token.SecretMark(hash, c.Created), Expires: s.Now().Add(accessLife).Unix(),
 	})
 	if err != nil {
 		return AccessToken{}, &Error{Kind: KindInternal, Detail: "the access token could not be made", Err: err}
@@ -81,7 +81,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 // with the secret it was issued for. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
 func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
-	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
+	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired"}
 	now := s.Now()
 	a, err := token.OpenAccess(s.Vault, access, now)
 	if err != nil {
@@ -103,9 +103,13 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 	return c, s.admit(ctx, c)
 }
 
-// issued tells whether an access token was got with a secret of the consumer that
-// works at now.
+// issued reports whether an access token was got with a secret of the consumer that
+// works at now. One of the version before names no incarnation: the mark of its
+// secret, which the time of the consumer's addition is part of, has to do.
 func (c Consumer) issued(a token.Access, now time.Time) bool {
+	if a.Incarnation != "" && a.Incarnation != c.Incarnation {
+		return false
+	}
 	return credential.Equal(a.Secret, token.SecretMark(c.SecretHash, c.Created)) ||
 		now.Before(c.OldSecretUntil) && credential.Equal(a.Secret, token.SecretMark(c.OldSecretHash, c.Created))
 }
@@ -127,7 +131,7 @@ func (c Consumer) from(address string) error {
 	if c.Allow.Allow(address) {
 		return nil
 	}
-	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
+	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address"}
 }
 
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
@@ -136,7 +140,7 @@ func (c Consumer) from(address string) error {
 func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) (Consumer, error) {
 	c, err := s.consumer(ctx, key)
 	if errors.Is(err, ErrNotFound) {
-		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
+		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here"}
 	}
 	if err != nil {
 		return Consumer{}, storeFault(err)
@@ -152,6 +156,9 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 // 1 s (bar S4) and most requests ask no store. Consumers that do not exist are
 // not remembered.
 func (s *Service) consumer(ctx context.Context, key string) (Consumer, error) {
+	if err := s.FollowClock(ctx); err != nil {
+		return Consumer{}, err
+	}
 	now := s.Now()
 	s.mu.Lock()
 	if known, ok := s.consumers[key]; ok && now.Sub(known.read).Abs() < consumerRecheck {
@@ -200,7 +207,7 @@ func (s *Service) admit(ctx context.Context, c Consumer) error {
 		}
 	}
 	if wait > 0 {
-		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests: slow down", RetryAfter: wait}
+		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests", RetryAfter: wait}
 	}
 	return nil
 }

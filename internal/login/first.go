@@ -78,7 +78,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	now := s.Now()
 	view := Session{
 		SID: uuid.NewString(), RID: uuid.NewString(), Kind: View,
-		Account: account.ID, UCC: account.UCC, Consumer: f.Consumer.Key, First: f.Factor,
+		Account: account.ID, UCC: account.UCC, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, First: f.Factor,
 		ViewID: uuid.NewString(), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: dayEnd(now, viewAtLeast),
 	}
@@ -370,9 +370,9 @@ func (s *Service) view(ctx context.Context, sid, auth string) (wire.ViewClaims, 
 	case errors.Is(err, token.ErrKind):
 		return claims, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
 	case errors.Is(err, token.ErrExpired):
-		return claims, &Error{Kind: KindSession, Detail: "the view token has expired: log in again"}
+		return claims, &Error{Kind: KindSession, Detail: "the view token has expired"}
 	case err != nil:
-		return claims, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token: log in again"}
+		return claims, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token"}
 	}
 	return claims, nil
 }

@@ -101,5 +101,5 @@ func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && !session.Issued.Before(consumer.Created), err
+	return err == nil && session.Incarnation == consumer.Incarnation, err
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +23,8 @@ const (
 	jobsAtOnce  = 16               // of a kind, in one process
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
-	jobLease    = 30 * time.Second // then it is taken for interrupted
+	jobSettle   = 5 * time.Second  // how long storing its end may be tried
+	jobLease    = 40 * time.Second // then it is taken for interrupted: 10 s are left for processes whose clocks differ
 	jobAgain    = time.Second      // after a fault that is not its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
 	closeLonger = 15 * time.Second // and at most so long
@@ -32,10 +35,55 @@ type jobs struct {
 	kind JobKind
 	do   func(ctx context.Context, j Job)
 	due  chan struct{} // there may be one
+
+	mu    sync.Mutex
+	doing map[string]bool // ids of the jobs that are under way here
 }
 
 func newJobs(kind JobKind, do func(context.Context, Job)) *jobs {
-	return &jobs{kind, do, make(chan struct{}, 1)}
+	return &jobs{kind: kind, do: do, due: make(chan struct{}, 1), doing: map[string]bool{}}
+}
+
+// begun and ended keep the ids of what is under way.
+func (q *jobs) begun(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.doing[id] = true
+}
+
+func (q *jobs) ended(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.doing, id)
+}
+
+func (q *jobs) underWay() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.doing))
+}
+
+// A takeover decides when a process may claim the jobs of others. Their leases are
+// by the wall clock, which may be wrong here: only who has watched for the length of
+// a lease, by a clock that nobody sets, knows that they have run out.
+type takeover struct {
+	watching  time.Duration // since when, by the steady clock
+	wall      time.Time     // what the two clocks said last
+	steady    time.Duration
+	beginning bool // there was no last time
+}
+
+// allowed reports whether jobs of others may be claimed now: wall is the time, and
+// steady how long the process has run. Watching begins again when the wall clock was
+// set.
+func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
+	const tolerated = jobLease - jobTimeout - jobSettle // what a lease leaves for the skew of clocks
+	set := wall.Sub(w.wall) - (steady - w.steady)
+	if w.beginning || set.Abs() > tolerated/2 {
+		w.watching, w.beginning = steady, false
+	}
+	w.wall, w.steady = wall, steady
+	return steady-w.watching >= jobLease
 }
 
 // wake has the store asked for jobs at once.
@@ -58,18 +106,24 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	tick := time.NewTicker(jobEvery)
 	defer tick.Stop()
 	well := true
+	began, others := time.Now(), takeover{beginning: true}
 	for ctx.Err() == nil {
+		fresh := !others.allowed(s.Now().Round(0), time.Since(began))
 		if free := cap(slots) - len(slots); free > 0 {
-			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free})
+			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{
+				Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free, Fresh: fresh, Doing: q.underWay(),
+			})
 			if err != nil && well && ctx.Err() == nil {
 				s.Log.WarnContext(ctx, "jobs not looked for", "kind", q.kind, "cause", err)
 			}
 			well = err == nil
 			for _, j := range claimed {
 				slots <- struct{}{}
+				q.begun(j.ID)
 				running.Go(func() {
 					defer q.wake() // there may be more than could be claimed
 					defer func() { <-slots }()
+					defer q.ended(j.ID)
 					s.doJob(doing, q, j)
 				})
 			}
@@ -93,10 +147,10 @@ func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
 	q.do(ctx, j)
 }
 
-// settle does what ends or puts off a job, again while the store is in trouble,
-// until the claim's lease ends.
+// settle does what ends or puts off a job, again while the store is in trouble, for
+// a while that ends before the claim's lease does.
 func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context) error) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobLease-jobTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobSettle)
 	defer cancel()
 	for wait := laterTimeout / 20; ; wait *= 2 {
 		err := f(ctx)
@@ -171,7 +225,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 		return
 	}
 	event.UCC, event.Consumer, event.Address, event.RequestID = l.UCC, l.Consumer, l.Address, l.RequestID
-	m := Message{ID: j.ID, SID: j.SID, Code: credential.Secret(l.Code), Expires: j.Expires, Account: Account{
+	m := Message{ID: j.ID, SID: j.SID, Code: credential.Secret(l.Code), Now: event.Time, Expires: j.Expires, Account: Account{
 		ID: j.Account, UCC: l.UCC, GreetingName: l.Name, Mobile: l.Mobile, Reach: Reach{l.Email, l.Couriers},
 	}}
 	hash := s.otpHash(j.SID, m.Code)

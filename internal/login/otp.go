@@ -17,6 +17,7 @@ type Message struct {
 	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
+	Now     time.Time // when it is sent, by the service's clock
 	Expires time.Time
 }
 
@@ -73,7 +74,8 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		_ = s.record(ctx, event)
 		return &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
 	}
-	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 {
+	// A code that was sent in the future was sent before the clock was set back.
+	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 && wait <= otpResend+clockSkew {
 		return terms, tooSoon(wait)
 	}
 
@@ -89,7 +91,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		_ = s.record(ctx, event)
 		return terms, undelivered(err)
 	}
-	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now.Add(otpLife)}
+	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now, now.Add(otpLife)}
 	hash := s.otpHash(view.SID, m.Code)
 	code := NewOTP{SID: view.SID, Sends: view.Sends, Hash: hash, Expires: m.Expires, Now: now, PerHour: s.opt.OTPPerHour}
 	if s.Outbox {
@@ -145,13 +147,13 @@ func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (
 	if r.SID == "" {
 		// Two logins at once get a code each; a code that is asked for again goes to
 		// the newest login, not to one that was given up.
-		return s.Sessions.PendingView(ctx, r.Account, r.Consumer.Key, now.Add(-otpResend), now)
+		return s.Sessions.PendingView(ctx, r.Account, r.Consumer, now.Add(-otpResend), now)
 	}
 	view, err := s.Sessions.Session(ctx, r.SID)
 	if err != nil {
 		return view, err
 	}
-	if view.Kind != View || view.Account != r.Account || view.Consumer != r.Consumer.Key || !now.Before(view.Expires) {
+	if view.Kind != View || view.Account != r.Account || view.Consumer != r.Consumer.Key || view.Incarnation != r.Consumer.Incarnation || !now.Before(view.Expires) {
 		return view, ErrNotFound
 	}
 	return view, nil

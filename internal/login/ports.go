@@ -35,8 +35,8 @@ type Accounts interface {
 	Import(ctx context.Context, file string) (Import, error)
 	// AddAccounts stores the accounts of one step of an import that has come so far,
 	// in one transaction. done is told for each account whether it can be stored: nil,
-	// or the ExistsError of the field that is taken; it returns how far the import
-	// comes with this step, and its event. It may be called more than once. ErrClaimed
+	// or the ExistsError of the field that is taken, with the account that has the same
+	// UCC; it returns how far the import comes with this step, and its event. It may be called more than once. ErrClaimed
 	// if the import has not come so far, or further: somebody else is at it.
 	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// SetReach changes where and how an account's codes go, and stores the event, or
@@ -88,6 +88,9 @@ type Accounts interface {
 
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
+	// LastEvent returns the time of the event with the highest number, zero if there is
+	// none.
+	LastEvent(ctx context.Context) (time.Time, error)
 	// Events returns the events of a query, in the order of their numbers. While
 	// several write, an event can appear moments after one with a higher number.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
@@ -125,10 +128,11 @@ type Sessions interface {
 	SessionOf(ctx context.Context, account, tokenID string) (Session, error)
 
 	// PendingView returns the view session that an OTP request means when it names
-	// only an account: of the account's open views of that consumer, unexpired at
+	// only an account: of the account's open views of that incarnation of the consumer,
+	// unexpired at
 	// now, the newest without a live code that was opened after fresh, or else the
 	// newest. ErrNotFound if there is none.
-	PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (Session, error)
+	PendingView(ctx context.Context, account string, consumer Consumer, fresh, now time.Time) (Session, error)
 
 	// SetOTP puts a code into an open view session, in place of any other, counts
 	// it for the session and the account, and gives the session fresh tries. It
@@ -146,7 +150,8 @@ type Sessions interface {
 	// Claim counts a try of an open view session and of its account's second factor,
 	// and takes the session's claim, before any code is looked at (bar T2). It returns
 	// the session as it then stands.
-	//   - ErrNotFound: no such session of this account, consumer and token, or expired
+	//   - ErrNotFound: no such session of this account, incarnation of the consumer and
+	//     token, or expired
 	//   - ErrClaimed: another request holds the claim and its lease has not run out, or
 	//     so many tries of the account are open that they could pass the lock together
 	//   - LockedError: the account's second factor is locked
@@ -194,18 +199,19 @@ type Sessions interface {
 	// account stays: a used TOTP step does not work again.
 	EndAccount(ctx context.Context, account string) error
 	// Revocations returns up to n trade tokens whose sessions were removed before the
-	// tokens expire, those that are unexpired at now, in the order in which they were
+	// tokens expire, those that expire after since, in the order in which they were
 	// removed: numbered after a number, each removal with a higher one than all that
 	// could be read before it. Whatever removes a trade session, or its consumer,
 	// puts its token there. last is the highest number that is there.
-	Revocations(ctx context.Context, after int64, now time.Time, n int) (all []Revocation, last int64, err error)
+	Revocations(ctx context.Context, after int64, since time.Time, n int) (all []Revocation, last int64, err error)
 
 	// AddJob stores a job.
 	AddJob(ctx context.Context, j Job) error
 	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
 	// first, and makes them due again at the end of the lease: until then nobody else
-	// gets them. Of each it tells whether somebody had it before and neither ended it
-	// nor put it off.
+	// gets them. A job that is due later than a lease that begins now was claimed before
+	// the clock was set back: it is due. Of each it tells whether somebody had it before
+	// and neither ended it nor put it off.
 	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
 	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
 	// the claim is not held any more.
@@ -225,10 +231,13 @@ type Sessions interface {
 	// may read all of them, and is meant for metrics.
 	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
-	// whole again, and returns how many it removed. Revocations of expired tokens go
-	// with them. It is meant to be called off the
+	// whole again, and returns how many it removed. Revocations of tokens that expired
+	// [RevocationKept] before now go with them. It is meant to be called off the
 	// request's path.
 	Sweep(ctx context.Context, now time.Time, n int) (int, error)
+	// DropExpired forgets the codes of open logins that have expired at now: called
+	// when the clock is set back, so that none of them works again.
+	DropExpired(ctx context.Context, now time.Time) error
 }
 
 // OMS is the order management system. It gives each session a home server.

@@ -9,6 +9,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/paste"
 )
 
 // A Factor is a way to prove who one is.
@@ -65,13 +66,20 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	}
 	switch kind {
 	case ByMobile:
-		if credential.IsDigits(value, 10, 10) {
+		bare := credential.IsDigits(value, 10, 10)
+		if bare {
 			value = "+91" + value
 		}
 		if !numberForm.MatchString(value) {
-			return bad("must be ten digits, or a number with country code such as +919999999908")
+			if err := paste.Odd(value, "+0123456789"); err != nil {
+				return bad(err.Error() + ": it must be digits, or a plus and digits")
+			}
+			return bad("must be ten digits, or a plus, the country code and the number")
 		}
 		if strings.HasPrefix(value, "+91") {
+			if !indian.MatchString(value) && bare {
+				return bad("is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code")
+			}
 			if !indian.MatchString(value) {
 				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
 			}
@@ -99,6 +107,27 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	return Identifier{kind, credential.Secret(value)}, nil
 }
 
+// ParsePasted is [ParseIdentifier] for what an operator has typed or a file holds:
+// blanks, hyphens and the like do not matter (package paste). What arrives over the
+// protocol must be in its form.
+func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
+	var err error
+	switch kind {
+	case ByMobile:
+		value, err = paste.Mobile(value)
+	case ByPAN:
+		value, err = paste.PAN(value)
+	case ByUCC:
+		value, err = paste.UCC(value)
+	case ByUserID:
+		value, err = paste.UserID(value)
+	}
+	if err != nil {
+		return Identifier{}, invalid(string(kind), err.Error())
+	}
+	return ParseIdentifier(kind, value)
+}
+
 // An Account is one client of the broker, as stored. Secrets are hashed or
 // sealed: see the fields.
 type Account struct {
@@ -124,7 +153,7 @@ type Import struct {
 	File     string // hash of its content
 	Offset   int64  // bytes of it that are done
 	Line     int64  // lines of it that are done
-	Added    int64  // accounts
+	Added    int64  // lines whose accounts are in: added, or there already
 	Rejected int64  // lines
 	Report   int64  // bytes written about rejected lines
 }
@@ -137,11 +166,15 @@ type Reach struct {
 
 // A Consumer is a registered application.
 type Consumer struct {
-	Key        string
-	Name       string
-	SecretHash []byte // keyed hash
-	Rate       int    // requests a second; 0: what the service is set to, below 0: no limit
-	Created    time.Time
+	Key string
+	// Incarnation is drawn when the consumer is added: one that is removed and added
+	// again is another, whatever the clock said both times. Its sessions and access
+	// tokens carry it.
+	Incarnation string
+	Name        string
+	SecretHash  []byte // keyed hash
+	Rate        int    // requests a second; 0: what the service is set to, below 0: no limit
+	Created     time.Time
 
 	OldSecretHash  []byte    // of the secret before the last rotation
 	OldSecretUntil time.Time // when that one ends
@@ -169,19 +202,20 @@ const (
 // A Session is the record of one sid: a view session until its second factor
 // is complete, the trade session from then on.
 type Session struct {
-	SID      string
-	RID      string // refresh id; each kind of session has its own
-	Kind     SessionKind
-	Account  string // id
-	UCC      string
-	Consumer string // key
-	First    Factor // never accepted as the second
-	ViewID   string // jti of the view token
-	TradeID  string // jti of the trade token; "" for a view session
-	KeyID    string // the signing key of the current token
-	Home     string // home server; "" for a view session
-	Issued   time.Time
-	Expires  time.Time
+	SID         string
+	RID         string // refresh id; each kind of session has its own
+	Kind        SessionKind
+	Account     string // id
+	UCC         string
+	Consumer    string // key
+	Incarnation string // the consumer's
+	First       Factor // never accepted as the second
+	ViewID      string // jti of the view token
+	TradeID     string // jti of the trade token; "" for a view session
+	KeyID       string // the signing key of the current token
+	Home        string // home server; "" for a view session
+	Issued      time.Time
+	Expires     time.Time
 
 	// The second factor's state. Tries counts since the last code, TriesBefore what
 	// was counted until it came; Sends counts the codes; OTP is the keyed hash of
@@ -220,6 +254,7 @@ type Revocation struct {
 type AccountState struct {
 	Account  string
 	TOTPStep int64       // the last step that was used; none before it works again
+	TOTPUsed []int64     // the last steps that were used, oldest first: see [AccountState.UseTOTPStep]
 	Sent     []time.Time // when codes were sent, oldest first; what is older than an hour may be gone
 	// Failures are counted for each first factor, and under OTP for all second
 	// factors together.
@@ -285,7 +320,15 @@ type JobClaim struct {
 	Now   time.Time
 	Lease time.Duration
 	N     int // at most so many
+	// Fresh asks only for jobs that nobody has claimed: who has just come, or whose
+	// clock was set, cannot tell whose lease has run out.
+	Fresh bool
+	Doing []string // ids of jobs that the caller is doing: not to be claimed, whatever the clock says
 }
+
+// Latest returns when a job is due at the latest that was claimed or put off by a
+// clock that has not been set back since, and allows for the skew of others.
+func (c JobClaim) Latest() time.Time { return c.Now.Add(c.Lease + clockSkew) }
 
 // A Queue is what waits to be done outside.
 type Queue struct {
@@ -295,16 +338,17 @@ type Queue struct {
 
 // A Claim is what [Sessions.Claim] asks for.
 type Claim struct {
-	SID       string
-	Account   string
-	Consumer  string
-	ViewID    string // jti of the view token that was shown
-	ID        string // random: the claim's name
-	Now       time.Time
-	Lease     time.Duration // after which another request may take the claim, and the try counts as failed
-	MaxTries  int
-	Repeat    []byte
-	RepeatFor time.Duration
+	SID         string
+	Account     string
+	Consumer    string
+	Incarnation string // the consumer's
+	ViewID      string // jti of the view token that was shown
+	ID          string // random: the claim's name
+	Now         time.Time
+	Lease       time.Duration // after which another request may take the claim, and the try counts as failed
+	MaxTries    int
+	Repeat      []byte
+	RepeatFor   time.Duration
 }
 
 // An Event is one line of the audit trail (bar L2). It names no secret.
@@ -320,14 +364,17 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
+	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.
 type EventQuery struct {
 	UCC   string    // of this account only; "" for all
 	Since time.Time // not older than this
+	Until time.Time // older than this; zero for no end
 	After int64     // numbered after this
-	N     int       // at most so many
+	N     int       // at most so many: the first ones
+	Last  bool      // of all that the above selects, the last N
 }
 
 // A Caller is what is known of a request's sender before anyone is recognised.

@@ -47,7 +47,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, storeFault(err)
 	}
 	claim := Claim{
-		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, ViewID: claims.Jti,
+		SID: f.SID, Account: claims.Sub, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, ViewID: claims.Jti,
 		ID: uuid.NewString(), Now: s.Now(), Lease: s.opt.OMSTimeout + claimGrace, MaxTries: maxTries,
 		RepeatFor: repeatFor,
 	}
@@ -64,7 +64,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		return Opened{}, s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
-		if !s.names(f.ID, account) || view.Issued.Before(f.Consumer.Created) {
+		if !s.names(f.ID, account) {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, account, "no such view session"), badSession())
 		}
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
@@ -89,7 +89,7 @@ func claimRefused(err error) (outcome string, refusal *Error) {
 	case errors.Is(err, ErrClaimed):
 		return "another code is being judged", &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
 	case errors.As(err, &locked):
-		return "locked", &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or ask the service's operator to unlock the account", RetryAfter: locked.Wait}
+		return "locked", &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or have the service's operator unlock the account", RetryAfter: locked.Wait}
 	case errors.Is(err, ErrTriesUsed):
 		return "tries used up", &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
 	}
@@ -115,12 +115,8 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		s.logged(ctx, event)
 		return &Error{Kind: KindCredentials, Detail: detail}
 	}
-	if view.Issued.Before(f.Consumer.Created) { // by a consumer that was removed and added again
-		refund("of a removed consumer")
-		return Opened{}, badSession()
-	}
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
-		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
+		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in")
 	}
 	factor, looked, err := s.judgeSecond(ctx, f, account, view, claim)
 	switch {
@@ -158,7 +154,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 	now := s.Now()
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
-		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, First: view.First,
+		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
 		ViewID: view.ViewID, TradeID: wire.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
@@ -203,9 +199,9 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 	case ctx.Err() != nil:
 		return "", "not judged", storeFault(ctx.Err())
 	case timedOut || errors.Is(err, context.DeadlineExceeded):
-		return "", "OMS timeout", &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: try again, the same code still works", Err: err}
+		return "", "OMS timeout", &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: the same code still works", Err: err}
 	}
-	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: try again, the same code still works", Err: err}
+	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: the same code still works", Err: err}
 }
 
 // consumerStands ends a trade session again if its consumer was removed since it was
@@ -214,7 +210,7 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
 	now, err := s.Accounts.Consumer(ctx, c.Key)
 	switch {
-	case err == nil && now.Created.Equal(c.Created):
+	case err == nil && now.Incarnation == c.Incarnation:
 		return nil
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return storeFault(err) // the session stands, and nobody has its token
@@ -329,7 +325,7 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 	case err == nil:
 		return nil
 	case errors.As(err, &locked):
-		return &Error{Kind: KindLocked, Detail: "the MPIN is locked after too many wrong tries: wait, use a one-time code, or ask the service's operator to unlock the account", RetryAfter: locked.Wait, Err: err}
+		return &Error{Kind: KindLocked, Detail: "the MPIN is locked after too many wrong tries: wait, or log in with a one-time code", RetryAfter: locked.Wait, Err: err}
 	case errors.Is(err, ErrClaimed):
 		return &Error{Kind: KindTooSoon, Detail: "other tries of this MPIN are being checked: wait a moment", RetryAfter: time.Second, Err: err}
 	}
@@ -341,15 +337,15 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 func wrongCode(view Session, mpinOnly bool) string {
 	switch {
 	case mpinOnly && view.Tries >= maxTries:
-		return "the MPIN is wrong, and it was the last try: log in again"
+		return "this MPIN is wrong, and it was the last try: log in again"
 	case mpinOnly:
-		return "the MPIN is wrong: check it and try again"
+		return "this MPIN is wrong"
 	case view.Tries >= maxTries:
 		return "the code is wrong, and it was the last try: ask for a new code, or log in again"
 	case view.First == MPIN:
 		return "the code is wrong or has expired: after a login by MPIN the second factor is the one-time code"
 	}
-	return "the code is wrong or has expired: check it and try again"
+	return "the code is wrong or has expired"
 }
 
 // tradeEnd returns when a trade session that starts now ends.

@@ -81,6 +81,7 @@ type Service struct {
 	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
 	later  sync.WaitGroup                    // what is done after an answer
 	doctor doctor
+	clock  clock
 
 	outbox, closings *jobs
 	identities       identities
@@ -115,10 +116,14 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
 		doctor:    doctor{turn: make(chan struct{}, 1)},
+		clock:     clock{turn: make(chan struct{}, 1)},
 	}
 	s.keys.init()
 	s.outbox, s.closings = newJobs(JobCode, s.sendCode), newJobs(JobClose, s.closeSession)
 	if err := s.fillNobodies(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startClock(ctx); err != nil {
 		return nil, err
 	}
 	return s, s.firstKeys(ctx)

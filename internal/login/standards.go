@@ -132,7 +132,7 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, wire.
 		return Session{}, claims, ErrNotFound
 	case err != nil:
 		return Session{}, claims, storeFault(err)
-	case !now.Before(session.Expires) || session.Issued.Before(consumer.Created):
+	case !now.Before(session.Expires) || session.Issued.Unix() != claims.Iat || session.Incarnation != consumer.Incarnation:
 		return Session{}, claims, ErrNotFound
 	}
 	return session, claims, nil
@@ -141,13 +141,18 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, wire.
 // revocationsPage is how many revocations one answer holds at most.
 const revocationsPage = 1000
 
+// RevocationKept is how long a revocation is kept, and told, after its token has
+// expired: longer than a day, by which a verifier's clock, or the service's, may be
+// set back afterwards.
+const RevocationKept = 25 * time.Hour
+
 // Revocations returns the trade tokens that are refused although they have not
 // expired, after a number, and the keys whose tokens are taken. Refusals:
 // KindUnavailable.
 func (s *Service) Revocations(ctx context.Context, after int64) (wire.Revocations, error) {
 	// The keys first: of a key that is removed meanwhile the next answer tells.
 	r := wire.Revocations{Keys: s.keys.ring().IDs(), Revocations: []wire.Revocation{}}
-	all, last, err := s.Sessions.Revocations(ctx, after, s.Now(), revocationsPage+1)
+	all, last, err := s.Sessions.Revocations(ctx, after, s.Now().Add(-RevocationKept), revocationsPage+1)
 	if err != nil {
 		return r, storeFault(err)
 	}

@@ -21,25 +21,25 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, missing(wire.HeaderAuth)
 	}
 	now := s.Now()
-	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
+	ended := &Error{Kind: KindEnded, Detail: "the session has ended"}
 	claims, err := s.tradeClaims(ctx, auth, now)
 	var unavailable *Error
 	switch {
 	case errors.As(err, &unavailable):
 		return Session{}, err
 	case errors.Is(err, token.ErrKind):
-		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
+		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token, not the trade token"}
 	case errors.Is(err, token.ErrExpired):
 		return Session{}, ended
 	case err != nil:
-		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token: log in again"}
+		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token"}
 	}
 	session, err := s.Sessions.Session(ctx, sid)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Session{}, storeFault(err)
 	}
 	// The sid alone never authenticates (bar S2): the token must be this session's.
-	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || !now.Before(session.Expires) {
+	if err != nil || session.Kind != Trade || session.TradeID != claims.Jti || session.Issued.Unix() != claims.Iat || !now.Before(session.Expires) {
 		return Session{}, ended
 	}
 	if consumer.Key == "" {
@@ -53,8 +53,8 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	}
 	switch {
 	case consumer.Key != session.Consumer:
-		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
-	case session.Issued.Before(consumer.Created): // by a consumer that was removed and added again
+		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer"}
+	case session.Incarnation != consumer.Incarnation: // its consumer was removed, and added again
 		return Session{}, ended
 	}
 	return session, nil
@@ -78,7 +78,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	switch {
 	case errors.Is(err, ErrNotFound):
 		event.Outcome = noSuchSession
-		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended: log in again"})
+		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended"})
 	case err != nil:
 		return storeFault(err)
 	}

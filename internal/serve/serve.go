@@ -146,7 +146,11 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	web := httpapi.Config{
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log,
+		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
+	}
+	if cfg.Sandbox {
+		demo := Demo("", 0)
+		web.Demo = &demo
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -178,7 +182,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		cfg.Log.Info("operators", "address", operators.Addr().String())
 	}
 	return &Server{
-		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Now: d.now, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
 		inbox: inbox,
 
@@ -206,6 +210,9 @@ func (s *Server) Status() http.Handler {
 	}
 	return s.telemetry.Status(s.login)
 }
+
+// FollowClock is [login.Service.FollowClock].
+func (s *Server) FollowClock(ctx context.Context) error { return s.login.FollowClock(ctx) }
 
 // Run answers requests on the listener until the context ends, and removes
 // expired sessions meanwhile. Requests that are under way when the context ends

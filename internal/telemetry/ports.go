@@ -133,15 +133,15 @@ func (s sessions) SessionOf(ctx context.Context, account string, tokenID string)
 	})
 }
 
-func (s sessions) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+func (s sessions) Revocations(ctx context.Context, after int64, since time.Time, n int) (all []login.Revocation, last int64, err error) {
 	err = s.t.call(ctx, "store", "revocations", func(ctx context.Context) error {
-		all, last, err = s.Sessions.Revocations(ctx, after, now, n)
+		all, last, err = s.Sessions.Revocations(ctx, after, since, n)
 		return err
 	})
 	return all, last, err
 }
 
-func (s sessions) PendingView(ctx context.Context, account string, consumer string, fresh time.Time, now time.Time) (login.Session, error) {
+func (s sessions) PendingView(ctx context.Context, account string, consumer login.Consumer, fresh time.Time, now time.Time) (login.Session, error) {
 	return result(s.t, ctx, "store", "pending_view", func(ctx context.Context) (login.Session, error) {
 		return s.Sessions.PendingView(ctx, account, consumer, fresh, now)
 	})
@@ -220,3 +220,12 @@ func (c courier) Send(ctx context.Context, m login.Message) error {
 
 // Health passes on how the couriers are.
 func (c courier) Health() error { return health(c.Courier) }
+
+// Failures passes on how many codes in a row each of them could not carry; nil if that
+// is not known.
+func (c courier) Failures() map[string]int {
+	if p, ok := c.Courier.(interface{ Failures() map[string]int }); ok {
+		return p.Failures()
+	}
+	return nil
+}

@@ -32,6 +32,9 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return up, true
 	})
+	if c, ok := s.Courier.(courier); ok {
+		t.couriers(c)
+	}
 	for _, g := range []struct {
 		name, help string
 		of         func(q login.Queue) float64
@@ -63,6 +66,26 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return map[string]float64{"": float64(keys[len(keys)-1].Created.Unix())}, true
 	})
+}
+
+// couriers adds the metrics of the couriers, by their names.
+func (t *Telemetry) couriers(c courier) {
+	each := func(of func(failed int) float64) func(context.Context) (map[string]float64, bool) {
+		return func(context.Context) (map[string]float64, bool) {
+			all := map[string]float64{}
+			for name, failed := range c.Failures() {
+				all[name] = of(failed)
+			}
+			return all, true
+		}
+	}
+	t.Gauge("neo_courier_up", "1 if a courier carried the last code that it was to, or had none yet; 0 if not.", "courier", each(func(failed int) float64 {
+		if failed > 0 {
+			return 0
+		}
+		return 1
+	}))
+	t.Gauge("neo_courier_failures", "Codes in a row that a courier could not carry.", "courier", each(func(failed int) float64 { return float64(failed) }))
 }
 
 // Status returns the handler of the operator's own address: /metrics, /livez, and

@@ -16,6 +16,9 @@ import (
 // treat it as opaque, and no store is asked to check it.
 type Access struct {
 	Consumer string `json:"c"`
+	// Incarnation is that of the consumer: the token dies with it. Empty in tokens of
+	// the version before, which live an hour.
+	Incarnation string `json:"i,omitempty"`
 	// Secret is the [SecretMark] of the consumer's secret: the token dies with the
 	// secret it was issued for.
 	Secret  []byte `json:"s"`

@@ -308,8 +308,8 @@ func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
 		if _, err := r.Trade(compact, time.Unix(1655806539, 0)); err != ErrExpired {
 			t.Errorf("at its end: %v", err)
 		}
-		if _, err := r.Trade(compact, time.Unix(1655802939-61, 0)); err != ErrInvalid {
-			t.Errorf("61 s before its iat: %v", err)
+		if _, err := r.Trade(compact, time.Unix(1655802939-3600, 0)); err != nil {
+			t.Errorf("by a clock that was set back: %v", err)
 		}
 	}
 }
@@ -370,17 +370,19 @@ func TestATokenEndsToTheSecond(t *testing.T) {
 	}
 }
 
-func TestATokenFromTheFutureIsRefusedPastAMinute(t *testing.T) {
+// The clock may have been set back since: the record of the session says when it was
+// issued.
+func TestWhenATokenWasIssuedIsNotComparedWithTheClock(t *testing.T) {
 	r := ring(t)
-	for ahead, want := range map[int64]error{59: nil, 60: nil, 61: ErrInvalid, 3600: ErrInvalid} {
+	for _, ahead := range []int64{61, 3600, 86400} {
 		trade, view := seedClaims(), viewClaims()
 		trade.Iat, view.Iat = now.Unix()+ahead, now.Unix()+ahead
 		trade.Exp, view.Exp = trade.Iat+3600, view.Iat+3600
-		if _, err := r.Trade(mint(t, r, trade), now); !errors.Is(err, want) {
-			t.Errorf("trade token issued %d s from now: %v, want %v", ahead, err, want)
+		if got, err := r.Trade(mint(t, r, trade), now); err != nil || got.Iat != trade.Iat {
+			t.Errorf("trade token issued %d s from now: %v", ahead, err)
 		}
-		if _, err := r.View(mint(t, r, view), now); !errors.Is(err, want) {
-			t.Errorf("view token issued %d s from now: %v, want %v", ahead, err, want)
+		if got, err := r.View(mint(t, r, view), now); err != nil || got.Iat != view.Iat {
+			t.Errorf("view token issued %d s from now: %v", ahead, err)
 		}
 	}
 }

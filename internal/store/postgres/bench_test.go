@@ -30,7 +30,7 @@ func BenchmarkLogin(b *testing.B) {
 	view := func(i int) login.Session {
 		sid := fmt.Sprintf("5b7c6a0e-0000-4000-8000-%012d", i)
 		return login.Session{
-			SID: sid, RID: sid, Kind: login.View, Account: sid, UCC: "UCC", Consumer: "3f1c6a0e-0000-4000-8000-000000000000",
+			SID: sid, RID: sid, Kind: login.View, Account: sid, UCC: "UCC", Consumer: "3f1c6a0e-0000-4000-8000-000000000000", Incarnation: "1",
 			First: login.Password, ViewID: sid, KeyID: "key", Issued: now, Expires: now.Add(time.Hour),
 		}
 	}
@@ -54,7 +54,7 @@ func BenchmarkLogin(b *testing.B) {
 		}},
 		{"Claim", func(x login.Session) error {
 			_, err := s.Claim(ctx, login.Claim{
-				SID: x.SID, Account: x.Account, Consumer: x.Consumer, ViewID: x.ViewID, ID: x.SID, Now: now, Lease: time.Minute, MaxTries: 3,
+				SID: x.SID, Account: x.Account, Consumer: x.Consumer, Incarnation: x.Incarnation, ViewID: x.ViewID, ID: x.SID, Now: now, Lease: time.Minute, MaxTries: 3,
 			})
 			return err
 		}},

@@ -22,7 +22,7 @@ var now = time.Date(2026, time.March, 2, 9, 15, 0, 0, time.UTC)
 
 func view(sid string) login.Session {
 	return login.Session{
-		SID: sid, Kind: login.View, Account: "account of " + sid, Consumer: "consumer", First: login.Password,
+		SID: sid, Kind: login.View, Account: "account of " + sid, Consumer: "consumer", Incarnation: "incarnation", First: login.Password,
 		ViewID: "view", Issued: now, Expires: now.Add(time.Hour),
 	}
 }
@@ -52,7 +52,7 @@ var steps = []step{
 	{"Claim", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
 		v := view(sid)
 		_, err := s.Claim(ctx, login.Claim{
-			SID: sid, Account: v.Account, Consumer: v.Consumer, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
+			SID: sid, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
 		})
 		return err
 	}},

@@ -17,10 +17,10 @@ func jobArgs(j *login.Job) []any {
 }
 
 // saveSessionJob saves a session and stores a job beside it.
-var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(26, 10) + ` FROM saved)` + saveDone
+var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(27, 10) + ` FROM saved)` + saveDone
 
 // saveEndedJob saves a session, stores an event and removes the job that led to it.
-var saveEndedJob = saveState + saveSession + saveEventAt(26) + `, job AS (DELETE FROM jobs USING saved WHERE id = $36 AND claim = $37)` + saveDone
+var saveEndedJob = saveState + saveSession + saveEventAt(29) + `, job AS (DELETE FROM jobs USING saved WHERE id = $27 AND claim = $28)` + saveDone
 
 // closings stores the closings of the sessions that a condition names, which begins
 // with $1.
@@ -41,11 +41,14 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []logi
 	until := claim.Now.Add(claim.Lease)
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		rows, err := c.Query(ctx, `WITH due AS (
-				SELECT n, id, claim FROM jobs WHERE kind = $1 AND due <= $2 ORDER BY n LIMIT $3 FOR UPDATE SKIP LOCKED),
+				SELECT n, id, claim FROM jobs
+				WHERE kind = $1 AND (due <= $2 OR due > $6) AND (claim = '' OR NOT $7) AND NOT id = ANY ($8)
+				ORDER BY n LIMIT $3 FOR UPDATE SKIP LOCKED),
 			claimed AS (
 				UPDATE jobs SET due = $4, tries = tries + 1, claim = $5 FROM due WHERE jobs.id = due.id
 				RETURNING jobs.n, jobs.id, kind, sid, account, sealed, created, expires, tries, jobs.claim, due.claim <> '')
-			SELECT * FROM claimed ORDER BY n`, string(claim.Kind), claim.Now, claim.N, until, claim.ID)
+			SELECT * FROM claimed ORDER BY n`, string(claim.Kind), claim.Now, claim.N, until, claim.ID,
+			claim.Latest(), claim.Fresh, append([]string{}, claim.Doing...))
 		if err != nil {
 			return err
 		}
@@ -83,7 +86,7 @@ func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *
 	if e == nil {
 		return claimed(s.mustChange(ctx, statement{`DELETE FROM jobs WHERE id = $1 AND claim = $2`, []any{j.ID, j.Claim}}))
 	}
-	return claimed(s.mustChange(ctx, recordIf(`DELETE FROM jobs WHERE id = $11 AND claim = $12`, *e, j.ID, j.Claim)))
+	return claimed(s.mustChange(ctx, recordIf(`DELETE FROM jobs WHERE id = $1 AND claim = $2`, *e, j.ID, j.Claim)))
 }
 
 // endUndelivered is EndJob for a code that can be taken back; done is false if it
@@ -106,7 +109,7 @@ func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e 
 		if !l.session.TakeBackOTP(&l.state, code) {
 			return login.ErrNotFound
 		}
-		return l.save(ctx, c, saveEndedJob, append(append(l.changes(), eventArgs(e)...), j.ID, j.Claim)...)
+		return l.save(ctx, c, saveEndedJob, append(append(l.changes(), j.ID, j.Claim), eventArgs(e)...)...)
 	})
 	if errors.Is(err, login.ErrNotFound) {
 		return false, nil

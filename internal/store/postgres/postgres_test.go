@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"database/sql"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
 
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/postgres/pgtest"
@@ -62,4 +65,24 @@ func query(t *testing.T, url, sql string) {
 
 func TestTwoVersionsMayRunAtOnce(t *testing.T) {
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql")
+}
+
+func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
+	url := pgtest.Empty(t)
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	before, err := goose.NewProvider(goose.DialectPostgres, db, os.DirFS("migrations"))
+	if err == nil {
+		_, err = before.UpTo(t.Context(), 4)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Upgrade(t, func(statement string) { t.Helper(); query(t, url, statement) },
+		func(x time.Time) string { return "'" + x.Format(time.RFC3339Nano) + "'::timestamptz" },
+		`INSERT INTO account_states (account, version, totp_step, failures) VALUES ('account-1', 1, 7, '')`,
+		func() storetest.Store { return openAt(t, url) })
 }

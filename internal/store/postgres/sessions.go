@@ -13,13 +13,13 @@ import (
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
 	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
-	undelivered, remote`
+	undelivered, remote, incarnation`
 
 func columnsOfSession(x *login.Session) []any {
 	return []any{
 		&x.SID, &x.RID, &x.Kind, &x.Account, &x.UCC, &x.Consumer, &x.First, &x.ViewID, &x.TradeID, &x.KeyID, &x.Home,
 		when{&x.Issued}, when{&x.Expires}, &x.Tries, &x.TriesBefore, &x.Sends, &x.OTP, when{&x.OTPExpires}, when{&x.LastSend},
-		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat, &x.Undelivered, &x.Remote,
+		&x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, &x.Repeat, &x.Undelivered, &x.Remote, &x.Incarnation,
 	}
 }
 
@@ -31,13 +31,13 @@ type loaded struct {
 	session login.Session
 }
 
-const stateColumns = `version, totp_step, sent, failures`
+const stateColumns = `version, totp_step, sent, failures, totp_used`
 
 // load runs a query for one row of stateColumns and more, or returns
 // login.ErrNotFound.
 func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string, key string) error {
 	var failures string
-	err := one(ctx, c, append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures}, more...), query, key)
+	err := one(ctx, c, append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures, &l.state.TOTPUsed}, more...), query, key)
 	if err == nil {
 		l.state.Failures, err = login.ParseFailures(failures)
 	}
@@ -73,37 +73,37 @@ func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) 
 // did nothing. Their arguments are in this order.
 const (
 	saveState = `WITH saved AS (
-		INSERT INTO account_states (account, version, totp_step, sent, failures) VALUES ($1, $2 + 1, $3, $4, $5)
+		INSERT INTO account_states (account, version, totp_step, sent, failures, totp_used) VALUES ($1, $2 + 1, $3, $4, $5, $6)
 		ON CONFLICT (account) DO UPDATE SET version = excluded.version, totp_step = excluded.totp_step,
-			sent = excluded.sent, failures = excluded.failures
+			sent = excluded.sent, failures = excluded.failures, totp_used = excluded.totp_used
 		WHERE account_states.version = $2 RETURNING 1)`
-	// What never changes in a session's life (sid, account, UCC, consumer, first
-	// factor, view id) is not written again.
+	// What never changes in a session's life (sid, account, UCC, consumer and its
+	// incarnation, first factor, view id) is not written again.
 	saveSession = `, session AS (
-		UPDATE sessions SET rid = $6, kind = $7, trade_id = $8, key_id = $9, home = $10, issued = $11, expires = $12,
-			tries = $13, tries_before = $14, sends = $15, otp = $16, otp_expires = $17, last_send = $18,
-			claim = $19, claim_until = $20, completed = $21, repeat = $22, undelivered = $23, remote = $24
-		FROM saved WHERE sid = $25)`
+		UPDATE sessions SET rid = $7, kind = $8, trade_id = $9, key_id = $10, home = $11, issued = $12, expires = $13,
+			tries = $14, tries_before = $15, sends = $16, otp = $17, otp_expires = $18, last_send = $19,
+			claim = $20, claim_until = $21, completed = $22, repeat = $23, undelivered = $24, remote = $25
+		FROM saved WHERE sid = $26)`
 	saveDone = ` SELECT FROM saved`
 )
 
 var (
-	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(6, 25) + ` FROM saved)`
+	saveNewSession = `, session AS (INSERT INTO sessions (` + sessionColumns + `) SELECT ` + marks(7, 26) + ` FROM saved)`
 	saveEventAt    = func(first int) string {
 		return `, event AS (INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(first) + ` FROM saved)`
 	}
 
 	saveSessionOnly   = saveState + saveSession + saveDone
-	saveSessionEvent  = saveState + saveSession + saveEventAt(26) + saveDone
-	saveNewView       = saveState + saveNewSession + saveEventAt(31) + saveDone
+	saveSessionEvent  = saveState + saveSession + saveEventAt(27) + saveDone
+	saveNewView       = saveState + saveNewSession + saveEventAt(33) + saveDone
 	saveStateOnly     = saveState + saveDone
-	saveStateAndEvent = saveState + saveEventAt(6) + saveDone
+	saveStateAndEvent = saveState + saveEventAt(7) + saveDone
 )
 
 // save saves what was loaded and changed with one of the statements above, or
 // returns errRace if somebody has changed it meanwhile.
 func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
-	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures)}, more...)
+	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures), l.state.TOTPUsed}, more...)
 	return changeOne(ctx, c, query, args...)
 }
 
@@ -177,7 +177,7 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 		return l.save(ctx, c, saveNewView, append([]any{
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
-			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote,
+			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote, x.Incarnation,
 		}, eventArgs(&e)...)...)
 	})
 }
@@ -196,10 +196,11 @@ func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login
 }
 
 // PendingView implements [login.Sessions].
-func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
+func (s *Store) PendingView(ctx context.Context, account string, consumer login.Consumer, fresh, now time.Time) (x login.Session, err error) {
 	err = s.read(ctx, columnsOfSession(&x), `SELECT `+sessionColumns+` FROM sessions
-		WHERE account = $1 AND consumer = $2 AND kind = 'view' AND expires > $3
-		ORDER BY (otp IS NOT NULL AND otp_expires > $3) OR issued <= $4, issued DESC, n DESC LIMIT 1`, account, consumer, now, fresh)
+		WHERE account = $1 AND consumer = $2 AND incarnation = $5 AND kind = 'view' AND expires > $3
+		ORDER BY (otp IS NOT NULL AND otp_expires > $3) OR issued <= $4, n DESC LIMIT 1`,
+		account, consumer.Key, now, fresh, consumer.Incarnation)
 	return x, err
 }
 
@@ -349,7 +350,7 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 	return s.mustChange(ctx,
 		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
 		closings(`sid = $1 AND kind = 'trade' AND trade_id = $2`, sid, tokenID),
-		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
+		recordIf(`DELETE FROM sessions WHERE sid = $1 AND (kind = 'trade' AND trade_id = $2 OR kind = 'view' AND view_id = $2)`, e, sid, tokenID))
 }
 
 // SessionsOf implements [login.Sessions].
@@ -361,9 +362,9 @@ func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) (
 // Revoke implements [login.Sessions].
 func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
 	return s.mustChange(ctx, hold(account), closings(`account = $1 AND $2 IN ('', sid)`, account, sid), statement{
-		`WITH ended AS (DELETE FROM sessions WHERE account = $11 AND ($12 = '' OR sid = $12) RETURNING 1)
-		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` WHERE EXISTS (SELECT FROM ended)`,
-		append(eventArgs(&e), account, sid),
+		`WITH ended AS (DELETE FROM sessions WHERE account = $1 AND ($2 = '' OR sid = $2) RETURNING 1)
+		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(3) + ` WHERE EXISTS (SELECT FROM ended)`,
+		append([]any{account, sid}, eventArgs(&e)...),
 	})
 }
 
@@ -374,13 +375,13 @@ func (s *Store) EndAccount(ctx context.Context, account string) error {
 }
 
 // Revocations implements [login.Sessions]. A trigger puts them there.
-func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n int) (all []login.Revocation, last int64, err error) {
 	columns := func(x *login.Revocation) []any { return []any{&x.Seq, &x.TokenID, when{&x.Expires}} }
 	// First the highest: what is added meanwhile is above it.
 	if err := s.read(ctx, []any{&last}, `SELECT coalesce(max(seq), 0) FROM revocations`); err != nil {
 		return nil, 0, err
 	}
-	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, now, n)
+	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, since, n)
 	return all, last, err
 }
 
@@ -405,26 +406,57 @@ func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now t
 // Sweep implements [login.Sessions]. What somebody else is changing is left for
 // the next time.
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
-	for _, query := range []string{
-		`WITH expired AS (SELECT sid, account FROM sessions WHERE expires <= $1 LIMIT $2),
-		free AS (SELECT account FROM account_states WHERE account IN (SELECT account FROM expired) FOR UPDATE SKIP LOCKED),
-		held AS (UPDATE account_states SET version = version + 1 FROM free WHERE account_states.account = free.account RETURNING free.account)
-		DELETE FROM sessions USING expired, held
-		WHERE sessions.sid = expired.sid AND expired.account = held.account AND sessions.expires <= $1`,
-
-		`DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE whole <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+	const (
+		sessions = `WITH expired AS (SELECT sid, account FROM sessions WHERE expires <= $1 LIMIT $2),
+			free AS (SELECT account FROM account_states WHERE account IN (SELECT account FROM expired) FOR UPDATE SKIP LOCKED),
+			held AS (UPDATE account_states SET version = version + 1 FROM free WHERE account_states.account = free.account RETURNING free.account)
+			DELETE FROM sessions USING expired, held
+			WHERE sessions.sid = expired.sid AND expired.account = held.account AND sessions.expires <= $1`
+		// What the trigger has written of them: they ended by themselves. The trigger's
+		// lock is held, so theirs are the highest numbers.
+		untold = `DELETE FROM revocations
+			WHERE seq > (SELECT coalesce(max(seq), 0) FROM revocations) - $1 AND xmin = pg_current_xact_id()::xid`
+		allowances  = `DELETE FROM allowances WHERE key IN (SELECT key FROM allowances WHERE whole <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`
+		revocations = `DELETE FROM revocations WHERE expires <= $1`
+	)
+	for _, all := range [][]statement{
+		{{sessions, []any{now, n}}, {untold, []any{n}}},
+		{{allowances, []any{now, n}}},
 	} {
-		err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-			tag, err := c.Exec(ctx, query, now, n)
-			removed += int(tag.RowsAffected())
-			return err
-		})
+		changed, err := s.sweep(ctx, all)
+		removed += changed
 		if err != nil {
 			return removed, err
 		}
 	}
-	return removed, s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `DELETE FROM revocations WHERE expires <= $1`, now)
+	_, err = s.sweep(ctx, []statement{{revocations, []any{now.Add(-login.RevocationKept)}}})
+	return removed, err
+}
+
+// sweep runs statements in one transaction and returns how many rows the first one
+// has changed.
+func (s *Store) sweep(ctx context.Context, all []statement) (changed int, err error) {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		var b pgx.Batch
+		for _, x := range all {
+			b.Queue(x.query, x.args...)
+		}
+		results := c.SendBatch(ctx, &b)
+		tag, err := results.Exec()
+		changed = int(tag.RowsAffected())
+		return errors.Join(err, results.Close())
+	})
+	return changed, err
+}
+
+// DropExpired implements [login.Sessions].
+func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
+	return s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `WITH held AS (
+				UPDATE account_states SET version = version + 1
+				WHERE account IN (SELECT account FROM sessions WHERE kind = 'view' AND otp_expires <= $1) RETURNING account)
+			UPDATE sessions SET otp = NULL, otp_expires = NULL FROM held
+			WHERE sessions.account = held.account AND kind = 'view' AND otp_expires <= $1`, now)
 		return err
 	})
 }

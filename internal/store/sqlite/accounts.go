@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -226,12 +228,12 @@ func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.
 	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > ? ORDER BY ucc LIMIT ?`, after, n)
 }
 
-const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, allow`
+const consumerColumns = `key, name, secret_hash, rate, created, old_secret_hash, old_secret_until, incarnation, allow`
 
 func scanConsumer(r *row) (x login.Consumer, err error) {
 	x = login.Consumer{
 		Key: r.text(), Name: r.text(), SecretHash: r.bytes(), Rate: int(r.int()), Created: r.time(),
-		OldSecretHash: r.bytes(), OldSecretUntil: r.time(),
+		OldSecretHash: r.bytes(), OldSecretUntil: r.time(), Incarnation: r.text(),
 	}
 	x.Allow, err = login.ParseNetworks(r.text())
 	return x, err
@@ -252,8 +254,8 @@ func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err
 // AddConsumer implements [login.Accounts].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
-		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			x.Key, x.Name, x.SecretHash, x.Rate, x.Created, x.OldSecretHash, x.OldSecretUntil, x.Allow.String())
+		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			x.Key, x.Name, x.SecretHash, x.Rate, x.Created, x.OldSecretHash, x.OldSecretUntil, x.Incarnation, x.Allow.String())
 		if err != nil {
 			return exists(err, map[string]string{"consumers.key": "consumer key"})
 		}
@@ -360,10 +362,19 @@ func (s *Store) Record(ctx context.Context, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error { return addEvent(c, e) })
 }
 
+// LastEvent implements [login.Accounts].
+func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(r *row) error { last = r.time(); return nil }, `SELECT time FROM events ORDER BY seq DESC LIMIT 1`)
+	})
+	return last, err
+}
+
+const eventColumns = `time, action, outcome, account, ucc, factor, consumer, sid, address, request_id, "by"`
+
 func addEvent(c *sqlite.Conn, e login.Event) error {
-	return exec(c, `INSERT INTO events (time, action, outcome, account, ucc, factor, consumer, sid, address, request_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Time, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID)
+	return exec(c, `INSERT INTO events (`+eventColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Time, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID, e.By)
 }
 
 // Events implements [login.Accounts].
@@ -371,12 +382,20 @@ func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, 
 	scan := func(r *row) (login.Event, error) {
 		return login.Event{
 			Seq: r.int(), Time: r.time(), Action: r.text(), Outcome: r.text(), Account: r.text(), UCC: r.text(),
-			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(),
+			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(), By: r.text(),
 		}, nil
+	}
+	order := `ASC`
+	if q.Last {
+		order = `DESC`
 	}
 	// The trail is in the order of time but for moments: it begins with the block
 	// before the first whose index entry is young enough.
-	return list(ctx, s, scan, `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id FROM events
+	all, err := list(ctx, s, scan, `SELECT seq, `+eventColumns+` FROM events
 		WHERE seq > max(?1, coalesce((SELECT min(seq) FROM events WHERE seq % 64 = 0 AND time >= ?2), (SELECT max(seq) FROM events), 0) - 128)
-		AND time >= ?2 AND (?3 = '' OR ucc = ?3) ORDER BY seq LIMIT ?4`, q.After, q.Since, q.UCC, q.N)
+		AND time >= ?2 AND (?3 = '' OR ucc = ?3) AND (?4 = 0 OR time < ?4) ORDER BY seq `+order+` LIMIT ?5`, q.After, q.Since, q.UCC, q.Until, q.N)
+	if q.Last {
+		slices.Reverse(all)
+	}
+	return all, err
 }

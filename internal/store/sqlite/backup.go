@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
+
+	"neoapi/internal/owner"
 )
 
 // Backup writes a copy of the database file at from to a new file at to, readable
@@ -42,7 +44,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 		c.SetBusyTimeout(busyTimeout)
 		return exec(c, "VACUUM INTO ?", part.Name())
 	}); err != nil {
-		return err
+		return owner.Explain(err, from, from+"-wal", from+"-shm")
 	}
 	if err := onFile(ctx, part.Name(), func(c *sqlite.Conn) error {
 		return each(c, func(r *row) error {
@@ -54,7 +56,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := part.Sync(); err != nil {
+	if err := errors.Join(owner.Adopt(part), part.Sync()); err != nil {
 		return err
 	}
 	// Link, unlike Rename, replaces nothing that has come there meanwhile.

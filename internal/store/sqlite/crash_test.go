@@ -60,14 +60,14 @@ const totpStep = 59_081_400
 func viewOf(sid string) login.Session {
 	now := time.Date(2026, time.March, 2, 9, 15, 0, 0, time.UTC)
 	return login.Session{
-		SID: sid, RID: "rid", Kind: login.View, Account: sid, UCC: sid, Consumer: "consumer", First: login.TOTP,
+		SID: sid, RID: "rid", Kind: login.View, Account: sid, UCC: sid, Consumer: "consumer", Incarnation: "incarnation", First: login.TOTP,
 		ViewID: "view of " + sid, KeyID: "key", Issued: now, Expires: now.Add(time.Hour),
 	}
 }
 
 func claimOf(v login.Session, id string, tries int) login.Claim {
 	return login.Claim{
-		SID: v.SID, Account: v.Account, Consumer: v.Consumer, ViewID: v.ViewID, ID: id,
+		SID: v.SID, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: id,
 		Now: v.Issued, Lease: time.Minute, MaxTries: tries, RepeatFor: time.Minute,
 	}
 }

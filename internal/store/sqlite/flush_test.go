@@ -62,8 +62,8 @@ func TestTheFileThatIsFlushedIsTheLogThatIsWritten(t *testing.T) {
 func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 	s, _ := openForFlush(t)
 	ctx, now := t.Context(), time.Now()
-	view := login.Session{SID: "sid", Kind: login.View, Account: "a", Consumer: "c", ViewID: "v", Issued: now, Expires: now.Add(time.Hour)}
-	claim := login.Claim{SID: "sid", Account: "a", Consumer: "c", ViewID: "v", ID: "claim", Now: now, Lease: time.Second, MaxTries: 3}
+	view := login.Session{SID: "sid", Kind: login.View, Account: "a", Consumer: "c", Incarnation: "i", ViewID: "v", Issued: now, Expires: now.Add(time.Hour)}
+	claim := login.Claim{SID: "sid", Account: "a", Consumer: "c", Incarnation: "i", ViewID: "v", ID: "claim", Now: now, Lease: time.Second, MaxTries: 3}
 	done := view
 	done.Kind, done.TradeID = login.Trade, "t"
 	account := login.Account{ID: "a", UCC: "U", UserID: "u", Mobile: "m"}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -31,6 +32,10 @@ func (s *Store) AddJob(ctx context.Context, j login.Job) error {
 // ClaimJobs implements [login.Sessions]. It writes only if there is something to
 // claim: it is asked every second.
 func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Job, error) {
+	doing, err := json.Marshal(append([]string{}, claim.Doing...))
+	if err != nil {
+		return nil, err
+	}
 	due := func(c *sqlite.Conn) (all []login.Job, err error) {
 		err = each(c, func(r *row) error {
 			j := login.Job{
@@ -41,11 +46,12 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Jo
 			all = append(all, j)
 			return nil
 		}, `SELECT id, kind, sid, account, sealed, created, expires, tries, claim FROM jobs
-			WHERE kind = ? AND due <= ? ORDER BY n LIMIT ?`, string(claim.Kind), claim.Now, claim.N)
+			WHERE kind = ? AND (due <= ? OR due > ?) AND (claim = '' OR NOT ?) AND id NOT IN (SELECT value FROM json_each(?))
+			ORDER BY n LIMIT ?`, string(claim.Kind), claim.Now, claim.Latest(), claim.Fresh, string(doing), claim.N)
 		return all, err
 	}
 	var all []login.Job
-	err := s.view(ctx, func(c *sqlite.Conn) (err error) {
+	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
 		all, err = due(c)
 		return err
 	})

@@ -14,7 +14,7 @@ import (
 
 const sessionColumns = `sid, rid, kind, account, ucc, consumer, first, view_id, trade_id, key_id, home, issued, expires,
 	tries, tries_before, sends, otp, otp_expires, last_send, claim, claim_until, completed, repeat,
-	undelivered, remote`
+	undelivered, remote, incarnation`
 
 const selectSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE sid = ?`
 
@@ -24,7 +24,7 @@ func scanSession(r *row) (login.Session, error) {
 		First: login.Factor(r.text()), ViewID: r.text(), TradeID: r.text(), KeyID: r.text(), Home: r.text(),
 		Issued: r.time(), Expires: r.time(), Tries: int(r.int()), TriesBefore: int(r.int()), Sends: int(r.int()),
 		OTP: r.bytes(), OTPExpires: r.time(), LastSend: r.time(), ClaimID: r.text(), ClaimUntil: r.time(),
-		Completed: r.time(), Repeat: r.bytes(), Undelivered: r.bool(), Remote: r.bool(),
+		Completed: r.time(), Repeat: r.bytes(), Undelivered: r.bool(), Remote: r.bool(), Incarnation: r.text(),
 	}, nil
 }
 
@@ -44,8 +44,8 @@ func change(c *sqlite.Conn, sid string, f func(x *login.Session) error) error {
 	if err := f(&x); err != nil {
 		return err
 	}
-	// What never changes in a session's life (sid, account, UCC, consumer, first
-	// factor, view id) is not written again.
+	// What never changes in a session's life (sid, account, UCC, consumer and its
+	// incarnation, first factor, view id) is not written again.
 	return exec(c, `UPDATE sessions SET rid = ?, kind = ?, trade_id = ?, key_id = ?, home = ?, issued = ?, expires = ?,
 		tries = ?, tries_before = ?, sends = ?, otp = ?, otp_expires = ?, last_send = ?, claim = ?, claim_until = ?, completed = ?, repeat = ?,
 		undelivered = ?, remote = ? WHERE sid = ?`,
@@ -63,8 +63,11 @@ func state(c *sqlite.Conn, account string) (login.AccountState, error) {
 		}
 		var err error
 		a.Failures, err = login.ParseFailures(r.text())
+		for used := r.bytes(); len(used) >= 8; used = used[8:] {
+			a.TOTPUsed = append(a.TOTPUsed, int64(binary.BigEndian.Uint64(used)))
+		}
 		return err
-	}, `SELECT totp_step, sent, failures FROM account_states WHERE account = ?`, account)
+	}, `SELECT totp_step, sent, failures, totp_used FROM account_states WHERE account = ?`, account)
 	if errors.Is(err, login.ErrNotFound) {
 		err = nil
 	}
@@ -85,9 +88,14 @@ func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) e
 	for _, t := range a.Sent {
 		sent = binary.BigEndian.AppendUint64(sent, uint64(millis(t)))
 	}
-	return exec(c, `INSERT INTO account_states (account, totp_step, sent, failures) VALUES (?, ?, ?, ?)
-		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent, failures = excluded.failures`,
-		account, a.TOTPStep, sent, login.FormatFailures(a.Failures))
+	used := make([]byte, 0, 8*len(a.TOTPUsed))
+	for _, step := range a.TOTPUsed {
+		used = binary.BigEndian.AppendUint64(used, uint64(step))
+	}
+	return exec(c, `INSERT INTO account_states (account, totp_step, sent, failures, totp_used) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent, failures = excluded.failures,
+			totp_used = excluded.totp_used`,
+		account, a.TOTPStep, sent, login.FormatFailures(a.Failures), used)
 }
 
 // State implements [login.Sessions].
@@ -145,10 +153,10 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 			return err
 		}
 		err = exec(c, `INSERT INTO sessions (`+sessionColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
 			x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
-			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote)
+			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote, x.Incarnation)
 		if err != nil {
 			return err
 		}
@@ -178,11 +186,12 @@ func (s *Store) SessionOf(ctx context.Context, account, tokenID string) (x login
 }
 
 // PendingView implements [login.Sessions].
-func (s *Store) PendingView(ctx context.Context, account, consumer string, fresh, now time.Time) (x login.Session, err error) {
+func (s *Store) PendingView(ctx context.Context, account string, consumer login.Consumer, fresh, now time.Time) (x login.Session, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
 		x, err = oneSession(c, `SELECT `+sessionColumns+` FROM sessions
-			WHERE account = ? AND consumer = ? AND kind = 'view' AND expires > ?
-			ORDER BY (otp IS NOT NULL AND otp_expires > ?) OR issued <= ?, issued DESC, n DESC LIMIT 1`, account, consumer, now, now, fresh)
+			WHERE account = ? AND consumer = ? AND incarnation = ? AND kind = 'view' AND expires > ?
+			ORDER BY (otp IS NOT NULL AND otp_expires > ?) OR issued <= ?, n DESC LIMIT 1`,
+			account, consumer.Key, consumer.Incarnation, now, now, fresh)
 		return err
 	})
 	return x, err
@@ -364,7 +373,7 @@ func endAccount(c *sqlite.Conn, account string) error {
 }
 
 // Revocations implements [login.Sessions]. A trigger puts them there.
-func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n int) (all []login.Revocation, last int64, err error) {
+func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n int) (all []login.Revocation, last int64, err error) {
 	scan := func(r *row) (login.Revocation, error) {
 		return login.Revocation{Seq: r.int(), TokenID: r.text(), Expires: r.time()}, nil
 	}
@@ -373,7 +382,7 @@ func (s *Store) Revocations(ctx context.Context, after int64, now time.Time, n i
 		return one(c, func(r *row) error { last = r.int(); return nil }, `SELECT coalesce(max(seq), 0) FROM revocations`)
 	})
 	if err == nil {
-		all, err = list(ctx, s, scan, `SELECT seq, token_id, expires FROM revocations WHERE seq > ? AND expires > ? ORDER BY seq LIMIT ?`, after, now, n)
+		all, err = list(ctx, s, scan, `SELECT seq, token_id, expires FROM revocations WHERE seq > ? AND expires > ? ORDER BY seq LIMIT ?`, after, since, n)
 	}
 	return all, last, err
 }
@@ -425,12 +434,17 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	if err != nil {
 		return 0, err
 	}
-	revoked, err := list(ctx, s, id, `SELECT seq FROM revocations WHERE expires <= ? LIMIT 1`, now)
+	old := now.Add(-login.RevocationKept)
+	revoked, err := list(ctx, s, id, `SELECT seq FROM revocations WHERE expires <= ? LIMIT 1`, old)
 	if err != nil || len(expired)+len(whole)+len(revoked) == 0 {
 		return 0, err
 	}
 	err = s.update(ctx, func(c *sqlite.Conn) error {
 		removed = 0
+		var last int64
+		if err := one(c, func(r *row) error { last = r.int(); return nil }, `SELECT coalesce(max(seq), 0) FROM revocations`); err != nil {
+			return err
+		}
 		for _, id := range expired {
 			// A view session may have become a trade session meanwhile.
 			if err := exec(c, `DELETE FROM sessions WHERE n = ? AND expires <= ?`, id, now); err != nil {
@@ -444,12 +458,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 			}
 			removed += c.Changes()
 		}
-		return exec(c, `DELETE FROM revocations WHERE expires <= ?`, now)
+		// What the trigger has written of these: they ended by themselves.
+		return exec(c, `DELETE FROM revocations WHERE seq > ? OR expires <= ?`, last, old)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return removed, nil
+}
+
+// DropExpired implements [login.Sessions].
+func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
+	return s.update(ctx, func(c *sqlite.Conn) error {
+		return exec(c, `UPDATE sessions SET otp = NULL, otp_expires = ? WHERE kind = 'view' AND otp IS NOT NULL AND otp_expires <= ?`, time.Time{}, now)
+	})
 }
 
 // Count implements [login.Sessions].

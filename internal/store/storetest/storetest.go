@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"ends", endTests},
 		{"revocations", revocationTests},
 		{"jobs", jobTests},
+		{"clocks", clockTests},
 		{"contexts", contextTests},
 		{"concurrency", concurrencyTests},
 	}
@@ -119,11 +120,16 @@ func named(kind login.IdentifierKind, value string) login.Identifier {
 	return login.Identifier{Kind: kind, Value: credential.Secret(value)}
 }
 
+// consumerOf is what sessions name of a consumer.
+func consumerOf(key string) login.Consumer {
+	return login.Consumer{Key: key, Incarnation: "incarnation of " + key}
+}
+
 // newConsumer returns a consumer with every field set.
 func newConsumer(key string) login.Consumer {
 	allow, _ := login.ParseNetworks("203.0.113.7 2001:db8::/48")
 	return login.Consumer{
-		Key: key, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Rate: 7, Created: at(crumb),
+		Key: key, Incarnation: consumerOf(key).Incarnation, Name: "Name of " + key, SecretHash: []byte("\x00\xff" + key), Rate: 7, Created: at(crumb),
 		OldSecretHash: []byte("\x00\xfe" + key), OldSecretUntil: at(time.Hour + crumb), Allow: allow,
 	}
 }
@@ -133,7 +139,7 @@ func newConsumer(key string) login.Consumer {
 func newEvent(name, account string) login.Event {
 	return login.Event{
 		Time: at(crumb), Action: "second factor", Outcome: "wrong code", Account: account, UCC: uccOf(account),
-		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name,
+		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name, By: "by " + name,
 	}
 }
 
@@ -148,7 +154,7 @@ func uccOf(account string) string {
 // newView returns an open view session as the service stores it, without a code.
 func newView(sid, account string) login.Session {
 	return login.Session{
-		SID: sid, RID: "rid-of-" + sid, Kind: login.View, Account: account, UCC: "UCC-of-" + account, Consumer: "consumer-1",
+		SID: sid, RID: "rid-of-" + sid, Kind: login.View, Account: account, UCC: "UCC-of-" + account, Consumer: "consumer-1", Incarnation: consumerOf("consumer-1").Incarnation,
 		First: login.Password, ViewID: "view-id-of-" + sid, KeyID: "key-1", Issued: at(0), Expires: at(time.Hour),
 	}
 }
@@ -156,7 +162,7 @@ func newView(sid, account string) login.Session {
 // newTrade returns the trade session that a view session becomes at a time.
 func newTrade(v login.Session, now time.Time) login.Session {
 	return login.Session{
-		SID: v.SID, RID: "trade-rid-of-" + v.SID, Kind: login.Trade, Account: v.Account, UCC: v.UCC, Consumer: v.Consumer,
+		SID: v.SID, RID: "trade-rid-of-" + v.SID, Kind: login.Trade, Account: v.Account, UCC: v.UCC, Consumer: v.Consumer, Incarnation: v.Incarnation,
 		First: v.First, ViewID: v.ViewID, TradeID: "trade-id-of-" + v.SID, KeyID: "key-2", Home: "server1",
 		Issued: now, Expires: now.Add(time.Hour), Repeat: []byte("repeat of " + v.SID),
 	}
@@ -171,7 +177,7 @@ func completed(x login.Session) login.Session {
 // newClaim returns a claim of a view session that is good in itself.
 func newClaim(v login.Session, id string, now time.Time) login.Claim {
 	return login.Claim{
-		SID: v.SID, Account: v.Account, Consumer: v.Consumer, ViewID: v.ViewID, ID: id,
+		SID: v.SID, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: id,
 		Now: now, Lease: lease, MaxTries: maxTries, RepeatFor: repeatFor,
 	}
 }

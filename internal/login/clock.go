@@ -1,0 +1,83 @@
+package login
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// What has expired must not come back when the clock is set back: a session or a
+// code that was refused would be taken again. So each process remembers the latest
+// time that it has seen, and when its clock falls behind it by more than the skew
+// that clocks may have, it removes what had expired by then, before anything is
+// answered by the new time. What had not expired goes on until the time it says.
+// docs/design.md, "Clocks", has the whole list.
+
+// A clock is what a service remembers of its own clock.
+type clock struct {
+	latest atomic.Int64  // the latest time that was seen, in nanoseconds since 1970
+	turn   chan struct{} // who ends what had expired holds it
+}
+
+// startClock begins with the last time that the store has seen: the clock may have
+// been set back while no process ran.
+func (s *Service) startClock(ctx context.Context) error {
+	last, err := s.Accounts.LastEvent(ctx)
+	if err != nil {
+		return err
+	}
+	if !last.IsZero() {
+		s.clock.latest.Store(last.UnixNano())
+	}
+	return s.FollowClock(ctx)
+}
+
+// FollowClock notices that the clock was set back, and then ends what had expired
+// before. Every request that names a consumer comes through here, and each process
+// does so a few times a second: whoever sets the clock of a test calls it at once.
+func (s *Service) FollowClock(ctx context.Context) error {
+	for {
+		now, latest := s.Now().UnixNano(), s.clock.latest.Load()
+		switch {
+		case now > latest:
+			if now-latest < int64(time.Second) || s.clock.latest.CompareAndSwap(latest, now) {
+				return nil
+			}
+		case latest-now <= int64(clockSkew):
+			return nil
+		default:
+			if err := s.setBack(ctx, latest); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// setBack ends what had expired at latest, unless another request has just done so.
+func (s *Service) setBack(ctx context.Context, latest int64) error {
+	select {
+	case s.clock.turn <- struct{}{}:
+		defer func() { <-s.clock.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s.clock.latest.Load() != latest {
+		return nil
+	}
+	then, now := time.Unix(0, latest), s.Now()
+	s.Log.WarnContext(ctx, "the clock was set back: what had expired by then stays expired", "from", then.UTC(), "to", now.UTC())
+	for {
+		n, err := s.Sessions.Sweep(ctx, then, sweepBatch)
+		if err != nil {
+			return err
+		}
+		if n < sweepBatch {
+			break
+		}
+	}
+	if err := s.Sessions.DropExpired(ctx, then); err != nil {
+		return err
+	}
+	s.clock.latest.Store(now.UnixNano())
+	return nil
+}
