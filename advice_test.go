@@ -4,6 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -225,5 +228,33 @@ func TestNoHintIsLongerThanAMessageLeavesRoomFor(t *testing.T) {
 		if strings.ContainsAny(message, ";:") || len(message) > 50 {
 			t.Errorf("%s: %q says more than what happened", category, message)
 		}
+	}
+}
+
+// What the client itself says is as short, each problem for itself.
+func TestNoMessageOfTheClientIsLongerThanAPersonReads(t *testing.T) {
+	said := regexp.MustCompile(`(?:Message: |Message = |invalid\([^"]*?|problems, |found, |return (?:at|Session\{\}|""), )"((?:[^"\\]|\\.){15,})"`)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range said.FindAllSubmatch(source, -1) {
+			found++
+			if len(m[1]) > 120 {
+				t.Errorf("%s: %d characters: %s", file, len(m[1]), m[1])
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("%d texts: are they found?", found)
 	}
 }

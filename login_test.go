@@ -134,6 +134,23 @@ func TestPastedCodesAreSentAsDigits(t *testing.T) {
 	}
 }
 
+func TestSeedOfAQRCodeIsTakenAndOneOfAnotherKindIsNamed(t *testing.T) {
+	const uri = "OTPAUTH://totp/Neo:AB1234?issuer=Neo&secret=GEZDGNBVGY3TQOJQ"
+	if got := string(parseSeed(uri + "\n")); got != "1234567890" {
+		t.Errorf("the seed is %q", got)
+	}
+	for text, named := range map[string]string{uri + "&algorithm=SHA256": "SHA256", uri + "&period=60": "60", uri + "&digits=8": "8", "GEZDGNBV": "too short", "GEZDGNBVGY3TQOJ1": "0, 1, 8 or 9"} {
+		c := newScripted(t).client(t)
+		k, err := c.Keep(KeepConfig{Login: Login{Mobile: "9999999908", UCC: "U", TOTPSeed: always(text), MPIN: always(canaryMPIN)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), named) || strings.Contains(err.Error(), "GEZD") {
+			t.Errorf("%q: %v; want an error with %s", text, err, named)
+		}
+	}
+}
+
 func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 	sub := "0b9f9a3c-user"
 	tests := []struct {

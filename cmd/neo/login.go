@@ -80,12 +80,12 @@ func (loginCmd) Help() string {
     --consumer-secret-file - --password-file - --otp-command ./newest-code
 
 The second factor is a one-time code that the service sends, or the MPIN: type
-either when asked. With --ucc the first factor is TOTP and the second the MPIN. A
-TOTP code works once: a second login within its 30 seconds is told to wait.
+either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 
 What a login was told is remembered with its profile, secrets and --insecure-http
 excepted: the next neo login, or neo login --profile NAME, is enough.
 
+A TOTP code works once: a second login within its 30 seconds is told to wait.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.
 

@@ -63,7 +63,7 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 		return err
 	}
 	if p.another(s.UCC) && !ended(p.before) {
-		_, _ = fmt.Fprintf(t.err, "neo: this replaces the session of %s, which was still good: neo login --profile NAME keeps several\n", printable(p.before.UCC))
+		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was still good: neo login --profile NAME keeps several")
 	}
 	return nil
 }

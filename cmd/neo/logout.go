@@ -10,7 +10,7 @@ import (
 
 type logoutCmd struct {
 	Local              bool   `help:"Forget the session here, without asking the service: if that is gone, or has forgotten it."`
-	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session of a TOTP login or an old one; - for standard input. Or set NEO_CONSUMER_SECRET."`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session whose access token has expired; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	JSON               bool   `name:"json" help:"Print JSON."`
 	wayFlags
 	Session fileFlag `embed:""`
@@ -49,15 +49,6 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
 }
 
-// forget deletes the file.
-func forget(ctx context.Context, path string) error {
-	store, err := neoapi.NewFileStore(path)
-	if err == nil {
-		err = store.Clear(ctx)
-	}
-	return err
-}
-
 // local is the command that forgets this session, to be pasted.
 func (c *logoutCmd) local() string {
 	switch {
@@ -85,9 +76,17 @@ func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogi
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": over, "forgotten": true}, said)
 }
 
-// end ends a session at the service, with the access token of its login if that
-// still works, or else with a new one. Before the consumer secret is asked for, the
-// service is asked whether it knows the session at all, where it answers that.
+// forget deletes the file.
+func forget(ctx context.Context, path string) error {
+	store, err := neoapi.NewFileStore(path)
+	if err == nil {
+		err = store.Clear(ctx)
+	}
+	return err
+}
+
+// end ends a session at the service, with the access token of its login, or without
+// one as for a login by TOTP, if that still works, or else with a new one.
 func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) error {
 	if ended(saved.Session) {
 		return nil
@@ -103,11 +102,8 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 		return err
 	}
 	c.Session.share(cfg)
-	if cfg.AccessToken = saved.AccessToken; cfg.AccessToken != "" {
-		if err := logout(ctx, cfg, saved.Session); !errors.Is(err, neoapi.ErrAccessToken) {
-			return err
-		}
-	} else if err := asks(ctx, cfg, saved.Session); errors.Is(err, neoapi.ErrSessionEnded) || errors.Is(err, neoapi.ErrNetwork) {
+	cfg.AccessToken = saved.AccessToken
+	if err := logout(ctx, cfg, saved.Session); !errors.Is(err, neoapi.ErrAccessToken) {
 		return err
 	}
 	cfg.AccessToken = ""
@@ -127,17 +123,4 @@ func logout(ctx context.Context, cfg neoapi.Config, s neoapi.Session) error {
 		return err
 	}
 	return client.Logout(ctx)
-}
-
-// asks has the service look at a session that needs no access token.
-func asks(ctx context.Context, cfg neoapi.Config, s neoapi.Session) error {
-	client, err := neoapi.New(cfg)
-	if err != nil {
-		return err
-	}
-	if err := client.Use(s); err != nil {
-		return err
-	}
-	_, err = client.ClientIP(ctx)
-	return err
 }

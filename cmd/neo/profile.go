@@ -31,6 +31,9 @@ type profile struct {
 	CA          string `json:"ca,omitempty"`
 }
 
+// maxProfile is far above what a profile takes, in bytes.
+const maxProfile = 1 << 16
+
 // profileForm is what a profile may be called: it becomes part of a file's name.
 var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
@@ -46,14 +49,11 @@ func configFile(kind, name string) (string, error) {
 	return filepath.Join(dir, "neo", kind+".json"), nil
 }
 
-// maxProfileFile is far above what a profile takes, in bytes.
-const maxProfileFile = 1 << 16
-
 // profile returns what is remembered for the session's next login. Where nothing
 // is, as for a file of its own that --session names, it is what the session says.
 func (f fileFlag) profile() (p profile, err error) {
 	if path, err := configFile("profile", f.Profile); err == nil && f.Path == "" {
-		text, err := private.Read(path, maxProfileFile)
+		text, err := private.Read(path, maxProfile)
 		switch {
 		case err == nil && (json.Unmarshal(text, &p) != nil || p.Environment == ""):
 			return profile{}, fmt.Errorf("%s is not what neo login remembers: remove it", path)

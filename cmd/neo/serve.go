@@ -80,7 +80,7 @@ type serveCmd struct {
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
 	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
-	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
@@ -244,19 +244,36 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 
 // Garbage is collected when it is four times as much as what lives, and more often
 // when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
-// away, so Go's defaults would collect dozens of times a second in the morning.
+// away, so Go's defaults would collect dozens of times a second in the morning. What
+// is held for clients would count five times, though: the more that is, the sooner
+// garbage is collected, so that the heap stays about where it is.
 const (
 	gcPercent = 400
+	gcLeast   = 40
 	gcLimit   = 256 << 20
+	gcRest    = 8 << 20 // what lives beside what is held for clients
 )
 
-// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
+// returns what is to be told how much is held for clients.
+func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(gcLimit)
+	}
+	if os.Getenv("GOGC") != "" {
+		return nil
+	}
+	debug.SetGCPercent(gcPercent)
+	last := 0
+	return func(bytes int) {
+		if bytes < last {
+			if bytes > last/2 {
+				return
+			}
+			runtime.GC() // or what was held until now would be the measure for what comes
+		}
+		last = bytes
+		debug.SetGCPercent(max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100))
 	}
 }
 
@@ -284,7 +301,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	// A log that nobody reads any more must not end the service; but a program that it
 	// runs is not to ignore this signal too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	tuneMemory()
+	cfg.Limits.Held = tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	traces, flush, err := tracing(ctx, cfg.Log)
@@ -322,6 +339,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
+	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
 	ready(url)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()

@@ -94,6 +94,7 @@ type service struct {
 	dir      string
 	database string // URL; "" for a file in the directory
 	command  []string
+	program  string // "" for the one that was built like the tests
 	log      string // file of its standard error
 	client   *http.Client
 	access   string   // an access token of the sandbox's consumer
@@ -170,6 +171,9 @@ func (s *service) tryStart() error {
 		return err
 	}
 	cmd := neo(s.command...)
+	if s.program != "" {
+		cmd.Path = s.program
+	}
 	if s.socket != nil {
 		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program}, s.command...)
 		cmd.ExtraFiles = []*os.File{s.socket}

@@ -132,7 +132,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	c.answers = h
 	conn := connOf(r)
-	if !conn.begins(r) { // like all that net/http cannot read: nobody knows what its headers are
+	wellFramed, bytes := conn.begins(r)
+	if !wellFramed { // like all that net/http cannot read: nobody knows what its headers are
 		preset(h, "")
 		h.Set("Connection", "close")
 		a.send(w, r, a.failure(h, endpoint{}, errFraming))
@@ -141,7 +142,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	preset(h, shown)
 	ep, err := a.take(w, c)
 	conn.works()
-	defer conn.rests()
+	defer conn.rests(bytes)
 	ended := func(int, time.Duration) {}
 	if a.Begin != nil {
 		var ctx context.Context
@@ -207,8 +208,9 @@ func (c *call) lastOnConnection() bool {
 // service's.
 func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 	ep, err := a.route(c.Request)
+	size, fields := headSize(c.Request)
 	switch {
-	case headSize(c.Request) > maxHeader:
+	case size > maxHeader || fields > maxFields:
 		err = errHeaders
 	case err == nil && !ep.passes:
 		c.body, err = read(w, c.Request)
@@ -251,7 +253,9 @@ func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, e
 	defer cancel()
 	if ep.wait > 0 {
 		c.ctx = c.Request.Context()
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
+		if c.ProtoMajor == 1 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
+		}
 	}
 	return ep.handle(c)
 }
@@ -300,7 +304,7 @@ func (e *httpError) Error() string { return e.detail }
 
 var (
 	errTooLarge    = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	errHeaders     = &httpError{status: http.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the headers are larger than %d bytes", maxHeader)}
+	errHeaders     = &httpError{status: http.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the headers are larger than %d bytes, or more than %d", maxHeader, maxFields)}
 	errFraming     = &httpError{status: http.StatusBadRequest, detail: "each line of the head must end with CR LF, and no header may go on in a second line"}
 	errContentType = &httpError{status: http.StatusUnsupportedMediaType, detail: "send the body as Content-Type: application/json"}
 )
@@ -508,15 +512,17 @@ func given(r *http.Request) string {
 	return ""
 }
 
-// headSize is the size of a request's head as HTTP/1.1 writes it.
-func headSize(r *http.Request) int {
-	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+// headSize is the size of a request's head as HTTP/1.1 writes it, and how many fields
+// it has.
+func headSize(r *http.Request) (size, fields int) {
+	size = len(r.Method) + len(r.RequestURI) + len(r.Host)
 	for name, values := range r.Header {
+		fields += len(values)
 		for _, v := range values {
 			size += len(name) + len(": \r\n") + len(v)
 		}
 	}
-	return size
+	return size, fields
 }
 
 // read reads a request's body up to the limit.

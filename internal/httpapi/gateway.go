@@ -420,15 +420,11 @@ func (b *callBody) Read(buf []byte) (int, error) {
 // stream that has nothing to say for as long.
 func (p *passage) writes() {
 	now := time.Now()
-	if now.Sub(p.renewed) < renewWriting {
+	if p.call.ProtoMajor != 1 || now.Sub(p.renewed) < renewWriting {
 		return
 	}
 	p.renewed = now
-	var until time.Time
-	if p.call.ProtoMajor == 1 {
-		until = now.Add(writeTimeout)
-	}
-	_ = p.control.SetWriteDeadline(until)
+	_ = p.control.SetWriteDeadline(now.Add(writeTimeout))
 }
 
 // Unwrap is for [http.ResponseController].

@@ -1,7 +1,14 @@
 package paste
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base32"
+	"encoding/pem"
+	"math/big"
 	"strings"
 	"testing"
 	"unicode"
@@ -229,6 +236,33 @@ func TestLine_DropsAByteOrderMarkAndRefusesUTF16ByName(t *testing.T) {
 		if got, err := Line(file); err == nil || !strings.Contains(err.Error(), "UTF-16") {
 			t.Errorf("%q gives %q, %v", file, got, err)
 		}
+	}
+}
+
+func TestKeyPair_OfAWindowsEditorIsRead(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"neo.example.com"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	marked := func(b []byte) []byte {
+		return append([]byte("\ufeff"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...)
+	}
+	if _, err := KeyPair(marked(cert), marked(private)); err != nil {
+		t.Error(err)
+	}
+	if _, err := KeyPair(cert, append([]byte{0xff, 0xfe}, private...)); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+		t.Errorf("got %v", err)
 	}
 }
 

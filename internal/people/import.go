@@ -178,12 +178,12 @@ func (x *Import) progress(at login.Import, of Size) {
 // batches reads the lines from where the import stands, and has f do with each batch
 // of them what is to be done.
 func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Import, do func(ctx context.Context, b batch) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(ctx)
 	batches := make(chan batch, 2)
 	var readErr, err error
 	go func() {
 		defer close(batches)
-		readErr = x.read(ctx, f, h, at, batches)
+		readErr = x.read(reading, f, h, at, batches)
 	}()
 	for b := range batches {
 		if err = do(ctx, b); err != nil {
@@ -193,7 +193,7 @@ func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Imp
 	cancel()
 	for range batches { // the reader ends
 	}
-	if err == nil && !errors.Is(readErr, context.Canceled) {
+	if err == nil { // it has come to the file's end, or to that of the context
 		err = readErr
 	}
 	return err

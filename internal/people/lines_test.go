@@ -51,10 +51,12 @@ func TestAFileIsTakenInEveryFormThatSpreadsheetsWrite(t *testing.T) {
 			text = strings.ReplaceAll(text, "m=19456"+comma+"t=2"+comma+"p=1", "m=19456,t=2,p=1")
 			text = strings.ReplaceAll(text, comma+" B; C", ", B; C")
 		}
-		for encoding, text := range map[string]string{
-			"UTF-8": text, "UTF-8 with a mark": "\ufeff" + text, "UTF-16": wide(binary.LittleEndian, text), "UTF-16, big end first": wide(binary.BigEndian, text),
-			"with CR LF": strings.ReplaceAll(text, "\n", "\r\n") + "\r\n", "UTF-16 with CR LF": wide(binary.LittleEndian, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n"),
-		} {
+		encodings := map[string]string{"UTF-8": text, "UTF-16 with CR LF": wide(binary.LittleEndian, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")}
+		if comma == "," {
+			encodings["UTF-8 with a mark"], encodings["UTF-16, big end first"] = "\ufeff"+text, wide(binary.BigEndian, text)
+			encodings["with CR LF"] = strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"
+		}
+		for encoding, text := range encodings {
 			data := open(t, t.TempDir())
 			file := write(t, text)
 			got, err := importer(data, file).Run(t.Context())
@@ -80,6 +82,7 @@ func TestAFileIsTakenInEveryFormThatSpreadsheetsWrite(t *testing.T) {
 
 func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
 	t.Parallel()
+	data := open(t, t.TempDir())
 	for text, want := range map[string]string{
 		"PK\x03\x04\x14\x00\x06\x00":                            "a spreadsheet or an archive: save it as CSV UTF-8",
 		"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":                      "a spreadsheet or an archive",
@@ -90,7 +93,8 @@ func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
 		strings.ReplaceAll(head, "password_hash", "secret;pan"): `a column "secret;pan"`,
 	} {
 		file := write(t, text)
-		for _, err := range []error{people.CheckFile(file), func() error { _, err := importer(open(t, t.TempDir()), file).Run(t.Context()); return err }()} {
+		_, err := importer(data, file).Run(t.Context())
+		for _, err := range []error{people.CheckFile(file), err} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%.20q: %v, want it to say %s", text, err, want)
 			}
@@ -100,13 +104,13 @@ func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
 
 func TestALineThatCannotBeReadIsRejectedWithItsReason(t *testing.T) {
 	t.Parallel()
+	data := open(t, t.TempDir())
 	for text, want := range map[string]string{
 		head + "UC1,one,9800000001,Asha \xe4,x\n":                                "is not UTF-8: save the file as CSV UTF-8",
 		wide(binary.LittleEndian, head+strings.Repeat("x", 40_000)+"\n"):         "at most 16384 are read",
 		wide(binary.LittleEndian, head+row(1)) + "x":                             "has 1 fields",
 		wide(binary.BigEndian, head+"UC1,one,9800000001,One,$argon2i$v=19$m=1,"): "has 6 fields",
 	} {
-		data := open(t, t.TempDir())
 		file := write(t, text)
 		got, err := importer(data, file).Run(t.Context())
 		if err != nil || got.Rejected != 1 || !strings.Contains(read(t, file+".rejected"), want) {
@@ -121,7 +125,7 @@ func TestAnImportOfUTF16GoesOnWhereItStopped(t *testing.T) {
 	data := open(t, t.TempDir())
 	var text strings.Builder
 	text.WriteString(head)
-	const lines = 15_000
+	const lines = 11_000 // more than a step
 	for n := range lines {
 		text.WriteString(row(n))
 	}
