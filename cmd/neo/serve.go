@@ -251,7 +251,8 @@ const (
 	gcPercent = 400
 	gcLeast   = 40
 	gcLimit   = 256 << 20
-	gcRest    = 8 << 20 // what lives beside what is held for clients
+	gcRest    = 8 << 20          // what lives beside what is held for clients
+	gcCalm    = 10 * time.Second // until it may be collected less often again
 )
 
 // tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
@@ -263,17 +264,19 @@ func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
-	debug.SetGCPercent(gcPercent)
-	last := 0
+	now, since := gcPercent, time.Now()
+	debug.SetGCPercent(now)
 	return func(bytes int) {
-		if bytes < last {
-			if bytes > last/2 {
-				return
-			}
+		percent := max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100)
+		switch {
+		case percent < now:
+		case percent == now || time.Since(since) < gcCalm:
+			return
+		default:
 			runtime.GC() // or what was held until now would be the measure for what comes
 		}
-		last = bytes
-		debug.SetGCPercent(max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100))
+		now, since = percent, time.Now()
+		debug.SetGCPercent(now)
 	}
 }
 

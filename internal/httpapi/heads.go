@@ -37,7 +37,7 @@ func (h *heads) read(b []byte) (bytes, lines int) {
 func (h *heads) crowded() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.ended && h.lines > maxFields
+	return !h.ended && h.lines > maxLines
 }
 
 func (h *heads) scan(b []byte) {

@@ -102,19 +102,22 @@ func (d *door) hold(bytes int) {
 	}
 }
 
-// report calls f again and again with what is held for all clients, as it changes,
-// until the context ends.
+// report calls f again and again with what is held for all clients, until the context
+// ends: as it changes, and now and then.
 func (d *door) report(ctx context.Context, f func(bytes int)) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-d.tell:
-			d.mu.Lock()
-			held := d.held
-			d.mu.Unlock()
-			f(held)
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		d.mu.Lock()
+		held := d.held
+		d.mu.Unlock()
+		f(held)
 	}
 }
 
@@ -213,7 +216,7 @@ func (c *conn) came(b []byte) error {
 				d.weigh(c)
 				d.fit(c)
 			}
-			if lines > maxFields {
+			if lines > maxLines {
 				return errUnread
 			}
 			return nil

@@ -31,8 +31,8 @@ type Limits struct {
 	// not at all.
 	Linger time.Duration
 
-	// Held is told how much memory is held for all clients, in bytes and about, whenever
-	// that has changed by some megabytes. nil: nobody is told.
+	// Held is told how much memory is held for all clients, in bytes and about: every
+	// second, and whenever that has changed by some megabytes. nil: nobody is told.
 	Held func(bytes int)
 }
 
@@ -43,8 +43,9 @@ const (
 	writeTimeout = 30 * time.Second // from the end of a request's head to the end of its answer
 	idleTimeout  = 90 * time.Second
 	drainTimeout = 20 * time.Second
-	maxHeader    = 16 << 10 // of a request's whole head
-	maxFields    = 128      // headers of a request
+	maxHeader    = 16 << 10      // of a request's whole head
+	maxFields    = 128           // headers of a request
+	maxLines     = maxFields + 2 // of a head in HTTP/1: and the first, and Host
 
 	// HTTP/2, for each connection.
 	maxStreams   = 16 // requests at once

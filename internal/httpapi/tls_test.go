@@ -427,3 +427,24 @@ func TestHTTP2IsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A client that is told so sends a request that was on its way again.
+func TestAConnectionOfHTTP2ThatMakesRoomIsTold(t *testing.T) {
+	t.Parallel()
+	srv, _ := serving(t, func(cfg *serve.Config) {
+		withTLS(t, cfg)
+		cfg.Limits.Connections = 1
+	})
+	f := http2To(t, srv)
+	if status := f.status(t, f.open(t, true)); status != 401 {
+		t.Fatal(status)
+	}
+	(caller{srv, ""}).send(t, http.MethodGet, "/nowhere", "").refused(t, 404, "10300")
+	away, told := f.until(t, goAway).(*http2.GoAwayFrame)
+	if !told || away.ErrCode != http2.ErrCodeNo || away.LastStreamID != 1 {
+		t.Fatalf("%v, want to be told that request 1 was the last", away)
+	}
+	if frame := f.until(t, func(http2.Frame) bool { return true }); frame != nil {
+		t.Errorf("%v comes after it", frame)
+	}
+}
