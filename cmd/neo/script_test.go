@@ -129,7 +129,12 @@ var asShipped = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".")
+	// Flags that say what is under the detector would have packages compiled anew that
+	// others have compiled.
+	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
+	build.Env = append(os.Environ(), "GOFLAGS="+strings.Join(flags, " "))
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
