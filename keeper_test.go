@@ -655,7 +655,7 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 		"with Credentials, give one of OTP and":  {Login: Login{Credentials: who}},
 		"one of OTP and MPIN":                    {Login: Login{Credentials: who, OTP: text, MPIN: text}},
 		"with TOTP, give MPIN; Login: OTP is of": {Login: Login{TOTP: totp, OTP: text}},
-		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: UCC is missing": {
+		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: the UCC is missing": {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},
 		"Mobile belongs to TOTPSeed": {Login: Login{TOTP: totp, MPIN: text, Mobile: "9999999908"}},
