@@ -130,10 +130,7 @@ var asShipped = sync.OnceValue(func() error {
 		return err
 	}
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".")
-	// Flags that say what is under the detector would have packages compiled anew that
-	// others have compiled.
-	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
-	build.Env = append(os.Environ(), "GOFLAGS="+strings.Join(flags, " "))
+	build.Env = append(os.Environ(), "GOFLAGS=") // ./check has some that are for the race detector
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
