@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,9 @@ const (
 var lean = sync.OnceValues(func() (string, error) {
 	built := program + "-lean" // TestMain removes it
 	build := exec.Command("go", "build", "-o", built, "neoapi/cmd/neo")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// Flags that say what is under the detector would have packages compiled anew.
+	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.Join(flags, " "))
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
