@@ -10,7 +10,7 @@
 // machine:
 //
 //	go test -race -timeout 60m -run Kills ./internal/faults -faults.kills 200
-//	go test -race -timeout 60m ./internal/faults -faults.leases -faults.strangers -faults.noise 2
+//	go test -race -timeout 60m ./internal/faults -faults.strangers -faults.noise 2
 //	go test -timeout 3h -run Soak ./internal/faults -faults.soak 1h
 package faults
 
@@ -39,7 +39,6 @@ import (
 var (
 	kills     = flag.Int("faults.kills", 4, "how often each test of kills kills")
 	soak      = flag.Duration("faults.soak", 4*time.Second, "how long each soak lasts")
-	leases    = flag.Bool("faults.leases", false, "wait for the leases of killed processes, instead of ending them in the store")
 	strangers = flag.Bool("faults.strangers", false, "let every stranger come, and not only those that cost most")
 	noise     = flag.Int("faults.noise", 12, "how many times as long as the bars allow an answer and a recovery may take: the machine may be busy with others")
 )
