@@ -25,6 +25,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/net/netutil"
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
@@ -86,6 +87,7 @@ type serveCmd struct {
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
 	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
+	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Hosts for which operators ask, beside the address of --admin and the names in the certificate."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
@@ -138,7 +140,8 @@ as pool_max_conns in the URL says.
 
 Operators can ask over HTTP too, on a listener of their own: --admin unix:PATH,
 where the file's permissions say who may, or --admin HOST:PORT, where --admin-ca
-has to have signed their certificates. docs/operators.md tells what can be asked.
+has to have signed their certificates. docs/operators.md tells what can be asked. Hosts
+other than that address and the names in --tls-cert are listed with --admin-host.
 
 The calendar has a line for each day that ends otherwise: a date, and a time or
 none (2026-12-25 none). It is read at start; docs/operators.md has an example.
@@ -162,7 +165,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
-	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
+	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
@@ -374,6 +377,9 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// metricsAtOnce is how many connections the operator's own address has at once.
+const metricsAtOnce = 256
+
 // tell serves the operator's own address until stop is called.
 func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
@@ -388,7 +394,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics' address does not answer any more", "cause", err)
 		}
 	}()
