@@ -180,7 +180,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer tellOnQuit(t.err)()
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
@@ -303,7 +303,7 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string)) (err error) {
+func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string, where listening)) (err error) {
 	// A log that nobody reads any more must not end the service; but a program that it
 	// runs is not to ignore this signal too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -327,11 +327,13 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
+	tcp := listener.Addr().(*net.TCPAddr)
+	where := reachable(tcp)
+	url := "http://" + where.at
 	if cfg.TLSCert != "" {
-		url = "https://" + listener.Addr().String()
+		url = "https://" + where.at
 	}
-	if cfg.Sandbox && cfg.PublicURL == "" && !listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+	if cfg.Sandbox && cfg.PublicURL == "" && !tcp.IP.IsUnspecified() {
 		cfg.PublicURL = url
 	}
 	server, err := serve.New(ctx, data, cfg)
@@ -346,7 +348,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		defer stop()
 	}
 	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
-	ready(url)
+	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
 	if err := server.Run(ctx, listener); err != nil {
