@@ -112,7 +112,9 @@ func (c Config) Listen() (net.Listener, error) {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 	}
+	restore := narrow() // nobody else may ask before its mode is set
 	l, err := net.Listen("unix", path)
+	restore()
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
