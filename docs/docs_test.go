@@ -131,3 +131,39 @@ func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
 		}
 	}
 }
+
+// People copy what they are shown: no server, in programs, examples, comments and
+// documents, waits for a client for ever.
+func TestNoServerIsShownWithoutTimeOuts(t *testing.T) {
+	without := regexp.MustCompile(`\bhttp\.(ListenAndServe|ListenAndServeTLS|Serve|ServeTLS)\(`)
+	server := regexp.MustCompile(`(?s)\bhttp\.Server\{.*?\n?\}`)
+	servers := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		shown := strings.HasSuffix(path, ".md") || strings.HasSuffix(path, ".go") && (!strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.Base(path), "example"))
+		if err != nil || d.IsDir() || !shown {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, found := range without.FindAll(text, -1) {
+			t.Errorf("%s: %s…) has no time-outs: make an http.Server", path, found)
+		}
+		for _, literal := range server.FindAllString(string(text), -1) {
+			servers++
+			for _, name := range []string{"Read(Header)?Timeout", "IdleTimeout"} {
+				if !regexp.MustCompile(name + `:\s`).MatchString(literal) {
+					t.Errorf("%s: a server without %s: %s", path, name, literal)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if servers < 4 {
+		t.Errorf("%d servers: are they there?", servers)
+	}
+}
