@@ -3,6 +3,7 @@ package neoapi_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -151,22 +152,34 @@ func TestAWaitForACodeEndsWhenTheTestsClockGetsThere(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	ctx := within(t, 25*time.Second)
 	srv.SetTime(time.Now().Add(time.Hour).Truncate(30 * time.Second))
-	_, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, neoapi.KeepConfig{})
-	for try := range 3 {
-		if try == 2 {
-			go func() {
-				for ctx.Err() == nil { // as often as it takes
-					srv.Advance(30 * time.Second)
-					time.Sleep(10 * time.Millisecond)
-				}
-			}()
-		}
+	waits := &waiting{Handler: slog.DiscardHandler, then: func() { srv.Advance(30 * time.Second) }}
+	_, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, neoapi.KeepConfig{Log: slog.New(waits)})
+	for range 3 {
 		s, err := k.Session(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		k.Ended(s)
 	}
+	if waits.n == 0 {
+		t.Error("it did not wait")
+	}
+}
+
+// waiting is a log that does something when a keeper begins to wait for a code.
+type waiting struct {
+	slog.Handler
+	n    int
+	then func()
+}
+
+func (*waiting) Enabled(context.Context, slog.Level) bool { return true }
+func (w *waiting) Handle(_ context.Context, line slog.Record) error {
+	if strings.HasPrefix(line.Message, "waiting for the next TOTP code") {
+		w.n++
+		go w.then() // while it waits
+	}
+	return nil
 }
 
 // Forty requests at two a second, between which the clock of both sides jumps.

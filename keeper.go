@@ -67,14 +67,11 @@ func (l Login) problems() (found []string) {
 		if _, problem := mobileNumber(l.Mobile); problem != "" {
 			found = append(found, "Login: Mobile: "+problem)
 		}
-		if _, err := paste.UCC(l.UCC); err != nil {
-			found = append(found, "Login: UCC "+err.Error())
-		}
 	} else if l.Mobile != "" {
 		found = append(found, "Login: Mobile belongs to TOTPSeed; elsewhere your function gives it")
 	}
-	if problem := misshapen("UCC", l.UCC); problem != "" {
-		found = append(found, "Login: the UCC "+problem)
+	if _, err := paste.UCC(l.UCC); err != nil && (l.UCC != "" || l.TOTPSeed != nil) {
+		found = append(found, "Login: the UCC "+err.Error())
 	}
 	return found
 }

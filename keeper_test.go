@@ -655,11 +655,11 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 		"with Credentials, give one of OTP and":  {Login: Login{Credentials: who}},
 		"one of OTP and MPIN":                    {Login: Login{Credentials: who, OTP: text, MPIN: text}},
 		"with TOTP, give MPIN; Login: OTP is of": {Login: Login{TOTP: totp, OTP: text}},
-		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: UCC is missing": {
+		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: the UCC is missing": {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},
 		"Mobile belongs to TOTPSeed": {Login: Login{TOTP: totp, MPIN: text, Mobile: "9999999908"}},
-		"the UCC has a space in it":  {Login: Login{Credentials: who, MPIN: text, UCC: "AB 1"}},
+		"the UCC has":                {Login: Login{Credentials: who, MPIN: text, UCC: "AB\n1"}},
 	} {
 		if _, err := c.Keep(cfg); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

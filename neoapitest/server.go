@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,8 +126,11 @@ func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
 // NewServer starts the service on a port of this machine and stops it when the
-// test ends. Its store is a file, or, where NEO_TEST_STORE=postgres is set, a
-// database of a temporary PostgreSQL.
+// test ends. Two environment variables change what a test finds: with
+// NEO_TEST_STORE=postgres the store is a database of a temporary PostgreSQL, and no
+// file; with NEO_TEST_TIME=2063-02-28T18:29:58Z, or any time from 2000 to 2100 in
+// this form, a test's service starts as if the process of the test had begun then, unless
+// it says [WithTime].
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
@@ -149,6 +153,10 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	if !o.at.IsZero() {
 		s.ahead.Store(int64(time.Until(o.at)))
+	} else if ahead, err := testTime(); err == nil {
+		s.ahead.Store(int64(ahead))
+	} else {
+		t.Fatalf("neoapitest: NEO_TEST_TIME: %v", err)
 	}
 	if o.Sandbox {
 		o.Faults = &s.faults
@@ -187,6 +195,17 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	})
 	return s
 }
+
+// testTime returns how far the clocks of this process's services are ahead when they
+// start. It is one figure for all, so that those of one store agree.
+var testTime = sync.OnceValues(func() (ahead time.Duration, err error) {
+	text := os.Getenv("NEO_TEST_TIME")
+	if text == "" {
+		return 0, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return time.Until(at), err
+})
 
 // Now returns the service's time: the machine's, moved by Advance and SetTime. A
 // client that is to go by it, too, gets it as its clock:

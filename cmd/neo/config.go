@@ -162,15 +162,28 @@ as the service's user. It says what it did not look at.`
 func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
 	_, err := c.settings(t)
 	first, lerr := (serve.Place{Dir: c.Data, Database: c.Database}).Look(ctx)
-	if err := errors.Join(err, usage(lerr)); err != nil {
-		return err
+	if err != nil {
+		return usage(errors.Join(err, lerr))
+	}
+	if lerr != nil {
+		return ofStore(usage(lerr))
+	}
+	if c.JSON {
+		return t.json(checkedConfig{true, first, c.unseen()})
 	}
 	said := "The configuration is good.\n"
 	if first != "" {
-		said += "Note: " + first + ".\n"
+		said += "Note: " + printable(first) + ".\n"
 	}
-	return t.tell(c.JSON, map[string]any{"good": true, "note": first, "notLookedAt": c.unseen()},
-		said+"Not looked at: "+strings.Join(c.unseen(), "; ")+".")
+	_, err = fmt.Fprintf(t.out, "%sNot looked at: %s.\n", said, printable(strings.Join(c.unseen(), "; ")))
+	return err
+}
+
+// A checkedConfig is what neo config check prints with --json.
+type checkedConfig struct {
+	Good   bool     `json:"good"`
+	Note   string   `json:"note,omitempty"`
+	Unseen []string `json:"notLookedAt"`
 }
 
 // unseen says what a check does not find out: what is told by others alone, or changed

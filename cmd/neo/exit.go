@@ -36,7 +36,7 @@ var exitCodes = []struct {
 	{exitDone, "0", "done"},
 	{exitFailed, "1", "failed: anything else, such as a full disk or a fault of the service"},
 	{exitUsage, "2", "wrong use: a flag, an argument, a file or the configuration"},
-	{exitRefused, "3", "refused by the service: credentials, code, session, lock, address"},
+	{exitRefused, "3", "refused: credentials, code, session, lock, address; lines of an import"},
 	{exitLater, "4", "may work later: rate limit, network, database, OMS, service unavailable"},
 	{exitNotExecutable, "126", "neo exec, neo sandbox: the program cannot be executed"},
 	{exitNotFound, "127", "neo exec, neo sandbox: there is no such program"},

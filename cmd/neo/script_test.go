@@ -129,7 +129,9 @@ var asShipped = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".")
+	build.Env = append(os.Environ(), "GOFLAGS=") // ./check has some that are for the race detector
+	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil

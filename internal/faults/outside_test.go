@@ -22,9 +22,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"github.com/jackc/pgx/v5"
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
@@ -251,31 +248,35 @@ func (s *service) addPersons(t *testing.T, n int) (all []person) {
 	return all
 }
 
-// leasesEnd ends the leases of the jobs that a killed process held, as time would in
-// half a minute.
-func (s *service) leasesEnd(t *testing.T) {
+// enrol takes those persons' sessions through both factors.
+func (s *service) enrol(t *testing.T, o *outside, persons []person) (trades []session) {
 	t.Helper()
-	if *leases {
-		return
+	views := s.ask(t, persons)
+	for _, x := range views {
+		within(t, time.Minute, "a code", func() bool { return o.code(x.person) != "" })
+		trades = append(trades, must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid)))
 	}
-	if s.database != "" {
-		conn, err := pgx.Connect(t.Context(), s.database)
-		if err == nil {
-			_, err = conn.Exec(t.Context(), "UPDATE jobs SET due = created")
-			err = errors.Join(err, conn.Close(t.Context()))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return
+	return trades
+}
+
+// ask logs persons in and asks for codes, all at once.
+func (s *service) ask(t *testing.T, persons []person) []session {
+	t.Helper()
+	views := make([]session, len(persons))
+	for i, p := range persons {
+		views[i] = s.view(t, p)
+		views[i].id = subject(t, views[i].token)
 	}
-	c, err := sqlite.OpenConn(filepath.Join(s.dir, "neo.db"), sqlite.OpenReadWrite)
-	if err == nil {
-		err = errors.Join(sqlitex.ExecuteTransient(c, "UPDATE jobs SET due = created", nil), c.Close())
+	var asking sync.WaitGroup
+	for _, x := range views {
+		asking.Go(func() {
+			if a := s.otp(x); !a.good() {
+				t.Error(a)
+			}
+		})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	asking.Wait()
+	return views
 }
 
 // Requests for codes that were answered, and sessions that were ended, are seen to
@@ -283,10 +284,10 @@ func (s *service) leasesEnd(t *testing.T) {
 // closed with the OMS.
 func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
-		const people = 24 // more than one process sends at once
+		const people, leaving = 24, 12 // more than one process sends at once; and who ends a session
 		o := startOutside(t)
 		s := prepare(t, t.TempDir(), database, append([]string{"serve", "--consumer-rate=0", "--wrong-logins=0"}, o.files(t)...)...)
-		persons := s.addPersons(t, people)
+		persons := s.addPersons(t, people+leaving+1)
 		s.start(t)
 		var access wire.AccessToken
 		a := s.getAccess(serve.DemoConsumerKey, serve.DemoConsumerSecret)
@@ -294,47 +295,69 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 			t.Fatal(a)
 		}
 		s.access = access.AccessToken
-		all := make([]session, people)
-		for i, p := range persons {
-			all[i] = s.view(t, p)
-			all[i].id = subject(t, all[i].token)
+
+		// Sessions end while the OMS is down.
+		trades := s.enrol(t, o, persons[people:])
+		stays, leave := trades[0], trades[1:]
+		o.mu.Lock()
+		if len(o.open) != leaving+1 {
+			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), leaving+1)
+		}
+		o.down = true
+		o.mu.Unlock()
+		for i, x := range leave {
+			switch {
+			case i%4 == 0:
+				if _, err := s.operator("account", "remove", x.ucc); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				if a := s.logout(x); !a.good() {
+					t.Fatal(a)
+				}
+			}
+		}
+		if a := s.clientIP(stays); a.refused() || a.status == 0 { // an OMS that is down is in nobody's way
+			t.Error(a)
 		}
 
-		// Killed while codes are on their way and others wait for their turn.
+		// And others' codes are on their way, or wait for their turn. Then the process
+		// dies, and the OMS returns.
 		held := make(chan struct{})
 		o.mu.Lock()
-		o.hold = held
+		o.hold, o.sms, o.mails = held, nil, nil
 		o.mu.Unlock()
-		var asking sync.WaitGroup
-		for _, x := range all {
-			asking.Go(func() {
-				if a := s.otp(x); !a.good() {
-					t.Error(a)
-				}
-			})
-		}
-		asking.Wait()
+		all := s.ask(t, persons[:people])
 		within(t, time.Minute, "calls of the gateway", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.sms) >= 4 })
 		s.kill(t)
 		o.mu.Lock()
-		o.hold = nil
+		o.hold, o.down = nil, false
 		halfway := append([]sms(nil), o.sms...)
 		o.mu.Unlock()
 		close(held)
-		s.leasesEnd(t)
 		s.start(t)
+
+		// The next one waits for as long as a lease, by its own clock, before it takes what
+		// the dead one has begun.
+		took := within(t, 3*time.Minute, "closing of what has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.open) == 1 })
+		t.Logf("every session was closed %s after the start", took)
+		o.mu.Lock()
+		if !o.open[stays.sid] {
+			t.Error("a session that lives was closed")
+		}
+		o.mu.Unlock()
 		taken := func() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.sms) + len(o.mails) }
-		within(t, 3*time.Minute, "a call for every code", func() bool { return taken() >= people+len(halfway) })
-		took := within(t, time.Minute, "delivery of every code", func() bool {
+		took += within(t, 3*time.Minute, "a call for every code", func() bool { return taken() >= people+len(halfway) })
+		took += within(t, time.Minute, "delivery of every code", func() bool {
 			delivered := 0
 			for _, e := range s.events(t) {
 				if e.Action == "otp delivery" && e.Outcome == "ok" {
 					delivered++
 				}
 			}
-			return delivered >= people
+			return delivered >= people+leaving+1
 		})
-		t.Logf("every code was delivered %s after the last call", took)
+		t.Logf("every code was delivered %s after the start", took)
 		events, again := s.events(t), 0
 		for _, x := range all {
 			if n := count(events, "otp delivery", "ok", x.sid); n != 1 {
@@ -345,9 +368,9 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 		if again == 0 || again >= people {
 			t.Errorf("%d of %d codes were sent again", again, people)
 		}
+		o.mu.Lock()
 		for _, before := range halfway { // the same message: a gateway that minds the key sends it once
 			n := 0
-			o.mu.Lock()
 			for _, x := range o.sms {
 				if x.to == before.to && x == before {
 					n++
@@ -356,49 +379,18 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 					t.Errorf("%+v was sent again as %+v", before, x)
 				}
 			}
-			o.mu.Unlock()
 			if n < 2 {
 				t.Errorf("%+v was not sent again", before)
 			}
 		}
-		trades := make([]session, people)
-		for i, x := range all {
-			trades[i] = must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid))
-		}
-		o.mu.Lock()
-		if len(o.open) != people {
-			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), people)
-		}
-		o.down = true
 		o.mu.Unlock()
-
-		// Sessions end while the OMS is down; then the process dies, and the OMS returns.
-		for i, x := range trades[1:] {
-			switch {
-			case i%6 == 0:
-				if _, err := s.operator("account", "remove", x.ucc); err != nil {
-					t.Fatal(err)
-				}
-			default:
-				if a := s.logout(x); !a.good() {
-					t.Fatal(a)
-				}
-			}
+		for _, x := range all {
+			must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid))
 		}
-		if a := s.clientIP(trades[0]); a.refused() || a.status == 0 { // an OMS that is down is in nobody's way
-			t.Error(a)
-		}
-		s.kill(t)
-		o.mu.Lock()
-		o.down = false
-		o.mu.Unlock()
-		s.leasesEnd(t)
-		s.start(t)
-		within(t, 3*time.Minute, "closing of what has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.open) == 1 })
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if !o.open[trades[0].sid] {
-			t.Error("a session that lives was closed")
+		if len(o.open) != people+1 {
+			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), people+1)
 		}
 	})
 }

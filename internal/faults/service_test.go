@@ -10,7 +10,7 @@
 // machine:
 //
 //	go test -race -timeout 60m -run Kills ./internal/faults -faults.kills 200
-//	go test -race -timeout 60m ./internal/faults -faults.leases -faults.noise 2
+//	go test -race -timeout 60m ./internal/faults -faults.strangers -faults.noise 2
 //	go test -timeout 3h -run Soak ./internal/faults -faults.soak 1h
 package faults
 
@@ -37,10 +37,10 @@ import (
 )
 
 var (
-	kills  = flag.Int("faults.kills", 4, "how often each test of kills kills")
-	soak   = flag.Duration("faults.soak", 4*time.Second, "how long each soak lasts")
-	leases = flag.Bool("faults.leases", false, "wait for the leases of killed processes, instead of ending them in the store")
-	noise  = flag.Int("faults.noise", 12, "how many times as long as the bars allow an answer and a recovery may take: the machine may be busy with others")
+	kills     = flag.Int("faults.kills", 4, "how often each test of kills kills")
+	soak      = flag.Duration("faults.soak", 4*time.Second, "how long each soak lasts")
+	strangers = flag.Bool("faults.strangers", false, "let every stranger come, and not only those that cost most")
+	noise     = flag.Int("faults.noise", 12, "how many times as long as the bars allow an answer and a recovery may take: the machine may be busy with others")
 )
 
 // What the bars allow (R1, R4). What was measured is logged.
@@ -263,8 +263,9 @@ func (s *service) tail() string {
 	return strings.Join(lines[max(0, len(lines)-30):], "")
 }
 
-// chance are parts of the log in which the digits of an MPIN stand by chance.
-var chance = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|"time":"[^"]*"|"took":[0-9]+`)
+// chance are parts of the log in which the digits of an MPIN stand by chance: ids,
+// and parts of times.
+var chance = regexp.MustCompile(`[0-9a-f-]{7,}|"took":[0-9]+`)
 
 // judgeLog reports what must never stand in a log: panics, data races, secrets.
 func (s *service) judgeLog(t testing.TB) {
@@ -276,7 +277,7 @@ func (s *service) judgeLog(t testing.TB) {
 		}
 		return
 	}
-	text = chance.ReplaceAll(text, nil)
+	text = chance.ReplaceAll(text, []byte("-"))
 	for _, bad := range append([]string{"DATA RACE", "panic", "fatal error", "goroutine "}, secrets...) {
 		if i := bytes.Index(text, []byte(bad)); i >= 0 {
 			t.Errorf("the log holds %q:\n%s", bad, text[max(0, i-500):min(len(text), i+4000)])

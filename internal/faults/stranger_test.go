@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,13 +37,11 @@ const (
 
 // lean builds neo without the race detector, whose memory is not the program's.
 var lean = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "neo-lean-")
-	if err != nil {
-		return "", err
-	}
-	built := filepath.Join(dir, "neo")
+	built := program + "-lean" // TestMain removes it
 	build := exec.Command("go", "build", "-o", built, "neoapi/cmd/neo")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// Flags that say what is under the detector would have packages compiled anew.
+	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.Join(flags, " "))
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -55,6 +54,14 @@ type stranger struct {
 	name        string
 	connections int
 	does        func(conn net.Conn)
+}
+
+// always are those that come without -faults.strangers: some of each way to the
+// service, which cost it much and the test little. All take two minutes.
+var always = map[string]bool{
+	"HTTP 1.1: half a head": true, "HTTP 1.1: half a body": true, "HTTP 1.1 over TLS: half a head": true,
+	"before TLS: a greeting without end": true, "HTTP 2: nothing": true, "HTTP 2: as many headers as fit, and a window of zero": true,
+	"HTTP 2: requests that are reset": true, "HTTP 2: one connection after the other": true,
 }
 
 var (
@@ -246,7 +253,6 @@ func TestNoStrangerCostsMoreThan64MB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(built)) })
 	for _, x := range []struct {
 		name      string
 		tls       bool
@@ -260,7 +266,12 @@ func TestNoStrangerCostsMoreThan64MB(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
+			came := 0
 			for _, who := range x.strangers {
+				if !*strangers && !always[x.name+": "+who.name] {
+					continue
+				}
+				came++
 				t.Run(who.name, func(t *testing.T) {
 					flags := []string{"serve"}
 					if x.tls {
@@ -273,6 +284,9 @@ func TestNoStrangerCostsMoreThan64MB(t *testing.T) {
 					s.client.Transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // its own certificate
 					s.endure(t, who, x.protocols)
 				})
+			}
+			if came == 0 {
+				t.Error("nobody came")
 			}
 		})
 	}
@@ -336,14 +350,19 @@ func (s *service) endure(t *testing.T, who stranger, protocols []string) {
 	close(work)
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }()
-	answers := 0
+	answers, refused := 0, 0
 	for ended := false; !ended || answers < 20; look() {
 		resp, err := s.client.Get(s.address() + wire.Path(wire.OpConfig, wire.Gen3))
-		if err != nil {
+		switch {
+		case err == nil:
+			_ = resp.Body.Close()
+			answers++
+			refused = 0
+		case refused > 20:
 			t.Fatalf("another client gets no answer: %v", err)
+		default: // on a busy machine it may be the one that keeps the service waiting
+			refused++
 		}
-		_ = resp.Body.Close()
-		answers++
 		select {
 		case <-done:
 			ended = true

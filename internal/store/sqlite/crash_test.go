@@ -114,6 +114,7 @@ func workUntilKilled(path string) error {
 
 // What was acknowledged survives kill -9 at any moment (bar R2).
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	acknowledged := map[string]int{}
 	n := *kills

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	// One store, emptied for each test: to open a file takes longer than most of them.
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s, beside := openAt(t, path), raw(t, path)
@@ -110,6 +111,7 @@ func actions(t *testing.T, s login.Accounts) []string {
 }
 
 func TestWhatIsStoredIsThereAfterReopening(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s, err := sqlite.Open(t.Context(), path)
 	if err != nil {
@@ -187,6 +189,7 @@ func works(t *testing.T, name, path string) {
 }
 
 func TestOpenNamesThePathThatItCannotOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	noDatabase := filepath.Join(dir, "notes.txt")
 	if err := os.WriteFile(noDatabase, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
@@ -207,6 +210,7 @@ func TestOpenNamesThePathThatItCannotOpen(t *testing.T) {
 }
 
 func TestOpenHonoursItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "neo.db"))
@@ -246,6 +250,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 }
 
 func TestTenOpensOfANewFileAtOnceSucceed(t *testing.T) {
+	t.Parallel()
 	for range 3 {
 		path := filepath.Join(t.TempDir(), "neo.db")
 		stores := make([]*sqlite.Store, 10)
@@ -281,6 +286,7 @@ func TestTenOpensOfANewFileAtOnceSucceed(t *testing.T) {
 // Another process may hold the database for long, as a backup does. A caller
 // does not wait longer than its context allows (bar R1), and reads do not wait.
 func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)
 	record(t, s, "before")
@@ -323,15 +329,18 @@ func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
 }
 
 func TestTwoHandlesOnOneFileAreLinearizable(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	storetest.Linearize(t, openAt(t, path), openAt(t, path))
 }
 
 func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+	t.Parallel()
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql", "00002_throttle.sql")
 }
 
 func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
 	if err != nil {
