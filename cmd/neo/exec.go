@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 type execCmd struct {
@@ -34,16 +38,18 @@ The program finds the session in its environment:
   NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
 
 With --ucc a session of another account is not handed to the program, which is then
-not run. What is not known is not set, whatever the variable was before, and
-NEO_CONSUMER_SECRET is taken away. They are the program's own: nothing is written
-anywhere, and arguments hold no secret.
+not run. What is not known is not set, whatever the variable was before. Secrets
+(NEO_CONSUMER_SECRET, NEO_PASSWORD and the like), the settings of neo serve
+(NEO_DATABASE, NEO_CONFIG, NEO_LISTEN, …) and those of PostgreSQL (PGPASSWORD,
+PGHOST, …) are taken away; all other variables are as they were. They are the
+program's own: nothing is written anywhere, and arguments hold no secret.
 
 The exit code is the program's, 128+N if signal N ended it, 127 if there is no
 such program and 126 if it cannot be executed. Signals are passed on to it. With a
 session that has ended it is not run: exit code 3.`
 }
 
-func (c *execCmd) Run(ctx context.Context, t *terminal) error {
+func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) error {
 	command := c.Command
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
@@ -65,7 +71,7 @@ func (c *execCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return p.run(context.WithoutCancel(ctx), t, append(withoutSession(os.Environ()), sessionEnvironment(saved)...))
+	return p.run(context.WithoutCancel(ctx), t, append(withoutService(withoutSession(os.Environ()), parsed.Model), sessionEnvironment(saved)...))
 }
 
 // sessionEnvironment is a session as the variables of a program's environment.
@@ -86,18 +92,41 @@ func sessionEnvironment(saved savedLogin) []string {
 	return env
 }
 
+// ofSession are the variables of a session.
+var ofSession = []string{"NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT"}
+
+// secretWords are what the names of variables have that hold a secret of a login.
+var secretWords = regexp.MustCompile(`^NEO_(.*_)?(SECRET|PASSWORD|PASSPHRASE|MPIN|PIN|PAN|OTP|TOTP|SEED)(_.*)?$`)
+
 // withoutSession leaves out of an environment what a session would set, and the
-// secrets that neo itself reads there.
+// secrets of a login.
 func withoutSession(environ []string) []string {
-	var kept []string
-	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		switch name {
-		case "NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT",
-			"NEO_CONSUMER_SECRET":
-		default:
-			kept = append(kept, v)
+	return without(environ, func(name string) bool { return slices.Contains(ofSession, name) || secretWords.MatchString(name) })
+}
+
+// ofPostgreSQL are the variables by which a service finds its database (libpq's).
+var ofPostgreSQL = strings.Fields(`PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE PGSERVICE PGSERVICEFILE PGSYSCONFDIR PGOPTIONS PGAPPNAME
+	PGREQUIREAUTH PGCHANNELBINDING PGSSLMODE PGREQUIRESSL PGSSLNEGOTIATION PGSSLCOMPRESSION PGSSLCERT PGSSLKEY PGSSLPASSWORD PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL
+	PGSSLCRLDIR PGSSLSNI PGSSLMINPROTOCOLVERSION PGSSLMAXPROTOCOLVERSION PGREQUIREPEER PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGCONNECT_TIMEOUT
+	PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS PGMINPROTOCOLVERSION PGMAXPROTOCOLVERSION PGOAUTHCLIENTSECRET`)
+
+// withoutService leaves out of an environment the settings of a service: whoever runs
+// one may have them in the shell.
+func withoutService(environ []string, model *kong.Application) []string {
+	settings := slices.Clone(ofPostgreSQL)
+	for _, command := range model.Children {
+		if command.Name == "serve" {
+			for _, flag := range command.Flags {
+				settings = append(settings, variable(flag.Name))
+			}
 		}
 	}
-	return kept
+	return without(environ, func(name string) bool { return slices.Contains(settings, name) })
+}
+
+func without(environ []string, out func(name string) bool) []string {
+	return slices.DeleteFunc(environ, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return out(name)
+	})
 }

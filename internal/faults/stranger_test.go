@@ -117,13 +117,13 @@ var overHTTP2 = []stranger{
 	}},
 	{"a window of zero, on more connections", 700, func(c net.Conn) {
 		f := http2To(c, 0, true)
-		for range 16 {
+		for range 32 {
 			f.get()
 		}
 	}},
 	{"a window that grows by a byte", 200, func(c net.Conn) {
 		f := http2To(c, 0, true)
-		for range 16 {
+		for range 32 {
 			f.get()
 		}
 		for i := range uint32(100) {
@@ -132,7 +132,7 @@ var overHTTP2 = []stranger{
 	}},
 	{"half a body", 700, func(c net.Conn) {
 		f := http2To(c, 65535, true)
-		for range 16 {
+		for range 32 {
 			id := f.open(false, ":method", "POST", ":path", wire.Path(wire.OpValidate, wire.Gen1PROD), "content-type", "application/json")
 			_ = f.WriteData(id, false, make([]byte, 4000))
 		}
@@ -143,7 +143,7 @@ var overHTTP2 = []stranger{
 		for i := range 600 {
 			all = append(all, fmt.Sprintf("%x", 0x100+i), "")
 		}
-		for range 16 {
+		for range 32 {
 			f.open(true, all...)
 		}
 	}},

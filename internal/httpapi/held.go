@@ -25,10 +25,10 @@ const (
 	// tellBytes is by how much it changes until somebody is told.
 	tellBytes = 2 << 20
 
-	readAhead = 4 << 10         // is part of a connection
-	maxUnread = 40 << 10        // of TLS that yields no content: two records and more
-	maxOpen   = 16 * maxStreams // requests that have come and that HTTP/2 has not refused yet
-	maxAhead  = 64              // frames that may want an answer
+	readAhead = 4 << 10        // is part of a connection
+	maxUnread = 40 << 10       // of TLS that yields no content: two records and more
+	maxOpen   = 8 * maxStreams // requests that have come and that HTTP/2 has not refused yet
+	maxAhead  = 64             // frames that may want an answer
 )
 
 // Holdings are what is held for one connection.

@@ -48,7 +48,7 @@ const (
 	maxLines     = maxFields + 2 // of a head in HTTP/1: and the first, and Host
 
 	// HTTP/2, for each connection.
-	maxStreams   = 16 // requests at once
+	maxStreams   = 32 // requests at once
 	maxFrame     = 16 << 10
 	streamWindow = 32 << 10 // what may be sent of one body before it is read,
 	connWindow   = 64 << 10 // and of all bodies together

@@ -314,21 +314,21 @@ func TestHTTP2IsBounded(t *testing.T) {
 	t.Run("settings", func(t *testing.T) {
 		f := http2To(t, srv)
 		settings := f.until(t, func(frame http2.Frame) bool { _, yes := frame.(*http2.SettingsFrame); return yes }).(*http2.SettingsFrame)
-		for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 16, http2.SettingMaxHeaderListSize: 25 << 10, http2.SettingMaxFrameSize: 16 << 10, http2.SettingInitialWindowSize: 32 << 10} {
+		for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 32, http2.SettingMaxHeaderListSize: 25 << 10, http2.SettingMaxFrameSize: 16 << 10, http2.SettingInitialWindowSize: 32 << 10} {
 			if v, ok := settings.Value(id); !ok || v > most {
 				t.Errorf("%s: %d, %v; want at most %d", id, v, ok, most)
 			}
 		}
 	})
-	t.Run("sixteen requests at once and no more", func(t *testing.T) {
+	t.Run("thirty-two requests at once and no more", func(t *testing.T) {
 		f := http2To(t, srv)
-		for range 16 {
+		for range 32 {
 			f.open(t, false, "content-length", "2")
 		}
 		over := f.open(t, false)
 		reset := f.until(t, func(frame http2.Frame) bool { _, yes := frame.(*http2.RSTStreamFrame); return yes })
 		if reset == nil || reset.Header().StreamID != over {
-			t.Fatalf("%v, want the 17th stream to be reset", reset)
+			t.Fatalf("%v, want the 33rd stream to be reset", reset)
 		}
 		if err := f.WriteData(1, true, []byte("{}")); err != nil {
 			t.Fatal(err)
