@@ -66,7 +66,7 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 		}, func(ctx context.Context, c *Client) error { _, err := c.ValidateMPIN(ctx, a.MPIN); return err }},
 	}
 	for op, o := range operations {
-		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
+		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

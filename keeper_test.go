@@ -714,15 +714,15 @@ func TestRunKeepsAProgramLoggedInForDays(t *testing.T) {
 			transport := &http.Transport{DisableKeepAlives: true}
 			c.http.Transport = transport
 			real := time.Now()
+			// The first login is at midnight, or at 08:45, of tomorrow.
+			year, month, day := real.In(ist).Date()
+			world := time.Date(year, month, day+1, 0, 0, 0, 0, ist)
+			if tt.daily {
+				world = world.Add(8*time.Hour + 45*time.Minute)
+			}
+			srv.Advance(world.Sub(real)) // the service is outside of the bubble
 			synctest.Test(t, func(t *testing.T) {
 				bubble := time.Now()
-				// The first login is at midnight, or at 08:45, of tomorrow.
-				year, month, day := real.In(ist).Date()
-				world := time.Date(year, month, day+1, 0, 0, 0, 0, ist)
-				if tt.daily {
-					world = world.Add(8*time.Hour + 45*time.Minute)
-				}
-				srv.Advance(world.Sub(real))
 				c.now = func() time.Time { return world.Add(time.Since(bubble)) }
 				last := c.now()
 				var diary strings.Builder

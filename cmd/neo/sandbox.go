@@ -51,7 +51,7 @@ finds in its environment:
 
 The sandbox is the session service itself with demo data, an OTP inbox that
 anybody can read, and empty order books. Its secrets are public: never let it
-listen where strangers reach it.`
+listen where strangers reach it. If others than this machine do, it says so.`
 }
 
 // AfterApply refuses a password in a flag. The database of the sandbox never comes
@@ -97,7 +97,8 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		return c.around(ctx, t, p, place, cfg)
 	}
 	defer tellOnQuit(t.err)()
-	return start(ctx, place, c.ruleFlags, cfg, func(url string) {
+	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
+		c.warn(t, where)
 		debug.FreeOSMemory() // what hashing the demo secrets took
 		if c.JSON {
 			_ = t.json(serve.Demo(url, c.Accounts))
@@ -105,6 +106,13 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		}
 		c.welcome(t.out, url, c.Data)
 	})
+}
+
+// warn says that others than this machine reach the sandbox, if they do.
+func (c *sandboxCmd) warn(t *terminal, where listening) {
+	if told := where.warning(c.Listen); told != "" {
+		t.note(told)
+	}
 }
 
 // welcome prints what to paste next.

@@ -50,10 +50,11 @@ func (c *sandboxCmd) around(ctx context.Context, t *terminal, p program, place s
 	defer end()
 	waiting := context.AfterFunc(ctx, end) // while there is no program to pass a signal on to
 	var ended chan error
-	err = start(serving, place, c.ruleFlags, cfg, func(url string) {
+	err = start(serving, place, c.ruleFlags, cfg, func(url string, where listening) {
 		if !waiting() {
 			return
 		}
+		c.warn(t, where)
 		ended = make(chan error, 1)
 		go func() {
 			defer end()

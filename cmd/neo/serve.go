@@ -25,6 +25,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/net/netutil"
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
@@ -86,6 +87,7 @@ type serveCmd struct {
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
 	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
+	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Hosts for which operators ask, beside the address of --admin and the names in the certificate."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
@@ -138,7 +140,8 @@ as pool_max_conns in the URL says.
 
 Operators can ask over HTTP too, on a listener of their own: --admin unix:PATH,
 where the file's permissions say who may, or --admin HOST:PORT, where --admin-ca
-has to have signed their certificates. docs/operators.md tells what can be asked.
+has to have signed their certificates. docs/operators.md tells what can be asked. Hosts
+other than that address and the names in --tls-cert are listed with --admin-host.
 
 The calendar has a line for each day that ends otherwise: a date, and a time or
 none (2026-12-25 none). It is read at start; docs/operators.md has an example.
@@ -162,7 +165,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
-	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
+	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
@@ -177,7 +180,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer tellOnQuit(t.err)()
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
+	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
@@ -300,7 +303,7 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string)) (err error) {
+func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string, where listening)) (err error) {
 	// A log that nobody reads any more must not end the service; but a program that it
 	// runs is not to ignore this signal too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -324,11 +327,13 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
+	tcp := listener.Addr().(*net.TCPAddr)
+	where := reachable(tcp)
+	url := "http://" + where.at
 	if cfg.TLSCert != "" {
-		url = "https://" + listener.Addr().String()
+		url = "https://" + where.at
 	}
-	if cfg.Sandbox && cfg.PublicURL == "" && !listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+	if cfg.Sandbox && cfg.PublicURL == "" && !tcp.IP.IsUnspecified() {
 		cfg.PublicURL = url
 	}
 	server, err := serve.New(ctx, data, cfg)
@@ -343,7 +348,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		defer stop()
 	}
 	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
-	ready(url)
+	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
 	if err := server.Run(ctx, listener); err != nil {
@@ -374,6 +379,9 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// metricsAtOnce is how many connections the operator's own address has at once.
+const metricsAtOnce = 256
+
 // tell serves the operator's own address until stop is called.
 func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
@@ -388,7 +396,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics' address does not answer any more", "cause", err)
 		}
 	}()

@@ -264,38 +264,14 @@ func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done fun
 	return p.err
 }
 
-// claimed are headers in which servers of the field look for the client's address, or
-// for another path than the call's: here the client has written them.
-var claimed = []string{
-	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Original-Forwarded-For",
-	"X-Original-Url", "X-Rewrite-Url",
-}
-
-// rewrite makes the trade API's request out of the client's. What the client says of
-// its identity and of its address does not go through; neither do headers with an
-// underscore, which some servers take for one with a hyphen. A connection becomes a
-// WebSocket and nothing else: with HTTP/2 in it (h2c) further calls would come that
-// nobody has looked at.
+// rewrite makes the trade API's request out of the client's: of its headers only what
+// is known to be harmless, and beside them what the service knows of the call.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	p := passageOf(pr.In)
 	pr.SetURL(g.target)
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it is: nobody here reads it
 	h := pr.Out.Header
-	for name := range h {
-		if strings.Contains(name, "_") {
-			delete(h, name)
-		}
-	}
-	for _, name := range claimed {
-		h.Del(name)
-	}
-	h.Del("Authorization")
-	h.Del(wire.HeaderSID)
-	h.Del(wire.HeaderAuth)
-	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
-		h.Del("Upgrade")
-		h.Del("Connection")
-	}
+	keepPassing(h)
 	scheme := "http"
 	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
 		scheme = "https"

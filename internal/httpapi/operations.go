@@ -376,7 +376,7 @@ func (a *api) clientIP(c *call) (answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return answer{}, err
 	}
-	now := time.Now().In(login.IST).Format(time.RFC3339)
+	now := c.now().In(login.IST).Format(time.RFC3339)
 	return answer{http.StatusOK, wire.ClientIP{
 		Data: []wire.ObservedIP{{IP: c.caller.Address, Time: now}}, StCode: 1000, Status: "success",
 	}}, nil

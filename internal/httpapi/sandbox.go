@@ -5,9 +5,11 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
+	"neoapi/internal/browser"
 	"neoapi/internal/wire"
 )
 
@@ -36,13 +38,39 @@ func (a *api) sandbox(path string) (endpoint, bool) {
 	ucc, inbox := strings.CutPrefix(path, otpPath)
 	switch {
 	case inbox && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/"):
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
+		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.notForeign(a.sandboxOTP)}, true
 	case path == faultsPath && a.Faults != nil:
-		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
+		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.notForeign(a.sandboxFaults)}, true
 	case path == "/" && a.Demo != nil && a.TradeAPI == nil:
 		return endpoint{op: "sandbox_home", method: http.MethodGet, handle: a.home}, true
 	}
 	return endpoint{}, false
+}
+
+func (a *api) notForeign(handle func(*call) (answer, error)) func(*call) (answer, error) {
+	return func(c *call) (answer, error) {
+		if err := a.foreign(c.Request); err != nil {
+			return answer{}, err
+		}
+		return handle(c)
+	}
+}
+
+// foreign returns why a request for what only a sandbox has is refused: a web page that
+// a developer looks at may have made the browser send it. On the developer's own machine
+// a host that a stranger can have is one that was pointed there (DNS rebinding).
+func (a *api) foreign(r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && browser.CrossOrigin(r) != nil {
+		return &httpError{status: http.StatusForbidden, detail: "a browser sends this for a page of another origin: nothing was done"}
+	}
+	host := browser.Host(r)
+	if !browser.AtHome(r) || browser.Unregistrable(host) {
+		return nil
+	}
+	if u, err := url.Parse(a.PublicURL); err == nil && a.PublicURL != "" && strings.EqualFold(u.Hostname(), host) {
+		return nil
+	}
+	return &httpError{status: http.StatusForbidden, detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
 }
 
 // page is a body of HTML.

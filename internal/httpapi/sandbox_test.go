@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"neoapi/internal/apitest"
+	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
 
@@ -93,5 +94,65 @@ func TestTheRootOfAServiceIsNothing(t *testing.T) {
 		if resp, body := askRoot(t, srv, http.MethodGet, accept); resp.StatusCode != http.StatusNotFound || strings.Contains(body, "sandbox") {
 			t.Errorf("%s: %s", resp.Status, body)
 		}
+	}
+}
+
+// A page that a developer looks at neither reads the inbox nor makes answers fail; a
+// program does, and so does a page of the sandbox's own.
+func TestAWebPageDoesNotDriveALocalSandbox(t *testing.T) {
+	t.Parallel()
+	srv, _ := serving(t, func(cfg *serve.Config) { cfg.PublicURL = "http://sandbox.example.com:9155" })
+	const fault = `{"op":"login","fault":"502"}`
+	for name, x := range map[string]struct {
+		header  http.Header
+		reading int // the status of GET
+		doing   int // of POST and DELETE
+	}{
+		"a program":                 {nil, 200, 200},
+		"a container's name":        {http.Header{"Host": {"sandbox:9155"}}, 200, 200},
+		"localhost":                 {http.Header{"Host": {"localhost:9155"}}, 200, 200},
+		"its public name":           {http.Header{"Host": {"sandbox.example.com"}}, 200, 200},
+		"a page of its own":         {http.Header{"Host": {"localhost:9155"}, "Origin": {"http://localhost:9155"}, "Sec-Fetch-Site": {"same-origin"}}, 200, 200},
+		"another site":              {http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200, 403}, // whose page cannot read the answer
+		"another port":              {http.Header{"Host": {"localhost:9155"}, "Origin": {"http://localhost:3000"}, "Sec-Fetch-Site": {"same-site"}}, 200, 403},
+		"an older browser":          {http.Header{"Origin": {"https://evil.example"}}, 200, 403},
+		"a frame without an origin": {http.Header{"Origin": {"null"}}, 200, 403},
+		"DNS rebinding":             {http.Header{"Host": {"evil.example:9155"}, "Origin": {"http://evil.example:9155"}, "Sec-Fetch-Site": {"same-origin"}}, 403, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			send := func(method, path, body string, want int) {
+				t.Helper()
+				r, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name, values := range x.header {
+					r.Header[name] = values
+				}
+				r.Header.Set("Content-Type", "application/json")
+				r.Host = r.Header.Get("Host")
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if err != nil || resp.StatusCode != want {
+					t.Errorf("%s %s: %d %s, want %d", method, path, resp.StatusCode, text, want)
+				}
+				y := apitest.Exchange{Method: method, Path: path, Asked: r.Header, Sent: []byte(body), Status: resp.StatusCode, Header: resp.Header, Body: text}
+				if err := y.Check(); err != nil {
+					t.Errorf("not as api/openapi.yaml says: %v", err)
+				}
+			}
+			send("GET", "/sandbox/faults", "", x.reading)
+			send("POST", "/sandbox/faults", fault, x.doing)
+			send("DELETE", "/sandbox/faults", "", x.doing)
+			inbox := 404 // no code has come
+			if x.reading == 403 {
+				inbox = 403
+			}
+			send("GET", "/sandbox/otp/TESTYA24", "", inbox)
+		})
 	}
 }

@@ -44,7 +44,7 @@ const (
 	idleTimeout  = 90 * time.Second
 	drainTimeout = 20 * time.Second
 	maxHeader    = 16 << 10      // of a request's whole head
-	maxFields    = 128           // headers of a request
+	maxFields    = 256           // headers of a request
 	maxLines     = maxFields + 2 // of a head in HTTP/1: and the first, and Host
 
 	// HTTP/2, for each connection.

@@ -159,3 +159,27 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 	has(`neo_courier_up{courier="sms"} 1`, `neo_courier_failures{courier="sms"} 0`)
 	until(t, "another look", func() bool { return strings.Contains(ready(), `"status":"ready"`) })
 }
+
+// Whoever points a name of their own at the operator's machine reads nothing there.
+func TestTheOperatorsAddressAnswersNoPageOfAStranger(t *testing.T) {
+	_, status, _ := servingWithStatus(t, t.TempDir(), nil, func(cfg *serve.Config) { cfg.Telemetry = telemetry.New(nil) })
+	at := httptest.NewServer(status)
+	defer at.Close()
+	for host, want := range map[string]int{"": 200, "localhost:9156": 200, "neo": 200, "evil.example:9156": 403, "127.0.0.1.evil.example": 403} {
+		for _, path := range []string{"/metrics", "/livez", "/readyz"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s for host %q: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
+	}
+}

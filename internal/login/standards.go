@@ -29,7 +29,7 @@ var (
 // Refusals: KindUnavailable.
 func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact string) (wire.Introspection, error) {
 	if a, err := token.OpenAccess(s.Vault, compact, s.Now()); err == nil {
-		c, err := s.consumer(ctx, a.Consumer)
+		c, err := s.consumer(ctx, a.Consumer, func(c Consumer) bool { return c.issued(a, s.Now()) })
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return wire.Introspection{}, nil
@@ -125,14 +125,14 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, wire.
 		session, err = s.Sessions.SessionOf(ctx, account.ID, claims.Jti)
 	}
 	if err == nil {
-		consumer, err = s.consumer(ctx, session.Consumer)
+		consumer, err = s.consumer(ctx, session.Consumer, session.through)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Session{}, claims, ErrNotFound
 	case err != nil:
 		return Session{}, claims, storeFault(err)
-	case !now.Before(session.Expires) || session.Issued.Unix() != claims.Iat || session.Incarnation != consumer.Incarnation:
+	case !now.Before(session.Expires) || session.Issued.Unix() != claims.Iat || !session.through(consumer):
 		return Session{}, claims, ErrNotFound
 	}
 	return session, claims, nil

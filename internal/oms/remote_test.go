@@ -71,12 +71,6 @@ func (s *remote) seen() []string {
 	return append([]string(nil), s.calls...)
 }
 
-func (s *remote) set(answer func(w http.ResponseWriter, r *http.Request)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answer = answer
-}
-
 // certificate makes a client's certificate and its key.
 func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/private"
 )
 
 // What is done with a file that has been imported before: people mend what was
@@ -103,7 +104,7 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 // were rejected again and have not been mended by a file of their own. It is nil if
 // the file has not been imported.
 func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|private.Careful, 0)
 	if err != nil {
 		return nil, nil // it is not there, or not for us: then nothing is known
 	}
@@ -128,7 +129,7 @@ func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, err
 	if err != nil {
 		return nil, err
 	}
-	f, err = os.Open(again)
+	f, err = os.OpenFile(again, os.O_RDONLY|private.Careful, 0)
 	if err != nil {
 		return nil, nil // what was rejected again is not known
 	}
@@ -185,8 +186,6 @@ func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, co
 		}
 	}
 	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("rejected lines: %s is no file", x.Rejected)
 	case info.Size() == 0 || ours:
 		return errors.Join(f.Chmod(0o600), f.Truncate(0))
 	case x.mended != nil:

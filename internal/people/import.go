@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/private"
 )
 
 // step is how many lines are stored in one transaction: logins wait for it.
@@ -318,13 +320,44 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 var inColumns = strings.NewReplacer("\n", "; ", "userid: ", "user_id: ", "mobileNumber: ", "mobile: ")
 
 // openReport opens the file for rejected lines, for this process alone: a second
-// one waits here. It may hold hashes, so nobody but its owner reads it.
-func (x *Import) openReport() (*lockedfile.File, error) {
-	f, err := lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("rejected lines: %w", err)
+// one waits here. It may hold hashes, so nobody but its owner reads it: it is made here,
+// or is the user's own already, and no link to another place.
+func (x *Import) openReport() (f *lockedfile.File, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("rejected lines: %w", err)
+		}
+	}()
+	if err := private.CheckPlace(x.Rejected); err != nil {
+		return nil, err
 	}
-	return f, nil
+	for range 10 { // others may make and remove it meanwhile
+		f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		if info, lerr := os.Lstat(x.Rejected); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, private.Refused(x.Rejected + " is a symbolic link: remove it, or name another file")
+		}
+		if f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		if err := errors.Join(err, private.CheckOwn(f, x.Rejected)); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if info.Size() > 0 || info.Mode().Perm()&0o077 == 0 {
+			return f, nil
+		}
+		// Somebody may have it open for reading since it could be.
+		if err := errors.Join(os.Remove(x.Rejected), f.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // resumeReport brings the file for rejected lines to where it was when the import

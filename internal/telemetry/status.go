@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"neoapi/internal/browser"
 	"neoapi/internal/login"
 )
 
@@ -90,7 +91,8 @@ func (t *Telemetry) couriers(c courier) {
 
 // Status returns the handler of the operator's own address: /metrics, /livez, and
 // /readyz, which names what is wrong with each part. It must not be reachable for
-// strangers.
+// strangers, nor for their pages in an operator's browser: at the machine's own address
+// it answers to no host that a stranger can have (DNS rebinding).
 func (t *Telemetry) Status(s *login.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
@@ -112,7 +114,13 @@ func (t *Telemetry) Status(s *login.Service) http.Handler {
 		}
 		say(w, status, word, parts)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if browser.AtHome(r) && !browser.Unregistrable(browser.Host(r)) {
+			say(w, http.StatusForbidden, "the header Host names no host of this address", nil)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func say(w http.ResponseWriter, status int, word string, parts map[string]string) {
