@@ -131,8 +131,18 @@ func (a answer) session(p person) session {
 	return session{p, body.Data.SID, body.Data.Token}
 }
 
-// call sends a request. body is nil or what is sent as JSON.
+// call sends a request, and again as long as it is told to. body is nil or what is
+// sent as JSON.
 func (s *service) call(op, method, path string, body any, headers ...string) answer {
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		a := s.callOnce(op, method, path, body, headers...)
+		if !s.again || !a.unavailable() || time.Since(begin) > noisy(recoverWithin) {
+			return a
+		}
+	}
+}
+
+func (s *service) callOnce(op, method, path string, body any, headers ...string) answer {
 	a := answer{op: op}
 	var text []byte
 	if body != nil {
@@ -298,6 +308,9 @@ type event struct {
 func (s *service) events(t testing.TB) []event {
 	t.Helper()
 	out, err := s.operator("audit", "--json")
+	for begin := time.Now(); err != nil && time.Since(begin) < noisy(recoverWithin); { // it gives up in time
+		out, err = s.operator("audit", "--json")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

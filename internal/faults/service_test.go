@@ -99,6 +99,7 @@ type service struct {
 	client   *http.Client
 	access   string   // an access token of the sandbox's consumer
 	socket   *os.File // to listen at, as systemd gives it; nil: the process takes a port
+	again    bool     // what is unavailable is asked again: nothing is broken, and the machine may be busy
 
 	mu    sync.Mutex // url changes at a start
 	url   string
@@ -126,8 +127,8 @@ func prepare(t *testing.T, dir, database string, command ...string) *service {
 	log := filepath.Join(t.TempDir(), "log")
 	s := &service{
 		dir: dir, database: database, log: log,
-		command: append(command, "--listen=127.0.0.1:0", "--data="+dir),
-		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute},
+		command: append(command, "--listen=127.0.0.1:0", "--data="+dir), again: true,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute},
 	}
 	if database != "" {
 		s.command = append(s.command, "--database="+database)

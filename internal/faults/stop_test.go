@@ -35,6 +35,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 			return s.second(views[i], codes[i], name)
 		}
 		first := make([]answer, n) // by the process that is stopped
+		stops.again, goesOn.again = false, false
 		var sent sync.WaitGroup
 		turn := make(chan int, n)
 		for i := range n {
@@ -85,6 +86,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 		stops.signal(t, syscall.SIGCONT)
 		sent.Wait()
 
+		stops.again, goesOn.again = true, true
 		events := stops.events(t)
 		outcomes := map[[2]int]int{}
 		for i, view := range views {
