@@ -152,30 +152,6 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	return err
 }
 
-// spent is the last TOTP code that a login was accepted with.
-type spent struct {
-	ucc, code string
-	step      int64
-}
-
-// unspent refuses a code that this client's last login was accepted with: a service
-// would take it for a wrong one, and count it.
-func (c *Client) unspent(ucc, code string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.now()
-	step := totpStep(now)
-	if c.spent.ucc != ucc || c.spent.code != code || step < c.spent.step || step > c.spent.step+2 { // services take codes for three steps
-		return nil
-	}
-	fail := invalid(opTOTPLogin, "this TOTP code was used already, and works once: give the next one")
-	fail.Retry = RetryNewCode
-	if step == c.spent.step {
-		fail.RetryAfter = time.Unix((step+1)*totpPeriod, 0).Sub(now)
-	}
-	return fail
-}
-
 // openView sends a first factor and makes v, with what the answer says, the
 // pending login.
 func (c *Client) openView(ctx context.Context, r request, v view) (*view, error) {

@@ -42,3 +42,27 @@ func totpCode(seed []byte, step int64) string {
 	n := binary.BigEndian.Uint32(sum[sum[19]&0xF:]) & 0x7FFFFFFF
 	return fmt.Sprintf("%06d", n%1_000_000)
 }
+
+// spent is the last TOTP code that a login was accepted with.
+type spent struct {
+	ucc, code string
+	step      int64
+}
+
+// unspent refuses a code that this client's last login was accepted with: a service
+// would take it for a wrong one, and count it.
+func (c *Client) unspent(ucc, code string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	step := totpStep(now)
+	if c.spent.ucc != ucc || c.spent.code != code || step < c.spent.step || step > c.spent.step+2 { // services take codes for three steps
+		return nil
+	}
+	fail := invalid(opTOTPLogin, "this TOTP code was used already, and works once: give the next one")
+	fail.Retry = RetryNewCode
+	if step == c.spent.step {
+		fail.RetryAfter = time.Unix((step+1)*totpPeriod, 0).Sub(now)
+	}
+	return fail
+}

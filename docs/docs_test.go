@@ -184,3 +184,30 @@ func TestNoServerIsShownWithoutTimeOuts(t *testing.T) {
 		t.Errorf("%d servers: are they there?", servers)
 	}
 }
+
+// The folder list is the architecture: each package of this module is in it.
+func TestREADME_listsEveryFolder(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := filepath.Glob("../*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	internal, err := filepath.Glob("../internal/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, file := range append(packages, internal...) {
+		folder := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), "../") + "/"
+		if !seen[folder] && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(folder)+` `).Match(readme) {
+			t.Errorf("README's folder list lacks %s", folder)
+		}
+		seen[folder] = true
+	}
+	if len(seen) < 20 {
+		t.Fatalf("only %d folders were found", len(seen))
+	}
+}
