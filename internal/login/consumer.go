@@ -160,7 +160,8 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 // ago, so that a removed consumer or a changed secret holds everywhere within
 // 1 s (bar S4) and most requests ask no store. One that a request is refused by,
 // according to takes, is read again first: a new secret and a new network work at
-// once. Consumers that do not exist are not remembered.
+// once. A client that has gone away meanwhile is judged by what is remembered, so that
+// its refusal is recorded. Consumers that do not exist are not remembered.
 func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer) bool) (Consumer, error) {
 	asked := time.Now()
 	if err := s.FollowClock(ctx); err != nil {
@@ -183,7 +184,7 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	case known.turn <- struct{}{}:
 		defer func() { <-known.turn }()
 	case <-ctx.Done():
-		return Consumer{}, ctx.Err()
+		return c, nil
 	}
 	s.mu.Lock()
 	c, looked := known.Consumer, known.looked
@@ -194,9 +195,13 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	select {
 	case <-time.After(consumerLook - time.Since(looked)):
 	case <-ctx.Done():
-		return Consumer{}, ctx.Err()
+		return c, nil
 	}
-	return s.readConsumer(ctx, key)
+	fresh, err := s.readConsumer(ctx, key)
+	if err != nil && ctx.Err() != nil {
+		return c, nil
+	}
+	return fresh, err
 }
 
 // readConsumer reads a consumer from the store and remembers it.
