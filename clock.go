@@ -8,14 +8,15 @@ import (
 // poll is how often a wait looks at a clock of the caller's.
 const poll = 2 * time.Millisecond
 
-// pause waits for d by the client's clock, or returns the context's error. With a
-// [Config.Clock] it ends as soon as that clock has come so far, and never takes
-// longer than by the machine's: a clock may stand still, or be set back.
-func (c *Client) pause(ctx context.Context, d time.Duration) error {
+// pause waits until d after now, by the client's clock, or returns the context's error.
+// With a [Config.Clock] it ends as soon as that clock has come so far, also if it has
+// jumped since it said now, and never takes longer than d by the machine's: a clock may
+// stand still, or be set back.
+func (c *Client) pause(ctx context.Context, now time.Time, d time.Duration) error {
 	if !c.virtual {
 		return pause(ctx, d)
 	}
-	until, latest := c.now().Add(d), time.Now().Add(d)
+	until, latest := now.Add(d), time.Now().Add(d)
 	for c.now().Before(until) {
 		left := time.Until(latest)
 		if left <= 0 {

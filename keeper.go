@@ -388,7 +388,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 			next = earlier(next, h.ends.Add(-k.cfg.Lead))
 		}
 		// A machine that slept, or whose clock was set, is noticed within the half minute.
-		if err := k.sleep(ctx, min(next.Sub(now), 30*time.Second)); err != nil {
+		if err := k.sleep(ctx, now, min(next.Sub(now), 30*time.Second)); err != nil {
 			return err
 		}
 	}

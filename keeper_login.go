@@ -346,7 +346,7 @@ func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 			return last + 1, nil
 		}
 		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one was used")
-		if err := k.sleep(ctx, time.Unix((last+1-early)*totpPeriod, 0).Sub(now)); err != nil {
+		if err := k.sleep(ctx, now, time.Unix((last+1-early)*totpPeriod, 0).Sub(now)); err != nil {
 			return 0, err
 		}
 	}
@@ -378,9 +378,9 @@ func ask[T any](ctx context.Context, name string, f func(context.Context) (T, er
 	return answer, err
 }
 
-// sleep waits for d by the client's clock.
-func (k *Keeper) sleep(ctx context.Context, d time.Duration) error {
-	if k.c.pause(ctx, d) != nil {
+// sleep waits until d after now, by the client's clock.
+func (k *Keeper) sleep(ctx context.Context, now time.Time, d time.Duration) error {
+	if k.c.pause(ctx, now, d) != nil {
 		return stopped(ctx, opKeep)
 	}
 	return nil

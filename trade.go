@@ -180,7 +180,7 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 			if wait > 0 && wait <= patience && !(bounded && time.Until(deadline) <= wait) {
 				waited = true
 				drop(resp)
-				if err := c.pause(ctx, wait); err != nil {
+				if err := c.pause(ctx, c.now(), wait); err != nil {
 					return nil, c.unsent(ctx, op, err)
 				}
 				continue
