@@ -56,6 +56,10 @@ type Server struct {
 	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
+	moving          sync.Mutex // held while the service follows its clock
+	moved, followed chan struct{}
+	ended           <-chan struct{}
+
 	mu    sync.Mutex
 	steps map[int64]bool // the TOTP steps whose codes were given out
 }
@@ -185,6 +189,8 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
 	}
 	s.data, s.server = data, server
+	s.moved, s.followed, s.ended = make(chan struct{}), make(chan struct{}), ctx.Done()
+	go s.following(ctx)
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, listener) }()
 	t.Cleanup(func() {
@@ -235,10 +241,30 @@ func (s *Server) SetTime(t time.Time) {
 }
 
 // follow lets the service notice its clock at once; it would with its next request.
+// The caller may be in a bubble of testing/synctest, whose time is another one.
 func (s *Server) follow() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_ = s.server.FollowClock(ctx) // what fails now is done with that request
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	select {
+	case s.moved <- struct{}{}:
+		<-s.followed
+	case <-s.ended:
+	}
+}
+
+// following does what follow asks for, until the server ends.
+func (s *Server) following(ctx context.Context) {
+	for {
+		select {
+		case <-s.moved:
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			_ = s.server.FollowClock(ctx) // what fails now is done with the next request
+			cancel()
+			s.followed <- struct{}{}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // EndSession ends the trade session of a sid as if its owner had logged out
