@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -420,8 +421,22 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 // A way is what lies between a verifier and the service.
 type way struct {
 	*httptest.Server
-	cut   atomic.Bool
+	under sync.RWMutex // read by each request while it is on its way
+	isCut bool
 	asked atomic.Int64
+}
+
+// cut lets nothing through from now on: what was on its way has arrived.
+func (w *way) cut() {
+	w.under.Lock()
+	w.isCut = true
+	w.under.Unlock()
+}
+
+func (w *way) mend() {
+	w.under.Lock()
+	w.isCut = false
+	w.under.Unlock()
 }
 
 func between(t *testing.T, srv *neoapitest.Server) *way {
@@ -434,7 +449,9 @@ func between(t *testing.T, srv *neoapitest.Server) *way {
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.asked.Add(1)
-		if w.cut.Load() {
+		w.under.RLock()
+		defer w.under.RUnlock()
+		if w.isCut {
 			panic(http.ErrAbortHandler)
 		}
 		proxy.ServeHTTP(rw, r)
@@ -461,7 +478,7 @@ func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T)
 			})
 		}
 	}
-	w.cut.Store(true)
+	w.cut()
 	srv.EndSession(t, ends.SID)
 	eventually(t, "it fails closed", func() bool {
 		_, err := strict.Verify(t.Context(), s.SID, s.Token)
@@ -475,7 +492,7 @@ func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T)
 	if err := <-silent; err == nil {
 		t.Error("it was not told")
 	}
-	w.cut.Store(false)
+	w.mend()
 	eventually(t, "it is good again", func() bool {
 		_, err := strict.Verify(t.Context(), s.SID, s.Token)
 		return err == nil
@@ -495,7 +512,7 @@ func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
-	w.cut.Store(true)
+	w.cut()
 	for _, v := range []*verify.Verifier{
 		verifier(t, srv, w.URL, nil),
 		verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 }),
@@ -520,7 +537,7 @@ func TestACallAsksNobody(t *testing.T) {
 	v := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
 	s := session(t, srv)
 	want(t, v, s.SID, s.Token, nil)
-	w.cut.Store(true)
+	w.cut()
 	fresh := session(t, srv) // which it has never seen
 	for range 1000 {
 		want(t, v, s.SID, s.Token, nil)
@@ -562,7 +579,7 @@ func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
 	srv.EndSession(t, ended.SID)
 	eventually(t, "it has ended", func() bool { _, err := v.Verify(t.Context(), ended.SID, ended.Token); return err != nil })
 	w := between(t, srv)
-	w.cut.Store(true)
+	w.cut()
 	away := verifier(t, srv, w.URL, nil)
 	for _, x := range []struct {
 		what   string
