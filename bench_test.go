@@ -3,6 +3,7 @@ package neoapi
 import (
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -43,7 +44,19 @@ func BenchmarkCall(b *testing.B) {
 			b.Fatal(err)
 		}
 		run(name, c.HTTPClient(Rate(0)))
-		run(name+", 10 a second of 1e9", c.HTTPClient(func(t *caller) { t.rate = newRate(1 << 20) }))
+		run(name+", with a rate of its own", c.HTTPClient(func(t *caller) { t.rate = &rate{1 << 20, &window{}} }))
 		run(name+", with a keeper", c.HTTPClient(Rate(0), WithKeeper(&keeping{tokens: []string{session.Token}})))
+	}
+}
+
+// BenchmarkSharedRate measures what it costs to count a request in a file, twice: when
+// it is sent, and when its answer comes.
+func BenchmarkSharedRate(b *testing.B) {
+	w := &window{}
+	w.join(filepath.Join(b.TempDir(), "rate"))
+	b.ReportAllocs()
+	for b.Loop() {
+		ticket, _ := w.take(&Client{}, 0)
+		w.answered(ticket)
 	}
 }

@@ -18,7 +18,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -56,6 +58,15 @@ type Config struct {
 	// itself breaks the promise that a code is submitted at most once.
 	HTTPClient *http.Client
 
+	// Rate is how many requests the consumer may send in any second, up to 1,000; 0
+	// means 10, which is the service's own default, and a negative one no limit. All
+	// that the service counts are counted: access tokens, the steps of a login, calls,
+	// logouts. All clients of one consumer in a process share one count, and so do the
+	// processes that share a store (see [RateStore]). Those over the limit wait, as
+	// long as their context lets them. A consumer is known by its key, or, without
+	// one, by its AccessToken.
+	Rate int
+
 	// UserAgent is the header of that name; "" means "neoapi-go".
 	UserAgent string
 
@@ -72,6 +83,13 @@ type Config struct {
 	// returns is called with the outcome: nil, or an *Error. Package
 	// neoapi/otelneo has one that makes OpenTelemetry spans.
 	Observe func(ctx context.Context, op string) (context.Context, func(err error))
+
+	// Clock is for tests; nil means time.Now. By it the client judges when a session
+	// or an access token has ended and which TOTP code is due, and it ends the
+	// client's waits: they are over when it has come so far, or when as much time
+	// has passed on the machine's clock, whichever is first. neoapitest.Server.Now
+	// is one.
+	Clock func() time.Time
 }
 
 // A Client talks to one service as one consumer and holds one login at a time:
@@ -89,17 +107,20 @@ type Client struct {
 	userAgent string
 	http      *http.Client
 	now       func() time.Time
+	virtual   bool          // now is a Config.Clock
 	fetching  chan struct{} // holds one value while an access token is being fetched
-	rate      *rate         // of trade calls
+	rate      *rate         // of all requests, shared with all clients of the consumer
 	log       *slog.Logger
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
 	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until it is accepted
+	keeper    atomic.Pointer[Keeper]  // where calls have their session from, if it has one
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken
 	view   *view    // the pending login, nil if there is none
 	trade  *Session // the current trade session, nil if there is none
+	spent  spent
 }
 
 type accessToken struct {
@@ -139,13 +160,22 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		env: cfg.Environment, place: cfg.Environment.place(), consumer: fingerprint(cmp.Or(cfg.ConsumerKey, cfg.AccessToken)),
 		at: at, urls: at.urls(), key: cfg.ConsumerKey, secret: cfg.ConsumerSecret, userAgent: cfg.UserAgent,
-		http: &hc, now: time.Now, fetching: make(chan struct{}, 1), rate: newRate(defaultRate), log: cfg.Log, observe: cfg.Observe,
+		http: &hc, now: cfg.clock(), virtual: cfg.Clock != nil, fetching: make(chan struct{}, 1), log: cfg.Log, observe: cfg.Observe,
 		access: accessToken{token: cfg.AccessToken},
 	}
 	if c.userAgent == "" {
 		c.userAgent = "neoapi-go"
 	}
+	c.rate = &rate{max(0, cmp.Or(cfg.Rate, defaultRate)), windowOf(c.place + " " + c.consumer)}
 	return c, nil
+}
+
+// clock returns Config.Clock or the machine's.
+func (cfg Config) clock() func() time.Time {
+	if cfg.Clock != nil {
+		return cfg.Clock
+	}
+	return time.Now
 }
 
 // judge finds the service and names everything that is wrong with the configuration.
@@ -163,6 +193,9 @@ func (cfg Config) judge() (at service, problems []string) {
 	if strings.Contains(cfg.ConsumerKey, ":") {
 		problems = append(problems, "ConsumerKey has a colon, which HTTP Basic authentication cannot carry")
 	}
+	if cfg.Rate > maxRate {
+		problems = append(problems, fmt.Sprintf("Rate is more than %d: give a negative one for no limit", maxRate))
+	}
 	for _, field := range []struct{ name, value, within string }{
 		{"ConsumerKey", cfg.ConsumerKey, ""}, {"AccessToken", cfg.AccessToken, ""}, // headers of their own
 		{"ConsumerSecret", cfg.ConsumerSecret, " "}, {"UserAgent", cfg.UserAgent, " "},
@@ -170,7 +203,9 @@ func (cfg Config) judge() (at service, problems []string) {
 		if problem := misshapen(field.name, field.value); problem != "" {
 			problems = append(problems, field.name+" "+problem)
 		} else if !visible(strings.ReplaceAll(field.value, field.within, "")) {
-			problems = append(problems, field.name+" has a character that does not belong there: a line break, a space or one outside ASCII")
+			odd := strings.IndexFunc(field.value, func(r rune) bool { return (r <= ' ' || r > '~') && string(r) != field.within })
+			r, _ := utf8.DecodeRuneInString(field.value[odd:])
+			problems = append(problems, field.name+" has a character that does not belong there: "+paste.Describe(r))
 		}
 	}
 	return at, problems
@@ -281,17 +316,22 @@ func (c *Client) do(ctx context.Context, r request) error {
 	}
 	secrets := append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...)
 
+	ticket, err := c.rate.wait(ctx, c)
+	if err != nil {
+		return c.unsent(ctx, r.op, err)
+	}
 	ctx, done := c.begin(req.Context(), r.op)
 	req = req.WithContext(ctx)
 	began := c.now()
 	resp, err := c.http.Do(req)
 	var answer []byte
 	if err == nil {
+		c.rate.window.answered(ticket)
 		defer resp.Body.Close()
 		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	}
 	var fail *Error
-	if resp == nil || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
+	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
 		fail = c.noAnswer(ctx, r.op, r.id, err, secrets)
 	} else if fail = judge(r.op, resp, answer, err, maxAnswer, r.read); fail != nil {
 		if fail.Code == wire.BadAccess.Code {
@@ -320,14 +360,15 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	switch {
 	case resp.StatusCode/100 == 3:
-		fail.Message = "the service redirects, which is not followed; check the base URL"
+		fail.Message = "the service redirects, which is not followed"
 		if to, err := resp.Location(); err == nil {
-			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed; check the base URL"
+			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
 		}
+	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
 	case len(body) > most:
-		fail.Message = fmt.Sprintf("the answer is longer than %d bytes", most)
+		fail.Message, fail.unread = fmt.Sprintf("the answer is longer than %d bytes", most), resp.StatusCode/100 == 2
 	default:
 		answer, failure := decode(op, resp.StatusCode, body)
 		if failure != nil {
@@ -339,6 +380,7 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 		if fail.Message == "" {
 			return nil
 		}
+		fail.unread = fail.Message != anotherView
 	}
 	return fail
 }

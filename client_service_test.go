@@ -24,6 +24,7 @@ func newClient(t *testing.T, srv *neoapitest.Server, hc *http.Client) *neoapi.Cl
 	}
 	c, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: hc,
+		Rate: -1, // the service has none here
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +104,11 @@ func TestTOTPAndMPINOpenASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkTrade(t, srv, session)
-	wantError(t, c.LoginTOTP(t.Context(), totp), neoapi.ErrWrongCredentials) // the same step twice
+	// The same step twice: the client says so by itself, and another's client hears it from the service.
+	if e := wantError(t, c.LoginTOTP(t.Context(), totp), neoapi.ErrInvalidInput); e.Status != 0 || e.Retry != neoapi.RetryNewCode || !strings.Contains(e.Message, "used already") {
+		t.Errorf("got %v", e)
+	}
+	wantError(t, newClient(t, srv, nil).LoginTOTP(t.Context(), totp), neoapi.ErrWrongCredentials)
 }
 
 // wrong returns another code of the same length.
@@ -277,5 +282,59 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 	wg.Wait()
 	if len(tokens) != 1 {
 		t.Errorf("%d sessions were opened, want 1", len(tokens))
+	}
+}
+
+// A service that was set up anew knows neither the session nor the access token that
+// came with it: only another login helps.
+func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
+	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)
+	a := before.Account
+	byPassword := newClient(t, before, nil)
+	byTOTP, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(before.URL), ConsumerKey: before.ConsumerKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := byPassword.Login(t.Context(), neoapi.Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}); err != nil {
+		t.Fatal(err)
+	}
+	session, err := byPassword.Session2FA(t.Context(), a.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := byPassword.AccessToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := byTOTP.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: before.TOTP(t)}); err != nil {
+		t.Fatal(err)
+	}
+	third, err := byTOTP.ValidateMPIN(t.Context(), a.MPIN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		secret, access string
+		session        neoapi.Session
+	}{
+		"with its access token":    {"", access, session},
+		"with the consumer secret": {after.ConsumerSecret, "", session},
+		"by TOTP":                  {"", "", third},
+	} {
+		test.session.Environment, test.session.BaseURL = after.URL, "" // at the same address
+		found := neoapi.Diagnose(t.Context(), neoapi.Config{
+			Environment: neoapi.Environment(after.URL), ConsumerKey: after.ConsumerKey, ConsumerSecret: test.secret, AccessToken: test.access,
+		}, neoapi.Subject{Session: test.session})
+		said := ""
+		for _, f := range found {
+			if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
+				said = f.Detail + " / " + f.Hint
+			} else if f.Verdict == neoapi.VerdictFailed {
+				t.Errorf("%s: %s failed: %s", name, f.Check, f.Detail)
+			}
+		}
+		if !strings.Contains(said, "log in again") {
+			t.Errorf("%s: %q does not say to log in again", name, said)
+		}
 	}
 }

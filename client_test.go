@@ -180,6 +180,8 @@ func TestAccessTokenRefusals(t *testing.T) {
 	}{
 		{"a refused consumer in OAuth's words", 401, `{"error":"invalid_client","error_description":"who is this?"}`, ErrAccessToken, "invalid_client"},
 		{"a grant the server does not know", 400, `{"error":"unsupported_grant_type"}`, ErrAccessToken, "unsupported_grant_type"},
+		{"an address that is refused, in OAuth's words", 401, `{"error":"invalid_client","error_description":"this consumer may not send from this address"}`, ErrIPNotAllowed, "invalid_client"},
+		{"a path that is not there", 404, `{"status":404,"error":"Not Found","path":"/oauth2/token"}`, ErrInvalidInput, ""},
 		{"a rate limit", 429, `{"error":"slow_down"}`, ErrRateLimited, "slow_down"},
 		{"a fault of the server", 500, `{"error":"server_error"}`, ErrInternal, ""},
 		{"an answer without a token", 200, `{"token_type":"Bearer"}`, ErrBadAnswer, ""},

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"neoapi/internal/wire"
 )
 
 // An object is a JSON object whose values are not yet read. Answers are read
@@ -68,7 +70,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	top := toObject(body)
 	fail := &Error{Op: op, Status: status}
 	if top == nil {
-		fail.Category = categorise(op, status, "")
+		fail.Category, fail.unread = categorise(op, status, ""), status/100 == 2
 		if !steps[op] && isPage(body) && status/100 == 4 {
 			fail.Category = ErrBadAnswer // a firewall's page says nothing about the session
 		}
@@ -119,7 +121,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 		}
 	}
 	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
-	oauth := op == opAccessToken && word != "" && (status/100 == 2 || status/100 == 4)
+	oauth := op == opAccessToken && word != "" && word == strings.ToLower(word) && !strings.Contains(word, " ") && (status/100 == 2 || status/100 == 4)
 	if oauth && fail.Code == "" {
 		fail.Code = word
 	}
@@ -128,10 +130,16 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	}
 
 	fail.Category = categorise(op, status, fail.Code)
+	fail.unread = !failed
+	_, known := wire.Lookup(fail.Code)
 	switch {
+	case status == http.StatusBadGateway && !known: // a proxy's 502 is a page, or text
+		fail.Category = ErrOMSDown
 	case strings.Contains(strings.ToLower(word), "rate limit"):
 		fail.Category = ErrRateLimited
-	case oauth && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
+	case oauth && refusedClient[word] && strings.Contains(strings.ToLower(fail.Message), "address"): // OAuth has no word for it
+		fail.Category = ErrIPNotAllowed
+	case oauth && (refusedClient[word] || refusedRequest[word]):
 		fail.Category = ErrAccessToken
 	case !failed && fail.Message == "":
 		fail.Message = "the answer has no " + want
@@ -139,10 +147,25 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	return nil, fail
 }
 
+// The words of OAuth for an access token that is not given (RFC 6749, section 5.2),
+// because of who asks or because of what is asked for.
+var (
+	refusedClient  = map[string]bool{"invalid_client": true, "unauthorized_client": true, "access_denied": true}
+	refusedRequest = map[string]bool{"invalid_request": true, "invalid_grant": true, "unsupported_grant_type": true, "invalid_scope": true}
+)
+
 // isPage reports whether a body is a web page.
 func isPage(body []byte) bool {
-	start := bytes.ToLower(bytes.TrimSpace(body[:min(len(body), 512)]))
-	return bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html")) || bytes.Contains(start, []byte("<title"))
+	start := bytes.ToLower(bytes.TrimPrefix(bytes.TrimSpace(body[:min(len(body), 1024)]), []byte("\uFEFF")))
+	if !bytes.HasPrefix(start, []byte("<")) {
+		return false
+	}
+	for _, tag := range []string{"<!doctype html", "<html", "<head", "<title", "<body"} {
+		if bytes.Contains(start, []byte(tag)) {
+			return true
+		}
+	}
+	return false
 }
 
 var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
@@ -151,7 +174,10 @@ var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 // title, or plain text. It is "" for everything that looks like code.
 func prose(body []byte) string {
 	if m := htmlTitle.FindSubmatch(body); m != nil {
-		return "the answer is a web page: " + html.UnescapeString(string(m[1]))
+		return "the answer is a web page: " + shorten(strings.TrimSpace(html.UnescapeString(string(m[1]))), 60)
+	}
+	if isPage(body) {
+		return "the answer is a web page"
 	}
 	if text := string(bytes.TrimSpace(body)); !strings.ContainsAny(text, "<>{}[]\"") {
 		return text

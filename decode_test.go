@@ -47,12 +47,16 @@ func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
 		{"a rate limit in words with 200", 200, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
 		{"JSON encoded twice", 401, `"{\"error\":[{\"code\":\"10020\",\"message\":\"wrong\"}]}"`, ErrWrongOTP, "10020", "wrong"},
-		{"a truncated body", 401, `{"error":[{"code":"100`, ErrWrongOTP, "", "check the code"},
+		{"a truncated body", 401, `{"error":[{"code":"100`, ErrWrongOTP, "", "the code was refused"},
 		{"200 with a truncated body", 200, `{"data":{"token":"ab`, ErrBadAnswer, "", "cannot be read"},
-		{"an HTML 502", 502, "<!DOCTYPE html><TITLE>502 Bad Gateway</TITLE>", ErrOMSDown, "", "a web page: 502 Bad Gateway"},
+		{"an HTML 502, which is a proxy's", 502, "<!DOCTYPE html><TITLE>502 Bad Gateway</TITLE>", ErrUnavailable, "", "a web page: 502 Bad Gateway"},
 		{"an HTML 504", 504, html, ErrTimeout, "", "a web page: 504 Gateway Time-out"},
 		{"an HTML 200", 200, html, ErrBadAnswer, "", "a web page"},
-		{"a plain-text 502", 502, "Bad Gateway\r\n", ErrOMSDown, "", "Bad Gateway"},
+		{"a plain-text 502, which is a proxy's", 502, "Bad Gateway\r\n", ErrUnavailable, "", "Bad Gateway"},
+		{"an empty 502, which is a proxy's", 502, "", ErrUnavailable, "", "empty"},
+		{"a 502 in XHTML", 502, "\ufeff<?xml version=\"1.0\"?>\n<!-- x -->\n<html lang=\"en\"><body>Bad Gateway", ErrUnavailable, "", "the answer is a web page"},
+		{"the OMS's 502", 502, `{"error":[{"code":"502","message":"not able to communicate with the OMS"}]}`, ErrOMSDown, "502", "OMS"},
+		{"the OMS's 502 without a code", 502, `{"stat":"Not_Ok","errMsg":"not able to communicate with the OMS"}`, ErrOMSDown, "", "OMS"},
 		{"an empty 503", 503, "", ErrUnavailable, "", "empty"},
 		{"an empty 200", 200, " \n", ErrBadAnswer, "", "empty"},
 		{"no content", 204, "", ErrBadAnswer, "", "empty"},
@@ -75,7 +79,7 @@ func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 		{"no data, which is no answer here", 200, `{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data"}`, ErrBadAnswer, "5203", "No Data"},
 		{"a redirect to nowhere", 302, ``, ErrBadAnswer, "", "redirects"},
 		{"an enormous body", 200, `{"data":{"token":"` + strings.Repeat("a", maxAnswer) + `"}}`, ErrBadAnswer, "", "longer than 1048576 bytes"},
-		{"an enormous body with 502", 502, strings.Repeat("a", maxAnswer+1), ErrOMSDown, "", "longer than"},
+		{"an enormous body with 502", 502, strings.Repeat("a", maxAnswer+1), ErrUnavailable, "", "longer than"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -121,6 +125,7 @@ func TestAuthenticationFailedMeansWhatWasTried(t *testing.T) {
 	_, err = c.ValidateMPIN(t.Context(), canaryMPIN)
 	want(err, ErrWrongMPIN)
 	s.on(opTOTPLogin, no)
+	totp.Code = "000000" // the other one is used up
 	want(c.LoginTOTP(t.Context(), totp), ErrWrongCredentials)
 	s.on(opLogin, no)
 	want(c.Login(t.Context(), creds), ErrWrongCredentials)
@@ -147,6 +152,7 @@ func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
 			came := time.Now()
 			c.now = func() time.Time { return came }
 			tt.want.IssuedAt, tt.want.Environment, tt.want.Consumer = came.UTC().Truncate(time.Second), s.URL, fingerprint("key")
+			tt.want.Owner = Credentials{Mobile: "9999999908"}.identity().mark(tt.want.Token)
 			got, err := c.Session2FA(t.Context(), "1234")
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("%v: got %v", err, got)
@@ -187,7 +193,7 @@ func TestBrokenAnswerKeepsItsCause(t *testing.T) {
 			io.WriteString(w, `{"data":{`)
 		})
 		_, err := c.Session2FA(t.Context(), "1234")
-		want := map[int]Category{200: ErrBadAnswer, 502: ErrOMSDown}[status]
+		want := map[int]Category{200: ErrNetwork, 502: ErrUnavailable}[status]
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, want) {
 			t.Errorf("%d: %v", status, err)
 		}

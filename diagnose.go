@@ -17,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -56,7 +57,7 @@ type Finding struct {
 //
 // The findings may be shown to others: they hold no secret.
 func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
-	d := &diagnosis{secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
+	d := &diagnosis{now: cfg.clock(), ucc: about.UCC, secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
 	at, problems := cfg.judge()
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
@@ -75,10 +76,10 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 		d.add("access token", VerdictSkipped, "the settings must be put right first", "", nil)
 	case !works:
 		d.add("access token", VerdictSkipped, "the service must be reachable first", "", nil)
-		d.session(ctx, client, about.Session, false)
+		d.session(ctx, client, about.Session, false, false)
 	default:
 		works = d.access(ctx, client, cfg)
-		d.session(ctx, client, about.Session, works)
+		d.session(ctx, client, about.Session, works, cfg.AccessToken != "")
 	}
 	return d.found
 }
@@ -107,6 +108,8 @@ func (at service) hosts(cfg Config) (all []string) {
 
 // A diagnosis is what has been found so far.
 type diagnosis struct {
+	now     func() time.Time
+	ucc     string // whose session it should be, or ""
 	secrets []string
 	found   []Finding
 	skew    time.Duration
@@ -135,17 +138,18 @@ func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
 			problems = append(problems, problem)
 		}
 	}
-	switch problem := misshapen("UCC", about.UCC); {
-	case about.UCC == "":
-	case problem != "":
-		problems = append(problems, "the UCC "+problem)
-	case strings.Trim(upper(about.UCC), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "":
-		problems = append(problems, "the UCC is letters and digits, as the broker's app shows it; leave out quotes and all else")
-	case strings.Trim(about.UCC, "0123456789") == "":
-		d.add("setting", VerdictNote, "the UCC has digits alone", "the numeric client code is another number: the UCC is what the broker's app calls so", nil)
+	if about.UCC != "" {
+		switch ucc, err := paste.UCC(about.UCC); {
+		case err != nil:
+			problems = append(problems, "the UCC "+err.Error())
+		case strings.Trim(ucc, "0123456789") == "":
+			d.add("setting", VerdictNote, "the UCC has digits alone", "is it the numeric client code? the UCC is what the broker's app shows under that name", nil)
+		}
 	}
-	if about.PAN != "" && !panShape.MatchString(upper(about.PAN)) {
-		problems = append(problems, "a PAN is five letters, four digits and a letter")
+	if about.PAN != "" {
+		if _, err := paste.PAN(about.PAN); err != nil {
+			problems = append(problems, "the PAN "+err.Error())
+		}
 	}
 	for _, problem := range problems {
 		d.add("setting", VerdictFailed, problem, "", invalid(opDiagnose, problem))
@@ -170,16 +174,6 @@ const opDiagnose = "diagnose"
 // count tells of a setting how long it is, by which a part that was not copied shows.
 func count(name, s string) string {
 	return fmt.Sprintf("%s (length %d)", name, utf8.RuneCountInString(s))
-}
-
-// upper raises ASCII letters only.
-func upper(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' {
-			return r - 'a' + 'A'
-		}
-		return r
-	}, s)
 }
 
 // A route is what happens on the way to a service. Its hooks may be called at any
@@ -264,7 +258,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 		return false
 	}
 	req.Header.Set("User-Agent", cmp.Or(cfg.UserAgent, "neoapi-go"))
-	began := time.Now()
+	began := d.now()
 	resp, err := hc.Do(req)
 	var answer []byte
 	if err == nil {
@@ -278,12 +272,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	fail := func(check string) bool {
 		text := seal(err, d.secrets)
 		e := &Error{Op: opDiagnose, Category: ErrNetwork, Message: text.Error(), Err: text}
-		for _, h := range hints {
-			if h.is(e, circumstances{method: http.MethodGet}) {
-				e.Hint = h.hint
-				break
-			}
-		}
+		e.Hint = hintFor(e, circumstances{method: http.MethodGet})
 		e.Retry = RetrySame
 		d.add(check, VerdictFailed, host+": "+e.Message, e.Hint, e)
 		return false
@@ -321,7 +310,7 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	}
 	if date := resp.Header.Get("Date"); date != "" && !d.dated {
 		if _, err := http.ParseTime(date); err == nil {
-			d.skew, d.dated = skew(resp, began, time.Now()), true
+			d.skew, d.dated = skew(resp, began, d.now()), true
 		}
 	}
 	switch {
@@ -348,7 +337,7 @@ const soon = 14 * 24 * time.Hour
 func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
 	leaf := s.PeerCertificates[0]
 	left := time.Until(leaf.NotAfter)
-	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.Format(time.DateOnly), int(left/(24*time.Hour)))
+	detail := fmt.Sprintf("%s: %s, signed by %s, ends %s (in %d days)", host, tls.VersionName(s.Version), tidy(issuer(leaf), nil), leaf.NotAfter.In(ist).Format(time.DateOnly), int(left/(24*time.Hour)))
 	switch {
 	case len(s.VerifiedChains) == 0:
 		d.add("certificate", VerdictNote, detail+"; it was not verified", "leave verification on, and add the service's own root certificate", nil)
@@ -373,12 +362,13 @@ func certificateProblem(err error) (problem, hint string) {
 	if len(refused.UnverifiedCertificates) > 0 {
 		leaf = refused.UnverifiedCertificates[0]
 	}
-	ends := "it ends " + leaf.NotAfter.Format(time.DateOnly)
+	const moment = "2006-01-02 15:04:05 MST"
+	ends := "it ends " + leaf.NotAfter.In(ist).Format(time.DateOnly)
 	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok && bad.Reason == x509.Expired {
 		if now := time.Now(); now.Before(leaf.NotBefore) {
-			return "the certificate is valid from " + leaf.NotBefore.Format(time.DateTime) + " UTC on", "this machine's clock is wrong, or the certificate is new"
+			return "the certificate is valid from " + leaf.NotBefore.In(ist).Format(moment) + " on", "this machine's clock is wrong, or the certificate is new"
 		}
-		return "the certificate ended " + leaf.NotAfter.UTC().Format(time.DateTime) + " UTC", "the service's operator has to renew it; or this machine's clock is wrong"
+		return "the certificate ended " + leaf.NotAfter.In(ist).Format(moment), "the service's operator has to renew it; or this machine's clock is wrong"
 	}
 	if bad, ok := errors.AsType[x509.HostnameError](err); ok {
 		return fmt.Sprintf("the certificate is for %s, not for %s; %s", cmp.Or(strings.Join(leaf.DNSNames, ", "), "another name"), bad.Host, ends), "check the base URL's spelling"
@@ -422,7 +412,7 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 		c.mu.Unlock()
 		detail := "the service gives one"
 		if !expires.IsZero() {
-			detail += ", for " + time.Until(expires).Round(time.Second).String()
+			detail += ", for " + expires.Sub(d.now()).Round(time.Second).String()
 		}
 		d.add("access token", VerdictGood, detail, "", nil)
 	}
@@ -430,7 +420,8 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 }
 
 // session judges a saved session as Restore does, and then has the service do so.
-func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works bool) {
+// given says that an access token was given, which then is as old as the session.
+func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, given bool) {
 	if s.Token == "" {
 		d.add("session", VerdictSkipped, "none is saved", "", nil)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
@@ -443,9 +434,12 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 	}
 	ends := "when it ends is not known"
 	if end := s.Ends(); !end.IsZero() {
-		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + time.Until(end).Round(time.Second).String() + ")"
+		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + end.Sub(d.now()).Round(time.Second).String() + ")"
 	}
 	whose := "a session of " + ending(s.UCC) + ", " + ends
+	if d.ucc != "" && byUCC(d.ucc).owns(s) == stranger {
+		d.add("session", VerdictNote, "the saved session is not of the account "+ending(d.ucc), "log in to another profile or file for that account", nil)
+	}
 	if !works {
 		d.add("session", VerdictNote, whose+"; the service could not be asked", "", nil)
 		d.add("address", VerdictSkipped, "the service could not be asked", "", nil)
@@ -458,6 +452,10 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works boo
 		d.add("address", VerdictGood, "the service sees you come from "+addr.String(), "", nil)
 	case errors.Is(err, ErrSessionEnded), errors.Is(err, ErrWrongToken):
 		d.fail("session", err)
+		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
+	case errors.Is(err, ErrAccessToken) && given:
+		d.add("session", VerdictFailed, whose+"; the service does not know the access token that came with it",
+			"log in again: the access token has expired, or the service was set up anew and has forgotten the session", err)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrIPNotAllowed):
 		d.add("session", VerdictGood, whose, "", nil)

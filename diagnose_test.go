@@ -54,7 +54,7 @@ func TestDiagnoseNamesEverySettingOfAWrongForm(t *testing.T) {
 	s := newScripted(t)
 	found := Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: `"` + canaryPAN + `"`, ConsumerSecret: canarySecret + " "},
 		Subject{Mobile: "919999999908", UCC: `"AB1234"`, PAN: "CANARY123"})
-	for _, words := range []string{"ConsumerKey has quotes", "ConsumerSecret has a space", "the mobile number needs +91", "the UCC is letters and digits", "a PAN is"} {
+	for _, words := range []string{"ConsumerKey has quotes", "ConsumerSecret has a space", "the mobile number needs +91", "the UCC has a quotation mark in it", "the PAN must be"} {
 		f := wantFinding(t, found, "setting", VerdictFailed, words)
 		if !errors.Is(f.Err, ErrInvalidInput) {
 			t.Errorf("%s: %v", words, f.Err)
@@ -92,6 +92,7 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	wantFinding(t, found, "clock", VerdictGood, "")
 	wantFinding(t, found, "access token", VerdictGood, "")
 	wantFinding(t, found, "session", VerdictGood, "TE…24")
+	wantFinding(t, found, "session", VerdictNote, "is not of the account AB…34")
 	wantFinding(t, found, "address", VerdictGood, "203.0.113.7")
 	if n := len(s.seen(opTOTPLogin)) + len(s.seen(opLogin)); n != 1 {
 		t.Errorf("%d logins", n)

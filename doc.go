@@ -33,9 +33,9 @@
 //
 // A [Keeper] does this by itself, whenever a session is needed: [Client.Keep]
 // takes functions that give it the secrets, and [Keeper.Session] returns a session
-// that has not ended. With a [SessionStore], a file ([NewFileStore]) or the
+// that has not ended. The client's calls have theirs from it. With a [SessionStore], a file ([NewFileStore]) or the
 // system's keyring (package neoapi/keyring), the session outlives the program, and
-// many processes share one login. Without a keeper, [SessionStore] and
+// many processes share one login; each account has a store of its own. Without a keeper, [SessionStore] and
 // [Client.Restore] do the same by hand.
 //
 // # Failures
@@ -53,6 +53,10 @@
 //     with the same code again: the request carries the same X-Request-Id as
 //     before, and a service that had already accepted the code answers with the
 //     same session (docs/design.md).
+//   - It sends no more than 10 requests a second for a consumer, or Config.Rate,
+//     counting all that the service counts, over all clients of the process and all
+//     processes that share a store.
+//   - A session is used for the account that it belongs to, and for no other.
 //   - It follows no redirect and talks to no host but those of the [Environment]; of
 //     a session's BaseURL it takes another host only if it is of the same service.
 //   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog,
@@ -60,7 +64,8 @@
 //     deliberate ways out. One limit is Go's own: fmt prints the unexported
 //     fields of your types without asking the values in them, so keep a Config,
 //     Credentials, TOTP or Session in an exported field or behind a pointer.
-//   - It writes nothing to standard output, and to no log but Config.Log.
+//   - It writes nothing to standard output, to no log but those of Config and
+//     KeepConfig, and to no file but those of the stores that you make.
 //
 // docs/client.md is a guide, with the table of hints and what each method of the
 // Python client is here. The facts about the protocol are in docs/protocol.md.

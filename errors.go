@@ -2,16 +2,20 @@ package neoapi
 
 import (
 	"cmp"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -34,12 +38,12 @@ const (
 	ErrRateLimited      = Category(wire.CategoryRateLimited)  // asked too often; wait Error.RetryAfter
 	ErrOTPNotSent       = Category(wire.CategoryOTPNotSent)   // no code could be generated or delivered
 	ErrIPNotAllowed     = Category(wire.CategoryIPNotAllowed) // the service does not serve the caller's address
-	ErrOMSDown          = Category(wire.CategoryOMSDown)      // the service could not reach the order management system; the code was not used up
-	ErrTimeout          = Category(wire.CategoryTimeout)      // the OMS or the trade API did not answer the service in time
-	ErrUnavailable      = Category(wire.CategoryUnavailable)  // store down, overload, maintenance; wait Error.RetryAfter
+	ErrOMSDown          = Category(wire.CategoryOMSDown)      // the service says that it could not reach the order management system; the code was not used up
+	ErrTimeout          = Category(wire.CategoryTimeout)      // the OMS or the trade API did not answer the service in time, or the service its proxy
+	ErrUnavailable      = Category(wire.CategoryUnavailable)  // store down, overload, maintenance, or a proxy's 502; wait Error.RetryAfter
 	ErrInternal         = Category(wire.CategoryInternal)     // a fault of the service
 	ErrBadAnswer        = Category(wire.CategoryUnknown)      // an answer nobody can read, or a refusal without a known code or status
-	ErrNetwork          = Category("no answer")               // refused, reset, DNS, TLS, cancelled, out of time; Error.Err has the cause
+	ErrNetwork          = Category("no answer")               // none, or half of one: refused, reset, DNS, TLS, cancelled, out of time; Error.Err has the cause
 	ErrNotLoggedIn      = Category("not logged in")           // a step was called before the one it needs
 )
 
@@ -59,12 +63,14 @@ type Error struct {
 	Category   Category      // what kind of failure; errors.Is compares with it
 	Code       string        // the service's code such as "10020", or ""
 	Status     int           // the HTTP status, or 0 if no answer came
-	Message    string        // the service's words, or what was wrong and what to do; one line
-	Hint       string        // what a person can do about it, or ""; docs/client.md has the table
+	Message    string        // what happened, mostly in the service's words; one line
+	Hint       string        // what a person can do about it, or "" if Message says so; docs/client.md has the table
 	Retry      Retry         // whether trying again can help; "" if nothing is known
 	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
 	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was
 	Err        error         // the cause, or nil; errors.Is and errors.As see through it
+
+	unread bool // a success came by its status, and nobody can read it
 }
 
 // Error returns one line such as
@@ -123,12 +129,32 @@ func seal(err error, secrets []string) error {
 	if err == nil {
 		return nil
 	}
-	var u *url.Error // its text repeats method and address, which Op says already
-	text := err
-	if errors.As(err, &u) {
-		text = u.Err
+	return &sealed{tidy(causeText(err), secrets), err}
+}
+
+// causeText says what went wrong on the way, without what Op says already and what
+// helps nobody: the method and address of *url.Error, the ports of a connection that
+// stood.
+func causeText(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
 	}
-	return &sealed{tidy(text.Error(), secrets), err}
+	if refused, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return strings.TrimPrefix(refused.Err.Error(), "x509: ")
+	}
+	if unknown, ok := errors.AsType[*net.DNSError](err); ok && unknown.IsNotFound {
+		return "there is no host " + unknown.Name
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op != "dial" {
+		return op.Err.Error()
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the answer broke off"
+	case errors.Is(err, io.EOF):
+		return "the connection closed before an answer came"
+	}
+	return err.Error()
 }
 
 func (s *sealed) Error() string        { return s.text }
@@ -137,23 +163,27 @@ func (s *sealed) As(target any) bool   { return errors.As(s.err, target) }
 
 // advice is the message of a failure for which the service had no words.
 var advice = map[Category]string{
-	ErrInvalidInput:     "the service does not accept this request; check the base URL and the input",
-	ErrAccessToken:      "check the consumer key and secret, or the access token",
-	ErrWrongCredentials: "check the identifier and the secret",
-	ErrWrongOTP:         "check the code",
-	ErrWrongMPIN:        "check the MPIN",
-	ErrSessionEnded:     "log in again",
-	ErrLocked:           "too many bad tries; wait before the next one",
-	ErrRateLimited:      "too many requests; wait before the next one",
-	ErrOTPNotSent:       "ask for a code again, or use the MPIN",
-	ErrOMSDown:          "the OMS cannot be reached; the same code can be used again later",
-	ErrTimeout:          "the service was too slow; the same code can be used again",
-	ErrUnavailable:      "try again later",
-	ErrBadAnswer:        "the answer cannot be read; check that the base URL belongs to a Neo service",
+	ErrInvalidInput:     "the service does not accept this request",
+	ErrAccessToken:      "the consumer or its access token was refused",
+	ErrWrongCredentials: "the identifier or the secret was refused",
+	ErrWrongOTP:         "the code was refused",
+	ErrWrongMPIN:        "the MPIN was refused",
+	ErrSessionEnded:     "the session was refused",
+	ErrWrongToken:       "the token is of the wrong kind",
+	ErrLocked:           "too many bad tries",
+	ErrRateLimited:      "too many requests",
+	ErrOTPNotSent:       "no code could be sent",
+	ErrIPNotAllowed:     "the address is not allowed",
+	ErrOMSDown:          "the OMS cannot be reached",
+	ErrTimeout:          "the service was too slow",
+	ErrUnavailable:      "the service is not available",
+	ErrInternal:         "the service failed",
+	ErrBadAnswer:        "the answer cannot be read",
 }
 
 // categorise finds the category of a failure: by its code if the table has it,
-// by its status otherwise.
+// by its status otherwise. A 502 that is not the protocol's own is a proxy's: see
+// [decode].
 func categorise(op string, status int, code string) Category {
 	switch row, _ := wire.Lookup(code); row.Category {
 	case wire.CategoryCredentials:
@@ -174,9 +204,7 @@ func categorise(op string, status int, code string) Category {
 		return ErrRateLimited
 	case status == 408 || status == 504:
 		return ErrTimeout
-	case status == 502:
-		return ErrOMSDown
-	case status == 503:
+	case status == 502 || status == 503:
 		return ErrUnavailable
 	case status >= 500:
 		return ErrInternal
@@ -231,7 +259,7 @@ func conceal(text string, secrets []string) string {
 		if unicode.IsSpace(r) {
 			return ' '
 		}
-		if !unicode.IsPrint(r) {
+		if !paste.Visible(r) {
 			return -1
 		}
 		return r

@@ -45,7 +45,7 @@ func Example() {
 	}
 	fmt.Println("logged out:", client.Logout(ctx) == nil)
 	// Output:
-	// neoapi: session_2fa: invalid input: a code is 4 to 8 digits 0 to 9, without spaces
+	// neoapi: session_2fa: invalid input: a code is 4 to 8 digits: this one has 2 digits
 	// logged in as TESTYA24 until 1h0m0s from now
 	// logged out: true
 }

@@ -16,11 +16,13 @@ import (
 	"os"
 	"path/filepath"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/private"
 )
 
 // A FileStore keeps a session in a file that its owner alone can read, with a
-// lock file beside it. It prints without its key. Its methods are safe for
+// lock file beside it, and one that counts the consumer's requests ([RateStore]). It
+// prints without its key. Its methods are safe for
 // concurrent use, by many processes too.
 //
 // The file is written in one step: a reader sees the old session or the new one,
@@ -97,19 +99,12 @@ func (f *FileStore) MarshalText() ([]byte, error) { return []byte(f.String()), n
 // Load returns the saved session, as [SessionStore] says. An empty file is no
 // saved session.
 func (f *FileStore) Load(ctx context.Context) (Session, error) {
-	text, sealed, err := f.read(ctx, "load")
+	text, err := f.open(ctx, "load")
 	if err != nil {
 		return Session{}, err
 	}
 	if text == nil {
 		return Session{}, &Error{Op: "load", Category: ErrNotLoggedIn, Message: "no session is saved in " + f.path, Retry: RetryLoginAgain}
-	}
-	if sealed != nil {
-		if text, err = f.unseal(ctx, sealed); err != nil {
-			return Session{}, err
-		}
-	} else if f.seals() {
-		return Session{}, f.refuse("load", "is not sealed, so anybody may have written it: remove it, or read it without a key")
 	}
 	s, err := ParseSession(text)
 	if err != nil {
@@ -118,9 +113,24 @@ func (f *FileStore) Load(ctx context.Context) (Session, error) {
 	return s, nil
 }
 
+// Fields returns what else the file holds, by name: the fields of its JSON that are
+// not the session's, such as those of neo login.
+func (f *FileStore) Fields(ctx context.Context) (map[string]json.RawMessage, error) {
+	text, err := f.open(ctx, "load")
+	if err != nil || text == nil {
+		return nil, err
+	}
+	return foreign(text), nil
+}
+
 // Save writes the session, as [SessionStore] says. It makes the directory if
-// there is none, and refuses to replace what is no session.
-func (f *FileStore) Save(ctx context.Context, s Session) error {
+// there is none, and refuses to replace what is no session. The file's other fields
+// stay: see [FileStore.Fields].
+func (f *FileStore) Save(ctx context.Context, s Session) error { return f.SaveWith(ctx, s, nil) }
+
+// SaveWith is Save with fields beside the session's, whose values become JSON; nil
+// removes a field. Those of a session of another consumer or environment do not stay.
+func (f *FileStore) SaveWith(ctx context.Context, s Session, fields map[string]any) error {
 	if _, _, err := f.read(ctx, "save"); err != nil {
 		return err
 	}
@@ -128,6 +138,9 @@ func (f *FileStore) Save(ctx context.Context, s Session) error {
 		return invalid("save", "the session has no token")
 	}
 	text, err := s.Export()
+	if err == nil {
+		text, err = f.withFields(ctx, text, s, fields)
+	}
 	if err == nil && f.seals() {
 		text, err = f.seal(ctx, text)
 	}
@@ -140,14 +153,87 @@ func (f *FileStore) Save(ctx context.Context, s Session) error {
 	return nil
 }
 
-// Clear removes the file, unless it is no session. The lock file stays.
-func (f *FileStore) Clear(ctx context.Context) error {
-	if _, _, err := f.read(ctx, "clear"); err != nil {
+// withFields adds to a session's text the fields that the file has and those given.
+func (f *FileStore) withFields(ctx context.Context, text []byte, s Session, fields map[string]any) ([]byte, error) {
+	all := map[string]json.RawMessage{}
+	old, err := f.open(ctx, "save")
+	switch {
+	case ctx.Err() != nil:
+		return nil, stopped(ctx, "save")
+	case err != nil || old == nil: // sealed in another way: Save may replace that
+	default:
+		was, _ := ParseSession(old)
+		if same := func(a, b string) bool { return a == "" || b == "" || a == b }; same(was.Consumer, s.Consumer) && same(was.Environment, s.Environment) {
+			all = foreign(old)
+		}
+	}
+	for name, value := range fields {
+		if value == nil {
+			delete(all, name)
+			continue
+		}
+		if all[name], err = json.Marshal(value); err != nil {
+			return nil, invalid("save", "the field "+name+" cannot be JSON")
+		}
+	}
+	if len(all) == 0 {
+		return text, nil
+	}
+	if err := json.Unmarshal(text, &all); err != nil { // over them
+		return nil, invalid("save", "the session cannot be JSON")
+	}
+	text, _ = json.MarshalIndent(all, "", "  ") // it was JSON
+	return append(text, '\n'), nil
+}
+
+// foreign returns the fields of a saved session's JSON that this package does not know.
+func foreign(text []byte) map[string]json.RawMessage {
+	var saved savedSession
+	all, ours := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	_, _ = json.Unmarshal(text, &all), json.Unmarshal(text, &saved) // both have been read before
+	known, _ := json.Marshal(saved)
+	_ = json.Unmarshal(known, &ours)
+	for name := range ours {
+		delete(all, name)
+	}
+	return all
+}
+
+// reserve is what Writable writes: several times what a session takes, in bytes.
+const reserve = 16 << 10
+
+// Writable implements [WritableStore]: it makes the directory if there is none, writes
+// a file of some size into it and removes that, and asks for the pass phrase if Save
+// will need it. What is no session is refused, as Save does.
+func (f *FileStore) Writable(ctx context.Context) error {
+	if _, _, err := f.read(ctx, "save"); err != nil {
 		return err
 	}
-	at, err := private.Resolve(f.path)
-	if err == nil {
-		err = os.Remove(at)
+	if f.phrase != nil {
+		if _, _, err := f.derive(ctx, nil, "save"); err != nil {
+			return err
+		}
+	}
+	if err := private.Try(f.path, reserve); err != nil {
+		return storeError("save", err)
+	}
+	return nil
+}
+
+// Clear removes the file, unless it is no session; what a symbolic link leads to is
+// emptied, so that the link stays good. The lock file stays.
+func (f *FileStore) Clear(ctx context.Context) error {
+	text, _, err := f.read(ctx, "clear")
+	if err != nil {
+		return err
+	}
+	switch info, statErr := os.Lstat(f.path); {
+	case statErr != nil:
+		err = statErr
+	case info.Mode()&fs.ModeSymlink == 0:
+		err = os.Remove(f.path)
+	case text != nil:
+		err = private.Write(f.path, nil)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return storeError("clear", err)
@@ -184,6 +270,12 @@ func (f *FileStore) SaveStep(_ context.Context, step int64) error {
 	return nil
 }
 
+// RateFile implements [RateStore], with a file beside the session's: session files in
+// one directory share it.
+func (f *FileStore) RateFile(name string) (string, error) {
+	return filepath.Join(filepath.Dir(f.path), "rate-"+name), nil
+}
+
 // maxSessionFile is far above what a session takes, in bytes.
 const maxSessionFile = 1 << 20
 
@@ -200,6 +292,20 @@ const (
 	rounds     = 600_000
 )
 
+// open returns the session's text in the file, unsealed, or nil if there is none.
+func (f *FileStore) open(ctx context.Context, op string) ([]byte, error) {
+	text, sealed, err := f.read(ctx, op)
+	switch {
+	case err != nil || text == nil:
+		return nil, err
+	case sealed != nil:
+		return f.unseal(ctx, sealed)
+	case f.seals():
+		return nil, f.refuse(op, "is not sealed, so anybody may have written it: remove it, or read it without a key")
+	}
+	return text, nil
+}
+
 // read returns what is in the file: nothing (both nil), a session's text, or a
 // sealed one. All else is an error.
 func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *sealedFile, err error) {
@@ -212,6 +318,9 @@ func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *s
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, storeError(op, err)
+	}
+	if clean, err := paste.Text(text); err == nil { // an editor may have left a byte-order mark
+		text = clean
 	}
 	sealed = new(sealedFile)
 	if json.Unmarshal(text, sealed) == nil && sealed.Kind == sealedKind {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +88,115 @@ func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
 	}
 	if s, err := fileStore(t, path).Load(t.Context()); err != nil || !reflect.DeepEqual(s, kept) {
 		t.Errorf("read as %v, %v", s, err)
+	}
+}
+
+// What others have written beside a session stays, sealed or not, until its value is
+// taken away or the session of another consumer follows.
+func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
+	for name, opts := range map[string][]FileOption{"in the clear": nil, "sealed": {WithKey([32]byte{7})}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, path := t.Context(), filepath.Join(t.TempDir(), "session")
+			f := fileStore(t, path, opts...)
+			want := func(fields string, s Session) {
+				t.Helper()
+				got, err := fileStore(t, path, opts...).Fields(ctx)
+				text, _ := json.Marshal(got)
+				if err != nil || string(text) != fields {
+					t.Errorf("the fields are %s, %v, want %s", text, err, fields)
+				}
+				if saved, err := f.Load(ctx); err != nil || !reflect.DeepEqual(saved, s) {
+					t.Errorf("the session is %v, %v", saved, err)
+				}
+			}
+			save := func(s Session, fields map[string]any) {
+				t.Helper()
+				if err := f.SaveWith(ctx, s, fields); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if fields, err := f.Fields(ctx); err != nil || len(fields) != 0 {
+				t.Errorf("without a file: %v, %v", fields, err)
+			}
+			save(kept, map[string]any{"consumerKey": "k", "more": map[string]any{"a": []int{1}}, "gone": nil})
+			want(`{"consumerKey":"k","more":{"a":[1]}}`, kept)
+			next := kept
+			next.Token, next.GreetingName, next.Owner = "next", "", "pan:00"
+			if err := f.Save(ctx, next); err != nil {
+				t.Fatal(err)
+			}
+			want(`{"consumerKey":"k","more":{"a":[1]}}`, next)
+			save(kept, map[string]any{"more": nil, "consumerKey": "other"})
+			want(`{"consumerKey":"other"}`, kept)
+			next.Consumer = "fedcba9876543210"
+			save(next, map[string]any{"mine": true})
+			want(`{"mine":true}`, next)
+			save(kept, map[string]any{"token": "no", "sid": nil}) // the session's own are the session's
+			want(`{}`, kept)
+			if err := f.SaveWith(ctx, kept, map[string]any{"f": func() {}}); !errors.Is(err, ErrInvalidInput) {
+				t.Errorf("what is no JSON: %v", err)
+			}
+		})
+	}
+}
+
+func TestWritableSaysBeforehandWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"file": "x", "empty": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failing := WithPassphrase(func(context.Context) (string, error) { return "", io.ErrClosedPipe })
+	for name, tt := range map[string]struct {
+		path string
+		opts []FileOption
+		want Category // "" if it can be saved
+	}{
+		"a folder that is not there yet": {"new/deep/session", nil, ""},
+		"an empty file":                  {"empty", nil, ""},
+		"something else":                 {"file", nil, ErrInvalidInput},
+		"a folder that is a file":        {"file/session", nil, ErrStore},
+		"no pass phrase":                 {"sealed", []FileOption{failing}, ErrCallback},
+	} {
+		f := fileStore(t, filepath.Join(dir, tt.path), tt.opts...)
+		for what, err := range map[string]error{"Writable": f.Writable(t.Context()), "Save": f.Save(t.Context(), kept)} {
+			if tt.want == "" && err != nil || tt.want != "" && !errors.Is(err, tt.want) {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+		}
+		if err := f.Writable(t.Context()); tt.want == "" && err != nil {
+			t.Errorf("%s: over a session: %v", name, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*", ".session-*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".session-*")); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestALinkToAFileStaysGood(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := errors.Join(fileStore(t, filepath.Join(dir, "session")).Save(t.Context(), kept), os.Symlink("session", link)); err != nil {
+		t.Fatal(err)
+	}
+	f := fileStore(t, link)
+	for range 2 {
+		if err := f.Clear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Load(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
+			t.Errorf("cleared: %v", err)
+		}
+	}
+	if err := f.Save(t.Context(), kept); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info, err)
 	}
 }
 
@@ -311,17 +421,50 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("NEOAPI_TEST_ROLE") {
 	case "":
 		os.Exit(m.Run())
+	case "try a full disk":
+		f, err := NewFileStore(filepath.Join(os.Getenv("STORE"), "session"))
+		if err == nil {
+			err = f.Writable(context.Background())
+		}
+		fmt.Println(err)
 	case "hold the lock":
 		f, err := NewFileStore(os.Getenv("STORE"))
+		var unlock func()
 		if err == nil {
-			_, err = f.Lock(context.Background())
+			unlock, err = f.Lock(context.Background())
 		}
 		fmt.Println("held", err)
 		io.Copy(io.Discard, os.Stdin)
+		runtime.KeepAlive(unlock) // the lock's file is closed with it
+	case "trade":
+		fmt.Println("ready")
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		fmt.Println(trade())
 	case "ask for a session":
 		fmt.Println("ready")
 		bufio.NewReader(os.Stdin).ReadString('\n')
 		fmt.Println(askForASession())
+	}
+}
+
+// A disk of two blocks, in a name space of its own, where the system lets one be made.
+func TestAFullDiskIsNoticedBeforehand(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command("unshare", "-r", "-m", "sh", "-c", `mount -t tmpfs -o size=8k,mode=700 tmpfs "$STORE" && exec "$SELF"`)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "NEOAPI_TEST_ROLE=try a full disk", "STORE="+dir, "SELF="+self)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no disk of its own, and CI=true: %v, %s", err, out)
+		}
+		t.Skipf("NOT TESTED: no disk of its own: %v, %s", err, out)
+	}
+	if text := string(out); !strings.Contains(text, "no space left") || !strings.Contains(text, string(ErrStore)) {
+		t.Errorf("Writable says %s", text)
 	}
 }
 

@@ -2,7 +2,9 @@ package neoapi
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -11,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"neoapi/internal/wire"
 )
@@ -35,12 +36,36 @@ type circumstances struct {
 	page    bool          // the answer is a web page
 	skew    time.Duration // how far our clock is ahead of the service's; 0 if that is not known
 	bareKey bool          // the consumer key itself was the Authorization
+	renews  bool          // the client can fetch another access token
 }
 
 // unsafe reports whether sending the call again could do something twice.
 func (a circumstances) unsafe(e *Error) bool {
-	return !steps[e.Op] && a.method != http.MethodGet && a.method != http.MethodHead && a.method != ""
+	return !steps[e.Op] && e.Op != string(wire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
 }
+
+// notDone reports whether it is certain that the service did nothing: no connection
+// came about, or the answer says so.
+func notDone(e *Error) bool {
+	if op, ok := errors.AsType[*net.OpError](e.Err); ok && in(op.Op, "dial", "proxyconnect") {
+		return true
+	}
+	_, unknown := errors.AsType[*net.DNSError](e.Err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
+	return unknown || untrusted || strings.Contains(e.Message, "was not sent")
+}
+
+// open reports whether the service may have done what it was asked to, of which no
+// answer tells that can be read.
+func open(e *Error) bool {
+	return e.unread || in(e.Category, ErrNetwork, ErrTimeout) && !notDone(e)
+}
+
+// withoutSession are the steps that come before there is a session.
+func withoutSession(op string) bool { return in(op, opAccessToken, opLogin, opTOTPLogin) }
+
+// secondFactor are the steps that take a code which works until a session comes of it.
+func secondFactor(op string) bool { return in(op, opSession2FA, opTOTPValidate) }
 
 // skewed is how far a clock may be off before TOTP codes are refused: one step.
 const skewed = 30 * time.Second
@@ -49,120 +74,186 @@ const skewed = 30 * time.Second
 type hint struct {
 	when   string // in words
 	is     func(*Error, circumstances) bool
-	hint   string // {skew} stands for how far the clock is off
+	hint   string // what to do; {skew} stands for how far the clock is off
 	source string
+	said   []string // a message with one of these says it already, or says better
 }
 
 // hints is the table of what a person can do about a failure. The first row that
-// fits is taken, so what is more telling comes first. Sources named like
-// kotak-neo-api#20 are public issues of the field's clients at
-// github.com/Kotak-Neo.
+// fits is taken, so what is more telling comes first. The message says what happened;
+// with it, a hint has 120 characters at most. Sources named like kotak-neo-api#20 are
+// public issues of the field's clients at github.com/Kotak-Neo.
 var hints = []hint{
-	{"a trade call that is no GET got no answer, a 5xx, or one that cannot be read",
-		func(e *Error, a circumstances) bool {
-			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
+	{when: "the service's certificate has expired, or is not valid yet",
+		is: func(e *Error, _ circumstances) bool {
+			bad, ok := errors.AsType[x509.CertificateInvalidError](e.Err)
+			return ok && bad.Reason == x509.Expired
 		},
-		"whether it was done is not known: look into the order book before you send it again", "this module: an order is never sent twice by itself"},
-	{"the TOTP was refused and the service's Date is more than 30 s off",
-		func(e *Error, a circumstances) bool {
-			return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials && a.skew.Abs() > skewed
+		hint: "its operator has to renew it, or this machine's clock is wrong", source: "Go, crypto/x509"},
+	{when: "the service's certificate is for another name",
+		is: func(e *Error, _ circumstances) bool {
+			_, ok := errors.AsType[x509.HostnameError](e.Err)
+			return ok
 		},
-		"your clock is {skew} the service's: TOTP will fail until it is right; switch time synchronisation on", "RFC 6238, section 6"},
-	{"the TOTP was refused",
-		func(e *Error, _ circumstances) bool { return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials },
-		"mobile number, UCC (letters and digits, not the numeric client code) and authenticator must belong to one account, and each code works once",
-		"Kotak-neo-api-v2#17, #63; kotak-neo-api#292"},
-	{"the password or MPIN of the first factor was refused",
-		func(e *Error, _ circumstances) bool { return e.Op == opLogin && e.Category == ErrWrongCredentials },
-		"the mobile number needs +91 (ten digits get it here) and must be the account's own; the password is that of the broker's app, not of the developer portal",
-		"docs/protocol.md, Login; kotak-neo-api#20"},
-	{"the consumer was refused at the access token",
-		func(e *Error, _ circumstances) bool { return e.Op == opAccessToken && e.Category == ErrAccessToken },
-		"this key belongs to another environment or portal, or key and secret are not of the same application", "kotak-neo-api#20, #47"},
-	{"the bare consumer key was refused",
-		func(e *Error, a circumstances) bool { return e.Category == ErrAccessToken && a.bareKey },
-		"the consumer key must be sent whole and without Bearer, and belongs to one environment: copy it again from the trade API page of the broker's app",
-		"docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
-	{"the access token was refused elsewhere",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrAccessToken },
-		"the access token has expired, or belongs to another environment: call again, and a new one is fetched if ConsumerSecret is set",
-		"docs/protocol.md, Access token, Statuses and codes"},
-	{"code 1037", hasCode(wire.IPChanged),
-		"the session was opened from another address: log in again from here and keep to one address (a VPN, or IPv6 beside IPv4, changes it)", "internal/wire/failures.go, 1037"},
-	{"the address is not allowed (code 100008)",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrIPNotAllowed },
-		"register the address that Client.ClientIP tells with the application whose consumer key this is, then log in again; mind IPv6",
-		"internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
-	{"a view token where a trade token belongs (code 100021)",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongToken },
-		"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
-	{"code 10512", hasCode(wire.HeaderMissing),
-		"the first factor failed before, or something on the way drops the headers sid and Auth", "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
-	{"the pending login is over",
-		func(e *Error, _ circumstances) bool {
-			return e.Category == ErrSessionEnded && in(e.Op, opOTP, opSession2FA, opTOTPValidate)
+		hint: "check the base URL's spelling", source: "Go, crypto/x509"},
+	{when: "the service's certificate is not trusted",
+		is: func(e *Error, _ circumstances) bool {
+			_, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
+			return ok
 		},
-		"begin again with the first factor: a pending login ends with its second factor, its tries or its time", "docs/protocol.md, session_2fa"},
-	{"the trade session is over",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded },
-		"sessions end at their time, at the latest each night, and with a logout elsewhere; a Keeper opens the next one by itself", "docs/protocol.md, After login, The tokens"},
-	{"the OTP was refused",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongOTP },
-		"use the newest code, which is of the newest login; a six-digit MPIN is taken in its place", "docs/protocol.md, OTP and session_2fa"},
-	{"the MPIN was refused",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrWrongMPIN },
-		"the MPIN is the six digits that open the broker's app, not the TOTP again", "docs/protocol.md, TOTP login and MPIN validate"},
-	{"too many bad tries (code 70009)",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
-		"each further wrong try makes the lock longer: wait, and check the secret meanwhile", "docs/protocol.md, session_2fa"},
-	{"an OTP was asked for too soon",
-		func(e *Error, _ circumstances) bool {
-			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that one says nothing of codes
-		},
-		"the last code still works, and so does the MPIN", "docs/protocol.md, OTP"},
-	{"too many requests",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrRateLimited },
-		"the API takes 10 requests a second from all programs of a consumer together", "docs/protocol.md, Statuses and codes"},
-	{"the OTP could not be sent (code 10522)",
-		func(e *Error, _ circumstances) bool { return e.Category == ErrOTPNotSent },
-		"ask for another with SendOTP, or give the MPIN to Session2FA instead", "docs/protocol.md, OTP; kotak-neo-api#9"},
-	{"the OMS or the service failed at the second factor",
-		func(e *Error, _ circumstances) bool {
-			return in(e.Op, opSession2FA, opTOTPValidate) && in(e.Category, ErrOMSDown, ErrTimeout, ErrUnavailable, ErrInternal, ErrNetwork)
-		},
-		"send the same code again: it is not used up, or gives the same session", "docs/design.md, the second factor"},
-	{"a web page with a 5xx",
-		func(e *Error, a circumstances) bool { return a.page && e.Status >= 500 },
-		"the gateway answers for a service that is down or in maintenance: wait some minutes", "kotak-neo-api#293, #210"},
-	{"a web page with another status",
-		func(e *Error, a circumstances) bool { return a.page },
-		"a proxy, a firewall or the login page of a network answered in the API's place, or the base URL is a website's", "met in the field"},
-	{"the body of a trade call was refused (code 1007)",
-		func(e *Error, _ circumstances) bool { return e.Code == "1007" },
-		"the trade API takes a form whose field jData is JSON with strings for all values", "kotak-neo-api#271"},
-	{"404",
-		func(e *Error, _ circumstances) bool { return e.Status == http.StatusNotFound },
-		"this service has no such address: each generation has paths of its own, and a base URL may need a path", "docs/protocol.md, Addresses"},
-	{"the service's certificate is not trusted",
-		func(e *Error, _ circumstances) bool {
-			_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
-			return untrusted
-		},
-		untrusted,
-		"Go, crypto/tls"},
-	{"the host's name is not found",
-		func(e *Error, _ circumstances) bool {
+		hint: untrusted, source: "Go, crypto/tls"},
+	{when: "the host's name is not found",
+		is: func(e *Error, _ circumstances) bool {
 			_, unknown := errors.AsType[*net.DNSError](e.Err)
 			return unknown
 		},
-		"check the network connection and the base URL's spelling", "Go, net"},
-	{"nothing listens there",
-		func(e *Error, _ circumstances) bool { return errors.Is(e.Err, syscall.ECONNREFUSED) },
-		"check the base URL's port, and that the service (or neo sandbox) is running", "Go, net"},
+		hint: "check the network connection and the base URL's spelling", source: "Go, net"},
+	{when: "nothing listens there",
+		is:   func(e *Error, _ circumstances) bool { return errors.Is(e.Err, syscall.ECONNREFUSED) },
+		hint: "check the port, and that the service (or neo sandbox) is running", source: "Go, net"},
+
+	{when: "a trade call that can change something got no answer, a 5xx, or one that cannot be read",
+		is: func(e *Error, a circumstances) bool {
+			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
+		},
+		hint: "whether it was done is open: look into the order book first", source: "this module: an order is never sent twice by itself", said: []string{"before you send it again"}},
+
+	{when: "the TOTP was refused and the service's Date is more than 30 s off",
+		is: func(e *Error, a circumstances) bool {
+			return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials && a.skew.Abs() > skewed
+		},
+		hint: "your clock is {skew} the service's: TOTP will fail until it is right", source: "RFC 6238, section 6"},
+	{when: "the TOTP was refused",
+		is:   func(e *Error, _ circumstances) bool { return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials },
+		hint: "mobile number, UCC and authenticator must be of one account; a code works once", source: "Kotak-neo-api-v2#17, #63; kotak-neo-api#292"},
+	{when: "the password or MPIN of the first factor was refused",
+		is:   func(e *Error, _ circumstances) bool { return e.Op == opLogin && e.Category == ErrWrongCredentials },
+		hint: "use what opens the broker's app, not the developer portal", source: "docs/protocol.md, Login; kotak-neo-api#20"},
+
+	{when: "no access token arrived (code 900902)", is: hasCode(wire.NoAccess),
+		hint: "something on the way drops the header Authorization", source: "docs/protocol.md, Statuses and codes"},
+	{when: "the consumer was refused at the access token",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Op == opAccessToken && e.Category == ErrAccessToken && !in(e.Code, "invalid_request", "unsupported_grant_type", "invalid_scope")
+		},
+		hint: "this key belongs to another environment, or not to this secret", source: "kotak-neo-api#20, #47"},
+	{when: "the bare consumer key was refused",
+		is:   func(e *Error, a circumstances) bool { return e.Category == ErrAccessToken && a.bareKey },
+		hint: "copy the key again, whole; each environment has a key of its own", source: "docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
+	{when: "the access token was refused, and the client can fetch another",
+		is: func(e *Error, a circumstances) bool {
+			return e.Category == ErrAccessToken && e.Op != opAccessToken && a.renews
+		},
+		hint: "call again: a new one is fetched", source: "docs/protocol.md, Access token"},
+	{when: "the access token was refused, and there is no ConsumerSecret",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrAccessToken && e.Op != opAccessToken },
+		hint: "give a new AccessToken, or the ConsumerSecret to fetch one", source: "docs/protocol.md, Access token"},
+
+	{when: "the session was opened from another address (code 1037)",
+		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.IPChanged.Code && !withoutSession(e.Op) },
+		hint: "log in again from here, and keep to one address", source: "internal/wire/failures.go, 1037"},
+	{when: "the address is not allowed (code 100008), and there is no session to ask with",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Category == ErrIPNotAllowed && e.Code != wire.IPChanged.Code && (steps[e.Op] || e.Op == string(wire.OpClientIP))
+		},
+		hint: "register the address you send from for this consumer key; mind IPv6", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
+	{when: "the address is not allowed (code 100008)",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Category == ErrIPNotAllowed && e.Code != wire.IPChanged.Code
+		},
+		hint: "register the address that Client.ClientIP tells for this consumer key", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
+
+	{when: "a view token where a trade token belongs (code 100021)",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Category == ErrWrongToken && (!steps[e.Op] || e.Op == opLogout)
+		},
+		hint: "the second factor is still missing: Session2FA, or ValidateMPIN", source: "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
+	{when: "code 10512 at the second factor",
+		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.HeaderMissing.Code && secondFactor(e.Op) },
+		hint: "the first factor failed before, or Sid and Auth are dropped on the way", source: "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
+	{when: "code 10512 elsewhere, or a second factor that was taken for a first one",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Code == wire.HeaderMissing.Code && !withoutSession(e.Op) || e.Message == anotherView
+		},
+		hint: "something on the way drops the headers Sid and Auth", source: "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
+	{when: "the pending login is over",
+		is: func(e *Error, _ circumstances) bool {
+			return in(e.Category, ErrSessionEnded, ErrWrongToken) && (e.Op == opOTP || secondFactor(e.Op))
+		},
+		hint: "begin again with the first factor", source: "docs/protocol.md, session_2fa", said: []string{"log in again"}},
+	{when: "the trade session that should end is over already",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded && e.Op == opLogout },
+		hint: "there is nothing left to end", source: "docs/protocol.md, After login"},
+	{when: "the trade session is over",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded && !steps[e.Op] },
+		hint: "log in again; a Keeper does so by itself", source: "docs/protocol.md, After login, The tokens", said: []string{"log in again"}},
+
+	{when: "the OTP was refused",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrWrongOTP },
+		hint: "use the newest code, of the newest login, or the six-digit MPIN", source: "docs/protocol.md, OTP and session_2fa", said: []string{"new code", "one-time code", "MPIN", "identifier"}},
+	{when: "the MPIN was refused",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrWrongMPIN },
+		hint: "the MPIN is the six digits that open the broker's app, not the TOTP again", source: "docs/protocol.md, TOTP login and MPIN validate", said: []string{"log in again"}},
+	{when: "too many bad tries (code 70009)",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
+		hint: "each further wrong try makes the lock longer: wait", source: "docs/protocol.md, session_2fa", said: []string{"wait"}},
+	{when: "an OTP was asked for too soon",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that one says nothing of codes
+		},
+		hint: "the last code still works, and so does the MPIN", source: "docs/protocol.md, OTP", said: []string{"MPIN", "log in again"}},
+	{when: "too many requests (code 900802, or none)",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Category == ErrRateLimited && e.Code != wire.Policy.Code
+		},
+		hint: "all programs of a consumer share its rate, mostly 10 requests a second", source: "docs/protocol.md, Statuses and codes", said: []string{"address"}},
+	{when: "the OTP could not be sent (code 10522)",
+		is: func(e *Error, _ circumstances) bool {
+			return e.Category == ErrOTPNotSent && in(e.Op, opLogin, opOTP, opSession2FA)
+		},
+		hint: "ask for another with SendOTP, or give the MPIN to Session2FA instead", source: "docs/protocol.md, OTP; kotak-neo-api#9", said: []string{"MPIN"}},
+
+	{when: "the OMS, the service or the way to it failed at the second factor",
+		is: func(e *Error, _ circumstances) bool {
+			return secondFactor(e.Op) && (e.unread || in(e.Category, ErrOMSDown, ErrTimeout, ErrUnavailable, ErrInternal, ErrNetwork))
+		},
+		hint: "send the same code again: it still works", source: "docs/design.md, the second factor", said: []string{"same code"}},
+	{when: "no answer to a TOTP login came, or none that can be read",
+		is:   func(e *Error, a circumstances) bool { return e.Op == opTOTPLogin && open(e) && !a.page },
+		hint: "the code may be used up: go on with the next one", source: "docs/protocol.md, TOTP login and MPIN validate"},
+	{when: "no answer to the request for an OTP came, or none that can be read",
+		is:   func(e *Error, a circumstances) bool { return e.Op == opOTP && open(e) && !a.page },
+		hint: "a code may be on its way: wait for it before you ask again", source: "docs/protocol.md, OTP"},
+	{when: "no answer to a logout came, or none that can be read",
+		is:   func(e *Error, a circumstances) bool { return e.Op == opLogout && open(e) && !a.page },
+		hint: "call again: if the session is over, the answer says so", source: "docs/protocol.md, After login"},
+	{when: "the connection broke before the answer was whole",
+		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrNetwork && broke(e.Err) },
+		hint: "call again: that does no harm", source: "this module: what changes something is in the rows above"},
+
+	{when: "a web page with a 5xx",
+		is:   func(e *Error, a circumstances) bool { return a.page && e.Status >= 500 },
+		hint: "the gateway answers for a service that is down: wait some minutes", source: "kotak-neo-api#293, #210"},
+	{when: "a web page with another status",
+		is:   func(e *Error, a circumstances) bool { return a.page },
+		hint: "a proxy, a firewall or a login page answered, or this is a website's URL", source: "met in the field"},
+	{when: "the body of a trade call was refused (code 1007)",
+		is:   func(e *Error, _ circumstances) bool { return e.Code == "1007" },
+		hint: "the trade API takes a form whose field jData is JSON with strings for all values", source: "kotak-neo-api#271"},
+	{when: "404, or a redirect",
+		is:   func(e *Error, _ circumstances) bool { return e.Status == http.StatusNotFound || e.Status/100 == 3 },
+		hint: "check the base URL, which may need a path", source: "docs/protocol.md, Addresses"},
+	{when: "an answer at the first step that is not one of this protocol",
+		is:   func(e *Error, _ circumstances) bool { return e.unread && withoutSession(e.Op) },
+		hint: "check that the base URL is a Neo service's", source: "met in the field"},
 }
 
-const untrusted = "the service has a certificate of its own (trust its root in the Transport of Config.HTTPClient), something on the way reads TLS (a company's proxy, an antivirus: " +
-	"add its root certificate to the system's), or your clock is wrong; leave verification on"
+const untrusted = "trust its root in Config.HTTPClient, or something on the way reads TLS"
+
+// broke reports whether a connection ended before its time.
+func broke(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
 
 func in[T comparable](v T, list ...T) bool { return slices.Contains(list, v) }
 
@@ -192,21 +283,6 @@ var shapes = []shape{
 	{[]string{"ConsumerKey", "ConsumerSecret", "AccessToken"}, "begins or ends with a space or line break",
 		func(s string) bool { return s != strings.TrimSpace(s) },
 		"has a space or line break before or after it that came along when it was copied", "Kotak-neo-api-v2#17"},
-	{[]string{"Mobile"}, "is 91 and ten digits, without a plus",
-		func(s string) bool { return strings.HasPrefix(s, "91") && digits(s, 12, 12) },
-		"needs +91, with its plus", "docs/protocol.md, Login; Kotak-neo-api-v2#63"},
-	{[]string{"Mobile"}, "is 0 and ten digits",
-		func(s string) bool { return strings.HasPrefix(s, "0") && digits(s, 11, 11) },
-		"needs +91 in place of the leading 0", "docs/protocol.md, Login"},
-	{[]string{"Mobile"}, "is +91 and not ten digits",
-		func(s string) bool {
-			rest, indian := strings.CutPrefix(s, "+91")
-			return indian && !digits(rest, 10, 10)
-		},
-		"has +91 and then not ten digits: is +91 there twice, or a digit missing?", "docs/protocol.md, Login"},
-	{[]string{"UCC"}, "has a space in or around it",
-		func(s string) bool { return strings.ContainsFunc(s, unicode.IsSpace) },
-		"has a space in it: it is letters and digits, as the broker's app shows it", "Kotak-neo-api-v2#17; kotak-neo-api#292"},
 }
 
 // misshapen says what is wrong with the form of a setting, or "".
@@ -219,15 +295,26 @@ func misshapen(what, value string) string {
 	return ""
 }
 
-// advise gives a failure its hint and says whether trying again can help.
+// advise gives a failure its hint, unless the message says the same, and says whether
+// trying again can help.
 func (c *Client) advise(e *Error, a circumstances) {
+	a.renews = c.secret != ""
 	e.Retry = c.retry(e, a)
+	e.Hint = hintFor(e, a)
+}
+
+// hintFor returns the hint of the first row that fits, or "".
+func hintFor(e *Error, a circumstances) string {
 	for _, h := range hints {
-		if h.is(e, a) {
-			e.Hint = strings.ReplaceAll(h.hint, "{skew}", inWords(a.skew))
-			return
+		if !h.is(e, a) {
+			continue
 		}
+		if slices.ContainsFunc(h.said, func(words string) bool { return strings.Contains(e.Message, words) }) {
+			return ""
+		}
+		return strings.ReplaceAll(h.hint, "{skew}", inWords(a.skew))
 	}
+	return ""
 }
 
 func (c *Client) retry(e *Error, a circumstances) Retry {
@@ -240,7 +327,7 @@ func (c *Client) retry(e *Error, a circumstances) Retry {
 		}
 		return RetryNever
 	case ErrAccessToken:
-		if e.Op != opAccessToken && !a.bareKey && c.secret != "" {
+		if e.Op != opAccessToken && !a.bareKey && a.renews {
 			return RetrySame
 		}
 		return RetryNever
@@ -254,6 +341,12 @@ func (c *Client) retry(e *Error, a circumstances) Retry {
 	switch { // whether it was done is open
 	case a.unsafe(e):
 		return RetryCheckFirst
+	case e.unread && secondFactor(e.Op):
+		return RetrySame
+	case e.Op == opTOTPLogin && open(e) && !a.page:
+		return RetryNewCode
+	case e.Op == opOTP && open(e):
+		return RetryLater
 	case e.Category == ErrNetwork:
 		return RetrySame
 	}

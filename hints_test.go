@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -105,6 +106,22 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
 		coded(wire.WrongSecret)(w, r)
 	}
+	half := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		io.WriteString(w, `{"data":{"token":`)
+	}
+	closed := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	logout := func(t *testing.T, c *Client) error {
+		if err := c.Use(gen1); err != nil {
+			t.Fatal(err)
+		}
+		return c.Logout(t.Context())
+	}
+	keyOnly := func(t *testing.T, c *Client) error { // an access token, and nothing to fetch another with
+		c.access.token, c.secret = canaryAccess, ""
+		return login(t, c)
+	}
+	clientIP := wire.Path(wire.OpClientIP, wire.Gen3)
 	tests := []struct {
 		name  string
 		op    string
@@ -113,32 +130,57 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		hint  string // the beginning
 		retry Retry
 	}{
-		{"an order without an answer", placePath, page(502), call("POST", placePath, gen3), "whether it was done", RetryCheckFirst},
+		{"an order without an answer", placePath, page(502), call("POST", placePath, gen3), "whether it was done is open: look into the order book", RetryCheckFirst},
+		{"an order with half an answer", placePath, half, call("POST", placePath, gen3), "whether it was done is open: look into the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
-		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "the mobile number needs +91", RetryNever},
+		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "use what opens the broker's app", RetryNever},
+		{"an access token that got lost", opLogin, coded(wire.NoAccess), login, "something on the way drops the header Authorization", RetrySame},
 		{"a key of another environment", opAccessToken, answer(401, `{"error":"invalid_client"}`), login, "this key belongs to another environment", RetryNever},
-		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "the consumer key must be sent whole and without Bearer", RetryNever},
-		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "the consumer key must be sent whole", RetryNever},
-		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "the access token has expired", RetrySame},
-		{"an address that changed", ordersPath, trade("1037"), orders, "the session was opened from another address", RetryNever},
+		{"an address, at the access token", opAccessToken, coded(wire.IPNotAllowed), login, "register the address you send from", RetryNever},
+		{"an address, at the access token, in OAuth's words", opAccessToken, answer(401, `{"error":"invalid_client","error_description":"this consumer may not send from this address"}`), login, "register the address you send from", RetryNever},
+		{"an address, where it is asked for", clientIP, trade("100008"), call("GET", clientIP, gen3), "register the address you send from", RetryNever},
+		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the key again, whole", RetryNever},
+		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the key again, whole", RetryNever},
+		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "call again: a new one", RetrySame},
+		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new AccessToken", RetryNever},
+		{"an address that changed", ordersPath, trade("1037"), orders, "log in again from here", RetryNever},
 		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that Client.ClientIP tells", RetryNever},
 		{"a view token", ordersPath, trade("100021"), orders, "the second factor is still missing", RetryLoginAgain},
 		{"headers that were dropped", opTOTPValidate, coded(wire.HeaderMissing), mpin, "the first factor failed before, or", RetryLoginAgain},
+		{"headers that were dropped later", ordersPath, coded(wire.HeaderMissing), orders, "something on the way drops the headers Sid and Auth", RetryLoginAgain},
+		{"a second factor taken for a first one", opSession2FA, answer(200, viewAnswer()), second, "something on the way drops the headers Sid and Auth", RetryLater},
 		{"a pending login that is over", opSession2FA, coded(wire.BadSession), second, "begin again with the first factor", RetryLoginAgain},
-		{"a trade session that is over", ordersPath, trade("100022"), orders, "sessions end at their time", RetryLoginAgain},
+		{"a trade token where the view token belongs", opSession2FA, coded(wire.WrongToken), second, "begin again with the first factor", RetryLoginAgain},
+		{"a trade session that is over", ordersPath, trade("100022"), orders, "log in again; a Keeper", RetryLoginAgain},
+		{"a trade session that is over, at logout", opLogout, coded(wire.BadSession), logout, "there is nothing left to end", RetryLoginAgain},
 		{"a wrong OTP", opSession2FA, coded(wire.WrongSecret), second, "use the newest code", RetryNewCode},
 		{"a wrong MPIN", opTOTPValidate, coded(wire.WrongSecret), mpin, "the MPIN is the six digits", RetryNewCode},
 		{"a lock", opSession2FA, coded(wire.Locked), second, "each further wrong try", RetryLater},
 		{"a code too soon", opOTP, coded(wire.Policy), sendOTP, "the last code still works", RetryLater},
-		{"too many calls", ordersPath, coded(wire.Throttled), orders, "the API takes 10 requests a second", RetryLater},
-		{"too many calls, a code's among them", opOTP, coded(wire.Throttled), sendOTP, "the API takes 10 requests a second", RetryLater},
+		{"too many calls", ordersPath, coded(wire.Throttled), orders, "all programs of a consumer share its rate", RetryLater},
+		{"too many calls, a code's among them", opOTP, coded(wire.Throttled), sendOTP, "all programs of a consumer share its rate", RetryLater},
 		{"a code that could not be sent", opOTP, coded(wire.OTPNotSent), sendOTP, "ask for another with SendOTP", RetryLater},
 		{"an OMS that is down", opSession2FA, coded(wire.OMSDown), second, "send the same code again", RetryLater},
+		{"no session for the code", opSession2FA, closed, second, "send the same code again", RetrySame},
+		{"half a session for the code", opSession2FA, half, second, "send the same code again", RetrySame},
+		{"half a session for the code, of the right length", opSession2FA, answer(200, tradeAnswer()[:90]), second, "send the same code again", RetrySame},
+		{"a page for the code", opSession2FA, page(200), second, "send the same code again", RetrySame},
+		{"no session for the MPIN", opTOTPValidate, answer(200, `{"data":null}`), mpin, "send the same code again", RetrySame},
+		{"no answer to a TOTP", opTOTPLogin, closed, loginTOTP, "the code may be used up", RetryNewCode},
+		{"half an answer to a TOTP", opTOTPLogin, half, loginTOTP, "the code may be used up", RetryNewCode},
+		{"no answer to a code that was asked for", opOTP, closed, sendOTP, "a code may be on its way", RetryLater},
+		{"half an answer to a code that was asked for", opOTP, half, sendOTP, "a code may be on its way", RetryLater},
+		{"no answer to a logout", opLogout, closed, logout, "call again: if the session is over", RetrySame},
+		{"no answer to a login", opLogin, closed, login, "call again: that does no harm", RetrySame},
+		{"half an answer to a login", opLogin, half, login, "call again: that does no harm", RetrySame},
+		{"half an order book", ordersPath, half, orders, "call again: that does no harm", RetrySame},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
 		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
-		{"a wrong path", ordersPath, answer(404, ""), orders, "this service has no such address", RetryNever},
+		{"a wrong path", ordersPath, answer(404, ""), orders, "check the base URL", RetryNever},
+		{"a redirect", opLogin, answer(302, ""), login, "check the base URL", RetryLater},
+		{"another service", opLogin, answer(200, `{"hello":"world"}`), login, "check that the base URL is a Neo service's", RetryLater},
 	}
 	given := map[string]bool{}
 	for _, tt := range tests {
@@ -166,6 +208,25 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 			t.Errorf("%v: %q", err, err.Hint)
 		}
 		given[err.Hint] = true
+	})
+	t.Run("a certificate for another name, and one that has expired", func(t *testing.T) {
+		srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+		srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+		srv.StartTLS()
+		defer srv.Close()
+		for hint, change := range map[string]func(*tls.Config){
+			"check the base URL's spelling":       func(c *tls.Config) { c.ServerName = "neo.example.org" },
+			"its operator has to renew it, or th": func(c *tls.Config) { c.Time = func() time.Time { return srv.Certificate().NotAfter.AddDate(1, 0, 0) } },
+		} {
+			hc := srv.Client()
+			cfg := hc.Transport.(*http.Transport).TLSClientConfig.Clone()
+			change(cfg)
+			err := below(t, srv.URL, &http.Client{Transport: &http.Transport{TLSClientConfig: cfg}})
+			if !strings.HasPrefix(err.Hint, hint) {
+				t.Errorf("%v: %q", err, err.Hint)
+			}
+			given[err.Hint] = true
+		}
 	})
 	t.Run("a port where nothing listens", func(t *testing.T) {
 		l, _ := net.Listen("tcp", "127.0.0.1:0")
@@ -235,6 +296,8 @@ func TestMisshapenSettingsAreRefusedWithAHint(t *testing.T) {
 		"+91 99999-9990":  "or a digit missing",
 		"09999999908":     "in place of the leading 0",
 		"9999999":         "ten digits",
+		"4155552671":      "begins with 4",
+		"99999,99908":     `","`,
 	} {
 		err := c.Login(t.Context(), Credentials{Mobile: mobile, Password: "p"})
 		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {

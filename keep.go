@@ -41,6 +41,33 @@ type StepStore interface {
 	SaveStep(context.Context, int64) error
 }
 
+// A RateStore is a [SessionStore] whose processes also share the consumer's rate.
+// Both stores of this module are.
+type RateStore interface {
+	// RateFile returns the file in which all who share the store count the requests
+	// of a consumer at a service, which name stands for: letters and digits. It is
+	// made when it is needed.
+	RateFile(name string) (path string, err error)
+}
+
+// A WritableStore is a [SessionStore] that can say beforehand whether Save will
+// work. A [Keeper] asks before it spends a code. Both stores of this module are.
+type WritableStore interface {
+	// Writable tries, without a trace, what Save does. Its errors are those of Save.
+	Writable(context.Context) error
+}
+
+// ShareRate has the client count its requests together with all processes that
+// share the store, as Config.Rate says. A [Keeper] with a store has done so; it is
+// for programs that use a store by themselves.
+func (c *Client) ShareRate(store RateStore) error {
+	path, err := store.RateFile(fingerprint(c.place + " " + c.consumer))
+	if err == nil {
+		c.rate.window.join(path)
+	}
+	return err
+}
+
 // The categories of what happens beside the service.
 const (
 	ErrStore    = Category("session store")   // a session could not be read, saved or locked; Error.Err has the cause
@@ -71,7 +98,8 @@ func (s Session) ended(now time.Time) bool {
 // service, if it still can be used here. If not, the error says why and the
 // current session stays: [ErrSessionEnded] if its end has come;
 // [ErrInvalidInput] if it belongs to another environment or consumer, does not
-// say to which, or has no token and sid. A session of a service on this machine,
+// say to which, has no token and sid, or belongs to another account than the
+// client's [Keeper] or its current session. A session of a service on this machine,
 // such as the sandbox, never goes to a live one, nor the reverse.
 func (c *Client) Restore(s Session) error {
 	if s.Environment == "" || s.Consumer == "" {
@@ -81,6 +109,33 @@ func (c *Client) Restore(s Session) error {
 }
 
 func (c *Client) use(op string, s Session) error {
+	if err := c.belongs(op, s); err != nil {
+		return err
+	}
+	if s.ended(c.now()) {
+		return &Error{Op: op, Category: ErrSessionEnded, Message: "the session ended at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + "; log in again", Retry: RetryLoginAgain}
+	}
+	if k := c.keeper.Load(); k != nil && k.known().owns(s) == stranger {
+		return invalid(op, "this is a session of "+s.named()+", and the client's keeper is of another: use one client for each")
+	}
+	now, ok := c.Session()
+	if ok && !now.ended(c.now()) && (identity{ucc: upper(now.UCC)}).owns(s) == stranger {
+		return invalid(op, "this is a session of "+s.named()+", and the client is logged in as another: use one client for each, or log out first")
+	}
+	c.adopt(s)
+	return nil
+}
+
+// adopt makes s the current session.
+func (c *Client) adopt(s Session) {
+	s = s.clone()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trade = &s
+}
+
+// belongs says what is against using s with this client, whoever's it is.
+func (c *Client) belongs(op string, s Session) error {
 	from := s.Environment
 	if from == "" {
 		from = s.BaseURL
@@ -96,13 +151,7 @@ func (c *Client) use(op string, s Session) error {
 		return invalid(op, "the session belongs to the environment "+shown(s.Environment)+", this client to "+c.place)
 	case s.Consumer != "" && s.Consumer != c.consumer:
 		return invalid(op, "the session belongs to another consumer key: log in with this one, or use that one")
-	case s.ended(c.now()):
-		return &Error{Op: op, Category: ErrSessionEnded, Message: "the session ended at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + "; log in again", Retry: RetryLoginAgain}
 	}
-	s = s.clone()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.trade = &s
 	return nil
 }
 

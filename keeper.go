@@ -2,17 +2,19 @@ package neoapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"neoapi/internal/paste"
 )
 
 // A Login says how to log in without anybody calling the steps. Each function is
-// called only when its answer is needed. There are two ways, of which exactly
+// called only when its answer is needed: for a login, or, without a UCC, to know
+// whether a saved session is the account's own. There are two ways, of which exactly
 // one is configured:
 //
 //   - password: Credentials, and one of OTP and MPIN;
@@ -25,9 +27,14 @@ type Login struct {
 	MPIN        func(context.Context) (string, error)      // the six digits, as second factor
 
 	TOTP     func(context.Context) (TOTP, error)   // the first factor, with the code that the authenticator shows now
-	TOTPSeed func(context.Context) (string, error) // the authenticator's seed in base32, for the keeper to make the code
+	TOTPSeed func(context.Context) (string, error) // the authenticator's seed (base32, or an otpauth address), for the keeper to make the code
 	Mobile   string                                // with TOTPSeed: as in TOTP
-	UCC      string                                // with TOTPSeed: as in TOTP
+
+	// UCC is whose login this is. TOTPSeed needs it. With Credentials or TOTP it is
+	// worth giving if there is a store: a saved session is then known by it for the
+	// account's own, and else only by asking Credentials or TOTP who logs in. A
+	// session of another UCC is refused.
+	UCC string
 }
 
 // String returns a fixed text.
@@ -60,11 +67,11 @@ func (l Login) problems() (found []string) {
 		if _, problem := mobileNumber(l.Mobile); problem != "" {
 			found = append(found, "Login: Mobile: "+problem)
 		}
-		if l.UCC == "" {
-			found = append(found, "Login: UCC is missing")
-		}
-	} else if l.Mobile != "" || l.UCC != "" {
-		found = append(found, "Login: Mobile and UCC belong to TOTPSeed; elsewhere your function gives them")
+	} else if l.Mobile != "" {
+		found = append(found, "Login: Mobile belongs to TOTPSeed; elsewhere your function gives it")
+	}
+	if _, err := paste.UCC(l.UCC); err != nil && (l.UCC != "" || l.TOTPSeed != nil) {
+		found = append(found, "Login: the UCC "+err.Error())
 	}
 	return found
 }
@@ -74,7 +81,9 @@ type KeepConfig struct {
 	Login Login
 
 	// Store keeps the session between runs and shares it between processes; nil
-	// keeps it in memory.
+	// keeps it in memory. Each account needs one of its own: a session of another
+	// account, such as neo login may have put there meanwhile, is neither used nor
+	// replaced, and Session returns ErrInvalidInput.
 	Store SessionStore
 
 	// MaxTries is how many logins in a row may be refused before the keeper tries
@@ -115,22 +124,31 @@ func Daily(hour, minute int) func(now time.Time, s Session) time.Time {
 }
 
 // A Keeper stays logged in: it has a session that can be used, and logs in when
-// it has none. Leave logging in to it: who calls [Client.Login] beside it gets in
-// its way. Its methods are safe for concurrent use. It prints without secrets.
+// it has none. Its client's calls take their session from it. Leave logging in to it:
+// who calls [Client.Login] beside it gets in its way. Its methods are safe for
+// concurrent use. It prints without secrets.
 //
 // However many goroutines want a session, and however many processes share a
 // store, they make one login. One call of Session makes at most one: after a
-// failure the error is returned, and the next login waits as long as the service
-// said, or 5 seconds, doubled with each failure to 5 minutes; calls that come
-// before get the same error again, and the service is not asked. What the
+// failure, a refusal too, the error is returned, and the next login waits as long as
+// the service said, or 5 seconds, doubled with each failure to 5 minutes; calls that
+// come before get the same error again, and the service is not asked. What the
 // service has refused counts towards MaxTries. What failed before anything was
 // sent, such as your function for the password, neither counts nor waits.
+//
+// A keeper is one account's: that of Login.UCC, or that of its first session. A saved
+// session is used if it has the account's UCC or, where that is not known, was opened
+// by the same mobile number, user id or PAN as Credentials give. One of another
+// account is [ErrInvalidInput] and stays as it is. Where nobody can tell, as with a
+// file of a version that did not write down who logged in, the keeper logs in, and
+// replaces the saved session if it turns out to be the same account's, or at its end.
 type Keeper struct {
 	c    *Client
 	cfg  KeepConfig
 	held atomic.Pointer[held]
 
 	mu      sync.Mutex // guards what follows; never held while waiting
+	who     identity   // whose the keeper is, as far as it knows
 	flight  *flight    // the login under way, or nil
 	refused map[string]bool
 	tries   int           // logins refused in a row
@@ -139,8 +157,9 @@ type Keeper struct {
 	last    error         // the last login's failure, nil if it succeeded
 
 	// Of these the flight's goroutine alone takes care.
-	step int64  // the last TOTP step used
-	code string // and its code, long spent
+	step  int64        // the last TOTP step used
+	code  string       // and its code, long spent
+	given *Credentials // what Credentials has answered already
 }
 
 // held is the session that Session returns until it ends.
@@ -159,9 +178,11 @@ type flight struct {
 	err     error // both are set before done is closed
 }
 
-// Keep makes a keeper for the client. It does not use the network or the store.
-// A configuration that cannot work is refused with one [ErrInvalidInput] that
-// names every problem.
+// Keep makes a keeper for the client, from which the client's calls take their
+// session from now on: [Client.HTTPClient], [Client.Do] and the reports, as with
+// [WithKeeper]. A later Keep takes the place of an earlier one in this. It does not
+// use the network or the store. A configuration that cannot work is refused with one
+// [ErrInvalidInput] that names every problem.
 func (c *Client) Keep(cfg KeepConfig) (*Keeper, error) {
 	problems := cfg.Login.problems()
 	if cfg.MaxTries < 0 {
@@ -182,7 +203,12 @@ func (c *Client) Keep(cfg KeepConfig) (*Keeper, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{c: c, cfg: cfg, refused: map[string]bool{}}, nil
+	k := &Keeper{c: c, cfg: cfg, refused: map[string]bool{}}
+	if cfg.Login.UCC != "" {
+		k.who = byUCC(cfg.Login.UCC)
+	}
+	c.keeper.Store(k)
+	return k, nil
 }
 
 const opKeep = "keep"
@@ -302,228 +328,6 @@ func (k *Keeper) fly(ctx context.Context, f *flight) {
 	f.session, f.err = s, err
 }
 
-// obtain returns the store's session, if it can be used, or a fresh one.
-func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) {
-	store := k.cfg.Store
-	if store == nil {
-		s, err = k.login(ctx)
-		return s, true, err
-	}
-	unlock, err := store.Lock(ctx)
-	if err != nil {
-		return Session{}, false, k.storeFailed(ctx, err)
-	}
-	defer unlock()
-	switch s, err = store.Load(ctx); {
-	case err == nil:
-		k.mu.Lock()
-		refused := k.refused[s.Token]
-		k.mu.Unlock()
-		if refused {
-			break
-		}
-		if err = k.c.Restore(s); err == nil {
-			k.cfg.Log.InfoContext(ctx, "using the saved session", "ucc", s.UCC, "ends", s.Ends())
-			return s, false, nil
-		}
-		if !errors.Is(err, ErrSessionEnded) {
-			return Session{}, false, err
-		}
-	case !errors.Is(err, ErrNotLoggedIn):
-		return Session{}, false, k.storeFailed(ctx, err)
-	}
-	if s, err = k.login(ctx); err != nil {
-		return Session{}, false, err
-	}
-	// The code is spent: a session that cannot be saved is still worth having.
-	if err := store.Save(context.WithoutCancel(ctx), s); err != nil {
-		k.cfg.Log.ErrorContext(ctx, "logged in, but the session was not saved: other processes will log in too", "cause", err)
-	}
-	return s, true, nil
-}
-
-// storeFailed makes an *Error of what a store returns, which may be the user's own.
-func (k *Keeper) storeFailed(ctx context.Context, err error) error {
-	if _, ok := errors.AsType[*Error](err); ok {
-		return err
-	}
-	if ctx.Err() != nil {
-		return stopped(ctx, opKeep)
-	}
-	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err, Retry: RetryLater}
-}
-
-// login logs in once, unless it must not yet or any more, and remembers what
-// that means for the next time.
-func (k *Keeper) login(ctx context.Context) (Session, error) {
-	now := k.c.now()
-	k.mu.Lock()
-	tries, until, last := k.tries, k.until, k.last
-	k.mu.Unlock()
-	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
-		e, _ := errors.AsType[*Error](last)
-		again := *e
-		again.RetryAfter, again.Retry = max(0, until.Sub(now)), RetryLater
-		if tries >= k.cfg.MaxTries {
-			again.Message += fmt.Sprintf("; %d logins in a row were refused, so the keeper tries no more until Reset", tries)
-			again.Retry = RetryNever
-		}
-		return Session{}, &again
-	}
-
-	s, sent, err := k.attempt(ctx)
-	if err == nil && s.ended(k.c.now()) {
-		err = &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?", Retry: RetryNever}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case err == nil:
-		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
-		clear(k.refused)
-		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
-		return s, nil
-	case !sent:
-		return Session{}, err
-	case definitive(err) && !errors.Is(err, ErrCallback):
-		k.tries++
-		k.until = time.Time{}
-	default:
-		k.pause = min(max(2*k.pause, 5*time.Second), 5*time.Minute)
-		k.until = k.c.now().Add(k.pause)
-	}
-	if e, _ := errors.AsType[*Error](err); e.RetryAfter > 0 {
-		k.until = k.c.now().Add(e.RetryAfter)
-	}
-	k.last = err
-	k.cfg.Log.WarnContext(ctx, "login failed", "cause", err, "refused in a row", k.tries, "next not before", k.until)
-	return Session{}, err
-}
-
-// attempt goes through the steps of one login. sent tells whether the service
-// may have seen a secret. The error is an *Error.
-func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
-	l := k.cfg.Login
-	if l.Credentials == nil {
-		return k.attemptTOTP(ctx)
-	}
-	who, err := ask(ctx, "Credentials", l.Credentials)
-	if err != nil {
-		return Session{}, false, err
-	}
-	second, name := l.OTP, "OTP"
-	if l.MPIN != nil {
-		second, name, who.NoOTP = l.MPIN, "MPIN", true
-	}
-	if err = k.c.Login(ctx, who); err != nil {
-		return Session{}, true, err
-	}
-	code, err := ask(ctx, name, second)
-	if err != nil {
-		return Session{}, true, err
-	}
-	s, err = k.c.Session2FA(ctx, code)
-	return s, true, err
-}
-
-func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err error) {
-	l := k.cfg.Login
-	t := TOTP{Mobile: l.Mobile, UCC: l.UCC}
-	var seed []byte
-	if l.TOTPSeed != nil {
-		text, err := ask(ctx, "TOTPSeed", l.TOTPSeed)
-		if err != nil {
-			return Session{}, false, err
-		}
-		if seed = parseSeed(text); seed == nil {
-			return Session{}, false, invalid(opKeep, "Login.TOTPSeed gave no seed: it is base32 text (A-Z, 2-7), as an authenticator app takes it")
-		}
-	}
-	if err := k.nextStep(ctx); err != nil {
-		return Session{}, false, err
-	}
-	if seed == nil {
-		if t, err = ask(ctx, "TOTP", l.TOTP); err != nil {
-			return Session{}, false, err
-		}
-	}
-	step := totpStep(k.c.now())
-	if seed != nil {
-		t.Code = totpCode(seed, step)
-	}
-	if t.Code == k.code {
-		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
-	}
-	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
-		return Session{}, false, err
-	}
-	if err = k.c.LoginTOTP(ctx, t); err != nil {
-		return Session{}, true, err
-	}
-	mpin, err := ask(ctx, "MPIN", l.MPIN)
-	if err != nil {
-		return Session{}, true, err
-	}
-	s, err = k.c.ValidateMPIN(ctx, mpin)
-	return s, true, err
-}
-
-// nextStep waits for a TOTP step of which no code was used, by this process or,
-// if the store remembers, another.
-func (k *Keeper) nextStep(ctx context.Context) error {
-	last := k.step
-	if store, ok := k.cfg.Store.(StepStore); ok {
-		step, err := store.LastStep(ctx)
-		if err != nil {
-			return k.storeFailed(ctx, err)
-		}
-		last = max(last, step)
-	}
-	for {
-		now := k.c.now()
-		if step := totpStep(now); step > last || step < last-1 { // the clock was set back: let the service judge
-			return nil
-		}
-		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one was used")
-		if err := sleep(ctx, time.Unix((last+1)*totpPeriod, 0).Sub(now)); err != nil {
-			return err
-		}
-	}
-}
-
-func (k *Keeper) useStep(ctx context.Context, step int64, code string) error {
-	k.step, k.code = step, code
-	if store, ok := k.cfg.Store.(StepStore); ok {
-		if err := store.SaveStep(ctx, step); err != nil {
-			return k.storeFailed(ctx, err)
-		}
-	}
-	return nil
-}
-
-// ask calls one of the user's functions.
-func ask[T any](ctx context.Context, name string, f func(context.Context) (T, error)) (answer T, err error) {
-	if ctx.Err() != nil {
-		return answer, stopped(ctx, opKeep)
-	}
-	answer, err = f(ctx)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		err = stopped(ctx, opKeep)
-	default:
-		err = &Error{Op: opKeep, Category: ErrCallback, Message: "Login." + name + ": " + tidy(err.Error(), nil), Err: err, Retry: RetrySame}
-	}
-	return answer, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if pause(ctx, d) != nil {
-		return stopped(ctx, opKeep)
-	}
-	return nil
-}
-
 // Run keeps the session alive in the background until ctx is over or a login
 // fails, and returns why. It makes sure of a session at once, calls OnExpiring
 // and OnExpired, and logs in again at RenewAt, or when the session has ended.
@@ -584,7 +388,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 			next = earlier(next, h.ends.Add(-k.cfg.Lead))
 		}
 		// A machine that slept, or whose clock was set, is noticed within the half minute.
-		if err := sleep(ctx, min(next.Sub(now), 30*time.Second)); err != nil {
+		if err := k.sleep(ctx, now, min(next.Sub(now), 30*time.Second)); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,13 @@ func (r *trail) want(t *testing.T, what string, n int) {
 	}
 }
 
+// count returns how often the service has seen something.
+func (r *trail) count(what string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[what]
+}
+
 const opened = "second factor ok"
 
 // keepServer starts the service with a trail.
@@ -75,7 +82,7 @@ func keepClient(t *testing.T, srv *neoapitest.Server) *Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	c, err := New(Config{
 		Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
-		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second},
+		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second}, Rate: -1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -305,12 +312,24 @@ func TestRefusedLoginsAreTriedThreeTimes(t *testing.T) {
 	login := byPassword(srv.Account)
 	right := login.Credentials
 	login.Credentials = always(Credentials{Mobile: srv.Account.Mobile, Password: "not it"})
-	k := keep(t, keepClient(t, srv), KeepConfig{Login: login})
+	c := keepClient(t, srv)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	k := keep(t, c, KeepConfig{Login: login})
+	pause := 5 * time.Second
 	for try := range 6 {
-		_, err := k.Session(t.Context())
-		if !errors.Is(err, ErrWrongCredentials) || try >= 3 != strings.Contains(fmt.Sprint(err), "3 logins in a row were refused") {
-			t.Errorf("try %d: %v", try, err)
+		for again := range 3 { // however often it is asked meanwhile
+			_, err := k.Session(t.Context())
+			e, ok := errors.AsType[*Error](err)
+			over := 3*try+again > 6 // the seventh time nothing is tried any more
+			if !ok || e.Category != ErrWrongCredentials || e.Retry != RetryNever || over != strings.Contains(fmt.Sprint(err), "3 logins in a row were refused") {
+				t.Errorf("try %d: %v", try, err)
+			}
+			trail.want(t, "login", min(try+1, 3))
+			now = now.Add(pause/3 - 1)
 		}
+		now = now.Add(10)
+		pause *= 2
 	}
 	trail.want(t, "login", 3)
 	k.cfg.Login.Credentials = right
@@ -340,7 +359,7 @@ func TestNoLoginFollowsByItselfOnATimeoutA429OrA5xx(t *testing.T) {
 		"429":                {status(429, "77"), ErrRateLimited, 77 * time.Second},
 		"429 without a time": {status(429, ""), ErrRateLimited, 5 * time.Second},
 		"500":                {status(500, ""), ErrInternal, 5 * time.Second},
-		"502":                {status(502, ""), ErrOMSDown, 5 * time.Second},
+		"502":                {status(502, ""), ErrUnavailable, 5 * time.Second},
 		"503":                {status(503, "9"), ErrUnavailable, 9 * time.Second},
 		"504":                {status(504, ""), ErrTimeout, 5 * time.Second},
 		"an answer in HTML":  {answer(200, "<html>"), ErrBadAnswer, 5 * time.Second},
@@ -431,7 +450,7 @@ func TestTOTPCodesAreThoseOfRFC6238(t *testing.T) {
 			t.Errorf("at %d: %s, want %s", at, got, want)
 		}
 	}
-	for _, text := range []string{"", "1", "GEZDGNBVGY3TQOJ", "GEZDGNBVGY3TQOJQ\n", "ſEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"} {
+	for _, text := range []string{"", "1", "GEZDGNBVGY3TQOJ", "ſEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"} {
 		if parseSeed(text) != nil {
 			t.Errorf("%q is taken for a seed", text)
 		}
@@ -559,6 +578,33 @@ func TestSessionThatCannotBeSavedIsStillWorthHaving(t *testing.T) {
 	}
 }
 
+// A store that cannot be written to is noticed before a code is spent on it.
+func TestNoLoginForAStoreThatCannotBeWrittenTo(t *testing.T) {
+	srv, trail := keepServer(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: unwritable{fileStore(t, filepath.Join(t.TempDir(), "session"))}})
+	for range 5 {
+		if _, err := k.Session(t.Context()); !errors.Is(err, ErrStore) || strings.Contains(err.Error(), "in a row") {
+			t.Errorf("got %v", err)
+		}
+	}
+	trail.want(t, "login", 0)
+	trail.want(t, "access token", 0)
+	k = keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, filepath.Join(file, "session"))})
+	if _, err := k.Session(t.Context()); !errors.Is(err, ErrStore) {
+		t.Errorf("a folder that is a file: %v", err)
+	}
+	trail.want(t, "login", 0)
+}
+
+// unwritable is a store of the user's own, whose errors are, too.
+type unwritable struct{ *FileStore }
+
+func (unwritable) Writable(context.Context) error { return errors.New("read-only file system") }
+
 func TestYourOwnFailingFunctionIsNoTry(t *testing.T) {
 	srv, trail := keepServer(t)
 	login := byPassword(srv.Account)
@@ -585,9 +631,11 @@ func TestYourOwnFailingFunctionIsNoTry(t *testing.T) {
 func TestNewSessionThatHasEndedIsNoSession(t *testing.T) {
 	srv, trail := keepServer(t)
 	c := keepClient(t, srv)
-	c.now = func() time.Time { return time.Now().Add(3 * time.Hour) }
+	ahead := 3 * time.Hour
+	c.now = func() time.Time { return time.Now().Add(ahead) }
 	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account)})
 	for range 5 {
+		ahead += 10 * time.Minute
 		if _, err := k.Session(t.Context()); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "is this machine's clock right?") {
 			t.Errorf("got %v", err)
 		}
@@ -607,10 +655,11 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 		"with Credentials, give one of OTP and":  {Login: Login{Credentials: who}},
 		"one of OTP and MPIN":                    {Login: Login{Credentials: who, OTP: text, MPIN: text}},
 		"with TOTP, give MPIN; Login: OTP is of": {Login: Login{TOTP: totp, OTP: text}},
-		"TOTP or TOTPSeed, not both; Login: Mobile: a mobile number is ten digits, or a plus, the country code and the number; Login: UCC is missing": {
+		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: the UCC is missing": {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},
-		"Mobile and UCC belong to TOTPSeed": {Login: Login{TOTP: totp, MPIN: text, UCC: "U"}},
+		"Mobile belongs to TOTPSeed": {Login: Login{TOTP: totp, MPIN: text, Mobile: "9999999908"}},
+		"the UCC has":                {Login: Login{Credentials: who, MPIN: text, UCC: "AB\n1"}},
 	} {
 		if _, err := c.Keep(cfg); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -665,15 +714,15 @@ func TestRunKeepsAProgramLoggedInForDays(t *testing.T) {
 			transport := &http.Transport{DisableKeepAlives: true}
 			c.http.Transport = transport
 			real := time.Now()
+			// The first login is at midnight, or at 08:45, of tomorrow.
+			year, month, day := real.In(ist).Date()
+			world := time.Date(year, month, day+1, 0, 0, 0, 0, ist)
+			if tt.daily {
+				world = world.Add(8*time.Hour + 45*time.Minute)
+			}
+			srv.Advance(world.Sub(real)) // the service is outside of the bubble
 			synctest.Test(t, func(t *testing.T) {
 				bubble := time.Now()
-				// The first login is at midnight, or at 08:45, of tomorrow.
-				year, month, day := real.In(ist).Date()
-				world := time.Date(year, month, day+1, 0, 0, 0, 0, ist)
-				if tt.daily {
-					world = world.Add(8*time.Hour + 45*time.Minute)
-				}
-				srv.Advance(world.Sub(real))
 				c.now = func() time.Time { return world.Add(time.Since(bubble)) }
 				last := c.now()
 				var diary strings.Builder
@@ -737,5 +786,69 @@ func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 		if text := fmt.Sprintf("%+v %#v", v, v) + lines.String(); strings.Contains(text, "9999999908") || strings.Contains(text, fmt.Sprintf("%x", key[:4])) {
 			t.Errorf("%T prints %s", v, text)
 		}
+	}
+}
+
+// A client that has a keeper calls with the keeper's session, whoever makes the call
+// and however: nobody has to say so.
+func TestAClientsCallsGoByItsKeeper(t *testing.T) {
+	srv, trail := keepServer(t)
+	c := keepClient(t, srv)
+	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account)})
+	calls := map[string]func() error{
+		"a report": func() error { _, err := c.Orders(t.Context()); return err },
+		"Do":       func() error { return c.Do(t.Context(), "GET", "/Orders/2.0/quick/user/orders", nil, nil) },
+		"HTTPClient": func() error {
+			resp, err := c.HTTPClient().Get("/Orders/2.0/quick/user/orders")
+			if err == nil {
+				resp.Body.Close()
+				if resp.StatusCode != 200 {
+					err = errors.New(resp.Status)
+				}
+			}
+			return err
+		},
+		"the client's address": func() error { _, err := c.ClientIP(t.Context()); return err },
+	}
+	logins := 0
+	for name, call := range calls {
+		if err := call(); err != nil { // the first one logs in
+			t.Errorf("%s: %v", name, err)
+		}
+		logins = max(logins, 1)
+		trail.want(t, opened, logins)
+		s, err := k.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.EndSession(t, s.SID)
+		if err := call(); err != nil {
+			t.Errorf("%s, of an ended session: %v", name, err)
+		}
+		logins++
+		trail.want(t, opened, logins)
+	}
+	s, err := k.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.EndSession(t, s.SID)
+	if _, err := c.Limits(t.Context()); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "not sent again") {
+		t.Errorf("a POST: %v", err)
+	}
+	if _, err := c.Limits(t.Context()); err != nil {
+		t.Error(err)
+	}
+	trail.want(t, opened, logins+1)
+	if err := c.Logout(t.Context()); err != nil { // the keeper hears of it
+		t.Fatal(err)
+	}
+	if _, err := c.Limits(t.Context()); err != nil {
+		t.Errorf("after a logout: %v", err)
+	}
+	trail.want(t, opened, logins+2)
+	other := &keeping{tokens: []string{"one"}}
+	if _, err := c.Orders(t.Context(), WithKeeper(other)); err == nil {
+		t.Error("WithKeeper has no say any more")
 	}
 }

@@ -4,18 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
 // Credentials are a first factor: exactly one of Mobile, UserID and PAN, and
 // exactly one of Password and MPIN. They print as a fixed text.
+//
+// Identifiers, MPINs and codes are taken as people paste them, here and in all other
+// calls: blanks, hyphens and invisible characters do not matter, and digits of other
+// scripts are read. What could mean something else is refused by name. A password is
+// sent as it is.
 type Credentials struct {
-	Mobile string // E.164 with its plus, or ten digits, which get +91; spaces and dashes do not matter
+	Mobile string // ten digits of an Indian number, or any with its country code: "+91 98765-43210", "0091…", "(+91) …"
 	UserID string
 	PAN    string // five letters, four digits, a letter, in any case
 
@@ -41,6 +46,7 @@ type view struct {
 	sub        string // the account's UUID; by Login only
 	field      string // how the login named the account: mobileNumber, pan or userid
 	identifier string
+	who        identity
 
 	// ids holds the request id of each code that was submitted without a
 	// definitive answer, so that asking again is the same request to the service
@@ -66,9 +72,10 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 	case (cr.Password == "") == (cr.MPIN == ""):
 		problems = append(problems, "give exactly one of Password and MPIN")
 	case cr.MPIN != "":
-		secretField, secret = "mpin", cr.MPIN
-		if !digits(cr.MPIN, 6, 6) {
-			problems = append(problems, "an MPIN is six digits 0 to 9")
+		var problem string
+		secretField = "mpin"
+		if secret, problem = sixDigits("MPIN", cr.MPIN); problem != "" {
+			problems = append(problems, problem)
 		}
 	case !utf8.ValidString(cr.Password): // JSON would silently send another one
 		problems = append(problems, "Password is not valid UTF-8")
@@ -77,6 +84,10 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 		return invalid(opLogin, problems...)
 	}
 
+	pan := ""
+	if field == "pan" {
+		pan = identifier
+	}
 	auth, err := c.bearer(ctx)
 	if err != nil {
 		return err
@@ -86,9 +97,9 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 		to:      wire.OpValidate,
 		header:  map[string]string{"Authorization": auth},
 		body:    body(field, identifier, secretField, secret),
-		secrets: []string{secret, cr.PAN},
+		secrets: []string{secret, cr.PAN, pan},
 	}
-	v, err := c.openView(ctx, r, view{field: field, identifier: identifier})
+	v, err := c.openView(ctx, r, view{field: field, identifier: identifier, who: cr.identity()})
 	if err != nil || cr.NoOTP {
 		return err
 	}
@@ -98,22 +109,28 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 // LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].
 // It replaces the pending login as [Client.Login] does, and has the same usual
 // categories.
+//
+// A code works once. The one with which this client's last login was accepted is
+// refused here, with [ErrInvalidInput] and RetryNewCode.
 func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	var problems []string
 	mobile, problem := mobileNumber(t.Mobile)
 	if problem != "" {
 		problems = append(problems, problem)
 	}
-	if t.UCC == "" {
-		problems = append(problems, "UCC is missing")
-	} else if problem := misshapen("UCC", t.UCC); problem != "" {
-		problems = append(problems, "the UCC "+problem)
+	ucc, err := paste.UCC(t.UCC)
+	if err != nil {
+		problems = append(problems, "the UCC "+err.Error())
 	}
-	if !digits(t.Code, 6, 6) {
-		problems = append(problems, "a TOTP code is six digits 0 to 9")
+	code, problem := sixDigits("TOTP code", t.Code)
+	if problem != "" {
+		problems = append(problems, problem)
 	}
 	if len(problems) > 0 {
 		return invalid(opTOTPLogin, problems...)
+	}
+	if err := c.unspent(upper(ucc), code); err != nil {
+		return err
 	}
 
 	header, err := c.totpHeader(ctx)
@@ -124,9 +141,14 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 		op:      opTOTPLogin,
 		to:      wire.OpTOTPLogin,
 		header:  header,
-		body:    body("mobileNumber", mobile, "ucc", t.UCC, "totp", t.Code),
-		secrets: []string{t.Code},
-	}, view{totp: true})
+		body:    body("mobileNumber", mobile, "ucc", ucc, "totp", code),
+		secrets: []string{code},
+	}, view{totp: true, who: byUCC(ucc)})
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.spent = spent{upper(ucc), code, totpStep(c.now())}
+	}
 	return err
 }
 
@@ -195,11 +217,12 @@ func (c *Client) sendOTP(ctx context.Context, v *view) error {
 // service answers with the same session instead of refusing a used code.
 //
 // Usual categories: [ErrNotLoggedIn], [ErrInvalidInput] (also for a code that
-// is no 4 to 8 digits, which is not sent), [ErrWrongOTP], [ErrSessionEnded],
+// is not 4 to 8 digits, which is not sent), [ErrWrongOTP], [ErrSessionEnded],
 // [ErrLocked], [ErrRateLimited], [ErrOMSDown].
 func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
-	if !digits(code, 4, 8) {
-		return Session{}, invalid(opSession2FA, "a code is 4 to 8 digits 0 to 9, without spaces")
+	code, err := paste.Code(code, 4, 8)
+	if err != nil {
+		return Session{}, invalid(opSession2FA, "a code is 4 to 8 digits: this one "+err.Error())
 	}
 	v, err := c.pending(opSession2FA, false)
 	if err != nil {
@@ -232,8 +255,9 @@ func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
 // MPIN and returns the trade session. What [Client.Session2FA] says holds here
 // too, with [ErrWrongMPIN] for [ErrWrongOTP].
 func (c *Client) ValidateMPIN(ctx context.Context, mpin string) (Session, error) {
-	if !digits(mpin, 6, 6) {
-		return Session{}, invalid(opTOTPValidate, "an MPIN is six digits 0 to 9")
+	mpin, problem := sixDigits("MPIN", mpin)
+	if problem != "" {
+		return Session{}, invalid(opTOTPValidate, problem)
 	}
 	v, err := c.pending(opTOTPValidate, true)
 	if err != nil {
@@ -269,6 +293,10 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 		return problem
 	}
 	err := c.do(ctx, r)
+	owner := ""
+	if err == nil {
+		owner = v.who.mark(s.Token)
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -278,7 +306,10 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 		}
 		return Session{}, err
 	}
-	s.Environment, s.Consumer = c.place, c.consumer
+	s.Environment, s.Consumer, s.Owner = c.place, c.consumer, owner
+	if s.UCC == "" {
+		s.UCC = v.who.ucc
+	}
 	if s.IssuedAt.IsZero() {
 		s.IssuedAt = c.now().UTC().Truncate(time.Second)
 	}
@@ -303,10 +334,11 @@ func definitive(err error) bool {
 }
 
 // Logout ends the current trade session at the service and forgets it. On
-// failure the session is kept, so that Logout can be tried again. It needs an
-// access token, which generation 3 with its bare consumer key does not have:
-// there a session ends when it expires. Usual categories: [ErrNotLoggedIn],
-// [ErrSessionEnded], [ErrAccessToken], [ErrInvalidInput].
+// failure the session is kept, so that Logout can be tried again. A client without
+// ConsumerSecret and AccessToken sends the bare consumer key, as it does to log in by
+// TOTP: our service takes it; others have no logout for it, and there a session
+// ends when it expires. Usual categories: [ErrNotLoggedIn], [ErrSessionEnded],
+// [ErrAccessToken], [ErrInvalidInput].
 func (c *Client) Logout(ctx context.Context) error {
 	c.mu.Lock()
 	trade := c.trade
@@ -314,7 +346,10 @@ func (c *Client) Logout(ctx context.Context) error {
 	if trade == nil {
 		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end", Retry: RetryLoginAgain}
 	}
-	auth, err := c.bearer(ctx)
+	auth, err := c.key, error(nil)
+	if _, access := c.freshAccess(); access || c.secret != "" {
+		auth, err = c.bearer(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -326,6 +361,9 @@ func (c *Client) Logout(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if k := c.keeper.Load(); k != nil {
+		k.Ended(*trade)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -377,8 +415,6 @@ func (c *Client) totpHeader(ctx context.Context) (map[string]string, error) {
 	return map[string]string{"Authorization": auth, wire.HeaderFinKey: wire.FinKey}, nil
 }
 
-var panShape = regexp.MustCompile(`^[A-Z]{5}[0-9]{4}[A-Z]$`)
-
 // identifier returns the one identifier as the wire wants it, or what is wrong.
 func (cr Credentials) identifier() (field, value string, problems []string) {
 	given := 0
@@ -392,14 +428,19 @@ func (cr Credentials) identifier() (field, value string, problems []string) {
 	}
 	if cr.PAN != "" {
 		given++
-		field, value = "pan", strings.ToUpper(cr.PAN)
-		if !panShape.MatchString(value) {
-			problems = append(problems, "a PAN is five letters, four digits and a letter")
+		var err error
+		field = "pan"
+		if value, err = paste.PAN(cr.PAN); err != nil {
+			problems = append(problems, "the PAN "+err.Error())
 		}
 	}
 	if cr.UserID != "" {
 		given++
-		field, value = "userid", cr.UserID
+		var err error
+		field = "userid"
+		if value, err = paste.UserID(cr.UserID); err != nil {
+			problems = append(problems, "the user id "+err.Error())
+		}
 	}
 	if given != 1 {
 		problems = append(problems, "give exactly one of Mobile, UserID and PAN")
@@ -409,22 +450,20 @@ func (cr Credentials) identifier() (field, value string, problems []string) {
 
 // mobileNumber returns a number in E.164, or says what is wrong with it.
 func mobileNumber(s string) (number, problem string) {
-	s = strings.NewReplacer(" ", "", "-", "").Replace(s)
-	if problem := misshapen("Mobile", s); problem != "" {
-		return "", "the mobile number " + problem
+	number, err := paste.Mobile(s)
+	if err != nil {
+		return "", "the mobile number " + err.Error()
 	}
-	if digits(s, 10, 10) {
-		return "+91" + s, ""
-	}
-	if rest, ok := strings.CutPrefix(s, "+"); ok && digits(rest, 8, 15) && rest[0] != '0' {
-		return s, ""
-	}
-	return "", "a mobile number is ten digits, or a plus, the country code and the number"
+	return number, ""
 }
 
-// digits reports whether s is between least and most ASCII digits and nothing else.
-func digits(s string, least, most int) bool {
-	return len(s) >= least && len(s) <= most && strings.Trim(s, "0123456789") == ""
+// sixDigits returns an MPIN or a TOTP code, or says what is wrong with it.
+func sixDigits(what, s string) (code, problem string) {
+	code, err := paste.Code(s, 6, 6)
+	if err != nil {
+		return "", "the " + what + " is six digits: this one " + err.Error()
+	}
+	return code, ""
 }
 
 // body is a JSON object of strings, given as names and values in turn.

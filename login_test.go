@@ -21,6 +21,10 @@ func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
 		{"ten digits get the Indian prefix", Credentials{Mobile: "9999999908", Password: "p"}, map[string]any{"mobileNumber": "+919999999908", "password": "p"}},
 		{"a number with its plus goes as it is", Credentials{Mobile: "+4915112345678", Password: "p"}, map[string]any{"mobileNumber": "+4915112345678", "password": "p"}},
 		{"spaces and dashes in a number are dropped", Credentials{Mobile: " +91 99999-99908 ", Password: "p"}, map[string]any{"mobileNumber": "+919999999908", "password": "p"}},
+		{"brackets, dots, 00 and tel: are as clear as a plus", Credentials{Mobile: "tel:(0091) (0) 99999.99908", Password: "p"}, map[string]any{"mobileNumber": "+919999999908", "password": "p"}},
+		{"a foreign number stays one", Credentials{Mobile: "+44\u00a0(0)7911\u2011123456", Password: "p"}, map[string]any{"mobileNumber": "+447911123456", "password": "p"}},
+		{"a PAN with blanks and a line end", Credentials{PAN: "\ufeffAVRFT 7865\u00a0T\n", Password: "p"}, map[string]any{"pan": "AVRFT7865T", "password": "p"}},
+		{"an MPIN in full-width digits", Credentials{UserID: "u\u200b", MPIN: "７３６ ２５１"}, map[string]any{"userid": "u", "mpin": canaryMPIN}},
 		{"a PAN goes in capitals", Credentials{PAN: "avrft7865t", Password: "p"}, map[string]any{"pan": "AVRFT7865T", "password": "p"}},
 		{"a user id goes as userid", Credentials{UserID: "asfdywgsiqwjnskm", Password: "p"}, map[string]any{"userid": "asfdywgsiqwjnskm", "password": "p"}},
 		{"an MPIN goes in place of the password", Credentials{UserID: "u", MPIN: canaryMPIN}, map[string]any{"userid": "u", "mpin": canaryMPIN}},
@@ -68,18 +72,19 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 		{"no identifier and no secret, both named", login(Credentials{}), []string{"one of Mobile", "one of Password"}},
 		{"two identifiers", login(Credentials{Mobile: "9999999908", UserID: "u", Password: "p"}), []string{"one of Mobile"}},
 		{"two secrets", login(Credentials{UserID: "u", Password: "p", MPIN: canaryMPIN}), []string{"one of Password"}},
-		{"a bad PAN and a bad MPIN, both named", login(Credentials{PAN: "AVRFT786T", MPIN: "12345"}), []string{"PAN is", "MPIN is"}},
-		{"a PAN with a line break", login(Credentials{PAN: "AVRFT7865T\n", Password: "p"}), []string{"PAN is"}},
+		{"a bad PAN and a bad MPIN, both named", login(Credentials{PAN: "AVRFT786T", MPIN: "12345"}), []string{"PAN must be five letters", "MPIN is"}},
+		{"a PAN with a line break in it", login(Credentials{PAN: "AVRFT\n7865T", Password: "p"}), []string{"the PAN has a line break"}},
+		{"a PAN with a letter of another script", login(Credentials{PAN: "\u0410VRFT7865T", Password: "p"}), []string{"the PAN has", "U+0410"}},
+		{"a user id with a space in it", login(Credentials{UserID: "a b", Password: "p"}), []string{"the user id has a space"}},
 		{"a number with twelve digits and no plus", login(Credentials{Mobile: "919999999908", Password: "p"}), []string{"mobile number"}},
 		{"a number with letters", login(Credentials{Mobile: "+91999999990x", Password: "p"}), []string{"mobile number"}},
 		{"a password that is not UTF-8", login(Credentials{UserID: "u", Password: "a\xff"}), []string{"UTF-8"}},
 		{"a TOTP login with nothing", totp(TOTP{}), []string{"mobile number", "UCC is missing", "six digits"}},
 		{"a code with three digits", code("123"), []string{"4 to 8 digits"}},
 		{"a code with nine digits", code("123456789"), []string{"4 to 8 digits"}},
-		{"a code with a space", code("123 456"), []string{"4 to 8 digits"}},
-		{"a code in full-width digits", code("１２３４"), []string{"4 to 8 digits"}},
-		{"a code with a sign", code("+1234"), []string{"4 to 8 digits"}},
-		{"a code with a line break", code("1234\n"), []string{"4 to 8 digits"}},
+		{"a code with a letter", code("12345O"), []string{"4 to 8 digits", "a letter"}},
+		{"a code with a sign", code("+1234"), []string{"4 to 8 digits", `"+"`}},
+		{"a code with a line break in it", code("1234\n5678"), []string{"4 to 8 digits", "a line break"}},
 		{"an MPIN with five digits", mpin("12345"), []string{"six digits"}},
 	}
 	for _, tt := range tests {
@@ -97,6 +102,52 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 	}
 	if len(s.log) != 0 {
 		t.Errorf("%d requests were sent", len(s.log))
+	}
+}
+
+// The service takes ASCII digits alone, so that is what it gets.
+func TestPastedCodesAreSentAsDigits(t *testing.T) {
+	s := newScripted(t)
+	for _, pasted := range []string{"918 273", "918-273", "918273\r\n", "\u200b918\u00a0273\ufeff", "９１８２７３", "९१८२७३"} {
+		c := s.loggedIn(t)
+		if _, err := c.Session2FA(t.Context(), pasted); err != nil {
+			t.Fatalf("%q: %v", pasted, err)
+		}
+		sent := s.seen(opSession2FA)
+		if got := sent[len(sent)-1].json(t)["mpin"]; got != canaryOTP {
+			t.Errorf("%q was sent as %v", pasted, got)
+		}
+		if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "99999 99908", UCC: " testya24\u200b", Code: pasted}); err != nil {
+			t.Fatalf("%q: %v", pasted, err)
+		}
+		sent = s.seen(opTOTPLogin)
+		if got := sent[len(sent)-1].json(t); got["totp"] != canaryOTP || got["ucc"] != "testya24" || got["mobileNumber"] != "+919999999908" {
+			t.Errorf("%q was sent as %v", pasted, got)
+		}
+		if _, err := c.ValidateMPIN(t.Context(), pasted); err != nil {
+			t.Fatalf("%q: %v", pasted, err)
+		}
+		sent = s.seen(opTOTPValidate)
+		if got := sent[len(sent)-1].json(t)["mpin"]; got != canaryOTP {
+			t.Errorf("%q was sent as %v", pasted, got)
+		}
+	}
+}
+
+func TestSeedOfAQRCodeIsTakenAndOneOfAnotherKindIsNamed(t *testing.T) {
+	const uri = "OTPAUTH://totp/Neo:AB1234?issuer=Neo&secret=GEZDGNBVGY3TQOJQ"
+	if got := string(parseSeed(uri + "\n")); got != "1234567890" {
+		t.Errorf("the seed is %q", got)
+	}
+	for text, named := range map[string]string{uri + "&algorithm=SHA256": "SHA256", uri + "&period=60": "60", uri + "&digits=8": "8", "GEZDGNBV": "too short", "GEZDGNBVGY3TQOJ1": "0, 1, 8 or 9"} {
+		c := newScripted(t).client(t)
+		k, err := c.Keep(KeepConfig{Login: Login{Mobile: "9999999908", UCC: "U", TOTPSeed: always(text), MPIN: always(canaryMPIN)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), named) || strings.Contains(err.Error(), "GEZD") {
+			t.Errorf("%q: %v; want an error with %s", text, err, named)
+		}
 	}
 }
 
@@ -141,7 +192,7 @@ func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 				Caches: map[string]time.Time{"lastUpdatedTS": time.Unix(1654684389, 0).UTC(), "watchlist": time.Unix(1638271224, 0).UTC()},
 				KType:  "Trade", DataCenter: "gdc", BaseURL: "https://elsewhere.example",
 				IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(4102444800, 0).UTC(),
-				Environment: s.URL, Consumer: fingerprint("key"),
+				Environment: s.URL, Consumer: fingerprint("key"), Owner: tt.cr.identity().mark(canaryTrade),
 			}
 			if !reflect.DeepEqual(session, want) {
 				t.Error("the session is not what the answer says")

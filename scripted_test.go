@@ -140,7 +140,7 @@ func (s *scripted) seen(op string) (found []sent) {
 
 func (s *scripted) client(t *testing.T) *Client {
 	t.Helper()
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}})
+	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}, Rate: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

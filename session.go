@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"neoapi/internal/claims"
+	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
 
@@ -34,6 +35,7 @@ type Session struct {
 	// What the session belongs to, for [Client.Restore] to judge; "" if not known.
 	Environment string // "uat", "prod", or the service's base URL
 	Consumer    string // names the consumer without being its key: the start of a hash
+	Owner       string // marks how the login named the account, for a [Keeper] to know its own again: a slow hash that the token is part of
 }
 
 // savedSession is how a session looks in a file: the seed's keys, the two times,
@@ -44,11 +46,12 @@ type savedSession struct {
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
 	Environment string    `json:"environment,omitzero"`
 	Consumer    string    `json:"consumer,omitzero"`
+	Owner       string    `json:"owner,omitzero"`
 }
 
 // Export returns the session as JSON with every field, the token included, in
-// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment and
-// consumer. Keep it where only its owner can read it: a [FileStore] does that.
+// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment,
+// consumer and owner. Keep it where only its owner can read it: a [FileStore] does that.
 // [ParseSession] reads it back. Cache times are kept to the second. It fails with
 // [ErrInvalidInput] if a time is past the year 9999.
 func (s Session) Export() ([]byte, error) {
@@ -57,7 +60,7 @@ func (s Session) Export() ([]byte, error) {
 			Token: s.Token, SID: s.SID, RID: s.RID, HSServerID: s.HSServerID, UCC: s.UCC, GreetingName: s.GreetingName,
 			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, Caches: map[string]string{},
 		},
-		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer,
+		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer, Owner: s.Owner,
 	}
 	for name, changed := range s.Caches {
 		saved.Caches[name] = strconv.FormatInt(changed.Unix(), 10)
@@ -74,6 +77,9 @@ func (s Session) Export() ([]byte, error) {
 // same; [Client.Restore] and [Client.Use] refuse it.
 func ParseSession(data []byte) (Session, error) {
 	var saved savedSession
+	if text, err := paste.Text(data); err == nil { // an editor may have left a byte-order mark
+		data = text
+	}
 	if json.Unmarshal(data, &saved) != nil { // its text can quote the data, so it is not passed on
 		return Session{}, invalid("parse_session", "this is not a session that Export wrote")
 	}
@@ -84,7 +90,7 @@ func ParseSession(data []byte) (Session, error) {
 	s := Session{
 		Token: w.Token, SID: w.SID, RID: w.RID, HSServerID: w.HSServerID, UCC: w.UCC, GreetingName: w.GreetingName,
 		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
-		Environment: saved.Environment, Consumer: saved.Consumer,
+		Environment: saved.Environment, Consumer: saved.Consumer, Owner: saved.Owner,
 	}
 	for name, changed := range w.Caches {
 		s.setCache(name, changed)
@@ -131,11 +137,13 @@ func readSession(data object, viewSID string) (Session, string) {
 	// A proxy that drops the headers Sid and Auth turns the second factor into
 	// another first one, which an MPIN passes (docs/protocol.md, generation 1, step 4).
 	if scope := string(c["scope"]); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
-		return Session{}, "the answer is another view session; does something on the way drop the headers Sid and Auth?"
+		return Session{}, anotherView
 	}
 	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
 	return s, ""
 }
+
+const anotherView = "the answer is another view session"
 
 // unfit says what is wrong with a token or sid that is to go into a header, or "".
 func unfit(token, sid string) string {

@@ -3,11 +3,11 @@ package neoapi
 import (
 	"crypto/hmac"
 	"crypto/sha1"
-	"encoding/base32"
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"time"
+
+	"neoapi/internal/paste"
 )
 
 // totpPeriod is how long an authenticator shows a code, in seconds.
@@ -17,17 +17,21 @@ const totpPeriod = 30
 func totpStep(t time.Time) int64 { return t.Unix() / totpPeriod }
 
 // parseSeed reads a TOTP seed as authenticator apps take it: base32 in any case,
-// with spaces or padding. It returns nil for anything else.
+// with blanks or padding, or an otpauth address. It returns nil for anything else.
 func parseSeed(text string) []byte {
-	text = strings.TrimRight(strings.ReplaceAll(text, " ", ""), "=")
-	if !visible(text) { // ToUpper makes ASCII of some other letters
-		return nil
-	}
-	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(text))
+	seed, err := paste.Seed(text)
 	if err != nil || len(seed) < 10 {
 		return nil
 	}
 	return seed
+}
+
+// seedProblem says what is wrong with a seed that parseSeed does not take.
+func seedProblem(text string) string {
+	if _, err := paste.Seed(text); err != nil {
+		return err.Error()
+	}
+	return "is too short: a part of it is missing"
 }
 
 // totpCode returns what an authenticator with the seed shows at a step.
@@ -37,4 +41,28 @@ func totpCode(seed []byte, step int64) string {
 	sum := mac.Sum(nil)
 	n := binary.BigEndian.Uint32(sum[sum[19]&0xF:]) & 0x7FFFFFFF
 	return fmt.Sprintf("%06d", n%1_000_000)
+}
+
+// spent is the last TOTP code that a login was accepted with.
+type spent struct {
+	ucc, code string
+	step      int64
+}
+
+// unspent refuses a code that this client's last login was accepted with: a service
+// would take it for a wrong one, and count it.
+func (c *Client) unspent(ucc, code string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	step := totpStep(now)
+	if c.spent.ucc != ucc || c.spent.code != code || step < c.spent.step || step > c.spent.step+2 { // services take codes for three steps
+		return nil
+	}
+	fail := invalid(opTOTPLogin, "this TOTP code was used already, and works once: give the next one")
+	fail.Retry = RetryNewCode
+	if step == c.spent.step {
+		fail.RetryAfter = time.Unix((step+1)*totpPeriod, 0).Sub(now)
+	}
+	return fail
 }

@@ -47,11 +47,12 @@ type sessions interface {
 // A CallOption changes how [Client.HTTPClient] and [Client.Do] call.
 type CallOption func(*caller)
 
-// WithKeeper takes the session from k, usually a *Keeper, at each call, where
-// otherwise it is the client's current one. If the service says that the session
-// has ended, k is told and asked for another, once a call. The call is then sent
-// again if it is a GET or HEAD without a body; all others, such as orders, fail
-// with [ErrSessionEnded], which says that they were not sent again.
+// WithKeeper takes the session from k at each call. A client on which [Client.Keep]
+// was called does so by itself, with that [Keeper]; others take their current
+// session. If the service says that the session has ended, k is told and asked for
+// another, once a call. The call is then sent again if it is a GET or HEAD without a
+// body; all others, such as orders, fail with [ErrSessionEnded], which says that they
+// were not sent again.
 func WithKeeper(k interface {
 	Session(context.Context) (Session, error)
 	Ended(Session)
@@ -59,9 +60,10 @@ func WithKeeper(k interface {
 	return func(t *caller) { t.sessions, t.renews = k, true }
 }
 
-// Rate allows n requests in any second instead of 10, for this http.Client or
-// call alone; all others of the [Client] share theirs. 0 means no limit. Those
-// over the limit wait, as long as their context lets them.
+// Rate allows n requests in any second, up to 1,000, for this http.Client or call
+// alone, whatever others send; 0 means no limit. They count all the same in what
+// the [Client] and all others of its consumer share: see Config.Rate. Those over the
+// limit wait, as long as their context lets them.
 func Rate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
 
 // HTTPClient returns an http.Client for calls of the trade API. To each request
@@ -73,10 +75,10 @@ func Rate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
 //
 // It sends to the session's own host and to no other: the one the session was
 // opened at or, for a session of generation 3, the one that its BaseURL names, if
-// that belongs to the same service. It follows no redirect. It sends 10 requests a
-// second at most, see [Rate]. A GET or HEAD without a body that is answered 429 or
+// that belongs to the same service. It follows no redirect. It keeps to the
+// consumer's rate, see Config.Rate. A GET or HEAD without a body that is answered 429 or
 // 503 with a Retry-After of up to ten seconds is sent again after that time, once;
-// nothing else is. See [WithKeeper] for sessions that end.
+// nothing else is. See [Client.Keep] for sessions that end.
 //
 // An answer comes as the service gave it, whatever its status; [Client.Do] reads
 // them. What HTTPClient itself refuses, and what gets no answer, is an [*Error]
@@ -89,6 +91,9 @@ func (c *Client) HTTPClient(opts ...CallOption) *http.Client {
 
 func (c *Client) caller(opts []CallOption) *caller {
 	t := &caller{client: c, base: c.http.Transport, rate: c.rate, sessions: current{c}}
+	if k := c.keeper.Load(); k != nil {
+		t.sessions, t.renews = k, true
+	}
 	if t.base == nil {
 		t.base = http.DefaultTransport
 	}
@@ -160,20 +165,22 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := t.rate.wait(ctx); err != nil {
+		own, shared, err := t.admitted(ctx)
+		if err != nil {
 			return nil, c.unsent(ctx, op, err)
 		}
 		resp, err := t.send(r, out, op)
 		if err != nil {
 			return nil, err
 		}
+		t.answered(own, shared)
 		if repeatable && !waited && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
 			wait := retryAfter(resp.Header.Get("Retry-After"), c.now())
 			deadline, bounded := ctx.Deadline()
 			if wait > 0 && wait <= patience && !(bounded && time.Until(deadline) <= wait) {
 				waited = true
 				drop(resp)
-				if err := pause(ctx, wait); err != nil {
+				if err := c.pause(ctx, c.now(), wait); err != nil {
 					return nil, c.unsent(ctx, op, err)
 				}
 				continue
@@ -214,6 +221,30 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// admitted returns when a call may go out, with its tickets in the window of its own
+// rate, if it has one, and in the one that all of the consumer share.
+func (t *caller) admitted(ctx context.Context) (own, shared int64, err error) {
+	c := t.client
+	if t.rate == c.rate {
+		shared, err = c.rate.wait(ctx, c)
+		return 0, shared, err
+	}
+	if t.rate != nil {
+		if own, err = t.rate.wait(ctx, c); err != nil {
+			return 0, 0, err
+		}
+	}
+	shared, _ = c.rate.window.take(c, 0)
+	return own, shared, ctx.Err()
+}
+
+func (t *caller) answered(own, shared int64) {
+	if own != 0 {
+		t.rate.window.answered(own)
+	}
+	t.client.rate.window.answered(shared)
+}
+
 // A renewal is a session that was opened because another had ended, and that has
 // not been accepted yet.
 type renewal struct {
@@ -235,9 +266,14 @@ func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response
 	fail.RequestID, fail.Err = out.Header.Get(wire.HeaderRequestID), err
 	c.clean(fail, resp.Header, credentials(out))
 	fail.Retry = RetryCheckFirst
-	fail.Hint = "a new session was opened, and the call was not sent again: see that nothing was done, and send it once more"
+	fail.Message = "the session had ended; a new one is open, and the call was not sent again"
+	fail.Hint = "see that nothing was done, and send it"
 	if err != nil {
-		fail.Retry, fail.Hint = RetryLoginAgain, "no new session could be opened: "+err.Error()
+		fail.Retry, fail.Hint = RetryLoginAgain, ""
+		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), credentials(out))
+		if e, ok := errors.AsType[*Error](err); ok {
+			fail.Message, fail.Hint = "the session had ended, and no new session could be opened: "+string(e.Category), e.Hint
+		}
 	}
 	return fail
 }
@@ -618,7 +654,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBook+1))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && resp.StatusCode/100 == 2 {
+	if err != nil && resp.StatusCode/100 == 2 {
 		fail := c.noAnswer(ctx, op, id, err, secrets)
 		c.advise(fail, about)
 		return fail
@@ -742,60 +778,4 @@ func (c *Client) ClientIP(ctx context.Context, opts ...CallOption) (netip.Addr, 
 		}
 	}
 	return netip.Addr{}, &Error{Op: string(wire.OpClientIP), Status: http.StatusOK, Category: ErrBadAnswer, Message: "the answer has no address", Retry: RetryLater}
-}
-
-// A rate is slots, each of which lets one request out and then rests: at most as
-// many requests go out in any second as there are slots.
-type rate struct {
-	slots chan time.Time // when the slot was last used
-}
-
-const (
-	defaultRate = 10
-	// rest is a second and a little, for requests that overtake each other on
-	// their way to a service that counts to the letter.
-	rest = 1020 * time.Millisecond
-)
-
-func newRate(n int) *rate {
-	if n <= 0 {
-		return nil
-	}
-	r := &rate{make(chan time.Time, n)}
-	for range n {
-		r.slots <- time.Time{}
-	}
-	return r
-}
-
-// wait returns when a request may go out, or with the context's error.
-func (r *rate) wait(ctx context.Context) error {
-	if r == nil {
-		return nil
-	}
-	select {
-	case last := <-r.slots:
-		if err := pause(ctx, time.Until(last.Add(rest))); err != nil {
-			r.slots <- last
-			return err
-		}
-		r.slots <- time.Now()
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -81,14 +81,17 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	err = c.Do(t.Context(), "GET", "/no/such/address", nil, nil)
-	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "no such address") {
+	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "check the base URL") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestTheServicesRateIsObeyed(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
-	c := newClient(t, srv, nil)
+	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
 		if _, err := c.Orders(t.Context()); err != nil {
@@ -122,8 +125,8 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 	shapes := map[string]neoapi.Category{
 		"200_error": neoapi.ErrSessionEnded, "200_failure": neoapi.ErrBadAnswer, "fault": neoapi.ErrAccessToken, "not_ok": neoapi.ErrInvalidInput,
 		"status_error": neoapi.ErrInvalidInput, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput, "null_data": neoapi.ErrBadAnswer,
-		"empty": neoapi.ErrBadAnswer, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout, "redirect": neoapi.ErrBadAnswer,
-		"truncated": neoapi.ErrBadAnswer, "lost": neoapi.ErrNetwork, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork,
+		"empty": neoapi.ErrBadAnswer, "html_502": neoapi.ErrUnavailable, "html_504": neoapi.ErrTimeout, "redirect": neoapi.ErrBadAnswer,
+		"truncated": neoapi.ErrNetwork, "lost": neoapi.ErrNetwork, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork,
 	}
 	for _, fault := range neoapitest.Faults() {
 		want, ok := shapes[fault]

@@ -217,7 +217,7 @@ func TestEveryFailureShapeOfATradeCallIsRead(t *testing.T) {
 		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down", RetryLater},
 		{"JSON encoded twice", 403, `"{\"stat\":\"Not_Ok\",\"stCode\":100022,\"errMsg\":\"gone\"}"`, ErrSessionEnded, "100022", "gone", RetryLoginAgain},
 		{"a truncated body", 200, `{"stat":"Ok","data":[{"nOrd`, ErrBadAnswer, "", "cannot be read", RetryLater},
-		{"an HTML 502", 502, page, ErrOMSDown, "", "a web page: 502 Bad Gateway", RetryLater},
+		{"an HTML 502", 502, page, ErrUnavailable, "", "a web page: 502 Bad Gateway", RetryLater},
 		{"an HTML 504", 504, page, ErrTimeout, "", "a web page", RetryLater},
 		{"an HTML 200", 200, page, ErrBadAnswer, "", "a web page", RetryLater},
 		{"an HTML 403, which says nothing about the session", 403, "<!DOCTYPE html><title>Access Denied</title>", ErrBadAnswer, "", "Access Denied", RetryLater},
@@ -461,7 +461,7 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 		{"the access token was refused", answer(401, `{"fault":{"code":900901,"message":"x"}}`), ErrAccessToken, RetrySame, 0},
 		{"429 with Retry-After", later(429, "1"), ErrRateLimited, RetryLater, 0},
 		{"503 with Retry-After", later(503, "1"), ErrUnavailable, RetryCheckFirst, 0},
-		{"502", answer(502, "<title>502</title>"), ErrOMSDown, RetryCheckFirst, 0},
+		{"502", answer(502, "<title>502</title>"), ErrUnavailable, RetryCheckFirst, 0},
 		{"504", answer(504, ""), ErrTimeout, RetryCheckFirst, 0},
 		{"an answer nobody can read", answer(200, "{"), ErrBadAnswer, RetryCheckFirst, 0},
 		{"a hung-up connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ErrNetwork, RetryCheckFirst, 0},
@@ -735,7 +735,7 @@ func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 		w.Header().Set("Content-Length", "1000")
 		io.WriteString(w, `{"stat":"Ok"`)
 	})
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrBadAnswer) || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a truncated answer: %v", err)
 	}
 }

@@ -1,11 +1,10 @@
 // Package deploy_test holds what stands in this folder against the program and
-// against the runbook.
+// against the runbook. That neo.yaml is good is tested in cmd/neo.
 package deploy_test
 
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -88,12 +87,5 @@ func TestAlertsAndDashboardNameOnlyMetricsThatThereAre(t *testing.T) {
 		if !used[name] {
 			t.Errorf("nothing shows the metric %s", name)
 		}
-	}
-}
-
-func TestTheConfigurationFileIsGood(t *testing.T) {
-	out, err := exec.Command("go", "run", "neoapi/cmd/neo", "config", "check", "--config", "neo.yaml").CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -3,6 +3,10 @@
 package docs
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -129,5 +133,81 @@ func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
 		if !shown[id] {
 			t.Errorf("nothing shows %s", id)
 		}
+	}
+}
+
+// People copy what they are shown: no server, in programs, examples, comments and
+// documents, waits for a client for ever.
+func TestNoServerIsShownWithoutTimeOuts(t *testing.T) {
+	without := regexp.MustCompile(`\bhttp\.(ListenAndServe|ListenAndServeTLS|Serve|ServeTLS)\(`)
+	servers := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		program := strings.HasSuffix(path, ".go") && (!strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.Base(path), "example"))
+		if err != nil || d.IsDir() || !program && !strings.HasSuffix(path, ".md") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, found := range without.FindAll(text, -1) {
+			t.Errorf("%s: %s…) has no time-outs: make an http.Server", path, found)
+		}
+		if !program {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, text, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			literal, ok := n.(*ast.CompositeLit)
+			if !ok || types.ExprString(literal.Type) != "http.Server" {
+				return true
+			}
+			servers++
+			set := map[string]bool{}
+			for _, field := range literal.Elts {
+				set[types.ExprString(field.(*ast.KeyValueExpr).Key)] = true
+			}
+			if !set["ReadHeaderTimeout"] && !set["ReadTimeout"] || !set["IdleTimeout"] {
+				t.Errorf("%s: a server waits for its clients for ever", path)
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if servers < 5 {
+		t.Errorf("%d servers: are they there?", servers)
+	}
+}
+
+// The folder list is the architecture: each package of this module is in it.
+func TestREADME_listsEveryFolder(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := filepath.Glob("../*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	internal, err := filepath.Glob("../internal/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, file := range append(packages, internal...) {
+		folder := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), "../") + "/"
+		if !seen[folder] && !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(folder)+` `).Match(readme) {
+			t.Errorf("README's folder list lacks %s", folder)
+		}
+		seen[folder] = true
+	}
+	if len(seen) < 20 {
+		t.Fatalf("only %d folders were found", len(seen))
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	zalando "github.com/zalando/go-keyring"
 
@@ -42,24 +43,38 @@ func (s store) String() string { return fmt.Sprintf("keyring.store{%q, %q}", s.s
 // Format prints String for every verb.
 func (s store) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-func (s store) Load(ctx context.Context) (neoapi.Session, error) {
-	text, err := wait(ctx, "load", func() (string, error) { return zalando.Get(s.service, s.account) })
+func (s store) Load(ctx context.Context) (neoapi.Session, error) { return s.load(ctx, "load") }
+
+func (s store) load(ctx context.Context, op string) (neoapi.Session, error) {
+	text, err := wait(ctx, op, func() (string, error) { return zalando.Get(s.service, s.account) })
 	switch {
 	case errors.Is(err, zalando.ErrNotFound):
-		return neoapi.Session{}, &neoapi.Error{Op: "load", Category: neoapi.ErrNotLoggedIn, Message: "no session is saved in the keyring for " + s.account, Retry: neoapi.RetryLoginAgain}
+		return neoapi.Session{}, &neoapi.Error{Op: op, Category: neoapi.ErrNotLoggedIn, Message: "no session is saved in the keyring for " + s.account, Retry: neoapi.RetryLoginAgain}
 	case err != nil:
 		return neoapi.Session{}, err
 	}
 	session, err := neoapi.ParseSession([]byte(text))
 	if err != nil {
 		return neoapi.Session{}, &neoapi.Error{
-			Op: "load", Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name", Retry: neoapi.RetryNever,
+			Op: op, Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name", Retry: neoapi.RetryNever,
 		}
 	}
 	return session, nil
 }
 
+// replaceable refuses what is no session, which is nobody's here to replace.
+func (s store) replaceable(ctx context.Context, op string) error {
+	_, err := s.load(ctx, op)
+	if errors.Is(err, neoapi.ErrNotLoggedIn) {
+		return nil
+	}
+	return err
+}
+
 func (s store) Save(ctx context.Context, session neoapi.Session) error {
+	if err := s.replaceable(ctx, "save"); err != nil {
+		return err
+	}
 	text, err := session.Export()
 	if err != nil {
 		return err
@@ -72,7 +87,31 @@ func (s store) Save(ctx context.Context, session neoapi.Session) error {
 	return err
 }
 
+// Writable implements [neoapi.WritableStore] with an entry beside the session's, which
+// it removes again.
+func (s store) Writable(ctx context.Context) error {
+	if err := s.replaceable(ctx, "save"); err != nil {
+		return err
+	}
+	_, err := wait(ctx, "save", func() (struct{}, error) {
+		beside := s.account + " (trial)"
+		err := zalando.Set(s.service, beside, strings.Repeat("x", reserve))
+		if err == nil {
+			err = zalando.Delete(s.service, beside)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// reserve is what a session of our service takes, in bytes, and what every keyring
+// has room for.
+const reserve = 1500
+
 func (s store) Clear(ctx context.Context) error {
+	if err := s.replaceable(ctx, "clear"); err != nil {
+		return err
+	}
 	_, err := wait(ctx, "clear", func() (struct{}, error) { return struct{}{}, zalando.Delete(s.service, s.account) })
 	if errors.Is(err, zalando.ErrNotFound) {
 		return nil
@@ -106,13 +145,23 @@ func (s store) SaveStep(ctx context.Context, step int64) error {
 	return failed(ctx, "lock", err)
 }
 
+// RateFile implements [neoapi.RateStore] beside the lock file: all who keep sessions
+// in the keyring share it.
+func (s store) RateFile(name string) (string, error) {
+	path, err := beside("rate-" + name)
+	return path, failed(context.Background(), "lock", err)
+}
+
 func (s store) lock() (private.LockFile, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return private.LockFile{}, err
-	}
 	name := sha256.Sum256([]byte(s.service + "\x00" + s.account))
-	return private.LockFile{Path: filepath.Join(dir, "neo", fmt.Sprintf("keyring-%x.lock", name[:8]))}, nil
+	path, err := beside(fmt.Sprintf("keyring-%x.lock", name[:8]))
+	return private.LockFile{Path: path}, err
+}
+
+// beside returns where a file lies that the keyring cannot be.
+func beside(name string) (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "neo", name), err
 }
 
 // wait calls the keyring, for as long as the context lets it: a keyring that

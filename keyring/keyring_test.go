@@ -60,6 +60,14 @@ func TestKeyringRefusesWhatIsNoSessionAndLeavesIt(t *testing.T) {
 	if !errors.Is(err, neoapi.ErrInvalidInput) || strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
+	store := keyring.New("neoapi-test", "TESTYA24")
+	for name, err := range map[string]error{
+		"Save": store.Save(t.Context(), neoapi.Session{Token: "t"}), "Clear": store.Clear(t.Context()), "Writable": store.(neoapi.WritableStore).Writable(t.Context()),
+	} {
+		if !errors.Is(err, neoapi.ErrInvalidInput) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if kept, err := zalando.Get("neoapi-test", "TESTYA24"); err != nil || kept != "hunter2" {
 		t.Errorf("it is %q, %v", kept, err)
 	}
@@ -73,7 +81,7 @@ func TestKeyringThatDoesNotWorkSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, loaded := store.Load(t.Context())
-	for name, err := range map[string]error{"Load": loaded, "Save": store.Save(t.Context(), neoapi.Session{Token: "t"}), "Clear": store.Clear(t.Context())} {
+	for name, err := range map[string]error{"Load": loaded, "Save": store.Save(t.Context(), neoapi.Session{Token: "t"}), "Clear": store.Clear(t.Context()), "Writable": store.(neoapi.WritableStore).Writable(t.Context())} {
 		if !errors.Is(err, neoapi.ErrStore) || !errors.Is(err, cause) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -84,6 +92,46 @@ func TestKeyringThatDoesNotWorkSaysSo(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s, cancelled: %v", name, err)
 		}
+	}
+}
+
+// One name in the keyring, two accounts.
+func TestASessionInTheKeyringIsItsAccountsAlone(t *testing.T) {
+	start(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithAccounts(1))
+	store := keyring.New("neoapi-test", "me")
+	session := func(mobile, ucc string) (neoapi.Session, error) {
+		c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := c.Keep(neoapi.KeepConfig{Store: store, Login: neoapi.Login{
+			Credentials: func(context.Context) (neoapi.Credentials, error) {
+				return neoapi.Credentials{Mobile: mobile, Password: srv.Account.Password}, nil
+			},
+			MPIN: func(context.Context) (string, error) { return srv.Account.MPIN, nil }, UCC: ucc,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k.Session(t.Context())
+	}
+	first, err := session(srv.Account.Mobile, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ucc := range []string{"", "TEST000001"} {
+		if s, err := session("+919900000001", ucc); !errors.Is(err, neoapi.ErrInvalidInput) || s.Token != "" {
+			t.Errorf("another account got %v, %v", s, err)
+		}
+	}
+	for _, ucc := range []string{"", srv.Account.UCC} {
+		if s, err := session(srv.Account.Mobile, ucc); err != nil || s.Token != first.Token {
+			t.Errorf("the same account got %v, %v", s, err)
+		}
+	}
+	if _, err := zalando.Get("neoapi-test", "me (trial)"); !errors.Is(err, zalando.ErrNotFound) {
+		t.Errorf("a trial is left behind: %v", err)
 	}
 }
 

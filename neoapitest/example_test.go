@@ -61,7 +61,7 @@ func ExampleNewServer() {
 
 	srv.Fail(t, "session_2fa", "html_502", 1)
 	_, err = client.Session2FA(ctx, otp)
-	fmt.Println("the OMS is down:", errors.Is(err, neoapi.ErrOMSDown))
+	fmt.Println("a proxy's page:", errors.Is(err, neoapi.ErrUnavailable))
 	session, err := client.Session2FA(ctx, otp)
 	try("the same code again", err)
 
@@ -76,7 +76,7 @@ func ExampleNewServer() {
 	fmt.Println("a day later:", errors.Is(err, neoapi.ErrSessionEnded))
 	// Output:
 	// first factor: true
-	// the OMS is down: true
+	// a proxy's page: true
 	// the same code again: true
 	// orders: true
 	// ended elsewhere: true

@@ -17,7 +17,7 @@ import (
 func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
 	c, err := neoapi.New(neoapi.Config{
-		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -30,11 +30,11 @@ func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 	want := map[string]neoapi.Category{
 		"10020": neoapi.ErrWrongCredentials, "70009": neoapi.ErrLocked, "900802": neoapi.ErrRateLimited, "502": neoapi.ErrOMSDown,
-		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrOMSDown, "html_504": neoapi.ErrTimeout,
+		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrUnavailable, "html_504": neoapi.ErrTimeout,
 		"200_error": neoapi.ErrWrongCredentials, "fault": neoapi.ErrAccessToken, "rate_limit": neoapi.ErrRateLimited, "double": neoapi.ErrInvalidInput,
 		"empty": neoapi.ErrBadAnswer, "redirect": neoapi.ErrBadAnswer, "close": neoapi.ErrNetwork, "hang": neoapi.ErrNetwork, "lost": neoapi.ErrNetwork,
 	}
-	srv := neoapitest.NewServer(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	credentials := neoapi.Credentials{UserID: srv.Account.UserID, MPIN: srv.Account.MPIN, NoOTP: true}
 	for _, fault := range neoapitest.Faults() {
 		t.Run(fault, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 // An answer that is lost after the second factor was done: the client asks again
 // and gets the session.
 func TestALostAnswerIsAskedForAgain(t *testing.T) {
-	srv := neoapitest.NewServer(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	for _, fault := range []string{"lost", "truncated"} {
 		c := client(t, srv)
 		if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
@@ -84,7 +84,7 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 }
 
 func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
-	srv := neoapitest.NewServer(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	srv.Fail(t, "login", "500", 10)
 	srv.Works()
 	if err := client(t, srv).Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, MPIN: srv.Account.MPIN, NoOTP: true}); err != nil {
@@ -93,7 +93,7 @@ func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
 }
 
 func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
-	srv := neoapitest.NewServer(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	nine := time.Date(2026, time.November, 24, 3, 45, 0, 0, time.UTC) // 09:15 IST
 	srv.SetTime(nine)
 	c := client(t, srv)
@@ -115,7 +115,7 @@ func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
 
 // The sandbox's faults over HTTP, as a client in any language makes them.
 func TestFaultsOverHTTP(t *testing.T) {
-	srv := neoapitest.NewServer(t)
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	hc := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	call := func(method, body string, status int) string {
 		t.Helper()
@@ -142,7 +142,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if text := call("GET", "", 200); !strings.Contains(text, `"pending":[{"op":"login","fault":"html_502","times":2}]`) {
 		t.Errorf("pending: %s", text)
 	}
-	if err := login(); !errors.Is(err, neoapi.ErrOMSDown) {
+	if err := login(); !errors.Is(err, neoapi.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	call("DELETE", "", 200)

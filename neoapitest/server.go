@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,6 +34,7 @@ import (
 	"neoapi/internal/oms"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/testrate"
 )
 
 // An Account is what a person knows of the demo account.
@@ -54,6 +56,10 @@ type Server struct {
 	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
+	moving          sync.Mutex // held while the service follows its clock
+	moved, followed chan struct{}
+	ended           <-chan struct{}
+
 	mu    sync.Mutex
 	steps map[int64]bool // the TOTP steps whose codes were given out
 }
@@ -67,9 +73,11 @@ type options struct {
 	at  time.Time
 }
 
-// WithConsumerRate limits each consumer to n requests a second; the default is
-// no limit, where the sandbox has 10. A login is three requests: access token,
-// login, OTP.
+// WithConsumerRate limits each consumer to n requests a second; 0 means no limit.
+// The default is 10, as in the sandbox and the live services. A login by password
+// and OTP is four requests. The client waits by itself, so that its requests are
+// not refused; a test that has no time to wait lifts both limits, here and with
+// neoapi.Config.Rate.
 func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
 
 // WithAddressRate lets an address send n wrong first factors a minute before it
@@ -122,8 +130,11 @@ func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
 // NewServer starts the service on a port of this machine and stops it when the
-// test ends. Its store is a file, or, where NEO_TEST_STORE=postgres is set, a
-// database of a temporary PostgreSQL.
+// test ends. Two environment variables change what a test finds: with
+// NEO_TEST_STORE=postgres the store is a database of a temporary PostgreSQL, and no
+// file; with NEO_TEST_TIME=2063-02-28T18:29:58Z, or any time from 2000 to 2100 in
+// this form, a test's service starts as if the process of the test had begun then, unless
+// it says [WithTime].
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
@@ -140,11 +151,16 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	s.oms.OMS = homes
 	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
+	o.ConsumerRate = testrate.Default
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if !o.at.IsZero() {
 		s.ahead.Store(int64(time.Until(o.at)))
+	} else if ahead, err := testTime(); err == nil {
+		s.ahead.Store(int64(ahead))
+	} else {
+		t.Fatalf("neoapitest: NEO_TEST_TIME: %v", err)
 	}
 	if o.Sandbox {
 		o.Faults = &s.faults
@@ -162,7 +178,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.now)
+	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.Now)
 	if err != nil {
 		stop()
 		t.Fatal(err)
@@ -173,6 +189,8 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))
 	}
 	s.data, s.server = data, server
+	s.moved, s.followed, s.ended = make(chan struct{}), make(chan struct{}), ctx.Done()
+	go s.following(ctx)
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, listener) }()
 	t.Cleanup(func() {
@@ -184,30 +202,69 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+// testTime returns how far the clocks of this process's services are ahead when they
+// start. It is one figure for all, so that those of one store agree.
+var testTime = sync.OnceValues(func() (ahead time.Duration, err error) {
+	text := os.Getenv("NEO_TEST_TIME")
+	if text == "" {
+		return 0, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return time.Until(at), err
+})
 
-// Advance moves the service's clock forward, and only the service's: after an hour
-// or more it takes a client's access token for expired, and the client's next call
-// fails once with neoapi.ErrAccessToken.
+// Now returns the service's time: the machine's, moved by Advance and SetTime. A
+// client that is to go by it, too, gets it as its clock:
+//
+//	neoapi.Config{Clock: srv.Now, …}
+func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+
+// Advance moves the service's clock, and that of clients which have [Server.Now] as
+// theirs: their waits for a time that has come then are over. For other clients it is
+// as if their own clock were slow: after an hour or more the service takes their
+// access token for expired, so that the next call fails once with
+// neoapi.ErrAccessToken, and refuses their TOTP codes, with a hint that says by how
+// much the two clocks differ.
 func (s *Server) Advance(d time.Duration) {
 	s.ahead.Add(int64(d))
 	s.follow()
 }
 
-// SetTime sets the service's clock, by which it issues and judges, and only the
-// service's; it runs on from there. Any time from 2000 to 2100 will do, before or
-// after the last one. A session that has not ended when the clock is set back lives
-// on to the end that it names; one that has ended does not come back.
+// SetTime sets the service's clock, by which it issues and judges; it runs on from
+// there. Any time from 2000 to 2100 will do, before or after the last one. As with
+// [Server.Advance], clients with [Server.Now] go along. A session that has not ended when
+// the clock is set back lives on to the end that it names; one that has ended does not come
+// back.
 func (s *Server) SetTime(t time.Time) {
 	s.ahead.Store(int64(time.Until(t)))
 	s.follow()
 }
 
 // follow lets the service notice its clock at once; it would with its next request.
+// The caller may be in a bubble of testing/synctest, whose time is another one.
 func (s *Server) follow() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_ = s.server.FollowClock(ctx) // what fails now is done with that request
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	select {
+	case s.moved <- struct{}{}:
+		<-s.followed
+	case <-s.ended:
+	}
+}
+
+// following does what follow asks for, until the server ends.
+func (s *Server) following(ctx context.Context) {
+	for {
+		select {
+		case <-s.moved:
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			_ = s.server.FollowClock(ctx) // what fails now is done with the next request
+			cancel()
+			s.followed <- struct{}{}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // EndSession ends the trade session of a sid as if its owner had logged out
@@ -217,7 +274,7 @@ func (s *Server) EndSession(t testing.TB, sid string) {
 	session, err := s.data.Store.Session(t.Context(), sid)
 	if err == nil {
 		err = s.data.Store.End(t.Context(), sid, session.TradeID, login.Event{
-			Time: s.now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC, Consumer: session.Consumer, SID: sid,
+			Time: s.Now(), Action: "logout", Outcome: "ok", Account: session.Account, UCC: session.UCC, Consumer: session.Consumer, SID: sid,
 		})
 	}
 	if err != nil {
@@ -286,11 +343,11 @@ func (s *Server) TOTP(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := credential.TOTPStep(s.now())
+	step := credential.TOTPStep(s.Now())
 	for s.given(step) {
 		step++
 	}
-	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.now()); early > 0 {
+	if early := time.Unix(step*int64(credential.TOTPPeriod/time.Second), 0).Sub(s.Now()); early > 0 {
 		s.Advance(early)
 	}
 	if s.steps == nil {

@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"neoapi/verify"
 )
@@ -23,9 +24,14 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer verifier.Close()
-	http.Handle("/quick/user/orders", verifier.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.Handle("/quick/user/orders", verifier.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s, _ := verify.FromContext(r.Context())
 		_, _ = fmt.Fprintf(w, "orders of %s\n", s.UCC)
 	})))
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+	server := &http.Server{
+		Addr: "127.0.0.1:8080", Handler: mux,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}
+	log.Fatal(server.ListenAndServe())
 }

@@ -40,14 +40,14 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 		case err == nil:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, s)))
 		case errors.Is(err, ErrEnded):
-			refuse(w, http.StatusForbidden, wire.BadSession, "the session has ended: log in again")
+			refuse(w, http.StatusForbidden, wire.BadSession, "the session has ended")
 		case errors.Is(err, ErrWrongToken):
-			refuse(w, http.StatusUnauthorized, wire.WrongToken, "Auth holds the view token: send the trade token that the second factor returned")
+			refuse(w, http.StatusUnauthorized, wire.WrongToken, "Auth holds the view token, not the trade token")
 		case errors.Is(err, ErrUnavailable):
 			w.Header().Set("Retry-After", "2")
-			refuse(w, http.StatusServiceUnavailable, wire.Unavailable, "sessions cannot be checked now: try again shortly")
+			refuse(w, http.StatusServiceUnavailable, wire.Unavailable, "sessions cannot be checked now")
 		default:
-			refuse(w, http.StatusUnauthorized, wire.BadSession, "Auth does not hold a valid trade token of this Sid: log in again")
+			refuse(w, http.StatusUnauthorized, wire.BadSession, "Auth does not hold a valid trade token of this Sid")
 		}
 	})
 }

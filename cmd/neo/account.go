@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 )
 
@@ -50,10 +50,10 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 func (d dataFlag) run(ctx context.Context, open func(context.Context, serve.Place) (*serve.Data, error), f func(*serve.Data) error) (err error) {
 	data, err := open(ctx, d.place())
 	if err != nil {
-		return usage(err)
+		return ofStore(usage(err))
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	return f(data)
+	return ofStore(f(data))
 }
 
 type accountCmd struct {
@@ -77,7 +77,7 @@ type accountCmd struct {
 }
 
 type accountAddCmd struct {
-	dataFlag
+	changeFlag
 	UCC    string `name:"ucc" required:"" help:"Unique client code."`
 	UserID string `name:"user-id" required:"" help:"User id."`
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
@@ -176,11 +176,18 @@ func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *login.NewAc
 func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSuffix(lines.Text(), "\r")
-		if line == "" {
+		text, err := paste.Text(lines.Bytes())
+		if err != nil {
+			return fmt.Errorf("standard input %w", err)
+		}
+		if len(text) == 0 || string(text) == "\r" {
 			continue
 		}
-		name, value, found := strings.Cut(line, "=")
+		name, rest, found := strings.Cut(string(text), "=")
+		value, err := paste.Line([]byte(rest)) // of a file that began with a byte-order mark, perhaps
+		if err != nil {
+			return err
+		}
 		field, known := into[name]
 		switch {
 		case !found || !known:
@@ -201,7 +208,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 
 // find returns the account of a UCC.
 func find(ctx context.Context, d *serve.Data, ucc string) (login.Account, error) {
-	id, err := login.ParseIdentifier(login.ByUCC, ucc)
+	id, err := login.ParsePasted(login.ByUCC, ucc)
 	if err != nil {
 		return login.Account{}, usage(err)
 	}
@@ -240,12 +247,12 @@ func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
 			for _, a := range accounts {
 				after = a.UCC
 				if c.JSON {
-					if err := json.NewEncoder(out).Encode(shownAccount(a, "")); err != nil {
+					if err := writeJSON(out, shownAccount(a, "")); err != nil {
 						return err
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.UCC, a.UserID, a.Mobile, a.GreetingName, strings.Join(factors(a), ", "))
+				writeRow(table, a.UCC, a.UserID, a.Mobile, a.GreetingName, strings.Join(factors(a), ", "))
 			}
 			if len(accounts) < page {
 				return errors.Join(table.Flush(), out.Flush())
@@ -285,7 +292,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 			shown.Locks = append([]string{"by an operator, until it is unlocked with neo account unlock"}, shown.Locks...)
 		}
 		if c.JSON {
-			return json.NewEncoder(t.out).Encode(shown)
+			return t.json(shown)
 		}
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{
@@ -293,7 +300,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 			{"name", shown.Name}, {"factors", strings.Join(shown.Factors, ", ")}, {"added", shown.Added.In(login.IST).Format(time.RFC3339)},
 			{"locked", strings.Join(shown.Locks, "; ")}, {"codes", cmp.Or(strings.Join(shown.Couriers, ", "), "all couriers")},
 		} {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", row[0], cmp.Or(row[1], "none"))
+			writeRow(table, row[0], cmp.Or(row[1], "none"))
 		}
 		return table.Flush()
 	})
@@ -338,7 +345,7 @@ func locks(state login.AccountState, now time.Time) []string {
 }
 
 type accountUnlockCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -390,7 +397,7 @@ func factors(a login.Account) []string {
 }
 
 type accountRemoveCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 // oneAccount is what commands that change an account have in common.
 type oneAccount struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -37,7 +36,7 @@ func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f fun
 			return err
 		}
 		if c.JSON {
-			return json.NewEncoder(t.out).Encode(map[string]string{"ucc": a.UCC, "done": done})
+			return t.json(map[string]string{"ucc": a.UCC, "done": done})
 		}
 		_, err = fmt.Fprintf(t.out, "account %s: %s\n", a.UCC, done)
 		return err
@@ -139,10 +138,10 @@ func (c *accountEnrolCmd) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if c.JSON {
-			err = json.NewEncoder(t.out).Encode(map[string]string{"ucc": a.UCC, "seed": string(seed), "url": enrolment(a.UCC, string(seed))})
+			err = t.json(map[string]string{"ucc": a.UCC, "seed": string(seed), "url": enrolment(a.UCC, string(seed))})
 		} else {
-			_, _ = fmt.Fprintf(t.out, "account %s: TOTP enrolled, sessions ended\n", a.UCC)
-			err = t.showSeed(a.UCC, string(seed))
+			_, err = fmt.Fprintf(t.out, "account %s: TOTP enrolled, sessions ended\n", a.UCC)
+			err = errors.Join(err, t.showSeed(a.UCC, string(seed)))
 		}
 		if err != nil {
 			return fmt.Errorf("the seed was stored, but could not be shown: enrol again: %w", err)
@@ -178,7 +177,11 @@ func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
 	return c.change(ctx, t, "locked, sessions ended", func(m *login.Admin, a login.Account) error { return m.Lock(ctx, a) })
 }
 
-type accountSessionsCmd struct{ oneAccount }
+type accountSessionsCmd struct {
+	dataFlag
+	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
 
 func (accountSessionsCmd) Help() string {
 	return `Examples:
@@ -221,7 +224,7 @@ func (c *accountSessionsCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		for _, x := range all {
 			if c.JSON {
-				err = errors.Join(err, json.NewEncoder(out).Encode(shownSession(x)))
+				err = errors.Join(err, writeJSON(out, shownSession(x)))
 				continue
 			}
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", x.SID, x.Kind, x.Consumer,
@@ -311,7 +314,7 @@ func (c *accountCachesCmd) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if c.JSON {
-			return json.NewEncoder(t.out).Encode(map[string]any{"ucc": a.UCC, "caches": a.Caches})
+			return t.json(map[string]any{"ucc": a.UCC, "caches": a.Caches})
 		}
 		table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		for _, name := range sortedKeys(a.Caches) {

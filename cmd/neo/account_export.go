@@ -109,7 +109,7 @@ func exportPerson(ctx context.Context, t *terminal, d *serve.Data, a login.Accou
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(t.out, string(text))
+	_, err = fmt.Fprintln(t.out, printableLines(string(text)))
 	return err
 }
 
@@ -178,19 +178,20 @@ func exportAll(ctx context.Context, t *terminal, d *serve.Data) error {
 	}
 }
 
-// plainCells keeps a spreadsheet from taking a name for a formula.
+// plainCells keeps a spreadsheet from taking a name for a formula, and hides nothing.
 func plainCells(row []string) []string {
 	row = slices.Clone(row)
 	for i, cell := range row {
 		if i != 3 && cell != "" && strings.ContainsRune("=+-@\t", rune(cell[0])) { // a mobile number begins with a plus sign
-			row[i] = "'" + cell
+			cell = "'" + cell
 		}
+		row[i] = printable(cell)
 	}
 	return row
 }
 
 type accountEraseCmd struct {
-	dataFlag
+	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	Yes  bool   `help:"Do it: nothing of it can be brought back."`
 	JSON bool   `name:"json" help:"Print JSON."`
@@ -207,7 +208,7 @@ If it breaks off, do it again. Logs and backups are yours to see to.`
 }
 
 func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
-	id, err := login.ParseIdentifier(login.ByUCC, c.UCC)
+	id, err := login.ParsePasted(login.ByUCC, c.UCC)
 	if err != nil {
 		return usage(err)
 	}
@@ -223,6 +224,8 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		pseudonym, events, err := d.Admin().Erase(ctx, a, ucc)
 		switch {
+		case ctx.Err() != nil:
+			return errors.New("interrupted: not all of it is done, do it again")
 		case err != nil:
 			return fmt.Errorf("%w: not all of it is done, do it again", err)
 		case gone && events == 0:

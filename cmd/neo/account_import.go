@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -18,7 +20,7 @@ import (
 )
 
 type accountImportCmd struct {
-	dataFlag
+	changeFlag
 	File     string `arg:"" name:"file.csv" help:"The accounts, one a line."`
 	Rejected string `placeholder:"FILE" help:"Where rejected lines go; default is the file's name and .rejected."`
 	Again    bool   `help:"Begin again, though the file has been imported before."`
@@ -31,13 +33,18 @@ func (accountImportCmd) Help() string {
   neo account import --data /var/lib/neo accounts.csv --rejected wrong.csv --json
 
 The first line names the columns, in any order: ucc, user_id, mobile and
-password_hash, and perhaps pan, name, email, mpin_hash and totp_seed. Hashes are PHC
-strings of argon2id, bcrypt, scrypt or PBKDF2; each is replaced by ours at the
-next good login. Works beside a running service.
+password_hash, and perhaps pan, name, email, mpin_hash and totp_seed. Fields are
+parted by commas, semicolons or tabs, the text is UTF-8 or UTF-16. Hashes are of
+argon2id, bcrypt, scrypt or PBKDF2, as PHC strings or in the forms of common
+frameworks; each is replaced by ours at the next good login. Works beside a
+running service.
 
 Lines that cannot be taken are written into another file of the same form, with
 their number and why: correct it and import it. Interrupted anywhere, the same
-command goes on where it stopped. docs/operators.md tells all of it.`
+command goes on where it stopped; of a file that is done it says what is there.
+docs/operators.md tells all of it.
+
+Exit codes: 0 all lines are in, 3 some are rejected; 1 and 2 as everywhere.`
 }
 
 func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
@@ -46,34 +53,111 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 	} else if !info.Mode().IsRegular() {
 		return usage(fmt.Errorf("%s is no file: an import that goes on where it stopped must be able to read it again", c.File))
 	}
-	rejected := cmp.Or(c.Rejected, c.File+".rejected")
+	rejected := cmp.Or(c.Rejected, c.File+people.Rejected)
 	if filepath.Clean(rejected) == filepath.Clean(c.File) {
 		return usage(errors.New("the file for rejected lines must be another one"))
+	}
+	if err := people.CheckFile(c.File); err != nil {
+		return err
 	}
 	return c.making(ctx, func(d *serve.Data) error {
 		progress := progressOn(t)
 		x := people.Import{Admin: d.Admin(), File: c.File, Rejected: rejected, Again: c.Again, Progress: progress.show}
-		at, err := x.Run(ctx)
+		res, err := x.Run(ctx)
 		progress.clear()
 		if err != nil {
 			if ctx.Err() != nil {
 				err = errors.New("interrupted")
 			}
-			return fmt.Errorf("%w: %d lines are done; the same command goes on from there", err, max(0, at.Line-1))
+			if !res.Begun {
+				return err
+			}
+			how := "the same command goes on from there"
+			if c.Again {
+				how += " without --again"
+			}
+			return fmt.Errorf("%w: %s done; %s", err, some(res.Done, "line is", "lines are"), how)
 		}
 		if c.JSON {
-			sum := map[string]any{"file": c.File, "lines": max(0, at.Line-1), "added": at.Added, "rejected": at.Rejected}
-			if at.Rejected > 0 {
-				sum["rejectedFile"] = rejected
-			}
-			return json.NewEncoder(t.out).Encode(sum)
+			err = t.json(c.summary(res, rejected))
+		} else {
+			err = c.tell(t, res, rejected)
 		}
-		_, err = fmt.Fprintf(t.out, "%s: %d accounts added\n", c.File, at.Added)
-		if at.Rejected > 0 {
-			_, err = fmt.Fprintf(t.out, "%d lines rejected: see %s\n", at.Rejected, rejected)
+		if err == nil && res.Out > 0 {
+			err = exitError(exitRefused) // which scripts read: not all lines are in
 		}
 		return err
 	})
+}
+
+// An importSum is what neo account import prints with --json.
+type importSum struct {
+	File     string `json:"file"`
+	Lines    int64  `json:"lines"` // of this run, as all to Gone
+	Added    int64  `json:"added"`
+	There    int64  `json:"alreadyThere"`
+	Rejected int64  `json:"rejected"`
+	Gone     int64  `json:"notThere"`
+	InAll    struct {
+		In  int64 `json:"in"`
+		Out int64 `json:"notIn"`
+	} `json:"inAll"`
+	RejectedFile string           `json:"rejectedFile,omitempty"`
+	Kinds        map[string]int64 `json:"hashesNotTaken,omitempty"`
+}
+
+func (c *accountImportCmd) summary(res people.Result, rejected string) importSum {
+	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Kinds: res.Kinds}
+	sum.InAll.In, sum.InAll.Out = res.In, res.Out
+	if res.Out > res.Gone {
+		sum.RejectedFile = rejected
+	}
+	return sum
+}
+
+// tell prints what this run has done, and where it is not the same how the file
+// stands in all.
+func (c *accountImportCmd) tell(t *terminal, res people.Result, rejected string) error {
+	said := fmt.Sprintf("%s: %s added", c.File, some(res.Added, "account", "accounts"))
+	if res.There > 0 {
+		said += fmt.Sprintf(", %d already there", res.There)
+	}
+	if res.In != res.Added {
+		said += fmt.Sprintf(", %d in all", res.In)
+	}
+	if n := res.Out - res.Gone; n > 0 {
+		said += "\n" + some(n, "line", "lines") + " rejected: "
+		if _, err := os.Stat(rejected); err == nil {
+			said += "see " + rejected
+		} else {
+			said += "--again writes them into " + rejected
+		}
+		if n != res.Rejected {
+			said += fmt.Sprintf("; %d of them in this run", res.Rejected)
+		}
+	}
+	if len(res.Kinds) > 0 {
+		kinds := slices.SortedFunc(maps.Keys(res.Kinds), func(a, b string) int {
+			return cmp.Or(cmp.Compare(res.Kinds[b], res.Kinds[a]), cmp.Compare(a, b))
+		})
+		for i, kind := range kinds {
+			kinds[i] = fmt.Sprintf("%d %s", res.Kinds[kind], kind)
+		}
+		said += "\nhashes that cannot be taken over: " + strings.Join(kinds, ", ")
+	}
+	if res.Gone > 0 {
+		said += fmt.Sprintf("\n%s not there, and may have been removed since: --again adds what is missing", some(res.Gone, "account is", "accounts are"))
+	}
+	_, err := fmt.Fprintln(t.out, said)
+	return err
+}
+
+// some is a number and its noun.
+func some(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // A progress shows a person how far a long command has come; nobody else.

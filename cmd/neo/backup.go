@@ -27,7 +27,9 @@ The copy does not hold the master key, without which it cannot be read: keep a
 copy of master.key too, in another place than the database's.
 
 To restore, stop the service, put the copy into the data directory as neo.db,
-remove neo.db-wal and neo.db-shm if they are there, and start the service.
+remove neo.db-wal and neo.db-shm if they are there, and start the service. What was
+done since the copy is undone then: people who were erased are back, locks that
+were set are gone. docs/operators.md tells what to do.
 
 A PostgreSQL database is copied by pg_dump: see docs/postgresql.md.`
 }

@@ -53,23 +53,37 @@ func collect(n *kong.Node, path string, words map[string][]string) {
 	words[path] = next
 }
 
+// profileValues completes the value of --profile in bash and zsh. bash makes
+// --profile=NAME three words, zsh leaves it one.
+const profileValues = `  local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} given=
+  case "$now" in
+    --profile=*) given=--profile= now=${now#--profile=} before=--profile ;;
+    '=') now= ;;
+  esac
+  [ "$before" = '=' ] && before=${COMP_WORDS[COMP_CWORD-2]}
+  if [ "$before" = --profile ]; then
+    COMPREPLY=($(compgen -P "$given" -W "$("${COMP_WORDS[0]}" profiles --names 2>/dev/null)" -- "$now"))
+    return
+  fi
+`
+
 // bash writes a completion function; zsh runs it through bashcompinit.
 func bash(w *strings.Builder, words map[string][]string, zsh bool) {
 	if zsh {
 		w.WriteString("#compdef neo\nautoload -U +X bashcompinit && bashcompinit\n")
 	}
-	w.WriteString("_neo() {\n  local word path= i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    word=${COMP_WORDS[i]}\n" +
-		"    case \"$path $word\" in\n")
+	w.WriteString("_neo() {\n  local word at= i\n  for ((i = 1; i < COMP_CWORD; i++)); do\n    word=${COMP_WORDS[i]}\n" +
+		"    case \"$at $word\" in\n")
 	for _, path := range slices.Sorted(maps.Keys(words)) {
 		if path != "" {
 			parent, last := "", path
 			if i := strings.LastIndex(path, " "); i >= 0 {
 				parent, last = path[:i], path[i+1:]
 			}
-			fmt.Fprintf(w, "      '%s %s') path='%s' ;;\n", parent, last, path)
+			fmt.Fprintf(w, "      '%s %s') at='%s' ;;\n", parent, last, path)
 		}
 	}
-	w.WriteString("    esac\n  done\n  case \"$path\" in\n")
+	w.WriteString("    esac\n  done\n" + profileValues + "  case \"$at\" in\n")
 	for _, path := range slices.Sorted(maps.Keys(words)) {
 		fmt.Fprintf(w, "    '%s') COMPREPLY=($(compgen -W '%s' -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n", path, strings.Join(words[path], " "))
 	}
@@ -103,6 +117,9 @@ func fish(w *strings.Builder, n *kong.Node, path []string) {
 		value := "" // -r: a value follows
 		if !f.IsBool() {
 			value = " -r"
+		}
+		if f.Name == "profile" {
+			value = " -r -f -a '(neo profiles --names 2>/dev/null)'"
 		}
 		fmt.Fprintf(w, "complete -c neo -n '%s' -l %s%s -d '%s'\n", seen, f.Name, value, strings.ReplaceAll(f.Help, "'", ""))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
+	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres"
 )
 
@@ -61,7 +63,7 @@ func variable(name string) string {
 }
 
 // notInFile are flags that are no settings.
-var notInFile = []string{"config", "help", "version"}
+var notInFile = []string{"config", "help", "version", "json"}
 
 // readConfig reads a configuration file. What is wrong with single settings is told
 // in wrong, and these are left out. Paths in the file are relative to where it lies.
@@ -146,22 +148,68 @@ type configCmd struct {
 	Show  configShowCmd  `cmd:"" help:"Show the settings in force and where each comes from."`
 }
 
-type configCheckCmd struct{ serveCmd }
+type configCheckCmd struct {
+	serveCmd
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 func (configCheckCmd) Help() string {
 	return `It takes the flags, environment and file of neo serve, reads the files that they
-name, and connects to nothing.`
+name, and opens the master key and the database, without changing anything: run it
+as the service's user. It says what it did not look at.`
 }
 
-func (c *configCheckCmd) Run(_ context.Context, t *terminal) error {
-	if _, err := c.settings(t); err != nil {
-		return err
+func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
+	_, err := c.settings(t)
+	first, lerr := (serve.Place{Dir: c.Data, Database: c.Database}).Look(ctx)
+	if err != nil {
+		return usage(errors.Join(err, lerr))
 	}
-	_, err := fmt.Fprintln(t.out, "The configuration is good.")
+	if lerr != nil {
+		return ofStore(usage(lerr))
+	}
+	if c.JSON {
+		return t.json(checkedConfig{true, first, c.unseen()})
+	}
+	said := "The configuration is good.\n"
+	if first != "" {
+		said += "Note: " + printable(first) + ".\n"
+	}
+	_, err = fmt.Fprintf(t.out, "%sNot looked at: %s.\n", said, printable(strings.Join(c.unseen(), "; ")))
 	return err
 }
 
-type configShowCmd struct{ serveCmd }
+// A checkedConfig is what neo config check prints with --json.
+type checkedConfig struct {
+	Good   bool     `json:"good"`
+	Note   string   `json:"note,omitempty"`
+	Unseen []string `json:"notLookedAt"`
+}
+
+// unseen says what a check does not find out: what is told by others alone, or changed
+// by looking at it.
+func (c *configCheckCmd) unseen() []string {
+	all := []string{"whether " + c.Listen + " is free to listen at"}
+	for _, x := range []struct{ given, what string }{
+		{c.Metrics, "whether " + c.Metrics + " is, for metrics"},
+		{c.Admin, "whether " + c.Admin + " is, for operators"},
+		{c.Couriers, "whether the couriers' gateways and mail servers answer"},
+		{c.OMS, "whether the OMS answers"},
+		{c.TradeAPI, "whether the trade API answers"},
+		{c.PublicURL, "whether clients reach " + c.PublicURL},
+		{os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "whether the collector of traces answers"},
+	} {
+		if x.given != "" {
+			all = append(all, x.what)
+		}
+	}
+	return all
+}
+
+type configShowCmd struct {
+	serveCmd
+	JSON bool `name:"json" help:"Print JSON: of each setting its value and where it comes from."`
+}
 
 func (configShowCmd) Help() string {
 	return `It takes the flags, environment and file of neo serve. What it prints is a
@@ -172,12 +220,26 @@ func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal
 	if c.wrong != nil {
 		return usage(c.wrong)
 	}
-	return show(t.out, parsed)
+	all := inForce(parsed)
+	if !c.JSON {
+		return show(t.out, all)
+	}
+	byName := map[string]setting{}
+	for _, s := range all {
+		byName[s.name] = s
+	}
+	return t.json(byName)
 }
 
-// show prints each setting as a line of a configuration file, with where its value
-// comes from.
-func show(w io.Writer, parsed *kong.Context) error {
+// A setting is one of the configuration in force, without a password.
+type setting struct {
+	name  string
+	Value any    `json:"value"`
+	From  string `json:"from"` // flag, file, default, or a variable's name
+}
+
+// inForce returns the settings in the order of the flags.
+func inForce(parsed *kong.Context) (all []setting) {
 	from := map[string]string{}
 	for _, p := range parsed.Path {
 		if p.Flag == nil {
@@ -201,19 +263,24 @@ func show(w io.Writer, parsed *kong.Context) error {
 		if text, ok := value.(string); ok && strings.Contains(text, "://") {
 			value = withoutPassword(text)
 		}
-		text, err := json.Marshal(value) // which is YAML, in one line
+		all = append(all, setting{flag.Name, value, cmp.Or(from[flag.Name], "default")})
+	}
+	return all
+}
+
+// show prints each setting as a line of a configuration file, with where its value
+// comes from.
+func show(w io.Writer, all []setting) error {
+	for _, s := range all {
+		text, err := json.Marshal(s.Value) // which is YAML, in one line
 		if err != nil {
 			return err
 		}
-		origin := from[flag.Name]
-		if origin == "" {
-			origin = "default"
-		}
-		line := flag.Name + ": " + string(text)
+		line := s.name + ": " + string(text)
 		if slices.Contains([]string{`""`, "[]", "null"}, string(text)) { // which the file does not take
 			line = "# " + line
 		}
-		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, origin); err != nil {
+		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, s.From); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -57,7 +56,7 @@ func (r rateFlag) String() string {
 }
 
 type consumerAddCmd struct {
-	dataFlag
+	changeFlag
 	Key  string   `help:"Consumer key; made if not given."`
 	Name string   `help:"What the application is called."`
 	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second: a number, none for no limit, or default for what the service is set to (--consumer-rate)."`
@@ -119,7 +118,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 			for _, one := range consumers {
 				after = one.Key
 				if c.JSON {
-					err := json.NewEncoder(t.out).Encode(map[string]any{
+					err := t.json(map[string]any{
 						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created, "allow": words(one.Allow),
 					})
 					if err != nil {
@@ -127,7 +126,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", one.Key, one.Name, rateFlag(one.Rate), one.Created.In(login.IST).Format(time.RFC3339),
+				writeRow(table, one.Key, one.Name, rateFlag(one.Rate).String(), one.Created.In(login.IST).Format(time.RFC3339),
 					cmp.Or(one.Allow.String(), "anywhere"))
 			}
 			if len(consumers) < page {
@@ -138,7 +137,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type consumerRateCmd struct {
-	dataFlag
+	changeFlag
 	Key  string   `arg:"" help:"The consumer's key."`
 	Rate rateFlag `arg:"" name:"rate" help:"Requests a second: a number, none for no limit, or default for what the service is set to."`
 	JSON bool     `name:"json" help:"Print JSON."`
@@ -175,7 +174,7 @@ func unknownConsumer(err error, key string) error {
 }
 
 type consumerRemoveCmd struct {
-	dataFlag
+	changeFlag
 	Key  string `arg:"" help:"The consumer's key."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

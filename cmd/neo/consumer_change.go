@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +17,7 @@ import (
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 type consumerRotateCmd struct {
-	dataFlag
+	changeFlag
 	Key     string        `arg:"" help:"The consumer's key."`
 	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret works beside the new one, up to 2160h; 0 ends it at once (default ${default})."`
 	JSON    bool          `name:"json" help:"Print JSON."`
@@ -36,6 +35,10 @@ go on.`
 
 func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
+		before, err := d.Store.Consumer(ctx, c.Key)
+		if err != nil {
+			return unknownConsumer(err, c.Key)
+		}
 		secret, until, err := d.Admin().RotateConsumer(ctx, c.Key, c.Overlap)
 		var bad *login.Error
 		if errors.As(err, &bad) {
@@ -45,10 +48,13 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 			return unknownConsumer(err, c.Key)
 		}
 		if c.JSON {
-			err = json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
+			err = t.json(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
 		} else {
 			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
 				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
+			if err == nil && before.OldSecretUntil.After(time.Now()) {
+				_, err = fmt.Fprintf(t.out, "The one before it, which would have worked until %s, has ended.\n", before.OldSecretUntil.In(login.IST).Format(time.RFC3339))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("the secret was rotated, but could not be shown: rotate it again: %w", err)
@@ -58,7 +64,7 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type consumerAllowCmd struct {
-	dataFlag
+	changeFlag
 	Key      string   `arg:"" help:"The consumer's key."`
 	Networks []string `arg:"" name:"address|cidr|anywhere" help:"IPv4 and IPv6 addresses and networks, in place of those before; or anywhere."`
 	JSON     bool     `name:"json" help:"Print JSON."`
@@ -88,7 +94,7 @@ func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {
 			return unknownConsumer(err, c.Key)
 		}
 		if c.JSON {
-			return json.NewEncoder(t.out).Encode(map[string]any{"key": c.Key, "allow": words(networks)})
+			return t.json(map[string]any{"key": c.Key, "allow": words(networks)})
 		}
 		_, err := fmt.Fprintf(t.out, "consumer %s: allowed from %s\n", c.Key, cmp.Or(networks.String(), "anywhere"))
 		return err

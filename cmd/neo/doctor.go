@@ -12,8 +12,8 @@ import (
 )
 
 type doctorCmd struct {
-	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session."`
-	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session."`
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session, or of the last login."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session, or of the last login."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET. Without it no access token is asked for."`
 	wayFlags
 	Mobile  string   `help:"Mobile number to look at."`
@@ -49,9 +49,16 @@ type report struct {
 
 func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r := report{Program: thisBuild()}
-	saved, found := c.savedSession()
+	p, _ := c.Session.profile() // without it there are flags
+	if c.Env == "" || sameService(c.Env, p.Environment) {
+		c.CA = cmp.Or(c.CA, p.CA)
+	} else {
+		p.ConsumerKey, t.login = "", t.login+" --env "+quoted(c.Env)
+	}
+	t.login = withoutHome(t.login)
+	saved, found := c.savedSession(t.login)
 	var notFlags []error // what could not be read of files
-	cfg, err := c.config(cmp.Or(c.Env, saved.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey))
+	cfg, err := c.config(cmp.Or(c.Env, saved.Environment, p.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey, p.ConsumerKey))
 	if saved.Consumer != "" && c.another(saved) {
 		found.Verdict, found.Detail = neoapi.VerdictNote, found.Detail+": its session is of another service or consumer key, and is left aside"
 		saved = savedLogin{}
@@ -73,8 +80,12 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	if err := errors.Join(notFlags...); err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
 		f.Detail, f.Hint = flagWords.Replace(f.Detail), flagWords.Replace(f.Hint)
+		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
+			f.Hint = strings.TrimSpace(strings.TrimPrefix(f.Hint, "log in again: ") + "\nlog in again: " + t.login)
+		}
 		r.Findings = append(r.Findings, f)
 	}
 
@@ -103,7 +114,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 // another tells whether flags or environment ask about another service or consumer
 // than the saved session's.
 func (c *doctorCmd) another(saved savedLogin) bool {
-	return c.Env != "" && strings.TrimRight(c.Env, "/") != strings.TrimRight(saved.Environment, "/") ||
+	return c.Env != "" && !sameService(c.Env, saved.Environment) ||
 		c.ConsumerKey != "" && saved.ConsumerKey != "" && c.ConsumerKey != saved.ConsumerKey
 }
 
@@ -123,13 +134,13 @@ func (a ailing) Error() string {
 func (a ailing) Unwrap() error { return a.first }
 
 // savedSession loads the session, if there is one, and tells about its file.
-func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
+func (c *doctorCmd) savedSession(login string) (savedLogin, neoapi.Finding) {
 	saved, path, err := c.Session.load()
 	f := neoapi.Finding{Check: "session file", Verdict: neoapi.VerdictGood}
 	var none noSession
 	switch {
 	case errors.As(err, &none):
-		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: neo login makes it"
+		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: "+login+" makes it"
 	case err != nil:
 		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
 	default:
@@ -141,7 +152,8 @@ func (c *doctorCmd) savedSession() (savedLogin, neoapi.Finding) {
 // withoutHome says ~ for the home directory, whose name tells whose it is.
 func withoutHome(text string) string {
 	if home, err := os.UserHomeDir(); err == nil && len(home) > 1 {
-		text = strings.ReplaceAll(text, home+string(os.PathSeparator), "~"+string(os.PathSeparator))
+		home += string(os.PathSeparator)
+		text = strings.NewReplacer("'"+home, "~"+string(os.PathSeparator)+"'", home, "~"+string(os.PathSeparator)).Replace(text) // a shell knows ~ outside quotes only
 	}
 	return text
 }
@@ -150,17 +162,28 @@ func (c *doctorCmd) print(t *terminal, r report) error {
 	if c.JSON {
 		return t.json(r)
 	}
+	const indent = 23 // where details begin: after a verdict and the name of a check
+	columns, below := width(t.out), indent
+	if columns > 0 && columns < 2*indent { // too narrow for two columns of words
+		below = 4
+	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s\n\n", r.Program)
+	fmt.Fprintf(&out, "%s\n\n", wrap(r.Program.String(), columns, 4))
 	colours := map[neoapi.Verdict]string{neoapi.VerdictGood: green, neoapi.VerdictNote: yellow, neoapi.VerdictFailed: red}
 	for _, f := range r.Findings {
-		verdict := fmt.Sprintf("%-7s", f.Verdict)
-		if colour := colours[f.Verdict]; colour != "" {
-			verdict = t.paint(colour, verdict)
+		head := fmt.Sprintf("%-7s  %-12s  ", f.Verdict, f.Check)
+		text := wrap(head+printable(f.Detail), columns, below)
+		if below < indent {
+			text = strings.TrimRight(head, " ") + "\n" + wrap(strings.Repeat(" ", below)+printable(f.Detail), columns, below)
 		}
-		fmt.Fprintf(&out, "%s  %-12s  %s\n", verdict, f.Check, printable(f.Detail))
-		if f.Hint != "" {
-			fmt.Fprintf(&out, "%23s%s\n", "", printable(f.Hint))
+		if colour := colours[f.Verdict]; colour != "" {
+			text = t.paint(colour, text[:7]) + text[7:]
+		}
+		out.WriteString(text + "\n")
+		for hint := range strings.SplitSeq(f.Hint, "\n") {
+			if hint != "" {
+				out.WriteString(wrap(strings.Repeat(" ", below)+printable(hint), columns, below) + "\n")
+			}
 		}
 	}
 	_, err := fmt.Fprint(t.out, out.String())

@@ -26,6 +26,7 @@ func loginScript(t *testing.T, url string) (stdout, stderr string, err error) {
 }
 
 func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	stdout, stderr, err := loginScript(t, srv.URL+"/")
 	if err != nil {
@@ -59,6 +60,7 @@ func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
 }
 
 func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
+	t.Parallel()
 	down := neoapitest.NewServer(t)
 	down.BreakOMS()
 	for name, test := range map[string]struct{ url, said string }{
@@ -80,5 +82,14 @@ func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
 				t.Errorf("last words: %s", last)
 			}
 		})
+	}
+}
+
+func TestTheConfigurationFileOfTheDeploymentIsGood(t *testing.T) {
+	t.Parallel()
+	var out, messages bytes.Buffer
+	args := []string{"config", "check", "--config", filepath.Join("..", "..", "deploy", "neo.yaml")}
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &messages); code != exitDone {
+		t.Errorf("exit code %d: %s%s", code, &out, &messages)
 	}
 }

@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"neoapi"
+	"github.com/alecthomas/kong"
 )
 
 type execCmd struct {
+	UCC     string   `name:"ucc" help:"Run the program only if the session is this account's."`
 	Session fileFlag `embed:""`
 	Command []string `arg:"" passthrough:"partial" placeholder:"CMD" help:"Program to run, with its arguments, after --."`
 }
@@ -22,7 +22,7 @@ type execCmd struct {
 func (execCmd) Help() string {
 	return `Examples:
   neo exec -- ./my-algo --symbol INFY
-  neo exec --profile wife -- python trade.py
+  neo exec --profile wife --ucc AB1234 -- python trade.py
 
 The program finds the session in its environment:
 
@@ -37,13 +37,19 @@ The program finds the session in its environment:
   NEO_BASE_URL       where calls go: after a login by TOTP, if the service told it
   NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
 
-What is not known is not set, whatever the variable was before, and
-NEO_CONSUMER_SECRET is taken away. They are the program's own: nothing is written
-anywhere, and arguments hold no secret. The exit code is the program's; a session
-that has ended is exit code 3, and the program is not run.`
+With --ucc a session of another account is not handed to the program, which is then
+not run. What is not known is not set, whatever the variable was before. Secrets
+(NEO_CONSUMER_SECRET, NEO_PASSWORD and the like), the settings of neo serve
+(NEO_DATABASE, NEO_CONFIG, NEO_LISTEN, …) and those of PostgreSQL (PGPASSWORD,
+PGHOST, …) are taken away; all other variables are as they were. They are the
+program's own: nothing is written anywhere, and arguments hold no secret.
+
+The exit code is the program's, 128+N if signal N ended it, 127 if there is no
+such program and 126 if it cannot be executed. Signals are passed on to it. With a
+session that has ended it is not run: exit code 3.`
 }
 
-func (c *execCmd) Run(ctx context.Context, t *terminal) error {
+func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) error {
 	command := c.Command
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
@@ -55,45 +61,18 @@ func (c *execCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	if c.UCC != "" && !strings.EqualFold(c.UCC, saved.UCC) {
+		return usage(fmt.Errorf("the saved session is of another account, %s: nothing was run", printable(saved.UCC)))
+	}
 	if ended(saved.Session) {
-		return &neoapi.Error{Op: "exec", Category: neoapi.ErrSessionEnded, Message: "the saved session has ended: run neo login"}
+		return sessionEnded("exec")
 	}
-	path, err := exec.LookPath(command[0])
+	p, err := findProgram(command)
 	if err != nil {
-		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
+		return err
 	}
-	// The program gets the signals of the terminal by itself; one that is sent to us
-	// is passed on.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	cmd := exec.Command(path, command[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
-	cmd.Env = append(withoutSession(os.Environ()), sessionEnvironment(saved)...)
-	if err := cmd.Start(); err != nil {
-		return usage(fmt.Errorf("%s cannot be run: %w", command[0], err))
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			_ = cmd.Process.Signal(s)
-		case err := <-done:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				return exitError(exit.ExitCode())
-			}
-			return err
-		}
-	}
+	return p.run(context.WithoutCancel(ctx), t, append(withoutService(withoutSession(os.Environ()), parsed.Model), sessionEnvironment(saved)...))
 }
-
-// An exitError is the exit code of a program that was run. Nothing is printed: it
-// has said itself what was wrong.
-type exitError int
-
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // sessionEnvironment is a session as the variables of a program's environment.
 func sessionEnvironment(saved savedLogin) []string {
@@ -108,23 +87,46 @@ func sessionEnvironment(saved savedLogin) []string {
 		}
 	}
 	if !s.ExpiresAt.IsZero() {
-		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.Format(time.RFC3339))
+		env = append(env, "NEO_EXPIRES_AT="+s.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return env
 }
 
+// ofSession are the variables of a session.
+var ofSession = []string{"NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT"}
+
+// secretWords are what the names of variables have that hold a secret of a login.
+var secretWords = regexp.MustCompile(`^NEO_(.*_)?(SECRET|PASSWORD|PASSPHRASE|MPIN|PIN|PAN|OTP|TOTP|SEED)(_.*)?$`)
+
 // withoutSession leaves out of an environment what a session would set, and the
-// secrets that neo itself reads there.
+// secrets of a login.
 func withoutSession(environ []string) []string {
-	var kept []string
-	for _, v := range environ {
-		name, _, _ := strings.Cut(v, "=")
-		switch name {
-		case "NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT",
-			"NEO_CONSUMER_SECRET":
-		default:
-			kept = append(kept, v)
+	return without(environ, func(name string) bool { return slices.Contains(ofSession, name) || secretWords.MatchString(name) })
+}
+
+// ofPostgreSQL are the variables by which a service finds its database (libpq's).
+var ofPostgreSQL = strings.Fields(`PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE PGSERVICE PGSERVICEFILE PGSYSCONFDIR PGOPTIONS PGAPPNAME
+	PGREQUIREAUTH PGCHANNELBINDING PGSSLMODE PGREQUIRESSL PGSSLNEGOTIATION PGSSLCOMPRESSION PGSSLCERT PGSSLKEY PGSSLPASSWORD PGSSLCERTMODE PGSSLROOTCERT PGSSLCRL
+	PGSSLCRLDIR PGSSLSNI PGSSLMINPROTOCOLVERSION PGSSLMAXPROTOCOLVERSION PGREQUIREPEER PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGCONNECT_TIMEOUT
+	PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS PGMINPROTOCOLVERSION PGMAXPROTOCOLVERSION PGOAUTHCLIENTSECRET`)
+
+// withoutService leaves out of an environment the settings of a service: whoever runs
+// one may have them in the shell.
+func withoutService(environ []string, model *kong.Application) []string {
+	settings := slices.Clone(ofPostgreSQL)
+	for _, command := range model.Children {
+		if command.Name == "serve" {
+			for _, flag := range command.Flags {
+				settings = append(settings, variable(flag.Name))
+			}
 		}
 	}
-	return kept
+	return without(environ, func(name string) bool { return slices.Contains(settings, name) })
+}
+
+func without(environ []string, out func(name string) bool) []string {
+	return slices.DeleteFunc(environ, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return out(name)
+	})
 }

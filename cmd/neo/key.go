@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -51,7 +50,7 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 				if !k.Until.IsZero() {
 					one["until"] = k.Until
 				}
-				if err := json.NewEncoder(t.out).Encode(one); err != nil {
+				if err := t.json(one); err != nil {
 					return err
 				}
 				continue
@@ -67,11 +66,12 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 type keyRotateCmd struct {
-	dataFlag
+	changeFlag
 	Bits int `enum:"2048,3072" default:"2048" help:"Size of the RSA key: 2048 or 3072 (default ${default})."`
 	// Twice as long as verifiers may keep a key set.
-	Lead time.Duration `default:"10m" placeholder:"TIME" help:"How long the key is published before it signs (default ${default})."`
-	JSON bool          `name:"json" help:"Print JSON."`
+	Lead    time.Duration `default:"10m" placeholder:"TIME" help:"How long the key is published before it signs (default ${default})."`
+	Another bool          `help:"Add a key although a new one has not begun to sign."`
+	JSON    bool          `name:"json" help:"Print JSON."`
 }
 
 func (keyRotateCmd) Help() string {
@@ -82,11 +82,17 @@ func (keyRotateCmd) Help() string {
 Works beside running services, on all machines at once. The new key is in
 /.well-known/jwks.json at once and signs after the lead; nobody is refused if
 whoever verifies tokens reads the key set again within it. They may keep it for
-five minutes.`
+five minutes. While a new key waits to sign, a second one is not added.`
 }
 
 func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
+		if pending, err := d.Admin().PendingKey(ctx); err == nil && !c.Another {
+			return fmt.Errorf("key %s is new already, and signs from %s on: nothing was added; --another adds one all the same",
+				pending.ID, pending.Signs.In(login.IST).Format(time.RFC3339))
+		} else if err != nil && !errors.Is(err, login.ErrNotFound) {
+			return err
+		}
 		k, err := d.Admin().RotateKey(ctx, c.Bits, c.Lead)
 		var bad *login.Error
 		if errors.As(err, &bad) {
@@ -95,12 +101,12 @@ func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
+		return t.tell(c.JSON, map[string]any{"key": k.ID, "signs": k.Signs.UTC()}, fmt.Sprintf("key %s signs from %s on", k.ID, k.Signs.In(login.IST).Format(time.RFC3339)))
 	})
 }
 
 type keyRemoveCmd struct {
-	dataFlag
+	changeFlag
 	Key  string `arg:"" help:"The key's id."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }

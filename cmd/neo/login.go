@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,12 +14,13 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/paste"
 )
 
 // serviceFlags say which service and consumer a client command speaks for.
 type serviceFlags struct {
-	Env                string `name:"env" required:"" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155."`
-	ConsumerKey        string `required:"" env:"NEO_CONSUMER_KEY" help:"Consumer key of the application."`
+	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155; by default that of the last login."`
+	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the last login."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	wayFlags
 }
@@ -42,6 +44,9 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil { // a system without certificates
 		roots = x509.NewCertPool()
+	}
+	if text, err = paste.Text(text); err != nil {
+		return cfg, usage(fmt.Errorf("--ca: %s %w", f.CA, err))
 	}
 	if !roots.AppendCertsFromPEM(text) {
 		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
@@ -75,13 +80,29 @@ func (loginCmd) Help() string {
     --consumer-secret-file - --password-file - --otp-command ./newest-code
 
 The second factor is a one-time code that the service sends, or the MPIN: type
-either when asked. With --ucc the first factor is TOTP and the second the MPIN. A
-TOTP code works once: for a second login within its 30 seconds wait for the next.
+either when asked. With --ucc the first factor is TOTP and the second the MPIN.
+
+What a login was told is remembered with its profile, secrets and --insecure-http
+excepted: the next neo login, or neo login --profile NAME, is enough.
+
+A TOTP code works once: a second login within its 30 seconds is told to wait.
 Several files named - take one line of standard input each, in the order
-consumer secret, PAN, password, MPIN.`
+consumer secret, PAN, password, MPIN.
+
+Whether the session can be saved is found out before anything is sent. If saving
+fails all the same, --json prints the session; without it the session is ended.
+A profile is one account's: another one logs in to it after neo logout. A file named
+by --session, or the default one, gets the new account's session, and you are told.`
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
+	remembered, err := c.Session.profile()
+	if err != nil {
+		return usage(err)
+	}
+	if c.recall(remembered) && t.interactive() {
+		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
+	}
 	if err := c.judge(); err != nil {
 		return usage(err)
 	}
@@ -92,10 +113,16 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
 		return err
 	}
-	if err := c.Session.writable(); err != nil {
+	place, err := c.place(ctx)
+	if err != nil {
 		return usage(fmt.Errorf("the session could not be saved: %w", err))
 	}
 	totp := c.UCC != ""
+	if totp {
+		if err := place.unspent(ctx, c.UCC); err != nil {
+			return err
+		}
+	}
 	if !totp {
 		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 		if err != nil {
@@ -106,9 +133,10 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	var session neoapi.Session
 	if totp {
-		session, err = c.byTOTP(ctx, t, client)
+		session, err = c.byTOTP(ctx, t, client, place)
 	} else {
 		session, err = c.byPassword(ctx, t, client)
 	}
@@ -116,17 +144,30 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	saved := savedLogin{session, consumer{ConsumerKey: c.ConsumerKey}}
-	if !totp { // generation 3 has neither an access token nor a logout
-		if saved.AccessToken, err = client.AccessToken(ctx); err != nil {
-			return err
-		}
+	if !totp { // neo logout gets another one if there is none
+		saved.AccessToken, _ = client.AccessToken(ctx)
 	}
-	path, err := c.Session.save(saved)
-	if err != nil {
-		// The code is spent: a session that cannot be saved is still worth having.
-		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", err), printSession(t, session, c.JSON, ""))
+	if err := place.save(ctx, t, saved); err != nil {
+		return c.unsaved(ctx, t, client, session, err)
 	}
-	return printSession(t, session, c.JSON, path)
+	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
+		t.note("what to ask no more at the next login was not saved: " + err.Error())
+	}
+	return printSession(t, session, c.JSON, place.store.Path())
+}
+
+// unsaved is the end of a login whose session cannot be saved all the same: it is
+// printed if that was asked for, or ended, because nobody has it.
+func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Client, session neoapi.Session, cause error) error {
+	if c.JSON {
+		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", cause), printSession(t, session, true, ""))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := client.Logout(ctx); err != nil {
+		return fmt.Errorf("logged in, but the session was not saved, nor could it be ended: it ends %s: %w", shownTime(session.Ends()), cause)
+	}
+	return fmt.Errorf("logged in, but the session was not saved, so it was ended again: %w", cause)
 }
 
 // judge names every mistake in the flags at once.
@@ -134,6 +175,12 @@ func (c *loginCmd) judge() error {
 	var problems []error
 	if c.PANFile != "" {
 		c.PAN = true
+	}
+	if c.Env == "" {
+		problems = append(problems, errors.New("--env is missing: give uat, prod or the address of a service"))
+	}
+	if c.ConsumerKey == "" {
+		problems = append(problems, errors.New("--consumer-key is missing"))
 	}
 	who := 0
 	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {
@@ -175,7 +222,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
-		_, _ = fmt.Fprintln(t.err, "The password is right. No one-time code could be sent: type the MPIN.")
+		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
 		asked = "MPIN"
 	}
 	for try := 1; ; try++ {
@@ -188,7 +235,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
 			return session, err
 		}
-		_, _ = fmt.Fprintf(t.err, "neo: %s\n", strings.TrimPrefix(err.Error(), "neoapi: ")) // a person may mistype
+		t.note(t.named(inFlags(err))) // a person may mistype
 	}
 }
 
@@ -207,7 +254,7 @@ func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (strin
 	return t.secret(ctx, asked, "", "", "--otp-command or --mpin-file")
 }
 
-func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
+func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
 	var code string
 	var err error
 	if c.TOTPCommand != "" {
@@ -221,6 +268,7 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
 		return neoapi.Session{}, err
 	}
+	place.spend(ctx)
 	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
 	if err != nil {
 		return neoapi.Session{}, err
@@ -234,11 +282,18 @@ func output(ctx context.Context, t *terminal, what, command string) (string, err
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Stderr = t.err
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", fmt.Errorf("the command for the %s failed: %w", what, err)
 	}
-	code := strings.TrimSpace(string(out))
-	if code == "" {
+	text, err := paste.Text(out)
+	code := strings.TrimSpace(string(text))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("what the command for the %s printed %w", what, err)
+	case code == "":
 		return "", fmt.Errorf("the command for the %s printed nothing", what)
 	}
 	return code, nil

@@ -3,24 +3,28 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
+	"fmt"
 
 	"neoapi"
 )
 
 type logoutCmd struct {
-	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session of a TOTP login or an old one; - for standard input. Or set NEO_CONSUMER_SECRET."`
+	Local              bool   `help:"Forget the session here, without asking the service: if that is gone, or has forgotten it."`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session whose access token has expired; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	JSON               bool   `name:"json" help:"Print JSON."`
 	wayFlags
 	Session fileFlag `embed:""`
 }
 
 func (logoutCmd) Help() string {
-	return `Example:
+	return `Examples:
   neo logout
+  neo logout --profile wife --local
 
 Ends the session at the service and deletes the file. If the service cannot be
-reached the file stays.`
+reached, or cannot be asked without the consumer secret, the file stays; with
+--local it is deleted all the same, and nobody is asked. A session that was not
+ended ends by itself, at its time. The profile stays: neo login knows it.`
 }
 
 func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
@@ -28,17 +32,61 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if err := c.end(ctx, t, saved); err != nil && !errors.Is(err, neoapi.ErrSessionEnded) {
-		return err
+	if c.Local {
+		return c.forgetHere(ctx, t, saved, path)
 	}
-	if err := os.Remove(path); err != nil {
+	err = c.end(ctx, t, saved)
+	switch {
+	case err == nil || errors.Is(err, neoapi.ErrSessionEnded):
+	case ctx.Err() != nil:
+		return err
+	default:
+		return errors.Join(err, fmt.Errorf("the session is still saved; %s forgets it without asking the service", c.local()))
+	}
+	if err := forget(ctx, path); err != nil {
 		return err
 	}
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
 }
 
-// end ends a session at the service, with the access token of its login if that
-// still works, or else with a new one.
+// local is the command that forgets this session, to be pasted.
+func (c *logoutCmd) local() string {
+	switch {
+	case c.Session.Path != "":
+		return "neo logout --local --session " + quoted(c.Session.Path)
+	case c.Session.Profile != "":
+		return "neo logout --local --profile " + quoted(c.Session.Profile)
+	}
+	return "neo logout --local"
+}
+
+// forgetHere deletes the file and asks nobody.
+func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogin, path string) error {
+	if err := forget(ctx, path); err != nil {
+		return err
+	}
+	over := ended(saved.Session)
+	said := "session of " + saved.UCC + " forgotten; it had ended"
+	if !over {
+		said = "session of " + saved.UCC + " forgotten here; the service was not asked"
+		if !saved.Ends().IsZero() {
+			said += ", and ends it at " + shownTime(saved.Ends())
+		}
+	}
+	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": over, "forgotten": true}, said)
+}
+
+// forget deletes the file.
+func forget(ctx context.Context, path string) error {
+	store, err := neoapi.NewFileStore(path)
+	if err == nil {
+		err = store.Clear(ctx)
+	}
+	return err
+}
+
+// end ends a session at the service, with the access token of its login, or without
+// one as for a login by TOTP, if that still works, or else with a new one.
 func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) error {
 	if ended(saved.Session) {
 		return nil
@@ -46,21 +94,22 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	if saved.ConsumerKey == "" {
 		return usage(errors.New("a program saved this session, without the consumer key that ends it: log out there"))
 	}
+	if p, _ := c.Session.profile(); c.CA == "" && sameService(p.Environment, saved.Environment) {
+		c.CA = p.CA
+	}
 	cfg, err := c.config(saved.Environment, saved.ConsumerKey)
 	if err != nil {
 		return err
 	}
+	c.Session.share(cfg)
 	cfg.AccessToken = saved.AccessToken
-	if cfg.AccessToken != "" {
-		err := logout(ctx, cfg, saved.Session)
-		if !errors.Is(err, neoapi.ErrAccessToken) {
-			return err
-		}
+	if err := logout(ctx, cfg, saved.Session); !errors.Is(err, neoapi.ErrAccessToken) {
+		return err
 	}
 	cfg.AccessToken = ""
 	cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 	if err != nil {
-		return err
+		return fmt.Errorf("the service ends this session for a new access token only: %w", err)
 	}
 	return logout(ctx, cfg, saved.Session)
 }

@@ -2,8 +2,8 @@
 //
 // neo sandbox starts a service with a demo account; neo serve starts the real
 // one; neo account, neo consumer and neo key keep its data, neo audit shows its
-// trail; neo login, session, exec and logout use a service, and neo doctor examines
-// one. Each command has a file of its own here.
+// trail; neo login, session, exec, profiles and logout use a service, and neo
+// doctor examines one. Each command has a file of its own here.
 package main
 
 import (
@@ -11,59 +11,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"neoapi"
 )
 
-// The exit codes, which scripts may rely on.
-const (
-	exitDone    = 0
-	exitFailed  = 1 // anything else
-	exitUsage   = 2 // a flag, an argument or the configuration is wrong
-	exitRefused = 3 // the service refused: credentials, code, session, lock
-	exitLater   = 4 // the same may work later: rate limit, network, OMS, service unavailable
-)
-
-const description = `The Neo session system: log in twice, trade once.
-
-Try it:
-  neo sandbox                                  a service with a demo account, in one step
-  neo login --env http://127.0.0.1:9155 ...    log in there, or anywhere else
-  neo serve --data /var/lib/neo                the real service
-
-Secrets are asked for without echo, or read from standard input, a file or the
-environment; no flag takes one.
-
-Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 refused by the
-service (credentials, code, session), 4 may work later (rate limit, network, OMS).`
-
-// commands is the whole command line: one struct for commands, flags and help.
+// commands is the whole command line: one struct for commands, flags and help. in is
+// the group in which neo alone shows it.
 type commands struct {
-	Sandbox    sandboxCmd    `cmd:"" help:"Start a service with a demo account and a readable OTP inbox."`
-	Serve      serveCmd      `cmd:"" help:"Start the session service."`
-	Config     configCmd     `cmd:"" help:"Check and show the configuration of the session service."`
-	Account    accountCmd    `cmd:"" help:"Add, change, list and remove accounts, and their sessions, in a data directory."`
-	Consumer   consumerCmd   `cmd:"" help:"Add, change, list and remove consumers (applications) in a data directory."`
-	Key        keyCmd        `cmd:"" help:"List, rotate and remove the keys that sign tokens; rotate the master key."`
-	Audit      auditCmd      `cmd:"" help:"Show the audit trail: who logged in, or tried to, and what operators changed."`
-	Backup     backupCmd     `cmd:"" help:"Copy the database file of a service, while it runs."`
-	Login      loginCmd      `cmd:"" help:"Log in to a service and save the session."`
-	Session    sessionCmd    `cmd:"" help:"Show the saved session."`
-	Exec       execCmd       `cmd:"" help:"Run a program with the saved session in its environment."`
-	Logout     logoutCmd     `cmd:"" help:"End the saved session."`
-	Doctor     doctorCmd     `cmd:"" help:"Find out why a login fails: settings, network, certificate, clock, session."`
-	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Sandbox    sandboxCmd    `cmd:"" in:"trade" help:"Start a service with a demo account and a readable OTP inbox."`
+	Serve      serveCmd      `cmd:"" in:"service" help:"Start the session service."`
+	Config     configCmd     `cmd:"" in:"service" help:"Check and show the configuration of the session service."`
+	Account    accountCmd    `cmd:"" in:"service" help:"Add, change, list and remove accounts, and their sessions."`
+	Consumer   consumerCmd   `cmd:"" in:"service" help:"Add, change, list and remove consumers (applications)."`
+	Key        keyCmd        `cmd:"" in:"service" help:"List, rotate and remove signing keys; rotate the master key."`
+	Audit      auditCmd      `cmd:"" in:"service" help:"Show who logged in, or tried to, and what operators changed."`
+	Backup     backupCmd     `cmd:"" in:"service" help:"Copy the database file of a service, while it runs."`
+	Login      loginCmd      `cmd:"" in:"trade" help:"Log in to a service and save the session."`
+	Session    sessionCmd    `cmd:"" in:"trade" help:"Show the saved session."`
+	Exec       execCmd       `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
+	Logout     logoutCmd     `cmd:"" in:"trade" help:"End the saved session."`
+	Profiles   profilesCmd   `cmd:"" in:"trade" help:"List the profiles: whose sessions are saved, and until when."`
+	Doctor     doctorCmd     `cmd:"" in:"trade" help:"Find out why a login fails."`
+	Completion completionCmd `cmd:"" in:"program" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCmd    `cmd:"" in:"program" help:"Print the version."`
+	HelpCmd    helpCmd       `cmd:"" name:"help" help:"Explain a command, or the exit codes."`
 
-	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
+	VersionFlag versionFlag `name:"version" help:"Print the version."`
 }
 
 // A build is what the Go toolchain knows of this program.
@@ -97,6 +75,18 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// versionFlag is neo --version.
+type versionFlag bool
+
+// BeforeReset prints the version in place of everything else.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	_, err := fmt.Fprintln(app.Stdout, thisBuild())
+	if err == nil {
+		app.Exit(exitDone)
+	}
+	return err
+}
+
 func (versionCmd) Help() string {
 	return `Example:
   neo version --json`
@@ -111,24 +101,11 @@ func (c *versionCmd) Run(t *terminal) error {
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
-}
-
-// A usageError is a mistake in flags, arguments or configuration.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// usage makes an error exit with exitUsage; a nil error stays nil.
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
+	login    string // the command that logs in again, to be pasted
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	ctx, stop := untilSignal(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -136,17 +113,16 @@ func main() {
 
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &terminal{stdin, stdout, stderr}
+	t := &terminal{in: stdin, out: stdout, err: stderr, login: "neo login"}
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli,
 		kong.Name("neo"),
-		kong.Description(description),
+		kong.Help(help),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.UsageOnError(),
-		kong.Vars{"version": thisBuild().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)
@@ -160,49 +136,30 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if exit >= 0 { // help was printed
 		return exit
 	}
+	var unwritten *fs.PathError
+	if errors.As(err, &unwritten) && unwritten.Op == "write" { // the help, or the version
+		_, _ = fmt.Fprintf(stderr, "neo: %v\n", unwritten)
+		return exitFailed
+	}
 	if err != nil {
-		about := "neo"
-		var wrong *kong.ParseError
+		about, wrong := "neo", (*kong.ParseError)(nil)
 		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 			about += " " + wrong.Context.Selected().Path()
+			if askedJSON(wrong.Context, args) {
+				t.fail(err, exitUsage, true)
+				return exitUsage
+			}
 		}
-		_, _ = fmt.Fprintf(stderr, "neo: %v\nneo: for help: %s --help\n", err, about)
+		t.note(err.Error())
+		t.note("for help: " + about + " --help")
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
-		var ran exitError
-		if errors.As(err, &ran) {
-			return int(ran)
+		code := exitCode(ctx, err)
+		if !silent(ctx, err) {
+			t.fail(err, code, asJSON(parsed))
 		}
-		_, _ = fmt.Fprintf(stderr, "neo: %s\n", strings.ReplaceAll(inFlags(err), "\n", "\n     "))
-		return exitCode(err)
+		return code
 	}
 	return exitDone
-}
-
-func exitCode(err error) int {
-	var wrong usageError
-	var e *neoapi.Error
-	if errors.As(err, &wrong) || errors.Is(err, neoapi.ErrInvalidInput) {
-		return exitUsage
-	}
-	if !errors.As(err, &e) {
-		return exitFailed
-	}
-	for _, later := range []error{
-		neoapi.ErrRateLimited, neoapi.ErrNetwork, neoapi.ErrUnavailable, neoapi.ErrOMSDown, neoapi.ErrTimeout,
-	} {
-		if errors.Is(err, later) {
-			return exitLater
-		}
-	}
-	for _, refused := range []error{
-		neoapi.ErrAccessToken, neoapi.ErrWrongCredentials, neoapi.ErrWrongOTP, neoapi.ErrWrongMPIN, neoapi.ErrSessionEnded,
-		neoapi.ErrWrongToken, neoapi.ErrLocked, neoapi.ErrIPNotAllowed,
-	} {
-		if errors.Is(err, refused) {
-			return exitRefused
-		}
-	}
-	return exitFailed
 }

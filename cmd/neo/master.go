@@ -7,7 +7,10 @@ import (
 	"neoapi/internal/serve"
 )
 
-type rotateMasterCmd struct{ dataFlag }
+type rotateMasterCmd struct {
+	changeFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 func (rotateMasterCmd) Help() string {
 	return `Example:
@@ -30,19 +33,21 @@ func (c *rotateMasterCmd) Run(ctx context.Context, t *terminal) error {
 		if err := d.RotateMaster(ctx); err != nil {
 			return err
 		}
+		said := "keep a copy of it elsewhere"
 		if c.Database != "" {
-			_, _ = fmt.Fprintf(t.out, "%s is new: copy it to the other machines, and then run neo key forget-masters\n", serve.MasterKey(c.Data))
-			return nil
-		}
-		if _, err := d.ForgetMasters(ctx); err != nil {
+			said = "copy it to the other machines, and then run neo key forget-masters"
+		} else if _, err := d.ForgetMasters(ctx); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(t.out, "%s is new: keep a copy of it elsewhere\n", serve.MasterKey(c.Data))
-		return nil
+		key := serve.MasterKey(c.Data)
+		return t.tell(c.JSON, map[string]string{"masterKey": key}, key+" is new: "+said)
 	})
 }
 
-type forgetMastersCmd struct{ dataFlag }
+type forgetMastersCmd struct {
+	changeFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 func (forgetMastersCmd) Help() string {
 	return `Example:
@@ -56,9 +61,9 @@ that still has an old one goes on, and does not start again.`
 func (c *forgetMastersCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		n, err := d.ForgetMasters(ctx)
-		if err == nil {
-			_, _ = fmt.Fprintf(t.out, "%d old master keys forgotten\n", n)
+		if err != nil {
+			return err
 		}
-		return err
+		return t.tell(c.JSON, map[string]int{"forgotten": n}, fmt.Sprintf("%d old master keys forgotten", n))
 	})
 }

@@ -46,6 +46,7 @@ func check(err error) {
 `
 
 func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	out := &watched{more: make(chan struct{}, 1)}
 	ended := make(chan int, 1)

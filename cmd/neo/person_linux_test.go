@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,13 +20,18 @@ func init() { scriptCommands["person"] = cmdPerson }
 
 // cmdPerson runs a command at a pseudo-terminal and answers what it asks. Each
 // line of the file is a prompt as it appears and the answer after it; the shell
-// expands the answer, so that it can be $(a command); ^C is that key. A person waits for the
+// expands the answer, so that it can be $(a command); ^C and ^\ are those keys. A person waits for the
 // prompt and for the echo to be off before typing; a prompt that echoes fails the
-// script, and so does a terminal that is left without echo. What the terminal showed becomes
+// script, and so does a terminal that is left without echo. With a number before the file the
+// command must end with that exit code. What the terminal showed becomes
 // stderr, the command's standard output becomes stdout.
 func cmdPerson(ts *testscript.TestScript, neg bool, args []string) {
+	code := -1
+	if n, err := strconv.Atoi(args[0]); err == nil {
+		code, args = n, args[1:]
+	}
 	if len(args) < 2 {
-		ts.Fatalf("usage: person FILE CMD...")
+		ts.Fatalf("usage: person [CODE] FILE CMD...")
 	}
 	master, slave, err := openTerminal()
 	ts.Check(err)
@@ -65,10 +71,19 @@ func cmdPerson(ts *testscript.TestScript, neg bool, args []string) {
 	_, _ = io.WriteString(ts.Stdout(), out.String())
 	_, _ = io.WriteString(ts.Stderr(), strings.ReplaceAll(screen.String(), "\r\n", "\n"))
 	ts.Check(problem)
+	if code >= 0 {
+		if got := cmd.ProcessState.ExitCode(); got != code {
+			ts.Fatalf("exit code %d, want %d", got, code)
+		}
+		return
+	}
 	if failed == nil == neg {
 		ts.Fatalf("unexpected result: %v", failed)
 	}
 }
+
+// keys are those that a terminal does not hand on as a character.
+var keys = map[string]byte{"^C": 3, `^\`: 28}
 
 // answer types the answers of a dialogue, each when its prompt is there.
 func answer(ts *testscript.TestScript, master *os.File, screen *watched, dialogue string, ended <-chan struct{}) error {
@@ -91,8 +106,8 @@ func answer(ts *testscript.TestScript, master *os.File, screen *watched, dialogu
 			}
 		}
 		seen = len(screen.String())
-		if typed == "^C" {
-			if _, err := master.Write([]byte{3}); err != nil {
+		if key, ok := keys[typed]; ok {
+			if _, err := master.Write([]byte{key}); err != nil {
 				return err
 			}
 			continue

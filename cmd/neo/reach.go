@@ -20,7 +20,7 @@ type reachFlags struct {
 func (f reachFlags) reach() login.Reach { return login.Reach{Email: f.Email, Couriers: f.Couriers} }
 
 type accountSetCmd struct {
-	dataFlag
+	changeFlag
 	UCC      string    `arg:"" name:"ucc" help:"The account's UCC."`
 	Email    *string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes; empty for none."`
 	Couriers *[]string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -25,6 +26,7 @@ type sandboxCmd struct {
 	ruleFlags
 	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
 	WrongLogins int      `placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; by default without limit."`
+	Command     []string `arg:"" optional:"" passthrough:"partial" placeholder:"CMD" help:"Program to run against the sandbox, with its arguments, after --."`
 }
 
 func (sandboxCmd) Help() string {
@@ -32,10 +34,24 @@ func (sandboxCmd) Help() string {
   neo sandbox
   neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
+  neo sandbox -- pytest
+  neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
+
+With a program after -- the sandbox takes a free port, starts the program when it
+is ready, ends with it and has its exit code; nothing else is printed. The program
+finds in its environment:
+
+  NEO_URL, NEO_ENV                       the sandbox's address
+  NEO_CONSUMER_KEY, NEO_CONSUMER_SECRET  the consumer
+  NEO_UCC, NEO_USER_ID, NEO_MOBILE       the account
+  NEO_PAN, NEO_PASSWORD, NEO_MPIN        its secrets
+  NEO_TOTP_SEED                          and its authenticator
+  NEO_SESSION                            a file that goes with the sandbox, in which
+                                         neo login keeps its session
 
 The sandbox is the session service itself with demo data, an OTP inbox that
 anybody can read, and empty order books. Its secrets are public: never let it
-listen where strangers reach it.`
+listen where strangers reach it. If others than this machine do, it says so.`
 }
 
 // AfterApply refuses a password in a flag. The database of the sandbox never comes
@@ -44,16 +60,27 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 	if c.Database != "" && c.Data == "" {
 		return errors.New("--database wants --data too: the directory for the master key")
 	}
+	if len(c.Command) > 0 {
+		if err := c.forCommand(parsed); err != nil {
+			return err
+		}
+	}
 	return judgeDatabase(parsed, c.Database)
 }
 
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
+	var p program
+	if len(c.Command) > 0 {
+		if p, err = findProgram(c.Command); err != nil {
+			return err
+		}
+	}
 	cfg, err := c.config()
 	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
 	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
-		cfg.Log = slog.New(slog.NewTextHandler(t.err, nil))
+		cfg.Log = slog.New(slog.NewTextHandler(t.err, logTimes(login.IST)))
 	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
@@ -65,44 +92,27 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	return start(ctx, serve.Place{Dir: dir, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
+	place := serve.Place{Dir: dir, Database: c.Database}
+	if len(c.Command) > 0 {
+		return c.around(ctx, t, p, place, cfg)
+	}
+	defer tellOnQuit(t.err)()
+	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
+		c.warn(t, where)
 		debug.FreeOSMemory() // what hashing the demo secrets took
 		if c.JSON {
-			_ = t.json(c.ready(url))
+			_ = t.json(serve.Demo(url, c.Accounts))
 			return
 		}
 		c.welcome(t.out, url, c.Data)
-	}, t.err)
+	})
 }
 
-// A readySandbox is what neo sandbox prints with --json.
-type readySandbox struct {
-	URL            string        `json:"url"`
-	ConsumerKey    string        `json:"consumerKey"`
-	ConsumerSecret string        `json:"consumerSecret"`
-	Password       string        `json:"password"` // these three are all accounts'
-	MPIN           string        `json:"mpin"`
-	TOTPSeed       string        `json:"totpSeed"`
-	Accounts       []demoAccount `json:"accounts"`
-}
-
-type demoAccount struct {
-	UCC    string `json:"ucc"`
-	UserID string `json:"userId"`
-	Mobile string `json:"mobile"`
-	PAN    string `json:"pan,omitempty"`
-}
-
-func (c *sandboxCmd) ready(url string) readySandbox {
-	r := readySandbox{
-		url, serve.DemoConsumerKey, serve.DemoConsumerSecret, serve.DemoPassword, serve.DemoMPIN, serve.DemoTOTPSeed,
-		[]demoAccount{{serve.DemoUCC, serve.DemoUserID, serve.DemoMobile, serve.DemoPAN}},
+// warn says that others than this machine reach the sandbox, if they do.
+func (c *sandboxCmd) warn(t *terminal, where listening) {
+	if told := where.warning(c.Listen); told != "" {
+		t.note(told)
 	}
-	for n := range c.Accounts {
-		ucc, user, mobile, pan := serve.DemoAccount(n + 1)
-		r.Accounts = append(r.Accounts, demoAccount{ucc, user, mobile, pan})
-	}
-	return r
 }
 
 // welcome prints what to paste next.
@@ -117,11 +127,16 @@ func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
 		last, _, lastMobile, _ := serve.DemoAccount(c.Accounts)
 		more = fmt.Sprintf("\n  more      %s to %s, mobile %s to %s, same secrets", first, last, firstMobile, lastMobile)
 	}
+	rate := fmt.Sprintf("%d requests a second, as the live services have; --consumer-rate 0 for no limit", c.ConsumerRate)
+	if c.ConsumerRate == 0 {
+		rate = "no limit, where the live services have 10 requests a second"
+	}
 	text := `neo sandbox is ready at {url}
 
   consumer  {key} / {secret}
   account   {ucc}, user id {user}, mobile {mobile}, PAN {pan}
   secrets   password {password}, MPIN {mpin}, TOTP seed {seed}{more}
+  rate      {rate}
   store     {store}
 
 Log in from a shell, step by step (and from Go: the comments):
@@ -151,7 +166,7 @@ Ctrl-C ends the sandbox.
 	_, _ = io.WriteString(w, strings.NewReplacer(
 		"{url}", url, "{key}", serve.DemoConsumerKey, "{secret}", serve.DemoConsumerSecret, "{ucc}", serve.DemoUCC,
 		"{user}", serve.DemoUserID, "{mobile}", serve.DemoMobile, "{pan}", serve.DemoPAN, "{password}", serve.DemoPassword,
-		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{store}", store,
+		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{rate}", rate, "{store}", store,
 		"{token}", wire.Path(wire.OpAccessToken, wire.Gen1PROD), "{validate}", wire.Path(wire.OpValidate, wire.Gen1PROD),
 		"{otp}", wire.Path(wire.OpOTP, wire.Gen1PROD),
 	).Replace(text))

@@ -8,10 +8,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"neoapi/internal/login"
 )
 
 // onTerminal tells whether standard output is a terminal, and one that obeys.
@@ -39,15 +44,52 @@ func (t *terminal) paint(colour, text string) string {
 // lines returns where the lines of a table go: what a terminal has no room for is
 // cut off, so that a row stays a row. A file or another program gets all of it.
 func (t *terminal) lines() io.Writer {
-	f, ok := t.out.(*os.File)
+	if width := width(t.out); width > 0 {
+		return &cutter{w: t.out, width: width}
+	}
+	return t.out
+}
+
+// width is how many columns a terminal has; 0 for anything else.
+func width(w io.Writer) int {
+	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return t.out
+		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 2 {
-		return t.out
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns < 2 {
+		return 0
 	}
-	return &cutter{w: t.out, width: width}
+	return columns
+}
+
+// wrap breaks lines between words where a terminal would break them anywhere. What
+// goes on in another line is indented. A word that is too long for any line stays
+// whole, so that it can be copied.
+func wrap(text string, width, indent int) string {
+	if width <= 0 {
+		return text
+	}
+	var lines []string
+	for _, line := range strings.Split(text, "\n") {
+		begin := len(line) - len(strings.TrimLeft(line, " "))
+		now, column := line[:begin], begin
+		for i, word := range strings.Split(line[begin:], " ") {
+			size := utf8.RuneCountInString(word)
+			switch {
+			case i > 0 && column+1+size > width && column > begin:
+				lines = append(lines, strings.TrimRight(now, " "))
+				now, column, begin = strings.Repeat(" ", indent), indent, indent
+			case i > 0:
+				now += " "
+				column++
+			}
+			now += word
+			column += size
+		}
+		lines = append(lines, now)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // A cutter cuts lines to a width.
@@ -74,21 +116,54 @@ func (c *cutter) Write(p []byte) (int, error) {
 	}
 }
 
+// shownTime is a time as people are shown it: in India, where the market is, and
+// said so. Programs get RFC 3339 in UTC.
+func shownTime(at time.Time) string { return at.In(login.IST).Format("2006-01-02 15:04:05 MST") }
+
+// logTimes are the options of a log whose times are in a zone.
+func logTimes(zone *time.Location) *slog.HandlerOptions {
+	return &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			a.Value = slog.TimeValue(a.Value.Time().In(zone))
+		}
+		return a
+	}}
+}
+
+// named says of a login that a text advises for which profile or file it is, so
+// that it can be pasted.
+func (t *terminal) named(text string) string {
+	return strings.NewReplacer(
+		"run "+t.login, "run "+t.login, // it is named already
+		"run neo login", "run "+t.login, "neo login opens", t.login+" opens",
+	).Replace(text)
+}
+
 // tell prints what was done: a sentence for a person, or an object for a program.
 func (t *terminal) tell(asJSON bool, object any, sentence string) error {
 	if asJSON {
 		return t.json(object)
 	}
-	_, err := fmt.Fprintln(t.out, printable(sentence))
+	_, err := fmt.Fprintln(t.out, wrap(printable(sentence), width(t.out), 0))
 	return err
 }
 
 // json prints an object on one line.
-func (t *terminal) json(object any) error {
+func (t *terminal) json(object any) error { return writeJSON(t.out, object) }
+
+func writeJSON(w io.Writer, object any) error {
 	text, err := json.Marshal(object)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(t.out, printable(string(text)))
+	_, err = fmt.Fprintln(w, printable(string(text)))
 	return err
+}
+
+// writeRow writes a row of a table. Its cells may come from anywhere.
+func writeRow(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 }

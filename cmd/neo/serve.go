@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/net/netutil"
 
 	"neoapi/internal/background"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
 )
@@ -78,12 +81,13 @@ type serveCmd struct {
 	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
 	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
 	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
-	MaxConnections int      `name:"max-connections" default:"4096" placeholder:"N" help:"Connections at once (default ${default})."`
+	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
 	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
+	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Hosts for which operators ask, beside the address of --admin and the names in the certificate."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
@@ -116,7 +120,8 @@ may ask GET /auth for each call.
 Each setting may also stand in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
 flag wins over the environment, and that over the file. neo config check tells
-what is wrong with a configuration, neo config show what is in force.
+what is wrong with a configuration, its database and master key included, neo
+config show what is in force.
 
 Under systemd the service tells when it is ready, and takes the socket that a
 socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in
@@ -135,7 +140,8 @@ as pool_max_conns in the URL says.
 
 Operators can ask over HTTP too, on a listener of their own: --admin unix:PATH,
 where the file's permissions say who may, or --admin HOST:PORT, where --admin-ca
-has to have signed their certificates. docs/operators.md tells what can be asked.
+has to have signed their certificates. docs/operators.md tells what can be asked. Hosts
+other than that address and the names in --tls-cert are listed with --admin-host.
 
 The calendar has a line for each day that ends otherwise: a date, and a time or
 none (2026-12-25 none). It is read at start; docs/operators.md has an example.
@@ -157,9 +163,9 @@ at once.`
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
-	cfg.Log = slog.New(slog.NewJSONHandler(t.err, nil))
+	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
-	cfg.TradeAPI, cfg.Admin, cfg.AdminCA = c.TradeAPI, c.Admin, c.AdminCA
+	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
@@ -173,13 +179,14 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string) {
+	defer tellOnQuit(t.err)()
+	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
 		}
 		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
-	}, t.err)
+	})
 }
 
 // days sets when days end.
@@ -198,12 +205,15 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if c.Calendar == "" {
 		return err
 	}
-	file, ferr := os.Open(c.Calendar)
+	file, ferr := os.ReadFile(c.Calendar)
 	if ferr != nil {
 		return errors.Join(err, fmt.Errorf("calendar: %w", ferr))
 	}
-	defer func() { _ = file.Close() }() // it was only read
-	if cfg.Days.Except, ferr = login.ParseCalendar(file); ferr != nil {
+	text, ferr := paste.Text(file)
+	if ferr == nil {
+		cfg.Days.Except, ferr = login.ParseCalendar(bytes.NewReader(text))
+	}
+	if ferr != nil {
 		ferr = fmt.Errorf("calendar %s: %w", c.Calendar, ferr)
 	}
 	return errors.Join(err, ferr)
@@ -237,19 +247,39 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 
 // Garbage is collected when it is four times as much as what lives, and more often
 // when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
-// away, so Go's defaults would collect dozens of times a second in the morning.
+// away, so Go's defaults would collect dozens of times a second in the morning. What
+// is held for clients would count five times, though: the more that is, the sooner
+// garbage is collected, so that the heap stays about where it is.
 const (
 	gcPercent = 400
+	gcLeast   = 40
 	gcLimit   = 256 << 20
+	gcRest    = 8 << 20          // what lives beside what is held for clients
+	gcCalm    = 10 * time.Second // until it may be collected less often again
 )
 
-// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
+// returns what is to be told how much is held for clients.
+func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(gcLimit)
+	}
+	if os.Getenv("GOGC") != "" {
+		return nil
+	}
+	now, since := gcPercent, time.Now()
+	debug.SetGCPercent(now)
+	return func(bytes int) {
+		percent := max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100)
+		switch {
+		case percent < now:
+		case percent == now || time.Since(since) < gcCalm:
+			return
+		default:
+			runtime.GC() // or what was held until now would be the measure for what comes
+		}
+		now, since = percent, time.Now()
+		debug.SetGCPercent(now)
 	}
 }
 
@@ -273,10 +303,11 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 
 // start opens the data, listens, tells that it is ready, and serves until the
 // context ends.
-func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string), stderr io.Writer) (err error) {
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the service
-	defer tellOnQuit(stderr)()
-	tuneMemory()
+func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string, where listening)) (err error) {
+	// A log that nobody reads any more must not end the service; but a program that it
+	// runs is not to ignore this signal too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	cfg.Limits.Held = tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
 	background.Room(cfg.Hashes + 1) // beside them one of the second factor
 	traces, flush, err := tracing(ctx, cfg.Log)
@@ -289,18 +320,20 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
-		return usage(err)
+		return ofStore(usage(err))
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	listener, err := listen(at.Listen, "--listen")
 	if err != nil {
 		return err
 	}
-	url := "http://" + listener.Addr().String()
+	tcp := listener.Addr().(*net.TCPAddr)
+	where := reachable(tcp)
+	url := "http://" + where.at
 	if cfg.TLSCert != "" {
-		url = "https://" + listener.Addr().String()
+		url = "https://" + where.at
 	}
-	if cfg.Sandbox && cfg.PublicURL == "" && !listener.Addr().(*net.TCPAddr).IP.IsUnspecified() {
+	if cfg.Sandbox && cfg.PublicURL == "" && !tcp.IP.IsUnspecified() {
 		cfg.PublicURL = url
 	}
 	server, err := serve.New(ctx, data, cfg)
@@ -314,7 +347,8 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
-	ready(url)
+	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
+	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
 	if err := server.Run(ctx, listener); err != nil {
@@ -345,6 +379,9 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// metricsAtOnce is how many connections the operator's own address has at once.
+const metricsAtOnce = 256
+
 // tell serves the operator's own address until stop is called.
 func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
@@ -359,7 +396,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics' address does not answer any more", "cause", err)
 		}
 	}()

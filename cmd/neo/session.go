@@ -5,24 +5,38 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"regexp"
 	"text/tabwriter"
 	"time"
 
-	"neoapi"
-	"neoapi/internal/private"
-)
+	"github.com/alecthomas/kong"
 
-// maxSessionFile is far above what a session takes, in bytes.
-const maxSessionFile = 1 << 20
+	"neoapi"
+)
 
 // fileFlag names the file that holds the session.
 type fileFlag struct {
 	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"The session of this name, for several accounts."`
 	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
+}
+
+// AfterApply lets a flag win over the other one's variable, as everywhere, and has
+// messages name the login of this session.
+func (f *fileFlag) AfterApply(parsed *kong.Context, t *terminal) error {
+	given := map[string]bool{}
+	for _, p := range parsed.Path {
+		if p.Flag != nil && !p.Resolved {
+			given[p.Flag.Name] = true
+		}
+	}
+	switch {
+	case given["profile"] && !given["session"]:
+		f.Path = ""
+	case given["session"] && !given["profile"]:
+		f.Profile = ""
+	}
+	t.login = f.again()
+	return nil
 }
 
 // savedLogin is what the file holds: a session as neoapi.FileStore keeps it, so
@@ -32,10 +46,13 @@ type savedLogin struct {
 	consumer
 }
 
-type consumer struct {
-	ConsumerKey string `json:"consumerKey"`
-	AccessToken string `json:"accessToken,omitempty"`
-}
+type consumer struct{ ConsumerKey, AccessToken string }
+
+// The fields of the file beside the session's.
+const (
+	consumerKey = "consumerKey"
+	accessToken = "accessToken"
+)
 
 func (f fileFlag) path() (string, error) {
 	if f.Path != "" && f.Profile != "" {
@@ -47,43 +64,32 @@ func (f fileFlag) path() (string, error) {
 	if !profileForm.MatchString(f.Profile) {
 		return "", usage(errors.New("--profile: a name is up to 32 letters, digits, dots, dashes and underscores, and begins with a letter or digit"))
 	}
-	dir, err := os.UserConfigDir()
+	path, err := configFile("session", f.Profile)
 	if err != nil {
 		return "", fmt.Errorf("no place to keep the session: %w; give --session FILE", err)
 	}
-	name := "session.json"
-	if f.Profile != "" {
-		name = "session-" + f.Profile + ".json"
-	}
-	return filepath.Join(dir, "neo", name), nil
+	return path, nil
 }
 
-// profileForm is what a profile may be called: it becomes part of a file's name.
-var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
+// store returns the file, which a program's neoapi.FileStore can share.
+func (f fileFlag) store() (*neoapi.FileStore, error) {
+	path, err := f.path()
+	if err != nil {
+		return nil, err
+	}
+	return neoapi.NewFileStore(path)
+}
 
-// save writes the file in one step, so that a reader sees the old one or the new
-// one, with mode 0600.
-func (f fileFlag) save(s savedLogin) (path string, err error) {
-	if path, err = f.path(); err != nil {
-		return "", err
-	}
-	session, err := s.Session.Export()
+// share has the clients of a configuration count their requests together with the
+// programs that use the file. Without it more requests are refused, at worst.
+func (f fileFlag) share(cfg neoapi.Config) {
+	store, err := f.store()
 	if err != nil {
-		return "", err
+		return
 	}
-	more, err := json.Marshal(s.consumer)
-	if err != nil {
-		return "", err
+	if client, err := neoapi.New(cfg); err == nil {
+		_ = client.ShareRate(store) // all clients of the consumer share it
 	}
-	keys := map[string]json.RawMessage{}
-	if err := errors.Join(json.Unmarshal(session, &keys), json.Unmarshal(more, &keys)); err != nil {
-		return "", err
-	}
-	text, err := json.MarshalIndent(keys, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	return path, private.Write(path, append(text, '\n'))
 }
 
 // A noSession names the place where no session is saved.
@@ -95,32 +101,35 @@ func (n noSession) Error() string {
 
 // load reads the file. One that others may read is refused.
 func (f fileFlag) load() (savedLogin, string, error) {
-	path, err := f.path()
+	store, err := f.store()
 	if err != nil {
 		return savedLogin{}, "", err
 	}
-	text, err := private.Read(path, maxSessionFile)
-	var refused private.Refused
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return savedLogin{}, path, usage(noSession(path))
-	case errors.As(err, &refused):
-		return savedLogin{}, path, usage(err)
-	case err != nil:
-		return savedLogin{}, path, err
-	}
 	var saved savedLogin
-	if saved.Session, err = neoapi.ParseSession(text); err == nil {
-		err = json.Unmarshal(text, &saved.consumer)
+	var more map[string]json.RawMessage
+	if saved.Session, err = store.Load(context.Background()); err == nil {
+		more, err = store.Fields(context.Background())
 	}
-	if err != nil {
-		return savedLogin{}, path, usage(fmt.Errorf("%s is no session that neo login saved", path))
+	var e *neoapi.Error
+	switch {
+	case err == nil:
+	case errors.Is(err, neoapi.ErrNotLoggedIn):
+		return savedLogin{}, store.Path(), usage(noSession(store.Path()))
+	case errors.Is(err, neoapi.ErrInvalidInput) && errors.As(err, &e):
+		return savedLogin{}, store.Path(), usage(errors.New(e.Message))
+	default:
+		return savedLogin{}, store.Path(), err
 	}
-	return saved, path, nil
+	for name, to := range map[string]*string{consumerKey: &saved.ConsumerKey, accessToken: &saved.AccessToken} {
+		if value := more[name]; value != nil && json.Unmarshal(value, to) != nil {
+			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is no text", store.Path(), name))
+		}
+	}
+	return saved, store.Path(), nil
 }
 
 type sessionCmd struct {
-	JSON    bool     `name:"json" help:"Print the session as JSON, token included."`
+	JSON    bool     `name:"json" help:"Print the session as JSON, token included; with --watch one object a line, without it."`
 	Watch   bool     `help:"Show the time that is left, until the session ends."`
 	Session fileFlag `embed:""`
 }
@@ -130,6 +139,7 @@ func (sessionCmd) Help() string {
   neo session
   neo session --json | jq -r .token
   neo session --watch
+  neo session --watch --json | jq .secondsLeft
 
 It reads the file and asks nobody: whether the service still knows the session is
 told by neo doctor. A session whose time is over is shown all the same, with exit
@@ -142,64 +152,77 @@ func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if c.Watch {
-		return watch(ctx, t, saved.Session)
+		return c.watch(ctx, t, saved.Session)
 	}
 	if err := printSession(t, saved.Session, c.JSON, path); err != nil {
 		return err
 	}
 	if ended(saved.Session) {
-		return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
+		return sessionEnded("session")
 	}
 	return nil
 }
 
+// sessionEnded says so of the saved session, without asking the service.
+func sessionEnded(op string) error {
+	return &neoapi.Error{Op: op, Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
+}
+
+// A remaining is what neo session --watch --json prints on each line.
+type remaining struct {
+	UCC       string    `json:"ucc"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Seconds   int64     `json:"secondsLeft"`
+	Ended     bool      `json:"ended"`
+}
+
 // watch shows the time that is left of a session, on one line of a terminal or on
 // a new line each minute, until it ends.
-func watch(ctx context.Context, t *terminal, s neoapi.Session) error {
+func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	if s.Ends().IsZero() {
 		return errors.New("the session's token does not tell when it ends")
 	}
-	onTerminal := t.onTerminal()
-	every := time.Minute
-	if onTerminal {
-		every = time.Second
+	every, show := time.Minute, func(left time.Duration) error {
+		_, err := fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)
+		return err
+	}
+	overwrites := t.onTerminal() && !c.JSON
+	switch {
+	case c.JSON:
+		show = func(left time.Duration) error {
+			return t.json(remaining{s.UCC, s.Ends().UTC(), int64(left.Seconds()), left <= 0})
+		}
+	case overwrites:
+		every, show = time.Second, func(left time.Duration) error {
+			_, err := fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
+			return err
+		}
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !ended(s) {
-		left := time.Until(s.Ends()).Round(time.Second)
-		if onTerminal {
-			_, _ = fmt.Fprintf(t.out, "\r%s: %s left \x1b[K", printable(s.UCC), left)
-		} else {
-			_, _ = fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)
+		if err := show(time.Until(s.Ends()).Round(time.Second)); err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:
 		case <-time.After(time.Until(s.Ends())):
 		case <-ctx.Done():
-			_, _ = fmt.Fprintln(t.out)
+			if overwrites {
+				_, _ = fmt.Fprintln(t.out)
+			}
 			return nil
 		}
 	}
-	_, _ = fmt.Fprintln(t.out)
-	return &neoapi.Error{Op: "session", Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
-}
-
-// writable tells, before a code is spent, whether the file can be saved.
-func (f fileFlag) writable() error {
-	path, err := f.path()
-	if err != nil {
-		return err
+	switch {
+	case c.JSON:
+		if err := show(0); err != nil {
+			return err
+		}
+	case overwrites:
+		_, _ = fmt.Fprintln(t.out)
 	}
-	at, err := private.Ready(path)
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	return sessionEnded("session")
 }
 
 func ended(s neoapi.Session) bool { return !s.Ends().IsZero() && !time.Now().Before(s.Ends()) }
@@ -207,11 +230,12 @@ func ended(s neoapi.Session) bool { return !s.Ends().IsZero() && !time.Now().Bef
 // printSession prints a session as JSON with its token, or for a person without.
 func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error {
 	if asJSON {
+		s.Owner = "" // is between the file and those who log in
 		text, err := s.Export()
 		if err != nil {
 			return err
 		}
-		_, err = t.out.Write(text)
+		_, err = fmt.Fprint(t.out, printableLines(string(text)))
 		return err
 	}
 	ends := "not known"
@@ -220,7 +244,7 @@ func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error
 		if !ended(s) {
 			left = "in " + time.Until(s.Ends()).Round(time.Minute).String()
 		}
-		ends = s.Ends().Local().Format("2006-01-02 15:04:05 MST") + " (" + left + ")"
+		ends = shownTime(s.Ends()) + " (" + left + ")"
 	}
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{

@@ -12,12 +12,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
-	"unicode"
+	"syscall"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"neoapi/internal/paste"
 )
 
 // interactive tells whether a person sits at standard input.
@@ -48,11 +51,19 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		secret, err := term.ReadPassword(fd)
 		given <- answer{secret, err}
 	}()
+	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program and leave the terminal without echo
+	signal.Notify(quit, syscall.SIGQUIT)
+	defer signal.Stop(quit)
 	select {
 	case a := <-given:
-		return string(a.secret), a.err
+		if a.err != nil {
+			return "", a.err
+		}
+		return paste.Line(a.secret)
 	case <-ctx.Done(): // the reader is left behind; the program is about to end
 		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
+	case s := <-quit:
+		return "", errors.Join(stopped{s}, term.Restore(fd, echoing))
 	}
 }
 
@@ -64,8 +75,8 @@ func (t *terminal) secret(ctx context.Context, what, file, variable, orGive stri
 		return t.readLine(what, file)
 	}
 	if variable != "" {
-		if value := os.Getenv(variable); value != "" {
-			return value, nil
+		if value, err := paste.Line([]byte(os.Getenv(variable))); err != nil || value != "" {
+			return value, err
 		}
 	}
 	if !t.interactive() {
@@ -78,22 +89,23 @@ func (t *terminal) secret(ctx context.Context, what, file, variable, orGive stri
 	return value, err
 }
 
-// readLine returns the first line of a file; "-" is standard input, of which
-// each call takes the next line.
+// readLine returns the first line of a file, without a byte-order mark; "-" is
+// standard input, of which each call takes the next line.
 func (t *terminal) readLine(what, file string) (string, error) {
-	var line string
+	var text []byte
 	var err error
 	if file == "-" {
-		line, err = t.nextLine()
+		text, err = t.nextLine()
 	} else {
-		var text []byte
 		text, err = os.ReadFile(file)
-		line, _, _ = strings.Cut(string(text), "\n")
 	}
-	line = strings.TrimSuffix(line, "\r")
+	if err != nil {
+		return "", usage(fmt.Errorf("the %s cannot be read: %w", what, err))
+	}
+	line, err := paste.Line(text)
 	switch {
 	case err != nil:
-		return "", usage(fmt.Errorf("the %s cannot be read: %w", what, err))
+		return "", usage(fmt.Errorf("the file with the %s %w", what, err))
 	case line == "":
 		return "", usage(fmt.Errorf("the %s is missing: the first line of its file is empty", what))
 	}
@@ -104,11 +116,14 @@ func (t *terminal) readLine(what, file string) (string, error) {
 // a service or a store is not ours. JSON stays the same JSON.
 func printable(s string) string {
 	var b strings.Builder
+	before := rune(0)
 	for i, r := range s {
+		joined := paste.Joins(before, r)
+		before = r
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)): // no UTF-8
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsPrint(r):
+		case joined, paste.Visible(r):
 			b.WriteRune(r)
 		default:
 			for _, unit := range utf16.Encode([]rune{r}) {
@@ -119,16 +134,25 @@ func printable(s string) string {
 	return b.String()
 }
 
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // nextLine reads one line of standard input.
-func (t *terminal) nextLine() (string, error) {
+func (t *terminal) nextLine() ([]byte, error) {
 	r, ok := t.in.(*bufio.Reader)
 	if !ok {
 		r = bufio.NewReader(t.in)
 		t.in = r
 	}
-	line, err := r.ReadString('\n')
-	if errors.Is(err, io.EOF) && line != "" {
+	line, err := r.ReadBytes('\n')
+	if errors.Is(err, io.EOF) && len(line) > 0 {
 		err = nil
 	}
-	return strings.TrimSuffix(line, "\n"), err
+	return line, err
 }

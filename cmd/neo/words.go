@@ -11,7 +11,7 @@ import (
 // inFlags says a failure in the words of the command line: the client's texts name
 // what a Go program sets and calls.
 func inFlags(err error) string {
-	text := strings.TrimPrefix(err.Error(), "neoapi: ")
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "neoapi: "), ": neoapi: ", ": ")
 	if e := (*login.Error)(nil); errors.As(err, &e) {
 		return fieldWords.Replace(text)
 	}
@@ -23,7 +23,7 @@ func inFlags(err error) string {
 
 // fieldWords is what stands on the command line for a field of an account that is
 // called otherwise on the wire.
-var fieldWords = strings.NewReplacer("userid: must", "--user-id: must", "mobileNumber: must", "--mobile: must")
+var fieldWords = strings.NewReplacer("userid: ", "--user-id: ", "mobileNumber: ", "--mobile: ")
 
 // flagWords is what stands on the command line for a word of the client's. Whole
 // phrases come before the words in them.
@@ -37,13 +37,15 @@ var flagWords = strings.NewReplacer(
 	"ConsumerKey is missing (or give an AccessToken)", "--consumer-key is missing",
 	"ConsumerSecret is of no use without ConsumerKey", "the consumer secret is of no use without --consumer-key",
 	"set ConsumerKey and ConsumerSecret, or AccessToken, in the Config", "give --consumer-key and the consumer secret",
-	"call again, and a new one is fetched if ConsumerSecret is set", "try again with the consumer secret, with which a new one is fetched",
+	"give a new AccessToken, or the ConsumerSecret to fetch one", "try again with the consumer secret, with which a new one is fetched",
 	"ConsumerKey", "--consumer-key",
 	"ConsumerSecret", "the consumer secret",
 	"AccessToken", "the access token",
 	"that Client.ClientIP tells", "that neo doctor tells",
-	"the second factor is still missing: Session2FA after Login, ValidateMPIN after LoginTOTP", "the second factor is still missing: run neo login",
-	"a Keeper opens the next one by itself", "neo login opens the next one",
+	"the second factor is still missing: Session2FA, or ValidateMPIN", "the second factor is still missing: run neo login",
+	"log in again; a Keeper does so by itself", "run neo login",
 	"ask for another with SendOTP, or give the MPIN to Session2FA instead", "run neo login again for another code, or give the MPIN instead (--mpin-file)",
-	"trust its root in the Transport of Config.HTTPClient", "give its root with --ca FILE",
+	"send the same code again: it still works", "run neo login again",
+	"call again", "run it again",
+	"trust its root in Config.HTTPClient", "give its root with --ca FILE",
 )

@@ -46,11 +46,18 @@ func main() {
 		}
 	}
 	go func() { log.Fatal(mail.Serve(listeners[0])) }()
-	go func() { log.Fatal(http.Serve(listeners[1], boxes)) }()
-	go func() { log.Fatal(http.Serve(listeners[2], http.HandlerFunc(trade))) }()
+	go func() { log.Fatal(server(boxes).Serve(listeners[1])) }()
+	go func() { log.Fatal(server(http.HandlerFunc(trade)).Serve(listeners[2])) }()
 	_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
 	fmt.Printf("%s\nhttp://%s\nhttp://%s\n", port, listeners[1].Addr(), listeners[2].Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started it is gone
+}
+
+// server keeps no connection for a client that sends or reads drop by drop.
+func server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+	}
 }
 
 // trade answers every call with the UCC that the service has vouched for. A trade

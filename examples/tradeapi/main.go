@@ -121,5 +121,15 @@ func main() {
 	if len(os.Args) != 3 {
 		log.Fatal("usage: tradeapi URL-OF-NEO-SERVE HOST:PORT")
 	}
-	log.Fatal(http.ListenAndServe(os.Args[2], &verifier{keysURL: os.Args[1] + "/.well-known/jwks.json"}))
+	server := &http.Server{
+		Addr:    os.Args[2],
+		Handler: &verifier{keysURL: os.Args[1] + "/.well-known/jwks.json"},
+		// Without these, whoever sends or reads drop by drop keeps a connection for ever.
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute, // the gateway keeps a connection for less
+		MaxHeaderBytes:    32 << 10,
+	}
+	log.Fatal(server.ListenAndServe())
 }

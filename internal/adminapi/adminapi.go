@@ -1,7 +1,7 @@
 // Package adminapi is the operator's API: what neo account and neo consumer do, as
 // JSON over HTTP, on a listener of its own. No rule lives here.
 //
-// Start with [Listen] and [Serve]; api/admin.yaml describes what is answered.
+// Start with [Config.Listen] and [Config.Serve]; api/admin.yaml describes what is answered.
 package adminapi
 
 import (
@@ -46,6 +46,7 @@ type route struct {
 
 // handler is the API for operators who have been recognised.
 type handler struct {
+	Config
 	admin  login.Admin
 	log    *slog.Logger
 	routes []route
@@ -58,8 +59,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rt, args, allowed := h.find(r)
 	var status int
 	var body any
-	var err error
+	err := h.foreign(r)
 	switch {
+	case err != nil:
 	case who == "":
 		err = &failure{http.StatusForbidden, "nobody is recognised on this connection"}
 	case allowed == "":
@@ -105,6 +107,9 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args
 	case err != nil:
 		return nil, &failure{http.StatusBadRequest, "the body ended before it was complete"}
 	}
+	if err := unsent(r, text); err != nil {
+		return nil, err
+	}
 	limit := within
 	if strings.HasSuffix(rt.path, "/erasure") {
 		limit = eraseWithin
@@ -114,7 +119,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 	defer cancel()
 	admin := h.admin
-	admin.By = who
+	admin.By, admin.Address = who, who
 	return rt.handle(&request{ctx, &admin, args, r.URL.Query().Get, text})
 }
 

@@ -96,6 +96,15 @@ func (o *operator) ask(t *testing.T, status int, method, path, body string) map[
 	if err != nil {
 		t.Fatal(err)
 	}
+	if method != "GET" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return o.send(t, status, r, body)
+}
+
+// send is ask with a request of the test's own.
+func (o *operator) send(t *testing.T, status int, r *http.Request, body string) map[string]any {
+	t.Helper()
 	resp, err := o.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -106,9 +115,9 @@ func (o *operator) ask(t *testing.T, status int, method, path, body string) map[
 		t.Fatal(err)
 	}
 	if resp.StatusCode != status {
-		t.Fatalf("%s %s: %d %s, want %d", method, path, resp.StatusCode, text, status)
+		t.Fatalf("%s %s: %d %s, want %d", r.Method, r.URL, resp.StatusCode, text, status)
 	}
-	x := apitest.Exchange{Method: method, Path: r.URL.Path, Asked: r.Header, Sent: []byte(body), Status: resp.StatusCode, Header: resp.Header, Body: text}
+	x := apitest.Exchange{Method: r.Method, Path: r.URL.Path, Asked: r.Header, Sent: []byte(body), Status: resp.StatusCode, Header: resp.Header, Body: text}
 	if err := x.CheckAdmin(); err != nil {
 		t.Errorf("not as api/admin.yaml says: %v", err)
 	}
@@ -171,13 +180,13 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 		t.Errorf("got %v", c)
 	}
 	o.ask(t, 200, "GET", "/consumers", "")
-	o.ask(t, 200, "DELETE", "/consumers/app", "")
+	o.ask(t, 200, "DELETE", "/consumers/app", `{"key":"app"}`)
 	o.ask(t, 404, "GET", "/consumers/app", "")
-	if got := o.ask(t, 200, "POST", "/accounts/AB1234/erasure", ""); got["events"] == 0.0 {
+	if got := o.ask(t, 200, "POST", "/accounts/AB1234/erasure", `{"ucc":"AB1234"}`); got["events"] == 0.0 {
 		t.Errorf("got %v", got)
 	}
 	o.ask(t, 201, "POST", "/accounts", asha)
-	o.ask(t, 200, "DELETE", "/accounts/AB1234", "")
+	o.ask(t, 200, "DELETE", "/accounts/AB1234", `{"ucc":"ab1234"}`)
 
 	// Who asked stands in the trail, and no secret in the log.
 	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 1000})
@@ -187,8 +196,8 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	actions := map[string]int{}
 	for _, e := range events {
 		actions[e.Action]++
-		if e.Action == "account removed" && e.Address != fmt.Sprintf("uid %d", os.Getuid()) {
-			t.Errorf("%s: by %q", e.Action, e.Address)
+		if who := fmt.Sprintf("uid %d", os.Getuid()); e.By != who && e.Action != "" {
+			t.Errorf("%s: by %q, want %q", e.Action, e.By, who)
 		}
 	}
 	for _, action := range []string{"account added", "password set", "MPIN set", "MPIN removed", "TOTP enrolled", "TOTP removed", "account locked", "account unlocked", "caches set",
@@ -238,17 +247,17 @@ func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
 func TestAnErasureThatBrokeOffIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	o := start(t, serve.Config{Admin: socket(t)})
-	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", "")
+	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", `{"ucc":"AB1234"}`)
 	id := o.ask(t, 201, "POST", "/accounts", asha)["id"].(string)
 	if err := o.data.Store.EraseAccount(t.Context(), id, login.Event{Time: time.Now(), Action: "account erased"}); err != nil {
 		t.Fatal(err)
 	}
-	o.ask(t, 200, "POST", "/accounts/ab1234/erasure", "")
+	o.ask(t, 200, "POST", "/accounts/ab1234/erasure", `{"ucc":"AB1234"}`)
 	events, err := o.data.Store.Events(t.Context(), login.EventQuery{UCC: "AB1234", N: 10})
 	if err != nil || len(events) > 0 {
 		t.Errorf("%d events name the person, %v", len(events), err)
 	}
-	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", "")
+	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", `{"ucc":"AB1234"}`)
 }
 
 func TestASocketThatADeadProcessLeftIsReplacedAndALivingOnesIsNot(t *testing.T) {
@@ -297,7 +306,7 @@ func signed(t *testing.T, dir, name string, parent *x509.Certificate, by *ecdsa.
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Broker"}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: parent == nil, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"admin.example.com"},
 	}
 	if parent == nil {
 		parent, by = c, key
@@ -322,8 +331,11 @@ func signed(t *testing.T, dir, name string, parent *x509.Certificate, by *ecdsa.
 	return parsed, key
 }
 
-func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
-	t.Parallel()
+// overNetwork starts a service that operators ask over the network, and returns what
+// makes the operator show a certificate: "ops" is the CA's, "stranger" is not, and ""
+// is none.
+func overNetwork(t *testing.T, hosts ...string) (o *operator, as func(name string)) {
+	t.Helper()
 	dir := t.TempDir()
 	ca, caKey := signed(t, dir, "ca", nil, nil)
 	signed(t, dir, "ops", ca, caKey)
@@ -336,11 +348,11 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 	}
 	address := free.Addr().String()
 	_ = free.Close()
-	o := start(t, serve.Config{Admin: address, AdminCA: in("ca.pem"), TLSCert: in("service.pem"), TLSKey: in("service.key")})
+	o = start(t, serve.Config{Admin: address, AdminHosts: hosts, AdminCA: in("ca.pem"), TLSCert: in("service.pem"), TLSKey: in("service.key")})
 	o.base = "https://" + address
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	as := func(name string) {
+	as = func(name string) {
 		conf := &tls.Config{RootCAs: roots}
 		if name != "" {
 			pair, err := tls.LoadX509KeyPair(in(name+".pem"), in(name+".key"))
@@ -352,6 +364,12 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 		}
 		o.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: conf}}
 	}
+	return o, as
+}
+
+func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
+	t.Parallel()
+	o, as := overNetwork(t)
 	as("ops")
 	o.ask(t, 201, "POST", "/accounts", asha)
 	for _, name := range []string{"", "stranger"} {
@@ -362,7 +380,7 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 		}
 	}
 	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 10})
-	if err != nil || len(events) != 1 || events[0].Address != "CN=ops,O=Broker" {
+	if err != nil || len(events) != 1 || events[0].By != "CN=ops,O=Broker" || events[0].Address != events[0].By {
 		t.Errorf("%+v, %v", events, err)
 	}
 }
@@ -376,16 +394,19 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 	for _, x := range []struct {
 		admin, ca string
 		wants     []string
+		hosts     []string
 	}{
-		{"127.0.0.1:9157", "", []string{"give --tls-cert and --tls-key", "give --admin-ca"}},
-		{"127.0.0.1:9157", "missing.pem", []string{"admin CA: open missing.pem"}},
-		{"127.0.0.1:9157", empty, []string{"holds no certificate"}},
-		{"", "ca.pem", []string{"admin CA: it means something with --admin only"}},
-		{"unix:", "", []string{"must be followed by the path"}},
-		{"unix:/run/s", "ca.pem", []string{"a Unix socket needs none"}},
-		{"nonsense", "", []string{`"nonsense" must be unix: and a path, or a host and a port`}},
+		{"127.0.0.1:9157", "", []string{"give --tls-cert and --tls-key", "give --admin-ca"}, nil},
+		{"127.0.0.1:9157", "missing.pem", []string{"admin CA: open missing.pem"}, nil},
+		{"127.0.0.1:9157", empty, []string{"holds no certificate"}, nil},
+		{"unix:/run/s", "", []string{`admin host: "a:1" must be a name or an address, without a port`}, []string{"a:1"}},
+		{"", "ca.pem", []string{"admin CA: it means something with --admin only"}, nil},
+		{"unix:", "", []string{"must be followed by the path"}, nil},
+		{"unix:/run/s", "ca.pem", []string{"a Unix socket needs none"}, nil},
+		{"nonsense", "", []string{`"nonsense" must be unix: and a path, or a host and a port`}, nil},
+		{"", "", []string{"admin host: it means something with --admin only"}, []string{"ops.example.com"}},
 	} {
-		err := (serve.Config{Admin: x.admin, AdminCA: x.ca, Log: slog.New(slog.DiscardHandler)}).Check()
+		err := (serve.Config{Admin: x.admin, AdminCA: x.ca, AdminHosts: x.hosts, Log: slog.New(slog.DiscardHandler)}).Check()
 		for _, want := range x.wants {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, %s: %v, want it to say %s", x.admin, x.ca, err, want)

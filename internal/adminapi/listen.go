@@ -14,7 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
+	"neoapi/internal/paste"
 )
 
 // Config says where operators ask, and who they are.
@@ -22,9 +26,14 @@ type Config struct {
 	Address string // unix: and a path, or HOST:PORT
 	CA      string // file: who signs operators' certificates; for HOST:PORT only
 	TLS     *tls.Config
+	Hosts   []string // for which operators may ask beside its own, without ports
 }
 
 const socket = "unix:"
+
+// atOnce is how many connections there are at once over the network, where anybody can
+// begin one.
+const atOnce = 256
 
 // Check names every problem at once. hasTLS tells whether the service has a
 // certificate of its own.
@@ -32,8 +41,10 @@ func (c Config) Check(hasTLS bool) error {
 	path, local := strings.CutPrefix(c.Address, socket)
 	_, _, err := net.SplitHostPort(c.Address)
 	switch {
-	case c.Address == "" && c.CA == "":
+	case c.Address == "" && c.CA == "" && len(c.Hosts) == 0:
 		return nil
+	case c.Address == "" && c.CA == "":
+		return errors.New("admin host: it means something with --admin only")
 	case c.Address == "":
 		return errors.New("admin CA: it means something with --admin only")
 	case local && path == "":
@@ -41,11 +52,11 @@ func (c Config) Check(hasTLS bool) error {
 	case local && c.CA != "":
 		return errors.New("admin CA: a Unix socket needs none: its file's permissions say who may ask")
 	case local:
-		return nil
+		return checkHosts(c.Hosts)
 	case err != nil:
 		return fmt.Errorf("admin: %q must be unix: and a path, or a host and a port", c.Address)
 	}
-	var problems []error
+	problems := []error{checkHosts(c.Hosts)}
 	if !hasTLS {
 		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --tls-cert and --tls-key, or use a Unix socket"))
 	}
@@ -61,6 +72,9 @@ func (c Config) pool() (*x509.CertPool, error) {
 	text, err := os.ReadFile(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("admin CA: %w", err)
+	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("admin CA: %s %w", c.CA, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
@@ -85,7 +99,7 @@ func (c Config) Listen() (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
-		return tls.NewListener(l, conf), nil
+		return tls.NewListener(netutil.LimitListener(l, atOnce), conf), nil
 	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&fs.ModeSocket == 0 {
@@ -98,11 +112,13 @@ func (c Config) Listen() (net.Listener, error) {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 	}
+	restore := narrow() // nobody else may ask before its mode is set
 	l, err := net.Listen("unix", path)
+	restore()
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o600), owner.AdoptSocket(path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("admin: %w", err), l.Close())
 	}
 	return l, nil
@@ -123,9 +139,9 @@ func operatorOf(r *http.Request) string {
 }
 
 // Serve answers operators until the context ends, and closes the listener.
-func Serve(ctx context.Context, l net.Listener, admin *login.Admin, log *slog.Logger) error {
+func (c Config) Serve(ctx context.Context, l net.Listener, admin *login.Admin, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           &handler{*admin, log, routes},
+		Handler:           &handler{c, *admin, log, routes},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

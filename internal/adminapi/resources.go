@@ -118,7 +118,7 @@ var routes = []route{
 		}
 		return shownAccount(r, a)
 	}},
-	{"DELETE", "/accounts/{ucc}", 200, onAccount("account removed", func(r *request, a login.Account) error { return r.admin.RemoveAccount(r.ctx, a) })},
+	{"DELETE", "/accounts/{ucc}", 200, again("ucc", onAccount("account removed", func(r *request, a login.Account) error { return r.admin.RemoveAccount(r.ctx, a) }))},
 	{"PUT", "/accounts/{ucc}/password", 200, onAccount("password set", func(r *request, a login.Account) error {
 		secret, err := r.secret("password")
 		if err != nil {
@@ -173,7 +173,7 @@ var routes = []route{
 	}},
 	{"DELETE", "/accounts/{ucc}/sessions", 200, onAccount("sessions revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, "") })},
 	{"DELETE", "/accounts/{ucc}/sessions/{sid}", 200, onAccount("session revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, r.args[1]) })},
-	{"POST", "/accounts/{ucc}/erasure", 200, func(r *request) (any, error) {
+	{"POST", "/accounts/{ucc}/erasure", 200, again("ucc", func(r *request) (any, error) {
 		id, err := login.ParseIdentifier(login.ByUCC, r.args[0])
 		if err != nil {
 			return nil, err
@@ -188,7 +188,7 @@ var routes = []route{
 			err = login.ErrNotFound
 		}
 		return map[string]any{"pseudonym": pseudonym, "events": n}, err
-	}},
+	})},
 
 	{"GET", "/consumers", 200, func(r *request) (any, error) {
 		n, err := r.limit()
@@ -214,7 +214,7 @@ var routes = []route{
 		c, err := r.admin.Accounts.Consumer(r.ctx, r.args[0])
 		return shownConsumer(c), err
 	}},
-	{"DELETE", "/consumers/{key}", 200, onConsumer("consumer removed", func(r *request, key string) error { return r.admin.RemoveConsumer(r.ctx, key) })},
+	{"DELETE", "/consumers/{key}", 200, again("key", onConsumer("consumer removed", func(r *request, key string) error { return r.admin.RemoveConsumer(r.ctx, key) }))},
 	{"POST", "/consumers/{key}/secret", 200, func(r *request) (any, error) {
 		n := struct{ Overlap string }{"24h"}
 		if err := r.decode(&n); err != nil {

@@ -76,11 +76,19 @@ func (f *Flock) In(text []byte) (found []string) {
 // there memory can also stand as machine words.
 func (f *Flock) InDump(text []byte) []string {
 	found := f.In(text)
+	const wordLen = len("0x") + 16
+	words := map[string]bool{} // those of eight bytes that the text holds
+	for i := 0; i+wordLen <= len(text); i++ {
+		if text[i] == '0' && text[i+1] == 'x' {
+			words[string(text[i:i+wordLen])] = true
+		}
+	}
 	for _, b := range f.birds {
 		for i := 0; i == 0 || i+8 <= len(b.secret); i++ {
 			word := []byte(b.secret[i:min(i+8, len(b.secret))])
 			slices.Reverse(word) // little endian
-			if bytes.Contains(text, []byte("0x"+hex.EncodeToString(word))) {
+			written := "0x" + hex.EncodeToString(word)
+			if words[written] || len(written) < wordLen && bytes.Contains(text, []byte(written)) {
 				found = append(found, fmt.Sprintf("%s (machine word at byte %d)", b.name, i))
 			}
 		}

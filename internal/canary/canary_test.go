@@ -50,7 +50,8 @@ func TestWhatIsPlantedIsFound(t *testing.T) {
 	})
 	t.Run("as a machine word", func(t *testing.T) {
 		for text, want := range map[string]bool{
-			"rax    0x333732383139": true, "main.f(0x206c65727473654b, 0x17)": true, "main.f(0xc00012a000, 0x6)": false,
+			"rax    0x333732383139": true, "main.f(0x206c65727473654b, 0x17)": true, "0x206c65727473654b": true,
+			"0x00206c65727473654b": false, "0x206c65727473654": false, "main.f(0xc00012a000, 0x6)": false,
 		} {
 			if found := f.InDump([]byte(text)); (len(found) > 0) != want {
 				t.Errorf("%s: found %q", text, found)

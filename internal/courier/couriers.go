@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"neoapi/internal/login"
@@ -35,6 +36,42 @@ type carrier struct {
 	timeout time.Duration
 	way     way
 	breaker *outward.Breaker
+
+	mu     sync.Mutex
+	failed int       // codes in a row that it was to carry and could not
+	since  time.Time // of the first of them
+	cause  error     // of the last
+}
+
+// note remembers what became of a code. One that was refused, given up because the
+// service ends, or not tried at all says nothing of how the courier is.
+func (x *carrier) note(err error, now time.Time) {
+	if errors.Is(err, login.ErrRefused) || errors.Is(err, context.Canceled) || errors.Is(err, outward.ErrOpen) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cause = err; err == nil {
+		x.failed = 0
+		return
+	}
+	if x.failed++; x.failed == 1 {
+		x.since = now
+	}
+}
+
+// health returns why the courier did not carry the last code that it was to, or nil.
+func (x *carrier) health() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed == 0 {
+		return nil
+	}
+	since := x.since.In(login.IST).Format(time.RFC3339)
+	if x.failed == 1 {
+		return fmt.Errorf("%s could not carry the last code, at %s: %w", x.name, since, x.cause)
+	}
+	return fmt.Errorf("%s could not carry the last %d codes, since %s: %w", x.name, x.failed, since, x.cause)
 }
 
 // A way is what carries a message: a webhook or a mail server.
@@ -96,7 +133,7 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 		for _, err := range errs {
 			problems = append(problems, fmt.Errorf("%s%w", what, err))
 		}
-		c.all = append(c.all, &carrier{e.Name, e.Timeout, w, outward.NewBreaker(true)})
+		c.all = append(c.all, &carrier{name: e.Name, timeout: e.Timeout, way: w, breaker: outward.NewBreaker(true)})
 	}
 	if all > longest {
 		problems = append(problems, fmt.Errorf("couriers: one after the other, each tried twice, they may take %s: give shorter timeouts, so that it is %s at most", all, longest))
@@ -176,6 +213,7 @@ func (c *Couriers) Send(ctx context.Context, m login.Message) error {
 	problems := []error{}
 	for _, x := range c.of(m.Account) {
 		err := x.breaker.Do(ctx, x.timeout, func(ctx context.Context) error { return x.way.send(ctx, m) })
+		x.note(err, m.Now)
 		if err == nil {
 			c.log.InfoContext(ctx, "code sent", "courier", x.name, "sid", m.SID)
 			return nil
@@ -192,14 +230,23 @@ func (c *Couriers) Send(ctx context.Context, m login.Message) error {
 	return errors.Join(problems...)
 }
 
-// Health names the couriers that are left alone for a while because they failed; nil
-// if there are none. The others still carry codes.
+// Health names the couriers that could not carry the last code that they were to, from
+// the first one on; nil if there are none. The others still carry codes.
 func (c *Couriers) Health() error {
 	var problems []error
 	for _, x := range c.all {
-		if x.breaker.Open() {
-			problems = append(problems, fmt.Errorf("%s has failed %d times in a row", x.name, outward.Failures))
-		}
+		problems = append(problems, x.health())
 	}
 	return errors.Join(problems...)
+}
+
+// Failures returns for each courier how many codes in a row it could not carry.
+func (c *Couriers) Failures() map[string]int {
+	all := map[string]int{}
+	for _, x := range c.all {
+		x.mu.Lock()
+		all[x.name] = x.failed
+		x.mu.Unlock()
+	}
+	return all
 }

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,6 +156,7 @@ func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
 }
 
 func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) })
 	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
 	if err := c.Send(t.Context(), message()); err != nil {
@@ -175,6 +177,7 @@ func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 }
 
 func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, queued)
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
 	if err := c.Send(t.Context(), message()); err != nil {
@@ -275,6 +278,7 @@ func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
 
 func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, queued)
 	password := writeFile(t, "password", token, 0o600)
 	for _, kind := range []string{"starttls", "implicit"} {
@@ -332,6 +336,7 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 }
 
 func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -354,6 +359,7 @@ func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
 }
 
 func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -372,6 +378,7 @@ func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
 }
 
 func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
+	t.Parallel()
 	var down, up = startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusBadGateway) }), startGateway(t, queued)
 	secret := writeFile(t, "token", token, 0o600)
 	box := startMailbox(t, up, "starttls")
@@ -410,6 +417,7 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 }
 
 func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 	for range 3 { // twice each
@@ -427,7 +435,85 @@ func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	}
 }
 
+// A courier is known to fail from the first code on that it cannot carry, until it
+// carries one: whether others do, and whether it is left alone for a while.
+func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
+	status := make(chan int, 1)
+	good := startGateway(t, queued)
+	bad := startGateway(t, func(w http.ResponseWriter, n int) {
+		select {
+		case s := <-status:
+			w.WriteHeader(s)
+		default:
+			queued(w, n)
+		}
+	})
+	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := nowhere.Addr().(*net.TCPAddr).Port
+	_ = nowhere.Close()
+	secret := writeFile(t, "token", token, 0o600)
+	c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "1s", port, "starttls", good.ca, secret)+
+		fmt.Sprintf(jsonGateway, "sms", "3s", bad.URL, bad.ca, secret)+fmt.Sprintf(jsonGateway, "other", "3s", good.URL, good.ca, secret))
+	if c.Health() != nil || fmt.Sprint(c.Failures()) != "map[mail:0 other:0 sms:0]" {
+		t.Errorf("at first: %v, %v", c.Health(), c.Failures())
+	}
+	if err := c.Send(t.Context(), message()); err != nil { // by the second one
+		t.Fatal(err)
+	}
+	err = c.Health()
+	if err == nil || !strings.Contains(err.Error(), "mail could not carry the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
+		strings.Contains(err.Error(), "sms") {
+		t.Errorf("after one code: %v", err)
+	}
+	if got := fmt.Sprint(c.Failures()); got != "map[mail:1 other:0 sms:0]" {
+		t.Errorf("after one code: %s", got)
+	}
+	for range 9 { // the breaker opens
+		_ = c.Send(t.Context(), message())
+	}
+	if got := c.Failures()["mail"]; got < 2 || got > 9 || c.Health() == nil {
+		t.Errorf("after ten codes: %d, %v", got, c.Health())
+	}
+	// What a gateway says to this very message is no failure of it, and ends none.
+	sms := message()
+	sms.Account.Couriers = []string{"sms"}
+	status <- http.StatusUnprocessableEntity
+	if err := c.Send(t.Context(), sms); !errors.Is(err, login.ErrRefused) || c.Failures()["sms"] != 0 {
+		t.Errorf("refused: %v, %v", err, c.Failures())
+	}
+}
+
+func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
+	var failing atomic.Bool
+	g := startGateway(t, func(w http.ResponseWriter, n int) {
+		if failing.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		queued(w, n)
+	})
+	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	failing.Store(true)
+	if err := c.Send(t.Context(), message()); err == nil || c.Health() == nil {
+		t.Errorf("got error %v, %v", err, c.Health())
+	}
+	failing.Store(false)
+	if err := c.Send(t.Context(), message()); err != nil || c.Health() != nil || c.Failures()["sms"] != 0 {
+		t.Errorf("got error %v, %v, %v", err, c.Health(), c.Failures())
+	}
+	failing.Store(true)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Send(ended, message()); err == nil || c.Health() != nil {
+		t.Errorf("given up: %v, %v", err, c.Health())
+	}
+}
+
 func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
+	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusUnprocessableEntity) })
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 	for range 7 {
@@ -441,8 +527,9 @@ func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 }
 
 func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
-	var elsewhere int
-	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere++; queued(w, 0) })
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere.Add(1); queued(w, 0) })
 	for name, answer := range map[string]func(w http.ResponseWriter, n int){
 		"a redirect":        func(w http.ResponseWriter, _ int) { w.Header().Set("Location", other.URL); w.WriteHeader(307) },
 		"another success":   func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "failed", "code": "135791"}`) },
@@ -459,12 +546,13 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 		"a foreign length":   raw("HTTP/1.1 200 OK\r\nContent-Length: 135791x"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var log bytes.Buffer
 			g := startGateway(t, answer)
 			c := load(t, &log, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
 			err := c.Send(t.Context(), message())
-			if err == nil || elsewhere > 0 {
-				t.Errorf("got error %v, %d calls elsewhere", err, elsewhere)
+			if n := elsewhere.Load(); err == nil || n > 0 {
+				t.Errorf("got error %v, %d calls elsewhere", err, n)
 			}
 			for _, secret := range []string{"135791", token, base64.StdEncoding.EncodeToString([]byte(token)), g.URL} {
 				if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), secret) {
@@ -476,6 +564,7 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 }
 
 func TestEveryProblemOfAFileOfCouriersIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
 	open := writeFile(t, "open", token, 0o604)
 	empty := writeFile(t, "empty", "\n", 0o600)
 	for name, x := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
+
+	"neoapi/internal/paste"
 )
 
 // NewOTP returns a one-time code of so many decimal digits, uniformly drawn
@@ -50,14 +53,15 @@ func NewTOTPSeed() Secret {
 	return Secret(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(seed))
 }
 
-// ParseTOTPSeed reads a base32 seed as people paste it: any case, with spaces
-// or padding. A seed has at least 128 bits (RFC 4226, R6).
+// ParseTOTPSeed reads a seed as people paste it: base32 in any case, with blanks or
+// padding, or an otpauth address. A seed has at least 128 bits (RFC 4226, R6).
 func ParseTOTPSeed(text string) ([]byte, error) {
-	ascii := !strings.ContainsFunc(text, func(r rune) bool { return r > '~' }) // ToUpper makes ASCII of some other letters
-	text = strings.ToUpper(strings.TrimRight(strings.ReplaceAll(text, " ", ""), "="))
-	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
-	if err != nil || !ascii || len(seed) < 16 || len(seed) > 64 {
-		return nil, fmt.Errorf("a TOTP seed is base32 text of 26 to 103 characters (A-Z, 2-7)")
+	seed, err := paste.Seed(text)
+	switch {
+	case err != nil && strings.TrimSpace(text) != "":
+		return nil, fmt.Errorf("the TOTP seed %w", err)
+	case len(seed) < 16 || len(seed) > 64:
+		return nil, errors.New("a TOTP seed is base32 text of 26 to 103 characters (A-Z, 2-7)")
 	}
 	return seed, nil
 }

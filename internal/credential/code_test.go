@@ -217,6 +217,10 @@ func TestParseTOTPSeedReadsASeedAsPeoplePasteIt(t *testing.T) {
 		" gezd gnbv gy3t qojq gezd gnbv gy3t qojq ",
 		rfcSeedText + "======",
 		"GezdgnbvGY3TQOJQgezdgnbvGY3TQOJQ",
+		"GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ",
+		"\ufeffGEZDGNBVGY3TQOJQ\u00a0GEZDGNBVGY3TQOJQ\u200b\n",
+		"ＧＥＺＤＧＮＢＶＧＹ３ＴＱＯＪＱ" + rfcSeedText[16:],
+		"OTPAUTH://TOTP/x?ISSUER=Neo&SECRET=" + rfcSeedText,
 	} {
 		got, err := ParseTOTPSeed(text)
 		if err != nil || !bytes.Equal(got, rfcSeed) {
@@ -239,10 +243,10 @@ func TestParseTOTPSeedRefusesWhatIsNoSeedAndNeverQuotesIt(t *testing.T) {
 		"520 bits":              unpadded.EncodeToString(make([]byte, 65)),
 		"a digit that is none":  "0EZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
 		"hexadecimal":           "3132333435363738393031323334353637383930",
-		"a dash":                "GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ",
 		"padding in the middle": "GEZDGNBVGY3TQOJQ====GEZDGNBVGY3TQOJQ",
-		"full-width letters":    "ＧＥＺＤＧＮＢＶＧＹ３ＴＱＯＪＱＧＥＺＤＧＮＢＶ",
-		"a URI":                 "otpauth://totp/x?secret=" + rfcSeedText,
+		"a line break":          rfcSeedText[:16] + "\n" + rfcSeedText[16:],
+		"a URI of another kind": "otpauth://totp/x?digits=8&secret=" + rfcSeedText,
+		"a URI of a web page":   "https://example.com/?secret=" + rfcSeedText,
 	} {
 		seed, err := ParseTOTPSeed(text)
 		if err == nil {

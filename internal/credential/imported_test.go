@@ -67,7 +67,7 @@ func TestAHashWithAbsurdParametersIsRefusedAtOnce(t *testing.T) {
 			}
 		}
 	}
-	if took := time.Since(started); took > 5*time.Second {
+	if took := time.Since(started); took > time.Minute { // to compute them would take days
 		t.Errorf("took %s", took)
 	}
 }

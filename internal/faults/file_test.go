@@ -39,7 +39,7 @@ func TestAFullDiskAndALockedFile(t *testing.T) {
 			}
 			end()
 			x.judge(t)
-			within(t, recoverWithin*noise, "being ready again", func() bool { return s.call("ready", "GET", "/readyz", nil).good() })
+			within(t, noisy(recoverWithin), "being ready again", func() bool { return s.call("ready", "GET", "/readyz", nil).good() })
 		})
 	}
 }
@@ -52,7 +52,7 @@ func lockFile(t *testing.T, s *service) (end func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	within(t, recoverWithin, "a lock of the file", func() bool {
+	within(t, noisy(recoverWithin), "a lock of the file", func() bool {
 		return sqlitex.ExecuteTransient(c, "BEGIN IMMEDIATE", nil) == nil
 	})
 	return func() {

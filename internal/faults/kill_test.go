@@ -27,6 +27,7 @@ func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
 			for range most {
 				left <- all.next(t)
 			}
+			s.again = false
 			var walking sync.WaitGroup
 			for i := range walkers {
 				walking.Go(func() {
@@ -49,6 +50,7 @@ func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
 			close(killed)
 			walking.Wait()
 			close(fresh)
+			s.again = true
 			s.start(t)
 			before := len(lives)
 			for x := range fresh {

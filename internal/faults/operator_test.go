@@ -66,7 +66,7 @@ func TestASocketThatSystemdHoldsRefusesNobodyDuringARestart(t *testing.T) {
 	}
 	for range 3 {
 		before := asked.Load()
-		within(t, recoverWithin*noise, "some requests", func() bool { return asked.Load() > before+20 })
+		within(t, noisy(recoverWithin), "some requests", func() bool { return asked.Load() > before+20 })
 		s.stop(t)
 		s.start(t)
 	}
@@ -100,12 +100,12 @@ func TestTheOperatorsAddressTellsHowTheServiceIs(t *testing.T) {
 		t.Errorf("strangers get the metrics: %v", a)
 	}
 	unlock := lockFile(t, s)
-	within(t, recoverWithin*noise, "telling that the file is locked", func() bool { // an answer may be a second old
+	within(t, noisy(recoverWithin), "telling that the file is locked", func() bool { // an answer may be a second old
 		a := own.call("ready", "GET", "/readyz", nil)
 		return a.unavailable() && strings.Contains(string(a.body), `"status":"not ready"`) && strings.Contains(string(a.body), `database is locked`)
 	})
 	unlock()
-	within(t, recoverWithin*noise, "being ready again", func() bool { return own.call("ready", "GET", "/readyz", nil).good() })
+	within(t, noisy(recoverWithin), "being ready again", func() bool { return own.call("ready", "GET", "/readyz", nil).good() })
 	s.signal(t, syscall.SIGTERM)
 	<-s.ended
 }

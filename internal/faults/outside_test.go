@@ -23,6 +23,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -210,72 +211,152 @@ func subject(t *testing.T, token string) string {
 	return claims.Sub
 }
 
+// addPersons makes accounts and the demo consumer before the service is started.
+// All have the demo account's secrets; every other one gets codes by mail.
+func (s *service) addPersons(t *testing.T, n int) (all []person) {
+	t.Helper()
+	ctx := t.Context()
+	data, err := serve.Open(ctx, serve.Place{Dir: s.dir, Database: s.database}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := data.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	admin := data.Admin()
+	_, _, err = admin.AddConsumer(ctx, serve.DemoConsumerKey, "", serve.DemoConsumerSecret, 0)
+	if err := errors.Join(err, data.Be(ctx, serve.Service)); err != nil {
+		t.Fatal(err)
+	}
+	hashed, err := admin.Hash(login.NewAccount{
+		UCC: "UCC", UserID: "user", Mobile: "9876543210", Password: serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		p := person{"", fmt.Sprintf("UCC%02d", i), fmt.Sprintf("user%02d", i), fmt.Sprintf("+9198765432%02d", i)}
+		h := hashed.As("", p.ucc, p.user, p.mobile, "")
+		h.Reach = login.Reach{Email: p.user + "@example.com", Couriers: [][]string{{"sms"}, {"mail"}}[i%2]}
+		if _, err := admin.AddHashed(ctx, h); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// enrol takes those persons' sessions through both factors.
+func (s *service) enrol(t *testing.T, o *outside, persons []person) (trades []session) {
+	t.Helper()
+	views := s.ask(t, persons)
+	for _, x := range views {
+		within(t, time.Minute, "a code", func() bool { return o.code(x.person) != "" })
+		trades = append(trades, must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid)))
+	}
+	return trades
+}
+
+// ask logs persons in and asks for codes, all at once.
+func (s *service) ask(t *testing.T, persons []person) []session {
+	t.Helper()
+	views := make([]session, len(persons))
+	for i, p := range persons {
+		views[i] = s.view(t, p)
+		views[i].id = subject(t, views[i].token)
+	}
+	var asking sync.WaitGroup
+	for _, x := range views {
+		asking.Go(func() {
+			if a := s.otp(x); !a.good() {
+				t.Error(a)
+			}
+		})
+	}
+	asking.Wait()
+	return views
+}
+
 // Requests for codes that were answered, and sessions that were ended, are seen to
 // by the next process if this one is killed: each code arrives, and each session is
 // closed with the OMS.
 func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
-		const people = 24 // more than one process sends at once
+		const people, leaving = 24, 12 // more than one process sends at once; and who ends a session
 		o := startOutside(t)
 		s := prepare(t, t.TempDir(), database, append([]string{"serve", "--consumer-rate=0", "--wrong-logins=0"}, o.files(t)...)...)
+		persons := s.addPersons(t, people+leaving+1)
 		s.start(t)
-		added, err := s.operator("consumer", "add", "--key=app")
-		if err != nil {
-			t.Fatal(err)
-		}
 		var access wire.AccessToken
-		a := s.getAccess("app", regexp.MustCompile(`consumer secret: (\S+)`).FindStringSubmatch(added)[1])
+		a := s.getAccess(serve.DemoConsumerKey, serve.DemoConsumerSecret)
 		if err := json.Unmarshal(a.body, &access); err != nil || !a.good() {
 			t.Fatal(a)
 		}
 		s.access = access.AccessToken
-		all := make([]session, people)
-		for i := range all {
-			p := person{"", fmt.Sprintf("UCC%02d", i), fmt.Sprintf("user%02d", i), fmt.Sprintf("+9198765432%02d", i)}
-			courier := []string{"sms", "mail"}[i%2]
-			add := neo("account", "add", "--ucc="+p.ucc, "--user-id="+p.user, "--mobile="+p.mobile, "--email="+p.user+"@example.com", "--couriers="+courier, "--data="+s.dir)
-			if database != "" {
-				add.Args = append(add.Args, "--database="+database)
+
+		// Sessions end while the OMS is down.
+		trades := s.enrol(t, o, persons[people:])
+		stays, leave := trades[0], trades[1:]
+		o.mu.Lock()
+		if len(o.open) != leaving+1 {
+			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), leaving+1)
+		}
+		o.down = true
+		o.mu.Unlock()
+		for i, x := range leave {
+			switch {
+			case i%4 == 0:
+				if _, err := s.operator("account", "remove", x.ucc); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				if a := s.logout(x); !a.good() {
+					t.Fatal(a)
+				}
 			}
-			add.Stdin = strings.NewReader("password=" + serve.DemoPassword + "\n")
-			if _, err := output(add); err != nil {
-				t.Fatal(err)
-			}
-			all[i] = must(t, p, s.password(p, serve.DemoPassword))
-			all[i].id = subject(t, all[i].token)
+		}
+		if a := s.clientIP(stays); a.refused() || a.status == 0 { // an OMS that is down is in nobody's way
+			t.Error(a)
 		}
 
-		// Killed while codes are on their way and others wait for their turn.
+		// And others' codes are on their way, or wait for their turn. Then the process
+		// dies, and the OMS returns.
 		held := make(chan struct{})
 		o.mu.Lock()
-		o.hold = held
+		o.hold, o.sms, o.mails = held, nil, nil
 		o.mu.Unlock()
-		var asking sync.WaitGroup
-		for _, x := range all {
-			asking.Go(func() {
-				if a := s.otp(x); !a.good() {
-					t.Error(a)
-				}
-			})
-		}
-		asking.Wait()
+		all := s.ask(t, persons[:people])
 		within(t, time.Minute, "calls of the gateway", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.sms) >= 4 })
 		s.kill(t)
 		o.mu.Lock()
-		o.hold = nil
+		o.hold, o.down = nil, false
 		halfway := append([]sms(nil), o.sms...)
 		o.mu.Unlock()
 		close(held)
 		s.start(t)
-		delivered := func() bool {
-			for _, x := range all {
-				if count(s.events(t), "otp delivery", "ok", x.sid) == 0 {
-					return false
+
+		// The next one waits for as long as a lease, by its own clock, before it takes what
+		// the dead one has begun.
+		took := within(t, 3*time.Minute, "closing of what has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.open) == 1 })
+		t.Logf("every session was closed %s after the start", took)
+		o.mu.Lock()
+		if !o.open[stays.sid] {
+			t.Error("a session that lives was closed")
+		}
+		o.mu.Unlock()
+		taken := func() int { o.mu.Lock(); defer o.mu.Unlock(); return len(o.sms) + len(o.mails) }
+		took += within(t, 3*time.Minute, "a call for every code", func() bool { return taken() >= people+len(halfway) })
+		took += within(t, time.Minute, "delivery of every code", func() bool {
+			delivered := 0
+			for _, e := range s.events(t) {
+				if e.Action == "otp delivery" && e.Outcome == "ok" {
+					delivered++
 				}
 			}
-			return true
-		}
-		took := within(t, 3*time.Minute, "delivery of every code", delivered)
+			return delivered >= people+leaving+1
+		})
 		t.Logf("every code was delivered %s after the start", took)
 		events, again := s.events(t), 0
 		for _, x := range all {
@@ -287,9 +368,9 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 		if again == 0 || again >= people {
 			t.Errorf("%d of %d codes were sent again", again, people)
 		}
+		o.mu.Lock()
 		for _, before := range halfway { // the same message: a gateway that minds the key sends it once
 			n := 0
-			o.mu.Lock()
 			for _, x := range o.sms {
 				if x.to == before.to && x == before {
 					n++
@@ -298,48 +379,18 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 					t.Errorf("%+v was sent again as %+v", before, x)
 				}
 			}
-			o.mu.Unlock()
 			if n < 2 {
 				t.Errorf("%+v was not sent again", before)
 			}
 		}
-		trades := make([]session, people)
-		for i, x := range all {
-			trades[i] = must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid))
-		}
-		o.mu.Lock()
-		if len(o.open) != people {
-			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), people)
-		}
-		o.down = true
 		o.mu.Unlock()
-
-		// Sessions end while the OMS is down; then the process dies, and the OMS returns.
-		for i, x := range trades[1:] {
-			switch {
-			case i%3 == 0:
-				if _, err := s.operator("account", "remove", x.ucc); err != nil {
-					t.Fatal(err)
-				}
-			default:
-				if a := s.logout(x); !a.good() {
-					t.Fatal(a)
-				}
-			}
+		for _, x := range all {
+			must(t, x.person, s.second(x, o.code(x.person), "second-"+x.sid))
 		}
-		if a := s.clientIP(trades[0]); a.refused() || a.status == 0 { // an OMS that is down is in nobody's way
-			t.Error(a)
-		}
-		s.kill(t)
-		o.mu.Lock()
-		o.down = false
-		o.mu.Unlock()
-		s.start(t)
-		within(t, 3*time.Minute, "closing of what has ended", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return len(o.open) == 1 })
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if !o.open[trades[0].sid] {
-			t.Error("a session that lives was closed")
+		if len(o.open) != people+1 {
+			t.Errorf("%d sessions are open with the OMS, want %d", len(o.open), people+1)
 		}
 	})
 }

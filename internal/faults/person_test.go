@@ -131,8 +131,18 @@ func (a answer) session(p person) session {
 	return session{p, body.Data.SID, body.Data.Token}
 }
 
-// call sends a request. body is nil or what is sent as JSON.
+// call sends a request, and again as long as it is told to. body is nil or what is
+// sent as JSON.
 func (s *service) call(op, method, path string, body any, headers ...string) answer {
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		a := s.callOnce(op, method, path, body, headers...)
+		if !s.again || !a.unavailable() || time.Since(begin) > noisy(recoverWithin) {
+			return a
+		}
+	}
+}
+
+func (s *service) callOnce(op, method, path string, body any, headers ...string) answer {
 	a := answer{op: op}
 	var text []byte
 	if body != nil {
@@ -275,15 +285,16 @@ func (s *service) trading(t testing.TB, p person) session {
 
 // repeatedly sends the same request again for as long as the answer says that
 // the service is not able to answer it yet, and waits as long as it says in
-// between, but no longer than a second. If it says more than the limit, waiting is
-// no use.
-func repeatedly(limit time.Duration, f func() answer) answer {
+// between, but no longer than a second. An answer that says to wait for longer than
+// a service may take to recover is the last one.
+func repeatedly(f func() answer) answer {
 	for begin := time.Now(); ; {
 		a := f()
-		if !a.unavailable() && a.status != http.StatusTooManyRequests || time.Since(begin)+a.retryAfter() > limit {
+		wait := a.retryAfter()
+		if !a.unavailable() && a.status != http.StatusTooManyRequests || wait > 2*recoverWithin || time.Since(begin) > noisy(recoverWithin) {
 			return a
 		}
-		time.Sleep(min(time.Second, a.retryAfter()))
+		time.Sleep(min(time.Second, wait))
 	}
 }
 
@@ -297,6 +308,9 @@ type event struct {
 func (s *service) events(t testing.TB) []event {
 	t.Helper()
 	out, err := s.operator("audit", "--json")
+	for begin := time.Now(); err != nil && time.Since(begin) < noisy(recoverWithin); { // it gives up in time
+		out, err = s.operator("audit", "--json")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

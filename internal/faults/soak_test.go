@@ -30,6 +30,7 @@ const (
 func TestASoakChangesNothing(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		s := sandbox(t, database, soakers*perSoaker)
+		s.again = false
 		seen := newTally()
 		end := make(chan struct{})
 		var all sync.WaitGroup

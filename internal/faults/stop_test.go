@@ -35,6 +35,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 			return s.second(views[i], codes[i], name)
 		}
 		first := make([]answer, n) // by the process that is stopped
+		stops.again, goesOn.again = false, false
 		var sent sync.WaitGroup
 		turn := make(chan int, n)
 		for i := range n {
@@ -52,17 +53,24 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 		stops.signal(t, syscall.SIGSTOP)
 		stopped := time.Now()
 
-		// Who stops while it writes to a file keeps it locked, and if that was in the
-		// middle of the log's header, readers try for ten seconds. In PostgreSQL nothing
-		// is locked while a process thinks.
-		limit := answerWithin * noise
+		// Who stops while it writes to a file keeps it locked, for as long as it is
+		// stopped, and if that was in the middle of the log's header, readers try for ten
+		// seconds. In PostgreSQL nothing is locked while a process thinks: what a busy
+		// machine has refused is done when it is asked again.
+		limit := noisy(answerWithin)
 		if database == "" {
 			limit += 10 * time.Second
 		}
 		var asked sync.WaitGroup
 		for i := range others {
 			asked.Go(func() {
-				a := goesOn.password(demo(1+n+i), serve.DemoPassword)
+				ask := func() answer { return goesOn.password(demo(1+n+i), serve.DemoPassword) }
+				var a answer
+				if database == "" {
+					a = ask()
+				} else {
+					a = repeatedly(ask)
+				}
 				if !a.good() && !(database == "" && a.unavailable()) || a.took > limit {
 					t.Errorf("somebody else: %v", a)
 				}
@@ -78,6 +86,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 		stops.signal(t, syscall.SIGCONT)
 		sent.Wait()
 
+		stops.again, goesOn.again = true, true
 		events := stops.events(t)
 		outcomes := map[[2]int]int{}
 		for i, view := range views {

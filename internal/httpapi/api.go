@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"runtime"
 	"slices"
@@ -34,9 +33,13 @@ type Config struct {
 	Books     bool           // answer trade calls with empty books; otherwise they answer 503
 	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
 	Faults    *Faults        // served at /sandbox/faults; nil: none
+	Demo      *Demo          // the sandbox's page at /, with one account; nil: none
 	Proxies   Proxies        // whose word is taken for a request's origin
 	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
 	Log       *slog.Logger
+
+	// Now is the service's clock, for the header Date; nil means time.Now.
+	Now func() time.Time
 
 	// Begin is told of each request whose head and body have come, by its operation's
 	// name, and end of its answer; the context is that of the work in between. nil:
@@ -79,7 +82,8 @@ type call struct {
 	body     []byte          // all of it
 	consumer login.Consumer
 	caller   login.Caller
-	answers  http.Header // of the answer
+	answers  http.Header      // of the answer
+	now      func() time.Time // the service's clock
 
 	// Of a call that goes to the trade API.
 	session  login.Session
@@ -102,6 +106,9 @@ type plain string
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
@@ -116,7 +123,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}}
+	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}, now: a.Now}
 	shown := c.caller.RequestID
 	if shown == "" {
 		shown = uuid.NewString()
@@ -124,7 +131,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	c.answers = h
 	conn := connOf(r)
-	if !conn.begins(r) { // like all that net/http cannot read: nobody knows what its headers are
+	wellFramed, bytes := conn.begins(r)
+	if !wellFramed { // like all that net/http cannot read: nobody knows what its headers are
 		preset(h, "")
 		h.Set("Connection", "close")
 		a.send(w, r, a.failure(h, endpoint{}, errFraming))
@@ -133,7 +141,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	preset(h, shown)
 	ep, err := a.take(w, c)
 	conn.works()
-	defer conn.rests()
+	defer conn.rests(bytes)
 	ended := func(int, time.Duration) {}
 	if a.Begin != nil {
 		var ctx context.Context
@@ -199,8 +207,9 @@ func (c *call) lastOnConnection() bool {
 // service's.
 func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 	ep, err := a.route(c.Request)
+	size, fields := headSize(c.Request)
 	switch {
-	case headSize(c.Request) > maxHeader:
+	case size > maxHeader || fields > maxFields:
 		err = errHeaders
 	case err == nil && !ep.passes:
 		c.body, err = read(w, c.Request)
@@ -212,7 +221,7 @@ func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 func (a *api) route(r *http.Request) (endpoint, error) {
 	ep, ok := a.find(r.URL.Path)
 	if !ok {
-		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path: check it against the API's addresses"}
+		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path"}
 	}
 	allowed := ep.method
 	switch {
@@ -243,7 +252,9 @@ func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, e
 	defer cancel()
 	if ep.wait > 0 {
 		c.ctx = c.Request.Context()
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
+		if c.ProtoMajor == 1 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
+		}
 	}
 	return ep.handle(c)
 }
@@ -268,11 +279,8 @@ func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
 	}
-	if ucc, ok := strings.CutPrefix(path, otpPath); ok && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/") {
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.sandboxOTP}, true
-	}
-	if path == faultsPath && a.Faults != nil {
-		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.sandboxFaults}, true
+	if ep, ok := a.sandbox(path); ok {
+		return ep, true
 	}
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true
@@ -283,136 +291,23 @@ func (a *api) find(path string) (endpoint, bool) {
 	return endpoint{}, false
 }
 
-// An httpError is a failure that HTTP itself has a status for and the domain
-// knows nothing of. Its code is that of all bad input.
-type httpError struct {
-	status int
-	detail string
-	allow  string // the header Allow of a 405
-}
-
-func (e *httpError) Error() string { return e.detail }
-
-var (
-	errTooLarge    = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	errHeaders     = &httpError{status: http.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the headers are larger than %d bytes", maxHeader)}
-	errFraming     = &httpError{status: http.StatusBadRequest, detail: "each line of the head must end with CR LF, and no header may go on in a second line"}
-	errContentType = &httpError{status: http.StatusUnsupportedMediaType, detail: "send the body as Content-Type: application/json"}
-)
-
-// failures gives each kind of refusal its row in the table of codes.
-var failures = map[login.Kind]wire.Failure{
-	login.KindInternal:      wire.Internal,
-	login.KindInput:         wire.BadInput,
-	login.KindNoAccess:      wire.NoAccess,
-	login.KindBadAccess:     wire.BadAccess,
-	login.KindAddress:       wire.IPNotAllowed,
-	login.KindClient:        wire.BadAccess,
-	login.KindMissing:       wire.HeaderMissing,
-	login.KindCredentials:   wire.WrongSecret,
-	login.KindSession:       wire.BadSession,
-	login.KindEnded:         wire.BadSession,
-	login.KindTokenKind:     wire.WrongToken,
-	login.KindThrottled:     wire.Throttled,
-	login.KindLocked:        wire.Locked,
-	login.KindTooSoon:       wire.Policy,
-	login.KindOTPNotSent:    wire.OTPNotSent,
-	login.KindOMSDown:       wire.OMSDown,
-	login.KindOMSTimeout:    wire.Timeout,
-	login.KindUnavailable:   wire.Unavailable,
-	login.KindNotConfigured: wire.Unavailable,
-}
-
-// notConfiguredRetry is what a caller is told to wait for something that an
-// operator has to set up first.
-const notConfiguredRetry = time.Minute
-
-// failure is the one place where an error becomes an answer.
-func (a *api) failure(h http.Header, ep endpoint, err error) answer {
-	row, status, message := wire.Internal, http.StatusInternalServerError, wire.Internal.Meaning
-	var refused *login.Error
-	var closer *httpError
-	switch {
-	case errors.As(err, &refused):
-		row, message = failures[refused.Kind], refused.Detail
-		status = row.Status
-		if refused.Field != "" {
-			message = refused.Field + ": " + message
-		}
-		if refused.Kind == login.KindEnded && ep.style == trade {
-			status = http.StatusForbidden // what trade clients take for "log in again"
-		}
-		wait := refused.RetryAfter
-		if refused.Kind == login.KindNotConfigured {
-			wait = notConfiguredRetry
-		}
-		if wait > 0 {
-			h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
-		}
-	case errors.As(err, &closer):
-		if closer.allow != "" {
-			h.Set("Allow", closer.allow)
-		}
-		row, status, message = wire.BadInput, closer.status, closer.detail
-	case errors.Is(err, login.ErrForeignToken), errors.Is(err, login.ErrUnrevocable):
-		row, status, message = wire.BadInput, http.StatusBadRequest, err.Error()
-	}
-	if status == http.StatusUnauthorized {
-		challenge := `Bearer realm="neo"`
-		if ep.style == oauth {
-			challenge = `Basic realm="neo"`
-		}
-		h.Set("WWW-Authenticate", challenge)
-	}
-	problems := []wire.Problem{{Code: row.Code, Message: message}}
-	switch ep.style {
-	case oauth:
-		return answer{status, wire.OAuthFailed{Error: oauthError(err, status), Description: ascii(message)}}
-	case trade:
-		code, _ := strconv.Atoi(row.Code)
-		return answer{status, struct {
-			wire.NotOk
-			wire.Failed
-		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: problems}}}
-	}
-	return answer{status, wire.Failed{Error: problems}}
-}
-
-// ascii returns a message in the characters that RFC 6749, section 5.2, allows:
-// a field's name that a client made up may hold others.
-func ascii(message string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '?'
-		}
-		return r
-	}, message)
-}
-
-// oauthError is the error of RFC 6749, section 5.2, for a failure.
-func oauthError(err error, status int) string {
-	var problem *oauthProblem
-	switch {
-	case errors.As(err, &problem):
-		return problem.word
-	case status == http.StatusUnauthorized:
-		return "invalid_client"
-	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return "temporarily_unavailable"
-	case status >= 500:
-		return "server_error"
-	}
-	return "invalid_request"
-}
+// setDate puts the service's time into an answer, where net/http would put the
+// machine's: clients judge their own clock by it.
+func setDate(h http.Header, now time.Time) { h["Date"] = []string{now.UTC().Format(http.TimeFormat)} }
 
 // send writes an answer and returns its size.
 func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 	h := w.Header()
+	setDate(h, a.Now())
 	var body []byte
-	if text, ok := ans.body.(plain); ok {
+	switch text := ans.body.(type) {
+	case plain:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		body = []byte(text)
-	} else {
+	case page:
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		body = text
+	default:
 		h.Set("Content-Type", "application/json")
 		var err error
 		if body, err = json.Marshal(ans.body); err != nil { // our own types: cannot happen
@@ -494,15 +389,17 @@ func given(r *http.Request) string {
 	return ""
 }
 
-// headSize is the size of a request's head as HTTP/1.1 writes it.
-func headSize(r *http.Request) int {
-	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+// headSize is the size of a request's head as HTTP/1.1 writes it, and how many fields
+// it has.
+func headSize(r *http.Request) (size, fields int) {
+	size = len(r.Method) + len(r.RequestURI) + len(r.Host)
 	for name, values := range r.Header {
+		fields += len(values)
 		for _, v := range values {
 			size += len(name) + len(": \r\n") + len(v)
 		}
 	}
-	return size
+	return size, fields
 }
 
 // read reads a request's body up to the limit.

@@ -2,13 +2,14 @@ package httpapi
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/paste"
 )
 
 // certificateRecheck is how often the certificate's files are looked at.
@@ -59,16 +60,20 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 	if info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("TLS key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", c.keyFile, info.Mode().Perm())
 	}
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	var missing *fs.PathError
-	switch {
-	case errors.As(err, &missing):
+	cert, err := os.ReadFile(c.certFile)
+	if err != nil {
 		return nil, fmt.Errorf("TLS certificate: %w", err)
-	case err != nil:
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS key: %w", err)
+	}
+	pair, err := paste.KeyPair(cert, key)
+	if err != nil {
 		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.Format(time.DateOnly))
+		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(login.IST).Format("2006-01-02 15:04:05 MST"))
 	}
 	return &pair, nil
 }

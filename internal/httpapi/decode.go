@@ -111,7 +111,7 @@ func parseJSON(body []byte) (fields, error) {
 			return nil, badBody("is not well-formed JSON")
 		}
 		if _, nested := value.(json.Delim); nested && name == "error" { // generation 1 posts its own complaint about a bad PAN
-			return nil, &login.Error{Kind: login.KindInput, Field: name, Detail: "this is the client's own error and no login: check the identifier that it was given (mobileNumber, pan or userid)"}
+			return nil, &login.Error{Kind: login.KindInput, Field: name, Detail: "this is the client's own error and no login: check the identifier it was given (mobileNumber, pan or userid)"}
 		} else if nested {
 			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "must not be an object or a list"}
 		}

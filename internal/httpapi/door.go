@@ -33,17 +33,25 @@ const (
 // waiting the longest, for a request, for the rest of one, or for its answer to
 // be read: so clients that only hold connections, or send drop by drop, keep
 // nobody out (bar H6). If all have requests that are being worked on, the new
-// one waits for the first that ends.
+// one waits for the first that ends. What is held in memory for all clients is
+// bounded in the same way.
 type door struct {
 	net.Listener
 	tls      *tls.Config // nil: plain HTTP
-	max      int
+	max      int         // connections
+	room     int         // bytes
 	headTime time.Duration
+	readTime time.Duration
 	log      *slog.Logger
+	now      func() time.Time // for the header Date; limits go by the machine's clock
 
 	mu      sync.Mutex
-	change  *sync.Cond // whatever Accept and settle wait for
+	change  *sync.Cond // whatever Accept, settle and fit wait for
 	open    int
+	held    int // what is held for all connections
+	going   int // of that, for those that have been dropped and have not ended yet
+	told    int // of held, in steps
+	tell    chan struct{}
 	waiting list.List // of *conn whose clients' turn it is, the longest first
 	warned  time.Time
 	closing bool
@@ -51,7 +59,7 @@ type door struct {
 }
 
 func newDoor(l net.Listener, most int, log *slog.Logger) *door {
-	d := &door{Listener: l, max: most, log: log}
+	d := &door{Listener: l, max: most, room: most*plainBytes + spareBytes, log: log, tell: make(chan struct{}, 1), now: time.Now}
 	d.change = sync.NewCond(&d.mu)
 	return d
 }
@@ -77,13 +85,17 @@ func (d *door) Accept() (net.Conn, error) {
 		d.makeRoom()
 	}
 	c := &conn{Conn: raw, raw: raw, door: d}
+	for d.held+c.atLeast() > d.room {
+		d.relieve(c.atLeast())
+	}
 	if d.tls != nil {
 		// The handshake is made with the first read, whose deadline net/http sets; this
 		// one is for what it writes.
-		c.Conn = tls.Server(raw, d.tls)
+		c.Conn = tls.Server(counted{raw, c}, d.tls)
 		err = raw.SetWriteDeadline(time.Now().Add(d.headTime))
 	}
 	d.open++
+	d.weigh(c)
 	return c, err
 }
 
@@ -140,11 +152,8 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes = true
 		d.wait(c)
 	case http.StateIdle:
-		if c.heads.unanswered() { // HTTP/2 has begun
-			c.http2 = true
-			c.heads.stop()
-		}
 		c.owes, c.answered = !c.http2, true
+		d.idle(c)
 	case http.StateHijacked: // to the trade API; net/http tells no more of it
 		c.heads.stop()
 		c.hijacked.Store(true)
@@ -152,6 +161,7 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes = false
 		d.work(c)
 		d.leave(c)
+		d.release(c)
 	}
 	d.change.Broadcast()
 }
@@ -160,6 +170,14 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 func (d *door) wait(c *conn) {
 	if !c.gone {
 		c.since, c.place = time.Now(), d.waiting.PushBack(c)
+	}
+}
+
+// touch puts one of them at the end again: its client has done something.
+func (d *door) touch(c *conn) {
+	if c.place != nil {
+		c.since = time.Now()
+		d.waiting.MoveToBack(c.place)
 	}
 }
 
@@ -176,6 +194,7 @@ func (d *door) leave(c *conn) {
 	if !c.gone {
 		c.gone = true
 		d.open--
+		d.going += c.holds.weight
 	}
 }
 
@@ -184,6 +203,10 @@ func (d *door) leave(c *conn) {
 func (d *door) drop(c *conn) {
 	d.work(c)
 	d.leave(c)
+	if c.http2 && len(c.holds.open) == 0 {
+		go c.goAway(c.holds.last)
+		return
+	}
 	_ = c.raw.Close()
 }
 
@@ -224,7 +247,14 @@ type conn struct {
 	raw      net.Conn
 	door     *door
 	heads    heads
+	in, out  frames   // HTTP/2
+	greeted  int      // how much has come of what HTTP/2 begins with
+	unread   int      // what has come below TLS since there was content the last time
+	counted  int      // of unread: what the door knows of
 	notTLS   net.Conn // the connection, if the client spoke HTTP where TLS belongs
+	ahead    int      // HTTP/2: frames that may want an answer and came after the last that was written
+	wrote    chan struct{}
+	writing  sync.Mutex
 
 	// Under the door's lock.
 	place    *list.Element // among those whose clients' turn it is, or nil
@@ -233,7 +263,8 @@ type conn struct {
 	gone     bool          // does not count any more
 	owes     bool          // HTTP/1: the next request has not begun to be answered
 	answered bool          // has had a request
-	http2    bool
+	http2    bool          // does not change once anything has been written
+	holds    holdings
 
 	hijacked atomic.Bool // what passes is nobody's business here any more
 }
@@ -248,16 +279,19 @@ func connOf(r *http.Request) *conn {
 }
 
 // begins is told that a request's head has come, and tells whether it was framed
-// as it must be.
-func (c *conn) begins(r *http.Request) (wellFramed bool) {
-	if c == nil || r.ProtoMajor != 1 {
-		return true
+// as it must be. What is held for it goes to rests.
+func (c *conn) begins(r *http.Request) (wellFramed bool, bytes int) {
+	if c == nil {
+		return true, 0
 	}
 	c.door.mu.Lock()
-	c.owes = false
-	c.door.change.Broadcast()
+	if r.ProtoMajor == 1 {
+		c.owes = false
+		c.door.change.Broadcast()
+	}
+	bytes = c.door.asks(c, r)
 	c.door.mu.Unlock()
-	return c.heads.answer(r.ContentLength)
+	return r.ProtoMajor != 1 || c.heads.answer(r.ContentLength), bytes
 }
 
 // works is told that a request is complete: now the service works on it.
@@ -272,16 +306,18 @@ func (c *conn) works() {
 }
 
 // rests is told that a request is answered: it is the client's turn.
-func (c *conn) rests() {
+func (c *conn) rests(bytes int) {
 	if c == nil {
 		return
 	}
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
+	c.door.answered(c, bytes)
 	switch c.working--; {
 	case c.hijacked.Load():
 		c.door.work(c)
 		c.door.leave(c)
+		c.door.release(c)
 	case c.working == 0:
 		c.door.wait(c)
 	default:
@@ -304,8 +340,16 @@ func (c *conn) ending() bool {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
+	if c.http2 {
+		c.letWrite()
+	}
 	n, err := c.Conn.Read(b)
-	c.heads.read(b[:n])
+	if n > 0 {
+		c.unread, c.counted = 0, 0
+		if cerr := c.came(b[:n]); cerr != nil {
+			return 0, cerr
+		}
+	}
 	var other tls.RecordHeaderError
 	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // as all methods begin
 		c.notTLS = other.Conn
@@ -336,6 +380,19 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.hijacked.Load() {
 		return c.Conn.Write(b)
 	}
+	if c.http2 {
+		c.writing.Lock()
+		defer c.writing.Unlock()
+		if err := c.leaves(b); err != nil {
+			return 0, err
+		}
+		n, err := c.Conn.Write(b)
+		select {
+		case c.wrote <- struct{}{}:
+		default:
+		}
+		return n, err
+	}
 	line, _, found := bytes.Cut(b, ownHeaders)
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
 		found = false
@@ -350,7 +407,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		to, detail = c.notTLS, "this address speaks TLS: begin it with https"
 	case unexpected:
 		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
-	case bytes.Contains(line, []byte(" 431")):
+	case bytes.Contains(line, []byte(" 431")), c.heads.crowded():
 		status, detail = errHeaders.status, errHeaders.detail
 	case bytes.Contains(line, []byte(" 501")):
 		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
@@ -361,7 +418,10 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
-		status, http.StatusText(status), len(body), body)
+	if err := to.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
+		status, http.StatusText(status), len(body), c.door.now().UTC().Format(http.TimeFormat), body)
 	return len(b), err
 }

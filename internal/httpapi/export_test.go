@@ -13,3 +13,9 @@ func Own(path string) bool { return own(path) }
 
 // StreamsAtOnce is how many streams a session may have.
 const StreamsAtOnce = streamsAtOnce
+
+// Passing reports whether a header of a client goes to the trade API.
+func Passing(name string) bool { return passing[name] }
+
+// PassingHeaders is how many there are.
+var PassingHeaders = len(passing)

@@ -179,6 +179,7 @@ func (a *api) fail(w http.ResponseWriter, c *call, ep endpoint, name string, do 
 		}
 		if name == "truncated" {
 			body, _ := json.Marshal(ans.body)
+			setDate(h, a.Now())
 			h.Set("Content-Type", "application/json")
 			h.Set("Content-Length", strconv.Itoa(len(body)))
 			w.WriteHeader(ans.status)
@@ -195,6 +196,7 @@ func (a *api) fail(w http.ResponseWriter, c *call, ep endpoint, name string, do 
 	default:
 		h.Set("Content-Type", "application/json")
 	}
+	setDate(h, a.Now())
 	w.WriteHeader(shape.status)
 	n, _ := io.WriteString(w, shape.body)
 	return shape.status, n

@@ -264,38 +264,14 @@ func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done fun
 	return p.err
 }
 
-// claimed are headers in which servers of the field look for the client's address, or
-// for another path than the call's: here the client has written them.
-var claimed = []string{
-	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Original-Forwarded-For",
-	"X-Original-Url", "X-Rewrite-Url",
-}
-
-// rewrite makes the trade API's request out of the client's. What the client says of
-// its identity and of its address does not go through; neither do headers with an
-// underscore, which some servers take for one with a hyphen. A connection becomes a
-// WebSocket and nothing else: with HTTP/2 in it (h2c) further calls would come that
-// nobody has looked at.
+// rewrite makes the trade API's request out of the client's: of its headers only what
+// is known to be harmless, and beside them what the service knows of the call.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	p := passageOf(pr.In)
 	pr.SetURL(g.target)
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it is: nobody here reads it
 	h := pr.Out.Header
-	for name := range h {
-		if strings.Contains(name, "_") {
-			delete(h, name)
-		}
-	}
-	for _, name := range claimed {
-		h.Del(name)
-	}
-	h.Del("Authorization")
-	h.Del(wire.HeaderSID)
-	h.Del(wire.HeaderAuth)
-	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
-		h.Del("Upgrade")
-		h.Del("Connection")
-	}
+	keepPassing(h)
 	scheme := "http"
 	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
 		scheme = "https"
@@ -340,6 +316,9 @@ func (g *Gateway) answered(resp *http.Response) error {
 		// Authorization for anybody's.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
+	if len(resp.Header["Date"]) == 0 {
+		setDate(resp.Header, p.call.now())
+	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
 	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {
@@ -370,13 +349,13 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	case bodyErr != nil:
 		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
 	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: look whether the call was carried out before you send it again", Err: errSlow}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
 	case errors.As(err, new(errNotSent)) && !timeout(err):
-		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent: try again shortly", RetryAfter: upstreamRetry, Err: err}
+		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
 	case errors.As(err, new(errNotSent)):
 		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: look whether the call was carried out before you send it again", Err: unquoted(err)}
+		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
 	}
 }
 
@@ -417,15 +396,11 @@ func (b *callBody) Read(buf []byte) (int, error) {
 // stream that has nothing to say for as long.
 func (p *passage) writes() {
 	now := time.Now()
-	if now.Sub(p.renewed) < renewWriting {
+	if p.call.ProtoMajor != 1 || now.Sub(p.renewed) < renewWriting {
 		return
 	}
 	p.renewed = now
-	var until time.Time
-	if p.call.ProtoMajor == 1 {
-		until = now.Add(writeTimeout)
-	}
-	_ = p.control.SetWriteDeadline(until)
+	_ = p.control.SetWriteDeadline(now.Add(writeTimeout))
 }
 
 // Unwrap is for [http.ResponseController].

@@ -15,16 +15,29 @@ type heads struct {
 	rest    []byte // what was read after it
 	body    int64  // how much of the body is still to be skipped
 	lines   int    // of this head so far
+	size    int    // of this head so far
 	length  int    // of this line so far
 	last    byte   // of this line so far
 	odd     bool   // this head is not framed as it must be
 }
 
-// read takes note of bytes that came.
-func (h *heads) read(b []byte) {
+// read takes note of bytes that came. It returns how much of a head has come that is
+// not complete.
+func (h *heads) read(b []byte) (bytes, lines int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.scan(b)
+	if h.ended || h.stopped {
+		return 0, 0
+	}
+	return h.size, h.lines
+}
+
+// crowded tells whether a head that is not complete has too many lines.
+func (h *heads) crowded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.ended && h.lines > maxLines
 }
 
 func (h *heads) scan(b []byte) {
@@ -40,6 +53,7 @@ func (h *heads) scan(b []byte) {
 			h.rest = append(h.rest, b[i:]...)
 			return
 		}
+		h.size++
 		switch {
 		case c != '\n':
 			if h.length == 0 && h.lines > 0 && (c == ' ' || c == '\t') {
@@ -70,7 +84,7 @@ func (h *heads) answer(length int64) (well bool) {
 	}
 	rest := h.rest
 	h.rest, h.body = nil, length
-	h.ended, h.lines, h.odd = false, 0, false
+	h.ended, h.lines, h.size, h.odd = false, 0, 0, false
 	h.scan(rest)
 	return well
 }

@@ -344,7 +344,7 @@ func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
 		"another charset":                  {"POST", validatePath, good, []string{"Content-Type", "application/json; charset=utf-16"}, 415},
 		"a malformed Content-Type":         {"POST", otpPath, good, []string{"Content-Type", "application/json; charset"}, 415},
 		"no such path":                     {"POST", "/nowhere", good, nil, 404},
-		"the root":                         {"GET", "/", "", nil, 404},
+		"a POST to the sandbox's page":     {"POST", "/", "", nil, 405},
 		"a path with a slash at its end":   {"POST", validatePath + "/", good, nil, 404},
 		"a path in other case":             {"POST", strings.ToUpper(validatePath), good, nil, 404},
 		"a prefix of a path":               {"POST", "/api/1.0/login", good, nil, 404},

@@ -40,7 +40,7 @@ func describedRaw(t testing.TB, text string, got reply) {
 }
 
 func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
-	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true}
+	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true, "GET /": true, "HEAD /": true}
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
 	}

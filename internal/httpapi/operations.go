@@ -79,10 +79,8 @@ func (a *api) recognise(c *call, need access) (err error) {
 	switch {
 	case header == "" && need == perhaps:
 		return nil
-	case header == "" && need != bearer:
-		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send the consumer key, or Bearer and an access token from oauth2/token"}
 	case header == "":
-		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing: send Bearer and an access token from oauth2/token"}
+		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing"}
 	case strings.EqualFold(scheme, "Bearer") && spaced:
 		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value), c.caller)
 	case !spaced && need != bearer:
@@ -379,7 +377,7 @@ func (a *api) clientIP(c *call) (answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return answer{}, err
 	}
-	now := time.Now().In(login.IST).Format(time.RFC3339)
+	now := c.now().In(login.IST).Format(time.RFC3339)
 	return answer{http.StatusOK, wire.ClientIP{
 		Data: []wire.ObservedIP{{IP: c.caller.Address, Time: now}}, StCode: 1000, Status: "success",
 	}}, nil

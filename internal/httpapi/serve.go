@@ -14,14 +14,15 @@ import (
 type Server struct {
 	Handler     http.Handler
 	Log         *slog.Logger
-	Certificate *Certificate // nil: plain HTTP
+	Now         func() time.Time // for the header Date of what no handler answers; nil: time.Now
+	Certificate *Certificate     // nil: plain HTTP
 	Limits
 }
 
 // Limits bound what clients may take of a server. The zero value of each field
 // means its default.
 type Limits struct {
-	Connections int           // at once; default 4,096
+	Connections int           // at once; default 2,048
 	HeadTime    time.Duration // for a TLS handshake and the first head, and for each further head; default 5 seconds
 	ReadTime    time.Duration // for a whole request; default 15 seconds
 
@@ -29,19 +30,25 @@ type Limits struct {
 	// is to end, so that the client's next request is not lost on its way; default
 	// not at all.
 	Linger time.Duration
+
+	// Held is told how much memory is held for all clients, in bytes and about: every
+	// second, and whenever that has changed by some megabytes. nil: nobody is told.
+	Held func(bytes int)
 }
 
 const (
-	connections  = 4096
+	connections  = 2048
 	headTime     = 5 * time.Second
 	readTime     = 15 * time.Second
 	writeTimeout = 30 * time.Second // from the end of a request's head to the end of its answer
 	idleTimeout  = 90 * time.Second
 	drainTimeout = 20 * time.Second
-	maxHeader    = 16 << 10 // of a request's whole head
+	maxHeader    = 16 << 10      // of a request's whole head
+	maxFields    = 256           // headers of a request
+	maxLines     = maxFields + 2 // of a head in HTTP/1: and the first, and Host
 
 	// HTTP/2, for each connection.
-	maxStreams   = 100 // requests at once
+	maxStreams   = 32 // requests at once
 	maxFrame     = 16 << 10
 	streamWindow = 32 << 10 // what may be sent of one body before it is read,
 	connWindow   = 64 << 10 // and of all bodies together
@@ -52,13 +59,15 @@ const (
 // under way are finished, for 20 seconds at most. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
+	if s.Now != nil {
+		d.now = s.Now
+	}
+	d.headTime, d.readTime = cmp.Or(s.HeadTime, headTime), cmp.Or(s.ReadTime, readTime)
 	server := &http.Server{
-		Handler:           s.Handler,
-		ReadHeaderTimeout: cmp.Or(s.HeadTime, headTime),
-		ReadTimeout:       cmp.Or(s.ReadTime, readTime),
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    2 * maxHeader, // past it net/http answers, in HTTP/2 not in JSON
+		Handler:           d.timed(s.Handler),
+		ReadHeaderTimeout: d.headTime,
+		IdleTimeout:       -1,                // this and the other times are the door's business: see overdue
+		MaxHeaderBytes:    maxHeader * 3 / 2, // past it net/http answers, in HTTP/2 not in JSON
 		Protocols:         &http.Protocols{},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
@@ -76,7 +85,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Certificate != nil {
 		// The door does TLS by itself: net/http sees what is within, and there HTTP/2
 		// looks as if it came without encryption.
-		d.tls, d.headTime = s.Certificate.config(), server.ReadHeaderTimeout
+		d.tls = s.Certificate.config()
 		server.Protocols.SetUnencryptedHTTP2(true)
 	}
 	// The context's end does not end the requests that are under way.
@@ -85,6 +94,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return context.WithValue(ctx, connKey{}, c)
 	}
 
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go d.watch(watching)
+	if s.Held != nil {
+		go d.report(watching, s.Held)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(d) }()
 	var err error

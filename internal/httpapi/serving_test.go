@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,12 +35,26 @@ func serving(t testing.TB, change func(*serve.Config)) (srv *neoapitest.Server, 
 
 func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
 	t.Helper()
+	return servingAt(t, dir, nil, change)
+}
+
+// servingAt is servingIn by a clock of the test's; nil is the machine's.
+func servingAt(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, stop func()) {
+	t.Helper()
+	srv, _, stop = servingWithStatus(t, dir, now, change)
+	return srv, stop
+}
+
+// servingWithStatus returns the operator's own address too, which is nil without
+// telemetry.
+func servingWithStatus(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, status http.Handler, stop func()) {
+	t.Helper()
 	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}
 	ctx, end := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, place(t, dir), nil)
+	data, err := serve.Open(ctx, place(t, dir), now)
 	if err != nil {
 		end()
 		t.Fatal(err)
@@ -73,7 +88,7 @@ func servingIn(t testing.TB, dir string, change func(*serve.Config)) (srv *neoap
 	if cfg.TLSCert != "" {
 		srv.URL = "https://" + l.Addr().String()
 	}
-	return srv, stop
+	return srv, server.Status(), stop
 }
 
 // An authority signs the tests' certificates; trusted is what their clients trust.

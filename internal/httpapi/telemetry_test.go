@@ -113,3 +113,73 @@ func scrape(t *testing.T, tel *telemetry.Telemetry) string {
 	}
 	return string(body)
 }
+
+// A courier that cannot reach its mail server is seen by the operator at the first code
+// that it does not carry, and until it carries one. Strangers are told nothing of it.
+func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
+	g, dir := startGateway(t), t.TempDir()
+	g.set(http.StatusServiceUnavailable, nil)
+	tel := telemetry.New(nil)
+	srv, status, _ := servingWithStatus(t, dir, nil, func(cfg *serve.Config) { cfg.Telemetry, cfg.Couriers = tel, g.file(t, "5s") })
+	store, c := openStore(t, dir), consumer(t, srv)
+	ready := func() string {
+		rec := httptest.NewRecorder()
+		status.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		return rec.Body.String()
+	}
+	has := func(lines ...string) {
+		t.Helper()
+		page := scrape(t, tel)
+		for _, line := range lines {
+			if !strings.Contains(page, line+"\n") {
+				t.Errorf("not there: %s", line)
+			}
+		}
+	}
+	has(`neo_courier_up{courier="sms"} 1`, `neo_courier_failures{courier="sms"} 0`)
+	view := c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	if got := became(t, store, view.SID); got != "not delivered" {
+		t.Fatalf("delivery: %s", got)
+	}
+	has(`neo_courier_up{courier="sms"} 0`, `neo_courier_failures{courier="sms"} 1`)
+	until(t, "a look at the couriers", func() bool {
+		return strings.Contains(ready(), `"status":"degraded"`) && strings.Contains(ready(), `"courier":"sms could not carry the last code, at `)
+	})
+	has(`neo_part_up{part="courier"} 0`)
+	if r := c.ask(t, "GET", "/readyz", ""); strings.Contains(string(r.body), "sms") {
+		t.Errorf("strangers are told %s", r.body)
+	}
+	g.set(http.StatusOK, nil)
+	view = c.login(t)
+	c.askOTP(t, view).want(t, 201)
+	if got := became(t, store, view.SID); got != "ok" {
+		t.Fatalf("delivery: %s", got)
+	}
+	has(`neo_courier_up{courier="sms"} 1`, `neo_courier_failures{courier="sms"} 0`)
+	until(t, "another look", func() bool { return strings.Contains(ready(), `"status":"ready"`) })
+}
+
+// Whoever points a name of their own at the operator's machine reads nothing there.
+func TestTheOperatorsAddressAnswersNoPageOfAStranger(t *testing.T) {
+	_, status, _ := servingWithStatus(t, t.TempDir(), nil, func(cfg *serve.Config) { cfg.Telemetry = telemetry.New(nil) })
+	at := httptest.NewServer(status)
+	defer at.Close()
+	for host, want := range map[string]int{"": 200, "localhost:9156": 200, "neo": 200, "evil.example:9156": 403, "127.0.0.1.evil.example": 403} {
+		for _, path := range []string{"/metrics", "/livez", "/readyz"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s for host %q: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
+	}
+}

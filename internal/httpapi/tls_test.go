@@ -314,21 +314,21 @@ func TestHTTP2IsBounded(t *testing.T) {
 	t.Run("settings", func(t *testing.T) {
 		f := http2To(t, srv)
 		settings := f.until(t, func(frame http2.Frame) bool { _, yes := frame.(*http2.SettingsFrame); return yes }).(*http2.SettingsFrame)
-		for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 100, http2.SettingMaxHeaderListSize: 33 << 10, http2.SettingMaxFrameSize: 16 << 10, http2.SettingInitialWindowSize: 32 << 10} {
+		for id, most := range map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: 32, http2.SettingMaxHeaderListSize: 25 << 10, http2.SettingMaxFrameSize: 16 << 10, http2.SettingInitialWindowSize: 32 << 10} {
 			if v, ok := settings.Value(id); !ok || v > most {
 				t.Errorf("%s: %d, %v; want at most %d", id, v, ok, most)
 			}
 		}
 	})
-	t.Run("a hundred requests at once and no more", func(t *testing.T) {
+	t.Run("thirty-two requests at once and no more", func(t *testing.T) {
 		f := http2To(t, srv)
-		for range 100 {
+		for range 32 {
 			f.open(t, false, "content-length", "2")
 		}
 		over := f.open(t, false)
 		reset := f.until(t, func(frame http2.Frame) bool { _, yes := frame.(*http2.RSTStreamFrame); return yes })
 		if reset == nil || reset.Header().StreamID != over {
-			t.Fatalf("%v, want the 101st stream to be reset", reset)
+			t.Fatalf("%v, want the 33rd stream to be reset", reset)
 		}
 		if err := f.WriteData(1, true, []byte("{}")); err != nil {
 			t.Fatal(err)
@@ -426,4 +426,25 @@ func TestHTTP2IsBounded(t *testing.T) {
 			t.Errorf("%q, %v", answer, err)
 		}
 	})
+}
+
+// A client that is told so sends a request that was on its way again.
+func TestAConnectionOfHTTP2ThatMakesRoomIsTold(t *testing.T) {
+	t.Parallel()
+	srv, _ := serving(t, func(cfg *serve.Config) {
+		withTLS(t, cfg)
+		cfg.Limits.Connections = 1
+	})
+	f := http2To(t, srv)
+	if status := f.status(t, f.open(t, true)); status != 401 {
+		t.Fatal(status)
+	}
+	(caller{srv, ""}).send(t, http.MethodGet, "/nowhere", "").refused(t, 404, "10300")
+	away, told := f.until(t, goAway).(*http2.GoAwayFrame)
+	if !told || away.ErrCode != http2.ErrCodeNo || away.LastStreamID != 1 {
+		t.Fatalf("%v, want to be told that request 1 was the last", away)
+	}
+	if frame := f.until(t, func(http2.Frame) bool { return true }); frame != nil {
+		t.Errorf("%v comes after it", frame)
+	}
 }

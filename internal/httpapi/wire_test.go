@@ -129,6 +129,8 @@ func framings(c caller) []framing {
 		{"a header of 17 KiB", get + "Sid: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", both(431)},
 		{"an address of 17 KiB", "GET /" + strings.Repeat("a", 17<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", both(431)},
 		{"a header of 15 KiB", get + "Sid: " + strings.Repeat("a", 15<<10) + "\r\n\r\n", both(404)},
+		{"257 headers", get + strings.Repeat("A: b\r\n", 257) + "\r\n", both(431)},
+		{"five thousand short headers", get + strings.Repeat("A:\r\n", 5000) + "\r\n", one(431)},
 		{"too many headers", get + strings.Repeat("Sid: aaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", 2000) + "\r\n", one(431)},
 		{"no Host", "GET / HTTP/1.1\r\n\r\n", one(400)},
 		{"two Hosts", get + "Host: y\r\n\r\n", one(400)},

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/paste"
 )
 
 // An Admin adds and removes accounts and consumers. It works on the stores
@@ -26,12 +26,13 @@ type Admin struct {
 	Sessions Sessions
 	Vault    *credential.Vault
 	Now      func() time.Time
-	By       string // who asks, for the audit trail's address; "" for whoever may open the data
+	By       string // who makes the changes, for the audit trail
+	Address  string // whence: what their events have there
 }
 
 // event is what the audit trail is told of a change that was made.
 func (m *Admin) event(action string) Event {
-	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.By}
+	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.Address, By: m.By}
 }
 
 func (m *Admin) accountEvent(action string, a Account) Event {
@@ -87,7 +88,7 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	var h HashedAccount
 	var problems []error
 	normal := func(kind IdentifierKind, value string) string {
-		id, err := ParseIdentifier(kind, value)
+		id, err := ParsePasted(kind, value)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -99,13 +100,19 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if n.PAN != "" {
 		h.pan = credential.Secret(normal(ByPAN, string(n.PAN)))
 	}
-	h.GreetingName, h.Reach = n.GreetingName, n.Reach
-	problems = append(problems, judgeName(n.GreetingName), n.judge())
-	if err := judgePassword(n); err != nil {
+	var err error
+	if h.GreetingName, err = nameOf(n.GreetingName); err != nil {
 		problems = append(problems, err)
 	}
-	if n.MPIN != "" && !credential.IsDigits(string(n.MPIN), MPINDigits, MPINDigits) {
-		problems = append(problems, invalid("mpin", "must be six digits"))
+	h.Reach = n.Reach
+	problems = append(problems, n.judge())
+	if err := judgePassword(NewAccount{UCC: h.UCC, UserID: h.UserID, Mobile: h.Mobile, PAN: h.pan, Password: n.Password}); err != nil {
+		problems = append(problems, err)
+	}
+	if n.MPIN != "" {
+		if n.MPIN, err = pastedMPIN(n.MPIN); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	if n.TOTPSeed != "" {
 		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
@@ -129,14 +136,35 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	return h, nil
 }
 
-// judgeName checks what a person or an application is called: it is printed on
-// terminals.
-func judgeName(name string) error {
-	control := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
-	if !utf8.ValidString(name) || len(name) > 128 || strings.ContainsFunc(name, control) {
-		return invalid("name", "must be at most 128 bytes of text, without line breaks and other control characters")
+// nameOf returns what a person or an application is called. It is printed on
+// terminals, so it has no character that cannot be seen.
+func nameOf(text string) (string, error) {
+	name, err := paste.Name(text)
+	switch {
+	case err != nil:
+		return "", invalid("name", err.Error())
+	case len(name) > 128:
+		return "", invalid("name", "must be at most 128 bytes")
 	}
-	return nil
+	return name, nil
+}
+
+// pastedMPIN returns an MPIN that an operator has typed.
+func pastedMPIN(text credential.Secret) (credential.Secret, error) {
+	mpin, err := paste.Code(string(text), MPINDigits, MPINDigits)
+	if err != nil {
+		return "", invalid("mpin", "must be six digits: this one "+err.Error())
+	}
+	return credential.Secret(mpin), nil
+}
+
+// CheckBy returns what is wrong with a name for [Admin.By], or nil.
+func CheckBy(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return invalid("name", "must not be empty")
+	}
+	_, err := nameOf(name)
+	return err
 }
 
 // As returns the account with another id, UCC, user id, mobile number and PAN
@@ -235,7 +263,8 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 	if !nameForm.MatchString(key) {
 		return Consumer{}, "", invalid("key", "must be up to 64 letters, digits, dots, dashes, underscores or at signs")
 	}
-	if err := judgeName(name); err != nil {
+	name, err := nameOf(name)
+	if err != nil {
 		return Consumer{}, "", err
 	}
 	if secret == "" {

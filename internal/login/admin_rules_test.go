@@ -103,25 +103,60 @@ func TestEveryProblemOfANewAccountIsNamedAtOnceAndNoSecretIsQuoted(t *testing.T)
 	}
 }
 
+// What an operator pastes, or a file holds, gives the account that the protocol's own
+// spelling names, and no other.
+func TestWhatIsPastedGivesTheProtocolsForm(t *testing.T) {
+	m := testAdmin(t)
+	plain, pasted := testAccount(), testAccount()
+	plain.UCC, plain.UserID, plain.Mobile, plain.PAN, plain.GreetingName, plain.MPIN = "AB1234", "asha", "+919876543210", "AVRFT7865T", "Asha Rao", "864213"
+	pasted.UCC, pasted.UserID, pasted.Mobile, pasted.PAN, pasted.GreetingName, pasted.MPIN =
+		"\u200bab1234\n", " asha\u00a0", "(+91) (0) 98765\u2011४३२१०", "avrft 7865 t", "Asha\u00a0Rao ", "864\u00a0２１３"
+	want, err := m.Hash(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Hash(pasted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.UCC != want.UCC || got.UserID != want.UserID || got.Mobile != want.Mobile || got.pan != want.pan || got.GreetingName != want.GreetingName || string(got.seed) != string(want.seed) {
+		t.Errorf("got %+v, want %+v", got.Account, want.Account)
+	}
+	if ok, _, err := credential.Verify(got.MPINHash, m.Vault.MAC(credential.PurposeMPIN, "864213")); err != nil || !ok {
+		t.Errorf("the MPIN is another one: %v", err)
+	}
+	imported, err := m.Imported(NewImport{
+		UCC: string(pasted.UCC), UserID: pasted.UserID, Mobile: pasted.Mobile, PAN: pasted.PAN, GreetingName: pasted.GreetingName,
+		PasswordHash: credential.Secret(want.PasswordHash), TOTPSeed: "otpauth://totp/x?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+	}, m.Now())
+	if err != nil || imported.UCC != want.UCC || imported.UserID != want.UserID || imported.Mobile != want.Mobile || imported.GreetingName != want.GreetingName {
+		t.Errorf("imported %+v, %v", imported, err)
+	}
+}
+
 func TestEachProblemOfANewAccountAloneIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		field string
 		spoil func(*NewAccount)
 	}{
-		"no UCC":                     {"ucc", func(n *NewAccount) { n.UCC = "" }},
-		"no user id":                 {"userid", func(n *NewAccount) { n.UserID = "" }},
-		"no mobile number":           {"mobileNumber", func(n *NewAccount) { n.Mobile = "" }},
-		"a landline":                 {"mobileNumber", func(n *NewAccount) { n.Mobile = "2212345678" }},
-		"a bad PAN":                  {"pan", func(n *NewAccount) { n.PAN = "AVRFT7865" }},
-		"a name of 129 bytes":        {"name", func(n *NewAccount) { n.GreetingName = strings.Repeat("g", 129) }},
-		"a name that runs backwards": {"name", func(n *NewAccount) { n.GreetingName = "a\u202eb" }},
-		"a name not in UTF-8":        {"name", func(n *NewAccount) { n.GreetingName = "a\xff" }},
-		"no password":                {"password", func(n *NewAccount) { n.Password = "" }},
-		"a short password":           {"password", func(n *NewAccount) { n.Password = "hf83Kd!" }},
-		"an MPIN of five":            {"mpin", func(n *NewAccount) { n.MPIN = "13579" }},
-		"an MPIN of seven":           {"mpin", func(n *NewAccount) { n.MPIN = "1357901" }},
-		"an MPIN of letters":         {"mpin", func(n *NewAccount) { n.MPIN = "abcdef" }},
-		"a full-width MPIN":          {"mpin", func(n *NewAccount) { n.MPIN = "１２" }},
+		"no UCC":                         {"ucc", func(n *NewAccount) { n.UCC = "" }},
+		"no user id":                     {"userid", func(n *NewAccount) { n.UserID = "" }},
+		"no mobile number":               {"mobileNumber", func(n *NewAccount) { n.Mobile = "" }},
+		"a landline":                     {"mobileNumber", func(n *NewAccount) { n.Mobile = "2212345678" }},
+		"a bad PAN":                      {"pan", func(n *NewAccount) { n.PAN = "AVRFT7865" }},
+		"a name of 129 bytes":            {"name", func(n *NewAccount) { n.GreetingName = strings.Repeat("g", 129) }},
+		"a name that runs backwards":     {"name", func(n *NewAccount) { n.GreetingName = "a\u202eb" }},
+		"a name with a zero-width space": {"name", func(n *NewAccount) { n.GreetingName = "a\u200bb" }},
+		"a name with a Braille blank":    {"name", func(n *NewAccount) { n.GreetingName = "a\u2800b" }},
+		"a number with a comma":          {"mobileNumber", func(n *NewAccount) { n.Mobile = "98765,43210" }},
+		"a UCC with a Cyrillic letter":   {"ucc", func(n *NewAccount) { n.UCC = "\u0410B1234" }},
+		"a name not in UTF-8":            {"name", func(n *NewAccount) { n.GreetingName = "a\xff" }},
+		"no password":                    {"password", func(n *NewAccount) { n.Password = "" }},
+		"a short password":               {"password", func(n *NewAccount) { n.Password = "hf83Kd!" }},
+		"an MPIN of five":                {"mpin", func(n *NewAccount) { n.MPIN = "13579" }},
+		"an MPIN of seven":               {"mpin", func(n *NewAccount) { n.MPIN = "1357901" }},
+		"an MPIN of letters":             {"mpin", func(n *NewAccount) { n.MPIN = "abcdef" }},
+		"a full-width MPIN":              {"mpin", func(n *NewAccount) { n.MPIN = "１２" }},
 	} {
 		n := testAccount()
 		c.spoil(&n)

@@ -48,13 +48,14 @@ func (s *Service) BySecret(ctx context.Context, key string, secret credential.Se
 
 // bySecret is BySecret with the event that a refusal becomes.
 func (s *Service) bySecret(ctx context.Context, key string, secret credential.Secret, event Event) (Consumer, error) {
-	c, err := s.consumer(ctx, key)
+	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
+	knows := func(c Consumer) bool { _, ok := c.secret(given, event.Time); return ok }
+	c, err := s.consumer(ctx, key, func(c Consumer) bool { return knows(c) && c.Allow.Allow(event.Address) })
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Consumer{}, storeFault(err)
 	}
 	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
-	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	if _, ok := c.secret(given, event.Time); err != nil || !ok {
+	if err != nil || !knows(c) {
 		// Anybody can be refused here: past the address's allowance they leave no event,
 		// or strangers would fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
@@ -81,13 +82,13 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 // with the secret it was issued for. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
 func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
-	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired: get a new one from oauth2/token"}
+	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired"}
 	now := s.Now()
 	a, err := token.OpenAccess(s.Vault, access, now)
 	if err != nil {
 		return Consumer{}, refused
 	}
-	c, err := s.consumer(ctx, a.Consumer)
+	c, err := s.consumer(ctx, a.Consumer, func(c Consumer) bool { return c.issued(a, now) && c.Allow.Allow(caller.Address) })
 	if errors.Is(err, ErrNotFound) {
 		return Consumer{}, refused
 	}
@@ -126,21 +127,25 @@ func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
 	return nil, false
 }
 
+// through reports whether a session was opened through a consumer, and not through one
+// of the same key that was removed.
+func (s Session) through(c Consumer) bool { return s.Incarnation == c.Incarnation }
+
 // from refuses an address that is not one of the consumer's.
 func (c Consumer) from(address string) error {
 	if c.Allow.Allow(address) {
 		return nil
 	}
-	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address: have its operator allow it"}
+	return &Error{Kind: KindAddress, Detail: "this consumer may not send from this address"}
 }
 
 // ByConsumerKey returns the consumer of a key, as generation 3 sends it in place
 // of an access token, and counts the request. Refusals: KindBadAccess, KindAddress,
 // KindThrottled, KindUnavailable.
 func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) (Consumer, error) {
-	c, err := s.consumer(ctx, key)
+	c, err := s.consumer(ctx, key, func(c Consumer) bool { return c.Allow.Allow(caller.Address) })
 	if errors.Is(err, ErrNotFound) {
-		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here: check the key and the environment"}
+		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here"}
 	}
 	if err != nil {
 		return Consumer{}, storeFault(err)
@@ -153,20 +158,55 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 
 // consumer returns a consumer by its key: from memory if it was read a moment
 // ago, so that a removed consumer or a changed secret holds everywhere within
-// 1 s (bar S4) and most requests ask no store. Consumers that do not exist are
-// not remembered.
-func (s *Service) consumer(ctx context.Context, key string) (Consumer, error) {
+// 1 s (bar S4) and most requests ask no store. One that a request is refused by,
+// according to takes, is read again first: a new secret and a new network work at
+// once. A client that has gone away meanwhile is judged by what is remembered, so that
+// its refusal is recorded. Consumers that do not exist are not remembered.
+func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer) bool) (Consumer, error) {
+	asked := time.Now()
 	if err := s.FollowClock(ctx); err != nil {
 		return Consumer{}, err
 	}
-	now := s.Now()
 	s.mu.Lock()
-	if known, ok := s.consumers[key]; ok && now.Sub(known.read).Abs() < consumerRecheck {
-		defer s.mu.Unlock()
-		return known.Consumer, nil
+	known := s.consumers[key]
+	if known == nil || s.Now().Sub(known.read).Abs() >= consumerRecheck {
+		s.mu.Unlock()
+		return s.readConsumer(ctx, key)
 	}
+	c := known.Consumer
 	s.mu.Unlock()
+	if takes(c) {
+		return c, nil
+	}
+	// One reading serves all who wait for one; whatever is sent, there is one in
+	// consumerLook.
+	select {
+	case known.turn <- struct{}{}:
+		defer func() { <-known.turn }()
+	case <-ctx.Done():
+		return c, nil
+	}
+	s.mu.Lock()
+	c, looked := known.Consumer, known.looked
+	s.mu.Unlock()
+	if looked.After(asked) {
+		return c, nil
+	}
+	select {
+	case <-time.After(consumerLook - time.Since(looked)):
+	case <-ctx.Done():
+		return c, nil
+	}
+	fresh, err := s.readConsumer(ctx, key)
+	if err != nil && ctx.Err() != nil {
+		return c, nil
+	}
+	return fresh, err
+}
 
+// readConsumer reads a consumer from the store and remembers it.
+func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error) {
+	looked, now := time.Now(), s.Now()
 	c, err := s.Accounts.Consumer(ctx, key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,10 +218,12 @@ func (s *Service) consumer(ctx context.Context, key string) (Consumer, error) {
 	}
 	known, ok := s.consumers[key]
 	if !ok {
-		known = &knownConsumer{}
+		known = &knownConsumer{turn: make(chan struct{}, 1)}
 		s.consumers[key] = known
 	}
-	known.Consumer, known.read = c, now
+	if looked.After(known.looked) { // or another one has read it meanwhile
+		known.Consumer, known.read, known.looked = c, now, looked
+	}
 	return c, nil
 }
 
@@ -207,7 +249,7 @@ func (s *Service) admit(ctx context.Context, c Consumer) error {
 		}
 	}
 	if wait > 0 {
-		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests: slow down", RetryAfter: wait}
+		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests", RetryAfter: wait}
 	}
 	return nil
 }

@@ -88,7 +88,10 @@ var (
 
 // An ExistsError is an [ErrExists] that names the field which collides: "UCC",
 // "user id", "mobile number", "PAN", "id" or "consumer key".
-type ExistsError struct{ Field string }
+type ExistsError struct {
+	Field string
+	There *Account // by AddAccounts: the one with the same UCC, which may be of the same step; nil if there is none
+}
 
 // Error returns "UCC already exists" and the like.
 func (e *ExistsError) Error() string { return e.Field + " " + ErrExists.Error() }
@@ -107,11 +110,11 @@ func missing(field string) *Error {
 // wrongCredentials is the one answer to every refused first factor, whether or
 // not the account exists (bar P5).
 func wrongCredentials() *Error {
-	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong: check both and try again"}
+	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong"}
 }
 
 func badSession() *Error {
-	return &Error{Kind: KindSession, Detail: "the session is unknown, ended or already used: log in again"}
+	return &Error{Kind: KindSession, Detail: "the session is unknown, ended or already used"}
 }
 
 // storeRetry is what callers are told to wait when the store does not answer.
@@ -119,5 +122,5 @@ const storeRetry = 2 * time.Second
 
 // storeFault turns an unexpected error of a store into a refusal.
 func storeFault(err error) *Error {
-	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store: try again shortly", RetryAfter: storeRetry, Err: err}
+	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store", RetryAfter: storeRetry, Err: err}
 }

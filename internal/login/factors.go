@@ -38,8 +38,9 @@ func (m *Admin) SetMPIN(ctx context.Context, a Account, mpin credential.Secret) 
 	if mpin == "" {
 		return m.changeFactor(ctx, a, "MPIN removed", MPIN, func(a *Account) { a.MPINHash = "" })
 	}
-	if !credential.IsDigits(string(mpin), MPINDigits, MPINDigits) {
-		return invalid("mpin", "must be six digits")
+	mpin, err := pastedMPIN(mpin)
+	if err != nil {
+		return err
 	}
 	hash := credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(mpin)))
 	return m.changeFactor(ctx, a, "MPIN set", MPIN, func(a *Account) { a.MPINHash = hash })

@@ -369,9 +369,9 @@ func (s *Service) view(ctx context.Context, sid, auth string) (claims.View, erro
 	case errors.Is(err, claims.ErrKind):
 		return says, &Error{Kind: KindTokenKind, Detail: "Auth must hold the view token of this login, not a trade token"}
 	case errors.Is(err, claims.ErrExpired):
-		return says, &Error{Kind: KindSession, Detail: "the view token has expired: log in again"}
+		return says, &Error{Kind: KindSession, Detail: "the view token has expired"}
 	case err != nil:
-		return says, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token: log in again"}
+		return says, &Error{Kind: KindSession, Detail: "Auth does not hold a valid view token"}
 	}
 	return says, nil
 }

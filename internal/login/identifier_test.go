@@ -138,6 +138,18 @@ func TestParseIdentifierRefusesWhatNamesNobody(t *testing.T) {
 	}
 }
 
+func TestParseIdentifierNamesTheCharacterAndTellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
+	for value, named := range map[string]string{
+		"+91 98765 43210": "a space", "98765\u00a043210": "U+00A0", "98765.43210": `"."`, "९८७६५४३२१०": "U+096F", "9876543210\n": "a line break", "98765\u200b43210": "U+200B",
+		"4155552671": "another has a plus and its country code", "447911123456": "the country code",
+	} {
+		_, err := ParseIdentifier(ByMobile, value)
+		if err == nil || !strings.Contains(err.Error(), named) || strings.Contains(err.Error(), "+91") {
+			t.Errorf("%q: %v; want an error with %s", value, err, named)
+		}
+	}
+}
+
 // The trunk zero is dialled within the United Kingdom only: +44 (0)7911 123456
 // is the same telephone as +447911123456.
 func TestANumberWithATrunkZeroIsNoSecondNameForTheSameTelephone(t *testing.T) {

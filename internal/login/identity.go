@@ -97,9 +97,9 @@ func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
 	if !slices.Contains(s.keys.ring().IDs(), session.KeyID) { // removed: its tokens are refused
 		return false, nil
 	}
-	consumer, err := s.consumer(ctx, session.Consumer)
+	consumer, err := s.consumer(ctx, session.Consumer, session.through)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && session.Incarnation == consumer.Incarnation, err
+	return err == nil && session.through(consumer), err
 }

@@ -1,8 +1,10 @@
 package login
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,10 +31,10 @@ type NewImport struct {
 // sealed: it lacks the key that ours has (bar P1). The hashes are replaced by ours
 // at the next good login.
 func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
-	a := Account{ID: uuid.NewString(), GreetingName: n.GreetingName, PasswordHash: string(n.PasswordHash), Created: now}
+	a := Account{ID: uuid.NewString(), Created: now}
 	var problems []error
 	normal := func(kind IdentifierKind, value string) string {
-		id, err := ParseIdentifier(kind, value)
+		id, err := ParsePasted(kind, value)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -44,21 +46,23 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, pan)
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(pan))
 	}
-	if err := judgeName(n.GreetingName); err != nil {
+	var err error
+	if a.GreetingName, err = nameOf(n.GreetingName); err != nil {
 		problems = append(problems, err)
 	}
 	a.Email = n.Email
 	if err := a.judge(); err != nil {
 		problems = append(problems, err)
 	}
-	if err := credential.CheckForeign(string(n.PasswordHash)); err != nil {
+	if a.PasswordHash, err = credential.Foreign(string(n.PasswordHash)); err != nil {
 		problems = append(problems, invalid("password_hash", err.Error()))
 	}
 	if n.MPINHash != "" {
-		if err := credential.CheckForeign(string(n.MPINHash)); err != nil {
+		phc, err := credential.Foreign(string(n.MPINHash))
+		if err != nil {
 			problems = append(problems, invalid("mpin_hash", err.Error()))
 		}
-		a.MPINHash = credential.SealHash(m.Vault, credential.PurposeMPIN, a.ID, string(n.MPINHash))
+		a.MPINHash = credential.SealHash(m.Vault, credential.PurposeMPIN, a.ID, phc)
 	}
 	if n.TOTPSeed != "" {
 		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
@@ -70,6 +74,15 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 	unix := now.Unix()
 	a.Caches = map[string]int64{"lastUpdatedTS": unix, "multiplewatchlists": unix, "watchlist": unix}
 	return a, errors.Join(problems...)
+}
+
+// Has reports whether an account that is there is one that an import would add. What
+// a login or an operator may have changed since is not compared: the password's hash
+// if it is ours by now, the address, the MPIN and the TOTP seed.
+func (a Account) Has(n Account) bool {
+	return a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
+		(len(n.PANIndex) == 0 || bytes.Equal(a.PANIndex, n.PANIndex)) && (n.GreetingName == "" || a.GreetingName == n.GreetingName) &&
+		(a.PasswordHash == n.PasswordHash || strings.HasPrefix(a.PasswordHash, "$argon2id$"))
 }
 
 // ImportEvent is what the audit trail is told of a step of an import.

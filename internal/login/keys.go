@@ -189,7 +189,7 @@ func (s *Service) retireKeys(ctx context.Context) {
 		id := s.keys.stored[i].ID
 		used, err := s.Sessions.KeyInUse(ctx, id, now)
 		if err == nil && !used {
-			e := keyEvent(now, "signing key retired", id)
+			e := Event{Time: now, Action: "signing key retired", Outcome: "ok", RequestID: id}
 			if err = s.Accounts.RemoveSigningKey(ctx, id, e); err == nil {
 				s.logged(ctx, e)
 			}
@@ -201,10 +201,12 @@ func (s *Service) retireKeys(ctx context.Context) {
 	}
 }
 
-// keyEvent is what the audit trail is told of a signing key, whose id stands where
-// that of a request would.
-func keyEvent(now time.Time, action, id string) Event {
-	return Event{Time: now, Action: action, Outcome: "ok", RequestID: id}
+// KeyEvent is what the audit trail is told of a key, whose id stands where that of a
+// request would.
+func (m *Admin) KeyEvent(action, id string) Event {
+	e := m.event(action)
+	e.RequestID = id
+	return e
 }
 
 // viewClaims judges a view token by the keys of this process, and by those of the
@@ -247,7 +249,7 @@ func (s *Service) mint(ctx context.Context, key string, says any) (string, error
 	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and no token of it is taken any more
 		return "", badSession()
 	case err != nil:
-		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed: log in again", Err: err}
+		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed", Err: err}
 	}
 	return compact, nil
 }
@@ -300,6 +302,20 @@ func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
 	return all, nil
 }
 
+// PendingKey returns the key that is published and has not begun to sign, the next one
+// to do so if there are several. Errors: ErrNotFound if there is none.
+func (m *Admin) PendingKey(ctx context.Context) (SigningKey, error) {
+	stored, err := m.Accounts.SigningKeys(ctx)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	next := signing(stored, m.Now()) + 1
+	if next >= len(stored) {
+		return SigningKey{}, ErrNotFound
+	}
+	return stored[next], nil
+}
+
 // RotateKey adds a signing key of so many bits, which is published at once and
 // signs after a lead. Running services follow by themselves.
 func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (SigningKey, error) {
@@ -325,7 +341,7 @@ func (m *Admin) addKey(ctx context.Context, bits int, lead time.Duration) (Signi
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return k, m.Accounts.AddSigningKey(ctx, k, keyEvent(now, "signing key added", k.ID))
+	return k, m.Accounts.AddSigningKey(ctx, k, m.KeyEvent("signing key added", k.ID))
 }
 
 // RemoveKey removes a signing key at once: tokens that it signed are refused within
@@ -349,5 +365,5 @@ func (m *Admin) RemoveKey(ctx context.Context, id string) (replacement SigningKe
 			return SigningKey{}, err
 		}
 	}
-	return replacement, m.Accounts.RemoveSigningKey(ctx, id, keyEvent(m.Now(), "signing key removed", id))
+	return replacement, m.Accounts.RemoveSigningKey(ctx, id, m.KeyEvent("signing key removed", id))
 }

@@ -130,3 +130,45 @@ func TestWaitingInAQueueEnds(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// An omsThat answers like this when a session is to be opened.
+type omsThat struct {
+	OMS
+	opens func(ctx context.Context) error
+}
+
+func (o omsThat) Open(ctx context.Context, _ OMSSession) (string, error) {
+	return "server1", o.opens(ctx)
+}
+
+func TestTheOMSIsNotBlamedForTimeThatThisProcessHasLost(t *testing.T) {
+	waits := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		stoodStill time.Duration // before the OMS is asked
+		opens      func(ctx context.Context) error
+		want       Kind
+	}{
+		"at once":                      {0, func(context.Context) error { return nil }, 0},
+		"an OMS that is silent":        {0, waits, KindOMSTimeout},
+		"an OMS that is down":          {0, func(context.Context) error { return errors.New("down") }, KindOMSDown},
+		"a process that stood still":   {2 * patience, waits, KindUnavailable},
+		"though the OMS would be down": {2 * patience, func(ctx context.Context) error { return errors.Join(errors.New("down"), ctx.Err()) }, KindUnavailable},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Service{Ports: Ports{OMS: omsThat{opens: c.opens}}, opt: Options{OMSTimeout: 3 * time.Second}}
+			ctx, cancel := WithPatience(t.Context())
+			defer cancel()
+			ctx, cancelEnd := toTheEnd(ctx)
+			defer cancelEnd()
+			time.Sleep(c.stoodStill)
+			home, outcome, err := s.openOMS(ctx, Session{SID: "sid"})
+			var refused *Error
+			switch {
+			case c.want == 0 && (err != nil || home != "server1"):
+				t.Errorf("%s: %q, %v", name, home, err)
+			case c.want != 0 && (!errors.As(err, &refused) || refused.Kind != c.want || outcome == ""):
+				t.Errorf("%s: %v, %q", name, err, outcome)
+			}
+		})
+	}
+}

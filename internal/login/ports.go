@@ -35,8 +35,8 @@ type Accounts interface {
 	Import(ctx context.Context, file string) (Import, error)
 	// AddAccounts stores the accounts of one step of an import that has come so far,
 	// in one transaction. done is told for each account whether it can be stored: nil,
-	// or the ExistsError of the field that is taken; it returns how far the import
-	// comes with this step, and its event. It may be called more than once. ErrClaimed
+	// or the ExistsError of the field that is taken, with the account that has the same
+	// UCC; it returns how far the import comes with this step, and its event. It may be called more than once. ErrClaimed
 	// if the import has not come so far, or further: somebody else is at it.
 	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// SetReach changes where and how an account's codes go, and stores the event, or

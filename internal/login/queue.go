@@ -25,7 +25,7 @@ func newQueue(turns, waiting int) *queue {
 var errQueue = errors.New("the queue of hashes is full")
 
 func busy(err error) *Error {
-	return &Error{Kind: KindUnavailable, Detail: "the service is busy: try again shortly", RetryAfter: busyRetry, Err: err}
+	return &Error{Kind: KindUnavailable, Detail: "the service is busy", RetryAfter: busyRetry, Err: err}
 }
 
 // hashing runs f, which hashes a secret for tens of milliseconds: nobody else

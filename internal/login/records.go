@@ -9,6 +9,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/paste"
 )
 
 // A Factor is a way to prove who one is.
@@ -65,13 +66,20 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	}
 	switch kind {
 	case ByMobile:
-		if credential.IsDigits(value, 10, 10) {
+		bare := credential.IsDigits(value, 10, 10)
+		if bare {
 			value = "+91" + value
 		}
 		if !numberForm.MatchString(value) {
-			return bad("must be ten digits, or a number with country code such as +919999999908")
+			if err := paste.Odd(value, "+0123456789"); err != nil {
+				return bad(err.Error() + ": it must be digits, or a plus and digits")
+			}
+			return bad("must be ten digits, or a plus, the country code and the number")
 		}
 		if strings.HasPrefix(value, "+91") {
+			if !indian.MatchString(value) && bare {
+				return bad("is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code")
+			}
 			if !indian.MatchString(value) {
 				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
 			}
@@ -99,6 +107,27 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	return Identifier{kind, credential.Secret(value)}, nil
 }
 
+// ParsePasted is [ParseIdentifier] for what an operator has typed or a file holds:
+// blanks, hyphens and the like do not matter (package paste). What arrives over the
+// protocol must be in its form.
+func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
+	var err error
+	switch kind {
+	case ByMobile:
+		value, err = paste.Mobile(value)
+	case ByPAN:
+		value, err = paste.PAN(value)
+	case ByUCC:
+		value, err = paste.UCC(value)
+	case ByUserID:
+		value, err = paste.UserID(value)
+	}
+	if err != nil {
+		return Identifier{}, invalid(string(kind), err.Error())
+	}
+	return ParseIdentifier(kind, value)
+}
+
 // An Account is one client of the broker, as stored. Secrets are hashed or
 // sealed: see the fields.
 type Account struct {
@@ -124,7 +153,7 @@ type Import struct {
 	File     string // hash of its content
 	Offset   int64  // bytes of it that are done
 	Line     int64  // lines of it that are done
-	Added    int64  // accounts
+	Added    int64  // lines whose accounts are in: added, or there already
 	Rejected int64  // lines
 	Report   int64  // bytes written about rejected lines
 }
@@ -335,14 +364,17 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
+	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.
 type EventQuery struct {
 	UCC   string    // of this account only; "" for all
 	Since time.Time // not older than this
+	Until time.Time // older than this; zero for no end
 	After int64     // numbered after this
-	N     int       // at most so many
+	N     int       // at most so many: the first ones
+	Last  bool      // of all that the above selects, the last N
 }
 
 // A Caller is what is known of a request's sender before anyone is recognised.

@@ -89,7 +89,7 @@ func claimRefused(err error) (outcome string, refusal *Error) {
 	case errors.Is(err, ErrClaimed):
 		return "another code is being judged", &Error{Kind: KindTooSoon, Detail: "another code for this login is being checked: wait for its answer", RetryAfter: time.Second}
 	case errors.As(err, &locked):
-		return "locked", &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or ask the service's operator to unlock the account", RetryAfter: locked.Wait}
+		return "locked", &Error{Kind: KindLocked, Detail: "too many wrong codes: wait, or have the service's operator unlock the account", RetryAfter: locked.Wait}
 	case errors.Is(err, ErrTriesUsed):
 		return "tries used up", &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
 	}
@@ -116,7 +116,7 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return &Error{Kind: KindCredentials, Detail: detail}
 	}
 	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
-		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in: send the same one in both steps")
+		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in")
 	}
 	factor, looked, err := s.judgeSecond(ctx, f, account, view, claim)
 	switch {
@@ -158,20 +158,10 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: s.keys.ring().Active(),
 		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
 	}
-	var timedOut bool
-	unhurried(ctx, func() {
-		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
-		defer cancel()
-		trade.Home, err = s.OMS.Open(ctx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
-		timedOut = ctx.Err() != nil
-	})
-	switch {
-	case err != nil && (timedOut || errors.Is(err, context.DeadlineExceeded)):
-		refund("OMS timeout")
-		return Opened{}, &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: try again, the same code still works", Err: err}
-	case err != nil:
-		refund("OMS down")
-		return Opened{}, &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: try again, the same code still works", Err: err}
+	var outcome string
+	if trade.Home, outcome, err = s.openOMS(ctx, trade); err != nil {
+		refund(outcome)
+		return Opened{}, err
 	}
 
 	event := s.secondEvent(f, account, "ok")
@@ -190,6 +180,28 @@ func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account 
 		return Opened{}, err
 	}
 	return s.opened(ctx, account, trade)
+}
+
+// openOMS has the OMS open a session, which may take its own time. If it does not,
+// outcome is what the audit trail is told. A request that had run out of patience
+// before it could ask, because this process stood still, says nothing about the OMS.
+func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome string, err error) {
+	var timedOut bool
+	unhurried(ctx, func() {
+		ctx, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
+		defer cancel()
+		home, err = s.OMS.Open(ctx, OMSSession{SID: trade.SID, UCC: trade.UCC, Consumer: trade.Consumer, Expires: trade.Expires})
+		timedOut = ctx.Err() != nil
+	})
+	switch {
+	case err == nil:
+		return home, "", nil
+	case ctx.Err() != nil:
+		return "", "not judged", storeFault(ctx.Err())
+	case timedOut || errors.Is(err, context.DeadlineExceeded):
+		return "", "OMS timeout", &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: the same code still works", Err: err}
+	}
+	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: the same code still works", Err: err}
 }
 
 // consumerStands ends a trade session again if its consumer was removed since it was
@@ -313,7 +325,7 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 	case err == nil:
 		return nil
 	case errors.As(err, &locked):
-		return &Error{Kind: KindLocked, Detail: "the MPIN is locked after too many wrong tries: wait, use a one-time code, or ask the service's operator to unlock the account", RetryAfter: locked.Wait, Err: err}
+		return &Error{Kind: KindLocked, Detail: "the MPIN is locked after too many wrong tries: wait, or log in with a one-time code", RetryAfter: locked.Wait, Err: err}
 	case errors.Is(err, ErrClaimed):
 		return &Error{Kind: KindTooSoon, Detail: "other tries of this MPIN are being checked: wait a moment", RetryAfter: time.Second, Err: err}
 	}
@@ -325,15 +337,15 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 func wrongCode(view Session, mpinOnly bool) string {
 	switch {
 	case mpinOnly && view.Tries >= maxTries:
-		return "the MPIN is wrong, and it was the last try: log in again"
+		return "this MPIN is wrong, and it was the last try: log in again"
 	case mpinOnly:
-		return "the MPIN is wrong: check it and try again"
+		return "this MPIN is wrong"
 	case view.Tries >= maxTries:
 		return "the code is wrong, and it was the last try: ask for a new code, or log in again"
 	case view.First == MPIN:
 		return "the code is wrong or has expired: after a login by MPIN the second factor is the one-time code"
 	}
-	return "the code is wrong or has expired: check it and try again"
+	return "the code is wrong or has expired"
 }
 
 // tradeEnd returns when a trade session that starts now ends.

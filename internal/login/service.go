@@ -52,6 +52,7 @@ const (
 	laterTimeout    = 5 * time.Second  // how long may take what is done after the answer
 	claimGrace      = 10 * time.Second // what a claim's lease leaves for judging and storing beside the OMS
 	consumerRecheck = 500 * time.Millisecond
+	consumerLook    = 50 * time.Millisecond // between two looks at a consumer for the sake of requests that it refuses
 	sweepEvery      = 30 * time.Second
 	sweepBatch      = 100
 )
@@ -99,6 +100,8 @@ type Service struct {
 type knownConsumer struct {
 	Consumer
 	read    time.Time
+	looked  time.Time     // when reading it began, by the machine's clock
+	turn    chan struct{} // who reads it for the sake of a request that it refuses holds it
 	state   limit.State
 	taken   int
 	takenAt time.Time

@@ -39,7 +39,7 @@ type TokenState struct {
 // Refusals: KindUnavailable.
 func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact string) (TokenState, error) {
 	if a, err := token.OpenAccess(s.Vault, compact, s.Now()); err == nil {
-		c, err := s.consumer(ctx, a.Consumer)
+		c, err := s.consumer(ctx, a.Consumer, func(c Consumer) bool { return c.issued(a, s.Now()) })
 		switch {
 		case errors.Is(err, ErrNotFound):
 			return TokenState{}, nil
@@ -135,14 +135,14 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, claim
 		session, err = s.Sessions.SessionOf(ctx, account.ID, says.Jti)
 	}
 	if err == nil {
-		consumer, err = s.consumer(ctx, session.Consumer)
+		consumer, err = s.consumer(ctx, session.Consumer, session.through)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Session{}, says, ErrNotFound
 	case err != nil:
 		return Session{}, says, storeFault(err)
-	case !now.Before(session.Expires) || session.Issued.Unix() != says.Iat || session.Incarnation != consumer.Incarnation:
+	case !now.Before(session.Expires) || session.Issued.Unix() != says.Iat || !session.through(consumer):
 		return Session{}, says, ErrNotFound
 	}
 	return session, says, nil

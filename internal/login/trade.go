@@ -20,18 +20,18 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, missing("Auth")
 	}
 	now := s.Now()
-	ended := &Error{Kind: KindEnded, Detail: "the session has ended: log in again"}
+	ended := &Error{Kind: KindEnded, Detail: "the session has ended"}
 	says, err := s.tradeClaims(ctx, auth, now)
 	var unavailable *Error
 	switch {
 	case errors.As(err, &unavailable):
 		return Session{}, err
 	case errors.Is(err, claims.ErrKind):
-		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token: send the trade token that the second factor returned"}
+		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token, not the trade token"}
 	case errors.Is(err, claims.ErrExpired):
 		return Session{}, ended
 	case err != nil:
-		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token: log in again"}
+		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token"}
 	}
 	session, err := s.Sessions.Session(ctx, sid)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -52,7 +52,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	}
 	switch {
 	case consumer.Key != session.Consumer:
-		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer: use the access token of that one"}
+		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer"}
 	case session.Incarnation != consumer.Incarnation: // its consumer was removed, and added again
 		return Session{}, ended
 	}
@@ -77,7 +77,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 	switch {
 	case errors.Is(err, ErrNotFound):
 		event.Outcome = noSuchSession
-		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended: log in again"})
+		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended"})
 	case err != nil:
 		return storeFault(err)
 	}

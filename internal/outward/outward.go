@@ -27,6 +27,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/paste"
 )
 
 // maxFile is how large a file of settings or with a secret may be.
@@ -83,8 +84,11 @@ func Secret(path string) (credential.Secret, error) {
 	case mode&0o007 != 0:
 		return "", fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, mode)
 	}
+	if text, err = paste.Text(text); err != nil {
+		return "", fmt.Errorf("%s %w", path, err)
+	}
 	line := strings.TrimRight(string(text), "\r\n")
-	if line == "" || strings.ContainsAny(line, "\r\n\x00") {
+	if line == "" || strings.ContainsAny(line, "\r\n") {
 		return "", fmt.Errorf("%s: must hold one line, the secret", path)
 	}
 	return credential.Secret(line), nil
@@ -99,6 +103,9 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 	if ca != "" {
 		cfg.RootCAs = x509.NewCertPool()
 		text, _, err := read(ca)
+		if err == nil {
+			text, err = paste.Text(text)
+		}
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("ca: %w", err))
@@ -109,13 +116,17 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 	if (cert == "") != (key == "") {
 		problems = append(problems, errors.New("cert and key belong together: give both or neither"))
 	} else if cert != "" {
-		_, mode, err := read(key)
+		secret, mode, err := read(key)
 		if err == nil && mode&0o007 != 0 {
 			err = fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", key, mode)
 		}
+		var shown []byte
+		if err == nil {
+			shown, _, err = read(cert)
+		}
 		var pair tls.Certificate
 		if err == nil {
-			pair, err = tls.LoadX509KeyPair(cert, key)
+			pair, err = paste.KeyPair(shown, secret)
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("cert and key: %w", err))

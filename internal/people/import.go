@@ -7,24 +7,26 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/private"
 )
 
 // step is how many lines are stored in one transaction: logins wait for it.
-const step = 10_000
+var step = 10_000
 
 // maxLine is the longest line in bytes that is read.
 const maxLine = 16 << 10
@@ -46,19 +48,33 @@ type Import struct {
 	Rejected string                         // the file for rejected lines
 	Again    bool                           // from the start, though it has been imported before
 	Progress func(at login.Import, of Size) // called now and then; may be nil
+
+	before bool           // the file has been imported to its end
+	mended map[int64]bool // numbers of lines that were rejected then and have been imported since; nil if nothing is known of them
+}
+
+// Rejected is what the name of a file has behind it for its rejected lines.
+const Rejected = ".rejected"
+
+// A Result is what a run has come to.
+type Result struct {
+	// Of this run: the lines that it has read, and what of these was added, was there
+	// already, and was rejected. Gone counts lines of a file that was imported before
+	// whose accounts are not there any more: they stay away unless it is imported again.
+	Lines, Added, There, Rejected, Gone int64
+
+	// Of the whole file, in all runs: the lines whose accounts are in, and the others.
+	In, Out int64
+
+	Kinds map[string]int64 // lines rejected because their hashes cannot be taken over, by what these are
+	Begun bool             // the run has come as far as reading lines: another one goes on where it stops
+	Done  int64            // lines of the file that are done
 }
 
 // A Size tells how much there is of a file.
 type Size struct {
 	Bytes   int64
 	Resumed login.Import // where the import went on
-}
-
-// A header tells where the columns stand.
-type header struct {
-	at   map[string]int
-	text string // the line itself
-	n    int    // columns
 }
 
 // A batch is some lines on their way into the store: the accounts of the good ones,
@@ -76,85 +92,134 @@ type line struct {
 	number int64
 	text   string
 	reason string
+
+	ucc, userID string // of one that is rejected, if they are good
 }
 
-// Run imports what has not been imported yet and returns how far it has come. It
-// may end anywhere, and be run again: where it goes on, and what it has rejected,
-// is settled in the transaction that stores the accounts.
-func (x *Import) Run(ctx context.Context) (at login.Import, err error) {
+// Run imports what has not been imported yet. It may end anywhere, and be run again:
+// where it goes on, and what it has rejected, is settled in the transaction that
+// stores the accounts. Of a file that has been imported it only says what is there,
+// unless it is to be imported again.
+func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	f, err := os.Open(x.File)
 	if err != nil {
-		return at, err
+		return res, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	size := Size{}
-	at.File, size.Bytes, err = identify(f)
+	file, size, err := identify(f)
 	if err != nil {
-		return at, err
+		return res, err
 	}
 	head, start, err := readHeader(f)
 	if err != nil {
-		return at, fmt.Errorf("%s: %w", x.File, err)
+		return res, fmt.Errorf("%s: %w", x.File, err)
 	}
-	if x.Again {
-		at.File = hexSum([]byte(at.File + time.Now().String())) // an import of its own
+	start.File = file
+	done, err := x.Admin.Accounts.Import(ctx, file)
+	if err != nil {
+		return res, err
+	}
+	if x.before = done.File != "" && done.Offset == size; x.before {
+		if x.mended, err = x.mendedIn(ctx, x.Rejected); err != nil {
+			return res, err
+		}
+		if !x.Again {
+			return x.look(ctx, f, head, done, start, size)
+		}
 	}
 	report, err := x.openReport()
 	if err != nil {
-		return at, err
+		return res, err
 	}
 	defer func() { err = errors.Join(err, report.Close()) }()
-	file := at.File
-	done, err := x.Admin.Accounts.Import(ctx, file)
-	if err != nil {
-		return at, err
-	}
-	at = done
-	if err := x.resumeReport(report, head, at, at.Offset == size.Bytes); err != nil {
-		return at, err
-	}
-	if at.File == "" {
-		start.File = file
-		if err := x.begin(ctx, start); err != nil {
-			return at, err
+	at := done
+	if x.Again || done.File == "" {
+		if err := x.clearReport(report, head, done, x.before); err != nil {
+			return res, err
+		}
+		if err := x.begin(ctx, done, start); err != nil {
+			return res, err
 		}
 		at = start
+	} else if err := x.resumeReport(report, head, at, &res); err != nil {
+		return res, err
 	}
-	size.Resumed = at
+	return x.run(ctx, f, report, head, at, size, res)
+}
 
-	ctx, cancel := context.WithCancel(ctx)
-	batches := make(chan batch, 2)
-	var readErr error
-	go func(at login.Import) {
-		defer close(batches)
-		readErr = x.read(ctx, f, head, at, batches)
-	}(at)
-	for b := range batches {
-		next, serr := x.store(ctx, report, head, at, b)
-		if serr != nil {
-			err = serr
-			break
+// run imports from where the import stands.
+func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h header, at login.Import, size int64, res Result) (Result, error) {
+	res.Begun = true
+	from := at
+	err := x.batches(ctx, f, h, at, func(ctx context.Context, b batch) error {
+		next, there, bad, err := x.store(ctx, report, h, at, b)
+		if err != nil {
+			return err
 		}
+		res.There += there
+		res.kinds(bad)
 		at = next
-		if x.Progress != nil {
-			x.Progress(at, size)
+		x.progress(at, Size{size, from})
+		return nil
+	})
+	res.Lines, res.Rejected = at.Line-from.Line, at.Rejected-from.Rejected
+	res.Added = at.Added - from.Added - res.There
+	res.In, res.Out, res.Done = at.Added, at.Rejected, at.Line-1
+	if err == nil && at.Report == 0 && x.mended == nil {
+		err = os.Remove(x.Rejected) // nothing was
+	}
+	return res, err
+}
+
+func (x *Import) progress(at login.Import, of Size) {
+	if x.Progress != nil {
+		x.Progress(at, of)
+	}
+}
+
+// batches reads the lines from where the import stands, and has f do with each batch
+// of them what is to be done.
+func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Import, do func(ctx context.Context, b batch) error) error {
+	reading, cancel := context.WithCancel(ctx)
+	batches := make(chan batch, 2)
+	var readErr, err error
+	go func() {
+		defer close(batches)
+		readErr = x.read(reading, f, h, at, batches)
+	}()
+	for b := range batches {
+		if err = do(ctx, b); err != nil {
+			break
 		}
 	}
 	cancel()
 	for range batches { // the reader ends
 	}
-	if err == nil && !errors.Is(readErr, context.Canceled) {
+	if err == nil { // it has come to the file's end, or to that of the context
 		err = readErr
 	}
-	if err == nil && at.Report == 0 {
-		err = os.Remove(x.Rejected) // nothing was
-	}
-	return at, err
+	return err
 }
 
-// begin settles that the file for rejected lines, which is empty, is this import's.
-func (x *Import) begin(ctx context.Context, start login.Import) error {
-	err := x.Admin.Accounts.AddAccounts(ctx, login.Import{File: start.File}, nil, func([]error) (login.Import, login.Event, error) {
+// CheckFile returns what is wrong with the form of a file that is to be imported, or
+// nil, by its first line.
+func CheckFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if _, _, err = readHeader(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// begin settles that the import is at the file's first line, however far it had come,
+// and that the file for rejected lines is this import's.
+func (x *Import) begin(ctx context.Context, done, start login.Import) error {
+	done.File = start.File
+	err := x.Admin.Accounts.AddAccounts(ctx, done, nil, func([]error) (login.Import, login.Event, error) {
 		return start, x.Admin.ImportEvent("begun"), nil
 	})
 	return busyImport(err)
@@ -175,73 +240,17 @@ func identify(f *os.File) (string, int64, error) {
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }
 
-func hexSum(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
-
-// readHeader reads the first line, and tells where the second one begins.
-func readHeader(f *os.File) (h header, start login.Import, err error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return h, start, err
-	}
-	r := bufio.NewReaderSize(f, maxLine)
-	raw, err := r.ReadSlice('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return h, start, errors.New("the first line must name the columns")
-	}
-	start.Offset, start.Line = int64(len(raw)), 1
-	h.text = strings.TrimPrefix(strings.TrimRight(string(raw), "\r\n"), "\ufeff")
-	names, err := split(h.text)
-	if err != nil {
-		return h, start, fmt.Errorf("the first line: %w", err)
-	}
-	h.at, h.n = map[string]int{}, len(names)
-	var problems []error
-	for i, name := range names {
-		name = strings.TrimSpace(name)
-		_, twice := h.at[name]
-		switch {
-		case slices.Contains(ignored, name):
-		case !slices.Contains(columns, name):
-			problems = append(problems, fmt.Errorf("the first line names a column %.40q: known are %s", name, strings.Join(columns, ", ")))
-		case twice:
-			problems = append(problems, fmt.Errorf("the first line names %s twice", name))
-		}
-		h.at[name] = i
-	}
-	for _, name := range required {
-		if _, ok := h.at[name]; !ok {
-			problems = append(problems, fmt.Errorf("the first line lacks the column %s", name))
-		}
-	}
-	return h, start, errors.Join(problems...)
-}
-
-// split parts a line into its fields. A quoted field does not go on in the next
-// line: one quote that is missing would take the rest of the file with it.
-func split(text string) ([]string, error) {
-	if !strings.Contains(text, `"`) {
-		return strings.Split(text, ","), nil
-	}
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1
-	fields, err := r.Read()
-	var wrong *csv.ParseError
-	if errors.As(err, &wrong) {
-		return nil, errors.New("a quote that is not closed, or stands in the middle of a field")
-	}
-	return fields, err
-}
-
 // read reads the lines from where the import stands, prepares the accounts, and
 // hands them on in batches.
 func (x *Import) read(ctx context.Context, f *os.File, h header, start login.Import, to chan<- batch) error {
 	if _, err := f.Seek(start.Offset, io.SeekStart); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(f, 1<<20)
+	lines := lineReader{bufio.NewReaderSize(f, 1<<20), h.wide}
 	b := batch{offset: start.Offset, line: start.Line}
 	now := x.Admin.Now()
 	for {
-		raw, n, err := readLine(r)
+		raw, n, err := lines.next()
 		if n > 0 {
 			b.offset += n
 			b.line++
@@ -266,24 +275,6 @@ func (x *Import) read(ctx context.Context, f *os.File, h header, start login.Imp
 	}
 }
 
-// readLine returns a line without its end, nil if it is too long, and how many
-// bytes it has in the file.
-func readLine(r *bufio.Reader) (raw []byte, n int64, err error) {
-	raw, err = r.ReadSlice('\n')
-	n = int64(len(raw))
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		if len(raw) > maxLine {
-			return nil, n, err
-		}
-		return bytes.TrimRight(raw, "\r\n"), n, err
-	}
-	for errors.Is(err, bufio.ErrBufferFull) {
-		raw, err = r.ReadSlice('\n')
-		n += int64(len(raw))
-	}
-	return nil, n, err
-}
-
 // take adds a line to a batch.
 func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 	l := line{number: b.line, text: string(raw)}
@@ -295,8 +286,11 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 	if l.text == "" { // nothing is lost with it
 		return
 	}
-	fields, err := split(l.text)
-	if err == nil && len(fields) != h.n {
+	fields, err := split(l.text, h.comma)
+	switch {
+	case !utf8.ValidString(l.text):
+		err = errors.New("is not UTF-8: save the file as CSV UTF-8")
+	case err == nil && len(fields) != h.n:
 		err = fmt.Errorf("has %d fields, the first line %d", len(fields), h.n)
 	}
 	if err == nil {
@@ -316,6 +310,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 			b.accounts, b.lines = append(b.accounts, a), append(b.lines, l)
 			return
 		}
+		l.ucc, l.userID = a.UCC, a.UserID
 	}
 	l.reason = inColumns.Replace(err.Error())
 	b.bad = append(b.bad, l)
@@ -325,52 +320,89 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 var inColumns = strings.NewReplacer("\n", "; ", "userid: ", "user_id: ", "mobileNumber: ", "mobile: ")
 
 // openReport opens the file for rejected lines, for this process alone: a second
-// one waits here. It may hold hashes, so nobody but its owner reads it.
-func (x *Import) openReport() (*lockedfile.File, error) {
-	f, err := lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("rejected lines: %w", err)
+// one waits here. It may hold hashes, so nobody but its owner reads it: it is made here,
+// or is the user's own already, and no link to another place.
+func (x *Import) openReport() (f *lockedfile.File, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("rejected lines: %w", err)
+		}
+	}()
+	if err := private.CheckPlace(x.Rejected); err != nil {
+		return nil, err
 	}
-	return f, nil
+	for range 10 { // others may make and remove it meanwhile
+		f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		if info, lerr := os.Lstat(x.Rejected); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, private.Refused(x.Rejected + " is a symbolic link: remove it, or name another file")
+		}
+		if f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		if err := errors.Join(err, private.CheckOwn(f, x.Rejected)); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if info.Size() > 0 || info.Mode().Perm()&0o077 == 0 {
+			return f, nil
+		}
+		// Somebody may have it open for reading since it could be.
+		if err := errors.Join(os.Remove(x.Rejected), f.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // resumeReport brings the file for rejected lines to where it was when the import
 // stood where it goes on: only what an interrupted step has written is cut off.
 // Anything else that lies there is somebody's, and stays.
-func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, complete bool) error {
+func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res *Result) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	head := make([]byte, min(info.Size(), int64(len(reportHead(h)))))
-	if _, err := f.ReadAt(head, 0); err != nil {
+	ours, err := x.begins(f, reportHead(h))
+	if err != nil {
 		return err
 	}
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("rejected lines: %s is no file", x.Rejected)
-	case at.File == "" && info.Size() > 0:
-		return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected", x.Rejected)
-	case info.Size() < at.Report || complete && info.Size() > at.Report || !strings.HasPrefix(reportHead(h), string(head)):
-		return fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or begin again with --again and another file", x.Rejected, at.Rejected)
+	if !ours || info.Size() < at.Report {
+		err := fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.Rejected, at.Rejected)
+		if info.Size() == 0 { // this process has made it
+			err = errors.Join(err, os.Remove(x.Rejected))
+		}
+		return err
 	}
-	return errors.Join(f.Chmod(0o600), f.Truncate(at.Report))
+	if err := errors.Join(f.Chmod(0o600), f.Truncate(at.Report)); err != nil {
+		return err
+	}
+	for lines := (lineReader{bufio.NewReaderSize(io.NewSectionReader(f, 0, at.Report), 2*maxLine), nil}); ; {
+		reason, _, err := lines.next()
+		res.kinds([]line{{reason: string(reason)}})
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // reportHead is the first line of the file for rejected lines.
-func reportHead(h header) string { return "line,reason," + h.text + "\n" }
+func reportHead(h header) string { return "line" + h.comma + "reason" + h.comma + h.text + "\n" }
 
-// store stores a batch, and writes its rejected lines before that is settled.
-func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, err error) {
+// store stores a batch, and writes its rejected lines before that is settled. It
+// returns how many lines are of accounts that were there, and the rejected ones.
+func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, there int64, bad []line, err error) {
 	err = x.Admin.Accounts.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
-		bad := slices.Clone(b.bad)
-		for i, err := range taken {
-			var field *login.ExistsError
-			if errors.As(err, &field) {
-				l := b.lines[i]
-				l.reason = "another account has this " + field.Field
-				bad = append(bad, l)
-			}
+		if bad, there, err = x.judge(ctx, b, taken); err != nil {
+			return next, login.Event{}, err
 		}
 		slices.SortFunc(bad, func(a, b line) int { return int(a.number - b.number) })
 		next = at
@@ -378,9 +410,13 @@ func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, a
 		next.Added += int64(len(b.accounts) + len(b.bad) - len(bad))
 		next.Rejected += int64(len(bad))
 		next.Report, err = writeReport(report, h, at.Report, bad)
-		return next, x.Admin.ImportEvent(fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added, len(bad))), err
+		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-there, len(bad))
+		if there > 0 {
+			said += fmt.Sprintf(", %d there already", there)
+		}
+		return next, x.Admin.ImportEvent(said), err
 	})
-	return next, busyImport(err)
+	return next, there, bad, busyImport(err)
 }
 
 // writeReport writes rejected lines behind what is settled, and returns where they
@@ -398,7 +434,7 @@ func writeReport(f *lockedfile.File, h header, settled int64, bad []line) (int64
 	}
 	for _, l := range bad {
 		reason := strings.ReplaceAll(l.reason, `"`, `""`)
-		fmt.Fprintf(&text, "%d,\"%s\",%s\n", l.number, reason, l.text)
+		fmt.Fprintf(&text, "%d%s\"%s\"%s%s\n", l.number, h.comma, reason, h.comma, l.text)
 	}
 	if _, err := f.WriteAt(text.Bytes(), settled); err != nil {
 		return settled, err

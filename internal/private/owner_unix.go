@@ -20,6 +20,21 @@ func owned(info fs.FileInfo) bool {
 	return ok && (int(stat.Uid) == os.Geteuid() || stat.Uid == 0)
 }
 
+// own reports whether a file belongs to the process's user.
+func own(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
+
+// links returns how many names a file has.
+func links(info fs.FileInfo) uint64 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 1
+	}
+	return uint64(stat.Nlink)
+}
+
 // syncDir makes a rename in dir outlast a power cut.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

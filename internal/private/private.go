@@ -109,22 +109,41 @@ func judgeDir(dir string) error {
 // new one and a crash leaves one of the two, with mode 0600. It makes the
 // directory if there is none, with mode 0700.
 func Write(path string, data []byte) error {
-	at, err := Ready(path)
+	at, tmp, err := beside(path, data)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(at), ".session-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), at)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+	if err := os.Rename(tmp, at); err != nil {
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return syncDir(filepath.Dir(at))
+}
+
+// Try finds out whether Write would succeed with so many bytes, by writing as many
+// into the directory and removing them again.
+func Try(path string, size int) error {
+	_, tmp, err := beside(path, make([]byte, size))
+	if err != nil {
+		return err
+	}
+	return os.Remove(tmp)
+}
+
+// beside writes a temporary file, with mode 0600, into the directory of the file at
+// path, and says where the two lie.
+func beside(path string, data []byte) (at, tmp string, err error) {
+	if at, err = Ready(path); err != nil {
+		return "", "", err
+	}
+	f, err := os.CreateTemp(filepath.Dir(at), ".session-*")
+	if err != nil {
+		return "", "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return at, f.Name(), nil
 }
 
 // Ready makes the directory of path, judges it, and says where the file lies.
@@ -180,6 +199,50 @@ func (l LockFile) Number() (int64, error) {
 		return 0, nil // empty, or cut short by a crash
 	}
 	return n, nil
+}
+
+// Change replaces what the file holds by what f makes of it, up to 64 KiB, while it
+// is locked. It must not be a symbolic link. The lock is held for so short a time that
+// who waits for it looks often.
+// A crash leaves the old bytes, the new ones, or the beginning of the new ones before
+// the rest of the old.
+func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
+	at := l.Path
+	unlock, err := try(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		if at, err = Ready(l.Path); err == nil {
+			unlock, err = try(at)
+		}
+	}
+	for ; unlock == nil && err == nil; unlock, err = try(at) {
+		select {
+		case <-time.After(500 * time.Microsecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	file, err := os.OpenFile(at, os.O_RDWR|careful, 0)
+	if err != nil {
+		return err
+	}
+	var old []byte
+	info, err := file.Stat()
+	if err == nil {
+		old = make([]byte, min(info.Size(), 64<<10))
+		_, err = io.ReadFull(file, old)
+	}
+	if err == nil {
+		text := f(old)
+		_, err = file.WriteAt(text, 0)
+		if err == nil && len(text) < len(old) {
+			err = file.Truncate(int64(len(text)))
+		}
+	}
+	return errors.Join(err, file.Close())
 }
 
 // SetNumber keeps n. It writes into the file, which must stay the one that is locked.

@@ -6,6 +6,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
+	"neoapi/internal/paste"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -52,6 +55,8 @@ type Store interface {
 type Data struct {
 	Store Store
 	Vault *credential.Vault
+	By    string // who makes the changes of Admin, for the audit trail
+
 	now   func() time.Time
 	place Place
 	key   []byte // the data key
@@ -103,7 +108,7 @@ func (p Place) Free() error {
 // readable by their owner only. now is the clock; nil means the system's. Close it
 // when done.
 func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
-	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+	if err := owner.MkdirAll(p.Dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	store, err := p.open(ctx, now == nil)
@@ -117,7 +122,7 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &Data{store, vault, now, p, key}, nil
+	return &Data{Store: store, Vault: vault, now: now, place: p, key: key}, nil
 }
 
 // open opens the store. system says that the clock is the system's, which must then
@@ -130,12 +135,7 @@ func (p Place) open(ctx context.Context, system bool) (Store, error) {
 	if err != nil || !system {
 		return store, err
 	}
-	began := time.Now()
-	there, err := store.Clock(ctx)
-	if err == nil {
-		err = apart(began.Add(time.Since(began)/2), there)
-	}
-	if err != nil {
+	if err := sameClock(ctx, store); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
@@ -173,10 +173,16 @@ const (
 // settled otherwise.
 func (d *Data) Be(ctx context.Context, k Kind) error {
 	settled, err := d.Store.Settle(ctx, "kind", []byte(k))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case Kind(settled) == k:
+	}
+	return k.judge(Kind(settled))
+}
+
+// judge refuses data that are of another kind.
+func (k Kind) judge(settled Kind) error {
+	switch {
+	case settled == k:
 		return nil
 	case k == Service:
 		return errors.New("these data belong to a sandbox, whose secrets are public: give the service a place of its own")
@@ -189,7 +195,7 @@ func (d *Data) Close() error { return d.Store.Close() }
 
 // Admin returns the operator's side of the data.
 func (d *Data) Admin() *login.Admin {
-	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now}
+	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
 // openVault reads the master key, or makes it for a database that is new, and
@@ -203,32 +209,57 @@ func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, [
 	_, err = os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if check != nil { // its secrets were sealed with a key that exists
-			return nil, nil, fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", path, p.whereItIs())
+			return nil, nil, p.missingKey()
 		}
 		err = makeMasterKey(p.Dir, path)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("master key: %w", err)
 	}
-	master, err := readMasterKey(path)
-	if err != nil {
-		return nil, nil, err
+	vault, key, err := p.unlock(ctx, store, check == nil)
+	if err == nil {
+		check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	}
-	vault, key, err := dataKey(ctx, store, master, check == nil)
-	if errors.Is(err, credential.ErrSealed) {
-		return nil, nil, fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	if err == nil {
 		_, err = vault.Open(credential.PurposeCheck, "", check)
 	}
-	if errors.Is(err, credential.ErrSealed) {
-		err = fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", path, p.whereItIs())
+	if err != nil {
+		return nil, nil, p.foreignKey(err)
 	}
-	return vault, key, err
+	return vault, key, nil
+}
+
+// unlock opens the data key with the master key. credential.ErrSealed means that it
+// is not one of this database.
+func (p Place) unlock(ctx context.Context, store Store, isNew bool) (*credential.Vault, []byte, error) {
+	path := MasterKey(p.Dir)
+	for {
+		master, err := readMasterKey(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		vault, key, err := dataKey(ctx, store, master, isNew)
+		if !errors.Is(err, credential.ErrSealed) {
+			return vault, key, err
+		}
+		// An operator may have put another key in its place, and had this one forgotten.
+		if now, rerr := readMasterKey(path); rerr != nil || bytes.Equal(now, master) {
+			return nil, nil, errors.Join(err, rerr)
+		}
+	}
+}
+
+func (p Place) missingKey() error {
+	return fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", MasterKey(p.Dir), p.whereItIs())
+}
+
+// foreignKey says of a key that opens nothing of this database what to do; other
+// errors stay as they are.
+func (p Place) foreignKey(err error) error {
+	if errors.Is(err, credential.ErrSealed) {
+		return fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", MasterKey(p.Dir), p.whereItIs())
+	}
+	return err
 }
 
 // whereItIs tells what to do for want of the right master key.
@@ -242,7 +273,7 @@ func (p Place) whereItIs() string {
 func readMasterKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+		return nil, fmt.Errorf("master key: %w", owner.Explain(err, path))
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -250,6 +281,9 @@ func readMasterKey(path string) ([]byte, error) {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("master key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, info.Mode().Perm())
+	}
+	if text, err = paste.Text(text); err != nil {
+		return nil, fmt.Errorf("master key: %s: %w", path, err)
 	}
 	key, err := credential.ParseMasterKey(string(text))
 	if err != nil {
@@ -260,7 +294,7 @@ func readMasterKey(path string) ([]byte, error) {
 
 // makeMasterKey writes a new master key.
 func makeMasterKey(dir, path string) error {
-	f, err := writeMasterKey(dir, credential.NewMasterKey())
+	f, err := writeMasterKey(dir, credential.NewMasterKey(), "")
 	if err != nil {
 		return err
 	}
@@ -274,14 +308,19 @@ func makeMasterKey(dir, path string) error {
 }
 
 // writeMasterKey writes a master key to a file beside the one it is meant for, and
-// returns its name.
-func writeMasterKey(dir, text string) (name string, err error) {
+// returns its name. It belongs to whom the directory does, or the key like.
+func writeMasterKey(dir, text, like string) (name string, err error) {
 	f, err := os.CreateTemp(dir, masterTemp) // mode 0600
 	if err != nil {
 		return "", err
 	}
+	if like == "" {
+		err = owner.Adopt(f)
+	} else {
+		err = owner.Give(f, like)
+	}
 	_, werr := f.WriteString(text)
-	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, werr, f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil

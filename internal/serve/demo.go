@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 )
 
@@ -35,6 +36,21 @@ const sandboxOTPPerHour = 1000
 func DemoAccount(n int) (ucc, userID, mobile, pan string) {
 	return fmt.Sprintf("TEST%06d", n), fmt.Sprintf("testuser%06d", n), fmt.Sprintf("+91990%07d", n),
 		fmt.Sprintf("TEST%c%04d%c", 'A'+n/10_000%26, n%10_000, 'A'+n/260_000)
+}
+
+// Demo returns the public data of a sandbox at an address, with so many accounts more
+// than one.
+func Demo(url string, more int) httpapi.Demo {
+	d := httpapi.Demo{
+		URL: url, ConsumerKey: DemoConsumerKey, ConsumerSecret: DemoConsumerSecret, Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: DemoTOTPSeed,
+		Accounts: []httpapi.DemoAccount{{UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN}},
+	}
+	for n := range more {
+		var a httpapi.DemoAccount
+		a.UCC, a.UserID, a.Mobile, a.PAN = DemoAccount(n + 1)
+		d.Accounts = append(d.Accounts, a)
+	}
+	return d
 }
 
 // demoID is the id of a demo account, the sub of its view tokens: fixed, because

@@ -15,6 +15,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 )
 
 // What is sealed or hashed with a key is so with the data key. It lies in the
@@ -97,14 +98,11 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := writeMasterKey(d.place.Dir, text)
+	file, err := writeMasterKey(d.place.Dir, text, path)
 	if err != nil {
 		return fmt.Errorf("master key: %w", err)
 	}
 	defer func() { _ = os.Remove(file) }()
-	if err := keepOwner(file, path); err != nil {
-		return fmt.Errorf("master key: %w: run this as the service's user", err)
-	}
 	// First both open the data, then the file changes: whatever is interrupted, the
 	// key that lies there is a good one.
 	for _, key := range [][]byte{old, master} {
@@ -120,7 +118,7 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Store.Record(ctx, d.masterEvent("master key added", id)); err != nil {
+	if err := d.Store.Record(ctx, d.Admin().KeyEvent("master key added", id)); err != nil {
 		return err
 	}
 	if err := os.Rename(file, path); err != nil {
@@ -156,7 +154,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 		if name == own {
 			continue
 		}
-		err := d.Store.Unsettle(ctx, name, d.masterEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
+		err := d.Store.Unsettle(ctx, name, d.Admin().KeyEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
 		if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return n, err
 		}
@@ -170,10 +168,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 // to put in the file's place, which would then open nothing.
 func (d *Data) lockMaster() (unlock func(), err error) {
 	path := filepath.Join(d.place.Dir, masterFile+".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
-	if err == nil {
-		err = f.Close()
-	}
+	err = owner.Create(path) // nobody else may hold it
 	if err == nil {
 		unlock, err = lockedfile.MutexAt(path).Lock()
 	}
@@ -181,12 +176,6 @@ func (d *Data) lockMaster() (unlock func(), err error) {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
 	return unlock, nil
-}
-
-// masterEvent is what the audit trail is told of a master key, whose id stands where
-// that of a request would.
-func (d *Data) masterEvent(action, id string) login.Event {
-	return login.Event{Time: d.now(), Action: action, Outcome: "ok", RequestID: id}
 }
 
 // syncDir puts a directory's names on disk.

@@ -226,7 +226,7 @@ func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
 func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing.T) {
 	p := place(t, t.TempDir())
 	readable(t, full(t, p))
-	if _, err := writeMasterKey(p.Dir, credential.NewMasterKey()); err != nil { // of one that was killed
+	if _, err := writeMasterKey(p.Dir, credential.NewMasterKey(), ""); err != nil { // of one that was killed
 		t.Fatal(err)
 	}
 	for round := range 10 {

@@ -4,6 +4,7 @@ package serve
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -34,5 +35,36 @@ func TestANewMasterKeyBelongsToWhomTheOldOneDid(t *testing.T) {
 	}
 	if now := owner(); now != before {
 		t.Errorf("the new key belongs to %v, the old one did to %v", now, before)
+	}
+}
+
+func TestAllThatRootMakesInADataDirectoryBelongsToItsOwner(t *testing.T) {
+	home, uid := t.TempDir(), os.Geteuid()
+	if uid == 0 {
+		uid = 65534
+		if err := os.Chown(home, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := Place{Dir: filepath.Join(home, "data")}
+	d := full(t, p)
+	if err := d.RotateMaster(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Backup(t.Context(), filepath.Join(p.Dir, "copy.db")); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(p.Dir, "*"))
+	if err != nil || len(all) < 7 { // the database with its log and two files more, the key and its lock, the copy
+		t.Fatalf("%q, %v", all, err)
+	}
+	for _, path := range append(all, p.Dir) {
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int(info.Sys().(*syscall.Stat_t).Uid); got != uid || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s belongs to %d, mode %o; want %d", path, got, info.Mode().Perm(), uid)
+		}
 	}
 }

@@ -46,6 +46,8 @@ type Config struct {
 	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
+	AdminHosts []string // for which operators may ask beside the address's own
+
 	couriers    *courier.Couriers
 	certificate *httpapi.Certificate
 	proxies     httpapi.Proxies
@@ -60,6 +62,7 @@ type Server struct {
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an address for operators
+	adminAPI  adminapi.Config
 	admin     *login.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
@@ -103,7 +106,7 @@ func (cfg *Config) fill() error {
 
 // operators says where operators ask, and who they are.
 func (cfg *Config) operators() adminapi.Config {
-	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA}
+	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts}
 	if cfg.certificate != nil {
 		c.TLS = cfg.certificate.Config()
 	}
@@ -146,7 +149,11 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	web := httpapi.Config{
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log,
+		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
+	}
+	if cfg.Sandbox {
+		demo := Demo("", 0)
+		web.Demo = &demo
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -178,12 +185,12 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		cfg.Log.Info("operators", "address", operators.Addr().String())
 	}
 	return &Server{
-		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Now: d.now, Certificate: cfg.certificate, Limits: cfg.Limits},
 		login: svc,
 		inbox: inbox,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
-		operators: operators, admin: d.Admin(),
+		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
 	}, nil
 }
 
@@ -226,7 +233,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	if s.operators != nil {
 		sweeper.Go(func() {
-			if err := adminapi.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
+			if err := s.adminAPI.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
 				s.web.Log.Error("operators cannot ask any more", "cause", err)
 			}
 		})

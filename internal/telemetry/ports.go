@@ -220,3 +220,12 @@ func (c courier) Send(ctx context.Context, m login.Message) error {
 
 // Health passes on how the couriers are.
 func (c courier) Health() error { return health(c.Courier) }
+
+// Failures passes on how many codes in a row each of them could not carry; nil if that
+// is not known.
+func (c courier) Failures() map[string]int {
+	if p, ok := c.Courier.(interface{ Failures() map[string]int }); ok {
+		return p.Failures()
+	}
+	return nil
+}

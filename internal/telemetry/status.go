@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"neoapi/internal/browser"
 	"neoapi/internal/login"
 )
 
@@ -32,6 +33,9 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return up, true
 	})
+	if c, ok := s.Courier.(courier); ok {
+		t.couriers(c)
+	}
 	for _, g := range []struct {
 		name, help string
 		of         func(q login.Queue) float64
@@ -65,9 +69,30 @@ func (t *Telemetry) Watch(s *login.Service) {
 	})
 }
 
+// couriers adds the metrics of the couriers, by their names.
+func (t *Telemetry) couriers(c courier) {
+	each := func(of func(failed int) float64) func(context.Context) (map[string]float64, bool) {
+		return func(context.Context) (map[string]float64, bool) {
+			all := map[string]float64{}
+			for name, failed := range c.Failures() {
+				all[name] = of(failed)
+			}
+			return all, true
+		}
+	}
+	t.Gauge("neo_courier_up", "1 if a courier carried the last code that it was to, or had none yet; 0 if not.", "courier", each(func(failed int) float64 {
+		if failed > 0 {
+			return 0
+		}
+		return 1
+	}))
+	t.Gauge("neo_courier_failures", "Codes in a row that a courier could not carry.", "courier", each(func(failed int) float64 { return float64(failed) }))
+}
+
 // Status returns the handler of the operator's own address: /metrics, /livez, and
 // /readyz, which names what is wrong with each part. It must not be reachable for
-// strangers.
+// strangers, nor for their pages in an operator's browser: at the machine's own address
+// it answers to no host that a stranger can have (DNS rebinding).
 func (t *Telemetry) Status(s *login.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
@@ -89,7 +114,13 @@ func (t *Telemetry) Status(s *login.Service) http.Handler {
 		}
 		say(w, status, word, parts)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if browser.AtHome(r) && !browser.Unregistrable(browser.Host(r)) {
+			say(w, http.StatusForbidden, "the header Host names no host of this address", nil)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func say(w http.ResponseWriter, status int, word string, parts map[string]string) {

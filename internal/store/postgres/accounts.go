@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (s *Store) SettledNames(ctx context.Context, prefix string) ([]string, erro
 // Unsettle forgets what is settled under name and stores the event, or returns
 // login.ErrNotFound.
 func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`DELETE FROM settled WHERE name = $11`, e, name))
+	return s.mustChange(ctx, recordIf(`DELETE FROM settled WHERE name = $1`, e, name))
 }
 
 const accountColumns = `id, ucc, user_id, mobile, email, couriers, pan_index, pan, greeting_name, password_hash, mpin_hash, totp_seed, caches, disabled, created, version`
@@ -125,8 +126,8 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 		if err != nil {
 			return err
 		}
-		all := []statement{recordIf(`UPDATE accounts SET password_hash = $11, mpin_hash = $12, totp_seed = $13, disabled = $14,
-			version = version + 1 WHERE `+fmt.Sprintf(same, 15, 16, 17, 18), e,
+		all := []statement{recordIf(`UPDATE accounts SET password_hash = $1, mpin_hash = $2, totp_seed = $3, disabled = $4,
+			version = version + 1 WHERE `+fmt.Sprintf(same, 5, 6, 7, 8), e,
 			a.PasswordHash, a.MPINHash, some(a.TOTPSeed), a.Disabled, account, before.Version, before.PasswordHash, before.MPINHash)}
 		if ends { // from the first look at the account on nobody else changes it
 			still := `account = $1 AND EXISTS (SELECT FROM accounts WHERE ` + fmt.Sprintf(same, 1, 2, 3, 4) + ` FOR UPDATE)`
@@ -141,12 +142,12 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 
 // SetCaches implements [login.Accounts].
 func (s *Store) SetCaches(ctx context.Context, account string, caches map[string]int64, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`UPDATE accounts SET caches = caches || $11::jsonb WHERE id = $12`, e, caches, account))
+	return s.mustChange(ctx, recordIf(`UPDATE accounts SET caches = caches || $1::jsonb WHERE id = $2`, e, caches, account))
 }
 
 // SetReach implements [login.Accounts].
 func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
-	return s.mustChange(ctx, recordIf(`UPDATE accounts SET email = $12, couriers = $13 WHERE id = $11`, e, account, r.Email, r.Couriers))
+	return s.mustChange(ctx, recordIf(`UPDATE accounts SET email = $2, couriers = $3 WHERE id = $1`, e, account, r.Email, r.Couriers))
 }
 
 // RemoveAccount implements [login.Accounts].
@@ -154,16 +155,16 @@ func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event
 	return s.mustChange(ctx, hold(account),
 		closings(`account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, account),
 		statement{`DELETE FROM sessions WHERE account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, []any{account}},
-		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
+		recordIf(`DELETE FROM accounts WHERE id = $1`, e, account))
 }
 
 // recordIf is a statement that changes or deletes one record and stores the event,
-// or does neither if the record is not there. The arguments of its query begin
-// with $11.
+// or does neither if the record is not there. The event's arguments come behind those
+// of the query.
 func recordIf(query string, e login.Event, args ...any) statement {
 	return statement{
 		`WITH changed AS (` + query + ` RETURNING 1)
-		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` FROM changed`, append(eventArgs(&e), args...),
+		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(len(args)+1) + ` FROM changed`, append(args, eventArgs(&e)...),
 	}
 }
 
@@ -207,8 +208,8 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 		if err := f(&x); err != nil {
 			return err
 		}
-		change := recordIf(`UPDATE consumers SET secret_hash = $11, rate = $12, old_secret_hash = $13, old_secret_until = $14, allow = $15,
-			version = version + 1 WHERE key = $16 AND version = $17`, e,
+		change := recordIf(`UPDATE consumers SET secret_hash = $1, rate = $2, old_secret_hash = $3, old_secret_until = $4, allow = $5,
+			version = version + 1 WHERE key = $6 AND version = $7`, e,
 			some(x.SecretHash), x.Rate, some(x.OldSecretHash), when{&x.OldSecretUntil}, x.Allow.String(), key, version)
 		return changeOne(ctx, c, change.query, change.args...)
 	})
@@ -223,7 +224,7 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
 			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},
 		closings(`consumer = $1 AND EXISTS (SELECT FROM consumers WHERE key = $1)`, key),
-		recordIf(`DELETE FROM consumers WHERE key = $11`, e, key))
+		recordIf(`DELETE FROM consumers WHERE key = $1`, e, key))
 }
 
 // ListConsumers implements [login.Accounts].
@@ -254,7 +255,7 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) erro
 func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
 	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		add := recordIf(`INSERT INTO signing_keys (n, id, sealed, created, signs)
-			SELECT coalesce(max(n), 0) + 1, $11, $12::bytea, $13::timestamptz, $14::timestamptz FROM signing_keys ON CONFLICT (n) DO NOTHING`,
+			SELECT coalesce(max(n), 0) + 1, $1, $2::bytea, $3::timestamptz, $4::timestamptz FROM signing_keys ON CONFLICT (n) DO NOTHING`,
 			e, k.ID, k.Sealed, when{&k.Created}, when{&k.Signs})
 		return changeOne(ctx, c, add.query, add.args...)
 	})
@@ -264,8 +265,8 @@ func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.E
 // removes a key because of one that is being removed.
 func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
 	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock(7366010002)`, nil},
-		recordIf(`DELETE FROM signing_keys WHERE id = $11 AND n IS DISTINCT FROM
-			(SELECT n FROM signing_keys WHERE signs <= $12 ORDER BY signs DESC, n DESC LIMIT 1)`, e, id, when{&e.Time}))
+		recordIf(`DELETE FROM signing_keys WHERE id = $1 AND n IS DISTINCT FROM
+			(SELECT n FROM signing_keys WHERE signs <= $2 ORDER BY signs DESC, n DESC LIMIT 1)`, e, id, when{&e.Time}))
 	if errors.Is(err, login.ErrNotFound) {
 		var n int64
 		if err := s.read(ctx, []any{&n}, `SELECT n FROM signing_keys WHERE id = $1`, id); err != nil {
@@ -276,16 +277,16 @@ func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) 
 	return err
 }
 
-const eventColumns = `time, action, outcome, account, ucc, factor, consumer, sid, address, request_id`
+const eventColumns = `time, action, outcome, account, ucc, factor, consumer, sid, address, request_id, "by"`
 
 func eventArgs(e *login.Event) []any {
 	return []any{
-		when{&e.Time}, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID,
+		when{&e.Time}, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID, e.By,
 	}
 }
 
 // eventMarks returns the placeholders of eventArgs.
-func eventMarks(first int) string { return marks(first, 10) }
+func eventMarks(first int) string { return marks(first, 11) }
 
 // record stores an event.
 func record(e login.Event) statement {
@@ -314,7 +315,7 @@ func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
 func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, error) {
 	columns := func(e *login.Event) []any {
 		return []any{
-			&e.Seq, when{&e.Time}, &e.Action, &e.Outcome, &e.Account, &e.UCC, &e.Factor, &e.Consumer, &e.SID, &e.Address, &e.RequestID,
+			&e.Seq, when{&e.Time}, &e.Action, &e.Outcome, &e.Account, &e.UCC, &e.Factor, &e.Consumer, &e.SID, &e.Address, &e.RequestID, &e.By,
 		}
 	}
 	query, args := `SELECT seq, `+eventColumns+` FROM events WHERE seq > $1`, []any{q.After}
@@ -328,6 +329,15 @@ func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, 
 	if !q.Since.IsZero() {
 		add(` AND time >= $%d`, q.Since)
 	}
-	add(` ORDER BY seq LIMIT $%d`, q.N)
-	return list(ctx, s, columns, query, args...)
+	if !q.Until.IsZero() {
+		add(` AND time < $%d`, q.Until)
+	}
+	if !q.Last {
+		add(` ORDER BY seq LIMIT $%d`, q.N)
+		return list(ctx, s, columns, query, args...)
+	}
+	add(` ORDER BY seq DESC LIMIT $%d`, q.N)
+	all, err := list(ctx, s, columns, query, args...)
+	slices.Reverse(all)
+	return all, err
 }

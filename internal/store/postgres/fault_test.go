@@ -243,15 +243,7 @@ func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.EndAccount(t.Context(), "account of first") }()
-	look := raw(t, url)
-	until(t, func() error {
-		var waiting bool
-		err := look.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
-		if err == nil && !waiting {
-			err = errors.New("EndAccount does not wait")
-		}
-		return err
-	})
+	someoneWaits(t, url)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +272,7 @@ func everyStep(ctx context.Context, s *postgres.Store, sid string) []error {
 // until runs f until it gives no error, and ends the test if that takes too long.
 func until(t *testing.T, f func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		err := f()
 		if err == nil {
 			return
@@ -289,6 +281,20 @@ func until(t *testing.T, f func() error) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// someoneWaits returns when a connection to the database waits for a lock.
+func someoneWaits(t *testing.T, url string) {
+	t.Helper()
+	look := raw(t, url)
+	until(t, func() error {
+		var waiting bool
+		err := look.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err == nil && !waiting {
+			err = errors.New("nobody waits")
+		}
+		return err
+	})
 }
 
 // Bar R1: no call waits for a database that does not answer, and bar R4: it works

@@ -28,7 +28,7 @@ func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event)
 		statement{`DELETE FROM sessions WHERE account = $1` + there, []any{account}},
 		statement{`DELETE FROM jobs WHERE account = $1 AND kind <> 'close'` + there, []any{account}},
 		statement{`UPDATE account_states SET totp_step = 0, sent = NULL, failures = '' WHERE account = $1` + there, []any{account}},
-		recordIf(`DELETE FROM accounts WHERE id = $11`, e, account))
+		recordIf(`DELETE FROM accounts WHERE id = $1`, e, account))
 }
 
 // ForgetEvents implements [login.Accounts].
@@ -128,9 +128,39 @@ func copyAccounts(ctx context.Context, tx pgx.Tx, all []login.Account) ([]error,
 	}
 	var n int
 	var field string
+	var uccs []string
 	_, err = pgx.ForEachRow(rows, []any{&n, &field}, func() error {
 		taken[n] = &login.ExistsError{Field: field}
+		uccs = append(uccs, all[n].UCC)
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	there, err := accountsOf(ctx, tx, uccs)
+	for i := range taken {
+		var exists *login.ExistsError
+		if errors.As(taken[i], &exists) {
+			exists.There = there[all[i].UCC]
+		}
+	}
 	return taken, err
+}
+
+// accountsOf returns the accounts with some UCCs, by these.
+func accountsOf(ctx context.Context, tx pgx.Tx, uccs []string) (map[string]*login.Account, error) {
+	rows, err := tx.Query(ctx, `SELECT `+accountColumns+` FROM accounts WHERE ucc = ANY($1)`, uccs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[string]*login.Account{}
+	for rows.Next() {
+		var a login.Account
+		if err := rows.Scan(columnsOfAccount(&a)...); err != nil {
+			return nil, err
+		}
+		all[a.UCC] = &a
+	}
+	return all, rows.Err()
 }

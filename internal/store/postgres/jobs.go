@@ -20,7 +20,7 @@ func jobArgs(j *login.Job) []any {
 var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(27, 10) + ` FROM saved)` + saveDone
 
 // saveEndedJob saves a session, stores an event and removes the job that led to it.
-var saveEndedJob = saveState + saveSession + saveEventAt(27) + `, job AS (DELETE FROM jobs USING saved WHERE id = $37 AND claim = $38)` + saveDone
+var saveEndedJob = saveState + saveSession + saveEventAt(29) + `, job AS (DELETE FROM jobs USING saved WHERE id = $27 AND claim = $28)` + saveDone
 
 // closings stores the closings of the sessions that a condition names, which begins
 // with $1.
@@ -86,7 +86,7 @@ func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *
 	if e == nil {
 		return claimed(s.mustChange(ctx, statement{`DELETE FROM jobs WHERE id = $1 AND claim = $2`, []any{j.ID, j.Claim}}))
 	}
-	return claimed(s.mustChange(ctx, recordIf(`DELETE FROM jobs WHERE id = $11 AND claim = $12`, *e, j.ID, j.Claim)))
+	return claimed(s.mustChange(ctx, recordIf(`DELETE FROM jobs WHERE id = $1 AND claim = $2`, *e, j.ID, j.Claim)))
 }
 
 // endUndelivered is EndJob for a code that can be taken back; done is false if it
@@ -109,7 +109,7 @@ func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e 
 		if !l.session.TakeBackOTP(&l.state, code) {
 			return login.ErrNotFound
 		}
-		return l.save(ctx, c, saveEndedJob, append(append(l.changes(), eventArgs(e)...), j.ID, j.Claim)...)
+		return l.save(ctx, c, saveEndedJob, append(append(l.changes(), j.ID, j.Claim), eventArgs(e)...)...)
 	})
 	if errors.Is(err, login.ErrNotFound) {
 		return false, nil

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
-	"time"
 
 	"neoapi/internal/login"
 	"neoapi/internal/store/postgres"
@@ -164,15 +163,16 @@ func TestOpenWaitsForAnotherThatMigratesAndHonoursItsContext(t *testing.T) {
 	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock(7366010000)`); err != nil {
 		t.Fatal(err)
 	}
+	opened := make(chan error, 1)
+	go func() { opened <- openAndClose(url) }()
+	someoneWaits(t, url)
 	if s, err := postgres.Open(shortly(t), url); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("opened %v with error %v, want that of the context", s, err)
 	}
-	opened := make(chan error, 1)
-	go func() { opened <- openAndClose(url) }()
 	select {
 	case err := <-opened:
 		t.Fatalf("it did not wait: %v", err)
-	case <-time.After(200 * time.Millisecond):
+	default:
 	}
 	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_unlock(7366010000)`); err != nil {
 		t.Fatal(err)

@@ -350,7 +350,7 @@ func (s *Store) End(ctx context.Context, sid, tokenID string, e login.Event) err
 	return s.mustChange(ctx,
 		statement{`UPDATE account_states SET version = version + 1 WHERE account = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}},
 		closings(`sid = $1 AND kind = 'trade' AND trade_id = $2`, sid, tokenID),
-		recordIf(`DELETE FROM sessions WHERE sid = $11 AND (kind = 'trade' AND trade_id = $12 OR kind = 'view' AND view_id = $12)`, e, sid, tokenID))
+		recordIf(`DELETE FROM sessions WHERE sid = $1 AND (kind = 'trade' AND trade_id = $2 OR kind = 'view' AND view_id = $2)`, e, sid, tokenID))
 }
 
 // SessionsOf implements [login.Sessions].
@@ -362,9 +362,9 @@ func (s *Store) SessionsOf(ctx context.Context, account string, now time.Time) (
 // Revoke implements [login.Sessions].
 func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) error {
 	return s.mustChange(ctx, hold(account), closings(`account = $1 AND $2 IN ('', sid)`, account, sid), statement{
-		`WITH ended AS (DELETE FROM sessions WHERE account = $11 AND ($12 = '' OR sid = $12) RETURNING 1)
-		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(1) + ` WHERE EXISTS (SELECT FROM ended)`,
-		append(eventArgs(&e), account, sid),
+		`WITH ended AS (DELETE FROM sessions WHERE account = $1 AND ($2 = '' OR sid = $2) RETURNING 1)
+		INSERT INTO events (` + eventColumns + `) SELECT ` + eventMarks(3) + ` WHERE EXISTS (SELECT FROM ended)`,
+		append([]any{account, sid}, eventArgs(&e)...),
 	})
 }
 

@@ -64,6 +64,23 @@ var (
 // otherwise. The password comes from PGPASSWORD, PGPASSFILE or the URL. Up to 16
 // connections are open, or as many as the URL's pool_max_conns says.
 func Open(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, func(cfg *pgxpool.Config) error { return migrate(ctx, cfg.ConnConfig) })
+}
+
+// OpenToRead is Open for the methods that only read: it does not bring the database to
+// the current schema.
+func OpenToRead(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, func(cfg *pgxpool.Config) error {
+		c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
+		if err != nil {
+			return err
+		}
+		return c.Close(ctx)
+	})
+}
+
+// open opens a database with which begin can do what has to be done first.
+func open(ctx context.Context, url string, begin func(cfg *pgxpool.Config) error) (*Store, error) {
 	cfg, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL %w", err)
@@ -71,7 +88,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
-	if err := migrate(ctx, cfg.ConnConfig); err != nil {
+	if err := begin(cfg); err != nil {
 		if advice := hint(err, cfg.ConnConfig.Password != ""); advice != "" {
 			return nil, fmt.Errorf("database: %w; %s", err, advice)
 		}
@@ -82,6 +99,12 @@ func Open(ctx context.Context, url string) (*Store, error) {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	return &Store{pool}, nil
+}
+
+// Made reports whether the database has the store's tables.
+func (s *Store) Made(ctx context.Context) (made bool, err error) {
+	err = s.read(ctx, []any{&made}, `SELECT to_regclass('settled') IS NOT NULL`)
+	return made, err
 }
 
 // Close closes the store. It waits for the calls that are under way.

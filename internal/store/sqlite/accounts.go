@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -369,10 +370,11 @@ func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
 	return last, err
 }
 
+const eventColumns = `time, action, outcome, account, ucc, factor, consumer, sid, address, request_id, "by"`
+
 func addEvent(c *sqlite.Conn, e login.Event) error {
-	return exec(c, `INSERT INTO events (time, action, outcome, account, ucc, factor, consumer, sid, address, request_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Time, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID)
+	return exec(c, `INSERT INTO events (`+eventColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Time, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID, e.By)
 }
 
 // Events implements [login.Accounts].
@@ -380,12 +382,20 @@ func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, 
 	scan := func(r *row) (login.Event, error) {
 		return login.Event{
 			Seq: r.int(), Time: r.time(), Action: r.text(), Outcome: r.text(), Account: r.text(), UCC: r.text(),
-			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(),
+			Factor: login.Factor(r.text()), Consumer: r.text(), SID: r.text(), Address: r.text(), RequestID: r.text(), By: r.text(),
 		}, nil
+	}
+	order := `ASC`
+	if q.Last {
+		order = `DESC`
 	}
 	// The trail is in the order of time but for moments: it begins with the block
 	// before the first whose index entry is young enough.
-	return list(ctx, s, scan, `SELECT seq, time, action, outcome, account, ucc, factor, consumer, sid, address, request_id FROM events
+	all, err := list(ctx, s, scan, `SELECT seq, `+eventColumns+` FROM events
 		WHERE seq > max(?1, coalesce((SELECT min(seq) FROM events WHERE seq % 64 = 0 AND time >= ?2), (SELECT max(seq) FROM events), 0) - 128)
-		AND time >= ?2 AND (?3 = '' OR ucc = ?3) ORDER BY seq LIMIT ?4`, q.After, q.Since, q.UCC, q.N)
+		AND time >= ?2 AND (?3 = '' OR ucc = ?3) AND (?4 = 0 OR time < ?4) ORDER BY seq `+order+` LIMIT ?5`, q.After, q.Since, q.UCC, q.Until, q.N)
+	if q.Last {
+		slices.Reverse(all)
+	}
+	return all, err
 }

@@ -9,18 +9,25 @@ import (
 	"path/filepath"
 
 	"zombiezen.com/go/sqlite"
+
+	"neoapi/internal/owner"
+	"neoapi/internal/private"
 )
 
 // Backup writes a copy of the database file at from to a new file at to, readable
 // by its owner only: all that was acknowledged before the call, while others go on
-// writing. It changes nothing at from, its schema neither. The copy has been read
-// through and is on disk when Backup returns; after an error there is none.
+// writing. The directory of to must be one in which nobody else replaces files. Backup
+// changes nothing at from, its schema neither. The copy has been read through and is on
+// disk when Backup returns; after an error there is none.
 func Backup(ctx context.Context, from, to string) (err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(fmt.Errorf("%s is there already: give the backup a new name", to), err)
 	}
 	from, err = filepath.Abs(from)
 	if err != nil {
+		return err
+	}
+	if err := private.CheckPlace(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	part, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".part-") // mode 0600
@@ -42,7 +49,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 		c.SetBusyTimeout(busyTimeout)
 		return exec(c, "VACUUM INTO ?", part.Name())
 	}); err != nil {
-		return err
+		return owner.Explain(err, from, from+"-wal", from+"-shm")
 	}
 	if err := onFile(ctx, part.Name(), func(c *sqlite.Conn) error {
 		return each(c, func(r *row) error {
@@ -54,7 +61,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := part.Sync(); err != nil {
+	if err := errors.Join(owner.Adopt(part), part.Sync()); err != nil {
 		return err
 	}
 	// Link, unlike Rename, replaces nothing that has come there meanwhile.

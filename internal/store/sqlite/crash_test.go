@@ -18,7 +18,7 @@ import (
 	"neoapi/internal/store/sqlite"
 )
 
-var kills = flag.Int("sqlite.kills", 10, "how often the process is killed that writes to the database")
+var kills = flag.Int("sqlite.kills", 5, "how often the process is killed that writes to the database")
 
 // A life is what a crashing process does with one sid, step by step. Each step
 // is acknowledged by a line with the sid and the number of steps so far.
@@ -114,6 +114,7 @@ func workUntilKilled(path string) error {
 
 // What was acknowledged survives kill -9 at any moment (bar R2).
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	acknowledged := map[string]int{}
 	n := *kills

@@ -95,6 +95,19 @@ func (s *Store) Import(ctx context.Context, file string) (x login.Import, err er
 // disk: each account goes into five indexes, most of them in no order.
 var importing = []string{"PRAGMA cache_size = -262144", "PRAGMA wal_autocheckpoint = 25000"} // KiB; pages
 
+// accountOf returns the account with a UCC, nil if there is none.
+func accountOf(c *sqlite.Conn, ucc string) (found *login.Account, err error) {
+	err = one(c, func(r *row) error {
+		a, err := scanAccount(r)
+		found = &a
+		return err
+	}, `SELECT `+accountColumns+` FROM accounts WHERE ucc = ?`, ucc)
+	if errors.Is(err, login.ErrNotFound) {
+		return nil, nil
+	}
+	return found, err
+}
+
 // AddAccounts implements [login.Accounts].
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
@@ -112,7 +125,14 @@ func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.
 		}
 		taken := make([]error, len(all))
 		for i, a := range all {
-			if taken[i] = addAccount(c, a); taken[i] != nil && !errors.Is(taken[i], login.ErrExists) {
+			taken[i] = addAccount(c, a)
+			var exists *login.ExistsError
+			switch {
+			case errors.As(taken[i], &exists):
+				if exists.There, err = accountOf(c, a.UCC); err != nil {
+					return err
+				}
+			case taken[i] != nil:
 				return taken[i]
 			}
 		}

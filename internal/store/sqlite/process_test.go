@@ -34,6 +34,7 @@ func openAndClose(path string) error {
 }
 
 func TestProcessesThatOpenANewFileAtOnceSucceed(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	var wg sync.WaitGroup
 	for range 5 {
@@ -55,6 +56,7 @@ func TestProcessesThatOpenANewFileAtOnceSucceed(t *testing.T) {
 // would take the log away from under the first. SQLite guards against that by
 // the locks that it has on the -shm file.
 func TestASecondOpenDoesNotLoseTheLocksOfTheFirst(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)
 	record(t, s, "first")
@@ -73,6 +75,7 @@ func TestASecondOpenDoesNotLoseTheLocksOfTheFirst(t *testing.T) {
 }
 
 func TestTwoProcessesOnOneFileAreLinearizable(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)
 	storetest.Linearize(t, s, otherProcess(t, path))

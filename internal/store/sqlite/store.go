@@ -29,6 +29,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"neoapi/internal/login"
+	"neoapi/internal/owner"
 )
 
 //go:embed migrations/*.sql
@@ -73,15 +74,11 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := file.Close(); err != nil {
+	if err := owner.Create(path); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, path); err != nil {
-		return nil, err
+		return nil, owner.Explain(err, path+"-wal", path+"-shm")
 	}
 	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers)}
 	for range readers {
@@ -101,9 +98,43 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenToRead opens the database file at path for the methods that only read. It makes
+// no file, changes none, and does not bring the schema to the current one. Close the
+// store when done.
+func OpenToRead(ctx context.Context, path string) (*Store, error) {
+	s := &Store{reader: make(chan *sqlite.Conn, 1)}
+	path, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err == nil {
+		flags, name := sqlite.OpenReadOnly, path
+		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // nobody has it open: SQLite would make a log
+			flags, name = flags|sqlite.OpenURI, "file:"+(&url.URL{Path: path}).EscapedPath()+"?immutable=1"
+		}
+		err = connectAs(ctx, name, flags, s.reader, "PRAGMA query_only = 1")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, owner.Explain(err, path, path+"-wal", path+"-shm"))
+	}
+	return s, nil
+}
+
+// Made reports whether the database has tables: a file that is empty has none.
+func (s *Store) Made(ctx context.Context) (made bool, err error) {
+	err = s.scan(ctx, func(c *sqlite.Conn) error {
+		return each(c, func(*row) error { made = true; return nil }, `SELECT 1 FROM sqlite_schema WHERE name = 'settled'`)
+	})
+	return made, err
+}
+
 // connect opens one connection into a pool.
 func connect(ctx context.Context, path string, pool chan *sqlite.Conn, pragma string) error {
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	return connectAs(ctx, path, sqlite.OpenReadWrite, pool, pragma)
+}
+
+func connectAs(ctx context.Context, path string, flags sqlite.OpenFlags, pool chan *sqlite.Conn, pragma string) error {
+	c, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return err
 	}
@@ -143,11 +174,7 @@ func (s *Store) Close() error {
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
 func migrate(ctx context.Context, path string) (err error) {
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600) // nobody else may hold it
-	if err != nil {
-		return err
-	}
-	if err := lock.Close(); err != nil {
+	if err := owner.Create(path + ".lock"); err != nil { // nobody else may hold it
 		return err
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()

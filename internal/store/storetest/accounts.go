@@ -405,6 +405,33 @@ var eventTests = []test{
 		}
 		since(uccOf("account-2"), time.Second+time.Millisecond, "3", "5")
 	}},
+	{"events are read up to a time, and the last ones of all that a query selects", func(t *testing.T, s Store) {
+		for i := range 6 {
+			e := newEvent(fmt.Sprint(i), []string{"account-1", "account-2"}[i%2])
+			e.Time = at(time.Duration(i) * time.Second)
+			good(t, s.Record(t.Context(), e))
+		}
+		for _, x := range []struct {
+			q    login.EventQuery
+			want []string
+		}{
+			{login.EventQuery{Until: at(2 * time.Second), N: 10}, []string{"0", "1"}},
+			{login.EventQuery{Since: at(time.Second), Until: at(2*time.Second + time.Millisecond), N: 10}, []string{"1", "2"}},
+			{login.EventQuery{Until: at(-time.Hour), N: 10}, nil},
+			{login.EventQuery{Last: true, N: 2}, []string{"4", "5"}},
+			{login.EventQuery{Last: true, N: 10}, []string{"0", "1", "2", "3", "4", "5"}},
+			{login.EventQuery{Last: true, N: 2, UCC: uccOf("account-1"), Until: at(4 * time.Second)}, []string{"0", "2"}},
+			{login.EventQuery{Last: true, N: 1, Since: at(time.Second), Until: at(5 * time.Second)}, []string{"4"}},
+		} {
+			var got []string
+			page, err := s.Events(t.Context(), x.q)
+			good(t, err)
+			for _, e := range page {
+				got = append(got, e.RequestID)
+			}
+			same(t, fmt.Sprintf("%+v", x.q), got, x.want)
+		}
+	}},
 	{"events that are stored at once are all there, each with its own number", func(t *testing.T, s Store) {
 		outcomes(t, together(50, func(i int) error { return s.Record(t.Context(), newEvent(fmt.Sprint(i), "account-1")) }))
 		names, numbers := map[string]bool{}, map[int64]bool{}

@@ -41,17 +41,23 @@ var importTests = []test{
 	}},
 	{"accounts that collide, with others or with one another, are told by their field, and the rest is stored", func(t *testing.T, s Store) {
 		add(t, s, newAccount(1))
-		all := []login.Account{newAccount(2), newAccount(3), newAccount(4), newAccount(5), newAccount(6), newAccount(7), newAccount(8)}
+		all := []login.Account{newAccount(2), newAccount(3), newAccount(4), newAccount(5), newAccount(6), newAccount(7), newAccount(8), newAccount(9)}
+		all[7].UCC = newAccount(2).UCC
 		all[1].UCC = newAccount(1).UCC
 		all[2].UserID = newAccount(2).UserID
 		all[3].Mobile = newAccount(1).Mobile
 		all[4].PANIndex = newAccount(2).PANIndex
 		all[5].ID = newAccount(1).ID
 		taken := importTo(t, s, login.Import{File: "file"}, login.Import{File: "file", Offset: 1}, all...)
-		for i, want := range []string{"", "UCC", "user id", "mobile number", "PAN", "id", ""} {
+		for i, want := range []string{"", "UCC", "user id", "mobile number", "PAN", "id", "", "UCC"} {
 			var field *login.ExistsError
 			if got := taken[i]; want == "" && got != nil || want != "" && (!errors.As(got, &field) || field.Field != want) {
 				t.Errorf("account %d: %v, want %q", i, got, want)
+			}
+			// The account with the same UCC is told, whether it was there or came before in this step.
+			if want != "" {
+				there := map[string]*login.Account{newAccount(1).UCC: new(newAccount(1)), newAccount(2).UCC: new(newAccount(2))}[all[i].UCC]
+				same(t, "account there", field.There, there)
 			}
 		}
 		stored, err := s.ListAccounts(t.Context(), "", 10)

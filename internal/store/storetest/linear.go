@@ -18,7 +18,7 @@ import (
 	"neoapi/internal/login"
 )
 
-var histories = flag.Int("storetest.histories", 100, "how many histories each linearizability test checks")
+var histories = flag.Int("storetest.histories", 50, "how many histories each linearizability test checks")
 
 // Linearize makes clients change and read one sid at the same time, and reports
 // the history if no order of its calls explains it; that as often as the flag
@@ -39,7 +39,7 @@ func Linearize(t *testing.T, s Store, others ...login.Sessions) {
 		if err != nil {
 			t.Fatalf("history %d: %v", h, err)
 		}
-		if result, info := porcupine.CheckOperationsVerbose(model, history, 30*time.Second); result != porcupine.Ok {
+		if result, info := porcupine.CheckOperationsVerbose(model, history, 5*time.Minute); result != porcupine.Ok {
 			path := filepath.Join(t.ArtifactDir(), "history.html")
 			if err := porcupine.VisualizePath(model, info, path); err != nil {
 				path = err.Error()

@@ -41,8 +41,8 @@ type test struct {
 	run  func(t *testing.T, s Store)
 }
 
-// Run holds a store to the promises of both ports. Each call of open gives a
-// fresh, empty store, which open closes by t.Cleanup.
+// Run holds a store to the promises of both ports. Each call of open gives an
+// empty store, of which no test before holds anything any more.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	groups := []struct {
 		name  string
@@ -139,7 +139,7 @@ func newConsumer(key string) login.Consumer {
 func newEvent(name, account string) login.Event {
 	return login.Event{
 		Time: at(crumb), Action: "second factor", Outcome: "wrong code", Account: account, UCC: uccOf(account),
-		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name,
+		Factor: login.OTP, Consumer: "consumer-1", SID: "sid of " + name, Address: "2001:db8::1", RequestID: name, By: "by " + name,
 	}
 }
 

@@ -4,7 +4,7 @@
 // Start with [Database]. It starts one cluster for the whole process, which ends
 // with it; the environment variable NEO_TEST_POSTGRES names the address of a
 // running one to use instead, as its superuser. Faults need a cluster that a test
-// has for itself: [Private].
+// has for itself: [Private]. With go test -short tests that need either are skipped.
 package pgtest
 
 import (
@@ -60,6 +60,7 @@ func Database(t testing.TB) string {
 // its configuration. It is removed when the test ends.
 func Private(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
+	skipShort(t)
 	c, err := New(settings...)
 	if errors.Is(err, errMissing) {
 		missing(t)
@@ -73,6 +74,14 @@ func Private(t testing.TB, settings ...string) *Cluster {
 		}
 	})
 	return c
+}
+
+// skipShort ends a test that needs PostgreSQL if the tests are to be quick.
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("NOT TESTED: with -short no PostgreSQL is started")
+	}
 }
 
 // missing ends a test for want of PostgreSQL, and says so; where everything has
@@ -95,6 +104,7 @@ const making = 7_366_010_001
 // create makes a database.
 func create(t testing.TB) (admin, name string) {
 	t.Helper()
+	skipShort(t)
 	admin, err := shared()
 	if errors.Is(err, errMissing) {
 		missing(t)

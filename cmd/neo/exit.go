@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"neoapi"
+	"neoapi/internal/store/postgres"
+	"neoapi/internal/store/sqlite"
+)
+
+// The exit codes, which scripts may rely on. exitCodes explains them.
+const (
+	exitDone          = 0
+	exitFailed        = 1
+	exitUsage         = 2
+	exitRefused       = 3
+	exitLater         = 4
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128 // and the signal's number
+)
+
+// exitCodes is the table that neo help exit-codes prints and docs/exit-codes.md
+// explains. A test makes each of them happen.
+var exitCodes = []struct {
+	code  int
+	name  string
+	means string
+}{
+	{exitDone, "0", "done"},
+	{exitFailed, "1", "failed: anything else, such as a full disk or a fault of the service"},
+	{exitUsage, "2", "wrong use: a flag, an argument, a file or the configuration"},
+	{exitRefused, "3", "refused: credentials, code, session, lock, address; lines of an import"},
+	{exitLater, "4", "may work later: rate limit, network, database, OMS, service unavailable"},
+	{exitNotExecutable, "126", "neo exec, neo sandbox: the program cannot be executed"},
+	{exitNotFound, "127", "neo exec, neo sandbox: there is no such program"},
+	{exitSignal, "128+N", "ended by signal N, or the program was: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP"},
+}
+
+// aboutExitCodes is the table as text.
+func aboutExitCodes() string {
+	var b strings.Builder
+	for _, row := range exitCodes {
+		fmt.Fprintf(&b, "%-5s  %s\n", row.name, row.means)
+	}
+	return b.String() + `
+neo exec and neo sandbox -- CMD end with the exit code of the program that they
+ran. For neo serve, neo sandbox, neo audit --follow and neo session --watch Ctrl-C
+is the end that is meant: exit code 0.
+`
+}
+
+// A usageError is a mistake in flags, arguments or configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usage makes an error exit with exitUsage; a nil error stays nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+// A laterError is a failure that may be over when the same is tried again.
+type laterError struct{ error }
+
+func (e laterError) Unwrap() error { return e.error }
+
+// ofStore says of an error of a store that the same may work later, if it may.
+func ofStore(err error) error {
+	if postgres.Down(err) || sqlite.Busy(err) {
+		return laterError{err}
+	}
+	return err
+}
+
+// An exitError is the exit code of a program that was run. Nothing is printed: it
+// has said itself what was wrong.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// A notRun is a program that could not be started, with the exit code that shells
+// have for that.
+type notRun struct {
+	error
+	code int
+}
+
+func (e notRun) Unwrap() error { return e.error }
+
+// A stopped is why a context ended: by a signal.
+type stopped struct{ signal os.Signal }
+
+func (s stopped) Error() string { return s.signal.String() }
+
+// code is the exit code of a program that a signal has ended.
+func (s stopped) code() int {
+	n, _ := s.signal.(syscall.Signal)
+	return exitSignal + int(n)
+}
+
+// untilSignal returns a context that the first signal ends; the second ends the
+// program at once. A signal that the program was told to ignore, as by nohup, stays
+// ignored.
+func untilSignal(ctx context.Context) (until context.Context, stop func()) {
+	until, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(stopped{s})
+		case <-until.Done():
+		}
+	}()
+	return until, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
+}
+
+// exitCode returns the exit code of a command that failed.
+func exitCode(ctx context.Context, err error) int {
+	var (
+		ran   exitError
+		never notRun
+		by    stopped
+		later laterError
+		wrong usageError
+		e     *neoapi.Error
+	)
+	switch {
+	case errors.As(err, &ran):
+		return int(ran)
+	case errors.As(err, &never):
+		return never.code
+	case errors.As(err, &by), errors.As(context.Cause(ctx), &by):
+		return by.code()
+	case errors.As(err, &later), errors.Is(err, context.DeadlineExceeded):
+		return exitLater
+	case errors.As(err, &wrong):
+		return exitUsage
+	case !errors.As(err, &e):
+		return exitFailed
+	}
+	if code, known := codeOf[e.Category]; known {
+		return code
+	}
+	return exitFailed
+}
+
+// codeOf is the exit code of a failure of the client.
+var codeOf = map[neoapi.Category]int{
+	neoapi.ErrInvalidInput: exitUsage,
+
+	neoapi.ErrAccessToken:      exitRefused,
+	neoapi.ErrWrongCredentials: exitRefused,
+	neoapi.ErrWrongOTP:         exitRefused,
+	neoapi.ErrWrongMPIN:        exitRefused,
+	neoapi.ErrSessionEnded:     exitRefused,
+	neoapi.ErrWrongToken:       exitRefused,
+	neoapi.ErrLocked:           exitRefused,
+	neoapi.ErrIPNotAllowed:     exitRefused,
+
+	neoapi.ErrRateLimited: exitLater,
+	neoapi.ErrNetwork:     exitLater,
+	neoapi.ErrUnavailable: exitLater,
+	neoapi.ErrOMSDown:     exitLater,
+	neoapi.ErrTimeout:     exitLater,
+
+	neoapi.ErrOTPNotSent:  exitFailed, // the MPIN still works
+	neoapi.ErrInternal:    exitFailed,
+	neoapi.ErrBadAnswer:   exitFailed,
+	neoapi.ErrNotLoggedIn: exitFailed,
+	neoapi.ErrStore:       exitFailed,
+	neoapi.ErrCallback:    exitFailed,
+}
+
+// silent reports whether a failure needs no words: a program that was run has said
+// itself what was wrong, and who pressed Ctrl-C knows.
+func silent(ctx context.Context, err error) bool {
+	var ran exitError
+	var by stopped
+	return errors.As(err, &ran) || errors.As(err, &by) || ctx.Err() != nil && errors.Is(err, context.Canceled)
+}

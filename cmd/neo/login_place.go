@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"neoapi"
+)
+
+// A place is where neo login is to save a session, and what is there before.
+type place struct {
+	store   *neoapi.FileStore
+	profile string
+	before  neoapi.Session // without a token if there is none
+}
+
+// place finds the place and tries whether a session can be saved there, before
+// anything is sent.
+func (c *loginCmd) place(ctx context.Context) (*place, error) {
+	store, err := c.Session.store()
+	if err != nil {
+		return nil, err
+	}
+	p := &place{store: store, profile: c.Session.Profile}
+	if err := store.Writable(ctx); err != nil {
+		return nil, err
+	}
+	p.before, err = store.Load(ctx)
+	if err != nil && !errors.Is(err, neoapi.ErrNotLoggedIn) { // another program's, and sealed
+		return nil, err
+	}
+	return p, p.judge(c.UCC)
+}
+
+// judge refuses another account's login to a profile. "" is an account that is not
+// known yet.
+func (p *place) judge(ucc string) error {
+	if p.profile == "" || !p.another(ucc) {
+		return nil
+	}
+	return usage(fmt.Errorf("the profile %s has the session of another account, %s: name another profile, or run neo logout --profile %s first", p.profile, p.before.UCC, p.profile))
+}
+
+func (p *place) another(ucc string) bool {
+	return p.before.UCC != "" && ucc != "" && !strings.EqualFold(p.before.UCC, ucc)
+}
+
+// save puts a session into the place.
+func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
+	if err := p.judge(s.UCC); err != nil {
+		return err
+	}
+	more := map[string]any{consumerKey: s.ConsumerKey, accessToken: nil}
+	if s.AccessToken != "" {
+		more[accessToken] = s.AccessToken
+	}
+	ctx, unlock := p.lock(ctx)
+	defer unlock()
+	if err := p.store.SaveWith(ctx, s.Session, more); err != nil {
+		return err
+	}
+	if p.another(s.UCC) && !ended(p.before) {
+		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was still good: neo login --profile NAME keeps several")
+	}
+	return nil
+}
+
+// lock locks the place against programs that log in by themselves, for as long as it
+// takes to write. One of them may be waiting for a person: then it is done without. A
+// login that has succeeded is saved even if it was interrupted.
+func (p *place) lock(ctx context.Context) (context.Context, func()) {
+	ctx = context.WithoutCancel(ctx)
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	unlock, err := p.store.Lock(soon)
+	if err != nil {
+		unlock = func() {}
+	}
+	return ctx, unlock
+}
+
+// totpPeriod is how long an authenticator shows a code.
+const totpPeriod = 30 * time.Second
+
+func totpStep(at time.Time) int64 { return at.Unix() / int64(totpPeriod/time.Second) }
+
+// unspent says so if the code that an authenticator shows now was used here already.
+func (p *place) unspent(ctx context.Context, ucc string) error {
+	last, err := p.store.LastStep(ctx)
+	now := time.Now()
+	if step := totpStep(now); err != nil || last != step && last != step+1 || p.another(ucc) {
+		return nil // the service will tell
+	}
+	left := time.Unix((last+1)*int64(totpPeriod/time.Second), 0).Sub(now)
+	return &neoapi.Error{
+		Op: "totp_login", Category: neoapi.ErrInvalidInput, Retry: neoapi.RetryNewCode, RetryAfter: left,
+		Message: "the code that the authenticator shows was used already, and works once: wait for the next one",
+	}
+}
+
+// spend remembers that a code was used.
+func (p *place) spend(ctx context.Context) {
+	ctx, unlock := p.lock(ctx)
+	defer unlock()
+	_ = p.store.SaveStep(ctx, totpStep(time.Now())) // the service knows it, too
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"neoapi/internal/serve"
+)
+
+// forCommand sets what holds if the sandbox is to run a program: a free port unless
+// an address was given, and no output of its own.
+func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
+	if c.Command[0] != "--" {
+		return errors.New("unexpected argument " + c.Command[0] + ": a program to run against the sandbox stands after --")
+	}
+	c.Command = c.Command[1:]
+	switch {
+	case len(c.Command) == 0:
+		return errors.New("say which program to run: neo sandbox -- CMD")
+	case c.JSON:
+		return errors.New("--json: the program after -- finds all of it in its environment")
+	}
+	c.Quiet = true
+	given := false
+	for _, p := range parsed.Path {
+		given = given || p.Flag != nil && p.Flag.Name == "listen"
+	}
+	if !given {
+		c.Listen = "127.0.0.1:0"
+	}
+	return nil
+}
+
+// around runs a program while the sandbox serves: from when it is ready until the
+// program has ended. Signals are the program's, so that it can tidy up with the
+// sandbox still there.
+func (c *sandboxCmd) around(ctx context.Context, t *terminal, p program, place serve.Place, cfg serve.Config) (err error) {
+	own, err := os.MkdirTemp("", "neo-sandbox-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(own)) }()
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	waiting := context.AfterFunc(ctx, end) // while there is no program to pass a signal on to
+	var ended chan error
+	err = start(serving, place, c.ruleFlags, cfg, func(url string, where listening) {
+		if !waiting() {
+			return
+		}
+		c.warn(t, where)
+		ended = make(chan error, 1)
+		go func() {
+			defer end()
+			ended <- p.run(serving, t, c.environment(url, filepath.Join(own, "session.json")))
+		}()
+	})
+	end()
+	if ended == nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	if ran := <-ended; err == nil { // else the sandbox broke down, and the program's answer says nothing
+		return ran
+	}
+	return err
+}
+
+// environment is what a program finds that runs against the sandbox. A profile
+// would be another place for its session.
+func (c *sandboxCmd) environment(url, session string) []string {
+	env := slices.DeleteFunc(withoutSession(os.Environ()), func(v string) bool { return strings.HasPrefix(v, "NEO_PROFILE=") })
+	return append(env,
+		"NEO_URL="+url, "NEO_ENV="+url,
+		"NEO_CONSUMER_KEY="+serve.DemoConsumerKey, "NEO_CONSUMER_SECRET="+serve.DemoConsumerSecret,
+		"NEO_UCC="+serve.DemoUCC, "NEO_USER_ID="+serve.DemoUserID, "NEO_MOBILE="+serve.DemoMobile,
+		"NEO_PAN="+serve.DemoPAN, "NEO_PASSWORD="+serve.DemoPassword, "NEO_MPIN="+serve.DemoMPIN, "NEO_TOTP_SEED="+serve.DemoTOTPSeed,
+		"NEO_SESSION="+session,
+	)
+}

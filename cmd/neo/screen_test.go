@@ -1,0 +1,71 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+	"pgregory.net/rapid"
+)
+
+// A line is broken between words only, none is lost, and none is longer than the
+// terminal is wide unless one word is.
+func TestLinesBreakBetweenWords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé…/:.]{1,30}`), 1, 30).Draw(t, "words")
+		width, indent := rapid.IntRange(20, 100).Draw(t, "width"), rapid.IntRange(0, 10).Draw(t, "indent")
+		got := wrap(strings.Join(words, " "), width, indent)
+		if !slices.Equal(strings.Fields(got), words) {
+			t.Fatalf("%q became %q", words, got)
+		}
+		for i, line := range strings.Split(got, "\n") {
+			if i > 0 && len(line)-len(strings.TrimLeft(line, " ")) != indent {
+				t.Fatalf("%q is not indented by %d", line, indent)
+			}
+			if utf8.RuneCountInString(line) > width && len(strings.Fields(line)) > 1 {
+				t.Fatalf("%q is wider than %d", line, width)
+			}
+		}
+	})
+	for text, want := range map[string]string{
+		"one two":                  "one two",
+		"one two three":            "one two\n  three",
+		"a\nb c d e f g":           "a\nb c d e f\n  g",
+		"http://a.very/long/one b": "http://a.very/long/one\n  b",
+	} {
+		if got := wrap(text, 10, 2); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := wrap("one two three", 0, 2); got != "one two three" {
+		t.Errorf("no terminal: %q", got)
+	}
+}
+
+// Every command that prints a result takes --json.
+func TestEveryCommandPrintsJSON(t *testing.T) {
+	own := []string{
+		"serve",          // its log is JSON
+		"exec",           // its output is a program's
+		"completion",     // a script
+		"help",           // for people
+		"account export", // JSON, or CSV with --all
+	}
+	parser, err := kong.New(&commands{}, kong.Name("neo"), kong.Bind(&terminal{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, command := range parser.Model.Leaves(false) {
+		takes := slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "json" })
+		if takes == slices.Contains(own, command.Path()) {
+			t.Errorf("neo %s: --json: %v", command.Path(), takes)
+		}
+		seen++
+	}
+	if seen < 30 {
+		t.Errorf("%d commands", seen)
+	}
+}

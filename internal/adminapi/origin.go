@@ -1,0 +1,108 @@
+package adminapi
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"neoapi/internal/browser"
+	"neoapi/internal/login"
+)
+
+// An operator's browser shows the operator's certificate by itself, whichever page
+// makes it send a request; and whoever passes the socket on to a port lets pages reach
+// that. So a request of another origin's page is refused, and one for a host that is
+// none of ours, as after DNS rebinding; what changes something must be JSON, which a
+// page cannot send unasked; and what cannot be undone is named twice.
+
+// foreign returns why a request is refused that a page may have made a browser send.
+func (c Config) foreign(r *http.Request) error {
+	if browser.CrossOrigin(r) != nil {
+		return &failure{http.StatusForbidden, "a browser sends this for a page of another origin: nothing was done"}
+	}
+	host := browser.Host(r)
+	if slices.ContainsFunc(c.Hosts, func(x string) bool { return strings.EqualFold(x, host) }) || c.own(r, host) {
+		return nil
+	}
+	return &failure{http.StatusForbidden, "the header Host names no host of this address: nothing was done; neo serve --admin-host NAME adds one"}
+}
+
+// own reports whether operators may ask for a host without its being listed: over the
+// network for the address that they have reached and what the service's certificate
+// names, over the socket for what no stranger's page can be on.
+func (c Config) own(r *http.Request, host string) bool {
+	if strings.HasPrefix(c.Address, socket) {
+		return browser.Unregistrable(host)
+	}
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		if ip, err := netip.ParseAddr(host); err == nil && ip.Unmap() == at.AddrPort().Addr().Unmap() {
+			return true
+		}
+	}
+	if named, _, err := net.SplitHostPort(c.Address); err == nil && named != "" && strings.EqualFold(named, host) {
+		return true
+	}
+	shown, err := c.TLS.GetCertificate(&tls.ClientHelloInfo{})
+	return err == nil && shown.Leaf != nil && shown.Leaf.VerifyHostname(host) == nil
+}
+
+// checkHosts names every host that cannot be one.
+func checkHosts(hosts []string) error {
+	var problems []error
+	for _, host := range hosts {
+		if host == "" || strings.ContainsAny(host, "/[]@ ") || strings.Contains(host, ":") && !isAddress(host) {
+			problems = append(problems, fmt.Errorf("admin host: %q must be a name or an address, without a port", host))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// unsent returns why a change is refused for how it was sent: as JSON it must be, also
+// if it has no body.
+func unsent(r *http.Request, body []byte) error {
+	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodDelete && len(body) == 0:
+		return nil
+	case len(r.Header.Values("Content-Type")) == 1:
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/json" {
+			return nil
+		}
+	}
+	return &failure{http.StatusUnsupportedMediaType, "send it as Content-Type: application/json, also without a body"}
+}
+
+// again wants a body that names once more what the path names, for what no other
+// request makes good.
+func again(field string, f func(*request) (any, error)) func(*request) (any, error) {
+	return func(r *request) (any, error) {
+		wrong := &failure{http.StatusBadRequest, fmt.Sprintf(`this cannot be undone: the body must name again what the path names, as {"%s":"…"}`, field)}
+		if len(r.body) == 0 {
+			return nil, wrong
+		}
+		named, err := r.secret(field)
+		if err != nil {
+			return nil, err
+		}
+		if string(named) != r.args[0] && (field != "ucc" || !sameUCC(string(named), r.args[0])) {
+			return nil, wrong
+		}
+		return f(r)
+	}
+}
+
+func sameUCC(a, b string) bool {
+	x, xerr := login.ParseIdentifier(login.ByUCC, a)
+	y, yerr := login.ParseIdentifier(login.ByUCC, b)
+	return xerr == nil && yerr == nil && x.Value == y.Value
+}

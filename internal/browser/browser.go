@@ -1,0 +1,56 @@
+// Package browser recognises requests that a web page of somebody else has made a
+// browser send: to what listens on the browser's own machine, or to what asks for a
+// certificate, which browsers show by themselves. Programs send none of this kind.
+package browser
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+var protection http.CrossOriginProtection // its zero value trusts nobody
+
+// CrossOrigin returns why a request is refused: a browser says that a page of another
+// origin sends it. It goes for requests that only read, too.
+func CrossOrigin(r *http.Request) error {
+	unsafe := *r
+	unsafe.Method = http.MethodPost
+	return protection.Check(&unsafe)
+}
+
+// Host returns the host that a request is for, without its port.
+func Host(r *http.Request) string {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// reserved are the domains in which nobody can register a name (RFC 6761, and ICANN's
+// resolution 2024.07.29.06).
+var reserved = []string{".localhost", ".test", ".internal"}
+
+// Unregistrable reports whether no stranger can have a host: it is an address, a name
+// without a domain, or one of a reserved domain. A page whose own name its owner points
+// at a person's machine (DNS rebinding) has none of these.
+func Unregistrable(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
+		return true
+	}
+	for _, domain := range reserved {
+		if strings.HasSuffix(host, domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// AtHome reports whether a request has come to the machine's own address, where nobody
+// else reaches it but pages in a browser there.
+func AtHome(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.IP.IsLoopback()
+}

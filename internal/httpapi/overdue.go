@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net/http"
+	"time"
+	"weak"
+)
+
+// How long clients may take is the door's business and not net/http's, which gives each
+// connection and each request of HTTP/2 timers: a timer that is stopped holds on to what
+// it was for until its time has come, and so to all that a client had before it went
+// away.
+
+// watchEvery is how often the door looks for clients that take too long.
+const watchEvery = time.Second
+
+// timed gives a request its time to come, and its answer the time to be written.
+func (d *door) timed(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.ProtoMajor == 1:
+			control, now := http.NewResponseController(w), time.Now()
+			if r.ContentLength != 0 {
+				_ = control.SetReadDeadline(now.Add(d.readTime)) // a connection that has gone has no deadline
+			}
+			_ = control.SetWriteDeadline(now.Add(writeTimeout))
+		case r.ContentLength != 0:
+			body := &timedBody{r.Body}
+			it := weak.Make(body)
+			defer time.AfterFunc(d.readTime, func() {
+				if body := it.Value(); body != nil {
+					_ = body.Close() // ends reading
+				}
+			}).Stop()
+			r.Body = body
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// A timedBody is a request's body that is closed when its time is over.
+type timedBody struct{ io.ReadCloser }
+
+// watch drops connections that keep the service waiting for too long, until the context
+// ends.
+func (d *door) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.dropOverdue()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *door) dropOverdue() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for e := d.waiting.Front(); e != nil; { // the longest first
+		c := e.Value.(*conn)
+		e = e.Next()
+		waits, most := time.Since(c.since), idleTimeout
+		if len(c.holds.open) > 0 || c.holds.inList { // for the rest of a request, or for an answer to be read
+			most = writeTimeout
+		}
+		switch {
+		case waits < writeTimeout:
+			return
+		case waits >= most:
+			d.drop(c)
+		}
+	}
+}
+
+// goAway tells a client of HTTP/2 which of its requests was the last, so that it may send
+// those that are on their way again, and closes the connection.
+func (c *conn) goAway(last uint32) {
+	defer func() { _ = c.raw.Close() }()
+	if !c.writing.TryLock() {
+		return // the client does not read
+	}
+	defer c.writing.Unlock()
+	if c.out.n == 0 && c.out.skip == 0 { // between two frames
+		frame := make([]byte, 17) // GOAWAY, eight bytes long, without error
+		frame[2], frame[3] = 8, 7
+		binary.BigEndian.PutUint32(frame[9:], last)
+		if c.Conn.SetWriteDeadline(time.Now().Add(spared)) == nil {
+			_, _ = c.Conn.Write(frame) // a client that has gone away has nobody to tell
+		}
+	}
+}

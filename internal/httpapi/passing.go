@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+)
+
+// passing are the headers of a client that go to the trade API, beside those that make a
+// WebSocket. All others stay here: servers take the word of headers by dozens of names for
+// who sends a call, from where, by which method and for which path, and here the client
+// has written them. deploy/nginx.conf has the same list.
+var passing = func() map[string]bool {
+	names := map[string]bool{}
+	for name := range strings.FieldsSeq(`
+		Accept Accept-Charset Accept-Encoding Accept-Language Cache-Control Pragma Range Prefer Priority
+		If-Match If-None-Match If-Modified-Since If-Unmodified-Since If-Range Last-Event-Id
+		Content-Type Content-Encoding Content-Language Content-Disposition Content-Range Content-Md5 Content-Digest Repr-Digest Digest
+		Cookie Date Origin Referer User-Agent Expect Te Access-Control-Request-Method Access-Control-Request-Headers
+		Sec-Fetch-Site Sec-Fetch-Mode Sec-Fetch-Dest Sec-Fetch-User X-Requested-With
+		Neo-Fin-Key X-Client-Id X-Request-Id X-Correlation-Id Idempotency-Key X-Idempotency-Key
+		Traceparent Tracestate Baggage
+	`) {
+		names[name] = true
+	}
+	return names
+}()
+
+// ofWebSocket are the headers by which a connection becomes a WebSocket.
+var ofWebSocket = []string{"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol", "Sec-Websocket-Extensions"}
+
+// keepPassing takes away what does not go to the trade API. A connection becomes a
+// WebSocket and nothing else: with HTTP/2 in it (h2c) further calls would come that
+// nobody has looked at.
+func keepPassing(h http.Header) {
+	socket := http.Header{}
+	if strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		for _, name := range ofWebSocket {
+			if values, ok := h[name]; ok {
+				socket[name] = values
+			}
+		}
+	}
+	for name := range h {
+		if !passing[name] && socket[name] == nil {
+			delete(h, name)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package httpapi_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"neoapi/internal/login"
+	"neoapi/internal/serve"
+	"neoapi/internal/telemetry"
+	"neoapi/internal/wire"
+	"neoapi/neoapitest"
+)
+
+const grantBody = `{"grant_type":"client_credentials"}`
+
+func basic(srv *neoapitest.Server, secret string) caller {
+	return caller{srv, "Basic " + base64.StdEncoding.EncodeToString([]byte(srv.ConsumerKey+":"+secret))}
+}
+
+// What an operator grants holds from the next request on, at every server: no remembered
+// record refuses it.
+func TestANewSecretItsTokensAndANewNetworkWorkAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(0))
+	b := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(0))
+	m, _ := admin(t, dir)
+	secret := a.ConsumerSecret
+	for range 5 {
+		for _, srv := range []*neoapitest.Server{a, b} { // which now remember the consumer
+			basic(srv, secret).post(t, tokenPath, grantBody).want(t, 200)
+		}
+		fresh, _, err := m.RotateConsumer(t.Context(), a.ConsumerKey, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret = string(fresh)
+		r := basic(a, secret).post(t, tokenPath, grantBody)
+		r.want(t, 200)
+		var got wire.AccessToken
+		if err := json.Unmarshal(r.body, &got); err != nil {
+			t.Fatal(err)
+		}
+		bearer := caller{b, "Bearer " + got.AccessToken}
+		bearer.post(t, validatePath, object("mobileNumber", a.Account.Mobile, "password", a.Account.Password)).want(t, 200)
+		basic(b, secret).post(t, tokenPath, grantBody).want(t, 200)
+	}
+
+	home, err := login.ParseNetworks("192.0.2.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := m.SetConsumerNetworks(t.Context(), a.ConsumerKey, home); err != nil {
+			t.Fatal(err)
+		}
+		for _, srv := range []*neoapitest.Server{a, b} {
+			soon(t, 401, func() reply { return basic(srv, secret).post(t, tokenPath, grantBody) })
+		}
+		if err := m.SetConsumerNetworks(t.Context(), a.ConsumerKey, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, srv := range []*neoapitest.Server{a, b} {
+			basic(srv, secret).post(t, tokenPath, grantBody).want(t, 200)
+		}
+	}
+}
+
+// However many wrong secrets come, the store is asked for their consumer so often and no
+// more.
+func TestWrongSecretsCostFewReadingsOfTheirConsumer(t *testing.T) {
+	t.Parallel()
+	tel := telemetry.New(nil)
+	srv, _ := serving(t, func(cfg *serve.Config) { cfg.Telemetry = tel })
+	basic(srv, srv.ConsumerSecret).post(t, tokenPath, grantBody).want(t, 200)
+	readings := func() int {
+		found := regexp.MustCompile(`neo_port_seconds_count\{op="consumer",outcome="ok",port="store"\} (\d+)`).FindStringSubmatch(scrape(t, tel))
+		n, _ := strconv.Atoi(found[1])
+		return n
+	}
+	before, began := readings(), time.Now()
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			for j := range 10 {
+				basic(srv, fmt.Sprint("wrong", i, j)).post(t, tokenPath, grantBody).want(t, 401)
+			}
+		})
+	}
+	all.Wait()
+	took := time.Since(began)
+	if n, most := readings()-before, int(took/(50*time.Millisecond))+2; n > most || n == 0 {
+		t.Errorf("200 wrong secrets in %s cost %d readings, want %d at most", took, n, most)
+	}
+}

@@ -1,0 +1,5 @@
+package httpapi_test
+
+import "neoapi/internal/testrate"
+
+func init() { testrate.Default = 0 } // but where a test sets one

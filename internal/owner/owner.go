@@ -1,0 +1,50 @@
+// Package owner gives the files that root makes in a directory to whom it belongs: an
+// operator may be root, where the service, which has to read them, is not.
+package owner
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Create makes an empty file, readable by the owner of its directory only, unless one
+// is there, which it must be possible to write.
+func Create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return Explain(usable(path), path)
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(Adopt(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// MkdirAll makes a directory, and those above it, for whom the first one that is there
+// already belongs to.
+func MkdirAll(path string) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return os.MkdirAll(path, 0o700) // which says what is wrong
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) { // another process was first
+			err = nil
+		}
+		return err
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(Adopt(d), d.Close())
+}

@@ -1,0 +1,50 @@
+package paste
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"strings"
+)
+
+// mark is what editors on Windows write at the beginning of a file in UTF-8.
+const mark = "\ufeff"
+
+// Text returns the text of a file without a byte-order mark. A file in UTF-16 is
+// refused: its text would be taken for another one.
+func Text(file []byte) ([]byte, error) {
+	switch {
+	case bytes.HasPrefix(file, []byte("\xff\xfe")), bytes.HasPrefix(file, []byte("\xfe\xff")):
+		return nil, errors.New("is in UTF-16: save it as UTF-8")
+	case bytes.IndexByte(file, 0) >= 0:
+		return nil, errors.New("has zero bytes, as text in UTF-16 has: save it as UTF-8")
+	}
+	for bytes.HasPrefix(file, []byte(mark)) {
+		file = file[len(mark):]
+	}
+	return file, nil
+}
+
+// Line returns the first line of a file, which holds a secret, as [Text] does, without
+// its end.
+func Line(file []byte) (string, error) {
+	line, _, _ := bytes.Cut(file, []byte("\n"))
+	if bytes.IndexByte(file, 0) >= 0 { // in UTF-16 it ends within a character
+		line = file
+	}
+	text, err := Text(line)
+	return strings.TrimSuffix(string(text), "\r"), err
+}
+
+// KeyPair reads a certificate and its key as PEM, which an editor or a shell on
+// Windows may have written: see [Text].
+func KeyPair(cert, key []byte) (tls.Certificate, error) {
+	for _, text := range []*[]byte{&cert, &key} {
+		clean, err := Text(*text)
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		*text = clean
+	}
+	return tls.X509KeyPair(cert, key)
+}

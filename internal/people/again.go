@@ -1,0 +1,233 @@
+package people
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/login"
+	"neoapi/internal/private"
+)
+
+// What is done with a file that has been imported before: people mend what was
+// rejected in the file for that, import it, and run the first one again.
+
+// errLooked ends a step of an import that must store nothing.
+var errLooked = errors.New("only looked at")
+
+// look says of a file that has been imported which accounts are there now, and stores
+// nothing: one that was removed since does not come back.
+func (x *Import) look(ctx context.Context, f *os.File, h header, done, start login.Import, size int64) (res Result, err error) {
+	at := start
+	err = x.batches(ctx, f, h, start, func(ctx context.Context, b batch) error {
+		var taken []error
+		err := x.Admin.Accounts.AddAccounts(ctx, done, b.accounts, func(t []error) (login.Import, login.Event, error) {
+			taken = t
+			return login.Import{}, login.Event{}, errLooked
+		})
+		if err != nil && !errors.Is(err, errLooked) {
+			return busyImport(err)
+		}
+		bad, there, err := x.judge(ctx, b, taken)
+		if err != nil {
+			return err
+		}
+		gone := int64(len(b.accounts)+len(b.bad)-len(bad)) - there
+		res.There, res.Gone, res.Rejected = res.There+there, res.Gone+gone, res.Rejected+int64(len(bad))
+		res.kinds(bad)
+		at.Offset, at.Line = b.offset, b.line
+		at.Added, at.Rejected = res.There, res.Rejected
+		x.progress(at, Size{size, start})
+		return nil
+	})
+	res.Lines = at.Line - start.Line
+	res.In, res.Out = res.There, res.Rejected+res.Gone
+	return res, err
+}
+
+// judge returns the bad lines of a batch, those that collide with others among them,
+// and how many are of accounts that are there already.
+func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line, there int64, err error) {
+	for _, l := range b.bad {
+		in, err := x.mendedSince(ctx, l)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case in:
+			there++
+		default:
+			bad = append(bad, l)
+		}
+	}
+	for i, err := range taken {
+		var exists *login.ExistsError
+		if !errors.As(err, &exists) {
+			continue
+		}
+		l, a := b.lines[i], exists.There
+		if a != nil && (a.Has(b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
+			there++
+			continue
+		}
+		l.reason = "another account has this " + exists.Field
+		bad = append(bad, l)
+	}
+	return bad, there, nil
+}
+
+// mendedSince reports whether a line that is rejected was so before, and its account
+// has come in since: as one that was mended.
+func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
+	if !x.before || x.mended[l.number] {
+		return x.before, nil
+	}
+	if l.ucc == "" || l.userID == "" {
+		return false, nil
+	}
+	a, err := x.Admin.Accounts.Account(ctx, login.Identifier{Kind: login.ByUCC, Value: credential.Secret(l.ucc)})
+	if errors.Is(err, login.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && a.UserID == l.userID, err
+}
+
+// mendedIn returns the numbers of the lines that a file with rejected lines brought
+// in: all of them if it has been imported since, as it is now, but for those that
+// were rejected again and have not been mended by a file of their own. It is nil if
+// the file has not been imported.
+func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|private.Careful, 0)
+	if err != nil {
+		return nil, nil // it is not there, or not for us: then nothing is known
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, err
+	}
+	name, size, err := identify(f)
+	if err != nil {
+		return nil, err
+	}
+	done, err := x.Admin.Accounts.Import(ctx, name)
+	if err != nil || done.File == "" || done.Offset != size {
+		return nil, err
+	}
+	numbers, err := numbersIn(f)
+	if err != nil || done.Rejected == 0 {
+		return numbers, err
+	}
+	again := path + Rejected
+	fixed, err := x.mendedIn(ctx, again)
+	if err != nil {
+		return nil, err
+	}
+	f, err = os.OpenFile(again, os.O_RDONLY|private.Careful, 0)
+	if err != nil {
+		return nil, nil // what was rejected again is not known
+	}
+	defer func() { _ = f.Close() }()
+	still, err := numbersIn(f)
+	for n := range still {
+		if !fixed[n] {
+			delete(numbers, n)
+		}
+	}
+	return numbers, err
+}
+
+// numbersIn returns the numbers of lines that a file with rejected lines has in its
+// last column of that name: those of the first file that was imported.
+func numbersIn(f *os.File) (map[int64]bool, error) {
+	h, start, err := readHeader(f)
+	if err != nil {
+		return nil, nil // of another form: then nothing is known
+	}
+	if _, err := f.Seek(start.Offset, io.SeekStart); err != nil {
+		return nil, err
+	}
+	numbers := map[int64]bool{}
+	column, ok := h.at["line"]
+	for lines := (lineReader{bufio.NewReader(f), h.wide}); ok; {
+		raw, _, err := lines.next()
+		if fields, serr := split(string(raw), h.comma); serr == nil && len(fields) > column {
+			if n, err := strconv.ParseInt(fields[column], 10, 64); err == nil {
+				numbers[n] = true
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
+}
+
+// clearReport makes sure that the file for rejected lines holds nothing that would be
+// lost: it is empty, or as this file's import has left it, or has been imported itself.
+func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, complete bool) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	ours := done.File != "" && (info.Size() == done.Report || !complete && info.Size() > done.Report)
+	if ours && info.Size() > 0 {
+		if ours, err = x.begins(f, reportHead(h)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case info.Size() == 0 || ours:
+		return errors.Join(f.Chmod(0o600), f.Truncate(0))
+	case x.mended != nil:
+		return f.Chmod(0o600) // it goes when another line is rejected
+	}
+	return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first", x.Rejected)
+}
+
+// begins reports whether a file begins with a text, as far as the file goes.
+func (x *Import) begins(f *lockedfile.File, text string) (bool, error) {
+	head := make([]byte, len(text))
+	n, err := f.ReadAt(head, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return string(head[:n]) == text[:n], err
+}
+
+var (
+	unknownKind = regexp.MustCompile(`_hash: ` + regexp.QuoteMeta(credential.ErrForeign.Error()))
+	knownKind   = regexp.MustCompile(`_hash: is ([^,;]+), which cannot be taken over`)
+	tooCostly   = regexp.MustCompile(`_hash: [^;]*: checking one password would take too long`)
+)
+
+// kinds counts the lines that are rejected for their hashes, by what these are.
+func (r *Result) kinds(bad []line) {
+	for _, l := range bad {
+		seen := map[string]bool{}
+		for _, m := range knownKind.FindAllStringSubmatch(l.reason, -1) {
+			seen[m[1]] = true
+		}
+		if unknownKind.MatchString(l.reason) {
+			seen["of an unknown kind"] = true
+		}
+		if tooCostly.MatchString(l.reason) {
+			seen["too costly to check"] = true
+		}
+		for kind := range seen {
+			if r.Kinds == nil {
+				r.Kinds = map[string]int64{}
+			}
+			r.Kinds[kind]++
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package people_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"neoapi/internal/login"
+	"neoapi/internal/people"
+	"neoapi/internal/serve"
+	"neoapi/internal/store/postgres/pgtest"
+)
+
+const goodHash = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
+
+func run(t *testing.T, x *people.Import, want people.Result) {
+	t.Helper()
+	got, err := x.Run(t.Context())
+	got.Begun, got.Done, got.Kinds = false, 0, nil
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A file whose bad lines have been mended in the file for them, and that was imported,
+// is all in, whatever was wrong and whatever was changed to mend it.
+func TestAFileIsRunAgainAfterItsRejectedLinesWereMended(t *testing.T) {
+	t.Parallel()
+	bad := []struct{ line, mended string }{
+		{"UC3,three,9800000002,Three," + goodHash, "UC3,three,9800000003,Three," + goodHash},
+		{"UC4,two,9800000004,Four," + goodHash, "UC4,four,9800000004,Four," + goodHash},
+		{"UC2,five,9800000005,Five," + goodHash, "UC5,five,9800000005,Five," + goodHash},
+		{"UC6,six,12,Six," + goodHash, "UC6,six,9800000006,Six," + goodHash},
+		{"UC7,seven,9800000007,Seven,5f4dcc3b5aa765d61d8327deb882cf99", "UC7,seven,9800000007,Seven," + goodHash},
+		{"U-C8,eight,9800000008,Eight," + goodHash, "UC8,eight,9800000008,Eight," + goodHash},
+		{"not an account", "UC9,nine,9800000009,Nine," + goodHash},
+		{`UC10,ten,9800000010,"Ten,` + goodHash, `UC10,ten,9800000010,"Ten",` + goodHash},
+	}
+	text := head + row(1) + "UC2,two,9800000002,Two," + goodHash + "\n"
+	for _, x := range bad {
+		text += x.line + "\n"
+	}
+	n := int64(len(bad))
+	for name, change := range map[string]func(t *testing.T, data *login.Admin, report string){
+		"the file for them is as it was imported": func(*testing.T, *login.Admin, string) {},
+		"it has other line ends and parts its fields by semicolons": func(t *testing.T, m *login.Admin, report string) {
+			mend(t, report, ";", "\r\n", bad)
+			run(t, &people.Import{Admin: m, File: report, Rejected: report + ".rejected"}, people.Result{Lines: n, There: n, In: n})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := open(t, t.TempDir())
+			file := write(t, text)
+			report := file + ".rejected"
+			run(t, importer(data, file), people.Result{Lines: n + 2, Added: 2, Rejected: n, In: 2, Out: n})
+			run(t, importer(data, file), people.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n})
+			mend(t, report, ",", "\n", bad)
+			run(t, importer(data, file), people.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n}) // not imported yet
+			run(t, importer(data, report), people.Result{Lines: n, Added: n, In: n})
+			change(t, data.Admin(), report)
+			all := uccs(t, data)
+			for range 2 {
+				run(t, importer(data, file), people.Result{Lines: n + 2, There: n + 2, In: n + 2})
+				again := importer(data, file)
+				again.Again = true
+				run(t, again, people.Result{Lines: n + 2, There: n + 2, In: n + 2})
+			}
+			if now := uccs(t, data); !slices.Equal(now, all) || len(all) != int(n)+2 {
+				t.Errorf("accounts are %q, were %q", now, all)
+			}
+		})
+	}
+}
+
+// mend writes a file of rejected lines in which all are mended.
+func mend(t *testing.T, file, comma, end string, bad []struct{ line, mended string }) {
+	t.Helper()
+	text := strings.Join([]string{"line", "reason", "ucc", "user_id", "mobile", "name", "password_hash"}, comma) + end
+	for i, x := range bad {
+		text += fmt.Sprint(i+4) + comma + `"why"` + comma + strings.ReplaceAll(x.mended, ",", comma) + end
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	file := write(t, head+row(1)+row(2)+"UC3,three,9800000002,Three,"+goodHash+"\n")
+	run(t, importer(data, file), people.Result{Lines: 3, Added: 2, Rejected: 1, In: 2, Out: 1})
+	id, err := login.ParseIdentifier(login.ByUCC, "UC000002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := data.Store.Account(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := data.Admin().Erase(t.Context(), a, a.UCC); err != nil {
+		t.Fatal(err)
+	}
+	run(t, importer(data, file), people.Result{Lines: 3, There: 1, Rejected: 1, Gone: 1, In: 1, Out: 2})
+	if all := uccs(t, data); len(all) != 1 {
+		t.Errorf("accounts are %q", all)
+	}
+	again := importer(data, file)
+	again.Again = true
+	run(t, again, people.Result{Lines: 3, Added: 1, There: 1, Rejected: 1, In: 2, Out: 1})
+}
+
+// An account is there already if nothing of a line is another one's, and what differs
+// was changed by a login or an operator.
+func TestALineWhoseAccountIsThereIsRejectedOnlyIfItSaysSomethingElse(t *testing.T) {
+	t.Parallel()
+	const first = "UC1,one,9800000001,One,AVRFT7865T,"
+	data := open(t, t.TempDir())
+	n := 0
+	for line, there := range map[string]bool{
+		first + goodHash: true,
+		"uc1,one,+919800000001,One,avrft7865t," + goodHash:                     true,
+		"UC1,one,9800000001,,," + goodHash:                                     true,
+		"UC1,one,9800000001,Two,AVRFT7865T," + goodHash:                        false,
+		"UC1,two,9800000001,One,AVRFT7865T," + goodHash:                        false,
+		"UC1,one,9800000002,One,AVRFT7865T," + goodHash:                        false,
+		"UC1,one,9800000001,One,AVRFT7865U," + goodHash:                        false,
+		"UC2,one,9800000001,One,AVRFT7865T," + goodHash:                        false,
+		first + "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW": false,
+		first + "$2b$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": false,
+	} {
+		n++ // each case has people of its own
+		own := strings.NewReplacer("UC", fmt.Sprintf("U%dC", n), "uc", fmt.Sprintf("u%dc", n), "one", fmt.Sprint("one", n), "two", fmt.Sprint("two", n),
+			"980000", fmt.Sprint("98000", n%10), "AVRFT7865", fmt.Sprintf("AVRFT78%02d", n), "avrft7865", fmt.Sprintf("avrft78%02d", n))
+		line, first := own.Replace(line), own.Replace(first)
+		const columns = "ucc,user_id,mobile,name,pan,password_hash\n"
+		run(t, importer(data, write(t, columns+first+goodHash+"\n")), people.Result{Lines: 1, Added: 1, In: 1})
+		want := people.Result{Lines: 2, Rejected: 1, Out: 1}
+		if there {
+			want = people.Result{Lines: 2, There: 1, In: 1}
+		}
+		run(t, importer(data, write(t, columns+line+"\n\n")), want) // an empty line, lest it is the file above
+		run(t, importer(data, write(t, columns+first+goodHash+"\n"+line+"\n")), people.Result{Lines: 2, There: 1 + want.There, Rejected: want.Rejected, In: 1 + want.In, Out: want.Out})
+	}
+}
+
+func TestAnInterruptedImportCountsThisRunAndAll(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	var text strings.Builder
+	text.WriteString(head + "not an account\nUC9,nine,9000000001,Nine,5f4dcc3b5aa765d61d8327deb882cf99\n")
+	const lines = 12_000 // more than a step
+	for n := range int64(lines) {
+		text.WriteString(row(int(n)))
+	}
+	file := write(t, text.String())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	x := importer(data, file)
+	x.Progress = func(login.Import, people.Size) { stop() } // after the first step
+	first, err := x.Run(ctx)
+	if err == nil || !first.Begun || first.Added == 0 || first.Added >= lines || first.Done != first.Lines {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	second, err := importer(data, file).Run(t.Context())
+	if err != nil || second.Added != lines-first.Added || second.In != lines || second.Rejected != 0 || second.Out != 2 || second.Kinds["MD5"] != 1 {
+		t.Errorf("first %+v, then %+v, %v", first, second, err)
+	}
+}
+
+func TestAFileIsRunAgainOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	data, err := serve.Open(t.Context(), serve.Place{Dir: t.TempDir(), Database: pgtest.Database(t)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = data.Close() })
+	file := write(t, head+row(1)+row(2)+row(2)+strings.Replace(row(3), "user", "other", 1)+strings.Replace(row(3), "98", "97", 1)+"bad\n")
+	run(t, importer(data, file), people.Result{Lines: 6, Added: 3, There: 1, Rejected: 2, In: 4, Out: 2})
+	run(t, importer(data, file), people.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
+	again := importer(data, file)
+	again.Again = true
+	run(t, again, people.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
+	if all := uccs(t, data); len(all) != 3 {
+		t.Errorf("accounts are %q", all)
+	}
+}

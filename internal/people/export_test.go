@@ -1,0 +1,4 @@
+package people
+
+// SetStep makes steps of so many lines.
+func SetStep(lines int) { step = lines }

@@ -1,0 +1,193 @@
+package people
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"neoapi/internal/login"
+)
+
+// A header tells where the columns are, and how the file is written.
+type header struct {
+	at    map[string]int
+	text  string // the line itself
+	n     int    // columns
+	comma string // what parts the fields
+	wide  binary.ByteOrder
+}
+
+// commas are what may part the fields: spreadsheets write each of them.
+var commas = []string{",", ";", "\t"}
+
+// readHeader reads the first line, and tells where the second one begins.
+func readHeader(f *os.File) (h header, start login.Import, err error) {
+	if h.wide, err = encodingOf(f); err != nil {
+		return h, start, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return h, start, err
+	}
+	lines := lineReader{bufio.NewReaderSize(f, 2*maxLine), h.wide}
+	raw, n, err := lines.next()
+	if err != nil && !errors.Is(err, io.EOF) || raw == nil {
+		return h, start, errors.New("the first line must name the columns")
+	}
+	start.Offset, start.Line = n, 1
+	h.text = strings.TrimPrefix(string(raw), "\ufeff")
+	if strings.Contains(h.text, "\r") {
+		return h, start, errors.New("its lines end with a carriage return alone, as old Macintosh programs write them: save it as CSV UTF-8")
+	}
+	names, err := h.columns()
+	if err != nil {
+		return h, start, fmt.Errorf("the first line: %w", err)
+	}
+	h.at, h.n = map[string]int{}, len(names)
+	var problems []error
+	for i, name := range names {
+		_, twice := h.at[name]
+		switch {
+		case slices.Contains(ignored, name):
+		case !slices.Contains(columns, name):
+			problems = append(problems, fmt.Errorf("the first line names a column %.40q: known are %s", name, strings.Join(columns, ", ")))
+		case twice:
+			problems = append(problems, fmt.Errorf("the first line names %s twice", name))
+		}
+		h.at[name] = i
+	}
+	for _, name := range required {
+		if _, ok := h.at[name]; !ok {
+			problems = append(problems, fmt.Errorf("the first line lacks the column %s", name))
+		}
+	}
+	if len(problems) > 0 {
+		problems = append(problems, errors.New("nothing was imported: correct the first line, and run the same command again"))
+	}
+	return h, start, errors.Join(problems...)
+}
+
+// columns finds out what parts the fields of the first line, and returns these: that
+// by which most of them are the names of columns.
+func (h *header) columns() (names []string, err error) {
+	most := -1
+	for _, comma := range commas {
+		fields, serr := split(h.text, comma)
+		known := 0
+		for i, name := range fields {
+			fields[i] = strings.TrimSpace(name)
+			if slices.Contains(columns, fields[i]) || slices.Contains(ignored, fields[i]) {
+				known++
+			}
+		}
+		if known > most {
+			most, h.comma, names, err = known, comma, fields, serr
+		}
+	}
+	return names, err
+}
+
+// encodingOf tells by the first bytes of a file how it is written: the order of bytes
+// if it is UTF-16, nil if it is UTF-8. What is neither is named.
+func encodingOf(f *os.File) (wide binary.ByteOrder, err error) {
+	first := make([]byte, 8)
+	n, err := f.ReadAt(first, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch first = first[:n]; {
+	case bytes.HasPrefix(first, []byte{0xff, 0xfe}):
+		return binary.LittleEndian, nil
+	case bytes.HasPrefix(first, []byte{0xfe, 0xff}):
+		return binary.BigEndian, nil
+	case bytes.HasPrefix(first, []byte("PK\x03\x04")), bytes.HasPrefix(first, []byte{0xd0, 0xcf, 0x11, 0xe0}):
+		return nil, errors.New("it is a spreadsheet or an archive: save it as CSV UTF-8")
+	case bytes.IndexByte(first, 0) >= 0:
+		return nil, errors.New("it is UTF-16 without a byte-order mark, or no text: save it as CSV UTF-8")
+	}
+	return nil, nil
+}
+
+// A lineReader reads lines as UTF-8. wide is the order of bytes of UTF-16.
+type lineReader struct {
+	r    *bufio.Reader
+	wide binary.ByteOrder
+}
+
+// next returns a line without its end, nil if it is too long, and how many bytes it
+// has in the file.
+func (l lineReader) next() (raw []byte, n int64, err error) {
+	if l.wide != nil {
+		return l.nextWide()
+	}
+	raw, err = l.r.ReadSlice('\n')
+	n = int64(len(raw))
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		if len(raw) > maxLine {
+			return nil, n, err
+		}
+		return noEnd(raw), n, err
+	}
+	for errors.Is(err, bufio.ErrBufferFull) {
+		raw, err = l.r.ReadSlice('\n')
+		n += int64(len(raw))
+	}
+	return nil, n, err
+}
+
+func (l lineReader) nextWide() (raw []byte, n int64, err error) {
+	var unit [2]byte
+	var units []uint16
+	for len(units) == 0 || units[len(units)-1] != '\n' {
+		read, rerr := io.ReadFull(l.r, unit[:])
+		n += int64(read)
+		if read == 1 { // half of a character, at the end
+			units, rerr = append(units, utf8.RuneError), io.EOF
+		}
+		if rerr != nil {
+			err = rerr
+			break
+		}
+		if len(units) > maxLine {
+			units = units[:maxLine] // it is too long already
+		}
+		units = append(units, l.wide.Uint16(unit[:]))
+	}
+	if raw = []byte(string(utf16.Decode(units))); len(raw) > maxLine {
+		return nil, n, err
+	}
+	return noEnd(raw), n, err
+}
+
+// noEnd takes a line's end away. What it returns is not nil.
+func noEnd(raw []byte) []byte {
+	if raw = bytes.TrimRight(raw, "\r\n"); raw == nil {
+		raw = []byte{}
+	}
+	return raw
+}
+
+// split parts a line into its fields. A quoted field does not go on in the next
+// line: one quote that is missing would take the rest of the file with it.
+func split(text, comma string) ([]string, error) {
+	if !strings.Contains(text, `"`) {
+		return strings.Split(text, comma), nil
+	}
+	r := csv.NewReader(strings.NewReader(text))
+	r.FieldsPerRecord = -1
+	r.Comma, _ = utf8.DecodeRuneInString(comma)
+	fields, err := r.Read()
+	var wrong *csv.ParseError
+	if errors.As(err, &wrong) {
+		return nil, errors.New("a quote that is not closed, or stands in the middle of a field")
+	}
+	return fields, err
+}

@@ -1,0 +1,145 @@
+package people_test
+
+import (
+	"context"
+	"encoding/binary"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"neoapi/internal/login"
+	"neoapi/internal/people"
+)
+
+// wide writes a text as UTF-16 with its byte-order mark.
+func wide(order binary.AppendByteOrder, text string) string {
+	var all []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		all = order.AppendUint16(all, unit)
+	}
+	return string(all)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+const argon = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Vo8pPTsQC1Uwgv9gHpIK7qvd9w0UVROxkFeRUZb9OIk"
+
+// What spreadsheets write is taken as it is, and what was rejected of it is in the
+// same form, but for the encoding, and is taken too when it has been mended.
+func TestAFileIsTakenInEveryFormThatSpreadsheetsWrite(t *testing.T) {
+	t.Parallel()
+	lines := []string{
+		"ucc,user_id,mobile,name,password_hash",
+		`UC1,one,9800000001,"Asha ""A"", B; C",` + goodHash,
+		`UC2,two,9800000002,अशा राव 🙂,"` + argon + `"`,
+		"UC3,three,12,Three," + goodHash,
+		"",
+		"UC4,four,9800000004,Four,pbkdf2_sha256$1000$seasalt$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=",
+	}
+	for name, comma := range map[string]string{"commas": ",", "semicolons": ";", "tabs": "\t"} {
+		text := strings.Join(lines, "\n")
+		if comma != "," {
+			text = strings.ReplaceAll(text, ",", comma)
+			text = strings.ReplaceAll(text, "m=19456"+comma+"t=2"+comma+"p=1", "m=19456,t=2,p=1")
+			text = strings.ReplaceAll(text, comma+" B; C", ", B; C")
+		}
+		encodings := map[string]string{"UTF-8": text, "UTF-16 with CR LF": wide(binary.LittleEndian, strings.ReplaceAll(text, "\n", "\r\n")+"\r\n")}
+		if comma == "," {
+			encodings["UTF-8 with a mark"], encodings["UTF-16, big end first"] = "\ufeff"+text, wide(binary.BigEndian, text)
+			encodings["with CR LF"] = strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"
+		}
+		for encoding, text := range encodings {
+			data := open(t, t.TempDir())
+			file := write(t, text)
+			got, err := importer(data, file).Run(t.Context())
+			if err != nil || got.Added != 3 || got.Rejected != 1 || got.Lines != 5 {
+				t.Errorf("%s, %s: %+v, %v", name, encoding, got, err)
+				continue
+			}
+			all, err := data.Store.ListAccounts(t.Context(), "", 10)
+			if err != nil || all[0].GreetingName != `Asha "A", B; C` || all[1].GreetingName != "अशा राव 🙂" || all[1].PasswordHash != argon {
+				t.Errorf("%s, %s: %+v, %v", name, encoding, all, err)
+			}
+			text := read(t, file+".rejected")
+			if want := strings.Join([]string{"line", "reason", strings.ReplaceAll(lines[0], ",", comma)}, comma) + "\n4" + comma + `"mobile: must be`; !strings.HasPrefix(text, want) {
+				t.Errorf("%s, %s: rejected are %q", name, encoding, text)
+			}
+			mended := write(t, wide(binary.LittleEndian, strings.Replace(text, "12", "9800000003", 1)))
+			if got, err := importer(data, mended).Run(t.Context()); err != nil || got.Added != 1 || got.Out != 0 {
+				t.Errorf("%s, %s: mended %+v, %v", name, encoding, got, err)
+			}
+		}
+	}
+}
+
+func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	for text, want := range map[string]string{
+		"PK\x03\x04\x14\x00\x06\x00":                            "a spreadsheet or an archive: save it as CSV UTF-8",
+		"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":                      "a spreadsheet or an archive",
+		wide(binary.LittleEndian, head)[2:]:                     "UTF-16 without a byte-order mark",
+		strings.ReplaceAll(head+row(1), "\n", "\r"):             "end with a carriage return alone",
+		wide(binary.LittleEndian, strings.Repeat("x", 20_000)):  "the first line must name the columns",
+		strings.ReplaceAll(head, ",", "|"):                      "known are ucc, user_id",
+		strings.ReplaceAll(head, "password_hash", "secret;pan"): `a column "secret;pan"`,
+	} {
+		file := write(t, text)
+		_, err := importer(data, file).Run(t.Context())
+		for _, err := range []error{people.CheckFile(file), err} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%.20q: %v, want it to say %s", text, err, want)
+			}
+		}
+	}
+}
+
+func TestALineThatCannotBeReadIsRejectedWithItsReason(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	for text, want := range map[string]string{
+		head + "UC1,one,9800000001,Asha \xe4,x\n":                                "is not UTF-8: save the file as CSV UTF-8",
+		wide(binary.LittleEndian, head+strings.Repeat("x", 40_000)+"\n"):         "at most 16384 are read",
+		wide(binary.LittleEndian, head+row(1)) + "x":                             "has 1 fields",
+		wide(binary.BigEndian, head+"UC1,one,9800000001,One,$argon2i$v=19$m=1,"): "has 6 fields",
+	} {
+		file := write(t, text)
+		got, err := importer(data, file).Run(t.Context())
+		if err != nil || got.Rejected != 1 || !strings.Contains(read(t, file+".rejected"), want) {
+			t.Errorf("%.60q: %+v, %v, %q", text, got, err, read(t, file+".rejected"))
+		}
+	}
+}
+
+// Interrupted in the middle of UTF-16, an import goes on at a character's beginning.
+func TestAnImportOfUTF16GoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	var text strings.Builder
+	text.WriteString(head)
+	const lines = 11_000 // more than a step
+	for n := range lines {
+		text.WriteString(row(n))
+	}
+	file := write(t, wide(binary.BigEndian, text.String()))
+	x := importer(data, file)
+	stopped := false
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	x.Progress = func(login.Import, people.Size) { stopped = true; stop() }
+	if _, err := x.Run(ctx); err == nil || !stopped {
+		t.Fatal(err, stopped)
+	}
+	got, err := importer(data, file).Run(t.Context())
+	if err != nil || got.In != lines || got.Out != 0 || got.Added == 0 || got.Added == lines {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

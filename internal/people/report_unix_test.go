@@ -1,0 +1,120 @@
+//go:build unix
+
+package people_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// somebodyElse is a user that the tests are not, if they are root.
+const somebodyElse = 60123
+
+// Rejected lines hold hashes: they go into a file that is the user's own and nobody
+// else's, or nowhere. What lies in its place stays as it is, and nothing is imported.
+func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name string
+		root bool // only root can lay it there
+		lay  func(t *testing.T, dir, path, other string) error
+		want string
+	}{
+		{"a symbolic link to a file", false, func(_ *testing.T, _, path, other string) error { return os.Symlink(other, path) }, "is a symbolic link"},
+		{"a symbolic link to nothing", false, func(_ *testing.T, _, path, other string) error { return os.Symlink(other+"2", path) }, "is a symbolic link"},
+		{"a hard link", false, func(_ *testing.T, _, path, other string) error { return os.Link(other, path) }, "has another name, too"},
+		{"a pipe", false, func(_ *testing.T, _, path, _ string) error { return syscall.Mkfifo(path, 0o600) }, "is no file"},
+		{"a directory", false, func(_ *testing.T, _, path, _ string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
+		{"a directory that everybody writes to", false, func(_ *testing.T, dir, _, _ string) error { return os.Chmod(dir, 0o777) }, "everybody may write to the directory"},
+		{"an empty file of another user", true, func(t *testing.T, _, path, _ string) error {
+			if err := os.WriteFile(path, nil, 0o666); err != nil {
+				return err
+			}
+			return os.Chown(path, somebodyElse, somebodyElse)
+		}, "belongs to somebody else"},
+		{"another user's symbolic link", true, func(t *testing.T, dir, path, other string) error {
+			if err := os.Symlink(other, path); err != nil {
+				return err
+			}
+			return os.Lchown(path, somebodyElse, somebodyElse)
+		}, "is a symbolic link"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			if x.root && os.Geteuid() != 0 {
+				if os.Getenv("CI") == "true" {
+					t.Fatal("only root gives files to others, and CI=true")
+				}
+				t.Skip("NOT TESTED: only root gives files to others")
+			}
+			dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+			if err := os.WriteFile(other, []byte(""), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, "accounts.csv")
+			if err := os.WriteFile(file, []byte(head+row(1)+"bad line\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := x.lay(t, dir, file+".rejected", other); err != nil {
+				t.Fatal(err)
+			}
+			data := open(t, t.TempDir())
+			_, err := importer(data, file).Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "rejected lines: ") || !strings.Contains(err.Error(), x.want) {
+				t.Errorf("got %v, want it to say %s", err, x.want)
+			}
+			if text, err := os.ReadFile(other); err != nil || len(text) > 0 {
+				t.Errorf("the other file holds %q, %v", text, err)
+			}
+			if _, err := os.Lstat(other + "2"); !os.IsNotExist(err) {
+				t.Errorf("a file was made through the link: %v", err)
+			}
+			if all := uccs(t, data); len(all) > 0 {
+				t.Errorf("imported: %v", all)
+			}
+		})
+	}
+}
+
+// A directory such as /tmp, where nobody removes what others have made, will do; and a
+// file that others may have open is made anew.
+func TestRejectedLinesGoIntoANewFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "accounts.csv")
+	if err := os.WriteFile(file, []byte(head+row(1)+"bad line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	report := file + ".rejected"
+	if err := os.WriteFile(report, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(report, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	watching, err := os.Open(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watching.Close()
+	data := open(t, t.TempDir())
+	if _, err := importer(data, file).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := watching.Stat(); err != nil || info.Size() > 0 {
+		t.Errorf("whoever had the file open reads %d bytes, %v", info.Size(), err)
+	}
+	info, err := os.Stat(report)
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() == 0 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if len(rejected(t, report)) != 1 {
+		t.Error("the rejected line is not there")
+	}
+}

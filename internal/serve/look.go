@@ -1,0 +1,97 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"neoapi/internal/credential"
+	"neoapi/internal/store/postgres"
+	"neoapi/internal/store/sqlite"
+)
+
+// Look opens the master key and the database of a place as [Open] does, to read them
+// alone: it makes nothing and brings nothing to another schema. first says what the
+// first start will make, "" if everything is there.
+func (p Place) Look(ctx context.Context) (first string, err error) {
+	path := MasterKey(p.Dir)
+	_, missing := os.Stat(path)
+	hasKey := !errors.Is(missing, fs.ErrNotExist)
+	if p.Database == "" && !p.Exists() {
+		if err := p.Free(); err != nil {
+			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
+		}
+		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), nil
+	}
+	store, made, err := p.openToRead(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	var check []byte
+	if made {
+		if check, err = store.Settle(ctx, "check", nil); err != nil {
+			return "", err
+		}
+	}
+	switch {
+	case check == nil && hasKey:
+		_, err = readMasterKey(path)
+		return "the database is empty: the first start makes its tables", err
+	case check == nil:
+		return "the database is empty: the first start makes its tables, and " + path, nil
+	case !hasKey:
+		return "", p.missingKey()
+	}
+	vault, _, err := p.unlock(ctx, store, false)
+	if err == nil {
+		_, err = vault.Open(credential.PurposeCheck, "", check)
+	}
+	if err != nil {
+		return "", p.foreignKey(err)
+	}
+	kind, err := store.Settle(ctx, "kind", nil)
+	if err == nil && kind != nil {
+		err = Service.judge(Kind(kind))
+	}
+	return "", err
+}
+
+// openToRead opens the store to read it. made is false if nothing has been made there
+// yet.
+func (p Place) openToRead(ctx context.Context) (store Store, made bool, err error) {
+	if p.Database == "" {
+		s, err := sqlite.OpenToRead(ctx, filepath.Join(p.Dir, databaseFile))
+		if err != nil {
+			return nil, false, err
+		}
+		made, err = s.Made(ctx)
+		return s, made, err
+	}
+	s, err := postgres.OpenToRead(ctx, p.Database)
+	if err != nil {
+		return nil, false, err
+	}
+	made, err = s.Made(ctx)
+	if err == nil {
+		err = sameClock(ctx, s)
+	}
+	if err != nil {
+		return nil, false, errors.Join(err, s.Close())
+	}
+	return s, made, nil
+}
+
+// sameClock refuses a machine whose clock is not the database server's.
+func sameClock(ctx context.Context, s *postgres.Store) error {
+	began := time.Now()
+	there, err := s.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	return apart(began.Add(time.Since(began)/2), there)
+}

@@ -1,0 +1,49 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"syscall"
+	"testing"
+
+	"neoapi/internal/store/postgres"
+)
+
+// What may work later is told from what somebody has to put right.
+func TestDownIsADatabaseThatMayBeThereLater(t *testing.T) {
+	for _, name := range []string{"PGSSLMODE", "PGPASSWORD", "PGPASSFILE"} {
+		t.Setenv(name, "")
+	}
+	noTLS, name := listen(t, nil)
+	certificate, _ := selfSigned(t)
+	untrusted, _ := listen(t, &certificate)
+	c := guarded(t)
+	wrong := "postgres://neo:wrong@/postgres?host=" + c.Dir()
+	until(t, func() error { // the cluster knows the role's password a moment later
+		if works(wrong) == nil {
+			return errors.New("a wrong password is taken")
+		}
+		return nil
+	})
+	for address, down := range map[string]bool{
+		"postgres://postgres@127.0.0.1:1/neo":                           true,
+		"postgres://postgres@/neo?host=" + url.QueryEscape(t.TempDir()): true,
+		"postgres://postgres@127.0.0.1:" + noTLS + name:                 false,
+		"postgres://postgres@127.0.0.1:" + untrusted + name:             false,
+		wrong:            false,
+		c.URL("nowhere"): false,
+		"nonsense":       false,
+	} {
+		err := works(address)
+		if err == nil {
+			t.Errorf("%s: can be opened", address)
+		}
+		if got := postgres.Down(err); got != down {
+			t.Errorf("%s: down: %v, want %v: %v", address, got, down, err)
+		}
+	}
+	if postgres.Down(syscall.ENOSPC) || !postgres.Down(works("postgres://postgres@127.0.0.1:1/neo")) || postgres.Down(nil) || postgres.Down(context.Canceled) {
+		t.Error("what is no failure of the database is taken for one")
+	}
+}

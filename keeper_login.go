@@ -1,0 +1,387 @@
+package neoapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// obtain returns the store's session, if it can be used, or a fresh one.
+func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) {
+	defer func() { k.given = nil }()
+	store := k.cfg.Store
+	if store == nil {
+		s, err = k.login(ctx)
+		return s, true, err
+	}
+	if shared, ok := store.(RateStore); ok {
+		if err := k.c.ShareRate(shared); err != nil {
+			k.cfg.Log.WarnContext(ctx, "the consumer's rate is not shared with other processes", "cause", err)
+		}
+	}
+	unlock, err := store.Lock(ctx)
+	if err != nil {
+		return Session{}, false, k.storeFailed(ctx, err)
+	}
+	defer unlock()
+	saved, kin, err := k.saved(ctx)
+	if err != nil {
+		return Session{}, false, err
+	}
+	if kin == own && k.good(saved) {
+		k.learn(saved)
+		k.c.adopt(saved)
+		k.cfg.Log.InfoContext(ctx, "using the saved session", "ucc", saved.UCC, "ends", saved.Ends())
+		return saved, false, nil
+	}
+	if w, ok := store.(WritableStore); ok { // before a code is spent
+		if err := w.Writable(ctx); err != nil {
+			return Session{}, false, k.storeFailed(ctx, err)
+		}
+	}
+	if s, err = k.login(ctx); err != nil {
+		return Session{}, false, err
+	}
+	if err = k.save(ctx, s, saved); err != nil {
+		return Session{}, false, err
+	}
+	return s, true, nil
+}
+
+// good reports whether a saved session can still be used, if it is the right one.
+func (k *Keeper) good(s Session) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return s.Token != "" && !k.refused[s.Token] && !s.ended(k.c.now())
+}
+
+// saved returns what is in the store, without a token if that is nothing, and whose it
+// is. It is an error if it is somebody else's.
+func (k *Keeper) saved(ctx context.Context) (Session, kinship, error) {
+	s, err := k.cfg.Store.Load(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return Session{}, unknown, nil
+	case err != nil:
+		return Session{}, unknown, k.storeFailed(ctx, err)
+	}
+	if s.Environment == "" || s.Consumer == "" {
+		err = k.c.Restore(s) // says what is missing
+	} else {
+		err = k.c.belongs("restore", s)
+	}
+	if err != nil {
+		return Session{}, unknown, err
+	}
+	kin := k.known().owns(s)
+	if kin == unknown && k.good(s) {
+		if err := k.identify(ctx, s); err != nil {
+			return Session{}, unknown, err
+		}
+		kin = k.known().owns(s)
+	}
+	if kin == stranger {
+		return Session{}, kin, notOurs(s)
+	}
+	return s, kin, nil
+}
+
+// notOurs is the error for a saved session of another account.
+func notOurs(s Session) error {
+	return invalid(opKeep, "the saved session is of "+s.named()+", and this login is another account's: give each account a store of its own, or remove that session")
+}
+
+// known returns whose the keeper is, as far as it knows.
+func (k *Keeper) known() identity {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.who
+}
+
+// learn takes the account of a session for the keeper's, if it knows none.
+func (k *Keeper) learn(s Session) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.who.ucc == "" {
+		k.who.ucc = upper(s.UCC)
+	}
+}
+
+// identify asks who logs in, if the answer can tell whose a saved session is.
+func (k *Keeper) identify(ctx context.Context, s Session) error {
+	who := k.known()
+	switch l := k.cfg.Login; {
+	case l.Credentials != nil && s.Owner != "":
+		answer, err := ask(ctx, "Credentials", l.Credentials)
+		if err != nil {
+			return err
+		}
+		k.given = &answer
+		named := answer.identity()
+		who.kind, who.name = named.kind, named.name
+	case l.TOTP != nil && who.ucc == "":
+		answer, err := ask(ctx, "TOTP", l.TOTP)
+		if err != nil {
+			return err
+		}
+		if answer.UCC != "" {
+			who = byUCC(answer.UCC)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.who = who
+	return nil
+}
+
+// save puts a fresh session into the store, in place of the one that is there, unless
+// that turns out to be somebody else's.
+func (k *Keeper) save(ctx context.Context, s, saved Session) error {
+	kin := own
+	if saved.Token != "" {
+		kin = k.known().owns(saved)
+	}
+	switch {
+	case kin == stranger:
+		k.end(ctx, s)
+		return notOurs(saved)
+	case kin == unknown && k.good(saved):
+		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: nobody can tell whether the saved one, which is still good, is the same account's")
+		return nil
+	}
+	// The code is spent: a session that cannot be saved is still worth having.
+	if err := k.cfg.Store.Save(context.WithoutCancel(ctx), s); err != nil {
+		k.cfg.Log.ErrorContext(ctx, "logged in, but the session was not saved: other processes will log in too", "cause", err)
+	}
+	return nil
+}
+
+// end ends a session that nobody may have.
+func (k *Keeper) end(ctx context.Context, s Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := k.c.Logout(ctx); err != nil {
+		k.cfg.Log.WarnContext(ctx, "a session that is not used could not be ended", "ends", s.Ends(), "cause", err)
+	}
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	k.c.trade = nil
+}
+
+// storeFailed makes an *Error of what a store returns, which may be the user's own.
+func (k *Keeper) storeFailed(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return stopped(ctx, opKeep)
+	}
+	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err, Retry: RetryLater}
+}
+
+// login logs in once, unless it must not yet or any more, and remembers what
+// that means for the next time.
+func (k *Keeper) login(ctx context.Context) (Session, error) {
+	now := k.c.now()
+	k.mu.Lock()
+	tries, until, last := k.tries, k.until, k.last
+	k.mu.Unlock()
+	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
+		e, _ := errors.AsType[*Error](last)
+		again := *e
+		again.RetryAfter = max(0, until.Sub(now))
+		switch {
+		case tries >= k.cfg.MaxTries:
+			again.Message += fmt.Sprintf("; %d logins in a row were refused, so the keeper tries no more until Reset", tries)
+			again.Retry = RetryNever
+		case !definitive(e) || e.Category == ErrCallback:
+			again.Retry = RetryLater
+		}
+		return Session{}, &again
+	}
+
+	s, sent, err := k.attempt(ctx)
+	if err == nil {
+		err = k.judge(ctx, s)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
+		clear(k.refused)
+		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
+		return s, nil
+	}
+	if !sent {
+		return Session{}, err
+	}
+	if definitive(err) && !errors.Is(err, ErrCallback) {
+		k.tries++
+	}
+	k.pause = min(max(2*k.pause, 5*time.Second), 5*time.Minute)
+	k.until = k.c.now().Add(k.pause)
+	if e, _ := errors.AsType[*Error](err); e.RetryAfter > 0 {
+		k.until = k.c.now().Add(e.RetryAfter)
+	}
+	k.last = err
+	k.cfg.Log.WarnContext(ctx, "login failed", "cause", err, "refused in a row", k.tries, "next not before", k.until)
+	return Session{}, err
+}
+
+// judge says what is wrong with a new session, which then is ended.
+func (k *Keeper) judge(ctx context.Context, s Session) error {
+	switch {
+	case s.ended(k.c.now()):
+		return &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?", Retry: RetryNever}
+	case k.known().owns(s) == stranger:
+		k.end(ctx, s)
+		return invalid(opKeep, "the login is of "+s.named()+", and the keeper is another account's: a keeper keeps one account's session, that of Login.UCC or of its first one")
+	}
+	k.learn(s)
+	return nil
+}
+
+// attempt goes through the steps of one login. sent reports whether the service
+// may have seen a secret. The error is an *Error.
+func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
+	l := k.cfg.Login
+	if l.Credentials == nil {
+		return k.attemptTOTP(ctx)
+	}
+	var who Credentials
+	if k.given != nil {
+		who = *k.given
+	} else if who, err = ask(ctx, "Credentials", l.Credentials); err != nil {
+		return Session{}, false, err
+	}
+	second, name := l.OTP, "OTP"
+	if l.MPIN != nil {
+		second, name, who.NoOTP = l.MPIN, "MPIN", true
+	}
+	if err = k.c.Login(ctx, who); err != nil {
+		return Session{}, true, err
+	}
+	code, err := ask(ctx, name, second)
+	if err != nil {
+		return Session{}, true, err
+	}
+	s, err = k.c.Session2FA(ctx, code)
+	return s, true, err
+}
+
+func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err error) {
+	l := k.cfg.Login
+	t := TOTP{Mobile: l.Mobile, UCC: l.UCC}
+	var seed []byte
+	if l.TOTPSeed != nil {
+		text, err := ask(ctx, "TOTPSeed", l.TOTPSeed)
+		if err != nil {
+			return Session{}, false, err
+		}
+		if seed = parseSeed(text); seed == nil {
+			return Session{}, false, invalid(opKeep, "Login.TOTPSeed: the seed "+seedProblem(text))
+		}
+	}
+	// A function for tests, on a clock for tests, may have the next code already.
+	early := seed == nil && k.c.virtual && k.code != ""
+	if early {
+		if t, err = ask(ctx, "TOTP", l.TOTP); err != nil {
+			return Session{}, false, err
+		}
+	}
+	step := totpStep(k.c.now())
+	if !early || t.Code == k.code {
+		if step, err = k.nextStep(ctx, seed != nil); err != nil {
+			return Session{}, false, err
+		}
+		if seed == nil {
+			if t, err = ask(ctx, "TOTP", l.TOTP); err != nil {
+				return Session{}, false, err
+			}
+		}
+	}
+	if seed != nil {
+		t.Code = totpCode(seed, step)
+	}
+	if t.Code == k.code {
+		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
+	}
+	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
+		return Session{}, false, err
+	}
+	if err = k.c.LoginTOTP(ctx, t); err != nil {
+		return Session{}, true, err
+	}
+	mpin, err := ask(ctx, "MPIN", l.MPIN)
+	if err != nil {
+		return Session{}, true, err
+	}
+	s, err = k.c.ValidateMPIN(ctx, mpin)
+	return s, true, err
+}
+
+// nextStep waits for a TOTP step of which no code was used, by this process or,
+// if the store remembers, another, and returns it. Services take the code of the step
+// after the present one, too: with a clock for tests and a seed that saves the wait.
+func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
+	last := k.step
+	if store, ok := k.cfg.Store.(StepStore); ok {
+		step, err := store.LastStep(ctx)
+		if err != nil {
+			return 0, k.storeFailed(ctx, err)
+		}
+		last = max(last, step)
+	}
+	early := int64(0) // how many steps before its own a code is used
+	if seed && k.c.virtual {
+		early = 1
+	}
+	for {
+		now := k.c.now()
+		switch step := totpStep(now); {
+		case step > last || step < last-1: // the clock was set back: let the service judge
+			return step, nil
+		case step+early > last:
+			return last + 1, nil
+		}
+		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one was used")
+		if err := k.sleep(ctx, now, time.Unix((last+1-early)*totpPeriod, 0).Sub(now)); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (k *Keeper) useStep(ctx context.Context, step int64, code string) error {
+	k.step, k.code = step, code
+	if store, ok := k.cfg.Store.(StepStore); ok {
+		if err := store.SaveStep(ctx, step); err != nil {
+			return k.storeFailed(ctx, err)
+		}
+	}
+	return nil
+}
+
+// ask calls one of the user's functions.
+func ask[T any](ctx context.Context, name string, f func(context.Context) (T, error)) (answer T, err error) {
+	if ctx.Err() != nil {
+		return answer, stopped(ctx, opKeep)
+	}
+	answer, err = f(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		err = stopped(ctx, opKeep)
+	default:
+		err = &Error{Op: opKeep, Category: ErrCallback, Message: "Login." + name + ": " + tidy(err.Error(), nil), Err: err, Retry: RetrySame}
+	}
+	return answer, err
+}
+
+// sleep waits until d after now, by the client's clock.
+func (k *Keeper) sleep(ctx context.Context, now time.Time, d time.Duration) error {
+	if k.c.pause(ctx, now, d) != nil {
+		return stopped(ctx, opKeep)
+	}
+	return nil
+}

@@ -1,0 +1,293 @@
+package neoapi
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"neoapi/internal/private"
+)
+
+const (
+	defaultRate = 10
+	// rest is a second and a little, for a service that counts to the letter by a
+	// clock that is not ours.
+	rest = 1020 * time.Millisecond
+	// transit is how long a request without an answer is thought to be on its way to
+	// where the service counts it.
+	transit = time.Second
+	// glimpse is how often the files of other processes are looked at while waiting.
+	glimpse = 50 * time.Millisecond
+	// maxRate is the largest limit; what may send more is not limited.
+	maxRate = 1000
+	most    = maxRate + 24 // how many requests a window remembers
+)
+
+// A rate lets at most n requests out in any second, counting all that are in its
+// window, whoever sent them.
+type rate struct {
+	n      int // 0 for no limit
+	window *window
+}
+
+// newRate returns a rate that shares its window with nobody, or nil for no limit.
+func newRate(n int) *rate {
+	if n <= 0 || n > maxRate {
+		return nil
+	}
+	return &rate{n, &window{}}
+}
+
+// A window is what was sent of late for one consumer to one service, by all clients
+// of this process and, through its files, by other processes.
+//
+// A request counts from when it is sent until a rest after its answer has come, or
+// after its transit if that takes longer: the service has counted it somewhere
+// between, so whoever follows a rest later is counted a second later at least,
+// however long each was on its way.
+type window struct {
+	mu     sync.Mutex
+	sent   []int64            // ns since 1970 at which each request has been counted at the latest, in order
+	files  []private.LockFile // where other processes keep theirs, by path
+	joined bool               // a file is new: it does not hold what was sent before
+	ahead  time.Duration      // by how much the last Config.Clock was ahead of the machine's
+	moved  bool               // ahead is known
+
+	waiting bool            // somebody has the turn
+	queue   []chan struct{} // and these come after, the first next
+	news    chan struct{}   // tells whoever has the turn that an answer has come
+}
+
+// windows are those of this process, by service and consumer.
+var windows = struct {
+	sync.Mutex
+	all map[string]*window
+}{all: map[string]*window{}}
+
+// windowOf returns the window that all clients of a consumer at a service share.
+func windowOf(name string) *window {
+	windows.Lock()
+	defer windows.Unlock()
+	w := windows.all[name]
+	if w == nil {
+		w = &window{}
+		windows.all[name] = w
+	}
+	return w
+}
+
+// wait returns when a request may go out, or with the context's error. Its ticket
+// is for answered.
+func (r *rate) wait(ctx context.Context, c *Client) (ticket int64, err error) {
+	w := r.window
+	if r.n <= 0 {
+		ticket, _ = w.take(c, 0)
+		return ticket, ctx.Err()
+	}
+	news, err := w.turn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer w.next()
+	for {
+		ticket, left := w.take(c, r.n)
+		if left <= 0 {
+			return ticket, nil
+		}
+		if err := c.await(ctx, news, left); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// await waits for d by the machine's clock, for news, or for a jump of the client's
+// clock, whichever is first.
+func (c *Client) await(ctx context.Context, news <-chan struct{}, d time.Duration) error {
+	if c.virtual {
+		d = min(d, poll)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-news:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// turn returns when the caller is the one who waits for the window: first come,
+// first served.
+func (w *window) turn(ctx context.Context) (news <-chan struct{}, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	if w.waiting {
+		mine := make(chan struct{})
+		w.queue = append(w.queue, mine)
+		w.mu.Unlock()
+		select {
+		case <-mine:
+		case <-ctx.Done():
+			w.mu.Lock()
+			i := slices.Index(w.queue, mine)
+			if i >= 0 {
+				w.queue = slices.Delete(w.queue, i, i+1)
+			}
+			w.mu.Unlock()
+			if i < 0 { // the turn came at the same time
+				w.next()
+			}
+			return nil, ctx.Err()
+		}
+		w.mu.Lock()
+	}
+	defer w.mu.Unlock()
+	w.waiting, w.news = true, make(chan struct{}, 1)
+	return w.news, nil
+}
+
+// next passes the turn on.
+func (w *window) next() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.news = nil
+	if w.waiting = len(w.queue) > 0; w.waiting {
+		close(w.queue[0])
+		w.queue = w.queue[1:]
+	}
+}
+
+// take counts a request if fewer than n have been of late, or if n is 0. Otherwise it
+// returns how long to wait before the next try.
+func (w *window) take(c *Client, n int) (ticket int64, left time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	jump := w.jumped(c)
+	w.shared(func() {
+		for i := range w.sent {
+			w.sent[i] -= int64(jump)
+		}
+		now := time.Now().UnixNano()
+		oldest, latest := now-int64(rest), now+int64(transit)
+		from, _ := slices.BinarySearch(w.sent, oldest+1)
+		to, _ := slices.BinarySearch(w.sent, latest+int64(transit)) // those after it are from before the clock was set back
+		w.sent = w.sent[from:to]
+		if n > 0 && len(w.sent) >= n {
+			if left = time.Duration(w.sent[len(w.sent)-n] - oldest); len(w.files) > 0 {
+				left = min(left, glimpse)
+			}
+			return
+		}
+		if ticket = latest; len(w.sent) > 0 {
+			ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
+		}
+		w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
+	})
+	return ticket, left
+}
+
+// answered is told that the answer to a request has come, or its head.
+func (w *window) answered(ticket int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shared(func() {
+		i, found := slices.BinarySearch(w.sent, ticket)
+		now := time.Now().UnixNano()
+		if !found || now >= ticket {
+			return
+		}
+		to, taken := slices.BinarySearch(w.sent, now)
+		for ; taken; to, taken = slices.BinarySearch(w.sent, now) {
+			now++
+		}
+		copy(w.sent[to+1:i+1], w.sent[to:i])
+		w.sent[to] = now
+	})
+	select {
+	case w.news <- struct{}{}:
+	default: // nobody waits, or knows already
+	}
+}
+
+// jumped returns how far a [Config.Clock] has jumped ahead. What was sent is older by
+// as much: in a test the service's clock has jumped with it.
+func (w *window) jumped(c *Client) (jump time.Duration) {
+	if !c.virtual {
+		return 0
+	}
+	before := time.Now()
+	ahead := c.now().Sub(before)
+	if time.Since(before) > time.Millisecond { // we were interrupted: this measures nothing
+		return 0
+	}
+	if w.moved && ahead-w.ahead > 2*time.Millisecond {
+		jump = ahead - w.ahead
+	}
+	w.ahead, w.moved = ahead, true
+	return jump
+}
+
+// shared runs f, which may change what was sent, on what all processes have sent:
+// that is what the files hold. One that does not work is done without: better a
+// request too many than none.
+func (w *window) shared(f func()) {
+	if len(w.files) == 0 {
+		f()
+		return
+	}
+	var found []int64
+	whole := !w.joined // or else what this process knows has to be added
+	var through func(i int)
+	through = func(i int) {
+		if i == len(w.files) {
+			if !whole {
+				found = append(found, w.sent...)
+			}
+			slices.Sort(found)
+			w.sent = slices.Compact(found)
+			f()
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), transit)
+		defer cancel()
+		went := false
+		_ = w.files[i].Change(ctx, func(old []byte) []byte {
+			for ; len(old) >= 8; old = old[8:] {
+				found = append(found, int64(binary.BigEndian.Uint64(old)))
+			}
+			through(i + 1)
+			went = true
+			text := make([]byte, 0, 8*len(w.sent))
+			for _, at := range w.sent {
+				text = binary.BigEndian.AppendUint64(text, uint64(at))
+			}
+			return text
+		})
+		if !went {
+			whole = false
+			through(i + 1)
+		}
+	}
+	through(0)
+	w.joined = false
+}
+
+// join counts with other processes, too, in a file.
+func (w *window) join(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.files {
+		if f.Path == path {
+			return
+		}
+	}
+	w.files = append(w.files, private.LockFile{Path: path})
+	slices.SortFunc(w.files, func(a, b private.LockFile) int { return strings.Compare(a.Path, b.Path) }) // so that nobody waits for each other
+	w.joined = true
+}
