@@ -121,7 +121,7 @@ func fuzz(t *testing.T, n int, faults []string, options ...neoapitest.Option) ma
 	return statuses
 }
 
-// A watcher looks for panics in what the service logs.
+// A watcher looks for panics in what the service logs, and shows why an answer was a 5xx.
 type watcher struct {
 	slog.Handler
 	t *testing.T
@@ -133,6 +133,8 @@ func (w watcher) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if strings.Contains(a.Value.String(), "panic") {
 			w.t.Errorf("%s: %s", r.Message, a.Value)
+		} else if a.Key == "cause" && r.Level >= slog.LevelError {
+			w.t.Logf("%s: %s", r.Message, a.Value)
 		}
 		return true
 	})
@@ -540,6 +542,9 @@ func (f *fuzzer) hangUp() {
 	}
 }
 
+// unavailable are the codes of a 503: the protocol's, and that of RFC 6749.
+var unavailable = []string{"503", "temporarily_unavailable"}
+
 // send sends a request over the connection that is open and judges its answer.
 func (f *fuzzer) send(a ask, text string) {
 	start := time.Now()
@@ -570,7 +575,7 @@ func (f *fuzzer) send(a ask, text string) {
 	}
 	faults := f.faults
 	if took > 1500*time.Millisecond { // a machine this busy: the stores had their time (R1)
-		faults = append(slices.Clone(faults), "503")
+		faults = append(slices.Clone(faults), unavailable...)
 	}
 	f.judge(asked[0], resp, body, text, faults)
 	f.learn(asked[0], resp, body)
@@ -625,7 +630,7 @@ func (f *fuzzer) rawly(text string) {
 		}
 		// Who ends its side of a connection is taken for gone: what waits for its turn
 		// then gives up.
-		f.judge(x, resp, body, text, append(slices.Clone(f.faults), "503"))
+		f.judge(x, resp, body, text, append(slices.Clone(f.faults), unavailable...))
 		if resp.Close {
 			return
 		}

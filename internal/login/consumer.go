@@ -204,8 +204,11 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	return fresh, err
 }
 
-// readConsumer reads a consumer from the store and remembers it.
+// readConsumer reads a consumer from the store and remembers it, also when the client
+// has gone: its refusal is to be recorded, and other requests need the consumer too.
 func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error) {
+	ctx, cancel := WithPatience(context.WithoutCancel(ctx))
+	defer cancel()
 	looked, now := time.Now(), s.Now()
 	c, err := s.Accounts.Consumer(ctx, key)
 	s.mu.Lock()
