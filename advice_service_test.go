@@ -57,8 +57,8 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 			return c.LoginTOTP(ctx, TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)})
 		}},
 		opLogout: {trade, func(ctx context.Context, c *Client) error { return c.Logout(ctx) }},
-		"limits": {trade, func(ctx context.Context, c *Client) error { _, err := c.Limits(ctx, Rate(0)); return err }},
-		"orders": {trade, func(ctx context.Context, c *Client) error { _, err := c.Orders(ctx, Rate(0)); return err }},
+		"limits": {trade, func(ctx context.Context, c *Client) error { _, err := limits(ctx, c, WithRate(0)); return err }},
+		"orders": {trade, func(ctx context.Context, c *Client) error { _, err := orders(ctx, c, WithRate(0)); return err }},
 		opTOTPValidate: {func(t *testing.T, c *Client) {
 			if err := c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}); err != nil {
 				t.Fatal(err)
@@ -195,7 +195,7 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 
 	check("no such path", ErrInvalidInput, c.Do(t.Context(), "GET", "/no/such/path", nil, nil))
 	srv.EndSession(t, session.SID)
-	_, err = c.Orders(t.Context())
+	_, err = orders(t.Context(), c)
 	check("an ended session", ErrSessionEnded, err)
 	check("an ended session, at logout", ErrSessionEnded, c.Logout(t.Context()))
 

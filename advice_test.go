@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -95,14 +96,8 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 		})},
 		"GET " + opCall: {"/quick/x", after(use, func(t *testing.T, c *Client) error { return c.Do(t.Context(), "GET", "/quick/x", nil, nil) })},
 	}
-	for _, r := range wire.Routes {
-		if op := string(r.Op); calls[r.Path] == op && r.Families&wire.Gen3 != 0 {
-			method := http.MethodGet
-			if r.Op == wire.OpLimits {
-				method = http.MethodPost
-			}
-			operations[op] = operation{r.Path, after(use, func(t *testing.T, c *Client) error { return c.Do(t.Context(), method, r.Path, nil, nil, Rate(0)) })}
-		}
+	for _, r := range append(tradewire.Reports, tradewire.Call{Op: wire.OpClientIP, Method: http.MethodGet, Path: clientIPPath}) {
+		operations[string(r.Op)] = operation{r.Path, after(use, func(t *testing.T, c *Client) error { return c.Do(t.Context(), r.Method, r.Path, nil, nil, WithRate(0)) })}
 	}
 	if len(operations) != 15 {
 		t.Errorf("%d operations", len(operations))

@@ -43,9 +43,9 @@ func BenchmarkCall(b *testing.B) {
 		if err := c.Use(session); err != nil {
 			b.Fatal(err)
 		}
-		run(name, c.HTTPClient(Rate(0)))
+		run(name, c.HTTPClient(WithRate(0)))
 		run(name+", with a rate of its own", c.HTTPClient(func(t *caller) { t.rate = &rate{1 << 20, &window{}} }))
-		run(name+", with a keeper", c.HTTPClient(Rate(0), WithKeeper(&keeping{tokens: []string{session.Token}})))
+		run(name+", with a keeper", c.HTTPClient(WithRate(0), WithKeeper(&keeping{tokens: []string{session.Token}})))
 	}
 }
 

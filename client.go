@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -314,98 +310,22 @@ func (c *Client) do(ctx context.Context, r request) error {
 	if !spaced {
 		credential = r.header["Authorization"]
 	}
-	secrets := append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...)
-
 	ticket, err := c.rate.wait(ctx, c)
 	if err != nil {
 		return c.unsent(ctx, r.op, err)
 	}
-	ctx, done := c.begin(req.Context(), r.op)
-	req = req.WithContext(ctx)
-	began := c.now()
-	resp, err := c.http.Do(req)
-	var answer []byte
+	x := c.begin(r.op, req, append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...))
+	x.body = r.body
+	resp, err := c.http.Do(x.sent)
 	if err == nil {
 		c.rate.window.answered(ticket)
 		defer resp.Body.Close()
-		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	}
-	var fail *Error
-	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
-		fail = c.noAnswer(ctx, r.op, r.id, err, secrets)
-	} else if fail = judge(r.op, resp, answer, err, maxAnswer, r.read); fail != nil {
-		if fail.Code == wire.BadAccess.Code {
-			c.forgetAccess(credential)
-		}
-		fail.RequestID, fail.Err = r.id, seal(err, secrets)
-		c.clean(fail, resp.Header, secrets)
+	fail := x.judge(resp, err, maxAnswer, r.read, nil)
+	if fail != nil && fail.Code == wire.BadAccess.Code {
+		c.forgetAccess(credential)
 	}
-	if fail != nil {
-		c.advise(fail, circumstances{method: req.Method, page: isPage(answer), skew: skew(resp, began, c.now()), bareKey: r.header["Authorization"] == c.key})
-	}
-	if c.logs(ctx) {
-		c.logExchange(ctx, exchange{r.op, req, r.body, resp, answer, fail, began, secrets})
-	}
-	if fail != nil {
-		done(fail)
-		return fail
-	}
-	done(nil)
-	return nil
-}
-
-// judge reads an answer, whose body came with err. read takes what it needs from
-// a success, or says what is missing. What judge returns still is to be cleaned.
-func judge(op string, resp *http.Response, body []byte, err error, most int, read func(object) string) *Error {
-	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
-	switch {
-	case resp.StatusCode/100 == 3:
-		fail.Message = "the service redirects, which is not followed"
-		if to, err := resp.Location(); err == nil {
-			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
-		}
-	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
-	case err != nil:
-		fail.Message = "the answer broke off"
-	case len(body) > most:
-		fail.Message, fail.unread = fmt.Sprintf("the answer is longer than %d bytes", most), resp.StatusCode/100 == 2
-	default:
-		answer, failure := decode(op, resp.StatusCode, body)
-		if failure != nil {
-			return failure
-		}
-		if read != nil {
-			fail.Message = read(answer)
-		}
-		if fail.Message == "" {
-			return nil
-		}
-		fail.unread = fail.Message != anotherView
-	}
-	return fail
-}
-
-// clean makes the server's texts in fail fit to show and adds what the headers say.
-func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
-	fail.RetryAfter = retryAfter(header.Get("Retry-After"), c.now())
-	if _, known := wire.Lookup(fail.Code); !known { // a known code is safe to show, even if an OTP has the same digits
-		fail.Code = tidy(fail.Code, secrets)
-	}
-	if fail.Message = tidy(fail.Message, secrets); fail.Message == "" {
-		fail.Message = advice[fail.Category]
-	}
-}
-
-// noAnswer is the error for a request whose answer did not come, or not whole.
-// If the caller's context is why, errors.Is finds context.Canceled or
-// context.DeadlineExceeded even where net/http reports the context's cause.
-func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets []string) *Error {
-	cause := err
-	if ctx.Err() != nil {
-		cause = errors.Join(err, ctx.Err())
-	}
-	text := seal(err, secrets)
-	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}, Retry: RetrySame}
+	return x.end(fail)
 }
 
 // bearer returns the Authorization header of generations 1 and 2, fetching an
@@ -479,20 +399,4 @@ func (c *Client) forgetAccess(token string) (forgotten bool) {
 		c.access = accessToken{}
 	}
 	return true // or another call did already
-}
-
-// newRequestID returns a random UUID (RFC 9562, version 4).
-func newRequestID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6] = b[6]&0x0F | 0x40
-	b[8] = b[8]&0x3F | 0x80
-	var id [36]byte
-	hex.Encode(id[:8], b[:4])
-	hex.Encode(id[9:13], b[4:6])
-	hex.Encode(id[14:18], b[6:8])
-	hex.Encode(id[19:23], b[8:10])
-	hex.Encode(id[24:], b[10:])
-	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
-	return string(id[:])
 }

@@ -11,6 +11,7 @@ import (
 
 	"neoapi"
 	"neoapi/neoapitest"
+	"neoapi/trade"
 )
 
 // clocked returns a client with the service's clock, or with its own, and the keeper
@@ -53,7 +54,7 @@ func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
 		}
 		for range 2 { // past the end of session and access token
 			srv.Advance(3 * time.Hour)
-			if _, err := c.Orders(t.Context()); err != nil {
+			if _, err := trade.New(c).Orders(t.Context()); err != nil {
 				t.Errorf("after %v: %v", jump, err)
 			}
 			s, err := k.Session(t.Context())
@@ -78,7 +79,7 @@ func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
 	}
 	for range 3 {
 		passwordSession(t, srv, c)
-		if _, err := c.Limits(t.Context()); err != nil {
+		if _, err := trade.New(c).Limits(t.Context()); err != nil {
 			t.Error(err)
 		}
 		srv.Advance(2 * time.Hour)
@@ -135,7 +136,7 @@ func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
 					t.Fatal(err)
 				}
 				srv.EndSession(t, first.SID)
-				if _, err := c.Orders(ctx); err != nil {
+				if _, err := trade.New(c).Orders(ctx); err != nil {
 					t.Fatalf("store %q: %v", store, err)
 				}
 				if s, err := k.Session(ctx); err != nil || s.Token == first.Token {
@@ -193,7 +194,7 @@ func TestTheRateGoesByTheTestsClock(t *testing.T) {
 	for range 20 {
 		srv.Advance(2 * time.Second)
 		for range 2 { // a POST, which is never sent again
-			if _, err := c.Limits(ctx); err != nil {
+			if _, err := trade.New(c).Limits(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -210,7 +211,7 @@ func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 15 {
-		if _, err := c.Limits(ctx); err != nil {
+		if _, err := trade.New(c).Limits(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -41,7 +42,7 @@ type circumstances struct {
 
 // unsafe reports whether sending the call again could do something twice.
 func (a circumstances) unsafe(e *Error) bool {
-	return !steps[e.Op] && e.Op != string(wire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
+	return !steps[e.Op] && e.Op != string(tradewire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
 }
 
 // notDone reports whether it is certain that the service did nothing: no connection

@@ -796,7 +796,7 @@ func TestAClientsCallsGoByItsKeeper(t *testing.T) {
 	c := keepClient(t, srv)
 	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account)})
 	calls := map[string]func() error{
-		"a report": func() error { _, err := c.Orders(t.Context()); return err },
+		"a report": func() error { _, err := orders(t.Context(), c); return err },
 		"Do":       func() error { return c.Do(t.Context(), "GET", "/Orders/2.0/quick/user/orders", nil, nil) },
 		"HTTPClient": func() error {
 			resp, err := c.HTTPClient().Get("/Orders/2.0/quick/user/orders")
@@ -833,22 +833,22 @@ func TestAClientsCallsGoByItsKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.EndSession(t, s.SID)
-	if _, err := c.Limits(t.Context()); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "not sent again") {
+	if _, err := limits(t.Context(), c); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "not sent again") {
 		t.Errorf("a POST: %v", err)
 	}
-	if _, err := c.Limits(t.Context()); err != nil {
+	if _, err := limits(t.Context(), c); err != nil {
 		t.Error(err)
 	}
 	trail.want(t, opened, logins+1)
 	if err := c.Logout(t.Context()); err != nil { // the keeper hears of it
 		t.Fatal(err)
 	}
-	if _, err := c.Limits(t.Context()); err != nil {
+	if _, err := limits(t.Context(), c); err != nil {
 		t.Errorf("after a logout: %v", err)
 	}
 	trail.want(t, opened, logins+2)
 	other := &keeping{tokens: []string{"one"}}
-	if _, err := c.Orders(t.Context(), WithKeeper(other)); err == nil {
+	if _, err := orders(t.Context(), c, WithKeeper(other)); err == nil {
 		t.Error("WithKeeper has no say any more")
 	}
 }

@@ -182,7 +182,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 					if s, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || s.Token != "" || !strings.Contains(fmt.Sprint(err), "TE…01") {
 						t.Errorf("%s: got %v, %v", name, s, err)
 					}
-					if _, err := c.Orders(t.Context()); !errors.Is(err, ErrInvalidInput) {
+					if _, err := orders(t.Context(), c); !errors.Is(err, ErrInvalidInput) {
 						t.Errorf("%s: a call: %v", name, err)
 					}
 				}

@@ -41,6 +41,12 @@ func newRate(n int) *rate {
 	return &rate{n, &window{}}
 }
 
+// WithRate allows n requests in any second, up to 1,000, for this http.Client or call
+// alone, whatever others send; 0 means no limit. They count all the same in what
+// the [Client] and all others of its consumer share: see Config.Rate. Those over the
+// limit wait, as long as their context lets them.
+func WithRate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
+
 // A window is what was sent of late for one consumer to one service, by all clients
 // of this process and, through its files, by other processes.
 //

@@ -55,7 +55,7 @@ func posts(ctx context.Context, c *Client, n int) error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { _, errs[i] = c.Limits(ctx) })
+		wg.Go(func() { _, errs[i] = limits(ctx, c) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
@@ -120,14 +120,14 @@ func TestEveryRequestIsCounted(t *testing.T) {
 		c.secret, c.rate = "secret", &rate{1, &window{}}
 		ctx := t.Context()
 		session := func(_ Session, err error) error { return err }
-		rows := func(_ Book, err error) error { return err }
+		got := func(_ any, err error) error { return err }
 		for i, do := range []func() error{
 			func() error { return c.Login(ctx, Credentials{Mobile: "9999999908", Password: "p"}) },
 			func() error { return c.SendOTP(ctx) },
 			func() error { return session(c.Session2FA(ctx, "123456")) },
-			func() error { return rows(c.Orders(ctx)) },
-			func() error { return rows(c.Limits(ctx, Rate(0))) }, // goes at once, which is wanted, and counts
-			func() error { return rows(c.Orders(ctx)) },
+			func() error { _, err := orders(ctx, c); return err },
+			func() error { return got(limits(ctx, c, WithRate(0))) }, // goes at once, which is wanted, and counts
+			func() error { _, err := orders(ctx, c); return err },
 			func() error { return c.Logout(ctx) },
 			func() error { return c.LoginTOTP(ctx, TOTP{Mobile: "9999999908", UCC: "U", Code: "123456"}) },
 			func() error { return session(c.ValidateMPIN(ctx, "123456")) },

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"neoapi/internal/tradewire"
 )
 
 func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
@@ -35,9 +37,10 @@ func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
 			ops[string(m[1])] = true
 		}
 	}
-	for _, op := range calls {
-		ops[op] = true
+	for _, r := range tradewire.Reports {
+		ops[string(r.Op)] = true
 	}
+	ops[opOf(clientIPPath)] = true
 	if len(ops) < 20 {
 		t.Errorf("%d steps: are they found?", len(ops))
 	}

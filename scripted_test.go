@@ -1,14 +1,18 @@
 package neoapi
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
+
+	"neoapi/internal/tradewire"
 )
 
 // The canaries: no test may ever see one of them in print.
@@ -63,7 +67,7 @@ type scripted struct {
 	*httptest.Server
 	mu     sync.Mutex
 	log    []sent
-	answer map[string]http.HandlerFunc // by op, trade calls by path
+	answer map[string]http.HandlerFunc // by op, trade calls by their neutral path
 }
 
 func answer(status int, body string) http.HandlerFunc {
@@ -95,9 +99,9 @@ func newScripted(t *testing.T) *scripted {
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		op := ops[r.URL.Path]
-		if op == "" {
-			op = r.URL.Path // a trade call
+		op, isStep := ops[r.URL.Path]
+		if !isStep {
+			op = tradewire.Neutral(r.URL.Path)
 		}
 		if op == opLogin && r.Header.Get("Sid") != "" {
 			op = opSession2FA
@@ -110,7 +114,7 @@ func newScripted(t *testing.T) *scripted {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		if h == nil || r.Method != http.MethodPost && op != r.URL.Path {
+		if h == nil || r.Method != http.MethodPost && isStep {
 			t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 			return
 		}
@@ -123,7 +127,7 @@ func newScripted(t *testing.T) *scripted {
 func (s *scripted) on(op string, h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answer[op] = h
+	s.answer[tradewire.Neutral(op)] = h
 }
 
 // seen returns what was sent for op, in order.
@@ -131,7 +135,7 @@ func (s *scripted) seen(op string) (found []sent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.log {
-		if r.op == op {
+		if r.op == tradewire.Neutral(op) {
 			found = append(found, r)
 		}
 	}
@@ -155,4 +159,15 @@ func (s *scripted) loggedIn(t *testing.T) *Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// orders and limits call for a report, as package trade does.
+func orders(ctx context.Context, c *Client, opts ...CallOption) (rows []map[string]any, err error) {
+	err = c.Do(ctx, http.MethodGet, ordersPath, nil, &rows, opts...)
+	return rows, err
+}
+
+func limits(ctx context.Context, c *Client, opts ...CallOption) (rows any, err error) {
+	err = c.Do(ctx, http.MethodPost, "/quick/user/limits", url.Values{"jData": {"{}"}}, &rows, opts...)
+	return rows, err
 }

@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 
+	"neoapi/trade"
+
 	"neoapi"
 )
 
@@ -98,7 +100,7 @@ func ExampleClient_Do() {
 func ExampleClient_Orders() {
 	client, stop := tradeAPI()
 	defer stop()
-	book, err := client.Orders(context.Background())
+	book, err := trade.New(client).Orders(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}

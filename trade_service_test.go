@@ -13,6 +13,7 @@ import (
 	"neoapi"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
+	"neoapi/trade"
 )
 
 // totpSession logs a client in by TOTP and MPIN, as generation 3 does.
@@ -47,8 +48,9 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, srv, nil)
 			login(t, srv, c)
-			for report, read := range map[string]func(context.Context, ...neoapi.CallOption) (neoapi.Book, error){
-				"positions": c.Positions, "orders": c.Orders, "trades": c.Trades, "holdings": c.Holdings, "limits": c.Limits,
+			calls := trade.New(c)
+			for report, read := range map[string]func(context.Context, ...neoapi.CallOption) (trade.Report, error){
+				"positions": calls.Positions, "orders": calls.Orders, "trades": calls.Trades, "holdings": calls.Holdings, "limits": calls.Limits,
 			} {
 				if book, err := read(t.Context()); err != nil || len(book) != 0 {
 					t.Errorf("%s: %v, %v", report, book, err)
@@ -60,7 +62,7 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 			if err := c.Logout(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			_, err := c.Orders(t.Context())
+			_, err := trade.New(c).Orders(t.Context())
 			wantError(t, err, neoapi.ErrNotLoggedIn)
 		})
 	}
@@ -76,7 +78,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 	if err := c.Use(session); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.Orders(t.Context())
+	_, err := trade.New(c).Orders(t.Context())
 	if e := wantError(t, err, neoapi.ErrSessionEnded); e.Status != http.StatusForbidden || e.Code != "100022" || e.Retry != neoapi.RetryLoginAgain || e.Hint == "" || e.Op != "orders" {
 		t.Errorf("got %v", err)
 	}
@@ -94,13 +96,13 @@ func TestTheServicesRateIsObeyed(t *testing.T) {
 	}
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
-		if _, err := c.Orders(t.Context()); err != nil {
+		if _, err := trade.New(c).Orders(t.Context()); err != nil {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
 	var refused error
 	for range 40 { // POSTs are not sent again
-		if _, refused = c.Limits(t.Context(), neoapi.Rate(0)); refused != nil {
+		if _, refused = trade.New(c).Limits(t.Context(), neoapi.WithRate(0)); refused != nil {
 			break
 		}
 	}
@@ -141,7 +143,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 		}
 		waits := coded && (row.Status == 429 || row.Status == 503) || fault == "rate_limit"
 		renews := want == neoapi.ErrAccessToken
-		call := func(op string, report func(context.Context, ...neoapi.CallOption) (neoapi.Book, error)) (sent int32, err error) {
+		call := func(op string, report func(context.Context, ...neoapi.CallOption) (trade.Report, error)) (sent int32, err error) {
 			t.Helper()
 			if renews { // so that the access token's fetch is not counted below
 				if _, err := c.AccessToken(t.Context()); err != nil {
@@ -156,7 +158,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			_, err = report(ctx, neoapi.Rate(0))
+			_, err = report(ctx, neoapi.WithRate(0))
 			return line.n.Load() - before, err
 		}
 		told := func(err error, want neoapi.Category) {
@@ -171,25 +173,25 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 				t.Errorf("%s: %v, retry %q", fault, err, e.Retry)
 			}
 		}
-		sent, err := call("limits", c.Limits)
+		sent, err := call("limits", trade.New(c).Limits)
 		if told(err, want); sent != 1 {
 			t.Errorf("%s: the POST was sent %d times", fault, sent)
 		}
 		switch {
 		case waits && fault != wire.Unavailable.Code: // one of them is enough, they take a second each
 		case waits:
-			if sent, err := call("orders", c.Orders); err != nil || sent != 2 {
+			if sent, err := call("orders", trade.New(c).Orders); err != nil || sent != 2 {
 				t.Errorf("%s: the GET was sent %d times: %v", fault, sent, err)
 			}
 		case renews: // the refused token, a new one, and the call again
-			if sent, err := call("orders", c.Orders); err != nil || sent != 3 {
+			if sent, err := call("orders", trade.New(c).Orders); err != nil || sent != 3 {
 				t.Errorf("%s: the GET took %d requests: %v", fault, sent, err)
 			}
 		default:
-			_, err := call("orders", c.Orders)
+			_, err := call("orders", trade.New(c).Orders)
 			told(err, want)
 		}
-		if _, err := c.Orders(t.Context(), neoapi.Rate(0)); err != nil {
+		if _, err := trade.New(c).Orders(t.Context(), neoapi.WithRate(0)); err != nil {
 			t.Errorf("after %s: %v", fault, err)
 		}
 	}
@@ -218,11 +220,11 @@ func TestSessionThatTheServiceEndedIsRenewed(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	l := &logins{t: t, srv: srv, c: c}
-	if _, err := c.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 1 {
+	if _, err := trade.New(c).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 1 {
 		t.Fatal(err, l.n)
 	}
 	srv.Advance(2 * time.Hour) // past the session's end
-	if _, err := c.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
+	if _, err := trade.New(c).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
 		t.Errorf("%v after %d logins", err, l.n)
 	}
 	if err := c.Logout(t.Context()); err != nil { // as a logout elsewhere does
@@ -233,17 +235,17 @@ func TestSessionThatTheServiceEndedIsRenewed(t *testing.T) {
 	}
 	other := newClient(t, srv, nil)
 	l = &logins{t: t, srv: srv, c: other}
-	if _, err := other.Orders(t.Context(), neoapi.WithKeeper(l)); err != nil {
+	if _, err := trade.New(other).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Logout(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := other.Limits(t.Context(), neoapi.WithKeeper(l)) // a POST
+	_, err := trade.New(other).Limits(t.Context(), neoapi.WithKeeper(l)) // a POST
 	if e := wantError(t, err, neoapi.ErrSessionEnded); !strings.Contains(e.Error(), "not sent again") || l.n != 2 {
 		t.Errorf("%v after %d logins", err, l.n)
 	}
-	if _, err := other.Limits(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
+	if _, err := trade.New(other).Limits(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
 		t.Errorf("%v after %d logins", err, l.n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"neoapi"
 	"neoapi/neoapitest"
+	"neoapi/trade"
 )
 
 // At any time a trader's program logs in by every way, saves its session, another
@@ -81,16 +82,16 @@ func TestClock_sessionsAreIssuedRestoredAndEndedAtAnyTime(t *testing.T) {
 					continue
 				}
 				srv.Advance(-time.Hour)
-				if _, err := restored(other).Orders(t.Context()); err != nil {
+				if _, err := trade.New(restored(other)).Orders(t.Context()); err != nil {
 					t.Errorf("%s: a valid session was lost when the clock was set back: %v", way, err)
 				}
-				if _, err := restored(s).Orders(t.Context()); !errors.Is(err, neoapi.ErrSessionEnded) {
+				if _, err := trade.New(restored(s)).Orders(t.Context()); !errors.Is(err, neoapi.ErrSessionEnded) {
 					t.Errorf("%s: a session came back when the clock was set back: %v", way, err)
 				}
 				if err := restored(other).Logout(t.Context()); err != nil {
 					t.Errorf("%s: %v", way, err)
 				}
-				if _, err := restored(other).Orders(t.Context()); !errors.Is(err, neoapi.ErrSessionEnded) {
+				if _, err := trade.New(restored(other)).Orders(t.Context()); !errors.Is(err, neoapi.ErrSessionEnded) {
 					t.Errorf("%s: a session works after its logout: %v", way, err)
 				}
 				srv.Advance(time.Minute) // the next code may be sent

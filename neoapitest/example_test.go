@@ -10,6 +10,7 @@ import (
 
 	"neoapi"
 	"neoapi/neoapitest"
+	"neoapi/trade"
 )
 
 // A tester stands in for the *testing.T that a test of yours has.
@@ -65,14 +66,14 @@ func ExampleNewServer() {
 	session, err := client.Session2FA(ctx, otp)
 	try("the same code again", err)
 
-	_, err = client.Orders(ctx)
+	_, err = trade.New(client).Orders(ctx)
 	try("orders", err)
 	srv.EndSession(t, session.SID)
-	_, err = client.Orders(ctx)
+	_, err = trade.New(client).Orders(ctx)
 	fmt.Println("ended elsewhere:", errors.Is(err, neoapi.ErrSessionEnded))
 
 	srv.Advance(24 * time.Hour)
-	_, err = client.Orders(ctx) // the access token has ended, too
+	_, err = trade.New(client).Orders(ctx) // the access token has ended, too
 	fmt.Println("a day later:", errors.Is(err, neoapi.ErrSessionEnded))
 	// Output:
 	// first factor: true

@@ -6,6 +6,7 @@ import (
 
 	"neoapi"
 	"neoapi/neoapitest"
+	"neoapi/trade"
 )
 
 // The default is what the sandbox and the live services have: a client that knows no
@@ -24,7 +25,7 @@ func TestTheDefaultRateIsTen(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range n {
-			if _, err := c.Limits(t.Context()); errors.Is(err, neoapi.ErrRateLimited) {
+			if _, err := trade.New(c).Limits(t.Context()); errors.Is(err, neoapi.ErrRateLimited) {
 				refused++
 			} else if err != nil {
 				t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"neoapi"
 	"neoapi/neoapitest"
 	"neoapi/otelneo"
+	"neoapi/trade"
 )
 
 func TestEachExchangeIsASpanWithoutSecrets(t *testing.T) {
@@ -38,7 +39,7 @@ func TestEachExchangeIsASpanWithoutSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Orders(ctx); err != nil {
+	if _, err := trade.New(c).Orders(ctx); err != nil {
 		t.Fatal(err)
 	}
 	root.End()

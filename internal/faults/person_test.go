@@ -235,7 +235,7 @@ func (s *service) secondMPIN(view session, mpin, name string) answer {
 }
 
 func (s *service) trade(x session) answer {
-	return s.call("positions", "GET", path(wire.OpPositions), nil, wire.HeaderSID, x.sid, wire.HeaderAuth, x.token)
+	return s.call("positions", "GET", "/Orders/2.0/quick/user/positions", nil, wire.HeaderSID, x.sid, wire.HeaderAuth, x.token)
 }
 
 func (s *service) clientIP(x session) answer {

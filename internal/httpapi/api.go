@@ -24,6 +24,7 @@ import (
 
 	"neoapi/internal/courier"
 	"neoapi/internal/login"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -112,6 +113,11 @@ func New(svc *login.Service, cfg Config) http.Handler {
 	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
+	}
+	if a.TradeAPI == nil {
+		for _, r := range tradewire.Routes() {
+			a.endpoints[r.Path] = endpoint{op: r.Op, method: r.Method, style: trade, handle: a.recognised(tradeNeed(r.Path), a.book)}
+		}
 	}
 	a.addHealth()
 	for _, r := range wire.Standards {
@@ -286,7 +292,7 @@ func (a *api) find(path string) (endpoint, bool) {
 		return a.authEndpoint(path), true
 	}
 	if a.TradeAPI != nil && !own(path) {
-		return a.passing("trade", perhaps), true
+		return a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path)), true
 	}
 	return endpoint{}, false
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,9 +23,13 @@ import (
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
+
+// allRoutes are the addresses of sessions and of reports.
+var allRoutes = slices.Concat(wire.Routes, tradewire.Routes())
 
 // The addresses that the tests of rules use: generation 1, UAT. That every other
 // address does the same is proven in protocol_test.go.

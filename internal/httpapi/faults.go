@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"neoapi/internal/login"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -71,7 +72,7 @@ func FaultNames() []string {
 // FaultOps are the operations whose answers can fail.
 func FaultOps() []string {
 	all := []string{"login", "session_2fa"}
-	for _, r := range wire.Routes {
+	for _, r := range slices.Concat(wire.Routes, tradewire.Routes()) {
 		if op := string(r.Op); r.Op != wire.OpValidate && !slices.Contains(all, op) {
 			all = append(all, op)
 		}

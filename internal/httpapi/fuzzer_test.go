@@ -27,6 +27,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -244,7 +245,7 @@ func keep[T any](known []T, t T) []T {
 
 func (f *fuzzer) path(op wire.Op) string {
 	var all []string
-	for _, r := range wire.Routes {
+	for _, r := range allRoutes {
 		if r.Op == op {
 			all = append(all, r.Path)
 		}
@@ -323,9 +324,9 @@ func (f *fuzzer) step() ask {
 		}
 		return x
 	case n < 160:
-		r := pick(f, wire.Routes)
+		r := pick(f, allRoutes)
 		for !afterLogin(r.Op) && r.Op != wire.OpClientIP {
-			r = pick(f, wire.Routes)
+			r = pick(f, allRoutes)
 		}
 		other := newest(f, f.trades)
 		if len(f.trades) > 0 {
@@ -342,7 +343,7 @@ func (f *fuzzer) step() ask {
 	case n < 180:
 		return f.standard(pick(f, wire.Standards), pick(f, []string{view.token, trade.token, trade.token, newest(f, f.access)}))
 	}
-	r := pick(f, wire.Routes)
+	r := pick(f, allRoutes)
 	x := f.post(r.Op, pick(f, names))
 	x.method, x.target = r.Method, r.Path
 	return pick(f, []ask{x, x.with(trade), x.with(view)})
@@ -432,7 +433,7 @@ func (f *fuzzer) spoil(a *ask) {
 	case n == 0:
 		a.method = pick(f, oddMethods)
 	case n == 1:
-		a.target = pick(f, []string{pick(f, oddPaths), pick(f, wire.Routes).Path, pick(f, wire.Standards).Path, a.target + "/", a.target + "?" + url.QueryEscape(f.value()), a.target + "%20", "/" + a.target, strings.ToUpper(a.target),
+		a.target = pick(f, []string{pick(f, oddPaths), pick(f, allRoutes).Path, pick(f, wire.Standards).Path, a.target + "/", a.target + "?" + url.QueryEscape(f.value()), a.target + "%20", "/" + a.target, strings.ToUpper(a.target),
 			strings.Replace(a.target, "o", "%6F", 1), otpPathOf(f.value()), a.target + strings.Repeat("a", f.r.IntN(20_000)), "http://x" + a.target})
 	case n <= 4 && len(a.header) > 0: // another value
 		a.header[f.r.IntN(len(a.header))][1] = f.value()
@@ -664,13 +665,13 @@ func (f *fuzzer) judge(x apitest.Exchange, resp *http.Response, body []byte, tex
 
 // tradeOnly tells whether a path is there for trade sessions only.
 func tradeOnly(path string) bool {
-	return slices.ContainsFunc(wire.Routes, func(r wire.Route) bool {
+	return slices.ContainsFunc(allRoutes, func(r wire.Route) bool {
 		return r.Path == path && (r.Op == wire.OpLogout || r.Op == wire.OpClientIP || afterLogin(r.Op))
 	})
 }
 
 func afterLogin(op wire.Op) bool {
-	return slices.Contains([]wire.Op{wire.OpPositions, wire.OpOrders, wire.OpTrades, wire.OpLimits, wire.OpHoldings}, op)
+	return slices.Contains([]wire.Op{tradewire.OpPositions, tradewire.OpOrders, tradewire.OpTrades, tradewire.OpLimits, tradewire.OpHoldings}, op)
 }
 
 // learn keeps what an answer gave and forgets what it ended.

@@ -187,12 +187,7 @@ func climbs(path string) bool {
 
 // passing is an endpoint whose requests go to the trade API.
 func (a *api) passing(op wire.Op, need access) endpoint {
-	return endpoint{op: op, passes: true, style: trade, handle: func(c *call) (answer, error) {
-		if err := a.recognise(c, need); err != nil {
-			return answer{}, err
-		}
-		return a.admitted(c)
-	}}
+	return endpoint{op: op, passes: true, style: trade, handle: a.recognised(need, a.admitted)}
 }
 
 // admitted is an endpoint's work before a call goes to the trade API: it judges

@@ -22,6 +22,7 @@ import (
 	"neoapi/internal/apitest"
 	"neoapi/internal/claims"
 	"neoapi/internal/httpapi"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -284,8 +285,8 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 }
 
 func TestTheServicesOwnAddressesDoNotGoToTheTradeAPI(t *testing.T) {
-	for _, r := range wire.Routes {
-		trade := []wire.Op{wire.OpPositions, wire.OpOrders, wire.OpTrades, wire.OpLimits, wire.OpHoldings}
+	for _, r := range allRoutes {
+		trade := []wire.Op{tradewire.OpPositions, tradewire.OpOrders, tradewire.OpTrades, tradewire.OpLimits, tradewire.OpHoldings}
 		var isTrade bool
 		for _, op := range trade {
 			isTrade = isTrade || r.Op == op

@@ -12,6 +12,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -222,7 +223,7 @@ var bodies = map[wire.Op][]struct {
 	wire.OpTOTPLogin:    {{[]string{"totp", "123456", "mobileNumber", "+919999999908", "ucc", "TESTYA24"}, nil}},
 	wire.OpTOTPValidate: {{[]string{"mpin", "246810"}, []string{"sid", "x", "Auth", "x"}}},
 	wire.OpLogout:       nil, // whatever the body is, it says nothing
-	wire.OpLimits:       nil,
+	tradewire.OpLimits:  nil,
 }
 
 // malformed are the ways in which a body is no flat JSON object of the right
@@ -275,7 +276,7 @@ func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // bars H3 an
 	secure, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
 	for version, srv := range map[string]*neoapitest.Server{"HTTP 1.1": plain, "HTTP 2": secure} {
 		c := consumer(t, srv)
-		for _, route := range wire.Routes {
+		for _, route := range allRoutes {
 			if route.Method != http.MethodPost {
 				continue
 			}
@@ -295,9 +296,9 @@ func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // bars H3 an
 					switch {
 					case r.status != status:
 						t.Errorf("%s: %d, want %d: %s", what, r.status, status, r.body)
-					case route.Op != wire.OpAccessToken && route.Op != wire.OpLimits:
+					case route.Op != wire.OpAccessToken && route.Op != tradewire.OpLimits:
 						r.refused(t, status, "10300")
-					case route.Op == wire.OpLimits:
+					case route.Op == tradewire.OpLimits:
 						r.refusedTrade(t, status, "10300")
 					default:
 						if r.into(t, &f); f.Error != "invalid_request" || f.Description == "" {
@@ -375,7 +376,7 @@ func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
 func TestEveryAddressTakesItsMethodOnly(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
-	for _, route := range wire.Routes {
+	for _, route := range allRoutes {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 			if method == route.Method {
 				continue

@@ -53,7 +53,7 @@ func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		served[method+" /auth/{address}"] = true
 	}
-	for _, r := range slices.Concat(wire.Routes, wire.Standards) {
+	for _, r := range slices.Concat(allRoutes, wire.Standards) {
 		served[r.Method+" "+r.Path] = true
 		if r.Method == http.MethodGet {
 			served["HEAD "+r.Path] = true
@@ -144,7 +144,7 @@ func TestEveryAddressWantsTheCredentialsThatAreDescribed(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	bearer := consumer(t, srv)
-	for _, r := range wire.Routes {
+	for _, r := range allRoutes {
 		op := description(t).Operations[r.Path][r.Method]
 		if op == nil {
 			continue // TestEveryAddressIsDescribedAndNoOther

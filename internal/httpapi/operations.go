@@ -11,6 +11,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -48,22 +49,27 @@ func (a *api) endpoint(r wire.Route) endpoint {
 		need, handle = open, a.baseURL
 	case wire.OpConfig:
 		need, handle = open, func(*call) (answer, error) { return ok(struct{}{}) }
-	default:
-		ep.style, handle = trade, a.book
-		if r.Families&wire.Gen3 != 0 {
-			need = perhaps
-		}
-		if a.TradeAPI != nil {
-			return a.passing(r.Op, need)
-		}
 	}
-	ep.handle = func(c *call) (answer, error) {
+	ep.handle = a.recognised(need, handle)
+	return ep
+}
+
+// recognised is handle for calls whose consumer is known.
+func (a *api) recognised(need access, handle func(*call) (answer, error)) func(*call) (answer, error) {
+	return func(c *call) (answer, error) {
 		if err := a.recognise(c, need); err != nil {
 			return answer{}, err
 		}
 		return handle(c)
 	}
-	return ep
+}
+
+// tradeNeed returns how the callers of a trade call show which consumer they are.
+func tradeNeed(path string) access {
+	if tradewire.NeedsAccess(path) {
+		return bearer
+	}
+	return perhaps
 }
 
 // recognise finds out which consumer sends a call.

@@ -192,7 +192,7 @@ func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // bars H
 func TestAFoldedHeaderIsRefusedOnEveryAddress(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
-	for _, route := range wire.Routes {
+	for _, route := range allRoutes {
 		for _, header := range []string{"Sid: a\r\n b\r\n", "Sid: a\n"} {
 			answers := raw(t, srv, route.Method+" "+route.Path+" HTTP/1.1\r\nHost: x\r\n"+header+"\r\n", false)
 			if len(answers) != 1 {

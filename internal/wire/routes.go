@@ -17,11 +17,6 @@ const (
 	OpClientIP     Op = "client_ip"
 	OpBaseURL      Op = "base_url"
 	OpConfig       Op = "config"
-	OpPositions    Op = "positions"
-	OpOrders       Op = "orders"
-	OpTrades       Op = "trades"
-	OpLimits       Op = "limits"
-	OpHoldings     Op = "holdings"
 )
 
 // The operations of standards, for whoever else has to do with tokens.
@@ -53,8 +48,9 @@ type Route struct {
 	Families Family // which clients use this address
 }
 
-// Routes is every address the service answers, once each. Within a family the
-// first route of an operation is the one a client should use.
+// Routes is every address of the operations above, once each. Within a family the
+// first route of an operation is the one a client should use. Those of trade calls
+// are in package tradewire.
 var Routes = []Route{
 	{OpAccessToken, http.MethodPost, "/oauth2/token", Gen1UAT | Gen1PROD | Gen2},
 
@@ -83,31 +79,6 @@ var Routes = []Route{
 	{OpClientIP, http.MethodGet, "/login/1.0/get-client-ip", Gen3},
 	{OpBaseURL, http.MethodGet, "/algo-user/v5/get-base-url", Gen2},
 	{OpConfig, http.MethodGet, "/5config/config", Gen3},
-
-	{OpPositions, http.MethodGet, "/apim/orders/2.0/quick/user/positions", Gen2},
-	{OpPositions, http.MethodGet, "/Orders/2.0/quick/user/positions", Gen1PROD | Gen2},
-	{OpPositions, http.MethodGet, "/orderapi/1.0/quick/user/positions", Gen1UAT | Gen2},
-	{OpPositions, http.MethodGet, "/quick/user/positions", Gen3},
-
-	{OpOrders, http.MethodGet, "/apim/orders/2.0/quick/user/orders", Gen2},
-	{OpOrders, http.MethodGet, "/Orders/2.0/quick/user/orders", Gen1PROD | Gen2},
-	{OpOrders, http.MethodGet, "/orderapi/1.0/quick/user/orders", Gen1UAT | Gen2},
-	{OpOrders, http.MethodGet, "/quick/user/orders", Gen3},
-
-	{OpTrades, http.MethodGet, "/apim/orders/2.0/quick/user/trades", Gen2},
-	{OpTrades, http.MethodGet, "/Orders/2.0/quick/user/trades", Gen1PROD | Gen2},
-	{OpTrades, http.MethodGet, "/orderapi/1.0/quick/user/trades", Gen1UAT | Gen2},
-	{OpTrades, http.MethodGet, "/quick/user/trades", Gen3},
-
-	{OpLimits, http.MethodPost, "/apim/orders/2.0/quick/user/limits", Gen2},
-	{OpLimits, http.MethodPost, "/Orders/2.0/quick/user/limits", Gen1PROD | Gen2},
-	{OpLimits, http.MethodPost, "/orderapi/1.0/quick/user/limits", Gen1UAT | Gen2},
-	{OpLimits, http.MethodPost, "/quick/user/limits", Gen3},
-
-	{OpHoldings, http.MethodGet, "/portfolio/1.0/portfolio/v1/holdings", Gen1UAT},
-	{OpHoldings, http.MethodGet, "/Portfolio/1.0/portfolio/v1/holdings", Gen1PROD},
-	{OpHoldings, http.MethodGet, "/apim/portfolio/2.0/portfolio/v1/holdings", Gen2},
-	{OpHoldings, http.MethodGet, "/portfolio/v1/holdings", Gen3},
 }
 
 // Standards is every address of the operations of standards. No client of the

@@ -50,31 +50,6 @@ var addresses = []struct {
 	{OpLogout, "POST", Gen2, "/apim/login/2.0/logout /api/1.0/logout"},
 	{OpLogout, "POST", Gen3, ""},
 
-	{OpPositions, "GET", Gen1UAT, "/orderapi/1.0/quick/user/positions"},
-	{OpPositions, "GET", Gen1PROD, "/Orders/2.0/quick/user/positions"},
-	{OpPositions, "GET", Gen2, "/apim/orders/2.0/quick/user/positions /Orders/2.0/quick/user/positions /orderapi/1.0/quick/user/positions"},
-	{OpPositions, "GET", Gen3, "/quick/user/positions"},
-
-	{OpOrders, "GET", Gen1UAT, "/orderapi/1.0/quick/user/orders"},
-	{OpOrders, "GET", Gen1PROD, "/Orders/2.0/quick/user/orders"},
-	{OpOrders, "GET", Gen2, "/apim/orders/2.0/quick/user/orders /Orders/2.0/quick/user/orders /orderapi/1.0/quick/user/orders"},
-	{OpOrders, "GET", Gen3, "/quick/user/orders"},
-
-	{OpTrades, "GET", Gen1UAT, "/orderapi/1.0/quick/user/trades"},
-	{OpTrades, "GET", Gen1PROD, "/Orders/2.0/quick/user/trades"},
-	{OpTrades, "GET", Gen2, "/apim/orders/2.0/quick/user/trades /Orders/2.0/quick/user/trades /orderapi/1.0/quick/user/trades"},
-	{OpTrades, "GET", Gen3, "/quick/user/trades"},
-
-	{OpLimits, "POST", Gen1UAT, "/orderapi/1.0/quick/user/limits"},
-	{OpLimits, "POST", Gen1PROD, "/Orders/2.0/quick/user/limits"},
-	{OpLimits, "POST", Gen2, "/apim/orders/2.0/quick/user/limits /Orders/2.0/quick/user/limits /orderapi/1.0/quick/user/limits"},
-	{OpLimits, "POST", Gen3, "/quick/user/limits"},
-
-	{OpHoldings, "GET", Gen1UAT, "/portfolio/1.0/portfolio/v1/holdings"},
-	{OpHoldings, "GET", Gen1PROD, "/Portfolio/1.0/portfolio/v1/holdings"},
-	{OpHoldings, "GET", Gen2, "/apim/portfolio/2.0/portfolio/v1/holdings"},
-	{OpHoldings, "GET", Gen3, "/portfolio/v1/holdings"},
-
 	// From the text, not the table.
 	{OpClientIP, "GET", Gen3, "/login/1.0/get-client-ip"},
 	{OpConfig, "GET", Gen3, "/5config/config"},

@@ -55,7 +55,7 @@ func TestEachExchangeIsLoggedWithoutItsSecrets(t *testing.T) {
 	s.on("/Orders/2.0/quick/user/orders", answer(200, book))
 	s.on(placePath, answer(400, `{"stat":"Not_Ok","stCode":1007,"errMsg":"body invalid"}`))
 	c.trade.KType = "" // the reports of generation 1
-	if _, err := c.Orders(t.Context()); err != nil {
+	if _, err := orders(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	c.Do(t.Context(), "POST", placePath, url.Values{"jData": {`{"ts":"IDFC-EQ","pin":"` + canaryMPIN + `"}`}}, nil)

@@ -1,48 +1,22 @@
 package neoapi
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"neoapi/internal/wire"
 )
 
-// begin tells Config.Observe of an exchange.
-func (c *Client) begin(ctx context.Context, op string) (context.Context, func(error)) {
-	if c.observe == nil {
-		return ctx, func(error) {}
-	}
-	return c.observe(ctx, op)
-}
-
-func (c *Client) logs(ctx context.Context) bool {
-	return c.log != nil && c.log.Enabled(ctx, slog.LevelDebug)
-}
-
-// An exchange is what Config.Log is told of.
-type exchange struct {
-	op      string
-	sent    *http.Request
-	body    []byte // what was sent
-	resp    *http.Response
-	answer  []byte // the beginning of what came
-	fail    *Error // nil for a success, or if the caller judges
-	began   time.Time
-	secrets []string // those that went out
-}
-
-// logExchange writes one line at debug. Headers are not logged; of the bodies,
+// log writes one line at debug. Headers are not logged; of the bodies,
 // what the names of their fields call a secret and all that went out as one is
 // replaced.
-func (c *Client) logExchange(ctx context.Context, x exchange) {
+func (x exchange) log() {
+	c := x.client
 	attrs := []slog.Attr{
 		slog.String("op", x.op),
 		slog.String("method", x.sent.Method),
@@ -60,7 +34,7 @@ func (c *Client) logExchange(ctx context.Context, x exchange) {
 	if x.fail != nil {
 		attrs = append(attrs, slog.String("error", x.fail.Error()))
 	}
-	c.log.LogAttrs(ctx, slog.LevelDebug, "neoapi: exchange", attrs...)
+	c.log.LogAttrs(x.sent.Context(), slog.LevelDebug, "neoapi: exchange", attrs...)
 }
 
 // maxShown is how much of a body is logged, in runes.

@@ -1,0 +1,126 @@
+package neoapi
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
+)
+
+// maxBook is how much of a trade call's answer Do reads, in bytes. A day's order
+// book of a busy program has some megabytes.
+const maxBook = 32 << 20
+
+// Do calls the trade API and decodes its answer into what into points to: the
+// answer's data, or all of it where there is no data. It goes the way of
+// [Client.HTTPClient]. path is an address below the service's base URL, such as
+// "/quick/user/orders"; form is the body of a POST, or the query of a GET or HEAD,
+// and may be nil, as may into. Where the trade API wants JSON, it is in the field
+// jData of the form.
+//
+// Every failure is an [*Error], whatever its shape. An empty report (code 5203) is
+// no failure: into stays as it is.
+func (c *Client) Do(ctx context.Context, method, path string, form url.Values, into any, opts ...CallOption) error {
+	op := opOf(path)
+	var body io.Reader
+	if len(form) > 0 {
+		if method == http.MethodGet || method == http.MethodHead {
+			separator := "?"
+			if strings.Contains(path, "?") {
+				separator = "&"
+			}
+			path += separator + form.Encode()
+		} else {
+			body = strings.NewReader(form.Encode())
+		}
+	}
+	if c.http.Timeout > 0 { // here and not in the http.Client, which would hide our error in a text
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.http.Timeout)
+		defer cancel()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, path, body)
+	if err != nil {
+		return &Error{Op: op, Category: ErrInvalidInput, Message: tidy(err.Error(), nil), Err: seal(err, nil), Retry: RetryNever}
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set(wire.HeaderRequestID, newRequestID())
+
+	x := exchange{client: c, op: op, sent: req, began: c.now()}
+	t := c.caller(opts)
+	t.whole, t.sent = true, &x.secrets
+	hc := *c.http
+	hc.Transport, hc.Timeout = t, 0
+	resp, err := hc.Do(req)
+	if fail, ok := errors.AsType[*Error](err); ok {
+		return fail
+	}
+	if err == nil {
+		defer resp.Body.Close()
+	}
+	fits := func(data []byte) string { return unmarshal(data, into) }
+	fail := x.judge(resp, err, maxBook, func(o object) string {
+		if d := o["data"]; len(d) > 0 && string(d) != "null" {
+			return fits(d)
+		}
+		whole, _ := json.Marshal(o) // without its wrapping, if it was encoded twice
+		return fits(whole)
+	}, fits)
+	if fail == nil || fail.Code == wire.NoData.Code {
+		return nil
+	}
+	return fail
+}
+
+// unmarshal decodes data into what into points to, if that is not nil, or says why it
+// does not fit.
+func unmarshal(data []byte, into any) (problem string) {
+	if into == nil {
+		return ""
+	}
+	var inner string
+	if json.Unmarshal(data, &inner) == nil && len(inner) > 0 && strings.ContainsAny(inner[:1], "{[") {
+		data = []byte(inner) // encoded twice
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Sprintf("the answer does not fit into %T: %v", into, err)
+	}
+	return ""
+}
+
+// opOf returns the operation of an address that is called with a session.
+func opOf(path string) string {
+	if path == clientIPPath {
+		return string(wire.OpClientIP)
+	}
+	return cmp.Or(string(tradewire.OpOf(path)), opCall)
+}
+
+var clientIPPath = wire.Path(wire.OpClientIP, wire.Gen3)
+
+// ClientIP returns the address that the service sees this program come from: the
+// one to register where only static addresses may trade.
+func (c *Client) ClientIP(ctx context.Context, opts ...CallOption) (netip.Addr, error) {
+	var seen []wire.ObservedIP
+	if err := c.Do(ctx, http.MethodGet, clientIPPath, nil, &seen, opts...); err != nil {
+		return netip.Addr{}, err
+	}
+	if len(seen) > 0 {
+		if addr, err := netip.ParseAddr(seen[0].IP); err == nil {
+			return addr, nil
+		}
+	}
+	return netip.Addr{}, &Error{Op: string(wire.OpClientIP), Status: http.StatusOK, Category: ErrBadAnswer, Message: "the answer has no address", Retry: RetryLater}
+}

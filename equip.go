@@ -1,0 +1,179 @@
+package neoapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
+)
+
+// headers are what a session's calls carry, kept from one call to the next.
+type headers struct {
+	token, sid, home, access, kType, baseURL string // what they were made of
+
+	base                                       *url.URL // scheme, host and path of the service
+	authorization, auth, sidHeader, fin, agent []string // nil for those that are not sent
+	key                                        []string // the bare consumer key, which generation 3 sends to some addresses
+	query                                      string   // sId, or ""
+	family                                     wire.Family
+}
+
+// headersOf returns what calls with s carry.
+func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
+	totp := s.KType != "" // generation 1 does not say
+	bare := totp && c.key != ""
+	access := ""
+	if !bare {
+		token, ok := c.freshAccess()
+		if !ok {
+			header, err := c.bearer(ctx)
+			if err != nil {
+				return nil, err
+			}
+			token = strings.TrimPrefix(header, "Bearer ")
+		}
+		access = token
+	}
+	h := c.headers.Load()
+	if h != nil && h.token == s.Token && h.sid == s.SID && h.home == s.HSServerID && h.access == access && h.kType == s.KType && h.baseURL == s.BaseURL {
+		return h, nil
+	}
+	if problem := unfit(s.Token, s.SID); problem != "" {
+		return nil, invalid(opCall, "the session cannot be used: "+strings.TrimPrefix(problem, "the answer has "))
+	}
+	if s.Environment != "" && s.Environment != c.place {
+		return nil, invalid(opCall, "the session belongs to "+s.Environment+", not to "+c.place+": log in there")
+	}
+	h = &headers{
+		token: s.Token, sid: s.SID, home: s.HSServerID, access: access, kType: s.KType, baseURL: s.BaseURL,
+		auth: []string{s.Token}, sidHeader: []string{s.SID}, agent: []string{c.userAgent}, key: []string{c.key},
+	}
+	base := c.at.gen1
+	h.family = c.at.families & (wire.Gen1UAT | wire.Gen1PROD)
+	if totp {
+		base = c.at.totp
+		h.family = c.at.families & (wire.Gen2 | wire.Gen3)
+	}
+	h.base, _ = url.Parse(base) // New has read it
+	if bare {
+		if u, ok := sibling(h.base, s.BaseURL); ok {
+			h.base = u
+		}
+	} else {
+		h.authorization, h.fin = []string{"Bearer " + access}, []string{wire.FinKey}
+		if s.HSServerID != "" {
+			h.query = "sId=" + url.QueryEscape(s.HSServerID)
+		}
+	}
+	c.headers.Store(h)
+	return h, nil
+}
+
+// sibling returns the base URL that a session names, if it belongs to the same
+// service as the one the session was opened at: the same host, another host of the
+// original service, or this machine for this machine; never http for https.
+func sibling(opened *url.URL, named string) (*url.URL, bool) {
+	u, err := url.Parse(named)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Scheme != opened.Scheme {
+		return nil, false
+	}
+	const original = ".kotaksecurities.com"
+	from, to := strings.ToLower(opened.Hostname()), strings.ToLower(u.Hostname())
+	if from == to || strings.HasSuffix(from, original) && strings.HasSuffix(to, original) && u.Port() == "" || loopback(from) && loopback(to) {
+		u.Path = strings.TrimRight(u.Path, "/")
+		return u, true
+	}
+	return nil, false
+}
+
+// equip returns r with what s needs, or refuses it.
+func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, error) {
+	h, err := c.headersOf(r.Context(), s)
+	if err != nil {
+		return nil, err
+	}
+	out := r.WithContext(r.Context()) // a copy
+	u := *r.URL
+	out.URL = &u
+	switch {
+	case u.Opaque == "" && u.Scheme == "" && u.Host == "":
+		prefix := tradewire.Prefix(h.family, u.Path)
+		if u.Path = prefix + u.Path; u.RawPath != "" {
+			u.RawPath = prefix + u.RawPath
+		}
+		u.Scheme, u.Host = h.base.Scheme, h.base.Host
+		if h.base.Path != "" || !strings.HasPrefix(u.Path, "/") {
+			u = *h.base.JoinPath(u.EscapedPath())
+			u.RawQuery = r.URL.RawQuery
+		}
+	case u.Opaque != "" || u.Scheme != h.base.Scheme || !sameHost(&u, h.base):
+		return nil, invalid(op, "nothing was sent: the request is for "+u.Host+", and the session is for "+h.base.Host+" alone")
+	}
+	if out.Host != "" && out.Host != r.URL.Host {
+		return nil, invalid(op, "nothing was sent: the request has a Host of its own")
+	}
+	out.Host = ""
+	if h.query != "" && !strings.Contains(u.RawQuery, "sId=") {
+		if u.RawQuery != "" {
+			u.RawQuery += "&"
+		}
+		u.RawQuery += h.query
+	}
+
+	out.Header = make(http.Header, len(r.Header)+6)
+	for name, values := range r.Header {
+		out.Header[name] = values
+	}
+	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
+	if h.authorization != nil {
+		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
+	} else if op == string(wire.OpClientIP) || strings.Contains(u.Path, "/script-details/") { // quotes and instruments, as the field's clients ask for them
+		out.Header["Authorization"] = h.key
+	}
+	if out.Header["User-Agent"] == nil {
+		out.Header["User-Agent"] = h.agent
+	}
+	if out.Header[wire.HeaderRequestID] == nil {
+		out.Header[wire.HeaderRequestID] = []string{newRequestID()}
+	}
+	out.GetBody = nil // or net/http could send it again by itself
+	if (r.Body == nil || r.Body == http.NoBody) && r.Method != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		out.Body = io.NopCloser(eof{}) // as it would a POST without a body that has an Idempotency-Key
+	}
+	return out, nil
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// sameHost reports whether two URLs of the same scheme lead to the same host and port.
+func sameHost(a, b *url.URL) bool {
+	if strings.EqualFold(a.Host, b.Host) {
+		return true
+	}
+	port := func(u *url.URL) string {
+		switch {
+		case u.Port() != "":
+			return u.Port()
+		case u.Scheme == "https":
+			return "443"
+		}
+		return "80"
+	}
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+// credentials returns the secrets in a request: the access token, or the bare
+// consumer key, and the trade token.
+func credentials(out *http.Request) []string {
+	authorization := out.Header.Get("Authorization")
+	if _, access, ok := strings.Cut(authorization, " "); ok {
+		authorization = access
+	}
+	return []string{authorization, out.Header.Get(wire.HeaderAuth)}
+}

@@ -1,0 +1,204 @@
+package neoapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// An exchange is one request and its answer. All that the client sends goes this way:
+// [Client.begin], the request itself, then judge and end, or passOn for an answer that
+// somebody else reads.
+type exchange struct {
+	client  *Client
+	op      string
+	sent    *http.Request
+	began   time.Time
+	secrets []string // those that went out
+	done    func(error)
+
+	logs   bool
+	body   []byte // what was sent, for the log
+	resp   *http.Response
+	answer []byte // the beginning of what came, at least
+	fail   *Error // nil for a success, or if somebody else reads the answer
+}
+
+// begin begins an exchange and tells Config.Observe of it. It is sent that is to go
+// out: its context is the observer's.
+func (c *Client) begin(op string, r *http.Request, secrets []string) exchange {
+	x := exchange{client: c, op: op, sent: r, began: c.now(), secrets: secrets, done: func(error) {}}
+	if c.observe != nil {
+		var ctx context.Context
+		ctx, x.done = c.observe(r.Context(), op)
+		x.sent = r.WithContext(ctx)
+	}
+	x.logs = c.log != nil && c.log.Enabled(x.sent.Context(), slog.LevelDebug)
+	return x
+}
+
+// judge reads an answer, or err if there is none, and returns the failure that it is,
+// fit to be shown. Of its body at most a number of bytes is taken. read takes what it
+// needs from a success, or says what is missing; list does so where the whole answer
+// is a list, which is no success if list is nil.
+func (x *exchange) judge(resp *http.Response, err error, most int, read func(object) string, list func([]byte) string) *Error {
+	if x.resp = resp; err == nil {
+		x.answer, err = io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	}
+	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
+		return x.noAnswer(err)
+	}
+	fail := judge(x.op, resp, x.answer, err, most, read, list)
+	if fail == nil {
+		return nil
+	}
+	c := x.client
+	fail.RequestID, fail.Err = x.sent.Header.Get(wire.HeaderRequestID), seal(err, x.secrets)
+	c.clean(fail, resp.Header, x.secrets)
+	about := x.circumstances()
+	about.page, about.skew = isPage(x.answer), skew(resp, x.began, c.now())
+	c.advise(fail, about)
+	return fail
+}
+
+// noAnswer is the failure of a request whose answer did not come, or not whole.
+func (x *exchange) noAnswer(err error) *Error {
+	fail := x.client.noAnswer(x.sent.Context(), x.op, x.sent.Header.Get(wire.HeaderRequestID), err, x.secrets)
+	x.client.advise(fail, x.circumstances())
+	return fail
+}
+
+func (x *exchange) circumstances() circumstances {
+	return circumstances{method: x.sent.Method, bareKey: len(x.secrets) > 0 && in(x.secrets[0], "", x.client.key)}
+}
+
+// end ends an exchange whose answer was judged, with its failure or nil.
+func (x *exchange) end(fail *Error) error {
+	if x.fail = fail; x.logs {
+		x.log()
+	}
+	if fail == nil {
+		x.done(nil)
+		return nil
+	}
+	x.done(fail)
+	return fail
+}
+
+// passOn ends an exchange whose answer somebody else reads: it is logged when it has
+// been read.
+func (x exchange) passOn(resp *http.Response) {
+	if x.logs {
+		logged := x
+		logged.resp = resp
+		resp.Body = &watched{ReadCloser: resp.Body, ended: func(start []byte) {
+			logged.answer = start
+			logged.log()
+		}}
+	}
+	if resp.StatusCode >= 300 {
+		x.done(&Error{Op: x.op, Status: resp.StatusCode, Category: categorise(x.op, resp.StatusCode, ""), RequestID: x.sent.Header.Get(wire.HeaderRequestID)})
+	} else {
+		x.done(nil)
+	}
+}
+
+// judge reads an answer, whose body came with err. What it returns still is to be
+// cleaned.
+func judge(op string, resp *http.Response, body []byte, err error, most int, read func(object) string, list func([]byte) string) *Error {
+	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
+	whole := bytes.TrimSpace(body)
+	switch {
+	case resp.StatusCode/100 == 3:
+		fail.Message = "the service redirects, which is not followed"
+		if to, err := resp.Location(); err == nil {
+			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
+		}
+	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
+	case err != nil:
+		fail.Message = "the answer broke off"
+	case len(body) > most:
+		fail.Message, fail.unread = fmt.Sprintf("the answer is longer than %d bytes", most), resp.StatusCode/100 == 2
+	case list != nil && resp.StatusCode/100 == 2 && bytes.HasPrefix(whole, []byte("[")): // such as quotes are
+		if fail.Message = list(whole); fail.Message == "" {
+			return nil
+		}
+		fail.Category = ErrBadAnswer
+	default:
+		answer, failure := decode(op, resp.StatusCode, body)
+		if failure != nil {
+			return failure
+		}
+		if read != nil {
+			fail.Message = read(answer)
+		}
+		if fail.Message == "" {
+			return nil
+		}
+		fail.unread = fail.Message != anotherView
+	}
+	return fail
+}
+
+// clean makes the server's texts in fail fit to show and adds what the headers say.
+func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
+	fail.RetryAfter = retryAfter(header.Get("Retry-After"), c.now())
+	if _, known := wire.Lookup(fail.Code); !known { // a known code is safe to show, even if an OTP has the same digits
+		fail.Code = tidy(fail.Code, secrets)
+	}
+	if fail.Message = tidy(fail.Message, secrets); fail.Message == "" {
+		fail.Message = advice[fail.Category]
+	}
+}
+
+// noAnswer is the error for a request whose answer did not come, or not whole.
+// If the caller's context is why, errors.Is finds context.Canceled or
+// context.DeadlineExceeded even where net/http reports the context's cause.
+func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets []string) *Error {
+	cause := err
+	if ctx.Err() != nil {
+		cause = errors.Join(err, ctx.Err())
+	}
+	text := seal(err, secrets)
+	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}, Retry: RetrySame}
+}
+
+// beginning returns the first part of a request's body, if it can be read without
+// taking it away.
+func beginning(r *http.Request) []byte {
+	if r.GetBody == nil {
+		return nil
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	start, _ := io.ReadAll(io.LimitReader(body, maxText))
+	return start
+}
+
+// newRequestID returns a random UUID (RFC 9562, version 4).
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0F | 0x40
+	b[8] = b[8]&0x3F | 0x80
+	var id [36]byte
+	hex.Encode(id[:8], b[:4])
+	hex.Encode(id[9:13], b[4:6])
+	hex.Encode(id[14:18], b[6:8])
+	hex.Encode(id[19:23], b[8:10])
+	hex.Encode(id[24:], b[10:])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	return string(id[:])
+}

@@ -1,0 +1,112 @@
+// Package tradewire holds what a client, the gateway and an exchange on paper share of
+// the trade API: where its calls are. The trade API is another server's protocol than
+// that of the sessions, which is in package wire.
+//
+// Start with [Address]: it turns a neutral path, such as "/quick/user/orders", into the
+// address that a generation of clients uses.
+package tradewire
+
+import (
+	"net/http"
+	"strings"
+
+	"neoapi/internal/wire"
+)
+
+// The calls that answer with a report.
+const (
+	OpPositions wire.Op = "positions"
+	OpOrders    wire.Op = "orders"
+	OpTrades    wire.Op = "trades"
+	OpLimits    wire.Op = "limits"
+	OpHoldings  wire.Op = "holdings"
+)
+
+// A Call is a call of the trade API by its neutral path, which is the address that
+// generation 3 uses.
+type Call struct {
+	Op     wire.Op
+	Method string
+	Path   string
+}
+
+// Reports are the calls that a service without a trade API answers itself, with
+// nothing in them.
+var Reports = []Call{
+	{OpPositions, http.MethodGet, "/quick/user/positions"},
+	{OpOrders, http.MethodGet, "/quick/user/orders"},
+	{OpTrades, http.MethodGet, "/quick/user/trades"},
+	{OpLimits, http.MethodPost, "/quick/user/limits"},
+	{OpHoldings, http.MethodGet, "/portfolio/v1/holdings"},
+}
+
+// prefixes are what generations 1 and 2 put before a neutral path. Of several for one
+// family, the first is the one to use. The calls below a prefix need Authorization.
+var prefixes = []struct {
+	families wire.Family
+	below    string // how the neutral path begins
+	prefix   string
+}{
+	{wire.Gen2, "/quick/order/history", "/apim/order/2.0"},
+	{wire.Gen2, "/quick/", "/apim/orders/2.0"},
+	{wire.Gen1PROD | wire.Gen2, "/quick/", "/Orders/2.0"},
+	{wire.Gen1UAT | wire.Gen2, "/quick/", "/orderapi/1.0"},
+	{wire.Gen1UAT, "/portfolio/v", "/portfolio/1.0"},
+	{wire.Gen1PROD, "/portfolio/v", "/Portfolio/1.0"},
+	{wire.Gen2, "/portfolio/v", "/apim/portfolio/2.0"},
+}
+
+// Prefix returns what clients of family f put before a path: "" if it has a prefix
+// already, is not a neutral path, or needs none.
+func Prefix(f wire.Family, path string) string {
+	if NeedsAccess(path) {
+		return ""
+	}
+	for _, p := range prefixes {
+		if p.families&f != 0 && strings.HasPrefix(path, p.below) {
+			return p.prefix
+		}
+	}
+	return ""
+}
+
+// Address returns the address that clients of family f use for a neutral path.
+func Address(f wire.Family, path string) string { return Prefix(f, path) + path }
+
+// Neutral returns the neutral path of an address.
+func Neutral(address string) string {
+	for _, p := range prefixes {
+		if path, ok := strings.CutPrefix(address, p.prefix); ok && strings.HasPrefix(path, p.below) {
+			return path
+		}
+	}
+	return address
+}
+
+// NeedsAccess reports whether the calls of an address have to show which consumer they
+// come from, by the header Authorization: those below a prefix of generations 1 and 2.
+func NeedsAccess(address string) bool { return Neutral(address) != address }
+
+// OpOf returns the report that an address leads to, or "" if it leads to none.
+func OpOf(address string) wire.Op {
+	path := Neutral(address)
+	for _, c := range Reports {
+		if c.Path == path {
+			return c.Op
+		}
+	}
+	return ""
+}
+
+// Routes returns every address of the reports, once each.
+func Routes() (all []wire.Route) {
+	for _, c := range Reports {
+		for _, p := range prefixes {
+			if strings.HasPrefix(c.Path, p.below) {
+				all = append(all, wire.Route{Op: c.Op, Method: c.Method, Path: p.prefix + c.Path, Families: p.families})
+			}
+		}
+		all = append(all, wire.Route{Op: c.Op, Method: c.Method, Path: c.Path, Families: wire.Gen3})
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package neoapi
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+
+	"neoapi/internal/wire"
+)
+
+// glance is the longest answer, in bytes, that is looked at for what it says of
+// the session.
+const glance = 4 << 10
+
+// refusal reads an answer that can say that the session or the access token is
+// refused, and puts back what it read. It returns nil for all others.
+func (t *caller) refusal(op string, resp *http.Response) *Error {
+	short := resp.ContentLength > 0 && resp.ContentLength <= glance
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+	case t.renews && resp.StatusCode/100 == 2 && (short || t.whole): // a failure that travels as a 200
+	default:
+		return nil
+	}
+	var start []byte
+	var err error
+	rest := io.Reader(resp.Body)
+	if short { // as most are: read it in one piece
+		start = make([]byte, resp.ContentLength)
+		var n int
+		n, err = io.ReadFull(resp.Body, start)
+		start = start[:n]
+	} else {
+		start, err = io.ReadAll(io.LimitReader(resp.Body, glance+1))
+	}
+	if err != nil {
+		rest = broken{err}
+	}
+	resp.Body = &putBack{start, rest, resp.Body}
+	if len(start) > glance || resp.StatusCode/100 == 2 && !names(start) {
+		return nil // a failure is short
+	}
+	top := toObject(start)
+	if top == nil {
+		return nil // a page says nothing about the session
+	}
+	_, fail := decode(op, resp.StatusCode, start)
+	if fail == nil || fail.Category != ErrSessionEnded && fail.Category != ErrAccessToken {
+		return nil
+	}
+	// A status alone may mean the address or the account. Believed is a code, or
+	// the trade API's own 403.
+	known, _ := wire.Lookup(fail.Code)
+	if known.Category == "" && !(resp.StatusCode == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)) {
+		return nil
+	}
+	return fail
+}
+
+// names reports whether an answer has one of the codes with which the session or
+// the access token is refused.
+func names(answer []byte) bool {
+	for _, f := range []wire.Failure{wire.BadSession, wire.HeaderMissing, wire.WrongSecret, wire.BadAccess, wire.NoAccess} {
+		if bytes.Contains(answer, []byte(f.Code)) {
+			return true
+		}
+	}
+	return false
+}
+
+// A putBack is a body whose beginning was read and is read again.
+type putBack struct {
+	start []byte
+	rest  io.Reader
+	io.Closer
+}
+
+func (b *putBack) Read(p []byte) (int, error) {
+	if len(b.start) == 0 {
+		return b.rest.Read(p)
+	}
+	n := copy(p, b.start)
+	b.start = b.start[n:]
+	return n, nil
+}
+
+// broken is a body whose reading failed.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }

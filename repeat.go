@@ -1,0 +1,212 @@
+package neoapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"neoapi/internal/wire"
+)
+
+// A call is one request on its way, as often as it is sent.
+type call struct {
+	*caller
+	request    *http.Request
+	op         string
+	repeatable bool          // sending it again changes nothing: a GET or HEAD without a body
+	session    Session       // that it was last sent with
+	out        *http.Request // as which it was last sent
+	waited     bool          // for a Retry-After
+	renewed    bool          // its session or access token was replaced
+}
+
+func (t *caller) call(r *http.Request) (*http.Response, error) {
+	a := &call{
+		caller: t, request: r, op: opOf(r.URL.Path),
+		repeatable: (r.Method == "" || r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody),
+	}
+	for {
+		resp, err := a.send()
+		if err != nil {
+			return nil, err
+		}
+		again, err := a.again(resp)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			return resp, nil
+		}
+	}
+}
+
+// send sends the call once, with the session of the moment and at the consumer's rate.
+func (a *call) send() (resp *http.Response, err error) {
+	c, ctx := a.client, a.request.Context()
+	if a.session, err = a.sessions.Session(ctx); err != nil {
+		return nil, err
+	}
+	if a.out, err = c.equip(a.request, a.op, a.session); err != nil {
+		return nil, err
+	}
+	own, shared, err := a.admitted(ctx)
+	if err != nil {
+		return nil, c.unsent(ctx, a.op, err)
+	}
+	if a.sent != nil {
+		*a.sent = credentials(a.out)
+	}
+	x := c.begin(a.op, a.out, credentials(a.out))
+	if x.logs {
+		x.body = beginning(a.request)
+	}
+	if resp, err = a.base.RoundTrip(x.sent); err != nil {
+		fail := x.noAnswer(err)
+		x.end(fail)
+		return nil, fail
+	}
+	a.answered(own, shared)
+	x.passOn(resp)
+	return resp, nil
+}
+
+// again reports whether the call is to be sent again after an answer, which it then
+// has dropped, as with an error.
+func (a *call) again(resp *http.Response) (bool, error) {
+	c, ctx := a.client, a.request.Context()
+	if wait := a.worthAWait(resp); wait > 0 {
+		a.waited = true
+		drop(resp)
+		if err := c.pause(ctx, c.now(), wait); err != nil {
+			return false, c.unsent(ctx, a.op, err)
+		}
+		return true, nil
+	}
+	fail := a.refusal(a.op, resp)
+	switch {
+	case fail == nil:
+		if o := c.renewed.Load(); o != nil && o.token == a.session.Token {
+			c.renewed.CompareAndSwap(o, nil)
+		}
+		return false, nil
+	case a.renewed:
+		return false, nil
+	case fail.Category == ErrAccessToken:
+		if !c.forgetAccess(credentials(a.out)[0]) || !a.repeatable {
+			return false, nil
+		}
+	case !a.renews || c.justOpened(a.session):
+		return false, nil
+	default:
+		if err := a.renew(fail, resp); err != nil {
+			drop(resp)
+			return false, err
+		}
+	}
+	a.renewed = true
+	drop(resp)
+	return true, nil
+}
+
+// worthAWait returns how long to wait before the call is sent again, once, because
+// the service says that it is too busy now; 0 if it is not to be.
+func (a *call) worthAWait(resp *http.Response) time.Duration {
+	if !a.repeatable || a.waited || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	wait := retryAfter(resp.Header.Get("Retry-After"), a.client.now())
+	deadline, bounded := a.request.Context().Deadline()
+	if wait > patience || bounded && time.Until(deadline) <= wait {
+		return 0
+	}
+	return wait
+}
+
+// renew has the source give another session in place of the one that an answer has
+// refused. Its error is the call's: also where there is a new session, if the call
+// may not be sent again with it.
+func (a *call) renew(fail *Error, resp *http.Response) error {
+	c := a.client
+	a.sessions.Ended(a.session)
+	next, err := a.sessions.Session(a.request.Context())
+	if err == nil {
+		c.renewed.Store(&renewal{next.Token, c.now()})
+	}
+	if !a.repeatable {
+		return c.notRepeated(fail, a.out, resp, err)
+	}
+	return err
+}
+
+// admitted returns when a call may go out, with its tickets in the window of its own
+// rate, if it has one, and in the one that all of the consumer share.
+func (t *caller) admitted(ctx context.Context) (own, shared int64, err error) {
+	c := t.client
+	if t.rate == c.rate {
+		shared, err = c.rate.wait(ctx, c)
+		return 0, shared, err
+	}
+	if t.rate != nil {
+		if own, err = t.rate.wait(ctx, c); err != nil {
+			return 0, 0, err
+		}
+	}
+	shared, _ = c.rate.window.take(c, 0)
+	return own, shared, ctx.Err()
+}
+
+func (t *caller) answered(own, shared int64) {
+	if own != 0 {
+		t.rate.window.answered(own)
+	}
+	t.client.rate.window.answered(shared)
+}
+
+// A renewal is a session that was opened because another had ended, and that has
+// not been accepted yet.
+type renewal struct {
+	token string
+	at    time.Time
+}
+
+// justOpened reports whether s was opened less than a minute ago because the one
+// before had ended, and has never been accepted. Another would be no better: each
+// call would log in.
+func (c *Client) justOpened(s Session) bool {
+	o := c.renewed.Load()
+	return o != nil && o.token == s.Token && c.now().Sub(o.at) < time.Minute
+}
+
+// notRepeated is the error for a call that may not be sent again with the new
+// session, if there is one.
+func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response, err error) *Error {
+	fail.RequestID, fail.Err = out.Header.Get(wire.HeaderRequestID), err
+	c.clean(fail, resp.Header, credentials(out))
+	fail.Retry = RetryCheckFirst
+	fail.Message = "the session had ended; a new one is open, and the call was not sent again"
+	fail.Hint = "see that nothing was done, and send it"
+	if err != nil {
+		fail.Retry, fail.Hint = RetryLoginAgain, ""
+		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), credentials(out))
+		if e, ok := errors.AsType[*Error](err); ok {
+			fail.Message, fail.Hint = "the session had ended, and no new session could be opened: "+string(e.Category), e.Hint
+		}
+	}
+	return fail
+}
+
+// drop is for an answer that nobody reads: a short one leaves its connection usable.
+func drop(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, glance)
+	resp.Body.Close()
+}
+
+// unsent is the error for a call that was given up before it was sent.
+func (c *Client) unsent(ctx context.Context, op string, err error) *Error {
+	fail := c.noAnswer(ctx, op, "", err, nil)
+	fail.Message = "given up while waiting for the rate limit or Retry-After: " + fail.Message
+	fail.Retry = RetrySame
+	return fail
+}
