@@ -143,9 +143,9 @@ const (
 // key, or, if there is no key but only an AccessToken, those of generation 2
 // and the token (docs/protocol.md).
 func New(cfg Config) (*Client, error) {
-	at, problems := cfg.judge()
+	at, problems := cfg.check()
 	if len(problems) > 0 {
-		return nil, invalid("new", problems...)
+		return nil, misconfigured("new", problems)
 	}
 
 	hc := http.Client{Timeout: 30 * time.Second}
@@ -174,34 +174,35 @@ func (cfg Config) clock() func() time.Time {
 	return time.Now
 }
 
-// judge finds the service and names everything that is wrong with the configuration.
-func (cfg Config) judge() (at service, problems []string) {
+// check finds the service and returns everything that is wrong with the configuration.
+func (cfg Config) check() (at service, problems []Problem) {
 	at, problem := find(cfg)
-	if problem != "" {
+	wrong := func(field, text string) { problems = append(problems, Problem{field, text}) }
+	if problem.Text != "" {
 		problems = append(problems, problem)
 	}
 	if cfg.ConsumerKey == "" && cfg.AccessToken == "" {
-		problems = append(problems, "ConsumerKey is missing (or give an AccessToken)")
+		wrong("ConsumerKey", "is missing, and there is no access token in its place")
 	}
 	if cfg.ConsumerKey == "" && cfg.ConsumerSecret != "" {
-		problems = append(problems, "ConsumerSecret is of no use without ConsumerKey")
+		wrong("ConsumerSecret", "is of no use without the consumer key")
 	}
 	if strings.Contains(cfg.ConsumerKey, ":") {
-		problems = append(problems, "ConsumerKey has a colon, which HTTP Basic authentication cannot carry")
+		wrong("ConsumerKey", "has a colon, which HTTP Basic authentication cannot carry")
 	}
 	if cfg.Rate > maxRate {
-		problems = append(problems, fmt.Sprintf("Rate is more than %d: give a negative one for no limit", maxRate))
+		wrong("Rate", fmt.Sprintf("is more than %d: give a negative one for no limit", maxRate))
 	}
 	for _, field := range []struct{ name, value, within string }{
 		{"ConsumerKey", cfg.ConsumerKey, ""}, {"AccessToken", cfg.AccessToken, ""}, // headers of their own
 		{"ConsumerSecret", cfg.ConsumerSecret, " "}, {"UserAgent", cfg.UserAgent, " "},
 	} {
 		if problem := misshapen(field.name, field.value); problem != "" {
-			problems = append(problems, field.name+" "+problem)
+			wrong(field.name, problem)
 		} else if !visible(strings.ReplaceAll(field.value, field.within, "")) {
 			odd := strings.IndexFunc(field.value, func(r rune) bool { return (r <= ' ' || r > '~') && string(r) != field.within })
 			r, _ := utf8.DecodeRuneInString(field.value[odd:])
-			problems = append(problems, field.name+" has a character that does not belong there: "+paste.Describe(r))
+			wrong(field.name, "has a character that does not belong there: "+paste.Describe(r))
 		}
 	}
 	return at, problems
@@ -213,8 +214,8 @@ type service struct {
 	families           wire.Family // whose paths are used: one of generation 1, and Gen2 or Gen3
 }
 
-// find returns the service of the environment, or says what is wrong with it.
-func find(cfg Config) (at service, problem string) {
+// find returns the service of the environment, or what is wrong with it.
+func find(cfg Config) (at service, problem Problem) {
 	at.families = wire.Gen1PROD
 	totp := wire.Gen3
 	if cfg.ConsumerKey == "" {
@@ -232,22 +233,22 @@ func find(cfg Config) (at service, problem string) {
 			at.totp = "https://mnapi.kotaksecurities.com"
 		}
 	case "":
-		return at, "Environment is missing: give UAT, PROD or the base URL of a service"
+		return at, Problem{"Environment", "is missing: give uat, prod or the base URL of a service"}
 	default:
 		u, err := url.Parse(string(cfg.Environment)) // the text of err repeats the URL, which may hold a password
 		switch {
 		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-			return at, "Environment is neither UAT nor PROD nor a base URL such as https://neo.example.com"
+			return at, Problem{"Environment", "is neither uat nor prod nor a base URL such as https://neo.example.com"}
 		case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-			return at, "Environment: a base URL may have a path, but no user, password, query or fragment"
+			return at, Problem{"Environment", "has a user, a password, a query or a fragment: a base URL may have a path, and none of these"}
 		case u.Scheme == "http" && !cfg.InsecureHTTP && !loopback(u.Hostname()):
-			return at, "Environment: http would send passwords in the clear; use https, or set InsecureHTTP"
+			return at, Problem{"InsecureHTTP", "is not set, and http would send passwords in the clear: use https"}
 		}
 		at.access = strings.TrimRight(u.String(), "/")
 		at.gen1, at.totp = at.access, at.access
 	}
 	at.families |= totp
-	return at, ""
+	return at, Problem{}
 }
 
 // urls returns the full URL of each step.
@@ -345,7 +346,7 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 		return "Bearer " + token, nil
 	}
 	if c.key == "" || c.secret == "" {
-		return "", invalid(opAccessToken, "this step needs an access token: set ConsumerKey and ConsumerSecret, or AccessToken, in the Config")
+		return "", invalid(opAccessToken, "this step needs an access token: give the consumer key and the consumer secret, or an access token")
 	}
 
 	basic := base64.StdEncoding.EncodeToString([]byte(c.key + ":" + c.secret))

@@ -27,10 +27,10 @@ func TestNewNamesEveryProblem(t *testing.T) {
 	}{
 		{"nothing at all", Config{}, []string{"Environment is missing", "ConsumerKey is missing"}},
 		{"three problems at once", Config{Environment: "ftp://x", ConsumerSecret: "s\n"}, []string{"Environment is neither", "ConsumerKey is missing", "ConsumerSecret has a space or line break"}},
-		{"a secret without a key", Config{Environment: UAT, AccessToken: "t", ConsumerSecret: "s"}, []string{"without ConsumerKey"}},
+		{"a secret without a key", Config{Environment: UAT, AccessToken: "t", ConsumerSecret: "s"}, []string{"without the consumer key"}},
 		{"a key that Basic cannot carry", Config{Environment: UAT, ConsumerKey: "a:b", ConsumerSecret: "s"}, []string{"colon"}},
-		{"a user in the base URL", Config{Environment: "https://me:" + canaryPassword + "@example.com", ConsumerKey: "k"}, []string{"no user, password"}},
-		{"a password that breaks the base URL", Config{Environment: "https://me:" + canaryPassword + "%zz@example.com", ConsumerKey: "k"}, []string{"neither UAT nor PROD"}},
+		{"a user in the base URL", Config{Environment: "https://me:" + canaryPassword + "@example.com", ConsumerKey: "k"}, []string{"has a user, a password"}},
+		{"a password that breaks the base URL", Config{Environment: "https://me:" + canaryPassword + "%zz@example.com", ConsumerKey: "k"}, []string{"neither uat nor prod"}},
 		{"http to another machine", Config{Environment: "http://192.0.2.1", ConsumerKey: "k"}, []string{"InsecureHTTP"}},
 		{"a user agent with a line break", Config{Environment: UAT, ConsumerKey: "k", UserAgent: "a\nb"}, []string{"UserAgent"}},
 		{"a key with a space", Config{Environment: UAT, ConsumerKey: "k ", ConsumerSecret: "s"}, []string{"ConsumerKey has a space or line break"}},
@@ -102,7 +102,7 @@ func TestEachEnvironmentHasItsAddresses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			at, problem := find(tt.cfg)
-			if problem != "" {
+			if problem.Text != "" {
 				t.Fatal(problem)
 			}
 			got := at.urls()

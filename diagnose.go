@@ -58,7 +58,7 @@ type Finding struct {
 // The findings may be shown to others: they hold no secret.
 func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 	d := &diagnosis{now: cfg.clock(), ucc: about.UCC, secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
-	at, problems := cfg.judge()
+	at, problems := cfg.check()
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
 	if len(hosts) == 0 {
@@ -132,7 +132,11 @@ func (d *diagnosis) fail(check string, err error) {
 	d.add(check, VerdictFailed, strings.TrimPrefix(plain.Error(), "neoapi: "), e.Hint, err)
 }
 
-func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
+func (d *diagnosis) settings(cfg Config, about Subject, misconfiguration []Problem) {
+	for _, p := range misconfiguration {
+		d.add("setting", VerdictFailed, p.Field+" "+p.Text, "", misconfigured(opDiagnose, []Problem{p}))
+	}
+	var problems []string
 	if about.Mobile != "" {
 		if _, problem := mobileNumber(about.Mobile); problem != "" {
 			problems = append(problems, problem)
@@ -154,7 +158,7 @@ func (d *diagnosis) settings(cfg Config, about Subject, problems []string) {
 	for _, problem := range problems {
 		d.add("setting", VerdictFailed, problem, "", invalid(opDiagnose, problem))
 	}
-	if len(problems) == 0 {
+	if len(problems)+len(misconfiguration) == 0 {
 		given := "no consumer key"
 		if cfg.ConsumerKey != "" {
 			given = count("consumer key", cfg.ConsumerKey)

@@ -64,6 +64,7 @@ type Error struct {
 	Code       string        // the service's code such as "10020", or ""
 	Status     int           // the HTTP status, or 0 if no answer came
 	Message    string        // what happened, mostly in the service's words; one line
+	Problems   []Problem     // what is wrong with a configuration, one by one; Message has all of them
 	Hint       string        // what a person can do about it, or "" if Message says so; docs/client.md has the table
 	Retry      Retry         // whether trying again can help; "" if nothing is known
 	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
@@ -111,6 +112,23 @@ func (e *Error) Is(target error) bool {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// A Problem is one thing that is wrong with a configuration.
+type Problem struct {
+	Field string // of the struct that was given, such as "ConsumerKey"
+	Text  string // what is wrong with it, to be read after the field's name: "is missing"
+}
+
+// misconfigured is the error for a configuration that cannot work.
+func misconfigured(op string, problems []Problem) *Error {
+	var texts []string
+	for _, p := range problems {
+		texts = append(texts, p.Field+" "+p.Text)
+	}
+	fail := invalid(op, texts...)
+	fail.Problems = problems
+	return fail
+}
 
 // invalid is the error for what is refused without asking the service.
 func invalid(op string, problems ...string) *Error {

@@ -99,7 +99,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// neoapi: new: invalid input: Environment: http would send passwords in the clear; use https, or set InsecureHTTP; ConsumerKey is missing (or give an AccessToken); ConsumerSecret is of no use without ConsumerKey
+	// neoapi: new: invalid input: InsecureHTTP is not set, and http would send passwords in the clear: use https; ConsumerKey is missing, and there is no access token in its place; ConsumerSecret is of no use without the consumer key
 }
 
 // How long to wait is part of the error.

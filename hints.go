@@ -145,10 +145,10 @@ var hints = []hint{
 		is: func(e *Error, a circumstances) bool {
 			return e.Category == ErrAccessToken && e.Op != opAccessToken && a.renews
 		},
-		hint: "call again: a new one is fetched", source: "docs/protocol.md, Access token"},
-	{when: "the access token was refused, and there is no ConsumerSecret",
+		hint: "try again: a new one is fetched", source: "docs/protocol.md, Access token"},
+	{when: "the access token was refused, and there is no consumer secret",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrAccessToken && e.Op != opAccessToken },
-		hint: "give a new AccessToken, or the ConsumerSecret to fetch one", source: "docs/protocol.md, Access token"},
+		hint: "give a new access token, or the consumer secret to fetch one", source: "docs/protocol.md, Access token"},
 
 	{when: "the session was opened from another address (code 1037)",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.IPChanged.Code && !withoutSession(e.Op) },
@@ -162,13 +162,13 @@ var hints = []hint{
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrIPNotAllowed && e.Code != wire.IPChanged.Code
 		},
-		hint: "register the address that Client.ClientIP tells for this consumer key", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
+		hint: "register the address that the service sees for this consumer key", source: "internal/wire/failures.go, 100008; Kotak-neo-api-v2#64, #82"},
 
 	{when: "a view token where a trade token belongs (code 100021)",
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrWrongToken && (!steps[e.Op] || e.Op == opLogout)
 		},
-		hint: "the second factor is still missing: Session2FA, or ValidateMPIN", source: "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
+		hint: "the second factor is still missing", source: "docs/protocol.md, Statuses and codes; kotak-neo-api#292"},
 	{when: "code 10512 at the second factor",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.HeaderMissing.Code && secondFactor(e.Op) },
 		hint: "the first factor failed before, or Sid and Auth are dropped on the way", source: "docs/protocol.md, Statuses and codes; Kotak-neo-api-v2#2"},
@@ -187,7 +187,7 @@ var hints = []hint{
 		hint: "there is nothing left to end", source: "docs/protocol.md, After login"},
 	{when: "the trade session is over",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrSessionEnded && !steps[e.Op] },
-		hint: "log in again; a Keeper does so by itself", source: "docs/protocol.md, After login, The tokens", said: []string{"log in again"}},
+		hint: "log in again", source: "docs/protocol.md, After login, The tokens", said: []string{"log in again"}},
 
 	{when: "the OTP was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrWrongOTP },
@@ -212,7 +212,7 @@ var hints = []hint{
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrOTPNotSent && in(e.Op, opLogin, opOTP, opSession2FA)
 		},
-		hint: "ask for another with SendOTP, or give the MPIN to Session2FA instead", source: "docs/protocol.md, OTP; kotak-neo-api#9", said: []string{"MPIN"}},
+		hint: "ask for another code, or give the MPIN instead", source: "docs/protocol.md, OTP; kotak-neo-api#9", said: []string{"MPIN"}},
 
 	{when: "the OMS, the service or the way to it failed at the second factor",
 		is: func(e *Error, _ circumstances) bool {
@@ -227,10 +227,10 @@ var hints = []hint{
 		hint: "a code may be on its way: wait for it before you ask again", source: "docs/protocol.md, OTP"},
 	{when: "no answer to a logout came, or none that can be read",
 		is:   func(e *Error, a circumstances) bool { return e.Op == opLogout && open(e) && !a.page },
-		hint: "call again: if the session is over, the answer says so", source: "docs/protocol.md, After login"},
+		hint: "try again: if the session is over, the answer says so", source: "docs/protocol.md, After login"},
 	{when: "the connection broke before the answer was whole",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrNetwork && broke(e.Err) },
-		hint: "call again: that does no harm", source: "this module: what changes something is in the rows above"},
+		hint: "try again: that does no harm", source: "this module: what changes something is in the rows above"},
 
 	{when: "a web page with a 5xx",
 		is:   func(e *Error, a circumstances) bool { return a.page && e.Status >= 500 },
@@ -249,7 +249,7 @@ var hints = []hint{
 		hint: "check that the base URL is a Neo service's", source: "met in the field"},
 }
 
-const untrusted = "trust its root in Config.HTTPClient, or something on the way reads TLS"
+const untrusted = "trust its root certificate, or find out who reads TLS on the way"
 
 // broke reports whether a connection ended before its time.
 func broke(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,15 +36,42 @@ func hintTable() string {
 	return b.String()
 }
 
-func TestDocumentedHintsAreTheCodesHints(t *testing.T) {
-	text, err := os.ReadFile("docs/client.md")
+//go:generate go test -run ^TestHints_areDocumented$ -update .
+
+var update = flag.Bool("update", false, "write the table of hints into docs/client.md")
+
+func TestHints_areDocumented(t *testing.T) {
+	const path, begin, end = "docs/client.md", "<!-- hints: go generate writes what follows -->\n", "<!-- /hints -->"
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := hintTable(); !strings.Contains(string(text), want) {
-		t.Errorf("docs/client.md must have, to the letter:\n\n%s", want)
+	before, rest, found := strings.Cut(string(text), begin)
+	table, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table of hints", path)
+	}
+	want := hintTable()
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if table != want {
+		t.Errorf("%s is not what hints.go says: run go generate .", path)
 	}
 }
+
+// Hints are read by people at a shell too.
+func TestHints_nameNothingOfGo(t *testing.T) {
+	for _, h := range hints {
+		if name := goName.FindString(h.hint); name != "" {
+			t.Errorf("a hint names %s: %s", name, h.hint)
+		}
+	}
+}
+
+// goName is a name of the client's that nobody types into a shell.
+var goName = regexp.MustCompile(`\b(?:[A-Z][a-z]+[A-Z]\w*|Session2FA|Client\.\w+|Config\b|Keeper|TOTPSeed|Environment)`)
 
 func TestEveryMethodInTheGuideExists(t *testing.T) {
 	text, err := os.ReadFile("docs/client.md")
@@ -142,17 +170,17 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"an address, where it is asked for", clientIP, trade("100008"), call("GET", clientIP, gen3), "register the address you send from", RetryNever},
 		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the key again, whole", RetryNever},
 		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the key again, whole", RetryNever},
-		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "call again: a new one", RetrySame},
-		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new AccessToken", RetryNever},
+		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "try again: a new one", RetrySame},
+		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new access token", RetryNever},
 		{"an address that changed", ordersPath, trade("1037"), orders, "log in again from here", RetryNever},
-		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that Client.ClientIP tells", RetryNever},
+		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that the service sees", RetryNever},
 		{"a view token", ordersPath, trade("100021"), orders, "the second factor is still missing", RetryLoginAgain},
 		{"headers that were dropped", opTOTPValidate, coded(wire.HeaderMissing), mpin, "the first factor failed before, or", RetryLoginAgain},
 		{"headers that were dropped later", ordersPath, coded(wire.HeaderMissing), orders, "something on the way drops the headers Sid and Auth", RetryLoginAgain},
 		{"a second factor taken for a first one", opSession2FA, answer(200, viewAnswer()), second, "something on the way drops the headers Sid and Auth", RetryLater},
 		{"a pending login that is over", opSession2FA, coded(wire.BadSession), second, "begin again with the first factor", RetryLoginAgain},
 		{"a trade token where the view token belongs", opSession2FA, coded(wire.WrongToken), second, "begin again with the first factor", RetryLoginAgain},
-		{"a trade session that is over", ordersPath, trade("100022"), orders, "log in again; a Keeper", RetryLoginAgain},
+		{"a trade session that is over", ordersPath, trade("100022"), orders, "log in again", RetryLoginAgain},
 		{"a trade session that is over, at logout", opLogout, coded(wire.BadSession), logout, "there is nothing left to end", RetryLoginAgain},
 		{"a wrong OTP", opSession2FA, coded(wire.WrongSecret), second, "use the newest code", RetryNewCode},
 		{"a wrong MPIN", opTOTPValidate, coded(wire.WrongSecret), mpin, "the MPIN is the six digits", RetryNewCode},
@@ -160,7 +188,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a code too soon", opOTP, coded(wire.Policy), sendOTP, "the last code still works", RetryLater},
 		{"too many calls", ordersPath, coded(wire.Throttled), orders, "all programs of a consumer share its rate", RetryLater},
 		{"too many calls, a code's among them", opOTP, coded(wire.Throttled), sendOTP, "all programs of a consumer share its rate", RetryLater},
-		{"a code that could not be sent", opOTP, coded(wire.OTPNotSent), sendOTP, "ask for another with SendOTP", RetryLater},
+		{"a code that could not be sent", opOTP, coded(wire.OTPNotSent), sendOTP, "ask for another code", RetryLater},
 		{"an OMS that is down", opSession2FA, coded(wire.OMSDown), second, "send the same code again", RetryLater},
 		{"no session for the code", opSession2FA, closed, second, "send the same code again", RetrySame},
 		{"half a session for the code", opSession2FA, half, second, "send the same code again", RetrySame},
@@ -171,10 +199,10 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"half an answer to a TOTP", opTOTPLogin, half, loginTOTP, "the code may be used up", RetryNewCode},
 		{"no answer to a code that was asked for", opOTP, closed, sendOTP, "a code may be on its way", RetryLater},
 		{"half an answer to a code that was asked for", opOTP, half, sendOTP, "a code may be on its way", RetryLater},
-		{"no answer to a logout", opLogout, closed, logout, "call again: if the session is over", RetrySame},
-		{"no answer to a login", opLogin, closed, login, "call again: that does no harm", RetrySame},
-		{"half an answer to a login", opLogin, half, login, "call again: that does no harm", RetrySame},
-		{"half an order book", ordersPath, half, orders, "call again: that does no harm", RetrySame},
+		{"no answer to a logout", opLogout, closed, logout, "try again: if the session is over", RetrySame},
+		{"no answer to a login", opLogin, closed, login, "try again: that does no harm", RetrySame},
+		{"half an answer to a login", opLogin, half, login, "try again: that does no harm", RetrySame},
+		{"half an order book", ordersPath, half, orders, "try again: that does no harm", RetrySame},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
 		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
@@ -204,7 +232,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		srv.StartTLS()
 		defer srv.Close()
 		err := below(t, srv.URL, nil)
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Hint, "something on the way reads TLS") || err.Retry != RetrySame {
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Hint, "who reads TLS on the way") || err.Retry != RetrySame {
 			t.Errorf("%v: %q", err, err.Hint)
 		}
 		given[err.Hint] = true

@@ -287,7 +287,7 @@ func TestKeyAloneCannotFetchAnAccessToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "ConsumerSecret") {
+	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the consumer secret") {
 		t.Errorf("got %v", err)
 	}
 	if len(s.log) != 0 {

@@ -82,7 +82,14 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	c.Session.share(cfg)
 	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
-		f.Detail, f.Hint = flagWords.Replace(f.Detail), flagWords.Replace(f.Hint)
+		if e, ok := errors.AsType[*neoapi.Error](f.Err); ok {
+			if len(e.Problems) > 0 {
+				f.Detail = flagProblems(e)
+			}
+			if f.Hint != "" {
+				f.Hint = shellHint(e)
+			}
+		}
 		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
 			f.Hint = strings.TrimSpace(strings.TrimPrefix(f.Hint, "log in again: ") + "\nlog in again: " + t.login)
 		}

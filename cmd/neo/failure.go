@@ -40,7 +40,7 @@ func (t *terminal) fail(err error, code int, asJSON bool) {
 	var e *neoapi.Error
 	if errors.As(err, &e) {
 		f.Category, f.Code, f.Status, f.RequestID = string(e.Category), e.Code, e.Status, e.RequestID
-		f.Hint, f.Retry, f.RetryAfter = t.named(flagWords.Replace(e.Hint)), string(e.Retry), e.RetryAfter.Seconds()
+		f.Hint, f.Retry, f.RetryAfter = t.named(shellHint(e)), string(e.Retry), e.RetryAfter.Seconds()
 	}
 	line, err := json.Marshal(f)
 	if err != nil { // our own type: cannot happen

@@ -177,7 +177,7 @@ func (c *loginCmd) judge() error {
 		c.PAN = true
 	}
 	if c.Env == "" {
-		problems = append(problems, errors.New("--env is missing: give uat, prod or the address of a service"))
+		problems = append(problems, errors.New("--env is missing: give uat, prod or the base URL of a service"))
 	}
 	if c.ConsumerKey == "" {
 		problems = append(problems, errors.New("--consumer-key is missing"))

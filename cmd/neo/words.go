@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 
@@ -8,44 +9,61 @@ import (
 	"neoapi/internal/login"
 )
 
-// inFlags says a failure in the words of the command line: the client's texts name
-// what a Go program sets and calls.
+// inFlags says a failure in the words of the command line, in place of the client's or
+// the protocol's.
 func inFlags(err error) string {
-	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "neoapi: "), ": neoapi: ", ": ")
-	if e := (*login.Error)(nil); errors.As(err, &e) {
-		return fieldWords.Replace(text)
+	text := err.Error()
+	if _, ok := errors.AsType[*login.Error](err); ok { // perhaps several
+		for field, flag := range fieldFlags {
+			text = strings.ReplaceAll(text, field+": ", flag+": ")
+		}
+	} else if e, ok := errors.AsType[*neoapi.Error](err); ok {
+		shown := *e
+		shown.Hint = shellHint(e)
+		said := shown.Error()
+		if len(e.Problems) > 0 {
+			said = flagProblems(e)
+		}
+		text = strings.Replace(text, e.Error(), said, 1)
 	}
-	if e := (*neoapi.Error)(nil); !errors.As(err, &e) {
-		return text
-	}
-	return flagWords.Replace(text)
+	return strings.ReplaceAll(strings.TrimPrefix(text, "neoapi: "), ": neoapi: ", ": ")
 }
 
-// fieldWords is what stands on the command line for a field of an account that is
-// called otherwise on the wire.
-var fieldWords = strings.NewReplacer("userid: ", "--user-id: ", "mobileNumber: ", "--mobile: ")
+// fieldFlags are the flags of fields of an account that are called otherwise on the wire.
+var fieldFlags = map[string]string{"userid": "--user-id", "mobileNumber": "--mobile"}
 
-// flagWords is what stands on the command line for a word of the client's. Whole
-// phrases come before the words in them.
-var flagWords = strings.NewReplacer(
-	"new: invalid input: ", "",
-	"diagnose: invalid input: ", "",
-	"Environment is missing: give UAT, PROD or the base URL of a service", "--env is missing: give uat, prod or the address of a service",
-	"Environment is neither UAT nor PROD nor a base URL", "--env is neither uat nor prod nor an address",
-	"Environment: ", "--env: ",
-	"set InsecureHTTP", "give --insecure-http",
-	"ConsumerKey is missing (or give an AccessToken)", "--consumer-key is missing",
-	"ConsumerSecret is of no use without ConsumerKey", "the consumer secret is of no use without --consumer-key",
-	"set ConsumerKey and ConsumerSecret, or AccessToken, in the Config", "give --consumer-key and the consumer secret",
-	"give a new AccessToken, or the ConsumerSecret to fetch one", "try again with the consumer secret, with which a new one is fetched",
-	"ConsumerKey", "--consumer-key",
-	"ConsumerSecret", "the consumer secret",
-	"AccessToken", "the access token",
-	"that Client.ClientIP tells", "that neo doctor tells",
-	"the second factor is still missing: Session2FA, or ValidateMPIN", "the second factor is still missing: run neo login",
-	"log in again; a Keeper does so by itself", "run neo login",
-	"ask for another with SendOTP, or give the MPIN to Session2FA instead", "run neo login again for another code, or give the MPIN instead (--mpin-file)",
-	"send the same code again: it still works", "run neo login again",
-	"call again", "run it again",
-	"trust its root in Config.HTTPClient", "give its root with --ca FILE",
-)
+// configFlags are the flags of the fields of a [neoapi.Config].
+var configFlags = map[string]string{
+	"Environment": "--env", "ConsumerKey": "--consumer-key", "ConsumerSecret": "the consumer secret", "AccessToken": "the access token",
+	"InsecureHTTP": "--insecure-http",
+}
+
+// flagProblems says what is wrong with a configuration.
+func flagProblems(e *neoapi.Error) string {
+	var all []string
+	for _, p := range e.Problems {
+		field := p.Field
+		if flag := configFlags[field]; flag != "" {
+			field = flag
+		}
+		all = append(all, field+" "+p.Text)
+	}
+	return strings.Join(all, "; ")
+}
+
+// shellHint is a failure's hint for somebody at a shell.
+func shellHint(e *neoapi.Error) string {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
+	secondFactor := e.Op == "session_2fa" || e.Op == "totp_validate"
+	switch {
+	case e.Hint == "":
+		return ""
+	case untrusted && strings.Contains(e.Hint, "root certificate"):
+		return "give its root certificate with --ca FILE, or find out who reads TLS on the way"
+	case e.Retry == neoapi.RetryLoginAgain && e.Op != "logout" && e.Code != "1037", secondFactor && e.Retry == neoapi.RetrySame:
+		return "run neo login"
+	case errors.Is(e, neoapi.ErrOTPNotSent):
+		return "run neo login for another code, or give the MPIN instead (--mpin-file)"
+	}
+	return e.Hint
+}
