@@ -62,44 +62,73 @@ func toObject(raw []byte) object {
 // decode reads the answer to op: the body's object if it is a success, the
 // failure otherwise. It knows every shape in docs/protocol.md. The texts in the
 // failure are the server's, still to be cleaned by [tidy].
-//
-// A success is any 2xx that has the object "data" (or, for the access token, an
-// access_token; or, for a trade call, "data" of any kind or a stat of "Ok") and no
-// key error.
 func decode(op string, status int, body []byte) (object, *Error) {
 	top := toObject(body)
-	fail := &Error{Op: op, Status: status}
 	if top == nil {
-		fail.Category, fail.unread = categorise(op, status, ""), status/100 == 2
-		if !steps[op] && isPage(body) && status/100 == 4 {
-			fail.Category = ErrBadAnswer // a firewall's page says nothing about the session
-		}
-		fail.Message = prose(body)
-		if len(bytes.TrimSpace(body)) == 0 {
-			fail.Message = "the answer is empty"
-		}
-		return nil, fail
+		return nil, unreadable(op, status, body)
 	}
+	succeeded, failed := verdict(op, status, top)
+	if succeeded {
+		return top, nil
+	}
+	fail := &Error{Op: op, Status: status, unread: !failed}
+	fail.Code, fail.Message = codeAndMessage(top)
+	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
+	oauth := op == opAccessToken && word != "" && word == strings.ToLower(word) && !strings.Contains(word, " ") && (status/100 == 2 || status/100 == 4)
+	if oauth && fail.Code == "" {
+		fail.Code = word
+	}
+	if n, err := strconv.Atoi(fail.Code); err == nil && status/100 == 2 && n >= 400 && n < 600 {
+		status = n // a failure that travels as a 2xx may say its status as its code
+	}
+	fail.Category = categoryOf(fail, status, word, oauth)
+	if !failed && fail.Message == "" {
+		fail.Message = "the answer has no " + wanted(op)
+	}
+	return nil, fail
+}
 
-	_, failed := top["error"]
+// unreadable is the failure of an answer that is no JSON object.
+func unreadable(op string, status int, body []byte) *Error {
+	fail := &Error{Op: op, Status: status, Category: categorise(op, status, ""), unread: status/100 == 2, Message: prose(body)}
+	if !steps[op] && isPage(body) && status/100 == 4 {
+		fail.Category = ErrBadAnswer // a firewall's page says nothing about the session
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		fail.Message = "the answer is empty"
+	}
+	return fail
+}
+
+// wanted is the key of an answer that a success has.
+func wanted(op string) string {
+	if op == opAccessToken {
+		return "access_token"
+	}
+	return "data"
+}
+
+// verdict reports whether an answer says that the call succeeded, and whether it says
+// that it failed; it may say neither. A success is any 2xx that has the object "data"
+// (or, for the access token, an access_token; or, for a trade call, "data" of any kind
+// or a stat of "Ok") and no key error.
+func verdict(op string, status int, top object) (succeeded, failed bool) {
+	_, failed = top["error"]
 	failed = failed || status/100 != 2 || top["fault"] != nil || top.text("errMsg", "errorCode") != ""
-	said := false // that it is a success
+	said := false
 	switch strings.ToLower(top.text("stat", "status")) {
 	case "not_ok", "failure", "error":
 		failed = true
 	case "ok", "success":
 		said = !steps[op]
 	}
-	want := "data"
-	if op == opAccessToken {
-		want = "access_token"
-	}
-	if !failed && (said || len(top[want]) > 0 && string(top[want]) != "null") {
-		return top, nil
-	}
+	data := top[wanted(op)]
+	return !failed && (said || len(data) > 0 && string(data) != "null"), failed
+}
 
-	// Somewhere in these are a code and a message. The inner objects come first:
-	// they say more.
+// codeAndMessage finds a code and a message in a failure. The inner objects come
+// first: they say more.
+func codeAndMessage(top object) (code, message string) {
 	var details []object
 	for _, key := range []string{"error", "fault"} {
 		var list []json.RawMessage
@@ -113,38 +142,31 @@ func decode(op string, status int, body []byte) (object, *Error) {
 		}
 	}
 	for _, o := range append(details, top) {
-		if fail.Code == "" {
-			fail.Code = o.text("code", "errorCode", "stCode")
+		if code == "" {
+			code = o.text("code", "errorCode", "stCode")
 		}
-		if fail.Message == "" {
-			fail.Message = o.text("message", "errMsg", "emsg", "error_description", "description", "error")
+		if message == "" {
+			message = o.text("message", "errMsg", "emsg", "error_description", "description", "error")
 		}
 	}
-	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
-	oauth := op == opAccessToken && word != "" && word == strings.ToLower(word) && !strings.Contains(word, " ") && (status/100 == 2 || status/100 == 4)
-	if oauth && fail.Code == "" {
-		fail.Code = word
-	}
-	if n, err := strconv.Atoi(fail.Code); err == nil && status/100 == 2 && n >= 400 && n < 600 {
-		status = n // a failure that travels as a 2xx may say its status as its code
-	}
+	return code, message
+}
 
-	fail.Category = categorise(op, status, fail.Code)
-	fail.unread = !failed
+// categoryOf is the category of a failure with a code, a status, and a word as its
+// error, which may be one of OAuth's.
+func categoryOf(fail *Error, status int, word string, oauth bool) Category {
 	_, known := wire.Lookup(fail.Code)
 	switch {
 	case status == http.StatusBadGateway && !known: // a proxy's 502 is a page, or text
-		fail.Category = ErrOMSDown
+		return ErrOMSDown
 	case strings.Contains(strings.ToLower(word), "rate limit"):
-		fail.Category = ErrRateLimited
+		return ErrRateLimited
 	case oauth && refusedClient[word] && strings.Contains(strings.ToLower(fail.Message), "address"): // OAuth has no word for it
-		fail.Category = ErrIPNotAllowed
+		return ErrIPNotAllowed
 	case oauth && (refusedClient[word] || refusedRequest[word]):
-		fail.Category = ErrAccessToken
-	case !failed && fail.Message == "":
-		fail.Message = "the answer has no " + want
+		return ErrAccessToken
 	}
-	return nil, fail
+	return categorise(fail.Op, status, fail.Code)
 }
 
 // The words of OAuth for an access token that is not given (RFC 6749, section 5.2),

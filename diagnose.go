@@ -225,13 +225,39 @@ func (r *route) trace() *httptrace.ClientTrace {
 // reachTime is how long one service may take to answer a request that asks for nothing.
 const reachTime = 10 * time.Second
 
-// reach asks a service for nothing, without credentials, and tells how far that
+// A look is a request that asks a service for nothing, and what came of it.
+type look struct {
+	d      *diagnosis
+	host   string
+	scheme string
+	via    string // the proxy, if it goes through one
+	way    route
+	began  time.Time
+	resp   *http.Response
+	answer []byte
+	err    error
+}
+
+// reach asks a service for nothing, without credentials, and reports how far that
 // went: name, connection, certificate, answer.
 func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works bool) {
-	u, err := url.Parse(base)
+	l, err := d.look(ctx, cfg, base)
 	if err != nil {
 		d.add("name", VerdictFailed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
 		return false
+	}
+	l.way.mu.Lock()
+	defer l.way.mu.Unlock()
+	if l.via != "" {
+		d.add("connection", VerdictNote, "calls to "+l.host+" go through the proxy "+l.via, "", nil)
+	}
+	return l.name() && l.connection() && l.certificate() && l.service()
+}
+
+func (d *diagnosis) look(ctx context.Context, cfg Config, base string) (*look, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
 	}
 	hc := http.Client{}
 	if cfg.HTTPClient != nil {
@@ -240,97 +266,104 @@ func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works b
 	if hc.Transport == nil {
 		hc.Transport = http.DefaultTransport
 	}
-	via := ""
+	l := &look{d: d, host: u.Hostname(), scheme: u.Scheme}
 	if t, ok := hc.Transport.(*http.Transport); ok {
 		t = t.Clone() // a connection of our own, so that each part of the way is seen
 		t.DisableKeepAlives = true
 		hc.Transport = t
 		if t.Proxy != nil {
 			if proxy, err := t.Proxy(&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}}); err == nil && proxy != nil {
-				via = proxy.Host
+				l.via = proxy.Host
 			}
 		}
 	}
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	hc.Timeout = reachTime
-
-	var way route
-	ctx = httptrace.WithClientTrace(ctx, way.trace())
+	ctx = httptrace.WithClientTrace(ctx, l.way.trace())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+wire.Path(wire.OpAccessToken, wire.Gen1PROD), nil)
 	if err != nil {
-		d.add("name", VerdictFailed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
-		return false
+		return nil, err
 	}
 	req.Header.Set("User-Agent", cmp.Or(cfg.UserAgent, "neoapi-go"))
-	began := d.now()
-	resp, err := hc.Do(req)
-	var answer []byte
-	if err == nil {
-		answer, _ = io.ReadAll(io.LimitReader(resp.Body, maxText))
-		resp.Body.Close()
+	l.began = d.now()
+	if l.resp, l.err = hc.Do(req); l.err == nil {
+		l.answer, _ = io.ReadAll(io.LimitReader(l.resp.Body, maxText))
+		l.resp.Body.Close()
 	}
+	return l, nil
+}
 
-	way.mu.Lock()
-	defer way.mu.Unlock()
-	host := u.Hostname()
-	fail := func(check string) bool {
-		text := seal(err, d.secrets)
-		e := &Error{Op: opDiagnose, Category: ErrNetwork, Message: text.Error(), Err: text}
-		e.Hint = hintFor(e, circumstances{method: http.MethodGet})
-		e.Retry = RetrySame
-		d.add(check, VerdictFailed, host+": "+e.Message, e.Hint, e)
-		return false
+// fail adds the request's error as the finding of a check.
+func (l *look) fail(check string) bool {
+	text := seal(l.err, l.d.secrets)
+	e := &Error{Op: opDiagnose, Category: ErrNetwork, Message: text.Error(), Err: text, Retry: RetrySame}
+	e.Hint = hintFor(e, circumstances{method: http.MethodGet})
+	l.d.add(check, VerdictFailed, l.host+": "+e.Message, e.Hint, e)
+	return false
+}
+
+func (l *look) name() bool {
+	switch _, ip := netip.ParseAddr(l.host); {
+	case l.way.dnsErr != nil:
+		return l.fail("name")
+	case len(l.way.addresses) > 0 && l.via == "" && ip != nil:
+		l.d.add("name", VerdictGood, l.host+" is "+strings.Join(l.way.addresses, ", "), "", nil)
 	}
-	if via != "" {
-		d.add("connection", VerdictNote, "calls to "+host+" go through the proxy "+via, "", nil)
-	}
-	switch _, ip := netip.ParseAddr(host); {
-	case way.dnsErr != nil:
-		return fail("name")
-	case len(way.addresses) > 0 && via == "" && ip != nil:
-		d.add("name", VerdictGood, host+" is "+strings.Join(way.addresses, ", "), "", nil)
-	}
+	return true
+}
+
+func (l *look) connection() bool {
 	switch {
-	case way.connected != "":
-		d.add("connection", VerdictGood, fmt.Sprintf("%s answers after %s", way.connected, way.took.Round(100*time.Microsecond)), "", nil)
-	case err != nil:
-		return fail("connection")
+	case l.way.connected != "":
+		l.d.add("connection", VerdictGood, fmt.Sprintf("%s answers after %s", l.way.connected, l.way.took.Round(100*time.Microsecond)), "", nil)
+	case l.err != nil:
+		return l.fail("connection")
 	}
-	if way.tlsErr != nil {
-		problem, hint := certificateProblem(way.tlsErr)
+	return true
+}
+
+func (l *look) certificate() bool {
+	d := l.d
+	if l.way.tlsErr != nil {
+		problem, hint := certificateProblem(l.way.tlsErr)
 		problem = tidy(problem, d.secrets)
-		d.add("certificate", VerdictFailed, host+": "+problem, hint,
-			&Error{Op: opDiagnose, Category: ErrNetwork, Message: problem, Hint: hint, Err: seal(way.tlsErr, d.secrets), Retry: RetryNever})
+		d.add("certificate", VerdictFailed, l.host+": "+problem, hint,
+			&Error{Op: opDiagnose, Category: ErrNetwork, Message: problem, Hint: hint, Err: seal(l.way.tlsErr, d.secrets), Retry: RetryNever})
 		return false
 	}
 	switch {
-	case way.tls != nil && len(way.tls.PeerCertificates) > 0:
-		d.certificate(host, way.tls)
-	case u.Scheme == "http" && !loopback(host):
-		d.add("certificate", VerdictNote, host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
+	case l.way.tls != nil && len(l.way.tls.PeerCertificates) > 0:
+		d.certificate(l.host, l.way.tls)
+	case l.scheme == "http" && !loopback(l.host):
+		d.add("certificate", VerdictNote, l.host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
 	}
-	if err != nil {
-		return fail("service")
+	return true
+}
+
+func (l *look) service() bool {
+	d, resp := l.d, l.resp
+	if l.err != nil {
+		return l.fail("service")
 	}
 	if date := resp.Header.Get("Date"); date != "" && !d.dated {
 		if _, err := http.ParseTime(date); err == nil {
-			d.skew, d.dated = skew(resp, began, d.now()), true
+			d.skew, d.dated = skew(resp, l.began, d.now()), true
 		}
 	}
 	switch {
 	case resp.StatusCode >= 500:
 		e := &Error{Op: opDiagnose, Category: categorise(opAccessToken, resp.StatusCode, ""), Status: resp.StatusCode, Message: "the service is down, or in maintenance", Retry: RetryLater}
-		d.add("service", VerdictFailed, fmt.Sprintf("%s answers %d: %s", host, resp.StatusCode, e.Message), "wait some minutes", e)
+		d.add("service", VerdictFailed, fmt.Sprintf("%s answers %d: %s", l.host, resp.StatusCode, e.Message), "wait some minutes", e)
 		return false
 	case resp.StatusCode/100 == 3:
-		e := invalid(opDiagnose, host+" redirects elsewhere, which is not followed")
+		e := invalid(opDiagnose, l.host+" redirects elsewhere, which is not followed")
 		d.add("service", VerdictFailed, e.Message, "check the base URL; or the login page of a network stands in the way", e)
 		return false
-	case isPage(answer):
-		d.add("service", VerdictNote, host+" answers with a web page",
+	case isPage(l.answer):
+		d.add("service", VerdictNote, l.host+" answers with a web page",
 			"if calls fail: a proxy, a firewall or the login page of a network answers in the API's place, or the base URL is a website's", nil)
 	default:
-		d.add("service", VerdictGood, host+" answers", "", nil)
+		d.add("service", VerdictGood, l.host+" answers", "", nil)
 	}
 	return true
 }

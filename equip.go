@@ -2,6 +2,7 @@ package neoapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,7 +14,7 @@ import (
 
 // headers are what a session's calls carry, kept from one call to the next.
 type headers struct {
-	token, sid, home, access, kType, baseURL string // what they were made of
+	ingredients
 
 	base                                       *url.URL // scheme, host and path of the service
 	authorization, auth, sidHeader, fin, agent []string // nil for those that are not sent
@@ -22,11 +23,14 @@ type headers struct {
 	family                                     wire.Family
 }
 
+// ingredients are what headers are made of: of the same come the same.
+type ingredients struct{ token, sid, home, access, kType, baseURL string }
+
 // headersOf returns what calls with s carry.
 func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 	totp := s.KType != "" // generation 1 does not say
 	bare := totp && c.key != ""
-	access := ""
+	of := ingredients{s.Token, s.SID, s.HSServerID, "", s.KType, s.BaseURL}
 	if !bare {
 		token, ok := c.freshAccess()
 		if !ok {
@@ -36,10 +40,10 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 			}
 			token = strings.TrimPrefix(header, "Bearer ")
 		}
-		access = token
+		of.access = token
 	}
 	h := c.headers.Load()
-	if h != nil && h.token == s.Token && h.sid == s.SID && h.home == s.HSServerID && h.access == access && h.kType == s.KType && h.baseURL == s.BaseURL {
+	if h != nil && h.ingredients == of {
 		return h, nil
 	}
 	if problem := unfit(s.Token, s.SID); problem != "" {
@@ -49,8 +53,8 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 		return nil, invalid(opCall, "the session belongs to "+s.Environment+", not to "+c.place+": log in there")
 	}
 	h = &headers{
-		token: s.Token, sid: s.SID, home: s.HSServerID, access: access, kType: s.KType, baseURL: s.BaseURL,
-		auth: []string{s.Token}, sidHeader: []string{s.SID}, agent: []string{c.userAgent}, key: []string{c.key},
+		ingredients: of,
+		auth:        []string{s.Token}, sidHeader: []string{s.SID}, agent: []string{c.userAgent}, key: []string{c.key},
 	}
 	base := c.at.gen1
 	h.family = c.at.families & (wire.Gen1UAT | wire.Gen1PROD)
@@ -64,7 +68,7 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 			h.base = u
 		}
 	} else {
-		h.authorization, h.fin = []string{"Bearer " + access}, []string{wire.FinKey}
+		h.authorization, h.fin = []string{"Bearer " + of.access}, []string{wire.FinKey}
 		if s.HSServerID != "" {
 			h.query = "sId=" + url.QueryEscape(s.HSServerID)
 		}
@@ -97,32 +101,13 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 		return nil, err
 	}
 	out := r.WithContext(r.Context()) // a copy
-	u := *r.URL
-	out.URL = &u
-	switch {
-	case u.Opaque == "" && u.Scheme == "" && u.Host == "":
-		prefix := tradewire.Prefix(h.family, u.Path)
-		if u.Path = prefix + u.Path; u.RawPath != "" {
-			u.RawPath = prefix + u.RawPath
-		}
-		u.Scheme, u.Host = h.base.Scheme, h.base.Host
-		if h.base.Path != "" || !strings.HasPrefix(u.Path, "/") {
-			u = *h.base.JoinPath(u.EscapedPath())
-			u.RawQuery = r.URL.RawQuery
-		}
-	case u.Opaque != "" || u.Scheme != h.base.Scheme || !sameHost(&u, h.base):
-		return nil, invalid(op, "nothing was sent: the request is for "+u.Host+", and the session is for "+h.base.Host+" alone")
+	if out.URL, err = h.address(r.URL); err != nil {
+		return nil, invalid(op, err.Error())
 	}
 	if out.Host != "" && out.Host != r.URL.Host {
 		return nil, invalid(op, "nothing was sent: the request has a Host of its own")
 	}
 	out.Host = ""
-	if h.query != "" && !strings.Contains(u.RawQuery, "sId=") {
-		if u.RawQuery != "" {
-			u.RawQuery += "&"
-		}
-		u.RawQuery += h.query
-	}
 
 	out.Header = make(http.Header, len(r.Header)+6)
 	for name, values := range r.Header {
@@ -131,7 +116,7 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
 	if h.authorization != nil {
 		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
-	} else if op == string(wire.OpClientIP) || strings.Contains(u.Path, "/script-details/") { // quotes and instruments, as the field's clients ask for them
+	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as the field's clients ask for them
 		out.Header["Authorization"] = h.key
 	}
 	if out.Header["User-Agent"] == nil {
@@ -145,6 +130,33 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 		out.Body = io.NopCloser(eof{}) // as it would a POST without a body that has an Idempotency-Key
 	}
 	return out, nil
+}
+
+// address returns where a request for u goes: a neutral path to the session's service,
+// with the prefix of its generation, and what has a host to no other one.
+func (h *headers) address(u *url.URL) (*url.URL, error) {
+	to := *u
+	switch {
+	case u.Opaque == "" && u.Scheme == "" && u.Host == "":
+		prefix := tradewire.Prefix(h.family, u.Path)
+		if to.Path = prefix + u.Path; u.RawPath != "" {
+			to.RawPath = prefix + u.RawPath
+		}
+		to.Scheme, to.Host = h.base.Scheme, h.base.Host
+		if h.base.Path != "" || !strings.HasPrefix(u.Path, "/") {
+			to = *h.base.JoinPath(to.EscapedPath())
+			to.RawQuery = u.RawQuery
+		}
+	case u.Opaque != "" || u.Scheme != h.base.Scheme || !sameHost(u, h.base):
+		return nil, errors.New("nothing was sent: the request is for " + u.Host + ", and the session is for " + h.base.Host + " alone")
+	}
+	if h.query != "" && !strings.Contains(to.RawQuery, "sId=") {
+		if to.RawQuery != "" {
+			to.RawQuery += "&"
+		}
+		to.RawQuery += h.query
+	}
+	return &to, nil
 }
 
 type eof struct{}

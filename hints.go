@@ -339,7 +339,12 @@ func (c *Client) retry(e *Error, a circumstances) Retry {
 	case ErrLocked, ErrRateLimited, ErrOTPNotSent:
 		return RetryLater
 	}
-	switch { // whether it was done is open
+	return retryOpen(e, a)
+}
+
+// retryOpen says whether trying again can help where it is not known what was done.
+func retryOpen(e *Error, a circumstances) Retry {
+	switch {
 	case a.unsafe(e):
 		return RetryCheckFirst
 	case e.unread && secondFactor(e.Op):

@@ -48,30 +48,25 @@ func (l Login) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // problems names everything that is wrong with the login.
 func (l Login) problems() (found []string) {
-	password, totp := l.Credentials != nil, l.TOTP != nil || l.TOTPSeed != nil
-	switch {
-	case password == totp:
-		found = append(found, "Login: give Credentials, or one of TOTP and TOTPSeed")
-	case password && (l.OTP == nil) == (l.MPIN == nil):
-		found = append(found, "Login: with Credentials, give one of OTP and MPIN")
-	case totp && l.MPIN == nil:
-		found = append(found, "Login: with TOTP, give MPIN")
-	}
-	if totp && l.OTP != nil {
-		found = append(found, "Login: OTP is of no use with TOTP")
-	}
-	if l.TOTP != nil && l.TOTPSeed != nil {
-		found = append(found, "Login: give TOTP or TOTPSeed, not both")
-	}
-	if l.TOTPSeed != nil {
-		if _, problem := mobileNumber(l.Mobile); problem != "" {
-			found = append(found, "Login: Mobile: "+problem)
+	wrong := func(is bool, problem string) {
+		if is {
+			found = append(found, "Login: "+problem)
 		}
-	} else if l.Mobile != "" {
-		found = append(found, "Login: Mobile belongs to TOTPSeed; elsewhere your function gives it")
 	}
-	if _, err := paste.UCC(l.UCC); err != nil && (l.UCC != "" || l.TOTPSeed != nil) {
-		found = append(found, "Login: the UCC "+err.Error())
+	password, totp := l.Credentials != nil, l.TOTP != nil || l.TOTPSeed != nil
+	wrong(password == totp, "give Credentials, or one of TOTP and TOTPSeed")
+	wrong(password && !totp && (l.OTP == nil) == (l.MPIN == nil), "with Credentials, give one of OTP and MPIN")
+	wrong(totp && !password && l.MPIN == nil, "with TOTP, give MPIN")
+	wrong(totp && l.OTP != nil, "OTP is of no use with TOTP")
+	wrong(l.TOTP != nil && l.TOTPSeed != nil, "give TOTP or TOTPSeed, not both")
+	if l.TOTPSeed != nil {
+		_, problem := mobileNumber(l.Mobile)
+		wrong(problem != "", "Mobile: "+problem)
+	} else {
+		wrong(l.Mobile != "", "Mobile belongs to TOTPSeed; elsewhere your function gives it")
+	}
+	if _, err := paste.UCC(l.UCC); err != nil {
+		wrong(l.UCC != "" || l.TOTPSeed != nil, "the UCC "+err.Error())
 	}
 	return found
 }
@@ -256,8 +251,8 @@ func (k *Keeper) Reset() {
 	k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
 }
 
-// far is when a session ends of which nothing is known.
-var far = time.Unix(1<<40, 0)
+// noExpiry is the end assumed for a session without a known expiry.
+var noExpiry = time.Unix(1<<40, 0)
 
 // wait returns a session other than the one whose token is given, joining the
 // flight that is under way or starting one.
@@ -318,7 +313,7 @@ func (k *Keeper) fly(ctx context.Context, f *flight) {
 	if err == nil {
 		h := &held{s, s.Ends()}
 		if h.ends.IsZero() {
-			h.ends = far
+			h.ends = noExpiry
 		}
 		k.held.Store(h)
 		if fresh && k.cfg.OnLogin != nil {
@@ -335,9 +330,7 @@ func (k *Keeper) fly(ctx context.Context, f *flight) {
 // It does not go on after a failed login, because only the program can know
 // whether to: call Run again to do so.
 func (k *Keeper) Run(ctx context.Context) error {
-	var s Session
-	var due time.Time // when to renew s
-	var warned, ended bool
+	var w vigil
 	for {
 		if ctx.Err() != nil {
 			return stopped(ctx, opKeep)
@@ -351,45 +344,70 @@ func (k *Keeper) Run(ctx context.Context) error {
 			continue
 		}
 		now := k.c.now()
-		if h.Token != s.Token {
-			s, due, warned, ended = h.Session, h.ends, false, false
-			if k.cfg.RenewAt != nil {
-				if at := k.cfg.RenewAt(now, s); at.After(now) {
-					due = at
-				}
-			}
+		if h.Token != w.session.Token {
+			w = vigil{session: h.Session, ends: h.ends, due: k.renewal(now, h)}
 		}
-		if !ended && !warned && !now.Before(h.ends.Add(-k.cfg.Lead)) {
-			warned = true
-			if k.cfg.OnExpiring != nil && now.Before(h.ends) {
-				k.cfg.OnExpiring(s)
-			}
-		}
-		if !ended && !now.Before(h.ends) {
-			ended = true
-			if k.cfg.OnExpired != nil {
-				k.cfg.OnExpired(s)
-			}
-		}
-		if !now.Before(due) {
+		k.tell(&w, now)
+		if !now.Before(w.due) {
 			k.mu.Lock()
-			k.refused[s.Token] = true // if it still is in the store
+			k.refused[w.session.Token] = true // if it still is in the store
 			k.mu.Unlock()
-			if _, err := k.wait(ctx, s.Token); err != nil {
+			if _, err := k.wait(ctx, w.session.Token); err != nil {
 				return err
 			}
 			continue
 		}
-		next := due
-		if !ended {
-			next = earlier(next, h.ends)
-		}
-		if !warned {
-			next = earlier(next, h.ends.Add(-k.cfg.Lead))
-		}
 		// A machine that slept, or whose clock was set, is noticed within the half minute.
-		if err := k.sleep(ctx, now, min(next.Sub(now), 30*time.Second)); err != nil {
+		if err := k.sleep(ctx, now, min(w.next(k.cfg.Lead).Sub(now), 30*time.Second)); err != nil {
 			return err
+		}
+	}
+}
+
+// A vigil is what [Keeper.Run] knows of the session that it watches.
+type vigil struct {
+	session       Session
+	ends, due     time.Time // when it ends, and when to renew it
+	warned, ended bool      // OnExpiring and OnExpired have had their turn
+}
+
+// next returns when something is to be done next.
+func (w *vigil) next(lead time.Duration) time.Time {
+	next := w.due
+	if !w.ended {
+		next = earlier(next, w.ends)
+	}
+	if !w.warned {
+		next = earlier(next, w.ends.Add(-lead))
+	}
+	return next
+}
+
+// renewal returns when to renew a session.
+func (k *Keeper) renewal(now time.Time, h *held) time.Time {
+	if k.cfg.RenewAt != nil {
+		if at := k.cfg.RenewAt(now, h.Session); at.After(now) {
+			return at
+		}
+	}
+	return h.ends
+}
+
+// tell calls OnExpiring and OnExpired when it is time.
+func (k *Keeper) tell(w *vigil, now time.Time) {
+	if w.ended {
+		return
+	}
+	if !w.warned && !now.Before(w.ends.Add(-k.cfg.Lead)) {
+		w.warned = true
+		if k.cfg.OnExpiring != nil && now.Before(w.ends) {
+			k.cfg.OnExpiring(w.session)
+		}
+	}
+	if !now.Before(w.ends) {
+		w.ended = true
+		if k.cfg.OnExpired != nil {
+			k.cfg.OnExpired(w.session)
 		}
 	}
 }

@@ -22,21 +22,7 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	default:
 		return nil
 	}
-	var start []byte
-	var err error
-	rest := io.Reader(resp.Body)
-	if short { // as most are: read it in one piece
-		start = make([]byte, resp.ContentLength)
-		var n int
-		n, err = io.ReadFull(resp.Body, start)
-		start = start[:n]
-	} else {
-		start, err = io.ReadAll(io.LimitReader(resp.Body, glance+1))
-	}
-	if err != nil {
-		rest = broken{err}
-	}
-	resp.Body = &putBack{start, rest, resp.Body}
+	start := peek(resp, short)
 	if len(start) > glance || resp.StatusCode/100 == 2 && !names(start) {
 		return nil // a failure is short
 	}
@@ -48,13 +34,36 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	if fail == nil || fail.Category != ErrSessionEnded && fail.Category != ErrAccessToken {
 		return nil
 	}
-	// A status alone may mean the address or the account. Believed is a code, or
-	// the trade API's own 403.
-	known, _ := wire.Lookup(fail.Code)
-	if known.Category == "" && !(resp.StatusCode == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)) {
+	if known, _ := wire.Lookup(fail.Code); known.Category == "" && !tradeForbids(resp.StatusCode, top) {
 		return nil
 	}
 	return fail
+}
+
+// tradeForbids reports whether an answer without a code is the trade API's own 403. Any
+// other status alone may mean the address or the account.
+func tradeForbids(status int, top object) bool {
+	return status == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)
+}
+
+// peek returns the beginning of an answer's body, which is put back. A short body is
+// read in one piece, as most are.
+func peek(resp *http.Response, short bool) (start []byte) {
+	var err error
+	rest := io.Reader(resp.Body)
+	if short {
+		start = make([]byte, resp.ContentLength)
+		var n int
+		n, err = io.ReadFull(resp.Body, start)
+		start = start[:n]
+	} else {
+		start, err = io.ReadAll(io.LimitReader(resp.Body, glance+1))
+	}
+	if err != nil {
+		rest = broken{err}
+	}
+	resp.Body = &putBack{start, rest, resp.Body}
+	return start
 }
 
 // names reports whether an answer has one of the codes with which the session or
