@@ -357,7 +357,7 @@ func (l *look) service() bool {
 		return false
 	case resp.StatusCode/100 == 3:
 		e := invalid(opDiagnose, l.host+" redirects elsewhere, which is not followed")
-		d.add("service", VerdictFailed, e.Message, "check the base URL; or the login page of a network stands in the way", e)
+		d.add("service", VerdictFailed, e.Message, "check the base URL; or a login page of the network is in the way", e)
 		return false
 	case isPage(l.answer):
 		d.add("service", VerdictNote, l.host+" answers with a web page",
@@ -386,7 +386,7 @@ func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
 }
 
 func issuer(c *x509.Certificate) string {
-	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, ", "), "nobody by name")
+	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, ", "), "an unnamed issuer")
 }
 
 // certificateProblem says what is wrong with a certificate or its chain.
@@ -411,7 +411,7 @@ func certificateProblem(err error) (problem, hint string) {
 		return fmt.Sprintf("the certificate is for %s, not for %s; %s", cmp.Or(strings.Join(leaf.DNSNames, ", "), "another name"), bad.Host, ends), "check the base URL's spelling"
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		missing := "nobody trusts its issuer"
+		missing := "its issuer is not trusted"
 		if len(refused.UnverifiedCertificates) == 1 && leaf.Issuer.String() != leaf.Subject.String() {
 			missing += ", or the service does not send the certificates between"
 		}
@@ -492,7 +492,7 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, gi
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrAccessToken) && given:
 		d.add("session", VerdictFailed, whose+"; the service does not know the access token that came with it",
-			"log in again: the access token has expired, or the service was set up anew and has forgotten the session", err)
+			"log in again: the access token has expired, or the service was set up again and has forgotten the session", err)
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 	case errors.Is(err, ErrIPNotAllowed):
 		d.add("session", VerdictGood, whose, "", nil)

@@ -209,7 +209,7 @@ func TestDiagnoseNamesWhatIsWrongWithACertificate(t *testing.T) {
 	}{
 		"good":       {func(*x509.Certificate) {}, true, VerdictGood, []string{"TLS 1.3, signed by An Authority, ends 20", "days"}},
 		"ends soon":  {func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 5) }, true, VerdictNote, []string{"it ends soon"}},
-		"unknown":    {func(*x509.Certificate) {}, false, VerdictFailed, []string{"signed by An Authority: nobody trusts", "it ends 20", "trust its root certificate"}},
+		"unknown":    {func(*x509.Certificate) {}, false, VerdictFailed, []string{"signed by An Authority: its issuer is not trusted", "it ends 20", "trust its root certificate"}},
 		"has ended":  {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, true, VerdictFailed, []string{"the certificate ended 20", "clock"}},
 		"not yet":    {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, true, VerdictFailed, []string{"valid from 20", "clock"}},
 		"other name": {func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"neo.example"} }, true, VerdictFailed, []string{"for neo.example, not for 127.0.0.1", "it ends 20"}},

@@ -147,7 +147,7 @@ func (k *Keeper) save(ctx context.Context, s, saved Session) error {
 		k.end(ctx, s)
 		return notOurs(saved)
 	case kin == unknown && k.good(saved):
-		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: nobody can tell whether the saved one, which is still good, is the same account's")
+		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: it is not known whether the saved one, which is still good, is the same account's")
 		return nil
 	}
 	// The code is spent: a session that cannot be saved is still worth having.

@@ -193,7 +193,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		case !found || !known:
 			return fmt.Errorf("standard input, line %d: expected password=, mpin= or pan= and a value", n)
 		case *field != "":
-			return fmt.Errorf("standard input, line %d: %s stands there twice", n, name)
+			return fmt.Errorf("standard input, line %d: duplicate %s", n, name)
 		}
 		*field = credential.Secret(value)
 	}

@@ -290,7 +290,7 @@ func (c *accountCachesCmd) Run(ctx context.Context, t *terminal) error {
 	for _, text := range c.Set {
 		name, at, given := strings.Cut(text, "=")
 		if _, twice := changed[name]; twice {
-			return usage(fmt.Errorf("%s stands there twice", printable(name)))
+			return usage(fmt.Errorf("duplicate %s", printable(name)))
 		}
 		var err error
 		if changed[name] = time.Now(); given {

@@ -16,7 +16,7 @@ type auditCmd struct {
 	dataFlag
 	UCC     string    `name:"ucc" help:"Events of this account only, also after it was removed."`
 	Since   sinceFlag `placeholder:"24h|DAY|TIME" help:"Events since then: so long ago (24h, 7d), a day in India (yesterday, 2026-11-23), or a time."`
-	Until   whenFlag  `xor:"end" placeholder:"24h|DAY|TIME" help:"Events before then; a day stands for its beginning."`
+	Until   whenFlag  `xor:"end" placeholder:"24h|DAY|TIME" help:"Events before then; a day means its beginning."`
 	Limit   int       `short:"n" placeholder:"N" help:"The last N events only."`
 	Follow  bool      `short:"f" xor:"end" help:"Print new events as they come, until Ctrl-C."`
 	Columns []string  `xor:"form" placeholder:"NAME" help:"These columns only, in this order: time, action, outcome, ucc, factor, consumer, address, by, sid, requestId, account, seq."`
@@ -51,7 +51,7 @@ func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	case c.Limit < 0 || c.Limit > mostLimit:
 		return usage(fmt.Errorf("--limit: must be between 1 and %d", mostLimit))
 	case !c.Until.IsZero() && !c.Until.After(c.Since.Time):
-		return usage(errors.New("--until: must be after --since; a day stands for its beginning, 00:00 in India"))
+		return usage(errors.New("--until: must be after --since; a day means its beginning, 00:00 in India"))
 	}
 	columns, err := columnsOf(c.Columns)
 	if err != nil {

@@ -129,7 +129,7 @@ func keepsPassword(path, database string) error {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("database: there is a password in the URL, and others may read the file: chmod 600 %s", path)
+		return fmt.Errorf("database: there is a password in the URL, and the file is readable by other users: run chmod 600 %s", path)
 	}
 	return nil
 }

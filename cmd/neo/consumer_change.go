@@ -19,7 +19,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 type consumerRotateCmd struct {
 	changeFlag
 	Key     string        `arg:"" help:"The consumer's key."`
-	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret works beside the new one, up to 2160h; 0 ends it at once (default ${default})."`
+	Overlap time.Duration `default:"24h" placeholder:"TIME" help:"How long the old secret still works, up to 2160h; 0 ends it at once (default ${default})."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
 

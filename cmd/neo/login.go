@@ -27,7 +27,7 @@ type serviceFlags struct {
 
 // wayFlags say how a service is reached.
 type wayFlags struct {
-	CA           string `name:"ca" env:"NEO_CA" type:"path" placeholder:"FILE" help:"Root certificates to trust beside the system's, PEM: for a service with a certificate of its own."`
+	CA           string `name:"ca" env:"NEO_CA" type:"path" placeholder:"FILE" help:"Root certificates to trust besides the system's, PEM: for a service with a certificate of its own."`
 	InsecureHTTP bool   `name:"insecure-http" help:"Allow http to another machine: passwords and tokens then travel in the clear."`
 }
 
@@ -63,7 +63,7 @@ type loginCmd struct {
 	UserID       string   `name:"user-id" xor:"who" help:"Log in by user id."`
 	PAN          bool     `name:"pan" xor:"who" help:"Log in by PAN, which is asked for, or read from --pan-file."`
 	PANFile      string   `name:"pan-file" type:"path" placeholder:"FILE" help:"File with the PAN; - for standard input."`
-	UCC          string   `name:"ucc" help:"Log in by TOTP: the UCC, beside --mobile."`
+	UCC          string   `name:"ucc" help:"Log in by TOTP: the UCC, with --mobile."`
 	PasswordFile string   `type:"path" placeholder:"FILE" help:"File with the password; - for standard input."`
 	OTPCommand   string   `name:"otp-command" placeholder:"CMD" help:"Shell command that prints the one-time code."`
 	TOTPCommand  string   `name:"totp-command" placeholder:"CMD" help:"Shell command that prints the TOTP code."`

@@ -17,7 +17,7 @@ import (
 // an address was given, and no output of its own.
 func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
 	if c.Command[0] != "--" {
-		return errors.New("unexpected argument " + c.Command[0] + ": a program to run against the sandbox stands after --")
+		return errors.New("unexpected argument " + c.Command[0] + ": a program to run against the sandbox comes after --")
 	}
 	c.Command = c.Command[1:]
 	switch {

@@ -87,7 +87,7 @@ type serveCmd struct {
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
 	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
-	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Hosts for which operators ask, beside the address of --admin and the names in the certificate."`
+	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Host names that operators use, besides the address of --admin and the names in the certificate."`
 	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
 }
 
@@ -193,7 +193,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if !cfg.DayEnds {
 		if c.DayEnds != "" || c.Calendar != "" {
-			return errors.New("day ends, calendar: they mean something with --session-ttl day only")
+			return errors.New("--day-ends and --calendar require --session-ttl day")
 		}
 		return nil
 	}

@@ -180,7 +180,7 @@ type remaining struct {
 // a new line each minute, until it ends.
 func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	if s.Ends().IsZero() {
-		return errors.New("the session's token does not tell when it ends")
+		return errors.New("the session's token does not say when it ends")
 	}
 	every, show := time.Minute, func(left time.Duration) error {
 		_, err := fmt.Fprintf(t.out, "%s: %s left\n", printable(s.UCC), left)

@@ -400,11 +400,11 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 		{"127.0.0.1:9157", "missing.pem", []string{"admin CA: open missing.pem"}, nil},
 		{"127.0.0.1:9157", empty, []string{"holds no certificate"}, nil},
 		{"unix:/run/s", "", []string{`admin host: "a:1" must be a name or an address, without a port`}, []string{"a:1"}},
-		{"", "ca.pem", []string{"admin CA: it means something with --admin only"}, nil},
+		{"", "ca.pem", []string{"--admin-ca requires --admin"}, nil},
 		{"unix:", "", []string{"must be followed by the path"}, nil},
 		{"unix:/run/s", "ca.pem", []string{"a Unix socket needs none"}, nil},
 		{"nonsense", "", []string{`"nonsense" must be unix: and a path, or a host and a port`}, nil},
-		{"", "", []string{"admin host: it means something with --admin only"}, []string{"ops.example.com"}},
+		{"", "", []string{"--admin-host requires --admin"}, []string{"ops.example.com"}},
 	} {
 		err := (serve.Config{Admin: x.admin, AdminCA: x.ca, AdminHosts: x.hosts, Log: slog.New(slog.DiscardHandler)}).Check()
 		for _, want := range x.wants {

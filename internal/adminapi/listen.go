@@ -44,9 +44,9 @@ func (c Config) Check(hasTLS bool) error {
 	case c.Address == "" && c.CA == "" && len(c.Hosts) == 0:
 		return nil
 	case c.Address == "" && c.CA == "":
-		return errors.New("admin host: it means something with --admin only")
+		return errors.New("--admin-host requires --admin")
 	case c.Address == "":
-		return errors.New("admin CA: it means something with --admin only")
+		return errors.New("--admin-ca requires --admin")
 	case local && path == "":
 		return errors.New("admin: unix: must be followed by the path of a socket")
 	case local && c.CA != "":

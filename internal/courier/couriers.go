@@ -115,13 +115,13 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 			what = fmt.Sprintf("couriers: number %d: ", i+1)
 			problems = append(problems, errors.New(what+"name: must be up to 32 small letters, digits and dashes"))
 		case seen[e.Name]:
-			problems = append(problems, errors.New(what+"stands there twice"))
+			problems = append(problems, errors.New(what+"duplicate name"))
 		}
 		seen[e.Name] = true
 		e.beside(path)
 		w, secret, errs := e.way()
 		if secret && open {
-			errs = append(errs, fmt.Errorf("others may read %s, which holds a secret: put that into a file of its own (secrets:), or run chmod 600 on it", path))
+			errs = append(errs, fmt.Errorf("%s is readable by other users and holds a secret: put the secret into a file of its own (secrets:), or run chmod 600", path))
 		}
 		if e.Timeout == 0 {
 			e.Timeout = defaultTimeout

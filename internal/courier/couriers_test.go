@@ -593,8 +593,8 @@ couriers:
 `, []string{
 			"number 1: name: must be", "number 1: must have either webhook or smtp", "number 1: timeout:",
 			"sms: url: must begin with https", "sms: method:", "sms: to:", `there is no secret "none"`, "sms: body:", "sms: accepted:", "sms: ca: ",
-			"secrets: open: others may read", "secrets: empty:", "secrets: missing:",
-			"sms: stands there twice", "sms: host:", "sms: port: 70000", "sms: tls:", "user and password-file", "sms: from:", "sms: subject:", "sms: body: holds no",
+			"secrets: open: ", "secrets: empty:", "secrets: missing:",
+			"sms: duplicate name", "sms: host:", "sms: port: 70000", "sms: tls:", "user and password-file", "sms: from:", "sms: subject:", "sms: body: holds no",
 		}},
 		"escaping": {`
 couriers:
@@ -608,7 +608,7 @@ couriers:
       url: https://two.example.com
       headers: {Content-Type: application/x-www-form-urlencoded}
       body: to={{.Mobile}}&code={{.Code}}
-`, []string{"one: body: is no JSON", "two: body: a plus"}},
+`, []string{"one: body: is not valid JSON", "two: body: a plus"}},
 		"time": {"couriers:" + strings.Repeat(`
   - name: slow
     timeout: 15s
@@ -618,7 +618,7 @@ couriers:
 couriers:
   - name: sms
     webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain, X-Api-Key: abc}, body: '{{.Code}}'}
-`, []string{"sms: others may read", "couriers.yaml"}},
+`, []string{"sms: ", "couriers.yaml is readable by other users"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := courier.Load(writeFile(t, "couriers.yaml", x.text, 0o644), slog.New(slog.DiscardHandler))

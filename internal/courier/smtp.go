@@ -64,7 +64,7 @@ func (e *smtpEntry) way() (_ way, problems []error) {
 		s.port = map[bool]int{false: 587, true: 465}[s.implicit]
 	}
 	if s.port < 1 || s.port > 65535 {
-		problem("port: %d is none", e.Port)
+		problem("port: %d is not between 1 and 65535", e.Port)
 	}
 	var err error
 	if s.tls, err = outward.TLS(e.CA, "", ""); err != nil {
@@ -81,26 +81,33 @@ func (e *smtpEntry) way() (_ way, problems []error) {
 	if s.from, err = mail.ParseAddress(e.From); err != nil {
 		problem("from: must be an address such as codes@example.com, or Name <codes@example.com>")
 	}
-	parse := func(what, text string) *template.Template {
-		t, err := template.New(what).Option("missingkey=error").Parse(text)
-		var out strings.Builder
-		if err == nil {
-			err = t.Execute(&out, sample)
-		}
-		switch {
-		case err != nil:
-			problem("%s: %w", what, err)
-		case text == "":
-			problem("%s: is missing", what)
-		case what == "body" && !strings.Contains(out.String(), sample.Code):
-			problem("body: holds no {{.Code}}")
-		case what == "subject" && (strings.Contains(out.String(), sample.Code) || strings.ContainsAny(out.String(), "\r\n")):
-			problem("subject: must be one line, without the code, which notifications would show")
-		}
-		return t
+	if s.subject, err = mailTemplate("subject", e.Subject); err != nil {
+		problems = append(problems, err)
 	}
-	s.subject, s.body = parse("subject", e.Subject), parse("body", e.Body)
+	if s.body, err = mailTemplate("body", e.Body); err != nil {
+		problems = append(problems, err)
+	}
 	return s, problems
+}
+
+// mailTemplate reads the subject or the body of a mail.
+func mailTemplate(what, text string) (*template.Template, error) {
+	t, err := template.New(what).Option("missingkey=error").Parse(text)
+	var out strings.Builder
+	if err == nil {
+		err = t.Execute(&out, sample)
+	}
+	switch {
+	case err != nil:
+		return t, fmt.Errorf("%s: %w", what, err)
+	case text == "":
+		return t, fmt.Errorf("%s: is missing", what)
+	case what == "body" && !strings.Contains(out.String(), sample.Code):
+		return t, errors.New("body: does not contain {{.Code}}")
+	case what == "subject" && (strings.Contains(out.String(), sample.Code) || strings.ContainsAny(out.String(), "\r\n")):
+		return t, errors.New("subject: must be one line, without the code, which notifications would show")
+	}
+	return t, nil
 }
 
 func (s *mailer) reaches(a login.Account) bool { return a.Email != "" }

@@ -65,90 +65,128 @@ var sample = fields{"135790", "+919999999908", "asha@example.com", `A "quoted" &
 // secretName tells a header whose value is a secret by its name.
 var secretName = regexp.MustCompile(`(?i)auth|key|token|secret|password`)
 
+// way reads the entry, with its files, and reports whether it holds a secret itself.
 func (e *webhookEntry) way() (_ way, secret bool, problems []error) {
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	w := &webhook{method: e.Method, headers: map[string]*template.Template{}}
-	u, err := outward.URL(e.URL)
+	r := &webhookReader{entry: e, webhook: &webhook{headers: map[string]*template.Template{}}}
+	r.address()
+	r.readSecrets()
+	kind := r.headers()
+	r.body(kind)
+	r.answer()
+	return r.webhook, r.secret, r.problems
+}
+
+// A webhookReader makes a webhook of its entry.
+type webhookReader struct {
+	*webhook
+	entry    *webhookEntry
+	secrets  map[string]credential.Secret
+	secret   bool // the entry itself holds one
+	problems []error
+}
+
+func (r *webhookReader) problem(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Errorf(format, args...))
+}
+
+func (r *webhookReader) address() {
+	u, err := outward.URL(r.entry.URL)
 	if err != nil {
-		problems = append(problems, err)
+		r.problems = append(r.problems, err)
 	} else {
-		w.url, secret = u.String(), u.RawQuery != ""
+		r.url, r.secret = u.String(), u.RawQuery != ""
 	}
-	switch w.method {
+	switch r.method = r.entry.Method; r.method {
 	case "":
-		w.method = http.MethodPost
+		r.method = http.MethodPost
 	case http.MethodPost, http.MethodPut:
 	default:
-		problem("method: must be POST or PUT")
+		r.problem("method: must be POST or PUT")
 	}
-	switch e.To {
+	switch r.entry.To {
 	case "", "mobile":
-		w.mobile = true
+		r.mobile = true
 	case "email":
 	default:
-		problem("to: must be mobile or email")
+		r.problem("to: must be mobile or email")
 	}
-	secrets := map[string]credential.Secret{}
-	for name, path := range e.Secrets {
-		if secrets[name], err = outward.Secret(path); err != nil {
-			problem("secrets: %s: %w", name, err)
+}
+
+func (r *webhookReader) readSecrets() {
+	r.secrets = map[string]credential.Secret{}
+	for name, path := range r.entry.Secrets {
+		var err error
+		if r.secrets[name], err = outward.Secret(path); err != nil {
+			r.problem("secrets: %s: %w", name, err)
 		}
 	}
-	parse := func(what, text string) (*template.Template, string) {
-		t, err := template.New(what).Option("missingkey=error").Funcs(functions(secrets)).Parse(text)
-		var out strings.Builder
-		if err == nil {
-			err = t.Execute(&out, sample)
-		}
-		if err != nil {
-			problem("%s: %w", what, err)
-		}
-		return t, out.String()
+}
+
+// parse reads a template and returns what it makes of the sample.
+func (r *webhookReader) parse(what, text string) (*template.Template, string) {
+	t, err := template.New(what).Option("missingkey=error").Funcs(functions(r.secrets)).Parse(text)
+	var out strings.Builder
+	if err == nil {
+		err = t.Execute(&out, sample)
 	}
-	kind := ""
-	for name, text := range e.Headers {
+	if err != nil {
+		r.problem("%s: %w", what, err)
+	}
+	return t, out.String()
+}
+
+// headers returns the kind of the body that they announce.
+func (r *webhookReader) headers() (kind string) {
+	for name, text := range r.entry.Headers {
 		if secretName.MatchString(name) && !strings.Contains(text, "secret") {
-			secret = true
+			r.secret = true
 		}
-		t, value := parse("header "+name, text)
+		t, value := r.parse("header "+name, text)
 		if textproto.TrimString(name) != name || name == "" || strings.ContainsAny(name, " \r\n:") || strings.ContainsAny(value, "\r\n") {
-			problem("header %q: is none", name)
+			r.problem("header %q: not a valid header name or value", name)
 		}
-		w.headers[name] = t
+		r.webhook.headers[name] = t
 		if strings.EqualFold(name, "Content-Type") {
 			kind, _, _ = mime.ParseMediaType(value)
 		}
 	}
-	if e.Body == "" {
-		problem("body: is missing")
-	} else {
-		var tried string
-		w.body, tried = parse("body", e.Body)
-		switch {
-		case tried == "": // told already
-		case kind == "":
-			problem("headers: Content-Type is missing")
-		case kind == "application/json" && !json.Valid([]byte(tried)):
-			problem(`body: is no JSON when a name holds quotes: write {{json .Name}}, which brings its own`)
-		case kind == "application/x-www-form-urlencoded" && (strings.Contains(tried, sample.Mobile) || strings.Contains(tried, sample.Name)):
-			problem("body: a plus or an ampersand would mean something else there: write {{query .Mobile}}, {{query .Name}}")
+	return kind
+}
+
+func (r *webhookReader) body(kind string) {
+	if r.entry.Body == "" {
+		r.problem("body: is missing")
+		return
+	}
+	t, tried := r.parse("body", r.entry.Body)
+	r.webhook.body = t
+	switch {
+	case tried == "":
+		return // parse has said why
+	case kind == "":
+		r.problem("headers: Content-Type is missing")
+	case kind == "application/json" && !json.Valid([]byte(tried)):
+		r.problem(`body: is not valid JSON when a name contains quotes: write {{json .Name}}, which brings its own`)
+	case kind == "application/x-www-form-urlencoded" && (strings.Contains(tried, sample.Mobile) || strings.Contains(tried, sample.Name)):
+		r.problem("body: a plus or an ampersand would mean something else there: write {{query .Mobile}}, {{query .Name}}")
+	}
+	if !strings.Contains(tried, sample.Code) {
+		r.problem("body: does not contain {{.Code}}")
+	}
+}
+
+func (r *webhookReader) answer() {
+	if r.entry.Accepted != "" {
+		var err error
+		if r.accepted, err = regexp.Compile(r.entry.Accepted); err != nil {
+			r.problem("accepted: %w", err)
 		}
-		if tried != "" && !strings.Contains(tried, sample.Code) {
-			problem("body: holds no {{.Code}}")
-		}
 	}
-	if w.accepted, err = regexp.Compile(e.Accepted); err != nil {
-		problem("accepted: %w", err)
-	}
-	if e.Accepted == "" {
-		w.accepted = nil
-	}
-	cfg, err := outward.TLS(e.CA, "", "")
+	cfg, err := outward.TLS(r.entry.CA, "", "")
 	if err != nil {
-		problems = append(problems, err)
+		r.problems = append(r.problems, err)
 	}
-	w.client = outward.Client(cfg)
-	return w, secret, problems
+	r.client = outward.Client(cfg)
 }
 
 // functions are what the templates can call.
@@ -202,6 +240,11 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	if err != nil {
 		return outward.Cause(err)
 	}
+	return w.verdict(answer)
+}
+
+// verdict reports whether a gateway's answer says that it has taken the message.
+func (w *webhook) verdict(answer *http.Response) error {
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	switch status := answer.StatusCode; {

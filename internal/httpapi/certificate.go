@@ -58,7 +58,7 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("TLS key: %w", err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("TLS key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", c.keyFile, info.Mode().Perm())
+		return nil, fmt.Errorf("TLS key: %s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", c.keyFile, info.Mode().Perm())
 	}
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {

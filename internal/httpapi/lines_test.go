@@ -38,7 +38,7 @@ type line struct {
 
 func (l *line) add(key, value string) error {
 	if _, twice := l.values[key]; twice {
-		return fmt.Errorf("%s stands there twice", key)
+		return fmt.Errorf("duplicate %s", key)
 	}
 	l.keys, l.values[key] = append(l.keys, key), value
 	return nil

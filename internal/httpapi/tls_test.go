@@ -75,7 +75,7 @@ func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
 		"no certificate":                {"", goodKey, "the certificate and its key belong together"},
 		"a certificate that is missing": {none, goodKey, "TLS certificate: open " + none},
 		"a key that is missing":         {good, none, "TLS key: stat " + none},
-		"a key that others may read":    {good, open, "TLS key: others may read " + open + " (mode 644)"},
+		"a key that others may read":    {good, open, "TLS key: " + open + " is readable by other users (mode 644)"},
 		"the key of another":            {good, file("other.pem", otherKey), "no pair that can be used"},
 		"a certificate that is none":    {goodKey, goodKey, "no pair that can be used"},
 		"a key that is none":            {good, good, "TLS key: "},
@@ -156,7 +156,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	}
 	write(t, cfg.TLSCert, third)
 	write(t, cfg.TLSKey, thirdKey)
-	until("nothing is said of a key that others may read", func() bool { shown(); return log.count("others may read") > 0 })
+	until("nothing is said of a key that others may read", func() bool { shown(); return log.count("readable by other users") > 0 })
 	if err := os.Remove(cfg.TLSKey); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func addDay(days map[string]time.Duration, words []string) error {
 		return fmt.Errorf("%q is no date such as 2026-12-25", date)
 	}
 	if _, twice := days[date]; twice {
-		return fmt.Errorf("%s stands there twice", date)
+		return fmt.Errorf("duplicate %s", date)
 	}
 	if words[1] != "none" {
 		var err error

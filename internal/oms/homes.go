@@ -38,7 +38,7 @@ func NewHomes(names ...string) (*Homes, error) {
 			problems = append(problems, fmt.Errorf("home servers: %q is not a name of letters, digits, dots, dashes and underscores", name))
 		}
 		if slices.Contains(names[:i], name) {
-			problems = append(problems, fmt.Errorf("home servers: %q stands there twice", name))
+			problems = append(problems, fmt.Errorf("home servers: duplicate %q", name))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -83,7 +83,7 @@ func TestOpeningGivesTheHomeAndEndsWithItsContext(t *testing.T) {
 
 func TestABadListIsRefusedWithEveryProblemNamed(t *testing.T) {
 	_, err := NewHomes("server1", "a b", "server1", "")
-	for _, want := range []string{`"a b" is not a name`, `"server1" stands there twice`, `"" is not a name`} {
+	for _, want := range []string{`"a b" is not a name`, `duplicate "server1"`, `"" is not a name`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error %v does not say %s", err, want)
 		}

@@ -45,7 +45,7 @@ func Load(path string) (_ login.OMS, timeout time.Duration, err error) {
 		alone.Homes = nil
 		homes, err := NewHomes(f.Homes...)
 		if alone.CA+alone.Cert+alone.Key+alone.BearerFile+alone.Home != "" || alone.Timeout != 0 {
-			err = errors.Join(err, errors.New("OMS: homes stands alone: the rest is for an url"))
+			err = errors.Join(err, errors.New("OMS: homes cannot be combined with url, ca, cert, key, bearer-file, timeout or home"))
 		}
 		return homes, 0, err
 	}

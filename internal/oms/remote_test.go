@@ -278,13 +278,13 @@ func TestEveryProblemOfAFileOfTheOMSIsNamedAtOnce(t *testing.T) {
 	}{
 		"unknown keys":     {"homs: [a]\nurk: b\n", []string{"homs", "urk"}},
 		"nothing":          {"timeout: 1s\n", []string{"either homes or url", "either cert and key or bearer-file"}},
-		"homes":            {"homes: [a b, c, c]\n", []string{`"a b" is not a name`, `"c" stands there twice`}},
-		"homes with more":  {"homes: [a]\ntimeout: 1s\n", []string{"homes stands alone"}},
+		"homes":            {"homes: [a b, c, c]\n", []string{`"a b" is not a name`, `duplicate "c"`}},
+		"homes with more":  {"homes: [a]\ntimeout: 1s\n", []string{"homes cannot be combined"}},
 		"homes and an url": {"homes: [a]\nurl: https://oms.example.com\nbearer-file: /nowhere\n", []string{"either homes or url", "/nowhere"}},
 		"values": {"url: http://oms.example.com?x=1\nhome: a b\nca: /nowhere\ncert: /nowhere2\nkey: " + open + "\ntimeout: 1h\n", []string{
-			"url: must begin with https", "ca: ", "cert and key: others may read", "timeout:", "home: \"a b\"",
+			"url: must begin with https", "ca: ", "cert and key: ", "timeout:", "home: \"a b\"",
 		}},
-		"an open secret": {"url: https://oms.example.com\nbearer-file: " + open + "\n", []string{"bearer-file: others may read"}},
+		"an open secret": {"url: https://oms.example.com\nbearer-file: " + open + "\n", []string{"bearer-file: "+open+" is readable by other users"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := oms.Load(write(t, "oms.yaml", x.text, 0o644))

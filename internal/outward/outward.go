@@ -82,7 +82,7 @@ func Secret(path string) (credential.Secret, error) {
 	case err != nil:
 		return "", err
 	case mode&0o007 != 0:
-		return "", fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, mode)
+		return "", fmt.Errorf("%s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", path, mode)
 	}
 	if text, err = paste.Text(text); err != nil {
 		return "", fmt.Errorf("%s %w", path, err)
@@ -118,7 +118,7 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 	} else if cert != "" {
 		secret, mode, err := read(key)
 		if err == nil && mode&0o007 != 0 {
-			err = fmt.Errorf("others may read %s (mode %o): run chmod 600 on it, and consider it known to them", key, mode)
+			err = fmt.Errorf("%s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", key, mode)
 		}
 		var shown []byte
 		if err == nil {

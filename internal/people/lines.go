@@ -187,7 +187,7 @@ func split(text, comma string) ([]string, error) {
 	fields, err := r.Read()
 	var wrong *csv.ParseError
 	if errors.As(err, &wrong) {
-		return nil, errors.New("a quote that is not closed, or stands in the middle of a field")
+		return nil, errors.New("a quote that is not closed, or is in the middle of a field")
 	}
 	return fields, err
 }

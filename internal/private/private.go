@@ -85,7 +85,7 @@ func judge(f *os.File, at string) error {
 	case !owned(info):
 		return Refused(at + " belongs to somebody else: remove it, or name another file")
 	case modes && mode.Perm()&0o077 != 0:
-		return Refused(fmt.Sprintf("others may read %s (mode %o): run chmod 600 on it, and log out if they have", at, mode.Perm()))
+		return Refused(fmt.Sprintf("%s is readable by other users (mode %o): run chmod 600, and log out if somebody has read it", at, mode.Perm()))
 	}
 	return judgeDir(filepath.Dir(at))
 }

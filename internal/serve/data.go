@@ -280,7 +280,7 @@ func readMasterKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("master key: others may read %s (mode %o): run chmod 600 on it, and consider it known to them", path, info.Mode().Perm())
+		return nil, fmt.Errorf("master key: %s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", path, info.Mode().Perm())
 	}
 	if text, err = paste.Text(text); err != nil {
 		return nil, fmt.Errorf("master key: %s: %w", path, err)
