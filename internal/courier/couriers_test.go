@@ -594,7 +594,7 @@ couriers:
 			"number 1: name: must be", "number 1: must have either webhook or smtp", "number 1: timeout:",
 			"sms: url: must begin with https", "sms: method:", "sms: to:", `there is no secret "none"`, "sms: body:", "sms: accepted:", "sms: ca: ",
 			"secrets: open: ", "secrets: empty:", "secrets: missing:",
-			"sms: duplicate name", "sms: host:", "sms: port: 70000", "sms: tls:", "user and password-file", "sms: from:", "sms: subject:", "sms: body: holds no",
+			"sms: duplicate name", "sms: host:", "sms: port: 70000", "sms: tls:", "user and password-file", "sms: from:", "sms: subject:", "sms: body: does not contain",
 		}},
 		"escaping": {`
 couriers:
@@ -613,7 +613,7 @@ couriers:
   - name: slow
     timeout: 15s
     webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain}, body: '{{.Code}}'}
-`, 2), []string{"slow: stands there twice", "give shorter timeouts"}},
+`, 2), []string{"slow: duplicate name", "give shorter timeouts"}},
 		"a secret in an open file": {`
 couriers:
   - name: sms
