@@ -133,7 +133,24 @@ func Mobile(s string) (string, error) {
 	if spreadsheet.MatchString(s) {
 		return "", errors.New("ends with .0, as a spreadsheet's number: give it as text")
 	}
-	s = without(s, "-. ")
+	s = unbracketed(without(s, "-. "))
+	if i := strings.Index(s, "(0)"); i > 0 {
+		return "", errors.New(`has "(0)" in it: write the number as it is dialled from abroad`)
+	}
+	s = without(s, "()")
+	number, international := strings.CutPrefix(s, "+")
+	if !international {
+		return indianMobile(number)
+	}
+	if err := abroad(number); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
+// unbracketed writes 00 as a plus, takes a country code out of its brackets, and drops
+// the zero in brackets that is not dialled from abroad.
+func unbracketed(s string) string {
 	s = strings.Replace(s, "(+", "+(", 1)
 	s = strings.Replace(s, "(00", "00(", 1)
 	if rest, ok := strings.CutPrefix(s, "00"); ok {
@@ -145,25 +162,33 @@ func Mobile(s string) (string, error) {
 	if m := bracketed.FindStringSubmatch(s); m != nil && !slices.Contains(keepZero, m[1]) {
 		s = "+" + m[1] + s[len(m[0]):]
 	}
-	if i := strings.Index(s, "(0)"); i > 0 {
-		return "", errors.New(`has "(0)" in it: write the number as it is dialled from abroad`)
-	}
-	s = without(s, "()")
+	return s
+}
 
-	number, international := strings.CutPrefix(s, "+")
+// abroad checks a number that has a country code, without the plus before it.
+func abroad(number string) error {
+	indian, isIndian := strings.CutPrefix(number, "91")
+	n := len(number)
+	switch {
+	case strings.Contains(number, "+"):
+		return errors.New(`has a "+" that is not in front`)
+	case isIndian && len(indian) == 11 && indian[0] == '0':
+		return errors.New("has a 0 after +91: leave it out")
+	case isIndian && len(indian) != 10:
+		return fmt.Errorf("has +91 and then %d digits, not ten: is +91 there twice, or a digit missing?", len(indian))
+	case n < 8 || n > 15 || number[0] == '0':
+		return errors.New("is not a plus, a country code and a number of 8 to 15 digits in all")
+	}
+	return nil
+}
+
+// indianMobile returns a number without a country code in E.164.
+func indianMobile(number string) (string, error) {
 	indian, isIndian := strings.CutPrefix(number, "91")
 	n := len(number)
 	switch {
 	case strings.Contains(number, "+"):
 		return "", errors.New(`has a "+" that is not in front`)
-	case international && isIndian && len(indian) == 11 && indian[0] == '0':
-		return "", errors.New("has a 0 after +91: leave it out")
-	case international && isIndian && len(indian) != 10:
-		return "", fmt.Errorf("has +91 and then %d digits, not ten: is +91 there twice, or a digit missing?", len(indian))
-	case international && (n < 8 || n > 15 || number[0] == '0'):
-		return "", errors.New("is not a plus, a country code and a number of 8 to 15 digits in all")
-	case international:
-		return s, nil
 	case n == 10 && number[0] >= '6':
 		return "+91" + number, nil
 	case n == 10 && number[0] > '0':
