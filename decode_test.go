@@ -304,8 +304,21 @@ func TestKnownCodeIsShownEvenIfTheOTPHasItsDigits(t *testing.T) {
 	s.on(opSession2FA, answer(401, `{"error":[{"code":"10020","message":"10020 is wrong"}]}`))
 	_, err := c.Session2FA(t.Context(), "10020")
 	var e *Error
-	if !errors.As(err, &e) || e.Code != "10020" || e.Message != "[redacted] is wrong" || !errors.Is(err, ErrWrongOTP) {
+	if !errors.As(err, &e) || e.Code != "10020" || e.Message != advice[ErrWrongOTP] || !errors.Is(err, ErrWrongOTP) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A password may be a word of the sentence that refuses it: a gap in a sentence that
+// everybody knows would show which.
+func TestRedaction_leavesNoGapInAKnownSentence(t *testing.T) {
+	for _, password := range []string{"wrong", "secret", "the", "identifier or"} {
+		s := newScripted(t)
+		s.on(opLogin, answer(401, `{"error":[{"code":"10020","message":"the identifier or the secret is wrong"}]}`))
+		err := s.client(t).Login(t.Context(), Credentials{UserID: "u", Password: password})
+		if e, ok := errors.AsType[*Error](err); !ok || strings.Contains(e.Error(), "redacted") || e.Category != ErrWrongCredentials {
+			t.Errorf("%q: %v", password, err)
+		}
 	}
 }
 

@@ -152,10 +152,15 @@ func judge(op string, resp *http.Response, body []byte, err error, most int, rea
 // clean makes the server's texts in fail fit to show and adds what the headers say.
 func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
 	fail.RetryAfter = retryAfter(header.Get("Retry-After"), c.now())
-	if _, known := wire.Lookup(fail.Code); !known { // a known code is safe to show, even if an OTP has the same digits
+	_, known := wire.Lookup(fail.Code)
+	if !known { // a known code is safe to show, even if an OTP has the same digits
 		fail.Code = tidy(fail.Code, secrets)
 	}
-	if fail.Message = tidy(fail.Message, secrets); fail.Message == "" {
+	said := tidy(fail.Message, nil)
+	fail.Message = tidy(fail.Message, secrets)
+	// A gap in a sentence that everybody knows would show what was taken out of it: a
+	// password may be one of its words.
+	if fail.Message == "" || known && fail.Message != said {
 		fail.Message = advice[fail.Category]
 	}
 }

@@ -91,7 +91,8 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 			}
 		}
 		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
-			f.Hint = strings.TrimSpace(strings.TrimPrefix(f.Hint, "log in again: ") + "\nlog in again: " + t.login)
+			why := strings.TrimPrefix(strings.TrimPrefix(f.Hint, "log in again: "), "run neo login")
+			f.Hint = strings.TrimSpace(why + "\nlog in again: " + t.login)
 		}
 		r.Findings = append(r.Findings, f)
 	}
