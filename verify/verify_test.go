@@ -30,6 +30,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/token"
 	"neoapi/internal/wire"
@@ -113,7 +114,7 @@ func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 }
 
 // operator returns the operator's side of a service whose data are in dir.
-func operator(t *testing.T, dir string) (*login.Admin, serve.Store) {
+func operator(t *testing.T, dir string) (*login.Admin, store.Store) {
 	t.Helper()
 	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
 	if err != nil {
@@ -300,7 +301,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	}{
 		{"it is ended", func(s neoapi.Session) error { srv.EndSession(t, s.SID); return nil }, verify.ErrEnded},
 		{"it is revoked", revoke, verify.ErrEnded},
-		{"all of the account are ended", func(neoapi.Session) error { return store.EndAccount(t.Context(), account().ID) }, verify.ErrEnded},
+		{"all of the account are ended", func(neoapi.Session) error { return admin.Revoke(t.Context(), account(), "") }, verify.ErrEnded},
 		{"an operator revokes it", func(s neoapi.Session) error { return admin.Revoke(t.Context(), account(), s.SID) }, verify.ErrEnded},
 		{"the password is set", func(neoapi.Session) error {
 			return admin.SetPassword(t.Context(), account(), credential.Secret(srv.Account.Password))
@@ -368,7 +369,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 		t.Fatal(err)
 	}
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
-	var store login.Sessions
+	var store store.Store
 	admin, store = operator(t, dir)
 	key = srv.ConsumerKey
 	c := client(t, srv)
@@ -378,7 +379,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	if s, err := c.Session2FA(t.Context(), srv.Account.MPIN); err == nil {
 		t.Errorf("it is opened: %s", s.SID)
 	}
-	a, err := admin.Accounts.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
+	a, err := admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -238,7 +238,7 @@ func (r *request) account() (login.Account, error) {
 	if err != nil {
 		return login.Account{}, err
 	}
-	return r.admin.Accounts.Account(r.ctx, id)
+	return r.admin.Store.Account(r.ctx, id)
 }
 
 // done is the answer to a change that has nothing to show.

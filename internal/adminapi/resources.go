@@ -86,7 +86,7 @@ var routes = []route{
 		if err != nil {
 			return nil, err
 		}
-		all, err := r.admin.Accounts.ListAccounts(r.ctx, r.query("after"), n)
+		all, err := r.admin.Store.ListAccounts(r.ctx, r.query("after"), n)
 		shown := make([]account, len(all))
 		for i, a := range all {
 			if shown[i], err = shownAccount(r, a); err != nil {
@@ -178,7 +178,7 @@ var routes = []route{
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.admin.Accounts.Account(r.ctx, id)
+		a, err := r.admin.Store.Account(r.ctx, id)
 		gone := errors.Is(err, login.ErrNotFound) // by an erasure that broke off, perhaps
 		if err != nil && !gone {
 			return nil, err
@@ -195,7 +195,7 @@ var routes = []route{
 		if err != nil {
 			return nil, err
 		}
-		all, err := r.admin.Accounts.ListConsumers(r.ctx, r.query("after"), n)
+		all, err := r.admin.Store.ListConsumers(r.ctx, r.query("after"), n)
 		shown := []consumer{}
 		for _, c := range all {
 			shown = append(shown, shownConsumer(c))
@@ -211,7 +211,7 @@ var routes = []route{
 		return map[string]string{"key": c.Key, "secret": string(secret)}, err
 	}},
 	{"GET", "/consumers/{key}", 200, func(r *request) (any, error) {
-		c, err := r.admin.Accounts.Consumer(r.ctx, r.args[0])
+		c, err := r.admin.Store.Consumer(r.ctx, r.args[0])
 		return shownConsumer(c), err
 	}},
 	{"DELETE", "/consumers/{key}", 200, again("key", onConsumer("consumer removed", func(r *request, key string) error { return r.admin.RemoveConsumer(r.ctx, key) }))},

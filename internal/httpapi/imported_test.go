@@ -29,7 +29,7 @@ func imported(t *testing.T, m *login.Admin, n int) (all []login.Account) {
 		}
 		all = append(all, a)
 	}
-	err := m.Accounts.AddAccounts(t.Context(), login.Import{File: "file"}, all, func(taken []error) (login.Import, login.Event, error) {
+	err := m.Store.AddAccounts(t.Context(), login.Import{File: "file"}, all, func(taken []error) (login.Import, login.Event, error) {
 		for _, err := range taken {
 			if err != nil {
 				t.Error(err)

@@ -14,7 +14,7 @@ import (
 // demo returns the demo account as the store has it.
 func demo(t *testing.T, m *login.Admin, srv *neoapitest.Server) login.Account {
 	t.Helper()
-	a, err := m.Accounts.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
+	a, err := m.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,12 +22,18 @@ import (
 // alone, beside a running service or without one: a service sees every change
 // within 1 s (bar S4).
 type Admin struct {
-	Accounts Accounts
-	Sessions Sessions
-	Vault    *credential.Vault
-	Now      func() time.Time
-	By       string // who makes the changes, for the audit trail
-	Address  string // whence: what their events have there
+	Store interface {
+		Directory
+		Operations
+		Keys
+		Trail
+		Sessions
+		Allowances
+	}
+	Vault   *credential.Vault
+	Now     func() time.Time
+	By      string // who makes the changes, for the audit trail
+	Address string // whence: what their events have there
 }
 
 // event is what the audit trail is told of a change that was made.
@@ -186,7 +192,7 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error)
 	if len(h.seed) > 0 {
 		a.TOTPSeed = m.Vault.Seal(credential.PurposeTOTP, a.ID, h.seed)
 	}
-	return a, m.Accounts.AddAccount(ctx, a, m.accountEvent("account added", a))
+	return a, m.Store.AddAccount(ctx, a, m.accountEvent("account added", a))
 }
 
 // commonPasswords are those of the 3,000 most common passwords that are long
@@ -240,17 +246,9 @@ func (m *Admin) PAN(a Account) (string, error) {
 
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
-	// Sessions end before the account goes, so that a removal that breaks off can be
-	// repeated, and after it, for a login that was under way: from then on it finds
-	// the account gone.
-	if err := m.Sessions.EndAccount(ctx, a.ID); err != nil {
-		return err
-	}
-	err := m.Accounts.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
-	if err != nil {
-		return err
-	}
-	return m.Sessions.EndAccount(ctx, a.ID)
+	// A login that is under way finds the account gone, and ends its session: see
+	// Service.unchanged.
+	return m.Store.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
 }
 
 // AddConsumer stores a new consumer and returns its secret, which is shown this
@@ -274,11 +272,11 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 		Key: key, Incarnation: uuid.NewString(), Name: name, Rate: rate, Created: m.Now(),
 		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
 	}
-	return c, secret, m.Accounts.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))
+	return c, secret, m.Store.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))
 }
 
 // RemoveConsumer removes a consumer. Its access tokens and sessions end within
 // 1 s. Errors: ErrNotFound.
 func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
-	return m.Accounts.RemoveConsumer(ctx, key, m.consumerEvent("consumer removed", key))
+	return m.Store.RemoveConsumer(ctx, key, m.consumerEvent("consumer removed", key))
 }

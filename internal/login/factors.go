@@ -67,13 +67,13 @@ func (m *Admin) RemoveTOTP(ctx context.Context, a Account) error {
 func (m *Admin) changeFactor(ctx context.Context, a Account, action string, f Factor, change func(a *Account)) error {
 	e := m.accountEvent(action, a)
 	e.Factor = f
-	return m.Accounts.ChangeAccount(ctx, a.ID, e, func(a *Account) (bool, error) { change(a); return true, nil })
+	return m.Store.ChangeAccount(ctx, a.ID, e, func(a *Account) (bool, error) { change(a); return true, nil })
 }
 
 // Lock keeps an account from logging in until Unlock, whatever it proves, and ends
 // its sessions. Nobody who tries can tell why. Errors: ErrNotFound.
 func (m *Admin) Lock(ctx context.Context, a Account) error {
-	return m.Accounts.ChangeAccount(ctx, a.ID, m.accountEvent("account locked", a), func(a *Account) (bool, error) {
+	return m.Store.ChangeAccount(ctx, a.ID, m.accountEvent("account locked", a), func(a *Account) (bool, error) {
 		a.Disabled = true
 		return true, nil
 	})
@@ -82,18 +82,18 @@ func (m *Admin) Lock(ctx context.Context, a Account) error {
 // Unlock ends an operator's lock, and forgets an account's failures: those locks
 // end too. Errors: ErrNotFound.
 func (m *Admin) Unlock(ctx context.Context, a Account) error {
-	a, err := m.Accounts.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
+	a, err := m.Store.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
 	if err != nil {
 		return err
 	}
 	if !a.Disabled {
-		return m.Sessions.Unlock(ctx, a.ID, m.accountEvent("account unlocked", a))
+		return m.Store.Unlock(ctx, a.ID, m.accountEvent("account unlocked", a))
 	}
 	// The failures first: if this breaks off, the account still is locked.
-	if err := m.Sessions.Unlock(ctx, a.ID, m.accountEvent("failures forgotten", a)); err != nil {
+	if err := m.Store.Unlock(ctx, a.ID, m.accountEvent("failures forgotten", a)); err != nil {
 		return err
 	}
-	return m.Accounts.ChangeAccount(ctx, a.ID, m.accountEvent("account unlocked", a), func(a *Account) (bool, error) {
+	return m.Store.ChangeAccount(ctx, a.ID, m.accountEvent("account unlocked", a), func(a *Account) (bool, error) {
 		a.Disabled = false
 		return false, nil
 	})
@@ -101,7 +101,7 @@ func (m *Admin) Unlock(ctx context.Context, a Account) error {
 
 // LiveSessions returns an account's sessions that have not expired, oldest first.
 func (m *Admin) LiveSessions(ctx context.Context, a Account) ([]Session, error) {
-	return m.Sessions.SessionsOf(ctx, a.ID, m.Now())
+	return m.Store.SessionsOf(ctx, a.ID, m.Now())
 }
 
 // Revoke ends a session of an account, or all of them if sid is "". Errors:
@@ -111,7 +111,7 @@ func (m *Admin) Revoke(ctx context.Context, a Account, sid string) error {
 	if sid != "" {
 		e.Action, e.SID = "session revoked", wellFormed(sid)
 	}
-	return m.Sessions.Revoke(ctx, a.ID, sid, e)
+	return m.Store.Revoke(ctx, a.ID, sid, e)
 }
 
 var cacheForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
@@ -140,7 +140,7 @@ func (m *Admin) SetCaches(ctx context.Context, a Account, changed map[string]tim
 	case n > maxCaches:
 		return invalid("caches", fmt.Sprintf("%d data sets are too many: at most %d", n, maxCaches))
 	}
-	return m.Accounts.SetCaches(ctx, a.ID, unix, m.accountEvent("caches set", a))
+	return m.Store.SetCaches(ctx, a.ID, unix, m.accountEvent("caches set", a))
 }
 
 // ParseCacheTime reads when a data set changed: an RFC 3339 time, or unix seconds as
@@ -167,7 +167,7 @@ func (m *Admin) pan(a Account) (credential.Secret, error) {
 // SetConsumerRate changes a consumer's rate, which is that of [Consumer]: running
 // services follow within 1 s. Errors: ErrNotFound.
 func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error {
-	return m.Accounts.ChangeConsumer(ctx, key, m.consumerEvent("consumer rate changed", key), func(c *Consumer) error {
+	return m.Store.ChangeConsumer(ctx, key, m.consumerEvent("consumer rate changed", key), func(c *Consumer) error {
 		c.Rate = rate
 		return nil
 	})
@@ -186,7 +186,7 @@ func (m *Admin) RotateConsumer(ctx context.Context, key string, overlap time.Dur
 	}
 	secret, until := newConsumerSecret(), m.Now().Add(overlap).Truncate(time.Millisecond)
 	hash := m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
-	err := m.Accounts.ChangeConsumer(ctx, key, m.consumerEvent("consumer secret rotated", key), func(c *Consumer) error {
+	err := m.Store.ChangeConsumer(ctx, key, m.consumerEvent("consumer secret rotated", key), func(c *Consumer) error {
 		c.OldSecretHash, c.OldSecretUntil = c.SecretHash, until
 		if overlap == 0 {
 			c.OldSecretHash, c.OldSecretUntil = nil, time.Time{}
@@ -209,7 +209,7 @@ func (m *Admin) SetConsumerNetworks(ctx context.Context, key string, allow Netwo
 	if len(allow) > maxNetworks {
 		return errors.New("too many networks")
 	}
-	return m.Accounts.ChangeConsumer(ctx, key, m.consumerEvent("consumer networks changed", key), func(c *Consumer) error {
+	return m.Store.ChangeConsumer(ctx, key, m.consumerEvent("consumer networks changed", key), func(c *Consumer) error {
 		c.Allow = allow
 		return nil
 	})

@@ -76,7 +76,7 @@ func openKey(v *credential.Vault, k SigningKey) (token.Key, error) {
 // firstKeys loads the keys, making the first one if there is none. Of several
 // processes that start on an empty store, all use the one that was stored first.
 func (s *Service) firstKeys(ctx context.Context) error {
-	stored, err := s.Accounts.SigningKeys(ctx)
+	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Service) firstKeys(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Accounts.AddFirstSigningKey(ctx, first); err != nil {
+		if err := s.Keys.AddFirstSigningKey(ctx, first); err != nil {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (s *Service) firstKeys(ctx context.Context) error {
 // than before, or if another one signs.
 func (s *Service) readKeys(ctx context.Context) error {
 	s.keys.looked = time.Now()
-	stored, err := s.Accounts.SigningKeys(ctx)
+	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,10 +187,10 @@ func (s *Service) retireKeys(ctx context.Context) {
 		}
 		s.keys.retired = time.Now()
 		id := s.keys.stored[i].ID
-		used, err := s.Sessions.KeyInUse(ctx, id, now)
+		used, err := s.Keys.KeyInUse(ctx, id, now)
 		if err == nil && !used {
 			e := Event{Time: now, Action: "signing key retired", Outcome: "ok", RequestID: id}
-			if err = s.Accounts.RemoveSigningKey(ctx, id, e); err == nil {
+			if err = s.Keys.RemoveSigningKey(ctx, id, e); err == nil {
 				s.logged(ctx, e)
 			}
 		}
@@ -279,7 +279,7 @@ type KeyInfo struct {
 
 // Keys returns the signing keys, in the order of their time to sign.
 func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
+	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
 // PendingKey returns the key that is published and has not begun to sign, the next one
 // to do so if there are several. Errors: ErrNotFound if there is none.
 func (m *Admin) PendingKey(ctx context.Context) (SigningKey, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
+	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {
 		return SigningKey{}, err
 	}
@@ -329,7 +329,7 @@ func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (Si
 }
 
 func (m *Admin) addKey(ctx context.Context, bits int, lead time.Duration) (SigningKey, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
+	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {
 		return SigningKey{}, err
 	}
@@ -341,14 +341,14 @@ func (m *Admin) addKey(ctx context.Context, bits int, lead time.Duration) (Signi
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return k, m.Accounts.AddSigningKey(ctx, k, m.KeyEvent("signing key added", k.ID))
+	return k, m.Store.AddSigningKey(ctx, k, m.KeyEvent("signing key added", k.ID))
 }
 
 // RemoveKey removes a signing key at once: tokens that it signed are refused within
 // a second, everywhere (bar S4). If it is the one that signs, another takes its
 // place first and is returned. Errors: ErrNotFound.
 func (m *Admin) RemoveKey(ctx context.Context, id string) (replacement SigningKey, err error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
+	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {
 		return SigningKey{}, err
 	}
@@ -365,5 +365,5 @@ func (m *Admin) RemoveKey(ctx context.Context, id string) (replacement SigningKe
 			return SigningKey{}, err
 		}
 	}
-	return replacement, m.Accounts.RemoveSigningKey(ctx, id, m.KeyEvent("signing key removed", id))
+	return replacement, m.Store.RemoveSigningKey(ctx, id, m.KeyEvent("signing key removed", id))
 }

@@ -27,11 +27,11 @@ func (m *Admin) Person(ctx context.Context, a Account) (p Person, err error) {
 		return p, err
 	}
 	p.PAN = string(pan)
-	if p.State, err = m.Sessions.State(ctx, a.ID); err != nil {
+	if p.State, err = m.Store.State(ctx, a.ID); err != nil {
 		return p, err
 	}
 	// Expired ones too, as long as they are there.
-	p.Sessions, err = m.Sessions.SessionsOf(ctx, a.ID, time.Unix(1, 0))
+	p.Sessions, err = m.Store.SessionsOf(ctx, a.ID, time.Unix(1, 0))
 	return p, err
 }
 
@@ -55,12 +55,12 @@ func (m *Admin) Erase(ctx context.Context, a Account, ucc string) (pseudonym str
 		// Sessions may be opened until the account is gone, and not after it: see unchanged.
 		e := m.event("account erased")
 		e.UCC = pseudonym
-		if err := m.Accounts.EraseAccount(ctx, a.ID, e); err != nil {
+		if err := m.Store.EraseAccount(ctx, a.ID, e); err != nil {
 			return pseudonym, 0, err
 		}
 	}
 	for after := int64(0); ; {
-		last, n, err := m.Accounts.ForgetEvents(ctx, ucc, pseudonym, after, forgetStep)
+		last, n, err := m.Store.ForgetEvents(ctx, ucc, pseudonym, after, forgetStep)
 		events += n
 		if err != nil || last == 0 {
 			return pseudonym, events, err

@@ -48,5 +48,5 @@ func (m *Admin) SetReach(ctx context.Context, a Account, r Reach) error {
 	if err := r.judge(); err != nil {
 		return err
 	}
-	return m.Accounts.SetReach(ctx, a.ID, r, m.accountEvent("account changed", a))
+	return m.Store.SetReach(ctx, a.ID, r, m.accountEvent("account changed", a))
 }

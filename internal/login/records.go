@@ -145,7 +145,7 @@ type Account struct {
 	Caches       map[string]int64
 	Disabled     bool // locked by an operator
 	Created      time.Time
-	Version      int64 // raised by the store with each [Accounts.ChangeAccount]
+	Version      int64 // raised by the store with each [Operations.ChangeAccount]
 }
 
 // An Import is how far the import of a file of accounts has come.
@@ -313,7 +313,7 @@ type Job struct {
 	Interrupted bool   // whoever claimed it before has not told what became of it
 }
 
-// A JobClaim is what [Sessions.ClaimJobs] asks for.
+// A JobClaim is what [Jobs.ClaimJobs] asks for.
 type JobClaim struct {
 	Kind  JobKind
 	ID    string // random: the claim's name

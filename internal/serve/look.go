@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -34,7 +35,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	var check []byte
 	if made {
-		if check, err = store.Settle(ctx, "check", nil); err != nil {
+		if check, err = store.PutOnce(ctx, "check", nil); err != nil {
 			return "", err
 		}
 	}
@@ -54,7 +55,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	if err != nil {
 		return "", p.foreignKey(err)
 	}
-	kind, err := store.Settle(ctx, "kind", nil)
+	kind, err := store.PutOnce(ctx, "kind", nil)
 	if err == nil && kind != nil {
 		err = Service.judge(Kind(kind))
 	}
@@ -63,7 +64,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 
 // openToRead opens the store to read it. made is false if nothing has been made there
 // yet.
-func (p Place) openToRead(ctx context.Context) (store Store, made bool, err error) {
+func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, err error) {
 	if p.Database == "" {
 		s, err := sqlite.OpenToRead(ctx, filepath.Join(p.Dir, databaseFile))
 		if err != nil {

@@ -169,7 +169,7 @@ func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = store.Settle(t.Context(), "check", vault.Seal(credential.PurposeCheck, "", nil))
+	_, err = store.PutOnce(t.Context(), "check", vault.Seal(credential.PurposeCheck, "", nil))
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,10 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	var inbox *courier.Inbox
-	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	ports := login.Ports{
+		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
+		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
+	}
 	if cfg.couriers != nil {
 		ports.Courier, ports.Outbox = cfg.couriers, true
 	}

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 var accountTests = []test{
-	{"an account is found by each of its identifiers, with every field as it was stored", func(t *testing.T, s Store) {
+	{"an account is found by each of its identifiers, with every field as it was stored", func(t *testing.T, s store.Store) {
 		want := newAccount(1)
 		full(t, want)
 		add(t, s, want, newAccount(2))
@@ -25,14 +26,14 @@ var accountTests = []test{
 			same(t, "account by "+string(kind), got, want)
 		}
 	}},
-	{"an account without what is optional is stored as such", func(t *testing.T, s Store) {
+	{"an account without what is optional is stored as such", func(t *testing.T, s store.Store) {
 		want := login.Account{ID: "id", UCC: "UCC", UserID: "user", Mobile: "+919999999999", PasswordHash: "$argon2id$"}
 		add(t, s, want)
 		got, err := s.Account(t.Context(), named(login.ByID, "id"))
 		good(t, err)
 		same(t, "account", got, want)
 	}},
-	{"an identifier that nobody has is not found", func(t *testing.T, s Store) {
+	{"an identifier that nobody has is not found", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		for _, id := range []login.Identifier{
@@ -45,7 +46,7 @@ var accountTests = []test{
 			same(t, "account of nobody", got, login.Account{})
 		}
 	}},
-	{"accounts without PAN do not collide, and are not found by an empty one", func(t *testing.T, s Store) {
+	{"accounts without PAN do not collide, and are not found by an empty one", func(t *testing.T, s store.Store) {
 		for n, index := range [][]byte{nil, nil, {}, {}} {
 			a := newAccount(n)
 			a.PANIndex, a.PAN = index, index
@@ -54,7 +55,7 @@ var accountTests = []test{
 		_, err := s.Account(t.Context(), named(login.ByPAN, ""))
 		refused(t, err, login.ErrNotFound)
 	}},
-	{"an account whose UCC, user id, mobile number or PAN is taken is refused by that field's name, and nothing is stored", func(t *testing.T, s Store) {
+	{"an account whose UCC, user id, mobile number or PAN is taken is refused by that field's name, and nothing is stored", func(t *testing.T, s store.Store) {
 		taken := newAccount(1)
 		add(t, s, taken)
 		for i, c := range []struct {
@@ -79,7 +80,7 @@ var accountTests = []test{
 			refused(t, err, login.ErrNotFound)
 		}
 	}},
-	{"an account whose id is taken is refused, and nothing is stored", func(t *testing.T, s Store) {
+	{"an account whose id is taken is refused, and nothing is stored", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1))
 		a := newAccount(2)
 		a.ID = newAccount(1).ID
@@ -89,7 +90,7 @@ var accountTests = []test{
 			}
 		})
 	}},
-	{"of accounts with one UCC that are added at once one is stored, with its event", func(t *testing.T, s Store) {
+	{"of accounts with one UCC that are added at once one is stored, with its event", func(t *testing.T, s store.Store) {
 		got := outcomes(t, together(20, func(i int) error {
 			a := newAccount(i)
 			a.UCC = "UCC"
@@ -103,7 +104,7 @@ var accountTests = []test{
 		}
 	}},
 
-	{"a hash is replaced if it still is the old one", func(t *testing.T, s Store) {
+	{"a hash is replaced if it still is the old one", func(t *testing.T, s store.Store) {
 		want := newAccount(1)
 		add(t, s, want, newAccount(2))
 		good(t, s.SetHash(t.Context(), want.ID, login.Password, want.PasswordHash, "new password hash"))
@@ -116,7 +117,7 @@ var accountTests = []test{
 		good(t, err)
 		same(t, "the other account", other, newAccount(2))
 	}},
-	{"a hash that has changed meanwhile is not replaced", func(t *testing.T, s Store) {
+	{"a hash that has changed meanwhile is not replaced", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		unchanged(t, s, nil, func() {
@@ -126,7 +127,7 @@ var accountTests = []test{
 			good(t, s.SetHash(t.Context(), "nobody", login.Password, a.PasswordHash, "new hash"))
 		})
 	}},
-	{"of replacements of one hash at once one is made", func(t *testing.T, s Store) {
+	{"of replacements of one hash at once one is made", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		outcomes(t, together(10, func(i int) error {
@@ -143,7 +144,7 @@ var accountTests = []test{
 		good(t, err)
 		same(t, "hash", got.PasswordHash, first)
 	}},
-	{"a factor that has no hash is refused", func(t *testing.T, s Store) {
+	{"a factor that has no hash is refused", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		unchanged(t, s, nil, func() {
@@ -155,7 +156,7 @@ var accountTests = []test{
 		})
 	}},
 
-	{"a removed account is gone, its names are free again and the event is stored", func(t *testing.T, s Store) {
+	{"a removed account is gone, its names are free again and the event is stored", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1), newAccount(2))
 		good(t, s.RemoveAccount(t.Context(), newAccount(1).ID, newEvent("removed", newAccount(1).ID)))
 		_, err := s.Account(t.Context(), byID(1))
@@ -167,14 +168,14 @@ var accountTests = []test{
 		again.ID = "another id"
 		good(t, s.AddAccount(t.Context(), again, newEvent("added again", again.ID)))
 	}},
-	{"an account that does not exist is not removed, and no event is stored", func(t *testing.T, s Store) {
+	{"an account that does not exist is not removed, and no event is stored", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1))
 		unchanged(t, s, nil, func() {
 			refused(t, s.RemoveAccount(t.Context(), "nobody", newEvent("removed", "nobody")), login.ErrNotFound)
 			refused(t, s.RemoveAccount(t.Context(), "", newEvent("removed", "")), login.ErrNotFound)
 		})
 	}},
-	{"accounts are listed in the order of their UCC, page by page", func(t *testing.T, s Store) {
+	{"accounts are listed in the order of their UCC, page by page", func(t *testing.T, s store.Store) {
 		for _, n := range []int{5, 3, 1, 4, 2} {
 			add(t, s, newAccount(n))
 		}
@@ -198,7 +199,7 @@ var accountTests = []test{
 }
 
 // add stores accounts, each with an event called "added".
-func add(t *testing.T, s Store, accounts ...login.Account) {
+func add(t *testing.T, s store.Store, accounts ...login.Account) {
 	t.Helper()
 	for _, a := range accounts {
 		good(t, s.AddAccount(t.Context(), a, newEvent("added", a.ID)))
@@ -206,7 +207,7 @@ func add(t *testing.T, s Store, accounts ...login.Account) {
 }
 
 var consumerTests = []test{
-	{"a consumer is found by its key, with every field as it was stored", func(t *testing.T, s Store) {
+	{"a consumer is found by its key, with every field as it was stored", func(t *testing.T, s store.Store) {
 		want := newConsumer("consumer-1")
 		full(t, want)
 		good(t, s.AddConsumer(t.Context(), want, newEvent("added", "")))
@@ -216,7 +217,7 @@ var consumerTests = []test{
 		same(t, "consumer", got, want)
 		same(t, "events", eventNames(t, s, ""), []string{"added", "added too"})
 	}},
-	{"a key that no consumer has is not found", func(t *testing.T, s Store) {
+	{"a key that no consumer has is not found", func(t *testing.T, s store.Store) {
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
 		for _, key := range []string{"", "consumer", "consumer-11", "CONSUMER-1", "consumer-1 ", "consumer%"} {
 			got, err := s.Consumer(t.Context(), key)
@@ -224,7 +225,7 @@ var consumerTests = []test{
 			same(t, "consumer of no key", got, login.Consumer{})
 		}
 	}},
-	{"a consumer whose key is taken is refused, and nothing is stored", func(t *testing.T, s Store) {
+	{"a consumer whose key is taken is refused, and nothing is stored", func(t *testing.T, s store.Store) {
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
 		other := newConsumer("consumer-1")
 		other.Name = "another name"
@@ -236,7 +237,7 @@ var consumerTests = []test{
 			}
 		})
 	}},
-	{"a removed consumer is gone, its key is free again and the event is stored", func(t *testing.T, s Store) {
+	{"a removed consumer is gone, its key is free again and the event is stored", func(t *testing.T, s store.Store) {
 		for _, key := range []string{"consumer-1", "consumer-2"} {
 			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))
 		}
@@ -248,12 +249,12 @@ var consumerTests = []test{
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added again", "")))
 		same(t, "events", eventNames(t, s, ""), []string{"added consumer-1", "added consumer-2", "removed", "added again"})
 	}},
-	{"a consumer that does not exist is not removed, and no event is stored", func(t *testing.T, s Store) {
+	{"a consumer that does not exist is not removed, and no event is stored", func(t *testing.T, s store.Store) {
 		unchanged(t, s, nil, func() {
 			refused(t, s.RemoveConsumer(t.Context(), "nobody", newEvent("removed", "")), login.ErrNotFound)
 		})
 	}},
-	{"consumers are listed in the order of the bytes of their keys, page by page", func(t *testing.T, s Store) {
+	{"consumers are listed in the order of the bytes of their keys, page by page", func(t *testing.T, s store.Store) {
 		keys := []string{"b", "B", "a-1", "a", "_", "a.1", "ab", "1"}
 		for _, key := range keys {
 			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added", "")))
@@ -274,12 +275,12 @@ var consumerTests = []test{
 		same(t, "keys", paged, keys)
 	}},
 
-	{"there is no signing key at first", func(t *testing.T, s Store) {
+	{"there is no signing key at first", func(t *testing.T, s store.Store) {
 		keys, err := s.SigningKeys(t.Context())
 		good(t, err)
 		same(t, "keys", keys, []login.SigningKey{})
 	}},
-	{"the first signing key is stored with every field, and no second one as the first", func(t *testing.T, s Store) {
+	{"the first signing key is stored with every field, and no second one as the first", func(t *testing.T, s store.Store) {
 		want := login.SigningKey{ID: "key-1", Sealed: []byte("\x00\xffsealed"), Created: at(0), Signs: at(time.Second)}
 		full(t, want)
 		good(t, s.AddFirstSigningKey(t.Context(), want))
@@ -289,7 +290,7 @@ var consumerTests = []test{
 		good(t, err)
 		same(t, "keys", keys, []login.SigningKey{want})
 	}},
-	{"of 20 first signing keys at once one remains, and all see the same", func(t *testing.T, s Store) {
+	{"of 20 first signing keys at once one remains, and all see the same", func(t *testing.T, s store.Store) {
 		seen := make([]string, 20)
 		errs := together(20, func(i int) error {
 			k := login.SigningKey{ID: fmt.Sprint("key-", i), Sealed: []byte{byte(i)}, Created: at(0)}
@@ -313,7 +314,7 @@ var consumerTests = []test{
 }
 
 var eventTests = []test{
-	{"an event is stored with every field, and is given a number", func(t *testing.T, s Store) {
+	{"an event is stored with every field, and is given a number", func(t *testing.T, s store.Store) {
 		want := newEvent("name", "account-1")
 		full(t, want, "Seq")
 		good(t, s.Record(t.Context(), want))
@@ -324,7 +325,7 @@ var eventTests = []test{
 		want.Seq = got[0].Seq
 		same(t, "event", got[0], want)
 	}},
-	{"an event of nobody, without anything but an action, is stored as such", func(t *testing.T, s Store) {
+	{"an event of nobody, without anything but an action, is stored as such", func(t *testing.T, s store.Store) {
 		good(t, s.Record(t.Context(), login.Event{Time: at(0), Action: "login"}))
 		got := events(t, s, "")
 		if len(got) != 1 {
@@ -332,7 +333,7 @@ var eventTests = []test{
 		}
 		same(t, "event", got[0], login.Event{Seq: got[0].Seq, Time: at(0), Action: "login"})
 	}},
-	{"events are numbered by the store in the order in which they were stored, whatever their time and number", func(t *testing.T, s Store) {
+	{"events are numbered by the store in the order in which they were stored, whatever their time and number", func(t *testing.T, s store.Store) {
 		for i := range 5 {
 			e := newEvent(fmt.Sprint("event ", i), "account-1")
 			e.Seq, e.Time = 1, at(time.Duration(-i)*time.Second)
@@ -345,7 +346,7 @@ var eventTests = []test{
 			}
 		}
 	}},
-	{"events are read page by page, of all or of one account", func(t *testing.T, s Store) {
+	{"events are read page by page, of all or of one account", func(t *testing.T, s store.Store) {
 		for i := range 10 {
 			good(t, s.Record(t.Context(), newEvent(fmt.Sprint(i), []string{"", "account-1", "account-2"}[i%3])))
 		}
@@ -374,7 +375,7 @@ var eventTests = []test{
 			}
 		}
 	}},
-	{"events are read from a time on", func(t *testing.T, s Store) {
+	{"events are read from a time on", func(t *testing.T, s store.Store) {
 		for i := range 6 {
 			e := newEvent(fmt.Sprint(i), []string{"account-1", "account-2"}[i%2])
 			e.Time = at(time.Duration(i) * time.Second)
@@ -405,7 +406,7 @@ var eventTests = []test{
 		}
 		since(uccOf("account-2"), time.Second+time.Millisecond, "3", "5")
 	}},
-	{"events are read up to a time, and the last ones of all that a query selects", func(t *testing.T, s Store) {
+	{"events are read up to a time, and the last ones of all that a query selects", func(t *testing.T, s store.Store) {
 		for i := range 6 {
 			e := newEvent(fmt.Sprint(i), []string{"account-1", "account-2"}[i%2])
 			e.Time = at(time.Duration(i) * time.Second)
@@ -432,7 +433,7 @@ var eventTests = []test{
 			same(t, fmt.Sprintf("%+v", x.q), got, x.want)
 		}
 	}},
-	{"events that are stored at once are all there, each with its own number", func(t *testing.T, s Store) {
+	{"events that are stored at once are all there, each with its own number", func(t *testing.T, s store.Store) {
 		outcomes(t, together(50, func(i int) error { return s.Record(t.Context(), newEvent(fmt.Sprint(i), "account-1")) }))
 		names, numbers := map[string]bool{}, map[int64]bool{}
 		for _, e := range events(t, s, "account-1") {
@@ -442,7 +443,7 @@ var eventTests = []test{
 			t.Errorf("%d events with %d numbers are stored, want 50", len(names), len(numbers))
 		}
 	}},
-	{"names that are no text are found nowhere, and are no trouble", func(t *testing.T, s Store) {
+	{"names that are no text are found nowhere, and are no trouble", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1))
 		open(t, s, "sid", "account-1")
 		for _, name := range []string{"\xff", "sid\xff", "sid\x00", "\x00", "\xed\xa0\x80"} {
@@ -474,49 +475,49 @@ var eventTests = []test{
 }
 
 var settleTests = []test{
-	{"what is settled first stays, each under its name", func(t *testing.T, s Store) {
+	{"what is settled first stays, each under its name", func(t *testing.T, s store.Store) {
 		for _, value := range []string{"\x00\xff first", "second"} {
-			got, err := s.Settle(t.Context(), "name", []byte(value))
+			got, err := s.PutOnce(t.Context(), "name", []byte(value))
 			good(t, err)
 			same(t, "settled", string(got), "\x00\xff first")
 		}
-		got, err := s.Settle(t.Context(), "another", []byte("other"))
+		got, err := s.PutOnce(t.Context(), "another", []byte("other"))
 		good(t, err)
 		same(t, "settled", string(got), "other")
 	}},
-	{"asking what is settled settles nothing", func(t *testing.T, s Store) {
+	{"asking what is settled settles nothing", func(t *testing.T, s store.Store) {
 		for _, want := range []string{"", "value"} {
-			got, err := s.Settle(t.Context(), "name", nil)
+			got, err := s.PutOnce(t.Context(), "name", nil)
 			good(t, err)
 			same(t, "settled", string(got), want)
 			if (got == nil) != (want == "") {
 				t.Errorf("got %v for %q", got, want)
 			}
-			_, err = s.Settle(t.Context(), "name", []byte("value"))
+			_, err = s.PutOnce(t.Context(), "name", []byte("value"))
 			good(t, err)
 		}
 	}},
-	{"what is settled can be listed by the beginning of its name, and forgotten", func(t *testing.T, s Store) {
+	{"what is settled can be listed by the beginning of its name, and forgotten", func(t *testing.T, s store.Store) {
 		for _, name := range []string{"key b", "key a", "ke", "keyring", "key%"} {
-			_, err := s.Settle(t.Context(), name, []byte("value of "+name))
+			_, err := s.PutOnce(t.Context(), name, []byte("value of "+name))
 			good(t, err)
 		}
-		names, err := s.SettledNames(t.Context(), "key ")
+		names, err := s.Names(t.Context(), "key ")
 		good(t, err)
 		same(t, "names", names, []string{"key a", "key b"})
-		good(t, s.Unsettle(t.Context(), "key a", newEvent("forgotten", "")))
-		refused(t, s.Unsettle(t.Context(), "key a", newEvent("again", "")), login.ErrNotFound)
-		names, err = s.SettledNames(t.Context(), "key")
+		good(t, s.Forget(t.Context(), "key a", newEvent("forgotten", "")))
+		refused(t, s.Forget(t.Context(), "key a", newEvent("again", "")), login.ErrNotFound)
+		names, err = s.Names(t.Context(), "key")
 		good(t, err)
 		same(t, "names", names, []string{"key b", "key%", "keyring"})
 		if n := len(events(t, s, "")); n != 1 {
 			t.Errorf("%d events", n)
 		}
 	}},
-	{"of 20 that settle one name at once all get the same", func(t *testing.T, s Store) {
+	{"of 20 that settle one name at once all get the same", func(t *testing.T, s store.Store) {
 		seen := make([]string, 20)
 		good(t, errors.Join(together(20, func(i int) error {
-			got, err := s.Settle(t.Context(), "name", []byte(fmt.Sprint("value ", i)))
+			got, err := s.PutOnce(t.Context(), "name", []byte(fmt.Sprint("value ", i)))
 			seen[i] = string(got)
 			return err
 		})...))

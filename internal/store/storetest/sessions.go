@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 var viewTests = []test{
-	{"a view session is stored with every field and its event", func(t *testing.T, s Store) {
+	{"a view session is stored with every field and its event", func(t *testing.T, s store.Store) {
 		want := login.Session{
 			SID: "sid", RID: "rid", Kind: login.View, Account: "account-1", UCC: "UCC1", Consumer: "consumer-1", Incarnation: "incarnation of consumer-1", First: login.TOTP,
 			ViewID: "view-id", TradeID: "trade-id", KeyID: "key-1", Home: "server1", Issued: at(1 + crumb), Expires: at(time.Hour + crumb),
@@ -23,11 +24,11 @@ var viewTests = []test{
 		same(t, "session", stored(t, s, "sid"), want)
 		same(t, "events", eventNames(t, s, "account-1"), []string{"opened"})
 	}},
-	{"a view session without what is optional is stored as such", func(t *testing.T, s Store) {
+	{"a view session without what is optional is stored as such", func(t *testing.T, s store.Store) {
 		want := open(t, s, "sid", "account-1")
 		same(t, "session", stored(t, s, "sid"), want)
 	}},
-	{"a sid that nobody has is not found", func(t *testing.T, s Store) {
+	{"a sid that nobody has is not found", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		for _, sid := range []string{"", "si", "sid ", "SID", "%", "view-id-of-sid"} {
 			got, err := s.Session(t.Context(), sid)
@@ -35,7 +36,7 @@ var viewTests = []test{
 			same(t, "session of no sid", got, login.Session{})
 		}
 	}},
-	{"a sid that is taken is not stored twice, and no TOTP step is marked", func(t *testing.T, s Store) {
+	{"a sid that is taken is not stored twice, and no TOTP step is marked", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		v := newView("sid", "account-2")
 		unchanged(t, s, []string{"sid"}, func() {
@@ -45,14 +46,14 @@ var viewTests = []test{
 		})
 		good(t, s.OpenView(t.Context(), newView("another", "account-2"), 7, "try", newEvent("opened", "account-2")))
 	}},
-	{"a session that has expired is returned all the same", func(t *testing.T, s Store) {
+	{"a session that has expired is returned all the same", func(t *testing.T, s store.Store) {
 		v := newView("sid", "account-1")
 		v.Expires = at(-time.Hour)
 		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
 		same(t, "session", stored(t, s, "sid"), v)
 	}},
 
-	{"a TOTP step is used once, and no earlier one after it", func(t *testing.T, s Store) {
+	{"a TOTP step is used once, and no earlier one after it", func(t *testing.T, s store.Store) {
 		n := 0
 		login1 := func(account string, step int64) error {
 			n++
@@ -77,7 +78,7 @@ var viewTests = []test{
 		same(t, "events of what was opened", eventNames(t, s, "account-1"),
 			[]string{"opened sid-1", "opened sid-5", "opened sid-8", "opened sid-10"})
 	}},
-	{"codes that are counted for an account leave its TOTP step as it is", func(t *testing.T, s Store) {
+	{"codes that are counted for an account leave its TOTP step as it is", func(t *testing.T, s store.Store) {
 		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, "try", newEvent("opened", "account-1")))
 		put(t, s, newCode("sid", 0, at(0)))
 		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, "try", newEvent("refused", "account-1")), login.ErrStepUsed)
@@ -89,7 +90,7 @@ var viewTests = []test{
 		refused(t, err, login.ErrTooMany)
 	}},
 
-	{"a code is meant for the newest view session without a live code, or else for the newest", func(t *testing.T, s Store) {
+	{"a code is meant for the newest view session without a live code, or else for the newest", func(t *testing.T, s store.Store) {
 		pending := func(now time.Time, want string) {
 			t.Helper()
 			got, err := s.PendingView(t.Context(), "account-1", consumerOf("consumer-1"), time.Time{}, now)
@@ -118,7 +119,7 @@ var viewTests = []test{
 		pending(now.Add(5*time.Minute-time.Millisecond), "newest")
 		pending(now.Add(5*time.Minute), "newest") // the codes of newest and middle have just expired
 	}},
-	{"a login that was given up does not take the code of the newest one", func(t *testing.T, s Store) {
+	{"a login that was given up does not take the code of the newest one", func(t *testing.T, s store.Store) {
 		for i, sid := range []string{"given up", "current"} {
 			v := newView(sid, "account-1")
 			v.Issued = at(time.Duration(i) * time.Minute)
@@ -134,7 +135,7 @@ var viewTests = []test{
 			}
 		}
 	}},
-	{"a code is not meant for a session of another account or consumer, nor for one that is expired or complete", func(t *testing.T, s Store) {
+	{"a code is not meant for a session of another account or consumer, nor for one that is expired or complete", func(t *testing.T, s store.Store) {
 		other := newView("other-consumer", "account-1")
 		other.Consumer = "consumer-2"
 		good(t, s.OpenView(t.Context(), other, 0, "try", newEvent("opened", "account-1")))
@@ -158,7 +159,7 @@ var viewTests = []test{
 }
 
 // put stores a code that must be accepted.
-func put(t *testing.T, s login.Sessions, o login.NewOTP) {
+func put(t *testing.T, s store.Store, o login.NewOTP) {
 	t.Helper()
 	if wait, err := s.SetOTP(t.Context(), o); err != nil {
 		t.Fatalf("code %d of %s: %v (wait %v)", o.Sends+1, o.SID, err, wait)
@@ -166,7 +167,7 @@ func put(t *testing.T, s login.Sessions, o login.NewOTP) {
 }
 
 // tooMany asks for one code more than an account may have, and returns the wait.
-func tooMany(t *testing.T, s Store, o login.NewOTP) time.Duration {
+func tooMany(t *testing.T, s store.Store, o login.NewOTP) time.Duration {
 	t.Helper()
 	var wait time.Duration
 	unchanged(t, s, []string{o.SID}, func() {
@@ -178,7 +179,7 @@ func tooMany(t *testing.T, s Store, o login.NewOTP) time.Duration {
 }
 
 var codeTests = []test{
-	{"a code takes the place of any other, is counted and gives fresh tries", func(t *testing.T, s Store) {
+	{"a code takes the place of any other, is counted and gives fresh tries", func(t *testing.T, s store.Store) {
 		want := open(t, s, "sid", "account-1")
 		for n := range 2 {
 			now := at(time.Duration(n) * time.Minute)
@@ -196,7 +197,7 @@ var codeTests = []test{
 			same(t, "session", stored(t, s, "sid"), want)
 		}
 	}},
-	{"a code does not disturb the claim of a try that is being judged", func(t *testing.T, s Store) {
+	{"a code does not disturb the claim of a try that is being judged", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		want := claim(t, s, newClaim(v, "claim", at(0)))
 		put(t, s, newCode("sid", 0, at(1)))
@@ -209,7 +210,7 @@ var codeTests = []test{
 			t.Errorf("after the refund there are %d tries and the claim %q, want none", got.Tries, got.ClaimID)
 		}
 	}},
-	{"a code that was decided on with another count of sends is refused", func(t *testing.T, s Store) {
+	{"a code that was decided on with another count of sends is refused", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		put(t, s, newCode("sid", 0, at(0)))
 		for _, sends := range []int{0, 2, -1} {
@@ -221,7 +222,7 @@ var codeTests = []test{
 		put(t, s, newCode("sid", 1, at(1))) // the refused ones were not counted for the account
 		put(t, s, newCode("sid", 2, at(1)))
 	}},
-	{"a session that is complete, expired, ended or unknown takes no code", func(t *testing.T, s Store) {
+	{"a session that is complete, expired, ended or unknown takes no code", func(t *testing.T, s store.Store) {
 		trade(t, s, "trade", "account-1")
 		open(t, s, "view", "account-1")
 		unchanged(t, s, []string{"trade", "view"}, func() {
@@ -232,7 +233,7 @@ var codeTests = []test{
 		})
 		put(t, s, newCode("view", 0, at(time.Hour-time.Millisecond)))
 	}},
-	{"an account has no more codes an hour than allowed, and one more exactly after the wait", func(t *testing.T, s Store) {
+	{"an account has no more codes an hour than allowed, and one more exactly after the wait", func(t *testing.T, s store.Store) {
 		for i := range perHour {
 			sid := fmt.Sprint("sid-", i)
 			open(t, s, sid, "account-1")
@@ -254,7 +255,7 @@ var codeTests = []test{
 		}
 		put(t, s, newCode("long", 0, now.Add(wait)))
 	}},
-	{"no hour at all has more codes than allowed, wherever it begins", func(t *testing.T, s Store) {
+	{"no hour at all has more codes than allowed, wherever it begins", func(t *testing.T, s store.Store) {
 		v := newView("sid", "account-1")
 		v.Expires = at(24 * time.Hour)
 		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
@@ -267,7 +268,7 @@ var codeTests = []test{
 			t.Errorf("the wait is %v, want 57m: until the second code is an hour old", wait)
 		}
 	}},
-	{"codes for one account's sessions at once are no more than allowed", func(t *testing.T, s Store) {
+	{"codes for one account's sessions at once are no more than allowed", func(t *testing.T, s store.Store) {
 		for i := range 12 {
 			open(t, s, fmt.Sprint("sid-", i), "account-1")
 		}
@@ -277,7 +278,7 @@ var codeTests = []test{
 		}))
 		same(t, "outcomes", got, map[string]int{"ok": perHour, "too many one-time codes": 12 - perHour})
 	}},
-	{"of codes for one session at once one is stored", func(t *testing.T, s Store) {
+	{"of codes for one session at once one is stored", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		codes := make([]login.NewOTP, 12)
 		errs := together(len(codes), func(i int) error {
@@ -294,7 +295,7 @@ var codeTests = []test{
 		}
 	}},
 
-	{"a code that is taken back leaves session and account as if it had not been asked for", func(t *testing.T, s Store) {
+	{"a code that is taken back leaves session and account as if it had not been asked for", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		failing(t, s, "sid")
 		unchanged(t, s, []string{"sid"}, func() {
@@ -308,7 +309,7 @@ var codeTests = []test{
 		_, err := s.SetOTP(t.Context(), newCode("sid", perHour, at(0)))
 		refused(t, err, login.ErrTooMany)
 	}},
-	{"a code that is taken back gives no fresh tries", func(t *testing.T, s Store) {
+	{"a code that is taken back gives no fresh tries", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		for i := range maxTries {
 			id := fmt.Sprint("claim ", i)
@@ -320,7 +321,7 @@ var codeTests = []test{
 		_, err := s.Claim(t.Context(), newClaim(v, "one too many", at(0)))
 		refused(t, err, login.ErrTriesUsed)
 	}},
-	{"a code that has been replaced, used or never was is not taken back", func(t *testing.T, s Store) {
+	{"a code that has been replaced, used or never was is not taken back", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		put(t, s, newCode("sid", 0, at(0)))
 		put(t, s, newCode("sid", 1, at(1)))
@@ -339,7 +340,7 @@ var codeTests = []test{
 		_, err := s.SetOTP(t.Context(), newCode("without", 0, at(1)))
 		refused(t, err, login.ErrTooMany)
 	}},
-	{"a second code that is taken back leaves the first one's place empty", func(t *testing.T, s Store) {
+	{"a second code that is taken back leaves the first one's place empty", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		put(t, s, newCode("sid", 0, at(0)))
 		put(t, s, newCode("sid", 1, at(1)))
@@ -353,7 +354,7 @@ var codeTests = []test{
 }
 
 var claimTests = []test{
-	{"a claim counts the try and returns the session as it then stands", func(t *testing.T, s Store) {
+	{"a claim counts the try and returns the session as it then stands", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		o := newCode("sid", 0, at(0))
 		put(t, s, o)
@@ -365,7 +366,7 @@ var claimTests = []test{
 		same(t, "session stored", stored(t, s, "sid"), want)
 		same(t, "events", eventNames(t, s, "account-1"), []string{"opened sid"})
 	}},
-	{"a claim is refused to another account, consumer or token, counts no try and takes nothing", func(t *testing.T, s Store) {
+	{"a claim is refused to another account, consumer or token, counts no try and takes nothing", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		open(t, s, "sid-2", "account-2")
 		good1 := newClaim(v, "claim", at(0))
@@ -393,7 +394,7 @@ var claimTests = []test{
 		good1.Now = v.Expires.Add(-time.Millisecond)
 		claim(t, s, good1)
 	}},
-	{"a claim is refused while another holds it, and counts no try", func(t *testing.T, s Store) {
+	{"a claim is refused while another holds it, and counts no try", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "first", at(0)))
 		unchanged(t, s, []string{"sid"}, func() {
@@ -406,7 +407,7 @@ var claimTests = []test{
 			}
 		})
 	}},
-	{"a claim whose lease has run out is taken over, and its holder has lost it", func(t *testing.T, s Store) {
+	{"a claim whose lease has run out is taken over, and its holder has lost it", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "first", at(0)))
 		got := claim(t, s, newClaim(v, "second", at(lease)))
@@ -420,7 +421,7 @@ var claimTests = []test{
 		same(t, "events", eventNames(t, s, "account-1"), []string{"opened sid", "failed", "refunded"})
 		good(t, s.Complete(t.Context(), "second", newTrade(v, at(lease)), newEvent("completed", "account-1")))
 	}},
-	{"a try is refused once all have been counted, also those whose lease ran out", func(t *testing.T, s Store) {
+	{"a try is refused once all have been counted, also those whose lease ran out", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		for i := range maxTries {
 			got := claim(t, s, newClaim(v, fmt.Sprint("claim ", i), at(time.Duration(i)*lease)))
@@ -441,7 +442,7 @@ var claimTests = []test{
 		})
 	}},
 
-	{"a claim that fails is given back, and its try stays counted", func(t *testing.T, s Store) {
+	{"a claim that fails is given back, and its try stays counted", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "claim", at(0)))
 		want := newEvent("failed", "account-1")
@@ -453,7 +454,7 @@ var claimTests = []test{
 		same(t, "event", got[len(got)-1], want)
 		claim(t, s, newClaim(v, "again", at(0)))
 	}},
-	{"a claim that is refunded is given back with its try", func(t *testing.T, s Store) {
+	{"a claim that is refunded is given back with its try", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		for i := range 2 * maxTries {
 			id := fmt.Sprint("claim ", i)
@@ -465,7 +466,7 @@ var claimTests = []test{
 			t.Errorf("%d events are stored, want one a refund and the first", n)
 		}
 	}},
-	{"a claim that is not held cannot be given back, and the event is stored all the same", func(t *testing.T, s Store) {
+	{"a claim that is not held cannot be given back, and the event is stored all the same", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "given back", at(0)))
 		good(t, s.Fail(t.Context(), "sid", "given back", newEvent("first", "account-1")))
@@ -486,7 +487,7 @@ var claimTests = []test{
 }
 
 var completeTests = []test{
-	{"the record becomes the trade session under the same sid, with every field and its event", func(t *testing.T, s Store) {
+	{"the record becomes the trade session under the same sid, with every field and its event", func(t *testing.T, s store.Store) {
 		v := newView("sid", "account-1")
 		v.First = login.TOTP
 		good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened", "account-1")))
@@ -503,7 +504,7 @@ var completeTests = []test{
 		}
 		same(t, "events", eventNames(t, s, "account-1"), []string{"opened", "completed"})
 	}},
-	{"a view session that is complete takes no other claim, code or completion", func(t *testing.T, s Store) {
+	{"a view session that is complete takes no other claim, code or completion", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		put(t, s, newCode("sid", 0, at(0)))
 		claim(t, s, newClaim(v, "claim", at(0)))
@@ -523,7 +524,7 @@ var completeTests = []test{
 			refused(t, err, login.ErrNotFound)
 		})
 	}},
-	{"a claim that is lost completes nothing, and nothing is stored", func(t *testing.T, s Store) {
+	{"a claim that is lost completes nothing, and nothing is stored", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		lost := func(why, id string) {
 			t.Helper()
@@ -546,11 +547,11 @@ var completeTests = []test{
 		good(t, s.Refund(t.Context(), "sid", "claim 2", newEvent("refunded", "account-1")))
 		lost("refunded", "claim 2")
 		claim(t, s, newClaim(v, "claim 3", at(0)))
-		good(t, s.EndAccount(t.Context(), "account-1"))
+		good(t, endAll(t.Context(), s, "account-1"))
 		lost("ended", "claim 3")
 	}},
 
-	{"a repeat of the request that completed the session returns it, without a claim", func(t *testing.T, s Store) {
+	{"a repeat of the request that completed the session returns it, without a claim", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		c := newClaim(x, "repeat", at(0))
 		c.Repeat = x.Repeat
@@ -567,7 +568,7 @@ var completeTests = []test{
 			same(t, "session returned too late", got, login.Session{})
 		})
 	}},
-	{"a wrong repeat counts a try, and after the last one the right one is refused too", func(t *testing.T, s Store) {
+	{"a wrong repeat counts a try, and after the last one the right one is refused too", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		right, wrong := newClaim(x, "right", at(0)), newClaim(x, "wrong", at(0))
 		right.Repeat = x.Repeat
@@ -587,7 +588,7 @@ var completeTests = []test{
 		want.Tries = maxTries
 		same(t, "session", stored(t, s, "sid"), want)
 	}},
-	{"wrong repeats at once are all counted", func(t *testing.T, s Store) {
+	{"wrong repeats at once are all counted", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		wrong := newClaim(x, "wrong", at(0))
 		wrong.MaxTries, wrong.Repeat = 100, []byte("wrong")
@@ -600,7 +601,7 @@ var completeTests = []test{
 			t.Errorf("%d tries are counted, want 20", tries)
 		}
 	}},
-	{"a repeat is refused to another account, consumer or token, and counts no try", func(t *testing.T, s Store) {
+	{"a repeat is refused to another account, consumer or token, and counts no try", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		for _, spoil := range []func(c *login.Claim){
 			func(c *login.Claim) { c.Account = "account-2" },
@@ -619,7 +620,7 @@ var completeTests = []test{
 			})
 		}
 	}},
-	{"a session that was completed without a request id is not repeated", func(t *testing.T, s Store) {
+	{"a session that was completed without a request id is not repeated", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "claim", at(0)))
 		x := newTrade(v, at(0))
@@ -635,7 +636,7 @@ var completeTests = []test{
 }
 
 var endTests = []test{
-	{"a trade session is ended by its token id, and the event is stored", func(t *testing.T, s Store) {
+	{"a trade session is ended by its token id, and the event is stored", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		trade(t, s, "other", "account-1")
 		good(t, s.End(t.Context(), "sid", x.TradeID, newEvent("ended", "account-1")))
@@ -653,13 +654,13 @@ var endTests = []test{
 			refused(t, s.Complete(t.Context(), "claim of sid", x, newEvent("again", "account-1")), login.ErrClaimLost)
 		})
 	}},
-	{"a view session is ended by its token id", func(t *testing.T, s Store) {
+	{"a view session is ended by its token id", func(t *testing.T, s store.Store) {
 		v := open(t, s, "view", "account-1")
 		good(t, s.End(t.Context(), "view", v.ViewID, newEvent("ended", "account-1")))
 		_, err := s.Session(t.Context(), "view")
 		refused(t, err, login.ErrNotFound)
 	}},
-	{"a session is not ended by another token id", func(t *testing.T, s Store) {
+	{"a session is not ended by another token id", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "trade", "account-1")
 		open(t, s, "view", "account-1")
 		unchanged(t, s, []string{"trade", "view"}, func() {
@@ -671,7 +672,7 @@ var endTests = []test{
 			}
 		})
 	}},
-	{"of ends of one session at once one succeeds", func(t *testing.T, s Store) {
+	{"of ends of one session at once one succeeds", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		before := len(events(t, s, ""))
 		got := outcomes(t, together(20, func(i int) error {
@@ -682,7 +683,7 @@ var endTests = []test{
 			t.Errorf("%d events are stored, want one", n)
 		}
 	}},
-	{"all sessions of an account are ended, claimed ones included, and no other's", func(t *testing.T, s Store) {
+	{"all sessions of an account are ended, claimed ones included, and no other's", func(t *testing.T, s store.Store) {
 		open(t, s, "view", "account-1")
 		v := open(t, s, "claimed", "account-1")
 		claim(t, s, newClaim(v, "claim", at(0)))
@@ -690,7 +691,7 @@ var endTests = []test{
 		open(t, s, "other", "account-2")
 		other := trade(t, s, "other-trade", "account-2")
 		before := events(t, s, "")
-		good(t, s.EndAccount(t.Context(), "account-1"))
+		good(t, endAll(t.Context(), s, "account-1"))
 		for _, sid := range []string{"view", "claimed", "trade"} {
 			_, err := s.Session(t.Context(), sid)
 			refused(t, err, login.ErrNotFound)
@@ -699,28 +700,30 @@ var endTests = []test{
 		refused(t, err, login.ErrNotFound)
 		same(t, "the other account's session", stored(t, s, "other-trade"), other)
 		stored(t, s, "other")
-		same(t, "events", events(t, s, ""), before)
+		after := events(t, s, "")
+		same(t, "last event", after[len(after)-1].RequestID, "revoked")
+		same(t, "events before", after[:len(after)-1], before)
 	}},
-	{"ending an account that has no session does nothing", func(t *testing.T, s Store) {
+	{"ending an account that has no session does nothing", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		unchanged(t, s, []string{"sid"}, func() {
-			good(t, s.EndAccount(t.Context(), "account-2"))
-			good(t, s.EndAccount(t.Context(), ""))
+			refused(t, endAll(t.Context(), s, "account-2"), login.ErrNotFound)
+			refused(t, endAll(t.Context(), s, ""), login.ErrNotFound)
 		})
 	}},
-	{"ending an account's sessions does not make its used TOTP step good again", func(t *testing.T, s Store) {
+	{"ending an account's sessions does not make its used TOTP step good again", func(t *testing.T, s store.Store) {
 		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, "try", newEvent("opened", "account-1")))
-		good(t, s.EndAccount(t.Context(), "account-1"))
+		good(t, endAll(t.Context(), s, "account-1"))
 		refused(t, s.OpenView(t.Context(), newView("sid-2", "account-1"), 7, "try", newEvent("refused", "account-1")), login.ErrStepUsed)
 	}},
-	{"a session that is ended while its code is judged does not come back", func(t *testing.T, s Store) {
+	{"a session that is ended while its code is judged does not come back", func(t *testing.T, s store.Store) {
 		for i := range rounds(10) {
 			sid, account := fmt.Sprint("sid-", i), fmt.Sprint("account-", i)
 			v := open(t, s, sid, account)
 			claim(t, s, newClaim(v, "claim", at(0)))
 			errs := together(2, func(j int) error {
 				if j == 0 {
-					return s.EndAccount(t.Context(), account)
+					return endAll(t.Context(), s, account)
 				}
 				return s.Complete(t.Context(), "claim", newTrade(v, at(0)), newEvent("completed", account))
 			})
@@ -728,7 +731,7 @@ var endTests = []test{
 			if errs[1] != nil {
 				refused(t, errs[1], login.ErrClaimLost)
 			}
-			if n := len(events(t, s, account)); (n == 2) != (errs[1] == nil) {
+			if n := len(events(t, s, account)); (n == 3) != (errs[1] == nil) {
 				t.Errorf("Complete gave %v, and %d events are stored", errs[1], n)
 			}
 			_, err := s.Session(t.Context(), sid)
@@ -736,7 +739,7 @@ var endTests = []test{
 		}
 	}},
 
-	{"unexpired sessions are counted, by their kind", func(t *testing.T, s Store) {
+	{"unexpired sessions are counted, by their kind", func(t *testing.T, s store.Store) {
 		counts := func(now time.Time, views, trades int) {
 			t.Helper()
 			v, x, err := s.Count(t.Context(), now)
@@ -759,7 +762,7 @@ var endTests = []test{
 		counts(at(time.Hour), 0, 0)
 	}},
 
-	{"expired sessions are swept in batches, and no others", func(t *testing.T, s Store) {
+	{"expired sessions are swept in batches, and no others", func(t *testing.T, s store.Store) {
 		for i := range 5 {
 			v := newView(fmt.Sprint("expired-", i), "account-1")
 			v.Expires = at(time.Duration(i-4) * time.Minute) // the last one just now
@@ -795,7 +798,7 @@ var endTests = []test{
 		same(t, "the session that is live", stored(t, s, "live"), late)
 		same(t, "events", events(t, s, ""), before)
 	}},
-	{"sweeps at once remove each session once", func(t *testing.T, s Store) {
+	{"sweeps at once remove each session once", func(t *testing.T, s store.Store) {
 		for i := range 20 {
 			open(t, s, fmt.Sprint("sid-", i), "account-1")
 		}
@@ -812,7 +815,7 @@ var endTests = []test{
 			t.Errorf("swept %v and then %d, want 20 in all", swept, rest)
 		}
 	}},
-	{"a session that is swept while its code is judged is complete with its event, or gone without", func(t *testing.T, s Store) {
+	{"a session that is swept while its code is judged is complete with its event, or gone without", func(t *testing.T, s store.Store) {
 		for i := range rounds(10) {
 			sid := fmt.Sprint("sid-", i)
 			v := open(t, s, sid, sid)
