@@ -98,6 +98,13 @@ func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) e
 		account, a.TOTPStep, sent, login.FormatFailures(a.Failures), used)
 }
 
+// changeBoth is change for a rule that changes the account's state too.
+func changeBoth(c *sqlite.Conn, sid string, f func(x *login.Session, a *login.AccountState) error) error {
+	return change(c, sid, func(x *login.Session) error {
+		return changeState(c, x.Account, func(a *login.AccountState) error { return f(x, a) })
+	})
+}
+
 // State implements [login.Allowances].
 func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
@@ -200,11 +207,9 @@ func (s *Store) PendingView(ctx context.Context, account string, consumer login.
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
 	err = s.update(ctx, func(c *sqlite.Conn) error {
-		err := change(c, o.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) (err error) {
-				wait, err = x.PutOTP(a, o)
-				return err
-			})
+		err := changeBoth(c, o.SID, func(x *login.Session, a *login.AccountState) (err error) {
+			wait, err = x.PutOTP(a, o)
+			return err
 		})
 		if err != nil || o.Job == nil {
 			return err
@@ -221,13 +226,11 @@ func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
 
 // dropOTP takes a code back in the transaction that is open.
 func dropOTP(c *sqlite.Conn, sid string, otp []byte) error {
-	err := change(c, sid, func(x *login.Session) error {
-		return changeState(c, x.Account, func(a *login.AccountState) error {
-			if !x.TakeBackOTP(a, otp) {
-				return login.ErrNotFound
-			}
-			return nil
-		})
+	err := changeBoth(c, sid, func(x *login.Session, a *login.AccountState) error {
+		if !x.TakeBackOTP(a, otp) {
+			return login.ErrNotFound
+		}
+		return nil
 	})
 	if errors.Is(err, login.ErrNotFound) { // replaced or ended meanwhile: nothing to take back
 		return nil
@@ -243,16 +246,14 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, er
 	var claimed login.Session
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, claim.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error {
-				var changed bool
-				changed, refused = x.TakeClaim(a, claim)
-				claimed = *x
-				if !changed {
-					return errUnchanged
-				}
-				return nil
-			})
+		return changeBoth(c, claim.SID, func(x *login.Session, a *login.AccountState) error {
+			var changed bool
+			changed, refused = x.TakeClaim(a, claim)
+			claimed = *x
+			if !changed {
+				return errUnchanged
+			}
+			return nil
 		})
 	})
 	switch {
@@ -299,9 +300,7 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		err := change(c, t.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error { return x.Become(a, claim, t) })
-		})
+		err := changeBoth(c, t.SID, func(x *login.Session, a *login.AccountState) error { return x.Become(a, claim, t) })
 		if err != nil {
 			return err
 		}
