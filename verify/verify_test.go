@@ -29,6 +29,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store"
 	"neoapi/internal/store/postgres/pgtest"
@@ -114,7 +115,7 @@ func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 }
 
 // operator returns the operator's side of a service whose data are in dir.
-func operator(t *testing.T, dir string) (*login.Admin, store.Store) {
+func opened(t *testing.T, dir string) (*operator.Admin, store.Store) {
 	t.Helper()
 	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
 	if err != nil {
@@ -242,7 +243,7 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S
 // ringOf returns the keys of a service whose data are in dir.
 func ringOf(t *testing.T, dir string) *token.Ring {
 	t.Helper()
-	admin, store := operator(t, dir)
+	admin, store := opened(t, dir)
 	stored, err := store.SigningKeys(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +269,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1))
 	v := verifier(t, srv, srv.URL, nil)
-	admin, store := operator(t, dir)
+	admin, store := opened(t, dir)
 	_, secret, err := admin.AddConsumer(t.Context(), "verifier", "", "", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +351,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	t.Parallel()
 	dir := t.TempDir()
 	var key string
-	var admin *login.Admin
+	var admin *operator.Admin
 	closed := make(chan struct{}, 10)
 	oms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
@@ -370,7 +371,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	}
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
 	var store store.Store
-	admin, store = operator(t, dir)
+	admin, store = opened(t, dir)
 	key = srv.ConsumerKey
 	c := client(t, srv)
 	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
@@ -403,7 +404,7 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
 	v := verifier(t, srv, srv.URL, nil)
-	admin, _ := operator(t, dir)
+	admin, _ := opened(t, dir)
 	old := session(t, srv)
 	for _, bits := range []int{2048, 3072} {
 		k, err := admin.RotateKey(t.Context(), bits, login.KeyLeadLeast)

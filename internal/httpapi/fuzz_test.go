@@ -20,6 +20,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/operator"
 	"neoapi/internal/store/sqlite"
 	"neoapi/internal/wire"
 )
@@ -166,7 +167,7 @@ func realAPI(f *testing.F) (a *api, key, secret, access string) {
 		f.Fatal(err)
 	}
 	key, secret = "a-key", "a secret: 100%+"
-	operator := login.Admin{Store: store, Vault: vault, Now: time.Now}
+	operator := operator.Admin{Store: store, Vault: vault, Now: time.Now}
 	if _, _, err := operator.AddConsumer(f.Context(), key, "", credential.Secret(secret), 0); err != nil {
 		f.Fatal(err)
 	}

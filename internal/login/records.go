@@ -58,7 +58,7 @@ var (
 // mobile number of ten digits or E.164 to E.164, a PAN to upper case, a UCC to
 // upper case. The error is of KindInput and names the field.
 func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
-	bad := func(detail string) (Identifier, error) { return Identifier{}, invalid(string(kind), detail) }
+	bad := func(detail string) (Identifier, error) { return Identifier{}, Invalid(string(kind), detail) }
 	// Upper case of some other letters is ASCII: such a name must not become another's.
 	upper := value
 	if !strings.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
@@ -123,7 +123,7 @@ func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
 		value, err = paste.UserID(value)
 	}
 	if err != nil {
-		return Identifier{}, invalid(string(kind), err.Error())
+		return Identifier{}, Invalid(string(kind), err.Error())
 	}
 	return ParseIdentifier(kind, value)
 }

@@ -364,14 +364,14 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	}
 	return Event{
 		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Factor: factor, Consumer: f.Consumer.Key,
-		SID: wellFormed(f.SID), Address: f.Caller.Address, RequestID: f.Caller.RequestID,
+		SID: WellFormedSID(f.SID), Address: f.Caller.Address, RequestID: f.Caller.RequestID,
 	}
 }
 
-// wellFormed returns a sid that a client sent if it has the form of one, and
+// WellFormedSID returns a sid that a client sent if it has the form of one, and
 // otherwise "": anything else, a token in the wrong header say, must not stand in
 // the audit trail or the log (bars L1, L3).
-func wellFormed(sid string) string {
+func WellFormedSID(sid string) string {
 	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {
 		return ""
 	}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/owner"
 	"neoapi/internal/paste"
 	"neoapi/internal/store"
@@ -72,16 +72,16 @@ func (p Place) nothing() error {
 	if p.Database != "" {
 		return fmt.Errorf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs())
 	}
-	if err := p.Free(); err != nil {
+	if err := p.CheckUnused(); err != nil {
 		return err
 	}
 	return fmt.Errorf("there is no service's data in %s", p.Dir)
 }
 
-// Free refuses a place in which an operator's command must make no data: a master
+// CheckUnused refuses a place in which an operator's command must make no data: a master
 // key without the database's file is that of a database elsewhere, which the
 // operator forgot to name.
-func (p Place) Free() error {
+func (p Place) CheckUnused() error {
 	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
 		return nil
 	}
@@ -155,9 +155,9 @@ const (
 	Sandbox Kind = "sandbox"
 )
 
-// Be settles that the place holds data of a kind, or refuses if it was
-// settled otherwise.
-func (d *Data) Be(ctx context.Context, k Kind) error {
+// ClaimKind makes the data those of a kind if they are of none yet, and refuses if they
+// are of another one.
+func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	settled, err := d.Store.PutOnce(ctx, "kind", []byte(k))
 	if err != nil {
 		return err
@@ -180,8 +180,8 @@ func (k Kind) judge(settled Kind) error {
 func (d *Data) Close() error { return d.Store.Close() }
 
 // Admin returns the operator's side of the data.
-func (d *Data) Admin() *login.Admin {
-	return &login.Admin{Store: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
+func (d *Data) Admin() *operator.Admin {
+	return &operator.Admin{Store: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
 // openVault reads the master key, or makes it for a database that is new, and

@@ -23,7 +23,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	_, missing := os.Stat(path)
 	hasKey := !errors.Is(missing, fs.ErrNotExist)
 	if p.Database == "" && !p.Exists() {
-		if err := p.Free(); err != nil {
+		if err := p.CheckUnused(); err != nil {
 			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
 		}
 		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), nil

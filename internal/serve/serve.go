@@ -17,6 +17,7 @@ import (
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/operator"
 	"neoapi/internal/telemetry"
 )
 
@@ -63,7 +64,7 @@ type Server struct {
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an address for operators
 	adminAPI  adminapi.Config
-	admin     *login.Admin
+	admin     *operator.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
 
@@ -124,7 +125,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if cfg.Sandbox {
 		kind = Sandbox
 	}
-	if err := d.Be(ctx, kind); err != nil {
+	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
 	}
 	var inbox *courier.Inbox

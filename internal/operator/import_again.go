@@ -1,4 +1,4 @@
-package people
+package operator
 
 import (
 	"bufio"
@@ -73,7 +73,7 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line,
 			continue
 		}
 		l, a := b.lines[i], exists.There
-		if a != nil && (a.Has(b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
+		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
 			there++
 			continue
 		}
@@ -92,7 +92,7 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	if l.ucc == "" || l.userID == "" {
 		return false, nil
 	}
-	a, err := x.Admin.Store.Account(ctx, login.Identifier{Kind: login.ByUCC, Value: credential.Secret(l.ucc)})
+	a, err := x.Admin.ByUCC(ctx, l.ucc)
 	if errors.Is(err, login.ErrNotFound) {
 		return false, nil
 	}

@@ -1,6 +1,6 @@
 // Package people moves accounts in and out: the import of another system's
 // accounts from a CSV file, and what is told of a person who asks.
-package people
+package operator
 
 import (
 	"bufio"
@@ -43,7 +43,7 @@ var (
 // An Import is the import of one file. Lines that are rejected are written into
 // another file of the same form, with their number and why.
 type Import struct {
-	Admin    *login.Admin
+	Admin    *Admin
 	File     string
 	Rejected string                         // the file for rejected lines
 	Again    bool                           // from the start, though it has been imported before
@@ -301,7 +301,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 			return ""
 		}
 		var a login.Account
-		a, err = x.Admin.Imported(login.NewImport{
+		a, err = x.Admin.Imported(NewImport{
 			UCC: field("ucc"), UserID: field("user_id"), Mobile: field("mobile"), PAN: credential.Secret(field("pan")),
 			GreetingName: field("name"), Email: field("email"), PasswordHash: credential.Secret(field("password_hash")),
 			MPINHash: credential.Secret(field("mpin_hash")), TOTPSeed: credential.Secret(field("totp_seed")),
