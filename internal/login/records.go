@@ -364,7 +364,7 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
-	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
+	By        string // who made a change that an operator makes, see package operator; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.

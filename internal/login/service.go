@@ -1,5 +1,5 @@
 // Package login is the domain: accounts and consumers, view and trade sessions,
-// the rules of both factors, and the ports to the stores, the OMS and the
+// the rules of both factors, and the ports to the store, the OMS and the
 // couriers. It imports no HTTP, no SQL and no driver.
 //
 // Start with [Service]. A login is [Service.Login], [Service.SendOTP],

@@ -189,8 +189,7 @@ func (m *Admin) PAN(a login.Account) (string, error) {
 
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a login.Account) error {
-	// A login that is under way finds the account gone, and ends its session: see
-	// Service.unchanged.
+	// A login that is under way finds the account gone, and ends its session.
 	return m.Store.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
 }
 

@@ -19,7 +19,7 @@ var keyForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 // AddConsumer stores a new consumer and returns its secret, which is shown this
 // once: only its keyed hash is kept. An empty key or secret is generated. rate is
-// that of [Consumer]. Errors wrap ErrExists if the key is taken.
+// that of [login.Consumer]. Errors wrap ErrExists if the key is taken.
 func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret, rate int) (login.Consumer, credential.Secret, error) {
 	if key == "" {
 		key = uuid.NewString()
@@ -47,7 +47,7 @@ func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
 	return m.Store.RemoveConsumer(ctx, key, m.consumerEvent("consumer removed", key))
 }
 
-// SetConsumerRate changes a consumer's rate, which is that of [Consumer]: running
+// SetConsumerRate changes a consumer's rate, which is that of [login.Consumer]: running
 // services follow within 1 s. Errors: ErrNotFound.
 func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error {
 	return m.Store.ChangeConsumer(ctx, key, m.consumerEvent("consumer rate changed", key), func(c *login.Consumer) error {

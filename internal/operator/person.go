@@ -75,8 +75,7 @@ const forgetStep = 10_000
 func (m *Admin) Erase(ctx context.Context, a login.Account) (pseudonym string, events int, err error) {
 	pseudonym = m.Pseudonym(a.UCC)
 	if a.ID != "" {
-		// Sessions may be opened until the account is gone, and not after it: see
-		// login.Service.
+		// A login that is under way finds the account gone, and ends its session.
 		e := m.event("account erased")
 		e.UCC = pseudonym
 		if err := m.Store.EraseAccount(ctx, a.ID, e); err != nil {

@@ -1,4 +1,4 @@
-// Package postgres is the store for several machines: both ports of package login
+// Package postgres is the store for several machines: all ports of package login
 // in one PostgreSQL database.
 //
 // It owns its SQL and its migrations and no rule: what a change means is in

@@ -1,4 +1,4 @@
-// Package sqlite is the embedded store: both ports of package login in one file.
+// Package sqlite is the embedded store: all ports of package login in one file.
 //
 // It owns its SQL and its migrations and no rule: what a change means is in
 // package login, and each method here loads, applies and saves in one
