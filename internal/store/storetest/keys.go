@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +28,42 @@ func keyIDs(t *testing.T, s store.Store) (ids []string) {
 }
 
 var keyTests = []test{
+	{"there is no signing key at first", func(t *testing.T, s store.Store) {
+		keys, err := s.SigningKeys(t.Context())
+		good(t, err)
+		same(t, "keys", keys, []login.SigningKey{})
+	}},
+	{"the first signing key is stored with every field, and no second one as the first", func(t *testing.T, s store.Store) {
+		want := login.SigningKey{ID: "key-1", Sealed: []byte("\x00\xffsealed"), Created: at(0), Signs: at(time.Second)}
+		full(t, want)
+		good(t, s.AddFirstSigningKey(t.Context(), want))
+		good(t, s.AddFirstSigningKey(t.Context(), login.SigningKey{ID: "key-2", Sealed: []byte("other"), Created: at(1)}))
+		good(t, s.AddFirstSigningKey(t.Context(), login.SigningKey{ID: "key-1", Sealed: []byte("other"), Created: at(1)}))
+		keys, err := s.SigningKeys(t.Context())
+		good(t, err)
+		same(t, "keys", keys, []login.SigningKey{want})
+	}},
+	{"of 20 first signing keys at once one remains, and all see the same", func(t *testing.T, s store.Store) {
+		seen := make([]string, 20)
+		errs := together(20, func(i int) error {
+			k := login.SigningKey{ID: fmt.Sprint("key-", i), Sealed: []byte{byte(i)}, Created: at(0)}
+			if err := s.AddFirstSigningKey(t.Context(), k); err != nil {
+				return err
+			}
+			keys, err := s.SigningKeys(t.Context())
+			if err == nil && len(keys) != 1 {
+				err = fmt.Errorf("there are %d keys", len(keys))
+			}
+			if err == nil {
+				seen[i] = keys[0].ID
+			}
+			return err
+		})
+		good(t, errors.Join(errs...))
+		if slices.Sort(seen); seen[0] != seen[19] {
+			t.Errorf("different first keys were seen: %v", seen)
+		}
+	}},
 	{"signing keys come in the order of their time to sign, with every field and their events", func(t *testing.T, s store.Store) {
 		good(t, s.AddFirstSigningKey(t.Context(), newKey("first", 0)))
 		for id, signs := range map[string]time.Duration{"third": time.Hour, "second": time.Minute} {

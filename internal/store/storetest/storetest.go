@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,36 +34,25 @@ type test struct {
 	run  func(t *testing.T, s store.Store)
 }
 
-// Run holds a store to its promises. Each call of open gives an
-// empty store, of which no test before holds anything any more.
+// Run holds a store to its promises. Each call of open gives an empty store, of
+// which no test before holds anything any more.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	groups := []struct {
-		name  string
-		tests []test
+		name  string // of the ports
+		tests [][]test
 	}{
-		{"accounts", accountTests},
-		{"consumers and keys", consumerTests},
-		{"changes by an operator", changeTests},
-		{"imports", importTests},
-		{"signing keys", keyTests},
-		{"events", eventTests},
-		{"what is settled", settleTests},
-		{"view sessions", viewTests},
-		{"one-time codes", codeTests},
-		{"claims", claimTests},
-		{"locks", lockTests},
-		{"allowances", allowanceTests},
-		{"completion", completeTests},
-		{"ends", endTests},
-		{"revocations", revocationTests},
-		{"jobs", jobTests},
-		{"clocks", clockTests},
-		{"contexts", contextTests},
-		{"concurrency", concurrencyTests},
+		{"Directory and Operations", [][]test{accountTests, consumerTests, changeTests, importTests}},
+		{"Keys", [][]test{keyTests}},
+		{"Trail", [][]test{eventTests}},
+		{"Sessions", [][]test{viewTests, codeTests, claimTests, completeTests, endTests, revocationTests}},
+		{"Allowances", [][]test{lockTests, allowanceTests}},
+		{"Jobs", [][]test{jobTests}},
+		{"Once", [][]test{onceTests}},
+		{"all ports", [][]test{clockTests, contextTests, concurrencyTests}},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
-			for _, test := range g.tests {
+			for _, test := range slices.Concat(g.tests...) {
 				t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 			}
 		})
