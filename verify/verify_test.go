@@ -29,7 +29,9 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/token"
 	"neoapi/internal/wire"
@@ -113,7 +115,7 @@ func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 }
 
 // operator returns the operator's side of a service whose data are in dir.
-func operator(t *testing.T, dir string) (*login.Admin, serve.Store) {
+func opened(t *testing.T, dir string) (*operator.Admin, store.Store) {
 	t.Helper()
 	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
 	if err != nil {
@@ -241,7 +243,7 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S
 // ringOf returns the keys of a service whose data are in dir.
 func ringOf(t *testing.T, dir string) *token.Ring {
 	t.Helper()
-	admin, store := operator(t, dir)
+	admin, store := opened(t, dir)
 	stored, err := store.SigningKeys(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -267,7 +269,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1))
 	v := verifier(t, srv, srv.URL, nil)
-	admin, store := operator(t, dir)
+	admin, store := opened(t, dir)
 	_, secret, err := admin.AddConsumer(t.Context(), "verifier", "", "", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -300,7 +302,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	}{
 		{"it is ended", func(s neoapi.Session) error { srv.EndSession(t, s.SID); return nil }, verify.ErrEnded},
 		{"it is revoked", revoke, verify.ErrEnded},
-		{"all of the account are ended", func(neoapi.Session) error { return store.EndAccount(t.Context(), account().ID) }, verify.ErrEnded},
+		{"all of the account are ended", func(neoapi.Session) error { return admin.Revoke(t.Context(), account(), "") }, verify.ErrEnded},
 		{"an operator revokes it", func(s neoapi.Session) error { return admin.Revoke(t.Context(), account(), s.SID) }, verify.ErrEnded},
 		{"the password is set", func(neoapi.Session) error {
 			return admin.SetPassword(t.Context(), account(), credential.Secret(srv.Account.Password))
@@ -349,7 +351,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	t.Parallel()
 	dir := t.TempDir()
 	var key string
-	var admin *login.Admin
+	var admin *operator.Admin
 	closed := make(chan struct{}, 10)
 	oms := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
@@ -368,8 +370,8 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 		t.Fatal(err)
 	}
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
-	var store login.Sessions
-	admin, store = operator(t, dir)
+	var store store.Store
+	admin, store = opened(t, dir)
 	key = srv.ConsumerKey
 	c := client(t, srv)
 	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
@@ -378,7 +380,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	if s, err := c.Session2FA(t.Context(), srv.Account.MPIN); err == nil {
 		t.Errorf("it is opened: %s", s.SID)
 	}
-	a, err := admin.Accounts.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
+	a, err := admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +404,7 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
 	v := verifier(t, srv, srv.URL, nil)
-	admin, _ := operator(t, dir)
+	admin, _ := opened(t, dir)
 	old := session(t, srv)
 	for _, bits := range []int{2048, 3072} {
 		k, err := admin.RotateKey(t.Context(), bits, login.KeyLeadLeast)

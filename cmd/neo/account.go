@@ -13,6 +13,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 )
@@ -35,12 +36,12 @@ func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 	if d.place().Exists() {
 		return d.with(ctx, f)
 	}
-	if err := d.place().Free(); err != nil {
+	if err := d.place().CheckUnused(); err != nil {
 		return usage(err)
 	}
 	open := func(ctx context.Context, p serve.Place) (*serve.Data, error) { return serve.Open(ctx, p, nil) }
 	return d.run(ctx, open, func(data *serve.Data) error {
-		if err := data.Be(ctx, serve.Service); err != nil {
+		if err := data.ClaimKind(ctx, serve.Service); err != nil {
 			return err
 		}
 		return f(data)
@@ -105,7 +106,7 @@ which only the password is required.`
 }
 
 func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
-	n := login.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name, Reach: c.reach()}
+	n := operator.NewAccount{UCC: c.UCC, UserID: c.UserID, Mobile: c.Mobile, GreetingName: c.Name, Reach: c.reach()}
 	if err := c.secrets(ctx, t, &n); err != nil {
 		return usage(err)
 	}
@@ -140,7 +141,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 // secrets fills in what must not stand in a flag.
-func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *login.NewAccount) error {
+func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *operator.NewAccount) error {
 	if !t.interactive() {
 		return readSecrets(t.in, map[string]*credential.Secret{"password": &n.Password, "mpin": &n.MPIN, "pan": &n.PAN})
 	}
@@ -208,13 +209,13 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 
 // find returns the account of a UCC.
 func find(ctx context.Context, d *serve.Data, ucc string) (login.Account, error) {
-	id, err := login.ParsePasted(login.ByUCC, ucc)
-	if err != nil {
-		return login.Account{}, usage(err)
-	}
-	a, err := d.Store.Account(ctx, id)
-	if errors.Is(err, login.ErrNotFound) {
-		return a, fmt.Errorf("there is no account with UCC %s: neo account list shows all", string(id.Value))
+	a, err := d.Admin().ByUCC(ctx, ucc)
+	var bad *login.Error
+	switch {
+	case errors.As(err, &bad):
+		return a, usage(err)
+	case errors.Is(err, login.ErrNotFound):
+		return a, fmt.Errorf("there is no account with UCC %s: neo account list shows all", a.UCC)
 	}
 	return a, err
 }
@@ -238,26 +239,19 @@ func (c *accountListCmd) Run(ctx context.Context, t *terminal) error {
 			out.Reset(t.lines())
 			_, _ = fmt.Fprintln(table, "UCC\tUSER ID\tMOBILE\tNAME\tFACTORS")
 		}
-		const page = 1000
-		for after := ""; ; {
-			accounts, err := d.Store.ListAccounts(ctx, after, page)
+		for a, err := range d.Admin().EachAccount(ctx) {
 			if err != nil {
 				return err
 			}
-			for _, a := range accounts {
-				after = a.UCC
-				if c.JSON {
-					if err := writeJSON(out, shownAccount(a, "")); err != nil {
-						return err
-					}
-					continue
+			if c.JSON {
+				if err := writeJSON(out, shownAccount(a, "")); err != nil {
+					return err
 				}
-				writeRow(table, a.UCC, a.UserID, a.Mobile, a.GreetingName, strings.Join(factors(a), ", "))
+				continue
 			}
-			if len(accounts) < page {
-				return errors.Join(table.Flush(), out.Flush())
-			}
+			writeRow(table, a.UCC, a.UserID, a.Mobile, a.GreetingName, strings.Join(factors(a), ", "))
 		}
+		return errors.Join(table.Flush(), out.Flush())
 	})
 }
 

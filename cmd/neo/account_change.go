@@ -11,6 +11,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 )
 
@@ -23,7 +24,7 @@ type oneAccount struct {
 
 // change finds the account, has f change it, and tells what was done: to a person
 // in words, to a program as {"ucc", "done"}.
-func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f func(m *login.Admin, a login.Account) error) error {
+func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f func(m *operator.Admin, a login.Account) error) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := find(ctx, d, c.UCC)
 		if err != nil {
@@ -88,7 +89,7 @@ func (c *accountPasswordCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.change(ctx, t, "password set, sessions ended", func(m *login.Admin, a login.Account) error { return m.SetPassword(ctx, a, password) })
+	return c.change(ctx, t, "password set, sessions ended", func(m *operator.Admin, a login.Account) error { return m.SetPassword(ctx, a, password) })
 }
 
 type accountMPINCmd struct {
@@ -108,13 +109,13 @@ The account's sessions end within a second.`
 
 func (c *accountMPINCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Remove {
-		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *login.Admin, a login.Account) error { return m.SetMPIN(ctx, a, "") })
+		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.SetMPIN(ctx, a, "") })
 	}
 	mpin, err := t.newSecret(ctx, "mpin", "New MPIN (six digits): ")
 	if err != nil {
 		return err
 	}
-	return c.change(ctx, t, "MPIN set, sessions ended", func(m *login.Admin, a login.Account) error { return m.SetMPIN(ctx, a, mpin) })
+	return c.change(ctx, t, "MPIN set, sessions ended", func(m *operator.Admin, a login.Account) error { return m.SetMPIN(ctx, a, mpin) })
 }
 
 type accountEnrolCmd struct{ oneAccount }
@@ -160,7 +161,7 @@ The account's authenticator works no more, and its sessions end within a second.
 }
 
 func (c *accountRemoveTOTPCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *login.Admin, a login.Account) error { return m.RemoveTOTP(ctx, a) })
+	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.RemoveTOTP(ctx, a) })
 }
 
 type accountLockCmd struct{ oneAccount }
@@ -174,7 +175,7 @@ wrong password is told. Its sessions end within a second.`
 }
 
 func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "locked, sessions ended", func(m *login.Admin, a login.Account) error { return m.Lock(ctx, a) })
+	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error { return m.Lock(ctx, a) })
 }
 
 type accountSessionsCmd struct {
@@ -257,7 +258,7 @@ func (c *accountRevokeCmd) Run(ctx context.Context, t *terminal) error {
 	if c.All {
 		done = "all sessions revoked"
 	}
-	return c.change(ctx, t, done, func(m *login.Admin, a login.Account) error {
+	return c.change(ctx, t, done, func(m *operator.Admin, a login.Account) error {
 		err := m.Revoke(ctx, a, c.SID)
 		switch {
 		case errors.Is(err, login.ErrNotFound) && c.All:
@@ -294,7 +295,7 @@ func (c *accountCachesCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		var err error
 		if changed[name] = time.Now(); given {
-			if changed[name], err = login.ParseCacheTime(at); err != nil {
+			if changed[name], err = operator.ParseCacheTime(at); err != nil {
 				return usage(fmt.Errorf("%s: %w", printable(name), err))
 			}
 		}

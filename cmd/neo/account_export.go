@@ -15,6 +15,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 )
 
@@ -84,7 +85,7 @@ func exportPerson(ctx context.Context, t *terminal, d *serve.Data, a login.Accou
 	}
 	v := personView{
 		UCC: a.UCC, ID: a.ID, UserID: a.UserID, Mobile: a.Mobile, Email: a.Email, PAN: p.PAN, Name: a.GreetingName, Couriers: a.Couriers,
-		Factors: keptAs(a), Caches: a.Caches, Locked: a.Disabled, Added: a.Created.UTC(), Sessions: []sessionView{}, Events: []auditEvent{},
+		Factors: p.Factors, Caches: a.Caches, Locked: a.Disabled, Added: a.Created.UTC(), Sessions: []sessionView{}, Events: []auditEvent{},
 		Failures: map[login.Factor]failed{}, Codes: p.State.Sent,
 	}
 	for _, x := range p.Sessions {
@@ -96,14 +97,8 @@ func exportPerson(ctx context.Context, t *terminal, d *serve.Data, a login.Accou
 	if p.State.TOTPStep > 0 {
 		v.TOTPUsed = someTime(time.Unix(0, 0).Add(time.Duration(p.State.TOTPStep) * credential.TOTPPeriod))
 	}
-	err = pages(ctx, d, login.EventQuery{UCC: a.UCC}, func(events []login.Event) error {
-		for _, e := range events {
-			v.Events = append(v.Events, shownEvent(e))
-		}
-		return nil
-	})
-	if err != nil {
-		return err
+	for _, e := range p.Events {
+		v.Events = append(v.Events, shownEvent(e))
 	}
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -121,61 +116,39 @@ func someTime(at time.Time) *time.Time {
 	return &at
 }
 
-// keptAs tells of each factor how it is kept: the algorithm of a hash, or sealed.
-func keptAs(a login.Account) map[string]string {
-	kinds := map[string]string{"password": strings.TrimPrefix(credential.Shape(a.PasswordHash), "$")}
-	if a.MPINHash != "" {
-		kinds["mpin"] = "keyed " + strings.TrimPrefix(credential.Shape(a.MPINHash), "$")
-		if !strings.HasPrefix(a.MPINHash, "$argon2id$") {
-			kinds["mpin"] = "sealed"
-		}
-	}
-	if len(a.TOTPSeed) > 0 {
-		kinds["totp"] = "sealed"
-	}
-	return kinds
-}
-
 func exportAll(ctx context.Context, t *terminal, d *serve.Data) error {
 	out := bufio.NewWriter(t.out)
 	w := csv.NewWriter(out)
 	if err := w.Write([]string{"ucc", "id", "user_id", "mobile", "email", "pan", "name", "password", "mpin", "totp", "locked", "wrong_tries", "added"}); err != nil {
 		return err
 	}
-	const page = 1000
-	for after := ""; ; {
-		accounts, err := d.Store.ListAccounts(ctx, after, page)
+	for a, err := range d.Admin().EachAccount(ctx) {
 		if err != nil {
 			return err
 		}
-		for _, a := range accounts {
-			after = a.UCC
-			pan, err := d.Admin().PAN(a)
-			if err != nil {
-				return fmt.Errorf("account %s: %w", a.UCC, err)
-			}
-			state, err := d.Store.State(ctx, a.ID)
-			if err != nil {
-				return err
-			}
-			tries := 0
-			for x := range maps.Values(state.Failures) {
-				tries += x.Count
-			}
-			kept := keptAs(a)
-			row := []string{
-				a.UCC, a.ID, a.UserID, a.Mobile, a.Email, pan, a.GreetingName, kept["password"], kept["mpin"], kept["totp"],
-				strconv.FormatBool(a.Disabled), strconv.Itoa(tries), a.Created.UTC().Format(time.RFC3339),
-			}
-			if err := w.Write(plainCells(row)); err != nil {
-				return err
-			}
+		pan, err := d.Admin().PAN(a)
+		if err != nil {
+			return fmt.Errorf("account %s: %w", a.UCC, err)
 		}
-		if len(accounts) < page {
-			w.Flush()
-			return errors.Join(w.Error(), out.Flush())
+		state, err := d.Store.State(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		tries := 0
+		for x := range maps.Values(state.Failures) {
+			tries += x.Count
+		}
+		kept := operator.KeptAs(a)
+		row := []string{
+			a.UCC, a.ID, a.UserID, a.Mobile, a.Email, pan, a.GreetingName, kept["password"], kept["mpin"], kept["totp"],
+			strconv.FormatBool(a.Disabled), strconv.Itoa(tries), a.Created.UTC().Format(time.RFC3339),
+		}
+		if err := w.Write(plainCells(row)); err != nil {
+			return err
 		}
 	}
+	w.Flush()
+	return errors.Join(w.Error(), out.Flush())
 }
 
 // plainCells keeps a spreadsheet from taking a name for a formula, and hides nothing.
@@ -217,12 +190,12 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(fmt.Errorf("this erases account %s for good: say so with --yes", ucc))
 	}
 	return c.with(ctx, func(d *serve.Data) error {
-		a, err := d.Store.Account(ctx, id)
+		a, err := d.Admin().ByUCC(ctx, ucc)
 		gone := errors.Is(err, login.ErrNotFound)
 		if err != nil && !gone {
 			return err
 		}
-		pseudonym, events, err := d.Admin().Erase(ctx, a, ucc)
+		pseudonym, events, err := d.Admin().Erase(ctx, a)
 		switch {
 		case ctx.Err() != nil:
 			return errors.New("interrupted: not all of it is done, do it again")

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"neoapi/internal/login"
-	"neoapi/internal/people"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 )
 
@@ -53,16 +53,16 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 	} else if !info.Mode().IsRegular() {
 		return usage(fmt.Errorf("%s is no file: an import that goes on where it stopped must be able to read it again", c.File))
 	}
-	rejected := cmp.Or(c.Rejected, c.File+people.Rejected)
+	rejected := cmp.Or(c.Rejected, c.File+operator.Rejected)
 	if filepath.Clean(rejected) == filepath.Clean(c.File) {
 		return usage(errors.New("the file for rejected lines must be another one"))
 	}
-	if err := people.CheckFile(c.File); err != nil {
+	if err := operator.CheckFile(c.File); err != nil {
 		return err
 	}
 	return c.making(ctx, func(d *serve.Data) error {
 		progress := progressOn(t)
-		x := people.Import{Admin: d.Admin(), File: c.File, Rejected: rejected, Again: c.Again, Progress: progress.show}
+		x := operator.Import{Admin: d.Admin(), File: c.File, Rejected: rejected, Again: c.Again, Progress: progress.show}
 		res, err := x.Run(ctx)
 		progress.clear()
 		if err != nil {
@@ -106,7 +106,7 @@ type importSum struct {
 	Kinds        map[string]int64 `json:"hashesNotTaken,omitempty"`
 }
 
-func (c *accountImportCmd) summary(res people.Result, rejected string) importSum {
+func (c *accountImportCmd) summary(res operator.Result, rejected string) importSum {
 	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Kinds: res.Kinds}
 	sum.InAll.In, sum.InAll.Out = res.In, res.Out
 	if res.Out > res.Gone {
@@ -117,7 +117,7 @@ func (c *accountImportCmd) summary(res people.Result, rejected string) importSum
 
 // tell prints what this run has done, and where it is not the same how the file
 // stands in all.
-func (c *accountImportCmd) tell(t *terminal, res people.Result, rejected string) error {
+func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected string) error {
 	said := fmt.Sprintf("%s: %s added", c.File, some(res.Added, "account", "accounts"))
 	if res.There > 0 {
 		said += fmt.Sprintf(", %d already there", res.There)
@@ -173,7 +173,7 @@ func progressOn(t *terminal) *progress {
 	return &progress{t: t, shown: ok && term.IsTerminal(int(f.Fd())), start: time.Now()}
 }
 
-func (p *progress) show(at login.Import, of people.Size) {
+func (p *progress) show(at login.Import, of operator.Size) {
 	if !p.shown || time.Since(p.last) < 200*time.Millisecond {
 		return
 	}

@@ -87,12 +87,13 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 	if c.UCC == "" {
 		return nil
 	}
-	id, err := login.ParsePasted(login.ByUCC, c.UCC)
-	if err != nil {
+	a, err := d.Admin().ByUCC(ctx, c.UCC)
+	var bad *login.Error
+	switch {
+	case errors.As(err, &bad):
 		return usage(err)
-	}
-	if _, err = d.Store.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
-		t.note("there is no account with UCC " + string(id.Value) + " (any more): neo account list shows all")
+	case errors.Is(err, login.ErrNotFound):
+		t.note("there is no account with UCC " + a.UCC + " (any more): neo account list shows all")
 		return nil
 	}
 	return err
@@ -102,7 +103,6 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 // one database, one may commit an event moments after another has committed one
 // with a higher number: what came within overlap is read again.
 const (
-	auditPage   = 1000
 	auditPoll   = 500 * time.Millisecond
 	auditLook   = time.Minute // an event's time can be so much before the moment at which it can be read
 	overlap     = 10 * time.Second
@@ -123,7 +123,7 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	query := login.EventQuery{UCC: c.UCC, Since: c.Since.Time, Until: c.Until.Time}
 	var err error
 	if c.Limit == 0 {
-		err = pages(ctx, d, query, first)
+		err = d.Admin().EventPages(ctx, query, first)
 	} else {
 		err = c.last(ctx, d, query, since, &known, first)
 	}
@@ -133,7 +133,7 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	// From here on all events are read and those of the account picked here: so the
 	// next reading need not begin with the account's last event.
 	for {
-		err := pages(ctx, d, login.EventQuery{Since: since, After: known.after}, func(events []login.Event) error {
+		err := d.Admin().EventPages(ctx, login.EventQuery{Since: since, After: known.after}, func(events []login.Event) error {
 			var mine []login.Event
 			for _, e := range known.fresh(events, time.Now()) {
 				if c.UCC == "" || c.UCC == e.UCC {
@@ -157,7 +157,7 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 // what comes would find, from since on, are known then, and not shown by it.
 func (c *auditCmd) last(ctx context.Context, d *serve.Data, q login.EventQuery, since time.Time, known *trail, show func([]login.Event) error) error {
 	if c.Follow {
-		err := pages(ctx, d, login.EventQuery{Since: since}, func(events []login.Event) error {
+		err := d.Admin().EventPages(ctx, login.EventQuery{Since: since}, func(events []login.Event) error {
 			known.fresh(events, time.Now())
 			return nil
 		})
@@ -171,20 +171,6 @@ func (c *auditCmd) last(ctx context.Context, d *serve.Data, q login.EventQuery, 
 		return err
 	}
 	return show(events)
-}
-
-// pages reads all events of a query, page by page.
-func pages(ctx context.Context, d *serve.Data, q login.EventQuery, f func([]login.Event) error) error {
-	for q.N = auditPage; ; {
-		events, err := d.Store.Events(ctx, q)
-		if err != nil {
-			return err
-		}
-		if err := f(events); err != nil || len(events) < q.N {
-			return err
-		}
-		q.After = events[len(events)-1].Seq
-	}
 }
 
 // A trail remembers the events that have been read of late. All up to after have

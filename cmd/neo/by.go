@@ -7,7 +7,7 @@ import (
 	"os"
 	"os/user"
 
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 )
 
@@ -39,7 +39,7 @@ type asFlag string
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (a *asFlag) UnmarshalText(text []byte) error {
 	*a = asFlag(text)
-	return login.CheckBy(string(text))
+	return operator.CheckBy(string(text))
 }
 
 // systemUser is who runs this program, and on which machine: asha@db1. Behind sudo it
@@ -52,7 +52,7 @@ func systemUser() string {
 	if host, err := os.Hostname(); err == nil {
 		name += "@" + host
 	}
-	if person := os.Getenv("SUDO_USER"); person != "" && login.CheckBy(person) == nil {
+	if person := os.Getenv("SUDO_USER"); person != "" && operator.CheckBy(person) == nil {
 		name += " (sudo " + person + ")"
 	}
 	return name

@@ -109,30 +109,23 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 		if !c.JSON {
 			_, _ = fmt.Fprintln(table, "KEY\tNAME\tRATE\tADDED\tALLOWED FROM")
 		}
-		const page = 1000
-		for after := ""; ; {
-			consumers, err := d.Store.ListConsumers(ctx, after, page)
+		for one, err := range d.Admin().EachConsumer(ctx) {
 			if err != nil {
 				return err
 			}
-			for _, one := range consumers {
-				after = one.Key
-				if c.JSON {
-					err := t.json(map[string]any{
-						"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created, "allow": words(one.Allow),
-					})
-					if err != nil {
-						return err
-					}
-					continue
+			if c.JSON {
+				err := t.json(map[string]any{
+					"key": one.Key, "name": one.Name, "rate": rateFlag(one.Rate).String(), "added": one.Created, "allow": words(one.Allow),
+				})
+				if err != nil {
+					return err
 				}
-				writeRow(table, one.Key, one.Name, rateFlag(one.Rate).String(), one.Created.In(login.IST).Format(time.RFC3339),
-					cmp.Or(one.Allow.String(), "anywhere"))
+				continue
 			}
-			if len(consumers) < page {
-				return table.Flush()
-			}
+			writeRow(table, one.Key, one.Name, rateFlag(one.Rate).String(), one.Created.In(login.IST).Format(time.RFC3339),
+				cmp.Or(one.Allow.String(), "anywhere"))
 		}
+		return table.Flush()
 	})
 }
 

@@ -22,7 +22,7 @@ func TestStoredNamesAreShownWithNothingHidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Be(t.Context(), serve.Service); err != nil {
+	if err := d.ClaimKind(t.Context(), serve.Service); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()

@@ -18,6 +18,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/wire"
 )
 
@@ -30,7 +31,7 @@ const eraseWithin = 10 * time.Minute
 // A request is one of an operator who has been recognised.
 type request struct {
 	ctx   context.Context
-	admin *login.Admin
+	admin *operator.Admin
 	args  []string // what stands for the variable parts of the path
 	query func(name string) string
 	body  []byte
@@ -47,7 +48,7 @@ type route struct {
 // handler is the API for operators who have been recognised.
 type handler struct {
 	Config
-	admin  login.Admin
+	admin  operator.Admin
 	log    *slog.Logger
 	routes []route
 }
@@ -233,13 +234,7 @@ func (r *request) eachOnce() error {
 }
 
 // account returns the account that the path names.
-func (r *request) account() (login.Account, error) {
-	id, err := login.ParseIdentifier(login.ByUCC, r.args[0])
-	if err != nil {
-		return login.Account{}, err
-	}
-	return r.admin.Accounts.Account(r.ctx, id)
-}
+func (r *request) account() (login.Account, error) { return r.admin.ByUCC(r.ctx, r.args[0]) }
 
 // done is the answer to a change that has nothing to show.
 type done struct {

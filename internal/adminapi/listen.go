@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/owner"
 	"neoapi/internal/paste"
 )
@@ -139,7 +139,7 @@ func operatorOf(r *http.Request) string {
 }
 
 // Serve answers operators until the context ends, and closes the listener.
-func (c Config) Serve(ctx context.Context, l net.Listener, admin *login.Admin, log *slog.Logger) error {
+func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           &handler{c, *admin, log, routes},
 		ReadHeaderTimeout: 5 * time.Second,

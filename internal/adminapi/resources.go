@@ -8,6 +8,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 )
 
 // account is what an operator sees of one: no secret, the PAN in part.
@@ -86,7 +87,7 @@ var routes = []route{
 		if err != nil {
 			return nil, err
 		}
-		all, err := r.admin.Accounts.ListAccounts(r.ctx, r.query("after"), n)
+		all, err := r.admin.Store.ListAccounts(r.ctx, r.query("after"), n)
 		shown := make([]account, len(all))
 		for i, a := range all {
 			if shown[i], err = shownAccount(r, a); err != nil {
@@ -102,7 +103,7 @@ var routes = []route{
 		if err := r.decode(&n); err != nil {
 			return nil, err
 		}
-		a, err := r.admin.AddAccount(r.ctx, login.NewAccount{
+		a, err := r.admin.AddAccount(r.ctx, operator.NewAccount{
 			UCC: n.UCC, UserID: n.UserID, Mobile: n.Mobile, Reach: login.Reach{Email: n.Email}, PAN: credential.Secret(n.PAN), GreetingName: n.Name,
 			Password: credential.Secret(n.Password), MPIN: credential.Secret(n.MPIN),
 		})
@@ -174,16 +175,12 @@ var routes = []route{
 	{"DELETE", "/accounts/{ucc}/sessions", 200, onAccount("sessions revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, "") })},
 	{"DELETE", "/accounts/{ucc}/sessions/{sid}", 200, onAccount("session revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, r.args[1]) })},
 	{"POST", "/accounts/{ucc}/erasure", 200, again("ucc", func(r *request) (any, error) {
-		id, err := login.ParseIdentifier(login.ByUCC, r.args[0])
-		if err != nil {
-			return nil, err
-		}
-		a, err := r.admin.Accounts.Account(r.ctx, id)
+		a, err := r.account()
 		gone := errors.Is(err, login.ErrNotFound) // by an erasure that broke off, perhaps
 		if err != nil && !gone {
 			return nil, err
 		}
-		pseudonym, n, err := r.admin.Erase(r.ctx, a, string(id.Value))
+		pseudonym, n, err := r.admin.Erase(r.ctx, a)
 		if err == nil && gone && n == 0 {
 			err = login.ErrNotFound
 		}
@@ -195,7 +192,7 @@ var routes = []route{
 		if err != nil {
 			return nil, err
 		}
-		all, err := r.admin.Accounts.ListConsumers(r.ctx, r.query("after"), n)
+		all, err := r.admin.Store.ListConsumers(r.ctx, r.query("after"), n)
 		shown := []consumer{}
 		for _, c := range all {
 			shown = append(shown, shownConsumer(c))
@@ -211,7 +208,7 @@ var routes = []route{
 		return map[string]string{"key": c.Key, "secret": string(secret)}, err
 	}},
 	{"GET", "/consumers/{key}", 200, func(r *request) (any, error) {
-		c, err := r.admin.Accounts.Consumer(r.ctx, r.args[0])
+		c, err := r.admin.Store.Consumer(r.ctx, r.args[0])
 		return shownConsumer(c), err
 	}},
 	{"DELETE", "/consumers/{key}", 200, again("key", onConsumer("consumer removed", func(r *request, key string) error { return r.admin.RemoveConsumer(r.ctx, key) }))},
@@ -253,8 +250,8 @@ var routes = []route{
 			}
 			networks = append(networks, some...)
 		}
-		if len(networks) > 64 {
-			return &failure{http.StatusBadRequest, "allow: at most 64 networks"}
+		if len(networks) > login.MaxNetworks {
+			return &failure{http.StatusBadRequest, "allow: at most " + strconv.Itoa(login.MaxNetworks) + " networks"}
 		}
 		return r.admin.SetConsumerNetworks(r.ctx, key, networks)
 	})},

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/login"
 	"neoapi/internal/nginxtest"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -79,7 +79,7 @@ func startGateway(b *testing.B, flags ...string) (*service, wire.Session) {
 	admin := data.Admin()
 	consumer, secret, err := admin.AddConsumer(ctx, "bench", "bench", "", 1_000_000)
 	must(b, err)
-	_, err = admin.AddAccount(ctx, login.NewAccount{UCC: "BENCH1", UserID: "bench", Mobile: "+919999999908", GreetingName: "Bench", Password: "correct horse", MPIN: "246810"})
+	_, err = admin.AddAccount(ctx, operator.NewAccount{UCC: "BENCH1", UserID: "bench", Mobile: "+919999999908", GreetingName: "Bench", Password: "correct horse", MPIN: "246810"})
 	must(b, err)
 	must(b, data.Close())
 

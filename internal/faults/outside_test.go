@@ -24,6 +24,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -227,10 +228,10 @@ func (s *service) addPersons(t *testing.T, n int) (all []person) {
 	}()
 	admin := data.Admin()
 	_, _, err = admin.AddConsumer(ctx, serve.DemoConsumerKey, "", serve.DemoConsumerSecret, 0)
-	if err := errors.Join(err, data.Be(ctx, serve.Service)); err != nil {
+	if err := errors.Join(err, data.ClaimKind(ctx, serve.Service)); err != nil {
 		t.Fatal(err)
 	}
-	hashed, err := admin.Hash(login.NewAccount{
+	hashed, err := admin.Hash(operator.NewAccount{
 		UCC: "UCC", UserID: "user", Mobile: "9876543210", Password: serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
 	})
 	if err != nil {

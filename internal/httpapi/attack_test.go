@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
 
 // admin opens a running server's data directory beside it, as neo account does.
-func admin(t *testing.T, dir string) (*login.Admin, *serve.Data) {
+func admin(t *testing.T, dir string) (*operator.Admin, *serve.Data) {
 	t.Helper()
 	data, err := serve.Open(t.Context(), place(t, dir), nil)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"neoapi/internal/canary"
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/neoapitest"
 )
 
@@ -153,7 +153,7 @@ func wholeFlows(t *testing.T, dir string, srv *neoapitest.Server, secrets *canar
 	if _, _, err := m.AddConsumer(t.Context(), "canary-algo", "", canarySecret, -1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.AddAccount(t.Context(), login.NewAccount{
+	if _, err := m.AddAccount(t.Context(), operator.NewAccount{
 		UCC: "CANARY1", UserID: "canary", Mobile: "+919812345678", GreetingName: "Bird", PAN: canaryPAN,
 		Password: canaryPassword, MPIN: canaryMPIN, TOTPSeed: canarySeed,
 	}); err != nil {

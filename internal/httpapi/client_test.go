@@ -22,6 +22,7 @@ import (
 	"neoapi/internal/apitest"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -360,7 +361,7 @@ func place(t testing.TB, dir string) serve.Place {
 }
 
 // openStore opens the store of a service's data directory, to read what it holds.
-func openStore(t testing.TB, dir string) serve.Store {
+func openStore(t testing.TB, dir string) store.Store {
 	t.Helper()
 	data, err := serve.Open(context.Background(), place(t, dir), nil)
 	if err != nil {
@@ -375,7 +376,7 @@ func openStore(t testing.TB, dir string) serve.Store {
 }
 
 // events returns the audit trail after an event.
-func events(t testing.TB, store serve.Store, after int64) []login.Event {
+func events(t testing.TB, store store.Store, after int64) []login.Event {
 	t.Helper()
 	all, err := store.Events(context.Background(), login.EventQuery{After: after, N: 10_000})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/operator"
 	"neoapi/internal/store/sqlite"
 	"neoapi/internal/wire"
 )
@@ -159,13 +160,14 @@ func realAPI(f *testing.F) (a *api, key, secret, access string) {
 		f.Fatal(err)
 	}
 	svc, err := login.New(f.Context(), login.Ports{
-		Accounts: store, Sessions: store, OMS: homes, Vault: vault, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Directory: store, Keys: store, Trail: store, Sessions: store, Allowances: store, Jobs: store,
+		OMS: homes, Vault: vault, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}, login.Options{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	key, secret = "a-key", "a secret: 100%+"
-	operator := login.Admin{Accounts: store, Sessions: store, Vault: vault, Now: time.Now}
+	operator := operator.Admin{Store: store, Vault: vault, Now: time.Now}
 	if _, _, err := operator.AddConsumer(f.Context(), key, "", credential.Secret(secret), 0); err != nil {
 		f.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"neoapi/internal/apitest"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -68,10 +69,10 @@ func fuzz(t *testing.T, n int, faults []string, options ...neoapitest.Option) ma
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, append(options, neoapitest.WithData(dir), neoapitest.WithAccounts(workers*each),
 		neoapitest.WithOMSTimeout(20*time.Millisecond), neoapitest.WithAddressRate(5), neoapitest.WithLog(watcher{slog.DiscardHandler, t}))...)
-	operator, data := admin(t, dir)
+	op, data := admin(t, dir)
 	// In the sandbox they are there.
-	_, _, _ = operator.AddConsumer(t.Context(), srv.ConsumerKey, "", credential.Secret(srv.ConsumerSecret), 0)
-	hashed, err := operator.Hash(login.NewAccount{
+	_, _, _ = op.AddConsumer(t.Context(), srv.ConsumerKey, "", credential.Secret(srv.ConsumerSecret), 0)
+	hashed, err := op.Hash(operator.NewAccount{
 		UCC: "X", UserID: "x", Mobile: "9999999907", Password: credential.Secret(srv.Account.Password),
 		MPIN: credential.Secret(srv.Account.MPIN), TOTPSeed: credential.Secret(srv.Account.TOTPSeed),
 	})
@@ -85,12 +86,12 @@ func fuzz(t *testing.T, n int, faults []string, options ...neoapitest.Option) ma
 	start := time.Now()
 	for w := range fuzzers {
 		f := &fuzzer{
-			t: t, srv: srv, operator: operator, r: rand.New(rand.NewPCG(*seed, uint64(w))), faults: faults,
+			t: t, srv: srv, operator: op, r: rand.New(rand.NewPCG(*seed, uint64(w))), faults: faults,
 			ahead: &ahead, codes: map[string]string{}, open: map[string]string{}, statuses: map[int]int{}, met: map[string]int{},
 		}
 		for i := range each {
 			ucc, user, mobile, pan := serve.DemoAccount(w*each + i + 1)
-			_, _ = operator.AddHashed(t.Context(), hashed.As("", ucc, user, mobile, credential.Secret(pan)))
+			_, _ = op.AddHashed(t.Context(), hashed.As("", ucc, user, mobile, credential.Secret(pan)))
 			a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(ucc)})
 			if err != nil {
 				t.Fatal(err)
@@ -147,7 +148,7 @@ func (w watcher) Handle(_ context.Context, r slog.Record) error {
 type fuzzer struct {
 	t        *testing.T
 	srv      *neoapitest.Server
-	operator *login.Admin
+	operator *operator.Admin
 	r        *rand.Rand
 	faults   []string
 	ahead    *atomic.Int64 // of the service's clock

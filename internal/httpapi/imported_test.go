@@ -8,6 +8,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/neoapitest"
 )
 
@@ -16,11 +17,11 @@ import (
 const quick = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
 
 // imported stores accounts with hashes of another system: I0, I1, …
-func imported(t *testing.T, m *login.Admin, n int) (all []login.Account) {
+func imported(t *testing.T, m *operator.Admin, n int) (all []login.Account) {
 	t.Helper()
 	for i := range n {
 		name := fmt.Sprintf("I%d", i)
-		a, err := m.Imported(login.NewImport{
+		a, err := m.Imported(operator.NewImport{
 			UCC: name, UserID: name, Mobile: fmt.Sprintf("97%08d", i), PasswordHash: quick,
 			MPINHash: credential.Secret("$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$7qYvHzTzXhZ1BsRkmLQvWm0mIs2wQw1jNIJTmX8zm4k"),
 		}, time.Now())
@@ -29,7 +30,7 @@ func imported(t *testing.T, m *login.Admin, n int) (all []login.Account) {
 		}
 		all = append(all, a)
 	}
-	err := m.Accounts.AddAccounts(t.Context(), login.Import{File: "file"}, all, func(taken []error) (login.Import, login.Event, error) {
+	err := m.Store.AddAccounts(t.Context(), login.Import{File: "file"}, all, func(taken []error) (login.Import, login.Event, error) {
 		for _, err := range taken {
 			if err != nil {
 				t.Error(err)
@@ -50,7 +51,7 @@ func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
 	dir := t.TempDir()
 	m, _ := admin(t, dir)
 	imported(t, m, accounts*3/4)
-	hashed, err := m.Hash(login.NewAccount{UCC: "X", UserID: "x", Mobile: "9800000000", Password: "correct horse battery"})
+	hashed, err := m.Hash(operator.NewAccount{UCC: "X", UserID: "x", Mobile: "9800000000", Password: "correct horse battery"})
 	if err != nil {
 		t.Fatal(err)
 	}

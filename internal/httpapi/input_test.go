@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -409,7 +410,7 @@ func TestARefusedLoginDoesNotTellWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = data.Admin().AddAccount(ctx, login.NewAccount{
+	_, err = data.Admin().AddAccount(ctx, operator.NewAccount{
 		UCC: "BARE0001", UserID: "bareuser", Mobile: "+919800000001", Password: "sandbox-password", // no MPIN, TOTP or PAN
 	})
 	if err != nil {

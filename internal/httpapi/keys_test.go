@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -29,7 +30,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // two returns two services on one store, and the operator's side of it.
-func two(t *testing.T) (a, b *neoapitest.Server, operator *login.Admin) {
+func two(t *testing.T) (a, b *neoapitest.Server, operator *operator.Admin) {
 	t.Helper()
 	dir := t.TempDir()
 	a = neoapitest.NewServer(t, neoapitest.WithData(dir))

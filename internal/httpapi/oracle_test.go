@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
@@ -117,7 +118,7 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 	m, data := admin(t, dir)
 	// A kind's n-th account is named by its letter and n, its mobile number likewise.
 	mobile := func(kind string, n int) string { return fmt.Sprintf("9%d%08d", 1+strings.Index("OLBN", kind), n) }
-	hash := func(a login.NewAccount) login.HashedAccount {
+	hash := func(a operator.NewAccount) operator.HashedAccount {
 		a.UCC, a.UserID, a.Mobile, a.Password = "X", "x", "9800000000", "correct horse battery"
 		h, err := m.Hash(a)
 		if err != nil {
@@ -125,9 +126,9 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 		}
 		return h
 	}
-	whole, bare := hash(login.NewAccount{MPIN: "112233", TOTPSeed: serve.DemoTOTPSeed}), hash(login.NewAccount{})
+	whole, bare := hash(operator.NewAccount{MPIN: "112233", TOTPSeed: serve.DemoTOTPSeed}), hash(operator.NewAccount{})
 	for n := range kinds {
-		for kind, h := range map[string]login.HashedAccount{"O": whole, "L": whole, "B": bare} {
+		for kind, h := range map[string]operator.HashedAccount{"O": whole, "L": whole, "B": bare} {
 			a, err := m.AddHashed(t.Context(), h.As("", fmt.Sprint(kind, n), fmt.Sprint(kind, n), "+91"+mobile(kind, n), ""))
 			if err != nil {
 				t.Fatal(err)
@@ -200,7 +201,7 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 }
 
 // unlock forgets the failures of the ordinary accounts.
-func unlock(t *testing.T, m *login.Admin, data *serve.Data) {
+func unlock(t *testing.T, m *operator.Admin, data *serve.Data) {
 	t.Helper()
 	accounts, err := data.Store.ListAccounts(t.Context(), "O", 1000)
 	if err != nil {

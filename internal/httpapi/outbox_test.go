@@ -15,6 +15,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/neoapitest"
 )
 
@@ -91,7 +92,7 @@ func until(t *testing.T, what string, f func() bool) {
 }
 
 // became waits until the code of a login has come to an end, and returns which.
-func became(t *testing.T, store serve.Store, sid string) (outcome string) {
+func became(t *testing.T, store store.Store, sid string) (outcome string) {
 	t.Helper()
 	until(t, "the end of a delivery", func() bool {
 		for _, e := range events(t, store, 0) {

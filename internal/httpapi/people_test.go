@@ -8,13 +8,14 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/neoapitest"
 )
 
 // demo returns the demo account as the store has it.
-func demo(t *testing.T, m *login.Admin, srv *neoapitest.Server) login.Account {
+func demo(t *testing.T, m *operator.Admin, srv *neoapitest.Server) login.Account {
 	t.Helper()
-	a, err := m.Accounts.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
+	a, err := m.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,16 +24,16 @@ func demo(t *testing.T, m *login.Admin, srv *neoapitest.Server) login.Account {
 
 func TestWhateverAnOperatorChangesOfAnAccountEndsItsSessions(t *testing.T) { // bar S4
 	t.Parallel()
-	for name, change := range map[string]func(m *login.Admin, a login.Account) error{
-		"password": func(m *login.Admin, a login.Account) error {
+	for name, change := range map[string]func(m *operator.Admin, a login.Account) error{
+		"password": func(m *operator.Admin, a login.Account) error {
 			return m.SetPassword(t.Context(), a, "another good password")
 		},
-		"MPIN":    func(m *login.Admin, a login.Account) error { return m.SetMPIN(t.Context(), a, "864213") },
-		"no MPIN": func(m *login.Admin, a login.Account) error { return m.SetMPIN(t.Context(), a, "") },
-		"TOTP":    func(m *login.Admin, a login.Account) error { _, err := m.EnrolTOTP(t.Context(), a); return err },
-		"no TOTP": func(m *login.Admin, a login.Account) error { return m.RemoveTOTP(t.Context(), a) },
-		"lock":    func(m *login.Admin, a login.Account) error { return m.Lock(t.Context(), a) },
-		"revoked": func(m *login.Admin, a login.Account) error { return m.Revoke(t.Context(), a, "") },
+		"MPIN":    func(m *operator.Admin, a login.Account) error { return m.SetMPIN(t.Context(), a, "864213") },
+		"no MPIN": func(m *operator.Admin, a login.Account) error { return m.SetMPIN(t.Context(), a, "") },
+		"TOTP":    func(m *operator.Admin, a login.Account) error { _, err := m.EnrolTOTP(t.Context(), a); return err },
+		"no TOTP": func(m *operator.Admin, a login.Account) error { return m.RemoveTOTP(t.Context(), a) },
+		"lock":    func(m *operator.Admin, a login.Account) error { return m.Lock(t.Context(), a) },
+		"revoked": func(m *operator.Admin, a login.Account) error { return m.Revoke(t.Context(), a, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

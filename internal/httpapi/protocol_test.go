@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -437,7 +437,7 @@ func realService(t *testing.T) caller {
 	}
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithoutSandbox())
 	a := srv.Account
-	if _, err := data.Admin().AddAccount(ctx, login.NewAccount{
+	if _, err := data.Admin().AddAccount(ctx, operator.NewAccount{
 		UCC: a.UCC, UserID: a.UserID, Mobile: a.Mobile, Password: "sandbox-password", MPIN: "246810",
 	}); err != nil {
 		t.Fatal(err)

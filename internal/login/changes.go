@@ -78,7 +78,7 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 	return nil
 }
 
-// Try is the rule of [Sessions.Try]. As many tries may be judged at once as can
+// Try is the rule of [Allowances.Try]. As many tries may be judged at once as can
 // all fail without passing the lock: beyond it, one. A try that nobody ended
 // counts as failed once its lease has run out. One that is refused stands there
 // too, without a lease, until it is ended or the next one comes: its record is as

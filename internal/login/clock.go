@@ -22,7 +22,7 @@ type clock struct {
 // startClock begins with the last time that the store has seen: the clock may have
 // been set back while no process ran.
 func (s *Service) startClock(ctx context.Context) error {
-	last, err := s.Accounts.LastEvent(ctx)
+	last, err := s.Trail.LastEvent(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Service) setBack(ctx context.Context, latest int64) error {
 	then, now := time.Unix(0, latest), s.Now()
 	s.Log.WarnContext(ctx, "the clock was set back: what had expired by then stays expired", "from", then.UTC(), "to", now.UTC())
 	for {
-		n, err := s.Sessions.Sweep(ctx, then, sweepBatch)
+		n, err := s.Jobs.Sweep(ctx, then, sweepBatch)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Service) setBack(ctx context.Context, latest int64) error {
 			break
 		}
 	}
-	if err := s.Sessions.DropExpired(ctx, then); err != nil {
+	if err := s.Jobs.DropExpired(ctx, then); err != nil {
 		return err
 	}
 	s.clock.latest.Store(now.UnixNano())

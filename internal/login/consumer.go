@@ -59,7 +59,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 		// Anybody can be refused here: past the address's allowance they leave no event,
 		// or strangers would fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
-			wait, err := s.Sessions.Take(ctx, key, s.addressRate(), 1, s.Now())
+			wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 1, s.Now())
 			if err != nil {
 				return Consumer{}, storeFault(err)
 			}
@@ -210,7 +210,7 @@ func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error
 	ctx, cancel := WithPatience(context.WithoutCancel(ctx))
 	defer cancel()
 	looked, now := time.Now(), s.Now()
-	c, err := s.Accounts.Consumer(ctx, key)
+	c, err := s.Directory.Consumer(ctx, key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if errors.Is(err, ErrNotFound) {
@@ -244,7 +244,7 @@ func (s *Service) admit(ctx context.Context, c Consumer) error {
 	charge, wait := s.admitHere(c.Key, rate)
 	if charge > 0 {
 		var err error
-		if wait, err = s.Sessions.Take(ctx, "consumer "+c.Key, rate, charge, s.Now()); err != nil {
+		if wait, err = s.Allowances.Take(ctx, "consumer "+c.Key, rate, charge, s.Now()); err != nil {
 			return storeFault(err)
 		}
 		if wait == 0 {

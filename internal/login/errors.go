@@ -99,7 +99,8 @@ func (e *ExistsError) Error() string { return e.Field + " " + ErrExists.Error() 
 // Unwrap returns [ErrExists].
 func (e *ExistsError) Unwrap() error { return ErrExists }
 
-func invalid(field, detail string) *Error {
+// Invalid is the refusal of an input that has not the form of its field.
+func Invalid(field, detail string) *Error {
 	return &Error{Kind: KindInput, Field: field, Detail: detail}
 }
 

@@ -104,7 +104,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 // ends its sessions, and this one may have come just after (bar S4). Only who was
 // right is looked at twice, so this tells nobody anything (bar P5).
 func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
-	now, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
+	now, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
 	switch {
 	case err == nil && now.Version == a.Version:
 		return nil
@@ -127,7 +127,7 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 	if err := s.chargeAddress(ctx, event, 1); err != nil {
 		return 0, err
 	}
-	err = s.Sessions.Try(ctx, try)
+	err = s.Allowances.Try(ctx, try)
 	// A locked account is judged like any other: its answer takes as long (bar P5). So
 	// is one with so many tries under way that they could pass the lock together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
@@ -162,7 +162,7 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 // giveBack ends a try that a fault of the service cut short, after the answer.
 func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
 	s.after(ctx, func(ctx context.Context) error {
-		err := s.Sessions.EndTry(ctx, try, false, event)
+		err := s.Allowances.EndTry(ctx, try, false, event)
 		if err == nil {
 			s.logged(ctx, event)
 		}
@@ -176,7 +176,7 @@ func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
 func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
-	if err := s.Sessions.EndTry(ctx, try, failed, event); err != nil {
+	if err := s.Allowances.EndTry(ctx, try, failed, event); err != nil {
 		return storeFault(err) // open, it counts as failed when its lease runs out
 	}
 	s.logged(ctx, event)
@@ -190,14 +190,14 @@ func (s *Service) fromHere(ctx context.Context, event Event) error {
 }
 
 // chargeAddress takes n from the allowance of the address that a login comes from,
-// by the rule of Sessions.Take. It is charged before the secret is looked at, so
+// by the rule of Allowances.Take. It is charged before the secret is looked at, so
 // that many at once are no way around it, and given back after a good login.
 func (s *Service) chargeAddress(ctx context.Context, event Event, n int) error {
 	key := addressKey(event.Address)
 	if key == "" || s.opt.AddressRate <= 0 {
 		return nil
 	}
-	wait, err := s.Sessions.Take(ctx, key, s.addressRate(), n, s.Now())
+	wait, err := s.Allowances.Take(ctx, key, s.addressRate(), n, s.Now())
 	switch {
 	case err != nil:
 		return storeFault(err)
@@ -238,7 +238,7 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	if id.Kind == ByPAN {
 		id.Value = credential.Secret(s.Vault.MAC(credential.PurposePAN, string(id.Value)))
 	}
-	a, err := s.Accounts.Account(ctx, id)
+	a, err := s.Directory.Account(ctx, id)
 	other := Identifier{ByID, credential.Secret(uuid.NewString())}
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -252,7 +252,7 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 		known := credential.Secret(a.ID)
 		s.known[rand.IntN(len(s.known))].Store(&known)
 	}
-	if _, err := s.Accounts.Account(ctx, other); err != nil && !errors.Is(err, ErrNotFound) {
+	if _, err := s.Directory.Account(ctx, other); err != nil && !errors.Is(err, ErrNotFound) {
 		return a, err
 	}
 	return a, nil
@@ -301,7 +301,7 @@ func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored strin
 	}
 	var fresh string
 	hashing(ctx, func() { fresh = credential.Hash(plain) })
-	if err := s.Accounts.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
+	if err := s.Directory.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
 		s.Log.WarnContext(ctx, "stronger hash not stored", "ucc", a.UCC, "cause", err)
 	}
 }

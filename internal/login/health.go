@@ -67,7 +67,7 @@ func (s *Service) examine(ctx context.Context) []Part {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	// A store that is full or read-only still reads.
-	_, err := s.Sessions.Take(ctx, "health", limit.Rate{N: 1, Per: time.Millisecond}, 1, s.Now())
+	_, err := s.Allowances.Take(ctx, "health", limit.Rate{N: 1, Per: time.Millisecond}, 1, s.Now())
 	parts := []Part{{"store", err, true}, {"keys", nil, true}}
 	if ring := s.keys.ring(); ring == nil || ring.Active() == "" {
 		parts[1].Err = errors.New("no key to sign with")

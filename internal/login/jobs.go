@@ -110,7 +110,7 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	for ctx.Err() == nil {
 		fresh := !others.allowed(s.Now().Round(0), time.Since(began))
 		if free := cap(slots) - len(slots); free > 0 {
-			claimed, err := s.Sessions.ClaimJobs(ctx, JobClaim{
+			claimed, err := s.Jobs.ClaimJobs(ctx, JobClaim{
 				Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free, Fresh: fresh, Doing: q.underWay(),
 			})
 			if err != nil && well && ctx.Err() == nil {
@@ -168,7 +168,7 @@ func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context)
 
 func (s *Service) putOff(ctx context.Context, j Job, wait time.Duration) {
 	s.settle(ctx, j, func(ctx context.Context) error {
-		return s.Sessions.PutOffJob(ctx, j.ID, j.Claim, s.Now().Add(wait))
+		return s.Jobs.PutOffJob(ctx, j.ID, j.Claim, s.Now().Add(wait))
 	})
 }
 
@@ -206,7 +206,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 	event := Event{Time: s.Now(), Action: "otp delivery", Factor: OTP, Account: j.Account, SID: j.SID}
 	end := func(outcome string, undelivered []byte) {
 		event.Outcome = outcome
-		if s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, undelivered, &event) }) {
+		if s.settle(ctx, j, func(ctx context.Context) error { return s.Jobs.EndJob(ctx, j, undelivered, &event) }) {
 			s.logged(ctx, event)
 		}
 	}
@@ -246,7 +246,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 		// twice than never.
 		again := event
 		again.Outcome = "interrupted: sent again"
-		if err := s.Accounts.Record(ctx, again); err != nil {
+		if err := s.Trail.Record(ctx, again); err != nil {
 			s.putOff(ctx, j, jobAgain)
 			return
 		}
@@ -286,7 +286,7 @@ func (s *Service) closeLater(ctx context.Context, t Session) {
 	}
 	job := Job{ID: uuid.NewString(), Kind: JobClose, SID: t.SID, Account: t.Account, Created: s.Now(), Expires: t.Expires}
 	s.after(ctx, func(ctx context.Context) error {
-		err := s.Sessions.AddJob(ctx, job)
+		err := s.Jobs.AddJob(ctx, job)
 		if err == nil {
 			s.closings.wake()
 		}
@@ -298,7 +298,7 @@ func (s *Service) closeLater(ctx context.Context, t Session) {
 // cannot be told now, until the session would have ended by itself.
 func (s *Service) closeSession(ctx context.Context, j Job) {
 	if !s.Now().Before(j.Expires) {
-		s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, nil, nil) })
+		s.settle(ctx, j, func(ctx context.Context) error { return s.Jobs.EndJob(ctx, j, nil, nil) })
 		return
 	}
 	calling, cancel := context.WithTimeout(ctx, s.opt.OMSTimeout)
@@ -309,5 +309,5 @@ func (s *Service) closeSession(ctx context.Context, j Job) {
 		s.putOff(ctx, j, min(closeAgain<<min(j.Tries-1, 10), closeLonger))
 		return
 	}
-	s.settle(ctx, j, func(ctx context.Context) error { return s.Sessions.EndJob(ctx, j, nil, nil) })
+	s.settle(ctx, j, func(ctx context.Context) error { return s.Jobs.EndJob(ctx, j, nil, nil) })
 }

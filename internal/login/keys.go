@@ -20,8 +20,7 @@ const (
 	KeyLeadLeast = 2 * time.Second        // by then every process knows the key
 	keysEvery    = 250 * time.Millisecond // how often each process looks for changes
 	keysLook     = 100 * time.Millisecond // between two looks at the keys for the sake of a token
-	keyKept      = 25 * time.Hour         // no token lives longer: then whether one is in use is looked up
-	maxKeys      = 50
+	KeyKept      = 25 * time.Hour         // no token lives longer: then whether one is in use is looked up
 )
 
 // keys are the signing keys as this process knows them.
@@ -41,8 +40,8 @@ func (k *keys) init() {
 
 func (k *keys) ring() *token.Ring { return k.current.Load() }
 
-// signing returns which of stored keys signs at now, or -1.
-func signing(stored []SigningKey, now time.Time) int {
+// Signing returns which of stored keys signs at now, or -1.
+func Signing(stored []SigningKey, now time.Time) int {
 	for i, k := range slices.Backward(stored) {
 		if !k.Signs.After(now) {
 			return i
@@ -51,8 +50,8 @@ func signing(stored []SigningKey, now time.Time) int {
 	return -1
 }
 
-// newSigningKey returns a new key that signs from an instant on.
-func newSigningKey(v *credential.Vault, bits int, now, signs time.Time) (SigningKey, error) {
+// NewSigningKey returns a new key that signs from an instant on.
+func NewSigningKey(v *credential.Vault, bits int, now, signs time.Time) (SigningKey, error) {
 	key, err := token.NewKey(bits)
 	if err != nil {
 		return SigningKey{}, err
@@ -64,8 +63,8 @@ func newSigningKey(v *credential.Vault, bits int, now, signs time.Time) (Signing
 	return SigningKey{ID: key.ID, Sealed: v.Seal(credential.PurposeSigningKey, key.ID, plain), Created: now, Signs: signs}, nil
 }
 
-// openKey opens a stored key.
-func openKey(v *credential.Vault, k SigningKey) (token.Key, error) {
+// OpenKey opens a stored key.
+func OpenKey(v *credential.Vault, k SigningKey) (token.Key, error) {
 	plain, err := v.Open(credential.PurposeSigningKey, k.ID, k.Sealed)
 	if err != nil {
 		return token.Key{}, fmt.Errorf("signing key %s: %w", k.ID, err)
@@ -76,17 +75,17 @@ func openKey(v *credential.Vault, k SigningKey) (token.Key, error) {
 // firstKeys loads the keys, making the first one if there is none. Of several
 // processes that start on an empty store, all use the one that was stored first.
 func (s *Service) firstKeys(ctx context.Context) error {
-	stored, err := s.Accounts.SigningKeys(ctx)
+	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
 	if len(stored) == 0 {
 		now := s.Now()
-		first, err := newSigningKey(s.Vault, token.Bits2048, now, now)
+		first, err := NewSigningKey(s.Vault, token.Bits2048, now, now)
 		if err != nil {
 			return err
 		}
-		if err := s.Accounts.AddFirstSigningKey(ctx, first); err != nil {
+		if err := s.Keys.AddFirstSigningKey(ctx, first); err != nil {
 			return err
 		}
 	}
@@ -97,7 +96,7 @@ func (s *Service) firstKeys(ctx context.Context) error {
 // than before, or if another one signs.
 func (s *Service) readKeys(ctx context.Context) error {
 	s.keys.looked = time.Now()
-	stored, err := s.Accounts.SigningKeys(ctx)
+	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,14 +104,14 @@ func (s *Service) readKeys(ctx context.Context) error {
 		return errors.New("the store holds no signing key")
 	}
 	s.keys.stored = stored
-	i := max(0, signing(stored, s.Now())) // the clock of who made the first one may be ahead of ours
+	i := max(0, Signing(stored, s.Now())) // the clock of who made the first one may be ahead of ours
 	opened, changed := map[string]token.Key{}, len(stored) != len(s.keys.opened)
 	var all []token.Key
 	for _, k := range stored {
 		key, known := s.keys.opened[k.ID]
 		if !known {
 			changed = true
-			if key, err = openKey(s.Vault, k); err != nil {
+			if key, err = OpenKey(s.Vault, k); err != nil {
 				return err
 			}
 		}
@@ -181,16 +180,16 @@ func (s *Service) followKeys(ctx context.Context) {
 // retireKeys removes the keys whose last token has expired.
 func (s *Service) retireKeys(ctx context.Context) {
 	now := s.Now()
-	for i := range max(0, signing(s.keys.stored, now)) {
-		if now.Sub(s.keys.stored[i+1].Signs) < keyKept { // since another one took its place
+	for i := range max(0, Signing(s.keys.stored, now)) {
+		if now.Sub(s.keys.stored[i+1].Signs) < KeyKept { // since another one took its place
 			return
 		}
 		s.keys.retired = time.Now()
 		id := s.keys.stored[i].ID
-		used, err := s.Sessions.KeyInUse(ctx, id, now)
+		used, err := s.Keys.KeyInUse(ctx, id, now)
 		if err == nil && !used {
 			e := Event{Time: now, Action: "signing key retired", Outcome: "ok", RequestID: id}
-			if err = s.Accounts.RemoveSigningKey(ctx, id, e); err == nil {
+			if err = s.Keys.RemoveSigningKey(ctx, id, e); err == nil {
 				s.logged(ctx, e)
 			}
 		}
@@ -199,14 +198,6 @@ func (s *Service) retireKeys(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// KeyEvent is what the audit trail is told of a key, whose id stands where that of a
-// request would.
-func (m *Admin) KeyEvent(action, id string) Event {
-	e := m.event(action)
-	e.RequestID = id
-	return e
 }
 
 // viewClaims judges a view token by the keys of this process, and by those of the
@@ -256,114 +247,3 @@ func (s *Service) mint(ctx context.Context, key string, says any) (string, error
 
 // JWKS returns the public halves of the signing keys as a JSON Web Key Set.
 func (s *Service) JWKS() []byte { return s.keys.ring().JWKS() }
-
-// A KeyState says what a signing key is doing.
-type KeyState string
-
-// The states of a signing key, in the order of its life.
-const (
-	KeyNext  KeyState = "next"  // published, and signs when its time comes
-	KeySigns KeyState = "signs" // signs
-	KeyOld   KeyState = "old"   // judges the tokens that it has signed
-)
-
-// KeyInfo is what an operator sees of a signing key.
-type KeyInfo struct {
-	ID      string
-	Bits    int
-	State   KeyState
-	Created time.Time
-	Signs   time.Time
-	Until   time.Time // of an old key: when it goes, if no session has a token of it any more
-}
-
-// Keys returns the signing keys, in the order of their time to sign.
-func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []KeyInfo
-	now := signing(stored, m.Now())
-	for i, k := range stored {
-		key, err := openKey(m.Vault, k)
-		if err != nil {
-			return nil, err
-		}
-		info := KeyInfo{ID: k.ID, Bits: key.Private.N.BitLen(), State: KeySigns, Created: k.Created, Signs: k.Signs}
-		switch {
-		case i > now:
-			info.State = KeyNext
-		case i < now:
-			info.State, info.Until = KeyOld, stored[i+1].Signs.Add(keyKept)
-		}
-		all = append(all, info)
-	}
-	return all, nil
-}
-
-// PendingKey returns the key that is published and has not begun to sign, the next one
-// to do so if there are several. Errors: ErrNotFound if there is none.
-func (m *Admin) PendingKey(ctx context.Context) (SigningKey, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return SigningKey{}, err
-	}
-	next := signing(stored, m.Now()) + 1
-	if next >= len(stored) {
-		return SigningKey{}, ErrNotFound
-	}
-	return stored[next], nil
-}
-
-// RotateKey adds a signing key of so many bits, which is published at once and
-// signs after a lead. Running services follow by themselves.
-func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (SigningKey, error) {
-	if bits != token.Bits2048 && bits != token.Bits3072 {
-		return SigningKey{}, invalid("bits", fmt.Sprintf("must be %d or %d", token.Bits2048, token.Bits3072))
-	}
-	if lead < KeyLeadLeast || lead > keyKept {
-		return SigningKey{}, invalid("lead", fmt.Sprintf("must be between %s and %s", KeyLeadLeast, keyKept))
-	}
-	return m.addKey(ctx, bits, lead)
-}
-
-func (m *Admin) addKey(ctx context.Context, bits int, lead time.Duration) (SigningKey, error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return SigningKey{}, err
-	}
-	if len(stored) >= maxKeys {
-		return SigningKey{}, invalid("keys", fmt.Sprintf("there are %d already, and each must be published: wait until old ones have gone, or remove some", len(stored)))
-	}
-	now := m.Now()
-	k, err := newSigningKey(m.Vault, bits, now, now.Add(lead))
-	if err != nil {
-		return SigningKey{}, err
-	}
-	return k, m.Accounts.AddSigningKey(ctx, k, m.KeyEvent("signing key added", k.ID))
-}
-
-// RemoveKey removes a signing key at once: tokens that it signed are refused within
-// a second, everywhere (bar S4). If it is the one that signs, another takes its
-// place first and is returned. Errors: ErrNotFound.
-func (m *Admin) RemoveKey(ctx context.Context, id string) (replacement SigningKey, err error) {
-	stored, err := m.Accounts.SigningKeys(ctx)
-	if err != nil {
-		return SigningKey{}, err
-	}
-	i := slices.IndexFunc(stored, func(k SigningKey) bool { return k.ID == id })
-	if i < 0 {
-		return SigningKey{}, ErrNotFound
-	}
-	if i == signing(stored, m.Now()) {
-		key, err := openKey(m.Vault, stored[i])
-		if err != nil {
-			return SigningKey{}, err
-		}
-		if replacement, err = m.addKey(ctx, key.Private.N.BitLen(), 0); err != nil {
-			return SigningKey{}, err
-		}
-	}
-	return replacement, m.Accounts.RemoveSigningKey(ctx, id, m.KeyEvent("signing key removed", id))
-}

@@ -11,8 +11,8 @@ import (
 // from everywhere.
 type Networks []netip.Prefix
 
-// maxNetworks bounds what is looked through for each request.
-const maxNetworks = 64
+// MaxNetworks bounds what is looked through for each request.
+const MaxNetworks = 64
 
 // ParseNetworks reads addresses and networks such as 203.0.113.7, 203.0.113.0/24
 // and 2001:db8::/48, parted by spaces, and names every problem at once.
@@ -34,8 +34,8 @@ func ParseNetworks(text string) (Networks, error) {
 			all = append(all, network)
 		}
 	}
-	if len(all) > maxNetworks {
-		problems = append(problems, fmt.Errorf("%d networks are too many: at most %d", len(all), maxNetworks))
+	if len(all) > MaxNetworks {
+		problems = append(problems, fmt.Errorf("%d networks are too many: at most %d", len(all), MaxNetworks))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func TestEachWrongNetworkIsNamed(t *testing.T) {
 	if err != nil && strings.Contains(err.Error(), "10.0.0.0/8") {
 		t.Errorf("%v: names a good one", err)
 	}
-	if _, err := ParseNetworks(strings.Repeat("10.0.0.1 ", maxNetworks+1)); err == nil {
+	if _, err := ParseNetworks(strings.Repeat("10.0.0.1 ", MaxNetworks+1)); err == nil {
 		t.Error("any number of networks is taken")
 	}
 }

@@ -41,7 +41,7 @@ var ownHash = sync.OnceValue(func() string { return credential.Hash([]byte(crede
 // wrong password takes tells which kind of hash it was held against, and that tells
 // nothing about whether there is an account.
 func (s *Service) fillNobodies(ctx context.Context) error {
-	sample, err := s.Accounts.SampleAccounts(ctx, censusSize)
+	sample, err := s.Directory.SampleAccounts(ctx, censusSize)
 	if err != nil {
 		return err
 	}

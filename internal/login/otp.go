@@ -79,7 +79,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		return terms, tooSoon(wait)
 	}
 
-	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
+	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return terms, storeFault(err)
 	}

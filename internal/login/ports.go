@@ -7,44 +7,49 @@ import (
 	"neoapi/internal/limit"
 )
 
-// Accounts is the durable, read-mostly store: accounts, consumers, signing
-// keys and the audit trail. Every method honours its context and is safe for
-// concurrent use; each is atomic by itself.
-type Accounts interface {
+// The ports to the store are cut by who calls them; package store embeds them all in
+// one interface, its contract. Every method honours its context and is safe for
+// concurrent use. Each is atomic by itself, its event included.
+
+// Directory is who is known: the accounts and consumers that requests and operators
+// look up.
+type Directory interface {
 	// Account returns the account that an identifier names, or ErrNotFound.
 	Account(ctx context.Context, id Identifier) (Account, error)
-	// AddAccount stores a new account with its event. If its UCC, user id, mobile
-	// number or PAN is taken it stores nothing and returns the ExistsError of that field.
-	AddAccount(ctx context.Context, a Account, e Event) error
-	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
-	SetHash(ctx context.Context, account string, f Factor, old, new string) error
-	// ChangeAccount loads an account, has f change its hashes, its TOTP seed or
-	// Disabled, and saves it with the event; nothing else is saved. If f says that the
-	// account's sessions end, a store that holds the sessions too ends them in the same
-	// transaction. f may be called more than once; if it returns an error nothing is
-	// stored. ErrNotFound if there is no such account.
-	ChangeAccount(ctx context.Context, account string, e Event, f func(a *Account) (ends bool, err error)) error
-	// SetCaches says when data sets of an account last changed, leaves its others as
-	// they are, and stores the event, or returns ErrNotFound.
-	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
 	// SampleAccounts returns up to n accounts drawn at random, some perhaps more than
 	// once; at least one if there are any.
 	SampleAccounts(ctx context.Context, n int) ([]Account, error)
-	// Import returns how far the import of a file has come; the zero value if it has
-	// not begun.
-	Import(ctx context.Context, file string) (Import, error)
-	// AddAccounts stores the accounts of one step of an import that has come so far,
-	// in one transaction. done is told for each account whether it can be stored: nil,
-	// or the ExistsError of the field that is taken, with the account that has the same
-	// UCC; it returns how far the import comes with this step, and its event. It may be called more than once. ErrClaimed
-	// if the import has not come so far, or further: somebody else is at it.
-	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
+	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
+	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
+	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
+	SetHash(ctx context.Context, account string, f Factor, old, new string) error
+	// Consumer returns a consumer by its key, or ErrNotFound.
+	Consumer(ctx context.Context, key string) (Consumer, error)
+	// ListConsumers returns up to n consumers in the order of their keys, after a key.
+	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
+}
+
+// Operations is what operators change of accounts and consumers. Nothing that the
+// service answers calls it.
+type Operations interface {
+	// AddAccount stores a new account with its event. If its UCC, user id, mobile
+	// number or PAN is taken it stores nothing and returns the ExistsError of that field.
+	AddAccount(ctx context.Context, a Account, e Event) error
+	// ChangeAccount loads an account, has f change its hashes, its TOTP seed or
+	// Disabled, and saves it with the event; nothing else is saved. If f says that the
+	// account's sessions end, they end in the same transaction, as by Revoke. f may be
+	// called more than once; if it returns an error nothing is stored. ErrNotFound if
+	// there is no such account.
+	ChangeAccount(ctx context.Context, account string, e Event, f func(a *Account) (ends bool, err error)) error
 	// SetReach changes where and how an account's codes go, and stores the event, or
 	// returns ErrNotFound.
 	SetReach(ctx context.Context, account string, r Reach, e Event) error
-	// RemoveAccount deletes an account and stores the event, or returns ErrNotFound.
-	// A store that holds the sessions too removes the account's with it, as EndAccount
-	// does.
+	// SetCaches says when data sets of an account last changed, leaves its others as
+	// they are, and stores the event, or returns ErrNotFound.
+	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
+	// RemoveAccount deletes an account and its sessions, as Revoke does, and stores the
+	// event, or returns ErrNotFound. What is counted for the account stays: a used TOTP
+	// step does not work again.
 	RemoveAccount(ctx context.Context, account string, e Event) error
 	// EraseAccount is RemoveAccount that forgets what is counted for the account, and
 	// the codes on their way to it, too.
@@ -54,11 +59,16 @@ type Accounts interface {
 	// returns the number of the last one looked at, 0 if there was none, and how many
 	// it has changed.
 	ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error)
-	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
-	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
-
-	// Consumer returns a consumer by its key, or ErrNotFound.
-	Consumer(ctx context.Context, key string) (Consumer, error)
+	// Import returns how far the import of a file has come; the zero value if it has
+	// not begun.
+	Import(ctx context.Context, file string) (Import, error)
+	// AddAccounts stores the accounts of one step of an import that has come so far,
+	// in one transaction. done is told for each account whether it can be stored: nil,
+	// or the ExistsError of the field that is taken, with the account that has the same
+	// UCC; it returns how far the import comes with this step, and its event. It may be
+	// called more than once. ErrClaimed if the import has not come so far, or further:
+	// somebody else is at it.
+	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
 	// ChangeConsumer loads a consumer, has f change its rate, its secrets or whence it
@@ -66,13 +76,14 @@ type Accounts interface {
 	// more than once; if it returns an error nothing is stored. ErrNotFound if there is
 	// no such consumer.
 	ChangeConsumer(ctx context.Context, key string, e Event, f func(c *Consumer) error) error
-	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound.
-	// A store that holds the sessions too stores a closing for each of the consumer's
-	// that the OMS waits to be told of.
+	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound. It
+	// stores a closing for each of the consumer's sessions whose end the OMS waits to be
+	// told of.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
-	// ListConsumers returns up to n consumers in the order of their keys, after a key.
-	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
+}
 
+// Keys are the signing keys.
+type Keys interface {
 	// SigningKeys returns the signing keys in the order of their time to sign; of two
 	// that have the same, the one that was added first comes first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
@@ -85,7 +96,15 @@ type Accounts interface {
 	// key that signs at e.Time is not deleted: ErrSigns. Of several that remove keys at
 	// once none removes the last one that signs.
 	RemoveSigningKey(ctx context.Context, id string, e Event) error
+	// KeyInUse tells whether a session that is unexpired at now has a token of a
+	// signing key. It may look at all sessions: it is meant to be called off the
+	// request's path.
+	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
+}
 
+// Trail is the audit trail. The changes of the other ports store their events with
+// what they change; Record is for what changes nothing else.
+type Trail interface {
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
 	// LastEvent returns the time of the event with the highest number, zero if there is
@@ -96,44 +115,24 @@ type Accounts interface {
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 }
 
-// Sessions is the hot, short-lived store: view and trade sessions with the
-// state of their second factor, and what is counted for each account. Every
-// method honours its context, is safe for concurrent use, and touches the
-// records of one sid or one account only, so that a cluster keyed by either can
-// serve it. Each is atomic, its event included, and linearizable.
+// Sessions are the view and trade sessions with the state of their second factor.
+// Every method touches the records of one sid or one account only, but for
+// Revocations, so that a cluster keyed by either can serve it. Each is linearizable.
 type Sessions interface {
-	// State returns what is counted for an account; an empty state if nothing is.
-	State(ctx context.Context, account string) (AccountState, error)
-	// Try counts a try of an account's first factor before it is judged (bars T1, T2).
-	// It is open until EndTry, OpenView or its lease ends it, which counts it as
-	// failed. LockedError if the factor is locked, ErrClaimed if so many tries are
-	// open that they could pass the lock together: then it does not count.
-	Try(ctx context.Context, t Try) error
-	// EndTry ends a try, if it is open: it failed at e.Time, or it is as if it had
-	// not been. The event is stored in any case.
-	EndTry(ctx context.Context, t Try, failed bool, e Event) error
-	// Unlock forgets all failures of an account and stores the event.
-	Unlock(ctx context.Context, account string, e Event) error
-
 	// OpenView stores a view session, ends the try and forgets the failures of its
 	// first factor. A TOTP step above 0 is marked as used by the account; if that step
 	// or a later one was used before, nothing is stored and ErrStepUsed is returned.
 	OpenView(ctx context.Context, v Session, totpStep int64, try string, e Event) error
-
 	// Session returns the session of a sid, whatever its state, or ErrNotFound.
 	Session(ctx context.Context, sid string) (Session, error)
-
 	// SessionOf returns the session of an account whose current token has an id, or
 	// ErrNotFound.
 	SessionOf(ctx context.Context, account, tokenID string) (Session, error)
-
 	// PendingView returns the view session that an OTP request means when it names
 	// only an account: of the account's open views of that incarnation of the consumer,
-	// unexpired at
-	// now, the newest without a live code that was opened after fresh, or else the
-	// newest. ErrNotFound if there is none.
+	// unexpired at now, the newest without a live code that was opened after fresh, or
+	// else the newest. ErrNotFound if there is none.
 	PendingView(ctx context.Context, account string, consumer Consumer, fresh, now time.Time) (Session, error)
-
 	// SetOTP puts a code into an open view session, in place of any other, counts
 	// it for the session and the account, and gives the session fresh tries. It
 	// does so only if the session's count of sends still is o.Sends (ErrClaimed
@@ -146,7 +145,6 @@ type Sessions interface {
 	// tries included, but for a code that it replaced. The session is Undelivered until
 	// the next code.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
-
 	// Claim counts a try of an open view session and of its account's second factor,
 	// and takes the session's claim, before any code is looked at (bar T2). It returns
 	// the session as it then stands.
@@ -177,34 +175,50 @@ type Sessions interface {
 	// MPIN if a try of it is open under the claim's name. ErrClaimLost if not, and
 	// then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
-
-	// KeyInUse tells whether a session that is unexpired at now has a token of a
-	// signing key. It may look at all sessions: it is meant to be called off the
-	// request's path.
-	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
-
 	// End removes a session whose current token still has the id tokenID, and stores
 	// the event, and the session's closing if the OMS waits to be told of its end.
 	// ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
+	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
+	// included, and stores the event, and the closings of those whose end the OMS waits
+	// to be told of. What is counted for the account stays. ErrNotFound if the account
+	// has no such session.
+	Revoke(ctx context.Context, account, sid string, e Event) error
 	// SessionsOf returns the sessions of an account that are unexpired at now, view and
 	// trade sessions, oldest first.
 	SessionsOf(ctx context.Context, account string, now time.Time) ([]Session, error)
-	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
-	// included, and stores the event, and closings as EndAccount does. ErrNotFound if the
-	// account has no such session.
-	Revoke(ctx context.Context, account, sid string, e Event) error
-	// EndAccount removes all sessions of an account, claimed ones included, and stores
-	// the closings of those that the OMS waits to be told of. What is counted for the
-	// account stays: a used TOTP step does not work again.
-	EndAccount(ctx context.Context, account string) error
 	// Revocations returns up to n trade tokens whose sessions were removed before the
 	// tokens expire, those that expire after since, in the order in which they were
 	// removed: numbered after a number, each removal with a higher one than all that
 	// could be read before it. Whatever removes a trade session, or its consumer,
 	// puts its token there. last is the highest number that is there.
 	Revocations(ctx context.Context, after int64, since time.Time, n int) (all []Revocation, last int64, err error)
+}
 
+// Allowances is what is counted against limits: requests of a consumer or an address,
+// and tries and codes of an account. Each method is linearizable.
+type Allowances interface {
+	// Take takes n from the allowance that a key names, by the rule of package limit,
+	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
+	// tells how long one would have to wait; n < 0 gives back.
+	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// State returns what is counted for an account; an empty state if nothing is.
+	State(ctx context.Context, account string) (AccountState, error)
+	// Try counts a try of an account's first factor before it is judged (bars T1, T2).
+	// It is open until EndTry, OpenView or its lease ends it, which counts it as
+	// failed. LockedError if the factor is locked, ErrClaimed if so many tries are
+	// open that they could pass the lock together: then it does not count.
+	Try(ctx context.Context, t Try) error
+	// EndTry ends a try, if it is open: it failed at e.Time, or it is as if it had
+	// not been. The event is stored in any case.
+	EndTry(ctx context.Context, t Try, failed bool, e Event) error
+	// Unlock forgets all failures of an account and stores the event.
+	Unlock(ctx context.Context, account string, e Event) error
+}
+
+// Jobs is what is done off the requests' path: what is to be sent later, and looking
+// through all sessions.
+type Jobs interface {
 	// AddJob stores a job.
 	AddJob(ctx context.Context, j Job) error
 	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
@@ -222,14 +236,6 @@ type Sessions interface {
 	EndJob(ctx context.Context, j Job, undelivered []byte, e *Event) error
 	// Jobs tells how many jobs of a kind there are.
 	Jobs(ctx context.Context, kind JobKind) (Queue, error)
-
-	// Take takes n from the allowance that a key names, by the rule of package limit,
-	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
-	// tells how long one would have to wait; n < 0 gives back.
-	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
-	// Count returns how many view and how many trade sessions are unexpired at now. It
-	// may read all of them, and is meant for metrics.
-	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
 	// whole again, and returns how many it removed. Revocations of tokens that expired
 	// [RevocationKept] before now go with them. It is meant to be called off the
@@ -238,6 +244,9 @@ type Sessions interface {
 	// DropExpired forgets the codes of open logins that have expired at now: called
 	// when the clock is set back, so that none of them works again.
 	DropExpired(ctx context.Context, now time.Time) error
+	// Count returns how many view and how many trade sessions are unexpired at now. It
+	// may read all of them, and is meant for metrics.
+	Count(ctx context.Context, now time.Time) (views, trades int, err error)
 }
 
 // OMS is the order management system. It gives each session a home server.

@@ -1,7 +1,6 @@
 package login
 
 import (
-	"context"
 	"errors"
 	"net/mail"
 	"regexp"
@@ -22,31 +21,23 @@ func ParseCouriers(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// judge names every problem of an e-mail address and of couriers' names at once.
-func (r Reach) judge() error {
+// Check names every problem of an e-mail address and of couriers' names at once.
+func (r Reach) Check() error {
 	var problems []error
 	if r.Email != "" {
 		a, err := mail.ParseAddress(r.Email)
 		// The bare address, in ASCII and without line breaks: it stands in a mail's head.
 		if err != nil || a.Address != r.Email || a.Name != "" || len(r.Email) > 254 || strings.ContainsFunc(r.Email, func(c rune) bool { return c <= ' ' || c > '~' }) {
-			problems = append(problems, invalid("email", "must be an address such as asha@example.com"))
+			problems = append(problems, Invalid("email", "must be an address such as asha@example.com"))
 		}
 	}
 	seen := map[string]bool{}
 	for _, name := range r.Couriers {
 		if !IsCourierName(name) || seen[name] {
-			problems = append(problems, invalid("couriers", "must be names of up to 32 small letters, digits and dashes, each once"))
+			problems = append(problems, Invalid("couriers", "must be names of up to 32 small letters, digits and dashes, each once"))
 			break
 		}
 		seen[name] = true
 	}
 	return errors.Join(problems...)
-}
-
-// SetReach changes where and how an account's codes go. Errors: ErrNotFound.
-func (m *Admin) SetReach(ctx context.Context, a Account, r Reach) error {
-	if err := r.judge(); err != nil {
-		return err
-	}
-	return m.Accounts.SetReach(ctx, a.ID, r, m.accountEvent("account changed", a))
 }

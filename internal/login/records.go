@@ -58,7 +58,7 @@ var (
 // mobile number of ten digits or E.164 to E.164, a PAN to upper case, a UCC to
 // upper case. The error is of KindInput and names the field.
 func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
-	bad := func(detail string) (Identifier, error) { return Identifier{}, invalid(string(kind), detail) }
+	bad := func(detail string) (Identifier, error) { return Identifier{}, Invalid(string(kind), detail) }
 	// Upper case of some other letters is ASCII: such a name must not become another's.
 	upper := value
 	if !strings.ContainsFunc(value, func(r rune) bool { return r > '~' }) {
@@ -123,7 +123,7 @@ func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
 		value, err = paste.UserID(value)
 	}
 	if err != nil {
-		return Identifier{}, invalid(string(kind), err.Error())
+		return Identifier{}, Invalid(string(kind), err.Error())
 	}
 	return ParseIdentifier(kind, value)
 }
@@ -145,7 +145,7 @@ type Account struct {
 	Caches       map[string]int64
 	Disabled     bool // locked by an operator
 	Created      time.Time
-	Version      int64 // raised by the store with each [Accounts.ChangeAccount]
+	Version      int64 // raised by the store with each [Operations.ChangeAccount]
 }
 
 // An Import is how far the import of a file of accounts has come.
@@ -313,7 +313,7 @@ type Job struct {
 	Interrupted bool   // whoever claimed it before has not told what became of it
 }
 
-// A JobClaim is what [Sessions.ClaimJobs] asks for.
+// A JobClaim is what [Jobs.ClaimJobs] asks for.
 type JobClaim struct {
 	Kind  JobKind
 	ID    string // random: the claim's name
@@ -364,7 +364,7 @@ type Event struct {
 	SID       string
 	Address   string // the caller's IP address
 	RequestID string
-	By        string // who made a change that an operator makes, see [Admin.By]; "" for all else
+	By        string // who made a change that an operator makes, see package operator; "" for all else
 }
 
 // EventQuery asks for a part of the audit trail.

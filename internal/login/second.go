@@ -37,7 +37,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		}
 		return Opened{}, err
 	}
-	account, err := s.Accounts.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)})
+	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)})
 	if errors.Is(err, ErrNotFound) { // removed since the first factor
 		// Whose it was is not told: an erased person's name must not come back into the
 		// trail. The event of the login has the same sid.
@@ -208,7 +208,7 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 // recognised: whoever removes one has its sessions' tokens revoked and the OMS told,
 // and this one may have come just after (bar S4).
 func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
-	now, err := s.Accounts.Consumer(ctx, c.Key)
+	now, err := s.Directory.Consumer(ctx, c.Key)
 	switch {
 	case err == nil && now.Incarnation == c.Incarnation:
 		return nil
@@ -314,11 +314,11 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 	var err error
 	if ambiguous {
 		var state AccountState
-		if state, err = s.Sessions.State(ctx, account.ID); err == nil {
+		if state, err = s.Allowances.State(ctx, account.ID); err == nil {
 			err = state.Locked(MPIN, claim.Now)
 		}
 	} else {
-		err = s.Sessions.Try(ctx, Try{Account: account.ID, Factor: MPIN, ID: claim.ID, Now: claim.Now, Lease: claim.Lease})
+		err = s.Allowances.Try(ctx, Try{Account: account.ID, Factor: MPIN, ID: claim.ID, Now: claim.Now, Lease: claim.Lease})
 	}
 	var locked *LockedError
 	switch {
@@ -364,14 +364,14 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	}
 	return Event{
 		Time: s.Now(), Action: "second factor", Outcome: outcome, Account: a.ID, UCC: a.UCC, Factor: factor, Consumer: f.Consumer.Key,
-		SID: wellFormed(f.SID), Address: f.Caller.Address, RequestID: f.Caller.RequestID,
+		SID: WellFormedSID(f.SID), Address: f.Caller.Address, RequestID: f.Caller.RequestID,
 	}
 }
 
-// wellFormed returns a sid that a client sent if it has the form of one, and
+// WellFormedSID returns a sid that a client sent if it has the form of one, and
 // otherwise "": anything else, a token in the wrong header say, must not stand in
 // the audit trail or the log (bars L1, L3).
-func wellFormed(sid string) string {
+func WellFormedSID(sid string) string {
 	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {
 		return ""
 	}

@@ -1,5 +1,5 @@
 // Package login is the domain: accounts and consumers, view and trade sessions,
-// the rules of both factors, and the ports to the stores, the OMS and the
+// the rules of both factors, and the ports to the store, the OMS and the
 // couriers. It imports no HTTP, no SQL and no driver.
 //
 // Start with [Service]. A login is [Service.Login], [Service.SendOTP],
@@ -60,16 +60,20 @@ const (
 // Ports are what a Service needs from outside. Courier may be nil: then OTP
 // requests fail, while MPIN and TOTP work.
 type Ports struct {
-	Accounts Accounts
-	Sessions Sessions
-	OMS      OMS
-	Courier  Courier
-	Outbox   bool                        // codes are sent after the answer, by Run, and not before it
-	TradeAPI interface{ Health() error } // what stands behind the service, for Health; nil: nothing
-	Vault    *credential.Vault
-	Now      func() time.Time
-	Log      *slog.Logger
-	Observe  func(Event) // told of each event that this process has stored; nil: nobody is
+	Directory  Directory
+	Keys       Keys
+	Trail      Trail
+	Sessions   Sessions
+	Allowances Allowances
+	Jobs       Jobs
+	OMS        OMS
+	Courier    Courier
+	Outbox     bool                        // codes are sent after the answer, by Run, and not before it
+	TradeAPI   interface{ Health() error } // what stands behind the service, for Health; nil: nothing
+	Vault      *credential.Vault
+	Now        func() time.Time
+	Log        *slog.Logger
+	Observe    func(Event) // told of each event that this process has stored; nil: nobody is
 }
 
 // A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
@@ -185,7 +189,7 @@ func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 func (s *Service) record(ctx context.Context, e Event) error {
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
-	if err := s.Accounts.Record(ctx, e); err != nil {
+	if err := s.Trail.Record(ctx, e); err != nil {
 		s.Log.LogAttrs(ctx, slog.LevelError, "audit event not stored", append(e.attrs(), slog.Any("cause", err))...)
 		return err
 	}
@@ -271,7 +275,7 @@ func (s *Service) Run(ctx context.Context) {
 	defer census.Stop()
 	for {
 		for {
-			n, err := s.Sessions.Sweep(ctx, s.Now(), sweepBatch)
+			n, err := s.Jobs.Sweep(ctx, s.Now(), sweepBatch)
 			if err != nil && ctx.Err() == nil {
 				s.Log.WarnContext(ctx, "expired sessions not removed", "cause", err)
 			}

@@ -128,7 +128,7 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, claim
 	if err != nil {
 		return Session{}, says, ErrNotFound
 	}
-	account, err := s.Accounts.Account(ctx, name)
+	account, err := s.Directory.Account(ctx, name)
 	var session Session
 	var consumer Consumer
 	if err == nil {

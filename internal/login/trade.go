@@ -62,7 +62,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 // Logout ends a trade session. Refusals: those of CheckTrade.
 func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) error {
 	event := Event{
-		Time: s.Now(), Action: "logout", Consumer: consumer.Key, SID: wellFormed(sid),
+		Time: s.Now(), Action: "logout", Consumer: consumer.Key, SID: WellFormedSID(sid),
 		Address: caller.Address, RequestID: caller.RequestID,
 	}
 	session, err := s.CheckTrade(ctx, consumer, sid, auth, caller)

@@ -16,9 +16,10 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
-	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/owner"
 	"neoapi/internal/paste"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -36,24 +37,9 @@ type Place struct {
 	Database string // URL of a PostgreSQL database; "" for a file in the data directory
 }
 
-// A Store is what holds the data: both ports of package login.
-type Store interface {
-	login.Accounts
-	login.Sessions
-	// Settle stores value under name if nothing is there yet, and returns what is
-	// there. A nil value only asks: nil if nothing is there.
-	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
-	// SettledNames returns the names below a prefix that are settled, in order.
-	SettledNames(ctx context.Context, prefix string) ([]string, error)
-	// Unsettle forgets what is settled under name and stores the event, or returns
-	// login.ErrNotFound.
-	Unsettle(ctx context.Context, name string, e login.Event) error
-	Close() error
-}
-
 // Data are open data: the store and the vault of their data key.
 type Data struct {
-	Store Store
+	Store store.Store
 	Vault *credential.Vault
 	By    string // who makes the changes of Admin, for the audit trail
 
@@ -86,16 +72,16 @@ func (p Place) nothing() error {
 	if p.Database != "" {
 		return fmt.Errorf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs())
 	}
-	if err := p.Free(); err != nil {
+	if err := p.CheckUnused(); err != nil {
 		return err
 	}
 	return fmt.Errorf("there is no service's data in %s", p.Dir)
 }
 
-// Free refuses a place in which an operator's command must make no data: a master
+// CheckUnused refuses a place in which an operator's command must make no data: a master
 // key without the database's file is that of a database elsewhere, which the
 // operator forgot to name.
-func (p Place) Free() error {
+func (p Place) CheckUnused() error {
 	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
 		return nil
 	}
@@ -127,7 +113,7 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 
 // open opens the store. system says that the clock is the system's, which must then
 // be that of the database server, too: other processes on the database go by theirs.
-func (p Place) open(ctx context.Context, system bool) (Store, error) {
+func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	if p.Database == "" {
 		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
 	}
@@ -169,10 +155,10 @@ const (
 	Sandbox Kind = "sandbox"
 )
 
-// Be settles that the place holds data of a kind, or refuses if it was
-// settled otherwise.
-func (d *Data) Be(ctx context.Context, k Kind) error {
-	settled, err := d.Store.Settle(ctx, "kind", []byte(k))
+// ClaimKind makes the data those of a kind if they are of none yet, and refuses if they
+// are of another one.
+func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
+	settled, err := d.Store.PutOnce(ctx, "kind", []byte(k))
 	if err != nil {
 		return err
 	}
@@ -194,15 +180,15 @@ func (k Kind) judge(settled Kind) error {
 func (d *Data) Close() error { return d.Store.Close() }
 
 // Admin returns the operator's side of the data.
-func (d *Data) Admin() *login.Admin {
-	return &login.Admin{Accounts: d.Store, Sessions: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
+func (d *Data) Admin() *operator.Admin {
+	return &operator.Admin{Store: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
 // openVault reads the master key, or makes it for a database that is new, and
 // checks that it is this database's.
-func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, []byte, error) {
+func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Vault, []byte, error) {
 	path := filepath.Join(p.Dir, masterFile)
-	check, err := store.Settle(ctx, "check", nil) // first: whoever settles it has its key in place
+	check, err := store.PutOnce(ctx, "check", nil) // first: whoever settles it has its key in place
 	if err != nil {
 		return nil, nil, err
 	}
@@ -218,7 +204,7 @@ func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, [
 	}
 	vault, key, err := p.unlock(ctx, store, check == nil)
 	if err == nil {
-		check, err = store.Settle(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
+		check, err = store.PutOnce(ctx, "check", vault.Seal(credential.PurposeCheck, "", nil))
 	}
 	if err == nil {
 		_, err = vault.Open(credential.PurposeCheck, "", check)
@@ -231,7 +217,7 @@ func (p Place) openVault(ctx context.Context, store Store) (*credential.Vault, [
 
 // unlock opens the data key with the master key. credential.ErrSealed means that it
 // is not one of this database.
-func (p Place) unlock(ctx context.Context, store Store, isNew bool) (*credential.Vault, []byte, error) {
+func (p Place) unlock(ctx context.Context, store store.Store, isNew bool) (*credential.Vault, []byte, error) {
 	path := MasterKey(p.Dir)
 	for {
 		master, err := readMasterKey(path)

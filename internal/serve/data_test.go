@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/store/postgres/pgtest"
 )
 
@@ -104,7 +105,7 @@ func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Admin().AddAccount(t.Context(), login.NewAccount{UCC: "AB1", UserID: "asha", Mobile: "9876543210", Password: "a good one, this"})
+	_, err = d.Admin().AddAccount(t.Context(), operator.NewAccount{UCC: "AB1", UserID: "asha", Mobile: "9876543210", Password: "a good one, this"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 )
 
 // The sandbox's demo data, fixed and documented. Most of it stands in the seed.
@@ -68,7 +69,7 @@ func addDemo(ctx context.Context, d *Data, accounts int) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	first, err := admin.Hash(login.NewAccount{
+	first, err := admin.Hash(operator.NewAccount{
 		UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN, GreetingName: DemoGreetingName,
 		Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: DemoTOTPSeed,
 		Caches: map[string]int64{"lastUpdatedTS": 1654684389, "multiplewatchlists": 1654684389, "watchlist": 1638271224},
@@ -97,7 +98,7 @@ func missingDemo(ctx context.Context, d *Data, accounts int) ([]int, error) {
 		if n > 0 {
 			ucc, _, _, _ = DemoAccount(n)
 		}
-		_, err := d.Store.Account(ctx, login.Identifier{Kind: login.ByUCC, Value: credential.Secret(ucc)})
+		_, err := d.Admin().ByUCC(ctx, ucc)
 		if errors.Is(err, login.ErrNotFound) {
 			missing = append(missing, n)
 		} else if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -22,7 +23,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	_, missing := os.Stat(path)
 	hasKey := !errors.Is(missing, fs.ErrNotExist)
 	if p.Database == "" && !p.Exists() {
-		if err := p.Free(); err != nil {
+		if err := p.CheckUnused(); err != nil {
 			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
 		}
 		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), nil
@@ -34,7 +35,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	var check []byte
 	if made {
-		if check, err = store.Settle(ctx, "check", nil); err != nil {
+		if check, err = store.PutOnce(ctx, "check", nil); err != nil {
 			return "", err
 		}
 	}
@@ -54,7 +55,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	if err != nil {
 		return "", p.foreignKey(err)
 	}
-	kind, err := store.Settle(ctx, "kind", nil)
+	kind, err := store.PutOnce(ctx, "kind", nil)
 	if err == nil && kind != nil {
 		err = Service.judge(Kind(kind))
 	}
@@ -63,7 +64,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 
 // openToRead opens the store to read it. made is false if nothing has been made there
 // yet.
-func (p Place) openToRead(ctx context.Context) (store Store, made bool, err error) {
+func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, err error) {
 	if p.Database == "" {
 		s, err := sqlite.OpenToRead(ctx, filepath.Join(p.Dir, databaseFile))
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 func TestALookAtDataChangesNothing(t *testing.T) {
 	p := Place{Dir: t.TempDir()}
 	d := full(t, p)
-	if err := d.Be(t.Context(), Service); err != nil {
+	if err := d.ClaimKind(t.Context(), Service); err != nil {
 		t.Fatal(err)
 	}
 	files := func(dir string) map[string][]byte {

@@ -16,6 +16,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
+	"neoapi/internal/store"
 )
 
 // What is sealed or hashed with a key is so with the data key. It lies in the
@@ -26,18 +27,18 @@ const dataKeyPrefix = "data key "
 
 // dataKey returns the data key and its vault, making it for a database that is new.
 // credential.ErrSealed means that the master key is not one of this database.
-func dataKey(ctx context.Context, store Store, master []byte, isNew bool) (*credential.Vault, []byte, error) {
+func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) (*credential.Vault, []byte, error) {
 	name, sealing, err := sealingOf(master)
 	if err != nil {
 		return nil, nil, err
 	}
-	sealed, err := store.Settle(ctx, name, nil)
+	sealed, err := store.PutOnce(ctx, name, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	key := master // of a database that was made before there were data keys
 	if sealed == nil {
-		all, err := store.SettledNames(ctx, dataKeyPrefix)
+		all, err := store.Names(ctx, dataKeyPrefix)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -47,7 +48,7 @@ func dataKey(ctx context.Context, store Store, master []byte, isNew bool) (*cred
 		if isNew {
 			fresh := make([]byte, credential.MasterKeySize)
 			_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
-			if sealed, err = store.Settle(ctx, name, sealing.Seal(credential.PurposeDataKey, "", fresh)); err != nil {
+			if sealed, err = store.PutOnce(ctx, name, sealing.Seal(credential.PurposeDataKey, "", fresh)); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -110,7 +111,7 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := d.Store.Settle(ctx, name, sealing.Seal(credential.PurposeDataKey, "", d.key)); err != nil {
+		if _, err := d.Store.PutOnce(ctx, name, sealing.Seal(credential.PurposeDataKey, "", d.key)); err != nil {
 			return err
 		}
 	}
@@ -143,7 +144,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	all, err := d.Store.SettledNames(ctx, dataKeyPrefix)
+	all, err := d.Store.Names(ctx, dataKeyPrefix)
 	if err != nil {
 		return 0, err
 	}
@@ -154,7 +155,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 		if name == own {
 			continue
 		}
-		err := d.Store.Unsettle(ctx, name, d.Admin().KeyEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
+		err := d.Store.Forget(ctx, name, d.Admin().KeyEvent("master key forgotten", strings.TrimPrefix(name, dataKeyPrefix)))
 		if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return n, err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 )
 
 // reopened opens data and closes them when the test is over.
@@ -31,7 +32,7 @@ func full(t *testing.T, p Place) *Data {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Admin().AddAccount(t.Context(), login.NewAccount{
+	_, err = d.Admin().AddAccount(t.Context(), operator.NewAccount{
 		UCC: "AB1", UserID: "asha", Mobile: "9876543210", PAN: "AVRFT7865T", Password: "a good one, this", TOTPSeed: DemoTOTPSeed,
 	})
 	if err != nil {
@@ -169,7 +170,7 @@ func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = store.Settle(t.Context(), "check", vault.Seal(credential.PurposeCheck, "", nil))
+	_, err = store.PutOnce(t.Context(), "check", vault.Seal(credential.PurposeCheck, "", nil))
 	if err := errors.Join(err, store.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/operator"
 	"neoapi/internal/telemetry"
 )
 
@@ -63,7 +64,7 @@ type Server struct {
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an address for operators
 	adminAPI  adminapi.Config
-	admin     *login.Admin
+	admin     *operator.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
 
@@ -124,11 +125,14 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if cfg.Sandbox {
 		kind = Sandbox
 	}
-	if err := d.Be(ctx, kind); err != nil {
+	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
 	}
 	var inbox *courier.Inbox
-	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
+	ports := login.Ports{
+		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
+		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
+	}
 	if cfg.couriers != nil {
 		ports.Courier, ports.Outbox = cfg.couriers, true
 	}

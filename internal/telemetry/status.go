@@ -12,7 +12,7 @@ import (
 // Watch adds the metrics that are read from the service at each scrape.
 func (t *Telemetry) Watch(s *login.Service) {
 	t.Gauge("neo_live_sessions", "Unexpired sessions, of all processes on the store.", "kind", func(ctx context.Context) (map[string]float64, bool) {
-		views, trades, err := s.Sessions.Count(ctx, s.Now())
+		views, trades, err := s.Jobs.Count(ctx, s.Now())
 		return map[string]float64{string(login.View): float64(views), string(login.Trade): float64(trades)}, err == nil
 	})
 	t.Gauge("neo_hash_queue", "Hashes of passwords and MPINs that run or wait.", "factor", func(context.Context) (map[string]float64, bool) {
@@ -51,7 +51,7 @@ func (t *Telemetry) Watch(s *login.Service) {
 		t.Gauge(g.name, g.help, "kind", func(ctx context.Context) (map[string]float64, bool) {
 			all := map[string]float64{}
 			for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
-				q, err := s.Sessions.Jobs(ctx, kind)
+				q, err := s.Jobs.Jobs(ctx, kind)
 				if err != nil {
 					return nil, false
 				}
@@ -61,7 +61,7 @@ func (t *Telemetry) Watch(s *login.Service) {
 		})
 	}
 	t.Gauge("neo_signing_key_created_seconds", "When the newest signing key was made, in Unix time.", "", func(ctx context.Context) (map[string]float64, bool) {
-		keys, err := s.Accounts.SigningKeys(ctx)
+		keys, err := s.Keys.SigningKeys(ctx)
 		if err != nil || len(keys) == 0 {
 			return nil, false
 		}

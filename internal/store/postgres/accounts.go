@@ -14,10 +14,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// Settle stores value under name if nothing is there yet, and returns what is
-// there. Of many processes that settle the same name at once, one value remains.
-// A nil value only asks: nil if nothing is there.
-func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
+// PutOnce implements [store.Once].
+func (s *Store) PutOnce(ctx context.Context, name string, value []byte) (settled []byte, err error) {
 	if value != nil {
 		_, err := s.write(ctx, statement{`INSERT INTO settled (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, []any{name, value}})
 		if err != nil {
@@ -31,14 +29,13 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-// SettledNames returns the names below a prefix that are settled, in order.
-func (s *Store) SettledNames(ctx context.Context, prefix string) ([]string, error) {
+// Names implements [store.Once].
+func (s *Store) Names(ctx context.Context, prefix string) ([]string, error) {
 	return list(ctx, s, func(name *string) []any { return []any{name} }, `SELECT name FROM settled WHERE starts_with(name, $1) ORDER BY name`, prefix)
 }
 
-// Unsettle forgets what is settled under name and stores the event, or returns
-// login.ErrNotFound.
-func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error {
+// Forget implements [store.Once].
+func (s *Store) Forget(ctx context.Context, name string, e login.Event) error {
 	return s.mustChange(ctx, recordIf(`DELETE FROM settled WHERE name = $1`, e, name))
 }
 
@@ -55,7 +52,7 @@ func columnsOfAccount(a *login.Account) []any {
 	}
 }
 
-// Account implements [login.Accounts].
+// Account implements [login.Directory].
 func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Account, err error) {
 	column, ok := accountColumn[id.Kind]
 	if !ok {
@@ -69,7 +66,7 @@ func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Accou
 	return a, err
 }
 
-// AddAccount implements [login.Accounts].
+// AddAccount implements [login.Operations].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
 	_, err := s.write(ctx, statement{`INSERT INTO accounts (` + accountColumns + `) VALUES (` + marks(1, 16) + `)`, valuesOfAccount(&a)}, record(e))
 	return exists(err, map[string]string{
@@ -98,7 +95,7 @@ func marks(first, n int) string {
 	return strings.Join(all, ", ")
 }
 
-// SetHash implements [login.Accounts].
+// SetHash implements [login.Directory].
 func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old, new string) error {
 	column := map[login.Factor]string{login.Password: "password_hash", login.MPIN: "mpin_hash"}[f]
 	if column == "" {
@@ -114,7 +111,7 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 // raise no version.
 const same = `id = $%d AND version = $%d AND password_hash = $%d AND mpin_hash = $%d`
 
-// ChangeAccount implements [login.Accounts].
+// ChangeAccount implements [login.Operations].
 func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event, f func(a *login.Account) (ends bool, err error)) error {
 	for {
 		a, err := s.Account(ctx, login.Identifier{Kind: login.ByID, Value: credential.Secret(account)})
@@ -140,17 +137,17 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 	}
 }
 
-// SetCaches implements [login.Accounts].
+// SetCaches implements [login.Operations].
 func (s *Store) SetCaches(ctx context.Context, account string, caches map[string]int64, e login.Event) error {
 	return s.mustChange(ctx, recordIf(`UPDATE accounts SET caches = caches || $1::jsonb WHERE id = $2`, e, caches, account))
 }
 
-// SetReach implements [login.Accounts].
+// SetReach implements [login.Operations].
 func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
 	return s.mustChange(ctx, recordIf(`UPDATE accounts SET email = $2, couriers = $3 WHERE id = $1`, e, account, r.Email, r.Couriers))
 }
 
-// RemoveAccount implements [login.Accounts].
+// RemoveAccount implements [login.Operations].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.mustChange(ctx, hold(account),
 		closings(`account = $1 AND EXISTS (SELECT FROM accounts WHERE id = $1)`, account),
@@ -168,7 +165,7 @@ func recordIf(query string, e login.Event, args ...any) statement {
 	}
 }
 
-// ListAccounts implements [login.Accounts].
+// ListAccounts implements [login.Directory].
 func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.Account, error) {
 	return list(ctx, s, columnsOfAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > $1 ORDER BY ucc LIMIT $2`, after, n)
 }
@@ -179,13 +176,13 @@ func columnsOfConsumer(x *login.Consumer) []any {
 	return []any{&x.Key, &x.Name, &x.SecretHash, &x.Rate, when{&x.Created}, &x.OldSecretHash, when{&x.OldSecretUntil}, &x.Incarnation, networks{&x.Allow}}
 }
 
-// Consumer implements [login.Accounts].
+// Consumer implements [login.Directory].
 func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
 	err = s.read(ctx, columnsOfConsumer(&x), `SELECT `+consumerColumns+` FROM consumers WHERE key = $1`, key)
 	return x, err
 }
 
-// AddConsumer implements [login.Accounts].
+// AddConsumer implements [login.Operations].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	_, err := s.write(ctx,
 		statement{`INSERT INTO consumers (` + consumerColumns + `) VALUES (` + marks(1, 9) + `)`, []any{
@@ -196,7 +193,7 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 	return exists(err, map[string]string{"consumers_pkey": "consumer key"})
 }
 
-// ChangeConsumer implements [login.Accounts].
+// ChangeConsumer implements [login.Operations].
 func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f func(c *login.Consumer) error) error {
 	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		var x login.Consumer
@@ -215,7 +212,7 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// RemoveConsumer implements [login.Operations]. The consumer's sessions have ended by
 // that; their tokens are revoked, for those who cannot know it. The lock is that of
 // the trigger on sessions.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
@@ -227,19 +224,19 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 		recordIf(`DELETE FROM consumers WHERE key = $1`, e, key))
 }
 
-// ListConsumers implements [login.Accounts].
+// ListConsumers implements [login.Directory].
 func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
 	return list(ctx, s, columnsOfConsumer,
 		`SELECT `+consumerColumns+` FROM consumers WHERE key > $1 ORDER BY key LIMIT $2`, after, n)
 }
 
-// SigningKeys implements [login.Accounts].
+// SigningKeys implements [login.Keys].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 	columns := func(k *login.SigningKey) []any { return []any{&k.ID, &k.Sealed, when{&k.Created}, when{&k.Signs}} }
 	return list(ctx, s, columns, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs NULLS FIRST, n`)
 }
 
-// AddFirstSigningKey implements [login.Accounts]. The first key is number 1, so
+// AddFirstSigningKey implements [login.Keys]. The first key is number 1, so
 // that of two that are added at once one gives way.
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	_, err := s.write(ctx, statement{
@@ -250,7 +247,7 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) erro
 	return err
 }
 
-// AddSigningKey implements [login.Accounts]. Of two that would get the same number
+// AddSigningKey implements [login.Keys]. Of two that would get the same number
 // one begins again.
 func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
 	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
@@ -261,7 +258,7 @@ func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.E
 	})
 }
 
-// RemoveSigningKey implements [login.Accounts]. Others wait until it is done: none
+// RemoveSigningKey implements [login.Keys]. Others wait until it is done: none
 // removes a key because of one that is being removed.
 func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
 	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock(7366010002)`, nil},
@@ -293,7 +290,7 @@ func record(e login.Event) statement {
 	return statement{`INSERT INTO events (` + eventColumns + `) VALUES (` + eventMarks(1) + `)`, eventArgs(&e)}
 }
 
-// Record implements [login.Accounts].
+// Record implements [login.Trail].
 func (s *Store) Record(ctx context.Context, e login.Event) error {
 	_, err := s.write(ctx, record(e))
 	return err
@@ -305,13 +302,13 @@ func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 	return now, err
 }
 
-// LastEvent implements [login.Accounts].
+// LastEvent implements [login.Trail].
 func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
 	err = s.read(ctx, []any{when{&last}}, `SELECT (SELECT time FROM events ORDER BY seq DESC LIMIT 1)`)
 	return last, err
 }
 
-// Events implements [login.Accounts].
+// Events implements [login.Trail].
 func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, error) {
 	columns := func(e *login.Event) []any {
 		return []any{

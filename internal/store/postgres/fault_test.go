@@ -176,7 +176,7 @@ func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *tes
 // operation sees it.
 func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 	for name, end := range map[string]func(s *postgres.Store) error{
-		"EndAccount": func(s *postgres.Store) error { return s.EndAccount(t.Context(), "account of login") },
+		"Revoke": func(s *postgres.Store) error { return s.Revoke(t.Context(), "account of login", "", login.Event{}) },
 		"Sweep": func(s *postgres.Store) error {
 			n, err := s.Sweep(t.Context(), now.Add(time.Hour), 10)
 			if err == nil && n == 0 {
@@ -220,7 +220,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 	}
 }
 
-// A login that is stored while EndAccount waits for it is before it.
+// A login that is stored while Revoke waits for it is before it.
 func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	url := pgtest.Database(t)
 	s := openAt(t, url)
@@ -242,7 +242,7 @@ func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 		}
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.EndAccount(t.Context(), "account of first") }()
+	go func() { ended <- s.Revoke(t.Context(), "account of first", "", login.Event{}) }()
 	someoneWaits(t, url)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// SampleAccounts implements [login.Accounts]. Ids are random: the account after a
+// SampleAccounts implements [login.Directory]. Ids are random: the account after a
 // random one is a random account.
 func (s *Store) SampleAccounts(ctx context.Context, n int) ([]login.Account, error) {
 	return list(ctx, s, columnsOfAccount, `SELECT a.* FROM
@@ -19,7 +19,7 @@ func (s *Store) SampleAccounts(ctx context.Context, n int) ([]login.Account, err
 		LATERAL (SELECT `+accountColumns+` FROM accounts WHERE id >= r.after ORDER BY id LIMIT 1) a`, n)
 }
 
-// EraseAccount implements [login.Accounts]. The row of what is counted stays, with
+// EraseAccount implements [login.Operations]. The row of what is counted stays, with
 // nothing in it: see the table.
 func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event) error {
 	const there = ` AND EXISTS (SELECT FROM accounts WHERE id = $1)`
@@ -31,7 +31,7 @@ func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event)
 		recordIf(`DELETE FROM accounts WHERE id = $1`, e, account))
 }
 
-// ForgetEvents implements [login.Accounts].
+// ForgetEvents implements [login.Operations].
 func (s *Store) ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error) {
 	err = s.read(ctx, []any{&last}, `SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM events WHERE seq > $1 ORDER BY seq LIMIT $2) e`, after, n)
 	if err != nil || last == 0 {
@@ -50,7 +50,7 @@ func columnsOfImport(x *login.Import) []any {
 	return []any{&x.Offset, &x.Line, &x.Added, &x.Rejected, &x.Report}
 }
 
-// Import implements [login.Accounts].
+// Import implements [login.Operations].
 func (s *Store) Import(ctx context.Context, file string) (login.Import, error) {
 	x := login.Import{File: file}
 	err := s.read(ctx, columnsOfImport(&x), `SELECT `+importColumns+` FROM imports WHERE file = $1`, file)
@@ -63,7 +63,7 @@ func (s *Store) Import(ctx context.Context, file string) (login.Import, error) {
 // withinImport is how long one step of an import may take.
 const withinImport = time.Minute
 
-// AddAccounts implements [login.Accounts]. The accounts are copied into a table of
+// AddAccounts implements [login.Operations]. The accounts are copied into a table of
 // this connection alone, and from there into the others: so those that collide can
 // be told, and the rest goes on.
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {

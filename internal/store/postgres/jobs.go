@@ -30,13 +30,13 @@ func closings(condition string, args ...any) statement {
 		WHERE remote AND ` + condition, args}
 }
 
-// AddJob implements [login.Sessions].
+// AddJob implements [login.Jobs].
 func (s *Store) AddJob(ctx context.Context, j login.Job) error {
 	_, err := s.write(ctx, statement{`INSERT INTO jobs (` + jobColumns + `) VALUES (` + marks(1, 10) + `)`, jobArgs(&j)})
 	return err
 }
 
-// ClaimJobs implements [login.Sessions].
+// ClaimJobs implements [login.Jobs].
 func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []login.Job, err error) {
 	until := claim.Now.Add(claim.Lease)
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
@@ -62,7 +62,7 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []logi
 	return all, err
 }
 
-// PutOffJob implements [login.Sessions].
+// PutOffJob implements [login.Jobs].
 func (s *Store) PutOffJob(ctx context.Context, id, claim string, due time.Time) error {
 	return claimed(s.mustChange(ctx, statement{`UPDATE jobs SET due = $1, claim = '' WHERE id = $2 AND claim = $3`, []any{due, id, claim}}))
 }
@@ -75,7 +75,7 @@ func claimed(err error) error {
 	return err
 }
 
-// EndJob implements [login.Sessions].
+// EndJob implements [login.Jobs].
 func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *login.Event) error {
 	if len(undelivered) > 0 && e != nil {
 		done, err := s.endUndelivered(ctx, j, undelivered, e)
@@ -117,7 +117,7 @@ func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e 
 	return err == nil, err
 }
 
-// Jobs implements [login.Sessions].
+// Jobs implements [login.Jobs].
 func (s *Store) Jobs(ctx context.Context, kind login.JobKind) (q login.Queue, err error) {
 	err = s.read(ctx, []any{&q.Length, when{&q.Oldest}}, `SELECT count(*), min(created) FROM jobs WHERE kind = $1`, string(kind))
 	return q, err

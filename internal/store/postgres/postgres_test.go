@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
 
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/store/storetest"
@@ -19,7 +20,7 @@ func TestStore(t *testing.T) {
 	// to open it three times.
 	url := pgtest.Database(t)
 	s, empty := openAt(t, url), raw(t, url)
-	storetest.Run(t, func(t *testing.T) storetest.Store {
+	storetest.Run(t, func(t *testing.T) store.Store {
 		_, err := empty.Exec(t.Context(), `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
 			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs;
 			DELETE FROM imports`)
@@ -84,5 +85,5 @@ func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
 	storetest.Upgrade(t, func(statement string) { t.Helper(); query(t, url, statement) },
 		func(x time.Time) string { return "'" + x.Format(time.RFC3339Nano) + "'::timestamptz" },
 		`INSERT INTO account_states (account, version, totp_step, failures) VALUES ('account-1', 1, 7, '')`,
-		func() storetest.Store { return openAt(t, url) })
+		func() store.Store { return openAt(t, url) })
 }

@@ -117,7 +117,7 @@ func (l *loaded) changes() []any {
 	}
 }
 
-// State implements [login.Sessions].
+// State implements [login.Allowances].
 func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		l, err := loadState(ctx, c, account)
@@ -143,7 +143,7 @@ func (s *Store) changeState(ctx context.Context, account string, e *login.Event,
 	})
 }
 
-// Try implements [login.Sessions]. A locked account costs a write like any other
+// Try implements [login.Allowances]. A locked account costs a write like any other
 // (bar P5).
 func (s *Store) Try(ctx context.Context, t login.Try) error {
 	var refused error
@@ -154,12 +154,12 @@ func (s *Store) Try(ctx context.Context, t login.Try) error {
 	return err
 }
 
-// EndTry implements [login.Sessions].
+// EndTry implements [login.Allowances].
 func (s *Store) EndTry(ctx context.Context, t login.Try, failed bool, e login.Event) error {
 	return s.changeState(ctx, t.Account, &e, func(a *login.AccountState) { a.EndTry(t.Factor, t.ID, failed, e.Time) })
 }
 
-// Unlock implements [login.Sessions].
+// Unlock implements [login.Allowances].
 func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error {
 	return s.changeState(ctx, account, &e, func(a *login.AccountState) { a.Failures = nil })
 }
@@ -337,7 +337,7 @@ func hold(account string) statement {
 		ON CONFLICT (account) DO UPDATE SET version = account_states.version + 1`, []any{account}}
 }
 
-// KeyInUse implements [login.Sessions].
+// KeyInUse implements [login.Keys].
 func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (used bool, err error) {
 	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
 		return one(ctx, c, []any{&used}, `SELECT EXISTS (SELECT FROM sessions WHERE key_id = $1 AND expires > $2)`, key, now)
@@ -368,12 +368,6 @@ func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) 
 	})
 }
 
-// EndAccount implements [login.Sessions].
-func (s *Store) EndAccount(ctx context.Context, account string) error {
-	_, err := s.write(ctx, hold(account), closings(`account = $1`, account), statement{`DELETE FROM sessions WHERE account = $1`, []any{account}})
-	return err
-}
-
 // Revocations implements [login.Sessions]. A trigger puts them there.
 func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n int) (all []login.Revocation, last int64, err error) {
 	columns := func(x *login.Revocation) []any { return []any{&x.Seq, &x.TokenID, when{&x.Expires}} }
@@ -385,7 +379,7 @@ func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n
 	return all, last, err
 }
 
-// Take implements [login.Sessions].
+// Take implements [login.Allowances].
 func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
 		var x limit.State
@@ -403,7 +397,7 @@ func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now t
 	return wait, err
 }
 
-// Sweep implements [login.Sessions]. What somebody else is changing is left for
+// Sweep implements [login.Jobs]. What somebody else is changing is left for
 // the next time.
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
 	const (
@@ -449,7 +443,7 @@ func (s *Store) sweep(ctx context.Context, all []statement) (changed int, err er
 	return changed, err
 }
 
-// DropExpired implements [login.Sessions].
+// DropExpired implements [login.Jobs].
 func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
 	return s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `WITH held AS (
@@ -461,7 +455,7 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
 	})
 }
 
-// Count implements [login.Sessions].
+// Count implements [login.Jobs].
 func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
 	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE kind = $2), count(*) FILTER (WHERE kind <> $2) FROM sessions WHERE expires > $1`,

@@ -1,4 +1,4 @@
-// Package postgres is the store for several machines: both ports of package login
+// Package postgres is the store for several machines: all ports of package login
 // in one PostgreSQL database.
 //
 // It owns its SQL and its migrations and no rule: what a change means is in
@@ -30,6 +30,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 //go:embed migrations/*.sql
@@ -47,14 +48,10 @@ const (
 // is kept.
 const lateness = 50 * time.Millisecond
 
-// A Store is an open database. It implements [login.Accounts] and
-// [login.Sessions] and is safe for concurrent use, by several processes too.
+// A Store is an open database. It implements [store.Store].
 type Store struct{ pool *pgxpool.Pool }
 
-var (
-	_ login.Accounts = (*Store)(nil)
-	_ login.Sessions = (*Store)(nil)
-)
+var _ store.Store = (*Store)(nil)
 
 // Open opens the database that a URL such as postgres://neo@db.example.com/neo
 // names, and brings it to the current schema: of several processes that start at

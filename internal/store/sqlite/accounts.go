@@ -15,10 +15,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// Settle stores value under name if nothing is there yet, and returns what is
-// there. Of many processes that settle the same name at once, one value remains.
-// A nil value only asks: nil if nothing is there.
-func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled []byte, err error) {
+// PutOnce implements [store.Once].
+func (s *Store) PutOnce(ctx context.Context, name string, value []byte) (settled []byte, err error) {
 	read := func(c *sqlite.Conn) error {
 		return one(c, func(r *row) error { settled = r.bytes(); return nil }, `SELECT value FROM settled WHERE name = ?`, name)
 	}
@@ -37,15 +35,14 @@ func (s *Store) Settle(ctx context.Context, name string, value []byte) (settled 
 	return settled, err
 }
 
-// SettledNames returns the names below a prefix that are settled, in order.
-func (s *Store) SettledNames(ctx context.Context, prefix string) ([]string, error) {
+// Names implements [store.Once].
+func (s *Store) Names(ctx context.Context, prefix string) ([]string, error) {
 	name := func(r *row) (string, error) { return r.text(), nil }
 	return list(ctx, s, name, `SELECT name FROM settled WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name`, prefix)
 }
 
-// Unsettle forgets what is settled under name and stores the event, or returns
-// login.ErrNotFound.
-func (s *Store) Unsettle(ctx context.Context, name string, e login.Event) error {
+// Forget implements [store.Once].
+func (s *Store) Forget(ctx context.Context, name string, e login.Event) error {
 	return s.changeOne(ctx, e, `DELETE FROM settled WHERE name = ?`, name)
 }
 
@@ -70,7 +67,7 @@ func scanAccount(r *row) (login.Account, error) {
 	return a, nil
 }
 
-// Account implements [login.Accounts].
+// Account implements [login.Directory].
 func (s *Store) Account(ctx context.Context, id login.Identifier) (a login.Account, err error) {
 	column, ok := accountColumn[id.Kind]
 	if !ok {
@@ -92,7 +89,7 @@ func oneAccount(c *sqlite.Conn, column string, value any) (a login.Account, err 
 	return a, err
 }
 
-// AddAccount implements [login.Accounts].
+// AddAccount implements [login.Operations].
 func (s *Store) AddAccount(ctx context.Context, a login.Account, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := addAccount(c, a); err != nil {
@@ -115,7 +112,7 @@ func addAccount(c *sqlite.Conn, a login.Account) error {
 	})
 }
 
-// SetHash implements [login.Accounts].
+// SetHash implements [login.Directory].
 func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old, new string) error {
 	column := map[login.Factor]string{login.Password: "password_hash", login.MPIN: "mpin_hash"}[f]
 	if column == "" {
@@ -126,7 +123,7 @@ func (s *Store) SetHash(ctx context.Context, account string, f login.Factor, old
 	})
 }
 
-// ChangeAccount implements [login.Accounts].
+// ChangeAccount implements [login.Operations].
 func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event, f func(a *login.Account) (ends bool, err error)) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		a, err := oneAccount(c, "id", account)
@@ -149,7 +146,7 @@ func (s *Store) ChangeAccount(ctx context.Context, account string, e login.Event
 	})
 }
 
-// SetCaches implements [login.Accounts].
+// SetCaches implements [login.Operations].
 func (s *Store) SetCaches(ctx context.Context, account string, caches map[string]int64, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		a, err := oneAccount(c, "id", account)
@@ -171,12 +168,12 @@ func (s *Store) SetCaches(ctx context.Context, account string, caches map[string
 	})
 }
 
-// SetReach implements [login.Accounts].
+// SetReach implements [login.Operations].
 func (s *Store) SetReach(ctx context.Context, account string, r login.Reach, e login.Event) error {
 	return s.changeOne(ctx, e, `UPDATE accounts SET email = ?, couriers = ? WHERE id = ?`, r.Email, strings.Join(r.Couriers, ","), account)
 }
 
-// RemoveAccount implements [login.Accounts].
+// RemoveAccount implements [login.Operations].
 func (s *Store) RemoveAccount(ctx context.Context, account string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, `DELETE FROM accounts WHERE id = ?`, account); err != nil {
@@ -223,7 +220,7 @@ func list[T any](ctx context.Context, s *Store, scan func(*row) (T, error), quer
 	return all, nil
 }
 
-// ListAccounts implements [login.Accounts].
+// ListAccounts implements [login.Directory].
 func (s *Store) ListAccounts(ctx context.Context, after string, n int) ([]login.Account, error) {
 	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE ucc > ? ORDER BY ucc LIMIT ?`, after, n)
 }
@@ -245,13 +242,13 @@ func oneConsumer(c *sqlite.Conn, key string) (x login.Consumer, err error) {
 	return x, err
 }
 
-// Consumer implements [login.Accounts].
+// Consumer implements [login.Directory].
 func (s *Store) Consumer(ctx context.Context, key string) (x login.Consumer, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) { x, err = oneConsumer(c, key); return err })
 	return x, err
 }
 
-// AddConsumer implements [login.Accounts].
+// AddConsumer implements [login.Operations].
 func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := exec(c, `INSERT INTO consumers (`+consumerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -263,7 +260,7 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 	})
 }
 
-// ChangeConsumer implements [login.Accounts].
+// ChangeConsumer implements [login.Operations].
 func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f func(c *login.Consumer) error) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		x, err := oneConsumer(c, key)
@@ -282,7 +279,7 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Accounts]. The consumer's sessions have ended by
+// RemoveConsumer implements [login.Operations]. The consumer's sessions have ended by
 // that; their tokens are revoked, for those who cannot know it.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
@@ -303,12 +300,12 @@ func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) e
 	})
 }
 
-// ListConsumers implements [login.Accounts].
+// ListConsumers implements [login.Directory].
 func (s *Store) ListConsumers(ctx context.Context, after string, n int) ([]login.Consumer, error) {
 	return list(ctx, s, scanConsumer, `SELECT `+consumerColumns+` FROM consumers WHERE key > ? ORDER BY key LIMIT ?`, after, n)
 }
 
-// SigningKeys implements [login.Accounts].
+// SigningKeys implements [login.Keys].
 func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 	scan := func(r *row) (login.SigningKey, error) {
 		return login.SigningKey{ID: r.text(), Sealed: r.bytes(), Created: r.time(), Signs: r.time()}, nil
@@ -316,7 +313,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]login.SigningKey, error) {
 	return list(ctx, s, scan, `SELECT id, sealed, created, signs FROM signing_keys ORDER BY signs, n`)
 }
 
-// AddFirstSigningKey implements [login.Accounts].
+// AddFirstSigningKey implements [login.Keys].
 func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		return exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM signing_keys)`,
@@ -324,7 +321,7 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) erro
 	})
 }
 
-// AddSigningKey implements [login.Accounts].
+// AddSigningKey implements [login.Keys].
 func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := exec(c, `INSERT INTO signing_keys (id, sealed, created, signs) VALUES (?, ?, ?, ?)`, k.ID, k.Sealed, k.Created, k.Signs)
@@ -335,7 +332,7 @@ func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.E
 	})
 }
 
-// RemoveSigningKey implements [login.Accounts].
+// RemoveSigningKey implements [login.Keys].
 func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		var signing string
@@ -357,12 +354,12 @@ func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) 
 	})
 }
 
-// Record implements [login.Accounts].
+// Record implements [login.Trail].
 func (s *Store) Record(ctx context.Context, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error { return addEvent(c, e) })
 }
 
-// LastEvent implements [login.Accounts].
+// LastEvent implements [login.Trail].
 func (s *Store) LastEvent(ctx context.Context) (last time.Time, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) error {
 		return each(c, func(r *row) error { last = r.time(); return nil }, `SELECT time FROM events ORDER BY seq DESC LIMIT 1`)
@@ -377,7 +374,7 @@ func addEvent(c *sqlite.Conn, e login.Event) error {
 		e.Time, e.Action, e.Outcome, e.Account, e.UCC, string(e.Factor), e.Consumer, e.SID, e.Address, e.RequestID, e.By)
 }
 
-// Events implements [login.Accounts].
+// Events implements [login.Trail].
 func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, error) {
 	scan := func(r *row) (login.Event, error) {
 		return login.Event{

@@ -136,7 +136,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 // returns how many steps of each sid it had acknowledged.
 func killOnce(t *testing.T, path string) map[string]int {
 	t.Helper()
-	cmd := child(t.Context(), "crash", path)
+	cmd := processes.Command(t.Context(), "crash", path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,8 @@ func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 		{"Complete", false, func() error { return s.Complete(ctx, "claim", done, login.Event{}) }},
 		{"End", true, func() error { return s.End(ctx, "sid", "t", login.Event{}) }},
 		{"Record", false, func() error { return s.Record(ctx, login.Event{}) }},
-		{"EndAccount", true, func() error { return s.EndAccount(ctx, "a") }},
+		{"OpenView", false, func() error { return s.OpenView(ctx, view, 0, "", login.Event{}) }},
+		{"Revoke", true, func() error { return s.Revoke(ctx, "a", "", login.Event{}) }},
 		{"RemoveAccount", true, func() error { return s.RemoveAccount(ctx, "a", login.Event{}) }},
 		{"RemoveConsumer", true, func() error { return s.RemoveConsumer(ctx, "c", login.Event{}) }},
 	} {
@@ -138,7 +139,7 @@ func TestCallersAtOnceAreAllFlushed(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if err := s.EndAccount(t.Context(), "nobody"); err != nil {
+			if err := s.Unlock(t.Context(), "nobody", login.Event{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -155,7 +156,7 @@ func TestALogThatCannotBeFlushedTakesNoMoreChanges(t *testing.T) {
 	if err := s.log.file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.EndAccount(t.Context(), "nobody"); err == nil {
+	if err := s.Unlock(t.Context(), "nobody", login.Event{}); err == nil {
 		t.Error("a change was acknowledged that is not on disk")
 	}
 	if err := s.Record(t.Context(), login.Event{}); err == nil {

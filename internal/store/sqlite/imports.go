@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// SampleAccounts implements [login.Accounts]. Ids are random: the account after a
+// SampleAccounts implements [login.Directory]. Ids are random: the account after a
 // random one is a random account.
 func (s *Store) SampleAccounts(ctx context.Context, n int) (all []login.Account, err error) {
 	err = s.scan(ctx, func(c *sqlite.Conn) error {
@@ -34,7 +34,7 @@ func (s *Store) SampleAccounts(ctx context.Context, n int) (all []login.Account,
 	return all, err
 }
 
-// EraseAccount implements [login.Accounts]. What it deletes is overwritten.
+// EraseAccount implements [login.Operations]. What it deletes is overwritten.
 func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, `PRAGMA secure_delete = ON`); err != nil {
@@ -58,7 +58,7 @@ func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event)
 	})
 }
 
-// ForgetEvents implements [login.Accounts].
+// ForgetEvents implements [login.Operations].
 func (s *Store) ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error) {
 	err = s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := one(c, func(r *row) error { last = r.int(); return nil },
@@ -85,7 +85,7 @@ func (s *Store) imported(c *sqlite.Conn, file string) (x login.Import, err error
 	return x, err
 }
 
-// Import implements [login.Accounts].
+// Import implements [login.Operations].
 func (s *Store) Import(ctx context.Context, file string) (x login.Import, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) { x, err = s.imported(c, file); return err })
 	return x, err
@@ -108,7 +108,7 @@ func accountOf(c *sqlite.Conn, ucc string) (found *login.Account, err error) {
 	return found, err
 }
 
-// AddAccounts implements [login.Accounts].
+// AddAccounts implements [login.Operations].
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		for _, pragma := range importing {

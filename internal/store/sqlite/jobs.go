@@ -24,12 +24,12 @@ func addClosings(c *sqlite.Conn, condition string, args ...any) error {
 		FROM sessions WHERE remote <> 0 AND `+condition, args...)
 }
 
-// AddJob implements [login.Sessions].
+// AddJob implements [login.Jobs].
 func (s *Store) AddJob(ctx context.Context, j login.Job) error {
 	return s.update(ctx, func(c *sqlite.Conn) error { return addJob(c, j) })
 }
 
-// ClaimJobs implements [login.Sessions]. It writes only if there is something to
+// ClaimJobs implements [login.Jobs]. It writes only if there is something to
 // claim: it is asked every second.
 func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Job, error) {
 	doing, err := json.Marshal(append([]string{}, claim.Doing...))
@@ -76,14 +76,14 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Jo
 	return all, nil
 }
 
-// PutOffJob implements [login.Sessions].
+// PutOffJob implements [login.Jobs].
 func (s *Store) PutOffJob(ctx context.Context, id, claim string, due time.Time) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
 		return changeJob(c, `UPDATE jobs SET due = ?, claim = '' WHERE id = ? AND claim = ?`, due, id, claim)
 	})
 }
 
-// EndJob implements [login.Sessions].
+// EndJob implements [login.Jobs].
 func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
 		if err := changeJob(c, `DELETE FROM jobs WHERE id = ? AND claim = ?`, j.ID, j.Claim); err != nil {
@@ -111,7 +111,7 @@ func changeJob(c *sqlite.Conn, query string, args ...any) error {
 	return err
 }
 
-// Jobs implements [login.Sessions].
+// Jobs implements [login.Jobs].
 func (s *Store) Jobs(ctx context.Context, kind login.JobKind) (q login.Queue, err error) {
 	err = s.scan(ctx, func(c *sqlite.Conn) error {
 		return one(c, func(r *row) error {

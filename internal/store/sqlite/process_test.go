@@ -2,52 +2,25 @@ package sqlite_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"neoapi/internal/login"
+	"neoapi/internal/store"
 	"neoapi/internal/store/sqlite"
 	"neoapi/internal/store/storetest"
 )
 
-// child returns the command that runs one of the children on a database.
-func child(ctx context.Context, name, path string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], path)
-	cmd.Env = append(os.Environ(), childEnv+"="+name)
-	cmd.Stderr = os.Stderr
-	return cmd
+var processes = storetest.Processes{
+	Open:  func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) },
+	Roles: map[string]func(path string) error{"crash": workUntilKilled},
 }
 
-func openAndClose(path string) error {
-	s, err := sqlite.Open(context.Background(), path)
-	if err != nil {
-		return err
-	}
-	err = s.Record(context.Background(), login.Event{Action: "child"})
-	return errors.Join(err, s.Close())
-}
+func TestMain(m *testing.M) { processes.Main(m) }
 
-func TestProcessesThatOpenANewFileAtOnceSucceed(t *testing.T) {
+func TestProcesses(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "neo.db")
-	var wg sync.WaitGroup
-	for range 5 {
-		wg.Go(func() {
-			if err := child(t.Context(), "open", path).Run(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if got := actions(t, openAt(t, path)); len(got) != 5 {
-		t.Errorf("got events %v, want 5", got)
-	}
+	processes.Run(t, func(t testing.TB) string { return filepath.Join(t.TempDir(), "neo.db") })
 }
 
 // A process that opens and closes a file loses every POSIX lock that it has on
@@ -61,61 +34,15 @@ func TestASecondOpenDoesNotLoseTheLocksOfTheFirst(t *testing.T) {
 	s := openAt(t, path)
 	record(t, s, "first")
 	openAt(t, path)
-	if err := child(t.Context(), "open", path).Run(); err != nil {
+	if err := processes.Command(t.Context(), "open", path).Run(); err != nil {
 		t.Fatal(err)
 	}
 	record(t, s, "last")
 
-	if err := child(t.Context(), "open", path).Run(); err != nil {
+	if err := processes.Command(t.Context(), "open", path).Run(); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(actions(t, openAt(t, path)), " "); got != "first child last child" {
+	if got := strings.Join(actions(t, openAt(t, path)), " "); got != "first opened last opened" {
 		t.Errorf("got events %q, want all four", got)
 	}
-}
-
-func TestTwoProcessesOnOneFileAreLinearizable(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "neo.db")
-	s := openAt(t, path)
-	storetest.Linearize(t, s, otherProcess(t, path))
-}
-
-// serveStore answers calls of the parent process until it hangs up.
-func serveStore(path string) error {
-	s, err := sqlite.Open(context.Background(), path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(storetest.Serve(s, pipe{os.Stdin, os.Stdout}), s.Close())
-}
-
-// pipe is a connection made of two files.
-type pipe struct {
-	io.ReadCloser
-	io.WriteCloser
-}
-
-func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
-
-func otherProcess(t *testing.T, path string) login.Sessions {
-	t.Helper()
-	cmd := child(t.Context(), "serve", path)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	other := storetest.NewRemote(pipe{out, in})
-	t.Cleanup(func() {
-		_ = other.Close()
-		_ = cmd.Wait() // t.Context has ended by now, which kills it
-	})
-	return other
 }

@@ -98,7 +98,14 @@ func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) e
 		account, a.TOTPStep, sent, login.FormatFailures(a.Failures), used)
 }
 
-// State implements [login.Sessions].
+// changeBoth is change for a rule that changes the account's state too.
+func changeBoth(c *sqlite.Conn, sid string, f func(x *login.Session, a *login.AccountState) error) error {
+	return change(c, sid, func(x *login.Session) error {
+		return changeState(c, x.Account, func(a *login.AccountState) error { return f(x, a) })
+	})
+}
+
+// State implements [login.Allowances].
 func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
 	err = s.view(ctx, func(c *sqlite.Conn) (err error) {
 		a, err = state(c, account)
@@ -107,7 +114,7 @@ func (s *Store) State(ctx context.Context, account string) (a login.AccountState
 	return a, err
 }
 
-// Try implements [login.Sessions]. A locked account costs a write like any other
+// Try implements [login.Allowances]. A locked account costs a write like any other
 // (bar P5).
 func (s *Store) Try(ctx context.Context, t login.Try) error {
 	var refused error
@@ -120,7 +127,7 @@ func (s *Store) Try(ctx context.Context, t login.Try) error {
 	return err
 }
 
-// EndTry implements [login.Sessions].
+// EndTry implements [login.Allowances].
 func (s *Store) EndTry(ctx context.Context, t login.Try, failed bool, e login.Event) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
 		err := changeState(c, t.Account, func(a *login.AccountState) error {
@@ -134,7 +141,7 @@ func (s *Store) EndTry(ctx context.Context, t login.Try, failed bool, e login.Ev
 	})
 }
 
-// Unlock implements [login.Sessions].
+// Unlock implements [login.Allowances].
 func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		err := changeState(c, account, func(a *login.AccountState) error { a.Failures = nil; return nil })
@@ -200,11 +207,9 @@ func (s *Store) PendingView(ctx context.Context, account string, consumer login.
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
 	err = s.update(ctx, func(c *sqlite.Conn) error {
-		err := change(c, o.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) (err error) {
-				wait, err = x.PutOTP(a, o)
-				return err
-			})
+		err := changeBoth(c, o.SID, func(x *login.Session, a *login.AccountState) (err error) {
+			wait, err = x.PutOTP(a, o)
+			return err
 		})
 		if err != nil || o.Job == nil {
 			return err
@@ -221,13 +226,11 @@ func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
 
 // dropOTP takes a code back in the transaction that is open.
 func dropOTP(c *sqlite.Conn, sid string, otp []byte) error {
-	err := change(c, sid, func(x *login.Session) error {
-		return changeState(c, x.Account, func(a *login.AccountState) error {
-			if !x.TakeBackOTP(a, otp) {
-				return login.ErrNotFound
-			}
-			return nil
-		})
+	err := changeBoth(c, sid, func(x *login.Session, a *login.AccountState) error {
+		if !x.TakeBackOTP(a, otp) {
+			return login.ErrNotFound
+		}
+		return nil
 	})
 	if errors.Is(err, login.ErrNotFound) { // replaced or ended meanwhile: nothing to take back
 		return nil
@@ -243,16 +246,14 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, er
 	var claimed login.Session
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		return change(c, claim.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error {
-				var changed bool
-				changed, refused = x.TakeClaim(a, claim)
-				claimed = *x
-				if !changed {
-					return errUnchanged
-				}
-				return nil
-			})
+		return changeBoth(c, claim.SID, func(x *login.Session, a *login.AccountState) error {
+			var changed bool
+			changed, refused = x.TakeClaim(a, claim)
+			claimed = *x
+			if !changed {
+				return errUnchanged
+			}
+			return nil
 		})
 	})
 	switch {
@@ -299,9 +300,7 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		err := change(c, t.SID, func(x *login.Session) error {
-			return changeState(c, x.Account, func(a *login.AccountState) error { return x.Become(a, claim, t) })
-		})
+		err := changeBoth(c, t.SID, func(x *login.Session, a *login.AccountState) error { return x.Become(a, claim, t) })
 		if err != nil {
 			return err
 		}
@@ -313,7 +312,7 @@ func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e l
 	return err
 }
 
-// KeyInUse implements [login.Sessions]. Like Sweep it reads beside those who write.
+// KeyInUse implements [login.Keys]. Like Sweep it reads beside those who write.
 func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (bool, error) {
 	found, err := list(ctx, s, func(r *row) (int64, error) { return r.int(), nil },
 		`SELECT n FROM sessions WHERE key_id = ? AND expires > ? LIMIT 1`, key, now)
@@ -359,11 +358,6 @@ func (s *Store) Revoke(ctx context.Context, account, sid string, e login.Event) 
 	})
 }
 
-// EndAccount implements [login.Sessions].
-func (s *Store) EndAccount(ctx context.Context, account string) error {
-	return s.updateNow(ctx, func(c *sqlite.Conn) error { return endAccount(c, account) })
-}
-
 // endAccount removes an account's sessions in the transaction that is open.
 func endAccount(c *sqlite.Conn, account string) error {
 	if err := addClosings(c, `account = ?`, account); err != nil {
@@ -387,7 +381,7 @@ func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n
 	return all, last, err
 }
 
-// Take implements [login.Sessions].
+// Take implements [login.Allowances].
 func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
 	load := func(c *sqlite.Conn) (x limit.State, err error) {
 		err = one(c, func(r *row) error { x.Whole = r.time(); return nil }, `SELECT whole FROM allowances WHERE key = ?`, key)
@@ -420,7 +414,7 @@ func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now t
 	return wait, err
 }
 
-// Sweep implements [login.Sessions]. It looks through the sessions on a
+// Sweep implements [login.Jobs]. It looks through the sessions on a
 // connection that reads, where it is in nobody's way: an index on their end would
 // cost every login two more pages.
 func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, err error) {
@@ -467,14 +461,14 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 	return removed, nil
 }
 
-// DropExpired implements [login.Sessions].
+// DropExpired implements [login.Jobs].
 func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
 	return s.update(ctx, func(c *sqlite.Conn) error {
 		return exec(c, `UPDATE sessions SET otp = NULL, otp_expires = ? WHERE kind = 'view' AND otp IS NOT NULL AND otp_expires <= ?`, time.Time{}, now)
 	})
 }
 
-// Count implements [login.Sessions].
+// Count implements [login.Jobs].
 func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
 	err = s.scan(ctx, func(c *sqlite.Conn) error {
 		return each(c, func(r *row) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,32 +17,10 @@ import (
 	"go.uber.org/goleak"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 	"neoapi/internal/store/sqlite"
 	"neoapi/internal/store/storetest"
 )
-
-// childEnv makes the test binary play another process of the service. It names
-// one of the children.
-const childEnv = "NEO_SQLITE_TEST_CHILD"
-
-// children are what another process does with the database at a path.
-var children = map[string]func(path string) error{
-	"open":  openAndClose,
-	"serve": serveStore,
-	"crash": workUntilKilled,
-}
-
-func TestMain(m *testing.M) {
-	if name := os.Getenv(childEnv); name != "" {
-		if err := children[name](os.Args[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	flag.Parse()
-	os.Exit(m.Run())
-}
 
 func TestStore(t *testing.T) {
 	t.Parallel()
@@ -56,7 +33,7 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.Run(t, func(t *testing.T) storetest.Store {
+	storetest.Run(t, func(t *testing.T) store.Store {
 		if _, err := beside.ExecContext(t.Context(), "PRAGMA synchronous = OFF; BEGIN; "+empty+"; COMMIT"); err != nil {
 			t.Fatal(err)
 		}
@@ -90,14 +67,14 @@ func raw(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-func record(t *testing.T, s login.Accounts, name string) {
+func record(t *testing.T, s store.Store, name string) {
 	t.Helper()
 	if err := s.Record(t.Context(), login.Event{Time: time.Now(), Action: name}); err != nil {
 		t.Fatalf("record %s: %v", name, err)
 	}
 }
 
-func actions(t *testing.T, s login.Accounts) []string {
+func actions(t *testing.T, s store.Store) []string {
 	t.Helper()
 	events, err := s.Events(t.Context(), login.EventQuery{N: 1000})
 	if err != nil {
@@ -108,24 +85,6 @@ func actions(t *testing.T, s login.Accounts) []string {
 		names = append(names, e.Action)
 	}
 	return names
-}
-
-func TestWhatIsStoredIsThereAfterReopening(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "neo.db")
-	s, err := sqlite.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record(t, s, "first")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = openAt(t, path)
-	record(t, s, "second")
-	if got := actions(t, s); strings.Join(got, " ") != "first second" {
-		t.Errorf("got events %v, want first and second", got)
-	}
 }
 
 func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
@@ -249,40 +208,6 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-func TestTenOpensOfANewFileAtOnceSucceed(t *testing.T) {
-	t.Parallel()
-	for range 3 {
-		path := filepath.Join(t.TempDir(), "neo.db")
-		stores := make([]*sqlite.Store, 10)
-		errs := make([]error, 10)
-		var wg sync.WaitGroup
-		for i := range stores {
-			wg.Go(func() {
-				if stores[i], errs[i] = sqlite.Open(t.Context(), path); errs[i] == nil {
-					errs[i] = stores[i].Record(t.Context(), login.Event{Time: time.Now(), Action: fmt.Sprint(i)})
-				}
-			})
-		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range stores {
-			if n := len(actions(t, s)); n != 10 {
-				t.Errorf("%d events are seen, want 10", n)
-			}
-		}
-		for _, s := range stores {
-			wg.Go(func() {
-				if err := s.Close(); err != nil {
-					t.Errorf("close: %v", err)
-				}
-			})
-		}
-		wg.Wait()
-	}
-}
-
 // Another process may hold the database for long, as a backup does. A caller
 // does not wait longer than its context allows (bar R1), and reads do not wait.
 func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
@@ -328,12 +253,6 @@ func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestTwoHandlesOnOneFileAreLinearizable(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "neo.db")
-	storetest.Linearize(t, openAt(t, path), openAt(t, path))
-}
-
 func TestTwoVersionsMayRunAtOnce(t *testing.T) {
 	t.Parallel()
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql", "00002_throttle.sql")
@@ -361,5 +280,5 @@ func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
 		}
 	}, func(x time.Time) string { return fmt.Sprint(x.UnixMilli()) },
 		`INSERT INTO account_states (account, totp_step, failures) VALUES ('account-1', 7, '')`,
-		func() storetest.Store { return openAt(t, path) })
+		func() store.Store { return openAt(t, path) })
 }

@@ -1,4 +1,4 @@
-// Package sqlite is the embedded store: both ports of package login in one file.
+// Package sqlite is the embedded store: all ports of package login in one file.
 //
 // It owns its SQL and its migrations and no rule: what a change means is in
 // package login, and each method here loads, applies and saves in one
@@ -30,6 +30,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
+	"neoapi/internal/store"
 )
 
 //go:embed migrations/*.sql
@@ -46,18 +47,14 @@ const (
 	busyStep    = 2 * time.Millisecond
 )
 
-// A Store is an open database file. It implements [login.Accounts] and
-// [login.Sessions] and is safe for concurrent use, by several processes too.
+// A Store is an open database file. It implements [store.Store].
 type Store struct {
 	writer chan *sqlite.Conn // the one connection that writes, when nobody has it
 	reader chan *sqlite.Conn
 	log    *flusher
 }
 
-var (
-	_ login.Accounts = (*Store)(nil)
-	_ login.Sessions = (*Store)(nil)
-)
+var _ store.Store = (*Store)(nil)
 
 // Open opens the database file at path, creating it readable by its owner only,
 // and brings it to the current schema. Close it when done.

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // errRefused is what a change returns that must not be stored.
 var errRefused = errors.New("refused")
 
 var changeTests = []test{
-	{"a change of an account is stored with its event and raises its version, and nobody else's", func(t *testing.T, s Store) {
+	{"a change of an account is stored with its event and raises its version, and nobody else's", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1), newAccount(2))
 		want := newAccount(1)
 		good(t, s.ChangeAccount(t.Context(), want.ID, newEvent("changed", want.ID), func(a *login.Account) (bool, error) {
@@ -29,7 +30,7 @@ var changeTests = []test{
 		}
 		same(t, "events", eventNames(t, s, want.ID), []string{"added", "changed"})
 	}},
-	{"a change ends the account's sessions if it says so, in the same operation", func(t *testing.T, s Store) {
+	{"a change ends the account's sessions if it says so, in the same operation", func(t *testing.T, s store.Store) {
 		a, b := newAccount(1), newAccount(2)
 		add(t, s, a, b)
 		x, held := trade(t, s, "trade", a.ID), open(t, s, "view", a.ID)
@@ -47,7 +48,7 @@ var changeTests = []test{
 		refused(t, s.Complete(t.Context(), "claim", newTrade(held, at(0)), newEvent("completed", a.ID)), login.ErrClaimLost)
 		stored(t, s, "other")
 	}},
-	{"a change that is refused, or of nobody, leaves everything as it was", func(t *testing.T, s Store) {
+	{"a change that is refused, or of nobody, leaves everything as it was", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
@@ -64,7 +65,7 @@ var changeTests = []test{
 			refused(t, s.ChangeConsumer(t.Context(), "nobody", e, func(*login.Consumer) error { return nil }), login.ErrNotFound)
 		})
 	}},
-	{"of changes at once each works on what the one before it has left", func(t *testing.T, s Store) {
+	{"of changes at once each works on what the one before it has left", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		a.MPINHash = ""
 		add(t, s, a)
@@ -96,7 +97,7 @@ var changeTests = []test{
 			t.Errorf("%d events", n)
 		}
 	}},
-	{"a change keeps a hash that a login has made stronger", func(t *testing.T, s Store) {
+	{"a change keeps a hash that a login has made stronger", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		good(t, s.ChangeAccount(t.Context(), a.ID, newEvent("changed", a.ID), func(x *login.Account) (bool, error) {
@@ -114,7 +115,7 @@ var changeTests = []test{
 			t.Errorf("left are %q and %q", got.PasswordHash, got.MPINHash)
 		}
 	}},
-	{"caches are set one by one, and the others stay", func(t *testing.T, s Store) {
+	{"caches are set one by one, and the others stay", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		good(t, s.SetCaches(t.Context(), a.ID, map[string]int64{"watchlist": 5, "baskets": 6}, newEvent("set", a.ID)))
@@ -124,7 +125,7 @@ var changeTests = []test{
 		same(t, "account", got, a)
 		same(t, "events", eventNames(t, s, a.ID), []string{"added", "set"})
 	}},
-	{"a change of a consumer is stored with its event, and nobody else's", func(t *testing.T, s Store) {
+	{"a change of a consumer is stored with its event, and nobody else's", func(t *testing.T, s store.Store) {
 		for _, key := range []string{"consumer-1", "consumer-2"} {
 			good(t, s.AddConsumer(t.Context(), newConsumer(key), newEvent("added "+key, "")))
 		}
@@ -142,7 +143,7 @@ var changeTests = []test{
 		}
 		same(t, "events", eventNames(t, s, ""), []string{"added consumer-1", "added consumer-2", "changed"})
 	}},
-	{"an account's live sessions are listed, oldest first", func(t *testing.T, s Store) {
+	{"an account's live sessions are listed, oldest first", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "trade", "account-1")
 		v := newView("view", "account-1")
 		v.Issued = at(-time.Second)
@@ -158,7 +159,7 @@ var changeTests = []test{
 		good(t, err)
 		same(t, "sessions of nobody", got, []login.Session{})
 	}},
-	{"one session or all of an account are revoked with the event, claimed ones too", func(t *testing.T, s Store) {
+	{"one session or all of an account are revoked with the event, claimed ones too", func(t *testing.T, s store.Store) {
 		trade(t, s, "one", "account-1")
 		trade(t, s, "two", "account-1")
 		held := open(t, s, "view", "account-1")

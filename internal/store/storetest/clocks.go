@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // What a store must do when clocks are wrong.
 var clockTests = []test{
-	{"a session belongs to one incarnation of its consumer", func(t *testing.T, s Store) {
+	{"a session belongs to one incarnation of its consumer", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		again := consumerOf("consumer-1")
 		again.Incarnation = "another"
@@ -24,7 +25,7 @@ var clockTests = []test{
 		})
 		claim(t, s, newClaim(v, "claim", at(0)))
 	}},
-	{"a consumer that is changed keeps its incarnation", func(t *testing.T, s Store) {
+	{"a consumer that is changed keeps its incarnation", func(t *testing.T, s store.Store) {
 		want := newConsumer("consumer-1")
 		good(t, s.AddConsumer(t.Context(), want, newEvent("added", "")))
 		good(t, s.ChangeConsumer(t.Context(), "consumer-1", newEvent("changed", ""), func(c *login.Consumer) error {
@@ -37,7 +38,7 @@ var clockTests = []test{
 			t.Errorf("got %q", got.Incarnation)
 		}
 	}},
-	{"codes that have expired are dropped, with those of no other login", func(t *testing.T, s Store) {
+	{"codes that have expired are dropped, with those of no other login", func(t *testing.T, s store.Store) {
 		for i, sid := range []string{"expired", "live"} {
 			open(t, s, sid, fmt.Sprint("account-", i))
 			put(t, s, newCode(sid, 0, at(time.Duration(i)*time.Millisecond)))
@@ -50,7 +51,7 @@ var clockTests = []test{
 			t.Errorf("left is %+v", x)
 		}
 	}},
-	{"the last event is that with the highest number, whatever its time", func(t *testing.T, s Store) {
+	{"the last event is that with the highest number, whatever its time", func(t *testing.T, s store.Store) {
 		last := func(want time.Time) {
 			t.Helper()
 			got, err := s.LastEvent(t.Context())
@@ -67,7 +68,7 @@ var clockTests = []test{
 			last(e.Time)
 		}
 	}},
-	{"who may claim fresh jobs only gets none of which somebody has told nothing", func(t *testing.T, s Store) {
+	{"who may claim fresh jobs only gets none of which somebody has told nothing", func(t *testing.T, s store.Store) {
 		for _, id := range []string{"held", "put off", "fresh"} {
 			good(t, s.AddJob(t.Context(), newJob(id, "sid")))
 			if id != "fresh" {
@@ -82,7 +83,7 @@ var clockTests = []test{
 		same(t, "fresh", ids(all), []string{"put off", "fresh"})
 		same(t, "the rest", ids(claimJobs(t, s, login.JobCode, "rest", at(time.Hour))), []string{"held"})
 	}},
-	{"a job that is under way here is not claimed, whatever the clock says", func(t *testing.T, s Store) {
+	{"a job that is under way here is not claimed, whatever the clock says", func(t *testing.T, s store.Store) {
 		for i := range 3 {
 			good(t, s.AddJob(t.Context(), newJob(fmt.Sprint("job ", i), "sid")))
 		}
@@ -93,7 +94,7 @@ var clockTests = []test{
 		good(t, err)
 		same(t, "second", ids(all), []string{"job 1"})
 	}},
-	{"a job that was claimed or put off before the clock was set back is due", func(t *testing.T, s Store) {
+	{"a job that was claimed or put off before the clock was set back is due", func(t *testing.T, s store.Store) {
 		for _, id := range []string{"claimed", "put off", "added"} {
 			j := newJob(id, "sid")
 			if id == "added" {
@@ -108,7 +109,7 @@ var clockTests = []test{
 		same(t, "due", ids(claimJobs(t, s, login.JobCode, "again", at(time.Minute))), []string{"claimed", "put off", "added"})
 		same(t, "due again at once", ids(claimJobs(t, s, login.JobCode, "once more", at(time.Minute))), []string(nil))
 	}},
-	{"who comes from another clock is the newest by his coming", func(t *testing.T, s Store) {
+	{"who comes from another clock is the newest by his coming", func(t *testing.T, s store.Store) {
 		for i, sid := range []string{"before the clock was set back", "after"} {
 			v := newView(sid, "account-1")
 			v.Issued = at(-time.Duration(i) * time.Minute)
@@ -120,7 +121,7 @@ var clockTests = []test{
 			t.Errorf("got %q", got.SID)
 		}
 	}},
-	{"used TOTP steps are kept", func(t *testing.T, s Store) {
+	{"used TOTP steps are kept", func(t *testing.T, s store.Store) {
 		const step = 59_081_430 // that of at(0)
 		login1 := func(sid string, step int64, issued time.Time) error {
 			v := newView(sid, "account-1")
@@ -140,7 +141,7 @@ var clockTests = []test{
 // statements on a database that this version has made and that version still writes
 // to, time writes a time in them, state is the statement that counts TOTP step 7 of
 // account-1, and open opens the store, which migrates.
-func Upgrade(t *testing.T, exec func(statement string), instant func(time.Time) string, state string, open func() Store) {
+func Upgrade(t *testing.T, exec func(statement string), instant func(time.Time) string, state string, open func() store.Store) {
 	consumer := func(key string, created time.Time) {
 		exec(fmt.Sprintf(`INSERT INTO consumers (key, name, secret_hash, rate, created) VALUES ('%s', 'name', '', 0, %s)`, key, instant(created)))
 	}

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
+	"neoapi/internal/store/storetest/linear"
 )
 
 var concurrencyTests = []test{
-	{"of 50 logins with the same TOTP step at once exactly one succeeds", func(t *testing.T, s Store) {
+	{"of 50 logins with the same TOTP step at once exactly one succeeds", func(t *testing.T, s store.Store) {
 		got := outcomes(t, together(50, func(i int) error {
 			sid := fmt.Sprint("sid-", i)
 			return s.OpenView(t.Context(), newView(sid, "account-1"), 59_081_400, "try", newEvent(sid, "account-1"))
@@ -23,7 +25,7 @@ var concurrencyTests = []test{
 		}
 		stored(t, s, names[0])
 	}},
-	{"100 concurrent claims and completes on one view session make one trade session, the rest are refused", func(t *testing.T, s Store) {
+	{"100 concurrent claims and completes on one view session make one trade session, the rest are refused", func(t *testing.T, s store.Store) {
 		for round := range rounds(10) {
 			sid := fmt.Sprint("sid-", round)
 			v := open(t, s, sid, sid)
@@ -52,7 +54,7 @@ var concurrencyTests = []test{
 			same(t, "events", eventNames(t, s, sid), []string{"opened " + sid, id})
 		}
 	}},
-	{"of 50 wrong codes at once no more than allowed are judged", func(t *testing.T, s Store) {
+	{"of 50 wrong codes at once no more than allowed are judged", func(t *testing.T, s store.Store) {
 		for round := range rounds(3) {
 			sid := fmt.Sprint("sid-", round)
 			v := open(t, s, sid, sid)
@@ -85,7 +87,7 @@ var concurrencyTests = []test{
 			}
 		}
 	}},
-	{"sessions of different accounts do not disturb one another", func(t *testing.T, s Store) {
+	{"sessions of different accounts do not disturb one another", func(t *testing.T, s store.Store) {
 		errs := together(20, func(i int) error {
 			sid := fmt.Sprint("sid-", i)
 			v := newView(sid, sid)
@@ -113,5 +115,5 @@ var concurrencyTests = []test{
 			same(t, "events", eventNames(t, s, sid), []string{"opened", "failed", "completed"})
 		}
 	}},
-	{"claims, codes and ends on one sid are linearizable", func(t *testing.T, s Store) { Linearize(t, s) }},
+	{"claims, codes and ends on one sid are linearizable", func(t *testing.T, s store.Store) { linear.Check(t, s) }},
 }

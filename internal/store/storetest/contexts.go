@@ -4,22 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
 	"neoapi/internal/limit"
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
-// A call is one method of the ports with arguments that it accepts.
+// A call is one method of a store with arguments that it accepts.
 type call struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-// everyCall prepares a store so that each method of both ports succeeds once, in
-// the order given, and returns the calls and the sids that they touch.
-func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
+// everyCall prepares a store so that each method but Close succeeds once, in the
+// order given, and returns the calls and the sids that they touch.
+func everyCall(t *testing.T, s store.Store) (calls []call, sids []string) {
 	t.Helper()
 	add(t, s, newAccount(1), newAccount(2), newAccount(5))
 	good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
@@ -27,7 +29,6 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	open(t, s, "code", "account-1")
 	open(t, s, "drop", "account-2")
 	put(t, s, newCode("drop", 0, at(0)))
-	open(t, s, "end-account", "account-3")
 	expired := newView("expired", "account-4")
 	expired.Expires = at(-time.Hour)
 	good(t, s.OpenView(t.Context(), expired, 0, "try", newEvent("opened", "account-4")))
@@ -45,7 +46,7 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 	claimed, err := s.ClaimJobs(t.Context(), newJobClaim("claimed", "held", at(0)))
 	good(t, err)
 	e := newEvent("call", "account-1")
-	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "end-account", "expired", "revoke"}
+	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "expired", "revoke"}
 
 	return []call{
 		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, byID(1)); return err }},
@@ -116,7 +117,6 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		}},
 		{"KeyInUse", func(ctx context.Context) error { _, err := s.KeyInUse(ctx, "key-2", at(0)); return err }},
 		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
-		{"EndAccount", func(ctx context.Context) error { return s.EndAccount(ctx, "account-3") }},
 		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},
 		{"SetReach", func(ctx context.Context) error {
 			return s.SetReach(ctx, a.ID, login.Reach{Email: "new@example.com"}, e)
@@ -129,13 +129,28 @@ func everyCall(t *testing.T, s Store) (calls []call, sids []string) {
 		{"PutOffJob", func(ctx context.Context) error { return s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
 		{"EndJob", func(ctx context.Context) error { return s.EndJob(ctx, claimed[1], nil, &e) }},
 		{"Jobs", func(ctx context.Context) error { _, err := s.Jobs(ctx, login.JobCode); return err }},
+		{"PutOnce", func(ctx context.Context) error { _, err := s.PutOnce(ctx, "name", []byte("value")); return err }},
+		{"Names", func(ctx context.Context) error { _, err := s.Names(ctx, "na"); return err }},
+		{"Forget", func(ctx context.Context) error { return s.Forget(ctx, "name", e) }},
 		{"DropExpired", func(ctx context.Context) error { return s.DropExpired(ctx, at(0)) }},
 		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
 	}, sids
 }
 
 var contextTests = []test{
-	{"a call whose context has ended returns its error and changes nothing", func(t *testing.T, s Store) {
+	{"each method has a call here", func(t *testing.T, s store.Store) {
+		calls, _ := everyCall(t, s)
+		have := map[string]bool{"Close": true}
+		for _, c := range calls {
+			have[c.name] = true
+		}
+		for m := range reflect.TypeFor[store.Store]().Methods() {
+			if !have[m.Name] {
+				t.Errorf("no test calls %s", m.Name)
+			}
+		}
+	}},
+	{"a call whose context has ended returns its error and changes nothing", func(t *testing.T, s store.Store) {
 		calls, sids := everyCall(t, s)
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -157,7 +172,7 @@ var contextTests = []test{
 			}
 		}
 	}},
-	{"a call whose context ends half-way happens with its event or not at all, and is done if it says so", func(t *testing.T, s Store) {
+	{"a call whose context ends half-way happens with its event or not at all, and is done if it says so", func(t *testing.T, s store.Store) {
 		var done, undone int
 		for i := range rounds(100) {
 			sid := fmt.Sprint("sid-", i)
@@ -184,7 +199,7 @@ var contextTests = []test{
 		}
 		t.Logf("%d done, %d not", done, undone)
 	}},
-	{"calls that are cancelled at random leave a store that works", func(t *testing.T, s Store) {
+	{"calls that are cancelled at random leave a store that works", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		for range rounds(10) {
 			together(8, func(i int) error {

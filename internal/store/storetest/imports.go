@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // importTo stores accounts as one step of an import, and returns what it was told of
 // each.
-func importTo(t *testing.T, s Store, from, to login.Import, accounts ...login.Account) (taken []error) {
+func importTo(t *testing.T, s store.Store, from, to login.Import, accounts ...login.Account) (taken []error) {
 	t.Helper()
 	good(t, s.AddAccounts(t.Context(), from, accounts, func(told []error) (login.Import, login.Event, error) {
 		taken = told
@@ -21,7 +22,7 @@ func importTo(t *testing.T, s Store, from, to login.Import, accounts ...login.Ac
 }
 
 var importTests = []test{
-	{"a step of an import stores its accounts, how far it has come, and its event", func(t *testing.T, s Store) {
+	{"a step of an import stores its accounts, how far it has come, and its event", func(t *testing.T, s store.Store) {
 		none, err := s.Import(t.Context(), "file")
 		good(t, err)
 		same(t, "an import that has not begun", none, login.Import{})
@@ -39,7 +40,7 @@ var importTests = []test{
 		same(t, "accounts", all, []login.Account{bare, newAccount(1), newAccount(2)})
 		same(t, "events", eventNames(t, s, ""), []string{"imported", "imported"})
 	}},
-	{"accounts that collide, with others or with one another, are told by their field, and the rest is stored", func(t *testing.T, s Store) {
+	{"accounts that collide, with others or with one another, are told by their field, and the rest is stored", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1))
 		all := []login.Account{newAccount(2), newAccount(3), newAccount(4), newAccount(5), newAccount(6), newAccount(7), newAccount(8), newAccount(9)}
 		all[7].UCC = newAccount(2).UCC
@@ -64,7 +65,7 @@ var importTests = []test{
 		good(t, err)
 		same(t, "accounts", stored, []login.Account{newAccount(1), newAccount(2), newAccount(8)})
 	}},
-	{"a step that fails, or begins elsewhere than where the import stands, stores nothing", func(t *testing.T, s Store) {
+	{"a step that fails, or begins elsewhere than where the import stands, stores nothing", func(t *testing.T, s store.Store) {
 		at := login.Import{File: "file", Offset: 100, Line: 2, Added: 1}
 		importTo(t, s, login.Import{File: "file"}, at, newAccount(1))
 		unchanged(t, s, nil, func() {
@@ -82,7 +83,7 @@ var importTests = []test{
 		good(t, err)
 		same(t, "import", got, at)
 	}},
-	{"of the same step at once one is stored", func(t *testing.T, s Store) {
+	{"of the same step at once one is stored", func(t *testing.T, s store.Store) {
 		got := outcomes(t, together(8, func(i int) error {
 			return s.AddAccounts(t.Context(), login.Import{File: "file"}, []login.Account{newAccount(i)}, func([]error) (login.Import, login.Event, error) {
 				return login.Import{File: "file", Offset: 1, Added: 1}, newEvent("imported", ""), nil
@@ -95,7 +96,7 @@ var importTests = []test{
 			t.Errorf("%d accounts", len(all))
 		}
 	}},
-	{"a sample of accounts is of those that there are", func(t *testing.T, s Store) {
+	{"a sample of accounts is of those that there are", func(t *testing.T, s store.Store) {
 		none, err := s.SampleAccounts(t.Context(), 5)
 		good(t, err)
 		same(t, "accounts of an empty store", none, []login.Account{})
@@ -111,7 +112,7 @@ var importTests = []test{
 			}
 		}
 	}},
-	{"an erased account leaves nothing but its event", func(t *testing.T, s Store) {
+	{"an erased account leaves nothing but its event", func(t *testing.T, s store.Store) {
 		a, b := newAccount(1), newAccount(2)
 		add(t, s, a, b)
 		for _, x := range []login.Account{a, b} {
@@ -138,7 +139,7 @@ var importTests = []test{
 			refused(t, s.EraseAccount(t.Context(), a.ID, newEvent("again", "")), login.ErrNotFound)
 		})
 	}},
-	{"the events of a UCC get a pseudonym, step by step, and nobody else's", func(t *testing.T, s Store) {
+	{"the events of a UCC get a pseudonym, step by step, and nobody else's", func(t *testing.T, s store.Store) {
 		for i := range 7 {
 			good(t, s.Record(t.Context(), newEvent(fmt.Sprint("event ", i), fmt.Sprint("account-", i%2))))
 		}

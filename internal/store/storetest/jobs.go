@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // newJob returns the job of a code with every field set that is stored.
@@ -21,7 +22,7 @@ func newJobClaim(kind login.JobKind, id string, now time.Time) login.JobClaim {
 }
 
 // claimJobs claims up to ten jobs of a kind.
-func claimJobs(t *testing.T, s login.Sessions, kind login.JobKind, id string, now time.Time) []login.Job {
+func claimJobs(t *testing.T, s store.Store, kind login.JobKind, id string, now time.Time) []login.Job {
 	t.Helper()
 	all, err := s.ClaimJobs(t.Context(), newJobClaim(kind, id, now))
 	good(t, err)
@@ -46,7 +47,7 @@ func sidsOf(all []login.Job) map[string]int {
 }
 
 // failing puts a code and takes it back.
-func failing(t *testing.T, s login.Sessions, sid string) {
+func failing(t *testing.T, s store.Store, sid string) {
 	t.Helper()
 	o := newCode(sid, 0, at(0))
 	put(t, s, o)
@@ -54,7 +55,7 @@ func failing(t *testing.T, s login.Sessions, sid string) {
 }
 
 // remote stores a trade session that the OMS waits to be told of.
-func remote(t *testing.T, s login.Sessions, sid, account string) login.Session {
+func remote(t *testing.T, s store.Store, sid, account string) login.Session {
 	t.Helper()
 	v := open(t, s, sid, account)
 	claim(t, s, newClaim(v, "claim", at(0)))
@@ -65,14 +66,14 @@ func remote(t *testing.T, s login.Sessions, sid, account string) login.Session {
 }
 
 var jobTests = []test{
-	{"a job is claimed with every field as it was stored", func(t *testing.T, s Store) {
+	{"a job is claimed with every field as it was stored", func(t *testing.T, s store.Store) {
 		want := newJob("job", "sid")
 		full(t, want, "Tries", "Claim", "Interrupted")
 		good(t, s.AddJob(t.Context(), want))
 		want.Tries, want.Claim = 1, "claim"
 		same(t, "jobs", claimJobs(t, s, login.JobCode, "claim", at(time.Second)), []login.Job{want})
 	}},
-	{"a code is stored with its job or neither is", func(t *testing.T, s Store) {
+	{"a code is stored with its job or neither is", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		o, j := newCode("sid", 0, at(0)), newJob("job", "sid")
 		o.Job = &j
@@ -88,7 +89,7 @@ var jobTests = []test{
 			refused(t, err, login.ErrNotFound)
 		})
 	}},
-	{"jobs of one kind come in their order, so many at most, and nobody else gets them before the lease ends", func(t *testing.T, s Store) {
+	{"jobs of one kind come in their order, so many at most, and nobody else gets them before the lease ends", func(t *testing.T, s store.Store) {
 		for i := range 3 {
 			good(t, s.AddJob(t.Context(), newJob(fmt.Sprint("job ", i), "sid")))
 		}
@@ -110,7 +111,7 @@ var jobTests = []test{
 			}
 		}
 	}},
-	{"of claims at once one gets each job", func(t *testing.T, s Store) {
+	{"of claims at once one gets each job", func(t *testing.T, s store.Store) {
 		const n = 8
 		for i := range n {
 			good(t, s.AddJob(t.Context(), newJob(fmt.Sprint("job ", i), "sid")))
@@ -137,7 +138,7 @@ var jobTests = []test{
 			}
 		}
 	}},
-	{"a job that is put off is due then, and was not interrupted", func(t *testing.T, s Store) {
+	{"a job that is put off is due then, and was not interrupted", func(t *testing.T, s store.Store) {
 		good(t, s.AddJob(t.Context(), newJob("job", "sid")))
 		claimJobs(t, s, login.JobCode, "claim", at(time.Second))
 		good(t, s.PutOffJob(t.Context(), "job", "claim", at(time.Minute)))
@@ -147,7 +148,7 @@ var jobTests = []test{
 			t.Errorf("then: %+v", all)
 		}
 	}},
-	{"a job that is ended is gone, and its event is stored", func(t *testing.T, s Store) {
+	{"a job that is ended is gone, and its event is stored", func(t *testing.T, s store.Store) {
 		for _, id := range []string{"with", "without"} {
 			good(t, s.AddJob(t.Context(), newJob(id, "sid")))
 		}
@@ -158,7 +159,7 @@ var jobTests = []test{
 		same(t, "jobs", claimJobs(t, s, login.JobCode, "again", at(time.Hour)), []login.Job{})
 		same(t, "events", eventNames(t, s, "account-1"), []string{"ended"})
 	}},
-	{"without the claim a job is neither ended nor put off", func(t *testing.T, s Store) {
+	{"without the claim a job is neither ended nor put off", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		o, j := newCode("sid", 0, at(0)), newJob("job", "sid")
 		o.Job = &j
@@ -177,7 +178,7 @@ var jobTests = []test{
 			refused(t, s.PutOffJob(t.Context(), "job", "", at(0)), login.ErrClaimLost)
 		})
 	}},
-	{"a code that was not delivered is taken back with its job and the event", func(t *testing.T, s Store) {
+	{"a code that was not delivered is taken back with its job and the event", func(t *testing.T, s store.Store) {
 		open(t, s, "sid", "account-1")
 		o, j := newCode("sid", 0, at(0)), newJob("job", "sid")
 		o.Job = &j
@@ -197,7 +198,7 @@ var jobTests = []test{
 			t.Error("a new code is undelivered")
 		}
 	}},
-	{"the job of a code that was replaced, or whose login is over, ends without taking anything back", func(t *testing.T, s Store) {
+	{"the job of a code that was replaced, or whose login is over, ends without taking anything back", func(t *testing.T, s store.Store) {
 		open(t, s, "replaced", "account-1")
 		open(t, s, "over", "account-2")
 		for _, sid := range []string{"replaced", "over"} {
@@ -206,7 +207,7 @@ var jobTests = []test{
 			put(t, s, o)
 		}
 		put(t, s, newCode("replaced", 1, at(time.Second)))
-		good(t, s.EndAccount(t.Context(), "account-2"))
+		good(t, endAll(t.Context(), s, "account-2"))
 		want := stored(t, s, "replaced")
 		for _, j := range claimJobs(t, s, login.JobCode, "claim", at(time.Second)) {
 			e := newEvent("failed "+j.SID, "account-1")
@@ -217,7 +218,7 @@ var jobTests = []test{
 		good(t, err)
 		same(t, "queue", q, login.Queue{})
 	}},
-	{"the queue tells how long it is and how old its oldest job is", func(t *testing.T, s Store) {
+	{"the queue tells how long it is and how old its oldest job is", func(t *testing.T, s store.Store) {
 		q, err := s.Jobs(t.Context(), login.JobCode)
 		good(t, err)
 		same(t, "empty", q, login.Queue{})
@@ -234,7 +235,7 @@ var jobTests = []test{
 		same(t, "of the other kind", q, login.Queue{})
 	}},
 
-	{"a session that the OMS waits to be told of leaves one closing, whatever ends it", func(t *testing.T, s Store) {
+	{"a session that the OMS waits to be told of leaves one closing, whatever ends it", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
@@ -263,8 +264,8 @@ var jobTests = []test{
 		remote(t, s, "first", "account-2")
 		remote(t, s, "second", "account-2")
 		open(t, s, "view", "account-2")
-		good(t, s.EndAccount(t.Context(), "account-2"))
-		good(t, s.EndAccount(t.Context(), "account-2"))
+		good(t, endAll(t.Context(), s, "account-2"))
+		refused(t, endAll(t.Context(), s, "account-2"), login.ErrNotFound)
 		want["first"], want["second"] = 1, 1
 		closings("end of an account's")
 
@@ -279,14 +280,14 @@ var jobTests = []test{
 		want["stays"] = 1
 		closings("removal of a consumer")
 	}},
-	{"a session that nobody waits for leaves no closing", func(t *testing.T, s Store) {
+	{"a session that nobody waits for leaves no closing", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "sid", "account-1")
 		trade(t, s, "other", "account-1")
 		good(t, s.End(t.Context(), "sid", x.TradeID, newEvent("ended", "account-1")))
-		good(t, s.EndAccount(t.Context(), "account-1"))
+		good(t, endAll(t.Context(), s, "account-1"))
 		same(t, "closings", claimJobs(t, s, login.JobClose, "claim", time.Now().Add(time.Minute)), []login.Job{})
 	}},
-	{"what is changed about an account's reach is stored with its event", func(t *testing.T, s Store) {
+	{"what is changed about an account's reach is stored with its event", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		for i, r := range []login.Reach{{Email: "new@example.com", Couriers: []string{"mail"}}, {}} {

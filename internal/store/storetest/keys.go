@@ -1,11 +1,14 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // newKey returns a signing key that signs from a time after start on.
@@ -14,7 +17,7 @@ func newKey(id string, signs time.Duration) login.SigningKey {
 }
 
 // keyIDs returns the ids of the signing keys, in the order in which they are given.
-func keyIDs(t *testing.T, s Store) (ids []string) {
+func keyIDs(t *testing.T, s store.Store) (ids []string) {
 	t.Helper()
 	keys, err := s.SigningKeys(t.Context())
 	good(t, err)
@@ -25,7 +28,43 @@ func keyIDs(t *testing.T, s Store) (ids []string) {
 }
 
 var keyTests = []test{
-	{"signing keys come in the order of their time to sign, with every field and their events", func(t *testing.T, s Store) {
+	{"there is no signing key at first", func(t *testing.T, s store.Store) {
+		keys, err := s.SigningKeys(t.Context())
+		good(t, err)
+		same(t, "keys", keys, []login.SigningKey{})
+	}},
+	{"the first signing key is stored with every field, and no second one as the first", func(t *testing.T, s store.Store) {
+		want := login.SigningKey{ID: "key-1", Sealed: []byte("\x00\xffsealed"), Created: at(0), Signs: at(time.Second)}
+		full(t, want)
+		good(t, s.AddFirstSigningKey(t.Context(), want))
+		good(t, s.AddFirstSigningKey(t.Context(), login.SigningKey{ID: "key-2", Sealed: []byte("other"), Created: at(1)}))
+		good(t, s.AddFirstSigningKey(t.Context(), login.SigningKey{ID: "key-1", Sealed: []byte("other"), Created: at(1)}))
+		keys, err := s.SigningKeys(t.Context())
+		good(t, err)
+		same(t, "keys", keys, []login.SigningKey{want})
+	}},
+	{"of 20 first signing keys at once one remains, and all see the same", func(t *testing.T, s store.Store) {
+		seen := make([]string, 20)
+		errs := together(20, func(i int) error {
+			k := login.SigningKey{ID: fmt.Sprint("key-", i), Sealed: []byte{byte(i)}, Created: at(0)}
+			if err := s.AddFirstSigningKey(t.Context(), k); err != nil {
+				return err
+			}
+			keys, err := s.SigningKeys(t.Context())
+			if err == nil && len(keys) != 1 {
+				err = fmt.Errorf("there are %d keys", len(keys))
+			}
+			if err == nil {
+				seen[i] = keys[0].ID
+			}
+			return err
+		})
+		good(t, errors.Join(errs...))
+		if slices.Sort(seen); seen[0] != seen[19] {
+			t.Errorf("different first keys were seen: %v", seen)
+		}
+	}},
+	{"signing keys come in the order of their time to sign, with every field and their events", func(t *testing.T, s store.Store) {
 		good(t, s.AddFirstSigningKey(t.Context(), newKey("first", 0)))
 		for id, signs := range map[string]time.Duration{"third": time.Hour, "second": time.Minute} {
 			good(t, s.AddSigningKey(t.Context(), newKey(id, signs), newEvent("added "+id, "")))
@@ -38,7 +77,7 @@ var keyTests = []test{
 			t.Errorf("%d events of three keys", n)
 		}
 	}},
-	{"a signing key is not added twice", func(t *testing.T, s Store) {
+	{"a signing key is not added twice", func(t *testing.T, s store.Store) {
 		good(t, s.AddSigningKey(t.Context(), newKey("key", 0), newEvent("added", "")))
 		unchanged(t, s, nil, func() {
 			if err := s.AddSigningKey(t.Context(), newKey("key", time.Hour), newEvent("again", "")); err == nil {
@@ -46,7 +85,7 @@ var keyTests = []test{
 			}
 		})
 	}},
-	{"keys that are added at once are all there", func(t *testing.T, s Store) {
+	{"keys that are added at once are all there", func(t *testing.T, s store.Store) {
 		for _, err := range together(10, func(i int) error {
 			id := fmt.Sprint("key-", i)
 			return s.AddSigningKey(t.Context(), newKey(id, time.Duration(i)*time.Minute), newEvent(id, ""))
@@ -57,7 +96,7 @@ var keyTests = []test{
 			t.Errorf("there are %v", ids)
 		}
 	}},
-	{"a signing key is removed with its event, unless it signs", func(t *testing.T, s Store) {
+	{"a signing key is removed with its event, unless it signs", func(t *testing.T, s store.Store) {
 		remove := func(id string, now time.Duration) error {
 			e := newEvent("removed "+id, "")
 			e.Time = at(now)
@@ -78,7 +117,7 @@ var keyTests = []test{
 			t.Errorf("%d events", n)
 		}
 	}},
-	{"of those who remove all signing keys at once none removes the last one that signs", func(t *testing.T, s Store) {
+	{"of those who remove all signing keys at once none removes the last one that signs", func(t *testing.T, s store.Store) {
 		for range rounds(5) {
 			for i := range 4 {
 				id := fmt.Sprint("key-", i)
@@ -94,7 +133,7 @@ var keyTests = []test{
 			}
 		}
 	}},
-	{"a signing key is in use while an unexpired session has its token", func(t *testing.T, s Store) {
+	{"a signing key is in use while an unexpired session has its token", func(t *testing.T, s store.Store) {
 		in := func(key string, now time.Duration) bool {
 			used, err := s.KeyInUse(t.Context(), key, at(now))
 			good(t, err)

@@ -10,10 +10,11 @@ import (
 
 	"neoapi/internal/limit"
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // failures returns what is counted for an account.
-func failures(t *testing.T, s Store, account string) map[login.Factor]login.Failures {
+func failures(t *testing.T, s store.Store, account string) map[login.Factor]login.Failures {
 	t.Helper()
 	a, err := s.State(t.Context(), account)
 	good(t, err)
@@ -38,7 +39,7 @@ func newTry(account string, f login.Factor, id string) login.Try {
 }
 
 // endTry ends a try at a time.
-func endTry(t *testing.T, s Store, x login.Try, failed bool, now time.Time) {
+func endTry(t *testing.T, s store.Store, x login.Try, failed bool, now time.Time) {
 	t.Helper()
 	e := newEvent("ended", x.Account)
 	e.Time = now
@@ -46,7 +47,7 @@ func endTry(t *testing.T, s Store, x login.Try, failed bool, now time.Time) {
 }
 
 // wrong makes a try that fails at once.
-func wrong(t *testing.T, s Store, account string, f login.Factor, now time.Time) {
+func wrong(t *testing.T, s store.Store, account string, f login.Factor, now time.Time) {
 	t.Helper()
 	x := newTry(account, f, "wrong")
 	x.Now = now
@@ -55,7 +56,7 @@ func wrong(t *testing.T, s Store, account string, f login.Factor, now time.Time)
 }
 
 // locked returns what a try gives at a time, which must be a lock.
-func locked(t *testing.T, s Store, account string, f login.Factor, now time.Time) error {
+func locked(t *testing.T, s store.Store, account string, f login.Factor, now time.Time) error {
 	t.Helper()
 	x := newTry(account, f, "locked")
 	x.Now = now
@@ -66,7 +67,7 @@ func locked(t *testing.T, s Store, account string, f login.Factor, now time.Time
 }
 
 var lockTests = []test{
-	{"wrong tries are counted for each account and factor, and the tenth locks for a minute", func(t *testing.T, s Store) {
+	{"wrong tries are counted for each account and factor, and the tenth locks for a minute", func(t *testing.T, s store.Store) {
 		for range 10 {
 			wrong(t, s, "account-1", login.Password, at(0))
 		}
@@ -79,7 +80,7 @@ var lockTests = []test{
 		wrong(t, s, "account-1", login.Password, at(time.Minute))
 		lockedFor(t, locked(t, s, "account-1", login.Password, at(time.Minute)), 2*time.Minute)
 	}},
-	{"a lock grows to a day, and after a hundred tries only unlocking ends it", func(t *testing.T, s Store) {
+	{"a lock grows to a day, and after a hundred tries only unlocking ends it", func(t *testing.T, s store.Store) {
 		now := at(0)
 		for range 100 {
 			wrong(t, s, "account-1", login.MPIN, now)
@@ -90,7 +91,7 @@ var lockTests = []test{
 		wrong(t, s, "account-1", login.MPIN, now)
 		same(t, "failures", failures(t, s, "account-1"), map[login.Factor]login.Failures{login.MPIN: {Count: 1}})
 	}},
-	{"a try is counted before it ends, and its event is stored when it does", func(t *testing.T, s Store) {
+	{"a try is counted before it ends, and its event is stored when it does", func(t *testing.T, s store.Store) {
 		x := newTry("account-1", login.Password, "try")
 		good(t, s.Try(t.Context(), x))
 		same(t, "failures", failures(t, s, "account-1"), map[login.Factor]login.Failures{
@@ -101,7 +102,7 @@ var lockTests = []test{
 		same(t, "failures", failures(t, s, "account-1"), map[login.Factor]login.Failures{login.Password: {Count: 1}})
 		same(t, "events", eventNames(t, s, "account-1"), []string{"ended", "ended"})
 	}},
-	{"a try that was no try leaves nothing", func(t *testing.T, s Store) {
+	{"a try that was no try leaves nothing", func(t *testing.T, s store.Store) {
 		x := newTry("account-1", login.Password, "try")
 		good(t, s.Try(t.Context(), x))
 		endTry(t, s, x, false, at(time.Second))
@@ -109,7 +110,7 @@ var lockTests = []test{
 			t.Errorf("left are %v", left)
 		}
 	}},
-	{"a try that nobody ends counts as failed once its lease has run out", func(t *testing.T, s Store) {
+	{"a try that nobody ends counts as failed once its lease has run out", func(t *testing.T, s store.Store) {
 		for i := range 10 {
 			good(t, s.Try(t.Context(), newTry("account-1", login.Password, fmt.Sprint("left ", i))))
 		}
@@ -124,7 +125,7 @@ var lockTests = []test{
 			login.Password: {Count: 10, Until: at(lease + time.Minute)},
 		})
 	}},
-	{"of many tries at once no more are open than can fail without passing the lock", func(t *testing.T, s Store) {
+	{"of many tries at once no more are open than can fail without passing the lock", func(t *testing.T, s store.Store) {
 		many := func(now time.Time, n, allowed int, rest string) {
 			t.Helper()
 			got := outcomes(t, together(n, func(i int) error {
@@ -148,7 +149,7 @@ var lockTests = []test{
 			login.Password: {Count: 11, Until: at(3 * time.Minute)},
 		})
 	}},
-	{"of wrong tries at once that wait for one another ten are judged", func(t *testing.T, s Store) {
+	{"of wrong tries at once that wait for one another ten are judged", func(t *testing.T, s store.Store) {
 		var judged atomic.Int64
 		got := outcomes(t, together(30, func(i int) error {
 			x := newTry("account-1", login.Password, fmt.Sprint("try ", i))
@@ -170,7 +171,7 @@ var lockTests = []test{
 			t.Errorf("%d tries were judged, want 10", n)
 		}
 	}},
-	{"a good first factor ends its try and forgets its own failures only", func(t *testing.T, s Store) {
+	{"a good first factor ends its try and forgets its own failures only", func(t *testing.T, s store.Store) {
 		for _, f := range []login.Factor{login.Password, login.MPIN, login.OTP} {
 			wrong(t, s, "account-1", f, at(0))
 		}
@@ -184,7 +185,7 @@ var lockTests = []test{
 			login.MPIN: {Count: 1}, login.OTP: {Count: 1}, login.Password: {Open: map[string]time.Time{"other": at(lease)}},
 		})
 	}},
-	{"failed codes of all logins count together, a refunded one does not, and a good one forgets them", func(t *testing.T, s Store) {
+	{"failed codes of all logins count together, a refunded one does not, and a good one forgets them", func(t *testing.T, s store.Store) {
 		fail := func(n int) {
 			v := open(t, s, fmt.Sprint("sid-", n), "account-1")
 			claim(t, s, newClaim(v, "claim", at(0)))
@@ -211,7 +212,7 @@ var lockTests = []test{
 			t.Errorf("left are %v", left)
 		}
 	}},
-	{"codes for many logins at once are not judged beyond the lock", func(t *testing.T, s Store) {
+	{"codes for many logins at once are not judged beyond the lock", func(t *testing.T, s store.Store) {
 		views := make([]login.Session, 30)
 		for i := range views {
 			views[i] = open(t, s, fmt.Sprint("sid-", i), "account-1")
@@ -232,7 +233,7 @@ var lockTests = []test{
 			login.OTP: {Count: 10, Until: at(time.Second + time.Minute)},
 		})
 	}},
-	{"the MPIN's try under a claim's name ends with the claim", func(t *testing.T, s Store) {
+	{"the MPIN's try under a claim's name ends with the claim", func(t *testing.T, s store.Store) {
 		for i, end := range []struct {
 			do   func(v login.Session) error
 			want map[login.Factor]login.Failures
@@ -258,21 +259,21 @@ var lockTests = []test{
 			same(t, "failures", failures(t, s, account), end.want)
 		}
 	}},
-	{"the tries of a claim end though its session has ended", func(t *testing.T, s Store) {
+	{"the tries of a claim end though its session has ended", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		claim(t, s, newClaim(v, "claim", at(0)))
-		good(t, s.EndAccount(t.Context(), "account-1"))
+		good(t, endAll(t.Context(), s, "account-1"))
 		refused(t, s.Complete(t.Context(), "claim", newTrade(v, at(0)), newEvent("completed", "account-1")), login.ErrClaimLost)
 		refused(t, s.Refund(t.Context(), "sid", "claim", newEvent("refunded", "account-1")), login.ErrClaimLost)
 		if left := failures(t, s, "account-1"); len(left) != 0 {
 			t.Errorf("left are %v", left)
 		}
-		same(t, "events", eventNames(t, s, "account-1"), []string{"opened sid", "refunded"})
+		same(t, "events", eventNames(t, s, "account-1"), []string{"opened sid", "revoked", "refunded"})
 	}},
 }
 
 var allowanceTests = []test{
-	{"an allowance is shared by all who name it, and grows again", func(t *testing.T, s Store) {
+	{"an allowance is shared by all who name it, and grows again", func(t *testing.T, s store.Store) {
 		rate := limit.Rate{N: 10, Per: 10 * time.Second}
 		take := func(key string, n int, now time.Duration, want time.Duration) {
 			t.Helper()
@@ -292,7 +293,7 @@ var allowanceTests = []test{
 		take("a", 1, time.Second, 0)
 		take("a", 0, time.Second, time.Second)
 	}},
-	{"of takers at once no more are served than the allowance has", func(t *testing.T, s Store) {
+	{"of takers at once no more are served than the allowance has", func(t *testing.T, s store.Store) {
 		errs := together(50, func(int) error {
 			wait, err := s.Take(t.Context(), "key", limit.Rate{N: 20, Per: time.Minute}, 1, at(0))
 			if err == nil && wait > 0 {
@@ -302,7 +303,7 @@ var allowanceTests = []test{
 		})
 		same(t, "outcomes", outcomes(t, errs), map[string]int{"ok": 20, login.ErrTooMany.Error(): 30})
 	}},
-	{"allowances that are whole again are swept, others stay", func(t *testing.T, s Store) {
+	{"allowances that are whole again are swept, others stay", func(t *testing.T, s store.Store) {
 		rate := limit.Rate{N: 2, Per: 2 * time.Second}
 		for i := range 5 {
 			_, err := s.Take(t.Context(), fmt.Sprint("whole-", i), rate, 1, at(0))

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
 
 // revoked returns the tokens that are revoked after a number, and the highest
 // number.
-func revoked(t *testing.T, s Store, after int64, now time.Time) (ids []string, last int64) {
+func revoked(t *testing.T, s store.Store, after int64, now time.Time) (ids []string, last int64) {
 	t.Helper()
 	all, last, err := s.Revocations(t.Context(), after, now, 1000)
 	good(t, err)
@@ -25,7 +26,7 @@ func revoked(t *testing.T, s Store, after int64, now time.Time) (ids []string, l
 }
 
 var revocationTests = []test{
-	{"whatever removes a trade session revokes its token", func(t *testing.T, s Store) {
+	{"whatever removes a trade session revokes its token", func(t *testing.T, s store.Store) {
 		add(t, s, newAccount(1))
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
 		x := trade(t, s, "ended", "account-1")
@@ -39,7 +40,7 @@ var revocationTests = []test{
 			token string
 		}{
 			{"End", func() error { return s.End(t.Context(), "ended", x.TradeID, newEvent("ended", "account-1")) }, "trade-id-of-ended"},
-			{"EndAccount", func() error { return s.EndAccount(t.Context(), "account-2") }, "trade-id-of-with the account"},
+			{"Revoke", func() error { return endAll(t.Context(), s, "account-2") }, "trade-id-of-with the account"},
 			{"RemoveAccount", func() error { return s.RemoveAccount(t.Context(), newAccount(1).ID, newEvent("removed", "")) }, "trade-id-of-with the account's record"},
 			{"RemoveConsumer", func() error { return s.RemoveConsumer(t.Context(), "consumer-1", newEvent("removed", "")) }, "trade-id-of-of the consumer"},
 		} {
@@ -55,7 +56,7 @@ var revocationTests = []test{
 		good(t, err)
 		same(t, "the first", all, []login.Revocation{{Seq: all[0].Seq, TokenID: "trade-id-of-ended", Expires: at(time.Hour)}})
 	}},
-	{"what is refused revokes nothing", func(t *testing.T, s Store) {
+	{"what is refused revokes nothing", func(t *testing.T, s store.Store) {
 		trade(t, s, "sid", "account-1")
 		refused(t, s.End(t.Context(), "sid", "another", newEvent("refused", "account-1")), login.ErrNotFound)
 		refused(t, s.RemoveConsumer(t.Context(), "consumer-1", newEvent("refused", "")), login.ErrNotFound)
@@ -63,7 +64,7 @@ var revocationTests = []test{
 		ids, _ := revoked(t, s, 0, at(0))
 		same(t, "revoked", ids, []string(nil))
 	}},
-	{"tokens that have expired are no revocations, and are swept, but for a day what was ended before", func(t *testing.T, s Store) {
+	{"tokens that have expired are no revocations, and are swept, but for a day what was ended before", func(t *testing.T, s store.Store) {
 		x := trade(t, s, "ended", "account-1")
 		trade(t, s, "expired", "account-1")
 		good(t, s.End(t.Context(), "ended", x.TradeID, newEvent("ended", "account-1")))
@@ -81,7 +82,7 @@ var revocationTests = []test{
 			t.Errorf("left are %v, to number %d", ids, last)
 		}
 	}},
-	{"a number is not given twice, even if all before it are gone", func(t *testing.T, s Store) {
+	{"a number is not given twice, even if all before it are gone", func(t *testing.T, s store.Store) {
 		var before int64
 		for i := range 3 {
 			x := trade(t, s, fmt.Sprint("sid-", i), "account-1")
@@ -94,7 +95,7 @@ var revocationTests = []test{
 			}
 		}
 	}},
-	{"who reads on while sessions end misses none", func(t *testing.T, s Store) {
+	{"who reads on while sessions end misses none", func(t *testing.T, s store.Store) {
 		const n = 40
 		for i := range n {
 			trade(t, s, fmt.Sprint("sid-", i), fmt.Sprint("account-", i))
@@ -102,7 +103,7 @@ var revocationTests = []test{
 		seen := map[string]bool{}
 		done := make(chan []error, 1)
 		go func() {
-			done <- together(n, func(i int) error { return s.EndAccount(t.Context(), fmt.Sprint("account-", i)) })
+			done <- together(n, func(i int) error { return endAll(t.Context(), s, fmt.Sprint("account-", i)) })
 		}()
 		var after int64
 		for ended := false; !ended || len(seen) < n; {
@@ -124,7 +125,7 @@ var revocationTests = []test{
 			}
 		}
 	}},
-	{"a session is found by the id of its current token, in its account only", func(t *testing.T, s Store) {
+	{"a session is found by the id of its current token, in its account only", func(t *testing.T, s store.Store) {
 		v := open(t, s, "view", "account-1")
 		x := trade(t, s, "trade", "account-1")
 		for id, want := range map[string]login.Session{v.ViewID: v, x.TradeID: x} {

@@ -1,11 +1,11 @@
 // Package storetest is the conformance suite of the stores. [Run] holds a store
-// to every promise that the ports of package login make, concurrency included;
-// [Linearize] does so over several handles or processes on one store.
+// to every promise of package store and of the ports in it, concurrency included;
+// [Processes] does so over several handles and processes on one database.
 //
 // A store passes it from a test of its own:
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) storetest.Store { … })
+//		storetest.Run(t, func(t *testing.T) store.Store { … })
 //	}
 package storetest
 
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,53 +25,34 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/store"
 )
-
-// A Store is what the suite tests: both ports, and what is settled once for all.
-type Store interface {
-	login.Accounts
-	login.Sessions
-	Settle(ctx context.Context, name string, value []byte) ([]byte, error)
-	SettledNames(ctx context.Context, prefix string) ([]string, error)
-	Unsettle(ctx context.Context, name string, e login.Event) error
-}
 
 // A test is one promise and what shows that a store keeps it.
 type test struct {
 	name string
-	run  func(t *testing.T, s Store)
+	run  func(t *testing.T, s store.Store)
 }
 
-// Run holds a store to the promises of both ports. Each call of open gives an
-// empty store, of which no test before holds anything any more.
-func Run(t *testing.T, open func(t *testing.T) Store) {
+// Run holds a store to its promises. Each call of open gives an empty store, of
+// which no test before holds anything any more.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	groups := []struct {
-		name  string
-		tests []test
+		name  string // of the ports
+		tests [][]test
 	}{
-		{"accounts", accountTests},
-		{"consumers and keys", consumerTests},
-		{"changes by an operator", changeTests},
-		{"imports", importTests},
-		{"signing keys", keyTests},
-		{"events", eventTests},
-		{"what is settled", settleTests},
-		{"view sessions", viewTests},
-		{"one-time codes", codeTests},
-		{"claims", claimTests},
-		{"locks", lockTests},
-		{"allowances", allowanceTests},
-		{"completion", completeTests},
-		{"ends", endTests},
-		{"revocations", revocationTests},
-		{"jobs", jobTests},
-		{"clocks", clockTests},
-		{"contexts", contextTests},
-		{"concurrency", concurrencyTests},
+		{"Directory and Operations", [][]test{accountTests, consumerTests, changeTests, importTests}},
+		{"Keys", [][]test{keyTests}},
+		{"Trail", [][]test{eventTests}},
+		{"Sessions", [][]test{viewTests, codeTests, claimTests, completeTests, endTests, revocationTests}},
+		{"Allowances", [][]test{lockTests, allowanceTests}},
+		{"Jobs", [][]test{jobTests}},
+		{"Once", [][]test{onceTests}},
+		{"all ports", [][]test{clockTests, contextTests, concurrencyTests}},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
-			for _, test := range g.tests {
+			for _, test := range slices.Concat(g.tests...) {
 				t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 			}
 		})
@@ -168,6 +150,11 @@ func newTrade(v login.Session, now time.Time) login.Session {
 	}
 }
 
+// endAll ends all sessions of an account, as an operator does.
+func endAll(ctx context.Context, s store.Store, account string) error {
+	return s.Revoke(ctx, account, "", newEvent("revoked", account))
+}
+
 // completed returns a trade session as Complete stores it.
 func completed(x login.Session) login.Session {
 	x.Completed = x.Issued
@@ -191,7 +178,7 @@ func newCode(sid string, sends int, now time.Time) login.NewOTP {
 }
 
 // open stores a view session and returns it.
-func open(t *testing.T, s login.Sessions, sid, account string) login.Session {
+func open(t *testing.T, s store.Store, sid, account string) login.Session {
 	t.Helper()
 	v := newView(sid, account)
 	good(t, s.OpenView(t.Context(), v, 0, "try", newEvent("opened "+sid, account)))
@@ -199,7 +186,7 @@ func open(t *testing.T, s login.Sessions, sid, account string) login.Session {
 }
 
 // trade stores a view session, completes it at start and returns the record.
-func trade(t *testing.T, s login.Sessions, sid, account string) login.Session {
+func trade(t *testing.T, s store.Store, sid, account string) login.Session {
 	t.Helper()
 	v := open(t, s, sid, account)
 	claim(t, s, newClaim(v, "claim of "+sid, at(0)))
@@ -209,7 +196,7 @@ func trade(t *testing.T, s login.Sessions, sid, account string) login.Session {
 }
 
 // claim takes a claim that must be given.
-func claim(t *testing.T, s login.Sessions, c login.Claim) login.Session {
+func claim(t *testing.T, s store.Store, c login.Claim) login.Session {
 	t.Helper()
 	x, err := s.Claim(t.Context(), c)
 	if err != nil {
@@ -219,7 +206,7 @@ func claim(t *testing.T, s login.Sessions, c login.Claim) login.Session {
 }
 
 // stored returns the stored session of a sid.
-func stored(t *testing.T, s login.Sessions, sid string) login.Session {
+func stored(t *testing.T, s store.Store, sid string) login.Session {
 	t.Helper()
 	x, err := s.Session(t.Context(), sid)
 	if err != nil {
@@ -254,7 +241,7 @@ func same(t *testing.T, what string, got, want any) {
 }
 
 // events returns the whole audit trail, or one account's.
-func events(t *testing.T, s login.Accounts, account string) []login.Event {
+func events(t *testing.T, s store.Store, account string) []login.Event {
 	t.Helper()
 	q := login.EventQuery{N: 10_000}
 	if account != "" {
@@ -266,7 +253,7 @@ func events(t *testing.T, s login.Accounts, account string) []login.Event {
 }
 
 // eventNames returns the names of an account's events, in order.
-func eventNames(t *testing.T, s login.Accounts, account string) []string {
+func eventNames(t *testing.T, s store.Store, account string) []string {
 	t.Helper()
 	var names []string
 	for _, e := range events(t, s, account) {
@@ -283,10 +270,11 @@ type contents struct {
 	Events    []login.Event
 	Sessions  map[string]login.Session
 	Queues    map[login.JobKind]int
+	Once      []string
 }
 
 // read returns what a store holds; of its sessions those whose sids are given.
-func read(t *testing.T, s Store, sids ...string) contents {
+func read(t *testing.T, s store.Store, sids ...string) contents {
 	t.Helper()
 	var c contents
 	var err error
@@ -297,6 +285,8 @@ func read(t *testing.T, s Store, sids ...string) contents {
 	c.Keys, err = s.SigningKeys(t.Context())
 	good(t, err)
 	c.Events = events(t, s, "")
+	c.Once, err = s.Names(t.Context(), "")
+	good(t, err)
 	c.Queues = map[login.JobKind]int{}
 	for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
 		q, err := s.Jobs(t.Context(), kind)
@@ -316,7 +306,7 @@ func read(t *testing.T, s Store, sids ...string) contents {
 }
 
 // unchanged runs f and reports what it changed in the store.
-func unchanged(t *testing.T, s Store, sids []string, f func()) {
+func unchanged(t *testing.T, s store.Store, sids []string, f func()) {
 	t.Helper()
 	before := read(t, s, sids...)
 	f()

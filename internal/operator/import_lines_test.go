@@ -1,4 +1,4 @@
-package people_test
+package operator_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"unicode/utf16"
 
 	"neoapi/internal/login"
-	"neoapi/internal/people"
+	"neoapi/internal/operator"
 )
 
 // wide writes a text as UTF-16 with its byte-order mark.
@@ -94,7 +94,7 @@ func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
 	} {
 		file := write(t, text)
 		_, err := importer(data, file).Run(t.Context())
-		for _, err := range []error{people.CheckFile(file), err} {
+		for _, err := range []error{operator.CheckFile(file), err} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%.20q: %v, want it to say %s", text, err, want)
 			}
@@ -134,7 +134,7 @@ func TestAnImportOfUTF16GoesOnWhereItStopped(t *testing.T) {
 	stopped := false
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	x.Progress = func(login.Import, people.Size) { stopped = true; stop() }
+	x.Progress = func(login.Import, operator.Size) { stopped = true; stop() }
 	if _, err := x.Run(ctx); err == nil || !stopped {
 		t.Fatal(err, stopped)
 	}

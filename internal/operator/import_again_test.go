@@ -1,4 +1,4 @@
-package people_test
+package operator_test
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
-	"neoapi/internal/people"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
 )
 
 const goodHash = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
 
-func run(t *testing.T, x *people.Import, want people.Result) {
+func run(t *testing.T, x *operator.Import, want operator.Result) {
 	t.Helper()
 	got, err := x.Run(t.Context())
 	got.Begun, got.Done, got.Kinds = false, 0, nil
@@ -44,11 +44,11 @@ func TestAFileIsRunAgainAfterItsRejectedLinesWereMended(t *testing.T) {
 		text += x.line + "\n"
 	}
 	n := int64(len(bad))
-	for name, change := range map[string]func(t *testing.T, data *login.Admin, report string){
-		"the file for them is as it was imported": func(*testing.T, *login.Admin, string) {},
-		"it has other line ends and parts its fields by semicolons": func(t *testing.T, m *login.Admin, report string) {
+	for name, change := range map[string]func(t *testing.T, data *operator.Admin, report string){
+		"the file for them is as it was imported": func(*testing.T, *operator.Admin, string) {},
+		"it has other line ends and parts its fields by semicolons": func(t *testing.T, m *operator.Admin, report string) {
 			mend(t, report, ";", "\r\n", bad)
-			run(t, &people.Import{Admin: m, File: report, Rejected: report + ".rejected"}, people.Result{Lines: n, There: n, In: n})
+			run(t, &operator.Import{Admin: m, File: report, Rejected: report + ".rejected"}, operator.Result{Lines: n, There: n, In: n})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,18 +56,18 @@ func TestAFileIsRunAgainAfterItsRejectedLinesWereMended(t *testing.T) {
 			data := open(t, t.TempDir())
 			file := write(t, text)
 			report := file + ".rejected"
-			run(t, importer(data, file), people.Result{Lines: n + 2, Added: 2, Rejected: n, In: 2, Out: n})
-			run(t, importer(data, file), people.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n})
+			run(t, importer(data, file), operator.Result{Lines: n + 2, Added: 2, Rejected: n, In: 2, Out: n})
+			run(t, importer(data, file), operator.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n})
 			mend(t, report, ",", "\n", bad)
-			run(t, importer(data, file), people.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n}) // not imported yet
-			run(t, importer(data, report), people.Result{Lines: n, Added: n, In: n})
+			run(t, importer(data, file), operator.Result{Lines: n + 2, There: 2, Rejected: n, In: 2, Out: n}) // not imported yet
+			run(t, importer(data, report), operator.Result{Lines: n, Added: n, In: n})
 			change(t, data.Admin(), report)
 			all := uccs(t, data)
 			for range 2 {
-				run(t, importer(data, file), people.Result{Lines: n + 2, There: n + 2, In: n + 2})
+				run(t, importer(data, file), operator.Result{Lines: n + 2, There: n + 2, In: n + 2})
 				again := importer(data, file)
 				again.Again = true
-				run(t, again, people.Result{Lines: n + 2, There: n + 2, In: n + 2})
+				run(t, again, operator.Result{Lines: n + 2, There: n + 2, In: n + 2})
 			}
 			if now := uccs(t, data); !slices.Equal(now, all) || len(all) != int(n)+2 {
 				t.Errorf("accounts are %q, were %q", now, all)
@@ -92,25 +92,21 @@ func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	file := write(t, head+row(1)+row(2)+"UC3,three,9800000002,Three,"+goodHash+"\n")
-	run(t, importer(data, file), people.Result{Lines: 3, Added: 2, Rejected: 1, In: 2, Out: 1})
-	id, err := login.ParseIdentifier(login.ByUCC, "UC000002")
+	run(t, importer(data, file), operator.Result{Lines: 3, Added: 2, Rejected: 1, In: 2, Out: 1})
+	a, err := data.Admin().ByUCC(t.Context(), "UC000002")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := data.Store.Account(t.Context(), id)
-	if err != nil {
+	if _, _, err := data.Admin().Erase(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := data.Admin().Erase(t.Context(), a, a.UCC); err != nil {
-		t.Fatal(err)
-	}
-	run(t, importer(data, file), people.Result{Lines: 3, There: 1, Rejected: 1, Gone: 1, In: 1, Out: 2})
+	run(t, importer(data, file), operator.Result{Lines: 3, There: 1, Rejected: 1, Gone: 1, In: 1, Out: 2})
 	if all := uccs(t, data); len(all) != 1 {
 		t.Errorf("accounts are %q", all)
 	}
 	again := importer(data, file)
 	again.Again = true
-	run(t, again, people.Result{Lines: 3, Added: 1, There: 1, Rejected: 1, In: 2, Out: 1})
+	run(t, again, operator.Result{Lines: 3, Added: 1, There: 1, Rejected: 1, In: 2, Out: 1})
 }
 
 // An account is there already if nothing of a line is another one's, and what differs
@@ -137,13 +133,13 @@ func TestALineWhoseAccountIsThereIsRejectedOnlyIfItSaysSomethingElse(t *testing.
 			"980000", fmt.Sprint("98000", n%10), "AVRFT7865", fmt.Sprintf("AVRFT78%02d", n), "avrft7865", fmt.Sprintf("avrft78%02d", n))
 		line, first := own.Replace(line), own.Replace(first)
 		const columns = "ucc,user_id,mobile,name,pan,password_hash\n"
-		run(t, importer(data, write(t, columns+first+goodHash+"\n")), people.Result{Lines: 1, Added: 1, In: 1})
-		want := people.Result{Lines: 2, Rejected: 1, Out: 1}
+		run(t, importer(data, write(t, columns+first+goodHash+"\n")), operator.Result{Lines: 1, Added: 1, In: 1})
+		want := operator.Result{Lines: 2, Rejected: 1, Out: 1}
 		if there {
-			want = people.Result{Lines: 2, There: 1, In: 1}
+			want = operator.Result{Lines: 2, There: 1, In: 1}
 		}
 		run(t, importer(data, write(t, columns+line+"\n\n")), want) // an empty line, lest it is the file above
-		run(t, importer(data, write(t, columns+first+goodHash+"\n"+line+"\n")), people.Result{Lines: 2, There: 1 + want.There, Rejected: want.Rejected, In: 1 + want.In, Out: want.Out})
+		run(t, importer(data, write(t, columns+first+goodHash+"\n"+line+"\n")), operator.Result{Lines: 2, There: 1 + want.There, Rejected: want.Rejected, In: 1 + want.In, Out: want.Out})
 	}
 }
 
@@ -160,7 +156,7 @@ func TestAnInterruptedImportCountsThisRunAndAll(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	x := importer(data, file)
-	x.Progress = func(login.Import, people.Size) { stop() } // after the first step
+	x.Progress = func(login.Import, operator.Size) { stop() } // after the first step
 	first, err := x.Run(ctx)
 	if err == nil || !first.Begun || first.Added == 0 || first.Added >= lines || first.Done != first.Lines {
 		t.Fatalf("%+v, %v", first, err)
@@ -179,11 +175,11 @@ func TestAFileIsRunAgainOnPostgreSQL(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = data.Close() })
 	file := write(t, head+row(1)+row(2)+row(2)+strings.Replace(row(3), "user", "other", 1)+strings.Replace(row(3), "98", "97", 1)+"bad\n")
-	run(t, importer(data, file), people.Result{Lines: 6, Added: 3, There: 1, Rejected: 2, In: 4, Out: 2})
-	run(t, importer(data, file), people.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
+	run(t, importer(data, file), operator.Result{Lines: 6, Added: 3, There: 1, Rejected: 2, In: 4, Out: 2})
+	run(t, importer(data, file), operator.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
 	again := importer(data, file)
 	again.Again = true
-	run(t, again, people.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
+	run(t, again, operator.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
 	if all := uccs(t, data); len(all) != 3 {
 		t.Errorf("accounts are %q", all)
 	}

@@ -1,4 +1,4 @@
-package login
+package operator
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/login"
 )
 
 func testAdmin(t *testing.T) *Admin {
@@ -97,8 +98,8 @@ func TestEveryProblemOfANewAccountIsNamedAtOnceAndNoSecretIsQuoted(t *testing.T)
 			t.Errorf("the error quotes %s: %v", secret, err)
 		}
 	}
-	var e *Error
-	if !errors.As(err, &e) || e.Kind != KindInput {
+	var e *login.Error
+	if !errors.As(err, &e) || e.Kind != login.KindInput {
 		t.Errorf("the first problem is %#v, want KindInput", e)
 	}
 }
@@ -264,7 +265,7 @@ func TestANewAccountPrintsNoneOfItsSecrets(t *testing.T) {
 }
 
 func TestAHashedAccountServesForOtherNames(t *testing.T) {
-	h := HashedAccount{Account: Account{UCC: "A", PasswordHash: "p", MPINHash: "m"}, pan: "AVRFT7865T", seed: []byte("seed")}
+	h := HashedAccount{Account: login.Account{UCC: "A", PasswordHash: "p", MPINHash: "m"}, pan: "AVRFT7865T", seed: []byte("seed")}
 	other := h.As("id", "B", "user", "+919999999909", "AVRFT7866T")
 	if other.UCC != "B" || other.UserID != "user" || other.Mobile != "+919999999909" || other.pan != "AVRFT7866T" ||
 		other.PasswordHash != "p" || other.MPINHash != "m" || string(other.seed) != "seed" {
@@ -277,11 +278,11 @@ func TestAHashedAccountServesForOtherNames(t *testing.T) {
 
 func TestAPANIsShownWithItsMiddleHidden(t *testing.T) {
 	m := testAdmin(t)
-	a := Account{ID: "id", PAN: m.Vault.Seal(credential.PurposePAN, "id", []byte("AVRFT7865T"))}
+	a := login.Account{ID: "id", PAN: m.Vault.Seal(credential.PurposePAN, "id", []byte("AVRFT7865T"))}
 	if got, err := m.PAN(a); got != "AVR****65T" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, err := m.PAN(Account{ID: "id"}); got != "" || err != nil {
+	if got, err := m.PAN(login.Account{ID: "id"}); got != "" || err != nil {
 		t.Errorf("an account without PAN: %q, %v", got, err)
 	}
 	a.ID = "another"

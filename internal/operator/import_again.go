@@ -1,4 +1,4 @@
-package people
+package operator
 
 import (
 	"bufio"
@@ -29,7 +29,7 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 	at := start
 	err = x.batches(ctx, f, h, start, func(ctx context.Context, b batch) error {
 		var taken []error
-		err := x.Admin.Accounts.AddAccounts(ctx, done, b.accounts, func(t []error) (login.Import, login.Event, error) {
+		err := x.Admin.Store.AddAccounts(ctx, done, b.accounts, func(t []error) (login.Import, login.Event, error) {
 			taken = t
 			return login.Import{}, login.Event{}, errLooked
 		})
@@ -73,7 +73,7 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line,
 			continue
 		}
 		l, a := b.lines[i], exists.There
-		if a != nil && (a.Has(b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
+		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
 			there++
 			continue
 		}
@@ -92,7 +92,7 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	if l.ucc == "" || l.userID == "" {
 		return false, nil
 	}
-	a, err := x.Admin.Accounts.Account(ctx, login.Identifier{Kind: login.ByUCC, Value: credential.Secret(l.ucc)})
+	a, err := x.Admin.ByUCC(ctx, l.ucc)
 	if errors.Is(err, login.ErrNotFound) {
 		return false, nil
 	}
@@ -116,7 +116,7 @@ func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, err
 	if err != nil {
 		return nil, err
 	}
-	done, err := x.Admin.Accounts.Import(ctx, name)
+	done, err := x.Admin.Store.Import(ctx, name)
 	if err != nil || done.File == "" || done.Offset != size {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package people_test
+package operator_test
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
-	"neoapi/internal/people"
+	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
 )
@@ -37,10 +37,10 @@ func TestMain(m *testing.M) {
 	if args := strings.Split(os.Getenv(childEnv), "\n"); len(args) == 2 {
 		data, err := serve.Open(context.Background(), serve.Place{Dir: args[0]}, nil)
 		if err == nil {
-			people.SetStep(childStep)
-			x := people.Import{
+			operator.SetStep(childStep)
+			x := operator.Import{
 				Admin: data.Admin(), File: args[1], Rejected: args[1] + ".rejected",
-				Progress: func(login.Import, people.Size) { fmt.Println("a step") },
+				Progress: func(login.Import, operator.Size) { fmt.Println("a step") },
 			}
 			_, err = x.Run(context.Background())
 		}
@@ -78,8 +78,8 @@ func write(t testing.TB, text string) (file string) {
 	return file
 }
 
-func importer(data *serve.Data, file string) *people.Import {
-	return &people.Import{Admin: data.Admin(), File: file, Rejected: file + ".rejected"}
+func importer(data *serve.Data, file string) *operator.Import {
+	return &operator.Import{Admin: data.Admin(), File: file, Rejected: file + ".rejected"}
 }
 
 // uccs returns the UCCs of all accounts.

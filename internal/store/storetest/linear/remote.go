@@ -1,4 +1,4 @@
-package storetest
+package linear
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // Serve answers the calls of a [Remote] in another process until it hangs up.
-func Serve(s login.Sessions, conn io.ReadWriteCloser) error {
+func Serve(s Handle, conn io.ReadWriteCloser) error {
 	server := rpc.NewServer()
 	if err := server.RegisterName("Store", &Served{s}); err != nil {
 		return err
@@ -21,9 +21,9 @@ func Serve(s login.Sessions, conn io.ReadWriteCloser) error {
 	return nil
 }
 
-// Remote is the store of another process, as far as [Linearize] uses it.
+// Remote is the store of another process, as far as [Check] uses it.
 type Remote struct {
-	login.Sessions
+	Handle // nil: the other methods are not called
 	client *rpc.Client
 }
 
@@ -55,7 +55,7 @@ type Result struct {
 }
 
 // Served is what package rpc sees of a store.
-type Served struct{ s login.Sessions }
+type Served struct{ s Handle }
 
 // Do makes a call.
 func (x *Served) Do(c Call, res *Result) error {
@@ -84,8 +84,8 @@ func (x *Served) Do(c Call, res *Result) error {
 		err = x.s.Complete(ctx, c.Name, c.Trade, c.Event)
 	case "End":
 		err = x.s.End(ctx, c.SID, c.Name, c.Event)
-	case "EndAccount":
-		err = x.s.EndAccount(ctx, c.Name)
+	case "Revoke":
+		err = x.s.Revoke(ctx, c.Name, c.SID, c.Event)
 	default:
 		return errors.New("no such method: " + c.Method)
 	}
@@ -103,9 +103,7 @@ func (r *Remote) call(c Call) (Result, error) {
 	if res.Error == "" {
 		return res, nil
 	}
-	for _, err := range []error{
-		login.ErrNotFound, login.ErrClaimed, login.ErrTriesUsed, login.ErrClaimLost, login.ErrTooMany, login.ErrLocked,
-	} {
+	for _, err := range promised {
 		if strings.HasPrefix(res.Error, err.Error()) { // a lock tells for how long
 			return res, err
 		}
@@ -113,74 +111,74 @@ func (r *Remote) call(c Call) (Result, error) {
 	return res, errors.New(res.Error)
 }
 
-// Session implements [login.Sessions], as the others below do.
+// Session implements [Handle], as the others below do.
 func (r *Remote) Session(_ context.Context, sid string) (login.Session, error) {
 	res, err := r.call(Call{Method: "Session", SID: sid})
 	return res.Session, err
 }
 
-// State implements [login.Sessions].
+// State implements [Handle].
 func (r *Remote) State(_ context.Context, account string) (login.AccountState, error) {
 	res, err := r.call(Call{Method: "State", Name: account})
 	return res.State, err
 }
 
-// SetOTP implements [login.Sessions], but for the wait.
+// SetOTP implements [Handle], but for the wait.
 func (r *Remote) SetOTP(_ context.Context, o login.NewOTP) (time.Duration, error) {
 	_, err := r.call(Call{Method: "SetOTP", Code: o})
 	return 0, err
 }
 
-// DropOTP implements [login.Sessions].
+// DropOTP implements [Handle].
 func (r *Remote) DropOTP(_ context.Context, sid string, otp []byte) error {
 	_, err := r.call(Call{Method: "DropOTP", SID: sid, Bytes: otp})
 	return err
 }
 
-// Try implements [login.Sessions].
+// Try implements [Handle].
 func (r *Remote) Try(_ context.Context, t login.Try) error {
 	_, err := r.call(Call{Method: "Try", Try: t})
 	return err
 }
 
-// EndTry implements [login.Sessions].
+// EndTry implements [Handle].
 func (r *Remote) EndTry(_ context.Context, t login.Try, failed bool, e login.Event) error {
 	_, err := r.call(Call{Method: "EndTry", Try: t, Failed: failed, Event: e})
 	return err
 }
 
-// Claim implements [login.Sessions].
+// Claim implements [Handle].
 func (r *Remote) Claim(_ context.Context, c login.Claim) (login.Session, error) {
 	res, err := r.call(Call{Method: "Claim", Claim: c})
 	return res.Session, err
 }
 
-// Fail implements [login.Sessions].
+// Fail implements [Handle].
 func (r *Remote) Fail(_ context.Context, sid, claim string, e login.Event) error {
 	_, err := r.call(Call{Method: "Fail", SID: sid, Name: claim, Event: e})
 	return err
 }
 
-// Refund implements [login.Sessions].
+// Refund implements [Handle].
 func (r *Remote) Refund(_ context.Context, sid, claim string, e login.Event) error {
 	_, err := r.call(Call{Method: "Refund", SID: sid, Name: claim, Event: e})
 	return err
 }
 
-// Complete implements [login.Sessions].
+// Complete implements [Handle].
 func (r *Remote) Complete(_ context.Context, claim string, t login.Session, e login.Event) error {
 	_, err := r.call(Call{Method: "Complete", Name: claim, Trade: t, Event: e})
 	return err
 }
 
-// End implements [login.Sessions].
+// End implements [Handle].
 func (r *Remote) End(_ context.Context, sid, token string, e login.Event) error {
 	_, err := r.call(Call{Method: "End", SID: sid, Name: token, Event: e})
 	return err
 }
 
-// EndAccount implements [login.Sessions].
-func (r *Remote) EndAccount(_ context.Context, account string) error {
-	_, err := r.call(Call{Method: "EndAccount", Name: account})
+// Revoke implements [Handle].
+func (r *Remote) Revoke(_ context.Context, account, sid string, e login.Event) error {
+	_, err := r.call(Call{Method: "Revoke", Name: account, SID: sid, Event: e})
 	return err
 }

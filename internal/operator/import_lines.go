@@ -1,4 +1,4 @@
-package people
+package operator
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package login
+package operator
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/login"
 )
 
 // A NewImport is an account that comes from another system, with hashes that were
@@ -30,19 +31,19 @@ type NewImport struct {
 // at once, and returns it ready to be stored, under a new id. An MPIN's hash is
 // sealed: it lacks the key that ours has (bar P1). The hashes are replaced by ours
 // at the next good login.
-func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
-	a := Account{ID: uuid.NewString(), Created: now}
+func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
+	a := login.Account{ID: uuid.NewString(), Created: now}
 	var problems []error
-	normal := func(kind IdentifierKind, value string) string {
-		id, err := ParsePasted(kind, value)
+	normal := func(kind login.IdentifierKind, value string) string {
+		id, err := login.ParsePasted(kind, value)
 		if err != nil {
 			problems = append(problems, err)
 		}
 		return string(id.Value)
 	}
-	a.UCC, a.UserID, a.Mobile = normal(ByUCC, n.UCC), normal(ByUserID, n.UserID), normal(ByMobile, n.Mobile)
+	a.UCC, a.UserID, a.Mobile = normal(login.ByUCC, n.UCC), normal(login.ByUserID, n.UserID), normal(login.ByMobile, n.Mobile)
 	if n.PAN != "" {
-		pan := normal(ByPAN, string(n.PAN))
+		pan := normal(login.ByPAN, string(n.PAN))
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, pan)
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(pan))
 	}
@@ -51,23 +52,23 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 		problems = append(problems, err)
 	}
 	a.Email = n.Email
-	if err := a.judge(); err != nil {
+	if err := a.Check(); err != nil {
 		problems = append(problems, err)
 	}
 	if a.PasswordHash, err = credential.Foreign(string(n.PasswordHash)); err != nil {
-		problems = append(problems, invalid("password_hash", err.Error()))
+		problems = append(problems, login.Invalid("password_hash", err.Error()))
 	}
 	if n.MPINHash != "" {
 		phc, err := credential.Foreign(string(n.MPINHash))
 		if err != nil {
-			problems = append(problems, invalid("mpin_hash", err.Error()))
+			problems = append(problems, login.Invalid("mpin_hash", err.Error()))
 		}
 		a.MPINHash = credential.SealHash(m.Vault, credential.PurposeMPIN, a.ID, phc)
 	}
 	if n.TOTPSeed != "" {
 		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
 		if err != nil {
-			problems = append(problems, invalid("totp_seed", err.Error()))
+			problems = append(problems, login.Invalid("totp_seed", err.Error()))
 		}
 		a.TOTPSeed = m.Vault.Seal(credential.PurposeTOTP, a.ID, seed)
 	}
@@ -76,17 +77,17 @@ func (m *Admin) Imported(n NewImport, now time.Time) (Account, error) {
 	return a, errors.Join(problems...)
 }
 
-// Has reports whether an account that is there is one that an import would add. What
+// has reports whether an account that is there is one that an import would add. What
 // a login or an operator may have changed since is not compared: the password's hash
 // if it is ours by now, the address, the MPIN and the TOTP seed.
-func (a Account) Has(n Account) bool {
+func has(a, n login.Account) bool {
 	return a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
 		(len(n.PANIndex) == 0 || bytes.Equal(a.PANIndex, n.PANIndex)) && (n.GreetingName == "" || a.GreetingName == n.GreetingName) &&
 		(a.PasswordHash == n.PasswordHash || strings.HasPrefix(a.PasswordHash, "$argon2id$"))
 }
 
 // ImportEvent is what the audit trail is told of a step of an import.
-func (m *Admin) ImportEvent(outcome string) Event {
+func (m *Admin) ImportEvent(outcome string) login.Event {
 	e := m.event("accounts imported")
 	e.Outcome = cmp.Or(outcome, e.Outcome)
 	return e

@@ -1,6 +1,6 @@
 //go:build unix
 
-package people_test
+package operator_test
 
 import (
 	"os"

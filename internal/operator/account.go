@@ -1,4 +1,4 @@
-package login
+package operator
 
 import (
 	"cmp"
@@ -9,43 +9,14 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/login"
 	"neoapi/internal/paste"
 )
-
-// An Admin adds and removes accounts and consumers. It works on the stores
-// alone, beside a running service or without one: a service sees every change
-// within 1 s (bar S4).
-type Admin struct {
-	Accounts Accounts
-	Sessions Sessions
-	Vault    *credential.Vault
-	Now      func() time.Time
-	By       string // who makes the changes, for the audit trail
-	Address  string // whence: what their events have there
-}
-
-// event is what the audit trail is told of a change that was made.
-func (m *Admin) event(action string) Event {
-	return Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.Address, By: m.By}
-}
-
-func (m *Admin) accountEvent(action string, a Account) Event {
-	e := m.event(action)
-	e.Account, e.UCC = a.ID, a.UCC
-	return e
-}
-
-func (m *Admin) consumerEvent(action, key string) Event {
-	e := m.event(action)
-	e.Consumer = key
-	return e
-}
 
 // A NewAccount is what an operator tells of an account. UCC, UserID, Mobile and
 // Password are required; the rest may be empty.
@@ -53,7 +24,7 @@ type NewAccount struct {
 	UCC    string
 	UserID string
 	Mobile string // ten digits or E.164
-	Reach
+	login.Reach
 	PAN          credential.Secret
 	GreetingName string
 	Password     credential.Secret
@@ -64,7 +35,7 @@ type NewAccount struct {
 
 // A HashedAccount is a NewAccount whose secrets have been checked and hashed.
 type HashedAccount struct {
-	Account
+	login.Account
 	pan  credential.Secret
 	seed []byte
 }
@@ -74,10 +45,10 @@ func (h HashedAccount) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a
 
 // AddAccount checks everything about a new account, naming every problem at
 // once, and stores it. Errors wrap ErrExists if a name is taken.
-func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (Account, error) {
+func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (login.Account, error) {
 	h, err := m.Hash(n)
 	if err != nil {
-		return Account{}, err
+		return login.Account{}, err
 	}
 	return m.AddHashed(ctx, h)
 }
@@ -87,25 +58,25 @@ func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (Account, error) {
 func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	var h HashedAccount
 	var problems []error
-	normal := func(kind IdentifierKind, value string) string {
-		id, err := ParsePasted(kind, value)
+	normal := func(kind login.IdentifierKind, value string) string {
+		id, err := login.ParsePasted(kind, value)
 		if err != nil {
 			problems = append(problems, err)
 		}
 		return string(id.Value)
 	}
-	h.UCC = normal(ByUCC, n.UCC)
-	h.UserID = normal(ByUserID, n.UserID)
-	h.Mobile = normal(ByMobile, n.Mobile)
+	h.UCC = normal(login.ByUCC, n.UCC)
+	h.UserID = normal(login.ByUserID, n.UserID)
+	h.Mobile = normal(login.ByMobile, n.Mobile)
 	if n.PAN != "" {
-		h.pan = credential.Secret(normal(ByPAN, string(n.PAN)))
+		h.pan = credential.Secret(normal(login.ByPAN, string(n.PAN)))
 	}
 	var err error
 	if h.GreetingName, err = nameOf(n.GreetingName); err != nil {
 		problems = append(problems, err)
 	}
 	h.Reach = n.Reach
-	problems = append(problems, n.judge())
+	problems = append(problems, n.Check())
 	if err := judgePassword(NewAccount{UCC: h.UCC, UserID: h.UserID, Mobile: h.Mobile, PAN: h.pan, Password: n.Password}); err != nil {
 		problems = append(problems, err)
 	}
@@ -117,7 +88,7 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if n.TOTPSeed != "" {
 		seed, err := credential.ParseTOTPSeed(string(n.TOTPSeed))
 		if err != nil {
-			problems = append(problems, invalid("TOTP seed", err.Error()))
+			problems = append(problems, login.Invalid("TOTP seed", err.Error()))
 		}
 		h.seed = seed
 	}
@@ -136,35 +107,13 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	return h, nil
 }
 
-// nameOf returns what a person or an application is called. It is printed on
-// terminals, so it has no character that cannot be seen.
-func nameOf(text string) (string, error) {
-	name, err := paste.Name(text)
-	switch {
-	case err != nil:
-		return "", invalid("name", err.Error())
-	case len(name) > 128:
-		return "", invalid("name", "must be at most 128 bytes")
-	}
-	return name, nil
-}
-
 // pastedMPIN returns an MPIN that an operator has typed.
 func pastedMPIN(text credential.Secret) (credential.Secret, error) {
-	mpin, err := paste.Code(string(text), MPINDigits, MPINDigits)
+	mpin, err := paste.Code(string(text), login.MPINDigits, login.MPINDigits)
 	if err != nil {
-		return "", invalid("mpin", "must be six digits: this one "+err.Error())
+		return "", login.Invalid("mpin", "must be six digits: this one "+err.Error())
 	}
 	return credential.Secret(mpin), nil
-}
-
-// CheckBy returns what is wrong with a name for [Admin.By], or nil.
-func CheckBy(name string) error {
-	if strings.TrimSpace(name) == "" {
-		return invalid("name", "must not be empty")
-	}
-	_, err := nameOf(name)
-	return err
 }
 
 // As returns the account with another id, UCC, user id, mobile number and PAN
@@ -176,7 +125,7 @@ func (h HashedAccount) As(id, ucc, userID, mobile string, pan credential.Secret)
 
 // AddHashed stores an account that Hash or As returned, under a new id if it has
 // none. Errors wrap ErrExists if a name is taken.
-func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error) {
+func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (login.Account, error) {
 	a := h.Account
 	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now()
 	if h.pan != "" {
@@ -186,7 +135,7 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (Account, error)
 	if len(h.seed) > 0 {
 		a.TOTPSeed = m.Vault.Seal(credential.PurposeTOTP, a.ID, h.seed)
 	}
-	return a, m.Accounts.AddAccount(ctx, a, m.accountEvent("account added", a))
+	return a, m.Store.AddAccount(ctx, a, m.accountEvent("account added", a))
 }
 
 // commonPasswords are those of the 3,000 most common passwords that are long
@@ -209,25 +158,25 @@ func judgePassword(n NewAccount) error {
 	p := string(n.Password)
 	switch {
 	case !utf8.ValidString(p):
-		return invalid("password", "must be valid text (UTF-8)")
+		return login.Invalid("password", "must be valid text (UTF-8)")
 	case utf8.RuneCountInString(p) < 8:
-		return invalid("password", "must have at least 8 characters")
+		return login.Invalid("password", "must have at least 8 characters")
 	case len(p) > credential.MaxPassword:
-		return invalid("password", fmt.Sprintf("must have at most %d bytes", credential.MaxPassword))
+		return login.Invalid("password", fmt.Sprintf("must have at most %d bytes", credential.MaxPassword))
 	case common()[strings.ToLower(p)]:
-		return invalid("password", "is one of the most common ones, which are tried first: choose another")
+		return login.Invalid("password", "is one of the most common ones, which are tried first: choose another")
 	}
 	digits := strings.TrimPrefix(strings.TrimPrefix(n.Mobile, "+"), "91")
 	for _, name := range []string{n.UCC, n.UserID, n.Mobile, digits, "91" + digits, "+91" + digits, string(n.PAN)} {
 		if name != "" && strings.EqualFold(p, name) {
-			return invalid("password", "must not be one of the account's own identifiers")
+			return login.Invalid("password", "must not be one of the account's own identifiers")
 		}
 	}
 	return nil
 }
 
 // PAN returns an account's PAN with its middle hidden, or "" if it has none.
-func (m *Admin) PAN(a Account) (string, error) {
+func (m *Admin) PAN(a login.Account) (string, error) {
 	if len(a.PAN) == 0 {
 		return "", nil
 	}
@@ -239,46 +188,15 @@ func (m *Admin) PAN(a Account) (string, error) {
 }
 
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
-func (m *Admin) RemoveAccount(ctx context.Context, a Account) error {
-	// Sessions end before the account goes, so that a removal that breaks off can be
-	// repeated, and after it, for a login that was under way: from then on it finds
-	// the account gone.
-	if err := m.Sessions.EndAccount(ctx, a.ID); err != nil {
-		return err
-	}
-	err := m.Accounts.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
-	if err != nil {
-		return err
-	}
-	return m.Sessions.EndAccount(ctx, a.ID)
+func (m *Admin) RemoveAccount(ctx context.Context, a login.Account) error {
+	// A login that is under way finds the account gone, and ends its session.
+	return m.Store.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
 }
 
-// AddConsumer stores a new consumer and returns its secret, which is shown this
-// once: only its keyed hash is kept. An empty key or secret is generated. rate is
-// that of [Consumer]. Errors wrap ErrExists if the key is taken.
-func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret, rate int) (Consumer, credential.Secret, error) {
-	if key == "" {
-		key = uuid.NewString()
+// SetReach changes where and how an account's codes go. Errors: ErrNotFound.
+func (m *Admin) SetReach(ctx context.Context, a login.Account, r login.Reach) error {
+	if err := r.Check(); err != nil {
+		return err
 	}
-	if !nameForm.MatchString(key) {
-		return Consumer{}, "", invalid("key", "must be up to 64 letters, digits, dots, dashes, underscores or at signs")
-	}
-	name, err := nameOf(name)
-	if err != nil {
-		return Consumer{}, "", err
-	}
-	if secret == "" {
-		secret = newConsumerSecret()
-	}
-	c := Consumer{
-		Key: key, Incarnation: uuid.NewString(), Name: name, Rate: rate, Created: m.Now(),
-		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
-	}
-	return c, secret, m.Accounts.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))
-}
-
-// RemoveConsumer removes a consumer. Its access tokens and sessions end within
-// 1 s. Errors: ErrNotFound.
-func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
-	return m.Accounts.RemoveConsumer(ctx, key, m.consumerEvent("consumer removed", key))
+	return m.Store.SetReach(ctx, a.ID, r, m.accountEvent("account changed", a))
 }

@@ -1,6 +1,6 @@
 // Package people moves accounts in and out: the import of another system's
 // accounts from a CSV file, and what is told of a person who asks.
-package people
+package operator
 
 import (
 	"bufio"
@@ -43,7 +43,7 @@ var (
 // An Import is the import of one file. Lines that are rejected are written into
 // another file of the same form, with their number and why.
 type Import struct {
-	Admin    *login.Admin
+	Admin    *Admin
 	File     string
 	Rejected string                         // the file for rejected lines
 	Again    bool                           // from the start, though it has been imported before
@@ -115,7 +115,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 		return res, fmt.Errorf("%s: %w", x.File, err)
 	}
 	start.File = file
-	done, err := x.Admin.Accounts.Import(ctx, file)
+	done, err := x.Admin.Store.Import(ctx, file)
 	if err != nil {
 		return res, err
 	}
@@ -219,7 +219,7 @@ func CheckFile(path string) error {
 // and that the file for rejected lines is this import's.
 func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 	done.File = start.File
-	err := x.Admin.Accounts.AddAccounts(ctx, done, nil, func([]error) (login.Import, login.Event, error) {
+	err := x.Admin.Store.AddAccounts(ctx, done, nil, func([]error) (login.Import, login.Event, error) {
 		return start, x.Admin.ImportEvent("begun"), nil
 	})
 	return busyImport(err)
@@ -301,7 +301,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 			return ""
 		}
 		var a login.Account
-		a, err = x.Admin.Imported(login.NewImport{
+		a, err = x.Admin.Imported(NewImport{
 			UCC: field("ucc"), UserID: field("user_id"), Mobile: field("mobile"), PAN: credential.Secret(field("pan")),
 			GreetingName: field("name"), Email: field("email"), PasswordHash: credential.Secret(field("password_hash")),
 			MPINHash: credential.Secret(field("mpin_hash")), TOTPSeed: credential.Secret(field("totp_seed")),
@@ -400,7 +400,7 @@ func reportHead(h header) string { return "line" + h.comma + "reason" + h.comma 
 // store stores a batch, and writes its rejected lines before that is settled. It
 // returns how many lines are of accounts that were there, and the rejected ones.
 func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, there int64, bad []line, err error) {
-	err = x.Admin.Accounts.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
+	err = x.Admin.Store.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
 		if bad, there, err = x.judge(ctx, b, taken); err != nil {
 			return next, login.Event{}, err
 		}
