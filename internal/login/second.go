@@ -76,7 +76,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	// its end even if the client goes away, so that nothing stays half done.
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
-	return s.judgeAndComplete(ctx, f, account, view, claim)
+	return (&attempt{s, f, account, view, claim}).complete(ctx)
 }
 
 // claimRefused returns what the audit trail and the caller are told of a claim
@@ -96,90 +96,115 @@ func claimRefused(err error) (outcome string, refusal *Error) {
 	return "", storeFault(err)
 }
 
-// judgeAndComplete is steps 2 to 5: the claim is held.
-func (s *Service) judgeAndComplete(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (Opened, error) {
-	// Before the answer: whoever tries again at once must find the claim free.
-	refund := func(outcome string) {
-		event := s.secondEvent(f, account, outcome)
-		if err := s.Sessions.Refund(ctx, f.SID, claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
-			s.refundLater(ctx, event, claim)
-			return
-		}
-		s.logged(ctx, event)
-	}
-	fail := func(outcome, detail string) error {
-		event := s.secondEvent(f, account, outcome)
-		if err := s.Sessions.Fail(ctx, f.SID, claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
-			return storeFault(err) // open, the try counts as failed when its lease runs out
-		}
-		s.logged(ctx, event)
-		return &Error{Kind: KindCredentials, Detail: detail}
-	}
-	if !s.names(f.ID, account) { // it costs a try: whoever holds a view token must not find out names by asking
-		return Opened{}, fail("another account's identifier", "the identifier is not the one that logged in")
-	}
-	factor, looked, err := s.judgeSecond(ctx, f, account, view, claim)
-	switch {
-	case err != nil && looked: // a guess at the OTP is not free because the rest failed
-		if ferr := s.Sessions.Fail(ctx, f.SID, claim.ID, s.secondEvent(f, account, "not judged")); ferr != nil && !errors.Is(ferr, ErrClaimLost) {
-			return Opened{}, storeFault(ferr)
-		}
-		s.logged(ctx, s.secondEvent(f, account, "not judged"))
-		return Opened{}, err
-	case errors.Is(err, ErrLocked) && (f.MPINOnly || !view.Undelivered):
-		refund("locked")
-		return Opened{}, err
-	case errors.Is(err, ErrLocked): // it may have been meant as the OTP that never came
-		refund("code not delivered")
-		return Opened{}, neverCame()
-	case err != nil:
-		refund("not judged")
-		return Opened{}, err
-	}
-	if factor == "" && view.Undelivered && !f.MPINOnly { // no OTP is right: its owner has none
-		if s.mayBeMPIN(f, account, view) { // and was judged as one: it counts
-			err := fail("wrong code", wrongCode(view, f.MPINOnly))
-			if refused := new(Error); errors.As(err, &refused) && refused.Kind == KindCredentials {
-				err = neverCame()
-			}
-			return Opened{}, err
-		}
-		refund("code not delivered")
-		return Opened{}, neverCame()
-	}
-	if factor == "" || account.Disabled {
-		return Opened{}, fail("wrong code", wrongCode(view, f.MPINOnly))
-	}
+// An attempt is a second factor whose claim is held.
+type attempt struct {
+	*Service
+	second  SecondFactor
+	account Account
+	view    Session
+	claim   Claim
+}
 
-	now := s.Now()
+// complete is steps 2 to 5: judge, open the session at the OMS, store it.
+func (a *attempt) complete(ctx context.Context) (Opened, error) {
+	factor, err := a.judge(ctx)
+	if err != nil {
+		return Opened{}, err
+	}
+	now, view := a.Now(), a.view
 	trade := Session{
 		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
 		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
-		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: s.keys.ring().Active(),
-		Issued: now, Expires: s.tradeEnd(now), Repeat: claim.Repeat, Remote: s.OMS.Remote(),
+		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: a.keys.ring().Active(),
+		Issued: now, Expires: a.tradeEnd(now), Repeat: a.claim.Repeat, Remote: a.OMS.Remote(),
 	}
 	var outcome string
-	if trade.Home, outcome, err = s.openOMS(ctx, trade); err != nil {
-		refund(outcome)
+	if trade.Home, outcome, err = a.openOMS(ctx, trade); err != nil {
+		a.refund(ctx, outcome)
 		return Opened{}, err
 	}
-
-	event := s.secondEvent(f, account, "ok")
+	event := a.event("ok")
 	event.Factor = factor
-	switch err := s.Sessions.Complete(ctx, claim.ID, trade, event); {
-	case errors.Is(err, ErrClaimLost):
-		refund("ended meanwhile")
-		s.closeLater(ctx, trade)
-		return Opened{}, badSession()
-	case err != nil: // stored or not: if it was, a repeat of the request gets the session
-		s.refundLater(ctx, s.secondEvent(f, account, "not stored"), claim)
-		return Opened{}, storeFault(err)
-	}
-	s.logged(ctx, event)
-	if err := s.consumerStands(ctx, f.Consumer, trade, event); err != nil {
+	if err := a.store(ctx, trade, event); err != nil {
 		return Opened{}, err
 	}
-	return s.opened(ctx, account, trade)
+	if err := a.consumerStands(ctx, a.second.Consumer, trade, event); err != nil {
+		return Opened{}, err
+	}
+	return a.opened(ctx, a.account, trade)
+}
+
+func (a *attempt) event(outcome string) Event { return a.secondEvent(a.second, a.account, outcome) }
+
+// refund gives the claim back before the answer: whoever tries again at once must find
+// it free.
+func (a *attempt) refund(ctx context.Context, outcome string) {
+	event := a.event(outcome)
+	if err := a.Sessions.Refund(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
+		a.refundLater(ctx, event, a.claim)
+		return
+	}
+	a.logged(ctx, event)
+}
+
+// fail ends the claim as a failed try. If the store fails the try stays open, and
+// counts as failed when its lease runs out.
+func (a *attempt) fail(ctx context.Context, outcome string, refusal error) error {
+	event := a.event(outcome)
+	if err := a.Sessions.Fail(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
+		return storeFault(err)
+	}
+	a.logged(ctx, event)
+	return refusal
+}
+
+// judge returns the factor that the code proves, or the refusal, with which the claim
+// has ended.
+func (a *attempt) judge(ctx context.Context) (Factor, error) {
+	if !a.names(a.second.ID, a.account) { // it costs a try: whoever holds a view token must not find out names by asking
+		return "", a.fail(ctx, "another account's identifier", &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in"})
+	}
+	mpinOnly := a.second.MPINOnly
+	factor, compared, err := a.judgeSecond(ctx, a.second, a.account, a.view, a.claim)
+	switch {
+	case err != nil && compared: // a guess at the OTP is not free because the rest failed
+		return "", a.fail(ctx, "not judged", err)
+	case errors.Is(err, ErrLocked) && (mpinOnly || !a.view.Undelivered):
+		a.refund(ctx, "locked")
+		return "", err
+	case errors.Is(err, ErrLocked): // it may have been meant as the OTP that never came
+		a.refund(ctx, "code not delivered")
+		return "", neverCame()
+	case err != nil:
+		a.refund(ctx, "not judged")
+		return "", err
+	}
+	if factor != "" && !a.account.Disabled {
+		return factor, nil
+	}
+	if factor == "" && a.view.Undelivered && !mpinOnly { // no OTP is right: its owner has none
+		if a.mayBeMPIN(a.second, a.account, a.view) { // and was judged as one: it counts
+			return "", a.fail(ctx, "wrong code", neverCame())
+		}
+		a.refund(ctx, "code not delivered")
+		return "", neverCame()
+	}
+	return "", a.fail(ctx, "wrong code", &Error{Kind: KindCredentials, Detail: wrongCode(a.view, mpinOnly)})
+}
+
+// store completes the claim with the trade session, or ends it with the refusal.
+func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
+	switch err := a.Sessions.Complete(ctx, a.claim.ID, trade, event); {
+	case errors.Is(err, ErrClaimLost):
+		a.refund(ctx, "ended meanwhile")
+		a.closeLater(ctx, trade)
+		return badSession()
+	case err != nil: // stored or not: if it was, a repeat of the request gets the session
+		a.refundLater(ctx, a.event("not stored"), a.claim)
+		return storeFault(err)
+	}
+	a.logged(ctx, event)
+	return nil
 }
 
 // openOMS has the OMS open a session, which may take its own time. If it does not,
@@ -256,12 +281,12 @@ func (s *Service) names(id Identifier, a Account) bool {
 
 // judgeSecond returns the factor that code proves, or "" if it proves none. A
 // code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
-// as mpin, and an MPIN as otp. The first factor is never accepted again. looked
-// tells that the code was held against an OTP and is not that: whatever goes wrong
-// afterwards, the try counts.
-func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, looked bool, err error) {
+// as mpin, and an MPIN as otp. The first factor is never accepted again. compared
+// reports that the code was checked against the OTP and did not match: from then on
+// the try counts.
+func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, compared bool, err error) {
 	mpin := s.mayBeMPIN(f, account, view)
-	if mpin { // what the queue cannot take is told so before anything is looked at
+	if mpin { // what the queue cannot take is told so before anything is compared at
 		leave, err := s.second.enter()
 		if err != nil {
 			return "", false, err
@@ -272,13 +297,13 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		if credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
 			return OTP, true, nil
 		}
-		looked = true
+		compared = true
 	}
 	if !mpin {
-		return "", looked, nil
+		return "", compared, nil
 	}
 	err = s.second.turn(ctx, func() error {
-		if err := s.mpinAllowed(ctx, account, claim, looked); err != nil {
+		if err := s.mpinAllowed(ctx, account, claim, compared); err != nil {
 			return err
 		}
 		good, upgrade, err := s.judgeHash(ctx, account, MPIN, f.Code)
@@ -290,10 +315,10 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		}
 		return err
 	})
-	if looked && errors.Is(err, ErrLocked) { // it may have been meant as the OTP, which it is not
+	if compared && errors.Is(err, ErrLocked) { // it may have been meant as the OTP, which it is not
 		err = nil
 	}
-	return factor, looked, err
+	return factor, compared, err
 }
 
 // mayBeMPIN tells whether a code is judged as the MPIN if it is not the OTP.
@@ -307,9 +332,9 @@ func neverCame() *Error {
 }
 
 // mpinAllowed counts a try of the MPIN, which has one counter whether it comes
-// first or second (bar T3); what becomes of the try is told by what becomes of the
-// claim. A code that may have been meant as the OTP counts as a second factor only:
-// who mistypes codes must not lose the MPIN. A locked MPIN is not judged.
+// first or second (bar T3); the try is settled together with the claim. A code
+// that may have been meant as the OTP counts as a second factor only: mistyped OTPs must
+// not lock the MPIN. A locked MPIN is not judged.
 func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim, ambiguous bool) error {
 	var err error
 	if ambiguous {

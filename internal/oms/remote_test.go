@@ -284,7 +284,7 @@ func TestEveryProblemOfAFileOfTheOMSIsNamedAtOnce(t *testing.T) {
 		"values": {"url: http://oms.example.com?x=1\nhome: a b\nca: /nowhere\ncert: /nowhere2\nkey: " + open + "\ntimeout: 1h\n", []string{
 			"url: must begin with https", "ca: ", "cert and key: ", "timeout:", "home: \"a b\"",
 		}},
-		"an open secret": {"url: https://oms.example.com\nbearer-file: " + open + "\n", []string{"bearer-file: "+open+" is readable by other users"}},
+		"an open secret": {"url: https://oms.example.com\nbearer-file: " + open + "\n", []string{"bearer-file: " + open + " is readable by other users"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := oms.Load(write(t, "oms.yaml", x.text, 0o644))
