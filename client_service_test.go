@@ -154,7 +154,7 @@ func TestResendTooEarlySaysHowLongToWait(t *testing.T) {
 	first := srv.OTP(t)
 	e := wantError(t, c.SendOTP(t.Context()), neoapi.ErrRateLimited)
 	if e.RetryAfter <= 0 || e.RetryAfter > 30*time.Second {
-		t.Errorf("wait %v, want up to 30 s (bar O6)", e.RetryAfter)
+		t.Errorf("wait %v, want up to 30 s (security.md O6)", e.RetryAfter)
 	}
 	srv.Advance(e.RetryAfter)
 	if err := c.SendOTP(t.Context()); err != nil {

@@ -159,7 +159,7 @@ func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // bars J1 to J3, S1 and S2
+func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 to J3, S1 and S2
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -263,7 +263,7 @@ func ringOf(t *testing.T, dir string) *token.Ring {
 	return ring
 }
 
-// Bar S4: however a session ends, it ends here too.
+// security.md S4: however a session ends, it ends here too.
 func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -347,7 +347,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 
 // A second factor that is under way while its consumer is removed opens nothing that
 // others would take for good.
-func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // bar S4
+func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // security.md S4
 	t.Parallel()
 	dir := t.TempDir()
 	var key string
@@ -398,7 +398,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // b
 	}
 }
 
-// Bar J4, in the eyes of another service.
+// security.md J4, in the eyes of another service.
 func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"github.com/boombuler/barcode/qr"
 )
 
-// showSeed prints a TOTP seed, and on a terminal its QR code (bar O5).
+// showSeed prints a TOTP seed, and on a terminal its QR code (security.md O5).
 func (t *terminal) showSeed(ucc, seed string) error {
 	picture := ""
 	if t.onTerminal() {

@@ -285,7 +285,7 @@ func tuneMemory() (held func(bytes int)) {
 
 // tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any
 // Go program, until the returned function is called; but only who calls whom. Go
-// would print what lies on the stacks too, which can be pieces of secrets (bar L1).
+// would print what lies on the stacks too, which can be pieces of secrets (security.md L1).
 func tellOnQuit(stderr io.Writer) (stop func()) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)

@@ -211,7 +211,7 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 		t.Error("the two sign with different keys")
 	}
 
-	// Bar S4: what one ends is over at the other within a second.
+	// security.md S4: what one ends is over at the other within a second.
 	status, _ = a.send(session, "POST", logoutPath, nil)
 	want("logout at one", status, 200)
 	ended := time.Now()

@@ -32,7 +32,7 @@ func (s *service) peak(b *testing.B) float64 {
 }
 
 // BenchmarkParallelLogins sends 500 password logins at once, b.N times: memory is
-// bounded, and what does not fit gets 503 at once (bar P4).
+// bounded, and what does not fit gets 503 at once (security.md P4).
 func BenchmarkParallelLogins(b *testing.B) {
 	const parallel = 500
 	s := start(b, b.TempDir(), "--accounts", fmt.Sprint(parallel))
@@ -71,7 +71,7 @@ func BenchmarkParallelLogins(b *testing.B) {
 
 // BenchmarkInventedNames logs in under b.N names that nobody has: they cost
 // bounded memory (the bar is 64 MiB for a million) and evict no real counter
-// (bar T8).
+// (security.md T8).
 func BenchmarkInventedNames(b *testing.B) {
 	s := start(b, b.TempDir(), "--accounts", "1")
 	ucc, _, mobile, _ := serve.DemoAccount(1)

@@ -1,5 +1,5 @@
 // Package canary finds secrets where none may be: in what a program has logged,
-// printed, answered or stored, plain or in any usual encoding (bar L1). It is for
+// printed, answered or stored, plain or in any usual encoding (security.md L1). It is for
 // tests.
 package canary
 

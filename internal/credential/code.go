@@ -17,7 +17,7 @@ import (
 )
 
 // NewOTP returns a one-time code of so many decimal digits, uniformly drawn
-// from the system's CSPRNG (bar O1).
+// from the system's CSPRNG (security.md O1).
 func NewOTP(digits int) Secret {
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
 	n, err := rand.Int(rand.Reader, limit)
@@ -28,7 +28,7 @@ func NewOTP(digits int) Secret {
 }
 
 // IsDigits tells whether s is between min and max ASCII digits and nothing
-// else: no spaces, signs or digits of other scripts (bar O4).
+// else: no spaces, signs or digits of other scripts (security.md O4).
 func IsDigits(s string, min, max int) bool {
 	if len(s) < min || len(s) > max {
 		return false
@@ -45,7 +45,7 @@ func IsDigits(s string, min, max int) bool {
 // SHA-1.
 const TOTPPeriod = 30 * time.Second
 
-// NewTOTPSeed returns a fresh TOTP seed of 160 bits (bar O5) as authenticator
+// NewTOTPSeed returns a fresh TOTP seed of 160 bits (security.md O5) as authenticator
 // apps take it: base32 without padding.
 func NewTOTPSeed() Secret {
 	seed := make([]byte, 20)
@@ -77,7 +77,7 @@ func TOTPCode(seed []byte, step int64) (Secret, error) {
 }
 
 // MatchTOTP returns the step at which seed gives code: the step of now, the one
-// before or the one after (bar O3), or false if none of the three does. All
+// before or the one after (security.md O3), or false if none of the three does. All
 // three are always computed. Whether that step was used before is for the
 // caller to judge.
 func MatchTOTP(seed []byte, code Secret, now time.Time) (step int64, ok bool) {

@@ -23,7 +23,7 @@ import (
 // crypt strings. They are only ever verified, and replaced by an argon2id hash at
 // the next good login.
 
-// What a foreign hash may cost: about a second and 256 MiB here. Bar P4 has to
+// What a foreign hash may cost: about a second and 256 MiB here. security.md P4 has to
 // hold with them.
 const (
 	maxArgonWork  = 1 << 20 // KiB times passes
@@ -179,7 +179,7 @@ func Decoy(phc string) string {
 	return string(text)
 }
 
-// A hash of an MPIN that another system has made lacks the key that ours has (bar
+// A hash of an MPIN that another system has made lacks the key that ours has (security.md
 // P1): it is sealed instead, so that a stolen database is not enough either.
 const sealedHash = "$sealed$"
 

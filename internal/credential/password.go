@@ -12,7 +12,7 @@ import (
 )
 
 // The argon2id parameters of new hashes: OWASP's floor of 19 MiB, two passes,
-// one lane (bar P1).
+// one lane (security.md P1).
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonTime   = 2
@@ -22,7 +22,7 @@ const (
 )
 
 // MaxPassword is the longest password in bytes that is hashed; nothing longer
-// is looked at (bar P4). There is no truncation below it (P2).
+// is looked at (security.md P4). There is no truncation below it (P2).
 const MaxPassword = 1024
 
 // ErrHash is returned for a stored hash that cannot be read.

@@ -85,7 +85,7 @@ func TestVerifyTellsWhichHashesAreWeakerThanTodays(t *testing.T) {
 }
 
 // Memory is what makes argon2id dear to an attacker. Passes do not make up for
-// it: bar P1 wants 19 MiB with two passes or 46 MiB with one.
+// it: security.md P1 wants 19 MiB with two passes or 46 MiB with one.
 func TestVerifyCallsAHashOfOneMiBStaleHoweverManyPassesItTook(t *testing.T) {
 	phc := "$argon2id$v=19$m=1216,t=32,p=1$c29tZXNhbHQ$" + strings.Repeat("A", 43)
 	if _, stale, err := Verify(phc, []byte("password")); !stale || err != nil {

@@ -16,7 +16,7 @@ const hidden = "[hidden]"
 
 // A Secret is a password, MPIN, one-time code or consumer secret on its way
 // through the service. It prints as "[hidden]" with every verb that asks its
-// operand, as a value in JSON, and in logs (bar L1); convert it to a string to use
+// operand, as a value in JSON, and in logs (security.md L1); convert it to a string to use
 // it. As the key of a map encoding/json would print it: do not make it one.
 type Secret string
 

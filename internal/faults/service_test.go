@@ -2,7 +2,7 @@
 
 // Package faults breaks what stands below the service and looks at what its
 // clients see: the store down, slow, silent, full, locked or gone, connections
-// cut at any statement, processes killed and stopped at random moments (bars R1
+// cut at any statement, processes killed and stopped at random moments (security.md R1
 // to R5). The service is neo in processes of its own, built like the tests; it is
 // asked over HTTP, and beside it works the operator's command line.
 //

@@ -9,7 +9,7 @@ import (
 )
 
 // Proxies are the proxies that stand before the service: only they are believed
-// when they say whose request they pass on (bar T6).
+// when they say whose request they pass on (security.md T6).
 type Proxies []netip.Prefix
 
 // ParseProxies reads addresses and networks, such as 10.0.0.7 and 2001:db8::/32,

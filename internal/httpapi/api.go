@@ -52,7 +52,7 @@ type Config struct {
 type api struct {
 	Config
 	login     *login.Service
-	endpoints map[string]endpoint // by path: no patterns, and so no redirects (bar H3)
+	endpoints map[string]endpoint // by path: no patterns, and so no redirects (security.md H3)
 }
 
 // An endpoint is what one path answers.
@@ -78,7 +78,7 @@ const (
 // A call is one request on its way through.
 type call struct {
 	*http.Request
-	ctx      context.Context // ends when the stores have been waited for too long (bar R1)
+	ctx      context.Context // ends when the stores have been waited for too long (security.md R1)
 	op       wire.Op         // for the log
 	body     []byte          // all of it
 	consumer login.Consumer
@@ -204,7 +204,7 @@ func preset(h http.Header, requestID string) {
 // lastOnConnection tells whether the connection must end with the answer.
 func (c *call) lastOnConnection() bool {
 	// An encoding may have come with a length beside it, or in HTTP/1.0, which
-	// net/http does not show: what follows could be anything (bar H5).
+	// net/http does not show: what follows could be anything (security.md H5).
 	return len(c.TransferEncoding) > 0 || !c.ProtoAtLeast(1, 1) || connOf(c.Request).ending()
 }
 
@@ -266,7 +266,7 @@ func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, e
 }
 
 // stack returns the functions that are under way, the innermost first. Go's own
-// print of a stack shows what lies there too, which can be a piece of a secret (bar
+// print of a stack shows what lies there too, which can be a piece of a secret (security.md
 // L1).
 func stack() string {
 	var pcs [64]uintptr
@@ -334,7 +334,7 @@ func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
 var polls = []wire.Op{wire.OpRevocations, "livez", "readyz"}
 
 // log writes one line for each request. It holds no query string, no header and
-// no body: those are where secrets travel (bar L1). The cause of each 5xx stands
+// no body: those are where secrets travel (security.md L1). The cause of each 5xx stands
 // here and nowhere else.
 func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
 	if !a.Log.Enabled(c.Request.Context(), slog.LevelError) {

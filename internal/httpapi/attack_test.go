@@ -25,7 +25,7 @@ func admin(t *testing.T, dir string) (*operator.Admin, *serve.Data) {
 	return data.Admin(), data
 }
 
-// soon waits until try answers with a status, for as long as bar S4 allows and
+// soon waits until try answers with a status, for as long as security.md S4 allows and
 // the machine's noise needs.
 func soon(t *testing.T, status int, try func() reply) {
 	t.Helper()

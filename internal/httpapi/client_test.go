@@ -124,7 +124,7 @@ func (c caller) post(t testing.TB, path, body string, pairs ...string) reply {
 }
 
 // lawful checks what holds for every answer, whatever was asked (protocol.md,
-// "One rule that keeps every client alive", and bar H1 to H3, T7).
+// "One rule that keeps every client alive", and security.md H1 to H3, T7).
 func lawful(t testing.TB, r reply, method string) {
 	t.Helper()
 	if kept := r.status == 200 && r.header.Get("Cache-Control") == "public, max-age=300"; !kept && r.header.Get("Cache-Control") != "no-store" {

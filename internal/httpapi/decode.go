@@ -14,7 +14,7 @@ import (
 
 // fields is a request's body: a flat JSON object (or form) of strings, true and
 // false. Every body of the protocol is one; anything deeper, doubled or of
-// another type is refused (bar H4). A field that is absent is not in the map.
+// another type is refused (security.md H4). A field that is absent is not in the map.
 type fields map[string]any
 
 // mediaType returns the request's media type without parameters, "" if it names

@@ -32,7 +32,7 @@ const (
 // at once. One more takes the place of the connection that has kept the service
 // waiting the longest, for a request, for the rest of one, or for its answer to
 // be read: so clients that only hold connections, or send drop by drop, keep
-// nobody out (bar H6). If all have requests that are being worked on, the new
+// nobody out (security.md H6). If all have requests that are being worked on, the new
 // one waits for the first that ends. What is held in memory for all clients is
 // bounded in the same way.
 type door struct {
@@ -240,8 +240,8 @@ func (d *door) settle(linger time.Duration) {
 }
 
 // A conn is a connection that speaks the protocol even where net/http answers by
-// itself, before any handler runs (bar H2), and notices framing that net/http
-// takes without a word (bar H5).
+// itself, before any handler runs (security.md H2), and notices framing that net/http
+// takes without a word (security.md H5).
 type conn struct {
 	net.Conn // raw, or TLS over it
 	raw      net.Conn

@@ -84,7 +84,7 @@ func (f *fates) client(t *testing.T, srv *neoapitest.Server, text string, keep, 
 	}
 }
 
-func TestTheEndUnderLoadLosesNoRequest(t *testing.T) { // bar R4
+func TestTheEndUnderLoadLosesNoRequest(t *testing.T) { // security.md R4
 	t.Parallel()
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = 2 * time.Second })
 	c := consumer(t, srv)

@@ -38,7 +38,7 @@ var (
 	seed     = flag.Uint64("httpapi.seed", 0, "what random requests are drawn from; 0 draws that too")
 )
 
-// Bar H7. The requests are the steps of the protocol's clients, in any order,
+// security.md H7. The requests are the steps of the protocol's clients, in any order,
 // most of them with something made wrong: a header twice, half a token, a list
 // for a text, bytes that flipped. They go over real connections, because
 // net/http has a say in what is answered.

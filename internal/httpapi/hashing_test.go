@@ -16,7 +16,7 @@ import (
 
 // More password logins than fit into the queue: what does not fit is told so at
 // once, what fits succeeds, and second factors and trade calls go on meanwhile
-// (bar P4).
+// (security.md P4).
 func TestWhatDoesNotFitIntoTheQueueOfHashesIsToldToWait(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithHashes(1)))
@@ -63,7 +63,7 @@ func (c caller) totpLogin(t testing.TB) held {
 	return c.post(t, totpPath, object("mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp", c.TOTP(t))).session(t)
 }
 
-// A hash that is weaker than today's is replaced by the next good login (bar P1).
+// A hash that is weaker than today's is replaced by the next good login (security.md P1).
 func TestAWeakHashIsReplacedByTheNextGoodLogin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -105,7 +105,7 @@ func TestAWeakHashIsReplacedByTheNextGoodLogin(t *testing.T) {
 	}
 }
 
-// A password of a mebibyte is refused before anything is hashed (bar P4).
+// A password of a mebibyte is refused before anything is hashed (security.md P4).
 func TestAnEndlessPasswordIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))

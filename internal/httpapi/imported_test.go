@@ -45,7 +45,7 @@ func imported(t *testing.T, m *operator.Admin, n int) (all []login.Account) {
 }
 
 // Three accounts of four have hashes that are checked in no time, one has ours: an
-// unknown name takes as long as either, as often (bar P5).
+// unknown name takes as long as either, as often (security.md P5).
 func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
 	const accounts = 80
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
 	}
 }
 
-func TestAnImportedHashIsReplacedByTheNextGoodLoginOnly(t *testing.T) { // bar P1
+func TestAnImportedHashIsReplacedByTheNextGoodLoginOnly(t *testing.T) { // security.md P1
 	t.Parallel()
 	dir := t.TempDir()
 	m, data := admin(t, dir)

@@ -228,7 +228,7 @@ var bodies = map[wire.Op][]struct {
 }
 
 // malformed are the ways in which a body is no flat JSON object of the right
-// types (bar H4). name and value are those of a field that must be there, and
+// types (security.md H4). name and value are those of a field that must be there, and
 // more is what else is in the object.
 func malformed(name, value, more string) map[string]string {
 	field := func(value string) string { return fmt.Sprintf("{%q:%s%s}", name, value, more) }
@@ -271,7 +271,7 @@ func malformed(name, value, more string) map[string]string {
 	}
 }
 
-func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // bars H3 and H4
+func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // security.md H3 and H4
 	t.Parallel()
 	plain, _ := serving(t, nil)
 	secure, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })

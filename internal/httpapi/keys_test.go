@@ -100,7 +100,7 @@ func TestTheKeySetVerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
 	}
 }
 
-// Bar J4. The sessions of old keys are used to the end.
+// security.md J4. The sessions of old keys are used to the end.
 func TestTenRotationsUnderLoadRefuseNobody(t *testing.T) {
 	t.Parallel()
 	a, b, operator := two(t)
@@ -149,7 +149,7 @@ func TestTenRotationsUnderLoadRefuseNobody(t *testing.T) {
 	}
 }
 
-func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // bars S4 and J4
+func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // security.md S4 and J4
 	t.Parallel()
 	a, b, operator := two(t)
 	ca, cb := consumer(t, a), consumer(t, b)

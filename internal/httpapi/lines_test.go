@@ -114,7 +114,7 @@ func parseTextLine(text string) (line, error) {
 	return l, nil
 }
 
-func TestNothingAClientSendsBreaksALogLine(t *testing.T) { // bar L3
+func TestNothingAClientSendsBreaksALogLine(t *testing.T) { // security.md L3
 	t.Parallel()
 	options := &slog.HandlerOptions{Level: slog.LevelDebug}
 	for name, x := range map[string]struct {

@@ -20,7 +20,7 @@ func TestTenWrongPasswordsLockThePasswordForAMinute(t *testing.T) {
 	for range 10 {
 		try("wrong-password").refused(t, 401, "10020")
 	}
-	r := try(c.Account.Password) // the right one is refused too, in the words that everybody gets (bar P5)
+	r := try(c.Account.Password) // the right one is refused too, in the words that everybody gets (security.md P5)
 	r.refused(t, 401, "10020")
 	if string(r.body) != string(unknown.body) {
 		t.Errorf("a locked account tells that it exists: %s", r.body)
@@ -49,7 +49,7 @@ func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
 	before := c.login(t)
 	live := c.second(t, before, c.Account.MPIN).session(t)
 	for n := 0; n < 10; {
-		view := c.login(t) // a right password does not clear them (bar T4)
+		view := c.login(t) // a right password does not clear them (security.md T4)
 		for range min(3, 10-n) {
 			c.second(t, view, wrong(c.Account.MPIN)).refused(t, 401, "10020")
 			n++
@@ -61,7 +61,7 @@ func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
 	if wait, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || wait < 30 || wait > 60 {
 		t.Errorf("Retry-After is %q, want what is left of a minute", r.header.Get("Retry-After"))
 	}
-	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200) // a lock never ends a live session (bar T5)
+	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200) // a lock never ends a live session (security.md T5)
 	c.Advance(time.Minute)
 	c.second(t, view, c.Account.MPIN).session(t)
 
@@ -112,7 +112,7 @@ func TestOfManyWrongPasswordsAtOnceTenAreJudged(t *testing.T) {
 			outcomes[e.Outcome]++
 		}
 	}
-	if outcomes["refused"] != 10 || outcomes["locked"] != 20 { // bars T1, T2
+	if outcomes["refused"] != 10 || outcomes["locked"] != 20 { // security.md T1, T2
 		t.Errorf("outcomes %v, want 10 judged and the rest locked", outcomes)
 	}
 }

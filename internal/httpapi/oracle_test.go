@@ -108,7 +108,7 @@ func (s *stopwatch) post(t *testing.T, path, who, body string) (time.Duration, s
 }
 
 // Nobody can tell whether an account exists, is locked, disabled or without the
-// factor: the answers are the same to the byte, and as fast (bar P5). Each kind is
+// factor: the answers are the same to the byte, and as fast (security.md P5). Each kind is
 // measured in turn with a wrong secret of an ordinary account. The short form sees
 // a branch that is left out; the long one is the bar's 2,000 pairs.
 func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {

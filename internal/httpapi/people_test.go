@@ -22,7 +22,7 @@ func demo(t *testing.T, m *operator.Admin, srv *neoapitest.Server) login.Account
 	return a
 }
 
-func TestWhateverAnOperatorChangesOfAnAccountEndsItsSessions(t *testing.T) { // bar S4
+func TestWhateverAnOperatorChangesOfAnAccountEndsItsSessions(t *testing.T) { // security.md S4
 	t.Parallel()
 	for name, change := range map[string]func(m *operator.Admin, a login.Account) error{
 		"password": func(m *operator.Admin, a login.Account) error {
@@ -77,7 +77,7 @@ func TestALockedAccountIsRefusedLikeAWrongPasswordUntilItIsUnlocked(t *testing.T
 
 // A login whose password was judged before an operator changed it must not leave a
 // session that is stored after it.
-func TestALoginThatAChangeOfItsPasswordOvertakesOpensNothing(t *testing.T) { // bar S4
+func TestALoginThatAChangeOfItsPasswordOvertakesOpensNothing(t *testing.T) { // security.md S4
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))

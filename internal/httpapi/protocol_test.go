@@ -179,7 +179,7 @@ func TestTheClientsAddressIsTheConnections(t *testing.T) {
 	}
 }
 
-func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // bar T6
+func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // security.md T6
 	t.Parallel()
 	for name, x := range map[string]struct {
 		trusted []string

@@ -272,7 +272,7 @@ func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
 	}
 }
 
-var rounds = flag.Int("httpapi.rounds", 3, "how often a hundred right codes are sent at once (bar O2)")
+var rounds = flag.Int("httpapi.rounds", 3, "how often a hundred right codes are sent at once (security.md O2)")
 
 func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 	t.Parallel()

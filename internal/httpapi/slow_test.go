@@ -48,7 +48,7 @@ func hold(conn net.Conn, way int) {
 	}
 }
 
-func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { // bar H6
+func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { // security.md H6
 	t.Parallel()
 	const n = 1000
 	srv, _ := serving(t, func(cfg *serve.Config) {

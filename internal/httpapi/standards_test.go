@@ -56,7 +56,7 @@ func another(t *testing.T, srv *neoapitest.Server, dir string) caller {
 	return secretOf(srv, c.Key, string(secret))
 }
 
-func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // bar I1
+func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -127,7 +127,7 @@ func TestATokenDiesWithItsConsumerForIntrospectionToo(t *testing.T) {
 	}
 }
 
-func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // bars I1 and S4
+func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // security.md I1 and S4
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -161,7 +161,7 @@ func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // bars I1 and S4
 	}
 }
 
-func TestOnlyConsumersAskAboutTokens(t *testing.T) { // bars I1 and H3
+func TestOnlyConsumersAskAboutTokens(t *testing.T) { // security.md I1 and H3
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -232,7 +232,7 @@ func TestTheMetadataNameWhatIsServed(t *testing.T) { // RFC 8414
 	caller{bare, ""}.send(t, "GET", "/.well-known/oauth-authorization-server", "").refused(t, 503, "503")
 }
 
-func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // bar S4
+func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // security.md S4
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))

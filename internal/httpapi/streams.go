@@ -12,7 +12,7 @@ import (
 
 const (
 	streamSize     = 64 << 10               // an answer that is longer, or of unknown length, is a stream
-	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are looked at (bar S4)
+	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are looked at (security.md S4)
 	streamTrust    = 10 * time.Second       // how long streams go on while the store does not answer
 	streamsAtOnce  = 16                     // of one session
 	streamsChecked = 8                      // sessions that are looked at side by side

@@ -138,7 +138,7 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // bar S4
+func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(streaming(t)))

@@ -20,7 +20,7 @@ import (
 )
 
 // A login with a wrong code in between is counted, measured and traced, through
-// every port, and no secret and no person is named (bar L1).
+// every port, and no secret and no person is named (security.md L1).
 func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))

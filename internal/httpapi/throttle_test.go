@@ -110,7 +110,7 @@ func TestAConsumerHasItsOwnRate(t *testing.T) {
 	}
 }
 
-// One counter for all names of an account, on all servers, over restarts (bar T3).
+// One counter for all names of an account, on all servers, over restarts (security.md T3).
 func TestTriesCountTogetherWhateverTheName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -235,7 +235,7 @@ func TestInventedConsumersLeaveFewEvents(t *testing.T) {
 }
 
 // Wrong codes for many open logins at once: no more are evaluated than lead to the
-// lock (bar T2, T3: new challenges share the counter).
+// lock (security.md T2, T3: new challenges share the counter).
 func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

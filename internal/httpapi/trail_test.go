@@ -112,7 +112,7 @@ func sameEvents(t *testing.T, store store.Store, logged []login.Event) {
 	}
 }
 
-func TestEachOutcomeLeavesExactlyOneAuditEvent(t *testing.T) { // bar L2
+func TestEachOutcomeLeavesExactlyOneAuditEvent(t *testing.T) { // security.md L2
 	t.Parallel()
 	dir := t.TempDir()
 	var log lines

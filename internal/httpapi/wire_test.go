@@ -161,7 +161,7 @@ func framings(c caller) []framing {
 	}
 }
 
-func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // bars H2 and H5
+func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // security.md H2 and H5
 	t.Parallel()
 	for name, change := range map[string]func(*serve.Config){
 		"plain": nil,

@@ -35,7 +35,7 @@ func (a *AccountState) UseTOTPStep(step int64, now time.Time) error {
 	return nil
 }
 
-// The locks (bar T1): after lockAfter failures in a row the factor is locked for
+// The locks (security.md T1): after lockAfter failures in a row the factor is locked for
 // lockFirst, and twice as long after each further one, up to lockLongest. After
 // lockForGood only an operator opens it again.
 const (
@@ -82,7 +82,7 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 // all fail without passing the lock: beyond it, one. A try that nobody ended
 // counts as failed once its lease has run out. One that is refused stands there
 // too, without a lease, until it is ended or the next one comes: its record is as
-// long and takes as long as any other's (bar P5).
+// long and takes as long as any other's (security.md P5).
 func (a *AccountState) Try(t Try) error {
 	a.Lapse(t.Factor, t.Now)
 	x := a.Failures[t.Factor]
@@ -156,7 +156,7 @@ func (a *AccountState) EndTry(f Factor, id string, failed bool, now time.Time) {
 }
 
 // Good forgets the failures of a factor after a good try, which ends. What is
-// being judged stays open. The other factors keep theirs (bar T4).
+// being judged stays open. The other factors keep theirs (security.md T4).
 func (a *AccountState) Good(f Factor, id string) {
 	open := maps.Clone(a.Failures[f].Open)
 	delete(open, id)

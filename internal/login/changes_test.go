@@ -95,7 +95,7 @@ func TestTheLastMomentOfASessionStillTakesACode(t *testing.T) {
 }
 
 // The port's words: "fewer than o.PerHour codes in the hour before o.Now", and
-// bar O6: at most 10 codes an hour for an account. Whenever the hour begins.
+// security.md O6: at most 10 codes an hour for an account. Whenever the hour begins.
 func TestNoHourSeesMoreCodesThanAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const perHour = 4

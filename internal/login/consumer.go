@@ -158,7 +158,7 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 
 // consumer returns a consumer by its key: from memory if it was read a moment
 // ago, so that a removed consumer or a changed secret holds everywhere within
-// 1 s (bar S4) and most requests ask no store. One that a request is refused by,
+// 1 s (security.md S4) and most requests ask no store. One that a request is refused by,
 // according to takes, is read again first: a new secret and a new network work at
 // once. A client that has gone away meanwhile is judged by what is remembered, so that
 // its refusal is recorded. Consumers that do not exist are not remembered.

@@ -63,11 +63,11 @@ var (
 	ErrNotFound  = errors.New("not found")
 	ErrExists    = errors.New("already exists")          // as an ExistsError, which names the field that collides
 	ErrLocked    = errors.New("locked")                  // as a LockedError, which tells for how long
-	ErrStepUsed  = errors.New("TOTP step already used")  // bar O3
+	ErrStepUsed  = errors.New("TOTP step already used")  // security.md O3
 	ErrClaimed   = errors.New("claim is held")           // another request is being judged
-	ErrTriesUsed = errors.New("tries are used up")       // bar O6
+	ErrTriesUsed = errors.New("tries are used up")       // security.md O6
 	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
-	ErrTooMany   = errors.New("too many one-time codes") // bar O6, by the hour
+	ErrTooMany   = errors.New("too many one-time codes") // security.md O6, by the hour
 	ErrSigns     = errors.New("this key signs")          // another one must sign before it is removed
 )
 
@@ -109,7 +109,7 @@ func missing(field string) *Error {
 }
 
 // wrongCredentials is the one answer to every refused first factor, whether or
-// not the account exists (bar P5).
+// not the account exists (security.md P5).
 func wrongCredentials() *Error {
 	return &Error{Kind: KindCredentials, Detail: "the identifier or the secret is wrong"}
 }

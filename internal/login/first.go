@@ -101,8 +101,8 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 
 // unchanged ends a view session again if an operator has changed or removed its
 // account since it was read to judge the first factor: whoever changes an account
-// ends its sessions, and this one may have come just after (bar S4). Only who was
-// right is looked at twice, so this tells nobody anything (bar P5).
+// ends its sessions, and this one may have come just after (security.md S4). Only who was
+// right is looked at twice, so this tells nobody anything (security.md P5).
 func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
 	now, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
 	switch {
@@ -128,7 +128,7 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 		return 0, err
 	}
 	err = s.Allowances.Try(ctx, try)
-	// A locked account is judged like any other: its answer takes as long (bar P5). So
+	// A locked account is judged like any other: its answer takes as long (security.md P5). So
 	// is one with so many tries under way that they could pass the lock together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
 	if err != nil && !locked { // counted or not: nothing was judged
@@ -232,7 +232,7 @@ func addressKey(address string) string {
 // account returns the account of an identifier, or who stands in for it if there
 // is none: always the same nobody for one name, without a UCC. Either way one
 // account is looked for and found, and another looked for and not found: a record
-// that is read takes longer than none (bar P5). A PAN is looked up by its keyed
+// that is read takes longer than none (security.md P5). A PAN is looked up by its keyed
 // hash.
 func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	if id.Kind == ByPAN {
@@ -259,8 +259,8 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 }
 
 // judgeHash checks a password or an MPIN, in its turn of a queue; an account
-// without one matches nothing but costs the same (bar P5). upgrade hashes a good
-// secret anew if its stored hash is weaker than today's, or another system's (bar
+// without one matches nothing but costs the same (security.md P5). upgrade hashes a good
+// secret anew if its stored hash is weaker than today's, or another system's (security.md
 // P1); call it once the factor has been taken: who is refused must not be able to
 // tell by the time that the secret was right.
 func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {

@@ -13,7 +13,7 @@ import (
 	"neoapi/internal/token"
 )
 
-// The life of signing keys (bar J4). A key is published when it is made and signs
+// The life of signing keys (security.md J4). A key is published when it is made and signs
 // after a lead; when another signs in its place it is kept until the last token
 // that it signed has expired.
 const (
@@ -152,7 +152,7 @@ func (s *Service) lookAtKeys(ctx context.Context) error {
 }
 
 // followKeys reads the keys again and again, until the context ends: a key that was
-// added or removed is known here within a second (bars S4, J4).
+// added or removed is known here within a second (security.md S4, J4).
 func (s *Service) followKeys(ctx context.Context) {
 	tick := time.NewTicker(keysEvery)
 	defer tick.Stop()

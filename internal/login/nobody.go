@@ -13,8 +13,8 @@ import (
 )
 
 // nobodies is how many accounts stand in for those that do not exist. Their tries
-// are counted like anybody's, so that a login takes as long as any other (bar P5),
-// in a handful of records however many names are invented (bar T8).
+// are counted like anybody's, so that a login takes as long as any other (security.md P5),
+// in a handful of records however many names are invented (security.md T8).
 const nobodies = 1024
 
 // How many accounts are looked at to find out what hashes accounts have, and how

@@ -39,7 +39,7 @@ type OTPTerms struct {
 
 // SendOTP puts a new code into an open view session and sends it. The request
 // carries no token, so it can name anybody: a code is made only for a login that
-// this consumer has open, and the answer is the same without one (bar P5).
+// this consumer has open, and the answer is the same without one (security.md P5).
 // Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
 func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}

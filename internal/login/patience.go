@@ -7,7 +7,7 @@ import (
 )
 
 // patience is how long a request may wait in all for the stores and for its turn
-// to hash (bar R1). The time that hashes themselves, couriers and the OMS take has
+// to hash (security.md R1). The time that hashes themselves, couriers and the OMS take has
 // bounds of its own. A part of it is kept for what must be done to the end.
 const (
 	patience = 1800 * time.Millisecond

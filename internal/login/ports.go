@@ -146,7 +146,7 @@ type Sessions interface {
 	// the next code.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 	// Claim counts a try of an open view session and of its account's second factor,
-	// and takes the session's claim, before any code is looked at (bar T2). It returns
+	// and takes the session's claim, before any code is looked at (security.md T2). It returns
 	// the session as it then stands.
 	//   - ErrNotFound: no such session of this account, incarnation of the consumer and
 	//     token, or expired
@@ -204,7 +204,7 @@ type Allowances interface {
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
 	// State returns what is counted for an account; an empty state if nothing is.
 	State(ctx context.Context, account string) (AccountState, error)
-	// Try counts a try of an account's first factor before it is judged (bars T1, T2).
+	// Try counts a try of an account's first factor before it is judged (security.md T1, T2).
 	// It is open until EndTry, OpenView or its lease ends it, which counts it as
 	// failed. LockedError if the factor is locked, ErrClaimed if so many tries are
 	// open that they could pass the lock together: then it does not count.

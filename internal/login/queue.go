@@ -9,7 +9,7 @@ import (
 )
 
 // A queue is where hashes of passwords or MPINs wait for their turn: as many run
-// as there are turns, as many wait as there are places (bar P4). Whoever has the
+// as there are turns, as many wait as there are places (security.md P4). Whoever has the
 // turn asks the store, so the wait is a part of the request's patience: a store
 // that is slow makes the queue slow.
 type queue struct {

@@ -39,7 +39,7 @@ const (
 )
 
 // An Identifier names one account. Make one with [ParseIdentifier], which gives
-// every spelling of a name one form (bar T3). A PAN is replaced by its keyed
+// every spelling of a name one form (security.md T3). A PAN is replaced by its keyed
 // hash as soon as the service looks it up.
 type Identifier struct {
 	Kind  IdentifierKind
@@ -268,7 +268,7 @@ type Failures struct {
 	Open  map[string]time.Time // tries that are being judged, by their ids: when each counts as failed; never, if it was refused
 }
 
-// A Try is one try of a factor, counted before it is judged (bar T2).
+// A Try is one try of a factor, counted before it is judged (security.md T2).
 type Try struct {
 	Account string
 	Factor  Factor
@@ -351,7 +351,7 @@ type Claim struct {
 	RepeatFor   time.Duration
 }
 
-// An Event is one line of the audit trail (bar L2). It names no secret.
+// An Event is one line of the audit trail (security.md L2). It names no secret.
 type Event struct {
 	Seq       int64 // set by the store
 	Time      time.Time

@@ -231,7 +231,7 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 
 // consumerStands ends a trade session again if its consumer was removed since it was
 // recognised: whoever removes one has its sessions' tokens revoked and the OMS told,
-// and this one may have come just after (bar S4).
+// and this one may have come just after (security.md S4).
 func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
 	now, err := s.Directory.Consumer(ctx, c.Key)
 	switch {
@@ -332,7 +332,7 @@ func neverCame() *Error {
 }
 
 // mpinAllowed counts a try of the MPIN, which has one counter whether it comes
-// first or second (bar T3); the try is settled together with the claim. A code
+// first or second (security.md T3); the try is settled together with the claim. A code
 // that may have been meant as the OTP counts as a second factor only: mistyped OTPs must
 // not lock the MPIN. A locked MPIN is not judged.
 func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim, ambiguous bool) error {
@@ -395,7 +395,7 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 
 // WellFormedSID returns a sid that a client sent if it has the form of one, and
 // otherwise "": anything else, a token in the wrong header say, must not stand in
-// the audit trail or the log (bars L1, L3).
+// the audit trail or the log (security.md L1, L3).
 func WellFormedSID(sid string) string {
 	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {
 		return ""

@@ -27,7 +27,7 @@ var IST = time.FixedZone("IST", 5*60*60+30*60)
 // means its default.
 type Options struct {
 	OTPDigits    int           // 4 to 8; default 6
-	OTPPerHour   int           // codes an hour for one account; default 10 (bar O6)
+	OTPPerHour   int           // codes an hour for one account; default 10 (security.md O6)
 	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the seed
 	DayEnds      bool          // instead, trade sessions end with the day
 	Days         Days          // when days end; default 00:00 IST
@@ -39,10 +39,10 @@ type Options struct {
 
 // The rules that are the same everywhere.
 const (
-	otpLife         = 5 * time.Minute  // bar O1
-	otpResend       = 30 * time.Second // bar O6
-	maxSends        = 3                // codes a login, bar O6
-	maxTries        = 3                // tries a code, bar O6
+	otpLife         = 5 * time.Minute  // security.md O1
+	otpResend       = 30 * time.Second // security.md O6
+	maxSends        = 3                // codes a login, security.md O6
+	maxTries        = 3                // tries a code, security.md O6
 	accessLife      = time.Hour
 	viewAtLeast     = 10 * time.Minute // a view session that starts just before midnight lives at least so long
 	repeatFor       = time.Minute      // design: a repeat with the same request id gets the same session
@@ -178,7 +178,7 @@ func defaults[T comparable](field *T, value T) {
 }
 
 // mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
-// has only a million values and a stolen database must not be enough (bar P1).
+// has only a million values and a stolen database must not be enough (security.md P1).
 func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeMPIN, string(mpin))
 }
@@ -198,7 +198,7 @@ func (s *Service) record(ctx context.Context, e Event) error {
 }
 
 // refuse records why somebody is refused who was judged, and returns what they are
-// told. Without its event no outcome leaves (bars L2, R1).
+// told. Without its event no outcome leaves (security.md L2, R1).
 func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 	if err := s.record(ctx, e); err != nil {
 		return storeFault(err)
@@ -206,7 +206,7 @@ func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 	return refusal
 }
 
-// logged writes a stored event as a log line (bar L2).
+// logged writes a stored event as a log line (security.md L2).
 func (s *Service) logged(ctx context.Context, e Event) {
 	if s.Observe != nil {
 		s.Observe(e)
@@ -233,7 +233,7 @@ func (e Event) attrs() []slog.Attr {
 }
 
 // after runs f when nobody waits for it any more, and again if it fails: the store
-// may be back in a moment (bar R4). What it does is tidying, and may be done twice:
+// may be back in a moment (security.md R4). What it does is tidying, and may be done twice:
 // a process that dies first loses nothing but time.
 func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) {
 	ctx = context.WithoutCancel(ctx)

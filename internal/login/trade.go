@@ -37,7 +37,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Session{}, storeFault(err)
 	}
-	// The sid alone never authenticates (bar S2): the token must be this session's.
+	// The sid alone never authenticates (security.md S2): the token must be this session's.
 	if err != nil || session.Kind != Trade || session.TradeID != says.Jti || session.Issued.Unix() != says.Iat || !now.Before(session.Expires) {
 		return Session{}, ended
 	}

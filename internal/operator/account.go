@@ -139,7 +139,7 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (login.Account, 
 }
 
 // commonPasswords are those of the 3,000 most common passwords that are long
-// enough to be taken otherwise (bar P3), one a line, sorted: the frequency list
+// enough to be taken otherwise (security.md P3), one a line, sorted: the frequency list
 // of zxcvbn.
 //
 //go:embed common_passwords.txt
@@ -153,7 +153,7 @@ var common = sync.OnceValue(func() map[string]bool {
 	return all
 })
 
-// judgePassword applies bar P2 and P3 to a new password.
+// judgePassword applies security.md P2 and P3 to a new password.
 func judgePassword(n NewAccount) error {
 	p := string(n.Password)
 	switch {

@@ -45,7 +45,7 @@ func TestHashKeepsNoSecretOfTheAccountInTheClear(t *testing.T) {
 	if ok, stale, err := credential.Verify(h.PasswordHash, []byte("correct horse battery")); !ok || stale || err != nil {
 		t.Errorf("password: %t, stale %t, %v", ok, stale, err)
 	}
-	// A stolen database must not be enough to try the million MPINs (bar P1).
+	// A stolen database must not be enough to try the million MPINs (security.md P1).
 	if ok, _, err := credential.Verify(h.MPINHash, []byte("135790")); ok || err != nil {
 		t.Errorf("the MPIN's hash is of the MPIN alone: %t, %v", ok, err)
 	}
@@ -224,7 +224,7 @@ func TestAPasswordMustNotBeOneOfTheAccountsOwnIdentifiers(t *testing.T) {
 	}
 }
 
-// Bar P3. These stand in every list of the 3,000 most common passwords.
+// security.md P3. These stand in every list of the 3,000 most common passwords.
 func TestACommonPasswordIsRefused(t *testing.T) {
 	for _, password := range []credential.Secret{"password", "12345678", "123456789", "qwertyuiop", "iloveyou", "sunshine", "football", "PASSWORD", "11111111"} {
 		n := testAccount()

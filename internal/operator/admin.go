@@ -19,7 +19,7 @@ import (
 )
 
 // An Admin makes the changes of an operator. A running service sees each of them
-// within 1 s (bar S4).
+// within 1 s (security.md S4).
 type Admin struct {
 	Store   store.Store
 	Vault   *credential.Vault

@@ -16,7 +16,7 @@ import (
 
 // What an operator changes of accounts and consumers that exist. Each change is
 // one atomic operation of the store, its event and the end of the account's
-// sessions included (bar S4).
+// sessions included (security.md S4).
 
 // SetPassword gives an account another password, by the rules of a new one, and
 // ends its sessions. Errors: of KindInput, ErrNotFound.

@@ -29,7 +29,7 @@ type NewImport struct {
 
 // Imported checks an account that comes from another system, naming every problem
 // at once, and returns it ready to be stored, under a new id. An MPIN's hash is
-// sealed: it lacks the key that ours has (bar P1). The hashes are replaced by ours
+// sealed: it lacks the key that ours has (security.md P1). The hashes are replaced by ours
 // at the next good login.
 func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	a := login.Account{ID: uuid.NewString(), Created: now}

@@ -109,7 +109,7 @@ func (m *Admin) addKey(ctx context.Context, bits int, lead time.Duration) (login
 }
 
 // RemoveKey removes a signing key at once: tokens that it signed are refused within
-// a second, everywhere (bar S4). If it is the one that signs, another takes its
+// a second, everywhere (security.md S4). If it is the one that signs, another takes its
 // place first and is returned. Errors: ErrNotFound.
 func (m *Admin) RemoveKey(ctx context.Context, id string) (replacement login.SigningKey, err error) {
 	stored, err := m.Store.SigningKeys(ctx)

@@ -146,7 +146,7 @@ func apart(here, there time.Time) error {
 }
 
 // A Kind says whose data a place holds. The two are never mixed: the
-// sandbox's secrets are public (bar C1).
+// sandbox's secrets are public (security.md C1).
 type Kind string
 
 // The kinds of data.

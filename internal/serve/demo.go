@@ -29,7 +29,7 @@ const (
 // numbers count up with them.
 const MaxAccounts = 999_999
 
-// sandboxOTPPerHour is bar O6's exception.
+// sandboxOTPPerHour is security.md O6's exception.
 const sandboxOTPPerHour = 1000
 
 // DemoAccount returns the names of the demo account number n, from 1: UCC, user

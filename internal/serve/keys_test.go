@@ -19,7 +19,7 @@ func behind(t *testing.T, d *Data) *login.Service {
 	return server.login
 }
 
-func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // bar J4
+func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // security.md J4
 	d, err := Open(t.Context(), place(t, t.TempDir()), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
 // Package telemetry lets an operator see what the service does: Prometheus
 // metrics of requests, outcomes and ports, and OpenTelemetry spans of each request
 // and of what it waits for. Neither holds a secret or the name of a person; what
-// is labelled comes from the tables of this program and not from clients (bar L1).
+// is labelled comes from the tables of this program and not from clients (security.md L1).
 //
 // Start with [New]; [Telemetry.Ports] watches the ports of package login,
 // [Telemetry.Begin] a request.

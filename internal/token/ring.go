@@ -3,7 +3,7 @@
 //
 // Start with [Ring]: it holds the signing keys and knows which one is active.
 // Nothing here reads a clock, a store or the network; a token never makes the
-// service fetch anything (bar J2).
+// service fetch anything (security.md J2).
 package token
 
 import (

@@ -25,7 +25,7 @@ const (
 // FinKey is the value clients put into [HeaderFinKey].
 const FinKey = "neotradeapi"
 
-// MaxBody is the largest request body the service reads, in bytes (bar H3).
+// MaxBody is the largest request body the service reads, in bytes (security.md H3).
 const MaxBody = 16 << 10
 
 // MaxTradeBody is the largest request body that goes through to the trade API, in

@@ -297,7 +297,7 @@ func someoneWaits(t *testing.T, url string) {
 	})
 }
 
-// Bar R1: no call waits for a database that does not answer, and bar R4: it works
+// security.md R1: no call waits for a database that does not answer, and security.md R4: it works
 // again when the database does.
 func TestADatabaseThatHangsIsGivenUpAndUsedAgain(t *testing.T) {
 	x, s := openLine(t, "&pool_max_conns=3")

@@ -144,7 +144,7 @@ func (s *Store) changeState(ctx context.Context, account string, e *login.Event,
 }
 
 // Try implements [login.Allowances]. A locked account costs a write like any other
-// (bar P5).
+// (security.md P5).
 func (s *Store) Try(ctx context.Context, t login.Try) error {
 	var refused error
 	err := s.changeState(ctx, t.Account, nil, func(a *login.AccountState) { refused = a.Try(t) })

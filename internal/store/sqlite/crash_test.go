@@ -112,7 +112,7 @@ func workUntilKilled(path string) error {
 	return <-errs
 }
 
-// What was acknowledged survives kill -9 at any moment (bar R2).
+// What was acknowledged survives kill -9 at any moment (security.md R2).
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")

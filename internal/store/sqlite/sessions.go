@@ -115,7 +115,7 @@ func (s *Store) State(ctx context.Context, account string) (a login.AccountState
 }
 
 // Try implements [login.Allowances]. A locked account costs a write like any other
-// (bar P5).
+// (security.md P5).
 func (s *Store) Try(ctx context.Context, t login.Try) error {
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {

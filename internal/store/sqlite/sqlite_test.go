@@ -209,7 +209,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 }
 
 // Another process may hold the database for long, as a backup does. A caller
-// does not wait longer than its context allows (bar R1), and reads do not wait.
+// does not wait longer than its context allows (security.md R1), and reads do not wait.
 func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")

@@ -4,7 +4,7 @@
 // package login, and each method here loads, applies and saves in one
 // transaction. One connection writes, several read.
 //
-// What was acknowledged survives kill -9 (bar R2). A power cut is for the flush of
+// What was acknowledged survives kill -9 (security.md R2). A power cut is for the flush of
 // the write-ahead log: what ends or removes something, and what an operator does,
 // is on disk before it is acknowledged; logins and their tries are within 50 ms
 // (flush.go).
