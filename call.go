@@ -71,7 +71,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 		defer resp.Body.Close()
 	}
 	fits := func(data []byte) string { return unmarshal(data, into) }
-	fail := x.judge(resp, err, maxBook, func(o object) string {
+	fail := x.read(resp, err, maxBook, func(o object) string {
 		if d := o["data"]; len(d) > 0 && string(d) != "null" {
 			return fits(d)
 		}

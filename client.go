@@ -322,7 +322,7 @@ func (c *Client) do(ctx context.Context, r request) error {
 		c.rate.window.answered(ticket)
 		defer resp.Body.Close()
 	}
-	fail := x.judge(resp, err, maxAnswer, r.read, nil)
+	fail := x.read(resp, err, maxAnswer, r.read, nil)
 	if fail != nil && fail.Code == wire.BadAccess.Code {
 		c.forgetAccess(credential)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // An exchange is one request and its answer. All that the client sends goes this way:
-// [Client.begin], the request itself, then judge and end, or passOn for an answer that
+// [Client.begin], the request itself, then read and end, or passOn for an answer that
 // somebody else reads.
 type exchange struct {
 	client  *Client
@@ -46,18 +46,18 @@ func (c *Client) begin(op string, r *http.Request, secrets []string) exchange {
 	return x
 }
 
-// judge reads an answer, or err if there is none, and returns the failure that it is,
+// read reads an answer, or err if there is none, and returns the failure that it is,
 // fit to be shown. Of its body at most a number of bytes is taken. read takes what it
 // needs from a success, or says what is missing; list does so where the whole answer
 // is a list, which is no success if list is nil.
-func (x *exchange) judge(resp *http.Response, err error, most int, read func(object) string, list func([]byte) string) *Error {
+func (x *exchange) read(resp *http.Response, err error, most int, read func(object) string, list func([]byte) string) *Error {
 	if x.resp = resp; err == nil {
 		x.answer, err = io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	}
 	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
 		return x.noAnswer(err)
 	}
-	fail := judge(x.op, resp, x.answer, err, most, read, list)
+	fail := failureOf(x.op, resp, x.answer, err, most, read, list)
 	if fail == nil {
 		return nil
 	}
@@ -112,9 +112,9 @@ func (x exchange) passOn(resp *http.Response) {
 	}
 }
 
-// judge reads an answer, whose body came with err. What it returns still is to be
+// failureOf reads an answer, whose body came with err. What it returns still is to be
 // cleaned.
-func judge(op string, resp *http.Response, body []byte, err error, most int, read func(object) string, list func([]byte) string) *Error {
+func failureOf(op string, resp *http.Response, body []byte, err error, most int, read func(object) string, list func([]byte) string) *Error {
 	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	whole := bytes.TrimSpace(body)
 	switch {

@@ -77,7 +77,7 @@ func (k *known) dated(date string, began, ended time.Time) {
 }
 
 // judge tells whether a token that has not expired is good still.
-func (k *known) judge(good *verified, silence time.Duration) error {
+func (k *known) check(good *verified, silence time.Duration) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	_, revoked := k.revoked[good.id]

@@ -191,7 +191,7 @@ func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, er
 	case good.sid != sid && claims.TradeID(sid) != good.id:
 		return Session{}, ErrInvalid
 	}
-	if err := v.known.judge(good, v.cfg.MaxSilence); err != nil {
+	if err := v.known.check(good, v.cfg.MaxSilence); err != nil {
 		return Session{}, err
 	}
 	return Session{SID: sid, UCC: good.ucc, TokenID: good.id, Issued: time.Unix(good.issued, 0), Expires: time.Unix(good.expires, 0)}, nil

@@ -15,12 +15,12 @@ type databaseFlag struct {
 
 // AfterApply refuses a password in the flag.
 func (d databaseFlag) AfterApply(parsed *kong.Context) error {
-	return judgeDatabase(parsed, d.Database)
+	return checkDatabase(parsed, d.Database)
 }
 
-// judgeDatabase refuses a database URL with a password if it was given as a flag,
+// checkDatabase refuses a database URL with a password if it was given as a flag,
 // which everybody on the machine can see.
-func judgeDatabase(parsed *kong.Context, url string) error {
+func checkDatabase(parsed *kong.Context, url string) error {
 	for _, p := range parsed.Path {
 		if p.Flag == nil || p.Flag.Name != "database" || p.Resolved {
 			continue // what is not on the path came from the environment, what was resolved from there or from a file

@@ -65,7 +65,7 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 			return err
 		}
 	}
-	return judgeDatabase(parsed, c.Database)
+	return checkDatabase(parsed, c.Database)
 }
 
 func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {

@@ -319,13 +319,13 @@ func (a *Answer) Check(header http.Header, body []byte) error {
 			errs = append(errs, fmt.Errorf("header %s is missing", name))
 		}
 	}
-	if err := a.judge(header.Get("Content-Type"), body); err != nil {
+	if err := a.check(header.Get("Content-Type"), body); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (a *Answer) judge(kind string, body []byte) error {
+func (a *Answer) check(kind string, body []byte) error {
 	schema, known := a.Bodies[kind]
 	switch {
 	case !known:
@@ -343,7 +343,7 @@ func (a *Answer) judge(kind string, body []byte) error {
 }
 
 // Takes tells whether an answer may have this JSON body.
-func (a *Answer) Takes(body string) bool { return a.judge("application/json", []byte(body)) == nil }
+func (a *Answer) Takes(body string) bool { return a.check("application/json", []byte(body)) == nil }
 
 // takes returns why the description forbids a request's body, or nil.
 func (o *Operation) takes(header http.Header, sent []byte) error {

@@ -139,9 +139,9 @@ func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Tr
 	var good bool
 	upgrade := func() {}
 	if f.Factor == TOTP {
-		good, step = s.judgeTOTP(a, f.Secret)
+		good, step = s.verifyTOTP(a, f.Secret)
 		good = good && a.UCC == string(f.UCC.Value)
-	} else if good, upgrade, err = s.judgeHash(ctx, a, f.Factor, f.Secret); err != nil {
+	} else if good, upgrade, err = s.verifyHash(ctx, a, f.Factor, f.Secret); err != nil {
 		event.Outcome = "not judged"
 		s.giveBack(ctx, try, event)
 		return 0, err
@@ -258,12 +258,12 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	return a, nil
 }
 
-// judgeHash checks a password or an MPIN, in its turn of a queue; an account
+// verifyHash checks a password or an MPIN, in its turn of a queue; an account
 // without one matches nothing but costs the same (security.md P5). upgrade hashes a good
 // secret anew if its stored hash is weaker than today's, or another system's (security.md
 // P1); call it once the factor has been taken: who is refused must not be able to
 // tell by the time that the secret was right.
-func (s *Service) judgeHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {
+func (s *Service) verifyHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {
 	stored := a.PasswordHash
 	if f == MPIN {
 		stored = a.MPINHash
@@ -306,9 +306,9 @@ func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored strin
 	}
 }
 
-// judgeTOTP checks a TOTP code and returns its step. Whether the step was used
+// verifyTOTP checks a TOTP code and returns its step. Whether the step was used
 // before is judged when the session is stored.
-func (s *Service) judgeTOTP(a Account, code credential.Secret) (bool, int64) {
+func (s *Service) verifyTOTP(a Account, code credential.Secret) (bool, int64) {
 	enrolled := len(a.TOTPSeed) > 0
 	if !enrolled {
 		a = s.standIn(a.ID)

@@ -165,7 +165,7 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 		return "", a.fail(ctx, "another account's identifier", &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in"})
 	}
 	mpinOnly := a.second.MPINOnly
-	factor, compared, err := a.judgeSecond(ctx, a.second, a.account, a.view, a.claim)
+	factor, compared, err := a.verifySecond(ctx, a.second, a.account, a.view, a.claim)
 	switch {
 	case err != nil && compared: // a guess at the OTP is not free because the rest failed
 		return "", a.fail(ctx, "not judged", err)
@@ -279,12 +279,12 @@ func (s *Service) names(id Identifier, a Account) bool {
 	return v == a.UCC
 }
 
-// judgeSecond returns the factor that code proves, or "" if it proves none. A
+// verifySecond returns the factor that code proves, or "" if it proves none. A
 // code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
 // as mpin, and an MPIN as otp. The first factor is never accepted again. compared
 // reports that the code was checked against the OTP and did not match: from then on
 // the try counts.
-func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, compared bool, err error) {
+func (s *Service) verifySecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, compared bool, err error) {
 	mpin := s.mayBeMPIN(f, account, view)
 	if mpin { // what the queue cannot take is told so before anything is compared at
 		leave, err := s.second.enter()
@@ -306,7 +306,7 @@ func (s *Service) judgeSecond(ctx context.Context, f SecondFactor, account Accou
 		if err := s.mpinAllowed(ctx, account, claim, compared); err != nil {
 			return err
 		}
-		good, upgrade, err := s.judgeHash(ctx, account, MPIN, f.Code)
+		good, upgrade, err := s.verifyHash(ctx, account, MPIN, f.Code)
 		if good {
 			factor = MPIN
 			if !account.Disabled {

@@ -138,7 +138,7 @@ func (r *Remote) Open(ctx context.Context, s login.OMSSession) (home string, err
 	}
 	err = r.call(ctx, http.MethodPut, s.SID, body, func(status int, text []byte) error {
 		if status != http.StatusOK && status != http.StatusCreated {
-			return judge(status)
+			return refusalOf(status)
 		}
 		var answer struct {
 			Home string `json:"home"`
@@ -159,12 +159,12 @@ func (r *Remote) Close(ctx context.Context, sid string) error {
 		case http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusGone:
 			return nil
 		}
-		return judge(status)
+		return refusalOf(status)
 	})
 }
 
-// judge returns what a status that is not good means.
-func judge(status int) error {
+// refusalOf returns what a status that is not good means.
+func refusalOf(status int) error {
 	switch status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity:
 		return fmt.Errorf("the OMS answered %d: %w", status, login.ErrRefused)

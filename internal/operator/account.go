@@ -77,7 +77,7 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	}
 	h.Reach = n.Reach
 	problems = append(problems, n.Check())
-	if err := judgePassword(NewAccount{UCC: h.UCC, UserID: h.UserID, Mobile: h.Mobile, PAN: h.pan, Password: n.Password}); err != nil {
+	if err := checkPassword(NewAccount{UCC: h.UCC, UserID: h.UserID, Mobile: h.Mobile, PAN: h.pan, Password: n.Password}); err != nil {
 		problems = append(problems, err)
 	}
 	if n.MPIN != "" {
@@ -153,8 +153,8 @@ var common = sync.OnceValue(func() map[string]bool {
 	return all
 })
 
-// judgePassword applies security.md P2 and P3 to a new password.
-func judgePassword(n NewAccount) error {
+// checkPassword applies security.md P2 and P3 to a new password.
+func checkPassword(n NewAccount) error {
 	p := string(n.Password)
 	switch {
 	case !utf8.ValidString(p):

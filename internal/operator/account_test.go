@@ -180,7 +180,7 @@ func TestAPasswordMayBeAnyTextThatIsLongEnough(t *testing.T) {
 	} {
 		n := testAccount()
 		n.Password = password
-		if err := judgePassword(n); err != nil {
+		if err := checkPassword(n); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -193,7 +193,7 @@ func TestAPasswordMayBeAnyTextThatIsLongEnough(t *testing.T) {
 	} {
 		n := testAccount()
 		n.Password = password
-		if err := judgePassword(n); err == nil {
+		if err := checkPassword(n); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -213,13 +213,13 @@ func TestAPasswordMustNotBeOneOfTheAccountsOwnIdentifiers(t *testing.T) {
 	} {
 		n := testAccount()
 		n.Password = password
-		if err := judgePassword(n); err == nil {
+		if err := checkPassword(n); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
 	n := testAccount()
 	n.Mobile, n.Password = "+919999999908", "9999999908"
-	if err := judgePassword(n); err == nil {
+	if err := checkPassword(n); err == nil {
 		t.Error("its mobile number without the +91 that was typed: accepted")
 	}
 }
@@ -229,7 +229,7 @@ func TestACommonPasswordIsRefused(t *testing.T) {
 	for _, password := range []credential.Secret{"password", "12345678", "123456789", "qwertyuiop", "iloveyou", "sunshine", "football", "PASSWORD", "11111111"} {
 		n := testAccount()
 		n.Password = password
-		if err := judgePassword(n); err == nil {
+		if err := checkPassword(n); err == nil {
 			t.Errorf("%s: accepted", string(password))
 		}
 	}

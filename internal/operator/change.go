@@ -25,7 +25,7 @@ func (m *Admin) SetPassword(ctx context.Context, a login.Account, password crede
 	if err != nil {
 		return err
 	}
-	if err := judgePassword(NewAccount{UCC: a.UCC, UserID: a.UserID, Mobile: a.Mobile, PAN: pan, Password: password}); err != nil {
+	if err := checkPassword(NewAccount{UCC: a.UCC, UserID: a.UserID, Mobile: a.Mobile, PAN: pan, Password: password}); err != nil {
 		return err
 	}
 	hash := credential.Hash([]byte(password))

@@ -15,7 +15,7 @@ func try(at string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = judge(f, at); err == nil {
+	if err = checkFile(f, at); err == nil {
 		err = flock(f)
 	}
 	if err != nil {

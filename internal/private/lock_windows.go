@@ -24,7 +24,7 @@ func try(at string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := judge(f, at); err != nil {
+	if err := checkFile(f, at); err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if err := judge(f, at); err != nil {
+	if err := checkFile(f, at); err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
@@ -72,9 +72,9 @@ func Read(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// judge refuses a file that is not private, and a directory in which others
+// checkFile refuses a file that is not private, and a directory in which others
 // could put another file in its place.
-func judge(f *os.File, at string) error {
+func checkFile(f *os.File, at string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -87,10 +87,10 @@ func judge(f *os.File, at string) error {
 	case modes && mode.Perm()&0o077 != 0:
 		return Refused(fmt.Sprintf("%s is readable by other users (mode %o): run chmod 600, and log out if somebody has read it", at, mode.Perm()))
 	}
-	return judgeDir(filepath.Dir(at))
+	return checkDir(filepath.Dir(at))
 }
 
-func judgeDir(dir string) error {
+func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
@@ -146,7 +146,7 @@ func beside(path string, data []byte) (at, tmp string, err error) {
 	return at, f.Name(), nil
 }
 
-// Ready makes the directory of path, judges it, and says where the file lies.
+// Ready makes the directory of path, checks it, and says where the file lies.
 func Ready(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
@@ -155,7 +155,7 @@ func Ready(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return at, judgeDir(filepath.Dir(at))
+	return at, checkDir(filepath.Dir(at))
 }
 
 // A LockFile is held by one process, and in it by one caller, at a time. It also

@@ -162,11 +162,11 @@ func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	if err != nil {
 		return err
 	}
-	return k.judge(Kind(settled))
+	return k.check(Kind(settled))
 }
 
 // judge refuses data that are of another kind.
-func (k Kind) judge(settled Kind) error {
+func (k Kind) check(settled Kind) error {
 	switch {
 	case settled == k:
 		return nil

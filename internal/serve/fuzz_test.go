@@ -37,7 +37,7 @@ func FuzzPublicURL(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if judgePublicURL(text) != nil || text == "" {
+		if checkPublicURL(text) != nil || text == "" {
 			return
 		}
 		// Clients put a path behind it.

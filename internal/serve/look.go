@@ -57,7 +57,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	}
 	kind, err := store.PutOnce(ctx, "kind", nil)
 	if err == nil && kind != nil {
-		err = Service.judge(Kind(kind))
+		err = Service.check(Kind(kind))
 	}
 	return "", err
 }

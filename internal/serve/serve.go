@@ -102,7 +102,7 @@ func (cfg *Config) fill() error {
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
-	return errors.Join(append(problems, err, judgePublicURL(cfg.PublicURL), cfg.Options.Check())...)
+	return errors.Join(append(problems, err, checkPublicURL(cfg.PublicURL), cfg.Options.Check())...)
 }
 
 // operators says where operators ask, and who they are.
@@ -198,7 +198,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}, nil
 }
 
-func judgePublicURL(text string) error {
+func checkPublicURL(text string) error {
 	if text == "" {
 		return nil
 	}
