@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -138,6 +139,13 @@ var asShipped = sync.OnceValue(func() error {
 })
 
 func TestMain(m *testing.M) {
+	// What started the tests may ignore signals, as nohup does, and so would the programs
+	// that they start. One that is caught here is as usual there.
+	for _, s := range []os.Signal{syscall.SIGHUP, os.Interrupt, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	testscript.Main(m, map[string]func(){
 		"neo": main,
 		"totp": func() {
