@@ -70,7 +70,7 @@ type Config struct {
 	// passwords and tokens then travel in the clear.
 	InsecureHTTP bool
 
-	// Log is told of each exchange, at debug, with every secret replaced; nil
+	// Log receives each exchange, at debug, with every secret replaced; nil
 	// means that nothing is logged.
 	Log *slog.Logger
 

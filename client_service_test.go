@@ -48,7 +48,7 @@ func checkTrade(t *testing.T, srv *neoapitest.Server, s neoapi.Session) {
 		t.Errorf("the session is not whole: %v", s)
 	}
 	if life := s.ExpiresAt.Sub(s.IssuedAt); life != time.Hour {
-		t.Errorf("the session lives %v, want the seed's hour", life)
+		t.Errorf("the session lives %v, want the original document's hour", life)
 	}
 }
 
@@ -285,7 +285,7 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 	}
 }
 
-// A service that was set up anew knows neither the session nor the access token that
+// A service that was set up again knows neither the session nor the access token that
 // came with it: only another login helps.
 func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
 	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)

@@ -14,7 +14,7 @@ import (
 )
 
 // An object is a JSON object whose values are not yet read. Answers are read
-// this way because the field's servers disagree about the types of nearly
+// this way because existing servers disagree about the types of nearly
 // everything.
 type object map[string]json.RawMessage
 

@@ -116,7 +116,7 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
 	if h.authorization != nil {
 		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
-	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as the field's clients ask for them
+	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as existing clients ask for them
 		out.Header["Authorization"] = h.key
 	}
 	if out.Header["User-Agent"] == nil {

@@ -83,7 +83,7 @@ type hint struct {
 // hints is the table of what a person can do about a failure. The first row that
 // fits is taken, so what is more telling comes first. The message says what happened;
 // with it, a hint has 120 characters at most. Sources named like kotak-neo-api#20 are
-// public issues of the field's clients at github.com/Kotak-Neo.
+// public issues of existing clients at github.com/Kotak-Neo.
 var hints = []hint{
 	{when: "the service's certificate has expired, or is not valid yet",
 		is: func(e *Error, _ circumstances) bool {
@@ -237,7 +237,7 @@ var hints = []hint{
 		hint: "the gateway answers for a service that is down: wait some minutes", source: "kotak-neo-api#293, #210"},
 	{when: "a web page with another status",
 		is:   func(e *Error, a circumstances) bool { return a.page },
-		hint: "a proxy, a firewall or a login page answered, or this is a website's URL", source: "met in the field"},
+		hint: "a proxy, a firewall or a login page answered, or this is a website's URL", source: "seen in use"},
 	{when: "the body of a trade call was refused (code 1007)",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == "1007" },
 		hint: "the trade API takes a form whose field jData is JSON with strings for all values", source: "kotak-neo-api#271"},
@@ -246,7 +246,7 @@ var hints = []hint{
 		hint: "check the base URL, which may need a path", source: "docs/protocol.md, Addresses"},
 	{when: "an answer at the first step that is not one of this protocol",
 		is:   func(e *Error, _ circumstances) bool { return e.unread && withoutSession(e.Op) },
-		hint: "check that the base URL is a Neo service's", source: "met in the field"},
+		hint: "check that the base URL is a Neo service's", source: "seen in use"},
 }
 
 const untrusted = "trust its root certificate, or find out who reads TLS on the way"

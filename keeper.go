@@ -96,7 +96,7 @@ type KeepConfig struct {
 	OnExpiring func(Session)
 	OnExpired  func(Session)
 
-	// RenewAt tells Run, once for each session, when to log in anew; nil, or a
+	// RenewAt tells Run, once for each session, when to log in again; nil, or a
 	// time that is not in the future, means when the session has ended. See Daily.
 	RenewAt func(now time.Time, s Session) time.Time
 

@@ -540,7 +540,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 		}
 	}
 	if keys["token"] != canaryTrade || keys["caches"].(map[string]any)["watchlist"] != "1638271224" || keys["expiresAt"] != "2022-06-21T10:15:39Z" {
-		t.Error("the export does not hold what the seed's answer would")
+		t.Error("the export does not hold what the original document's answer would")
 	}
 	if _, err := (Session{Token: "t", ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}).Export(); !errors.Is(err, ErrInvalidInput) {
 		t.Errorf("a time that JSON cannot hold: %v", err)

@@ -60,7 +60,7 @@ func (s sent) json(t *testing.T) map[string]any {
 	return m
 }
 
-// A scripted service answers as the field's services do; a test replaces the
+// A scripted service answers as existing services do; a test replaces the
 // answer of one step. The shapes are foreign, so there is no real server of
 // ours that could send them.
 type scripted struct {

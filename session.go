@@ -38,7 +38,7 @@ type Session struct {
 	Owner       string // marks how the login named the account, for a [Keeper] to know its own again: a slow hash that the token is part of
 }
 
-// savedSession is how a session looks in a file: the seed's keys, the two times,
+// savedSession is how a session looks in a file: the original keys, the two times,
 // and what the session belongs to.
 type savedSession struct {
 	wire.Session
@@ -50,7 +50,7 @@ type savedSession struct {
 }
 
 // Export returns the session as JSON with every field, the token included, in
-// the seed's key names plus issuedAt and expiresAt (RFC 3339), environment,
+// the original document's key names plus issuedAt and expiresAt (RFC 3339), environment,
 // consumer and owner. Keep it where only its owner can read it: a [FileStore] does that.
 // [ParseSession] reads it back. Cache times are kept to the second. It fails with
 // [ErrInvalidInput] if a time is past the year 9999.
@@ -163,7 +163,7 @@ func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// readClaims reads a JWT's payload without verifying it, as the field's clients do:
+// readClaims reads a JWT's payload without verifying it, as existing clients do:
 // the client has no keys, and nothing here is trusted. It is nil if the token
 // is no JWT.
 func readClaims(token string) object {

@@ -51,7 +51,7 @@ func (k *known) init() {
 	k.answer, k.fresh = make(chan struct{}), map[string]*verified{}
 }
 
-// ready tells whether the service has answered once.
+// ready reports whether the service has answered once.
 func (k *known) ready() bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -76,7 +76,7 @@ func (k *known) dated(date string, began, ended time.Time) {
 	k.ahead.Store(int64(ahead))
 }
 
-// judge tells whether a token that has not expired is good still.
+// judge reports whether a token that has not expired is good still.
 func (k *known) check(good *verified, silence time.Duration) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -229,7 +229,7 @@ func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error)
 			}
 		}
 		switch {
-		case told.Next < after: // its numbers began anew
+		case told.Next < after: // its numbers began again
 			after = 0
 		case told.More:
 			after = told.Next

@@ -316,7 +316,7 @@ type accountView struct {
 	Couriers []string `json:"couriers,omitempty"`
 }
 
-// locks tells which factors a try would find locked now, why, and until when.
+// locks reports which factors a try would find locked now, why, and until when.
 func locks(state login.AccountState, now time.Time) []string {
 	var all []string
 	for _, f := range []login.Factor{login.Password, login.MPIN, login.TOTP, login.OTP} {

@@ -119,7 +119,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
-// another tells whether flags or environment ask about another service or consumer
+// another reports whether flags or environment ask about another service or consumer
 // than the saved session's.
 func (c *doctorCmd) another(saved savedLogin) bool {
 	return c.Env != "" && !sameService(c.Env, saved.Environment) ||

@@ -44,7 +44,7 @@ func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
 	d := answer.Data
 	if strings.Count(d.Token, ".") != 2 || d.Sid == "" || d.Rid == "" || d.HsServerID != "server1" || d.UCC != srv.Account.UCC ||
 		d.GreetingName != srv.Account.GreetingName || len(d.Caches) != 3 {
-		t.Errorf("not the seed's session: %s", stdout)
+		t.Errorf("not the original document's session: %s", stdout)
 	}
 	for _, said := range []string{
 		"1. access token", "2. login", "3. one-time code", "4. session_2fa", "5. positions", "6. logout", "7. positions again: refused",

@@ -18,7 +18,7 @@ func (rotateMasterCmd) Help() string {
 
 Puts a new master.key in the place of the old one, beside running services, which
 need no restart: the data stay as they are, and only the key to them is sealed
-anew. Keep a copy of the new file elsewhere, and the old one as long as backups
+again. Keep a copy of the new file elsewhere, and the old one as long as backups
 that were made with it.
 
 With --database the old key opens the database until neo key forget-masters: copy

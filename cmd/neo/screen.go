@@ -19,7 +19,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// onTerminal tells whether standard output is a terminal, and one that obeys.
+// onTerminal reports whether standard output is a terminal, and one that obeys.
 func (t *terminal) onTerminal() bool {
 	f, ok := t.out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"

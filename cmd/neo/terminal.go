@@ -23,7 +23,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// interactive tells whether a person sits at standard input.
+// interactive reports whether a person sits at standard input.
 func (t *terminal) interactive() bool {
 	f, ok := t.in.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

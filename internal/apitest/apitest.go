@@ -241,7 +241,7 @@ func (x Exchange) against(d *Description, err error) error {
 	case op != nil:
 		answer = op.Answers[x.Status]
 	case known && slices.Contains(anywhere, x.Status):
-		for _, other := range ops { // each tells what the path's other methods get
+		for _, other := range ops { // each reports what the path's other methods get
 			answer = other.Answers[x.Status]
 		}
 	case slices.Contains(anywhere, x.Status):
@@ -271,7 +271,7 @@ func (x Exchange) against(d *Description, err error) error {
 // known of it.
 func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
 	op := d.Forwarded
-	for _, described := range ops { // each tells whether its path goes there, with any method
+	for _, described := range ops { // each reports whether its path goes there, with any method
 		op = described
 	}
 	if op.Answers[0] == nil {
@@ -342,7 +342,7 @@ func (a *Answer) check(kind string, body []byte) error {
 	return schema.Validate(value)
 }
 
-// Takes tells whether an answer may have this JSON body.
+// Takes reports whether an answer may have this JSON body.
 func (a *Answer) Takes(body string) bool { return a.check("application/json", []byte(body)) == nil }
 
 // takes returns why the description forbids a request's body, or nil.

@@ -27,7 +27,7 @@ func NewOTP(digits int) Secret {
 	return Secret(fmt.Sprintf("%0*d", digits, n))
 }
 
-// IsDigits tells whether s is between min and max ASCII digits and nothing
+// IsDigits reports whether s is between min and max ASCII digits and nothing
 // else: no spaces, signs or digits of other scripts (security.md O4).
 func IsDigits(s string, min, max int) bool {
 	if len(s) < min || len(s) > max {
@@ -41,7 +41,7 @@ func IsDigits(s string, min, max int) bool {
 	return true
 }
 
-// TOTPPeriod is the step of RFC 6238 that the field uses, with six digits and
+// TOTPPeriod is the step of RFC 6238 that existing services use, with six digits and
 // SHA-1.
 const TOTPPeriod = 30 * time.Second
 

@@ -43,7 +43,7 @@ func (e costError) Error() string {
 	return e.what + ": checking one password would take too long or too much memory"
 }
 
-// CheckForeign tells whether Verify can check a hash at a bearable cost. Its errors
+// CheckForeign reports whether Verify can check a hash at a bearable cost. Its errors
 // do not hold the hash.
 func CheckForeign(phc string) error {
 	if strings.HasPrefix(phc, "$argon2id$") {
@@ -138,7 +138,7 @@ func parsePBKDF2(name, parameters string, salt, sum []byte) (foreign, error) {
 	}}, nil
 }
 
-// verify tells whether secret made the hash. bcrypt looks at 72 bytes of it, as it
+// verify reports whether secret made the hash. bcrypt looks at 72 bytes of it, as it
 // did where the hash was made.
 func (f foreign) verify(secret []byte) (bool, error) {
 	if f.bcrypt != "" {

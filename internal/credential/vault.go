@@ -22,7 +22,7 @@ type Purpose string
 // The purposes. Their texts are part of what is stored: never change one.
 const (
 	PurposeAccessToken    Purpose = "access token"
-	PurposeCheck          Purpose = "check" // tells whether a database was sealed with this master key
+	PurposeCheck          Purpose = "check" // reports whether a database was sealed with this master key
 	PurposeConsumerSecret Purpose = "consumer secret"
 	PurposeDataKey        Purpose = "data key" // what the data are sealed with, sealed with the master key
 	PurposeMPIN           Purpose = "mpin"

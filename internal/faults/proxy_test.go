@@ -179,7 +179,7 @@ func (l *link) reset() {
 	})
 }
 
-// passes tells whether the link still lets something pass. Of a silent one the
+// passes reports whether the link still lets something pass. Of a silent one the
 // service hears nothing, not even its end.
 func (l *link) passes() bool {
 	select {

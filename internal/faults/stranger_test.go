@@ -39,7 +39,7 @@ const (
 var lean = sync.OnceValues(func() (string, error) {
 	built := program + "-lean" // TestMain removes it
 	build := exec.Command("go", "build", "-o", built, "neoapi/cmd/neo")
-	// Flags that say what is under the detector would have packages compiled anew.
+	// Flags that say what is under the detector would have packages compiled again.
 	flags := slices.DeleteFunc(strings.Fields(os.Getenv("GOFLAGS")), func(f string) bool { return strings.HasPrefix(f, "-gcflags=") })
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+strings.Join(flags, " "))
 	if out, err := build.CombinedOutput(); err != nil {

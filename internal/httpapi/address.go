@@ -46,7 +46,7 @@ func (p Proxies) has(a netip.Addr) bool {
 	return false
 }
 
-// sent tells whether a request comes from a trusted proxy.
+// sent reports whether a request comes from a trusted proxy.
 func (p Proxies) sent(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && p.has(bare(from.Addr()))

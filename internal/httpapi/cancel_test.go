@@ -56,7 +56,7 @@ func (q question) header(c caller, trade held) http.Header {
 	return h
 }
 
-// check tells whether an answer is to this question.
+// check reports whether an answer is to this question.
 func (q question) check(h http.Header, body []byte) error {
 	if got := h.Get("X-Request-Id"); got != q.id {
 		return fmt.Errorf("%s got the answer to %q: %s", q.id, got, body)

@@ -46,7 +46,7 @@ const (
 )
 
 // A caller stands for a client that nobody here wrote: it sends plain requests
-// as the field's clients do. who is its Authorization header.
+// as existing clients do. who is its Authorization header.
 type caller struct {
 	*neoapitest.Server
 	who string
@@ -278,7 +278,7 @@ func (c caller) totp(t testing.TB) reply {
 	return c.post(t, totpPath, object("mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp", c.TOTP(t)))
 }
 
-// askOTP asks for a code as the field's clients do: it names the user only.
+// askOTP asks for a code as existing clients do: it names the user only.
 func (c caller) askOTP(t testing.TB, view held, pairs ...string) reply {
 	t.Helper()
 	return c.post(t, otpPath, fmt.Sprintf(`{"userId":%q,"sendEmail":true,"isWhitelisted":true}`, view.claims(t)["sub"]), pairs...)

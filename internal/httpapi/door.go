@@ -142,7 +142,7 @@ func (d *door) lastCall() {
 	}
 }
 
-// state is told by net/http what becomes of a connection.
+// state hears from net/http what becomes of a connection.
 func (d *door) state(nc net.Conn, s http.ConnState) {
 	c := nc.(*conn)
 	d.mu.Lock()
@@ -278,7 +278,7 @@ func connOf(r *http.Request) *conn {
 	return c
 }
 
-// begins is told that a request's head has come, and tells whether it was framed
+// begins records that a request's head has come, and reports whether it was framed
 // as it must be. What is held for it goes to rests.
 func (c *conn) begins(r *http.Request) (wellFramed bool, bytes int) {
 	if c == nil {
@@ -294,7 +294,7 @@ func (c *conn) begins(r *http.Request) (wellFramed bool, bytes int) {
 	return r.ProtoMajor != 1 || c.heads.answer(r.ContentLength), bytes
 }
 
-// works is told that a request is complete: now the service works on it.
+// works records that a request is complete: now the service works on it.
 func (c *conn) works() {
 	if c == nil {
 		return
@@ -305,7 +305,7 @@ func (c *conn) works() {
 	c.door.work(c)
 }
 
-// rests is told that a request is answered: it is the client's turn.
+// rests records that a request is answered: it is the client's turn.
 func (c *conn) rests(bytes int) {
 	if c == nil {
 		return
@@ -326,10 +326,10 @@ func (c *conn) rests(bytes int) {
 	c.door.change.Broadcast()
 }
 
-// handedOver tells whether the connection is between the client and the trade API.
+// handedOver reports whether the connection is between the client and the trade API.
 func (c *conn) handedOver() bool { return c != nil && c.hijacked.Load() }
 
-// ending tells whether an answer now is the connection's last.
+// ending reports whether an answer now is the connection's last.
 func (c *conn) ending() bool {
 	if c == nil {
 		return false

@@ -15,7 +15,7 @@ import (
 )
 
 // Faults are answers that go wrong on purpose, for those who test a client: the
-// next answers of an operation fail in a way that the field's servers have been
+// next answers of an operation fail in a way that existing servers have been
 // seen to fail in. Only the sandbox has them. The zero value has none. A Faults is
 // safe for concurrent use.
 type Faults struct {

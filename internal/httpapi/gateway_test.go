@@ -109,7 +109,7 @@ func identified(t testing.TB, compact string, keys jose.JSONWebKeySet) claims.Id
 	return c
 }
 
-// legitimate are headers that clients of the field send with trade calls, or programs
+// legitimate are headers that existing clients send with trade calls, or programs
 // around them.
 var legitimate = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Type", "Cookie", "If-None-Match", "If-Modified-Since", "Range", "Last-Event-Id",

@@ -79,7 +79,7 @@ func TestTheAnswerOfSession2FAIsTheSeeds(t *testing.T) {
 	if trade.SID != view.SID {
 		t.Error("the sid changed between the steps")
 	}
-	// What does not differ from login to login is the seed's, to the letter.
+	// What does not differ from login to login is the original document's, to the letter.
 	trade.Token, trade.SID, trade.RID, trade.GreetingName = seed.Token, seed.SID, seed.RID, seed.GreetingName
 	if diff := cmp.Diff(seed.Session, trade.Session); diff != "" {
 		t.Errorf("-seed +answer:\n%s", diff)
@@ -126,7 +126,7 @@ func TestTheTradeTokenIsTheSeeds(t *testing.T) {
 	if header["kid"] == "" {
 		t.Error("the header has no kid")
 	}
-	delete(header, "kid") // the one thing that stands there beside the seed's
+	delete(header, "kid") // the one thing that stands there beside the original document's
 	if diff := cmp.Diff(seedHeader, header); diff != "" {
 		t.Errorf("header, -seed +token:\n%s", diff)
 	}

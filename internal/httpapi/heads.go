@@ -5,7 +5,7 @@ import "sync"
 // heads watches the heads of the requests on one connection of HTTP/1 for what
 // net/http takes without a word although others may read it differently: folded
 // header lines and lines that end without CR. It counts no body by itself: what
-// comes after a head is put aside until the handler tells how long the body is,
+// comes after a head is put aside until the handler reports how long the body is,
 // as net/http has read it. A chunked body has no length to be told; the
 // connection ends with its answer.
 type heads struct {
@@ -33,7 +33,7 @@ func (h *heads) read(b []byte) (bytes, lines int) {
 	return h.size, h.lines
 }
 
-// crowded tells whether a head that is not complete has too many lines.
+// crowded reports whether a head that is not complete has too many lines.
 func (h *heads) crowded() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,7 +73,7 @@ func (h *heads) scan(b []byte) {
 	}
 }
 
-// answer begins the next head after a body of this length, and tells whether the
+// answer begins the next head after a body of this length, and reports whether the
 // head before it was framed as it must be.
 func (h *heads) answer(length int64) (well bool) {
 	h.mu.Lock()
@@ -89,7 +89,7 @@ func (h *heads) answer(length int64) (well bool) {
 	return well
 }
 
-// unanswered tells whether a head has come that nobody answered.
+// unanswered reports whether a head has come that nobody answered.
 func (h *heads) unanswered() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -36,7 +36,7 @@ func TestTenWrongPasswordsLockThePasswordForAMinute(t *testing.T) {
 	try(c.Account.Password).refused(t, 401, "10020")
 	c.Advance(time.Minute)
 	try(c.Account.Password).want(t, 200)
-	for range 9 { // and the count has begun anew
+	for range 9 { // and the count has begun again
 		try("wrong-password").refused(t, 401, "10020")
 	}
 	try(c.Account.Password).want(t, 200)

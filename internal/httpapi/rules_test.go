@@ -346,7 +346,7 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 			"a token that is altered":            {c, trade.SID, parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), 401, "100022"},
 			"a token without a signature":        {c, trade.SID, unsigned, 401, "100022"},
 			"a token that is none":               {c, trade.SID, "x", 401, "100022"},
-			"the seed's token, of a foreign key": {c, trade.SID, seedToken(t), 401, "100022"},
+			"the original document's token, of a foreign key": {c, trade.SID, seedToken(t), 401, "100022"},
 		} {
 			t.Run(path+" with "+name, func(t *testing.T) {
 				get(x.c, path, x.sid, x.auth).refusedTrade(t, x.status, x.code)
@@ -363,7 +363,7 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 		"the sid alone":                      {c, view.SID, "", "10512"},
 		"the view token alone":               {c, "", view.Token, "10512"},
 		"another consumer's access token":    {stranger, view.SID, view.Token, "100022"},
-		"the seed's token, of a foreign key": {c, view.SID, seedToken(t), "100022"},
+		"the original document's token, of a foreign key": {c, view.SID, seedToken(t), "100022"},
 		"an sid that nobody has":             {c, "b3ebb6af-7205-43e9-8513-189472393cab", view.Token, "100022"},
 		"an sid of 10,000 letters":           {c, strings.Repeat("a", 10_000), view.Token, "100022"},
 		"an sid that tries to be SQL":        {c, "' OR '1'='1", view.Token, "100022"},

@@ -31,7 +31,7 @@ type Limits struct {
 	// not at all.
 	Linger time.Duration
 
-	// Held is told how much memory is held for all clients, in bytes and about: every
+	// Held learns how much memory is held for all clients, in bytes and about: every
 	// second, and whenever that has changed by some megabytes. nil: nobody is told.
 	Held func(bytes int)
 }

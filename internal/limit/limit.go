@@ -20,7 +20,7 @@ type State struct {
 
 // Take asks for n requests at now. It returns the state to remember and how
 // long to wait: 0 means allowed. A refused request costs nothing, and waiting
-// exactly the returned time is enough (security.md T7). With n = 0 it tells how long one
+// exactly the returned time is enough (security.md T7). With n = 0 it reports how long one
 // request would have to wait, and takes nothing. More than N at once are never
 // allowed; with n < 0 it gives back.
 func Take(s State, r Rate, n int, now time.Time) (State, time.Duration) {

@@ -63,7 +63,7 @@ func lockLength(failures int) time.Duration {
 	return min(lockFirst<<min(over, 20), lockLongest)
 }
 
-// ForGood tells whether only an operator opens the factor again.
+// ForGood reports whether only an operator opens the factor again.
 func (x Failures) ForGood() bool { return x.Count >= lockForGood }
 
 // Locked returns a LockedError if no try of a factor is taken at now.

@@ -260,7 +260,7 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 
 // verifyHash checks a password or an MPIN, in its turn of a queue; an account
 // without one matches nothing but costs the same (security.md P5). upgrade hashes a good
-// secret anew if its stored hash is weaker than today's, or another system's (security.md
+// secret again if its stored hash is weaker than today's, or another system's (security.md
 // P1); call it once the factor has been taken: who is refused must not be able to
 // tell by the time that the secret was right.
 func (s *Service) verifyHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {

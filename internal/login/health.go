@@ -31,7 +31,7 @@ type doctor struct {
 	last atomic.Pointer[checkup]
 }
 
-// Health tells how the parts are that the service depends on: the store takes a
+// Health reports how the parts are that the service depends on: the store takes a
 // write, a key signs, and OMS, couriers and the trade API's gateway say by themselves how they are, if they
 // can. An answer is up to a second old.
 func (s *Service) Health(ctx context.Context) []Part {
@@ -80,7 +80,7 @@ func (s *Service) examine(ctx context.Context) []Part {
 	return parts
 }
 
-// Queues tells how many hashes of first and of second factors run or wait now, and
+// Queues reports how many hashes of first and of second factors run or wait now, and
 // how many may.
 func (s *Service) Queues() (first, firstMax, second, secondMax int) {
 	return len(s.first.places), cap(s.first.places), len(s.second.places), cap(s.second.places)

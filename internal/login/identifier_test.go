@@ -28,7 +28,7 @@ func TestParseIdentifierGivesEverySpellingOneForm(t *testing.T) {
 		{"a UCC in lower case", ByUCC, "testya24", "TESTYA24"},
 		{"a UCC of one character", ByUCC, "A", "A"},
 		{"the longest UCC", ByUCC, strings.Repeat("A", 32), strings.Repeat("A", 32)},
-		{"the seed's user id", ByUserID, "asfdywgsiqwjnskm", "asfdywgsiqwjnskm"},
+		{"the original document's user id", ByUserID, "asfdywgsiqwjnskm", "asfdywgsiqwjnskm"},
 		{"a user id that is an address", ByUserID, "a.b_c-d@example.com", "a.b_c-d@example.com"},
 		{"a user id keeps its case", ByUserID, "Asfd", "Asfd"},
 		{"the longest user id", ByUserID, strings.Repeat("a", 64), strings.Repeat("a", 64)},

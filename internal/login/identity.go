@@ -81,7 +81,7 @@ func (s *Service) Identity(session Session) (string, error) {
 	return compact, nil
 }
 
-// Stands tells whether a trade session that CheckTrade has returned has not ended
+// Stands reports whether a trade session that CheckTrade has returned has not ended
 // since: for what goes on longer than a call.
 func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
 	session, err := s.Sessions.Session(ctx, trade.SID)

@@ -17,7 +17,7 @@ import (
 )
 
 // What is done outside after an answer stands in the store until it is done: codes
-// that are to be sent (the outbox) and sessions whose end the OMS is to be told of
+// that are to be sent (the outbox) and sessions whose end the OMS is to hear about
 // (the closings). Every process on a store works at both.
 const (
 	jobsAtOnce  = 16               // of a kind, in one process

@@ -55,7 +55,7 @@ func (n Networks) String() string {
 	return strings.Join(words, " ")
 }
 
-// Allow tells whether an address, as in [Caller], may send.
+// Allow reports whether an address, as in [Caller], may send.
 func (n Networks) Allow(address string) bool {
 	if len(n) == 0 {
 		return true

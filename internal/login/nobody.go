@@ -38,7 +38,7 @@ var ownHash = sync.OnceValue(func() string { return credential.Hash([]byte(crede
 
 // fillNobodies makes the stand-ins. Hashes of other systems take their own time to
 // check, so the stand-ins have such hashes as often as the accounts have: how long a
-// wrong password takes tells which kind of hash it was held against, and that tells
+// wrong password takes shows which kind of hash it was held against, and that tells
 // nothing about whether there is an account.
 func (s *Service) fillNobodies(ctx context.Context) error {
 	sample, err := s.Directory.SampleAccounts(ctx, censusSize)

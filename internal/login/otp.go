@@ -164,7 +164,7 @@ func (s *Service) otpHash(sid string, code credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeOTP, sid, string(code))
 }
 
-// Live tells whether a code that was sent can still complete its login: it is
+// Live reports whether a code that was sent can still complete its login: it is
 // the login's current one, unexpired, unused, and has tries left.
 func (s *Service) Live(ctx context.Context, m Message) (bool, error) {
 	view, err := s.Sessions.Session(ctx, m.SID)

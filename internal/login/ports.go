@@ -96,7 +96,7 @@ type Keys interface {
 	// key that signs at e.Time is not deleted: ErrSigns. Of several that remove keys at
 	// once none removes the last one that signs.
 	RemoveSigningKey(ctx context.Context, id string, e Event) error
-	// KeyInUse tells whether a session that is unexpired at now has a token of a
+	// KeyInUse reports whether a session that is unexpired at now has a token of a
 	// signing key. It may look at all sessions: it is meant to be called off the
 	// request's path.
 	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
@@ -176,7 +176,7 @@ type Sessions interface {
 	// then nothing is stored.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 	// End removes a session whose current token still has the id tokenID, and stores
-	// the event, and the session's closing if the OMS waits to be told of its end.
+	// the event, and the session's closing if the OMS waits to learn of its end.
 	// ErrNotFound if there is none.
 	End(ctx context.Context, sid, tokenID string, e Event) error
 	// Revoke removes a session of an account, or all of them if sid is "", claimed ones
@@ -200,7 +200,7 @@ type Sessions interface {
 type Allowances interface {
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
-	// tells how long one would have to wait; n < 0 gives back.
+	// reports how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
 	// State returns what is counted for an account; an empty state if nothing is.
 	State(ctx context.Context, account string) (AccountState, error)
@@ -224,7 +224,7 @@ type Jobs interface {
 	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
 	// first, and makes them due again at the end of the lease: until then nobody else
 	// gets them. A job that is due later than a lease that begins now was claimed before
-	// the clock was set back: it is due. Of each it tells whether somebody had it before
+	// the clock was set back: it is due. Of each it reports whether somebody had it before
 	// and neither ended it nor put it off.
 	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
 	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
@@ -234,7 +234,7 @@ type Jobs interface {
 	// was not delivered is taken back with it, as DropOTP does. ErrClaimLost if the
 	// claim is not held any more; then nothing changes.
 	EndJob(ctx context.Context, j Job, undelivered []byte, e *Event) error
-	// Jobs tells how many jobs of a kind there are.
+	// Jobs reports how many jobs of a kind there are.
 	Jobs(ctx context.Context, kind JobKind) (Queue, error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
 	// whole again, and returns how many it removed. Revocations of tokens that expired
@@ -260,7 +260,7 @@ type OMS interface {
 	// Home returns the home server that a UCC would get now, for the view session's
 	// answer. It does not wait for anything.
 	Home(ucc string) string
-	// Remote tells whether the OMS must be told of the end of each session that it
+	// Remote reports whether the OMS must be told of the end of each session that it
 	// has opened.
 	Remote() bool
 }

@@ -10,7 +10,7 @@ import (
 // courierForm is the form of a courier's name.
 var courierForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// IsCourierName tells whether a courier may have this name.
+// IsCourierName reports whether a courier may have this name.
 func IsCourierName(name string) bool { return courierForm.MatchString(name) }
 
 // ParseCouriers reads names parted by commas; "" is none.

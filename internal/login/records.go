@@ -239,7 +239,7 @@ type Session struct {
 	Completed time.Time
 	Repeat    []byte
 
-	// Remote tells that the OMS waits to be told of this trade session's end.
+	// Remote tells that the OMS waits to hear about this trade session's end.
 	Remote bool
 }
 

@@ -79,7 +79,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	return (&attempt{s, f, account, view, claim}).complete(ctx)
 }
 
-// claimRefused returns what the audit trail and the caller are told of a claim
+// claimRefused returns what the audit trail records and the caller hears of a claim
 // that was not given. A fault of the store has no outcome.
 func claimRefused(err error) (outcome string, refusal *Error) {
 	var locked *LockedError
@@ -208,7 +208,7 @@ func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 }
 
 // openOMS has the OMS open a session, which may take its own time. If it does not,
-// outcome is what the audit trail is told. A request that had run out of patience
+// outcome is what the audit trail records. A request that had run out of patience
 // before it could ask, because this process stood still, says nothing about the OMS.
 func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome string, err error) {
 	var timedOut bool
@@ -263,7 +263,7 @@ func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
 	})
 }
 
-// names tells whether an identifier, when there is one, names the account.
+// names reports whether an identifier, when there is one, names the account.
 func (s *Service) names(id Identifier, a Account) bool {
 	v := string(id.Value)
 	switch id.Kind {
@@ -321,7 +321,7 @@ func (s *Service) verifySecond(ctx context.Context, f SecondFactor, account Acco
 	return factor, compared, err
 }
 
-// mayBeMPIN tells whether a code is judged as the MPIN if it is not the OTP.
+// mayBeMPIN reports whether a code is judged as the MPIN if it is not the OTP.
 func (s *Service) mayBeMPIN(f SecondFactor, account Account, view Session) bool {
 	return len(f.Code) == MPINDigits && view.First != MPIN && account.MPINHash != ""
 }
@@ -381,7 +381,7 @@ func (s *Service) tradeEnd(now time.Time) time.Time {
 	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
 }
 
-// secondEvent is what the audit trail is told of a second factor.
+// secondEvent is what the audit trail records of a second factor.
 func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	factor := OTP
 	if f.MPINOnly {

@@ -28,7 +28,7 @@ var IST = time.FixedZone("IST", 5*60*60+30*60)
 type Options struct {
 	OTPDigits    int           // 4 to 8; default 6
 	OTPPerHour   int           // codes an hour for one account; default 10 (security.md O6)
-	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the seed
+	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the original document
 	DayEnds      bool          // instead, trade sessions end with the day
 	Days         Days          // when days end; default 00:00 IST
 	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit

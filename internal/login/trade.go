@@ -88,7 +88,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 
 const noSuchSession = "no such session"
 
-// logoutRefused returns what the audit trail is told of a logout that CheckTrade
+// logoutRefused returns what the audit trail records of a logout that CheckTrade
 // refused; nothing if no token was judged, or the service was at fault.
 func logoutRefused(err error) (outcome string) {
 	var refused *Error

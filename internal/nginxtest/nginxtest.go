@@ -123,7 +123,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 	return Server{URL: "http://" + address, PID: cmd.Process.Pid}, nil
 }
 
-// listens tells whether nginx, and not somebody else, listens at an address: it
+// listens reports whether nginx, and not somebody else, listens at an address: it
 // writes its pid after it has begun to.
 func listens(pid, address string) bool {
 	if _, err := os.Stat(pid); err != nil {

@@ -30,7 +30,7 @@ type NewAccount struct {
 	Password     credential.Secret
 	MPIN         credential.Secret // six digits
 	TOTPSeed     credential.Secret // base32
-	Caches       map[string]int64  // default: the seed's three data sets, changed now
+	Caches       map[string]int64  // default: the original document's three data sets, changed now
 }
 
 // A HashedAccount is a NewAccount whose secrets have been checked and hashed.

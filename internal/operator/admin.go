@@ -28,7 +28,7 @@ type Admin struct {
 	Address string // whence: what their events have there
 }
 
-// event is what the audit trail is told of a change that was made.
+// event is what the audit trail records of a change that was made.
 func (m *Admin) event(action string) login.Event {
 	return login.Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.Address, By: m.By}
 }

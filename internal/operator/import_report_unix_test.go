@@ -80,7 +80,7 @@ func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
 }
 
 // A directory such as /tmp, where nobody removes what others have made, will do; and a
-// file that others may have open is made anew.
+// file that others may have open is made again.
 func TestRejectedLinesGoIntoANewFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -175,7 +175,7 @@ func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
 		t.Errorf("%v, %v: others can read hashes", info.Mode(), err)
 	}
 
-	// The same file again adds nothing and rejects nothing anew.
+	// The same file again adds nothing and rejects nothing again.
 	before, _ := os.ReadFile(file + ".rejected")
 	again, err := importer(data, file).Run(t.Context())
 	if after, _ := os.ReadFile(file + ".rejected"); err != nil || again.Added != 0 || again.There != 3 || again.In != 3 || again.Out != 9 || !bytes.Equal(before, after) {

@@ -13,7 +13,7 @@ import (
 // maxKeys is how many signing keys there may be: each is published.
 const maxKeys = 50
 
-// KeyEvent is what the audit trail is told of a key, whose id stands where that of a
+// KeyEvent is what the audit trail records of a key, whose id stands where that of a
 // request would.
 func (m *Admin) KeyEvent(action, id string) login.Event {
 	e := m.event(action)

@@ -34,7 +34,7 @@ import (
 const maxFile = 256 << 10
 
 // Load reads a YAML file of settings. A key that into does not have is an error,
-// and so is one that stands there twice: all of them are named at once. open tells
+// and so is a duplicate one: all of them are named at once. open tells
 // that others may read the file.
 func Load(path string, into any) (open bool, err error) {
 	text, mode, err := read(path)
@@ -229,5 +229,5 @@ func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx co
 	})
 }
 
-// Open tells whether the next call would be refused.
+// Open reports whether the next call would be refused.
 func (b *Breaker) Open() bool { return b.breaker.IsOpen() && b.breaker.RemainingDelay() > 0 }

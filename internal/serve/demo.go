@@ -11,7 +11,7 @@ import (
 	"neoapi/internal/operator"
 )
 
-// The sandbox's demo data, fixed and documented. Most of it stands in the seed.
+// The sandbox's demo data, fixed and documented. Most of it stands in the original document.
 const (
 	DemoConsumerKey    = "sandbox-consumer"
 	DemoConsumerSecret = "sandbox-secret"

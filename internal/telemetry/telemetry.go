@@ -109,7 +109,7 @@ func (t *Telemetry) Event(e login.Event) {
 	t.events.WithLabelValues(e.Action, e.Outcome, string(e.Factor)).Inc()
 }
 
-// Begin is told that a request of an operation begins, and returns the context
+// Begin learns that a request of an operation begins, and returns the context
 // for its work; end is told how it ended. A trace that the client began
 // (traceparent, W3C Trace Context) goes on.
 func (t *Telemetry) Begin(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration)) {

@@ -76,7 +76,7 @@ func seedToken(t testing.TB) string {
 	return strings.TrimSpace(string(text))
 }
 
-// now is a moment within the life of the seed's token.
+// now is a moment within the life of the original document's token.
 var now = time.Unix(1655802939+60, 0)
 
 func seedClaims() claims.Trade {
@@ -122,18 +122,18 @@ func TestATradeTokenIsTheSeedsTokenButForItsKid(t *testing.T) {
 		t.Errorf("payload differs:\n%s\nthe seed's:\n%s", segment(t, minted, 1), segment(t, seed, 1))
 	}
 	if want := `{"alg":"RS256","typ":"JWT"}`; string(segment(t, seed, 0)) != want {
-		t.Fatalf("the golden file is not the seed's token: header %s", segment(t, seed, 0))
+		t.Fatalf("the golden file is not the original document's token: header %s", segment(t, seed, 0))
 	}
 	header := string(segment(t, minted, 0))
 	if got := strings.Replace(header, `"kid":"`+ours().ID+`",`, "", 1); got != string(segment(t, seed, 0)) {
-		t.Errorf("header without its kid is %s; the seed's is %s", got, segment(t, seed, 0))
+		t.Errorf("header without its kid is %s; the original document's is %s", got, segment(t, seed, 0))
 	}
 	var h struct{ Kid string }
 	if err := json.Unmarshal([]byte(header), &h); err != nil || h.Kid != ours().ID {
 		t.Errorf("header %s does not name key %s", header, ours().ID)
 	}
 	if a, b := len(segment(t, minted, 2)), len(segment(t, seed, 2)); a != 256 || b != 256 {
-		t.Errorf("the signature has %d bytes, the seed's %d; both should have 256", a, b)
+		t.Errorf("the signature has %d bytes, the original document's %d; both should have 256", a, b)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestClaimsHaveTheSeedsKeysInTheSeedsOrderWithTheSeedsTypes(t *testing.T) {
 	}
 	r := ring(t)
 	seed := members(segment(t, seedToken(t), 1))
-	// Other values than the seed's: large, empty, and in need of escapes.
+	// Other values than the original document's: large, empty, and in need of escapes.
 	other := seedClaims()
 	other.Sub, other.FetchCachingRule, other.Categorisation = `A<&>"é`, 7, "x"
 	if diff := cmp.Diff(seed, members(segment(t, mint(t, r, other), 1))); diff != "" {
@@ -532,7 +532,7 @@ func forgeries(t testing.TB) map[string]string {
 		"a foreign key with our kid":  sign(t, foreign(), goodHeader(), goodPayload),
 		"a foreign key with its kid":  sign(t, foreign(), `{"alg":"RS256","kid":"`+foreign().ID+`","typ":"JWT"}`, goodPayload),
 		"our key under a foreign kid": sign(t, ours(), `{"alg":"RS256","kid":"`+foreign().ID+`","typ":"JWT"}`, goodPayload),
-		"the seed's own token":        seedToken(t),
+		"the original document's own token":        seedToken(t),
 		"our key without a kid":       sign(t, ours(), `{"alg":"RS256","typ":"JWT"}`, goodPayload),
 		"an empty kid":                sign(t, ours(), `{"alg":"RS256","kid":"","typ":"JWT"}`, goodPayload),
 		"a kid that is no string":     sign(t, ours(), `{"alg":"RS256","kid":["`+kid+`"],"typ":"JWT"}`, goodPayload),

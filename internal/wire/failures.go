@@ -34,7 +34,7 @@ type Failure struct {
 }
 
 // The rows, by name. Codes of five and more digits, and 1037 and 5203, were met
-// in the field. The field has no code for the four faults of the service
+// in the field. Existing services have no code for the four faults of the service
 // itself: there the status doubles as the code.
 var (
 	BadInput      = Failure{"10300", http.StatusBadRequest, CategoryInput, "the input is not valid"}

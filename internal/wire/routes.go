@@ -31,7 +31,7 @@ const (
 // A Family is a set of addresses that one kind of client uses together.
 type Family uint8
 
-// The families. Gen1UAT and Gen1PROD are the seed's client in its two
+// The families. Gen1UAT and Gen1PROD are the original client in its two
 // environments; Gen2 and Gen3 log in by TOTP and MPIN.
 const (
 	Gen1UAT Family = 1 << iota

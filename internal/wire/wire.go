@@ -3,12 +3,12 @@
 // answers, the header names, and the one table of error codes.
 //
 // Start with [Routes] for the addresses and [Failures] for the codes. The facts
-// come from the field and from the seed document (docs/protocol.md tells the
+// come from existing services and from the original document (docs/protocol.md has the
 // whole story); nothing in here decides anything.
 package wire
 
 // Request and answer headers that the protocol gives a meaning to. HTTP header
-// names have no case; clients in the field send both "sid" and "Sid".
+// names have no case; existing clients send both "sid" and "Sid".
 const (
 	HeaderSID            = "Sid"             // the session's id, in the second factor and after login
 	HeaderAuth           = "Auth"            // the view token (second factor) or the trade token (after login)
@@ -67,7 +67,7 @@ type AccessToken struct {
 // Session is the data of the answers that open a session: the view session of
 // the first factor and the trade session of the second. The first block is the
 // seed's and always present. The second block is what later generations read;
-// answers to generation 1 leave it out, so that they hold the seed's keys only.
+// answers to generation 1 leave it out, so that they hold the original keys only.
 type Session struct {
 	Token        string            `json:"token"`
 	SID          string            `json:"sid"`
@@ -172,7 +172,7 @@ type Revocations struct {
 	// Revocations are the trade tokens whose sessions ended before the tokens expire,
 	// in the order in which they ended.
 	Revocations []Revocation `json:"revocations"`
-	Next        int64        `json:"next"` // where to go on; below what was asked after if the numbers began anew
+	Next        int64        `json:"next"` // where to go on; below what was asked after if the numbers began again
 	More        bool         `json:"more"` // there are more already
 	Keys        []string     `json:"keys"` // the ids of all signing keys: tokens of others are refused
 }

@@ -121,7 +121,7 @@ var met = map[string]int{
 	"100021": http.StatusUnauthorized,
 	"100022": http.StatusUnauthorized,
 	"5203":   http.StatusOK,
-	// The service's own faults: the field has no code for them.
+	// The service's own faults: existing services have no code for them.
 	"500": http.StatusInternalServerError,
 	"502": http.StatusBadGateway,
 	"503": http.StatusServiceUnavailable,

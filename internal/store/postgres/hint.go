@@ -12,7 +12,7 @@ import (
 )
 
 // hint says what a person can do about a database that cannot be opened, or "".
-// password tells whether one was found.
+// password reports whether one was found.
 func hint(err error, password bool) string {
 	var refused *pgconn.PgError
 	var untrusted *tls.CertificateVerificationError

@@ -165,7 +165,7 @@ func TestThePasswordIsFoundWhereItMayStandAndInNoError(t *testing.T) {
 	encoded := url.QueryEscape(secret)
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
 	at := func(password string) string { return "postgres://neo" + password + "@/postgres?host=" + c.Dir() }
-	// The server reads its rules anew in its own time.
+	// The server reads its rules again in its own time.
 	until(t, func() error {
 		if works(at(":wrong")) == nil {
 			return fmt.Errorf("a wrong password is taken")

@@ -63,7 +63,7 @@ func cutURL(text string) (u databaseURL, err error) {
 	return u, nil
 }
 
-// HasPassword tells whether a database URL holds a password. An error says that
+// HasPassword reports whether a database URL holds a password. An error says that
 // it is no database URL.
 func HasPassword(text string) (bool, error) {
 	u, err := cutURL(text)
@@ -79,7 +79,7 @@ func parse(text string) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of a parameter that is there twice the last one counts.
+	// Of a duplicate parameter the last one counts.
 	host, query, _ := strings.Cut(u.after, "?")
 	full := u.before + host + "?"
 	for _, d := range defaults {

@@ -54,7 +54,7 @@ func failing(t *testing.T, s store.Store, sid string) {
 	good(t, s.DropOTP(t.Context(), sid, o.Hash))
 }
 
-// remote stores a trade session that the OMS waits to be told of.
+// remote stores a trade session that the OMS waits to hear about.
 func remote(t *testing.T, s store.Store, sid, account string) login.Session {
 	t.Helper()
 	v := open(t, s, sid, account)
@@ -218,7 +218,7 @@ var jobTests = []test{
 		good(t, err)
 		same(t, "queue", q, login.Queue{})
 	}},
-	{"the queue tells how long it is and how old its oldest job is", func(t *testing.T, s store.Store) {
+	{"the queue reports how long it is and how old its oldest job is", func(t *testing.T, s store.Store) {
 		q, err := s.Jobs(t.Context(), login.JobCode)
 		good(t, err)
 		same(t, "empty", q, login.Queue{})
@@ -235,7 +235,7 @@ var jobTests = []test{
 		same(t, "of the other kind", q, login.Queue{})
 	}},
 
-	{"a session that the OMS waits to be told of leaves one closing, whatever ends it", func(t *testing.T, s store.Store) {
+	{"a session that the OMS waits to hear about leaves one closing, whatever ends it", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
