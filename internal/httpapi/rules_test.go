@@ -336,16 +336,16 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 			status    int
 			code      string
 		}{
-			"a view token":                       {c, view.SID, view.Token, 401, "100021"},
-			"a view token with the trade's sid":  {c, trade.SID, view.Token, 401, "100021"},
-			"the sid alone":                      {c, trade.SID, "", 401, "10512"},
-			"the token alone":                    {c, "", trade.Token, 401, "10512"},
-			"another consumer's access token":    {stranger, trade.SID, trade.Token, 401, "100022"},
-			"another session's sid":              {c, other.SID, trade.Token, 403, "100022"},
-			"an sid that nobody has":             {c, "b3ebb6af-7205-43e9-8513-189472393cab", trade.Token, 403, "100022"},
-			"a token that is altered":            {c, trade.SID, parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), 401, "100022"},
-			"a token without a signature":        {c, trade.SID, unsigned, 401, "100022"},
-			"a token that is none":               {c, trade.SID, "x", 401, "100022"},
+			"a view token":                                    {c, view.SID, view.Token, 401, "100021"},
+			"a view token with the trade's sid":               {c, trade.SID, view.Token, 401, "100021"},
+			"the sid alone":                                   {c, trade.SID, "", 401, "10512"},
+			"the token alone":                                 {c, "", trade.Token, 401, "10512"},
+			"another consumer's access token":                 {stranger, trade.SID, trade.Token, 401, "100022"},
+			"another session's sid":                           {c, other.SID, trade.Token, 403, "100022"},
+			"an sid that nobody has":                          {c, "b3ebb6af-7205-43e9-8513-189472393cab", trade.Token, 403, "100022"},
+			"a token that is altered":                         {c, trade.SID, parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])), 401, "100022"},
+			"a token without a signature":                     {c, trade.SID, unsigned, 401, "100022"},
+			"a token that is none":                            {c, trade.SID, "x", 401, "100022"},
 			"the original document's token, of a foreign key": {c, trade.SID, seedToken(t), 401, "100022"},
 		} {
 			t.Run(path+" with "+name, func(t *testing.T) {
@@ -358,16 +358,16 @@ func TestNoTokenStandsInForAnother(t *testing.T) {
 		sid, auth string
 		code      string
 	}{
-		"a trade token":                      {c, trade.SID, trade.Token, "100021"},
-		"a trade token with the view's sid":  {c, view.SID, trade.Token, "100021"},
-		"the sid alone":                      {c, view.SID, "", "10512"},
-		"the view token alone":               {c, "", view.Token, "10512"},
-		"another consumer's access token":    {stranger, view.SID, view.Token, "100022"},
+		"a trade token":                                   {c, trade.SID, trade.Token, "100021"},
+		"a trade token with the view's sid":               {c, view.SID, trade.Token, "100021"},
+		"the sid alone":                                   {c, view.SID, "", "10512"},
+		"the view token alone":                            {c, "", view.Token, "10512"},
+		"another consumer's access token":                 {stranger, view.SID, view.Token, "100022"},
 		"the original document's token, of a foreign key": {c, view.SID, seedToken(t), "100022"},
-		"an sid that nobody has":             {c, "b3ebb6af-7205-43e9-8513-189472393cab", view.Token, "100022"},
-		"an sid of 10,000 letters":           {c, strings.Repeat("a", 10_000), view.Token, "100022"},
-		"an sid that tries to be SQL":        {c, "' OR '1'='1", view.Token, "100022"},
-		"an sid of one letter more":          {c, view.SID + "x", view.Token, "100022"},
+		"an sid that nobody has":                          {c, "b3ebb6af-7205-43e9-8513-189472393cab", view.Token, "100022"},
+		"an sid of 10,000 letters":                        {c, strings.Repeat("a", 10_000), view.Token, "100022"},
+		"an sid that tries to be SQL":                     {c, "' OR '1'='1", view.Token, "100022"},
+		"an sid of one letter more":                       {c, view.SID + "x", view.Token, "100022"},
 	} {
 		t.Run("session_2fa with "+name, func(t *testing.T) {
 			x.c.post(t, validatePath, object("otp", code), "Sid", x.sid, "Auth", x.auth).refused(t, 401, x.code)
