@@ -1,14 +1,13 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -88,7 +87,7 @@ const maxFaults = 1000
 // The error is of login.KindInput.
 func (f *Faults) Add(x Fault) error {
 	bad := func(field, detail string) error {
-		return &login.Error{Kind: login.KindInput, Field: field, Detail: detail}
+		return login.Invalid(field, detail)
 	}
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
@@ -140,97 +139,82 @@ func (f *Faults) next(op string) string {
 	return ""
 }
 
-// opOf names the operation of a request as faults and logs do.
-func opOf(ep endpoint, r *http.Request) string {
-	if ep.op != wire.OpValidate {
-		return string(ep.op)
-	}
-	if len(r.Header.Values(wire.HeaderSID)) == 0 && len(r.Header.Values(wire.HeaderAuth)) == 0 {
-		return "login"
-	}
-	return "session_2fa"
-}
-
-// fail gives a request the answer that a fault prescribes. do is what would have
-// happened.
-func (a *api) fail(w http.ResponseWriter, c *call, ep endpoint, name string, do func() (answer, error)) (status, size int) {
-	h := w.Header()
+// fail is how a call ends that gets the answer which a fault prescribes.
+func (a *api) fail(w http.ResponseWriter, c *call, name string) outcome {
 	if row, ok := wire.Lookup(name); ok {
+		ans := front.Answer{Status: row.Status, Body: wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: row.Meaning + ", on purpose"}}}}
 		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
-			h.Set("Retry-After", "1")
+			ans.Header = http.Header{"Retry-After": {"1"}}
 		}
-		body := any(wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: row.Meaning + ", on purpose"}}})
-		if ep.style == trade || row.Status == http.StatusOK {
+		if c.style == styleTrade || row.Status == http.StatusOK {
 			code, _ := strconv.Atoi(row.Code)
-			body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
+			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
 		}
-		return row.Status, a.send(w, c.Request, answer{row.Status, body})
+		return outcome{status: row.Status, size: front.Send(w, c.Request, ans)}
 	}
 	shape := shapes[name]
 	switch {
 	case name == "hang":
-		<-c.Request.Context().Done()
-		panic(http.ErrAbortHandler)
+		<-c.Context().Done()
+		return outcome{aborted: true}
 	case name == "close":
-		panic(http.ErrAbortHandler)
+		return outcome{aborted: true}
 	case shape.lost:
-		ans, err := do()
+		ans, err := a.work(w, c)
 		if err != nil {
-			ans = a.failure(h, ep, err)
+			ans = failure(c.endpoint, err)
 		}
-		if name == "truncated" {
-			body, _ := json.Marshal(ans.body)
-			setDate(h, a.Now())
-			h.Set("Content-Type", "application/json")
-			h.Set("Content-Length", strconv.Itoa(len(body)))
-			w.WriteHeader(ans.status)
-			_, _ = w.Write(body[:len(body)/2])
-			_ = http.NewResponseController(w).Flush()
+		if name != "truncated" {
+			return outcome{err: err, aborted: true}
 		}
-		panic(http.ErrAbortHandler)
+		size := front.Send(half{w}, c.Request, ans)
+		_ = http.NewResponseController(w).Flush()
+		return outcome{status: ans.Status, size: size, err: err, aborted: true}
 	}
+	ans := front.Answer{Status: shape.status, Body: front.Raw{Type: "application/json", Text: []byte(shape.body)}}
 	switch {
 	case shape.html:
-		h.Set("Content-Type", "text/html")
+		ans.Body = front.Raw{Type: "text/html", Text: []byte(shape.body)}
 	case shape.status == http.StatusFound:
-		h.Set("Location", "http://127.0.0.1:1/elsewhere")
-	default:
-		h.Set("Content-Type", "application/json")
+		ans.Body, ans.Header = front.Raw{}, http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}
 	}
-	setDate(h, a.Now())
-	w.WriteHeader(shape.status)
-	n, _ := io.WriteString(w, shape.body)
-	return shape.status, n
+	return outcome{status: shape.status, size: front.Send(w, c.Request, ans)}
 }
+
+// A half answer breaks off.
+type half struct{ http.ResponseWriter }
+
+// Write implements [http.ResponseWriter].
+func (h half) Write(b []byte) (int, error) { return h.ResponseWriter.Write(b[:len(b)/2]) }
 
 // faultsPath is where the sandbox's faults are made.
 const faultsPath = "/sandbox/faults"
 
 // sandboxFaults lists, adds and clears faults.
-func (a *api) sandboxFaults(c *call) (answer, error) {
+func (a *api) sandboxFaults(c *call) (front.Answer, error) {
 	switch c.Method {
 	case http.MethodDelete:
 		a.Faults.Clear()
 	case http.MethodPost:
 		f, err := jsonBody(c)
 		if err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		x := Fault{Times: 1}
 		if x.Op, err = f.text("op"); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		if x.Fault, err = f.text("fault"); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		if times, given := f["times"]; given {
 			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // what is no number is 0, which is refused
 		}
 		if err := a.Faults.Add(x); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 	}
-	return ok(struct {
+	return success(struct {
 		Pending []Fault  `json:"pending"`
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
 )
@@ -137,6 +138,29 @@ func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// Run ends streams whose session has ended, within a second, and watches over the
+// trade API, until the context ends; then it ends the streams that would stay.
+func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
+	var looks sync.WaitGroup
+	looks.Go(func() { g.watch(ctx, log) })
+	defer looks.Wait()
+	tick := time.NewTicker(streamCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g.streams.check(ctx, svc)
+		case <-ctx.Done():
+			g.streams.end()
+			return
+		}
+	}
+}
+
+// Wait returns when no stream is under way. Call it after Run, when no more calls
+// come.
+func (g *Gateway) Wait() { g.streams.busy.Wait() }
+
 // reach connects to the trade API and returns why that fails. It sends no request.
 func (g *Gateway) reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
@@ -163,8 +187,8 @@ var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/l
 // ownPaths are the service's own addresses beside them.
 var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
 
-// own tells whether an address is the service's own, whatever is there.
-func own(path string) bool {
+// isOwnPath reports whether an address is the service's own, whatever is there.
+func isOwnPath(path string) bool {
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(path, prefix) {
 			return true
@@ -187,42 +211,37 @@ func climbs(path string) bool {
 
 // passing is an endpoint whose requests go to the trade API.
 func (a *api) passing(op wire.Op, need access) endpoint {
-	return endpoint{op: op, passes: true, style: trade, handle: a.recognised(need, a.admitted)}
+	return endpoint{op: op, passes: true, style: styleTrade, handle: a.recognised(need, a.admitted)}
 }
 
 // admitted is an endpoint's work before a call goes to the trade API: it judges
 // the session and has its identity signed.
-func (a *api) admitted(c *call) (answer, error) {
+func (a *api) admitted(c *call) (front.Answer, error) {
 	switch {
 	case climbs(c.URL.Path):
-		return answer{}, &httpError{status: http.StatusBadRequest, detail: "the path must not have segments of dots"}
+		return front.Answer{}, &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
 	case c.ContentLength > wire.MaxTradeBody:
-		return answer{}, errTradeTooLarge
+		return front.Answer{}, front.TooLarge(wire.MaxTradeBody)
 	}
 	var err error
 	if c.session, err = a.tradeSession(c); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
 	c.identity, err = a.login.Identity(c.session)
-	return answer{}, err
+	return front.Answer{}, err
 }
-
-var errTradeTooLarge = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxTradeBody)}
 
 // A passage is a call on its way to the trade API, and its answer on the way back.
 type passage struct {
 	http.ResponseWriter
 	call    *call
-	shown   string // the request id
 	cancel  context.CancelCauseFunc
 	slow    *time.Timer
 	status  int   // of the answer, 0 before it has begun
 	size    int64 // of its body so far
 	renewed time.Time
-	err     error // why there is no answer
-	broke   bool  // it ended too early
-	why     error // and who ended it; nil: the trade API
+	end     error // why there is no answer, or why it ended too early
 	control *http.ResponseController
 
 	bodyErr atomic.Pointer[error] // why the call's body could not be read
@@ -232,31 +251,47 @@ type passageKey struct{}
 
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
 
-var errSlow = errors.New("no answer within " + answerTimeout.String())
+var (
+	errSlow     = errors.New("no answer within " + answerTimeout.String())
+	errTooEarly = errors.New("the trade API ended its answer before it was complete")
+)
 
-// forward passes a call on, and the answer back as it comes. If there is none it
-// returns why, and nothing has been written. Otherwise done is called, also for an
-// answer that breaks off, which ends its connection by [http.ErrAbortHandler].
-func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done func(p *passage)) error {
-	ctx, cancel := context.WithCancelCause(c.Request.Context())
-	p := &passage{ResponseWriter: w, call: c, shown: shown, cancel: cancel, control: http.NewResponseController(w), broke: true}
+// forward is how a call ends that the trade API answers. The answer goes back as it
+// comes; if there is none, the service says why. One that breaks off ends its connection.
+func (a *api) forward(w http.ResponseWriter, c *call) outcome {
+	if _, err := a.work(w, c); err != nil {
+		return a.refuse(w, c, err)
+	}
+	p := a.TradeAPI.pass(w, c)
+	if p.status == 0 {
+		return a.refuse(w, c, p.end)
+	}
+	return outcome{status: p.status, size: int(p.size), err: p.end, aborted: p.end != nil}
+}
+
+// pass passes a call on, and the answer back. If there is none, it has written nothing.
+func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {
+	ctx, cancel := context.WithCancelCause(c.Context())
+	p := &passage{ResponseWriter: w, call: c, cancel: cancel, control: http.NewResponseController(w)}
 	p.slow = time.AfterFunc(answerTimeout, func() { cancel(errSlow) })
 	defer func() {
 		p.slow.Stop()
 		g.streams.remove(p)
-		p.why = context.Cause(ctx)
-		cancel(nil)
-		if p.err == nil {
-			done(p)
+		if x := recover(); x == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			if p.end = context.Cause(ctx); p.end == nil {
+				p.end = errTooEarly
+			}
+		} else if x != nil {
+			p.end = unexpected(x)
 		}
+		cancel(nil)
 	}()
-	r := c.Request.WithContext(context.WithValue(ctx, passageKey{}, p))
+	r := c.WithContext(context.WithValue(ctx, passageKey{}, p))
 	if r.ContentLength != 0 {
 		r.Body = &callBody{http.MaxBytesReader(w, r.Body, wire.MaxTradeBody), p}
 	}
 	g.proxy.ServeHTTP(p, r)
-	p.broke = false
-	return p.err
+	return p
 }
 
 // rewrite makes the trade API's request out of the client's: of its headers only what
@@ -268,13 +303,13 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	h := pr.Out.Header
 	keepPassing(h)
 	scheme := "http"
-	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
+	if front.TLS(pr.In) != nil || p.call.secure {
 		scheme = "https"
 	}
 	pr.Out.Trailer = nil // a name that the client announces could be one of these
 	set := func(name, value string) { h[name] = []string{value} }
 	set(wire.HeaderIdentity, p.call.identity)
-	set(wire.HeaderRequestID, p.shown)
+	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
 	set("X-Forwarded-Proto", scheme)
@@ -302,21 +337,18 @@ func (g *Gateway) answered(resp *http.Response) error {
 	}
 	p.status = resp.StatusCode
 	h := p.Header() // which an informational answer has cleared
-	h.Set(wire.HeaderRequestID, p.shown)
-	for _, name := range []string{"Cache-Control", "X-Content-Type-Options"} {
-		h.Del(name) // the trade API's own count
-	}
+	h.Set(wire.HeaderRequestID, p.call.requestID)
 	if len(resp.Header["Cache-Control"]) == 0 {
 		// Nobody's orders belong into a cache, and a cache may take a call without
 		// Authorization for anybody's.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
 	if len(resp.Header["Date"]) == 0 {
-		setDate(resp.Header, p.call.now())
+		front.SetDate(resp.Header, p.call.Request)
 	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
-	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {
+	if resp.StatusCode != http.StatusSwitchingProtocols && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")
 	}
 	p.writes()
@@ -327,30 +359,27 @@ func (g *Gateway) answered(resp *http.Response) error {
 // that nobody knows.
 func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
-	if connOf(r).handedOver() {
+	if front.Hijacked(r) {
 		return // it was on its way already
 	}
 	p.status = 0
-	preset(p.Header(), p.shown)
+	p.Header().Set(wire.HeaderRequestID, p.call.requestID)
 	ctx := r.Context()
 	var broken *login.Error
-	var tooLarge *http.MaxBytesError
 	bodyErr := p.bodyErr.Load()
 	switch {
 	case errors.As(err, &broken):
-		p.err = broken
-	case bodyErr != nil && errors.As(*bodyErr, &tooLarge):
-		p.err = errTradeTooLarge
+		p.end = broken
 	case bodyErr != nil:
-		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
+		p.end = front.BodyError(*bodyErr)
 	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
 	case errors.As(err, new(errNotSent)) && !timeout(err):
-		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
+		p.end = &login.Error{Kind: login.KindUpstreamDown, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
 	case errors.As(err, new(errNotSent)):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
 	}
 }
 
@@ -395,7 +424,7 @@ func (p *passage) writes() {
 		return
 	}
 	p.renewed = now
-	_ = p.control.SetWriteDeadline(now.Add(writeTimeout))
+	_ = p.control.SetWriteDeadline(now.Add(front.WriteTimeout))
 }
 
 // Unwrap is for [http.ResponseController].

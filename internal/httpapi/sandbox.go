@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"neoapi/internal/browser"
+	"neoapi/internal/front"
 	"neoapi/internal/wire"
 )
 
@@ -47,10 +48,10 @@ func (a *api) sandbox(path string) (endpoint, bool) {
 	return endpoint{}, false
 }
 
-func (a *api) notForeign(handle func(*call) (answer, error)) func(*call) (answer, error) {
-	return func(c *call) (answer, error) {
+func (a *api) notForeign(handle func(*call) (front.Answer, error)) func(*call) (front.Answer, error) {
+	return func(c *call) (front.Answer, error) {
 		if err := a.foreign(c.Request); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		return handle(c)
 	}
@@ -61,7 +62,7 @@ func (a *api) notForeign(handle func(*call) (answer, error)) func(*call) (answer
 // a host that a stranger can have is one that was pointed there (DNS rebinding).
 func (a *api) foreign(r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && browser.CrossOrigin(r) != nil {
-		return &httpError{status: http.StatusForbidden, detail: "a browser sends this for a page of another origin: nothing was done"}
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
 	}
 	host := browser.Host(r)
 	if !browser.AtHome(r) || browser.Unregistrable(host) {
@@ -70,40 +71,37 @@ func (a *api) foreign(r *http.Request) error {
 	if u, err := url.Parse(a.PublicURL); err == nil && a.PublicURL != "" && strings.EqualFold(u.Hostname(), host) {
 		return nil
 	}
-	return &httpError{status: http.StatusForbidden, detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
 }
-
-// page is a body of HTML.
-type page []byte
 
 // pagePolicy keeps a browser from running or loading anything for a page of ours.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // home says what a sandbox is and what to do next: a page for people, JSON for
 // programs.
-func (a *api) home(c *call) (answer, error) {
+func (a *api) home(c *call) (front.Answer, error) {
 	d := *a.Demo
 	d.URL = a.PublicURL
 	if d.URL == "" { // it listens on all addresses; the caller has come to this one
 		d.URL = "http://" + localAddress(c.Request)
 	}
 	inbox, faults := d.URL+otpPath+d.Accounts[0].UCC+"?wait=5s", d.URL+faultsPath
-	for name, value := range map[string]string{"Vary": "Accept", "Content-Security-Policy": pagePolicy, "Referrer-Policy": "no-referrer"} {
-		c.answers.Set(name, value)
-	}
+	header := http.Header{"Vary": {"Accept"}, "Content-Security-Policy": {pagePolicy}, "Referrer-Policy": {"no-referrer"}}
 	if !wantsPage(c.Header.Values("Accept")) {
-		return ok(struct {
+		ans, err := success(struct {
 			Service string `json:"service"`
 			Demo
 			Inbox  string `json:"inbox"`
 			Faults string `json:"faults"`
 		}{"neo sandbox", d, inbox, faults})
+		ans.Header = header
+		return ans, err
 	}
 	var text bytes.Buffer
 	err := homePage.Execute(&text, map[string]any{
 		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Token": d.URL + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
 	})
-	return answer{http.StatusOK, page(text.Bytes())}, err
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
 }
 
 // localAddress is the address of this machine at which a request has come.

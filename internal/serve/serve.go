@@ -14,6 +14,7 @@ import (
 
 	"neoapi/internal/adminapi"
 	"neoapi/internal/courier"
+	"neoapi/internal/front"
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
@@ -41,7 +42,7 @@ type Config struct {
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	TradeAPI        string   // where trade calls go, an address; "" for nowhere
-	Limits          httpapi.Limits
+	Limits          front.Limits
 
 	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
@@ -49,14 +50,14 @@ type Config struct {
 	AdminHosts []string // for which operators may ask beside the address's own
 
 	couriers    *courier.Couriers
-	certificate *httpapi.Certificate
+	certificate *front.Certificate
 	proxies     httpapi.Proxies
 	gateway     *httpapi.Gateway
 }
 
 // A Server is a service that is ready to answer.
 type Server struct {
-	web   httpapi.Server
+	web   front.Server
 	login *login.Service
 	inbox *courier.Inbox // nil but in the sandbox
 
@@ -92,7 +93,7 @@ func (cfg *Config) fill() error {
 	case (cfg.TLSCert == "") != (cfg.TLSKey == ""):
 		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
 	case cfg.TLSCert != "":
-		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		cfg.certificate, err = front.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
 		problems = append(problems, err)
 	}
 	if cfg.TradeAPI != "" {
@@ -149,7 +150,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	web := httpapi.Config{
 		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
+		TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Sandbox {
 		demo := Demo("", 0)
@@ -184,8 +185,12 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		}
 		cfg.Log.Info("operators", "address", operators.Addr().String())
 	}
+	server := front.Server{Handler: httpapi.New(svc, web), Refused: httpapi.Refused, Log: cfg.Log, Now: d.now, Limits: cfg.Limits}
+	if cfg.certificate != nil {
+		server.TLS = cfg.certificate.Config()
+	}
 	return &Server{
-		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Now: d.now, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   server,
 		login: svc,
 		inbox: inbox,
 
