@@ -29,9 +29,9 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
-	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/testrate"
@@ -51,7 +51,7 @@ type Server struct {
 	Account        Account
 
 	oms    faultyOMS
-	faults httpapi.Faults
+	faults sandbox.Faults
 	data   *serve.Data
 	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
@@ -138,11 +138,11 @@ func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTim
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
-		ConsumerKey: serve.DemoConsumerKey, ConsumerSecret: serve.DemoConsumerSecret,
+		ConsumerKey: sandbox.DemoConsumerKey, ConsumerSecret: sandbox.DemoConsumerSecret,
 		Account: Account{
-			UCC: serve.DemoUCC, UserID: serve.DemoUserID, Mobile: serve.DemoMobile, PAN: serve.DemoPAN,
-			GreetingName: serve.DemoGreetingName,
-			Password:     serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+			UCC: sandbox.DemoUCC, UserID: sandbox.DemoUserID, Mobile: sandbox.DemoMobile, PAN: sandbox.DemoPAN,
+			GreetingName: sandbox.DemoGreetingName,
+			Password:     sandbox.DemoPassword, MPIN: sandbox.DemoMPIN, TOTPSeed: sandbox.DemoTOTPSeed,
 		},
 	}
 	homes, err := oms.NewHomes("server1")
@@ -290,7 +290,7 @@ func (s *Server) EndSession(t testing.TB, sid string) {
 //	srv.Fail(t, "session_2fa", "html_502", 1)
 func (s *Server) Fail(t testing.TB, op, fault string, times int) {
 	t.Helper()
-	if err := s.faults.Add(httpapi.Fault{Op: op, Fault: fault, Times: times}); err != nil {
+	if err := s.faults.Add(sandbox.Fault{Op: op, Fault: fault, Times: times}); err != nil {
 		t.Fatalf("neoapitest: %v", err)
 	}
 }
@@ -303,10 +303,10 @@ func (s *Server) Works() { s.faults.Clear() }
 // operation has been done. "close" and "hang" happen before it: the connection
 // closes without an answer, or nothing comes until the client gives up. The same
 // faults are at /sandbox/faults of neo sandbox.
-func Faults() []string { return httpapi.FaultNames() }
+func Faults() []string { return sandbox.FaultNames() }
 
 // Ops returns the operations whose answers can fail.
-func Ops() []string { return httpapi.FaultOps() }
+func Ops() []string { return sandbox.FaultOps() }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five
 // seconds for one to arrive.

@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"neoapi/internal/courier"
 	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/tradewire"
@@ -26,19 +25,33 @@ import (
 
 // Config is what the HTTP side needs beside the service.
 type Config struct {
-	PublicURL string         // the address clients reach this service at; "" if not known
-	Books     bool           // answer trade calls with empty books; otherwise they answer 503
-	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
-	Faults    *Faults        // served at /sandbox/faults; nil: none
-	Demo      *Demo          // the sandbox's page at /, with one account; nil: none
-	Proxies   Proxies        // whose word is taken for a request's origin
-	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
+	PublicURL string   // the address clients reach this service at; "" if not known
+	Books     bool     // answer trade calls with empty books; otherwise they answer 503
+	Proxies   Proxies  // whose word is taken for a request's origin
+	TradeAPI  *Gateway // where trade calls go; nil: nowhere
 	Log       *slog.Logger
+
+	// Page finds what else is at a path, as in a sandbox. nil: nothing is.
+	Page func(path string) (Page, bool)
+
+	// Fault takes what the next answer of an operation is on purpose, as in a sandbox; nil
+	// for none. trade says that the operation is one of the trade API. What it returns is
+	// given what would do the operation, and returns the answer's status and size, and
+	// whether it was cut short.
+	Fault func(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
 	// Begin is told of each request whose head and body have come, by its operation's
 	// name, and end of its answer; the context is that of the work in between. nil:
 	// nobody is told.
 	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
+}
+
+// A Page is what one path answers that is none of the protocol's.
+type Page struct {
+	Op      string
+	Methods string
+	Wait    time.Duration // how long it may wait for something beside its work
+	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
 }
 
 // An api is the handler that New returns.
@@ -87,10 +100,10 @@ type call struct {
 
 // An outcome is how a call ended.
 type outcome struct {
-	status  int   // 0 if there was no answer
-	size    int   // of the body
-	err     error // why it failed
-	aborted bool  // the answer was not sent to its end: the connection must not seem whole
+	status int   // 0 if there was no answer
+	size   int   // of the body
+	err    error // why it failed
+	cut    bool  // the answer was not sent to its end: its connection ends so, too
 }
 
 // New returns the handler of a service. It answers every failure in the
@@ -129,21 +142,37 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx, ended = a.Begin(r, string(cmp.Or(c.operation(), "unknown")))
 		c.Request = r.WithContext(ctx)
 	}
-	serve := a.answer
-	if err != nil {
-		serve = func(w http.ResponseWriter, c *call) outcome { return a.refuse(w, c, err) }
-	} else if fault := a.Faults.next(string(c.operation())); fault != "" {
-		serve = func(w http.ResponseWriter, c *call) outcome { return a.fail(w, c, fault) }
-	} else if c.passes {
-		serve = a.forward
-	}
-	o := serve(w, c)
+	o := a.serve(w, c, err)
 	took := time.Since(start)
 	ended(o.status, took)
 	a.log(c, o, took)
-	if o.aborted {
+	if o.cut {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// serve answers a call, or fails it for what was wrong with it already.
+func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
+	if err != nil {
+		return a.refuse(w, c, err)
+	}
+	if a.Fault != nil {
+		if fault := a.Fault(string(c.operation()), c.style == styleTrade); fault != nil {
+			var o outcome
+			o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer {
+				var ans front.Answer
+				if ans, o.err = a.work(w, c); o.err != nil {
+					ans = failure(c.endpoint, o.err)
+				}
+				return ans
+			})
+			return o
+		}
+	}
+	if c.passes {
+		return a.forward(w, c)
+	}
+	return a.answer(w, c)
 }
 
 // take finds the endpoint of a request and reads its body, before anything else
@@ -186,8 +215,12 @@ func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
 	}
-	if ep, ok := a.sandbox(path); ok {
-		return ep, true
+	if a.Page != nil {
+		if p, ok := a.Page(path); ok {
+			return endpoint{op: wire.Op(p.Op), method: p.Methods, wait: p.Wait, handle: func(c *call) (front.Answer, error) {
+				return p.Handle(c.Request, func() (map[string]any, error) { return jsonBody(c) })
+			}}, true
+		}
 	}
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true

@@ -266,7 +266,7 @@ func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if p.status == 0 {
 		return a.refuse(w, c, p.end)
 	}
-	return outcome{status: p.status, size: int(p.size), err: p.end, aborted: p.end != nil}
+	return outcome{status: p.status, size: int(p.size), err: p.end, cut: p.end != nil}
 }
 
 // pass passes a call on, and the answer back. If there is none, it has written nothing.

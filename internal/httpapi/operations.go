@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -409,34 +408,4 @@ func (a *api) book(c *call) (front.Answer, error) {
 		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API stands behind this service"}
 	}
 	return front.Answer{Status: http.StatusOK, Body: wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
-}
-
-// otpPath leads to the sandbox's inbox.
-const otpPath = "/sandbox/otp/"
-
-// maxWait bounds how long a request waits for a code.
-const maxWait = 60 * time.Second
-
-// sandboxOTP returns the newest unused code of a UCC as plain text.
-func (a *api) sandboxOTP(c *call) (front.Answer, error) {
-	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(c.URL.Path, otpPath))
-	if err != nil {
-		return front.Answer{}, err
-	}
-	var wait time.Duration
-	if text := c.URL.Query().Get("wait"); text != "" {
-		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
-			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
-		}
-	}
-	ctx, cancel := context.WithTimeout(c.stores, wait)
-	defer cancel()
-	m, err := a.Inbox.Newest(ctx, string(id.Value), a.login.Live)
-	if errors.Is(err, login.ErrNotFound) {
-		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
-	}
-	if err != nil {
-		return front.Answer{}, err
-	}
-	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: front.PlainText, Text: []byte(m.Code)}}, nil
 }

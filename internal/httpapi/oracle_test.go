@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi/internal/login"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
@@ -125,7 +126,7 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 		}
 		return h
 	}
-	whole, bare := hash(login.NewAccount{MPIN: "112233", TOTPSeed: serve.DemoTOTPSeed}), hash(login.NewAccount{})
+	whole, bare := hash(login.NewAccount{MPIN: "112233", TOTPSeed: sandbox.DemoTOTPSeed}), hash(login.NewAccount{})
 	for n := range kinds {
 		for kind, h := range map[string]login.HashedAccount{"O": whole, "L": whole, "B": bare} {
 			a, err := m.AddHashed(t.Context(), h.As("", fmt.Sprint(kind, n), fmt.Sprint(kind, n), "+91"+mobile(kind, n), ""))

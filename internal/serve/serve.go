@@ -18,6 +18,7 @@ import (
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/telemetry"
 )
 
@@ -35,7 +36,7 @@ type Config struct {
 
 	// Faults are the sandbox's answers that go wrong on purpose; nil means those that
 	// are asked for over HTTP alone.
-	Faults *httpapi.Faults
+	Faults *sandbox.Faults
 
 	Telemetry *telemetry.Telemetry // what the service does is counted there; nil: nowhere
 
@@ -59,7 +60,7 @@ type Config struct {
 type Server struct {
 	web   front.Server
 	login *login.Service
-	inbox *courier.Inbox // nil but in the sandbox
+	box   *sandbox.Sandbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an address for operators
@@ -82,8 +83,8 @@ func (cfg *Config) fill() error {
 		problems = append(problems, err)
 		cfg.OMS = homes
 	}
-	if cfg.Accounts < 0 || cfg.Accounts > MaxAccounts {
-		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, MaxAccounts))
+	if cfg.Accounts < 0 || cfg.Accounts > sandbox.MaxAccounts {
+		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, sandbox.MaxAccounts))
 	}
 	if cfg.Limits.Connections < 0 {
 		problems = append(problems, fmt.Errorf("connections: %d is too few", cfg.Limits.Connections))
@@ -121,6 +122,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 
+	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	kind := Service
 	if cfg.Sandbox {
 		kind = Sandbox
@@ -128,33 +130,28 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := d.Be(ctx, kind); err != nil {
 		return nil, err
 	}
-	var inbox *courier.Inbox
+	var box *sandbox.Sandbox
 	ports := login.Ports{Accounts: d.Store, Sessions: d.Store, OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log}
 	if cfg.couriers != nil {
 		ports.Courier, ports.Outbox = cfg.couriers, true
 	}
 	if cfg.Sandbox {
-		inbox = &courier.Inbox{}
-		if cfg.Faults == nil {
-			cfg.Faults = &httpapi.Faults{}
+		box = &sandbox.Sandbox{Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil}
+		if box.Faults == nil {
+			box.Faults = &sandbox.Faults{}
 		}
 		if cfg.couriers == nil {
-			ports.Courier = inbox
+			ports.Courier = box.Inbox
 		}
 		if cfg.OTPPerHour == 0 {
-			cfg.OTPPerHour = sandboxOTPPerHour
+			cfg.OTPPerHour = sandbox.OTPPerHour
 		}
 	}
 	if cfg.gateway != nil {
 		ports.TradeAPI = cfg.gateway
 	}
 	web := httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log,
-	}
-	if cfg.Sandbox {
-		demo := Demo("", 0)
-		web.Demo = &demo
+		PublicURL: cfg.PublicURL, Books: cfg.Sandbox, Proxies: cfg.proxies, TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -167,12 +164,20 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	both.Go(func() { svc, svcErr = login.New(ctx, ports, cfg.Options) })
 	both.Go(func() {
 		if cfg.Sandbox {
-			dataErr = addDemo(ctx, d, cfg.Accounts)
+			dataErr = sandbox.AddDemo(ctx, d.Admin(), cfg.Accounts)
 		}
 	})
 	both.Wait()
 	if err := errors.Join(svcErr, dataErr); err != nil {
 		return nil, err
+	}
+	if box != nil {
+		box.Live = svc.Live
+		web.Fault = box.Faults.Next
+		web.Page = func(path string) (httpapi.Page, bool) {
+			p, found := box.Page(path)
+			return httpapi.Page(p), found
+		}
 	}
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
@@ -192,7 +197,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	return &Server{
 		web:   server,
 		login: svc,
-		inbox: inbox,
+		box:   box,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
@@ -229,8 +234,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.login.Run(sweeping) })
-	if s.inbox != nil {
-		defer context.AfterFunc(ctx, s.inbox.Close)()
+	if s.box != nil {
+		defer context.AfterFunc(ctx, s.box.Inbox.Close)()
 	}
 	if s.gateway != nil {
 		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })

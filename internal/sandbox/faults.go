@@ -1,4 +1,4 @@
-package httpapi
+package sandbox
 
 import (
 	"fmt"
@@ -86,21 +86,18 @@ const maxFaults = 1000
 // Add makes the next answers of an operation fail, after those that fail already.
 // The error is of login.KindInput.
 func (f *Faults) Add(x Fault) error {
-	bad := func(field, detail string) error {
-		return login.Invalid(field, detail)
-	}
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
-		return bad("op", fmt.Sprintf("must be one of %v", FaultOps()))
+		return login.Invalid("op", fmt.Sprintf("must be one of %v", FaultOps()))
 	case !slices.Contains(FaultNames(), x.Fault):
-		return bad("fault", fmt.Sprintf("must be one of %v", FaultNames()))
+		return login.Invalid("fault", fmt.Sprintf("must be one of %v", FaultNames()))
 	case x.Times < 1 || x.Times > maxFaults:
-		return bad("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
+		return login.Invalid("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.pending) >= maxFaults {
-		return bad("fault", "so many faults are waiting that no more are taken")
+		return login.Invalid("fault", "so many faults are waiting that no more are taken")
 	}
 	f.pending = append(f.pending, x)
 	return nil
@@ -120,11 +117,8 @@ func (f *Faults) Pending() []Fault {
 	return append([]Fault{}, f.pending...)
 }
 
-// next takes the fault of an operation's next answer, "" for none.
-func (f *Faults) next(op string) string {
-	if f == nil {
-		return ""
-	}
+// take takes the fault of an operation's next answer, "" for none.
+func (f *Faults) take(op string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.pending {
@@ -139,46 +133,58 @@ func (f *Faults) next(op string) string {
 	return ""
 }
 
-// fail is how a call ends that gets the answer which a fault prescribes.
-func (a *api) fail(w http.ResponseWriter, c *call, name string) outcome {
-	if row, ok := wire.Lookup(name); ok {
+// Next takes the fault of an operation's next answer: a function that answers so, or nil
+// for none. trade says that the operation is one of the trade API. The function is given
+// what would do the operation, and returns the answer's status and size, and whether it
+// has been cut short, as its connection must then be.
+func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+	name := f.take(op)
+	if name == "" {
+		return nil
+	}
+	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+		shape := shapes[name]
+		switch {
+		case name == "hang":
+			<-r.Context().Done()
+			return 0, 0, true
+		case name == "close":
+			return 0, 0, true
+		case name == "truncated":
+			ans := do()
+			size := front.Send(half{w}, r, ans)
+			_ = http.NewResponseController(w).Flush()
+			return ans.Status, size, true
+		case shape.lost:
+			do()
+			return 0, 0, true
+		}
+		ans := answer(name, trade)
+		return ans.Status, front.Send(w, r, ans), false
+	}
+}
+
+// answer is what a fault answers that is whole.
+func answer(name string, trade bool) front.Answer {
+	row, inTable := wire.Lookup(name)
+	shape := shapes[name]
+	switch {
+	case inTable:
 		ans := front.Answer{Status: row.Status, Body: wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: row.Meaning + ", on purpose"}}}}
 		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
 			ans.Header = http.Header{"Retry-After": {"1"}}
 		}
-		if c.style == styleTrade || row.Status == http.StatusOK {
+		if trade || row.Status == http.StatusOK {
 			code, _ := strconv.Atoi(row.Code)
 			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
 		}
-		return outcome{status: row.Status, size: front.Send(w, c.Request, ans)}
-	}
-	shape := shapes[name]
-	switch {
-	case name == "hang":
-		<-c.Context().Done()
-		return outcome{aborted: true}
-	case name == "close":
-		return outcome{aborted: true}
-	case shape.lost:
-		ans, err := a.work(w, c)
-		if err != nil {
-			ans = failure(c.endpoint, err)
-		}
-		if name != "truncated" {
-			return outcome{err: err, aborted: true}
-		}
-		size := front.Send(half{w}, c.Request, ans)
-		_ = http.NewResponseController(w).Flush()
-		return outcome{status: ans.Status, size: size, err: err, aborted: true}
-	}
-	ans := front.Answer{Status: shape.status, Body: front.Raw{Type: "application/json", Text: []byte(shape.body)}}
-	switch {
-	case shape.html:
-		ans.Body = front.Raw{Type: "text/html", Text: []byte(shape.body)}
+		return ans
 	case shape.status == http.StatusFound:
-		ans.Body, ans.Header = front.Raw{}, http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}
+		return front.Answer{Status: shape.status, Body: front.Raw{}, Header: http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}}
+	case shape.html:
+		return front.Answer{Status: shape.status, Body: front.Raw{Type: "text/html", Text: []byte(shape.body)}}
 	}
-	return outcome{status: shape.status, size: front.Send(w, c.Request, ans)}
+	return front.Answer{Status: shape.status, Body: front.Raw{Type: "application/json", Text: []byte(shape.body)}}
 }
 
 // A half answer breaks off.
@@ -187,30 +193,26 @@ type half struct{ http.ResponseWriter }
 // Write implements [http.ResponseWriter].
 func (h half) Write(b []byte) (int, error) { return h.ResponseWriter.Write(b[:len(b)/2]) }
 
-// faultsPath is where the sandbox's faults are made.
+// faultsPath is where faults are made.
 const faultsPath = "/sandbox/faults"
 
-// sandboxFaults lists, adds and clears faults.
-func (a *api) sandboxFaults(c *call) (front.Answer, error) {
-	switch c.Method {
+// faultsPage lists, adds and clears faults.
+func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, error) {
+	switch r.Method {
 	case http.MethodDelete:
-		a.Faults.Clear()
+		s.Faults.Clear()
 	case http.MethodPost:
-		f, err := jsonBody(c)
+		f, err := fields()
 		if err != nil {
 			return front.Answer{}, err
 		}
 		x := Fault{Times: 1}
-		if x.Op, err = f.text("op"); err != nil {
-			return front.Answer{}, err
-		}
-		if x.Fault, err = f.text("fault"); err != nil {
-			return front.Answer{}, err
-		}
+		x.Op, _ = f["op"].(string) // what is no text is refused as an unknown name
+		x.Fault, _ = f["fault"].(string)
 		if times, given := f["times"]; given {
 			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // what is no number is 0, which is refused
 		}
-		if err := a.Faults.Add(x); err != nil {
+		if err := s.Faults.Add(x); err != nil {
 			return front.Answer{}, err
 		}
 	}
@@ -218,5 +220,5 @@ func (a *api) sandboxFaults(c *call) (front.Answer, error) {
 		Pending []Fault  `json:"pending"`
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`
-	}{a.Faults.Pending(), FaultOps(), FaultNames()})
+	}{s.Faults.Pending(), FaultOps(), FaultNames()}, nil), nil
 }
