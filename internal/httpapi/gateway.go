@@ -2,15 +2,12 @@ package httpapi
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,127 +19,18 @@ import (
 )
 
 const (
-	dialTimeout   = 2 * time.Second
 	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
 	renewWriting  = 5 * time.Second  // how often an answer that goes on gets its time to be written anew
 	upstreamRetry = 2 * time.Second  // what callers are told to wait when the trade API is down
-
-	// Shorter than what servers in the field wait for the next request on a
-	// connection (5 s and more): so a call is seldom sent on one that is being closed.
-	upstreamIdle  = 4 * time.Second
-	upstreamLook  = 5 * time.Second
-	upstreamConns = 256      // kept for the next call
-	upstreamHead  = 64 << 10 // of an answer's head
 )
-
-// A Gateway leads to the trade API behind the service: calls of sessions that were
-// checked go there with a signed identity in place of their credentials. Make one
-// with [NewGateway], and run [Gateway.Run] while it is used.
-type Gateway struct {
-	target    *url.URL
-	transport *http.Transport
-	proxy     httputil.ReverseProxy
-	streams   streams
-	trouble   atomic.Pointer[error] // why the last look at the trade API found nothing
-}
-
-// NewGateway returns the way to the trade API at an address such as
-// https://trade.example.com. It connects to nothing yet.
-func NewGateway(address string, log *slog.Logger) (*Gateway, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
-		return nil, errors.New("trade API: must be an address such as https://trade.example.com, without user, query or fragment")
-	}
-	g := &Gateway{target: u}
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	secure := &tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
-	g.transport = &http.Transport{
-		DialContext:            notSent(dialer.DialContext),
-		DialTLSContext:         notSent(withTimeout(secure.DialContext)),
-		DisableCompression:     true, // an answer goes through as it is
-		MaxIdleConns:           upstreamConns,
-		MaxIdleConnsPerHost:    upstreamConns,
-		IdleConnTimeout:        upstreamIdle,
-		MaxResponseHeaderBytes: upstreamHead,
-		Protocols:              &http.Protocols{},
-	}
-	g.transport.Protocols.SetHTTP1(true)
-	g.proxy = httputil.ReverseProxy{
-		Rewrite: g.rewrite, ModifyResponse: g.answered, ErrorHandler: g.failed, Transport: g.transport,
-		BufferPool: &buffers{}, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	return g, nil
-}
-
-// errNotSent is what went wrong before any byte of a call was sent.
-type errNotSent struct{ error }
-
-func (e errNotSent) Unwrap() error { return e.error }
-
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// notSent marks the errors of a dial.
-func notSent(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, errNotSent{err}
-		}
-		return c, nil
-	}
-}
-
-// withTimeout bounds a dial and the handshake after it.
-func withTimeout(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-		defer cancel()
-		return dial(ctx, network, address)
-	}
-}
-
-// Health returns why the trade API could not be reached at the last look, which is
-// some seconds old at most, or nil.
-func (g *Gateway) Health() error {
-	if err := g.trouble.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// watch looks at the trade API again and again until the context ends, and tells of
-// each change: a missing one spoils trade calls alone.
-func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
-	for {
-		err := g.reach(ctx)
-		was := g.Health()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			g.trouble.Store(&err)
-		default:
-			g.trouble.Store(nil)
-		}
-		switch {
-		case err != nil && was == nil:
-			log.WarnContext(ctx, "trade calls fail", "cause", err)
-		case err == nil && was != nil:
-			log.InfoContext(ctx, "the trade API can be reached again")
-		}
-		select {
-		case <-time.After(upstreamLook):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
 
 // Run ends streams whose session has ended, within a second, and watches over the
 // trade API, until the context ends; then it ends the streams that would stay.
 func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
 	var looks sync.WaitGroup
-	looks.Go(func() { g.watch(ctx, log) })
+	if g.dial != nil {
+		looks.Go(func() { g.watch(ctx, log) })
+	}
 	defer looks.Wait()
 	tick := time.NewTicker(streamCheck)
 	defer tick.Stop()
@@ -160,25 +48,6 @@ func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger)
 // Wait returns when no stream is under way. Call it after Run, when no more calls
 // come.
 func (g *Gateway) Wait() { g.streams.busy.Wait() }
-
-// reach connects to the trade API and returns why that fails. It sends no request.
-func (g *Gateway) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	defer cancel()
-	port := g.target.Port()
-	if port == "" {
-		port = g.target.Scheme // a service's name is as good as its number
-	}
-	dial := g.transport.DialContext
-	if g.target.Scheme == "https" {
-		dial = g.transport.DialTLSContext
-	}
-	c, err := dial(ctx, "tcp", net.JoinHostPort(g.target.Hostname(), port))
-	if err != nil {
-		return fmt.Errorf("the trade API at %s cannot be reached: %w", g.target, err)
-	}
-	return c.Close()
-}
 
 // ownPrefixes are where the service's own addresses are; what has none of them is
 // the trade API's.
@@ -329,10 +198,17 @@ func (g *Gateway) answered(resp *http.Response) error {
 	if !p.slow.Stop() {
 		return errSlow
 	}
-	stays := resp.StatusCode == http.StatusSwitchingProtocols || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	switches := resp.StatusCode == http.StatusSwitchingProtocols
+	if switches {
+		resp.ContentLength = 0 // of its own; if it is unknown, [http.Response.Write] adds Connection: close
+	}
+	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
 		if err := g.streams.add(p, stays); err != nil {
 			return err
+		}
+		if body := resp.Body; g.dial == nil { // over the network the context ends it
+			context.AfterFunc(resp.Request.Context(), func() { _ = body.Close() })
 		}
 	}
 	p.status = resp.StatusCode
@@ -348,7 +224,7 @@ func (g *Gateway) answered(resp *http.Response) error {
 	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
-	if resp.StatusCode != http.StatusSwitchingProtocols && front.LastOnConnection(p.call.Request) {
+	if !switches && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")
 	}
 	p.writes()

@@ -43,7 +43,11 @@ type Config struct {
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	TradeAPI        string   // where trade calls go, an address; "" for nowhere
-	Limits          front.Limits
+
+	// TradeTransport answers trade calls within this process: see [httpapi.Upstream].
+	TradeTransport http.RoundTripper
+
+	Limits front.Limits
 
 	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
@@ -97,8 +101,8 @@ func (cfg *Config) fill() error {
 		cfg.certificate, err = front.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
 		problems = append(problems, err)
 	}
-	if cfg.TradeAPI != "" {
-		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
+	if cfg.TradeAPI != "" || cfg.TradeTransport != nil {
+		cfg.gateway, err = httpapi.NewGateway(httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}, cfg.Log)
 		problems = append(problems, err)
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
