@@ -33,8 +33,7 @@ import (
 	"neoapi/internal/oms"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
-	"neoapi/internal/store/postgres/pgtest"
-	"neoapi/internal/testrate"
+	"neoapi/internal/testserver"
 )
 
 // An Account is what a person knows of the demo account.
@@ -130,11 +129,9 @@ func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
 // NewServer starts the service on a port of this machine and stops it when the
-// test ends. Two environment variables change what a test finds: with
-// NEO_TEST_STORE=postgres the store is a database of a temporary PostgreSQL, and no
-// file; with NEO_TEST_TIME=2063-02-28T18:29:58Z, or any time from 2000 to 2100 in
-// this form, a test's service starts as if the process of the test had begun then, unless
-// it says [WithTime].
+// test ends. With the environment variable NEO_TEST_TIME=2063-02-28T18:29:58Z, or any
+// time from 2000 to 2100 in this form, a test's service starts as if the process of the
+// test had begun then, unless it says [WithTime].
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
@@ -151,7 +148,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	s.oms.OMS = homes
 	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
-	o.ConsumerRate = testrate.Default
+	o.ConsumerRate = testserver.Rate
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -178,7 +175,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.Now)
+	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: testserver.Database(t, o.dir)}, s.Now)
 	if err != nil {
 		stop()
 		t.Fatal(err)
