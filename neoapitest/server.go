@@ -29,12 +29,11 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
-	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
-	"neoapi/internal/store/postgres/pgtest"
-	"neoapi/internal/testrate"
+	"neoapi/internal/testserver"
 )
 
 // An Account is what a person knows of the demo account.
@@ -51,7 +50,7 @@ type Server struct {
 	Account        Account
 
 	oms    faultyOMS
-	faults httpapi.Faults
+	faults sandbox.Faults
 	data   *serve.Data
 	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
@@ -130,19 +129,17 @@ func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
 // NewServer starts the service on a port of this machine and stops it when the
-// test ends. Two environment variables change what a test finds: with
-// NEO_TEST_STORE=postgres the store is a database of a temporary PostgreSQL, and no
-// file; with NEO_TEST_TIME=2063-02-28T18:29:58Z, or any time from 2000 to 2100 in
-// this form, a test's service starts as if the process of the test had begun then, unless
-// it says [WithTime].
+// test ends. With the environment variable NEO_TEST_TIME=2063-02-28T18:29:58Z, or any
+// time from 2000 to 2100 in this form, a test's service starts as if the process of the
+// test had begun then, unless it says [WithTime].
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
-		ConsumerKey: serve.DemoConsumerKey, ConsumerSecret: serve.DemoConsumerSecret,
+		ConsumerKey: sandbox.DemoConsumerKey, ConsumerSecret: sandbox.DemoConsumerSecret,
 		Account: Account{
-			UCC: serve.DemoUCC, UserID: serve.DemoUserID, Mobile: serve.DemoMobile, PAN: serve.DemoPAN,
-			GreetingName: serve.DemoGreetingName,
-			Password:     serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+			UCC: sandbox.DemoUCC, UserID: sandbox.DemoUserID, Mobile: sandbox.DemoMobile, PAN: sandbox.DemoPAN,
+			GreetingName: sandbox.DemoGreetingName,
+			Password:     sandbox.DemoPassword, MPIN: sandbox.DemoMPIN, TOTPSeed: sandbox.DemoTOTPSeed,
 		},
 	}
 	homes, err := oms.NewHomes("server1")
@@ -151,7 +148,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	s.oms.OMS = homes
 	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
-	o.ConsumerRate = testrate.Default
+	o.ConsumerRate = testserver.Rate
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -178,7 +175,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: pgtest.Chosen(t, o.dir)}, s.Now)
+	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: testserver.Database(t, o.dir)}, s.Now)
 	if err != nil {
 		stop()
 		t.Fatal(err)
@@ -290,7 +287,7 @@ func (s *Server) EndSession(t testing.TB, sid string) {
 //	srv.Fail(t, "session_2fa", "html_502", 1)
 func (s *Server) Fail(t testing.TB, op, fault string, times int) {
 	t.Helper()
-	if err := s.faults.Add(httpapi.Fault{Op: op, Fault: fault, Times: times}); err != nil {
+	if err := s.faults.Add(sandbox.Fault{Op: op, Fault: fault, Times: times}); err != nil {
 		t.Fatalf("neoapitest: %v", err)
 	}
 }
@@ -303,10 +300,10 @@ func (s *Server) Works() { s.faults.Clear() }
 // operation has been done. "close" and "hang" happen before it: the connection
 // closes without an answer, or nothing comes until the client gives up. The same
 // faults are at /sandbox/faults of neo sandbox.
-func Faults() []string { return httpapi.FaultNames() }
+func Faults() []string { return sandbox.FaultNames() }
 
 // Ops returns the operations whose answers can fail.
-func Ops() []string { return httpapi.FaultOps() }
+func Ops() []string { return sandbox.FaultOps() }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five
 // seconds for one to arrive.

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"neoapi/internal/login"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -101,7 +102,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 		c.warn(t, where)
 		debug.FreeOSMemory() // what hashing the demo secrets took
 		if c.JSON {
-			_ = t.json(serve.Demo(url, c.Accounts))
+			_ = t.json(sandbox.NewDemo(url, c.Accounts))
 			return
 		}
 		c.welcome(t.out, url, c.Data)
@@ -123,8 +124,8 @@ func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
 	}
 	more := ""
 	if c.Accounts > 0 {
-		first, _, firstMobile, _ := serve.DemoAccount(1)
-		last, _, lastMobile, _ := serve.DemoAccount(c.Accounts)
+		first, _, firstMobile, _ := sandbox.DemoAccount(1)
+		last, _, lastMobile, _ := sandbox.DemoAccount(c.Accounts)
 		more = fmt.Sprintf("\n  more      %s to %s, mobile %s to %s, same secrets", first, last, firstMobile, lastMobile)
 	}
 	rate := fmt.Sprintf("%d requests a second, as the live services have; --consumer-rate 0 for no limit", c.ConsumerRate)
@@ -164,9 +165,9 @@ neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl
 Ctrl-C ends the sandbox.
 `
 	_, _ = io.WriteString(w, strings.NewReplacer(
-		"{url}", url, "{key}", serve.DemoConsumerKey, "{secret}", serve.DemoConsumerSecret, "{ucc}", serve.DemoUCC,
-		"{user}", serve.DemoUserID, "{mobile}", serve.DemoMobile, "{pan}", serve.DemoPAN, "{password}", serve.DemoPassword,
-		"{mpin}", serve.DemoMPIN, "{seed}", serve.DemoTOTPSeed, "{more}", more, "{rate}", rate, "{store}", store,
+		"{url}", url, "{key}", sandbox.DemoConsumerKey, "{secret}", sandbox.DemoConsumerSecret, "{ucc}", sandbox.DemoUCC,
+		"{user}", sandbox.DemoUserID, "{mobile}", sandbox.DemoMobile, "{pan}", sandbox.DemoPAN, "{password}", sandbox.DemoPassword,
+		"{mpin}", sandbox.DemoMPIN, "{seed}", sandbox.DemoTOTPSeed, "{more}", more, "{rate}", rate, "{store}", store,
 		"{token}", wire.Path(wire.OpAccessToken, wire.Gen1PROD), "{validate}", wire.Path(wire.OpValidate, wire.Gen1PROD),
 		"{otp}", wire.Path(wire.OpOTP, wire.Gen1PROD),
 	).Replace(text))

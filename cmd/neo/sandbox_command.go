@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 )
 
@@ -77,9 +78,9 @@ func (c *sandboxCmd) environment(url, session string) []string {
 	env := slices.DeleteFunc(withoutSession(os.Environ()), func(v string) bool { return strings.HasPrefix(v, "NEO_PROFILE=") })
 	return append(env,
 		"NEO_URL="+url, "NEO_ENV="+url,
-		"NEO_CONSUMER_KEY="+serve.DemoConsumerKey, "NEO_CONSUMER_SECRET="+serve.DemoConsumerSecret,
-		"NEO_UCC="+serve.DemoUCC, "NEO_USER_ID="+serve.DemoUserID, "NEO_MOBILE="+serve.DemoMobile,
-		"NEO_PAN="+serve.DemoPAN, "NEO_PASSWORD="+serve.DemoPassword, "NEO_MPIN="+serve.DemoMPIN, "NEO_TOTP_SEED="+serve.DemoTOTPSeed,
+		"NEO_CONSUMER_KEY="+sandbox.DemoConsumerKey, "NEO_CONSUMER_SECRET="+sandbox.DemoConsumerSecret,
+		"NEO_UCC="+sandbox.DemoUCC, "NEO_USER_ID="+sandbox.DemoUserID, "NEO_MOBILE="+sandbox.DemoMobile,
+		"NEO_PAN="+sandbox.DemoPAN, "NEO_PASSWORD="+sandbox.DemoPassword, "NEO_MPIN="+sandbox.DemoMPIN, "NEO_TOTP_SEED="+sandbox.DemoTOTPSeed,
 		"NEO_SESSION="+session,
 	)
 }

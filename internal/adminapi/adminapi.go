@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
 	"neoapi/internal/wire"
@@ -58,56 +59,47 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	who := operatorOf(r)
 	rt, args, allowed := h.find(r)
-	var status int
-	var body any
-	err := h.foreign(r)
-	switch {
-	case err != nil:
+	body, err := front.ReadBody(w, r, wire.MaxBody)
+	front.RequestRead(r)
+	var ans front.Answer
+	switch herr, ferr := front.CheckHead(r), h.foreign(r); {
+	case herr != nil:
+		err = herr
+	case ferr != nil:
+		err = ferr
 	case who == "":
-		err = &failure{http.StatusForbidden, "nobody is recognised on this connection"}
+		err = &front.Refusal{Status: http.StatusForbidden, Detail: "nobody is recognised on this connection"}
 	case allowed == "":
-		err = &failure{http.StatusNotFound, "there is nothing at this path"}
+		err = &front.Refusal{Status: http.StatusNotFound, Detail: "there is nothing at this path"}
 	case rt == nil:
-		w.Header().Set("Allow", allowed)
-		err = &failure{http.StatusMethodNotAllowed, "this path takes " + allowed}
-	default:
-		status = rt.status
-		body, err = h.answer(w, r, rt, args, who)
+		err = &front.Refusal{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allowed, Allow: allowed}
+	case err == nil:
+		ans.Status = rt.status
+		ans.Body, err = h.answer(w, r, rt, args, who, body)
 	}
 	if err != nil {
-		status, body = refusal(err)
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "2")
-		}
+		ans = refusal(err)
 	}
 	op := "unknown"
 	if rt != nil {
 		op = rt.method + " " + rt.path
 	}
-	attrs := []slog.Attr{slog.String("op", op), slog.String("by", who), slog.Int("status", status), slog.Duration("took", time.Since(start))}
+	attrs := []slog.Attr{slog.String("op", op), slog.String("by", who), slog.Int("status", ans.Status), slog.Duration("took", time.Since(start))}
 	level := slog.LevelInfo
-	if status >= 500 {
+	if ans.Status >= 500 {
 		level, attrs = slog.LevelError, append(attrs, slog.String("cause", err.Error()))
 	}
 	h.log.LogAttrs(r.Context(), level, "admin request", attrs...)
-	send(w, status, body)
+	front.Send(w, r, ans)
 }
 
 // answer runs a route. A panic is answered like any other fault.
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args []string, who string) (body any, err error) {
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args []string, who string, text []byte) (body any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = front.Panicked(p)
 		}
 	}()
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &failure{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	case err != nil:
-		return nil, &failure{http.StatusBadRequest, "the body ended before it was complete"}
-	}
 	if err := unsent(r, text); err != nil {
 		return nil, err
 	}
@@ -156,24 +148,20 @@ func match(pattern, parts []string) (args []string, ok bool) {
 	return args, true
 }
 
-// A failure is a status and what a person should know.
-type failure struct {
-	status int
-	detail string
-}
-
-func (f *failure) Error() string { return f.detail }
-
 // refusal turns an error into an answer. What is not the operator's mistake is not
 // told: it stands in the log.
-func refusal(err error) (int, wire.Failed) {
+func refusal(err error) front.Answer {
 	status, code, message := http.StatusServiceUnavailable, wire.Unavailable.Code, "the store does not answer: try again shortly"
-	var known *failure
+	var known *front.Refusal
+	h := http.Header{}
 	var wrong *login.Error
 	var taken *login.ExistsError
 	switch {
 	case errors.As(err, &known):
-		status, code, message = known.status, wire.BadInput.Code, known.detail
+		status, code, message = known.Status, wire.BadInput.Code, known.Detail
+		if known.Allow != "" {
+			h.Set("Allow", known.Allow)
+		}
 	case errors.As(err, &taken):
 		status, code, message = http.StatusConflict, wire.BadInput.Code, "another one has this "+taken.Field+": nothing was added"
 	case errors.Is(err, login.ErrNotFound):
@@ -181,20 +169,10 @@ func refusal(err error) (int, wire.Failed) {
 	case errors.As(err, &wrong) && wrong.Kind == login.KindInput:
 		status, code, message = http.StatusBadRequest, wire.BadInput.Code, strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	return status, wire.Failed{Error: []wire.Problem{{Code: code, Message: message}}}
-}
-
-func send(w http.ResponseWriter, status int, body any) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Type", "application/json")
-	text, err := json.Marshal(body)
-	if err != nil { // our own types: cannot happen
-		panic(err)
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "2")
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(text) // an operator who has gone away has nobody to tell
+	return front.Answer{Status: status, Body: wire.Failed{Error: []wire.Problem{{Code: code, Message: message}}}, Header: h}
 }
 
 // decode reads a request's body into a value, and refuses what is not in it.
@@ -202,10 +180,10 @@ func (r *request) decode(into any) error {
 	d := json.NewDecoder(bytes.NewReader(r.body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return &failure{http.StatusBadRequest, "the body must be a JSON object with the fields that api/admin.yaml names"}
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "the body must be a JSON object with the fields that api/admin.yaml names"}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return &failure{http.StatusBadRequest, "the body must be one JSON object"}
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "the body must be one JSON object"}
 	}
 	return r.eachOnce()
 }
@@ -215,7 +193,7 @@ func (r *request) decode(into any) error {
 func (r *request) eachOnce() error {
 	d := json.NewDecoder(bytes.NewReader(r.body))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return &failure{http.StatusBadRequest, "the body must be one JSON object"}
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "the body must be one JSON object"}
 	}
 	seen := map[string]bool{}
 	for d.More() {
@@ -226,7 +204,7 @@ func (r *request) eachOnce() error {
 		}
 		key := strings.ToLower(fmt.Sprint(name))
 		if seen[key] {
-			return &failure{http.StatusBadRequest, "the body must have each field once"}
+			return &front.Refusal{Status: http.StatusBadRequest, Detail: "the body must have each field once"}
 		}
 		seen[key] = true
 	}
@@ -264,7 +242,7 @@ func (r *request) secret(name string) (credential.Secret, error) {
 	}
 	value, ok := body[name]
 	if !ok || len(body) != 1 {
-		return "", &failure{http.StatusBadRequest, "the body must be a JSON object with the field " + name}
+		return "", &front.Refusal{Status: http.StatusBadRequest, Detail: "the body must be a JSON object with the field " + name}
 	}
 	return credential.Secret(value), nil
 }

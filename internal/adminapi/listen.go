@@ -12,10 +12,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
-	"golang.org/x/net/netutil"
-
+	"neoapi/internal/front"
 	"neoapi/internal/operator"
 	"neoapi/internal/owner"
 	"neoapi/internal/paste"
@@ -31,8 +29,8 @@ type Config struct {
 
 const socket = "unix:"
 
-// atOnce is how many connections there are at once over the network, where anybody can
-// begin one.
+// atOnce is how many connections there are at once: over the network anybody can begin
+// one.
 const atOnce = 256
 
 // Check names every problem at once. hasTLS tells whether the service has a
@@ -88,18 +86,11 @@ func (c Config) pool() (*x509.CertPool, error) {
 func (c Config) Listen() (net.Listener, error) {
 	path, local := strings.CutPrefix(c.Address, socket)
 	if !local {
-		pool, err := c.pool()
-		if err != nil {
-			return nil, err
-		}
-		conf := c.TLS.Clone()
-		conf.MinVersion, conf.NextProtos = tls.VersionTLS12, []string{"http/1.1"}
-		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, pool
 		l, err := net.Listen("tcp", c.Address)
 		if err != nil {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
-		return tls.NewListener(netutil.LimitListener(l, atOnce), conf), nil
+		return l, nil
 	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&fs.ModeSocket == 0 {
@@ -124,15 +115,13 @@ func (c Config) Listen() (net.Listener, error) {
 	return l, nil
 }
 
-type connKey struct{}
-
-// operatorOf tells who asks: the user on the other end of the socket, or whom the
+// operatorOf returns who asks: the user on the other end of the socket, or whom the
 // certificate names. It is "" if nobody knows.
 func operatorOf(r *http.Request) string {
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		return r.TLS.PeerCertificates[0].Subject.String()
+	if secure := front.TLS(r); secure != nil && len(secure.VerifiedChains) > 0 {
+		return secure.PeerCertificates[0].Subject.String()
 	}
-	if conn, ok := r.Context().Value(connKey{}).(*net.UnixConn); ok {
+	if conn := front.Unix(r); conn != nil {
 		return peer(conn)
 	}
 	return ""
@@ -140,26 +129,18 @@ func operatorOf(r *http.Request) string {
 
 // Serve answers operators until the context ends, and closes the listener.
 func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin, log *slog.Logger) error {
-	server := &http.Server{
-		Handler:           &handler{c, *admin, log, routes},
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+	server := front.Server{
+		Handler: &handler{c, *admin, log, routes}, Refused: func(r *front.Refusal) any { return refusal(r).Body },
+		Log: log, Limits: front.Limits{Connections: atOnce},
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(l) }()
-	select {
-	case err := <-stopped:
-		return err
-	case <-ctx.Done():
+	if !strings.HasPrefix(c.Address, socket) {
+		pool, err := c.pool()
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		server.TLS = c.TLS.Clone()
+		server.TLS.MinVersion, server.TLS.NextProtos = tls.VersionTLS12, []string{"http/1.1"}
+		server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, pool
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	err := server.Shutdown(drain)
-	<-stopped
-	return err
+	return server.Serve(ctx, l)
 }

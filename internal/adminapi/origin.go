@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"neoapi/internal/browser"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 )
 
@@ -24,13 +25,13 @@ import (
 // foreign returns why a request is refused that a page may have made a browser send.
 func (c Config) foreign(r *http.Request) error {
 	if browser.CrossOrigin(r) != nil {
-		return &failure{http.StatusForbidden, "a browser sends this for a page of another origin: nothing was done"}
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
 	}
 	host := browser.Host(r)
 	if slices.ContainsFunc(c.Hosts, func(x string) bool { return strings.EqualFold(x, host) }) || c.own(r, host) {
 		return nil
 	}
-	return &failure{http.StatusForbidden, "the header Host names no host of this address: nothing was done; neo serve --admin-host NAME adds one"}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this address: nothing was done; neo serve --admin-host NAME adds one"}
 }
 
 // own reports whether operators may ask for a host without its being listed: over the
@@ -79,14 +80,14 @@ func unsent(r *http.Request, body []byte) error {
 			return nil
 		}
 	}
-	return &failure{http.StatusUnsupportedMediaType, "send it as Content-Type: application/json, also without a body"}
+	return &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send it as Content-Type: application/json, also without a body"}
 }
 
 // again wants a body that names once more what the path names, for what no other
 // request makes good.
 func again(field string, f func(*request) (any, error)) func(*request) (any, error) {
 	return func(r *request) (any, error) {
-		wrong := &failure{http.StatusBadRequest, fmt.Sprintf(`this cannot be undone: the body must name again what the path names, as {"%s":"…"}`, field)}
+		wrong := &front.Refusal{Status: http.StatusBadRequest, Detail: fmt.Sprintf(`this cannot be undone: the body must name again what the path names, as {"%s":"…"}`, field)}
 		if len(r.body) == 0 {
 			return nil, wrong
 		}

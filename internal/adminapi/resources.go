@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
 )
@@ -75,7 +76,7 @@ func (r *request) limit() (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > page {
-		return 0, &failure{http.StatusBadRequest, "limit: must be a number from 1 to " + strconv.Itoa(page)}
+		return 0, &front.Refusal{Status: http.StatusBadRequest, Detail: "limit: must be a number from 1 to " + strconv.Itoa(page)}
 	}
 	return n, nil
 }
@@ -130,7 +131,7 @@ var routes = []route{
 	{"PUT", "/accounts/{ucc}/mpin", 200, onAccount("MPIN set", func(r *request, a login.Account) error {
 		secret, err := r.secret("mpin")
 		if err == nil && secret == "" {
-			err = &failure{http.StatusBadRequest, "mpin: must be six digits"}
+			err = &front.Refusal{Status: http.StatusBadRequest, Detail: "mpin: must be six digits"}
 		}
 		if err != nil {
 			return err
@@ -219,7 +220,7 @@ var routes = []route{
 		}
 		overlap, err := time.ParseDuration(n.Overlap)
 		if err != nil {
-			return nil, &failure{http.StatusBadRequest, "overlap: must be a time such as 24h"}
+			return nil, &front.Refusal{Status: http.StatusBadRequest, Detail: "overlap: must be a time such as 24h"}
 		}
 		secret, until, err := r.admin.RotateConsumer(r.ctx, r.args[0], overlap)
 		return map[string]any{"secret": string(secret), "oldSecretUntil": until.UTC()}, err
@@ -230,7 +231,7 @@ var routes = []route{
 			return err
 		}
 		if n.Rate == nil || *n.Rate < -1 || *n.Rate > 1_000_000 {
-			return &failure{http.StatusBadRequest, "rate: must be requests a second, 0 for the service's own, -1 for no limit"}
+			return &front.Refusal{Status: http.StatusBadRequest, Detail: "rate: must be requests a second, 0 for the service's own, -1 for no limit"}
 		}
 		return r.admin.SetConsumerRate(r.ctx, key, *n.Rate)
 	})},
@@ -240,18 +241,18 @@ var routes = []route{
 			return err
 		}
 		if n.Allow == nil { // an empty list opens the consumer to everywhere: that has to be said
-			return &failure{http.StatusBadRequest, "allow: must be a list of networks, which is empty for everywhere"}
+			return &front.Refusal{Status: http.StatusBadRequest, Detail: "allow: must be a list of networks, which is empty for everywhere"}
 		}
 		var networks login.Networks
 		for _, text := range n.Allow {
 			some, err := login.ParseNetworks(text)
 			if err != nil {
-				return &failure{http.StatusBadRequest, "allow: " + err.Error()}
+				return &front.Refusal{Status: http.StatusBadRequest, Detail: "allow: " + err.Error()}
 			}
 			networks = append(networks, some...)
 		}
 		if len(networks) > login.MaxNetworks {
-			return &failure{http.StatusBadRequest, "allow: at most " + strconv.Itoa(login.MaxNetworks) + " networks"}
+			return &front.Refusal{Status: http.StatusBadRequest, Detail: "allow: at most " + strconv.Itoa(login.MaxNetworks) + " networks"}
 		}
 		return r.admin.SetConsumerNetworks(r.ctx, key, networks)
 	})},

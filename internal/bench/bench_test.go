@@ -36,6 +36,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/token"
 	"neoapi/internal/wire"
@@ -132,7 +133,7 @@ func startAt(b *testing.B, place serve.Place, flags ...string) *service {
 	s.ring, err = token.NewRing([]token.Key{s.key}, s.key.ID)
 	must(b, err)
 
-	s.signIn(b, serve.DemoConsumerKey, serve.DemoConsumerSecret)
+	s.signIn(b, sandbox.DemoConsumerKey, sandbox.DemoConsumerSecret)
 	return s
 }
 
@@ -310,8 +311,8 @@ type waiting struct{ sid, auth, userID, otp string }
 // totpLogin logs a demo account in, which costs the service no password hash.
 func (s *service) totpLogin(b *testing.B, n int) wire.Session {
 	b.Helper()
-	ucc, _, mobile, _ := serve.DemoAccount(n)
-	seed, err := credential.ParseTOTPSeed(serve.DemoTOTPSeed)
+	ucc, _, mobile, _ := sandbox.DemoAccount(n)
+	seed, err := credential.ParseTOTPSeed(sandbox.DemoTOTPSeed)
 	must(b, err)
 	code, err := credential.TOTPCode(seed, credential.TOTPStep(time.Now()))
 	must(b, err)

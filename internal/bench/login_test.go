@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // BenchmarkLoginCommand runs neo login as a whole process against a service in
@@ -24,13 +24,13 @@ func BenchmarkLoginCommand(b *testing.B) {
 		must(b, os.WriteFile(path, []byte(text+"\n"), 0o600))
 		return path
 	}
-	password, mpin := file("password", serve.DemoPassword), file("mpin", serve.DemoMPIN)
+	password, mpin := file("password", sandbox.DemoPassword), file("mpin", sandbox.DemoMPIN)
 	var cpu []time.Duration
 	peak := 0.0
 	for b.Loop() {
-		cmd := exec.Command(binary, "login", "--env", s.url, "--consumer-key", serve.DemoConsumerKey, "--user-id", serve.DemoUserID,
+		cmd := exec.Command(binary, "login", "--env", s.url, "--consumer-key", sandbox.DemoConsumerKey, "--user-id", sandbox.DemoUserID,
 			"--password-file", password, "--mpin-file", mpin, "--session", filepath.Join(dir, "session.json"))
-		cmd.Env = append(os.Environ(), "NEO_CONSUMER_SECRET="+serve.DemoConsumerSecret)
+		cmd.Env = append(os.Environ(), "NEO_CONSUMER_SECRET="+sandbox.DemoConsumerSecret)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.Fatalf("%v\n%s", err, out)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // peak returns the most memory that the service's process has ever had resident,
@@ -74,7 +74,7 @@ func BenchmarkParallelLogins(b *testing.B) {
 // (security.md T8).
 func BenchmarkInventedNames(b *testing.B) {
 	s := start(b, b.TempDir(), "--accounts", "1")
-	ucc, _, mobile, _ := serve.DemoAccount(1)
+	ucc, _, mobile, _ := sandbox.DemoAccount(1)
 	attempt := func(mobile, ucc string) {
 		status := s.try(b, "/apim/login/2.0/login/v6/totp/login", map[string]string{"mobileNumber": mobile, "ucc": ucc, "totp": "000000"})
 		if status != http.StatusUnauthorized {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // openLoop calls f at a steady rate, whether or not earlier calls have returned,
@@ -41,8 +41,8 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 
 // passwordLogin tries to log a demo account in by password and returns the status.
 func (s *service) passwordLogin(b *testing.B, n int) int {
-	_, _, mobile, _ := serve.DemoAccount(n)
-	return s.try(b, validate, map[string]string{"mobileNumber": mobile, "password": serve.DemoPassword})
+	_, _, mobile, _ := sandbox.DemoAccount(n)
+	return s.try(b, validate, map[string]string{"mobileNumber": mobile, "password": sandbox.DemoPassword})
 }
 
 // try sends one request and returns its status.

@@ -1,3 +1,7 @@
+// Package courier holds the ways that one-time codes reach a person: SMS gateways by
+// webhook, and mail servers.
+//
+// Start with [Load].
 package courier
 
 import (

@@ -27,7 +27,7 @@ func TestAFullDiskAndALockedFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := sandbox(t, "", inTrial)
+			s := startSandbox(t, "", inTrial)
 			x := startTrial(t, s)
 			end := c.begin(t, s)
 			x.tryAll()

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // The service is killed at random moments in the middle of traffic and started
@@ -18,7 +18,7 @@ func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const walkers, most = 6, 100 // lives at a time, and before a kill
 		all := &everybody{last: *kills * (most + walkers)}
-		s := sandbox(t, database, all.last)
+		s := startSandbox(t, database, all.last)
 		var lives []*life
 		for range *kills {
 			killed := make(chan struct{})
@@ -150,7 +150,7 @@ func (x *life) judge(t *testing.T, s *service) {
 		}
 		return
 	case "view session": // its code, if one was sent, went to the inbox of the process that is gone
-		x.use(t, serve.DemoMPIN, s.secondMPIN(x.view, serve.DemoMPIN, x.view.sid))
+		x.use(t, sandbox.DemoMPIN, s.secondMPIN(x.view, sandbox.DemoMPIN, x.view.sid))
 	case "code":
 		x.use(t, x.code, s.second(x.view, x.code, x.view.sid))
 	}

@@ -115,7 +115,7 @@ func TestTheOperatorsAddressTellsHowTheServiceIs(t *testing.T) {
 func TestABackupHoldsWhatWasAcknowledged(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const before, meanwhile = 8, 24
-		s := sandbox(t, database, before+meanwhile)
+		s := startSandbox(t, database, before+meanwhile)
 		var sessions []session
 		for i := range before {
 			sessions = append(sessions, s.trading(t, demo(1+i)))

@@ -25,6 +25,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/wire"
 )
@@ -227,12 +228,12 @@ func (s *service) addPersons(t *testing.T, n int) (all []person) {
 		}
 	}()
 	admin := data.Admin()
-	_, _, err = admin.AddConsumer(ctx, serve.DemoConsumerKey, "", serve.DemoConsumerSecret, 0)
+	_, _, err = admin.AddConsumer(ctx, sandbox.DemoConsumerKey, "", sandbox.DemoConsumerSecret, 0)
 	if err := errors.Join(err, data.ClaimKind(ctx, serve.Service)); err != nil {
 		t.Fatal(err)
 	}
 	hashed, err := admin.Hash(operator.NewAccount{
-		UCC: "UCC", UserID: "user", Mobile: "9876543210", Password: serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+		UCC: "UCC", UserID: "user", Mobile: "9876543210", Password: sandbox.DemoPassword, MPIN: sandbox.DemoMPIN, TOTPSeed: sandbox.DemoTOTPSeed,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +292,7 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 		persons := s.addPersons(t, people+leaving+1)
 		s.start(t)
 		var access wire.AccessToken
-		a := s.getAccess(serve.DemoConsumerKey, serve.DemoConsumerSecret)
+		a := s.getAccess(sandbox.DemoConsumerKey, sandbox.DemoConsumerSecret)
 		if err := json.Unmarshal(a.body, &access); err != nil || !a.good() {
 			t.Fatal(a)
 		}

@@ -16,18 +16,18 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/wire"
 )
 
 // secrets are what persons and consumers type.
-var secrets = []string{serve.DemoPassword, serve.DemoMPIN, serve.DemoTOTPSeed, serve.DemoConsumerSecret, "eyJ"}
+var secrets = []string{sandbox.DemoPassword, sandbox.DemoMPIN, sandbox.DemoTOTPSeed, sandbox.DemoConsumerSecret, "eyJ"}
 
 // A person has a demo account. All have the same secrets.
 type person struct{ id, ucc, user, mobile string }
 
 func demo(n int) person {
-	ucc, user, mobile, _ := serve.DemoAccount(n)
+	ucc, user, mobile, _ := sandbox.DemoAccount(n)
 	return person{fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", n), ucc, user, mobile}
 }
 
@@ -44,7 +44,7 @@ func (e *everybody) next(t testing.TB) person {
 
 // totpAt is the code of a TOTP step.
 func totpAt(step int64) string {
-	seed, err := credential.ParseTOTPSeed(serve.DemoTOTPSeed)
+	seed, err := credential.ParseTOTPSeed(sandbox.DemoTOTPSeed)
 	if err != nil {
 		panic(err)
 	}
@@ -192,7 +192,7 @@ func (s *service) getAccess(key, secret string) answer {
 func (s *service) logIn(t testing.TB) {
 	t.Helper()
 	var body wire.AccessToken
-	if a := s.getAccess(serve.DemoConsumerKey, serve.DemoConsumerSecret); !a.good() || json.Unmarshal(a.body, &body) != nil {
+	if a := s.getAccess(sandbox.DemoConsumerKey, sandbox.DemoConsumerSecret); !a.good() || json.Unmarshal(a.body, &body) != nil {
 		t.Fatal(a)
 	}
 	s.access = body.AccessToken

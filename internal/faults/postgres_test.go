@@ -30,7 +30,7 @@ func TestPostgresDownSlowOrSilent(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p, url := startProxy(t, pgtest.Database(t))
-			x := startTrial(t, sandbox(t, url, inTrial))
+			x := startTrial(t, startSandbox(t, url, inTrial))
 			p.set(c.weather)
 			x.tryAll() // here connections that were good turn out not to be
 			x.crowd(t, 24)
@@ -55,7 +55,7 @@ func TestPostgresStoppedAndStartedAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			server := pgtest.Private(t)
-			x := startTrial(t, sandbox(t, server.URL("postgres"), inTrial))
+			x := startTrial(t, startSandbox(t, server.URL("postgres"), inTrial))
 			if err := c.end(server); err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestPostgresStoppedAndStartedAgain(t *testing.T) {
 func TestConnectionsToPostgresCutAtAnyStatement(t *testing.T) {
 	t.Parallel()
 	p, url := startProxy(t, pgtest.Database(t))
-	x := startTrial(t, sandbox(t, url, inTrial))
+	x := startTrial(t, startSandbox(t, url, inTrial))
 	p.setPlan(func(run) fault {
 		if rand.IntN(4) > 0 {
 			return pass

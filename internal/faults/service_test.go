@@ -107,8 +107,8 @@ type service struct {
 	ended chan struct{} // closed when the process has ended
 }
 
-// sandbox starts neo sandbox with n more demo accounts, and gets an access token.
-func sandbox(t *testing.T, database string, n int, flags ...string) *service {
+// startSandbox starts neo sandbox with n more demo accounts, and gets an access token.
+func startSandbox(t *testing.T, database string, n int, flags ...string) *service {
 	t.Helper()
 	return sandboxIn(t, t.TempDir(), database, n, flags...)
 }

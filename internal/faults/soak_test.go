@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // only what leaks with each request.
 func TestASoakChangesNothing(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
-		s := sandbox(t, database, soakers*perSoaker)
+		s := startSandbox(t, database, soakers*perSoaker)
 		s.again = false
 		seen := newTally()
 		end := make(chan struct{})
@@ -83,9 +83,9 @@ func (s *service) oneOfMany(p person, n int, seen *tally) {
 	var a answer
 	switch n % 3 {
 	case 0:
-		a = s.password(p, serve.DemoPassword)
+		a = s.password(p, sandbox.DemoPassword)
 	case 1:
-		a = s.mpin(p, serve.DemoMPIN)
+		a = s.mpin(p, sandbox.DemoMPIN)
 	default:
 		a = s.totp(p, totpAt(stepNow()))
 	}
@@ -94,7 +94,7 @@ func (s *service) oneOfMany(p person, n int, seen *tally) {
 	}
 	view := a.session(p)
 	if n%3 == 2 && n%2 == 0 {
-		a = s.secondMPIN(view, serve.DemoMPIN, "")
+		a = s.secondMPIN(view, sandbox.DemoMPIN, "")
 	} else {
 		if a = s.otp(view); !seen.add(a) {
 			return

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // Of two processes on one store one is stopped in the middle of second factors
@@ -18,7 +18,7 @@ import (
 func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const n, others = 24, 6
-		stops := sandbox(t, database, n+others)
+		stops := startSandbox(t, database, n+others)
 		goesOn := sandboxIn(t, stops.dir, database, n+others)
 		var views []session
 		var codes []string
@@ -30,7 +30,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 		// Every other one takes as long as a hash.
 		try := func(s *service, i int, name string) answer {
 			if i%2 == 0 {
-				return s.secondMPIN(views[i], serve.DemoMPIN, name)
+				return s.secondMPIN(views[i], sandbox.DemoMPIN, name)
 			}
 			return s.second(views[i], codes[i], name)
 		}
@@ -64,7 +64,7 @@ func TestAStoppedProcessDisturbsNobody(t *testing.T) {
 		var asked sync.WaitGroup
 		for i := range others {
 			asked.Go(func() {
-				ask := func() answer { return goesOn.password(demo(1+n+i), serve.DemoPassword) }
+				ask := func() answer { return goesOn.password(demo(1+n+i), sandbox.DemoPassword) }
 				var a answer
 				if database == "" {
 					a = ask()

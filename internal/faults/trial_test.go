@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 )
 
 // A trial is what clients are at when a fault of the store begins, what they try
@@ -51,7 +51,7 @@ func startTrial(t *testing.T, s *service) *trial {
 	views := func(p person) func(t *testing.T, during []answer) {
 		return func(t *testing.T, during []answer) {
 			for _, a := range during {
-				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), serve.DemoMPIN, "over-"+p.ucc)))
+				x.trades(t, must(t, p, s.secondMPIN(must(t, p, a), sandbox.DemoMPIN, "over-"+p.ucc)))
 			}
 		}
 	}
@@ -70,10 +70,10 @@ func startTrial(t *testing.T, s *service) *trial {
 		}
 	}
 
-	add("access token", func() answer { return s.getAccess(serve.DemoConsumerKey, serve.DemoConsumerSecret) }, good)
+	add("access token", func() answer { return s.getAccess(sandbox.DemoConsumerKey, sandbox.DemoConsumerSecret) }, good)
 	byPassword, byMPIN, byTOTP, wrong := x.all.next(t), x.all.next(t), x.all.next(t), x.all.next(t)
-	add("login by password", func() answer { return s.password(byPassword, serve.DemoPassword) }, views(byPassword))
-	add("login by MPIN", func() answer { return s.mpin(byMPIN, serve.DemoMPIN) }, func(t *testing.T, during []answer) {
+	add("login by password", func() answer { return s.password(byPassword, sandbox.DemoPassword) }, views(byPassword))
+	add("login by MPIN", func() answer { return s.mpin(byMPIN, sandbox.DemoMPIN) }, func(t *testing.T, during []answer) {
 		for _, a := range during {
 			view := must(t, byMPIN, a)
 			x.trades(t, must(t, byMPIN, s.second(view, s.codeFor(t, view), "over")))
@@ -132,7 +132,7 @@ func startTrial(t *testing.T, s *service) *trial {
 	code := s.codeFor(t, view)
 	second("session_2fa", view, func(name string) answer { return s.second(view, code, name) })
 	other := s.view(t, x.all.next(t))
-	second("MPIN validate", other, func(name string) answer { return s.secondMPIN(other, serve.DemoMPIN, name) })
+	second("MPIN validate", other, func(name string) answer { return s.secondMPIN(other, sandbox.DemoMPIN, name) })
 	guess := s.view(t, x.all.next(t))
 	add("session_2fa with a wrong code", func() answer { return s.second(guess, "1234", "") }, func(t *testing.T, during []answer) {
 		for _, a := range during {
@@ -198,7 +198,7 @@ func (x *trial) crowd(t *testing.T, n int) {
 	for range n {
 		p := x.all.next(t)
 		all.Go(func() {
-			a := x.s.password(p, serve.DemoPassword)
+			a := x.s.password(p, sandbox.DemoPassword)
 			x.saw("crowd", a)
 			if !a.unavailable() && !a.good() {
 				t.Error(a)

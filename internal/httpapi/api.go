@@ -8,21 +8,16 @@ package httpapi
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"neoapi/internal/courier"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -30,22 +25,33 @@ import (
 
 // Config is what the HTTP side needs beside the service.
 type Config struct {
-	PublicURL string         // the address clients reach this service at; "" if not known
-	Books     bool           // answer trade calls with empty books; otherwise they answer 503
-	Inbox     *courier.Inbox // served below /sandbox/otp/; nil: no sandbox paths
-	Faults    *Faults        // served at /sandbox/faults; nil: none
-	Demo      *Demo          // the sandbox's page at /, with one account; nil: none
-	Proxies   Proxies        // whose word is taken for a request's origin
-	TradeAPI  *Gateway       // where trade calls go; nil: nowhere
+	PublicURL string   // the address clients reach this service at; "" if not known
+	Books     bool     // answer trade calls with empty books; otherwise they answer 503
+	Proxies   Proxies  // whose word is taken for a request's origin
+	TradeAPI  *Gateway // where trade calls go; nil: nowhere
 	Log       *slog.Logger
 
-	// Now is the service's clock, for the header Date; nil means time.Now.
-	Now func() time.Time
+	// Page finds what else is at a path, as in a sandbox. nil: nothing is.
+	Page func(path string) (Page, bool)
+
+	// Fault takes what the next answer of an operation is on purpose, as in a sandbox; nil
+	// for none. trade says that the operation is one of the trade API. What it returns is
+	// given what would do the operation, and returns the answer's status and size, and
+	// whether it was cut short.
+	Fault func(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
 	// Begin is told of each request whose head and body have come, by its operation's
 	// name, and end of its answer; the context is that of the work in between. nil:
 	// nobody is told.
 	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
+}
+
+// A Page is what one path answers that is none of the protocol's.
+type Page struct {
+	Op      string
+	Methods string
+	Wait    time.Duration // how long it may wait for something beside its work
+	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
 }
 
 // An api is the handler that New returns.
@@ -63,28 +69,28 @@ type endpoint struct {
 	wait   time.Duration // how long it may wait for something beside its work
 	cache  string        // the header Cache-Control of its successes; "" for no-store
 	passes bool          // after handle the request goes to the trade API, its body unread; any method may
-	handle func(*call) (answer, error)
+	handle func(*call) (front.Answer, error)
 }
 
 // A style is the shape of an endpoint's failures.
 type style int
 
 const (
-	session style = iota // {"error":[{code,message}]}
-	oauth                // RFC 6749
-	trade                // the trade API's, with the session shape beside it
+	styleSession style = iota // {"error":[{code,message}]}
+	styleOAuth                // RFC 6749
+	styleTrade                // the trade API's, with the session shape beside it
 )
 
 // A call is one request on its way through.
 type call struct {
 	*http.Request
-	ctx      context.Context // ends when the stores have been waited for too long (security.md R1)
-	op       wire.Op         // for the log
-	body     []byte          // all of it
-	consumer login.Consumer
-	caller   login.Caller
-	answers  http.Header      // of the answer
-	now      func() time.Time // the service's clock
+	endpoint
+	stores context.Context // ends when the stores have been waited for too long (security.md R1)
+
+	requestID string
+	body      []byte // all of it
+	consumer  login.Consumer
+	caller    login.Caller
 
 	// Of a call that goes to the trade API.
 	session  login.Session
@@ -92,31 +98,24 @@ type call struct {
 	secure   bool   // a trusted proxy says that it came by TLS
 }
 
-// Context returns the context that calls of package login get.
-func (c *call) Context() context.Context { return c.ctx }
-
-// An answer is a status and a body, which is rendered as JSON unless it is plain text.
-type answer struct {
-	status int
-	body   any
+// An outcome is how a call ended.
+type outcome struct {
+	status int   // 0 if there was no answer
+	size   int   // of the body
+	err    error // why it failed
+	cut    bool  // the answer was not sent to its end: its connection ends so, too
 }
-
-// plain is a body of plain text.
-type plain string
 
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
 	if a.TradeAPI == nil {
 		for _, r := range tradewire.Routes() {
-			a.endpoints[r.Path] = endpoint{op: r.Op, method: r.Method, style: trade, handle: a.recognised(tradeNeed(r.Path), a.book)}
+			a.endpoints[r.Path] = endpoint{op: r.Op, method: r.Method, style: styleTrade, handle: a.recognised(tradeNeed(r.Path), a.book)}
 		}
 	}
 	a.addHealth()
@@ -129,204 +128,161 @@ func New(svc *login.Service, cfg Config) http.Handler {
 // ServeHTTP implements [http.Handler].
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{Request: r, caller: login.Caller{Address: a.Proxies.address(r), RequestID: given(r)}, now: a.Now}
-	shown := c.caller.RequestID
-	if shown == "" {
-		shown = uuid.NewString()
+	c := &call{Request: r, requestID: sentRequestID(r)}
+	c.caller = login.Caller{Address: a.Proxies.address(r), RequestID: c.requestID}
+	if c.requestID == "" {
+		c.requestID = uuid.NewString()
 	}
-	h := w.Header()
-	c.answers = h
-	conn := connOf(r)
-	wellFramed, bytes := conn.begins(r)
-	if !wellFramed { // like all that net/http cannot read: nobody knows what its headers are
-		preset(h, "")
-		h.Set("Connection", "close")
-		a.send(w, r, a.failure(h, endpoint{}, errFraming))
-		return
-	}
-	preset(h, shown)
-	ep, err := a.take(w, c)
-	conn.works()
-	defer conn.rests(bytes)
+	w.Header().Set(wire.HeaderRequestID, c.requestID)
+	err := a.take(w, c)
+	front.RequestRead(r)
 	ended := func(int, time.Duration) {}
 	if a.Begin != nil {
 		var ctx context.Context
-		ctx, ended = a.Begin(r, cmp.Or(opOf(ep, r), "unknown"))
+		ctx, ended = a.Begin(r, string(cmp.Or(c.operation(), "unknown")))
 		c.Request = r.WithContext(ctx)
 	}
-	var ans answer
-	if err == nil {
-		if fault := a.Faults.next(opOf(ep, r)); fault != "" {
-			status, size := a.fail(w, c, ep, fault, func() (answer, error) { return a.answer(w, c, ep) })
-			took := time.Since(start)
-			ended(status, took)
-			a.log(c, ep, status, size, shown, took, nil)
-			return
-		}
-		ans, err = a.answer(w, c, ep)
-		if err == nil && ep.passes {
-			err = a.TradeAPI.forward(w, c, shown, func(p *passage) {
-				took := time.Since(start)
-				ended(p.status, took)
-				a.log(c, ep, p.status, int(p.size), shown, took, nil)
-				a.logBroken(p)
-			})
-			if err == nil {
-				return
-			}
-		}
-	}
-	if err != nil {
-		if ans = a.failure(h, ep, err); ep.op == opAuth {
-			tellRefusal(h, ans)
-		}
-	} else if ep.cache != "" {
-		h.Set("Cache-Control", ep.cache)
-	}
-	if c.lastOnConnection() {
-		h.Set("Connection", "close")
-	}
-	size := a.send(w, r, ans)
+	o := a.serve(w, c, err)
 	took := time.Since(start)
-	ended(ans.status, took)
-	a.log(c, ep, ans.status, size, shown, took, err)
-}
-
-// preset puts into an answer what all of the service's own have.
-func preset(h http.Header, requestID string) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if requestID != "" {
-		h.Set(wire.HeaderRequestID, requestID)
+	ended(o.status, took)
+	a.log(c, o, took)
+	if o.cut {
+		panic(http.ErrAbortHandler)
 	}
 }
 
-// lastOnConnection tells whether the connection must end with the answer.
-func (c *call) lastOnConnection() bool {
-	// An encoding may have come with a length beside it, or in HTTP/1.0, which
-	// net/http does not show: what follows could be anything (security.md H5).
-	return len(c.TransferEncoding) > 0 || !c.ProtoAtLeast(1, 1) || connOf(c.Request).ending()
+// serve answers a call, or fails it for what was wrong with it already.
+func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
+	if err != nil {
+		return a.refuse(w, c, err)
+	}
+	if a.Fault != nil {
+		if fault := a.Fault(string(c.operation()), c.style == styleTrade); fault != nil {
+			var o outcome
+			o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer {
+				var ans front.Answer
+				if ans, o.err = a.work(w, c); o.err != nil {
+					ans = failure(c.endpoint, o.err)
+				}
+				return ans
+			})
+			return o
+		}
+	}
+	if c.passes {
+		return a.forward(w, c)
+	}
+	return a.answer(w, c)
 }
 
 // take finds the endpoint of a request and reads its body, before anything else
 // is looked at: a client that sends slowly spends its own time and not the
 // service's.
-func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
-	ep, err := a.route(c.Request)
-	size, fields := headSize(c.Request)
-	switch {
-	case size > maxHeader || fields > maxFields:
-		err = errHeaders
-	case err == nil && !ep.passes:
-		c.body, err = read(w, c.Request)
+func (a *api) take(w http.ResponseWriter, c *call) error {
+	err := a.route(c)
+	if herr := front.CheckHead(c.Request); herr != nil {
+		return herr
 	}
-	return ep, err
+	if err == nil && !c.passes {
+		c.body, err = front.ReadBody(w, c.Request, wire.MaxBody)
+	}
+	return err
 }
 
 // route finds the endpoint of a request and checks its method.
-func (a *api) route(r *http.Request) (endpoint, error) {
-	ep, ok := a.find(r.URL.Path)
-	if !ok {
-		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path"}
+func (a *api) route(c *call) (err error) {
+	var found bool
+	if c.endpoint, found = a.find(c.URL.Path); !found {
+		return &front.Refusal{Status: http.StatusNotFound, Detail: "there is nothing at this path"}
 	}
-	allowed := ep.method
+	allowed := c.method
 	switch {
-	case ep.passes && r.Method == http.MethodTrace: // its answer would show what only the trade API is to see
+	case c.passes && c.Method == http.MethodTrace: // its answer would show what only the trade API is to see
 		allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-	case ep.passes || allowed == anyMethod:
-		return ep, nil
+	case c.passes || allowed == anyMethod:
+		return nil
 	}
 	if allowed == http.MethodGet {
 		allowed = "GET, HEAD"
 	}
-	if !slices.Contains(strings.Split(allowed, ", "), r.Method) {
-		return ep, &httpError{status: http.StatusMethodNotAllowed, detail: "this path takes " + allowed, allow: allowed}
+	if !slices.Contains(strings.Split(allowed, ", "), c.Method) {
+		return &front.Refusal{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allowed, Allow: allowed}
 	}
-	return ep, nil
-}
-
-// answer runs the endpoint. A panic becomes an error, so that it is answered and
-// logged like any other fault.
-func (a *api) answer(w http.ResponseWriter, c *call, ep endpoint) (ans answer, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: fmt.Errorf("panic: %v\n%s", p, stack())}
-		}
-	}()
-	var cancel context.CancelFunc
-	c.ctx, cancel = login.WithPatience(c.Request.Context())
-	defer cancel()
-	if ep.wait > 0 {
-		c.ctx = c.Request.Context()
-		if c.ProtoMajor == 1 {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ep.wait + writeTimeout)) // a connection that has gone has no deadline
-		}
-	}
-	return ep.handle(c)
-}
-
-// stack returns the functions that are under way, the innermost first. Go's own
-// print of a stack shows what lies there too, which can be a piece of a secret (security.md
-// L1).
-func stack() string {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	var b strings.Builder
-	for {
-		f, more := frames.Next()
-		fmt.Fprintf(&b, "%s\n\t%s:%d\n", f.Function, f.File, f.Line)
-		if !more {
-			return b.String()
-		}
-	}
+	return nil
 }
 
 func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
 	}
-	if ep, ok := a.sandbox(path); ok {
-		return ep, true
+	if a.Page != nil {
+		if p, ok := a.Page(path); ok {
+			return endpoint{op: wire.Op(p.Op), method: p.Methods, wait: p.Wait, handle: func(c *call) (front.Answer, error) {
+				return p.Handle(c.Request, func() (map[string]any, error) { return jsonBody(c) })
+			}}, true
+		}
 	}
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true
 	}
-	if a.TradeAPI != nil && !own(path) {
+	if a.TradeAPI != nil && !isOwnPath(path) {
 		return a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path)), true
 	}
 	return endpoint{}, false
 }
 
-// setDate puts the service's time into an answer, where net/http would put the
-// machine's: clients judge their own clock by it.
-func setDate(h http.Header, now time.Time) { h["Date"] = []string{now.UTC().Format(http.TimeFormat)} }
+// operation names the operation of a call as faults and metrics do.
+func (c *call) operation() wire.Op {
+	if c.op != wire.OpValidate {
+		return c.op
+	}
+	if len(c.Header.Values(wire.HeaderSID)) == 0 && len(c.Header.Values(wire.HeaderAuth)) == 0 {
+		return "login"
+	}
+	return "session_2fa"
+}
 
-// send writes an answer and returns its size.
-func (a *api) send(w http.ResponseWriter, r *http.Request, ans answer) int {
-	h := w.Header()
-	setDate(h, a.Now())
-	var body []byte
-	switch text := ans.body.(type) {
-	case plain:
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-		body = []byte(text)
-	case page:
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		body = text
-	default:
-		h.Set("Content-Type", "application/json")
-		var err error
-		if body, err = json.Marshal(ans.body); err != nil { // our own types: cannot happen
-			panic(err)
+// answer is how a call ends that this service answers.
+func (a *api) answer(w http.ResponseWriter, c *call) outcome {
+	ans, err := a.work(w, c)
+	if err != nil {
+		return a.refuse(w, c, err)
+	}
+	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans)}
+}
+
+// refuse is how a call ends that failed.
+func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
+	ans := failure(c.endpoint, err)
+	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
+}
+
+// work does a call's work. A panic becomes an error, so that it is answered and
+// logged like any other fault.
+func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = unexpected(p)
+		}
+	}()
+	var cancel context.CancelFunc
+	c.stores, cancel = login.WithPatience(c.Context())
+	defer cancel()
+	if c.wait > 0 {
+		c.stores = c.Context()
+		if c.ProtoMajor == 1 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.wait + front.WriteTimeout)) // a connection that has gone has no deadline
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(ans.status)
-	if r.Method == http.MethodHead {
-		return 0
+	if ans, err = c.handle(c); c.cache != "" && err == nil {
+		ans.Header = http.Header{"Cache-Control": {c.cache}}
 	}
-	n, _ := w.Write(body) // a client that has gone away has nobody to tell
-	return n
+	return ans, err
+}
+
+// unexpected is the error of what panics. Call it in the deferred function that recovers.
+func unexpected(p any) error {
+	return &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: front.Panicked(p)}
 }
 
 // polls are what programs ask all day long, package verify twice a second each. While
@@ -336,38 +292,36 @@ var polls = []wire.Op{wire.OpRevocations, "livez", "readyz"}
 // log writes one line for each request. It holds no query string, no header and
 // no body: those are where secrets travel (security.md L1). The cause of each 5xx stands
 // here and nowhere else.
-func (a *api) log(c *call, ep endpoint, status, size int, requestID string, took time.Duration, err error) {
-	if !a.Log.Enabled(c.Request.Context(), slog.LevelError) {
+func (a *api) log(c *call, o outcome, took time.Duration) {
+	ctx := c.Context()
+	if !a.Log.Enabled(ctx, slog.LevelError) {
 		return
 	}
 	level := slog.LevelInfo
-	if status < 400 && slices.Contains(polls, ep.op) {
+	if o.status < 400 && slices.Contains(polls, c.op) {
 		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{
-		slog.String("op", string(cmp.Or(c.op, ep.op, "unknown"))), slog.String("method", method(c.Request)), slog.Int("status", status), slog.Int("size", size),
-		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", requestID),
+		slog.String("op", string(cmp.Or(c.op, "unknown"))), slog.String("method", method(c.Request)), slog.Int("status", o.status), slog.Int("size", o.size),
+		slog.Duration("took", took), slog.String("address", c.caller.Address), slog.String("request_id", c.requestID),
 	}
 	if c.consumer.Key != "" {
 		attrs = append(attrs, slog.String("consumer", c.consumer.Key))
 	}
+	var e *login.Error
+	known := errors.As(o.err, &e)
 	switch {
-	case c.Request.Context().Err() != nil:
+	case ctx.Err() != nil:
 		attrs = append(attrs, slog.Bool("client_gone", true))
-	case status >= 500 && err != nil:
-		var e *login.Error
-		if !errors.As(err, &e) || e.Kind != login.KindNotConfigured && (e.Kind != login.KindOTPNotSent || e.Err != nil) {
+	case o.err != nil && (o.status >= 500 || known && e.Kind == login.KindInternal):
+		if !known || e.Kind != login.KindNotConfigured && (e.Kind != login.KindOTPNotSent || e.Err != nil) {
 			level = slog.LevelError // the rest is what this service was not given, which its operator knows
 		}
-		attrs = append(attrs, slog.String("cause", err.Error()))
+		attrs = append(attrs, slog.String("cause", o.err.Error()))
 	}
-	a.Log.LogAttrs(context.WithoutCancel(c.Request.Context()), level, "request", attrs...)
-}
-
-// logBroken tells of an answer of the trade API that ended too early by itself.
-func (a *api) logBroken(p *passage) {
-	if p.broke && p.why == nil {
-		a.Log.LogAttrs(context.Background(), slog.LevelWarn, "the trade API's answer broke off", slog.String("request_id", p.shown))
+	a.Log.LogAttrs(context.WithoutCancel(ctx), level, "request", attrs...)
+	if errors.Is(o.err, errTooEarly) {
+		a.Log.LogAttrs(context.WithoutCancel(ctx), slog.LevelWarn, "the trade API's answer broke off", slog.String("request_id", c.requestID))
 	}
 }
 
@@ -382,9 +336,9 @@ func method(r *http.Request) string {
 	return "unknown"
 }
 
-// given is the request id that the client sent, or "" if it sent none that can
+// sentRequestID is the request id that the client sent, or "" if it sent none that can
 // be used: up to 128 printable ASCII characters.
-func given(r *http.Request) string {
+func sentRequestID(r *http.Request) string {
 	for _, name := range []string{wire.HeaderRequestID, wire.HeaderIdempotencyKey} {
 		id := r.Header.Get(name)
 		printable := !strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' })
@@ -393,33 +347,4 @@ func given(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// headSize is the size of a request's head as HTTP/1.1 writes it, and how many fields
-// it has.
-func headSize(r *http.Request) (size, fields int) {
-	size = len(r.Method) + len(r.RequestURI) + len(r.Host)
-	for name, values := range r.Header {
-		fields += len(values)
-		for _, v := range values {
-			size += len(name) + len(": \r\n") + len(v)
-		}
-	}
-	return size, fields
-}
-
-// read reads a request's body up to the limit.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > wire.MaxBody {
-		return nil, errTooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, errTooLarge
-	case err != nil:
-		return nil, &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
-	}
-	return body, nil
 }

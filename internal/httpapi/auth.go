@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"neoapi/internal/front"
 	"neoapi/internal/wire"
 )
 
@@ -18,13 +19,13 @@ const opAuth wire.Op = "auth"
 const anyMethod = "*"
 
 func (a *api) authEndpoint(path string) endpoint {
-	ep := endpoint{op: opAuth, method: anyMethod, style: trade}
+	ep := endpoint{op: opAuth, method: anyMethod, style: styleTrade}
 	if path == authPath {
 		ep.method = http.MethodGet
 	}
-	ep.handle = func(c *call) (answer, error) {
-		if err := a.recognise(c, perhaps); err != nil {
-			return answer{}, err
+	ep.handle = func(c *call) (front.Answer, error) {
+		if err := a.recognise(c, accessOptional); err != nil {
+			return front.Answer{}, err
 		}
 		return a.auth(c)
 	}
@@ -33,23 +34,24 @@ func (a *api) authEndpoint(path string) endpoint {
 
 // auth judges the credentials of a call that somebody else passes on to the trade
 // API, and answers with its signed identity.
-func (a *api) auth(c *call) (answer, error) {
+func (a *api) auth(c *call) (front.Answer, error) {
 	session, err := a.tradeSession(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	identity, err := a.login.Identity(session)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	c.answers.Set(wire.HeaderIdentity, identity)
-	return ok(wire.Verified{UCC: session.UCC, SID: session.SID, HSServerID: session.Home, Consumer: session.Consumer})
+	ans, err := success(wire.Verified{UCC: session.UCC, SID: session.SID, HSServerID: session.Home, Consumer: session.Consumer})
+	ans.Header = http.Header{wire.HeaderIdentity: {identity}}
+	return ans, err
 }
 
 // tellRefusal repeats the body of a refusal in a header: nginx can read that, and
 // not the body.
-func tellRefusal(h http.Header, ans answer) {
-	text, err := json.Marshal(ans.body)
+func tellRefusal(h http.Header, body any) {
+	text, err := json.Marshal(body)
 	if err != nil { // our own types: cannot happen
 		panic(err)
 	}

@@ -66,7 +66,7 @@ func jsonOrForm(c *call) (fields, error) {
 			return nil, badBody("the form is not valid UTF-8")
 		}
 		if len(values) > 1 {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the form more than once"}
+			return nil, login.Invalid(shown(name), "stands in the form more than once")
 		}
 		f[name] = values[0]
 	}
@@ -74,7 +74,7 @@ func jsonOrForm(c *call) (fields, error) {
 }
 
 func badBody(detail string) error {
-	return &login.Error{Kind: login.KindInput, Field: "body", Detail: detail}
+	return login.Invalid("body", detail)
 }
 
 // parseJSON reads one flat JSON object.
@@ -101,22 +101,22 @@ func parseJSON(body []byte) (fields, error) {
 			return nil, badBody("is not well-formed JSON")
 		}
 		if broken(name) {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "is not a valid name: it is not Unicode"}
+			return nil, login.Invalid(shown(name), "is not a valid name: it is not Unicode")
 		}
 		if _, twice := f[name]; twice {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "stands in the body more than once"}
+			return nil, login.Invalid(shown(name), "stands in the body more than once")
 		}
 		value, err := d.Token()
 		if err != nil {
 			return nil, badBody("is not well-formed JSON")
 		}
 		if _, nested := value.(json.Delim); nested && name == "error" { // generation 1 posts its own complaint about a bad PAN
-			return nil, &login.Error{Kind: login.KindInput, Field: name, Detail: "this is the client's own error and no login: check the identifier it was given (mobileNumber, pan or userid)"}
+			return nil, login.Invalid(name, "this is the client's own error and no login: check the identifier it was given (mobileNumber, pan or userid)")
 		} else if nested {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "must not be an object or a list"}
+			return nil, login.Invalid(shown(name), "must not be an object or a list")
 		}
 		if s, ok := value.(string); ok && broken(s) {
-			return nil, &login.Error{Kind: login.KindInput, Field: shown(name), Detail: "is not valid Unicode"}
+			return nil, login.Invalid(shown(name), "is not valid Unicode")
 		}
 		f[name] = value
 	}
@@ -136,7 +136,7 @@ func shown(name string) string {
 func (f fields) text(name string) (string, error) {
 	s, ok, err := f.optional(name)
 	if err == nil && !ok {
-		err = &login.Error{Kind: login.KindInput, Field: name, Detail: "is missing"}
+		err = login.Invalid(name, "is missing")
 	}
 	return s, err
 }
@@ -145,7 +145,7 @@ func (f fields) text(name string) (string, error) {
 func (f fields) sixDigits(factor login.Factor) (credential.Secret, error) {
 	s, err := f.text(string(factor))
 	if err == nil && !credential.IsDigits(s, login.MPINDigits, login.MPINDigits) {
-		err = &login.Error{Kind: login.KindInput, Field: string(factor), Detail: "must be six digits"}
+		err = login.Invalid(string(factor), "must be six digits")
 	}
 	return credential.Secret(s), err
 }
@@ -159,7 +159,7 @@ func (f fields) optional(name string) (string, bool, error) {
 	}
 	s, isText := value.(string)
 	if !isText || s == "" {
-		return "", false, &login.Error{Kind: login.KindInput, Field: name, Detail: "must be a text that is not empty"}
+		return "", false, login.Invalid(name, "must be a text that is not empty")
 	}
 	return s, true, nil
 }
@@ -168,7 +168,7 @@ func (f fields) optional(name string) (string, bool, error) {
 func (f fields) flag(name string) error {
 	if value, ok := f[name]; ok {
 		if _, ok := value.(bool); !ok {
-			return &login.Error{Kind: login.KindInput, Field: name, Detail: "must be true or false"}
+			return login.Invalid(name, "must be true or false")
 		}
 	}
 	return nil
@@ -186,12 +186,12 @@ func (f fields) oneOf(none bool, names ...string) (name, value string, err error
 			continue
 		}
 		if name != "" {
-			return "", "", &login.Error{Kind: login.KindInput, Field: n, Detail: "must not stand beside " + name + ": send one of the two"}
+			return "", "", login.Invalid(n, "must not stand beside "+name+": send one of the two")
 		}
 		name, value = n, v
 	}
 	if name == "" && !none {
-		return "", "", &login.Error{Kind: login.KindInput, Field: strings.Join(names, ", "), Detail: "one of these is required"}
+		return "", "", login.Invalid(strings.Join(names, ", "), "one of these is required")
 	}
 	return name, value, nil
 }

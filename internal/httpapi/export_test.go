@@ -9,7 +9,7 @@ var Rows = failures
 const Kinds = int(login.KindNotConfigured) + 1
 
 // Own tells whether an address is the service's own and not the trade API's.
-func Own(path string) bool { return own(path) }
+func Own(path string) bool { return isOwnPath(path) }
 
 // StreamsAtOnce is how many streams a session may have.
 const StreamsAtOnce = streamsAtOnce

@@ -2,57 +2,49 @@ package httpapi
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
 )
 
 // What goes wrong, and what a client is told of it.
 
-// An httpError is a failure that HTTP itself has a status for and the domain
-// knows nothing of. Its code is that of all bad input.
-type httpError struct {
-	status int
-	detail string
-	allow  string // the header Allow of a 405
+var errContentType = &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/json"}
+
+// Refused is the body of what is refused before this package sees it.
+func Refused(r *front.Refusal) any {
+	return wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: r.Detail}}}
 }
-
-func (e *httpError) Error() string { return e.detail }
-
-var (
-	errTooLarge    = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxBody)}
-	errHeaders     = &httpError{status: http.StatusRequestHeaderFieldsTooLarge, detail: fmt.Sprintf("the headers are larger than %d bytes, or more than %d", maxHeader, maxFields)}
-	errFraming     = &httpError{status: http.StatusBadRequest, detail: "each line of the head must end with CR LF, and no header may go on in a second line"}
-	errContentType = &httpError{status: http.StatusUnsupportedMediaType, detail: "send the body as Content-Type: application/json"}
-)
 
 // failures gives each kind of refusal its row in the table of codes.
 var failures = map[login.Kind]wire.Failure{
-	login.KindInternal:      wire.Internal,
-	login.KindInput:         wire.BadInput,
-	login.KindNoAccess:      wire.NoAccess,
-	login.KindBadAccess:     wire.BadAccess,
-	login.KindAddress:       wire.IPNotAllowed,
-	login.KindClient:        wire.BadAccess,
-	login.KindMissing:       wire.HeaderMissing,
-	login.KindCredentials:   wire.WrongSecret,
-	login.KindSession:       wire.BadSession,
-	login.KindEnded:         wire.BadSession,
-	login.KindTokenKind:     wire.WrongToken,
-	login.KindThrottled:     wire.Throttled,
-	login.KindLocked:        wire.Locked,
-	login.KindTooSoon:       wire.Policy,
-	login.KindOTPNotSent:    wire.OTPNotSent,
-	login.KindOMSDown:       wire.OMSDown,
-	login.KindOMSTimeout:    wire.Timeout,
-	login.KindUnavailable:   wire.Unavailable,
-	login.KindNotConfigured: wire.Unavailable,
+	login.KindInternal:        wire.Internal,
+	login.KindInput:           wire.BadInput,
+	login.KindNoAccess:        wire.NoAccess,
+	login.KindBadAccess:       wire.BadAccess,
+	login.KindAddress:         wire.IPNotAllowed,
+	login.KindClient:          wire.BadAccess,
+	login.KindMissing:         wire.HeaderMissing,
+	login.KindCredentials:     wire.WrongSecret,
+	login.KindSession:         wire.BadSession,
+	login.KindEnded:           wire.BadSession,
+	login.KindTokenKind:       wire.WrongToken,
+	login.KindThrottled:       wire.Throttled,
+	login.KindLocked:          wire.Locked,
+	login.KindTooSoon:         wire.Policy,
+	login.KindOTPNotSent:      wire.OTPNotSent,
+	login.KindOMSDown:         wire.OMSDown,
+	login.KindOMSTimeout:      wire.Timeout,
+	login.KindUpstreamDown:    wire.Unavailable,
+	login.KindUpstreamTimeout: wire.Timeout,
+	login.KindUnavailable:     wire.Unavailable,
+	login.KindNotConfigured:   wire.Unavailable,
 }
 
 // notConfiguredRetry is what a caller is told to wait for something that an
@@ -60,10 +52,11 @@ var failures = map[login.Kind]wire.Failure{
 const notConfiguredRetry = time.Minute
 
 // failure is the one place where an error becomes an answer.
-func (a *api) failure(h http.Header, ep endpoint, err error) answer {
+func failure(ep endpoint, err error) front.Answer {
 	row, status, message := wire.Internal, http.StatusInternalServerError, wire.Internal.Meaning
+	h := http.Header{}
 	var refused *login.Error
-	var closer *httpError
+	var closer *front.Refusal
 	switch {
 	case errors.As(err, &refused):
 		row, message = failures[refused.Kind], refused.Detail
@@ -71,7 +64,7 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 		if refused.Field != "" {
 			message = refused.Field + ": " + message
 		}
-		if refused.Kind == login.KindEnded && ep.style == trade {
+		if refused.Kind == login.KindEnded && ep.style == styleTrade {
 			status = http.StatusForbidden // what trade clients take for "log in again"
 		}
 		wait := refused.RetryAfter
@@ -82,32 +75,41 @@ func (a *api) failure(h http.Header, ep endpoint, err error) answer {
 			h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 		}
 	case errors.As(err, &closer):
-		if closer.allow != "" {
-			h.Set("Allow", closer.allow)
+		if closer.Allow != "" {
+			h.Set("Allow", closer.Allow)
 		}
-		row, status, message = wire.BadInput, closer.status, closer.detail
+		row, status, message = wire.BadInput, closer.Status, closer.Detail
 	case errors.Is(err, login.ErrForeignToken), errors.Is(err, login.ErrUnrevocable):
 		row, status, message = wire.BadInput, http.StatusBadRequest, err.Error()
 	}
 	if status == http.StatusUnauthorized {
 		challenge := `Bearer realm="neo"`
-		if ep.style == oauth {
+		if ep.style == styleOAuth {
 			challenge = `Basic realm="neo"`
 		}
 		h.Set("WWW-Authenticate", challenge)
 	}
-	problems := []wire.Problem{{Code: row.Code, Message: message}}
-	switch ep.style {
-	case oauth:
-		return answer{status, wire.OAuthFailed{Error: oauthError(err, status), Description: ascii(message)}}
-	case trade:
+	body := failureBody(ep.style, row, status, message, err)
+	if ep.op == opAuth {
+		tellRefusal(h, body)
+	}
+	return front.Answer{Status: status, Body: body, Header: h}
+}
+
+// failureBody is a failure in the shape of an endpoint's style.
+func failureBody(s style, row wire.Failure, status int, message string, err error) any {
+	failed := wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: message}}}
+	switch s {
+	case styleOAuth:
+		return wire.OAuthFailed{Error: oauthError(err, status), Description: ascii(message)}
+	case styleTrade:
 		code, _ := strconv.Atoi(row.Code)
-		return answer{status, struct {
+		return struct {
 			wire.NotOk
 			wire.Failed
-		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: problems}}}
+		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, failed}
 	}
-	return answer{status, wire.Failed{Error: problems}}
+	return failed
 }
 
 // ascii returns a message in the characters that RFC 6749, section 5.2, allows:

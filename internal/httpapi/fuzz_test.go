@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 	"neoapi/internal/operator"
@@ -30,11 +31,11 @@ import (
 func refusal(t *testing.T, err error) {
 	t.Helper()
 	var refused *login.Error
-	var closer *httpError
+	var closer *front.Refusal
 	switch {
 	case errors.As(err, &closer):
-		if closer.status/100 != 4 {
-			t.Fatalf("%d: %v", closer.status, err)
+		if closer.Status/100 != 4 {
+			t.Fatalf("%d: %v", closer.Status, err)
 		}
 	case !errors.As(err, &refused) || refused.Kind != login.KindInput:
 		t.Fatalf("%v", err)
@@ -127,7 +128,7 @@ func FuzzRequestID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, key string) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header[wire.HeaderRequestID], r.Header[wire.HeaderIdempotencyKey] = []string{id}, []string{key}
-		got := given(r)
+		got := sentRequestID(r)
 		if got == "" {
 			return
 		}
@@ -190,7 +191,7 @@ func FuzzAuthorization(f *testing.F) {
 		need := access4[n%4]
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header["Authorization"] = []string{header}
-		c := &call{Request: r, ctx: t.Context()}
+		c := &call{Request: r, stores: t.Context()}
 		if err := a.recognise(c, need); err != nil {
 			var refused *login.Error
 			if !errors.As(err, &refused) || refused.Kind != login.KindNoAccess && refused.Kind != login.KindBadAccess {
@@ -203,21 +204,21 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		scheme, value, _ := strings.Cut(header, " ")
 		switch {
-		case need == open, need == perhaps && header == "":
+		case need == accessOpen, need == accessOptional && header == "":
 			if c.consumer.Key != "" {
 				t.Fatalf("%q: recognised %s", header, c.consumer.Key)
 			}
 		case c.consumer.Key != key:
 			t.Fatalf("%q: recognised %q", header, c.consumer.Key)
 		case strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(value) == access:
-		case need != bearer && header == key:
+		case need != accessBearer && header == key:
 		default:
 			t.Fatalf("%q is taken", header)
 		}
 	})
 }
 
-var access4 = [...]access{open, bearer, bearerOrKey, perhaps}
+var access4 = [...]access{accessOpen, accessBearer, accessBearerOrKey, accessOptional}
 
 func FuzzBasic(f *testing.F) {
 	a, key, secret, _ := realAPI(f)
@@ -228,7 +229,7 @@ func FuzzBasic(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString(pair))
-		_, err := a.accessToken(&call{Request: r, ctx: t.Context(), body: []byte("grant_type=client_credentials")})
+		_, err := a.accessToken(&call{Request: r, stores: t.Context(), body: []byte("grant_type=client_credentials")})
 		user, password, _ := strings.Cut(string(pair), ":")
 		right := user == key && password == secret
 		if user, err := url.QueryUnescape(user); err == nil {

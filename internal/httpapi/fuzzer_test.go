@@ -27,7 +27,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -90,7 +90,7 @@ func fuzz(t *testing.T, n int, faults []string, options ...neoapitest.Option) ma
 			ahead: &ahead, codes: map[string]string{}, open: map[string]string{}, statuses: map[int]int{}, met: map[string]int{},
 		}
 		for i := range each {
-			ucc, user, mobile, pan := serve.DemoAccount(w*each + i + 1)
+			ucc, user, mobile, pan := sandbox.DemoAccount(w*each + i + 1)
 			_, _ = op.AddHashed(t.Context(), hashed.As("", ucc, user, mobile, credential.Secret(pan)))
 			a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(ucc)})
 			if err != nil {

@@ -2,159 +2,52 @@ package httpapi
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
 )
 
 const (
-	dialTimeout   = 2 * time.Second
 	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
 	renewWriting  = 5 * time.Second  // how often an answer that goes on gets its time to be written anew
 	upstreamRetry = 2 * time.Second  // what callers are told to wait when the trade API is down
-
-	// Shorter than what servers in the field wait for the next request on a
-	// connection (5 s and more): so a call is seldom sent on one that is being closed.
-	upstreamIdle  = 4 * time.Second
-	upstreamLook  = 5 * time.Second
-	upstreamConns = 256      // kept for the next call
-	upstreamHead  = 64 << 10 // of an answer's head
 )
 
-// A Gateway leads to the trade API behind the service: calls of sessions that were
-// checked go there with a signed identity in place of their credentials. Make one
-// with [NewGateway], and run [Gateway.Run] while it is used.
-type Gateway struct {
-	target    *url.URL
-	transport *http.Transport
-	proxy     httputil.ReverseProxy
-	streams   streams
-	trouble   atomic.Pointer[error] // why the last look at the trade API found nothing
-}
-
-// NewGateway returns the way to the trade API at an address such as
-// https://trade.example.com. It connects to nothing yet.
-func NewGateway(address string, log *slog.Logger) (*Gateway, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
-		return nil, errors.New("trade API: must be an address such as https://trade.example.com, without user, query or fragment")
+// Run ends streams whose session has ended, within a second, and watches over the
+// trade API, until the context ends; then it ends the streams that would stay.
+func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
+	var looks sync.WaitGroup
+	if g.dial != nil {
+		looks.Go(func() { g.watch(ctx, log) })
 	}
-	g := &Gateway{target: u}
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	secure := &tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
-	g.transport = &http.Transport{
-		DialContext:            notSent(dialer.DialContext),
-		DialTLSContext:         notSent(withTimeout(secure.DialContext)),
-		DisableCompression:     true, // an answer goes through as it is
-		MaxIdleConns:           upstreamConns,
-		MaxIdleConnsPerHost:    upstreamConns,
-		IdleConnTimeout:        upstreamIdle,
-		MaxResponseHeaderBytes: upstreamHead,
-		Protocols:              &http.Protocols{},
-	}
-	g.transport.Protocols.SetHTTP1(true)
-	g.proxy = httputil.ReverseProxy{
-		Rewrite: g.rewrite, ModifyResponse: g.answered, ErrorHandler: g.failed, Transport: g.transport,
-		BufferPool: &buffers{}, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	return g, nil
-}
-
-// errNotSent is what went wrong before any byte of a call was sent.
-type errNotSent struct{ error }
-
-func (e errNotSent) Unwrap() error { return e.error }
-
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// notSent marks the errors of a dial.
-func notSent(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, errNotSent{err}
-		}
-		return c, nil
-	}
-}
-
-// withTimeout bounds a dial and the handshake after it.
-func withTimeout(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-		defer cancel()
-		return dial(ctx, network, address)
-	}
-}
-
-// Health returns why the trade API could not be reached at the last look, which is
-// some seconds old at most, or nil.
-func (g *Gateway) Health() error {
-	if err := g.trouble.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// watch looks at the trade API again and again until the context ends, and tells of
-// each change: a missing one spoils trade calls alone.
-func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
+	defer looks.Wait()
+	tick := time.NewTicker(streamCheck)
+	defer tick.Stop()
 	for {
-		err := g.reach(ctx)
-		was := g.Health()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			g.trouble.Store(&err)
-		default:
-			g.trouble.Store(nil)
-		}
-		switch {
-		case err != nil && was == nil:
-			log.WarnContext(ctx, "trade calls fail", "cause", err)
-		case err == nil && was != nil:
-			log.InfoContext(ctx, "the trade API can be reached again")
-		}
 		select {
-		case <-time.After(upstreamLook):
+		case <-tick.C:
+			g.streams.check(ctx, svc)
 		case <-ctx.Done():
+			g.streams.end()
 			return
 		}
 	}
 }
 
-// reach connects to the trade API and returns why that fails. It sends no request.
-func (g *Gateway) reach(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
-	defer cancel()
-	port := g.target.Port()
-	if port == "" {
-		port = g.target.Scheme // a service's name is as good as its number
-	}
-	dial := g.transport.DialContext
-	if g.target.Scheme == "https" {
-		dial = g.transport.DialTLSContext
-	}
-	c, err := dial(ctx, "tcp", net.JoinHostPort(g.target.Hostname(), port))
-	if err != nil {
-		return fmt.Errorf("the trade API at %s cannot be reached: %w", g.target, err)
-	}
-	return c.Close()
-}
+// Wait returns when no stream is under way. Call it after Run, when no more calls
+// come.
+func (g *Gateway) Wait() { g.streams.busy.Wait() }
 
 // ownPrefixes are where the service's own addresses are; what has none of them is
 // the trade API's.
@@ -163,8 +56,8 @@ var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/l
 // ownPaths are the service's own addresses beside them.
 var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
 
-// own tells whether an address is the service's own, whatever is there.
-func own(path string) bool {
+// isOwnPath reports whether an address is the service's own, whatever is there.
+func isOwnPath(path string) bool {
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(path, prefix) {
 			return true
@@ -187,42 +80,37 @@ func climbs(path string) bool {
 
 // passing is an endpoint whose requests go to the trade API.
 func (a *api) passing(op wire.Op, need access) endpoint {
-	return endpoint{op: op, passes: true, style: trade, handle: a.recognised(need, a.admitted)}
+	return endpoint{op: op, passes: true, style: styleTrade, handle: a.recognised(need, a.admitted)}
 }
 
 // admitted is an endpoint's work before a call goes to the trade API: it judges
 // the session and has its identity signed.
-func (a *api) admitted(c *call) (answer, error) {
+func (a *api) admitted(c *call) (front.Answer, error) {
 	switch {
 	case climbs(c.URL.Path):
-		return answer{}, &httpError{status: http.StatusBadRequest, detail: "the path must not have segments of dots"}
+		return front.Answer{}, &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
 	case c.ContentLength > wire.MaxTradeBody:
-		return answer{}, errTradeTooLarge
+		return front.Answer{}, front.TooLarge(wire.MaxTradeBody)
 	}
 	var err error
 	if c.session, err = a.tradeSession(c); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
 	c.identity, err = a.login.Identity(c.session)
-	return answer{}, err
+	return front.Answer{}, err
 }
-
-var errTradeTooLarge = &httpError{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("the body is larger than %d bytes", wire.MaxTradeBody)}
 
 // A passage is a call on its way to the trade API, and its answer on the way back.
 type passage struct {
 	http.ResponseWriter
 	call    *call
-	shown   string // the request id
 	cancel  context.CancelCauseFunc
 	slow    *time.Timer
 	status  int   // of the answer, 0 before it has begun
 	size    int64 // of its body so far
 	renewed time.Time
-	err     error // why there is no answer
-	broke   bool  // it ended too early
-	why     error // and who ended it; nil: the trade API
+	end     error // why there is no answer, or why it ended too early
 	control *http.ResponseController
 
 	bodyErr atomic.Pointer[error] // why the call's body could not be read
@@ -232,31 +120,47 @@ type passageKey struct{}
 
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
 
-var errSlow = errors.New("no answer within " + answerTimeout.String())
+var (
+	errSlow     = errors.New("no answer within " + answerTimeout.String())
+	errTooEarly = errors.New("the trade API ended its answer before it was complete")
+)
 
-// forward passes a call on, and the answer back as it comes. If there is none it
-// returns why, and nothing has been written. Otherwise done is called, also for an
-// answer that breaks off, which ends its connection by [http.ErrAbortHandler].
-func (g *Gateway) forward(w http.ResponseWriter, c *call, shown string, done func(p *passage)) error {
-	ctx, cancel := context.WithCancelCause(c.Request.Context())
-	p := &passage{ResponseWriter: w, call: c, shown: shown, cancel: cancel, control: http.NewResponseController(w), broke: true}
+// forward is how a call ends that the trade API answers. The answer goes back as it
+// comes; if there is none, the service says why. One that breaks off ends its connection.
+func (a *api) forward(w http.ResponseWriter, c *call) outcome {
+	if _, err := a.work(w, c); err != nil {
+		return a.refuse(w, c, err)
+	}
+	p := a.TradeAPI.pass(w, c)
+	if p.status == 0 {
+		return a.refuse(w, c, p.end)
+	}
+	return outcome{status: p.status, size: int(p.size), err: p.end, cut: p.end != nil}
+}
+
+// pass passes a call on, and the answer back. If there is none, it has written nothing.
+func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {
+	ctx, cancel := context.WithCancelCause(c.Context())
+	p := &passage{ResponseWriter: w, call: c, cancel: cancel, control: http.NewResponseController(w)}
 	p.slow = time.AfterFunc(answerTimeout, func() { cancel(errSlow) })
 	defer func() {
 		p.slow.Stop()
 		g.streams.remove(p)
-		p.why = context.Cause(ctx)
-		cancel(nil)
-		if p.err == nil {
-			done(p)
+		if x := recover(); x == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			if p.end = context.Cause(ctx); p.end == nil {
+				p.end = errTooEarly
+			}
+		} else if x != nil {
+			p.end = unexpected(x)
 		}
+		cancel(nil)
 	}()
-	r := c.Request.WithContext(context.WithValue(ctx, passageKey{}, p))
+	r := c.WithContext(context.WithValue(ctx, passageKey{}, p))
 	if r.ContentLength != 0 {
 		r.Body = &callBody{http.MaxBytesReader(w, r.Body, wire.MaxTradeBody), p}
 	}
 	g.proxy.ServeHTTP(p, r)
-	p.broke = false
-	return p.err
+	return p
 }
 
 // rewrite makes the trade API's request out of the client's: of its headers only what
@@ -268,13 +172,13 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	h := pr.Out.Header
 	keepPassing(h)
 	scheme := "http"
-	if c := connOf(pr.In); c != nil && c.door.tls != nil || p.call.secure {
+	if front.TLS(pr.In) != nil || p.call.secure {
 		scheme = "https"
 	}
 	pr.Out.Trailer = nil // a name that the client announces could be one of these
 	set := func(name, value string) { h[name] = []string{value} }
 	set(wire.HeaderIdentity, p.call.identity)
-	set(wire.HeaderRequestID, p.shown)
+	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
 	set("X-Forwarded-Proto", scheme)
@@ -294,29 +198,33 @@ func (g *Gateway) answered(resp *http.Response) error {
 	if !p.slow.Stop() {
 		return errSlow
 	}
-	stays := resp.StatusCode == http.StatusSwitchingProtocols || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	switches := resp.StatusCode == http.StatusSwitchingProtocols
+	if switches {
+		resp.ContentLength = 0 // of its own; if it is unknown, [http.Response.Write] adds Connection: close
+	}
+	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
 		if err := g.streams.add(p, stays); err != nil {
 			return err
 		}
+		if body := resp.Body; g.dial == nil { // over the network the context ends it
+			context.AfterFunc(resp.Request.Context(), func() { _ = body.Close() })
+		}
 	}
 	p.status = resp.StatusCode
 	h := p.Header() // which an informational answer has cleared
-	h.Set(wire.HeaderRequestID, p.shown)
-	for _, name := range []string{"Cache-Control", "X-Content-Type-Options"} {
-		h.Del(name) // the trade API's own count
-	}
+	h.Set(wire.HeaderRequestID, p.call.requestID)
 	if len(resp.Header["Cache-Control"]) == 0 {
 		// Nobody's orders belong into a cache, and a cache may take a call without
 		// Authorization for anybody's.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
 	if len(resp.Header["Date"]) == 0 {
-		setDate(resp.Header, p.call.now())
+		front.SetDate(resp.Header, p.call.Request)
 	}
 	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
-	if resp.StatusCode != http.StatusSwitchingProtocols && p.call.lastOnConnection() {
+	if !switches && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")
 	}
 	p.writes()
@@ -327,30 +235,27 @@ func (g *Gateway) answered(resp *http.Response) error {
 // that nobody knows.
 func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
-	if connOf(r).handedOver() {
+	if front.Hijacked(r) {
 		return // it was on its way already
 	}
 	p.status = 0
-	preset(p.Header(), p.shown)
+	p.Header().Set(wire.HeaderRequestID, p.call.requestID)
 	ctx := r.Context()
 	var broken *login.Error
-	var tooLarge *http.MaxBytesError
 	bodyErr := p.bodyErr.Load()
 	switch {
 	case errors.As(err, &broken):
-		p.err = broken
-	case bodyErr != nil && errors.As(*bodyErr, &tooLarge):
-		p.err = errTradeTooLarge
+		p.end = broken
 	case bodyErr != nil:
-		p.err = &httpError{status: http.StatusBadRequest, detail: "the body ended before it was complete"}
+		p.end = front.BodyError(*bodyErr)
 	case errors.Is(context.Cause(ctx), errSlow) || errors.Is(err, errSlow):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API did not answer in time: check before you send it again", Err: errSlow}
 	case errors.As(err, new(errNotSent)) && !timeout(err):
-		p.err = &login.Error{Kind: login.KindUnavailable, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
+		p.end = &login.Error{Kind: login.KindUpstreamDown, Detail: "the trade API is not available, and the call was not sent", RetryAfter: upstreamRetry, Err: err}
 	case errors.As(err, new(errNotSent)):
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API is unreachable, and the call was not sent", Err: err}
 	default:
-		p.err = &login.Error{Kind: login.KindOMSTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
+		p.end = &login.Error{Kind: login.KindUpstreamTimeout, Detail: "the trade API gave no answer that can be read: check before you send it again", Err: unquoted(err)}
 	}
 }
 
@@ -395,7 +300,7 @@ func (p *passage) writes() {
 		return
 	}
 	p.renewed = now
-	_ = p.control.SetWriteDeadline(now.Add(writeTimeout))
+	_ = p.control.SetWriteDeadline(now.Add(front.WriteTimeout))
 }
 
 // Unwrap is for [http.ResponseController].

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 )
 
@@ -19,18 +20,18 @@ type state struct {
 }
 
 // live answers as long as the process answers anything.
-func (a *api) live(*call) (answer, error) { return ok(state{"alive"}) }
+func (a *api) live(*call) (front.Answer, error) { return success(state{"alive"}) }
 
 // ready answers 200 if the service can do its work and is not about to end. What
 // is wrong stands in the log and at the metrics' address: strangers ask here.
-func (a *api) ready(c *call) (answer, error) {
-	if connOf(c.Request).ending() {
-		return answer{}, &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to end", RetryAfter: time.Second}
+func (a *api) ready(c *call) (front.Answer, error) {
+	if front.Ending(c.Request) {
+		return front.Answer{}, &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to end", RetryAfter: time.Second}
 	}
-	if err := a.login.Ready(c.Context()); err != nil {
-		return answer{}, err
+	if err := a.login.Ready(c.stores); err != nil {
+		return front.Answer{}, err
 	}
-	return ok(state{"ready"})
+	return success(state{"ready"})
 }
 
 // addHealth adds the addresses that are not the protocol's.

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -19,46 +19,46 @@ import (
 type access int
 
 const (
-	open        access = iota // not at all
-	bearer                    // Authorization: Bearer <access token>
-	bearerOrKey               // the same, or the bare consumer key (generation 3)
-	perhaps                   // the same, or nothing: Sid and Auth speak for themselves
+	accessOpen        access = iota // not at all
+	accessBearer                    // Authorization: Bearer <access token>
+	accessBearerOrKey               // the same, or the bare consumer key (generation 3)
+	accessOptional                  // the same, or nothing: Sid and Auth speak for themselves
 )
 
 // endpoint returns what a route of the protocol answers.
 func (a *api) endpoint(r wire.Route) endpoint {
 	ep := endpoint{op: r.Op, method: r.Method}
-	need := bearer
-	var handle func(*call) (answer, error)
+	need := accessBearer
+	var handle func(*call) (front.Answer, error)
 	switch r.Op {
 	case wire.OpAccessToken:
-		need, ep.style, handle = open, oauth, a.accessToken
+		need, ep.style, handle = accessOpen, styleOAuth, a.accessToken
 	case wire.OpValidate:
 		handle = a.validate
 	case wire.OpOTP:
 		handle = a.otp
 	case wire.OpTOTPLogin:
-		need, handle = bearerOrKey, a.totpLogin
+		need, handle = accessBearerOrKey, a.totpLogin
 	case wire.OpTOTPValidate:
-		need, handle = bearerOrKey, a.totpValidate
+		need, handle = accessBearerOrKey, a.totpValidate
 	case wire.OpLogout:
-		need, handle = bearerOrKey, a.logout
+		need, handle = accessBearerOrKey, a.logout
 	case wire.OpClientIP:
-		need, handle = bearerOrKey, a.clientIP
+		need, handle = accessBearerOrKey, a.clientIP
 	case wire.OpBaseURL:
-		need, handle = open, a.baseURL
+		need, handle = accessOpen, a.baseURL
 	case wire.OpConfig:
-		need, handle = open, func(*call) (answer, error) { return ok(struct{}{}) }
+		need, handle = accessOpen, func(*call) (front.Answer, error) { return success(struct{}{}) }
 	}
 	ep.handle = a.recognised(need, handle)
 	return ep
 }
 
 // recognised is handle for calls whose consumer is known.
-func (a *api) recognised(need access, handle func(*call) (answer, error)) func(*call) (answer, error) {
-	return func(c *call) (answer, error) {
+func (a *api) recognised(need access, handle func(*call) (front.Answer, error)) func(*call) (front.Answer, error) {
+	return func(c *call) (front.Answer, error) {
 		if err := a.recognise(c, need); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		return handle(c)
 	}
@@ -67,38 +67,39 @@ func (a *api) recognised(need access, handle func(*call) (answer, error)) func(*
 // tradeNeed returns how the callers of a trade call show which consumer they are.
 func tradeNeed(path string) access {
 	if tradewire.NeedsAccess(path) {
-		return bearer
+		return accessBearer
 	}
-	return perhaps
+	return accessOptional
 }
 
 // recognise finds out which consumer sends a call.
 func (a *api) recognise(c *call, need access) (err error) {
-	if need == open {
+	if need == accessOpen {
 		return nil
 	}
-	header, err := one(c, "Authorization")
+	header, err := singleHeader(c, "Authorization")
 	if err != nil {
 		return err
 	}
 	scheme, value, spaced := strings.Cut(header, " ")
 	switch {
-	case header == "" && need == perhaps:
+	case header == "" && need == accessOptional:
 		return nil
 	case header == "":
 		return &login.Error{Kind: login.KindNoAccess, Detail: "the Authorization header is missing"}
 	case strings.EqualFold(scheme, "Bearer") && spaced:
-		c.consumer, err = a.login.ByAccessToken(c.Context(), strings.TrimSpace(value), c.caller)
-	case !spaced && need != bearer:
-		c.consumer, err = a.login.ByConsumerKey(c.Context(), header, c.caller)
+		c.consumer, err = a.login.ByAccessToken(c.stores, strings.TrimSpace(value), c.caller)
+	case !spaced && need != accessBearer:
+		c.consumer, err = a.login.ByConsumerKey(c.stores, header, c.caller)
 	default:
 		return &login.Error{Kind: login.KindBadAccess, Detail: "the Authorization header must hold the word Bearer and an access token"}
 	}
 	return err
 }
 
-func ok(data any) (answer, error) {
-	return answer{http.StatusOK, wire.Success[any]{Data: data}}, nil
+// success is an answer with data in the shape of the protocol.
+func success(data any) (front.Answer, error) {
+	return front.Answer{Status: http.StatusOK, Body: wire.Success[any]{Data: data}}, nil
 }
 
 // An oauthProblem is a refusal that OAuth has a word for.
@@ -112,27 +113,27 @@ func (e *oauthProblem) Unwrap() error { return e.error }
 // accessToken is POST oauth2/token. The grant "password" that one client sends
 // is taken as client_credentials: the token speaks for the consumer, whose
 // secret was checked, and for nobody else.
-func (a *api) accessToken(c *call) (answer, error) {
+func (a *api) accessToken(c *call) (front.Answer, error) {
 	f, err := jsonOrForm(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	grant, err := f.text("grant_type")
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if grant != "client_credentials" && grant != "password" {
-		return answer{}, &oauthProblem{"unsupported_grant_type", &httpError{status: http.StatusBadRequest, detail: "the grant type must be client_credentials"}}
+		return front.Answer{}, &oauthProblem{"unsupported_grant_type", &front.Refusal{Status: http.StatusBadRequest, Detail: "the grant type must be client_credentials"}}
 	}
 	id, secret, err := keyAndSecret(c, f)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	t, err := a.login.AccessToken(c.Context(), id, secret, c.caller)
+	t, err := a.login.AccessToken(c.stores, id, secret, c.caller)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	return answer{http.StatusOK, wire.AccessToken{
+	return front.Answer{Status: http.StatusOK, Body: wire.AccessToken{
 		AccessToken: t.Token, TokenType: "Bearer", Scope: "default", ExpiresIn: int64(t.Life / time.Second),
 	}}, nil
 }
@@ -147,33 +148,33 @@ func unescaped(s string) string {
 	return s
 }
 
-// one returns a header that must not be sent twice.
-func one(c *call, name string) (string, error) {
+// singleHeader returns a header that must not be sent twice.
+func singleHeader(c *call, name string) (string, error) {
 	values := c.Header.Values(name)
 	if len(values) > 1 {
-		return "", &login.Error{Kind: login.KindInput, Field: name, Detail: "this header was sent more than once"}
+		return "", login.Invalid(name, "this header was sent more than once")
 	}
 	return c.Header.Get(name), nil
 }
 
 // sidAndAuth returns the two headers that name a session.
 func sidAndAuth(c *call) (sid, auth string, err error) {
-	if sid, err = one(c, wire.HeaderSID); err != nil {
+	if sid, err = singleHeader(c, wire.HeaderSID); err != nil {
 		return "", "", err
 	}
-	auth, err = one(c, wire.HeaderAuth)
+	auth, err = singleHeader(c, wire.HeaderAuth)
 	return sid, auth, err
 }
 
 // validate is login when the request names no session and session_2fa when it does.
-func (a *api) validate(c *call) (answer, error) {
+func (a *api) validate(c *call) (front.Answer, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	f, err := jsonBody(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if len(c.Header.Values(wire.HeaderSID)) == 0 && len(c.Header.Values(wire.HeaderAuth)) == 0 {
 		c.op = "login"
@@ -184,66 +185,66 @@ func (a *api) validate(c *call) (answer, error) {
 }
 
 // firstFactor is login by mobile number, PAN or user id with password or MPIN.
-func (a *api) firstFactor(c *call, f fields) (answer, error) {
+func (a *api) firstFactor(c *call, f fields) (front.Answer, error) {
 	kind, value, err := f.oneOf(false, "mobileNumber", "pan", "userid", "userId")
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	id, err := login.ParseIdentifier(login.IdentifierKind(kind), value)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if id.Kind == login.ByID { // here userId is another spelling of userid; in session_2fa it is the view token's sub
 		id.Kind = login.ByUserID
 	}
 	factor, secret, err := f.oneOf(false, string(login.Password), string(login.MPIN))
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	switch {
 	case factor == string(login.MPIN) && !credential.IsDigits(secret, login.MPINDigits, login.MPINDigits):
-		return answer{}, &login.Error{Kind: login.KindInput, Field: factor, Detail: "must be six digits"}
+		return front.Answer{}, login.Invalid(factor, "must be six digits")
 	case len(secret) > credential.MaxPassword:
-		return answer{}, &login.Error{Kind: login.KindInput, Field: factor, Detail: "is too long"}
+		return front.Answer{}, login.Invalid(factor, "is too long")
 	}
-	opened, err := a.login.Login(c.Context(), login.FirstFactor{
+	opened, err := a.login.Login(c.stores, login.FirstFactor{
 		Consumer: c.consumer, ID: id, Factor: login.Factor(factor), Secret: credential.Secret(secret), Caller: c.caller,
 	})
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	return ok(seedShape(opened))
+	return success(seedShape(opened))
 }
 
 // session2FA is the second factor of generation 1. What the body says of the
 // user is optional; the view token says it already.
-func (a *api) session2FA(c *call, f fields, sid, auth string) (answer, error) {
+func (a *api) session2FA(c *call, f fields, sid, auth string) (front.Answer, error) {
 	kind, value, err := f.oneOf(true, "userId", "userid", "mobileNumber", "pan")
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	var id login.Identifier
 	if kind != "" {
 		if id, err = login.ParseIdentifier(login.IdentifierKind(kind), value); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 	}
 	field, code, err := f.oneOf(false, string(login.OTP), string(login.MPIN))
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if !credential.IsDigits(code, 4, 8) {
-		return answer{}, &login.Error{Kind: login.KindInput, Field: field, Detail: "must be four to eight digits"}
+		return front.Answer{}, login.Invalid(field, "must be four to eight digits")
 	}
-	opened, err := a.login.SecondFactor(c.Context(), login.SecondFactor{
+	opened, err := a.login.SecondFactor(c.stores, login.SecondFactor{
 		Consumer: c.consumer, SID: sid, Auth: auth, ID: id, Code: credential.Secret(code), Caller: c.caller,
 	})
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	ans, err := ok(seedShape(opened))
+	ans, err := success(seedShape(opened))
 	if len(c.Header.Values(wire.HeaderRID)) > 0 {
-		ans.status = http.StatusCreated // the Node client, which alone sends a rid, takes nothing else
+		ans.Status = http.StatusCreated // the Node client, which alone sends a rid, takes nothing else
 	}
 	return ans, err
 }
@@ -272,88 +273,88 @@ func (a *api) laterShape(o login.Opened) wire.Session {
 
 // otp is POST login/otp/generate. The answer does not tell whether the user
 // exists or has a login waiting.
-func (a *api) otp(c *call) (answer, error) {
-	sid, err := one(c, wire.HeaderSID)
+func (a *api) otp(c *call) (front.Answer, error) {
+	sid, err := singleHeader(c, wire.HeaderSID)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	f, err := jsonBody(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	user, err := f.text("userId")
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	id, err := login.ParseIdentifier(login.ByID, user)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if err := errors.Join(f.flag("sendEmail"), f.flag("isWhitelisted")); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	terms, err := a.login.SendOTP(c.Context(), login.OTPRequest{
+	terms, err := a.login.SendOTP(c.stores, login.OTPRequest{
 		Consumer: c.consumer, Account: string(id.Value), SID: sid, Caller: c.caller,
 	})
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	return answer{http.StatusCreated, wire.Success[wire.OTPSent]{Data: wire.OTPSent{
+	return front.Answer{Status: http.StatusCreated, Body: wire.Success[wire.OTPSent]{Data: wire.OTPSent{
 		Message: "a one-time code has been sent if a login is waiting for one",
 		Digits:  terms.Digits, ExpiresIn: int64(terms.Life / time.Second), ResendAfter: int64(terms.Resend / time.Second),
 	}}}, nil
 }
 
 // totpLogin is the first factor of generations 2 and 3.
-func (a *api) totpLogin(c *call) (answer, error) {
+func (a *api) totpLogin(c *call) (front.Answer, error) {
 	f, err := jsonBody(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	var ids [2]login.Identifier
 	for i, kind := range []login.IdentifierKind{login.ByMobile, login.ByUCC} {
 		value, err := f.text(string(kind))
 		if err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		if ids[i], err = login.ParseIdentifier(kind, value); err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 	}
 	code, err := f.sixDigits(login.TOTP)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	opened, err := a.login.Login(c.Context(), login.FirstFactor{
+	opened, err := a.login.Login(c.stores, login.FirstFactor{
 		Consumer: c.consumer, ID: ids[0], UCC: ids[1], Factor: login.TOTP, Secret: code, Caller: c.caller,
 	})
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	return ok(a.laterShape(opened))
+	return success(a.laterShape(opened))
 }
 
 // totpValidate is the second factor of generations 2 and 3.
-func (a *api) totpValidate(c *call) (answer, error) {
+func (a *api) totpValidate(c *call) (front.Answer, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	f, err := jsonBody(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	mpin, err := f.sixDigits(login.MPIN)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	opened, err := a.login.SecondFactor(c.Context(), login.SecondFactor{
+	opened, err := a.login.SecondFactor(c.stores, login.SecondFactor{
 		Consumer: c.consumer, SID: sid, Auth: auth, Code: mpin, MPINOnly: true, Caller: c.caller,
 	})
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	return ok(a.laterShape(opened))
+	return success(a.laterShape(opened))
 }
 
 // tradeSession judges the trade session of a call.
@@ -362,79 +363,49 @@ func (a *api) tradeSession(c *call) (login.Session, error) {
 	if err != nil {
 		return login.Session{}, err
 	}
-	return a.login.CheckTrade(c.Context(), c.consumer, sid, auth, c.caller)
+	return a.login.CheckTrade(c.stores, c.consumer, sid, auth, c.caller)
 }
 
 // logout ends the trade session. Its body is empty or an empty form; whatever it
 // is, it says nothing.
-func (a *api) logout(c *call) (answer, error) {
+func (a *api) logout(c *call) (front.Answer, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	if err := a.login.Logout(c.Context(), c.consumer, sid, auth, c.caller); err != nil {
-		return answer{}, err
+	if err := a.login.Logout(c.stores, c.consumer, sid, auth, c.caller); err != nil {
+		return front.Answer{}, err
 	}
-	return ok(wire.LoggedOut{Message: "logged out"})
+	return success(wire.LoggedOut{Message: "logged out"})
 }
 
 // clientIP tells the caller which address the service sees.
-func (a *api) clientIP(c *call) (answer, error) {
+func (a *api) clientIP(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	now := c.now().In(login.IST).Format(time.RFC3339)
-	return answer{http.StatusOK, wire.ClientIP{
+	now := a.login.Now().In(login.IST).Format(time.RFC3339)
+	return front.Answer{Status: http.StatusOK, Body: wire.ClientIP{
 		Data: []wire.ObservedIP{{IP: c.caller.Address, Time: now}}, StCode: 1000, Status: "success",
 	}}, nil
 }
 
 // baseURL tells generation 2 where to go.
-func (a *api) baseURL(c *call) (answer, error) {
+func (a *api) baseURL(c *call) (front.Answer, error) {
 	if a.PublicURL == "" {
-		return answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
+		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
 	}
-	return ok(wire.BaseURL{BaseURL: a.PublicURL})
+	return success(wire.BaseURL{BaseURL: a.PublicURL})
 }
 
 // book answers a trade call: with an empty book in the sandbox, and not at all
 // where there is no trade API behind the service.
-func (a *api) book(c *call) (answer, error) {
+func (a *api) book(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	if !a.Books {
-		return answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API stands behind this service"}
+		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API stands behind this service"}
 	}
-	return answer{http.StatusOK, wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
-}
-
-// otpPath leads to the sandbox's inbox.
-const otpPath = "/sandbox/otp/"
-
-// maxWait bounds how long a request waits for a code.
-const maxWait = 60 * time.Second
-
-// sandboxOTP returns the newest unused code of a UCC as plain text.
-func (a *api) sandboxOTP(c *call) (answer, error) {
-	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(c.URL.Path, otpPath))
-	if err != nil {
-		return answer{}, err
-	}
-	var wait time.Duration
-	if text := c.URL.Query().Get("wait"); text != "" {
-		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
-			return answer{}, &login.Error{Kind: login.KindInput, Field: "wait", Detail: "must be a time up to " + maxWait.String() + ", such as 5s"}
-		}
-	}
-	ctx, cancel := context.WithTimeout(c.Context(), wait)
-	defer cancel()
-	m, err := a.Inbox.Newest(ctx, string(id.Value), a.login.Live)
-	if errors.Is(err, login.ErrNotFound) {
-		return answer{}, &httpError{status: http.StatusNotFound, detail: "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
-	}
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{http.StatusOK, plain(m.Code)}, nil
+	return front.Answer{Status: http.StatusOK, Body: wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
 }

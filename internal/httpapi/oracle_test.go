@@ -16,6 +16,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
@@ -126,7 +127,7 @@ func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 		}
 		return h
 	}
-	whole, bare := hash(operator.NewAccount{MPIN: "112233", TOTPSeed: serve.DemoTOTPSeed}), hash(operator.NewAccount{})
+	whole, bare := hash(operator.NewAccount{MPIN: "112233", TOTPSeed: sandbox.DemoTOTPSeed}), hash(operator.NewAccount{})
 	for n := range kinds {
 		for kind, h := range map[string]operator.HashedAccount{"O": whole, "L": whole, "B": bare} {
 			a, err := m.AddHashed(t.Context(), h.As("", fmt.Sprint(kind, n), fmt.Sprint(kind, n), "+91"+mobile(kind, n), ""))

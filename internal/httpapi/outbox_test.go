@@ -14,7 +14,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/store"
 	"neoapi/neoapitest"
 )
@@ -248,7 +248,7 @@ func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 	for _, view := range views {
 		c.askOTP(t, view).want(t, 201)
 	}
-	mobile := func(n int) string { _, _, mobile, _ := serve.DemoAccount(n + 1); return mobile }
+	mobile := func(n int) string { _, _, mobile, _ := sandbox.DemoAccount(n + 1); return mobile }
 	reached := func() (n int) {
 		for i := range views {
 			if g.code(mobile(i)) != "" {

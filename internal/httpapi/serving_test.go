@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
@@ -79,10 +80,10 @@ func servingWithStatus(t testing.TB, dir string, now func() time.Time, change fu
 	})
 	t.Cleanup(stop)
 	srv = &neoapitest.Server{
-		URL: "http://" + l.Addr().String(), ConsumerKey: serve.DemoConsumerKey, ConsumerSecret: serve.DemoConsumerSecret,
+		URL: "http://" + l.Addr().String(), ConsumerKey: sandbox.DemoConsumerKey, ConsumerSecret: sandbox.DemoConsumerSecret,
 		Account: neoapitest.Account{
-			UCC: serve.DemoUCC, UserID: serve.DemoUserID, Mobile: serve.DemoMobile, PAN: serve.DemoPAN, GreetingName: serve.DemoGreetingName,
-			Password: serve.DemoPassword, MPIN: serve.DemoMPIN, TOTPSeed: serve.DemoTOTPSeed,
+			UCC: sandbox.DemoUCC, UserID: sandbox.DemoUserID, Mobile: sandbox.DemoMobile, PAN: sandbox.DemoPAN, GreetingName: sandbox.DemoGreetingName,
+			Password: sandbox.DemoPassword, MPIN: sandbox.DemoMPIN, TOTPSeed: sandbox.DemoTOTPSeed,
 		},
 	}
 	if cfg.TLSCert != "" {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/httpapi"
+	"neoapi/internal/front"
 	"neoapi/internal/serve"
 )
 
@@ -52,7 +52,7 @@ func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { /
 	t.Parallel()
 	const n = 1000
 	srv, _ := serving(t, func(cfg *serve.Config) {
-		cfg.Limits = httpapi.Limits{HeadTime: 2 * time.Second, ReadTime: 4 * time.Second}
+		cfg.Limits = front.Limits{HeadTime: 2 * time.Second, ReadTime: 4 * time.Second}
 	})
 	var ends [5]sync.WaitGroup
 	var all []net.Conn
@@ -90,7 +90,7 @@ func TestWhenAllConnectionsAreTakenTheSlowestMakesRoom(t *testing.T) {
 			t.Parallel()
 			const most = 20
 			srv, _ := serving(t, func(cfg *serve.Config) {
-				cfg.Limits = httpapi.Limits{Connections: most, HeadTime: time.Minute, ReadTime: time.Minute}
+				cfg.Limits = front.Limits{Connections: most, HeadTime: time.Minute, ReadTime: time.Minute}
 			})
 			var mu sync.Mutex
 			var gone []int

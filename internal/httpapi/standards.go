@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"neoapi/internal/credential"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/wire"
 )
@@ -24,27 +25,27 @@ func (a *api) standard(r wire.Route) endpoint {
 	case wire.OpMetadata:
 		ep.cache, ep.handle = keySetCache, a.metadata
 	case wire.OpIntrospection:
-		ep.style, ep.handle = oauth, a.introspect
+		ep.style, ep.handle = styleOAuth, a.introspect
 	case wire.OpRevocation:
-		ep.style, ep.handle = oauth, a.revoke
+		ep.style, ep.handle = styleOAuth, a.revoke
 	case wire.OpRevocations:
-		ep.style, ep.handle = oauth, a.revocations
+		ep.style, ep.handle = styleOAuth, a.revocations
 	}
 	return ep
 }
 
 // keySet is the JSON Web Key Set by which anybody can verify tokens (RFC 7517).
-func (a *api) keySet(*call) (answer, error) {
-	return answer{http.StatusOK, json.RawMessage(a.login.JWKS())}, nil
+func (a *api) keySet(*call) (front.Answer, error) {
+	return front.Answer{Status: http.StatusOK, Body: json.RawMessage(a.login.JWKS())}, nil
 }
 
 // metadata tells where the operations of OAuth are (RFC 8414).
-func (a *api) metadata(*call) (answer, error) {
+func (a *api) metadata(*call) (front.Answer, error) {
 	if a.PublicURL == "" {
-		return answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
+		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
 	}
 	secret := []string{"client_secret_basic", "client_secret_post"}
-	return answer{http.StatusOK, wire.Metadata{
+	return front.Answer{Status: http.StatusOK, Body: wire.Metadata{
 		Issuer: a.PublicURL, TokenEndpoint: a.PublicURL + wire.Path(wire.OpAccessToken, wire.Gen1PROD), KeySet: a.PublicURL + wire.PathKeySet,
 		ResponseTypes: []string{}, GrantTypes: []string{"client_credentials"}, TokenEndpointAuth: secret,
 		RevocationEndpoint: a.PublicURL + wire.PathRevocation, RevocationEndpointAuth: secret,
@@ -75,7 +76,7 @@ func (a *api) asked(c *call) (compact string, err error) {
 	return f.text("token")
 }
 
-var errNoForm = &httpError{status: http.StatusUnsupportedMediaType, detail: "send the body as Content-Type: application/x-www-form-urlencoded"}
+var errNoForm = &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/x-www-form-urlencoded"}
 
 // client finds out which consumer sends a call by its key and secret (RFC 6749,
 // section 2.3.1).
@@ -84,17 +85,17 @@ func (a *api) client(c *call, f fields) error {
 	if err != nil {
 		return err
 	}
-	c.consumer, err = a.login.BySecret(c.Context(), id, secret, c.caller)
+	c.consumer, err = a.login.BySecret(c.stores, id, secret, c.caller)
 	return err
 }
 
 // introspect is POST oauth2/introspect (RFC 7662).
-func (a *api) introspect(c *call) (answer, error) {
+func (a *api) introspect(c *call) (front.Answer, error) {
 	compact, err := a.asked(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	in, err := a.login.Introspect(c.Context(), c.consumer, compact)
+	in, err := a.login.Introspect(c.stores, c.consumer, compact)
 	shown := wire.Introspection{
 		Active: in.Active, Scope: in.Scope, ClientID: in.Consumer, Exp: in.Expires, Iat: in.Issued,
 		Sub: in.Subject, Iss: in.Issuer, Jti: in.ID, SID: in.SID,
@@ -102,44 +103,44 @@ func (a *api) introspect(c *call) (answer, error) {
 	if in.Access {
 		shown.TokenType = "Bearer"
 	}
-	return answer{http.StatusOK, shown}, err
+	return front.Answer{Status: http.StatusOK, Body: shown}, err
 }
 
 // revoke is POST oauth2/revoke (RFC 7009). A token that is none is revoked already.
-func (a *api) revoke(c *call) (answer, error) {
+func (a *api) revoke(c *call) (front.Answer, error) {
 	compact, err := a.asked(c)
 	if err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
-	err = a.login.Revoke(c.Context(), c.consumer, compact, c.caller)
+	err = a.login.Revoke(c.stores, c.consumer, compact, c.caller)
 	switch {
 	case errors.Is(err, login.ErrForeignToken):
 		err = &oauthProblem{"invalid_grant", err}
 	case errors.Is(err, login.ErrUnrevocable):
 		err = &oauthProblem{"unsupported_token_type", err}
 	}
-	return answer{http.StatusOK, struct{}{}}, err
+	return front.Answer{Status: http.StatusOK, Body: struct{}{}}, err
 }
 
 // revocations is GET oauth2/revocations, which package neoapi/verify asks twice a
 // second.
-func (a *api) revocations(c *call) (answer, error) {
+func (a *api) revocations(c *call) (front.Answer, error) {
 	if err := a.client(c, fields{}); err != nil {
-		return answer{}, err
+		return front.Answer{}, err
 	}
 	var after int64
 	if text := c.URL.Query().Get("after"); text != "" {
 		var err error
 		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
-			return answer{}, &login.Error{Kind: login.KindInput, Field: "after", Detail: "must be the next of an answer before, or 0"}
+			return front.Answer{}, login.Invalid("after", "must be the next of an answer before, or 0")
 		}
 	}
-	r, err := a.login.Revocations(c.Context(), after)
+	r, err := a.login.Revocations(c.stores, after)
 	shown := wire.Revocations{Revocations: []wire.Revocation{}, Next: r.Next, More: r.More, Keys: r.Keys}
 	for _, x := range r.All {
 		shown.Revocations = append(shown.Revocations, wire.Revocation{Jti: x.TokenID, Exp: x.Expires.Unix()})
 	}
-	return answer{http.StatusOK, shown}, err
+	return front.Answer{Status: http.StatusOK, Body: shown}, err
 }
 
 // keyAndSecret returns the key and secret that a consumer sends in the header or in
@@ -153,13 +154,13 @@ func keyAndSecret(c *call, f fields) (id string, secret credential.Secret, err e
 	if err != nil {
 		return "", "", err
 	}
-	if _, err := one(c, "Authorization"); err != nil {
+	if _, err := singleHeader(c, "Authorization"); err != nil {
 		return "", "", err
 	}
 	user, password, basic := c.BasicAuth()
 	switch {
 	case basic && (text != "" || inBody && id != user):
-		return "", "", &login.Error{Kind: login.KindInput, Field: "client_secret", Detail: "send the consumer's key and secret in the header or in the body, not in both"}
+		return "", "", login.Invalid("client_secret", "send the consumer's key and secret in the header or in the body, not in both")
 	case basic:
 		id, text = unescaped(user), unescaped(password)
 	case !inBody || text == "":

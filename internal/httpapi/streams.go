@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -82,25 +81,6 @@ func (s *streams) remove(p *passage) {
 	}
 }
 
-// Run ends streams whose session has ended, within a second, and watches over the
-// trade API, until the context ends; then it ends the streams that would stay.
-func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
-	var looks sync.WaitGroup
-	looks.Go(func() { g.watch(ctx, log) })
-	defer looks.Wait()
-	tick := time.NewTicker(streamCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			g.streams.check(ctx, svc)
-		case <-ctx.Done():
-			g.streams.end()
-			return
-		}
-	}
-}
-
 // check looks at the session of every stream.
 func (s *streams) check(ctx context.Context, svc *login.Service) {
 	s.mu.Lock()
@@ -155,7 +135,3 @@ func (s *streams) end() {
 		}
 	}
 }
-
-// Wait returns when no stream is under way. Call it after Run, when no more calls
-// come.
-func (g *Gateway) Wait() { g.streams.busy.Wait() }

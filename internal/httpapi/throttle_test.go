@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"neoapi/internal/login"
-	"neoapi/internal/serve"
+	"neoapi/internal/sandbox"
 	"neoapi/neoapitest"
 )
 
 // totpOf logs an account in by TOTP; the demo accounts have one seed.
 func (c caller) totpOf(t testing.TB, n int, code string) reply {
 	t.Helper()
-	ucc, _, mobile, _ := serve.DemoAccount(n)
+	ucc, _, mobile, _ := sandbox.DemoAccount(n)
 	return c.post(t, totpPath, object("mobileNumber", mobile, "ucc", ucc, "totp", code))
 }
 

@@ -11,25 +11,27 @@ type Kind int
 
 // The kinds of [Error].
 const (
-	KindInternal      Kind = iota // a fault of the service
-	KindInput                     // the request is wrong: Field says where
-	KindNoAccess                  // no access token
-	KindBadAccess                 // an invalid or expired access token, or an unknown consumer
-	KindAddress                   // the consumer may not send from this address
-	KindClient                    // consumer key or secret refused (RFC 6749: invalid_client)
-	KindMissing                   // the sid or the token is missing: Field names it, as the protocol does
-	KindCredentials               // password, MPIN, TOTP or OTP refused
-	KindSession                   // the sid or its token is not valid, or not any more
-	KindEnded                     // a trade session that was good once and has ended
-	KindTokenKind                 // a view token where a trade token belongs, or the reverse
-	KindThrottled                 // too many requests of this consumer
-	KindLocked                    // too many wrong tries
-	KindTooSoon                   // this operation was asked for too often or too early
-	KindOTPNotSent                // no code could be delivered
-	KindOMSDown                   // the OMS refused, or could not be reached
-	KindOMSTimeout                // the OMS did not answer in time
-	KindUnavailable               // the store is down or slow, or the service is overloaded or stopping
-	KindNotConfigured             // the operation needs something that this service was not given
+	KindInternal        Kind = iota // a fault of the service
+	KindInput                       // the request is wrong: Field says where
+	KindNoAccess                    // no access token
+	KindBadAccess                   // an invalid or expired access token, or an unknown consumer
+	KindAddress                     // the consumer may not send from this address
+	KindClient                      // consumer key or secret refused (RFC 6749: invalid_client)
+	KindMissing                     // the sid or the token is missing: Field names it, as the protocol does
+	KindCredentials                 // password, MPIN, TOTP or OTP refused
+	KindSession                     // the sid or its token is not valid, or not any more
+	KindEnded                       // a trade session that was good once and has ended
+	KindTokenKind                   // a view token where a trade token belongs, or the reverse
+	KindThrottled                   // too many requests of this consumer
+	KindLocked                      // too many wrong tries
+	KindTooSoon                     // this operation was asked for too often or too early
+	KindOTPNotSent                  // no code could be delivered
+	KindOMSDown                     // the OMS refused, or could not be reached
+	KindOMSTimeout                  // the OMS did not answer in time
+	KindUpstreamDown                // the trade API cannot be reached, and the call was not sent
+	KindUpstreamTimeout             // the trade API did not answer in time, or not so that it can be read
+	KindUnavailable                 // the store is down or slow, or the service is overloaded or stopping
+	KindNotConfigured               // the operation needs something that this service was not given
 )
 
 // An Error is a refusal. Detail is for the person at the other end: what

@@ -11,6 +11,7 @@ import (
 
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/store/postgres/pgtest"
 )
 
@@ -58,37 +59,14 @@ func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
 	}
 }
 
-func TestEveryDemoAccountHasNamesOfItsOwn(t *testing.T) {
-	seen := map[string]int{}
-	for n := 1; n <= MaxAccounts; n++ {
-		if n%10_000 > 20 && n%1_009 != 0 { // the names turn over at ten thousands
-			continue
-		}
-		ucc, userID, mobile, pan := DemoAccount(n)
-		for _, name := range []string{ucc, userID, mobile, pan} {
-			if other, taken := seen[name]; taken {
-				t.Fatalf("accounts %d and %d are both %s", other, n, name)
-			}
-			seen[name] = n
-		}
-		if n%10_000 < 2 {
-			for kind, name := range map[login.IdentifierKind]string{login.ByUCC: ucc, login.ByUserID: userID, login.ByMobile: mobile, login.ByPAN: pan} {
-				if id, err := login.ParseIdentifier(kind, name); err != nil || string(id.Value) != name {
-					t.Errorf("%s of account %d: %v", kind, n, err)
-				}
-			}
-		}
-	}
-}
-
 func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
-	open := func(sandbox bool, dir string) (*Data, error) {
+	open := func(demo bool, dir string) (*Data, error) {
 		d, err := Open(t.Context(), place(t, dir), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = d.Close() })
-		_, err = New(t.Context(), d, Config{Sandbox: sandbox, Log: slog.New(slog.DiscardHandler)})
+		_, err = New(t.Context(), d, Config{Sandbox: demo, Log: slog.New(slog.DiscardHandler)})
 		return d, err
 	}
 	demo, real := t.TempDir(), t.TempDir()
@@ -113,7 +91,7 @@ func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
 	if err == nil {
 		t.Error("the sandbox adds its public secrets to real accounts")
 	}
-	if _, err := d.Store.Consumer(t.Context(), DemoConsumerKey); !errors.Is(err, login.ErrNotFound) {
+	if _, err := d.Store.Consumer(t.Context(), sandbox.DemoConsumerKey); !errors.Is(err, login.ErrNotFound) {
 		t.Errorf("the refused sandbox has left its consumer behind: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
+	"neoapi/internal/sandbox"
 )
 
 // behind returns a service that does not run: it knows the keys of the moment it
@@ -36,19 +37,19 @@ func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // securit
 	fresh := behind(t, d)
 
 	ctx := context.Background()
-	consumer, err := fresh.ByConsumerKey(ctx, DemoConsumerKey, login.Caller{})
+	consumer, err := fresh.ByConsumerKey(ctx, sandbox.DemoConsumerKey, login.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := login.ParseIdentifier(login.ByUserID, DemoUserID)
+	id, err := login.ParseIdentifier(login.ByUserID, sandbox.DemoUserID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	view, err := fresh.Login(ctx, login.FirstFactor{Consumer: consumer, ID: id, Factor: login.Password, Secret: DemoPassword})
+	view, err := fresh.Login(ctx, login.FirstFactor{Consumer: consumer, ID: id, Factor: login.Password, Secret: sandbox.DemoPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trade, err := old.SecondFactor(ctx, login.SecondFactor{Consumer: consumer, SID: view.SID, Auth: view.Token, Code: DemoMPIN})
+	trade, err := old.SecondFactor(ctx, login.SecondFactor{Consumer: consumer, SID: view.SID, Auth: view.Token, Code: sandbox.DemoMPIN})
 	if err != nil {
 		t.Fatalf("a view token of the new key: %v", err)
 	}

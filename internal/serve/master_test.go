@@ -13,6 +13,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
+	"neoapi/internal/sandbox"
 )
 
 // reopened opens data and closes them when the test is over.
@@ -33,7 +34,7 @@ func full(t *testing.T, p Place) *Data {
 		t.Fatal(err)
 	}
 	_, err = d.Admin().AddAccount(t.Context(), operator.NewAccount{
-		UCC: "AB1", UserID: "asha", Mobile: "9876543210", PAN: "AVRFT7865T", Password: "a good one, this", TOTPSeed: DemoTOTPSeed,
+		UCC: "AB1", UserID: "asha", Mobile: "9876543210", PAN: "AVRFT7865T", Password: "a good one, this", TOTPSeed: sandbox.DemoTOTPSeed,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -14,10 +14,12 @@ import (
 
 	"neoapi/internal/adminapi"
 	"neoapi/internal/courier"
+	"neoapi/internal/front"
 	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 	"neoapi/internal/operator"
+	"neoapi/internal/sandbox"
 	"neoapi/internal/telemetry"
 )
 
@@ -35,14 +37,18 @@ type Config struct {
 
 	// Faults are the sandbox's answers that go wrong on purpose; nil means those that
 	// are asked for over HTTP alone.
-	Faults *httpapi.Faults
+	Faults *sandbox.Faults
 
 	Telemetry *telemetry.Telemetry // what the service does is counted there; nil: nowhere
 
 	TLSCert, TLSKey string   // files; "" for plain HTTP
 	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
 	TradeAPI        string   // where trade calls go, an address; "" for nowhere
-	Limits          httpapi.Limits
+
+	// TradeTransport answers trade calls within this process: see [httpapi.Upstream].
+	TradeTransport http.RoundTripper
+
+	Limits front.Limits
 
 	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
@@ -50,16 +56,16 @@ type Config struct {
 	AdminHosts []string // for which operators may ask beside the address's own
 
 	couriers    *courier.Couriers
-	certificate *httpapi.Certificate
+	certificate *front.Certificate
 	proxies     httpapi.Proxies
 	gateway     *httpapi.Gateway
 }
 
 // A Server is a service that is ready to answer.
 type Server struct {
-	web   httpapi.Server
+	web   front.Server
 	login *login.Service
-	inbox *courier.Inbox // nil but in the sandbox
+	box   *sandbox.Sandbox // nil but in the sandbox
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an address for operators
@@ -82,8 +88,8 @@ func (cfg *Config) fill() error {
 		problems = append(problems, err)
 		cfg.OMS = homes
 	}
-	if cfg.Accounts < 0 || cfg.Accounts > MaxAccounts {
-		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, MaxAccounts))
+	if cfg.Accounts < 0 || cfg.Accounts > sandbox.MaxAccounts {
+		problems = append(problems, fmt.Errorf("accounts: %d is not between 0 and %d", cfg.Accounts, sandbox.MaxAccounts))
 	}
 	if cfg.Limits.Connections < 0 {
 		problems = append(problems, fmt.Errorf("connections: %d is too few", cfg.Limits.Connections))
@@ -93,11 +99,11 @@ func (cfg *Config) fill() error {
 	case (cfg.TLSCert == "") != (cfg.TLSKey == ""):
 		problems = append(problems, errors.New("TLS: the certificate and its key belong together: give both or neither"))
 	case cfg.TLSCert != "":
-		cfg.certificate, err = httpapi.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
+		cfg.certificate, err = front.LoadCertificate(cfg.TLSCert, cfg.TLSKey, cfg.Log)
 		problems = append(problems, err)
 	}
-	if cfg.TradeAPI != "" {
-		cfg.gateway, err = httpapi.NewGateway(cfg.TradeAPI, cfg.Log)
+	if cfg.TradeAPI != "" || cfg.TradeTransport != nil {
+		cfg.gateway, err = httpapi.NewGateway(httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}, cfg.Log)
 		problems = append(problems, err)
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
@@ -121,6 +127,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 
+	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	kind := Service
 	if cfg.Sandbox {
 		kind = Sandbox
@@ -128,7 +135,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
 	}
-	var inbox *courier.Inbox
+	var box *sandbox.Sandbox
 	ports := login.Ports{
 		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
 		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
@@ -137,27 +144,22 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		ports.Courier, ports.Outbox = cfg.couriers, true
 	}
 	if cfg.Sandbox {
-		inbox = &courier.Inbox{}
-		if cfg.Faults == nil {
-			cfg.Faults = &httpapi.Faults{}
+		box = &sandbox.Sandbox{Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil}
+		if box.Faults == nil {
+			box.Faults = &sandbox.Faults{}
 		}
 		if cfg.couriers == nil {
-			ports.Courier = inbox
+			ports.Courier = box.Inbox
 		}
 		if cfg.OTPPerHour == 0 {
-			cfg.OTPPerHour = sandboxOTPPerHour
+			cfg.OTPPerHour = sandbox.OTPPerHour
 		}
 	}
 	if cfg.gateway != nil {
 		ports.TradeAPI = cfg.gateway
 	}
 	web := httpapi.Config{
-		PublicURL: strings.TrimSuffix(cfg.PublicURL, "/"), Books: cfg.Sandbox, Inbox: inbox, Faults: cfg.Faults, Proxies: cfg.proxies,
-		TradeAPI: cfg.gateway, Log: cfg.Log, Now: d.now,
-	}
-	if cfg.Sandbox {
-		demo := Demo("", 0)
-		web.Demo = &demo
+		PublicURL: cfg.PublicURL, Books: cfg.Sandbox, Proxies: cfg.proxies, TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -170,12 +172,20 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	both.Go(func() { svc, svcErr = login.New(ctx, ports, cfg.Options) })
 	both.Go(func() {
 		if cfg.Sandbox {
-			dataErr = addDemo(ctx, d, cfg.Accounts)
+			dataErr = sandbox.AddDemo(ctx, d.Admin(), cfg.Accounts)
 		}
 	})
 	both.Wait()
 	if err := errors.Join(svcErr, dataErr); err != nil {
 		return nil, err
+	}
+	if box != nil {
+		box.Live = svc.Live
+		web.Fault = box.Faults.Next
+		web.Page = func(path string) (httpapi.Page, bool) {
+			p, found := box.Page(path)
+			return httpapi.Page(p), found
+		}
 	}
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
@@ -188,10 +198,14 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		}
 		cfg.Log.Info("operators", "address", operators.Addr().String())
 	}
+	server := front.Server{Handler: httpapi.New(svc, web), Refused: httpapi.Refused, Log: cfg.Log, Now: d.now, Limits: cfg.Limits}
+	if cfg.certificate != nil {
+		server.TLS = cfg.certificate.Config()
+	}
 	return &Server{
-		web:   httpapi.Server{Handler: httpapi.New(svc, web), Log: cfg.Log, Now: d.now, Certificate: cfg.certificate, Limits: cfg.Limits},
+		web:   server,
 		login: svc,
-		inbox: inbox,
+		box:   box,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
@@ -228,8 +242,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.login.Run(sweeping) })
-	if s.inbox != nil {
-		defer context.AfterFunc(ctx, s.inbox.Close)()
+	if s.box != nil {
+		defer context.AfterFunc(ctx, s.box.Inbox.Close)()
 	}
 	if s.gateway != nil {
 		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })

@@ -21,12 +21,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"neoapi/internal/store/postgres"
+	"neoapi/internal/testserver"
 )
 
-const (
-	adminEnv = "NEO_TEST_POSTGRES"
-	storeEnv = "NEO_TEST_STORE"
-)
+const adminEnv = "NEO_TEST_POSTGRES"
 
 // shared is the cluster of this process: the address of its database postgres.
 var shared = sync.OnceValues(func() (url string, err error) {
@@ -194,18 +192,20 @@ type ofDir struct {
 	lived bool // the directory was there
 }
 
+func init() { testserver.Database = Chosen }
+
 // Chosen returns the database that belongs to a data directory if the tests run on
 // PostgreSQL, which the environment variable NEO_TEST_STORE=postgres says, and ""
 // if they run on SQLite. The first call for a directory makes its database; when
 // the directory has been there and is gone, a later call drops it.
 func Chosen(t testing.TB, dir string) string {
 	t.Helper()
-	switch store := os.Getenv(storeEnv); store {
+	switch store := os.Getenv(testserver.StoreEnv); store {
 	case "", "sqlite":
 		return ""
 	case "postgres":
 	default:
-		t.Fatalf("%s is %q: it may be sqlite or postgres", storeEnv, store)
+		t.Fatalf("%s is %q: it may be sqlite or postgres", testserver.StoreEnv, store)
 	}
 	chosen.Lock()
 	defer chosen.Unlock()

@@ -1,4 +1,4 @@
-package httpapi
+package front
 
 import (
 	"context"
@@ -160,9 +160,9 @@ func (d *door) relieve(bytes int) {
 	wake.Stop()
 }
 
-// asks takes note of a request that a handler has, and of what is held for it, which
-// it returns. In HTTP/1 it waits until that fits.
-func (d *door) asks(c *conn, r *http.Request) (bytes int) {
+// holdRequest takes note of a request that a handler has, and of what is held for it,
+// which it returns. In HTTP/1 it waits until that fits.
+func (d *door) holdRequest(c *conn, r *http.Request) (bytes int) {
 	size, fields := headSize(r)
 	bytes = 2*size + fieldBytes*fields
 	c.holds.begun++
@@ -182,9 +182,9 @@ func (d *door) asks(c *conn, r *http.Request) (bytes int) {
 	return bytes
 }
 
-// answered takes note that a handler has answered a request. In HTTP/1 what is held for
-// it stays until the answer has left.
-func (d *door) answered(c *conn, bytes int) {
+// letRequestGo takes note that a handler has answered a request. In HTTP/1 what is held
+// for it stays until the answer has left.
+func (d *door) letRequestGo(c *conn, bytes int) {
 	c.holds.begun--
 	if c.http2 {
 		c.holds.asked -= bytes
@@ -276,7 +276,7 @@ func (c *conn) letWrite() {
 // greets looks for what a connection of HTTP/2 begins with, and returns what comes
 // after that.
 func (c *conn) greets(b []byte) []byte {
-	for ; c.door.tls != nil && c.greeted < len(preface) && len(b) > 0; b = b[1:] {
+	for ; c.door.http2 && c.greeted < len(preface) && len(b) > 0; b = b[1:] {
 		if b[0] != preface[c.greeted] {
 			c.greeted = len(preface) // HTTP/1
 			return nil

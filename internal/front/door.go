@@ -1,4 +1,4 @@
-package httpapi
+package front
 
 import (
 	"bytes"
@@ -13,8 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"neoapi/internal/wire"
 )
 
 const (
@@ -38,12 +36,14 @@ const (
 type door struct {
 	net.Listener
 	tls      *tls.Config // nil: plain HTTP
+	http2    bool        // TLS may have it within
 	max      int         // connections
 	room     int         // bytes
 	headTime time.Duration
 	readTime time.Duration
 	log      *slog.Logger
 	now      func() time.Time // for the header Date; limits go by the machine's clock
+	refused  func(*Refusal) any
 
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept, settle and fit wait for
@@ -152,9 +152,10 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes = true
 		d.wait(c)
 	case http.StateIdle:
-		c.owes, c.answered = !c.http2, true
+		c.owes, c.used = !c.http2, true
+		c.handled.Store(false)
 		d.idle(c)
-	case http.StateHijacked: // to the trade API; net/http tells no more of it
+	case http.StateHijacked: // by a handler; net/http tells no more of it
 		c.heads.stop()
 		c.hijacked.Store(true)
 	case http.StateClosed:
@@ -226,7 +227,7 @@ func (d *door) settle(linger time.Duration) {
 			e = e.Next()
 			switch {
 			case !c.owes:
-			case late && c.answered:
+			case late && c.used:
 				d.drop(c)
 			default:
 				owing++
@@ -239,8 +240,8 @@ func (d *door) settle(linger time.Duration) {
 	}
 }
 
-// A conn is a connection that speaks the protocol even where net/http answers by
-// itself, before any handler runs (security.md H2), and notices framing that net/http
+// A conn is a connection that has the server's own answers even where net/http answers
+// by itself, before any handler runs (security.md H2), and notices framing that net/http
 // takes without a word (security.md H5).
 type conn struct {
 	net.Conn // raw, or TLS over it
@@ -257,15 +258,16 @@ type conn struct {
 	writing  sync.Mutex
 
 	// Under the door's lock.
-	place    *list.Element // among those whose clients' turn it is, or nil
-	since    time.Time     // when it became the client's turn
-	working  int           // requests that are complete and not answered
-	gone     bool          // does not count any more
-	owes     bool          // HTTP/1: the next request has not begun to be answered
-	answered bool          // has had a request
-	http2    bool          // does not change once anything has been written
-	holds    holdings
+	place   *list.Element // among those whose clients' turn it is, or nil
+	since   time.Time     // when it became the client's turn
+	working int           // requests that are complete and not answered
+	gone    bool          // does not count any more
+	owes    bool          // HTTP/1: the next request has not begun to be answered
+	used    bool          // has had a request
+	http2   bool          // does not change once anything has been written
+	holds   holdings
 
+	handled  atomic.Bool // HTTP/1: a handler has a request whose answer has not left
 	hijacked atomic.Bool // what passes is nobody's business here any more
 }
 
@@ -278,24 +280,25 @@ func connOf(r *http.Request) *conn {
 	return c
 }
 
-// begins records that a request's head has come, and reports whether it was framed
-// as it must be. What is held for it goes to rests.
-func (c *conn) begins(r *http.Request) (wellFramed bool, bytes int) {
+// headRead is called when a request's head has come, and reports whether it was framed
+// as it must be. What is held for it goes to answered.
+func (c *conn) headRead(r *http.Request) (wellFramed bool, bytes int) {
 	if c == nil {
 		return true, 0
 	}
 	c.door.mu.Lock()
 	if r.ProtoMajor == 1 {
+		c.handled.Store(true)
 		c.owes = false
 		c.door.change.Broadcast()
 	}
-	bytes = c.door.asks(c, r)
+	bytes = c.door.holdRequest(c, r)
 	c.door.mu.Unlock()
 	return r.ProtoMajor != 1 || c.heads.answer(r.ContentLength), bytes
 }
 
-// works records that a request is complete: now the service works on it.
-func (c *conn) works() {
+// requestRead is called when a request is complete: now the service works on it.
+func (c *conn) requestRead() {
 	if c == nil {
 		return
 	}
@@ -305,14 +308,14 @@ func (c *conn) works() {
 	c.door.work(c)
 }
 
-// rests records that a request is answered: it is the client's turn.
-func (c *conn) rests(bytes int) {
+// answered is called when a handler has answered a request: it is the client's turn.
+func (c *conn) answered(bytes int) {
 	if c == nil {
 		return
 	}
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
-	c.door.answered(c, bytes)
+	c.door.letRequestGo(c, bytes)
 	switch c.working--; {
 	case c.hijacked.Load():
 		c.door.work(c)
@@ -325,9 +328,6 @@ func (c *conn) rests(bytes int) {
 	}
 	c.door.change.Broadcast()
 }
-
-// handedOver reports whether the connection is between the client and the trade API.
-func (c *conn) handedOver() bool { return c != nil && c.hijacked.Load() }
 
 // ending reports whether an answer now is the connection's last.
 func (c *conn) ending() bool {
@@ -369,7 +369,6 @@ func (c *conn) CloseWrite() error {
 var (
 	ownHeaders        = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	expectationFailed = []byte("HTTP/1.1 417 ")
-	answeredHere      = []byte("\r\n" + wire.HeaderRequestID + ": ") // by a handler, with an answer of the trade API
 )
 
 // Write replaces the plain-text answers of net/http to requests that it cannot
@@ -377,7 +376,7 @@ var (
 // order, which no answer of a handler has; or, for an unknown Expect, without a
 // body.
 func (c *conn) Write(b []byte) (int, error) {
-	if c.hijacked.Load() {
+	if c.hijacked.Load() || c.handled.Load() {
 		return c.Conn.Write(b)
 	}
 	if c.http2 {
@@ -397,7 +396,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
 		found = false
 	}
-	unexpected := bytes.HasPrefix(b, expectationFailed) && !bytes.Contains(b, answeredHere)
+	unexpected := bytes.HasPrefix(b, expectationFailed)
 	if !found && !unexpected {
 		return c.Conn.Write(b)
 	}
@@ -408,17 +407,17 @@ func (c *conn) Write(b []byte) (int, error) {
 	case unexpected:
 		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
 	case bytes.Contains(line, []byte(" 431")), c.heads.crowded():
-		status, detail = errHeaders.status, errHeaders.detail
+		status, detail = errHead.Status, errHead.Detail
 	case bytes.Contains(line, []byte(" 501")):
 		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
 	case bytes.Contains(line, []byte(" 505")):
 		status, detail = http.StatusHTTPVersionNotSupported, "this service speaks HTTP/1.1"
 	}
-	body, err := json.Marshal(wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: detail}}})
+	body, err := json.Marshal(c.door.refused(&Refusal{Status: status, Detail: detail}))
 	if err != nil {
 		return 0, err
 	}
-	if err := to.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := to.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
 		return 0, err
 	}
 	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",

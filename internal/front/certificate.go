@@ -1,4 +1,4 @@
-package httpapi
+package front
 
 import (
 	"crypto/tls"
@@ -8,9 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"neoapi/internal/login"
 	"neoapi/internal/paste"
 )
+
+// ist is India's time, in which people are told when a certificate ends.
+var ist = time.FixedZone("IST", 5*60*60+30*60)
 
 // certificateRecheck is how often the certificate's files are looked at.
 const certificateRecheck = time.Second
@@ -73,7 +75,7 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(login.IST).Format("2006-01-02 15:04:05 MST"))
+		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(ist).Format("2006-01-02 15:04:05 MST"))
 	}
 	return &pair, nil
 }
@@ -102,9 +104,7 @@ func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // Config returns the configuration of a listener that shows this certificate.
-func (c *Certificate) Config() *tls.Config { return c.config() }
-
-func (c *Certificate) config() *tls.Config {
+func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"h2", "http/1.1"},

@@ -1,14 +1,13 @@
-package httpapi
+package sandbox
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
@@ -87,21 +86,18 @@ const maxFaults = 1000
 // Add makes the next answers of an operation fail, after those that fail already.
 // The error is of login.KindInput.
 func (f *Faults) Add(x Fault) error {
-	bad := func(field, detail string) error {
-		return &login.Error{Kind: login.KindInput, Field: field, Detail: detail}
-	}
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
-		return bad("op", fmt.Sprintf("must be one of %v", FaultOps()))
+		return login.Invalid("op", fmt.Sprintf("must be one of %v", FaultOps()))
 	case !slices.Contains(FaultNames(), x.Fault):
-		return bad("fault", fmt.Sprintf("must be one of %v", FaultNames()))
+		return login.Invalid("fault", fmt.Sprintf("must be one of %v", FaultNames()))
 	case x.Times < 1 || x.Times > maxFaults:
-		return bad("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
+		return login.Invalid("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.pending) >= maxFaults {
-		return bad("fault", "so many faults are waiting that no more are taken")
+		return login.Invalid("fault", "so many faults are waiting that no more are taken")
 	}
 	f.pending = append(f.pending, x)
 	return nil
@@ -121,11 +117,8 @@ func (f *Faults) Pending() []Fault {
 	return append([]Fault{}, f.pending...)
 }
 
-// next takes the fault of an operation's next answer, "" for none.
-func (f *Faults) next(op string) string {
-	if f == nil {
-		return ""
-	}
+// take takes the fault of an operation's next answer, "" for none.
+func (f *Faults) take(op string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.pending {
@@ -140,99 +133,92 @@ func (f *Faults) next(op string) string {
 	return ""
 }
 
-// opOf names the operation of a request as faults and logs do.
-func opOf(ep endpoint, r *http.Request) string {
-	if ep.op != wire.OpValidate {
-		return string(ep.op)
+// Next takes the fault of an operation's next answer: a function that answers so, or nil
+// for none. trade says that the operation is one of the trade API. The function is given
+// what would do the operation, and returns the answer's status and size, and whether it
+// has been cut short, as its connection must then be.
+func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+	name := f.take(op)
+	if name == "" {
+		return nil
 	}
-	if len(r.Header.Values(wire.HeaderSID)) == 0 && len(r.Header.Values(wire.HeaderAuth)) == 0 {
-		return "login"
+	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+		shape := shapes[name]
+		switch {
+		case name == "hang":
+			<-r.Context().Done()
+			return 0, 0, true
+		case name == "close":
+			return 0, 0, true
+		case name == "truncated":
+			ans := do()
+			size := front.Send(half{w}, r, ans)
+			_ = http.NewResponseController(w).Flush()
+			return ans.Status, size, true
+		case shape.lost:
+			do()
+			return 0, 0, true
+		}
+		ans := answer(name, trade)
+		return ans.Status, front.Send(w, r, ans), false
 	}
-	return "session_2fa"
 }
 
-// fail gives a request the answer that a fault prescribes. do is what would have
-// happened.
-func (a *api) fail(w http.ResponseWriter, c *call, ep endpoint, name string, do func() (answer, error)) (status, size int) {
-	h := w.Header()
-	if row, ok := wire.Lookup(name); ok {
-		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
-			h.Set("Retry-After", "1")
-		}
-		body := any(wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: row.Meaning + ", on purpose"}}})
-		if ep.style == trade || row.Status == http.StatusOK {
-			code, _ := strconv.Atoi(row.Code)
-			body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
-		}
-		return row.Status, a.send(w, c.Request, answer{row.Status, body})
-	}
+// answer is what a fault answers that is whole.
+func answer(name string, trade bool) front.Answer {
+	row, inTable := wire.Lookup(name)
 	shape := shapes[name]
 	switch {
-	case name == "hang":
-		<-c.Request.Context().Done()
-		panic(http.ErrAbortHandler)
-	case name == "close":
-		panic(http.ErrAbortHandler)
-	case shape.lost:
-		ans, err := do()
-		if err != nil {
-			ans = a.failure(h, ep, err)
+	case inTable:
+		ans := front.Answer{Status: row.Status, Body: wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: row.Meaning + ", on purpose"}}}}
+		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
+			ans.Header = http.Header{"Retry-After": {"1"}}
 		}
-		if name == "truncated" {
-			body, _ := json.Marshal(ans.body)
-			setDate(h, a.Now())
-			h.Set("Content-Type", "application/json")
-			h.Set("Content-Length", strconv.Itoa(len(body)))
-			w.WriteHeader(ans.status)
-			_, _ = w.Write(body[:len(body)/2])
-			_ = http.NewResponseController(w).Flush()
+		if trade || row.Status == http.StatusOK {
+			code, _ := strconv.Atoi(row.Code)
+			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
 		}
-		panic(http.ErrAbortHandler)
-	}
-	switch {
-	case shape.html:
-		h.Set("Content-Type", "text/html")
+		return ans
 	case shape.status == http.StatusFound:
-		h.Set("Location", "http://127.0.0.1:1/elsewhere")
-	default:
-		h.Set("Content-Type", "application/json")
+		return front.Answer{Status: shape.status, Body: front.Raw{}, Header: http.Header{"Location": {"http://127.0.0.1:1/elsewhere"}}}
+	case shape.html:
+		return front.Answer{Status: shape.status, Body: front.Raw{Type: "text/html", Text: []byte(shape.body)}}
 	}
-	setDate(h, a.Now())
-	w.WriteHeader(shape.status)
-	n, _ := io.WriteString(w, shape.body)
-	return shape.status, n
+	return front.Answer{Status: shape.status, Body: front.Raw{Type: "application/json", Text: []byte(shape.body)}}
 }
 
-// faultsPath is where the sandbox's faults are made.
+// A half answer breaks off.
+type half struct{ http.ResponseWriter }
+
+// Write implements [http.ResponseWriter].
+func (h half) Write(b []byte) (int, error) { return h.ResponseWriter.Write(b[:len(b)/2]) }
+
+// faultsPath is where faults are made.
 const faultsPath = "/sandbox/faults"
 
-// sandboxFaults lists, adds and clears faults.
-func (a *api) sandboxFaults(c *call) (answer, error) {
-	switch c.Method {
+// faultsPage lists, adds and clears faults.
+func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, error) {
+	switch r.Method {
 	case http.MethodDelete:
-		a.Faults.Clear()
+		s.Faults.Clear()
 	case http.MethodPost:
-		f, err := jsonBody(c)
+		f, err := fields()
 		if err != nil {
-			return answer{}, err
+			return front.Answer{}, err
 		}
 		x := Fault{Times: 1}
-		if x.Op, err = f.text("op"); err != nil {
-			return answer{}, err
-		}
-		if x.Fault, err = f.text("fault"); err != nil {
-			return answer{}, err
-		}
+		x.Op, _ = f["op"].(string) // what is no text is refused as an unknown name
+		x.Fault, _ = f["fault"].(string)
 		if times, given := f["times"]; given {
 			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // what is no number is 0, which is refused
 		}
-		if err := a.Faults.Add(x); err != nil {
-			return answer{}, err
+		if err := s.Faults.Add(x); err != nil {
+			return front.Answer{}, err
 		}
 	}
-	return ok(struct {
+	return success(struct {
 		Pending []Fault  `json:"pending"`
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`
-	}{a.Faults.Pending(), FaultOps(), FaultNames()})
+	}{s.Faults.Pending(), FaultOps(), FaultNames()}, nil), nil
 }

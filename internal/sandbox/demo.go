@@ -1,4 +1,4 @@
-package serve
+package sandbox
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"neoapi/internal/credential"
-	"neoapi/internal/httpapi"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
 )
@@ -29,8 +28,8 @@ const (
 // numbers count up with them.
 const MaxAccounts = 999_999
 
-// sandboxOTPPerHour is security.md O6's exception.
-const sandboxOTPPerHour = 1000
+// OTPPerHour is security.md O6's exception.
+const OTPPerHour = 1000
 
 // DemoAccount returns the names of the demo account number n, from 1: UCC, user
 // id, mobile number and PAN. Its secrets are those of the demo account.
@@ -39,15 +38,35 @@ func DemoAccount(n int) (ucc, userID, mobile, pan string) {
 		fmt.Sprintf("TEST%c%04d%c", 'A'+n/10_000%26, n%10_000, 'A'+n/260_000)
 }
 
-// Demo returns the public data of a sandbox at an address, with so many accounts more
+// A Demo is the public data of a sandbox: what its page shows, and what
+// neo sandbox --json prints.
+type Demo struct {
+	URL            string    `json:"url"`
+	ConsumerKey    string    `json:"consumerKey"`
+	ConsumerSecret string    `json:"consumerSecret"`
+	Password       string    `json:"password"` // these three are all accounts'
+	MPIN           string    `json:"mpin"`
+	TOTPSeed       string    `json:"totpSeed"`
+	Accounts       []Account `json:"accounts"`
+}
+
+// An Account is one account of a sandbox.
+type Account struct {
+	UCC    string `json:"ucc"`
+	UserID string `json:"userId"`
+	Mobile string `json:"mobile"`
+	PAN    string `json:"pan,omitempty"`
+}
+
+// NewDemo returns the public data of a sandbox at an address, with so many accounts more
 // than one.
-func Demo(url string, more int) httpapi.Demo {
-	d := httpapi.Demo{
+func NewDemo(url string, more int) Demo {
+	d := Demo{
 		URL: url, ConsumerKey: DemoConsumerKey, ConsumerSecret: DemoConsumerSecret, Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: DemoTOTPSeed,
-		Accounts: []httpapi.DemoAccount{{UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN}},
+		Accounts: []Account{{UCC: DemoUCC, UserID: DemoUserID, Mobile: DemoMobile, PAN: DemoPAN}},
 	}
 	for n := range more {
-		var a httpapi.DemoAccount
+		var a Account
 		a.UCC, a.UserID, a.Mobile, a.PAN = DemoAccount(n + 1)
 		d.Accounts = append(d.Accounts, a)
 	}
@@ -58,14 +77,13 @@ func Demo(url string, more int) httpapi.Demo {
 // people write it into scripts.
 func demoID(n int) string { return fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", n) }
 
-// addDemo adds the demo data that is not there yet.
-func addDemo(ctx context.Context, d *Data, accounts int) error {
-	admin := d.Admin()
+// AddDemo adds the demo data that is not there yet, with so many accounts more than one.
+func AddDemo(ctx context.Context, admin *operator.Admin, accounts int) error {
 	_, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret, 0)
 	if err != nil && !errors.Is(err, login.ErrExists) {
 		return err
 	}
-	missing, err := missingDemo(ctx, d, accounts)
+	missing, err := missingDemo(ctx, admin, accounts)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -91,14 +109,14 @@ func addDemo(ctx context.Context, d *Data, accounts int) error {
 }
 
 // missingDemo returns which demo accounts are not there yet; 0 is the first one.
-func missingDemo(ctx context.Context, d *Data, accounts int) ([]int, error) {
+func missingDemo(ctx context.Context, admin *operator.Admin, accounts int) ([]int, error) {
 	var missing []int
 	for n := range accounts + 1 {
 		ucc := DemoUCC
 		if n > 0 {
 			ucc, _, _, _ = DemoAccount(n)
 		}
-		_, err := d.Admin().ByUCC(ctx, ucc)
+		_, err := admin.ByUCC(ctx, ucc)
 		if errors.Is(err, login.ErrNotFound) {
 			missing = append(missing, n)
 		} else if err != nil {

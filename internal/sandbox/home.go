@@ -1,109 +1,43 @@
-package httpapi
+package sandbox
 
 import (
 	"bytes"
 	"html/template"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
-	"neoapi/internal/browser"
+	"neoapi/internal/front"
 	"neoapi/internal/wire"
 )
-
-// A Demo is the public data of a sandbox: what its page shows, and what
-// neo sandbox --json prints.
-type Demo struct {
-	URL            string        `json:"url"`
-	ConsumerKey    string        `json:"consumerKey"`
-	ConsumerSecret string        `json:"consumerSecret"`
-	Password       string        `json:"password"` // these three are all accounts'
-	MPIN           string        `json:"mpin"`
-	TOTPSeed       string        `json:"totpSeed"`
-	Accounts       []DemoAccount `json:"accounts"`
-}
-
-// A DemoAccount is one account of a sandbox.
-type DemoAccount struct {
-	UCC    string `json:"ucc"`
-	UserID string `json:"userId"`
-	Mobile string `json:"mobile"`
-	PAN    string `json:"pan,omitempty"`
-}
-
-// sandbox finds the endpoint of a path that only a sandbox has.
-func (a *api) sandbox(path string) (endpoint, bool) {
-	ucc, inbox := strings.CutPrefix(path, otpPath)
-	switch {
-	case inbox && a.Inbox != nil && ucc != "" && !strings.Contains(ucc, "/"):
-		return endpoint{op: "sandbox_otp", method: http.MethodGet, wait: maxWait, handle: a.notForeign(a.sandboxOTP)}, true
-	case path == faultsPath && a.Faults != nil:
-		return endpoint{op: "sandbox_faults", method: "GET, HEAD, POST, DELETE", handle: a.notForeign(a.sandboxFaults)}, true
-	case path == "/" && a.Demo != nil && a.TradeAPI == nil:
-		return endpoint{op: "sandbox_home", method: http.MethodGet, handle: a.home}, true
-	}
-	return endpoint{}, false
-}
-
-func (a *api) notForeign(handle func(*call) (answer, error)) func(*call) (answer, error) {
-	return func(c *call) (answer, error) {
-		if err := a.foreign(c.Request); err != nil {
-			return answer{}, err
-		}
-		return handle(c)
-	}
-}
-
-// foreign returns why a request for what only a sandbox has is refused: a web page that
-// a developer looks at may have made the browser send it. On the developer's own machine
-// a host that a stranger can have is one that was pointed there (DNS rebinding).
-func (a *api) foreign(r *http.Request) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && browser.CrossOrigin(r) != nil {
-		return &httpError{status: http.StatusForbidden, detail: "a browser sends this for a page of another origin: nothing was done"}
-	}
-	host := browser.Host(r)
-	if !browser.AtHome(r) || browser.Unregistrable(host) {
-		return nil
-	}
-	if u, err := url.Parse(a.PublicURL); err == nil && a.PublicURL != "" && strings.EqualFold(u.Hostname(), host) {
-		return nil
-	}
-	return &httpError{status: http.StatusForbidden, detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
-}
-
-// page is a body of HTML.
-type page []byte
 
 // pagePolicy keeps a browser from running or loading anything for a page of ours.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // home says what a sandbox is and what to do next: a page for people, JSON for
 // programs.
-func (a *api) home(c *call) (answer, error) {
-	d := *a.Demo
-	d.URL = a.PublicURL
-	if d.URL == "" { // it listens on all addresses; the caller has come to this one
-		d.URL = "http://" + localAddress(c.Request)
+func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
+	url := s.PublicURL
+	if url == "" { // it listens on all addresses; the caller has come to this one
+		url = "http://" + localAddress(r)
 	}
-	inbox, faults := d.URL+otpPath+d.Accounts[0].UCC+"?wait=5s", d.URL+faultsPath
-	for name, value := range map[string]string{"Vary": "Accept", "Content-Security-Policy": pagePolicy, "Referrer-Policy": "no-referrer"} {
-		c.answers.Set(name, value)
-	}
-	if !wantsPage(c.Header.Values("Accept")) {
-		return ok(struct {
+	d := NewDemo(url, 0)
+	inbox, faults := url+otpPath+d.Accounts[0].UCC+"?wait=5s", url+faultsPath
+	header := http.Header{"Vary": {"Accept"}, "Content-Security-Policy": {pagePolicy}, "Referrer-Policy": {"no-referrer"}}
+	if !wantsPage(r.Header.Values("Accept")) {
+		return success(struct {
 			Service string `json:"service"`
 			Demo
 			Inbox  string `json:"inbox"`
 			Faults string `json:"faults"`
-		}{"neo sandbox", d, inbox, faults})
+		}{"neo sandbox", d, inbox, faults}, header), nil
 	}
 	var text bytes.Buffer
 	err := homePage.Execute(&text, map[string]any{
-		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Token": d.URL + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
+		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
 	})
-	return answer{http.StatusOK, page(text.Bytes())}, err
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
 }
 
 // localAddress is the address of this machine at which a request has come.

@@ -1,21 +1,30 @@
-package httpapi
+// Package front is what stands before the handlers of an API: the listener and what it
+// lets clients take, TLS, the reading of bodies, the sending of answers. It knows no
+// protocol but HTTP: how a refusal reads, its user says.
+//
+// Start with [Server]; door.go and held.go are about who is let in, answer.go about what
+// goes out.
+package front
 
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
-// A Server takes requests from a listener.
+// A Server takes requests from a listener. Its handler calls [RequestRead] once for each.
 type Server struct {
-	Handler     http.Handler
-	Log         *slog.Logger
-	Now         func() time.Time // for the header Date of what no handler answers; nil: time.Now
-	Certificate *Certificate     // nil: plain HTTP
+	Handler http.Handler
+	Refused func(*Refusal) any // the body, sent as JSON, of what is refused before the handler sees it
+	Log     *slog.Logger
+	Now     func() time.Time // for the header Date; nil: time.Now
+	TLS     *tls.Config      // nil: plain HTTP. HTTP/2 is spoken if its NextProtos have h2
 	Limits
 }
 
@@ -36,11 +45,14 @@ type Limits struct {
 	Held func(bytes int)
 }
 
+// WriteTimeout is the time from the end of a request's head to the end of its answer,
+// unless a handler sets another deadline.
+const WriteTimeout = 30 * time.Second
+
 const (
 	connections  = 2048
 	headTime     = 5 * time.Second
 	readTime     = 15 * time.Second
-	writeTimeout = 30 * time.Second // from the end of a request's head to the end of its answer
 	idleTimeout  = 90 * time.Second
 	drainTimeout = 20 * time.Second
 	maxHeader    = 16 << 10      // of a request's whole head
@@ -62,9 +74,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Now != nil {
 		d.now = s.Now
 	}
+	d.refused = s.Refused
 	d.headTime, d.readTime = cmp.Or(s.HeadTime, headTime), cmp.Or(s.ReadTime, readTime)
 	server := &http.Server{
-		Handler:           d.timed(s.Handler),
+		Handler:           d.timed(d.handled(s.Handler)),
 		ReadHeaderTimeout: d.headTime,
 		IdleTimeout:       -1,                // this and the other times are the door's business: see overdue
 		MaxHeaderBytes:    maxHeader * 3 / 2, // past it net/http answers, in HTTP/2 not in JSON
@@ -74,7 +87,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerStream:     streamWindow,
 			MaxReceiveBufferPerConnection: connWindow,
-			WriteByteTimeout:              writeTimeout,
+			WriteByteTimeout:              WriteTimeout,
 		},
 		// OPTIONS * is answered like any other unknown path.
 		DisableGeneralOptionsHandler: true,
@@ -82,11 +95,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ConnState:                    d.state,
 	}
 	server.Protocols.SetHTTP1(true)
-	if s.Certificate != nil {
+	if d.tls = s.TLS; s.TLS != nil {
 		// The door does TLS by itself: net/http sees what is within, and there HTTP/2
 		// looks as if it came without encryption.
-		d.tls = s.Certificate.config()
-		server.Protocols.SetUnencryptedHTTP2(true)
+		d.http2 = slices.Contains(s.TLS.NextProtos, "h2")
+		server.Protocols.SetUnencryptedHTTP2(d.http2)
 	}
 	// The context's end does not end the requests that are under way.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }

@@ -1,4 +1,4 @@
-package httpapi
+package front
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func (d *door) timed(h http.Handler) http.Handler {
 			if r.ContentLength != 0 {
 				_ = control.SetReadDeadline(now.Add(d.readTime)) // a connection that has gone has no deadline
 			}
-			_ = control.SetWriteDeadline(now.Add(writeTimeout))
+			_ = control.SetWriteDeadline(now.Add(WriteTimeout))
 		case r.ContentLength != 0:
 			body := &timedBody{r.Body}
 			it := weak.Make(body)
@@ -67,10 +67,10 @@ func (d *door) dropOverdue() {
 		e = e.Next()
 		waits, most := time.Since(c.since), idleTimeout
 		if len(c.holds.open) > 0 || c.holds.inList { // for the rest of a request, or for an answer to be read
-			most = writeTimeout
+			most = WriteTimeout
 		}
 		switch {
-		case waits < writeTimeout:
+		case waits < WriteTimeout:
 			return
 		case waits >= most:
 			d.drop(c)

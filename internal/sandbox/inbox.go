@@ -1,6 +1,4 @@
-// Package courier holds the ways that one-time codes reach a person. Inbox is
-// the sandbox's: it keeps the codes for whoever asks.
-package courier
+package sandbox
 
 import (
 	"context"

@@ -1,0 +1,5 @@
+package httpapi_test
+
+import "neoapi/internal/testserver"
+
+func init() { testserver.Rate = 0 } // but where a test sets one

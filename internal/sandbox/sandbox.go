@@ -1,0 +1,116 @@
+// Package sandbox holds what a sandbox has beside the service: demo data, an inbox that
+// shows one-time codes, answers that go wrong on purpose, and a page that says what all
+// that is. It knows nothing of how the service answers; package serve brings the two
+// together.
+//
+// Start with [Sandbox] and [AddDemo].
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"neoapi/internal/browser"
+	"neoapi/internal/front"
+	"neoapi/internal/login"
+	"neoapi/internal/wire"
+)
+
+// A Sandbox is what is at a sandbox's own addresses.
+type Sandbox struct {
+	Inbox     *Inbox
+	Faults    *Faults
+	PublicURL string // the address clients reach the service at; "" if not known
+	Home      bool   // / is the sandbox's: there is no trade API that may have something there
+
+	// Live reports whether a code can still be used: [login.Service.Live].
+	Live func(context.Context, login.Message) (bool, error)
+}
+
+// A Page is what one address answers.
+type Page struct {
+	Op      string // its name in logs and metrics
+	Methods string
+	Wait    time.Duration // how long it may wait for something beside its work
+	Handle  func(r *http.Request, fields Fields) (front.Answer, error)
+}
+
+// Fields reads a request's body: a flat JSON object.
+type Fields = func() (map[string]any, error)
+
+// Page finds what is at a path.
+func (s *Sandbox) Page(path string) (Page, bool) {
+	ucc, inbox := strings.CutPrefix(path, otpPath)
+	switch {
+	case inbox && ucc != "" && !strings.Contains(ucc, "/"):
+		return Page{"sandbox_otp", http.MethodGet, maxWait, s.notForeign(s.otpPage)}, true
+	case path == faultsPath:
+		return Page{"sandbox_faults", "GET, HEAD, POST, DELETE", 0, s.notForeign(s.faultsPage)}, true
+	case path == "/" && s.Home:
+		return Page{"sandbox_home", http.MethodGet, 0, s.home}, true
+	}
+	return Page{}, false
+}
+
+type handle = func(*http.Request, Fields) (front.Answer, error)
+
+func (s *Sandbox) notForeign(h handle) handle {
+	return func(r *http.Request, fields Fields) (front.Answer, error) {
+		if err := s.foreign(r); err != nil {
+			return front.Answer{}, err
+		}
+		return h(r, fields)
+	}
+}
+
+// foreign returns why a request for what only a sandbox has is refused: a web page that
+// a developer looks at may have made the browser send it. On the developer's own machine
+// a host that a stranger can have is one that was pointed there (DNS rebinding).
+func (s *Sandbox) foreign(r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && browser.CrossOrigin(r) != nil {
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
+	}
+	host := browser.Host(r)
+	if !browser.AtHome(r) || browser.Unregistrable(host) {
+		return nil
+	}
+	if u, err := url.Parse(s.PublicURL); err == nil && s.PublicURL != "" && strings.EqualFold(u.Hostname(), host) {
+		return nil
+	}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
+}
+
+func success(data any, header http.Header) front.Answer {
+	return front.Answer{Status: http.StatusOK, Body: wire.Success[any]{Data: data}, Header: header}
+}
+
+// otpPath leads to the inbox.
+const otpPath = "/sandbox/otp/"
+
+// maxWait bounds how long a request waits for a code.
+const maxWait = 60 * time.Second
+
+// otpPage returns the newest unused code of a UCC as plain text.
+func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
+	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(r.URL.Path, otpPath))
+	if err != nil {
+		return front.Answer{}, err
+	}
+	var wait time.Duration
+	if text := r.URL.Query().Get("wait"); text != "" {
+		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
+			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	m, err := s.Inbox.Newest(ctx, string(id.Value), s.Live)
+	if errors.Is(err, login.ErrNotFound) {
+		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
+	}
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: front.PlainText, Text: []byte(m.Code)}}, err
+}

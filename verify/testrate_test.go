@@ -1,5 +1,0 @@
-package verify_test
-
-import "neoapi/internal/testrate"
-
-func init() { testrate.Default = 0 } // but where a test sets one
