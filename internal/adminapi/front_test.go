@@ -26,7 +26,7 @@ func TestListener_answersEverythingInJSON(t *testing.T) {
 		"a success":              {"GET /consumers HTTP/1.1\r\nHost: neo\r\n\r\n", 200},
 		"an unknown path":        {"GET /nowhere HTTP/1.1\r\nHost: neo\r\n\r\n", 404},
 		"another method":         {"PATCH /consumers HTTP/1.1\r\nHost: neo\r\n\r\n", 405},
-		"a large body":           {fmt.Sprintf("POST /consumers HTTP/1.1\r\nHost: neo\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", wire.MaxBody+1), 413},
+		"a large body":           {fmt.Sprintf("POST /consumers HTTP/1.1\r\nHost: neo\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", wire.MaxBody+1, strings.Repeat("x", wire.MaxBody+1)), 413},
 		"large headers":          {"GET /consumers HTTP/1.1\r\nHost: neo\r\nA: " + strings.Repeat("x", 17<<10) + "\r\n\r\n", 431},
 		"no HTTP":                {"HELLO\r\n\r\n", 400},
 		"a folded header":        {"GET /consumers HTTP/1.1\r\nHost: neo\r\nA: b\r\n c\r\n\r\n", 400},
