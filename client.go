@@ -235,20 +235,27 @@ func find(cfg Config) (at service, problem Problem) {
 	case "":
 		return at, Problem{"Environment", "is missing: give uat, prod or the base URL of a service"}
 	default:
-		u, err := url.Parse(string(cfg.Environment)) // the text of err repeats the URL, which may hold a password
-		switch {
-		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-			return at, Problem{"Environment", "is neither uat nor prod nor a base URL such as https://neo.example.com"}
-		case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-			return at, Problem{"Environment", "has a user, a password, a query or a fragment: a base URL may have a path, and none of these"}
-		case u.Scheme == "http" && !cfg.InsecureHTTP && !loopback(u.Hostname()):
-			return at, Problem{"InsecureHTTP", "is not set, and http would send passwords in the clear: use https"}
+		if at.access, problem = baseURL(cfg); problem.Text != "" {
+			return at, problem
 		}
-		at.access = strings.TrimRight(u.String(), "/")
 		at.gen1, at.totp = at.access, at.access
 	}
 	at.families |= totp
 	return at, Problem{}
+}
+
+// baseURL returns the base URL that an environment is, without a slash at its end.
+func baseURL(cfg Config) (string, Problem) {
+	u, err := url.Parse(string(cfg.Environment)) // the text of err repeats the URL, which may hold a password
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", Problem{"Environment", "is neither uat nor prod nor a base URL such as https://neo.example.com"}
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", Problem{"Environment", "has a user, a password, a query or a fragment: a base URL may have a path, and none of these"}
+	case u.Scheme == "http" && !cfg.InsecureHTTP && !loopback(u.Hostname()):
+		return "", Problem{"InsecureHTTP", "is not set, and http would send passwords in the clear: use https"}
+	}
+	return strings.TrimRight(u.String(), "/"), Problem{}
 }
 
 // urls returns the full URL of each step.

@@ -74,7 +74,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	fail := &Error{Op: op, Status: status, unread: !failed}
 	fail.Code, fail.Message = codeAndMessage(top)
 	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
-	oauth := op == opAccessToken && word != "" && word == strings.ToLower(word) && !strings.Contains(word, " ") && (status/100 == 2 || status/100 == 4)
+	oauth := op == opAccessToken && isOAuth(word) && (status/100 == 2 || status/100 == 4)
 	if oauth && fail.Code == "" {
 		fail.Code = word
 	}
@@ -86,6 +86,11 @@ func decode(op string, status int, body []byte) (object, *Error) {
 		fail.Message = "the answer has no " + wanted(op)
 	}
 	return nil, fail
+}
+
+// isOAuth reports whether a word can be one of OAuth's for a failure.
+func isOAuth(word string) bool {
+	return word != "" && word == strings.ToLower(word) && !strings.Contains(word, " ")
 }
 
 // unreadable is the failure of an answer that is no JSON object.

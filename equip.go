@@ -126,7 +126,7 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 		out.Header[wire.HeaderRequestID] = []string{newRequestID()}
 	}
 	out.GetBody = nil // or net/http could send it again by itself
-	if (r.Body == nil || r.Body == http.NoBody) && r.Method != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !repeatable(r) && (r.Body == nil || r.Body == http.NoBody) {
 		out.Body = io.NopCloser(eof{}) // as it would a POST without a body that has an Idempotency-Key
 	}
 	return out, nil

@@ -16,10 +16,7 @@ const glance = 4 << 10
 // refused, and puts back what it read. It returns nil for all others.
 func (t *caller) refusal(op string, resp *http.Response) *Error {
 	short := resp.ContentLength > 0 && resp.ContentLength <= glance
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-	case t.renews && resp.StatusCode/100 == 2 && (short || t.whole): // a failure that travels as a 200
-	default:
+	if !t.mayRefuse(resp, short) {
 		return nil
 	}
 	start := peek(resp, short)
@@ -38,6 +35,12 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 		return nil
 	}
 	return fail
+}
+
+// mayRefuse reports whether an answer is looked at for what it says of the session.
+func (t *caller) mayRefuse(resp *http.Response, short bool) bool {
+	refused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+	return refused || t.renews && resp.StatusCode/100 == 2 && (short || t.whole) // a failure that travels as a 200
 }
 
 // tradeForbids reports whether an answer without a code is the trade API's own 403. Any

@@ -22,10 +22,15 @@ type call struct {
 	renewed    bool          // its session or access token was replaced
 }
 
+// repeatable reports whether sending a request again changes nothing.
+func repeatable(r *http.Request) bool {
+	return (r.Method == "" || r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody)
+}
+
 func (t *caller) call(r *http.Request) (*http.Response, error) {
 	a := &call{
 		caller: t, request: r, op: opOf(r.URL.Path),
-		repeatable: (r.Method == "" || r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody),
+		repeatable: repeatable(r),
 	}
 	for {
 		resp, err := a.send()

@@ -36,15 +36,12 @@ const atOnce = 256
 // Check names every problem at once. hasTLS tells whether the service has a
 // certificate of its own.
 func (c Config) Check(hasTLS bool) error {
+	if c.Address == "" {
+		return c.checkUnused()
+	}
 	path, local := strings.CutPrefix(c.Address, socket)
 	_, _, err := net.SplitHostPort(c.Address)
 	switch {
-	case c.Address == "" && c.CA == "" && len(c.Hosts) == 0:
-		return nil
-	case c.Address == "" && c.CA == "":
-		return errors.New("--admin-host requires --admin")
-	case c.Address == "":
-		return errors.New("--admin-ca requires --admin")
 	case local && path == "":
 		return errors.New("admin: unix: must be followed by the path of a socket")
 	case local && c.CA != "":
@@ -64,6 +61,17 @@ func (c Config) Check(hasTLS bool) error {
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
+}
+
+// checkUnused refuses settings of an address that there is not.
+func (c Config) checkUnused() error {
+	switch {
+	case c.CA != "":
+		return errors.New("--admin-ca requires --admin")
+	case len(c.Hosts) > 0:
+		return errors.New("--admin-host requires --admin")
+	}
+	return nil
 }
 
 func (c Config) pool() (*x509.CertPool, error) {

@@ -85,9 +85,14 @@ func parsePHC(phc string) (phcHash, error) {
 	if h.sum, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil {
 		return h, ErrHash
 	}
-	if h.memory < 8*uint32(h.lanes) || h.memory > 256<<10 || h.time < 1 || h.time > 32 || h.lanes < 1 || h.lanes > 16 ||
-		len(h.salt) < 8 || len(h.salt) > 64 || len(h.sum) < 16 || len(h.sum) > 64 {
+	if !h.bearable() {
 		return h, ErrHash
 	}
 	return h, nil
+}
+
+func (h phcHash) bearable() bool {
+	within := func(v, least, most int) bool { return least <= v && v <= most }
+	return within(int(h.lanes), 1, 16) && within(int(h.memory), 8*int(h.lanes), 256<<10) && within(int(h.time), 1, 32) &&
+		within(len(h.salt), 8, 64) && within(len(h.sum), 16, 64)
 }

@@ -53,7 +53,10 @@ func unwrap(text string) (phc string, ok bool) {
 		return unwrapBraces(strings.ToLower(name), rest)
 	}
 	parts := strings.Split(text, "$")
-	switch name, parameters, _ := strings.Cut(parts[0], ":"); {
+	if name, parameters, colon := strings.Cut(parts[0], ":"); colon {
+		return unwrapColons(name, parameters, parts)
+	}
+	switch {
 	case parts[0] == "argon2": // Django: the name, and then the whole hash
 		return strings.TrimPrefix(text, "argon2"), true
 	case parts[0] == "bcrypt":
@@ -68,18 +71,26 @@ func unwrap(text string) (phc string, ok bool) {
 			sum, err := base64.StdEncoding.DecodeString(parts[5])
 			return scryptOf(parts[1], parts[3], parts[4], []byte(parts[2]), sum), err == nil
 		}
-	case name == "pbkdf2" && len(parts) == 3: // Werkzeug: pbkdf2:sha256:600000$salt$hex
-		digest, rounds, _ := strings.Cut(parameters, ":")
-		sum, err := hex.DecodeString(parts[2])
-		return pbkdf2Of(digest, rounds, []byte(parts[1]), sum), err == nil
-	case name == "scrypt" && len(parts) == 3: // scrypt:32768:8:1$salt$hex
-		p := strings.Split(parameters, ":")
-		sum, err := hex.DecodeString(parts[2])
-		if err == nil && len(p) == 3 {
-			return scryptOf(p[0], p[1], p[2], []byte(parts[1]), sum), true
-		}
 	case len(parts) == 1:
 		return unwrapIdentity(text)
+	}
+	return "", false
+}
+
+// unwrapColons unwraps Werkzeug's forms, whose parameters come after colons.
+func unwrapColons(name, parameters string, parts []string) (phc string, ok bool) {
+	if len(parts) != 3 {
+		return "", false
+	}
+	sum, err := hex.DecodeString(parts[2])
+	switch name {
+	case "pbkdf2": // pbkdf2:sha256:600000$salt$hex
+		digest, rounds, _ := strings.Cut(parameters, ":")
+		return pbkdf2Of(digest, rounds, []byte(parts[1]), sum), err == nil
+	case "scrypt": // scrypt:32768:8:1$salt$hex
+		if p := strings.Split(parameters, ":"); err == nil && len(p) == 3 {
+			return scryptOf(p[0], p[1], p[2], []byte(parts[1]), sum), true
+		}
 	}
 	return "", false
 }

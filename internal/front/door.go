@@ -392,28 +392,12 @@ func (c *conn) Write(b []byte) (int, error) {
 		}
 		return n, err
 	}
-	line, _, found := bytes.Cut(b, ownHeaders)
-	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
-		found = false
-	}
-	unexpected := bytes.HasPrefix(b, expectationFailed)
-	if !found && !unexpected {
+	to, refusal := c.refusal(b)
+	if refusal == nil {
 		return c.Conn.Write(b)
 	}
-	to, status, detail := c.Conn, http.StatusBadRequest, "the request is not well-formed HTTP"
-	switch {
-	case c.notTLS != nil:
-		to, detail = c.notTLS, "this address speaks TLS: begin it with https"
-	case unexpected:
-		status, detail = http.StatusExpectationFailed, "the Expect header asks for something unknown"
-	case bytes.Contains(line, []byte(" 431")), c.heads.crowded():
-		status, detail = errHead.Status, errHead.Detail
-	case bytes.Contains(line, []byte(" 501")):
-		status, detail = http.StatusNotImplemented, "the Transfer-Encoding is not supported: send the body plainly or chunked"
-	case bytes.Contains(line, []byte(" 505")):
-		status, detail = http.StatusHTTPVersionNotSupported, "this service speaks HTTP/1.1"
-	}
-	body, err := json.Marshal(c.door.refused(&Refusal{Status: status, Detail: detail}))
+	status := refusal.Status
+	body, err := json.Marshal(c.door.refused(refusal))
 	if err != nil {
 		return 0, err
 	}
@@ -423,4 +407,29 @@ func (c *conn) Write(b []byte) (int, error) {
 	_, err = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
 		status, http.StatusText(status), len(body), c.door.now().UTC().Format(http.TimeFormat), body)
 	return len(b), err
+}
+
+// refusal returns what is to be said in place of an answer that net/http writes by
+// itself, and to whom; nil for all other answers.
+func (c *conn) refusal(b []byte) (to net.Conn, refusal *Refusal) {
+	line, _, found := bytes.Cut(b, ownHeaders)
+	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {
+		found = false
+	}
+	unexpected := bytes.HasPrefix(b, expectationFailed)
+	switch {
+	case !found && !unexpected:
+		return nil, nil
+	case c.notTLS != nil:
+		return c.notTLS, &Refusal{Status: http.StatusBadRequest, Detail: "this address speaks TLS: begin it with https"}
+	case unexpected:
+		return c.Conn, &Refusal{Status: http.StatusExpectationFailed, Detail: "the Expect header asks for something unknown"}
+	case bytes.Contains(line, []byte(" 431")), c.heads.crowded():
+		return c.Conn, errHead
+	case bytes.Contains(line, []byte(" 501")):
+		return c.Conn, &Refusal{Status: http.StatusNotImplemented, Detail: "the Transfer-Encoding is not supported: send the body plainly or chunked"}
+	case bytes.Contains(line, []byte(" 505")):
+		return c.Conn, &Refusal{Status: http.StatusHTTPVersionNotSupported, Detail: "this service speaks HTTP/1.1"}
+	}
+	return c.Conn, &Refusal{Status: http.StatusBadRequest, Detail: "the request is not well-formed HTTP"}
 }

@@ -43,43 +43,26 @@ type OTPTerms struct {
 // Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
 func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}
-	now := s.Now()
-	event := Event{
-		Time: now, Action: "otp", Factor: OTP, Consumer: r.Consumer.Key,
+	o := &sending{Service: s, event: Event{
+		Time: s.Now(), Action: "otp", Factor: OTP, Consumer: r.Consumer.Key,
 		Address: r.Caller.Address, RequestID: r.Caller.RequestID,
-	}
+	}}
 	if s.Courier == nil {
-		event.Outcome = "no courier"
-		_ = s.record(ctx, event)
-		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
+		return terms, o.end(ctx, "no courier", &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"})
 	}
-	view, err := s.viewForOTP(ctx, r, now)
+	var err error
+	o.view, err = s.viewForOTP(ctx, r, o.event.Time)
 	if errors.Is(err, ErrNotFound) {
-		event.Outcome = "no open login"
-		_ = s.record(ctx, event)
-		return terms, nil
+		return terms, o.end(ctx, "no open login", nil)
 	}
 	if err != nil {
 		return terms, storeFault(err)
 	}
-	event.Account, event.UCC, event.SID = view.Account, view.UCC, view.SID
-	if view.Sends >= maxSends {
-		event.Outcome = "too many codes for this login"
-		_ = s.record(ctx, event)
-		wait := view.Expires.Sub(now)
-		return terms, &Error{Kind: KindTooSoon, Detail: fmt.Sprintf("this login has had its %d codes: log in again", maxSends), RetryAfter: wait}
+	o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
+	if err := o.due(ctx); err != nil {
+		return terms, err
 	}
-	tooSoon := func(wait time.Duration) error {
-		event.Outcome = "asked again too soon"
-		_ = s.record(ctx, event)
-		return &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait}
-	}
-	// A code that was sent in the future was sent before the clock was set back.
-	if wait := view.LastSend.Add(otpResend).Sub(now); view.Sends > 0 && wait > 0 && wait <= otpResend+clockSkew {
-		return terms, tooSoon(wait)
-	}
-
-	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(view.Account)})
+	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(o.view.Account)})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return terms, storeFault(err)
 	}
@@ -87,54 +70,91 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		err = s.Courier.Ready(account)
 	}
 	if err != nil { // nobody can carry it: no code is made
-		event.Outcome = "not delivered"
-		_ = s.record(ctx, event)
-		return terms, undelivered(err)
+		return terms, o.end(ctx, "not delivered", undelivered(err))
 	}
-	m := Message{uuid.NewString(), view.SID, account, credential.NewOTP(s.opt.OTPDigits), now, now.Add(otpLife)}
-	hash := s.otpHash(view.SID, m.Code)
-	code := NewOTP{SID: view.SID, Sends: view.Sends, Hash: hash, Expires: m.Expires, Now: now, PerHour: s.opt.OTPPerHour}
-	if s.Outbox {
-		code.Job = s.codeJob(m, event)
+	now := o.event.Time
+	m := Message{uuid.NewString(), o.view.SID, account, credential.NewOTP(s.opt.OTPDigits), now, now.Add(otpLife)}
+	hash := s.otpHash(o.view.SID, m.Code)
+	stored, err := o.put(ctx, m, hash)
+	if !stored {
+		return terms, err
 	}
-	wait, err := s.Sessions.SetOTP(ctx, code)
+	return terms, o.deliver(ctx, m, hash)
+}
+
+// A sending is the work of one [Service.SendOTP].
+type sending struct {
+	*Service
+	view  Session
+	event Event
+}
+
+// end records how a request for a code ended, and returns its refusal.
+func (o *sending) end(ctx context.Context, outcome string, refusal error) error {
+	o.event.Outcome = outcome
+	_ = o.record(ctx, o.event)
+	return refusal
+}
+
+func (o *sending) tooSoon(ctx context.Context, wait time.Duration) error {
+	return o.end(ctx, "asked again too soon", &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait})
+}
+
+// due refuses a code that the login may not have, or not yet.
+func (o *sending) due(ctx context.Context) error {
+	now := o.event.Time
+	if o.view.Sends >= maxSends {
+		return o.end(ctx, "too many codes for this login",
+			&Error{Kind: KindTooSoon, Detail: fmt.Sprintf("this login has had its %d codes: log in again", maxSends), RetryAfter: o.view.Expires.Sub(now)})
+	}
+	// A code that was sent in the future was sent before the clock was set back.
+	if wait := o.view.LastSend.Add(otpResend).Sub(now); o.view.Sends > 0 && wait > 0 && wait <= otpResend+clockSkew {
+		return o.tooSoon(ctx, wait)
+	}
+	return nil
+}
+
+// put stores a code in the view session, or reports that it has not, with the refusal
+// if there is one.
+func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool, err error) {
+	code := NewOTP{SID: o.view.SID, Sends: o.view.Sends, Hash: hash, Expires: m.Expires, Now: m.Now, PerHour: o.opt.OTPPerHour}
+	if o.Outbox {
+		code.Job = o.codeJob(m, o.event)
+	}
+	wait, err := o.Sessions.SetOTP(ctx, code)
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
-		event.Outcome = "no open login"
-		_ = s.record(ctx, event)
-		return terms, nil
+		return false, o.end(ctx, "no open login", nil)
 	case errors.Is(err, ErrClaimed): // another request for this login got there first
-		return terms, tooSoon(otpResend)
+		return false, o.tooSoon(ctx, otpResend)
 	case errors.Is(err, ErrTooMany):
-		event.Outcome = "too many codes this hour"
-		_ = s.record(ctx, event)
-		return terms, &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait}
+		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
 	case err != nil: // stored or not: nobody will ever know this code
-		s.after(ctx, func(ctx context.Context) error { return s.Sessions.DropOTP(ctx, view.SID, hash) })
-		return terms, storeFault(err)
+		o.after(ctx, func(ctx context.Context) error { return o.Sessions.DropOTP(ctx, o.view.SID, hash) })
+		return false, storeFault(err)
 	}
+	return true, nil
+}
 
-	if s.Outbox {
-		event.Outcome = "queued"
-		_ = s.record(ctx, event)
-		s.outbox.wake()
-		return terms, nil
+// deliver hands a stored code to the courier, or leaves it to the outbox.
+func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
+	if o.Outbox {
+		err := o.end(ctx, "queued", nil)
+		o.outbox.wake()
+		return err
 	}
-	unhurried(ctx, func() { err = s.Courier.Send(ctx, m) })
+	var err error
+	unhurried(ctx, func() { err = o.Courier.Send(ctx, m) })
 	if err != nil {
-		event.Outcome = "not delivered"
-		// Before the answer: whoever asks again at once must not be told to wait.
+		// Before the answer: whoever asks again at once must not have to wait.
 		ctx, cancel := toTheEnd(ctx)
 		defer cancel()
-		if derr := s.Sessions.DropOTP(ctx, view.SID, hash); derr != nil {
-			s.Log.WarnContext(ctx, "undelivered code not taken back", "sid", view.SID, "cause", derr)
+		if derr := o.Sessions.DropOTP(ctx, o.view.SID, hash); derr != nil {
+			o.Log.WarnContext(ctx, "undelivered code not taken back", "sid", o.view.SID, "cause", derr)
 		}
-		_ = s.record(ctx, event)
-		return terms, undelivered(err)
+		return o.end(ctx, "not delivered", undelivered(err))
 	}
-	event.Outcome = "ok"
-	_ = s.record(ctx, event)
-	return terms, nil
+	return o.end(ctx, "ok", nil)
 }
 
 // undelivered is what the client is told of a code that did not arrive.

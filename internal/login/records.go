@@ -70,22 +70,8 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 		if bare {
 			value = "+91" + value
 		}
-		if !numberForm.MatchString(value) {
-			if err := paste.Odd(value, "+0123456789"); err != nil {
-				return bad(err.Error() + ": it must be digits, or a plus and digits")
-			}
-			return bad("must be ten digits, or a plus, the country code and the number")
-		}
-		if strings.HasPrefix(value, "+91") {
-			if !indian.MatchString(value) && bare {
-				return bad("is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code")
-			}
-			if !indian.MatchString(value) {
-				return bad("must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9")
-			}
-		} else if n, err := phonenumbers.Parse(value, ""); err != nil || !phonenumbers.IsPossibleNumber(n) ||
-			phonenumbers.Format(n, phonenumbers.E164) != value { // with a trunk zero, say: a second name for one telephone
-			return bad("is no number that its country code allows")
+		if problem := mobileProblem(value, bare); problem != "" {
+			return bad(problem)
 		}
 	case ByPAN:
 		value = upper
@@ -105,6 +91,31 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 		return bad("is not an identifier that this service knows")
 	}
 	return Identifier{kind, credential.Secret(value)}, nil
+}
+
+// mobileProblem says why a number is not one in E.164 that can be somebody's, or "".
+// bare reports whether it came without a country code.
+func mobileProblem(value string, bare bool) string {
+	if !numberForm.MatchString(value) {
+		if err := paste.Odd(value, "+0123456789"); err != nil {
+			return err.Error() + ": it must be digits, or a plus and digits"
+		}
+		return "must be ten digits, or a plus, the country code and the number"
+	}
+	if strings.HasPrefix(value, "+91") {
+		switch {
+		case indian.MatchString(value):
+			return ""
+		case bare:
+			return "is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code"
+		}
+		return "must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9"
+	}
+	n, err := phonenumbers.Parse(value, "")
+	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != value { // with a trunk zero, say: a second name for one telephone
+		return "is no number that its country code allows"
+	}
+	return ""
 }
 
 // ParsePasted is [ParseIdentifier] for what an operator has typed or a file holds:

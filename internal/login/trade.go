@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"time"
 
 	"neoapi/internal/claims"
 )
@@ -20,32 +21,19 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 		return Session{}, missing("Auth")
 	}
 	now := s.Now()
-	ended := &Error{Kind: KindEnded, Detail: "the session has ended"}
 	says, err := s.tradeClaims(ctx, auth, now)
-	var unavailable *Error
-	switch {
-	case errors.As(err, &unavailable):
+	if err != nil {
+		return Session{}, tokenRefused(err)
+	}
+	session, err := s.liveTrade(ctx, sid, says, now)
+	if err != nil {
 		return Session{}, err
-	case errors.Is(err, claims.ErrKind):
-		return Session{}, &Error{Kind: KindTokenKind, Detail: "Auth holds the view token, not the trade token"}
-	case errors.Is(err, claims.ErrExpired):
-		return Session{}, ended
-	case err != nil:
-		return Session{}, &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token"}
-	}
-	session, err := s.Sessions.Session(ctx, sid)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Session{}, storeFault(err)
-	}
-	// The sid alone never authenticates (security.md S2): the token must be this session's.
-	if err != nil || session.Kind != Trade || session.TradeID != says.Jti || session.Issued.Unix() != says.Iat || !now.Before(session.Expires) {
-		return Session{}, ended
 	}
 	if consumer.Key == "" {
 		if consumer, err = s.ByConsumerKey(ctx, session.Consumer, caller); err != nil {
 			var e *Error
 			if errors.As(err, &e) && e.Kind == KindBadAccess {
-				return Session{}, ended // its consumer was removed
+				return Session{}, sessionEnded() // its consumer was removed
 			}
 			return Session{}, err
 		}
@@ -54,9 +42,38 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 	case consumer.Key != session.Consumer:
 		return Session{}, &Error{Kind: KindSession, Detail: "this session was opened by another consumer"}
 	case session.Incarnation != consumer.Incarnation: // its consumer was removed, and added again
-		return Session{}, ended
+		return Session{}, sessionEnded()
 	}
 	return session, nil
+}
+
+// liveTrade returns the trade session of a sid. The sid alone never authenticates
+// (security.md S2): the token must be this session's.
+func (s *Service) liveTrade(ctx context.Context, sid string, says claims.Trade, now time.Time) (Session, error) {
+	session, err := s.Sessions.Session(ctx, sid)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Session{}, storeFault(err)
+	}
+	if err != nil || session.Kind != Trade || session.TradeID != says.Jti || session.Issued.Unix() != says.Iat || !now.Before(session.Expires) {
+		return Session{}, sessionEnded()
+	}
+	return session, nil
+}
+
+func sessionEnded() *Error { return &Error{Kind: KindEnded, Detail: "the session has ended"} }
+
+// tokenRefused is the refusal of a token that is not a valid trade token.
+func tokenRefused(err error) error {
+	var unavailable *Error
+	switch {
+	case errors.As(err, &unavailable):
+		return err
+	case errors.Is(err, claims.ErrKind):
+		return &Error{Kind: KindTokenKind, Detail: "Auth holds the view token, not the trade token"}
+	case errors.Is(err, claims.ErrExpired):
+		return sessionEnded()
+	}
+	return &Error{Kind: KindSession, Detail: "Auth does not hold a valid trade token"}
 }
 
 // Logout ends a trade session. Refusals: those of CheckTrade.

@@ -127,7 +127,6 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 
-	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	kind := Service
 	if cfg.Sandbox {
 		kind = Sandbox
@@ -135,29 +134,8 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
 	}
-	var box *sandbox.Sandbox
-	ports := login.Ports{
-		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
-		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
-	}
-	if cfg.couriers != nil {
-		ports.Courier, ports.Outbox = cfg.couriers, true
-	}
-	if cfg.Sandbox {
-		box = &sandbox.Sandbox{Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil}
-		if box.Faults == nil {
-			box.Faults = &sandbox.Faults{}
-		}
-		if cfg.couriers == nil {
-			ports.Courier = box.Inbox
-		}
-		if cfg.OTPPerHour == 0 {
-			cfg.OTPPerHour = sandbox.OTPPerHour
-		}
-	}
-	if cfg.gateway != nil {
-		ports.TradeAPI = cfg.gateway
-	}
+	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
+	ports, box := cfg.ports(d)
 	web := httpapi.Config{
 		PublicURL: cfg.PublicURL, Books: cfg.Sandbox, Proxies: cfg.proxies, TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
@@ -210,6 +188,34 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
 	}, nil
+}
+
+// ports returns what the service works with and, of a sandbox, what is the sandbox's.
+func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
+	ports := login.Ports{
+		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
+		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
+	}
+	if cfg.couriers != nil {
+		ports.Courier, ports.Outbox = cfg.couriers, true
+	}
+	if cfg.gateway != nil {
+		ports.TradeAPI = cfg.gateway
+	}
+	if !cfg.Sandbox {
+		return ports, nil
+	}
+	box := &sandbox.Sandbox{Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil}
+	if box.Faults == nil {
+		box.Faults = &sandbox.Faults{}
+	}
+	if cfg.couriers == nil {
+		ports.Courier = box.Inbox
+	}
+	if cfg.OTPPerHour == 0 {
+		cfg.OTPPerHour = sandbox.OTPPerHour
+	}
+	return ports, box
 }
 
 func checkPublicURL(text string) error {
