@@ -1,0 +1,21 @@
+package sandbox
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Package serve brings the sandbox and the service's HTTP side together.
+func TestImports_knowNothingOfHowTheServiceAnswers(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "neoapi/internal/sandbox").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		if slices.Contains([]string{"neoapi/internal/httpapi", "neoapi/internal/serve"}, name) {
+			t.Errorf("sandbox imports %s", name)
+		}
+	}
+}
