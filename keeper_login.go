@@ -1,6 +1,7 @@
 package neoapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) 
 	if s, err = k.login(ctx); err != nil {
 		return Session{}, false, err
 	}
-	if err = k.save(ctx, s, saved); err != nil {
+	if err = k.save(ctx, s); err != nil {
 		return Session{}, false, err
 	}
 	return s, true, nil
@@ -56,22 +57,26 @@ func (k *Keeper) good(s Session) bool {
 	return s.Token != "" && !k.refused[s.Token] && !s.ended(k.c.now())
 }
 
+// load returns what is in the store, without a token if that is nothing. foreign says
+// that it is of no use to this client, whoever's it is.
+func (k *Keeper) load(ctx context.Context) (s Session, foreign, err error) {
+	s, err = k.cfg.Store.Load(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return Session{}, nil, nil
+	case err != nil:
+		return Session{}, nil, k.storeFailed(ctx, err)
+	case s.Environment == "" || s.Consumer == "":
+		return s, k.c.Restore(s), nil // says what is missing
+	}
+	return s, k.c.belongs("restore", s), nil
+}
+
 // saved returns what is in the store, without a token if that is nothing, and whose it
 // is. It is an error if it is somebody else's.
 func (k *Keeper) saved(ctx context.Context) (Session, kinship, error) {
-	s, err := k.cfg.Store.Load(ctx)
-	switch {
-	case errors.Is(err, ErrNotLoggedIn):
-		return Session{}, unknown, nil
-	case err != nil:
-		return Session{}, unknown, k.storeFailed(ctx, err)
-	}
-	if s.Environment == "" || s.Consumer == "" {
-		err = k.c.Restore(s) // says what is missing
-	} else {
-		err = k.c.belongs("restore", s)
-	}
-	if err != nil {
+	s, foreign, err := k.load(ctx)
+	if err = cmp.Or(err, foreign); err != nil || s.Token == "" {
 		return Session{}, unknown, err
 	}
 	kin := k.known().owns(s)
@@ -135,14 +140,25 @@ func (k *Keeper) identify(ctx context.Context, s Session) error {
 	return nil
 }
 
-// save puts a fresh session into the store, in place of the one that is there, unless
-// that turns out to be somebody else's.
-func (k *Keeper) save(ctx context.Context, s, saved Session) error {
+// save puts a fresh session into the store, in place of the one that is there now,
+// unless that turns out to be somebody else's: neo login does not wait for a keeper
+// whose login takes long.
+func (k *Keeper) save(ctx context.Context, s Session) error {
+	ctx = context.WithoutCancel(ctx) // the code is spent: a session that cannot be saved is still worth having
+	const failed = "logged in, but the session was not saved: other processes will log in too"
+	saved, foreign, err := k.load(ctx)
+	if err != nil {
+		k.cfg.Log.ErrorContext(ctx, failed, "cause", err)
+		return nil
+	}
 	kin := own
 	if saved.Token != "" {
 		kin = k.known().owns(saved)
 	}
 	switch {
+	case foreign != nil:
+		k.end(ctx, s)
+		return foreign
 	case kin == stranger:
 		k.end(ctx, s)
 		return notOurs(saved)
@@ -150,9 +166,8 @@ func (k *Keeper) save(ctx context.Context, s, saved Session) error {
 		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: nobody can tell whether the saved one, which is still good, is the same account's")
 		return nil
 	}
-	// The code is spent: a session that cannot be saved is still worth having.
-	if err := k.cfg.Store.Save(context.WithoutCancel(ctx), s); err != nil {
-		k.cfg.Log.ErrorContext(ctx, "logged in, but the session was not saved: other processes will log in too", "cause", err)
+	if err := k.cfg.Store.Save(ctx, s); err != nil {
+		k.cfg.Log.ErrorContext(ctx, failed, "cause", err)
 	}
 	return nil
 }
@@ -161,12 +176,10 @@ func (k *Keeper) save(ctx context.Context, s, saved Session) error {
 func (k *Keeper) end(ctx context.Context, s Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := k.c.Logout(ctx); err != nil {
+	if err := k.c.logout(ctx, s); err != nil {
 		k.cfg.Log.WarnContext(ctx, "a session that is not used could not be ended", "ends", s.Ends(), "cause", err)
 	}
-	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
-	k.c.trade = nil
+	k.c.forgetSession(s)
 }
 
 // storeFailed makes an *Error of what a store returns, which may be the user's own.
