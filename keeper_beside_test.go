@@ -99,3 +99,34 @@ func TestKeeper_leavesWhatItCannotReadThatCameWhileItLoggedIn(t *testing.T) {
 		t.Errorf("the file now holds %q, %v", now, err)
 	}
 }
+
+// Whoever logs in on the keeper's client beside it, the keeper's two factors are of one
+// login, and its session is the account's own, with a UCC given or without.
+func TestKeeper_bindsItsSecondFactorToItsFirst(t *testing.T) {
+	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
+	one, other := people(t, srv)
+	beside := map[string]func(context.Context, *Client) error{
+		"another login is pending": func(ctx context.Context, c *Client) error {
+			return c.Login(ctx, Credentials{Mobile: other.Mobile, Password: other.Password, NoOTP: true})
+		},
+		"another login is done": func(ctx context.Context, c *Client) error { return logIn(ctx, c, other.Mobile, other.Account) },
+		"another login by TOTP is pending": func(ctx context.Context, c *Client) error {
+			return c.LoginTOTP(ctx, TOTP{Mobile: other.Mobile, UCC: other.UCC, Code: other.totp()})
+		},
+	}
+	for way, login := range ways {
+		for what, happens := range beside {
+			srv.Advance(2 * totpPeriod * time.Second) // no code is used twice
+			c := onClock(t, srv)
+			k := keep(t, c, KeepConfig{Login: meanwhile(login(one), func(ctx context.Context) {
+				if err := happens(ctx, c); err != nil {
+					t.Error(err)
+				}
+			})})
+			s, err := k.Session(t.Context())
+			if now, _ := c.Session(); err != nil || s.UCC != one.UCC || now.Token != s.Token {
+				t.Errorf("%s, %s: got %v, %v; current is that of %s", way, what, s, err, now.UCC)
+			}
+		}
+	}
+}

@@ -223,6 +223,7 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 	if err == nil {
 		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
 		clear(k.refused)
+		k.c.adopt(s) // or another login beside it is the current one
 		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
 		return s, nil
 	}
@@ -255,7 +256,8 @@ func (k *Keeper) judge(ctx context.Context, s Session) error {
 	return nil
 }
 
-// attempt goes through the steps of one login. sent reports whether the service
+// attempt goes through the steps of one login, whatever other login is pending on the
+// client meanwhile. sent reports whether the service
 // may have seen a secret. The error is an *Error.
 func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
 	l := k.cfg.Login
@@ -272,14 +274,15 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 	if l.MPIN != nil {
 		second, name, who.NoOTP = l.MPIN, "MPIN", true
 	}
-	if err = k.c.Login(ctx, who); err != nil {
+	v, err := k.c.login(ctx, who)
+	if err != nil {
 		return Session{}, true, err
 	}
 	code, err := ask(ctx, name, second)
 	if err != nil {
 		return Session{}, true, err
 	}
-	s, err = k.c.Session2FA(ctx, code)
+	s, err = k.c.session2FA(ctx, v, code)
 	return s, true, err
 }
 
@@ -323,14 +326,15 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
 		return Session{}, false, err
 	}
-	if err = k.c.LoginTOTP(ctx, t); err != nil {
+	v, err := k.c.loginTOTP(ctx, t)
+	if err != nil {
 		return Session{}, true, err
 	}
 	mpin, err := ask(ctx, "MPIN", l.MPIN)
 	if err != nil {
 		return Session{}, true, err
 	}
-	s, err = k.c.ValidateMPIN(ctx, mpin)
+	s, err = k.c.validateMPIN(ctx, v, mpin)
 	return s, true, err
 }
 
