@@ -130,3 +130,29 @@ func TestKeeper_bindsItsSecondFactorToItsFirst(t *testing.T) {
 		}
 	}
 }
+
+// After a failure a keeper rests as long as it or the service has said, and not until
+// a time of a clock that was ahead and was set back.
+func TestKeeper_restsNoLongerForAClockThatWasSetBack(t *testing.T) {
+	for _, fault := range []string{"502", "rate_limit"} {
+		srv, _ := keepServer(t)
+		k := keep(t, onClock(t, srv), KeepConfig{Login: byPassword(srv.Account)})
+		srv.SetTime(srv.Now().AddDate(60, 0, 0))
+		srv.Fail(t, "login", fault, 1)
+		_, err := k.Session(t.Context())
+		first, ok := errors.AsType[*Error](err)
+		if !ok {
+			t.Fatalf("%s: got %v", fault, err)
+		}
+		srv.SetTime(srv.Now().AddDate(-60, 0, 0))
+		_, err = k.Session(t.Context())
+		again, ok := errors.AsType[*Error](err)
+		if rest := max(first.RetryAfter, 5*time.Second); !ok || again.RetryAfter > rest || again.RetryAfter <= 0 {
+			t.Fatalf("%s: got %v, want a rest of %v at most", fault, err, rest)
+		}
+		srv.Advance(again.RetryAfter)
+		if _, err := k.Session(t.Context()); err != nil {
+			t.Errorf("%s: after its rest: %v", fault, err)
+		}
+	}
+}

@@ -198,6 +198,9 @@ func (k *Keeper) storeFailed(ctx context.Context, err error) error {
 func (k *Keeper) login(ctx context.Context) (Session, error) {
 	now := k.c.now()
 	k.mu.Lock()
+	if rest := k.rest(); k.until.Sub(now) > rest { // the clock was ahead then, and was set back
+		k.until = now.Add(rest)
+	}
 	tries, until, last := k.tries, k.until, k.last
 	k.mu.Unlock()
 	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
@@ -234,13 +237,18 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 		k.tries++
 	}
 	k.pause = min(max(2*k.pause, 5*time.Second), 5*time.Minute)
-	k.until = k.c.now().Add(k.pause)
-	if e, _ := errors.AsType[*Error](err); e.RetryAfter > 0 {
-		k.until = k.c.now().Add(e.RetryAfter)
-	}
 	k.last = err
+	k.until = k.c.now().Add(k.rest())
 	k.cfg.Log.WarnContext(ctx, "login failed", "cause", err, "refused in a row", k.tries, "next not before", k.until)
 	return Session{}, err
+}
+
+// rest is how long the last failure has the next login wait.
+func (k *Keeper) rest() time.Duration {
+	if e, ok := errors.AsType[*Error](k.last); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return k.pause
 }
 
 // judge says what is wrong with a new session, which then is ended.
