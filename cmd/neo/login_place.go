@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"neoapi"
@@ -53,7 +52,7 @@ func (p *place) judge(ucc string) error {
 }
 
 func (p *place) another(ucc string) bool {
-	return p.before.UCC != "" && ucc != "" && !strings.EqualFold(p.before.UCC, ucc)
+	return p.before.UCC != "" && ucc != "" && !sameAccount(p.before.UCC, ucc)
 }
 
 // save puts a session into the place. What counts is whose is there now: another login
