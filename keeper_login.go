@@ -1,6 +1,7 @@
 package neoapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func (k *Keeper) obtain(ctx context.Context) (s Session, fresh bool, err error) 
 	if s, err = k.login(ctx); err != nil {
 		return Session{}, false, err
 	}
-	if err = k.save(ctx, s, saved); err != nil {
+	if err = k.save(ctx, s); err != nil {
 		return Session{}, false, err
 	}
 	return s, true, nil
@@ -56,22 +57,26 @@ func (k *Keeper) good(s Session) bool {
 	return s.Token != "" && !k.refused[s.Token] && !s.ended(k.c.now())
 }
 
+// load returns what is in the store, without a token if that is nothing. foreign says
+// that it is of no use to this client, whoever's it is.
+func (k *Keeper) load(ctx context.Context) (s Session, foreign, err error) {
+	s, err = k.cfg.Store.Load(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return Session{}, nil, nil
+	case err != nil:
+		return Session{}, nil, k.storeFailed(ctx, err)
+	case s.Environment == "" || s.Consumer == "":
+		return s, k.c.Restore(s), nil // says what is missing
+	}
+	return s, k.c.belongs("restore", s), nil
+}
+
 // saved returns what is in the store, without a token if that is nothing, and whose it
 // is. It is an error if it is somebody else's.
 func (k *Keeper) saved(ctx context.Context) (Session, kinship, error) {
-	s, err := k.cfg.Store.Load(ctx)
-	switch {
-	case errors.Is(err, ErrNotLoggedIn):
-		return Session{}, unknown, nil
-	case err != nil:
-		return Session{}, unknown, k.storeFailed(ctx, err)
-	}
-	if s.Environment == "" || s.Consumer == "" {
-		err = k.c.Restore(s) // says what is missing
-	} else {
-		err = k.c.belongs("restore", s)
-	}
-	if err != nil {
+	s, foreign, err := k.load(ctx)
+	if err = cmp.Or(err, foreign); err != nil || s.Token == "" {
 		return Session{}, unknown, err
 	}
 	kin := k.known().owns(s)
@@ -135,14 +140,25 @@ func (k *Keeper) identify(ctx context.Context, s Session) error {
 	return nil
 }
 
-// save puts a fresh session into the store, in place of the one that is there, unless
-// that turns out to be somebody else's.
-func (k *Keeper) save(ctx context.Context, s, saved Session) error {
+// save puts a fresh session into the store, in place of the one that is there now,
+// unless that turns out to be somebody else's: neo login does not wait for a keeper
+// whose login takes long.
+func (k *Keeper) save(ctx context.Context, s Session) error {
+	ctx = context.WithoutCancel(ctx) // the code is spent: a session that cannot be saved is still worth having
+	const failed = "logged in, but the session was not saved: other processes will log in too"
+	saved, foreign, err := k.load(ctx)
+	if err != nil {
+		k.cfg.Log.ErrorContext(ctx, failed, "cause", err)
+		return nil
+	}
 	kin := own
 	if saved.Token != "" {
 		kin = k.known().owns(saved)
 	}
 	switch {
+	case foreign != nil:
+		k.end(ctx, s)
+		return foreign
 	case kin == stranger:
 		k.end(ctx, s)
 		return notOurs(saved)
@@ -150,9 +166,8 @@ func (k *Keeper) save(ctx context.Context, s, saved Session) error {
 		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: it is not known whether the saved one, which is still good, is the same account's")
 		return nil
 	}
-	// The code is spent: a session that cannot be saved is still worth having.
-	if err := k.cfg.Store.Save(context.WithoutCancel(ctx), s); err != nil {
-		k.cfg.Log.ErrorContext(ctx, "logged in, but the session was not saved: other processes will log in too", "cause", err)
+	if err := k.cfg.Store.Save(ctx, s); err != nil {
+		k.cfg.Log.ErrorContext(ctx, failed, "cause", err)
 	}
 	return nil
 }
@@ -161,12 +176,10 @@ func (k *Keeper) save(ctx context.Context, s, saved Session) error {
 func (k *Keeper) end(ctx context.Context, s Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := k.c.Logout(ctx); err != nil {
+	if err := k.c.logout(ctx, s); err != nil {
 		k.cfg.Log.WarnContext(ctx, "a session that is not used could not be ended", "ends", s.Ends(), "cause", err)
 	}
-	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
-	k.c.trade = nil
+	k.c.forgetSession(s)
 }
 
 // storeFailed makes an *Error of what a store returns, which may be the user's own.
@@ -185,6 +198,9 @@ func (k *Keeper) storeFailed(ctx context.Context, err error) error {
 func (k *Keeper) login(ctx context.Context) (Session, error) {
 	now := k.c.now()
 	k.mu.Lock()
+	if rest := k.rest(); k.until.Sub(now) > rest { // the clock was ahead then, and was set back
+		k.until = now.Add(rest)
+	}
 	tries, until, last := k.tries, k.until, k.last
 	k.mu.Unlock()
 	if last != nil && (tries >= k.cfg.MaxTries || now.Before(until)) {
@@ -210,6 +226,7 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 	if err == nil {
 		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
 		clear(k.refused)
+		k.c.adopt(s) // or another login beside it is the current one
 		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
 		return s, nil
 	}
@@ -220,13 +237,18 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 		k.tries++
 	}
 	k.pause = min(max(2*k.pause, 5*time.Second), 5*time.Minute)
-	k.until = k.c.now().Add(k.pause)
-	if e, _ := errors.AsType[*Error](err); e.RetryAfter > 0 {
-		k.until = k.c.now().Add(e.RetryAfter)
-	}
 	k.last = err
+	k.until = k.c.now().Add(k.rest())
 	k.cfg.Log.WarnContext(ctx, "login failed", "cause", err, "refused in a row", k.tries, "next not before", k.until)
 	return Session{}, err
+}
+
+// rest is how long the last failure has the next login wait.
+func (k *Keeper) rest() time.Duration {
+	if e, ok := errors.AsType[*Error](k.last); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return k.pause
 }
 
 // judge says what is wrong with a new session, which then is ended.
@@ -242,7 +264,8 @@ func (k *Keeper) judge(ctx context.Context, s Session) error {
 	return nil
 }
 
-// attempt goes through the steps of one login. sent reports whether the service
+// attempt goes through the steps of one login, whatever other login is pending on the
+// client meanwhile. sent reports whether the service
 // may have seen a secret. The error is an *Error.
 func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
 	l := k.cfg.Login
@@ -259,14 +282,15 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 	if l.MPIN != nil {
 		second, name, who.NoOTP = l.MPIN, "MPIN", true
 	}
-	if err = k.c.Login(ctx, who); err != nil {
+	v, err := k.c.login(ctx, who)
+	if err != nil {
 		return Session{}, true, err
 	}
 	code, err := ask(ctx, name, second)
 	if err != nil {
 		return Session{}, true, err
 	}
-	s, err = k.c.Session2FA(ctx, code)
+	s, err = k.c.session2FA(ctx, v, code)
 	return s, true, err
 }
 
@@ -310,14 +334,15 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
 		return Session{}, false, err
 	}
-	if err = k.c.LoginTOTP(ctx, t); err != nil {
+	v, err := k.c.loginTOTP(ctx, t)
+	if err != nil {
 		return Session{}, true, err
 	}
 	mpin, err := ask(ctx, "MPIN", l.MPIN)
 	if err != nil {
 		return Session{}, true, err
 	}
-	s, err = k.c.ValidateMPIN(ctx, mpin)
+	s, err = k.c.validateMPIN(ctx, v, mpin)
 	return s, true, err
 }
 

@@ -66,6 +66,12 @@ type view struct {
 // credentials that are refused here, all problems at once), [ErrAccessToken],
 // [ErrWrongCredentials], [ErrLocked], [ErrRateLimited].
 func (c *Client) Login(ctx context.Context, cr Credentials) error {
+	_, err := c.login(ctx, cr)
+	return err
+}
+
+// login is Login, and returns the login that is pending then.
+func (c *Client) login(ctx context.Context, cr Credentials) (*view, error) {
 	field, identifier, problems := cr.identifier()
 	secretField, secret := "password", cr.Password
 	switch {
@@ -81,7 +87,7 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 		problems = append(problems, "Password is not valid UTF-8")
 	}
 	if len(problems) > 0 {
-		return invalid(opLogin, problems...)
+		return nil, invalid(opLogin, problems...)
 	}
 
 	pan := ""
@@ -90,7 +96,7 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 	}
 	auth, err := c.bearer(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := request{
 		op:      opLogin,
@@ -101,9 +107,9 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 	}
 	v, err := c.openView(ctx, r, view{field: field, identifier: identifier, who: cr.identity()})
 	if err != nil || cr.NoOTP {
-		return err
+		return v, err
 	}
-	return c.sendOTP(ctx, v)
+	return v, c.sendOTP(ctx, v)
 }
 
 // LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].
@@ -113,6 +119,12 @@ func (c *Client) Login(ctx context.Context, cr Credentials) error {
 // A code works once. The one with which this client's last login was accepted is
 // refused here, with [ErrInvalidInput] and RetryNewCode.
 func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
+	_, err := c.loginTOTP(ctx, t)
+	return err
+}
+
+// loginTOTP is LoginTOTP, and returns the login that is pending then.
+func (c *Client) loginTOTP(ctx context.Context, t TOTP) (*view, error) {
 	var problems []string
 	mobile, problem := mobileNumber(t.Mobile)
 	if problem != "" {
@@ -127,17 +139,17 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 		problems = append(problems, problem)
 	}
 	if len(problems) > 0 {
-		return invalid(opTOTPLogin, problems...)
+		return nil, invalid(opTOTPLogin, problems...)
 	}
 	if err := c.unspent(upper(ucc), code); err != nil {
-		return err
+		return nil, err
 	}
 
 	header, err := c.totpHeader(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = c.openView(ctx, request{
+	v, err := c.openView(ctx, request{
 		op:      opTOTPLogin,
 		to:      wire.OpTOTPLogin,
 		header:  header,
@@ -149,7 +161,7 @@ func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 		defer c.mu.Unlock()
 		c.spent = spent{upper(ucc), code, totpStep(c.now())}
 	}
-	return err
+	return v, err
 }
 
 // openView sends a first factor and makes v, with what the answer says, the
@@ -220,13 +232,19 @@ func (c *Client) sendOTP(ctx context.Context, v *view) error {
 // is not 4 to 8 digits, which is not sent), [ErrWrongOTP], [ErrSessionEnded],
 // [ErrLocked], [ErrRateLimited], [ErrOMSDown].
 func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
+	return c.session2FA(ctx, nil, code)
+}
+
+// session2FA is Session2FA for the login v, or for the pending one if v is nil.
+func (c *Client) session2FA(ctx context.Context, v *view, code string) (Session, error) {
 	code, err := paste.Code(code, 4, 8)
 	if err != nil {
 		return Session{}, invalid(opSession2FA, "a code is 4 to 8 digits: this one "+err.Error())
 	}
-	v, err := c.pending(opSession2FA, false)
-	if err != nil {
-		return Session{}, err
+	if v == nil {
+		if v, err = c.pending(opSession2FA, false); err != nil {
+			return Session{}, err
+		}
 	}
 	auth, err := c.bearer(ctx)
 	if err != nil {
@@ -255,13 +273,20 @@ func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
 // MPIN and returns the trade session. What [Client.Session2FA] says holds here
 // too, with [ErrWrongMPIN] for [ErrWrongOTP].
 func (c *Client) ValidateMPIN(ctx context.Context, mpin string) (Session, error) {
+	return c.validateMPIN(ctx, nil, mpin)
+}
+
+// validateMPIN is ValidateMPIN for the login v, or for the pending one if v is nil.
+func (c *Client) validateMPIN(ctx context.Context, v *view, mpin string) (Session, error) {
 	mpin, problem := sixDigits("MPIN", mpin)
 	if problem != "" {
 		return Session{}, invalid(opTOTPValidate, problem)
 	}
-	v, err := c.pending(opTOTPValidate, true)
-	if err != nil {
-		return Session{}, err
+	if v == nil {
+		var err error
+		if v, err = c.pending(opTOTPValidate, true); err != nil {
+			return Session{}, err
+		}
 	}
 	header, err := c.totpHeader(ctx)
 	if err != nil {
@@ -346,6 +371,11 @@ func (c *Client) Logout(ctx context.Context) error {
 	if trade == nil {
 		return &Error{Op: opLogout, Category: ErrNotLoggedIn, Message: "there is no trade session to end", Retry: RetryLoginAgain}
 	}
+	return c.logout(ctx, *trade)
+}
+
+// logout ends a session, which may be another than the current one.
+func (c *Client) logout(ctx context.Context, s Session) error {
 	auth, err := c.key, error(nil)
 	if _, access := c.freshAccess(); access || c.secret != "" {
 		auth, err = c.bearer(ctx)
@@ -356,21 +386,26 @@ func (c *Client) Logout(ctx context.Context) error {
 	err = c.do(ctx, request{
 		op:     opLogout,
 		to:     wire.OpLogout,
-		header: map[string]string{"Authorization": auth, wire.HeaderSID: trade.SID, wire.HeaderAuth: trade.Token},
+		header: map[string]string{"Authorization": auth, wire.HeaderSID: s.SID, wire.HeaderAuth: s.Token},
 		form:   true,
 	})
 	if err != nil {
 		return err
 	}
 	if k := c.keeper.Load(); k != nil {
-		k.Ended(*trade)
+		k.Ended(s)
 	}
+	c.forgetSession(s)
+	return nil
+}
+
+// forgetSession makes a session not the current one.
+func (c *Client) forgetSession(s Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.trade == trade {
+	if c.trade != nil && c.trade.Token == s.Token {
 		c.trade = nil
 	}
-	return nil
 }
 
 // Session returns the current trade session, or false if there is none. It may
@@ -413,48 +448,6 @@ func (c *Client) totpHeader(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return map[string]string{"Authorization": auth, wire.HeaderFinKey: wire.FinKey}, nil
-}
-
-// identifier returns the one identifier as the wire wants it, or what is wrong.
-func (cr Credentials) identifier() (field, value string, problems []string) {
-	given := 0
-	if cr.Mobile != "" {
-		given++
-		var problem string
-		field = "mobileNumber"
-		if value, problem = mobileNumber(cr.Mobile); problem != "" {
-			problems = append(problems, problem)
-		}
-	}
-	if cr.PAN != "" {
-		given++
-		var err error
-		field = "pan"
-		if value, err = paste.PAN(cr.PAN); err != nil {
-			problems = append(problems, "the PAN "+err.Error())
-		}
-	}
-	if cr.UserID != "" {
-		given++
-		var err error
-		field = "userid"
-		if value, err = paste.UserID(cr.UserID); err != nil {
-			problems = append(problems, "the user id "+err.Error())
-		}
-	}
-	if given != 1 {
-		problems = append(problems, "give exactly one of Mobile, UserID and PAN")
-	}
-	return field, value, problems
-}
-
-// mobileNumber returns a number in E.164, or says what is wrong with it.
-func mobileNumber(s string) (number, problem string) {
-	number, err := paste.Mobile(s)
-	if err != nil {
-		return "", "the mobile number " + err.Error()
-	}
-	return number, ""
 }
 
 // sixDigits returns an MPIN or a TOTP code, or says what is wrong with it.

@@ -44,6 +44,48 @@ func (cr Credentials) identity() identity {
 	return identity{kind: kind, name: name}
 }
 
+// identifier returns the one identifier as the wire wants it, or what is wrong.
+func (cr Credentials) identifier() (field, value string, problems []string) {
+	given := 0
+	if cr.Mobile != "" {
+		given++
+		var problem string
+		field = "mobileNumber"
+		if value, problem = mobileNumber(cr.Mobile); problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	if cr.PAN != "" {
+		given++
+		var err error
+		field = "pan"
+		if value, err = paste.PAN(cr.PAN); err != nil {
+			problems = append(problems, "the PAN "+err.Error())
+		}
+	}
+	if cr.UserID != "" {
+		given++
+		var err error
+		field = "userid"
+		if value, err = paste.UserID(cr.UserID); err != nil {
+			problems = append(problems, "the user id "+err.Error())
+		}
+	}
+	if given != 1 {
+		problems = append(problems, "give exactly one of Mobile, UserID and PAN")
+	}
+	return field, value, problems
+}
+
+// mobileNumber returns a number in E.164, or says what is wrong with it.
+func mobileNumber(s string) (number, problem string) {
+	number, err := paste.Mobile(s)
+	if err != nil {
+		return "", "the mobile number " + err.Error()
+	}
+	return number, ""
+}
+
 // markRounds is how often a mark is hashed: some milliseconds' worth.
 const markRounds = 10_000
 

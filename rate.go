@@ -3,6 +3,9 @@ package neoapi
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +24,9 @@ const (
 	transit = time.Second
 	// glimpse is how often the files of other processes are looked at while waiting.
 	glimpse = 50 * time.Millisecond
+	// fileWait is how long a file is waited for that another process has, which holds
+	// it for microseconds; one that was not to be had is left alone for a transit.
+	fileWait = 200 * time.Millisecond
 	// maxRate is the largest limit; what may send more is not limited.
 	maxRate = 1000
 	most    = maxRate + 24 // how many requests a window remembers
@@ -55,16 +61,22 @@ func WithRate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) }
 // between, so whoever follows a rest later is counted a second later at least,
 // however long each was on its way.
 type window struct {
-	mu     sync.Mutex
-	sent   []int64            // ns since 1970 at which each request has been counted at the latest, in order
-	files  []private.LockFile // where other processes keep theirs, by path
-	joined bool               // a file is new: it does not hold what was sent before
-	ahead  time.Duration      // by how much the last Config.Clock was ahead of the machine's
-	moved  bool               // ahead is known
+	mu    sync.Mutex
+	sent  []int64       // ns since 1970 at which each request has been counted at the latest, in order
+	own   []int64       // those of them that this process has sent, whatever the files hold
+	files []rateFile    // where other processes keep theirs, by path
+	ahead time.Duration // by how much the last Config.Clock was ahead of the machine's
+	moved bool          // ahead is known
 
 	waiting bool            // somebody has the turn
 	queue   []chan struct{} // and these come after, the first next
 	news    chan struct{}   // tells whoever has the turn that an answer has come
+}
+
+// A rateFile is where the processes that share a store count their requests.
+type rateFile struct {
+	private.LockFile
+	again time.Time // not before then, because it was not to be had
 }
 
 // windows are those of this process, by service and consumer.
@@ -90,7 +102,7 @@ func windowOf(name string) *window {
 func (r *rate) wait(ctx context.Context, c *Client) (ticket int64, err error) {
 	w := r.window
 	if r.n <= 0 {
-		ticket, _ = w.take(c, 0)
+		ticket, _ = w.takeWithin(ctx, c, 0)
 		return ticket, ctx.Err()
 	}
 	news, err := w.turn(ctx)
@@ -99,9 +111,9 @@ func (r *rate) wait(ctx context.Context, c *Client) (ticket int64, err error) {
 	}
 	defer w.next()
 	for {
-		ticket, left := w.take(c, r.n)
+		ticket, left := w.takeWithin(ctx, c, r.n)
 		if left <= 0 {
-			return ticket, nil
+			return ticket, ctx.Err()
 		}
 		if err := c.await(ctx, news, left); err != nil {
 			return 0, err
@@ -172,53 +184,74 @@ func (w *window) next() {
 // take counts a request if fewer than n have been of late, or if n is 0. Otherwise it
 // returns how long to wait before the next try.
 func (w *window) take(c *Client, n int) (ticket int64, left time.Duration) {
+	return w.takeWithin(context.Background(), c, n)
+}
+
+// takeWithin is take, which waits for no file when ctx is over.
+func (w *window) takeWithin(ctx context.Context, c *Client, n int) (ticket int64, left time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	jump := w.jumped(c)
-	w.shared(func() {
-		for i := range w.sent {
-			w.sent[i] -= int64(jump)
-		}
+	w.shared(ctx, func() {
 		now := time.Now().UnixNano()
-		oldest, latest := now-int64(rest), now+int64(transit)
-		from, _ := slices.BinarySearch(w.sent, oldest+1)
-		to, _ := slices.BinarySearch(w.sent, latest+int64(transit)) // those after it are from before the clock was set back
-		w.sent = w.sent[from:to]
+		w.sent, w.own = recent(w.sent, jump, now), recent(w.own, jump, now)
 		if n > 0 && len(w.sent) >= n {
-			if left = time.Duration(w.sent[len(w.sent)-n] - oldest); len(w.files) > 0 {
+			if left = time.Duration(w.sent[len(w.sent)-n] - (now - int64(rest))); len(w.files) > 0 {
 				left = min(left, glimpse)
 			}
 			return
 		}
-		if ticket = latest; len(w.sent) > 0 {
+		if ticket = now + int64(transit); len(w.sent) > 0 {
 			ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
 		}
 		w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
+		w.own = append(w.own[max(0, len(w.own)+1-most):], ticket)
 	})
 	return ticket, left
+}
+
+// recent returns those of the tickets, older by a jump, that still count.
+func recent(tickets []int64, jump time.Duration, now int64) []int64 {
+	for i := range tickets {
+		tickets[i] -= int64(jump)
+	}
+	from, _ := slices.BinarySearch(tickets, now-int64(rest)+1)
+	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // those after it are from before the clock was set back
+	return tickets[from:to]
 }
 
 // answered is told that the answer to a request has come, or its head.
 func (w *window) answered(ticket int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.shared(func() {
-		i, found := slices.BinarySearch(w.sent, ticket)
+	w.shared(context.Background(), func() {
 		now := time.Now().UnixNano()
-		if !found || now >= ticket {
+		if _, found := slices.BinarySearch(w.sent, ticket); !found || now >= ticket {
 			return
 		}
-		to, taken := slices.BinarySearch(w.sent, now)
-		for ; taken; to, taken = slices.BinarySearch(w.sent, now) {
-			now++
+		for taken := true; taken; {
+			if _, taken = slices.BinarySearch(w.sent, now); taken {
+				now++
+			}
 		}
-		copy(w.sent[to+1:i+1], w.sent[to:i])
-		w.sent[to] = now
+		counted(w.sent, ticket, now)
+		counted(w.own, ticket, now)
 	})
 	select {
 	case w.news <- struct{}{}:
 	default: // nobody waits, or knows already
 	}
+}
+
+// counted has a ticket count at an earlier time, if it is one of those.
+func counted(tickets []int64, ticket, now int64) {
+	i, found := slices.BinarySearch(tickets, ticket)
+	if !found {
+		return
+	}
+	to, _ := slices.BinarySearch(tickets, now)
+	copy(tickets[to+1:i+1], tickets[to:i])
+	tickets[to] = now
 }
 
 // jumped returns how far a [Config.Clock] has jumped ahead. What was sent is older by
@@ -240,60 +273,79 @@ func (w *window) jumped(c *Client) (jump time.Duration) {
 }
 
 // shared runs f, which may change what was sent, on what all processes have sent:
-// that is what the files hold. One that does not work is done without: better a
-// request too many than none.
-func (w *window) shared(f func()) {
+// what the files hold, and what this process has sent, which a file that was
+// removed, or could not be written, does not hold. A file that does not work, or that
+// somebody holds for long, is done without: better a request too many than none.
+func (w *window) shared(ctx context.Context, f func()) {
 	if len(w.files) == 0 {
 		f()
 		return
 	}
-	var found []int64
-	whole := !w.joined // or else what this process knows has to be added
+	ctx, cancel := context.WithTimeout(ctx, fileWait)
+	defer cancel()
+	found := slices.Clone(w.own)
 	var through func(i int)
 	through = func(i int) {
 		if i == len(w.files) {
-			if !whole {
-				found = append(found, w.sent...)
-			}
 			slices.Sort(found)
 			w.sent = slices.Compact(found)
 			f()
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), transit)
-		defer cancel()
-		went := false
-		_ = w.files[i].Change(ctx, func(old []byte) []byte {
-			for ; len(old) >= 8; old = old[8:] {
-				found = append(found, int64(binary.BigEndian.Uint64(old)))
+		file, read := &w.files[i], false
+		if began := time.Now(); !began.Before(file.again) {
+			err := file.Change(ctx, func(old []byte) []byte {
+				if read = true; len(old) < 8 { // new, or removed since
+					found = append(found, w.sent...)
+				}
+				for ; len(old) >= 8; old = old[8:] {
+					found = append(found, int64(binary.BigEndian.Uint64(old)))
+				}
+				through(i + 1)
+				text := make([]byte, 0, 8*len(w.sent))
+				for _, at := range w.sent {
+					text = binary.BigEndian.AppendUint64(text, uint64(at))
+				}
+				return text
+			})
+			if !read && errors.Is(err, context.DeadlineExceeded) && time.Since(began) >= fileWait {
+				file.again = time.Now().Add(transit)
 			}
-			through(i + 1)
-			went = true
-			text := make([]byte, 0, 8*len(w.sent))
-			for _, at := range w.sent {
-				text = binary.BigEndian.AppendUint64(text, uint64(at))
-			}
-			return text
-		})
-		if !went {
-			whole = false
+		}
+		if !read {
+			found = append(found, w.sent...) // what was known of the others
 			through(i + 1)
 		}
 	}
 	through(0)
-	w.joined = false
 }
 
 // join counts with other processes, too, in a file.
 func (w *window) join(path string) {
+	if at, err := private.Resolve(path); err == nil {
+		path = at
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range w.files {
-		if f.Path == path {
+		if sameFile(f.Path, path) {
 			return
 		}
 	}
-	w.files = append(w.files, private.LockFile{Path: path})
-	slices.SortFunc(w.files, func(a, b private.LockFile) int { return strings.Compare(a.Path, b.Path) }) // so that nobody waits for each other
-	w.joined = true
+	w.files = append(w.files, rateFile{LockFile: private.LockFile{Path: path}})
+	slices.SortFunc(w.files, func(a, b rateFile) int { return strings.Compare(a.Path, b.Path) }) // so that nobody waits for each other
+}
+
+// sameFile reports whether two paths are of one file, which need not be there: one
+// directory may have several names.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, err := os.Stat(filepath.Dir(a))
+	if err != nil || filepath.Base(a) != filepath.Base(b) {
+		return false
+	}
+	two, err := os.Stat(filepath.Dir(b))
+	return err == nil && os.SameFile(one, two)
 }

@@ -53,7 +53,10 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Env == "" || sameService(c.Env, p.Environment) {
 		c.CA = cmp.Or(c.CA, p.CA)
 	} else {
-		p.ConsumerKey, t.login = "", t.login+" --env "+quoted(c.Env)
+		p.ConsumerKey = ""
+		if c.accepts(c.Env) { // another address may hold a password
+			t.login += " --env " + quoted(c.Env)
+		}
 	}
 	t.login = withoutHome(t.login)
 	saved, found := c.savedSession(t.login)

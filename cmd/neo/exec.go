@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"neoapi/internal/paste"
 )
 
 type execCmd struct {
@@ -57,11 +59,16 @@ func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) er
 	if len(command) == 0 {
 		return usage(errors.New("say which program to run: neo exec -- CMD"))
 	}
+	if c.UCC != "" {
+		if _, err := paste.UCC(c.UCC); err != nil {
+			return usage(fmt.Errorf("--ucc: the UCC %w: nothing was run", err))
+		}
+	}
 	saved, _, err := c.Session.load()
 	if err != nil {
 		return err
 	}
-	if c.UCC != "" && !strings.EqualFold(c.UCC, saved.UCC) {
+	if c.UCC != "" && !sameAccount(c.UCC, saved.UCC) {
 		return usage(fmt.Errorf("the saved session is of another account, %s: nothing was run", printable(saved.UCC)))
 	}
 	if ended(saved.Session) {
@@ -72,6 +79,17 @@ func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) er
 		return err
 	}
 	return p.run(context.WithoutCancel(ctx), t, append(withoutService(withoutSession(os.Environ()), parsed.Model), sessionEnvironment(saved)...))
+}
+
+// sameAccount reports whether two UCCs, as they are typed, pasted or saved, are of one
+// account.
+func sameAccount(a, b string) bool {
+	x, errA := paste.UCC(a)
+	y, errB := paste.UCC(b)
+	if errA != nil || errB != nil {
+		return a == b
+	}
+	return strings.EqualFold(x, y) // both are ASCII
 }
 
 // sessionEnvironment is a session as the variables of a program's environment.

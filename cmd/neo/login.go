@@ -57,6 +57,13 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	return cfg, nil
 }
 
+// accepts reports whether an address is one that a client takes: only then it is
+// shown, because another one may hold a password or a token.
+func (f wayFlags) accepts(env string) bool {
+	_, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: "any", InsecureHTTP: f.InsecureHTTP})
+	return err == nil
+}
+
 type loginCmd struct {
 	serviceFlags
 	Mobile       string   `xor:"who" help:"Log in by mobile number: ten digits, or with country code."`
@@ -100,7 +107,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return usage(err)
 	}
-	if c.recall(remembered) && t.interactive() {
+	if c.recall(remembered) && t.interactive() && c.accepts(c.Env) { // else judge says what is wrong, or New does
 		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
 	}
 	if err := c.judge(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"neoapi"
@@ -28,11 +27,19 @@ func (c *loginCmd) place(ctx context.Context) (*place, error) {
 	if err := store.Writable(ctx); err != nil {
 		return nil, err
 	}
-	p.before, err = store.Load(ctx)
-	if err != nil && !errors.Is(err, neoapi.ErrNotLoggedIn) { // another program's, and sealed
+	if err := p.look(ctx); err != nil {
 		return nil, err
 	}
 	return p, p.judge(c.UCC)
+}
+
+// look finds out what is there now.
+func (p *place) look(ctx context.Context) (err error) {
+	p.before, err = p.store.Load(ctx)
+	if errors.Is(err, neoapi.ErrNotLoggedIn) {
+		return nil
+	}
+	return err // another program's, and sealed
 }
 
 // judge refuses another account's login to a profile. "" is an account that is not
@@ -45,11 +52,17 @@ func (p *place) judge(ucc string) error {
 }
 
 func (p *place) another(ucc string) bool {
-	return p.before.UCC != "" && ucc != "" && !strings.EqualFold(p.before.UCC, ucc)
+	return p.before.UCC != "" && ucc != "" && !sameAccount(p.before.UCC, ucc)
 }
 
-// save puts a session into the place.
+// save puts a session into the place. What counts is whose is there now: another login
+// may have come first, while this one waited for a person.
 func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
+	ctx, unlock := lock(ctx, p.store)
+	defer unlock()
+	if err := p.look(ctx); err != nil {
+		return err
+	}
 	if err := p.judge(s.UCC); err != nil {
 		return err
 	}
@@ -57,8 +70,6 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 	if s.AccessToken != "" {
 		more[accessToken] = s.AccessToken
 	}
-	ctx, unlock := p.lock(ctx)
-	defer unlock()
 	if err := p.store.SaveWith(ctx, s.Session, more); err != nil {
 		return err
 	}
@@ -68,14 +79,15 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 	return nil
 }
 
-// lock locks the place against programs that log in by themselves, for as long as it
-// takes to write. One of them may be waiting for a person: then it is done without. A
-// login that has succeeded is saved even if it was interrupted.
-func (p *place) lock(ctx context.Context) (context.Context, func()) {
+// lock locks a store against programs that log in by themselves, for as long as it takes
+// to write. One of them may be waiting for a person: then it is done without, and
+// whoever writes looks first what is there. A login that has succeeded is saved even if
+// it was interrupted.
+func lock(ctx context.Context, store *neoapi.FileStore) (context.Context, func()) {
 	ctx = context.WithoutCancel(ctx)
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	unlock, err := p.store.Lock(soon)
+	unlock, err := store.Lock(soon)
 	if err != nil {
 		unlock = func() {}
 	}
@@ -103,7 +115,7 @@ func (p *place) unspent(ctx context.Context, ucc string) error {
 
 // spend remembers that a code was used.
 func (p *place) spend(ctx context.Context) {
-	ctx, unlock := p.lock(ctx)
+	ctx, unlock := lock(ctx, p.store)
 	defer unlock()
 	_ = p.store.SaveStep(ctx, totpStep(time.Now())) // the service knows it, too
 }

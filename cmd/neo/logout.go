@@ -43,7 +43,7 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	default:
 		return errors.Join(err, fmt.Errorf("the session is still saved; %s forgets it without asking the service", c.local()))
 	}
-	if err := forget(ctx, path); err != nil {
+	if err := forget(ctx, t, path, saved.Session); err != nil {
 		return err
 	}
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
@@ -62,7 +62,7 @@ func (c *logoutCmd) local() string {
 
 // forgetHere deletes the file and asks nobody.
 func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogin, path string) error {
-	if err := forget(ctx, path); err != nil {
+	if err := forget(ctx, t, path, saved.Session); err != nil {
 		return err
 	}
 	over := ended(saved.Session)
@@ -76,13 +76,19 @@ func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogi
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": over, "forgotten": true}, said)
 }
 
-// forget deletes the file.
-func forget(ctx context.Context, path string) error {
+// forget deletes the file, unless another session has come into it meanwhile.
+func forget(ctx context.Context, t *terminal, path string, s neoapi.Session) error {
 	store, err := neoapi.NewFileStore(path)
-	if err == nil {
-		err = store.Clear(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	ctx, unlock := lock(ctx, store)
+	defer unlock()
+	if now, err := store.Load(ctx); err == nil && now.Token != s.Token {
+		t.note("the file stays: another login has put a session of " + printable(now.UCC) + " there meanwhile")
+		return nil
+	}
+	return store.Clear(ctx)
 }
 
 // end ends a session at the service, with the access token of its login, or without

@@ -125,6 +125,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
+		kong.NamedMapper("path", kong.MapperFunc(decodePath)),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong

@@ -29,10 +29,17 @@ func Resolve(path string) (string, error) {
 	}
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-			return filepath.Join(dir, filepath.Base(path)), nil
+		dir, rest := filepath.Dir(path), filepath.Base(path)
+		for {
+			if at, err := filepath.EvalSymlinks(dir); err == nil {
+				return filepath.Join(at, rest), nil
+			}
+			up := filepath.Dir(dir)
+			if up == dir {
+				return path, nil
+			}
+			dir, rest = up, filepath.Join(filepath.Base(dir), rest) // Write and Lock make the directory
 		}
-		return path, nil // Write and Lock make the directory
 	}
 	if err != nil {
 		return "", err

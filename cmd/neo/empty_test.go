@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// Of whatever command, whatever flag takes a text: one that was given and is empty
+// does not count as one that was left out. Nor does an argument.
+func TestFlag_thatIsGivenIsNotEmpty(t *testing.T) {
+	var cli commands
+	parser, err := kong.New(&cli, kong.Vars{"version": ""}, kong.Bind(&terminal{}), kong.BindTo(t.Context(), (*context.Context)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	refused := func(args []string, name string) {
+		t.Helper()
+		var out bytes.Buffer
+		tried++
+		if code := run(t.Context(), args, strings.NewReader(""), &out, &out); code != exitUsage || !strings.Contains(out.String(), name) || !strings.Contains(out.String(), "empty") {
+			t.Errorf("neo %q: exit code %d, %s", args, code, out.String())
+		}
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		path := strings.Fields(leaf.FullPath())[1:]
+		given := func(empty, text string) (all []string) {
+			all = append(all, path...)
+			for _, flag := range leaf.Flags {
+				switch {
+				case flag.Name == empty:
+					all = append(all, "--"+flag.Name+"="+text)
+				case flag.Required:
+					all = append(all, "--"+flag.Name+"=1")
+				}
+			}
+			for _, p := range leaf.Positional {
+				switch {
+				case p.Name == empty:
+					all = append(all, text)
+				case p.Required || empty == leaf.Positional[len(leaf.Positional)-1].Name:
+					all = append(all, "1")
+				}
+			}
+			return all
+		}
+		for _, flag := range leaf.Flags {
+			kind := flag.Target.Type()
+			if kind.Kind() != reflect.String && kind != reflect.TypeFor[[]string]() || flag.Enum != "" {
+				continue
+			}
+			refused(given(flag.Name, ""), "--"+flag.Name)
+			if flag.Name != "config" { // which is read before
+				refused(given(flag.Name, " "), "--"+flag.Name)
+			}
+		}
+		for _, p := range leaf.Positional {
+			if p.Target.Kind() == reflect.String && p.Enum == "" {
+				refused(given(p.Name, ""), p.Name)
+			}
+		}
+	}
+	if tried < 200 {
+		t.Errorf("%d were tried", tried)
+	}
+}

@@ -1,0 +1,33 @@
+package neoapi
+
+import (
+	"errors"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// No file may grow, as on a disk that is full.
+func TestRate_holdsOnAFullDisk(t *testing.T) {
+	w := &window{}
+	w.join(filepath.Join(t.TempDir(), "rate"))
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	n := allowed(t, w, func(i int) {
+		if i == 4 {
+			err = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 0, Max: before.Max})
+		}
+	})
+	if err := errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)); err != nil {
+		t.Fatal(err)
+	}
+	if n != 10 {
+		t.Errorf("%d requests in no time, want 10", n)
+	}
+}
