@@ -21,8 +21,8 @@ import (
 )
 
 // A FileStore keeps a session in a file that its owner alone can read, with a
-// lock file beside it, and one that counts the consumer's requests ([RateStore]). It
-// prints without its key. Its methods are safe for
+// lock file beside it, and one that counts the consumer's requests ([RateStore]). For a
+// symbolic link these are beside what it leads to. It prints without its key. Its methods are safe for
 // concurrent use, by many processes too.
 //
 // The file is written in one step: a reader sees the old session or the new one,
@@ -35,7 +35,6 @@ type FileStore struct {
 	path   string
 	phrase func(context.Context) (string, error)
 	key    []byte
-	lock   private.LockFile
 
 	deriving chan struct{} // holds one value while somebody uses what follows
 	salt     []byte
@@ -80,7 +79,6 @@ func NewFileStore(path string, opts ...FileOption) (*FileStore, error) {
 	if f.path, err = filepath.Abs(path); err != nil { // the working directory may change later
 		return nil, storeError("new_file_store", err)
 	}
-	f.lock.Path = f.path + ".lock"
 	return f, nil
 }
 
@@ -241,9 +239,19 @@ func (f *FileStore) Clear(ctx context.Context) error {
 	return nil
 }
 
+// lockFile returns the lock file, which lies beside the session's own: a file that has
+// several names, by symbolic links, has one lock.
+func (f *FileStore) lockFile() (private.LockFile, error) {
+	at, err := private.Resolve(f.path)
+	return private.LockFile{Path: at + ".lock"}, err
+}
+
 // Lock locks the file beside the session's, as [SessionStore] says.
 func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = f.lock.Lock(ctx)
+	lock, err := f.lockFile()
+	if err == nil {
+		unlock, err = lock.Lock(ctx)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, stopped(ctx, "lock")
@@ -255,7 +263,11 @@ func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
 
 // LastStep implements [StepStore] in the lock file.
 func (f *FileStore) LastStep(context.Context) (int64, error) {
-	step, err := f.lock.Number()
+	lock, err := f.lockFile()
+	var step int64
+	if err == nil {
+		step, err = lock.Number()
+	}
 	if err != nil {
 		return 0, storeError("lock", err)
 	}
@@ -264,16 +276,24 @@ func (f *FileStore) LastStep(context.Context) (int64, error) {
 
 // SaveStep implements [StepStore] in the lock file.
 func (f *FileStore) SaveStep(_ context.Context, step int64) error {
-	if err := f.lock.SetNumber(step); err != nil {
+	lock, err := f.lockFile()
+	if err == nil {
+		err = lock.SetNumber(step)
+	}
+	if err != nil {
 		return storeError("lock", err)
 	}
 	return nil
 }
 
 // RateFile implements [RateStore], with a file beside the session's: session files in
-// one directory share it.
+// one directory share it. A symbolic link's is where it leads to.
 func (f *FileStore) RateFile(name string) (string, error) {
-	return filepath.Join(filepath.Dir(f.path), "rate-"+name), nil
+	at, err := private.Resolve(f.path)
+	if err != nil {
+		return "", storeError("lock", err)
+	}
+	return filepath.Join(filepath.Dir(at), "rate-"+name), nil
 }
 
 // maxSessionFile is far above what a session takes, in bytes.

@@ -1,11 +1,15 @@
 package neoapi
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"neoapi/internal/private"
 )
 
 // allowed returns how many of 40 tries at one moment a window lets out at ten a second.
@@ -115,4 +119,86 @@ func TestRate_countsARequestOnce(t *testing.T) {
 			t.Error("an eleventh goes out")
 		}
 	})
+}
+
+// A directory that has several names is one: nobody waits for a file that he holds
+// himself.
+func TestRate_knowsAFileByAllItsNames(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink(real, link), os.Symlink(real, filepath.Join(real, "again"))); err != nil {
+		t.Fatal(err)
+	}
+	there := filepath.Join(real, "rate-there")
+	if err := errors.Join(os.WriteFile(there, nil, 0o600), os.Symlink(there, filepath.Join(dir, "rate-there"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, paths := range map[string][]string{
+		"a link to the directory":       {filepath.Join(real, "rate"), filepath.Join(link, "rate")},
+		"the link first":                {filepath.Join(link, "rate-2"), filepath.Join(real, "rate-2")},
+		"a link above":                  {filepath.Join(real, "new", "rate"), filepath.Join(link, "new", "rate")},
+		"two links":                     {filepath.Join(real, "again", "again", "rate-3"), filepath.Join(link, "again", "rate-3")},
+		"a link to the file":            {there, filepath.Join(dir, "rate-there")},
+		"a directory that is not there": {filepath.Join(real, "a", "b", "rate"), filepath.Join(real, "a", "b", "..", "b", "rate")},
+	} {
+		w := &window{}
+		for _, path := range paths {
+			w.join(path)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			for range 3 {
+				ticket, _ := w.take(&Client{}, 0)
+				w.answered(ticket)
+			}
+			if d := time.Since(began); d > 0 {
+				t.Errorf("%s: three requests waited %v for themselves", name, d)
+			}
+			other := &window{}
+			other.join(paths[0])
+			if other.take(&Client{}, 0); len(other.sent) != 4 {
+				t.Errorf("%s: %d requests are known to others, want 3 and their own", name, len(other.sent))
+			}
+		})
+	}
+}
+
+// Who holds the file for long, as a process does that was stopped, keeps others waiting
+// for less than a second, however many requests they have, and no longer than their contexts let them.
+func TestRate_waitsForAFileForAMomentOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rate")
+	lockedByAnother(t, path)
+	w := &window{}
+	w.join(path)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := (&rate{10, w}).wait(ctx, &Client{})
+		if d := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || d > 20*time.Millisecond {
+			t.Errorf("after %v: %v, with 10 ms of patience", d, err)
+		}
+		for range 9 {
+			ticket, err := (&rate{10, w}).wait(t.Context(), &Client{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.answered(ticket)
+		}
+		if d := time.Since(began); d >= time.Second {
+			t.Errorf("ten requests took %v", d)
+		}
+	})
+}
+
+// lockedByAnother locks a rate file as another process would, for the rest of the test.
+func lockedByAnother(t *testing.T, path string) {
+	t.Helper()
+	inside, done, out := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(out)
+		_ = private.LockFile{Path: path}.Change(context.Background(), func(old []byte) []byte { close(inside); <-done; return old })
+	}()
+	<-inside
+	t.Cleanup(func() { close(done); <-out })
 }

@@ -50,6 +50,9 @@ finds in its environment:
   NEO_SESSION                            a file that goes with the sandbox, in which
                                          neo login keeps its session
 
+As with neo exec, it finds none of your own session, secrets of a login, settings of
+neo serve, or settings of PostgreSQL: those may be a real service's.
+
 The sandbox is the session service itself with demo data, an OTP inbox that
 anybody can read, and empty order books. Its secrets are public: never let it
 listen where strangers reach it. If others than this machine do, it says so.`
@@ -69,7 +72,7 @@ func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 	return checkDatabase(parsed, c.Database)
 }
 
-func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
+func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) (err error) {
 	var p program
 	if len(c.Command) > 0 {
 		if p, err = findProgram(c.Command); err != nil {
@@ -95,7 +98,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal) (err error) {
 	}
 	place := serve.Place{Dir: dir, Database: c.Database}
 	if len(c.Command) > 0 {
-		return c.around(ctx, t, p, place, cfg)
+		return c.around(ctx, t, parsed.Model, p, place, cfg)
 	}
 	defer tellOnQuit(t.err)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -41,7 +39,7 @@ func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
 // around runs a program while the sandbox serves: from when it is ready until the
 // program has ended. Signals are the program's, so that it can tidy up with the
 // sandbox still there.
-func (c *sandboxCmd) around(ctx context.Context, t *terminal, p program, place serve.Place, cfg serve.Config) (err error) {
+func (c *sandboxCmd) around(ctx context.Context, t *terminal, model *kong.Application, p program, place serve.Place, cfg serve.Config) (err error) {
 	own, err := os.MkdirTemp("", "neo-sandbox-")
 	if err != nil {
 		return err
@@ -59,7 +57,7 @@ func (c *sandboxCmd) around(ctx context.Context, t *terminal, p program, place s
 		ended = make(chan error, 1)
 		go func() {
 			defer end()
-			ended <- p.run(serving, t, c.environment(url, filepath.Join(own, "session.json")))
+			ended <- p.run(serving, t, c.environment(model, url, filepath.Join(own, "session.json")))
 		}()
 	})
 	end()
@@ -72,10 +70,10 @@ func (c *sandboxCmd) around(ctx context.Context, t *terminal, p program, place s
 	return err
 }
 
-// environment is what a program finds that runs against the sandbox. A profile
-// would be another place for its session.
-func (c *sandboxCmd) environment(url, session string) []string {
-	env := slices.DeleteFunc(withoutSession(os.Environ()), func(v string) bool { return strings.HasPrefix(v, "NEO_PROFILE=") })
+// environment is what a program finds that runs against the sandbox: nothing of a real
+// service. A profile would be another place for its session.
+func (c *sandboxCmd) environment(model *kong.Application, url, session string) []string {
+	env := without(withoutService(withoutSession(os.Environ()), model), func(name string) bool { return name == "NEO_PROFILE" })
 	return append(env,
 		"NEO_URL="+url, "NEO_ENV="+url,
 		"NEO_CONSUMER_KEY="+sandbox.DemoConsumerKey, "NEO_CONSUMER_SECRET="+sandbox.DemoConsumerSecret,

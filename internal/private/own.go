@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Careful are flags with which a file is opened that may be somebody else's trap: no
@@ -30,8 +31,14 @@ func CheckOwn(f interface{ Stat() (fs.FileInfo, error) }, path string) error {
 
 // CheckPlace refuses a directory in which others could replace a file of the process's
 // user: one of another user than root, or one in which everybody may remove what
-// everybody has made.
+// everybody has made. It also refuses a name that SQLite gives to files of its own,
+// which it removes, or reads as its own, when it opens the database beside them.
 func CheckPlace(path string) error {
+	for _, end := range []string{"-wal", "-shm", "-journal"} {
+		if strings.HasSuffix(strings.ToLower(path), end) {
+			return Refused(path + " is a name of SQLite's own files, which it removes: one that does not end with " + end + " stays")
+		}
+	}
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	switch {
