@@ -79,9 +79,9 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			return fmt.Errorf("%w: %s done; %s", err, some(res.Done, "line is", "lines are"), how)
 		}
 		if c.JSON {
-			err = t.json(c.summary(res, rejected))
+			err = t.json(c.summary(res, x.Report()))
 		} else {
-			err = c.tell(t, res, rejected)
+			err = c.tell(t, res, x.Report())
 		}
 		if err == nil && res.Out > 0 {
 			err = exitError(exitRefused) // which scripts read: not all lines are in

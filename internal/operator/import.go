@@ -5,6 +5,7 @@ package operator
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -49,9 +50,14 @@ type Import struct {
 	Again    bool                           // from the start, though it has been imported before
 	Progress func(at login.Import, of Size) // called now and then; may be nil
 
-	before bool           // the file has been imported to its end
-	mended map[int64]bool // numbers of lines that were rejected then and have been imported since; nil if nothing is known of them
+	before bool // the file has been imported to its end
+	past   past // what the files for its rejected lines say
+	report string
 }
+
+// Report is the file in which Run has written rejected lines, if it has: Rejected, or
+// one behind it where that has been imported.
+func (x *Import) Report() string { return cmp.Or(x.report, x.Rejected) }
 
 // Rejected is what the name of a file has behind it for its rejected lines.
 const Rejected = ".rejected"
@@ -119,13 +125,21 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	if x.before = done.File != "" && done.Offset == size; x.before {
-		if x.mended, err = x.mendedIn(ctx, x.Rejected); err != nil {
+	x.before, x.report = done.File != "" && done.Offset == size, x.Rejected
+	if done.File != "" {
+		own := "" // where the lines are that an interrupted run has rejected: that one goes on
+		if !x.before && !x.Again && done.Report > 0 {
+			own = lastReport(x.Rejected)
+		}
+		if x.past, err = x.pastOf(ctx, x.Rejected, own); err != nil {
 			return res, err
 		}
-		if !x.Again {
-			return x.look(ctx, f, head, done, start, size)
-		}
+	}
+	if x.before && !x.Again {
+		return x.look(ctx, f, head, done, start, size)
+	}
+	if x.past.mended != nil { // so there was an import of this file to its end
+		x.before, x.report = true, x.past.free
 	}
 	report, err := x.openReport()
 	if err != nil {
@@ -134,7 +148,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	defer func() { err = errors.Join(err, report.Close()) }()
 	at := done
 	if x.Again || done.File == "" {
-		if err := x.clearReport(report, head, done, x.before); err != nil {
+		if err := x.clearReport(report, head, done, done.Offset == size); err != nil {
 			return res, err
 		}
 		if err := x.begin(ctx, done, start); err != nil {
@@ -165,8 +179,9 @@ func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h
 	res.Lines, res.Rejected = at.Line-from.Line, at.Rejected-from.Rejected
 	res.Added = at.Added - from.Added - res.There
 	res.In, res.Out, res.Done = at.Added, at.Rejected, at.Line-1
-	if err == nil && at.Report == 0 && x.mended == nil {
-		err = os.Remove(x.Rejected) // nothing was
+	if err == nil && at.Report == 0 {
+		err = os.Remove(x.report) // nothing was
+		x.report = x.Rejected
 	}
 	return res, err
 }
@@ -287,6 +302,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		return
 	}
 	fields, err := split(l.text, h.comma)
+	l.number = h.number(fields, b.line)
 	switch {
 	case !utf8.ValidString(l.text):
 		err = errors.New("is not UTF-8: save the file as CSV UTF-8")
@@ -328,32 +344,32 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 			err = fmt.Errorf("rejected lines: %w", err)
 		}
 	}()
-	if err := private.CheckPlace(x.Rejected); err != nil {
+	if err := private.CheckPlace(x.report); err != nil {
 		return nil, err
 	}
 	for range 10 { // others may make and remove it meanwhile
-		f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
+		f, err = lockedfile.OpenFile(x.report, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
-		if info, lerr := os.Lstat(x.Rejected); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return nil, private.Refused(x.Rejected + " is a symbolic link: remove it, or name another file")
+		if info, lerr := os.Lstat(x.report); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, private.Refused(x.report + " is a symbolic link: remove it, or name another file")
 		}
-		if f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
+		if f, err = lockedfile.OpenFile(x.report, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		info, err := f.Stat()
-		if err := errors.Join(err, private.CheckOwn(f, x.Rejected)); err != nil {
+		if err := errors.Join(err, private.CheckOwn(f, x.report)); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		if info.Size() > 0 || info.Mode().Perm()&0o077 == 0 {
 			return f, nil
 		}
 		// Somebody may have it open for reading since it could be.
-		if err := errors.Join(os.Remove(x.Rejected), f.Close()); err != nil {
+		if err := errors.Join(os.Remove(x.report), f.Close()); err != nil {
 			return nil, err
 		}
 	}
@@ -373,9 +389,9 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 		return err
 	}
 	if !ours || info.Size() < at.Report {
-		err := fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.Rejected, at.Rejected)
+		err := fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.report, at.Rejected)
 		if info.Size() == 0 { // this process has made it
-			err = errors.Join(err, os.Remove(x.Rejected))
+			err = errors.Join(err, os.Remove(x.report))
 		}
 		return err
 	}
@@ -409,7 +425,7 @@ func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, a
 		next.Offset, next.Line = b.offset, b.line
 		next.Added += int64(len(b.accounts) + len(b.bad) - len(bad))
 		next.Rejected += int64(len(bad))
-		next.Report, err = writeReport(report, h, at.Report, bad)
+		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(bad))
 		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-there, len(bad))
 		if there > 0 {
 			said += fmt.Sprintf(", %d there already", there)

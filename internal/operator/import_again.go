@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"strconv"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
@@ -73,7 +73,7 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line,
 			continue
 		}
 		l, a := b.lines[i], exists.There
-		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
+		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.past.mended[l.number] {
 			there++
 			continue
 		}
@@ -86,7 +86,7 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line,
 // mendedSince reports whether a line that is rejected was so before, and its account
 // has come in since: as one that was mended.
 func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
-	if !x.before || x.mended[l.number] {
+	if !x.before || x.past.mended[l.number] {
 		return x.before, nil
 	}
 	if l.ucc == "" || l.userID == "" {
@@ -99,77 +99,114 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	return err == nil && a.UserID == l.userID, err
 }
 
-// mendedIn returns the numbers of the lines that a file with rejected lines brought
-// in: all of them if it has been imported since, as it is now, but for those that
-// were rejected again and have not been mended by a file of their own. It is nil if
-// the file has not been imported.
-func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, error) {
+// A past is what the files for the rejected lines of a file say, which are the one for
+// them, that for those of this one that were rejected again, and so on. Lines have the
+// numbers that they have in the first file.
+type past struct {
+	mended map[int64]bool // lines that have been imported since; nil if nothing is known of them
+	out    map[int64]bool // lines that have not, and are in one of the files
+	free   string         // the name of the next file
+}
+
+// notIn returns the lines that are in none of the files.
+func (p past) notIn(lines []line) []line {
+	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return p.out[l.number] })
+}
+
+// pastOf reads the files, of which the first is named. It knows nothing if that has not
+// been imported as it is now, or what was rejected of it is not there. They stay as they
+// are: what they say is nowhere else. The one that is called own does not count.
+func (x *Import) pastOf(ctx context.Context, first, own string) (p past, err error) {
+	if own == first {
+		return past{}, nil
+	}
+	mended, out := map[int64]bool{}, map[int64]bool{}
+	for p.free = first; ; p.free += Rejected {
+		numbers, done, err := x.imported(ctx, p.free)
+		if err != nil {
+			return past{}, err
+		}
+		if p.free != first && (numbers == nil || p.free == own) {
+			p.mended, p.out = mended, out
+			return p, nil
+		}
+		all := done.File != ""
+		if all && done.Rejected > 0 {
+			all = lastReport(p.free) != p.free // else it is not known which
+		}
+		if !all && p.free == first {
+			return past{}, nil
+		}
+		for n := range numbers {
+			if all {
+				mended[n] = true
+				delete(out, n)
+			} else {
+				out[n] = true
+				delete(mended, n)
+			}
+		}
+	}
+}
+
+// lastReport returns the last of the files for rejected lines that is there.
+func lastReport(first string) string {
+	for last := first; ; last += Rejected {
+		if _, err := os.Lstat(last + Rejected); err != nil {
+			return last
+		}
+	}
+}
+
+// imported returns the numbers of the lines that a file with rejected lines has, nil if
+// it is not there or not for us; and how it was imported if it was, as it is now.
+func (x *Import) imported(ctx context.Context, path string) (numbers map[int64]bool, done login.Import, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|private.Careful, 0)
 	if err != nil {
-		return nil, nil // it is not there, or not for us: then nothing is known
+		return nil, done, nil
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, err
+		return nil, done, err
 	}
 	name, size, err := identify(f)
 	if err != nil {
-		return nil, err
+		return nil, done, err
 	}
-	done, err := x.Admin.Store.Import(ctx, name)
-	if err != nil || done.File == "" || done.Offset != size {
-		return nil, err
+	if done, err = x.Admin.Store.Import(ctx, name); err != nil {
+		return nil, done, err
 	}
-	numbers, err := numbersIn(f)
-	if err != nil || done.Rejected == 0 {
-		return numbers, err
+	if done.Offset != size {
+		done = login.Import{}
 	}
-	again := path + Rejected
-	fixed, err := x.mendedIn(ctx, again)
-	if err != nil {
-		return nil, err
-	}
-	f, err = os.OpenFile(again, os.O_RDONLY|private.Careful, 0)
-	if err != nil {
-		return nil, nil // what was rejected again is not known
-	}
-	defer func() { _ = f.Close() }()
-	still, err := numbersIn(f)
-	for n := range still {
-		if !fixed[n] {
-			delete(numbers, n)
-		}
-	}
-	return numbers, err
+	numbers, err = numbersIn(f)
+	return numbers, done, err
 }
 
-// numbersIn returns the numbers of lines that a file with rejected lines has in its
-// last column of that name: those of the first file that was imported.
+// numbersIn returns the numbers of lines that a file with rejected lines has.
 func numbersIn(f *os.File) (map[int64]bool, error) {
+	numbers := map[int64]bool{}
 	h, start, err := readHeader(f)
 	if err != nil {
-		return nil, nil // of another form: then nothing is known
+		return numbers, nil // of another form: then nothing is known
 	}
 	if _, err := f.Seek(start.Offset, io.SeekStart); err != nil {
 		return nil, err
 	}
-	numbers := map[int64]bool{}
-	column, ok := h.at["line"]
-	for lines := (lineReader{bufio.NewReader(f), h.wide}); ok; {
+	for lines := (lineReader{bufio.NewReader(f), h.wide}); ; {
 		raw, _, err := lines.next()
-		if fields, serr := split(string(raw), h.comma); serr == nil && len(fields) > column {
-			if n, err := strconv.ParseInt(fields[column], 10, 64); err == nil {
+		if fields, serr := split(string(raw), h.comma); serr == nil {
+			if n := h.number(fields, 0); n > 0 {
 				numbers[n] = true
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			break
+			return numbers, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return numbers, nil
 }
 
 // clearReport makes sure that the file for rejected lines holds nothing that would be
@@ -188,10 +225,8 @@ func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, co
 	switch {
 	case info.Size() == 0 || ours:
 		return errors.Join(f.Chmod(0o600), f.Truncate(0))
-	case x.mended != nil:
-		return f.Chmod(0o600) // it goes when another line is rejected
 	}
-	return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first", x.Rejected)
+	return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first", x.report)
 }
 
 // begins reports whether a file begins with a text, as far as the file goes.

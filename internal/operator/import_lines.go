@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -24,6 +25,17 @@ type header struct {
 	n     int    // columns
 	comma string // what parts the fields
 	wide  binary.ByteOrder
+}
+
+// number returns the number of a line in the file that was imported first: a file with
+// rejected lines has it in a column. It is n for all others.
+func (h header) number(fields []string, n int64) int64 {
+	if i, ok := h.at["line"]; ok && i < len(fields) {
+		if first, err := strconv.ParseInt(fields[i], 10, 64); err == nil && first > 0 {
+			return first
+		}
+	}
+	return n
 }
 
 // commas are what may part the fields: spreadsheets write each of them.
