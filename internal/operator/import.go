@@ -33,7 +33,7 @@ var step = 10_000
 const maxLine = 16 << 10
 
 // columns are what a line may tell, by the names in the first one. Those that a
-// file with rejected lines has beside them are not looked at.
+// file with rejected lines has beside them hold no part of an account.
 var columns = []string{"ucc", "user_id", "mobile", "pan", "name", "email", "password_hash", "mpin_hash", "totp_seed"}
 
 var (
@@ -302,7 +302,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		return
 	}
 	fields, err := split(l.text, h.comma)
-	l.number = h.number(fields, b.line)
+	l.number = h.number(l.text, b.line)
 	switch {
 	case !utf8.ValidString(l.text):
 		err = errors.New("is not UTF-8: save the file as CSV UTF-8")
@@ -411,7 +411,9 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 }
 
 // reportHead is the first line of the file for rejected lines.
-func reportHead(h header) string { return "line" + h.comma + "reason" + h.comma + h.text + "\n" }
+func reportHead(h header) string {
+	return "line" + h.comma + "reason" + h.comma + h.own(h.text) + "\n"
+}
 
 // store stores a batch, and writes its rejected lines before that is settled. It
 // returns how many lines are of accounts that were there, and the rejected ones.
@@ -450,7 +452,7 @@ func writeReport(f *lockedfile.File, h header, settled int64, bad []line) (int64
 	}
 	for _, l := range bad {
 		reason := strings.ReplaceAll(l.reason, `"`, `""`)
-		fmt.Fprintf(&text, "%d%s\"%s\"%s%s\n", l.number, h.comma, reason, h.comma, l.text)
+		fmt.Fprintf(&text, "%d%s\"%s\"%s%s\n", l.number, h.comma, reason, h.comma, h.own(l.text))
 	}
 	if _, err := f.WriteAt(text.Bytes(), settled); err != nil {
 		return settled, err

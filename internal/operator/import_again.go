@@ -195,10 +195,8 @@ func numbersIn(f *os.File) (map[int64]bool, error) {
 	}
 	for lines := (lineReader{bufio.NewReader(f), h.wide}); ; {
 		raw, _, err := lines.next()
-		if fields, serr := split(string(raw), h.comma); serr == nil {
-			if n := h.number(fields, 0); n > 0 {
-				numbers[n] = true
-			}
+		if n := h.number(string(raw), 0); n > 0 {
+			numbers[n] = true
 		}
 		if errors.Is(err, io.EOF) {
 			return numbers, nil

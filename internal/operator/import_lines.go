@@ -29,14 +29,68 @@ type header struct {
 
 // number returns the number of a line in the file that was imported first: a file with
 // rejected lines has it in a column. It is n for all others.
-func (h header) number(fields []string, n int64) int64 {
-	if i, ok := h.at["line"]; ok && i < len(fields) {
-		if first, err := strconv.ParseInt(fields[i], 10, 64); err == nil && first > 0 {
+func (h header) number(text string, n int64) int64 {
+	i, ok := h.at["line"]
+	if !ok {
+		return n
+	}
+	for j, field := range h.fields(text) {
+		first, err := strconv.ParseInt(strings.Trim(field, ` "`), 10, 64)
+		if j == i && err == nil && first > 0 {
 			return first
 		}
 	}
 	return n
 }
+
+// own returns a line without the columns that a file with rejected lines has beside
+// those of the accounts, so that one that is rejected again has them once.
+func (h header) own(text string) string {
+	names, err := split(h.text, h.comma)
+	if err != nil {
+		return text
+	}
+	var own []string
+	for i, field := range h.fields(text) {
+		if i >= len(names) || !slices.Contains(ignored, columnOf(names[i])) {
+			own = append(own, field)
+		}
+	}
+	return strings.Join(own, h.comma)
+}
+
+// fields parts a line into its fields and leaves them as they are written, quotes
+// included, also those of a line that is no CSV.
+func (h header) fields(text string) (all []string) {
+	for {
+		end := strings.Index(text, h.comma)
+		if strings.HasPrefix(text, `"`) {
+			end = closing(text, h.comma)
+		}
+		if end < 0 {
+			return append(all, text)
+		}
+		all, text = append(all, text[:end]), text[end+len(h.comma):]
+	}
+}
+
+// closing returns where a quoted field that a text begins with ends, before a comma, or
+// -1: then it is the last one, or is not closed.
+func closing(text, comma string) int {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] != '"':
+		case strings.HasPrefix(text[i+1:], `"`):
+			i++
+		case strings.HasPrefix(text[i+1:], comma):
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// columnOf is the name of a column, as it is written in a first line.
+func columnOf(name string) string { return strings.TrimSpace(name) }
 
 // commas are what may part the fields: spreadsheets write each of them.
 var commas = []string{",", ";", "\t"}
@@ -95,7 +149,7 @@ func (h *header) columns() (names []string, err error) {
 		fields, serr := split(h.text, comma)
 		known := 0
 		for i, name := range fields {
-			fields[i] = strings.TrimSpace(name)
+			fields[i] = columnOf(name)
 			if slices.Contains(columns, fields[i]) || slices.Contains(ignored, fields[i]) {
 				known++
 			}

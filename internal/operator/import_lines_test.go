@@ -143,3 +143,50 @@ func TestAnImportOfUTF16GoesOnWhereItStopped(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// However often a line is rejected, the file for it has its number in the first file and
+// one reason, and else the line as it was.
+func TestImportRejected_hasNumberAndReasonOnce(t *testing.T) {
+	t.Parallel()
+	for _, comma := range []string{",", ";", "\t"} {
+		data := open(t, t.TempDir())
+		bad := []string{
+			`UC1,one,12,"One, ""the"" first",` + goodHash, // line 3
+			`UC2,two,13,"Two,` + goodHash,
+			"UC3,three",
+			"UC4,four,9800000004,Four,plain",
+		}
+		header := strings.ReplaceAll("UCC,user_id,mobile,name,password_hash", ",", comma)
+		header = strings.ToLower(header)
+		text := header + "\n" + strings.ReplaceAll(row(1), ",", comma)
+		for i := range bad {
+			bad[i] = strings.ReplaceAll(bad[i], ",", comma)
+			text += bad[i] + "\n"
+		}
+		file := write(t, text)
+		if got, err := importer(data, file).Run(t.Context()); err != nil || got.Rejected != 4 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		first := read(t, file+".rejected")
+		if want := "line" + comma + "reason" + comma + header + "\n3" + comma + `"`; !strings.HasPrefix(first, want) {
+			t.Errorf("rejected are\n%s", first)
+		}
+		for _, l := range bad {
+			if !strings.Contains(first, `"`+comma+l+"\n") {
+				t.Errorf("rejected are\n%s, want line %s", first, l)
+			}
+		}
+		first = strings.Replace(first, "has 2 fields, the first line 5", "has 4 fields, the first line 7", 1) // as it is there
+		for range 2 {
+			file += ".rejected"
+			change(t, file, "12", "1", 1)
+			first = strings.Replace(strings.Replace(first, comma+"12"+comma, comma+"1"+comma, 1), "this has 2", "this has 1", 1)
+			if got, err := importer(data, file).Run(t.Context()); err != nil || got.Rejected != 4 {
+				t.Fatalf("%s: %+v, %v", file, got, err)
+			}
+			if again := read(t, file+".rejected"); again != first {
+				t.Errorf("%s.rejected is\n%s, want\n%s", file, again, first)
+			}
+		}
+	}
+}
