@@ -97,6 +97,7 @@ type importSum struct {
 	Added    int64  `json:"added"`
 	There    int64  `json:"alreadyThere"`
 	Rejected int64  `json:"rejected"`
+	Own      int64  `json:"passwordNotCompared,omitempty"` // of AlreadyThere
 	Gone     int64  `json:"notThere"`
 	InAll    struct {
 		In  int64 `json:"in"`
@@ -107,7 +108,7 @@ type importSum struct {
 }
 
 func (c *accountImportCmd) summary(res operator.Result, rejected string) importSum {
-	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Kinds: res.Kinds}
+	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Own: res.Own, Kinds: res.Kinds}
 	sum.InAll.In, sum.InAll.Out = res.In, res.Out
 	if res.Out > res.Gone {
 		sum.RejectedFile = rejected
@@ -124,6 +125,9 @@ func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected strin
 	}
 	if res.In != res.Added {
 		said += fmt.Sprintf(", %d in all", res.In)
+	}
+	if res.Own > 0 {
+		said += fmt.Sprintf("\n%d of those there with a password of their own, set or hashed anew here: it was not compared with the file's", res.Own)
 	}
 	if n := res.Out - res.Gone; n > 0 {
 		said += "\n" + some(n, "line", "lines") + " rejected: "

@@ -69,6 +69,10 @@ type Result struct {
 	// whose accounts are not there any more: they stay away unless it is imported again.
 	Lines, Added, There, Rejected, Gone int64
 
+	// Own counts those There of which the password's hash was not compared: it was set
+	// here, or made anew at a login, and the line's is another system's.
+	Own int64
+
 	// Of the whole file, in all runs: the lines whose accounts are in, and the others.
 	In, Out int64
 
@@ -166,12 +170,12 @@ func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h
 	res.Begun = true
 	from := at
 	err := x.batches(ctx, f, h, at, func(ctx context.Context, b batch) error {
-		next, there, bad, err := x.store(ctx, report, h, at, b)
+		next, j, err := x.store(ctx, report, h, at, b)
 		if err != nil {
 			return err
 		}
-		res.There += there
-		res.kinds(bad)
+		res.There, res.Own = res.There+j.there, res.Own+j.own
+		res.kinds(j.bad)
 		at = next
 		x.progress(at, Size{size, from})
 		return nil
@@ -415,26 +419,25 @@ func reportHead(h header) string {
 	return "line" + h.comma + "reason" + h.comma + h.own(h.text) + "\n"
 }
 
-// store stores a batch, and writes its rejected lines before that is settled. It
-// returns how many lines are of accounts that were there, and the rejected ones.
-func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, there int64, bad []line, err error) {
+// store stores a batch, and writes its rejected lines before that is settled.
+func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, j judged, err error) {
 	err = x.Admin.Store.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
-		if bad, there, err = x.judge(ctx, b, taken); err != nil {
+		if j, err = x.judge(ctx, b, taken); err != nil {
 			return next, login.Event{}, err
 		}
-		slices.SortFunc(bad, func(a, b line) int { return int(a.number - b.number) })
+		slices.SortFunc(j.bad, func(a, b line) int { return int(a.number - b.number) })
 		next = at
 		next.Offset, next.Line = b.offset, b.line
-		next.Added += int64(len(b.accounts) + len(b.bad) - len(bad))
-		next.Rejected += int64(len(bad))
-		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(bad))
-		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-there, len(bad))
-		if there > 0 {
-			said += fmt.Sprintf(", %d there already", there)
+		next.Added += int64(len(b.accounts) + len(b.bad) - len(j.bad))
+		next.Rejected += int64(len(j.bad))
+		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(j.bad))
+		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-j.there, len(j.bad))
+		if j.there > 0 {
+			said += fmt.Sprintf(", %d there already", j.there)
 		}
 		return next, x.Admin.ImportEvent(said), err
 	})
-	return next, there, bad, busyImport(err)
+	return next, j, busyImport(err)
 }
 
 // writeReport writes rejected lines behind what is settled, and returns where they

@@ -36,13 +36,13 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 		if err != nil && !errors.Is(err, errLooked) {
 			return busyImport(err)
 		}
-		bad, there, err := x.judge(ctx, b, taken)
+		j, err := x.judge(ctx, b, taken)
 		if err != nil {
 			return err
 		}
-		gone := int64(len(b.accounts)+len(b.bad)-len(bad)) - there
-		res.There, res.Gone, res.Rejected = res.There+there, res.Gone+gone, res.Rejected+int64(len(bad))
-		res.kinds(bad)
+		gone := int64(len(b.accounts)+len(b.bad)-len(j.bad)) - j.there
+		res.There, res.Gone, res.Rejected = res.There+j.there, res.Gone+gone, res.Rejected+int64(len(j.bad))
+		res.kinds(j.bad)
 		at.Offset, at.Line = b.offset, b.line
 		at.Added, at.Rejected = res.There, res.Rejected
 		x.progress(at, Size{size, start})
@@ -53,18 +53,23 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 	return res, err
 }
 
-// judge returns the bad lines of a batch, those that collide with others among them,
-// and how many are of accounts that are there already.
-func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line, there int64, err error) {
+// A judged is what has come of a batch.
+type judged struct {
+	bad   []line // the bad lines, those that collide with others among them
+	there int64  // lines of accounts that are there already
+	own   int64  // of these: lines with a hash that could not be compared
+}
+
+func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, err error) {
 	for _, l := range b.bad {
 		in, err := x.mendedSince(ctx, l)
 		switch {
 		case err != nil:
-			return nil, 0, err
+			return j, err
 		case in:
-			there++
+			j.there++
 		default:
-			bad = append(bad, l)
+			j.bad = append(j.bad, l)
 		}
 	}
 	for i, err := range taken {
@@ -73,14 +78,23 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line,
 			continue
 		}
 		l, a := b.lines[i], exists.There
-		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.past.mended[l.number] {
-			there++
+		if x.past.mended[l.number] || a != nil && x.before && a.UserID == b.accounts[i].UserID {
+			j.there++
 			continue
 		}
+		if a != nil {
+			if same, replaced := has(*a, b.accounts[i]); same {
+				j.there++
+				if replaced {
+					j.own++
+				}
+				continue
+			}
+		}
 		l.reason = "another account has this " + exists.Field
-		bad = append(bad, l)
+		j.bad = append(j.bad, l)
 	}
-	return bad, there, nil
+	return j, nil
 }
 
 // mendedSince reports whether a line that is rejected was so before, and its account

@@ -282,3 +282,40 @@ func change(t *testing.T, file, from, to string, n int) {
 		t.Fatal(err)
 	}
 }
+
+// On a first run a line with another password hash than the account that has its UCC is
+// rejected, and where the two cannot be compared the sum says so.
+func TestImportPassword_isComparedOrSaidNotToBe(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	byHand, err := data.Admin().AddAccount(t.Context(), operator.NewAccount{UCC: "HAND", UserID: "hand", Mobile: "9800000001", Password: "correct horse"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := byHand.PasswordHash
+	line := func(ucc, hash string, n int) string {
+		return fmt.Sprintf("%s,%s,980000000%d,,\"%s\"\n", ucc, strings.ToLower(ucc), n, hash)
+	}
+	weak := strings.Replace(argon, "t=2", "t=1", 1) // argon2id that a login replaces
+	run(t, importer(data, write(t, head+line("BCRYPT", goodHash, 2)+line("WEAK", weak, 3)+line("STRONG", argon, 4))), operator.Result{Lines: 3, Added: 3, In: 3})
+	there, own, not := operator.Result{Lines: 2, There: 1, In: 1}, operator.Result{Lines: 2, There: 1, In: 1, Own: 1}, operator.Result{Lines: 2, Rejected: 1, Out: 1}
+	for n, x := range []struct {
+		name, line string
+		want       operator.Result
+	}{
+		{"ours, and the same", line("HAND", ours, 1), there},
+		{"ours, the line's of another system", line("HAND", goodHash, 1), own},
+		{"ours, the line's as strong", line("HAND", argon, 1), not},
+		{"ours, the line's weaker", line("HAND", weak, 1), own},
+		{"as strong as ours, and another", line("STRONG", ours, 4), not},
+		{"not replaced yet", line("WEAK", argon, 3), not},
+		{"not replaced yet, and the same", line("WEAK", weak, 3), there},
+		{"not replaced yet, the line's of another system", line("WEAK", goodHash, 3), not},
+		{"another system's", line("BCRYPT", weak, 2), not},
+		{"another system's, the line's ours", line("BCRYPT", ours, 2), not},
+	} {
+		t.Log(x.name)
+		x.want.Lines += int64(n) // empty lines, lest it is a file that was there before
+		run(t, importer(data, write(t, head+x.line+strings.Repeat("\n", n+1))), x.want)
+	}
+}

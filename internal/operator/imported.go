@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,12 +77,15 @@ func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 }
 
 // has reports whether an account that is there is one that an import would add. What
-// a login or an operator may have changed since is not compared: the password's hash
-// if it is ours by now, the address, the MPIN and the TOTP seed.
-func has(a, n login.Account) bool {
-	return a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
+// a login or an operator may have changed since is not compared: the address, the MPIN,
+// the TOTP seed, and the password's hash if replaced reports so: it is one that was set
+// here or made anew at a login, and the import's would be made anew too.
+func has(a, n login.Account) (same, replaced bool) {
+	replaced = a.PasswordHash != n.PasswordHash && credential.Lasting(a.PasswordHash) && !credential.Lasting(n.PasswordHash)
+	same = a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
 		(len(n.PANIndex) == 0 || bytes.Equal(a.PANIndex, n.PANIndex)) && (n.GreetingName == "" || a.GreetingName == n.GreetingName) &&
-		(a.PasswordHash == n.PasswordHash || strings.HasPrefix(a.PasswordHash, "$argon2id$"))
+		(a.PasswordHash == n.PasswordHash || replaced)
+	return same, same && replaced
 }
 
 // ImportEvent is what the audit trail is told of a step of an import.
