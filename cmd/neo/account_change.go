@@ -22,8 +22,14 @@ type oneAccount struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
+// nothingToDo says why a change was none.
+type nothingToDo string
+
+func (n nothingToDo) Error() string { return string(n) }
+
 // change finds the account, has f change it, and tells what was done: to a person
-// in words, to a program as {"ucc", "done"}.
+// in words, to a program as {"ucc", "done"}. If there was nothing to do, that is said
+// in its place, and it is no failure: it is as the operator wants it.
 func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f func(m *operator.Admin, a login.Account) error) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := find(ctx, d, c.UCC)
@@ -31,9 +37,13 @@ func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f fun
 			return err
 		}
 		var bad *login.Error
-		if err := f(d.Admin(), a); errors.As(err, &bad) {
+		var nothing nothingToDo
+		switch err := f(d.Admin(), a); {
+		case errors.As(err, &nothing):
+			done = string(nothing)
+		case errors.As(err, &bad):
 			return usage(err)
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
 		if c.JSON {
@@ -262,7 +272,7 @@ func (c *accountRevokeCmd) Run(ctx context.Context, t *terminal) error {
 		err := m.Revoke(ctx, a, c.SID)
 		switch {
 		case errors.Is(err, login.ErrNotFound) && c.All:
-			return fmt.Errorf("account %s has no sessions: nothing to revoke", a.UCC)
+			return nothingToDo("no sessions: nothing to revoke")
 		case errors.Is(err, login.ErrNotFound):
 			return fmt.Errorf("account %s has no session %s: neo account sessions shows all", a.UCC, printable(c.SID))
 		}

@@ -44,7 +44,7 @@ their number and why: correct it and import it. Interrupted anywhere, the same
 command goes on where it stopped; of a file that is done it says what is there.
 docs/operators.md tells all of it.
 
-Exit codes: 0 all lines are in, 3 some are rejected; 1 and 2 as everywhere.`
+Exit codes: 0 all lines are in, 3 some are rejected; 1, 2 and 4 as everywhere.`
 }
 
 func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
@@ -58,7 +58,7 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(errors.New("the file for rejected lines must be another one"))
 	}
 	if err := operator.CheckFile(c.File); err != nil {
-		return err
+		return usage(err)
 	}
 	return c.making(ctx, func(d *serve.Data) error {
 		progress := progressOn(t)
@@ -69,8 +69,11 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			if ctx.Err() != nil {
 				err = errors.New("interrupted")
 			}
+			if errors.Is(err, operator.ErrBusy) {
+				err = laterError{err}
+			}
 			if !res.Begun {
-				return err
+				return ofFile(err)
 			}
 			how := "the same command goes on from there"
 			if c.Again {

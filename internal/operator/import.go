@@ -244,10 +244,13 @@ func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 	return busyImport(err)
 }
 
+// ErrBusy is the error of [Import.Run] while another process imports the same file.
+var ErrBusy = errors.New("another import of this file is at work: wait for its end")
+
 // busyImport says so if somebody else has gone on with the import.
 func busyImport(err error) error {
 	if errors.Is(err, login.ErrClaimed) {
-		return errors.New("another import of this file is at work: wait for its end")
+		return ErrBusy
 	}
 	return err
 }
@@ -393,7 +396,7 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 		return err
 	}
 	if !ours || info.Size() < at.Report {
-		err := fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.report, at.Rejected)
+		err := error(private.Refused(fmt.Sprintf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.report, at.Rejected)))
 		if info.Size() == 0 { // this process has made it
 			err = errors.Join(err, os.Remove(x.report))
 		}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -238,7 +237,7 @@ func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, co
 	case info.Size() == 0 || ours:
 		return errors.Join(f.Chmod(0o600), f.Truncate(0))
 	}
-	return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first", x.report)
+	return private.Refused("rejected lines: " + x.report + " is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first")
 }
 
 // begins reports whether a file begins with a text, as far as the file goes.
