@@ -190,3 +190,33 @@ func TestImportRejected_hasNumberAndReasonOnce(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with a first line is told once, however much it is.
+func TestImportHeader_isTakenAsPeopleWriteIt(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"UCC,User ID,Mobile,Name,Password-Hash", ` ucc ,"USER_ID",mobile,NAME,password hash`, "Ucc;User-Id;MOBILE;name;Password Hash"} {
+		data := open(t, t.TempDir())
+		row := row(1)
+		if strings.Contains(header, ";") {
+			row = strings.ReplaceAll(row, ",", ";")
+		}
+		file := write(t, header+"\n"+row+"bad\n")
+		got, err := importer(data, file).Run(t.Context())
+		if err != nil || got.Added != 1 || got.Rejected != 1 {
+			t.Errorf("%q: %+v, %v", header, got, err)
+			continue
+		}
+		if got, err := importer(data, file+".rejected").Run(t.Context()); err != nil || got.Rejected != 1 {
+			t.Errorf("%q: what was rejected: %+v, %v", header, got, err)
+		}
+	}
+	many := "a,b,c,d,e,f,g,h\n"
+	err := operator.CheckFile(write(t, many))
+	if err == nil || strings.Count(err.Error(), "known are") != 1 || !strings.Contains(err.Error(), `"e" and 3 more`) {
+		t.Errorf("of many columns that are none it says %v", err)
+	}
+	if err := operator.CheckFile(write(t, "ucc,UCC,user_id,User ID,mobile,password_hash\n")); err == nil ||
+		!strings.Contains(err.Error(), "names ucc twice") || !strings.Contains(err.Error(), "names user_id twice") {
+		t.Errorf("of columns that are there twice it says %v", err)
+	}
+}
