@@ -120,6 +120,8 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		switch {
 		case errors.As(err, &bad):
 			return usage(err)
+		case errors.As(err, &taken) && taken.There != nil:
+			return fmt.Errorf("there is an account %s already: nothing was added", taken.There.UCC)
 		case errors.As(err, &taken):
 			return fmt.Errorf("another account has this %s: nothing was added", taken.Field)
 		case err != nil:

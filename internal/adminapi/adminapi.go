@@ -174,6 +174,8 @@ func refusal(err error) (int, wire.Failed) {
 	switch {
 	case errors.As(err, &known):
 		status, code, message = known.status, wire.BadInput.Code, known.detail
+	case errors.As(err, &taken) && taken.There != nil:
+		status, code, message = http.StatusConflict, wire.BadInput.Code, "there is an account "+taken.There.UCC+" already: nothing was added"
 	case errors.As(err, &taken):
 		status, code, message = http.StatusConflict, wire.BadInput.Code, "another one has this "+taken.Field+": nothing was added"
 	case errors.Is(err, login.ErrNotFound):

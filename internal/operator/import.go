@@ -53,6 +53,7 @@ type Import struct {
 	before bool // the file has been imported to its end
 	past   past // what the files for its rejected lines say
 	report string
+	seen   map[uint64]int64 // lines of this run whose accounts are in, by their fields
 }
 
 // Report is the file in which Run has written rejected lines, if it has: Rejected, or

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"io"
 	"os"
 	"regexp"
@@ -73,27 +75,59 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, e
 	}
 	for i, err := range taken {
 		var exists *login.ExistsError
+		l, n := b.lines[i], b.accounts[i]
 		if !errors.As(err, &exists) {
+			x.took(n, l.number)
 			continue
 		}
-		l, a := b.lines[i], exists.There
-		if x.past.mended[l.number] || a != nil && x.before && a.UserID == b.accounts[i].UserID {
+		a := exists.There
+		switch {
+		case x.past.mended[l.number] || a != nil && x.before && a.UserID == n.UserID:
 			j.there++
-			continue
-		}
-		if a != nil {
-			if same, replaced := has(*a, b.accounts[i]); same {
-				j.there++
-				if replaced {
-					j.own++
-				}
-				continue
+		case a != nil && len(differences(*a, n)) == 0:
+			j.there++
+			if incomparable(*a, n) {
+				j.own++
 			}
+			x.took(n, l.number)
+		default:
+			l.reason = collision(n, exists)
+			if first := x.seen[fieldOf(n, exists)]; first > 0 && first != l.number {
+				l.reason += fmt.Sprintf(": this file's line %d", first)
+			}
+			j.bad = append(j.bad, l)
 		}
-		l.reason = "another account has this " + exists.Field
-		j.bad = append(j.bad, l)
 	}
 	return j, nil
+}
+
+// took notes in which line an account was that is in, to be told of one that collides
+// with it.
+func (x *Import) took(a login.Account, line int64) {
+	if x.seen == nil {
+		x.seen = map[uint64]int64{}
+	}
+	for _, field := range []string{"UCC", "user id", "mobile number", "PAN"} {
+		if field == "PAN" && len(a.PANIndex) == 0 {
+			continue
+		}
+		key := fieldOf(a, &login.ExistsError{Field: field})
+		if x.seen[key] == 0 {
+			x.seen[key] = line
+		}
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+// fieldOf stands for the field of an account with which it collides.
+func fieldOf(a login.Account, exists *login.ExistsError) uint64 {
+	field := exists.Field
+	if exists.There != nil {
+		field = "UCC"
+	}
+	values := map[string]string{"UCC": a.UCC, "user id": a.UserID, "mobile number": a.Mobile, "PAN": string(a.PANIndex)}
+	return maphash.String(seed, field+" "+values[field])
 }
 
 // mendedSince reports whether a line that is rejected was so before, and its account

@@ -220,3 +220,38 @@ func TestImportHeader_isTakenAsPeopleWriteIt(t *testing.T) {
 		t.Errorf("of columns that are there twice it says %v", err)
 	}
 }
+
+// A line that collides is told with what, and with which line if that is one of the file.
+func TestImportCollision_namesWhatCollides(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	const columns = "ucc,user_id,mobile,name,pan,password_hash\n"
+	run(t, importer(data, write(t, columns+"AB1,one,9800000001,One,AVRFT7865T,"+goodHash+"\n")), operator.Result{Lines: 1, Added: 1, In: 1})
+	cases := []struct{ line, want string }{
+		{"AB1,one,9800000001,Other,AVRFT7865T," + goodHash, "there is an account AB1 already, with another name"},
+		{"AB1,one,9800000001,Other,AVRFT7865X," + strings.Replace(goodHash, "uG0", "uG1", 1), "there is an account AB1 already, with another PAN, name and password hash"},
+		{"AB1,own,9800000001,One,AVRFT7865T," + goodHash, "there is an account AB1 already, with another user id"},
+		{"AB1,own,9800000009,One,," + goodHash, "another account has this UCC"},
+		{"AB2,two,9800000002,Two,AVRFT7865V," + goodHash, ""}, // line 6
+		{"AB2,two,9800000002,Twice,," + goodHash, "there is an account AB2 already, with another name: this file's line 6"},
+		{"AB2,own,9800000009,Own,," + goodHash, "another account has this UCC: this file's line 6"},
+		{"AB3,two,9800000003,Three,," + goodHash, "another account has this user id: this file's line 6"},
+		{"AB3,own,9800000002,Three,," + goodHash, "another account has this mobile number: this file's line 6"},
+		{"AB3,own,9800000003,Three,AVRFT7865V," + goodHash, "another account has this PAN: this file's line 6"},
+		{"AB3,one,9800000003,Three,," + goodHash, "another account has this user id"},
+	}
+	text := columns
+	for _, c := range cases {
+		text += c.line + "\n"
+	}
+	file := write(t, text)
+	if got, err := importer(data, file).Run(t.Context()); err != nil || got.Added != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	got := rejected(t, file+".rejected")
+	for i, c := range cases {
+		if got[i+2] != c.want {
+			t.Errorf("line %d: %q, want %q", i+2, got[i+2], c.want)
+		}
+	}
+}
