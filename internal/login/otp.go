@@ -48,12 +48,15 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		Time: now, Action: "otp", Factor: OTP, Consumer: r.Consumer.Key,
 		Address: r.Caller.Address, RequestID: r.Caller.RequestID,
 	}
-	if s.Courier == nil {
+	view, err := s.viewForOTP(ctx, r, now)
+	if err == nil {
+		event.Account, event.UCC, event.SID = view.Account, view.UCC, view.SID
+	}
+	if s.Courier == nil { // which is all that matters: the same is answered whoever asks
 		event.Outcome = "no courier"
 		_ = s.record(ctx, event)
 		return terms, &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"}
 	}
-	view, err := s.viewForOTP(ctx, r, now)
 	if errors.Is(err, ErrNotFound) {
 		event.Outcome = "no open login"
 		_ = s.record(ctx, event)
@@ -62,7 +65,6 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if err != nil {
 		return terms, storeFault(err)
 	}
-	event.Account, event.UCC, event.SID = view.Account, view.UCC, view.SID
 	if view.Sends >= maxSends {
 		event.Outcome = "too many codes for this login"
 		_ = s.record(ctx, event)
