@@ -27,6 +27,14 @@ type nothingToDo string
 
 func (n nothingToDo) Error() string { return string(n) }
 
+// unless returns the error of a change, in the words given if there was nothing to do.
+func unless(err error, nothing nothingToDo) error {
+	if errors.Is(err, operator.ErrNothing) {
+		return nothing
+	}
+	return err
+}
+
 // change finds the account, has f change it, and tells what was done: to a person
 // in words, to a program as {"ucc", "done"}. If there was nothing to do, that is said
 // in its place, and it is no failure: it is as the operator wants it.
@@ -119,7 +127,9 @@ The account's sessions end within a second.`
 
 func (c *accountMPINCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Remove {
-		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.SetMPIN(ctx, a, "") })
+		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *operator.Admin, a login.Account) error {
+			return unless(m.SetMPIN(ctx, a, ""), "no MPIN: nothing to remove")
+		})
 	}
 	mpin, err := t.newSecret(ctx, "mpin", "New MPIN (six digits): ")
 	if err != nil {
@@ -171,7 +181,9 @@ The account's authenticator works no more, and its sessions end within a second.
 }
 
 func (c *accountRemoveTOTPCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.RemoveTOTP(ctx, a) })
+	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *operator.Admin, a login.Account) error {
+		return unless(m.RemoveTOTP(ctx, a), "no TOTP seed: nothing to remove")
+	})
 }
 
 type accountLockCmd struct{ oneAccount }
@@ -185,7 +197,9 @@ wrong password is told. Its sessions end within a second.`
 }
 
 func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error { return m.Lock(ctx, a) })
+	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error {
+		return unless(m.Lock(ctx, a), "locked by an operator already")
+	})
 }
 
 type accountSessionsCmd struct {

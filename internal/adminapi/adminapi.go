@@ -250,6 +250,9 @@ func onAccount(what string, f func(r *request, a login.Account) error) func(*req
 		if err == nil {
 			err = f(r, a)
 		}
+		if errors.Is(err, operator.ErrNothing) {
+			return done{"nothing: it was so already"}, nil
+		}
 		return done{what}, err
 	}
 }
