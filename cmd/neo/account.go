@@ -360,14 +360,11 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		state, err := d.Store.State(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		if len(state.Failures) == 0 && !a.Disabled {
+		err = d.Admin().Unlock(ctx, a)
+		if errors.Is(err, operator.ErrNothing) {
 			return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": false}, "account "+a.UCC+" has no wrong tries: nothing to unlock")
 		}
-		if err := d.Admin().Unlock(ctx, a); err != nil {
+		if err != nil {
 			return err
 		}
 		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": true}, "account "+a.UCC+" unlocked")
@@ -395,12 +392,13 @@ func factors(a login.Account) []string {
 type accountRemoveCmd struct {
 	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	Yes  bool   `help:"Do it: nothing of it can be brought back."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountRemoveCmd) Help() string {
 	return `Example:
-  neo account remove --data /var/lib/neo AB1234
+  neo account remove --data /var/lib/neo AB1234 --yes
 
 Works beside a running service: the account's sessions end within a second.`
 }
@@ -410,6 +408,9 @@ func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		a, err := find(ctx, d, c.UCC)
 		if err != nil {
 			return err
+		}
+		if !c.Yes {
+			return usage(fmt.Errorf("this removes account %s for good: say so with --yes", a.UCC))
 		}
 		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
 			return err
