@@ -119,7 +119,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		var taken *login.ExistsError
 		switch {
 		case errors.As(err, &bad):
-			return usage(err)
+			return usage(errors.New(inAddFlags(err)))
 		case errors.As(err, &taken) && taken.There != nil:
 			return fmt.Errorf("there is an account %s already: nothing was added", taken.There.UCC)
 		case errors.As(err, &taken):
@@ -140,6 +140,20 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		return err
 	})
+}
+
+// inAddFlags says what is wrong with an account in the flags of neo account add. Secrets
+// have none.
+func inAddFlags(err error) string {
+	problems := strings.Split(err.Error(), "\n")
+	for i, problem := range problems {
+		field, text, _ := strings.Cut(problem, ": ")
+		switch flag := cmp.Or(fieldFlags[field], "--"+field); flag {
+		case "--ucc", "--user-id", "--mobile", "--name", "--email", "--couriers":
+			problems[i] = flag + ": " + text
+		}
+	}
+	return strings.Join(problems, "\n")
 }
 
 // secrets fills in what must not stand in a flag.

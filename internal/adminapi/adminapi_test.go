@@ -417,3 +417,13 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 		}
 	}
 }
+
+// What is answered of something new is what later answers say of it.
+func TestAdminAPI_newIsAnsweredAsItIsReadLater(t *testing.T) {
+	t.Parallel()
+	o := start(t, serve.Config{Admin: socket(t)})
+	added := o.ask(t, 201, "POST", "/accounts", asha)
+	if read := o.ask(t, 200, "GET", "/accounts/AB1234", ""); fmt.Sprint(read) != fmt.Sprint(added) {
+		t.Errorf("added as %v, read as %v", added, read)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -137,7 +138,7 @@ func (h HashedAccount) As(id, ucc, userID, mobile string, pan credential.Secret)
 // none. Errors wrap ErrExists if a name is taken.
 func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (login.Account, error) {
 	a := h.Account
-	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now()
+	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now().Truncate(time.Millisecond) // as it is stored
 	if h.pan != "" {
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, string(h.pan))
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(h.pan))

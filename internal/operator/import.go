@@ -315,7 +315,11 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 	case !utf8.ValidString(l.text):
 		err = errors.New("is not UTF-8: save the file as CSV UTF-8")
 	case err == nil && len(fields) != h.n:
-		err = fmt.Errorf("has %d fields, the first line %d", len(fields), h.n)
+		noun := "fields"
+		if len(fields) == 1 {
+			noun = "field"
+		}
+		err = fmt.Errorf("has %d %s, the first line %d", len(fields), noun, h.n)
 	}
 	if err == nil {
 		field := func(name string) string {

@@ -108,7 +108,7 @@ func TestALineThatCannotBeReadIsRejectedWithItsReason(t *testing.T) {
 	for text, want := range map[string]string{
 		head + "UC1,one,9800000001,Asha \xe4,x\n":                                "is not UTF-8: save the file as CSV UTF-8",
 		wide(binary.LittleEndian, head+strings.Repeat("x", 40_000)+"\n"):         "at most 16384 are read",
-		wide(binary.LittleEndian, head+row(1)) + "x":                             "has 1 fields",
+		wide(binary.LittleEndian, head+row(1)) + "x":                             "has 1 field, ",
 		wide(binary.BigEndian, head+"UC1,one,9800000001,One,$argon2i$v=19$m=1,"): "has 6 fields",
 	} {
 		file := write(t, text)
