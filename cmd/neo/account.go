@@ -119,7 +119,9 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		var taken *login.ExistsError
 		switch {
 		case errors.As(err, &bad):
-			return usage(err)
+			return usage(errors.New(inAddFlags(err)))
+		case errors.As(err, &taken) && taken.There != nil:
+			return fmt.Errorf("there is an account %s already: nothing was added", taken.There.UCC)
 		case errors.As(err, &taken):
 			return fmt.Errorf("another account has this %s: nothing was added", taken.Field)
 		case err != nil:
@@ -138,6 +140,20 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		}
 		return err
 	})
+}
+
+// inAddFlags says what is wrong with an account in the flags of neo account add. Secrets
+// have none.
+func inAddFlags(err error) string {
+	problems := strings.Split(err.Error(), "\n")
+	for i, problem := range problems {
+		field, text, _ := strings.Cut(problem, ": ")
+		switch flag := cmp.Or(fieldFlags[field], "--"+field); flag {
+		case "--ucc", "--user-id", "--mobile", "--name", "--email", "--couriers":
+			problems[i] = flag + ": " + text
+		}
+	}
+	return strings.Join(problems, "\n")
 }
 
 // secrets fills in what must not stand in a flag.
@@ -358,14 +374,11 @@ func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		state, err := d.Store.State(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		if len(state.Failures) == 0 && !a.Disabled {
+		err = d.Admin().Unlock(ctx, a)
+		if errors.Is(err, operator.ErrNothing) {
 			return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": false}, "account "+a.UCC+" has no wrong tries: nothing to unlock")
 		}
-		if err := d.Admin().Unlock(ctx, a); err != nil {
+		if err != nil {
 			return err
 		}
 		return t.tell(c.JSON, map[string]any{"ucc": a.UCC, "unlocked": true}, "account "+a.UCC+" unlocked")
@@ -393,12 +406,13 @@ func factors(a login.Account) []string {
 type accountRemoveCmd struct {
 	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
+	Yes  bool   `help:"Do it: nothing of it can be brought back."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (accountRemoveCmd) Help() string {
 	return `Example:
-  neo account remove --data /var/lib/neo AB1234
+  neo account remove --data /var/lib/neo AB1234 --yes
 
 Works beside a running service: the account's sessions end within a second.`
 }
@@ -408,6 +422,9 @@ func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		a, err := find(ctx, d, c.UCC)
 		if err != nil {
 			return err
+		}
+		if !c.Yes {
+			return usage(fmt.Errorf("this removes account %s for good: say so with --yes", a.UCC))
 		}
 		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
 			return err

@@ -22,8 +22,22 @@ type oneAccount struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
+// nothingToDo says why a change was none.
+type nothingToDo string
+
+func (n nothingToDo) Error() string { return string(n) }
+
+// unless returns the error of a change, in the words given if there was nothing to do.
+func unless(err error, nothing nothingToDo) error {
+	if errors.Is(err, operator.ErrNothing) {
+		return nothing
+	}
+	return err
+}
+
 // change finds the account, has f change it, and tells what was done: to a person
-// in words, to a program as {"ucc", "done"}.
+// in words, to a program as {"ucc", "done"}. If there was nothing to do, that is said
+// in its place, and it is no failure: it is as the operator wants it.
 func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f func(m *operator.Admin, a login.Account) error) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := find(ctx, d, c.UCC)
@@ -31,9 +45,13 @@ func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f fun
 			return err
 		}
 		var bad *login.Error
-		if err := f(d.Admin(), a); errors.As(err, &bad) {
+		var nothing nothingToDo
+		switch err := f(d.Admin(), a); {
+		case errors.As(err, &nothing):
+			done = string(nothing)
+		case errors.As(err, &bad):
 			return usage(err)
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
 		if c.JSON {
@@ -109,7 +127,9 @@ The account's sessions end within a second.`
 
 func (c *accountMPINCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Remove {
-		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.SetMPIN(ctx, a, "") })
+		return c.change(ctx, t, "MPIN removed, sessions ended", func(m *operator.Admin, a login.Account) error {
+			return unless(m.SetMPIN(ctx, a, ""), "no MPIN: nothing to remove")
+		})
 	}
 	mpin, err := t.newSecret(ctx, "mpin", "New MPIN (six digits): ")
 	if err != nil {
@@ -161,7 +181,9 @@ The account's authenticator works no more, and its sessions end within a second.
 }
 
 func (c *accountRemoveTOTPCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *operator.Admin, a login.Account) error { return m.RemoveTOTP(ctx, a) })
+	return c.change(ctx, t, "TOTP removed, sessions ended", func(m *operator.Admin, a login.Account) error {
+		return unless(m.RemoveTOTP(ctx, a), "no TOTP seed: nothing to remove")
+	})
 }
 
 type accountLockCmd struct{ oneAccount }
@@ -175,7 +197,9 @@ wrong password is told. Its sessions end within a second.`
 }
 
 func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
-	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error { return m.Lock(ctx, a) })
+	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error {
+		return unless(m.Lock(ctx, a), "locked by an operator already")
+	})
 }
 
 type accountSessionsCmd struct {
@@ -262,7 +286,7 @@ func (c *accountRevokeCmd) Run(ctx context.Context, t *terminal) error {
 		err := m.Revoke(ctx, a, c.SID)
 		switch {
 		case errors.Is(err, login.ErrNotFound) && c.All:
-			return fmt.Errorf("account %s has no sessions: nothing to revoke", a.UCC)
+			return nothingToDo("no sessions: nothing to revoke")
 		case errors.Is(err, login.ErrNotFound):
 			return fmt.Errorf("account %s has no session %s: neo account sessions shows all", a.UCC, printable(c.SID))
 		}

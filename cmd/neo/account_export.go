@@ -205,6 +205,6 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 			return fmt.Errorf("there is no account with UCC %s, and no trace of it: neo account list shows all", ucc)
 		}
 		return t.tell(c.JSON, map[string]any{"ucc": ucc, "erased": true, "pseudonym": pseudonym, "events": events},
-			fmt.Sprintf("account %s erased; %d events now speak of %s", ucc, events, pseudonym))
+			fmt.Sprintf("account %s erased; %s of %s", ucc, some(int64(events), "event now speaks", "events now speak"), pseudonym))
 	})
 }

@@ -44,7 +44,7 @@ their number and why: correct it and import it. Interrupted anywhere, the same
 command goes on where it stopped; of a file that is done it says what is there.
 docs/operators.md tells all of it.
 
-Exit codes: 0 all lines are in, 3 some are rejected; 1 and 2 as everywhere.`
+Exit codes: 0 all lines are in, 3 some are rejected; 1, 2 and 4 as everywhere.`
 }
 
 func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
@@ -58,7 +58,7 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(errors.New("the file for rejected lines must be another one"))
 	}
 	if err := operator.CheckFile(c.File); err != nil {
-		return err
+		return usage(err)
 	}
 	return c.making(ctx, func(d *serve.Data) error {
 		progress := progressOn(t)
@@ -69,8 +69,11 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			if ctx.Err() != nil {
 				err = errors.New("interrupted")
 			}
+			if errors.Is(err, operator.ErrBusy) {
+				err = laterError{err}
+			}
 			if !res.Begun {
-				return err
+				return ofFile(err)
 			}
 			how := "the same command goes on from there"
 			if c.Again {
@@ -79,9 +82,9 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			return fmt.Errorf("%w: %s done; %s", err, some(res.Done, "line is", "lines are"), how)
 		}
 		if c.JSON {
-			err = t.json(c.summary(res, rejected))
+			err = t.json(c.summary(res, x.Report()))
 		} else {
-			err = c.tell(t, res, rejected)
+			err = c.tell(t, res, x.Report())
 		}
 		if err == nil && res.Out > 0 {
 			err = exitError(exitRefused) // which scripts read: not all lines are in
@@ -97,6 +100,7 @@ type importSum struct {
 	Added    int64  `json:"added"`
 	There    int64  `json:"alreadyThere"`
 	Rejected int64  `json:"rejected"`
+	Own      int64  `json:"passwordNotCompared,omitempty"` // of AlreadyThere
 	Gone     int64  `json:"notThere"`
 	InAll    struct {
 		In  int64 `json:"in"`
@@ -107,7 +111,7 @@ type importSum struct {
 }
 
 func (c *accountImportCmd) summary(res operator.Result, rejected string) importSum {
-	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Kinds: res.Kinds}
+	sum := importSum{File: c.File, Lines: res.Lines, Added: res.Added, There: res.There, Rejected: res.Rejected, Gone: res.Gone, Own: res.Own, Kinds: res.Kinds}
 	sum.InAll.In, sum.InAll.Out = res.In, res.Out
 	if res.Out > res.Gone {
 		sum.RejectedFile = rejected
@@ -124,6 +128,9 @@ func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected strin
 	}
 	if res.In != res.Added {
 		said += fmt.Sprintf(", %d in all", res.In)
+	}
+	if res.Own > 0 {
+		said += fmt.Sprintf("\n%d of those there with a password of their own, set or hashed anew here: it was not compared with the file's", res.Own)
 	}
 	if n := res.Out - res.Gone; n > 0 {
 		said += "\n" + some(n, "line", "lines") + " rejected: "

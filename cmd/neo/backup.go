@@ -39,7 +39,7 @@ func (c *backupCmd) Run(ctx context.Context, t *terminal) error {
 		return usage(errors.New("the data are in PostgreSQL, which pg_dump copies: see docs/postgresql.md"))
 	}
 	if err := (serve.Place{Dir: c.Data}).Backup(ctx, c.To); err != nil {
-		return err
+		return ofStore(ofFile(err))
 	}
 	key := serve.MasterKey(c.Data)
 	return t.tell(c.JSON, map[string]any{"copy": c.To, "masterKey": key},

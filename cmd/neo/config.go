@@ -263,6 +263,9 @@ func inForce(parsed *kong.Context) (all []setting) {
 		if text, ok := value.(string); ok && strings.Contains(text, "://") {
 			value = withoutPassword(text)
 		}
+		if list, ok := value.([]string); ok && list == nil {
+			value = []string{} // not null, which is no list
+		}
 		all = append(all, setting{flag.Name, value, cmp.Or(from[flag.Name], "default")})
 	}
 	return all

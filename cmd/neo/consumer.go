@@ -169,12 +169,13 @@ func unknownConsumer(err error, key string) error {
 type consumerRemoveCmd struct {
 	changeFlag
 	Key  string `arg:"" help:"The consumer's key."`
+	Yes  bool   `help:"Do it: nothing of it can be brought back."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 func (consumerRemoveCmd) Help() string {
 	return `Example:
-  neo consumer remove --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43
+  neo consumer remove --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 --yes
 
 Works beside a running service: the consumer's access tokens and sessions end
 within a second.`
@@ -182,6 +183,12 @@ within a second.`
 
 func (c *consumerRemoveCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
+		if _, err := d.Store.Consumer(ctx, c.Key); err != nil {
+			return unknownConsumer(err, c.Key)
+		}
+		if !c.Yes {
+			return usage(fmt.Errorf("this removes consumer %s for good: say so with --yes", c.Key))
+		}
 		if err := d.Admin().RemoveConsumer(ctx, c.Key); err != nil {
 			return unknownConsumer(err, c.Key)
 		}

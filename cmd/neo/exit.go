@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"neoapi"
+	"neoapi/internal/private"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -78,6 +80,16 @@ func (e laterError) Unwrap() error { return e.error }
 func ofStore(err error) error {
 	if postgres.Down(err) || sqlite.Busy(err) {
 		return laterError{err}
+	}
+	return err
+}
+
+// ofFile says of an error that a file which was named caused it, if it did: it is not
+// there, is there already, may not be used, or must not be.
+func ofFile(err error) error {
+	_, refused := errors.AsType[private.Refused](err)
+	if refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrPermission) {
+		return usage(err)
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"neoapi/internal/serve"
 )
@@ -64,6 +63,6 @@ func (c *forgetMastersCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return t.tell(c.JSON, map[string]int{"forgotten": n}, fmt.Sprintf("%d old master keys forgotten", n))
+		return t.tell(c.JSON, map[string]int{"forgotten": n}, some(int64(n), "old master key", "old master keys")+" forgotten")
 	})
 }

@@ -23,7 +23,7 @@ type accountSetCmd struct {
 	changeFlag
 	UCC      string    `arg:"" name:"ucc" help:"The account's UCC."`
 	Email    *string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes; empty for none."`
-	Couriers *[]string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`
+	Couriers *[]string `placeholder:"NAME,..." help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`
 	JSON     bool      `name:"json" help:"Print JSON."`
 }
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -40,4 +43,69 @@ func (x listening) warning(listen string) string {
 	}
 	_, port, _ := net.SplitHostPort(x.at)
 	return "warning: this sandbox listens at " + listen + ": anyone on the network can log in to it, its secrets are public. To keep it to this machine: --listen 127.0.0.1:" + port
+}
+
+// A listenAt is an address at which to listen, and the setting that says so.
+type listenAt struct{ setting, address string }
+
+// judgeAddress returns what is wrong with the form of an address. One that is "" is
+// not asked for.
+func judgeAddress(x listenAt) error {
+	if x.address == "" && x.setting != "listen" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(x.address)
+	if err != nil {
+		return fmt.Errorf("%s: %q must be a host and a port, such as 127.0.0.1:9155", x.setting, x.address)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%s: %q is no port: it must be a number from 0 to 65535", x.setting, port)
+	}
+	return nil
+}
+
+// judgeShared refuses an address at which another setting says to listen already. Where
+// systemd holds the socket, that is what --listen says no more.
+func judgeShared(x listenAt, others ...listenAt) error {
+	var problems []error
+	for _, y := range others {
+		if shared(x.address, y.address) && (y.setting != "listen" || os.Getenv("LISTEN_FDS") == "") {
+			problems = append(problems, fmt.Errorf("%s: %s is where %s says to listen already: give another port", x.setting, x.address, y.setting))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// shared reports whether two addresses have a port of a host in common.
+func shared(a, b string) bool {
+	hostA, nameA, errA := net.SplitHostPort(a)
+	hostB, nameB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil {
+		return false
+	}
+	portA, errA := net.LookupPort("tcp", nameA)
+	portB, errB := net.LookupPort("tcp", nameB)
+	if errA != nil || errB != nil || portA != portB || portA == 0 { // port 0 is a free one
+		return false
+	}
+	ipA, allA := hostOf(hostA)
+	ipB, allB := hostOf(hostB)
+	return allA || allB || ipA == ipB
+}
+
+// hostOf returns an address or a name in one form, and whether it stands for all
+// addresses of the machine.
+func hostOf(host string) (one string, all bool) {
+	if host == "" {
+		return "", true
+	}
+	if strings.EqualFold(host, "localhost") {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return strings.ToLower(host), false
+	}
+	ip = ip.Unmap()
+	return ip.String(), ip.IsUnspecified()
 }

@@ -30,3 +30,30 @@ func TestASandboxSaysWhereItIsReachedAndByWhom(t *testing.T) {
 		}
 	}
 }
+
+// Two settings must not name one port of one host.
+func TestListenAddresses_sharedOnlyIfOneTakesTheOther(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1:9155", "127.0.0.1:9155", true},
+		{"127.0.0.1:9155", "127.0.0.1:9156", false},
+		{"127.0.0.1:9155", "127.0.0.2:9155", false},
+		{":9155", "127.0.0.1:9155", true},
+		{"127.0.0.1:9155", "0.0.0.0:9155", true},
+		{"[::]:9155", "127.0.0.1:9155", true},
+		{"localhost:9155", "127.0.0.1:9155", true},
+		{"[::ffff:127.0.0.1]:9155", "127.0.0.1:9155", true},
+		{"a.example.com:80", "A.example.com:http", true},
+		{"127.0.0.1:0", "127.0.0.1:0", false},
+		{"127.0.0.1:9155", "", false},
+		{"127.0.0.1:9155", "unix:/run/neo.sock", false},
+		{"127.0.0.1:99999", "127.0.0.1:99999", false}, // which is no port
+	} {
+		if shared(x.a, x.b) != x.want || shared(x.b, x.a) != x.want {
+			t.Errorf("%s and %s: shared is not %v", x.a, x.b, x.want)
+		}
+	}
+}

@@ -54,17 +54,12 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	if f.OTPDigits == 0 { // the options' zero value would mean the default
 		digits = errors.New("OTP digits: 0 is not between 4 and 8")
 	}
-	_, _, listen := net.SplitHostPort(f.Listen)
-	if listen != nil {
-		listen = fmt.Errorf("listen: %q must be a host and a port, such as 127.0.0.1:9155", f.Listen)
-	}
-	var metrics error
-	if f.Metrics != "" {
-		if _, _, wrong := net.SplitHostPort(f.Metrics); wrong != nil {
-			metrics = fmt.Errorf("metrics: %q must be a host and a port, such as 127.0.0.1:9156", f.Metrics)
-		}
-	}
-	return cfg, errors.Join(digits, ttlErr, listen, metrics)
+	listen, metrics := f.listensAt()
+	return cfg, errors.Join(digits, ttlErr, judgeAddress(listen), judgeAddress(metrics), judgeShared(metrics, listen))
+}
+
+func (f *ruleFlags) listensAt() (listen, metrics listenAt) {
+	return listenAt{"listen", f.Listen}, listenAt{"metrics", f.Metrics}
 }
 
 // linger is how long connections without a request stay open when the service
@@ -168,6 +163,8 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
+	listen, metrics := c.listensAt()
+	err = errors.Join(err, judgeShared(listenAt{"admin", c.Admin}, listen, metrics))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
@@ -191,15 +188,13 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 
 // days sets when days end.
 func (c *serveCmd) days(cfg *serve.Config) (err error) {
-	if !cfg.DayEnds {
-		if c.DayEnds != "" || c.Calendar != "" {
-			return errors.New("--day-ends and --calendar require --session-ttl day")
-		}
-		return nil
+	if !cfg.DayEnds && (c.DayEnds != "" || c.Calendar != "") {
+		err = errors.New("--day-ends and --calendar require --session-ttl day")
 	}
 	if c.DayEnds != "" {
-		if cfg.Days.At, err = login.ParseDayEnd(c.DayEnds); err != nil {
-			err = fmt.Errorf("day ends: %w", err)
+		var wrong error
+		if cfg.Days.At, wrong = login.ParseDayEnd(c.DayEnds); wrong != nil {
+			err = errors.Join(err, fmt.Errorf("day ends: %w", wrong))
 		}
 	}
 	if c.Calendar == "" {

@@ -248,7 +248,7 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 	want("second factor of a login at the one that died", status, 200)
 	a.serve()
 	want("trade call", a.trade(session), 503)
-	b.run("", "account", "remove", "AB1234")
+	b.run("", "account", "remove", "AB1234", "--yes")
 	want("trade call of a removed account", a.trade(session), 403)
 }
 

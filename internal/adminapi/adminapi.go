@@ -162,6 +162,8 @@ func refusal(err error) front.Answer {
 		if known.Allow != "" {
 			h.Set("Allow", known.Allow)
 		}
+	case errors.As(err, &taken) && taken.There != nil:
+		status, code, message = http.StatusConflict, wire.BadInput.Code, "there is an account "+taken.There.UCC+" already: nothing was added"
 	case errors.As(err, &taken):
 		status, code, message = http.StatusConflict, wire.BadInput.Code, "another one has this "+taken.Field+": nothing was added"
 	case errors.Is(err, login.ErrNotFound):
@@ -225,6 +227,9 @@ func onAccount(what string, f func(r *request, a login.Account) error) func(*req
 		a, err := r.account()
 		if err == nil {
 			err = f(r, a)
+		}
+		if errors.Is(err, operator.ErrNothing) {
+			return done{"nothing: it was so already"}, nil
 		}
 		return done{what}, err
 	}

@@ -155,6 +155,9 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	}
 	o.ask(t, 200, "DELETE", "/accounts/AB1234/lock", "")
 	o.ask(t, 200, "DELETE", "/accounts/AB1234/totp", "")
+	if got := o.ask(t, 200, "DELETE", "/accounts/AB1234/totp", "")["done"]; got != "nothing: it was so already" {
+		t.Errorf("a seed that is not there was removed: %v", got)
+	}
 	o.ask(t, 200, "PUT", "/accounts/AB1234/caches", `{"watchlist":1654684389}`)
 	if caches := o.ask(t, 200, "GET", "/accounts?limit=1", "")["accounts"].([]any)[0].(map[string]any)["caches"].(map[string]any); caches["watchlist"] != 1654684389.0 {
 		t.Errorf("got %v", caches)
@@ -412,5 +415,15 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 				t.Errorf("%s, %s: %v, want it to say %s", x.admin, x.ca, err, want)
 			}
 		}
+	}
+}
+
+// What is answered of something new is what later answers say of it.
+func TestAdminAPI_newIsAnsweredAsItIsReadLater(t *testing.T) {
+	t.Parallel()
+	o := start(t, serve.Config{Admin: socket(t)})
+	added := o.ask(t, 201, "POST", "/accounts", asha)
+	if read := o.ask(t, 200, "GET", "/accounts/AB1234", ""); fmt.Sprint(read) != fmt.Sprint(added) {
+		t.Errorf("added as %v, read as %v", added, read)
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"neoapi/internal/front"
 	"neoapi/internal/operator"
@@ -33,6 +35,10 @@ const socket = "unix:"
 // one.
 const atOnce = 256
 
+// maxSocket is how many bytes the system takes for the path of a socket, the zero at
+// its end left out.
+var maxSocket = len(syscall.RawSockaddrUnix{}.Path) - 1
+
 // Check names every problem at once. hasTLS tells whether the service has a
 // certificate of its own.
 func (c Config) Check(hasTLS bool) error {
@@ -40,18 +46,21 @@ func (c Config) Check(hasTLS bool) error {
 		return c.checkUnused()
 	}
 	path, local := strings.CutPrefix(c.Address, socket)
-	_, _, err := net.SplitHostPort(c.Address)
+	_, port, err := net.SplitHostPort(c.Address)
 	switch {
 	case local && path == "":
 		return errors.New("admin: unix: must be followed by the path of a socket")
 	case local && c.CA != "":
 		return errors.New("admin CA: a Unix socket needs none: its file's permissions say who may ask")
 	case local:
-		return checkHosts(c.Hosts)
+		return errors.Join(checkHosts(c.Hosts), checkSocket(path))
 	case err != nil:
 		return fmt.Errorf("admin: %q must be unix: and a path, or a host and a port", c.Address)
 	}
 	problems := []error{checkHosts(c.Hosts)}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		problems = append(problems, fmt.Errorf("admin: %q is no port: it must be a number from 0 to 65535", port))
+	}
 	if !hasTLS {
 		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --tls-cert and --tls-key, or use a Unix socket"))
 	}
@@ -70,6 +79,22 @@ func (c Config) checkUnused() error {
 		return errors.New("--admin-ca requires --admin")
 	case len(c.Hosts) > 0:
 		return errors.New("--admin-host requires --admin")
+	}
+	return nil
+}
+
+// checkSocket refuses a path at which no socket can be.
+func checkSocket(path string) error {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("admin: the socket's directory: %w", err)
+	} else if !info.IsDir() {
+		return fmt.Errorf("admin: %s is no directory for a socket", filepath.Dir(path))
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("admin: %s is there already, and is no socket", path)
+	}
+	if len(path) > maxSocket {
+		return fmt.Errorf("admin: the path of a socket has at most %d bytes, this one has %d: %s", maxSocket, len(path), path)
 	}
 	return nil
 }
@@ -100,10 +125,10 @@ func (c Config) Listen() (net.Listener, error) {
 		}
 		return l, nil
 	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&fs.ModeSocket == 0 {
-			return nil, fmt.Errorf("admin: %s is there already, and is no socket", path)
-		}
+	if err := checkSocket(path); err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(path); err == nil {
 		if conn, err := net.Dial("unix", path); err == nil {
 			return nil, errors.Join(fmt.Errorf("admin: another process answers at %s", path), conn.Close())
 		}

@@ -56,14 +56,24 @@ func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	}
 	sum := argon2.IDKey(secret, h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
 	ok = subtle.ConstantTimeCompare(sum, h.sum) == 1
-	stale = h.memory < argonMemory || h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
-	return ok, stale, nil
+	return ok, h.stale(), nil
+}
+
+// Lasting reports whether a good login leaves a hash as it is: Verify does not call it
+// stale.
+func Lasting(phc string) bool {
+	h, err := parsePHC(phc)
+	return err == nil && !h.stale()
 }
 
 type phcHash struct {
 	memory, time uint32
 	lanes        uint8
 	salt, sum    []byte
+}
+
+func (h phcHash) stale() bool {
+	return h.memory < argonMemory || h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
 }
 
 // parsePHC reads an argon2id PHC string. Its bounds keep a damaged or hostile

@@ -310,7 +310,7 @@ func TestCodesAndClosingsSurviveAKill(t *testing.T) {
 		for i, x := range leave {
 			switch {
 			case i%4 == 0:
-				if _, err := s.operator("account", "remove", x.ucc); err != nil {
+				if _, err := s.operator("account", "remove", x.ucc, "--yes"); err != nil {
 					t.Fatal(err)
 				}
 			default:

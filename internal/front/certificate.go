@@ -2,6 +2,7 @@ package front
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -55,20 +56,13 @@ func (c *Certificate) versions() (v [2]version) {
 }
 
 func (c *Certificate) load() (*tls.Certificate, error) {
-	info, err := os.Stat(c.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("TLS key: %w", err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("TLS key: %s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", c.keyFile, info.Mode().Perm())
-	}
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
-		return nil, fmt.Errorf("TLS certificate: %w", err)
+		err = fmt.Errorf("TLS certificate: %w", err)
 	}
-	key, err := os.ReadFile(c.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("TLS key: %w", err)
+	key, kerr := c.loadKey()
+	if err := errors.Join(err, kerr); err != nil {
+		return nil, err
 	}
 	pair, err := paste.KeyPair(cert, key)
 	if err != nil {
@@ -78,6 +72,21 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(ist).Format("2006-01-02 15:04:05 MST"))
 	}
 	return &pair, nil
+}
+
+func (c *Certificate) loadKey() ([]byte, error) {
+	info, err := os.Stat(c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS key: %w", err)
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return nil, fmt.Errorf("TLS key: %s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", c.keyFile, info.Mode().Perm())
+	}
+	key, err := os.ReadFile(c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS key: %w", err)
+	}
+	return key, nil
 }
 
 // current returns the pair to use now.

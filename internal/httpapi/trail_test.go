@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"neoapi/internal/login"
+	"neoapi/internal/operator"
 	"neoapi/internal/store"
 	"neoapi/neoapitest"
 )
@@ -539,6 +540,32 @@ func TestAServiceWithoutCourierLeavesAnEventForEachCodeAskedFor(t *testing.T) {
 	c.post(t, otpPath, object("userId", "3b0bd1b4-7a3f-4b5a-9a0e-0d3a41d7b2a1")).refused(t, 500, "10522")
 	if got := outcomes(x.next(t, 1), "otp"); got["no courier"] != 1 || len(got) != 1 {
 		t.Errorf("%v", got)
+	}
+}
+
+// Without couriers, too, the event says whose login it is.
+func TestOTPEvent_withoutCourierNamesTheLogin(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := neoapitest.NewServer(t, neoapitest.WithoutSandbox(), neoapitest.WithData(dir))
+	m, data := admin(t, dir)
+	if _, _, err := m.AddConsumer(t.Context(), srv.ConsumerKey, "", "sandbox-secret", 0); err != nil {
+		t.Fatal(err)
+	}
+	a, err := m.AddAccount(t.Context(), operator.NewAccount{UCC: "AB1234", UserID: "asha", Mobile: "9876543210", Password: "a good long password"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := consumer(t, srv)
+	view := c.post(t, validatePath, object("mobileNumber", "9876543210", "password", "a good long password")).session(t)
+	x := &trail{store: data.Store}
+	x.next(t, 2)
+	c.askOTP(t, view).refused(t, 500, "10522")
+	c.askOTP(t, view, view.pairs()...).refused(t, 500, "10522")
+	for _, e := range x.next(t, 2) {
+		if e.Action == "otp" && (e.Outcome != "no courier" || e.UCC != "AB1234" || e.Account != a.ID || e.SID == "") {
+			t.Errorf("the event is %+v", e)
+		}
 	}
 }
 

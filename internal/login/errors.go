@@ -92,7 +92,7 @@ var (
 // "user id", "mobile number", "PAN", "id" or "consumer key".
 type ExistsError struct {
 	Field string
-	There *Account // by AddAccounts: the one with the same UCC, which may be of the same step; nil if there is none
+	There *Account // where accounts are added: the one with the same UCC, which may be of the same step; nil if there is none
 }
 
 // Error returns "UCC already exists" and the like.

@@ -47,18 +47,20 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		Time: s.Now(), Action: "otp", Factor: OTP, Consumer: r.Consumer.Key,
 		Address: r.Caller.Address, RequestID: r.Caller.RequestID,
 	}}
-	if s.Courier == nil {
-		return terms, o.end(ctx, "no courier", &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"})
-	}
 	var err error
 	o.view, err = s.viewForOTP(ctx, r, o.event.Time)
+	if err == nil {
+		o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
+	}
+	if s.Courier == nil { // which is all that matters: the same is answered whoever asks
+		return terms, o.end(ctx, "no courier", &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"})
+	}
 	if errors.Is(err, ErrNotFound) {
 		return terms, o.end(ctx, "no open login", nil)
 	}
 	if err != nil {
 		return terms, storeFault(err)
 	}
-	o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
 	if err := o.due(ctx); err != nil {
 		return terms, err
 	}

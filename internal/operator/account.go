@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -44,13 +45,23 @@ type HashedAccount struct {
 func (h HashedAccount) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "account "+h.UCC) }
 
 // AddAccount checks everything about a new account, naming every problem at
-// once, and stores it. Errors wrap ErrExists if a name is taken.
+// once, and stores it. Errors are an ExistsError if a name is taken: if it is the UCC,
+// with the account that has it.
 func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (login.Account, error) {
 	h, err := m.Hash(n)
 	if err != nil {
 		return login.Account{}, err
 	}
-	return m.AddHashed(ctx, h)
+	a, err := m.AddHashed(ctx, h)
+	var taken *login.ExistsError
+	if errors.As(err, &taken) {
+		// Of several fields that collide the store names any: it matters most whether it is
+		// the same account.
+		if there, ferr := m.ByUCC(ctx, h.UCC); ferr == nil {
+			taken.Field, taken.There = "UCC", &there
+		}
+	}
+	return a, err
 }
 
 // Hash checks a new account and hashes its secrets, which takes some 50 ms of
@@ -127,7 +138,7 @@ func (h HashedAccount) As(id, ucc, userID, mobile string, pan credential.Secret)
 // none. Errors wrap ErrExists if a name is taken.
 func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (login.Account, error) {
 	a := h.Account
-	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now()
+	a.ID, a.Created = cmp.Or(h.ID, uuid.NewString()), m.Now().Truncate(time.Millisecond) // as it is stored
 	if h.pan != "" {
 		a.PANIndex = m.Vault.MAC(credential.PurposePAN, string(h.pan))
 		a.PAN = m.Vault.Seal(credential.PurposePAN, a.ID, []byte(h.pan))

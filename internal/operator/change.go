@@ -18,6 +18,10 @@ import (
 // one atomic operation of the store, its event and the end of the account's
 // sessions included (security.md S4).
 
+// ErrNothing is the error of a change for which there is nothing to do: it is as it was
+// asked for. Nothing was changed, no session has ended, and there is no event.
+var ErrNothing = errors.New("there is nothing to do")
+
 // SetPassword gives an account another password, by the rules of a new one, and
 // ends its sessions. Errors: of KindInput, ErrNotFound.
 func (m *Admin) SetPassword(ctx context.Context, a login.Account, password credential.Secret) error {
@@ -29,21 +33,27 @@ func (m *Admin) SetPassword(ctx context.Context, a login.Account, password crede
 		return err
 	}
 	hash := credential.Hash([]byte(password))
-	return m.changeFactor(ctx, a, "password set", login.Password, func(a *login.Account) { a.PasswordHash = hash })
+	return m.changeFactor(ctx, a, "password set", login.Password, func(a *login.Account) error { a.PasswordHash = hash; return nil })
 }
 
 // SetMPIN gives an account an MPIN, or takes it away if it is "", and ends its
-// sessions. Errors: of KindInput, ErrNotFound.
+// sessions. Errors: of KindInput, ErrNotFound, ErrNothing if there is none to take away.
 func (m *Admin) SetMPIN(ctx context.Context, a login.Account, mpin credential.Secret) error {
 	if mpin == "" {
-		return m.changeFactor(ctx, a, "MPIN removed", login.MPIN, func(a *login.Account) { a.MPINHash = "" })
+		return m.changeFactor(ctx, a, "MPIN removed", login.MPIN, func(a *login.Account) error {
+			if a.MPINHash == "" {
+				return ErrNothing
+			}
+			a.MPINHash = ""
+			return nil
+		})
 	}
 	mpin, err := pastedMPIN(mpin)
 	if err != nil {
 		return err
 	}
 	hash := credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(mpin)))
-	return m.changeFactor(ctx, a, "MPIN set", login.MPIN, func(a *login.Account) { a.MPINHash = hash })
+	return m.changeFactor(ctx, a, "MPIN set", login.MPIN, func(a *login.Account) error { a.MPINHash = hash; return nil })
 }
 
 // EnrolTOTP gives an account a new TOTP seed, which is returned to be shown this
@@ -55,36 +65,53 @@ func (m *Admin) EnrolTOTP(ctx context.Context, a login.Account) (credential.Secr
 		return "", err
 	}
 	sealed := m.Vault.Seal(credential.PurposeTOTP, a.ID, plain)
-	return seed, m.changeFactor(ctx, a, "TOTP enrolled", login.TOTP, func(a *login.Account) { a.TOTPSeed = sealed })
+	return seed, m.changeFactor(ctx, a, "TOTP enrolled", login.TOTP, func(a *login.Account) error { a.TOTPSeed = sealed; return nil })
 }
 
 // RemoveTOTP takes an account's TOTP seed away and ends its sessions. Errors:
-// ErrNotFound.
+// ErrNotFound, ErrNothing if there is none.
 func (m *Admin) RemoveTOTP(ctx context.Context, a login.Account) error {
-	return m.changeFactor(ctx, a, "TOTP removed", login.TOTP, func(a *login.Account) { a.TOTPSeed = nil })
+	return m.changeFactor(ctx, a, "TOTP removed", login.TOTP, func(a *login.Account) error {
+		if len(a.TOTPSeed) == 0 {
+			return ErrNothing
+		}
+		a.TOTPSeed = nil
+		return nil
+	})
 }
 
-func (m *Admin) changeFactor(ctx context.Context, a login.Account, action string, f login.Factor, change func(a *login.Account)) error {
+func (m *Admin) changeFactor(ctx context.Context, a login.Account, action string, f login.Factor, change func(a *login.Account) error) error {
 	e := m.accountEvent(action, a)
 	e.Factor = f
-	return m.Store.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { change(a); return true, nil })
+	return m.Store.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { return true, change(a) })
 }
 
 // Lock keeps an account from logging in until Unlock, whatever it proves, and ends
-// its sessions. Nobody who tries can tell why. Errors: ErrNotFound.
+// its sessions. Nobody who tries can tell why. Errors: ErrNotFound, ErrNothing if it is
+// locked.
 func (m *Admin) Lock(ctx context.Context, a login.Account) error {
 	return m.Store.ChangeAccount(ctx, a.ID, m.accountEvent("account locked", a), func(a *login.Account) (bool, error) {
+		if a.Disabled {
+			return false, ErrNothing
+		}
 		a.Disabled = true
 		return true, nil
 	})
 }
 
 // Unlock ends an operator's lock, and forgets an account's failures: those locks
-// end too. Errors: ErrNotFound.
+// end too. Errors: ErrNotFound, ErrNothing if there is neither.
 func (m *Admin) Unlock(ctx context.Context, a login.Account) error {
 	a, err := m.Store.Account(ctx, login.Identifier{Kind: login.ByID, Value: credential.Secret(a.ID)})
 	if err != nil {
 		return err
+	}
+	state, err := m.Store.State(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	if len(state.Failures) == 0 && !a.Disabled {
+		return ErrNothing
 	}
 	if !a.Disabled {
 		return m.Store.Unlock(ctx, a.ID, m.accountEvent("account unlocked", a))

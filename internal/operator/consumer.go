@@ -35,7 +35,7 @@ func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret creden
 		secret = newConsumerSecret()
 	}
 	c := login.Consumer{
-		Key: key, Incarnation: uuid.NewString(), Name: name, Rate: rate, Created: m.Now(),
+		Key: key, Incarnation: uuid.NewString(), Name: name, Rate: rate, Created: m.Now().Truncate(time.Millisecond), // as it is stored
 		SecretHash: m.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)),
 	}
 	return c, secret, m.Store.AddConsumer(ctx, c, m.consumerEvent("consumer added", key))

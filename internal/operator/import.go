@@ -5,6 +5,7 @@ package operator
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,7 +33,7 @@ var step = 10_000
 const maxLine = 16 << 10
 
 // columns are what a line may tell, by the names in the first one. Those that a
-// file with rejected lines has beside them are not looked at.
+// file with rejected lines has beside them hold no part of an account.
 var columns = []string{"ucc", "user_id", "mobile", "pan", "name", "email", "password_hash", "mpin_hash", "totp_seed"}
 
 var (
@@ -49,9 +50,15 @@ type Import struct {
 	Again    bool                           // from the start, though it has been imported before
 	Progress func(at login.Import, of Size) // called now and then; may be nil
 
-	before bool           // the file has been imported to its end
-	mended map[int64]bool // numbers of lines that were rejected then and have been imported since; nil if nothing is known of them
+	before bool // the file has been imported to its end
+	past   past // what the files for its rejected lines say
+	report string
+	seen   map[uint64]int64 // lines of this run whose accounts are in, by their fields
 }
+
+// Report is the file in which Run has written rejected lines, if it has: Rejected, or
+// one behind it where that has been imported.
+func (x *Import) Report() string { return cmp.Or(x.report, x.Rejected) }
 
 // Rejected is what the name of a file has behind it for its rejected lines.
 const Rejected = ".rejected"
@@ -62,6 +69,10 @@ type Result struct {
 	// already, and was rejected. Gone counts lines of a file that was imported before
 	// whose accounts are not there any more: they stay away unless it is imported again.
 	Lines, Added, There, Rejected, Gone int64
+
+	// Own counts those There of which the password's hash was not compared: it was set
+	// here, or made anew at a login, and the line's is another system's.
+	Own int64
 
 	// Of the whole file, in all runs: the lines whose accounts are in, and the others.
 	In, Out int64
@@ -119,13 +130,21 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	if x.before = done.File != "" && done.Offset == size; x.before {
-		if x.mended, err = x.mendedIn(ctx, x.Rejected); err != nil {
+	x.before, x.report = done.File != "" && done.Offset == size, x.Rejected
+	if done.File != "" {
+		own := "" // where the lines are that an interrupted run has rejected: that one goes on
+		if !x.before && !x.Again && done.Report > 0 {
+			own = lastReport(x.Rejected)
+		}
+		if x.past, err = x.pastOf(ctx, x.Rejected, own); err != nil {
 			return res, err
 		}
-		if !x.Again {
-			return x.look(ctx, f, head, done, start, size)
-		}
+	}
+	if x.before && !x.Again {
+		return x.look(ctx, f, head, done, start, size)
+	}
+	if x.past.mended != nil { // so there was an import of this file to its end
+		x.before, x.report = true, x.past.free
 	}
 	report, err := x.openReport()
 	if err != nil {
@@ -134,7 +153,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	defer func() { err = errors.Join(err, report.Close()) }()
 	at := done
 	if x.Again || done.File == "" {
-		if err := x.clearReport(report, head, done, x.before); err != nil {
+		if err := x.clearReport(report, head, done, done.Offset == size); err != nil {
 			return res, err
 		}
 		if err := x.begin(ctx, done, start); err != nil {
@@ -152,12 +171,12 @@ func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h
 	res.Begun = true
 	from := at
 	err := x.batches(ctx, f, h, at, func(ctx context.Context, b batch) error {
-		next, there, bad, err := x.store(ctx, report, h, at, b)
+		next, j, err := x.store(ctx, report, h, at, b)
 		if err != nil {
 			return err
 		}
-		res.There += there
-		res.kinds(bad)
+		res.There, res.Own = res.There+j.there, res.Own+j.own
+		res.kinds(j.bad)
 		at = next
 		x.progress(at, Size{size, from})
 		return nil
@@ -165,8 +184,9 @@ func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h
 	res.Lines, res.Rejected = at.Line-from.Line, at.Rejected-from.Rejected
 	res.Added = at.Added - from.Added - res.There
 	res.In, res.Out, res.Done = at.Added, at.Rejected, at.Line-1
-	if err == nil && at.Report == 0 && x.mended == nil {
-		err = os.Remove(x.Rejected) // nothing was
+	if err == nil && at.Report == 0 {
+		err = os.Remove(x.report) // nothing was
+		x.report = x.Rejected
 	}
 	return res, err
 }
@@ -225,10 +245,13 @@ func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 	return busyImport(err)
 }
 
+// ErrBusy is the error of [Import.Run] while another process imports the same file.
+var ErrBusy = errors.New("another import of this file is at work: wait for its end")
+
 // busyImport says so if somebody else has gone on with the import.
 func busyImport(err error) error {
 	if errors.Is(err, login.ErrClaimed) {
-		return errors.New("another import of this file is at work: wait for its end")
+		return ErrBusy
 	}
 	return err
 }
@@ -287,11 +310,16 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		return
 	}
 	fields, err := split(l.text, h.comma)
+	l.number = h.number(l.text, b.line)
 	switch {
 	case !utf8.ValidString(l.text):
 		err = errors.New("is not UTF-8: save the file as CSV UTF-8")
 	case err == nil && len(fields) != h.n:
-		err = fmt.Errorf("has %d fields, the first line %d", len(fields), h.n)
+		noun := "fields"
+		if len(fields) == 1 {
+			noun = "field"
+		}
+		err = fmt.Errorf("has %d %s, the first line %d", len(fields), noun, h.n)
 	}
 	if err == nil {
 		field := func(name string) string {
@@ -328,32 +356,32 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 			err = fmt.Errorf("rejected lines: %w", err)
 		}
 	}()
-	if err := private.CheckPlace(x.Rejected); err != nil {
+	if err := private.CheckPlace(x.report); err != nil {
 		return nil, err
 	}
 	for range 10 { // others may make and remove it meanwhile
-		f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
+		f, err = lockedfile.OpenFile(x.report, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
-		if info, lerr := os.Lstat(x.Rejected); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return nil, private.Refused(x.Rejected + " is a symbolic link: remove it, or name another file")
+		if info, lerr := os.Lstat(x.report); lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return nil, private.Refused(x.report + " is a symbolic link: remove it, or name another file")
 		}
-		if f, err = lockedfile.OpenFile(x.Rejected, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
+		if f, err = lockedfile.OpenFile(x.report, os.O_RDWR|private.Careful, 0); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		info, err := f.Stat()
-		if err := errors.Join(err, private.CheckOwn(f, x.Rejected)); err != nil {
+		if err := errors.Join(err, private.CheckOwn(f, x.report)); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		if info.Size() > 0 || info.Mode().Perm()&0o077 == 0 {
 			return f, nil
 		}
 		// Somebody may have it open for reading since it could be.
-		if err := errors.Join(os.Remove(x.Rejected), f.Close()); err != nil {
+		if err := errors.Join(os.Remove(x.report), f.Close()); err != nil {
 			return nil, err
 		}
 	}
@@ -373,9 +401,9 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 		return err
 	}
 	if !ours || info.Size() < at.Report {
-		err := fmt.Errorf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.Rejected, at.Rejected)
+		err := error(private.Refused(fmt.Sprintf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.report, at.Rejected)))
 		if info.Size() == 0 { // this process has made it
-			err = errors.Join(err, os.Remove(x.Rejected))
+			err = errors.Join(err, os.Remove(x.report))
 		}
 		return err
 	}
@@ -395,28 +423,29 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 }
 
 // reportHead is the first line of the file for rejected lines.
-func reportHead(h header) string { return "line" + h.comma + "reason" + h.comma + h.text + "\n" }
+func reportHead(h header) string {
+	return "line" + h.comma + "reason" + h.comma + h.own(h.text) + "\n"
+}
 
-// store stores a batch, and writes its rejected lines before that is settled. It
-// returns how many lines are of accounts that were there, and the rejected ones.
-func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, there int64, bad []line, err error) {
+// store stores a batch, and writes its rejected lines before that is settled.
+func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, j judged, err error) {
 	err = x.Admin.Store.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
-		if bad, there, err = x.judge(ctx, b, taken); err != nil {
+		if j, err = x.judge(ctx, b, taken); err != nil {
 			return next, login.Event{}, err
 		}
-		slices.SortFunc(bad, func(a, b line) int { return int(a.number - b.number) })
+		slices.SortFunc(j.bad, func(a, b line) int { return int(a.number - b.number) })
 		next = at
 		next.Offset, next.Line = b.offset, b.line
-		next.Added += int64(len(b.accounts) + len(b.bad) - len(bad))
-		next.Rejected += int64(len(bad))
-		next.Report, err = writeReport(report, h, at.Report, bad)
-		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-there, len(bad))
-		if there > 0 {
-			said += fmt.Sprintf(", %d there already", there)
+		next.Added += int64(len(b.accounts) + len(b.bad) - len(j.bad))
+		next.Rejected += int64(len(j.bad))
+		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(j.bad))
+		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-j.there, len(j.bad))
+		if j.there > 0 {
+			said += fmt.Sprintf(", %d there already", j.there)
 		}
 		return next, x.Admin.ImportEvent(said), err
 	})
-	return next, there, bad, busyImport(err)
+	return next, j, busyImport(err)
 }
 
 // writeReport writes rejected lines behind what is settled, and returns where they
@@ -434,7 +463,7 @@ func writeReport(f *lockedfile.File, h header, settled int64, bad []line) (int64
 	}
 	for _, l := range bad {
 		reason := strings.ReplaceAll(l.reason, `"`, `""`)
-		fmt.Fprintf(&text, "%d%s\"%s\"%s%s\n", l.number, h.comma, reason, h.comma, l.text)
+		fmt.Fprintf(&text, "%d%s\"%s\"%s%s\n", l.number, h.comma, reason, h.comma, h.own(l.text))
 	}
 	if _, err := f.WriteAt(text.Bytes(), settled); err != nil {
 		return settled, err

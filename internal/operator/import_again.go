@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"os"
 	"regexp"
-	"strconv"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
@@ -36,13 +37,13 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 		if err != nil && !errors.Is(err, errLooked) {
 			return busyImport(err)
 		}
-		bad, there, err := x.judge(ctx, b, taken)
+		j, err := x.judge(ctx, b, taken)
 		if err != nil {
 			return err
 		}
-		gone := int64(len(b.accounts)+len(b.bad)-len(bad)) - there
-		res.There, res.Gone, res.Rejected = res.There+there, res.Gone+gone, res.Rejected+int64(len(bad))
-		res.kinds(bad)
+		gone := int64(len(b.accounts)+len(b.bad)-len(j.bad)) - j.there
+		res.There, res.Gone, res.Rejected = res.There+j.there, res.Gone+gone, res.Rejected+int64(len(j.bad))
+		res.kinds(j.bad)
 		at.Offset, at.Line = b.offset, b.line
 		at.Added, at.Rejected = res.There, res.Rejected
 		x.progress(at, Size{size, start})
@@ -53,40 +54,86 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 	return res, err
 }
 
-// judge returns the bad lines of a batch, those that collide with others among them,
-// and how many are of accounts that are there already.
-func (x *Import) judge(ctx context.Context, b batch, taken []error) (bad []line, there int64, err error) {
+// A judged is what has come of a batch.
+type judged struct {
+	bad   []line // the bad lines, those that collide with others among them
+	there int64  // lines of accounts that are there already
+	own   int64  // of these: lines with a hash that could not be compared
+}
+
+func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, err error) {
 	for _, l := range b.bad {
 		in, err := x.mendedSince(ctx, l)
 		switch {
 		case err != nil:
-			return nil, 0, err
+			return j, err
 		case in:
-			there++
+			j.there++
 		default:
-			bad = append(bad, l)
+			j.bad = append(j.bad, l)
 		}
 	}
 	for i, err := range taken {
 		var exists *login.ExistsError
+		l, n := b.lines[i], b.accounts[i]
 		if !errors.As(err, &exists) {
+			x.took(n, l.number)
 			continue
 		}
-		l, a := b.lines[i], exists.There
-		if a != nil && (has(*a, b.accounts[i]) || x.before && a.UserID == b.accounts[i].UserID) || x.mended[l.number] {
-			there++
-			continue
+		a := exists.There
+		switch {
+		case x.past.mended[l.number] || a != nil && x.before && a.UserID == n.UserID:
+			j.there++
+		case a != nil && len(differences(*a, n)) == 0:
+			j.there++
+			if incomparable(*a, n) {
+				j.own++
+			}
+			x.took(n, l.number)
+		default:
+			l.reason = collision(n, exists)
+			if first := x.seen[fieldOf(n, exists)]; first > 0 && first != l.number {
+				l.reason += fmt.Sprintf(": this file's line %d", first)
+			}
+			j.bad = append(j.bad, l)
 		}
-		l.reason = "another account has this " + exists.Field
-		bad = append(bad, l)
 	}
-	return bad, there, nil
+	return j, nil
+}
+
+// took notes in which line an account was that is in, to be told of one that collides
+// with it.
+func (x *Import) took(a login.Account, line int64) {
+	if x.seen == nil {
+		x.seen = map[uint64]int64{}
+	}
+	for _, field := range []string{"UCC", "user id", "mobile number", "PAN"} {
+		if field == "PAN" && len(a.PANIndex) == 0 {
+			continue
+		}
+		key := fieldOf(a, &login.ExistsError{Field: field})
+		if x.seen[key] == 0 {
+			x.seen[key] = line
+		}
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+// fieldOf stands for the field of an account with which it collides.
+func fieldOf(a login.Account, exists *login.ExistsError) uint64 {
+	field := exists.Field
+	if exists.There != nil {
+		field = "UCC"
+	}
+	values := map[string]string{"UCC": a.UCC, "user id": a.UserID, "mobile number": a.Mobile, "PAN": string(a.PANIndex)}
+	return maphash.String(seed, field+" "+values[field])
 }
 
 // mendedSince reports whether a line that is rejected was so before, and its account
 // has come in since: as one that was mended.
 func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
-	if !x.before || x.mended[l.number] {
+	if !x.before || x.past.mended[l.number] {
 		return x.before, nil
 	}
 	if l.ucc == "" || l.userID == "" {
@@ -99,77 +146,112 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	return err == nil && a.UserID == l.userID, err
 }
 
-// mendedIn returns the numbers of the lines that a file with rejected lines brought
-// in: all of them if it has been imported since, as it is now, but for those that
-// were rejected again and have not been mended by a file of their own. It is nil if
-// the file has not been imported.
-func (x *Import) mendedIn(ctx context.Context, path string) (map[int64]bool, error) {
+// A past is what the files for the rejected lines of a file say, which are the one for
+// them, that for those of this one that were rejected again, and so on. Lines have the
+// numbers that they have in the first file.
+type past struct {
+	mended map[int64]bool // lines that have been imported since; nil if nothing is known of them
+	out    map[int64]bool // lines that have not, and are in one of the files
+	free   string         // the name of the next file
+}
+
+// notIn returns the lines that are in none of the files.
+func (p past) notIn(lines []line) []line {
+	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return p.out[l.number] })
+}
+
+// pastOf reads the files, of which the first is named. It knows nothing if that has not
+// been imported as it is now, or what was rejected of it is not there. They stay as they
+// are: what they say is nowhere else. The one that is called own does not count.
+func (x *Import) pastOf(ctx context.Context, first, own string) (p past, err error) {
+	if own == first {
+		return past{}, nil
+	}
+	mended, out := map[int64]bool{}, map[int64]bool{}
+	for p.free = first; ; p.free += Rejected {
+		numbers, done, err := x.imported(ctx, p.free)
+		if err != nil {
+			return past{}, err
+		}
+		if p.free != first && (numbers == nil || p.free == own) {
+			p.mended, p.out = mended, out
+			return p, nil
+		}
+		all := done.File != ""
+		if all && done.Rejected > 0 {
+			all = lastReport(p.free) != p.free // else it is not known which
+		}
+		if !all && p.free == first {
+			return past{}, nil
+		}
+		for n := range numbers {
+			if all {
+				mended[n] = true
+				delete(out, n)
+			} else {
+				out[n] = true
+				delete(mended, n)
+			}
+		}
+	}
+}
+
+// lastReport returns the last of the files for rejected lines that is there.
+func lastReport(first string) string {
+	for last := first; ; last += Rejected {
+		if _, err := os.Lstat(last + Rejected); err != nil {
+			return last
+		}
+	}
+}
+
+// imported returns the numbers of the lines that a file with rejected lines has, nil if
+// it is not there or not for us; and how it was imported if it was, as it is now.
+func (x *Import) imported(ctx context.Context, path string) (numbers map[int64]bool, done login.Import, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|private.Careful, 0)
 	if err != nil {
-		return nil, nil // it is not there, or not for us: then nothing is known
+		return nil, done, nil
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, err
+		return nil, done, err
 	}
 	name, size, err := identify(f)
 	if err != nil {
-		return nil, err
+		return nil, done, err
 	}
-	done, err := x.Admin.Store.Import(ctx, name)
-	if err != nil || done.File == "" || done.Offset != size {
-		return nil, err
+	if done, err = x.Admin.Store.Import(ctx, name); err != nil {
+		return nil, done, err
 	}
-	numbers, err := numbersIn(f)
-	if err != nil || done.Rejected == 0 {
-		return numbers, err
+	if done.Offset != size {
+		done = login.Import{}
 	}
-	again := path + Rejected
-	fixed, err := x.mendedIn(ctx, again)
-	if err != nil {
-		return nil, err
-	}
-	f, err = os.OpenFile(again, os.O_RDONLY|private.Careful, 0)
-	if err != nil {
-		return nil, nil // what was rejected again is not known
-	}
-	defer func() { _ = f.Close() }()
-	still, err := numbersIn(f)
-	for n := range still {
-		if !fixed[n] {
-			delete(numbers, n)
-		}
-	}
-	return numbers, err
+	numbers, err = numbersIn(f)
+	return numbers, done, err
 }
 
-// numbersIn returns the numbers of lines that a file with rejected lines has in its
-// last column of that name: those of the first file that was imported.
+// numbersIn returns the numbers of lines that a file with rejected lines has.
 func numbersIn(f *os.File) (map[int64]bool, error) {
+	numbers := map[int64]bool{}
 	h, start, err := readHeader(f)
 	if err != nil {
-		return nil, nil // of another form: then nothing is known
+		return numbers, nil // of another form: then nothing is known
 	}
 	if _, err := f.Seek(start.Offset, io.SeekStart); err != nil {
 		return nil, err
 	}
-	numbers := map[int64]bool{}
-	column, ok := h.at["line"]
-	for lines := (lineReader{bufio.NewReader(f), h.wide}); ok; {
+	for lines := (lineReader{bufio.NewReader(f), h.wide}); ; {
 		raw, _, err := lines.next()
-		if fields, serr := split(string(raw), h.comma); serr == nil && len(fields) > column {
-			if n, err := strconv.ParseInt(fields[column], 10, 64); err == nil {
-				numbers[n] = true
-			}
+		if n := h.number(string(raw), 0); n > 0 {
+			numbers[n] = true
 		}
 		if errors.Is(err, io.EOF) {
-			break
+			return numbers, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return numbers, nil
 }
 
 // clearReport makes sure that the file for rejected lines holds nothing that would be
@@ -188,10 +270,8 @@ func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, co
 	switch {
 	case info.Size() == 0 || ours:
 		return errors.Join(f.Chmod(0o600), f.Truncate(0))
-	case x.mended != nil:
-		return f.Chmod(0o600) // it goes when another line is rejected
 	}
-	return fmt.Errorf("rejected lines: %s is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first", x.Rejected)
+	return private.Refused("rejected lines: " + x.report + " is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first")
 }
 
 // begins reports whether a file begins with a text, as far as the file goes.

@@ -184,3 +184,138 @@ func TestAFileIsRunAgainOnPostgreSQL(t *testing.T) {
 		t.Errorf("accounts are %q", all)
 	}
 }
+
+// What is known of lines that were mended, in however many rounds, goes on being known
+// when the file is imported again from the start, interrupted or with other lines that
+// are rejected now.
+func TestImportAgain_keepsWhatIsKnownOfMendedLines(t *testing.T) {
+	t.Parallel()
+	line := func(n int, ucc string) string {
+		return fmt.Sprintf("%s,who%d,97000000%02d,Name %d,%s\n", ucc, n, n, n, goodHash)
+	}
+	again := func(data *serve.Data, file string) *operator.Import {
+		x := importer(data, file)
+		x.Again = true
+		return x
+	}
+	setUp := func(t *testing.T, behind string) (data *serve.Data, file, report string) {
+		data = open(t, t.TempDir())
+		text := head
+		for n := range 4 {
+			text += line(n, fmt.Sprint("OK", n))
+		}
+		for n := range 9 {
+			text += line(10+n, fmt.Sprint("U-C", n)) // what is mended is the UCC, so it cannot be found by that
+		}
+		file = write(t, text+behind)
+		report = file + ".rejected"
+		run(t, importer(data, file), operator.Result{Lines: 13 + int64(strings.Count(behind, "\n")), Added: 4 + int64(strings.Count(behind, "\n")), Rejected: 9, In: 4 + int64(strings.Count(behind, "\n")), Out: 9})
+		change(t, report, "U-C", "UC", 8)
+		run(t, importer(data, report), operator.Result{Lines: 9, Added: 8, Rejected: 1, In: 8, Out: 1})
+		return data, file, report
+	}
+	t.Run("nothing new is rejected", func(t *testing.T) {
+		t.Parallel()
+		data, file, report := setUp(t, "")
+		for range 2 {
+			run(t, again(data, file), operator.Result{Lines: 13, There: 12, Rejected: 1, In: 12, Out: 1})
+			run(t, importer(data, report), operator.Result{Lines: 9, There: 8, Rejected: 1, In: 8, Out: 1})
+		}
+		change(t, report+".rejected", "U-C", "UC", 1)
+		run(t, importer(data, report+".rejected"), operator.Result{Lines: 1, Added: 1, In: 1})
+		for range 2 {
+			run(t, importer(data, file), operator.Result{Lines: 13, There: 13, In: 13})
+			run(t, importer(data, report), operator.Result{Lines: 9, There: 9, In: 9})
+			run(t, again(data, file), operator.Result{Lines: 13, There: 13, In: 13})
+			run(t, again(data, report), operator.Result{Lines: 9, There: 9, In: 9})
+		}
+	})
+	t.Run("another line is rejected", func(t *testing.T) {
+		t.Parallel()
+		data, file, report := setUp(t, "")
+		change(t, report+".rejected", "U-C", "UC", 1)
+		run(t, importer(data, report+".rejected"), operator.Result{Lines: 1, Added: 1, In: 1})
+		a, err := data.Admin().ByUCC(t.Context(), "OK1")
+		if err == nil {
+			err = data.Admin().RemoveAccount(t.Context(), a)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, importer(data, write(t, head+line(1, "OTHER"))), operator.Result{Lines: 1, Added: 1, In: 1})
+		x := again(data, file)
+		run(t, x, operator.Result{Lines: 13, There: 12, Rejected: 1, In: 12, Out: 1})
+		if got := rejected(t, x.Report()); len(got) != 1 || got[3] == "" {
+			t.Errorf("%s holds %v, want line 3", x.Report(), got)
+		}
+		change(t, x.Report(), "who1,9700000001", "own,9600000001", 1)
+		run(t, importer(data, x.Report()), operator.Result{Lines: 1, Added: 1, In: 1})
+		run(t, importer(data, file), operator.Result{Lines: 13, There: 13, In: 13})
+	})
+	t.Run("it is interrupted", func(t *testing.T) {
+		t.Parallel()
+		var many strings.Builder // more than a step
+		for n := range 12_000 {
+			many.WriteString(row(n))
+		}
+		data, file, _ := setUp(t, many.String())
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		x := again(data, file)
+		x.Progress = func(login.Import, operator.Size) { stop() }
+		if _, err := x.Run(ctx); err == nil {
+			t.Fatal("it was not interrupted")
+		}
+		got, err := importer(data, file).Run(t.Context())
+		if err != nil || got.In != 12_012 || got.Out != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		run(t, importer(data, file), operator.Result{Lines: 12_013, There: 12_012, Rejected: 1, In: 12_012, Out: 1})
+	})
+}
+
+// change replaces the first n places in a file.
+func change(t *testing.T, file, from, to string, n int) {
+	t.Helper()
+	text := read(t, file)
+	if err := os.WriteFile(file, []byte(strings.Replace(text, from, to, n)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// On a first run a line with another password hash than the account that has its UCC is
+// rejected, and where the two cannot be compared the sum says so.
+func TestImportPassword_isComparedOrSaidNotToBe(t *testing.T) {
+	t.Parallel()
+	data := open(t, t.TempDir())
+	byHand, err := data.Admin().AddAccount(t.Context(), operator.NewAccount{UCC: "HAND", UserID: "hand", Mobile: "9800000001", Password: "correct horse"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := byHand.PasswordHash
+	line := func(ucc, hash string, n int) string {
+		return fmt.Sprintf("%s,%s,980000000%d,,\"%s\"\n", ucc, strings.ToLower(ucc), n, hash)
+	}
+	weak := strings.Replace(argon, "t=2", "t=1", 1) // argon2id that a login replaces
+	run(t, importer(data, write(t, head+line("BCRYPT", goodHash, 2)+line("WEAK", weak, 3)+line("STRONG", argon, 4))), operator.Result{Lines: 3, Added: 3, In: 3})
+	there, own, not := operator.Result{Lines: 2, There: 1, In: 1}, operator.Result{Lines: 2, There: 1, In: 1, Own: 1}, operator.Result{Lines: 2, Rejected: 1, Out: 1}
+	for n, x := range []struct {
+		name, line string
+		want       operator.Result
+	}{
+		{"ours, and the same", line("HAND", ours, 1), there},
+		{"ours, the line's of another system", line("HAND", goodHash, 1), own},
+		{"ours, the line's as strong", line("HAND", argon, 1), not},
+		{"ours, the line's weaker", line("HAND", weak, 1), own},
+		{"as strong as ours, and another", line("STRONG", ours, 4), not},
+		{"not replaced yet", line("WEAK", argon, 3), not},
+		{"not replaced yet, and the same", line("WEAK", weak, 3), there},
+		{"not replaced yet, the line's of another system", line("WEAK", goodHash, 3), not},
+		{"another system's", line("BCRYPT", weak, 2), not},
+		{"another system's, the line's ours", line("BCRYPT", ours, 2), not},
+	} {
+		t.Log(x.name)
+		x.want.Lines += int64(n) // empty lines, lest it is a file that was there before
+		run(t, importer(data, write(t, head+x.line+strings.Repeat("\n", n+1))), x.want)
+	}
+}

@@ -10,7 +10,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -24,6 +26,75 @@ type header struct {
 	n     int    // columns
 	comma string // what parts the fields
 	wide  binary.ByteOrder
+}
+
+// number returns the number of a line in the file that was imported first: a file with
+// rejected lines has it in a column. It is n for all others.
+func (h header) number(text string, n int64) int64 {
+	i, ok := h.at["line"]
+	if !ok {
+		return n
+	}
+	for j, field := range h.fields(text) {
+		first, err := strconv.ParseInt(strings.Trim(field, ` "`), 10, 64)
+		if j == i && err == nil && first > 0 {
+			return first
+		}
+	}
+	return n
+}
+
+// own returns a line without the columns that a file with rejected lines has beside
+// those of the accounts, so that one that is rejected again has them once.
+func (h header) own(text string) string {
+	names, err := split(h.text, h.comma)
+	if err != nil {
+		return text
+	}
+	var own []string
+	for i, field := range h.fields(text) {
+		if i >= len(names) || !slices.Contains(ignored, columnOf(names[i])) {
+			own = append(own, field)
+		}
+	}
+	return strings.Join(own, h.comma)
+}
+
+// fields parts a line into its fields and leaves them as they are written, quotes
+// included, also those of a line that is no CSV.
+func (h header) fields(text string) (all []string) {
+	for {
+		end := strings.Index(text, h.comma)
+		if strings.HasPrefix(text, `"`) {
+			end = closing(text, h.comma)
+		}
+		if end < 0 {
+			return append(all, text)
+		}
+		all, text = append(all, text[:end]), text[end+len(h.comma):]
+	}
+}
+
+// closing returns where a quoted field that a text begins with ends, before a comma, or
+// -1: then it is the last one, or is not closed.
+func closing(text, comma string) int {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] != '"':
+		case strings.HasPrefix(text[i+1:], `"`):
+			i++
+		case strings.HasPrefix(text[i+1:], comma):
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// columnOf is the name of a column of a first line, in which people write it with
+// capitals, blanks and hyphens: "User ID".
+func columnOf(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return unicode.IsSpace(r) || r == '-' || r == '_' })
+	return strings.Join(words, "_")
 }
 
 // commas are what may part the fields: spreadsheets write each of them.
@@ -44,6 +115,12 @@ func readHeader(f *os.File) (h header, start login.Import, err error) {
 	}
 	start.Offset, start.Line = n, 1
 	h.text = strings.TrimPrefix(string(raw), "\ufeff")
+	if strings.TrimSpace(h.text) == "" {
+		if errors.Is(err, io.EOF) {
+			return h, start, errors.New("the file is empty")
+		}
+		return h, start, errors.New("the first line is empty: it must name the columns")
+	}
 	if strings.Contains(h.text, "\r") {
 		return h, start, errors.New("its lines end with a carriage return alone, as old Macintosh programs write them: save it as CSV UTF-8")
 	}
@@ -53,16 +130,21 @@ func readHeader(f *os.File) (h header, start login.Import, err error) {
 	}
 	h.at, h.n = map[string]int{}, len(names)
 	var problems []error
-	for i, name := range names {
+	var unknown []string
+	for i, written := range names {
+		name := columnOf(written)
 		_, twice := h.at[name]
 		switch {
 		case slices.Contains(ignored, name):
 		case !slices.Contains(columns, name):
-			problems = append(problems, fmt.Errorf("the first line names a column %.40q: known are %s", name, strings.Join(columns, ", ")))
+			unknown = append(unknown, strings.TrimSpace(written))
 		case twice:
 			problems = append(problems, fmt.Errorf("the first line names %s twice", name))
 		}
 		h.at[name] = i
+	}
+	if len(unknown) > 0 {
+		problems = append(problems, unknownColumns(unknown, len(names)))
 	}
 	for _, name := range required {
 		if _, ok := h.at[name]; !ok {
@@ -75,6 +157,26 @@ func readHeader(f *os.File) (h header, start login.Import, err error) {
 	return h, start, errors.Join(problems...)
 }
 
+// unknownColumns says which of the n columns of a first line are none.
+func unknownColumns(names []string, n int) error {
+	known := "known are " + strings.Join(columns, ", ")
+	if n == 1 { // perhaps they are parted by something else
+		known += "; commas, semicolons or tabs part them"
+	}
+	if len(names) == 1 {
+		return fmt.Errorf("the first line names a column %.40q: %s", names[0], known)
+	}
+	var said []string
+	for _, name := range names[:min(len(names), 5)] {
+		said = append(said, fmt.Sprintf("%.40q", name))
+	}
+	if more := len(names) - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("%d more", more))
+	}
+	last := len(said) - 1
+	return fmt.Errorf("the first line names columns that are not known, %s and %s: %s", strings.Join(said[:last], ", "), said[last], known)
+}
+
 // columns finds out what parts the fields of the first line, and returns these: that
 // by which most of them are the names of columns.
 func (h *header) columns() (names []string, err error) {
@@ -82,9 +184,8 @@ func (h *header) columns() (names []string, err error) {
 	for _, comma := range commas {
 		fields, serr := split(h.text, comma)
 		known := 0
-		for i, name := range fields {
-			fields[i] = strings.TrimSpace(name)
-			if slices.Contains(columns, fields[i]) || slices.Contains(ignored, fields[i]) {
+		for _, written := range fields {
+			if name := columnOf(written); slices.Contains(columns, name) || slices.Contains(ignored, name) {
 				known++
 			}
 		}

@@ -196,7 +196,9 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	for text, wants := range map[string][]string{
-		"":                              {"lacks the column ucc"},
+		"": {"the file is empty"}, "\ufeff": {"the file is empty"}, "\n" + head: {"the first line is empty"},
+		"id,ucc,phone,pw\n":             {`columns that are not known, "id", "phone" and "pw": known are ucc, user_id`, "lacks the column user_id"},
+		"ucc|user_id\n":                 {`a column "ucc|user_id": known are ucc`, "commas, semicolons or tabs part them"},
 		"ucc,ucc,mobile,pasword\nUC1\n": {`a column "pasword": known are ucc, user_id`, "names ucc twice", "lacks the column user_id", "lacks the column password_hash"},
 		strings.Repeat("x", 20_000):     {"the first line must name the columns"},
 	} {

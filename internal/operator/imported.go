@@ -77,13 +77,52 @@ func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	return a, errors.Join(problems...)
 }
 
-// has reports whether an account that is there is one that an import would add. What
-// a login or an operator may have changed since is not compared: the password's hash
-// if it is ours by now, the address, the MPIN and the TOTP seed.
-func has(a, n login.Account) bool {
-	return a.UCC == n.UCC && a.UserID == n.UserID && a.Mobile == n.Mobile &&
-		(len(n.PANIndex) == 0 || bytes.Equal(a.PANIndex, n.PANIndex)) && (n.GreetingName == "" || a.GreetingName == n.GreetingName) &&
-		(a.PasswordHash == n.PasswordHash || strings.HasPrefix(a.PasswordHash, "$argon2id$"))
+// differences names what an account that is there has otherwise than one of the same
+// UCC that an import would add. What a login or an operator may have changed since is
+// not compared: the address, the MPIN, the TOTP seed, and a hash that is incomparable.
+func differences(a, n login.Account) (all []string) {
+	for _, x := range []struct {
+		name   string
+		differ bool
+	}{
+		{"user id", a.UserID != n.UserID},
+		{"mobile number", a.Mobile != n.Mobile},
+		{"PAN", len(n.PANIndex) > 0 && !bytes.Equal(a.PANIndex, n.PANIndex)},
+		{"name", n.GreetingName != "" && a.GreetingName != n.GreetingName},
+		{"password hash", a.PasswordHash != n.PasswordHash && !incomparable(a, n)},
+	} {
+		if x.differ {
+			all = append(all, x.name)
+		}
+	}
+	return all
+}
+
+// incomparable reports whether the hash of an account's password was set here, or made
+// anew at a login, and the import's would be made anew too.
+func incomparable(a, n login.Account) bool {
+	return a.PasswordHash != n.PasswordHash && credential.Lasting(a.PasswordHash) && !credential.Lasting(n.PasswordHash)
+}
+
+// collision says why an account that an import would add cannot be, if the field of
+// another one, or of the one with its UCC, is in its way.
+func collision(n login.Account, exists *login.ExistsError) string {
+	if a := exists.There; a != nil && (a.UserID == n.UserID || a.Mobile == n.Mobile) {
+		return "there is an account " + a.UCC + " already, with another " + and(differences(*a, n))
+	}
+	if exists.There != nil {
+		return "another account has this UCC"
+	}
+	return "another account has this " + exists.Field
+}
+
+// and lists words as a sentence does.
+func and(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // ImportEvent is what the audit trail is told of a step of an import.

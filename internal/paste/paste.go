@@ -175,7 +175,7 @@ func abroad(number string) error {
 	case isIndian && len(indian) == 11 && indian[0] == '0':
 		return errors.New("has a 0 after +91: leave it out")
 	case isIndian && len(indian) != 10:
-		return fmt.Errorf("has +91 and then %d digits, not ten: is +91 there twice, or a digit missing?", len(indian))
+		return fmt.Errorf("has +91 and then %s, not ten: is +91 there twice, or a digit missing?", someDigits(len(indian)))
 	case n < 8 || n > 15 || number[0] == '0':
 		return errors.New("is not a plus, a country code and a number of 8 to 15 digits in all")
 	}
@@ -260,7 +260,7 @@ func Code(s string, least, most int) (string, error) {
 	case s == "":
 		return "", errors.New("is missing")
 	case len(s) < least || len(s) > most:
-		return "", fmt.Errorf("has %d digits", len(s))
+		return "", errors.New("has " + someDigits(len(s)))
 	}
 	return s, nil
 }
@@ -326,4 +326,11 @@ func Name(s string) (string, error) {
 		before = r
 	}
 	return s, nil
+}
+
+func someDigits(n int) string {
+	if n == 1 {
+		return "1 digit"
+	}
+	return fmt.Sprintf("%d digits", n)
 }

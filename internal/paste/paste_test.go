@@ -161,7 +161,7 @@ func TestPasted_CodesIdentifiersAndSeedsAreTakenOrNamed(t *testing.T) {
 	if got, err := PAN("avrft7865t"); err != nil || got != "AVRFT7865T" {
 		t.Errorf("%q, %v", got, err)
 	}
-	for given, named := range map[string]string{"+24681": `"+"`, "-246810": `"-"`, "24681O": "a letter", "24681": "has 5 digits", "2468101": "has 7 digits", "²46810": "U+00B2"} {
+	for given, named := range map[string]string{"+24681": `"+"`, "-246810": `"-"`, "24681O": "a letter", "24681": "has 5 digits", "2": "has 1 digit", "2468101": "has 7 digits", "²46810": "U+00B2"} {
 		if _, err := code(given); err == nil || !strings.Contains(err.Error(), named) {
 			t.Errorf("%q: %v", given, err)
 		}

@@ -19,6 +19,7 @@ import (
 	"neoapi/internal/operator"
 	"neoapi/internal/owner"
 	"neoapi/internal/paste"
+	"neoapi/internal/private"
 	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
@@ -70,12 +71,12 @@ func (p Place) Exists() bool {
 // nothing is why a place cannot be opened that does not exist.
 func (p Place) nothing() error {
 	if p.Database != "" {
-		return fmt.Errorf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs())
+		return private.Refused(fmt.Sprintf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs()))
 	}
 	if err := p.CheckUnused(); err != nil {
 		return err
 	}
-	return fmt.Errorf("there is no service's data in %s", p.Dir)
+	return private.Refused("there is no service's data in " + p.Dir)
 }
 
 // CheckUnused refuses a place in which an operator's command must make no data: a master
@@ -85,8 +86,8 @@ func (p Place) CheckUnused() error {
 	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
 		return nil
 	}
-	return fmt.Errorf("there is a %s in %s, and no %s: if the data are in PostgreSQL, give NEO_DATABASE or --database, as the service has it",
-		masterFile, p.Dir, databaseFile)
+	return private.Refused(fmt.Sprintf("there is a %s in %s, and no %s: if the data are in PostgreSQL, give NEO_DATABASE or --database, as the service has it",
+		masterFile, p.Dir, databaseFile))
 }
 
 // Open opens the data of a place, making the data directory and what it lacks:

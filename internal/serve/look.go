@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"neoapi/internal/credential"
@@ -26,7 +27,7 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 		if err := p.CheckUnused(); err != nil {
 			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
 		}
-		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), nil
+		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), p.canBeMade()
 	}
 	store, made, err := p.openToRead(ctx)
 	if err != nil {
@@ -60,6 +61,26 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 		err = Service.check(Kind(kind))
 	}
 	return "", err
+}
+
+// canBeMade refuses a data directory that cannot be made, as a file is in its place or
+// above it.
+func (p Place) canBeMade() error {
+	for dir := p.Dir; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+			continue
+		case errors.Is(err, syscall.ENOTDIR):
+			continue // the file is above it
+		case err == nil && !info.IsDir():
+			err = fmt.Errorf("%s is no directory", dir)
+		}
+		if err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+		return nil
+	}
 }
 
 // openToRead opens the store to read it. made is false if nothing has been made there

@@ -21,7 +21,7 @@ import (
 // disk when Backup returns; after an error there is none.
 func Backup(ctx context.Context, from, to string) (err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(fmt.Errorf("%s is there already: give the backup a new name", to), err)
+		return errors.Join(private.Refused(to+" is there already: give the backup a new name"), err)
 	}
 	from, err = filepath.Abs(from)
 	if err != nil {
@@ -32,7 +32,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	}
 	part, err := os.CreateTemp(filepath.Dir(to), filepath.Base(to)+".part-") // mode 0600
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no directory %s", filepath.Dir(to))
+		return private.Refused("there is no directory " + filepath.Dir(to))
 	}
 	if err != nil {
 		return err
