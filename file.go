@@ -254,8 +254,8 @@ func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // LastStep implements [StepStore] in the lock file.
-func (f *FileStore) LastStep(context.Context) (int64, error) {
-	step, err := f.lock.Number()
+func (f *FileStore) LastStep(_ context.Context, ucc string) (int64, error) {
+	step, err := f.lock.Number(ucc)
 	if err != nil {
 		return 0, storeError("lock", err)
 	}
@@ -263,8 +263,8 @@ func (f *FileStore) LastStep(context.Context) (int64, error) {
 }
 
 // SaveStep implements [StepStore] in the lock file.
-func (f *FileStore) SaveStep(_ context.Context, step int64) error {
-	if err := f.lock.SetNumber(step); err != nil {
+func (f *FileStore) SaveStep(_ context.Context, ucc string, step int64) error {
+	if err := f.lock.SetNumber(ucc, step); err != nil {
 		return storeError("lock", err)
 	}
 	return nil

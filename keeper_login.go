@@ -307,7 +307,7 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 	if t.Code == k.code {
 		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
 	}
-	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
+	if err := k.useStep(ctx, t, step); err != nil { // before it is sent: who knows what comes between
 		return Session{}, false, err
 	}
 	if err = k.c.LoginTOTP(ctx, t); err != nil {
@@ -327,7 +327,7 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 	last := k.step
 	if store, ok := k.cfg.Store.(StepStore); ok {
-		step, err := store.LastStep(ctx)
+		step, err := store.LastStep(ctx, k.known().ucc)
 		if err != nil {
 			return 0, k.storeFailed(ctx, err)
 		}
@@ -352,10 +352,10 @@ func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 	}
 }
 
-func (k *Keeper) useStep(ctx context.Context, step int64, code string) error {
-	k.step, k.code = step, code
+func (k *Keeper) useStep(ctx context.Context, t TOTP, step int64) error {
+	k.step, k.code = step, t.Code
 	if store, ok := k.cfg.Store.(StepStore); ok {
-		if err := store.SaveStep(ctx, step); err != nil {
+		if err := store.SaveStep(ctx, byUCC(t.UCC).ucc, step); err != nil {
 			return k.storeFailed(ctx, err)
 		}
 	}

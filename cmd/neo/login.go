@@ -268,7 +268,7 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
 		return neoapi.Session{}, err
 	}
-	place.spend(ctx)
+	place.spend(ctx, c.UCC)
 	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
 	if err != nil {
 		return neoapi.Session{}, err
