@@ -255,19 +255,37 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 	} else if who, err = ask(ctx, "Credentials", l.Credentials); err != nil {
 		return Session{}, false, err
 	}
-	second, name := l.OTP, "OTP"
+	var code string
 	if l.MPIN != nil {
-		second, name, who.NoOTP = l.MPIN, "MPIN", true
+		who.NoOTP = true
+		if code, err = k.mpin(ctx); err != nil {
+			return Session{}, false, err
+		}
 	}
 	if err = k.c.Login(ctx, who); err != nil {
 		return Session{}, true, err
 	}
-	code, err := ask(ctx, name, second)
-	if err != nil {
-		return Session{}, true, err
+	if l.MPIN == nil {
+		if code, err = ask(ctx, "OTP", l.OTP); err != nil {
+			return Session{}, true, err
+		}
 	}
 	s, err = k.c.Session2FA(ctx, code)
 	return s, true, err
+}
+
+// mpin asks for the MPIN, before anything is sent: one that cannot be right must not
+// cost a code or a try.
+func (k *Keeper) mpin(ctx context.Context) (string, error) {
+	mpin, err := ask(ctx, "MPIN", k.cfg.Login.MPIN)
+	if err != nil {
+		return "", err
+	}
+	mpin, problem := sixDigits("MPIN", mpin)
+	if problem != "" {
+		return "", invalid(opKeep, "Login.MPIN: "+problem)
+	}
+	return mpin, nil
 }
 
 func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err error) {
@@ -282,6 +300,10 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 		if seed = parseSeed(text); seed == nil {
 			return Session{}, false, invalid(opKeep, "Login.TOTPSeed: the seed "+seedProblem(text))
 		}
+	}
+	mpin, err := k.mpin(ctx)
+	if err != nil {
+		return Session{}, false, err
 	}
 	// A function for tests, on a clock for tests, may have the next code already.
 	early := seed == nil && k.c.virtual && k.code != ""
@@ -311,10 +333,6 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 		return Session{}, false, err
 	}
 	if err = k.c.LoginTOTP(ctx, t); err != nil {
-		return Session{}, true, err
-	}
-	mpin, err := ask(ctx, "MPIN", l.MPIN)
-	if err != nil {
 		return Session{}, true, err
 	}
 	s, err = k.c.ValidateMPIN(ctx, mpin)

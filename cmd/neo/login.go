@@ -255,12 +255,18 @@ func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (strin
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
-	var code string
-	var err error
-	if c.TOTPCommand != "" {
-		code, err = output(ctx, t, "TOTP code", c.TOTPCommand)
-	} else {
-		code, err = t.secret(ctx, "TOTP code", "", "", "--totp-command")
+	// A code works once: what else is needed comes first. A person is asked for the
+	// code first, but a command's is fresh only if nobody types after it.
+	var code, mpin string
+	err := error(nil)
+	if c.TOTPCommand == "" && c.MPINFile == "" {
+		code, err = c.totp(ctx, t)
+	}
+	if err == nil {
+		mpin, err = c.mpin(ctx, t)
+	}
+	if err == nil && code == "" {
+		code, err = c.totp(ctx, t)
 	}
 	if err != nil {
 		return neoapi.Session{}, err
@@ -269,11 +275,37 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 		return neoapi.Session{}, err
 	}
 	place.spend(ctx, c.UCC)
-	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
-	if err != nil {
-		return neoapi.Session{}, err
-	}
 	return client.ValidateMPIN(ctx, mpin)
+}
+
+func (c *loginCmd) totp(ctx context.Context, t *terminal) (string, error) {
+	if c.TOTPCommand != "" {
+		return output(ctx, t, "TOTP code", c.TOTPCommand)
+	}
+	return t.secret(ctx, "TOTP code", "", "", "--totp-command")
+}
+
+// mpin returns the MPIN from its file or from a person, who may mistype it. One that
+// cannot be right is refused here: it must cost neither a code nor a try.
+func (c *loginCmd) mpin(ctx context.Context, t *terminal) (string, error) {
+	for try := 1; ; try++ {
+		text, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
+		if err != nil {
+			return "", err
+		}
+		mpin, err := paste.Code(text, 6, 6)
+		if err == nil {
+			return mpin, nil
+		}
+		err = fmt.Errorf("the MPIN is six digits: this one %w", err)
+		if c.MPINFile != "" {
+			err = fmt.Errorf("--mpin-file: %w", err)
+		}
+		if c.MPINFile != "" || try == tries {
+			return "", usage(err)
+		}
+		t.note(err.Error())
+	}
 }
 
 // output runs a shell command and returns what it prints, without white space
