@@ -271,6 +271,9 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 		}
 	}
 	s, err = k.c.Session2FA(ctx, code)
+	if e, ok := errors.AsType[*Error](err); ok && l.MPIN != nil && e.Category == ErrWrongOTP {
+		e.Hint = wrongMPIN // what the protocol does not tell is known here
+	}
 	return s, true, err
 }
 

@@ -466,6 +466,18 @@ func TestKeeper_looksAtTheMPINBeforeItSendsAnything(t *testing.T) {
 	}
 }
 
+// The protocol has one answer for a wrong OTP and a wrong MPIN; a keeper knows which it
+// gave, and says nothing of newest codes.
+func TestKeeper_saysThatTheMPINWasWrong(t *testing.T) {
+	srv, _ := keepServer(t)
+	login := byPassword(srv.Account)
+	login.MPIN = always("135790")
+	_, err := keep(t, keepClient(t, srv), KeepConfig{Login: login}).Session(t.Context())
+	if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrWrongOTP || e.Hint != wrongMPIN {
+		t.Errorf("got %v", err)
+	}
+}
+
 // The vectors of RFC 6238, appendix B, whose codes have eight digits.
 func TestTOTPCodesAreThoseOfRFC6238(t *testing.T) {
 	seed := parseSeed("gezd gnbv gy3t qojq gezd gnbv gy3t qojq==")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -217,21 +218,37 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 	if who.Password, err = t.secret(ctx, "password", c.PasswordFile, "", "--password-file"); err != nil {
 		return neoapi.Session{}, err
 	}
-	asked := "one-time code or MPIN"
+	mpin := ""
+	if c.MPINFile != "" {
+		if mpin, err = c.mpin(ctx, t); err != nil {
+			return neoapi.Session{}, err
+		}
+	}
+	onlyMPIN := mpin != ""
 	if err := client.Login(ctx, who); err != nil {
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
 		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
-		asked = "MPIN"
+		onlyMPIN = true
 	}
 	for try := 1; ; try++ {
-		code, err := c.second(ctx, t, asked)
+		code := mpin
+		switch {
+		case code != "":
+		case onlyMPIN:
+			code, err = c.mpin(ctx, t)
+		default:
+			code, err = c.code(ctx, t)
+		}
 		if err != nil {
 			return neoapi.Session{}, err
 		}
 		session, err := client.Session2FA(ctx, code)
-		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrInvalidInput)
+		if onlyMPIN {
+			err = ofMPIN(err)
+		}
+		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrWrongMPIN) || errors.Is(err, neoapi.ErrInvalidInput)
 		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
 			return session, err
 		}
@@ -242,16 +259,36 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 // tries is how often a person is asked for a code: as often as the service takes one.
 const tries = 3
 
-// second returns the second factor: from a command, a file or a person, who is
-// asked for it by name.
-func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (string, error) {
-	switch {
-	case c.OTPCommand != "":
+// code returns the second factor from a command or a person, who may give the MPIN.
+func (c *loginCmd) code(ctx context.Context, t *terminal) (string, error) {
+	if c.OTPCommand != "" {
 		return output(ctx, t, "one-time code", c.OTPCommand)
-	case c.MPINFile != "":
-		return t.readLine("MPIN", c.MPINFile)
 	}
-	return t.secret(ctx, asked, "", "", "--otp-command or --mpin-file")
+	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
+}
+
+// aboutCodes is what services say of a code that they take for a one-time code.
+var aboutCodes = regexp.MustCompile(`(?i)\b(code|otp)\b`)
+
+// ofMPIN says of a refused second factor that it was the MPIN, which here is known. The
+// protocol does not tell what the service took it for.
+func ofMPIN(err error) error {
+	e, ok := errors.AsType[*neoapi.Error](err)
+	if !ok || e.Op != "session_2fa" || e.Category != neoapi.ErrWrongOTP && e.Category != neoapi.ErrOTPNotSent {
+		return err
+	}
+	wrong := *e
+	wrong.Category, wrong.Retry, wrong.Hint = neoapi.ErrWrongMPIN, neoapi.RetryNewCode, "the MPIN is the six digits that open the broker's app"
+	switch last := strings.Contains(e.Message, "last try"); {
+	case last:
+		wrong.Message = "this MPIN is wrong, and it was the last try"
+		wrong.Hint = "run neo login"
+	case e.Category == neoapi.ErrOTPNotSent: // so it says of a locked one, too
+		wrong.Message = "this MPIN is wrong, or locked"
+	case aboutCodes.MatchString(e.Message):
+		wrong.Message = "this MPIN is wrong"
+	}
+	return &wrong
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
