@@ -86,7 +86,7 @@ either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 What a login was told is remembered with its profile, secrets and --insecure-http
 excepted: the next neo login, or neo login --profile NAME, is enough.
 
-A TOTP code works once: a second login within its 30 seconds is told to wait.
+A TOTP code works once: a second login within its 30 seconds is told to wait, with exit code 4.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.
 
