@@ -143,7 +143,7 @@ func (h *headers) address(u *url.URL) (*url.URL, error) {
 			to.RawPath = prefix + u.RawPath
 		}
 		to.Scheme, to.Host = h.base.Scheme, h.base.Host
-		if h.base.Path != "" || !strings.HasPrefix(u.Path, "/") {
+		if h.base.Path != "" {
 			to = *h.base.JoinPath(to.EscapedPath())
 			to.RawQuery = u.RawQuery
 		}

@@ -262,11 +262,11 @@ func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // LastStep implements [StepStore] in the lock file.
-func (f *FileStore) LastStep(context.Context) (int64, error) {
+func (f *FileStore) LastStep(_ context.Context, ucc string) (int64, error) {
 	lock, err := f.lockFile()
 	var step int64
 	if err == nil {
-		step, err = lock.Number()
+		step, err = lock.Number(ucc)
 	}
 	if err != nil {
 		return 0, storeError("lock", err)
@@ -275,10 +275,10 @@ func (f *FileStore) LastStep(context.Context) (int64, error) {
 }
 
 // SaveStep implements [StepStore] in the lock file.
-func (f *FileStore) SaveStep(_ context.Context, step int64) error {
+func (f *FileStore) SaveStep(_ context.Context, ucc string, step int64) error {
 	lock, err := f.lockFile()
 	if err == nil {
-		err = lock.SetNumber(step)
+		err = lock.SetNumber(ucc, step)
 	}
 	if err != nil {
 		return storeError("lock", err)

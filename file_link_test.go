@@ -42,10 +42,10 @@ func TestFileStore_isOneByAllItsNames(t *testing.T) {
 			}
 			cancel()
 			step := int64(1000*i + j)
-			if err := first.SaveStep(t.Context(), step); err != nil {
+			if err := first.SaveStep(t.Context(), "AB1234", step); err != nil {
 				t.Error(err)
 			}
-			if got, err := second.LastStep(t.Context()); got != step || err != nil {
+			if got, err := second.LastStep(t.Context(), "AB1234"); got != step || err != nil {
 				t.Errorf("%s has step %d, %s has %d, %v", a, step, b, got, err)
 			}
 			unlock()

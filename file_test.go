@@ -376,8 +376,8 @@ func TestLockIsHeldByOneAtATime(t *testing.T) {
 				if n := inside.Add(1); n != 1 {
 					t.Errorf("%d hold the lock", n)
 				}
-				step, err := f.LastStep(t.Context())
-				if err = errors.Join(err, f.SaveStep(t.Context(), step+1)); err != nil {
+				step, err := f.LastStep(t.Context(), "TESTYA24")
+				if err = errors.Join(err, f.SaveStep(t.Context(), "TESTYA24", step+1)); err != nil {
 					t.Error(err)
 				}
 				inside.Add(-1)
@@ -387,8 +387,47 @@ func TestLockIsHeldByOneAtATime(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if step, err := fileStore(t, path).LastStep(t.Context()); step != 40 || err != nil {
+	if step, err := fileStore(t, path).LastStep(t.Context(), "TESTYA24"); step != 40 || err != nil {
 		t.Errorf("after 40 turns the step is %d, %v", step, err)
+	}
+}
+
+// A store remembers of each account which TOTP step was used, and reads what a version
+// wrote that remembered one step for all.
+func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "session")
+	if err := os.WriteFile(path+".lock", []byte("                  40\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := fileStore(t, path)
+	want := func(ucc string, want int64) {
+		t.Helper()
+		if got, err := f.LastStep(t.Context(), ucc); got != want || err != nil {
+			t.Errorf("the last step of %q is %d, want %d: %v", ucc, got, want, err)
+		}
+	}
+	want("AB1234", 40)
+	want("", 40)
+	for step, ucc := range []string{"AB1234", "CD5678", "EF9012", "CD5678"} {
+		if err := f.SaveStep(t.Context(), ucc, int64(50+step)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("AB1234", 50)
+	want("CD5678", 53)
+	want("EF9012", 52)
+	want("GH3456", 0)
+	want("", 53)
+	for n := range 100 { // the file does not grow for ever
+		if err := f.SaveStep(t.Context(), fmt.Sprint("UCC", n), 60); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("UCC99", 60)
+	want("AB1234", 0)
+	text, err := os.ReadFile(path + ".lock")
+	if err != nil || len(text) > 1000 || strings.Contains(string(text), "UCC") {
+		t.Errorf("the lock file has %d bytes, or tells whose they are: %v", len(text), err)
 	}
 }
 

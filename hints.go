@@ -194,7 +194,7 @@ var hints = []hint{
 		hint: "use the newest code, of the newest login, or the six-digit MPIN", source: "docs/protocol.md, OTP and session_2fa", said: []string{"new code", "one-time code", "MPIN", "identifier"}},
 	{when: "the MPIN was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrWrongMPIN },
-		hint: "the MPIN is the six digits that open the broker's app, not the TOTP again", source: "docs/protocol.md, TOTP login and MPIN validate", said: []string{"log in again"}},
+		hint: wrongMPIN, source: "docs/protocol.md, TOTP login and MPIN validate", said: []string{"log in again"}},
 	{when: "too many bad tries (code 70009)",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrLocked },
 		hint: "each further wrong try makes the lock longer: wait", source: "docs/protocol.md, session_2fa", said: []string{"wait"}},
@@ -248,6 +248,8 @@ var hints = []hint{
 		is:   func(e *Error, _ circumstances) bool { return e.unread && withoutSession(e.Op) },
 		hint: "check that the base URL is a Neo service's", source: "seen in use"},
 }
+
+const wrongMPIN = "the MPIN is the six digits that open the broker's app, not the TOTP again"
 
 const untrusted = "trust its root certificate, or find out who reads TLS on the way"
 

@@ -24,7 +24,7 @@ import (
 type Login struct {
 	Credentials func(context.Context) (Credentials, error) // the first factor; with MPIN, no one-time code is asked for
 	OTP         func(context.Context) (string, error)      // the one-time code that the service has just sent
-	MPIN        func(context.Context) (string, error)      // the six digits, as second factor
+	MPIN        func(context.Context) (string, error)      // the six digits, as second factor; asked for first of all
 
 	TOTP     func(context.Context) (TOTP, error)   // the first factor, with the code that the authenticator shows now
 	TOTPSeed func(context.Context) (string, error) // the authenticator's seed (base32, or an otpauth address), for the keeper to make the code

@@ -278,20 +278,41 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 	} else if who, err = ask(ctx, "Credentials", l.Credentials); err != nil {
 		return Session{}, false, err
 	}
-	second, name := l.OTP, "OTP"
+	var code string
 	if l.MPIN != nil {
-		second, name, who.NoOTP = l.MPIN, "MPIN", true
+		who.NoOTP = true
+		if code, err = k.mpin(ctx); err != nil {
+			return Session{}, false, err
+		}
 	}
 	v, err := k.c.login(ctx, who)
 	if err != nil {
 		return Session{}, true, err
 	}
-	code, err := ask(ctx, name, second)
-	if err != nil {
-		return Session{}, true, err
+	if l.MPIN == nil {
+		if code, err = ask(ctx, "OTP", l.OTP); err != nil {
+			return Session{}, true, err
+		}
 	}
 	s, err = k.c.session2FA(ctx, v, code)
+	if e, ok := errors.AsType[*Error](err); ok && l.MPIN != nil && e.Category == ErrWrongOTP {
+		e.Hint = wrongMPIN // what the protocol does not tell is known here
+	}
 	return s, true, err
+}
+
+// mpin asks for the MPIN, before anything is sent: one that cannot be right must not
+// cost a code or a try.
+func (k *Keeper) mpin(ctx context.Context) (string, error) {
+	mpin, err := ask(ctx, "MPIN", k.cfg.Login.MPIN)
+	if err != nil {
+		return "", err
+	}
+	mpin, problem := sixDigits("MPIN", mpin)
+	if problem != "" {
+		return "", invalid(opKeep, "Login.MPIN: "+problem)
+	}
+	return mpin, nil
 }
 
 func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err error) {
@@ -306,6 +327,10 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 		if seed = parseSeed(text); seed == nil {
 			return Session{}, false, invalid(opKeep, "Login.TOTPSeed: the seed "+seedProblem(text))
 		}
+	}
+	mpin, err := k.mpin(ctx)
+	if err != nil {
+		return Session{}, false, err
 	}
 	// A function for tests, on a clock for tests, may have the next code already.
 	early := seed == nil && k.c.virtual && k.code != ""
@@ -331,14 +356,10 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 	if t.Code == k.code {
 		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
 	}
-	if err := k.useStep(ctx, step, t.Code); err != nil { // before it is sent: who knows what comes between
+	if err := k.useStep(ctx, t, step); err != nil { // before it is sent: who knows what comes between
 		return Session{}, false, err
 	}
 	v, err := k.c.loginTOTP(ctx, t)
-	if err != nil {
-		return Session{}, true, err
-	}
-	mpin, err := ask(ctx, "MPIN", l.MPIN)
 	if err != nil {
 		return Session{}, true, err
 	}
@@ -352,7 +373,7 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 	last := k.step
 	if store, ok := k.cfg.Store.(StepStore); ok {
-		step, err := store.LastStep(ctx)
+		step, err := store.LastStep(ctx, k.known().ucc)
 		if err != nil {
 			return 0, k.storeFailed(ctx, err)
 		}
@@ -377,10 +398,10 @@ func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 	}
 }
 
-func (k *Keeper) useStep(ctx context.Context, step int64, code string) error {
-	k.step, k.code = step, code
+func (k *Keeper) useStep(ctx context.Context, t TOTP, step int64) error {
+	k.step, k.code = step, t.Code
 	if store, ok := k.cfg.Store.(StepStore); ok {
-		if err := store.SaveStep(ctx, step); err != nil {
+		if err := store.SaveStep(ctx, byUCC(t.UCC).ucc, step); err != nil {
 			return k.storeFailed(ctx, err)
 		}
 	}

@@ -289,11 +289,12 @@ func TestCancelledLoginReturnsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, filepath.Join(t.TempDir(), "session"))})
 	srv.HangOMS()
 	ctx, cancel := context.WithCancel(t.Context())
-	login := k.cfg.Login.MPIN
-	k.cfg.Login.MPIN = func(ctx context.Context) (string, error) {
+	go func() {
+		for trail.count("login ok") == 0 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
 		time.AfterFunc(20*time.Millisecond, cancel) // in the middle of session_2fa, or just before
-		return login(ctx)
-	}
+	}()
 	_, err := k.Session(ctx)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -437,6 +438,44 @@ func TestNoTOTPStepIsUsedTwice(t *testing.T) {
 		t.Errorf("the same code again: %v", err)
 	}
 	trail.want(t, "login", 3)
+}
+
+// An MPIN that cannot be right, or that cannot be got, costs neither a code nor a try,
+// whichever way the login goes.
+func TestKeeper_looksAtTheMPINBeforeItSendsAnything(t *testing.T) {
+	srv, trail := keepServer(t)
+	a := srv.Account
+	byTOTP := Login{TOTP: func(context.Context) (TOTP, error) { return TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}, nil }, UCC: a.UCC}
+	for name, login := range map[string]Login{"password": byPassword(a), "TOTP": byTOTP, "seed": bySeed(a)} {
+		for _, mpin := range []string{"12345", "1234567", "", "12345x"} {
+			login.MPIN = always(mpin)
+			_, err := keep(t, keepClient(t, srv), KeepConfig{Login: login}).Session(t.Context())
+			if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "Login.MPIN: the MPIN is six digits") || strings.Contains(err.Error(), "12345") {
+				t.Errorf("%s, MPIN %q: %v", name, mpin, err)
+			}
+		}
+		login.MPIN = func(context.Context) (string, error) { return "", errors.New("no such file") }
+		if _, err := keep(t, keepClient(t, srv), KeepConfig{Login: login}).Session(t.Context()); !errors.Is(err, ErrCallback) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	trail.want(t, "login", 0)
+	byTOTP.MPIN = always(a.MPIN)
+	if _, err := keep(t, keepClient(t, srv), KeepConfig{Login: byTOTP}).Session(t.Context()); err != nil {
+		t.Errorf("with the MPIN: %v", err)
+	}
+}
+
+// The protocol has one answer for a wrong OTP and a wrong MPIN; a keeper knows which it
+// gave, and says nothing of newest codes.
+func TestKeeper_saysThatTheMPINWasWrong(t *testing.T) {
+	srv, _ := keepServer(t)
+	login := byPassword(srv.Account)
+	login.MPIN = always("135790")
+	_, err := keep(t, keepClient(t, srv), KeepConfig{Login: login}).Session(t.Context())
+	if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrWrongOTP || e.Hint != wrongMPIN {
+		t.Errorf("got %v", err)
+	}
 }
 
 // The vectors of RFC 6238, appendix B, whose codes have eight digits.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"neoapi/internal/wire"
@@ -31,6 +32,9 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 	a := &call{
 		caller: t, request: r, op: opOf(r.URL.Path),
 		repeatable: repeatable(r),
+	}
+	if u := r.URL; u.Opaque == "" && u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
+		return nil, invalid(a.op, "nothing was sent: the path must begin with /, such as /quick/user/orders")
 	}
 	for {
 		resp, err := a.send()

@@ -34,11 +34,12 @@ type SessionStore interface {
 }
 
 // A StepStore is a [SessionStore] that also remembers the last TOTP step that
-// was used, because a service takes the code of a step once, whichever process
-// sends it. Both stores of this module do. Call the methods while holding the lock.
+// of an account was used, because a service takes the code of a step once, whichever
+// process sends it. Accounts are named by UCC, in upper case. Both stores of this
+// module do. Call the methods while holding the lock.
 type StepStore interface {
-	LastStep(context.Context) (int64, error) // 0 if none is known
-	SaveStep(context.Context, int64) error
+	LastStep(ctx context.Context, ucc string) (int64, error) // 0 if none is known; of "" the last of all accounts
+	SaveStep(ctx context.Context, ucc string, step int64) error
 }
 
 // A RateStore is a [SessionStore] whose processes also share the consumer's rate.

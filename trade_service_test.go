@@ -273,6 +273,27 @@ func (m moved) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// A path without its slash is another address, or none: it is not sent, and no session
+// is asked for.
+func TestDo_pathBeginsWithASlash(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	c := newClient(t, srv, nil)
+	for _, session := range []bool{false, true} {
+		if session {
+			totpSession(t, srv, c)
+		}
+		for _, path := range []string{"quick/order/rule/ms/place", "", "./quick/user/orders", "?a=b"} {
+			errs := map[string]error{"Do": c.Do(t.Context(), "POST", path, url.Values{"jData": {"{}"}}, nil)}
+			_, errs["HTTPClient"] = c.HTTPClient().Get(path)
+			for name, err := range errs {
+				if e := wantError(t, err, neoapi.ErrInvalidInput); !strings.Contains(e.Message, "the path must begin with /") || e.Status != 0 || e.Retry != neoapi.RetryNever {
+					t.Errorf("%s %q: %v", name, path, err)
+				}
+			}
+		}
+	}
+}
+
 func TestServiceThatHasNoTradeAPISaysSo(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)

@@ -128,19 +128,19 @@ func (s store) Lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // LastStep implements [neoapi.StepStore] in the lock file.
-func (s store) LastStep(ctx context.Context) (step int64, err error) {
+func (s store) LastStep(ctx context.Context, ucc string) (step int64, err error) {
 	lock, err := s.lock()
 	if err == nil {
-		step, err = lock.Number()
+		step, err = lock.Number(ucc)
 	}
 	return step, failed(ctx, "lock", err)
 }
 
 // SaveStep implements [neoapi.StepStore] in the lock file.
-func (s store) SaveStep(ctx context.Context, step int64) error {
+func (s store) SaveStep(ctx context.Context, ucc string, step int64) error {
 	lock, err := s.lock()
 	if err == nil {
-		err = lock.SetNumber(step)
+		err = lock.SetNumber(ucc, step)
 	}
 	return failed(ctx, "lock", err)
 }

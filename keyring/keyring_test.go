@@ -164,7 +164,7 @@ func TestKeepersShareASessionThroughTheKeyring(t *testing.T) {
 		t.Error("each keeper has a session of its own")
 	}
 	store := keyring.New("neoapi-test", srv.Account.UCC).(neoapi.StepStore)
-	if step, err := store.LastStep(t.Context()); err != nil || time.Since(time.Unix(step*30, 0)).Abs() > time.Hour {
+	if step, err := store.LastStep(t.Context(), srv.Account.UCC); err != nil || time.Since(time.Unix(step*30, 0)).Abs() > time.Hour {
 		t.Errorf("the last TOTP step is %d, %v", step, err)
 	}
 }

@@ -169,6 +169,9 @@ func exitCode(ctx context.Context, err error) int {
 	case !errors.As(err, &e):
 		return exitFailed
 	}
+	if e.Category == neoapi.ErrInvalidInput && e.Retry == neoapi.RetryNewCode { // a code that was used: the next one will do
+		return exitLater
+	}
 	if code, known := codeOf[e.Category]; known {
 		return code
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 What a login was told is remembered with its profile, secrets and --insecure-http
 excepted: the next neo login, or neo login --profile NAME, is enough.
 
-A TOTP code works once: a second login within its 30 seconds is told to wait.
+A TOTP code works once: a second login within its 30 seconds is told to wait, with exit code 4.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.
 
@@ -224,21 +225,37 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 	if who.Password, err = t.secret(ctx, "password", c.PasswordFile, "", "--password-file"); err != nil {
 		return neoapi.Session{}, err
 	}
-	asked := "one-time code or MPIN"
+	mpin := ""
+	if c.MPINFile != "" {
+		if mpin, err = c.mpin(ctx, t); err != nil {
+			return neoapi.Session{}, err
+		}
+	}
+	onlyMPIN := mpin != ""
 	if err := client.Login(ctx, who); err != nil {
 		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
 			return neoapi.Session{}, err
 		}
 		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
-		asked = "MPIN"
+		onlyMPIN = true
 	}
 	for try := 1; ; try++ {
-		code, err := c.second(ctx, t, asked)
+		code := mpin
+		switch {
+		case code != "":
+		case onlyMPIN:
+			code, err = c.mpin(ctx, t)
+		default:
+			code, err = c.code(ctx, t)
+		}
 		if err != nil {
 			return neoapi.Session{}, err
 		}
 		session, err := client.Session2FA(ctx, code)
-		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrInvalidInput)
+		if onlyMPIN {
+			err = ofMPIN(err)
+		}
+		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrWrongMPIN) || errors.Is(err, neoapi.ErrInvalidInput)
 		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
 			return session, err
 		}
@@ -249,25 +266,51 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 // tries is how often a person is asked for a code: as often as the service takes one.
 const tries = 3
 
-// second returns the second factor: from a command, a file or a person, who is
-// asked for it by name.
-func (c *loginCmd) second(ctx context.Context, t *terminal, asked string) (string, error) {
-	switch {
-	case c.OTPCommand != "":
+// code returns the second factor from a command or a person, who may give the MPIN.
+func (c *loginCmd) code(ctx context.Context, t *terminal) (string, error) {
+	if c.OTPCommand != "" {
 		return output(ctx, t, "one-time code", c.OTPCommand)
-	case c.MPINFile != "":
-		return t.readLine("MPIN", c.MPINFile)
 	}
-	return t.secret(ctx, asked, "", "", "--otp-command or --mpin-file")
+	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
+}
+
+// aboutCodes is what services say of a code that they take for a one-time code.
+var aboutCodes = regexp.MustCompile(`(?i)\b(code|otp)\b`)
+
+// ofMPIN says of a refused second factor that it was the MPIN, which here is known. The
+// protocol does not tell what the service took it for.
+func ofMPIN(err error) error {
+	e, ok := errors.AsType[*neoapi.Error](err)
+	if !ok || e.Op != "session_2fa" || e.Category != neoapi.ErrWrongOTP && e.Category != neoapi.ErrOTPNotSent {
+		return err
+	}
+	wrong := *e
+	wrong.Category, wrong.Retry, wrong.Hint = neoapi.ErrWrongMPIN, neoapi.RetryNewCode, "the MPIN is the six digits that open the broker's app"
+	switch last := strings.Contains(e.Message, "last try"); {
+	case last:
+		wrong.Message = "this MPIN is wrong, and it was the last try"
+		wrong.Hint = "run neo login"
+	case e.Category == neoapi.ErrOTPNotSent: // so it says of a locked one, too
+		wrong.Message = "this MPIN is wrong, or locked"
+	case aboutCodes.MatchString(e.Message):
+		wrong.Message = "this MPIN is wrong"
+	}
+	return &wrong
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
-	var code string
-	var err error
-	if c.TOTPCommand != "" {
-		code, err = output(ctx, t, "TOTP code", c.TOTPCommand)
-	} else {
-		code, err = t.secret(ctx, "TOTP code", "", "", "--totp-command")
+	// A code works once: what else is needed comes first. A person is asked for the
+	// code first, but a command's is fresh only if nobody types after it.
+	var code, mpin string
+	err := error(nil)
+	if c.TOTPCommand == "" && c.MPINFile == "" {
+		code, err = c.totp(ctx, t)
+	}
+	if err == nil {
+		mpin, err = c.mpin(ctx, t)
+	}
+	if err == nil && code == "" {
+		code, err = c.totp(ctx, t)
 	}
 	if err != nil {
 		return neoapi.Session{}, err
@@ -275,12 +318,38 @@ func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Clien
 	if err := client.LoginTOTP(ctx, neoapi.TOTP{Mobile: c.Mobile, UCC: c.UCC, Code: code}); err != nil {
 		return neoapi.Session{}, err
 	}
-	place.spend(ctx)
-	mpin, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
-	if err != nil {
-		return neoapi.Session{}, err
-	}
+	place.spend(ctx, c.UCC)
 	return client.ValidateMPIN(ctx, mpin)
+}
+
+func (c *loginCmd) totp(ctx context.Context, t *terminal) (string, error) {
+	if c.TOTPCommand != "" {
+		return output(ctx, t, "TOTP code", c.TOTPCommand)
+	}
+	return t.secret(ctx, "TOTP code", "", "", "--totp-command")
+}
+
+// mpin returns the MPIN from its file or from a person, who may mistype it. One that
+// cannot be right is refused here: it must cost neither a code nor a try.
+func (c *loginCmd) mpin(ctx context.Context, t *terminal) (string, error) {
+	for try := 1; ; try++ {
+		text, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
+		if err != nil {
+			return "", err
+		}
+		mpin, err := paste.Code(text, 6, 6)
+		if err == nil {
+			return mpin, nil
+		}
+		err = fmt.Errorf("the MPIN is six digits: this one %w", err)
+		if c.MPINFile != "" {
+			err = fmt.Errorf("--mpin-file: %w", err)
+		}
+		if c.MPINFile != "" || try == tries {
+			return "", usage(err)
+		}
+		t.note(err.Error())
+	}
 }
 
 // output runs a shell command and returns what it prints, without white space

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"neoapi"
@@ -101,9 +102,9 @@ func totpStep(at time.Time) int64 { return at.Unix() / int64(totpPeriod/time.Sec
 
 // unspent says so if the code that an authenticator shows now was used here already.
 func (p *place) unspent(ctx context.Context, ucc string) error {
-	last, err := p.store.LastStep(ctx)
+	last, err := p.store.LastStep(ctx, strings.ToUpper(ucc))
 	now := time.Now()
-	if step := totpStep(now); err != nil || last != step && last != step+1 || p.another(ucc) {
+	if step := totpStep(now); err != nil || last != step && last != step+1 {
 		return nil // the service will tell
 	}
 	left := time.Unix((last+1)*int64(totpPeriod/time.Second), 0).Sub(now)
@@ -114,8 +115,8 @@ func (p *place) unspent(ctx context.Context, ucc string) error {
 }
 
 // spend remembers that a code was used.
-func (p *place) spend(ctx context.Context) {
+func (p *place) spend(ctx context.Context, ucc string) {
 	ctx, unlock := lock(ctx, p.store)
 	defer unlock()
-	_ = p.store.SaveStep(ctx, totpStep(time.Now())) // the service knows it, too
+	_ = p.store.SaveStep(ctx, strings.ToUpper(ucc), totpStep(time.Now())) // the service knows it, too
 }

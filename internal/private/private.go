@@ -4,12 +4,15 @@ package private
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -166,7 +169,7 @@ func Ready(path string) (string, error) {
 }
 
 // A LockFile is held by one process, and in it by one caller, at a time. It also
-// remembers one number. The zero value is of no use.
+// remembers a number for each of a few names. The zero value is of no use.
 type LockFile struct{ Path string }
 
 // Lock waits until nobody else holds the lock, or ctx is over. A holder that
@@ -192,21 +195,50 @@ func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// Number returns what SetNumber kept, or 0. Call both while holding the lock.
-func (l LockFile) Number() (int64, error) {
-	text, err := Read(l.Path, 100)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+// Number returns what SetNumber kept of whose, or 0; of "" it is the highest of
+// all. Call both while holding the lock.
+func (l LockFile) Number(whose string) (n int64, err error) {
+	kept, err := l.numbers()
+	for _, k := range kept {
+		if whose == "" || k.mark == "" || k.mark == mark(whose) {
+			n = max(n, k.n)
+		}
 	}
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return 0, nil // empty, or cut short by a crash
-	}
-	return n, nil
+	return n, err
 }
+
+// A number is one line of a lock file.
+type number struct {
+	n    int64
+	mark string // of whose it is; "" in files of versions that did not tell
+}
+
+// mark stands for a name in a lock file, which does not tell whose it is.
+func mark(whose string) string {
+	if whose == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(whose))
+	return hex.EncodeToString(sum[:8])
+}
+
+// numbers returns the lines of the file. One that was cut short by a crash is left out.
+func (l LockFile) numbers() (kept []number, err error) {
+	text, err := Read(l.Path, maxNumbers*100)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for line := range strings.Lines(string(text)) {
+		words := append(strings.Fields(line), "", "")
+		if n, err := strconv.ParseInt(words[0], 10, 64); err == nil {
+			kept = append(kept, number{n, words[1]})
+		}
+	}
+	return kept, err
+}
+
+// maxNumbers is how many names have a number in a lock file.
+const maxNumbers = 16
 
 // Change replaces what the file holds by what f makes of it, up to 64 KiB, while it
 // is locked. It must not be a symbolic link. The lock is held for so short a time that
@@ -252,8 +284,20 @@ func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// SetNumber keeps n. It writes into the file, which must stay the one that is locked.
-func (l LockFile) SetNumber(n int64) error {
+// SetNumber keeps n as the number of whose, and those of the last few others. It writes
+// into the file, which must stay the one that is locked.
+func (l LockFile) SetNumber(whose string, n int64) error {
+	kept, err := l.numbers()
+	if err != nil {
+		return err
+	}
+	own := mark(whose)
+	kept = slices.DeleteFunc(kept, func(k number) bool { return k.mark == own || k.mark == "" })
+	kept = append([]number{{n, own}}, kept...)
+	var text []byte
+	for _, k := range kept[:min(len(kept), maxNumbers)] {
+		text = fmt.Appendf(text, "%20d %s\n", k.n, k.mark)
+	}
 	at, err := Resolve(l.Path)
 	if err != nil {
 		return err
@@ -262,6 +306,9 @@ func (l LockFile) SetNumber(n int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(fmt.Appendf(nil, "%20d\n", n), 0)
+	_, err = f.WriteAt(text, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(text)))
+	}
 	return errors.Join(err, f.Close())
 }
