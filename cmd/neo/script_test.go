@@ -118,7 +118,7 @@ var (
 // asShipped sees to it that scripts run the program as it is shipped. Under the race
 // detector a program takes four times as long, and a script runs dozens of them that
 // do one thing after another. What serves many at once is under the detector in the
-// tests of internal/httpapi, internal/faults and [machine].
+// tests of internal/httpapi, test/faults and [machine].
 var asShipped = sync.OnceValue(func() error {
 	if !raceDetector || *raceScripts {
 		return nil

@@ -9,9 +9,9 @@
 // Every test here is short. The long forms, of which the last two want a quiet
 // machine:
 //
-//	go test -race -timeout 60m -run Kills ./internal/faults -faults.kills 200
-//	go test -race -timeout 60m ./internal/faults -faults.strangers -faults.noise 2
-//	go test -timeout 3h -run Soak ./internal/faults -faults.soak 1h
+//	go test -race -timeout 60m -run Kills ./test/faults -faults.kills 200
+//	go test -race -timeout 60m ./test/faults -faults.strangers -faults.noise 2
+//	go test -timeout 3h -run Soak ./test/faults -faults.soak 1h
 package faults
 
 import (

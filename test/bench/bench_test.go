@@ -3,7 +3,7 @@
 // the same run. Wall time says little on a shared machine; CPU says what an
 // operation costs.
 //
-//	go test -run '^$' -bench . ./internal/bench
+//	go test -run '^$' -bench . ./test/bench
 package bench
 
 import (
