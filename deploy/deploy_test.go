@@ -1,4 +1,4 @@
-// Package deploy_test holds what stands in this folder against the program and
+// Package deploy_test holds what is in this folder against the program and
 // against the runbook. That neo.yaml is good is tested in cmd/neo.
 package deploy_test
 

@@ -58,7 +58,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
 "$psql" -qX "$admin" -c "CREATE DATABASE $name"
 export NEO_DATABASE=${admin/@\/postgres/@\/$name}
 
-step "what stands behind and beside the service: a mail server and a trade API"
+step "what is behind and beside the service: a mail server and a trade API"
 mkfifo "$dir/stub.in" "$dir/stub.out"
 "$dir/stub" "$dir/chain.pem" "$dir/key.pem" <"$dir/stub.in" >"$dir/stub.out" 2>"$dir/stub.log" &
 pids+=($!)

@@ -1,7 +1,7 @@
 // Package trade has the calls of the trade API that a session opens.
 //
 // Start with [New], which takes a [neoapi.Client] that has logged in or keeps a
-// session. The package stands on neoapi's exported surface alone: what it does not
+// session. The package is built on neoapi's exported surface alone: what it does not
 // have, [neoapi.Client.Do] calls by its path.
 package trade
 

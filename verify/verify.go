@@ -1,4 +1,4 @@
-// Package verify is for Go services that stand behind the session service: it
+// Package verify is for Go services that are behind the session service: it
 // checks trade tokens with no network on a call's way. It needs nothing but Go's
 // standard library.
 //

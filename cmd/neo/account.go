@@ -117,7 +117,7 @@ func inAddFlags(err error) string {
 	return strings.Join(problems, "\n")
 }
 
-// secrets fills in what must not stand in a flag.
+// secrets fills in what must not be in a flag.
 func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *operator.NewAccount) error {
 	if !t.interactive() {
 		return readSecrets(t.in, map[string]*credential.Secret{"password": &n.Password, "mpin": &n.MPIN, "pan": &n.PAN})

@@ -176,7 +176,7 @@ func (accountEraseCmd) Help() string {
 
 For a person who asks to be forgotten. The account, its sessions, what is counted
 and the codes on their way are deleted. The audit trail stays, which the law asks
-for: a pseudonym stands in it for the UCC, and addresses and request ids are gone.
+for: a pseudonym is in it for the UCC, and addresses and request ids are gone.
 If it breaks off, do it again. Logs and backups are yours to see to.`
 }
 

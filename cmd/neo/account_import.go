@@ -120,7 +120,7 @@ func (c *accountImportCmd) summary(res operator.Result, rejected string) importS
 }
 
 // tell prints what this run has done, and where it is not the same how the file
-// stands in all.
+// stands overall.
 func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected string) error {
 	said := fmt.Sprintf("%s: %s added", c.File, some(res.Added, "account", "accounts"))
 	if res.There > 0 {

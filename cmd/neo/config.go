@@ -30,7 +30,7 @@ type configFlag struct {
 	wrong error // what is wrong with the file, to be told with what else is wrong
 }
 
-// BeforeResolve gives kong what stands in the environment and in the file. kong
+// BeforeResolve gives kong what is in the environment and in the file. kong
 // calls it for the commands that have the flag.
 func (f *configFlag) BeforeResolve(parsed *kong.Context) error {
 	keys := map[string]bool{}
@@ -74,7 +74,7 @@ func readConfig(path string, keys map[string]bool) (values map[string]any, wrong
 	}
 	values = map[string]any{}
 	documents := yaml.NewDecoder(bytes.NewReader(text))
-	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // what stands there must not be passed over
+	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // what is there must not be passed over
 		err = errors.New("there is a second document, after a line ---")
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // all of it comments, perhaps

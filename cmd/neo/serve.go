@@ -112,7 +112,7 @@ sessions go there, without their credentials and with a signed header Neo-Identi
 that tells whose they are. Without it trade calls answer 503, and a proxy of yours
 may ask GET /auth for each call.
 
-Each setting may also stand in the environment (--trusted-proxy is
+Each setting can also be in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
 flag wins over the environment, and that over the file. neo config check tells
 what is wrong with a configuration, its database and master key included, neo

@@ -149,7 +149,7 @@ func match(pattern, parts []string) (args []string, ok bool) {
 }
 
 // refusal turns an error into an answer. What is not the operator's mistake is not
-// told: it stands in the log.
+// told: it is in the log.
 func refusal(err error) front.Answer {
 	status, code, message := http.StatusServiceUnavailable, wire.Unavailable.Code, "the store does not answer: try again shortly"
 	var known *front.Refusal

@@ -191,7 +191,7 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	o.ask(t, 201, "POST", "/accounts", asha)
 	o.ask(t, 200, "DELETE", "/accounts/AB1234", `{"ucc":"ab1234"}`)
 
-	// Who asked stands in the trail, and no secret in the log.
+	// Who asked is in the trail, and no secret in the log.
 	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	}
 	for _, word := range []string{"a good long password", "another good password", "135790", "246801", "AVRFT7865T", seed, secret, again} {
 		if strings.Contains(o.logged(), word) {
-			t.Errorf("%q stands in the log", word)
+			t.Errorf("%q is in the log", word)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"neoapi/internal/wire"
 )
 
-// The operator's API stands behind the same listener as the public one: whatever comes,
+// The operator's API is behind the same listener as the public one: whatever comes,
 // the answer is JSON of its own, whole and with the headers that all answers have.
 func TestListener_answersEverythingInJSON(t *testing.T) {
 	at := socket(t)

@@ -30,7 +30,7 @@ import (
 // A Description is the OpenAPI document with its schemas compiled: those of
 // OpenAPI 3.1 are JSON Schemas, draft 2020-12.
 type Description struct {
-	Document   any                              // as it stands there
+	Document   any                              // as it is there
 	Operations map[string]map[string]*Operation // by path and method
 	NotFound   *Answer                          // what unknown paths get
 	Forwarded  *Operation                       // what goes to the trade API where there is one, beside what Operations has
@@ -100,7 +100,7 @@ type node struct {
 	value   any
 }
 
-// at returns what stands under a key: what it refers to, if it is a reference.
+// at returns what is under a key: what it refers to, if it is a reference.
 func (n node) at(key string) node {
 	m, _ := n.value.(map[string]any)
 	n.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
@@ -121,7 +121,7 @@ func (n node) resolve() node {
 	return to
 }
 
-// each iterates over the keys of an object and what stands there.
+// each iterates over the keys of an object and what is there.
 func (n node) each(fail func(error)) func(func(string, node) bool) {
 	m, ok := n.value.(map[string]any)
 	if !ok && n.value != nil {
@@ -136,7 +136,7 @@ func (n node) each(fail func(error)) func(func(string, node) bool) {
 	}
 }
 
-// schema compiles the schema that stands under a key; there may be none.
+// schema compiles the schema that is under a key; there may be none.
 func (n node) schema(fail func(error)) *jsonschema.Schema {
 	m, _ := n.value.(map[string]any)
 	if _, ok := m["schema"]; !ok {
@@ -279,7 +279,7 @@ func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
 	}
 	for name := range op.Answers[0].Headers {
 		if len(x.Header[name]) != 1 {
-			return fmt.Errorf("%s %.200s: header %s of the trade API's answer stands there %d times", x.Method, x.Path, name, len(x.Header[name]))
+			return fmt.Errorf("%s %.200s: header %s of the trade API's answer is there %d times", x.Method, x.Path, name, len(x.Header[name]))
 		}
 	}
 	return nil
@@ -304,7 +304,7 @@ func (a *Answer) Check(header http.Header, body []byte) error {
 		schema, known := a.Headers[name]
 		switch {
 		case len(values) > 1:
-			errs = append(errs, fmt.Errorf("header %s stands there %d times", name, len(values)))
+			errs = append(errs, fmt.Errorf("header %s is there %d times", name, len(values)))
 		case unnamed[name]:
 		case !known:
 			errs = append(errs, fmt.Errorf("header %s is not described", name))
@@ -367,7 +367,7 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 	} else {
 		value, err = jsonschema.UnmarshalJSON(bytes.NewReader(sent))
 		if m, _ := value.(map[string]any); err == nil && names(sent) != len(m) {
-			err = errors.New("a field stands there twice")
+			err = errors.New("a field is duplicated")
 		}
 	}
 	if schema, known := o.Bodies[kind]; !known {

@@ -1,6 +1,6 @@
 // Package claims knows the JSON Web Tokens of the service to the letter: what they
 // say, how they are spelt, and how one is checked. The service's own key ring and
-// package verify, which checks tokens elsewhere, both stand on it, so that no two
+// package verify, which checks tokens elsewhere, both use it, so that no two
 // judges of one token can drift apart.
 //
 // Start with [Verify] for a signature and [Check] for what a token says. Nothing

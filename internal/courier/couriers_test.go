@@ -556,7 +556,7 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 			}
 			for _, secret := range []string{"135791", token, base64.StdEncoding.EncodeToString([]byte(token)), g.URL} {
 				if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), secret) {
-					t.Errorf("%q stands in %v or in the log:\n%s", secret, err, log.String())
+					t.Errorf("%q is in %v or in the log:\n%s", secret, err, log.String())
 				}
 			}
 		})
@@ -628,7 +628,7 @@ couriers:
 				}
 			}
 			if err != nil && strings.Contains(err.Error(), token) {
-				t.Errorf("a secret stands in %v", err)
+				t.Errorf("a secret is in %v", err)
 			}
 		})
 	}

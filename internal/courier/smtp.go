@@ -112,7 +112,7 @@ func mailTemplate(what, text string) (*template.Template, error) {
 
 func (s *mailer) reaches(a login.Account) bool { return a.Email != "" }
 
-// send hands a message to the server. Nothing that the server says stands in an
+// send hands a message to the server. Nothing that the server says is in an
 // error but its code: it may quote what it got.
 func (s *mailer) send(ctx context.Context, m login.Message) error {
 	message, err := s.message(m)

@@ -215,7 +215,7 @@ func (w *webhook) reaches(a login.Account) bool {
 	return a.Email != ""
 }
 
-// send calls the gateway. Nothing of what it sent or got stands in an error: a
+// send calls the gateway. Nothing of what it sent or got is in an error: a
 // gateway may quote the code.
 func (w *webhook) send(ctx context.Context, m login.Message) error {
 	data := fieldsOf(m)

@@ -43,7 +43,7 @@ var purposes = []Purpose{
 // MasterKeySize is the length of a master key in bytes.
 const MasterKeySize = 32
 
-// sealVersion stands before everything sealed, so that a later scheme can be
+// sealVersion comes before everything sealed, so that a later scheme can be
 // told from this one.
 const sealVersion = 1
 

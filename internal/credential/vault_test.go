@@ -203,7 +203,7 @@ func TestNewVaultRefusesAMasterKeyOfAnotherLength(t *testing.T) {
 	}
 }
 
-// A vault stands in structs that may be printed in trouble.
+// A vault is in structs that may be printed in trouble.
 func TestAVaultPrintsNoKey(t *testing.T) {
 	v := vaultOf(t, 1)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {

@@ -1,4 +1,4 @@
-// Package front is what stands before the handlers of an API: the listener and what it
+// Package front is what comes before the handlers of an API: the listener and what it
 // lets clients take, TLS, the reading of bodies, the sending of answers. It knows no
 // protocol but HTTP: how a refusal reads, its user says.
 //

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Proxies are the proxies that stand before the service: only they are believed
+// Proxies are the proxies that come before the service: only they are believed
 // when they say whose request they pass on (security.md T6).
 type Proxies []netip.Prefix
 
@@ -113,7 +113,7 @@ func forwardedFor(element string) (a netip.Addr, ok bool) {
 	return a, ok
 }
 
-// node reads an address, with or without a port; IPv6 may stand in brackets.
+// node reads an address, with or without a port; IPv6 may be in brackets.
 func node(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	if with, err := netip.ParseAddrPort(text); err == nil {

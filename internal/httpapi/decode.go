@@ -66,7 +66,7 @@ func jsonOrForm(c *call) (fields, error) {
 			return nil, badBody("the form is not valid UTF-8")
 		}
 		if len(values) > 1 {
-			return nil, login.Invalid(shown(name), "stands in the form more than once")
+			return nil, login.Invalid(shown(name), "is in the form more than once")
 		}
 		f[name] = values[0]
 	}
@@ -104,7 +104,7 @@ func parseJSON(body []byte) (fields, error) {
 			return nil, login.Invalid(shown(name), "is not a valid name: it is not Unicode")
 		}
 		if _, twice := f[name]; twice {
-			return nil, login.Invalid(shown(name), "stands in the body more than once")
+			return nil, login.Invalid(shown(name), "is in the body more than once")
 		}
 		value, err := d.Token()
 		if err != nil {
@@ -123,7 +123,7 @@ func parseJSON(body []byte) (fields, error) {
 	return f, nil
 }
 
-// shown is a field's name as it may stand in a message: a name of the caller's
+// shown is a field's name as it may be in a message: a name of the caller's
 // own making is cut short.
 func shown(name string) string {
 	if len(name) > 32 {
@@ -186,7 +186,7 @@ func (f fields) oneOf(none bool, names ...string) (name, value string, err error
 			continue
 		}
 		if name != "" {
-			return "", "", login.Invalid(n, "must not stand beside "+name+": send one of the two")
+			return "", "", login.Invalid(n, "cannot be combined with "+name+": send one of the two")
 		}
 		name, value = n, v
 	}

@@ -222,7 +222,7 @@ func (g *Gateway) answered(resp *http.Response) error {
 	if len(resp.Header["Date"]) == 0 {
 		front.SetDate(resp.Header, p.call.Request)
 	}
-	resp.Header.Del(wire.HeaderRequestID) // it is the same, and stands there already
+	resp.Header.Del(wire.HeaderRequestID) // it is the same, and is there already
 	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
 	if !switches && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")

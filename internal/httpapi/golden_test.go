@@ -18,7 +18,7 @@ import (
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // outline returns the keys and the JSON types of a document, in the order in
-// which they stand there: "data{token:string caches{…}}".
+// which they have there: "data{token:string caches{…}}".
 func outline(t *testing.T, doc []byte) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -126,7 +126,7 @@ func TestTheTradeTokenIsTheSeeds(t *testing.T) {
 	if header["kid"] == "" {
 		t.Error("the header has no kid")
 	}
-	delete(header, "kid") // the one thing that stands there beside the original document's
+	delete(header, "kid") // the one thing that is there beside the original document's
 	if diff := cmp.Diff(seedHeader, header); diff != "" {
 		t.Errorf("header, -seed +token:\n%s", diff)
 	}
@@ -163,7 +163,7 @@ func TestTheViewTokenIsTheFieldsWithoutThePAN(t *testing.T) {
 	trade := c.second(t, view, c.otp(t, view))
 	for _, text := range [][]byte{answer.body, part(t, view.Token, 1), trade.body, part(t, trade.session(t).Token, 1)} {
 		if bytes.Contains(bytes.ToUpper(text), []byte(c.Account.PAN)) {
-			t.Errorf("the PAN stands in %s", text)
+			t.Errorf("the PAN is in %s", text)
 		}
 	}
 }

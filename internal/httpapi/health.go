@@ -23,7 +23,7 @@ type state struct {
 func (a *api) live(*call) (front.Answer, error) { return success(state{"alive"}) }
 
 // ready answers 200 if the service can do its work and is not about to end. What
-// is wrong stands in the log and at the metrics' address: strangers ask here.
+// is wrong is in the log and at the metrics' address: strangers ask here.
 func (a *api) ready(c *call) (front.Answer, error) {
 	if front.Ending(c.Request) {
 		return front.Answer{}, &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to end", RetryAfter: time.Second}

@@ -405,7 +405,7 @@ func (a *api) book(c *call) (front.Answer, error) {
 		return front.Answer{}, err
 	}
 	if !a.Books {
-		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API stands behind this service"}
+		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API is behind this service"}
 	}
 	return front.Answer{Status: http.StatusOK, Body: wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
 }

@@ -317,7 +317,7 @@ func TestACodeThatWaitsToBeSentIsSealed(t *testing.T) {
 	j := all[0]
 	for _, secret := range []string{g.code(srv.Account.Mobile), srv.Account.Mobile[3:]} {
 		if strings.Contains(string(j.Sealed)+j.ID+j.SID, secret) {
-			t.Errorf("%s stands in the job", secret)
+			t.Errorf("%s is in the job", secret)
 		}
 	}
 	if _, err := data.Vault.Open(credential.PurposeOutbox, j.ID, j.Sealed); err != nil {

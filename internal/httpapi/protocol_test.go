@@ -207,7 +207,7 @@ func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // securit
 			}
 			stop()
 			if log.count("address="+x.want+" ") < 3 {
-				t.Errorf("%s does not stand in the log", x.want)
+				t.Errorf("%s is not in the log", x.want)
 			}
 			told := 0
 			for _, e := range events(t, openStore(t, dir), 0) {

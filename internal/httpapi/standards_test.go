@@ -206,7 +206,7 @@ func TestOnlyConsumersAskAboutTokens(t *testing.T) { // security.md I1 and H3
 		refused(own.send(t, "GET", wire.PathRevocations+"?after="+after, ""), 400, "invalid_request")
 	}
 	if n := outcomes(events(t, data.Store, 0), "client")["refused"]; n != 2*2+1 {
-		t.Errorf("%d refusals stand in the trail", n) // without key and secret nobody was judged
+		t.Errorf("%d refusals are in the trail", n) // without key and secret nobody was judged
 	}
 }
 

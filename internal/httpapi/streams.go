@@ -35,7 +35,7 @@ type streaming struct {
 
 var (
 	errEnded   = errors.New("the session has ended")
-	errUnknown = errors.New("the store has not said for too long whether the session stands")
+	errUnknown = errors.New("the store has not said for too long whether the session is there")
 	errStops   = errors.New("the service stops")
 )
 

@@ -80,7 +80,7 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 
 // Try is the rule of [Allowances.Try]. As many tries may be judged at once as can
 // all fail without passing the lock: beyond it, one. A try that nobody ended
-// counts as failed once its lease has run out. One that is refused stands there
+// counts as failed once its lease has run out. One that is refused is recorded
 // too, without a lease, until it is ended or the next one comes: its record is as
 // long and takes as long as any other's (security.md P5).
 func (a *AccountState) Try(t Try) error {

@@ -40,7 +40,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 }
 
 // BySecret returns the consumer of a key and its secret, and counts the request.
-// Only refusals stand in the audit trail, as with an access token. Refusals:
+// Only refusals are in the audit trail, as with an access token. Refusals:
 // KindClient, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) BySecret(ctx context.Context, key string, secret credential.Secret, caller Caller) (Consumer, error) {
 	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})

@@ -109,7 +109,7 @@ func (s *Service) unchanged(ctx context.Context, a Account, view Session, event 
 	case err == nil && now.Version == a.Version:
 		return nil
 	case err != nil && !errors.Is(err, ErrNotFound):
-		return storeFault(err) // the session stands, and nobody has its token
+		return storeFault(err) // the session is there, and nobody has its token
 	}
 	event.Outcome = "changed meanwhile"
 	if err := s.Sessions.Revoke(ctx, a.ID, view.SID, event); errors.Is(err, ErrNotFound) {

@@ -16,7 +16,7 @@ import (
 	"neoapi/internal/credential"
 )
 
-// What is done outside after an answer stands in the store until it is done: codes
+// What is done outside after an answer is in the store until it is done: codes
 // that are to be sent (the outbox) and sessions whose end the OMS is to hear about
 // (the closings). Every process on a store works at both.
 const (
@@ -200,7 +200,7 @@ func (s *Service) codeJob(m Message, e Event) *Job {
 	}
 }
 
-// sendCode sends a code that is still wanted. What becomes of it stands in the
+// sendCode sends a code that is still wanted. What becomes of it is in the
 // audit trail: one event for each job, and one more if the job was interrupted.
 func (s *Service) sendCode(ctx context.Context, j Job) {
 	event := Event{Time: s.Now(), Action: "otp delivery", Factor: OTP, Account: j.Account, SID: j.SID}

@@ -147,7 +147,7 @@ type Sessions interface {
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 	// Claim counts a try of an open view session and of its account's second factor,
 	// and takes the session's claim, before any code is looked at (security.md T2). It returns
-	// the session as it then stands.
+	// the session as it is then.
 	//   - ErrNotFound: no such session of this account, incarnation of the consumer and
 	//     token, or expired
 	//   - ErrClaimed: another request holds the claim and its lease has not run out, or

@@ -26,7 +26,7 @@ func (r Reach) Check() error {
 	var problems []error
 	if r.Email != "" {
 		a, err := mail.ParseAddress(r.Email)
-		// The bare address, in ASCII and without line breaks: it stands in a mail's head.
+		// The bare address, in ASCII and without line breaks: it is in a mail's head.
 		if err != nil || a.Address != r.Email || a.Name != "" || len(r.Email) > 254 || strings.ContainsFunc(r.Email, func(c rune) bool { return c <= ' ' || c > '~' }) {
 			problems = append(problems, Invalid("email", "must be an address such as asha@example.com"))
 		}

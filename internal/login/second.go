@@ -238,7 +238,7 @@ func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session,
 	case err == nil && now.Incarnation == c.Incarnation:
 		return nil
 	case err != nil && !errors.Is(err, ErrNotFound):
-		return storeFault(err) // the session stands, and nobody has its token
+		return storeFault(err) // the session is there, and nobody has its token
 	}
 	event.Outcome = "consumer removed meanwhile"
 	switch err := s.Sessions.Revoke(ctx, trade.Account, trade.SID, event); {
@@ -394,7 +394,7 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 }
 
 // WellFormedSID returns a sid that a client sent if it has the form of one, and
-// otherwise "": anything else, a token in the wrong header say, must not stand in
+// otherwise "": anything else, a token in the wrong header say, must not be in
 // the audit trail or the log (security.md L1, L3).
 func WellFormedSID(sid string) string {
 	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {

@@ -69,7 +69,7 @@ type Ports struct {
 	OMS        OMS
 	Courier    Courier
 	Outbox     bool                        // codes are sent after the answer, by Run, and not before it
-	TradeAPI   interface{ Health() error } // what stands behind the service, for Health; nil: nothing
+	TradeAPI   interface{ Health() error } // what is behind the service, for Health; nil: nothing
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger

@@ -224,7 +224,7 @@ func TestAPasswordMustNotBeOneOfTheAccountsOwnIdentifiers(t *testing.T) {
 	}
 }
 
-// security.md P3. These stand in every list of the 3,000 most common passwords.
+// security.md P3. These are in every list of the 3,000 most common passwords.
 func TestACommonPasswordIsRefused(t *testing.T) {
 	for _, password := range []credential.Secret{"password", "12345678", "123456789", "qwertyuiop", "iloveyou", "sunshine", "football", "PASSWORD", "11111111"} {
 		n := testAccount()

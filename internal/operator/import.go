@@ -166,7 +166,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	return x.run(ctx, f, report, head, at, size, res)
 }
 
-// run imports from where the import stands.
+// run imports from where the import is.
 func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h header, at login.Import, size int64, res Result) (Result, error) {
 	res.Begun = true
 	from := at
@@ -197,7 +197,7 @@ func (x *Import) progress(at login.Import, of Size) {
 	}
 }
 
-// batches reads the lines from where the import stands, and has f do with each batch
+// batches reads the lines from where the import is, and has f do with each batch
 // of them what is to be done.
 func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Import, do func(ctx context.Context, b batch) error) error {
 	reading, cancel := context.WithCancel(ctx)
@@ -263,7 +263,7 @@ func identify(f *os.File) (string, int64, error) {
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }
 
-// read reads the lines from where the import stands, prepares the accounts, and
+// read reads the lines from where the import is, prepares the accounts, and
 // hands them on in batches.
 func (x *Import) read(ctx context.Context, f *os.File, h header, start login.Import, to chan<- batch) error {
 	if _, err := f.Seek(start.Offset, io.SeekStart); err != nil {

@@ -123,7 +123,7 @@ func rejected(t testing.TB, file string) (reasons map[int]string) {
 		}
 		n, err := strconv.Atoi(m[1])
 		if err != nil || reasons[n] != "" {
-			t.Errorf("line %q: %v, or it stands there twice", m[1], err)
+			t.Errorf("line %q: %v, or it is duplicated", m[1], err)
 		}
 		reasons[n] = m[2]
 	}

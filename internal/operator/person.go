@@ -58,7 +58,7 @@ func KeptAs(a login.Account) map[string]string {
 	return kinds
 }
 
-// Pseudonym is what stands in the audit trail for the UCC of an erased account. Only
+// Pseudonym is what is in the audit trail for the UCC of an erased account. Only
 // who has the master key and a UCC can tell that they belong together.
 func (m *Admin) Pseudonym(ucc string) string {
 	return "ERASED" + strings.ToUpper(hex.EncodeToString(m.Vault.MAC(credential.PurposePseudonym, ucc)[:8]))

@@ -48,7 +48,7 @@ func Load(path string, into any) (open bool, err error) {
 	return mode&0o004 != 0, err
 }
 
-// Beside makes names of files that stand in the file of settings at path relative
+// Beside makes names of files that are in the file of settings at path relative
 // to where that lies, as those in the configuration file are.
 func Beside(path string, names ...*string) {
 	for _, name := range names {

@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/operator"
 )
 
-// The sandbox's demo data, fixed and documented. Most of it stands in the original document.
+// The sandbox's demo data, fixed and documented. Most of it is in the original document.
 const (
 	DemoConsumerKey    = "sandbox-consumer"
 	DemoConsumerSecret = "sandbox-secret"

@@ -27,7 +27,7 @@ import (
 // ErrKeyGone means that a ring does not hold the key a token is to be signed with.
 var ErrKeyGone = errors.New("the signing key of this token is gone")
 
-// A Key is a signing key. Its ID stands in the header of every token it signed.
+// A Key is a signing key. Its ID is in the header of every token it signed.
 type Key struct {
 	ID      string
 	Private *rsa.PrivateKey

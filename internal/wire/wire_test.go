@@ -76,7 +76,7 @@ func TestRoutesAreTheProtocolsTableAndNothingElse(t *testing.T) {
 	for _, r := range Routes {
 		at := address{r.Method, r.Path}
 		if _, ok := got[at]; ok {
-			t.Errorf("%s %s stands twice in Routes", r.Method, r.Path)
+			t.Errorf("%s %s is duplicated in Routes", r.Method, r.Path)
 		}
 		got[at] = meaning{r.Op, r.Families}
 	}
@@ -132,7 +132,7 @@ func TestFailuresHoldsEveryCodeOfTheProtocolOnceWithItsStatus(t *testing.T) {
 	got := map[string]int{}
 	for _, f := range Failures {
 		if _, ok := got[f.Code]; ok {
-			t.Errorf("code %s stands twice in Failures", f.Code)
+			t.Errorf("code %s is duplicated in Failures", f.Code)
 		}
 		got[f.Code] = f.Status
 		if f.Category == "" || f.Category == CategoryUnknown || f.Meaning == "" {

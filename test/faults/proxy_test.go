@@ -43,7 +43,7 @@ type weather struct {
 // A run is what a client sends before it waits: statements with their arguments.
 type run struct {
 	queries   []string
-	arguments []byte // of all of them, as they stand in the messages
+	arguments []byte // of all of them, as they are in the messages
 }
 
 // A fault is what becomes of one run.

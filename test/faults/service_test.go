@@ -268,7 +268,7 @@ func (s *service) tail() string {
 // and parts of times.
 var chance = regexp.MustCompile(`[0-9a-f-]{7,}|"took":[0-9]+`)
 
-// judgeLog reports what must never stand in a log: panics, data races, secrets.
+// judgeLog reports what must never be in a log: panics, data races, secrets.
 func (s *service) judgeLog(t testing.TB) {
 	t.Helper()
 	text, err := os.ReadFile(s.log)

@@ -23,7 +23,7 @@ import (
 	"neoapi/internal/store/postgres/pgtest"
 )
 
-// selfSigned returns a certificate for 127.0.0.1 and the file that it stands in.
+// selfSigned returns a certificate for 127.0.0.1 and the file that it is in.
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -11,7 +11,7 @@ import (
 )
 
 var claimTests = []test{
-	{"a claim counts the try and returns the session as it then stands", func(t *testing.T, s store.Store) {
+	{"a claim counts the try and returns the session as it is then", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", "account-1")
 		o := newCode("sid", 0, at(0))
 		put(t, s, o)

@@ -65,7 +65,7 @@ var importTests = []test{
 		good(t, err)
 		same(t, "accounts", stored, []login.Account{newAccount(1), newAccount(2), newAccount(8)})
 	}},
-	{"a step that fails, or begins elsewhere than where the import stands, stores nothing", func(t *testing.T, s store.Store) {
+	{"a step that fails, or begins elsewhere than where the import is, stores nothing", func(t *testing.T, s store.Store) {
 		at := login.Import{File: "file", Offset: 100, Line: 2, Added: 1}
 		importTo(t, s, login.Import{File: "file"}, at, newAccount(1))
 		unchanged(t, s, nil, func() {

@@ -37,7 +37,7 @@ func ids(all []login.Job) (names []string) {
 	return names
 }
 
-// sidsOf returns the sids of jobs and how often each stands there.
+// sidsOf returns the sids of jobs and how often each is there.
 func sidsOf(all []login.Job) map[string]int {
 	count := map[string]int{}
 	for _, j := range all {
