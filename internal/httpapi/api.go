@@ -227,7 +227,7 @@ func (a *api) take(w http.ResponseWriter, c *call) (endpoint, error) {
 func (a *api) route(r *http.Request) (endpoint, error) {
 	ep, ok := a.find(r.URL.Path)
 	if !ok {
-		return ep, &httpError{status: http.StatusNotFound, detail: "there is nothing at this path"}
+		return ep, &httpError{status: http.StatusNotFound, detail: a.nothing(r.URL.Path)}
 	}
 	allowed := ep.method
 	switch {
@@ -243,6 +243,18 @@ func (a *api) route(r *http.Request) (endpoint, error) {
 		return ep, &httpError{status: http.StatusMethodNotAllowed, detail: "this path takes " + allowed, allow: allowed}
 	}
 	return ep, nil
+}
+
+// nothing says why a path leads nowhere.
+func (a *api) nothing(path string) string {
+	const nothing = "there is nothing at this path"
+	switch {
+	case path == "/" || own(path) || a.TradeAPI != nil:
+		return nothing
+	case a.Inbox != nil:
+		return nothing + ": orders cannot be placed here, because there is no trade API behind this sandbox"
+	}
+	return nothing + ": there is no trade API behind this service"
 }
 
 // answer runs the endpoint. A panic becomes an error, so that it is answered and
