@@ -106,7 +106,7 @@ func (f *FileStore) Load(ctx context.Context) (Session, error) {
 	}
 	s, err := ParseSession(text)
 	if err != nil {
-		return Session{}, f.refuse("load", "holds no session")
+		return Session{}, f.refuse("load", noSession)
 	}
 	return s, nil
 }
@@ -347,10 +347,13 @@ func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *s
 		return text, sealed, nil
 	}
 	if _, err := ParseSession(text); err != nil {
-		return nil, nil, f.refuse(op, "holds no session; it may be cut short, or something else")
+		return nil, nil, f.refuse(op, noSession)
 	}
 	return text, nil, nil
 }
+
+// noSession is what is said of a file that cannot be used and that nobody here removes.
+const noSession = "holds no session; it may be cut short, or something else: remove it, or use another file"
 
 func (f *FileStore) refuse(op, why string) *Error { return invalid(op, f.path+" "+why) }
 
@@ -388,7 +391,7 @@ func (f *FileStore) unseal(ctx context.Context, box *sealedFile) ([]byte, error)
 	case (f.phrase == nil) != (len(box.Salt) == 0):
 		return nil, f.refuse("load", "is sealed in the other way: a key is not a pass phrase")
 	case len(box.Nonce) != 12:
-		return nil, f.refuse("load", "holds no session; it may be cut short, or something else")
+		return nil, f.refuse("load", noSession)
 	case f.phrase != nil:
 		var err error
 		if key, _, err = f.derive(ctx, box.Salt, "load"); err != nil {

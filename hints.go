@@ -62,6 +62,9 @@ func open(e *Error) bool {
 	return e.unread || in(e.Category, ErrNetwork, ErrTimeout) && !notDone(e)
 }
 
+// elsewhere reports whether the answer says that what was asked for is not there.
+func elsewhere(e *Error) bool { return e.Status == http.StatusNotFound || e.Status/100 == 3 }
+
 // withoutSession are the steps that come before there is a session.
 func withoutSession(op string) bool { return in(op, opAccessToken, opLogin, opTOTPLogin) }
 
@@ -241,8 +244,14 @@ var hints = []hint{
 	{when: "the body of a trade call was refused (code 1007)",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == "1007" },
 		hint: "the trade API takes a form whose field jData is JSON with strings for all values", source: "kotak-neo-api#271"},
-	{when: "404, or a redirect",
-		is:   func(e *Error, _ circumstances) bool { return e.Status == http.StatusNotFound || e.Status/100 == 3 },
+	{when: "404, or a redirect, at a call with a session",
+		is:   func(e *Error, _ circumstances) bool { return !steps[e.Op] && elsewhere(e) },
+		hint: "check the path, and that there is a trade API", source: "docs/protocol.md, After login", said: []string{"trade API"}},
+	{when: "404, or a redirect, at logout",
+		is:   func(e *Error, _ circumstances) bool { return e.Op == opLogout && elsewhere(e) },
+		hint: "the service has no logout: sessions end by themselves", source: "docs/protocol.md, After login"},
+	{when: "404, or a redirect, before there is a session",
+		is:   func(e *Error, _ circumstances) bool { return elsewhere(e) },
 		hint: "check the base URL, which may need a path", source: "docs/protocol.md, Addresses"},
 	{when: "an answer at the first step that is not one of this protocol",
 		is:   func(e *Error, _ circumstances) bool { return e.unread && withoutSession(e.Op) },

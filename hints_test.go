@@ -206,7 +206,9 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
 		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
-		{"a wrong path", ordersPath, answer(404, ""), orders, "check the base URL", RetryNever},
+		{"a wrong path", ordersPath, answer(404, ""), orders, "check the path", RetryNever},
+		{"a wrong base URL", opLogin, answer(404, ""), login, "check the base URL", RetryNever},
+		{"a service without logout", opLogout, answer(404, ""), logout, "the service has no logout", RetryNever},
 		{"a redirect", opLogin, answer(302, ""), login, "check the base URL", RetryLater},
 		{"another service", opLogin, answer(200, `{"hello":"world"}`), login, "check that the base URL is a Neo service's", RetryLater},
 	}

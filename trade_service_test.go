@@ -83,7 +83,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	err = c.Do(t.Context(), "GET", "/no/such/address", nil, nil)
-	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || !strings.Contains(e.Hint, "check the base URL") {
+	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || e.Hint != "" || !strings.Contains(e.Message, "orders cannot be placed here, because there is no trade API behind this sandbox") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -271,6 +271,21 @@ func (m moved) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Header.Set("Date", time.Now().Add(m.by).UTC().Format(http.TimeFormat))
 	}
 	return resp, err
+}
+
+// The base URL has led to the session: after a login no hint doubts it.
+func TestHint_afterALoginSaysNothingOfTheBaseURL(t *testing.T) {
+	srv := neoapitest.NewServer(t)
+	c := newClient(t, srv, nil)
+	totpSession(t, srv, c)
+	for _, path := range []string{"/no/such/path", "/quick/order/rule/ms/place", "/Orders/2.0/quick/order/rule/ms/place", "/login/nothing"} {
+		for _, method := range []string{"GET", "POST"} {
+			err := c.Do(t.Context(), method, path, nil, nil)
+			if e := wantError(t, err, neoapi.ErrInvalidInput); strings.Contains(e.Hint, "base URL") || e.Status != http.StatusNotFound {
+				t.Errorf("%s %s: %v", method, path, err)
+			}
+		}
+	}
 }
 
 // A path without its slash is another address, or none: it is not sent, and no session

@@ -93,6 +93,9 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 				f.Hint = shellHint(e)
 			}
 		}
+		if f.Check == "session" && f.Verdict == neoapi.VerdictSkipped && found.Verdict == neoapi.VerdictFailed {
+			f.Detail = "its file cannot be used"
+		}
 		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
 			why := strings.TrimPrefix(strings.TrimPrefix(f.Hint, "log in again: "), "run neo login")
 			f.Hint = strings.TrimSpace(why + "\nlog in again: " + t.login)

@@ -123,7 +123,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	place, err := c.place(ctx)
 	if err != nil {
-		return usage(fmt.Errorf("the session could not be saved: %w", err))
+		return inTheWay(err)
 	}
 	totp := c.UCC != ""
 	if totp {
@@ -162,6 +162,20 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		t.note("what to ask no more at the next login was not saved: " + err.Error())
 	}
 	return printSession(t, session, c.JSON, place.store.Path())
+}
+
+// inTheWay says why nobody is logged in: what is in the session's place, as far as it
+// tells itself what to do, or that a file was tried there and could not be written.
+func inTheWay(err error) error {
+	var wrong usageError
+	e, ok := errors.AsType[*neoapi.Error](err)
+	switch {
+	case errors.As(err, &wrong):
+		return err
+	case ok && e.Category == neoapi.ErrInvalidInput:
+		return usage(fmt.Errorf("nobody was logged in: %s", e.Message))
+	}
+	return usage(fmt.Errorf("the session could not be saved: %w", err))
 }
 
 // unsaved is the end of a login whose session cannot be saved all the same: it is

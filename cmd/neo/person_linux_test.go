@@ -20,7 +20,7 @@ func init() { scriptCommands["person"] = cmdPerson }
 
 // cmdPerson runs a command at a pseudo-terminal and answers what it asks. Each
 // line of the file is a prompt as it appears and the answer after it; the shell
-// expands the answer, so that it can be $(a command); ^C and ^\ are those keys. A person waits for the
+// expands the answer, so that it can be $(a command); ^C, ^D and ^\ are those keys. A person waits for the
 // prompt and for the echo to be off before typing; a prompt that echoes fails the
 // script, and so does a terminal that is left without echo. With a number before the file the
 // command must end with that exit code. What the terminal showed becomes
@@ -83,7 +83,7 @@ func cmdPerson(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // keys are those that a terminal does not hand on as a character.
-var keys = map[string]byte{"^C": 3, `^\`: 28}
+var keys = map[string]byte{"^C": 3, "^D": 4, `^\`: 28}
 
 // answer types the answers of a dialogue, each when its prompt is there.
 func answer(ts *testscript.TestScript, master *os.File, screen *watched, dialogue string, ended <-chan struct{}) error {

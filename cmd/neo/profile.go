@@ -219,7 +219,7 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 		session := v.Session
 		switch {
 		case v.Problem != "":
-			session += ": " + printable(v.Problem)
+			session += ": " + printable(inShort(name, v.Problem))
 		case v.ExpiresAt != nil:
 			session = map[string]string{"valid": "until ", "ended": "ended "}[v.Session] + shownTime(*v.ExpiresAt)
 		}
@@ -230,6 +230,22 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 		t.note("there are no profiles yet: neo login makes the first one")
 	}
 	return errors.Join(err, table.Flush())
+}
+
+// inShort is what is wrong with a profile in few words: without the file, which its name
+// tells, and without what to do, which the commands that need it say.
+func inShort(name, problem string) string {
+	for _, kind := range []string{"session", "profile"} {
+		path, _ := configFile(kind, name)
+		at, _ := private.Resolve(path)
+		for _, file := range []string{path, at} {
+			problem = strings.ReplaceAll(problem, file, kind)
+		}
+	}
+	for _, end := range []string{": run ", ": remove ", "; ", " (mode"} {
+		problem, _, _ = strings.Cut(problem, end)
+	}
+	return problem
 }
 
 func viewProfile(name string) profileView {

@@ -122,7 +122,7 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	}
 	for name, to := range map[string]*string{consumerKey: &saved.ConsumerKey, accessToken: &saved.AccessToken} {
 		if value := more[name]; value != nil && json.Unmarshal(value, to) != nil {
-			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is no text", store.Path(), name))
+			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is no text: remove the file, and run neo login", store.Path(), name))
 		}
 	}
 	return saved, store.Path(), nil

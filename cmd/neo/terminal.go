@@ -48,7 +48,7 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 	}
 	given := make(chan answer, 1)
 	go func() {
-		secret, err := term.ReadPassword(fd)
+		secret, err := readHidden(fd)
 		given <- answer{secret, err}
 	}()
 	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program and leave the terminal without echo
@@ -56,7 +56,10 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 	defer signal.Stop(quit)
 	select {
 	case a := <-given:
-		if a.err != nil {
+		switch {
+		case errors.Is(a.err, io.EOF):
+			return "", usage(errors.New("nothing was typed at the prompt"))
+		case a.err != nil:
 			return "", a.err
 		}
 		return paste.Line(a.secret)

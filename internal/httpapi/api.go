@@ -193,7 +193,7 @@ func (a *api) take(w http.ResponseWriter, c *call) error {
 func (a *api) route(c *call) (err error) {
 	var found bool
 	if c.endpoint, found = a.find(c.URL.Path); !found {
-		return &front.Refusal{Status: http.StatusNotFound, Detail: "there is nothing at this path"}
+		return &front.Refusal{Status: http.StatusNotFound, Detail: a.nothing(c.URL.Path)}
 	}
 	allowed := c.method
 	switch {
@@ -209,6 +209,18 @@ func (a *api) route(c *call) (err error) {
 		return &front.Refusal{Status: http.StatusMethodNotAllowed, Detail: "this path takes " + allowed, Allow: allowed}
 	}
 	return nil
+}
+
+// nothing says why a path leads nowhere.
+func (a *api) nothing(path string) string {
+	const nothing = "there is nothing at this path"
+	switch {
+	case path == "/" || isOwnPath(path) || a.TradeAPI != nil:
+		return nothing
+	case a.Books:
+		return nothing + ": orders cannot be placed here, because there is no trade API behind this sandbox"
+	}
+	return nothing + ": there is no trade API behind this service"
 }
 
 func (a *api) find(path string) (endpoint, bool) {
