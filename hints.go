@@ -106,6 +106,9 @@ var hints = []hint{
 			return ok
 		},
 		hint: untrusted, source: "Go, crypto/tls"},
+	{when: "an https base URL of a service that speaks http",
+		is:   func(e *Error, _ circumstances) bool { return errors.Is(e.Err, http.ErrSchemeMismatch) },
+		hint: "begin the base URL with http://, or find its port for https", source: "Go, net/http"},
 	{when: "the host's name is not found",
 		is: func(e *Error, _ circumstances) bool {
 			_, unknown := errors.AsType[*net.DNSError](e.Err)

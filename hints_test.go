@@ -267,6 +267,14 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		}
 		given[err.Hint] = true
 	})
+	t.Run("a service without TLS at an https address", func(t *testing.T) {
+		s := newScripted(t)
+		err := below(t, strings.Replace(s.URL, "http://", "https://", 1), nil)
+		if !strings.Contains(err.Message, "the service speaks http there") || strings.Contains(err.Error(), "HTTPS client") || err.Hint == "" {
+			t.Errorf("%v", err)
+		}
+		given[err.Hint] = true
+	})
 	t.Run("a host that is not found", func(t *testing.T) {
 		dial := func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "neo.example.com", IsNotFound: true}}
