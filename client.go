@@ -283,6 +283,7 @@ type request struct {
 	header  map[string]string // Authorization included
 	body    []byte
 	form    bool // the body is a form, not JSON
+	unseen  bool // the password has something in it that nobody sees
 	id      string
 	secrets []string            // what of the body must never be shown; do adds what the headers hold
 	read    func(object) string // takes what it needs from a success, or says what is missing; nil if nothing is needed
@@ -323,7 +324,7 @@ func (c *Client) do(ctx context.Context, r request) error {
 		return c.unsent(ctx, r.op, err)
 	}
 	x := c.begin(r.op, req, append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...))
-	x.body = r.body
+	x.body, x.unseen = r.body, r.unseen
 	resp, err := c.http.Do(x.sent)
 	if err == nil {
 		c.rate.window.answered(ticket)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -167,6 +168,8 @@ func causeText(err error) string {
 		return op.Err.Error()
 	}
 	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the service speaks http there, not https"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the answer broke off"
 	case errors.Is(err, io.EOF):

@@ -24,6 +24,7 @@ type exchange struct {
 	sent    *http.Request
 	began   time.Time
 	secrets []string // those that went out
+	unseen  bool     // the password that went out has something in it that nobody sees
 	done    func(error)
 
 	logs   bool
@@ -78,7 +79,7 @@ func (x *exchange) noAnswer(err error) *Error {
 }
 
 func (x *exchange) circumstances() circumstances {
-	return circumstances{method: x.sent.Method, bareKey: len(x.secrets) > 0 && in(x.secrets[0], "", x.client.key)}
+	return circumstances{method: x.sent.Method, unseen: x.unseen, bareKey: len(x.secrets) > 0 && in(x.secrets[0], "", x.client.key)}
 }
 
 // end ends an exchange whose answer was judged, with its failure or nil.

@@ -37,6 +37,7 @@ type circumstances struct {
 	page    bool          // the answer is a web page
 	skew    time.Duration // how far our clock is ahead of the service's; 0 if that is not known
 	bareKey bool          // the consumer key itself was the Authorization
+	unseen  bool          // the password that was sent has something in it that nobody sees
 	renews  bool          // the client can fetch another access token
 }
 
@@ -106,6 +107,9 @@ var hints = []hint{
 			return ok
 		},
 		hint: untrusted, source: "Go, crypto/tls"},
+	{when: "an https base URL of a service that speaks http",
+		is:   func(e *Error, _ circumstances) bool { return errors.Is(e.Err, http.ErrSchemeMismatch) },
+		hint: "begin the base URL with http://, or find its port for https", source: "Go, net/http"},
 	{when: "the host's name is not found",
 		is: func(e *Error, _ circumstances) bool {
 			_, unknown := errors.AsType[*net.DNSError](e.Err)
@@ -130,6 +134,11 @@ var hints = []hint{
 	{when: "the TOTP was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Op == opTOTPLogin && e.Category == ErrWrongCredentials },
 		hint: "mobile number, UCC and authenticator must be of one account; a code works once", source: "Kotak-neo-api-v2#17, #63; kotak-neo-api#292"},
+	{when: "a password was refused that has an invisible character in it, or a blank around it",
+		is: func(e *Error, a circumstances) bool {
+			return e.Op == opLogin && e.Category == ErrWrongCredentials && a.unseen
+		},
+		hint: "the password has something invisible in or around it: copy it again", source: "this module: a password is sent as it is"},
 	{when: "the password or MPIN of the first factor was refused",
 		is:   func(e *Error, _ circumstances) bool { return e.Op == opLogin && e.Category == ErrWrongCredentials },
 		hint: "use what opens the broker's app, not the developer portal", source: "docs/protocol.md, Login; kotak-neo-api#20"},

@@ -93,6 +93,11 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 	creds := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}
 	totp := TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
 	login := func(t *testing.T, c *Client) error { return c.Login(t.Context(), creds) }
+	loginBy := func(password string) func(t *testing.T, c *Client) error {
+		return func(t *testing.T, c *Client) error {
+			return c.Login(t.Context(), Credentials{UserID: "u", Password: password})
+		}
+	}
 	loginTOTP := func(t *testing.T, c *Client) error { return c.LoginTOTP(t.Context(), totp) }
 	second := func(t *testing.T, c *Client) error {
 		if err := login(t, c); err != nil {
@@ -206,6 +211,10 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
 		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
+		{"a password after a no-break space", opLogin, coded(wire.WrongSecret), loginBy("\u00a0" + canaryPassword), "the password has something invisible", RetryNever},
+		{"a password with a zero-width space", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + "\u200bx"), "the password has something invisible", RetryNever},
+		{"a password before a blank", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + " "), "the password has something invisible", RetryNever},
+		{"a password of several words", opLogin, coded(wire.WrongSecret), loginBy("correct " + canaryPassword + " पासवर्ड"), "use what opens the broker's app", RetryNever},
 		{"a wrong path", ordersPath, answer(404, ""), orders, "check the path", RetryNever},
 		{"a wrong base URL", opLogin, answer(404, ""), login, "check the base URL", RetryNever},
 		{"a service without logout", opLogout, answer(404, ""), logout, "the service has no logout", RetryNever},
@@ -264,6 +273,14 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		err := below(t, "http://"+l.Addr().String(), nil)
 		if !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Hint, "neo sandbox") {
 			t.Errorf("%v: %q", err, err.Hint)
+		}
+		given[err.Hint] = true
+	})
+	t.Run("a service without TLS at an https address", func(t *testing.T) {
+		s := newScripted(t)
+		err := below(t, strings.Replace(s.URL, "http://", "https://", 1), nil)
+		if !strings.Contains(err.Message, "the service speaks http there") || strings.Contains(err.Error(), "HTTPS client") || err.Hint == "" {
+			t.Errorf("%v", err)
 		}
 		given[err.Hint] = true
 	})

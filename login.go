@@ -104,12 +104,19 @@ func (c *Client) login(ctx context.Context, cr Credentials) (*view, error) {
 		header:  map[string]string{"Authorization": auth},
 		body:    body(field, identifier, secretField, secret),
 		secrets: []string{secret, cr.PAN, pan},
+		unseen:  unseen(cr.Password),
 	}
 	v, err := c.openView(ctx, r, view{field: field, identifier: identifier, who: cr.identity()})
 	if err != nil || cr.NoOTP {
 		return v, err
 	}
 	return v, c.sendOTP(ctx, v)
+}
+
+// unseen reports whether a password has something in it that nobody sees: an invisible
+// character, or a blank other than one between words.
+func unseen(password string) bool {
+	return password != strings.TrimSpace(password) || strings.ContainsFunc(password, func(r rune) bool { return !paste.Visible(r) })
 }
 
 // LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].

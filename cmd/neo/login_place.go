@@ -75,7 +75,11 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 		return err
 	}
 	if p.another(s.UCC) && !ended(p.before) {
-		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was still good: neo login --profile NAME keeps several")
+		until := ""
+		if ends := p.before.Ends(); !ends.IsZero() {
+			until = " until " + shownTime(ends)
+		}
+		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was still good and stays open at the service" + until + ": neo login --profile NAME keeps several")
 	}
 	return nil
 }

@@ -29,6 +29,10 @@ func (t *terminal) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// pasted removes the marks that a terminal puts around what is pasted, if the shell has
+// left it so.
+var pasted = strings.NewReplacer("\x1b[200~", "", "\x1b[201~", "")
+
 // askSecret asks a person for a secret without echo.
 func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error) {
 	f, ok := t.in.(*os.File)
@@ -62,7 +66,7 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		case a.err != nil:
 			return "", a.err
 		}
-		return paste.Line(a.secret)
+		return paste.Line([]byte(pasted.Replace(string(a.secret))))
 	case <-ctx.Done(): // the reader is left behind; the program is about to end
 		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
 	case s := <-quit:
@@ -97,12 +101,17 @@ func (t *terminal) secret(ctx context.Context, what, file, variable, orGive stri
 func (t *terminal) readLine(what, file string) (string, error) {
 	var text []byte
 	var err error
+	place := "the first line of its file"
 	if file == "-" {
+		place = "its line of standard input"
 		text, err = t.nextLine()
 	} else {
 		text, err = os.ReadFile(file)
 	}
-	if err != nil {
+	switch {
+	case file == "-" && errors.Is(err, io.EOF):
+		return "", usage(fmt.Errorf("standard input has no line for the %s", what))
+	case err != nil:
 		return "", usage(fmt.Errorf("the %s cannot be read: %w", what, err))
 	}
 	line, err := paste.Line(text)
@@ -110,7 +119,7 @@ func (t *terminal) readLine(what, file string) (string, error) {
 	case err != nil:
 		return "", usage(fmt.Errorf("the file with the %s %w", what, err))
 	case line == "":
-		return "", usage(fmt.Errorf("the %s is missing: the first line of its file is empty", what))
+		return "", usage(fmt.Errorf("the %s is missing: %s is empty", what, place))
 	}
 	return line, nil
 }

@@ -19,7 +19,7 @@ func inFlags(err error) string {
 		}
 	} else if e, ok := errors.AsType[*neoapi.Error](err); ok {
 		shown := *e
-		shown.Hint = shellHint(e)
+		shown.Hint, shown.Message = shellHint(e), shellAdvice(e.Message)
 		said := shown.Error()
 		if len(e.Problems) > 0 {
 			said = flagProblems(e)
@@ -49,6 +49,17 @@ func flagProblems(e *neoapi.Error) string {
 		all = append(all, field+" "+p.Text)
 	}
 	return strings.Join(all, "; ")
+}
+
+// shellAdvice is a message in which a service or the client advises steps that a command
+// line makes with one command.
+func shellAdvice(message string) string {
+	for _, advice := range []string{": ask for a new code, or log in again", "; log in again", ": log in again"} {
+		if said, found := strings.CutSuffix(message, advice); found {
+			return said + advice[:1] + " run neo login"
+		}
+	}
+	return message
 }
 
 // shellHint is a failure's hint for somebody at a shell.
