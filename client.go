@@ -60,7 +60,8 @@ type Config struct {
 	// logouts. All clients of one consumer in a process share one count, and so do the
 	// processes that share a store (see [RateStore]). Those over the limit wait, as
 	// long as their context lets them. A consumer is known by its key, or, without
-	// one, by its AccessToken.
+	// one, by its AccessToken, if a client with the key has fetched that in this
+	// process or was given it; else a client without the key counts by itself.
 	Rate int
 
 	// UserAgent is the header of that name; "" means "neoapi-go".
@@ -162,7 +163,7 @@ func New(cfg Config) (*Client, error) {
 	if c.userAgent == "" {
 		c.userAgent = "neoapi-go"
 	}
-	c.rate = &rate{max(0, cmp.Or(cfg.Rate, defaultRate)), windowOf(c.place + " " + c.consumer)}
+	c.rate = &rate{max(0, cmp.Or(cfg.Rate, defaultRate)), windowOf(c.place, cfg.ConsumerKey, cfg.AccessToken)}
 	return c, nil
 }
 
@@ -383,6 +384,7 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	c.access = access
 	c.mu.Unlock()
+	c.rate.window.learn(c.place, access.token)
 	return "Bearer " + access.token, nil
 }
 

@@ -1,9 +1,11 @@
 package neoapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +63,10 @@ func WithRate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) }
 // between, so whoever follows a rest later is counted a second later at least,
 // however long each was on its way.
 type window struct {
+	// Of service and consumer: windows guards them.
+	name   string
+	tokens []string // those that access tokens gave it
+
 	mu    sync.Mutex
 	sent  []int64       // ns since 1970 at which each request has been counted at the latest, in order
 	own   []int64       // those of them that this process has sent, whatever the files hold
@@ -85,16 +91,69 @@ var windows = struct {
 	all map[string]*window
 }{all: map[string]*window{}}
 
-// windowOf returns the window that all clients of a consumer at a service share.
-func windowOf(name string) *window {
+// maxTokens is how many access tokens of a consumer are known to be its own.
+const maxTokens = 16
+
+// windowOf returns the window that all clients of a consumer at a service share. The
+// consumer is known by its key, or by an access token of which a client in this
+// process has learnt whose it is.
+func windowOf(place, key, token string) *window {
 	windows.Lock()
 	defer windows.Unlock()
+	name := windowName(place, cmp.Or(key, token))
 	w := windows.all[name]
+	if w == nil && token != "" {
+		if w = windows.all[windowName(place, token)]; w != nil {
+			w.name = name // better known by its key, which other processes have
+		}
+	}
 	if w == nil {
-		w = &window{}
-		windows.all[name] = w
+		w = &window{name: name}
+	}
+	windows.all[name] = w
+	if token != "" && key != "" {
+		w.owns(windowName(place, token))
 	}
 	return w
+}
+
+// learn has later clients that are given the access token alone count in the window.
+func (w *window) learn(place, token string) {
+	windows.Lock()
+	defer windows.Unlock()
+	w.owns(windowName(place, token))
+}
+
+func (w *window) owns(name string) {
+	if windows.all[name] == w {
+		return
+	}
+	windows.all[name] = w
+	if w.tokens = append(w.tokens, name); len(w.tokens) > maxTokens {
+		if windows.all[w.tokens[0]] == w {
+			delete(windows.all, w.tokens[0])
+		}
+		w.tokens = w.tokens[1:]
+	}
+}
+
+// called returns the name of service and consumer that other processes know, too.
+func (w *window) called() string {
+	windows.Lock()
+	defer windows.Unlock()
+	return w.name
+}
+
+// windowName names a consumer at a service, in which this machine has one name.
+func windowName(place, credential string) string {
+	if u, err := url.Parse(place); err == nil && loopback(u.Hostname()) {
+		port := u.Port()
+		if u.Host = "127.0.0.1"; port != "" {
+			u.Host += ":" + port
+		}
+		place = u.String()
+	}
+	return place + " " + fingerprint(credential)
 }
 
 // wait returns when a request may go out, or with the context's error. Its ticket

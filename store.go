@@ -62,7 +62,7 @@ type WritableStore interface {
 // share the store, as Config.Rate says. A [Keeper] with a store has done so; it is
 // for programs that use a store by themselves.
 func (c *Client) ShareRate(store RateStore) error {
-	path, err := store.RateFile(fingerprint(c.place + " " + c.consumer))
+	path, err := store.RateFile(fingerprint(c.rate.window.called()))
 	if err == nil {
 		c.rate.window.join(path)
 	}

@@ -63,14 +63,14 @@ func cannotRun(name string, err error) error {
 }
 
 // run runs the program as if it had been started in place of this one: it has the
-// same input and outputs, the signals that are sent to us are passed on to it, and
-// its exit code is ours. It returns when the program has ended, and asks it to end,
+// same input and outputs, the signals that are sent to us are passed on to it, we stop
+// and go on with it, and its exit code is ours. It returns when the program has ended, and asks it to end,
 // with SIGTERM, when the context does.
 func (p program) run(ctx context.Context, t *terminal, env []string) error {
 	// Where the program ends with us, the thread that starts it has to live as long.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	signals := make(chan os.Signal, 8)
+	signals := make(chan os.Signal, 64) // who sends all kinds at once loses none
 	for _, s := range passedOn {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
@@ -87,10 +87,11 @@ func (p program) run(ctx context.Context, t *terminal, env []string) error {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	over := ctx.Done()
+	var stops stopper
 	for {
 		select {
 		case s := <-signals:
-			if !ofTerminal(s) {
+			if stops.passes(s, cmd.Process.Pid) {
 				_ = cmd.Process.Signal(s)
 			}
 		case <-over:

@@ -9,9 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passedOn are the signals that a program gets that we run.
+// passedOn are the signals that a program gets that we run, as far as all systems have
+// them: those that somebody sends, and not those of what a process itself does.
 var passedOn = []os.Signal{
 	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGIO,
 }
 
 // ofTerminal reports whether a signal comes from the keyboard: then the terminal

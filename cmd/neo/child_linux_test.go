@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// started runs a shell script by neo exec, which says when it is ready.
+func started(t *testing.T, script string) (neo *exec.Cmd, out *watched) {
+	t.Helper()
+	session := filepath.Join(t.TempDir(), "session.json")
+	if err := os.WriteFile(session, []byte(`{"token":"t","sid":"s"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	neo = exec.CommandContext(t.Context(), os.Args[0])
+	neo.Args = []string{"neo", "exec", "--session", session, "--", "sh", "-c", script} // by which name TestMain knows it
+	neo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                              // as a shell starts a job
+	out = &watched{more: make(chan struct{}, 1)}
+	neo.Stdout, neo.Stderr = out, out
+	if err := neo.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-neo.Process.Pid, syscall.SIGKILL)
+		_ = neo.Wait()
+	})
+	says(t, out, "ready")
+	return neo, out
+}
+
+// says waits until something is written.
+func says(t *testing.T, out *watched, what string) {
+	t.Helper()
+	late := time.After(patience)
+	for !strings.Contains(out.String(), what) {
+		select {
+		case <-out.more:
+		case <-late:
+			t.Fatalf("%q does not come: %s", what, out.String())
+		}
+	}
+}
+
+// Whatever signal somebody may send is the program's.
+func TestProgram_getsWhateverSignalIsSent(t *testing.T) {
+	signals := map[string]syscall.Signal{
+		"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+		"ALRM": syscall.SIGALRM, "VTALRM": syscall.SIGVTALRM, "WINCH": syscall.SIGWINCH, "CONT": syscall.SIGCONT, "TSTP": syscall.SIGTSTP,
+		"IO": syscall.SIGIO, "PWR": syscall.SIGPWR, "RTMIN+1": 35, "RTMAX": 64,
+	}
+	var traps strings.Builder
+	for name, s := range signals {
+		fmt.Fprintf(&traps, "trap 'echo got %s.' %d\n", name, s)
+	}
+	neo, out := started(t, traps.String()+"echo ready; while :; do sleep 0.05; done")
+	for name, s := range signals {
+		if err := neo.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		says(t, out, "got "+name+".")
+	}
+}
+
+// state returns the letter for what a process does, as ps shows it.
+func state(t *testing.T, pid string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	return after[:1]
+}
+
+// A job that is stopped stops as a whole, so that a shell sees it, and goes on as a whole.
+func TestProgram_stopsAndGoesOnWithNeo(t *testing.T) {
+	neo, out := started(t, "echo ready $$.; while :; do sleep 0.05; done")
+	says(t, out, ".\n")
+	pid := first(t, `ready (\d+)\.`, out.String())
+	stopped := func(want bool) {
+		t.Helper()
+		late := time.Now().Add(patience)
+		for _, p := range []string{fmt.Sprint(neo.Process.Pid), pid} {
+			for (state(t, p) == "T") != want {
+				if time.Now().After(late) {
+					t.Fatalf("process %s is in state %s, want stopped: %v", p, state(t, p), want)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	for range 2 {
+		for _, whole := range []int{1, -1} { // neo alone, and the whole job as a terminal does
+			if err := syscall.Kill(whole*neo.Process.Pid, syscall.SIGTSTP); err != nil {
+				t.Fatal(err)
+			}
+			stopped(true)
+			if err := syscall.Kill(whole*neo.Process.Pid, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			stopped(false)
+		}
+	}
+}
