@@ -89,7 +89,10 @@ func (e *Error) Error() string {
 	if e.RetryAfter > 0 {
 		facts = append(facts, "retry after "+e.RetryAfter.Round(time.Second).String())
 	}
-	line := "neoapi: " + e.Op + ": " + string(e.Category)
+	line := "neoapi: " + e.Op
+	if e.Category != ErrNetwork || !strings.HasPrefix(e.Message, stoppedWaiting) { // there nobody was asked
+		line += ": " + string(e.Category)
+	}
 	if len(facts) > 0 {
 		line += " (" + strings.Join(facts, ", ") + ")"
 	}
@@ -104,6 +107,10 @@ func (e *Error) Error() string {
 	}
 	return line
 }
+
+// stoppedWaiting begins the message of a call whose context was over while it waited
+// for something of ours.
+const stoppedWaiting = "stopped waiting: "
 
 // Is reports whether target is the error's [Category].
 func (e *Error) Is(target error) bool {

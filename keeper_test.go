@@ -807,6 +807,19 @@ func TestRunEndsWithALoginThatFails(t *testing.T) {
 	trail.want(t, "login", 1)
 }
 
+// Who ends a wait is not told that there was no answer.
+func TestRun_endedByItsContextSaysSo(t *testing.T) {
+	srv, _ := keepServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), OnLogin: func(Session) { cancel() }})
+	for range 2 { // while it runs, and from the beginning
+		err := k.Run(ctx)
+		if err == nil || err.Error() != "neoapi: keep: stopped waiting: context canceled" || !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNetwork) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 	login := Login{TOTPSeed: always(canarySecret), MPIN: always(canaryMPIN), Mobile: "9999999908", UCC: "U"}
 	c, err := New(Config{Environment: PROD, ConsumerKey: canarySecret})

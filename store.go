@@ -196,5 +196,5 @@ func fingerprint(key string) string {
 // something of ours. As with a request that was cancelled, errors.Is finds
 // context.Canceled or context.DeadlineExceeded.
 func stopped(ctx context.Context, op string) *Error {
-	return &Error{Op: op, Category: ErrNetwork, Message: "stopped waiting: " + tidy(context.Cause(ctx).Error(), nil), Err: errors.Join(ctx.Err(), context.Cause(ctx)), Retry: RetrySame}
+	return &Error{Op: op, Category: ErrNetwork, Message: stoppedWaiting + tidy(context.Cause(ctx).Error(), nil), Err: errors.Join(ctx.Err(), context.Cause(ctx)), Retry: RetrySame}
 }

@@ -13,9 +13,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -111,6 +113,21 @@ func main() {
 	os.Exit(code)
 }
 
+// duration reads a flag that is a time, in place of kong's mapper, which says in two
+// ways what is wrong.
+func duration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("must be a time such as 10m or 24h, not %q", text)
+	}
+	target.SetInt(int64(d))
+	return nil
+}
+
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := &terminal{in: stdin, out: stdout, err: stderr, login: "neo login"}
@@ -126,6 +143,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 		kong.NamedMapper("path", kong.MapperFunc(decodePath)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(duration)),
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong
