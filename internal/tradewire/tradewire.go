@@ -41,7 +41,7 @@ var Reports = []Call{
 }
 
 // prefixes are what generations 1 and 2 put before a neutral path. Of several for one
-// family, the first is the one to use. The calls below a prefix need Authorization.
+// family, the first is the one to use.
 var prefixes = []struct {
 	families wire.Family
 	below    string // how the neutral path begins
@@ -59,7 +59,7 @@ var prefixes = []struct {
 // Prefix returns what clients of family f put before a path: "" if it has a prefix
 // already, is not a neutral path, or needs none.
 func Prefix(f wire.Family, path string) string {
-	if NeedsAccess(path) {
+	if Neutral(path) != path {
 		return ""
 	}
 	for _, p := range prefixes {
@@ -84,8 +84,9 @@ func Neutral(address string) string {
 }
 
 // NeedsAccess reports whether the calls of an address have to show which consumer they
-// come from, by the header Authorization: those below a prefix of generations 1 and 2.
-func NeedsAccess(address string) bool { return Neutral(address) != address }
+// come from, by the header Authorization: the reports of generations 1 and 2. Existing
+// clients leave it out of other calls.
+func NeedsAccess(address string) bool { return Neutral(address) != address && OpOf(address) != "" }
 
 // OpOf returns the report that an address leads to, or "" if it leads to none.
 func OpOf(address string) wire.Op {
