@@ -142,7 +142,7 @@ func (c *Client) belongs(op string, s Session) error {
 		from = s.BaseURL
 	}
 	switch {
-	case s.Token == "" || s.SID == "" || !visible(s.Token) || !visible(s.SID):
+	case !s.usable():
 		return invalid(op, "the session has no usable token and sid")
 	case from != "" && local(from) && !local(c.place):
 		return invalid(op, "this is a session of a service on this machine, "+shown(from)+", which is never sent to "+c.place)
@@ -154,6 +154,11 @@ func (c *Client) belongs(op string, s Session) error {
 		return invalid(op, "the session belongs to another consumer key: log in with this one, or use that one")
 	}
 	return nil
+}
+
+// usable reports whether the session has a token and a sid that can be sent.
+func (s Session) usable() bool {
+	return s.Token != "" && s.SID != "" && visible(s.Token) && visible(s.SID)
 }
 
 // place returns the one way of writing an environment that New has accepted.

@@ -111,7 +111,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if c.recall(remembered) && t.interactive() && c.accepts(c.Env) { // else judge says what is wrong, or New does
 		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
 	}
-	if err := c.judge(); err != nil {
+	if err := c.check(); err != nil {
 		return usage(err)
 	}
 	cfg, err := c.config(c.Env, c.ConsumerKey)
@@ -192,39 +192,30 @@ func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Clie
 	return fmt.Errorf("logged in, but the session was not saved, so it was ended again: %w", cause)
 }
 
-// judge names every mistake in the flags at once.
-func (c *loginCmd) judge() error {
+// check names every mistake in the flags at once.
+func (c *loginCmd) check() error {
 	var problems []error
+	wrong := func(is bool, problem string) {
+		if is {
+			problems = append(problems, errors.New(problem))
+		}
+	}
 	if c.PANFile != "" {
 		c.PAN = true
 	}
-	if c.Env == "" {
-		problems = append(problems, errors.New("--env is missing: give uat, prod or the base URL of a service"))
-	}
-	if c.ConsumerKey == "" {
-		problems = append(problems, errors.New("--consumer-key is missing"))
-	}
+	wrong(c.Env == "", "--env is missing: give uat, prod or the base URL of a service")
+	wrong(c.ConsumerKey == "", "--consumer-key is missing")
 	who := 0
 	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {
 		if given {
 			who++
 		}
 	}
-	if who != 1 {
-		problems = append(problems, errors.New("say who logs in: one of --mobile, --user-id, --pan"))
-	}
-	if c.UCC != "" && c.Mobile == "" {
-		problems = append(problems, errors.New("--ucc logs in by TOTP, which needs --mobile"))
-	}
-	if c.UCC != "" && (c.PasswordFile != "" || c.OTPCommand != "") {
-		problems = append(problems, errors.New("--ucc logs in by TOTP and MPIN: leave out --password-file and --otp-command"))
-	}
-	if c.UCC == "" && c.TOTPCommand != "" {
-		problems = append(problems, errors.New("--totp-command needs --ucc and --mobile"))
-	}
-	if c.OTPCommand != "" && c.MPINFile != "" {
-		problems = append(problems, errors.New("--otp-command and --mpin-file are two second factors: give one"))
-	}
+	wrong(who != 1, "say who logs in: one of --mobile, --user-id, --pan")
+	wrong(c.UCC != "" && c.Mobile == "", "--ucc logs in by TOTP, which needs --mobile")
+	wrong(c.UCC != "" && (c.PasswordFile != "" || c.OTPCommand != ""), "--ucc logs in by TOTP and MPIN: leave out --password-file and --otp-command")
+	wrong(c.UCC == "" && c.TOTPCommand != "", "--totp-command needs --ucc and --mobile")
+	wrong(c.OTPCommand != "" && c.MPINFile != "", "--otp-command and --mpin-file are two second factors: give one")
 	return errors.Join(problems...)
 }
 
