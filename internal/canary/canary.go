@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,7 +64,7 @@ func (f *Flock) Without(names ...string) *Flock {
 func (f *Flock) In(text []byte) (found []string) {
 	for _, b := range f.birds {
 		for how, form := range b.forms {
-			if stands(text, form) {
+			if stands(text, form) && !(isNumber(b.secret) && strings.HasPrefix(how, "base64") && withinNumbers(text, form, b.secret)) {
 				found = append(found, fmt.Sprintf("%s (%s)", b.name, how))
 			}
 		}
@@ -199,7 +200,7 @@ func (f *Flock) Planted(text []byte) map[string][]byte {
 // stands tells whether text holds a form of a secret. A number must stand by
 // itself: six digits within a UUID or a longer number are no code.
 func stands(text, form []byte) bool {
-	number := len(form) <= 8 && len(bytes.Trim(form, "0123456789")) == 0
+	number := isNumber(string(form))
 	alone := func(i int) bool {
 		return !number || i < 0 || i >= len(text) || !bytes.ContainsAny(text[i:i+1], "0123456789abcdef-")
 	}
@@ -213,6 +214,44 @@ func stands(text, form []byte) bool {
 		}
 		from = i + 1
 	}
+}
+
+// isNumber reports whether a secret is a code's few digits, which are found by chance in
+// longer numbers.
+func isNumber(secret string) bool {
+	return len(secret) <= 8 && strings.Trim(secret, "0123456789") == ""
+}
+
+// encoded is a run of base64, of either alphabet.
+var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]+`)
+
+// withinNumbers reports whether all that looks like a number in base64 is a part of
+// longer numbers when the text around it is decoded, as a token's times and ids are.
+func withinNumbers(text, form []byte, secret string) bool {
+	for _, run := range encoded.FindAll(text, -1) {
+		if !bytes.Contains(run, form) {
+			continue
+		}
+		within := false
+		for from := range min(4, len(run)) { // what comes before may be no part of it
+			part := run[from:]
+			if len(part)%4 == 1 {
+				part = part[:len(part)-1]
+			}
+			plain, err := base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(string(part)))
+			if err != nil || !bytes.Contains(plain, []byte(secret)) {
+				continue
+			}
+			if stands(plain, []byte(secret)) {
+				return false
+			}
+			within = true
+		}
+		if !within {
+			return false
+		}
+	}
+	return true
 }
 
 // forms returns the ways in which a secret could be written.

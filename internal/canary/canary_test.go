@@ -100,3 +100,19 @@ func TestFilesAreSearchedWhole(t *testing.T) {
 		t.Errorf("found %q, %v", found, err)
 	}
 }
+
+// A code's digits within the times and ids of somebody else's token are no find, and a
+// code in a token is one.
+func TestIn_leavesOutNumbersOfATokensClaims(t *testing.T) {
+	var f Flock
+	f.Add("OTP", "123456")
+	for claims, want := range map[string]int{
+		`{"iat":1712345678}`: 0, `{"a":1,"iat":1712345678}`: 0, `{"ab":1,"iat":1712345678}`: 0, `{"jti":"0a123456-1b"}`: 0,
+		`{"otp":"123456"}`: 1, `{"a":1,"otp":"123456"}`: 1, `{"ab":12,"otp":123456}`: 1,
+	} {
+		token := "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+		if found := f.In([]byte(`{"token":"` + token + `"}`)); (len(found) > 0) != (want > 0) {
+			t.Errorf("%s: %v", claims, found)
+		}
+	}
+}
