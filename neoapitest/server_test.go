@@ -4,15 +4,14 @@ import (
 	"net/http"
 	"testing"
 
+	"neoapi/internal/must"
+
 	"neoapi/neoapitest"
 )
 
 func TestSmoke(t *testing.T) {
 	srv := neoapitest.NewServer(t)
-	r, err := http.Get(srv.URL + "/nowhere")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.Get(srv.URL + "/nowhere"))(t)
 	if r.StatusCode != 404 {
 		t.Fatal(r.Status)
 	}

@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"go.uber.org/goleak"
 
 	"neoapi"
@@ -54,10 +56,7 @@ func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*ver
 	if change != nil {
 		change(&cfg)
 	}
-	v, err := verify.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(cfg))(t)
 	t.Cleanup(v.Close)
 	return v
 }
@@ -65,12 +64,9 @@ func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*ver
 // client returns a client of a service.
 func client(t testing.TB, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
-	c, err := neoapi.New(neoapi.Config{
+	c := must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	return c
 }
 
@@ -98,21 +94,12 @@ func session(t testing.TB, srv *neoapitest.Server) neoapi.Session {
 // viewSession does the first factor alone, whose token a client keeps to itself.
 func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 	t.Helper()
-	access, err := client(t, srv).AccessToken(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	access := must.Get(client(t, srv).AccessToken(t.Context()))(t)
 	body := fmt.Sprintf(`{"mobileNumber":%q,"password":%q}`, srv.Account.Mobile, srv.Account.Password)
-	r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+wire.Path(wire.OpValidate, wire.Gen1PROD), strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.NewRequestWithContext(t.Context(), "POST", srv.URL+wire.Path(wire.OpValidate, wire.Gen1PROD), strings.NewReader(body)))(t)
 	r.Header.Set("Authorization", "Bearer "+access)
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(http.DefaultClient.Do(r))(t)
 	defer resp.Body.Close()
 	var s wire.Success[wire.Session]
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || s.Data.Token == "" {
@@ -124,10 +111,7 @@ func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 // operator returns the operator's side of a service whose data are in dir.
 func opened(t *testing.T, dir string) (*operator.Admin, store.Store) {
 	t.Helper()
-	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Get(serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil))(t)
 	t.Cleanup(func() { _ = data.Close() })
 	return data.Admin(), data.Store
 }
@@ -156,10 +140,7 @@ func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
 	v := verifier(t, srv, srv.URL, nil)
 	s := session(t, srv)
 	for range 3 {
-		got, err := v.Verify(t.Context(), s.SID, s.Token)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(v.Verify(t.Context(), s.SID, s.Token))(t)
 		if got.SID != s.SID || got.UCC != srv.Account.UCC || got.Expires.Sub(got.Issued) != time.Hour || got.TokenID == "" {
 			t.Errorf("got %+v", got)
 		}
@@ -182,17 +163,11 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 	want(t, v, view.SID, view.Token, verify.ErrWrongToken)
 
 	parts := strings.Split(s.Token, ".")
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t)
 	signed := func(header string) string {
 		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1]
 		digest := sha256.Sum256([]byte(text))
-		mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-		if err != nil {
-			t.Fatal(err)
-		}
+		mark := must.Get(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]))(t)
 		return text + "." + base64.RawURLEncoding.EncodeToString(mark)
 	}
 	plain, _ := base64.RawURLEncoding.DecodeString(parts[0])
@@ -238,10 +213,7 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 			c := good
 			c.Scope = []string{"Trade"}
 			x.change(&c)
-			compact, err := ring.Mint(ring.Active(), c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			compact := must.Get(ring.Mint(ring.Active(), c))(t)
 			want(t, v, "sid", compact, x.want)
 		})
 	}
@@ -251,23 +223,10 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 func ringOf(t *testing.T, dir string) *token.Ring {
 	t.Helper()
 	admin, store := opened(t, dir)
-	stored, err := store.SigningKeys(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := admin.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := token.ParseKey(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := token.NewRing([]token.Key{key}, key.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ring
+	stored := must.Get(store.SigningKeys(t.Context()))(t)
+	plain := must.Get(admin.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed))(t)
+	key := must.Get(token.ParseKey(plain))(t)
+	return must.Get(token.NewRing([]token.Key{key}, key.ID))(t)
 }
 
 // security.md S4: however a session ends, it ends here too.
@@ -296,11 +255,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 		return err
 	}
 	account := func() login.Account {
-		a, err := store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return must.Get(store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"}))(t)
 	}
 	for _, x := range []struct {
 		how  string
@@ -336,9 +291,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 		t.Run(x.how, func(t *testing.T) {
 			s := session(t, srv)
 			want(t, second, s.SID, s.Token, nil)
-			if err := x.end(s); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, x.end(s))
 			began := time.Now()
 			eventually(t, "it is refused", func() bool {
 				_, err := second.Verify(t.Context(), s.SID, s.Token)
@@ -372,25 +325,17 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // s
 	}))
 	t.Cleanup(oms.Close)
 	bearer, file := filepath.Join(t.TempDir(), "bearer"), filepath.Join(t.TempDir(), "oms.yaml")
-	err := errors.Join(os.WriteFile(bearer, []byte("secret"), 0o600), os.WriteFile(file, []byte("url: "+oms.URL+"\nbearer-file: "+bearer+"\n"), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.WriteFile(bearer, []byte("secret"), 0o600), os.WriteFile(file, []byte("url: "+oms.URL+"\nbearer-file: "+bearer+"\n"), 0o600)))
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
 	var store store.Store
 	admin, store = opened(t, dir)
 	key = srv.ConsumerKey
 	c := client(t, srv)
-	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
 	if s, err := c.Session2FA(t.Context(), srv.Account.MPIN); err == nil {
 		t.Errorf("it is opened: %s", s.SID)
 	}
-	a, err := admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)}))(t)
 	if left, err := store.SessionsOf(t.Context(), a.ID, time.Now()); err != nil || len(left) > 0 {
 		t.Errorf("%d sessions are left, %v", len(left), err)
 	}
@@ -414,10 +359,7 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	admin, _ := opened(t, dir)
 	old := session(t, srv)
 	for _, bits := range []int{2048, 3072} {
-		k, err := admin.RotateKey(t.Context(), bits, login.KeyLeadLeast)
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := must.Get(admin.RotateKey(t.Context(), bits, login.KeyLeadLeast))(t)
 		eventually(t, "the new key signs", func() bool {
 			s := session(t, srv)
 			want(t, v, s.SID, s.Token, nil)
@@ -451,10 +393,7 @@ func (w *way) mend() {
 
 func between(t *testing.T, srv *neoapitest.Server) *way {
 	t.Helper()
-	u, err := url.Parse(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(url.Parse(srv.URL))(t)
 	w := &way{}
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -675,12 +614,9 @@ func TestACloseLeavesNothingBehind(t *testing.T) {
 	session(t, srv) // then the service has all its goroutines
 	before := goleak.IgnoreCurrent()
 	transport := &http.Transport{}
-	v, err := verify.New(verify.Config{
+	v := must.Get(verify.New(verify.Config{
 		Service: srv.URL, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: &http.Client{Transport: transport},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	if _, err := v.Verify(t.Context(), "sid", "token"); !errors.Is(err, verify.ErrInvalid) {
 		t.Error(err)
 	}
@@ -699,26 +635,16 @@ func BenchmarkFirstSight(b *testing.B) {
 	v := verifier(b, srv, srv.URL, nil)
 	for b.Loop() {
 		verify.Forget(v)
-		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(v.Verify(b.Context(), s.SID, s.Token))(b)
 	}
 }
 
 func BenchmarkRS256(b *testing.B) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(b)
 	digest := sha256.Sum256([]byte("x"))
-	mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-	if err != nil {
-		b.Fatal(err)
-	}
+	mark := must.Get(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]))(b)
 	for b.Loop() {
-		if err := rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], mark); err != nil {
-			b.Fatal(err)
-		}
+		must.Do(b, rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], mark))
 	}
 }
 
@@ -728,8 +654,6 @@ func BenchmarkKnownToken(b *testing.B) {
 	v := verifier(b, srv, srv.URL, nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(v.Verify(b.Context(), s.SID, s.Token))(b)
 	}
 }

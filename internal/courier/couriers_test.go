@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
@@ -140,28 +142,20 @@ func raw(head string) func(w http.ResponseWriter, _ int) {
 func writeFile(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(text), mode))
 	return path
 }
 
 func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
 	t.Helper()
-	c, err := courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil))))(t)
 }
 
 func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) })
 	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
-	if err := c.Send(t.Context(), message()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Send(t.Context(), message()))
 	r := g.got[0]
 	user, password, _ := r.BasicAuth()
 	form, err := url.ParseQuery(g.bodies[0])
@@ -180,9 +174,7 @@ func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, queued)
 	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
-	if err := c.Send(t.Context(), message()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Send(t.Context(), message()))
 	var body struct {
 		To, Text string
 		Minutes  int
@@ -258,10 +250,7 @@ func startMailbox(t *testing.T, g *gateway, kind string) *mailbox {
 		b.server.TLSConfig = g.TLS.Clone()
 		b.server.TLSConfig.NextProtos = nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	b.port = l.Addr().(*net.TCPAddr).Port
 	if kind == "implicit" {
 		l = tls.NewListener(l, b.server.TLSConfig)
@@ -285,16 +274,11 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			b := startMailbox(t, g, kind)
 			c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, kind, g.ca, password))
-			if err := c.Send(t.Context(), message()); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Send(t.Context(), message()))
 			if len(b.mails) != 1 || !b.secure {
 				t.Fatalf("%d mails, over TLS: %v", len(b.mails), b.secure)
 			}
-			m, err := mail.ReadMessage(strings.NewReader(b.mails[0]))
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := must.Get(mail.ReadMessage(strings.NewReader(b.mails[0])))(t)
 			if to, id := m.Header.Get("To"), m.Header.Get("Message-Id"); to != "<asha@example.com>" || id != "<"+message().ID+"@example.com>" {
 				t.Errorf("To %s, Message-ID %s", to, id)
 			}
@@ -337,10 +321,7 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 
 func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -448,10 +429,7 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 			queued(w, n)
 		}
 	})
-	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	nowhere := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	port := nowhere.Addr().(*net.TCPAddr).Port
 	_ = nowhere.Close()
 	secret := writeFile(t, "token", token, 0o600)
@@ -463,7 +441,7 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 	if err := c.Send(t.Context(), message()); err != nil { // by the second one
 		t.Fatal(err)
 	}
-	err = c.Health()
+	err := c.Health()
 	if err == nil || !strings.Contains(err.Error(), "mail could not carry the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
 		strings.Contains(err.Error(), "sms") {
 		t.Errorf("after one code: %v", err)

@@ -7,16 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/login"
 )
 
 func homes(t *testing.T, names ...string) *Homes {
 	t.Helper()
-	h, err := NewHomes(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return must.Get(NewHomes(names...))(t)
 }
 
 const accounts = 20_000

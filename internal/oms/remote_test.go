@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 )
@@ -74,26 +76,14 @@ func (s *remote) seen() []string {
 // certificate makes a client's certificate and its key.
 func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	x := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, x, x, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, x, x, &key.PublicKey, key))(t)
+	made := must.Get(x509.ParseCertificate(der))(t)
+	private := must.Get(x509.MarshalPKCS8PrivateKey(key))(t)
 	pool = x509.NewCertPool()
 	pool.AddCert(made)
 	certFile = write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
@@ -104,9 +94,7 @@ func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x50
 func write(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(text), mode))
 	return path
 }
 
@@ -144,9 +132,7 @@ func TestASessionIsOpenedAndClosedWithTheOMSAsDocumented(t *testing.T) {
 				t.Fatalf("home %q, error %v", got, err)
 			}
 		}
-		if err := o.Close(t.Context(), session.SID); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, o.Close(t.Context(), session.SID))
 		put := "PUT /neo/sessions/" + session.SID + " " + who + " " + body
 		if got, want := strings.Join(s.seen(), "\n"), put+"\n"+put+"\nDELETE /neo/sessions/"+session.SID+" "+who; got != want {
 			t.Errorf("calls:\n%s\nwant:\n%s", got, want)

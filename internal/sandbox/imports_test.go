@@ -5,14 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 // Package serve brings the sandbox and the service's HTTP side together.
 func TestImports_knowNothingOfHowTheServiceAnswers(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "neoapi/internal/sandbox").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must.Get(exec.Command("go", "list", "-deps", "neoapi/internal/sandbox").Output())(t)
 	for name := range strings.FieldsSeq(string(out)) {
 		if slices.Contains([]string{"neoapi/internal/httpapi", "neoapi/internal/serve"}, name) {
 			t.Errorf("sandbox imports %s", name)

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 )
@@ -18,9 +20,7 @@ func message(ucc, sid, code string) login.Message {
 
 func send(t *testing.T, b *Inbox, m login.Message) {
 	t.Helper()
-	if err := b.Send(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, b.Send(t.Context(), m))
 }
 
 func all(context.Context, login.Message) (bool, error) { return true, nil }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"github.com/google/go-cmp/cmp"
 
 	"neoapi/internal/claims"
@@ -17,11 +19,7 @@ import (
 
 func vault(t testing.TB, fill byte) *credential.Vault {
 	t.Helper()
-	v, err := credential.NewVault(bytes.Repeat([]byte{fill}, credential.MasterKeySize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return must.Get(credential.NewVault(bytes.Repeat([]byte{fill}, credential.MasterKeySize)))(t)
 }
 
 func access() Access {
@@ -30,11 +28,7 @@ func access() Access {
 
 func seal(t testing.TB, v *credential.Vault, a Access) string {
 	t.Helper()
-	compact, err := SealAccess(v, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return must.Get(SealAccess(v, a))(t)
 }
 
 func TestAnAccessTokenIsReadBackWholeAndTellsNothing(t *testing.T) {
@@ -89,15 +83,9 @@ func TestAnAccessTokenEndsToTheSecond(t *testing.T) {
 func TestAnAccessTokenThatWeDidNotSealIsRefused(t *testing.T) {
 	v := vault(t, 1)
 	good := seal(t, v, access())
-	plain, err := json.Marshal(access())
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain := must.Get(json.Marshal(access()))(t)
 	b64 := base64.RawURLEncoding.EncodeToString
-	raw, err := base64.RawURLEncoding.DecodeString(good)
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := must.Get(base64.RawURLEncoding.DecodeString(good))(t)
 	forged := map[string]string{
 		"empty":                   "",
 		"noise":                   "noise",

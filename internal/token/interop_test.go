@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/claims"
 
 	"github.com/go-jose/go-jose/v4"
@@ -12,23 +14,11 @@ import (
 
 // A verifier that nobody here wrote must accept our tokens by the public key alone.
 func TestAnotherLibraryVerifiesOurTokens(t *testing.T) {
-	key, err := NewKey(Bits2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := NewRing([]Key{key}, key.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(NewKey(Bits2048))(t)
+	ring := must.Get(NewRing([]Key{key}, key.ID))(t)
 	now := time.Now().Unix()
-	compact, err := ring.Mint(key.ID, claims.Trade{Scope: []string{claims.ScopeTrade}, Exp: now + 3600, Iat: now, Jti: "j", Iss: claims.Issuer, Sub: "TESTYA24"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	jws, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
-	if err != nil {
-		t.Fatal(err)
-	}
+	compact := must.Get(ring.Mint(key.ID, claims.Trade{Scope: []string{claims.ScopeTrade}, Exp: now + 3600, Iat: now, Jti: "j", Iss: claims.Issuer, Sub: "TESTYA24"}))(t)
+	jws := must.Get(jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256}))(t)
 	if _, err := jws.Verify(&key.Private.PublicKey); err != nil {
 		t.Error(err)
 	}

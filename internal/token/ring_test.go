@@ -28,6 +28,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/claims"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,20 +61,13 @@ var foreign = sync.OnceValue(func() Key {
 
 func ring(t testing.TB) *Ring {
 	t.Helper()
-	r, err := NewRing([]Key{ours()}, ours().ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return must.Get(NewRing([]Key{ours()}, ours().ID))(t)
 }
 
 // seedToken is the token of the document that the project was created from.
 func seedToken(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile("testdata/seed.jwt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("testdata/seed.jwt"))(t)
 	return strings.TrimSpace(string(text))
 }
 
@@ -95,11 +90,7 @@ func viewClaims() claims.View {
 
 func mint(t testing.TB, r *Ring, claims any) string {
 	t.Helper()
-	compact, err := r.Mint(r.Active(), claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return must.Get(r.Mint(r.Active(), claims))(t)
 }
 
 func segment(t testing.TB, compact string, i int) []byte {
@@ -108,11 +99,7 @@ func segment(t testing.TB, compact string, i int) []byte {
 	if len(parts) != 3 {
 		t.Fatalf("%d segments: %s", len(parts), compact)
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(parts[i])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return must.Get(base64.RawURLEncoding.Strict().DecodeString(parts[i]))(t)
 }
 
 func TestATradeTokenIsTheSeedsTokenButForItsKid(t *testing.T) {
@@ -141,18 +128,11 @@ func TestClaimsHaveTheSeedsKeysInTheSeedsOrderWithTheSeedsTypes(t *testing.T) {
 	type member struct{ Key, Type string }
 	members := func(payload []byte) (list []member) {
 		d := json.NewDecoder(bytes.NewReader(payload))
-		if _, err := d.Token(); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(d.Token())(t)
 		for d.More() {
-			key, err := d.Token()
-			if err != nil {
-				t.Fatal(err)
-			}
+			key := must.Get(d.Token())(t)
 			var value any
-			if err := d.Decode(&value); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, d.Decode(&value))
 			list = append(list, member{key.(string), fmt.Sprintf("%T", value)})
 		}
 		return list
@@ -219,10 +199,7 @@ func TestAKeyIsNamedByItsThumbprintAndSurvivesStorage(t *testing.T) {
 	if want := base64.RawURLEncoding.EncodeToString(sum[:]); key.ID != want {
 		t.Errorf("named %s; its thumbprint is %s", key.ID, want)
 	}
-	stored, err := MarshalKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored := must.Get(MarshalKey(key))(t)
 	again, err := ParseKey(stored)
 	if err != nil || again.ID != key.ID || !again.Private.Equal(key.Private) {
 		t.Errorf("read back as %s, %v", again.ID, err)
@@ -230,18 +207,9 @@ func TestAKeyIsNamedByItsThumbprintAndSurvivesStorage(t *testing.T) {
 }
 
 func TestParseKeyRefusesWhatIsNoRSAKey(t *testing.T) {
-	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ec, err := x509.MarshalPKCS8PrivateKey(curve)
-	if err != nil {
-		t.Fatal(err)
-	}
-	good, err := MarshalKey(ours())
-	if err != nil {
-		t.Fatal(err)
-	}
+	curve := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	ec := must.Get(x509.MarshalPKCS8PrivateKey(curve))(t)
+	good := must.Get(MarshalKey(ours()))(t)
 	for name, raw := range map[string][]byte{
 		"nothing": nil, "noise": []byte("noise"), "an EC key": ec, "half a key": good[:len(good)/2],
 		"a PKCS #1 key": x509.MarshalPKCS1PrivateKey(ours().Private),
@@ -254,10 +222,7 @@ func TestParseKeyRefusesWhatIsNoRSAKey(t *testing.T) {
 
 func TestOldKeysStillJudgeAndOnlyTheActiveOneSigns(t *testing.T) {
 	old := mint(t, ring(t), seedClaims())
-	both, err := NewRing([]Key{ours(), foreign()}, foreign().ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	both := must.Get(NewRing([]Key{ours(), foreign()}, foreign().ID))(t)
 	if _, err := both.Trade(old, now); err != nil {
 		t.Errorf("a token of the older key: %v", err)
 	}
@@ -299,9 +264,7 @@ func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
 	r := ring(t)
 	compact := sign(t, ours(), goodHeader(), goodPayload)
 	for range 2 {
-		if _, err := r.Trade(compact, now); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(r.Trade(compact, now))(t)
 		if _, err := r.View(compact, now); err != claims.ErrKind {
 			t.Errorf("as a view token: %v", err)
 		}
@@ -395,10 +358,7 @@ func sign(t testing.TB, k Key, header, payload string) string {
 	t.Helper()
 	signed := b64(header) + "." + b64(payload)
 	sum := sha256.Sum256([]byte(signed))
-	sig, err := rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
+	sig := must.Get(rsa.SignPKCS1v15(nil, k.Private, crypto.SHA256, sum[:]))(t)
 	return signed + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
 
@@ -428,10 +388,7 @@ func certificate(t testing.TB, k Key) string {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "x"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Private.Public(), k.Private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, template, template, k.Private.Public(), k.Private))(t)
 	return base64.StdEncoding.EncodeToString(der)
 }
 
@@ -458,10 +415,7 @@ func forgeries(t testing.TB) map[string]string {
 	kid := ours().ID
 	public := &ours().Private.PublicKey
 
-	pkix, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pkix := must.Get(x509.MarshalPKIXPublicKey(public))(t)
 	pkcs1 := x509.MarshalPKCS1PublicKey(public)
 	hs256 := func(secret []byte) string {
 		signed := b64(`{"alg":"HS256","kid":"`+kid+`","typ":"JWT"}`) + "." + payload
@@ -473,20 +427,11 @@ func forgeries(t testing.TB) map[string]string {
 
 	psSigned := b64(`{"alg":"PS256","kid":"`+kid+`","typ":"JWT"}`) + "." + payload
 	psSum := sha256.Sum256([]byte(psSigned))
-	ps, err := rsa.SignPSS(rand.Reader, ours().Private, crypto.SHA256, psSum[:], &rsa.PSSOptions{SaltLength: 32})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ps := must.Get(rsa.SignPSS(rand.Reader, ours().Private, crypto.SHA256, psSum[:], &rsa.PSSOptions{SaltLength: 32}))(t)
 	rs512Signed := b64(`{"alg":"RS512","kid":"`+kid+`","typ":"JWT"}`) + "." + payload
 	rs512Sum := sha512.Sum512([]byte(rs512Signed))
-	rs512, err := rsa.SignPKCS1v15(nil, ours().Private, crypto.SHA512, rs512Sum[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rs512 := must.Get(rsa.SignPKCS1v15(nil, ours().Private, crypto.SHA512, rs512Sum[:]))(t)
+	curve := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	esSigned := b64(`{"alg":"ES256","kid":"`+kid+`","typ":"JWT"}`) + "." + payload
 	esSum := sha256.Sum256([]byte(esSigned))
 	er, es, err := ecdsa.Sign(rand.Reader, curve, esSum[:])
@@ -618,9 +563,7 @@ func forgeries(t testing.TB) map[string]string {
 func TestTheTestsOwnSignatureIsGood(t *testing.T) {
 	// Without this the forgeries might be refused for a mistake in making them.
 	compact := sign(t, ours(), goodHeader(), goodPayload)
-	if _, err := ring(t).Trade(compact, now); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(ring(t).Trade(compact, now))(t)
 	if compact != mint(t, ring(t), seedClaims()) {
 		t.Error("signed by hand and minted, the same token differs")
 	}
