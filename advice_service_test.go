@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -35,15 +37,11 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password}
 	second := func(t *testing.T, c *Client) { // an open login
 		creds.NoOTP = true
-		if err := c.Login(t.Context(), creds); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Login(t.Context(), creds))
 	}
 	trade := func(t *testing.T, c *Client) {
 		second(t, c)
-		if _, err := c.Session2FA(t.Context(), a.MPIN); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(c.Session2FA(t.Context(), a.MPIN))(t)
 	}
 	operations := map[string]struct {
 		before func(*testing.T, *Client)
@@ -60,16 +58,11 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 		"limits": {trade, func(ctx context.Context, c *Client) error { _, err := limits(ctx, c, WithRate(0)); return err }},
 		"orders": {trade, func(ctx context.Context, c *Client) error { _, err := orders(ctx, c, WithRate(0)); return err }},
 		opTOTPValidate: {func(t *testing.T, c *Client) {
-			if err := c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}))
 		}, func(ctx context.Context, c *Client) error { _, err := c.ValidateMPIN(ctx, a.MPIN); return err }},
 	}
 	for op, o := range operations {
-		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1}))(t)
 		for i, fault := range neoapitest.Faults() {
 			row, _ := wire.Lookup(fault)
 			if op == "orders" && (slices.Contains([]int{429, 503}, row.Status) || fault == "rate_limit") {
@@ -88,7 +81,7 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 			if fault == "hang" {
 				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
 			}
-			err = o.call(ctx, c)
+			err := o.call(ctx, c)
 			cancel()
 			srv.Works()
 			if fault == wire.NoData.Code && err == nil {
@@ -110,19 +103,13 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithAddressRate(12), neoapitest.WithOMSTimeout(50*time.Millisecond), neoapitest.WithAccounts(2))
 	a := srv.Account
 	client := func(key, secret string) *Client {
-		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: key, ConsumerSecret: secret})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return must.Get(New(Config{Environment: Environment(srv.URL), ConsumerKey: key, ConsumerSecret: secret}))(t)
 	}
 	ours := func() *Client { return client(srv.ConsumerKey, srv.ConsumerSecret) }
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}
 	open := func() *Client {
 		c := ours()
-		if err := c.Login(t.Context(), creds); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Login(t.Context(), creds))
 		return c
 	}
 	check := func(what string, want Category, err error) {
@@ -150,25 +137,19 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	c := ours()
 	withOTP := creds
 	withOTP.NoOTP = false
-	if err := c.Login(t.Context(), withOTP); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), withOTP))
 	check("a code too soon", ErrRateLimited, c.SendOTP(t.Context()))
 	for _, what := range []string{"a wrong code", "a second wrong code", "the last wrong code", "one code more"} {
 		_, err := c.Session2FA(t.Context(), "000000")
 		check(what, ErrWrongOTP, err)
 	}
 	c = ours()
-	if err := c.Login(t.Context(), Credentials{UserID: a.UserID, MPIN: a.MPIN, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: a.UserID, MPIN: a.MPIN, NoOTP: true}))
 	_, err := c.Session2FA(t.Context(), a.MPIN)
 	check("the MPIN twice", ErrWrongOTP, err)
 
 	c = ours()
-	if err := c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}))
 	for _, what := range []string{"a wrong MPIN", "a second wrong MPIN", "the last wrong MPIN"} {
 		_, err = c.ValidateMPIN(t.Context(), "000000")
 		check(what, ErrWrongMPIN, err)
@@ -182,10 +163,7 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	_, err = c.Session2FA(t.Context(), a.MPIN)
 	check("an OMS that hangs", ErrTimeout, err)
 	srv.MendOMS()
-	session, err := c.Session2FA(t.Context(), a.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	session := must.Get(c.Session2FA(t.Context(), a.MPIN))(t)
 	c.mu.Lock()
 	used := view{token: session.Token, sid: session.SID, sub: "x", ids: map[string]string{}}
 	c.view = &used

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -74,9 +76,7 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 	creds, totp := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
 	after := func(first, then func(*testing.T, *Client) error) func(*testing.T, *Client) error {
 		return func(t *testing.T, c *Client) error {
-			if err := first(t, c); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, first(t, c))
 			return then(t, c)
 		}
 	}
@@ -229,19 +229,13 @@ func TestNoHintIsLongerThanAMessageLeavesRoomFor(t *testing.T) {
 // What the client itself says is as short, each problem for itself.
 func TestNoMessageOfTheClientIsLongerThanAPersonReads(t *testing.T) {
 	said := regexp.MustCompile(`(?:Message: |Message = |invalid\([^"]*?|problems, |found, |return (?:at|Session\{\}|""), )"((?:[^"\\]|\\.){15,})"`)
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := must.Get(filepath.Glob("*.go"))(t)
 	found := 0
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		source := must.Get(os.ReadFile(file))(t)
 		for _, m := range said.FindAllSubmatch(source, -1) {
 			found++
 			if len(m[1]) > 120 {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/wire"
 )
 
@@ -122,9 +124,7 @@ func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
 	c.now = func() time.Time { return now }
 	login := func(wantFetches int) {
 		t.Helper()
-		if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}))
 		if got := len(s.seen(opAccessToken)); got != wantFetches {
 			t.Fatalf("%d access tokens fetched, want %d", got, wantFetches)
 		}
@@ -155,10 +155,7 @@ func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
 
 func TestAccessTokenGivenIsUsedAndNeverForgotten(t *testing.T) {
 	s := newScripted(t)
-	c, err := New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess}))(t)
 	s.on(opLogin, answer(401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`))
 	for range 2 {
 		if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrAccessToken) {
@@ -234,11 +231,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 					http.Redirect(w, r, other.URL+"/"+canaryOTP+"?p="+canaryPassword, status)
 				})
 				follow := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
-				c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: follow})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err = c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}); err == nil {
+				c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: follow}))(t)
+				err := c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true})
+				if err == nil {
 					_, err = c.Session2FA(t.Context(), canaryOTP)
 				}
 				if !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "127.0.0.1") {
@@ -271,10 +266,7 @@ func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
 // The service reads a request on a connection that has been used before, and
 // hangs up: just when net/http is most inclined to send it again.
 func TestCodeIsNeverSubmittedTwice(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	var codes, reused atomic.Int32
 	serve := func(conn net.Conn) {
@@ -319,13 +311,8 @@ func TestCodeIsNeverSubmittedTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			codes.Store(0)
 			reused.Store(0)
-			c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: "s", HTTPClient: &http.Client{Transport: transport}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: "p", NoOTP: true}); err != nil {
-				t.Fatal(err)
-			}
+			c := must.Get(New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: "s", HTTPClient: &http.Client{Transport: transport}}))(t)
+			must.Do(t, c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: "p", NoOTP: true}))
 			if _, err := c.Session2FA(t.Context(), canaryOTP); !errors.Is(err, ErrNetwork) {
 				t.Errorf("a hung-up connection is %v", err)
 			}
@@ -403,16 +390,10 @@ func TestCallerWaitingForAnothersAccessTokenCanLeave(t *testing.T) {
 }
 
 func TestUnreachableServiceIsErrNetwork(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	l.Close() // nobody listens there any more
-	c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: canarySecret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
+	c := must.Get(New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: canarySecret}))(t)
+	err := c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
 	var op *net.OpError
 	if !errors.Is(err, ErrNetwork) || !errors.As(err, &op) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
@@ -421,19 +402,10 @@ func TestUnreachableServiceIsErrNetwork(t *testing.T) {
 
 func TestEveryRequestSaysWhoItIs(t *testing.T) {
 	s := newScripted(t)
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: "s", UserAgent: "bot/1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Session2FA(t.Context(), canaryOTP); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: "s", UserAgent: "bot/1"}))(t)
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}))
+	must.Get(c.Session2FA(t.Context(), canaryOTP))(t)
+	must.Do(t, c.Logout(t.Context()))
 	ids := map[string]bool{}
 	for _, r := range s.log {
 		id := r.header.Get("X-Request-Id")

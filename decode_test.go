@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"neoapi/internal/must"
 )
 
 func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
@@ -272,9 +274,7 @@ func TestEchoedSecretsAreRedacted(t *testing.T) {
 		s.on(op, echo)
 		fails(call())
 		s.on(op, was)
-		if err := call(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, call())
 	}
 	again(opAccessToken, func() error { return c.Login(t.Context(), creds) })
 	again(opLogin, func() error { return c.Login(t.Context(), creds) })
@@ -326,19 +326,12 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	creds := Credentials{PAN: canaryPAN, UserID: "canary-user", Password: canaryPassword, MPIN: canaryMPIN}
-	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}))
 	s.on(opSession2FA, answer(502, canaryOTP+" "+canaryAccess))
 	_, failure := c.Session2FA(t.Context(), canaryOTP) // leaves the code in the client, with its request id
 	s.on(opSession2FA, answer(200, tradeAnswer()))
-	session, err := c.Session2FA(t.Context(), canaryMPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
-		t.Fatal(err)
-	}
+	session := must.Get(c.Session2FA(t.Context(), canaryMPIN))(t)
+	must.Do(t, c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}))
 	cfg := Config{
 		Environment: "https://user:" + canaryPassword + "@example.com", ConsumerKey: "canary-key", ConsumerSecret: canarySecret, AccessToken: canaryAccess,
 	}
@@ -436,10 +429,7 @@ func FuzzAnswer(f *testing.F) {
 		if unfit(session.Token, session.SID) != "" {
 			t.Errorf("token %q and sid %q", session.Token, session.SID)
 		}
-		data, err := session.Export()
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Get(session.Export())(t)
 		if back, err := ParseSession(data); err != nil || !reflect.DeepEqual(back, session) {
 			t.Errorf("%v: exported and read back, the session differs", err)
 		}

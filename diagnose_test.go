@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 // diagnosed returns the findings of one kind.
@@ -74,13 +76,8 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	s := newScripted(t)
 	s.on("/login/1.0/get-client-ip", answer(200, `{"data":[{"ip":"203.0.113.7","time":"now"}],"stCode":1000,"status":"success"}`))
 	c := s.client(t)
-	if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}); err != nil {
-		t.Fatal(err)
-	}
-	session, err := c.ValidateMPIN(t.Context(), canaryMPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}))
+	session := must.Get(c.ValidateMPIN(t.Context(), canaryMPIN))(t)
 	cfg := Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret}
 	found := Diagnose(t.Context(), cfg, Subject{Mobile: "9999999908", UCC: "AB1234", PAN: canaryPAN, Session: session})
 	for _, f := range found {
@@ -171,30 +168,20 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 // returned pool trusts.
 func certified(t *testing.T, change func(*x509.Certificate)) (url string, roots *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "An Authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "neo"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(0, 3, 0), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	change(leaf)
 	signed := func(c *x509.Certificate) []byte {
-		der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
+		return must.Get(x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key))(t)
 	}
 	srv := httptest.NewUnstartedServer(answer(405, `{"error":[{"code":"10300","message":"POST only"}]}`))
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed(leaf)}, PrivateKey: key}}}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	root, err := x509.ParseCertificate(signed(ca))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := must.Get(x509.ParseCertificate(signed(ca)))(t)
 	roots = x509.NewCertPool()
 	roots.AddCert(root)
 	return srv.URL, roots

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/wire"
 )
 
@@ -42,10 +44,7 @@ var update = flag.Bool("update", false, "write the table of hints into docs/clie
 
 func TestHints_areDocumented(t *testing.T) {
 	const path, begin, end = "docs/client.md", "<!-- hints: go generate writes what follows -->\n", "<!-- /hints -->"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(path))(t)
 	before, rest, found := strings.Cut(string(text), begin)
 	table, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
@@ -53,9 +52,7 @@ func TestHints_areDocumented(t *testing.T) {
 	}
 	want := hintTable()
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, []byte(before+begin+want+end+after), 0o644))
 	} else if table != want {
 		t.Errorf("%s is not what hints.go says: run go generate .", path)
 	}
@@ -74,10 +71,7 @@ func TestHints_nameNothingOfGo(t *testing.T) {
 var goName = regexp.MustCompile(`\b(?:[A-Z][a-z]+[A-Z]\w*|Session2FA|Client\.\w+|Config\b|Keeper|TOTPSeed|Environment)`)
 
 func TestEveryMethodInTheGuideExists(t *testing.T) {
-	text, err := os.ReadFile("docs/client.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("docs/client.md"))(t)
 	named := regexp.MustCompile("[`.]Client\\.(\\w+)|`client\\.(\\w+)").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 10 {
 		t.Fatalf("found %d methods", len(named))
@@ -121,9 +115,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 	}
 	call := func(method, path string, session Session) func(*testing.T, *Client) error {
 		return func(t *testing.T, c *Client) error {
-			if err := c.Use(session); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Use(session))
 			return c.Do(t.Context(), method, path, nil, nil)
 		}
 	}
@@ -145,9 +137,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 	}
 	closed := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	logout := func(t *testing.T, c *Client) error {
-		if err := c.Use(gen1); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Use(gen1))
 		return c.Logout(t.Context())
 	}
 	keyOnly := func(t *testing.T, c *Client) error { // an access token, and nothing to fetch another with
@@ -304,10 +294,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 // below logs in at a service that does not answer.
 func below(t *testing.T, url string, hc *http.Client) *Error {
 	t.Helper()
-	c, err := New(Config{Environment: Environment(url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: hc})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: hc}))(t)
 	e, ok := errors.AsType[*Error](c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword}))
 	if !ok || e.Category != ErrNetwork {
 		t.Fatalf("got %v", e)

@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
+
 	"go.uber.org/goleak"
 
 	"neoapi/neoapitest"
@@ -80,23 +82,16 @@ func keepClient(t *testing.T, srv *neoapitest.Server) *Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	c, err := New(Config{
+	c := must.Get(New(Config{
 		Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
 		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second}, Rate: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	return c
 }
 
 func keep(t *testing.T, c *Client, cfg KeepConfig) *Keeper {
 	t.Helper()
-	k, err := c.Keep(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return must.Get(c.Keep(cfg))(t)
 }
 
 func always[T any](answer T) func(context.Context) (T, error) {
@@ -134,9 +129,7 @@ func askForASession() (string, error) {
 func TestProcessesStartedTogetherMakeOneLogin(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, nil, 0o600))
 	a := srv.Account
 	var ins []io.WriteCloser
 	var answers []func() string
@@ -407,12 +400,8 @@ func TestNoTOTPStepIsUsedTwice(t *testing.T) {
 		return keep(t, c, KeepConfig{Login: bySeed(srv.Account), Store: fileStore(t, path)})
 	}
 	first := keeper()
-	if _, err := first.Session(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := fileStore(t, path).Clear(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(first.Session(t.Context()))(t)
+	must.Do(t, fileStore(t, path).Clear(t.Context()))
 	second := keeper()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -501,10 +490,7 @@ func TestRefusedSessionIsReplacedOnceForAllWhoShareIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	cfg := KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, path)}
 	one, two := keep(t, keepClient(t, srv), cfg), keep(t, keepClient(t, srv), cfg)
-	old, err := one.Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := must.Get(one.Session(t.Context()))(t)
 	if same, err := two.Session(t.Context()); err != nil || same.Token != old.Token {
 		t.Fatalf("got %v, %v", same, err)
 	}
@@ -525,11 +511,7 @@ func TestRefusedSessionIsReplacedOnceForAllWhoShareIt(t *testing.T) {
 
 func TestRestoreJudgesASession(t *testing.T) {
 	client := func(env Environment) *Client {
-		c, err := New(Config{Environment: env, ConsumerKey: "key"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return must.Get(New(Config{Environment: env, ConsumerKey: "key"}))(t)
 	}
 	good := func(env string) Session {
 		return Session{Token: canaryTrade, SID: "s", Environment: env, Consumer: fingerprint("key"), ExpiresAt: time.Now().Add(time.Minute)}
@@ -581,9 +563,7 @@ func TestRestoreJudgesASession(t *testing.T) {
 func TestKeeperLeavesASavedSessionThatIsNotItsOwn(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
-	if err := fileStore(t, path).Save(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, fileStore(t, path).Save(t.Context(), kept))
 	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, path)})
 	_, err := k.Session(t.Context())
 	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "session of prod, which is never sent to a service on this machine") {
@@ -621,9 +601,7 @@ func TestSessionThatCannotBeSavedIsStillWorthHaving(t *testing.T) {
 func TestNoLoginForAStoreThatCannotBeWrittenTo(t *testing.T) {
 	srv, trail := keepServer(t)
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte("x"), 0o600))
 	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: unwritable{fileStore(t, filepath.Join(t.TempDir(), "session"))}})
 	for range 5 {
 		if _, err := k.Session(t.Context()); !errors.Is(err, ErrStore) || strings.Contains(err.Error(), "in a row") {
@@ -683,10 +661,7 @@ func TestNewSessionThatHasEndedIsNoSession(t *testing.T) {
 }
 
 func TestKeepNamesEveryProblem(t *testing.T) {
-	c, err := New(Config{Environment: PROD, ConsumerKey: "key"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: PROD, ConsumerKey: "key"}))(t)
 	text, who, totp := always("x"), always(Credentials{}), always(TOTP{})
 	for want, cfg := range map[string]KeepConfig{
 		"give Credentials, or one of TOTP and TOTPSeed; MaxTries is negative; Lead is negative": {MaxTries: -1, Lead: -1},
@@ -708,11 +683,7 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 
 func TestSessionsEndAtMidnightInIndiaIfTheTokenDoesNotSay(t *testing.T) {
 	at := func(text string) time.Time {
-		at, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return at
+		return must.Get(time.Parse(time.RFC3339, text))(t)
 	}
 	for name, tt := range map[string]struct {
 		s    Session
@@ -822,10 +793,7 @@ func TestRun_endedByItsContextSaysSo(t *testing.T) {
 
 func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 	login := Login{TOTPSeed: always(canarySecret), MPIN: always(canaryMPIN), Mobile: "9999999908", UCC: "U"}
-	c, err := New(Config{Environment: PROD, ConsumerKey: canarySecret})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: PROD, ConsumerKey: canarySecret}))(t)
 	k := keep(t, c, KeepConfig{Login: login})
 	k.held.Store(&held{Session: kept})
 	key := [32]byte([]byte(canaryTrade))
@@ -869,10 +837,7 @@ func TestAClientsCallsGoByItsKeeper(t *testing.T) {
 		}
 		logins = max(logins, 1)
 		trail.want(t, opened, logins)
-		s, err := k.Session(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := must.Get(k.Session(t.Context()))(t)
 		srv.EndSession(t, s.SID)
 		if err := call(); err != nil {
 			t.Errorf("%s, of an ended session: %v", name, err)
@@ -880,10 +845,7 @@ func TestAClientsCallsGoByItsKeeper(t *testing.T) {
 		logins++
 		trail.want(t, opened, logins)
 	}
-	s, err := k.Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(k.Session(t.Context()))(t)
 	srv.EndSession(t, s.SID)
 	if _, err := limits(t.Context(), c); !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "not sent again") {
 		t.Errorf("a POST: %v", err)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
@@ -33,9 +35,7 @@ func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScripted(t)
-			if err := s.client(t).Login(t.Context(), tt.cr); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, s.client(t).Login(t.Context(), tt.cr))
 			login, otp := s.seen(opLogin)[0], s.seen(opOTP)[0]
 			if got := login.json(t); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("login sends %v, want %v", got, tt.want)
@@ -141,10 +141,7 @@ func TestSeedOfAQRCodeIsTakenAndOneOfAnotherKindIsNamed(t *testing.T) {
 	}
 	for text, named := range map[string]string{uri + "&algorithm=SHA256": "SHA256", uri + "&period=60": "60", uri + "&digits=8": "8", "GEZDGNBV": "too short", "GEZDGNBVGY3TQOJ1": "0, 1, 8 or 9"} {
 		c := newScripted(t).client(t)
-		k, err := c.Keep(KeepConfig{Login: Login{Mobile: "9999999908", UCC: "U", TOTPSeed: always(text), MPIN: always(canaryMPIN)}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := must.Get(c.Keep(KeepConfig{Login: Login{Mobile: "9999999908", UCC: "U", TOTPSeed: always(text), MPIN: always(canaryMPIN)}}))(t)
 		if _, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), named) || strings.Contains(err.Error(), "GEZD") {
 			t.Errorf("%q: %v; want an error with %s", text, err, named)
 		}
@@ -170,16 +167,11 @@ func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 			s := newScripted(t)
 			c := s.client(t)
 			tt.cr.Password, tt.cr.NoOTP = canaryPassword, true
-			if err := c.Login(t.Context(), tt.cr); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Login(t.Context(), tt.cr))
 			if n := len(s.seen(opOTP)); n != 0 {
 				t.Errorf("%d codes were asked for in spite of NoOTP", n)
 			}
-			session, err := c.Session2FA(t.Context(), tt.code)
-			if err != nil {
-				t.Fatal(err)
-			}
+			session := must.Get(c.Session2FA(t.Context(), tt.code))(t)
 			second := s.seen(opSession2FA)[0]
 			if got := second.json(t); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("session_2fa sends %v, want %v", got, tt.want)
@@ -212,22 +204,15 @@ func TestTOTPFlowOfEachGeneration(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScripted(t)
-			c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: tt.key, AccessToken: tt.token})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}); err != nil {
-				t.Fatal(err)
-			}
+			c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: tt.key, AccessToken: tt.token}))(t)
+			must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}))
 			if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrNotLoggedIn) {
 				t.Errorf("an OTP after a TOTP login: %v", err)
 			}
 			if err := c.SendOTP(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
 				t.Errorf("asking for an OTP after a TOTP login: %v", err)
 			}
-			if _, err := c.ValidateMPIN(t.Context(), canaryMPIN); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(c.ValidateMPIN(t.Context(), canaryMPIN))(t)
 			login, validate := s.seen(opTOTPLogin)[0], s.seen(opTOTPValidate)[0]
 			if got, want := login.json(t), (map[string]any{"mobileNumber": "+919999999908", "ucc": "TESTYA24", "totp": canaryOTP}); !reflect.DeepEqual(got, want) {
 				t.Errorf("totp_login sends %v, want %v", got, want)
@@ -273,9 +258,7 @@ func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
 	if _, err := c.ValidateMPIN(t.Context(), canaryMPIN); !errors.Is(err, ErrNotLoggedIn) {
 		t.Errorf("ValidateMPIN after a password login: %v", err)
 	}
-	if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(c.Session2FA(t.Context(), "1234"))(t)
 	if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrNotLoggedIn) {
 		t.Errorf("a second Session2FA for one login: %v", err)
 	}
@@ -283,10 +266,7 @@ func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
 
 func TestKeyAloneCannotFetchAnAccessToken(t *testing.T) {
 	s := newScripted(t)
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k"}))(t)
 	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the consumer secret") {
 		t.Errorf("got %v", err)
 	}
@@ -313,12 +293,8 @@ func TestLoginStaysPendingWhenTheOTPCannotBeSent(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	s.on(opOTP, answer(200, `{"data":"anything"}`))
-	if err := c.SendOTP(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Session2FA(t.Context(), canaryOTP); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.SendOTP(t.Context()))
+	must.Get(c.Session2FA(t.Context(), canaryOTP))(t)
 }
 
 func TestLoginSaysOTPWhenTheAccessTokenEndsBetweenTheSteps(t *testing.T) {
@@ -348,9 +324,7 @@ func TestFailedLoginLeavesThePendingOneAndASuccessReplacesIt(t *testing.T) {
 		t.Fatalf("the earlier login is gone: %v", err)
 	}
 	s.on(opLogin, answer(200, strings.Replace(viewAnswer(), "sid-1", "sid-2", 1)))
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}))
 	c.Session2FA(t.Context(), "1234")
 	if got := s.seen(opSession2FA)[1].header.Get("Sid"); got != "sid-2" {
 		t.Errorf("the second factor went out for %s", got)
@@ -373,9 +347,7 @@ func TestSessionOfAReplacedLoginIsReturnedButNotMadeCurrent(t *testing.T) {
 		}
 	})
 	<-asked
-	if err := c.Login(t.Context(), Credentials{UserID: "other", Password: "p"}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: "other", Password: "p"}))
 	close(release)
 	wg.Wait()
 	if _, ok := c.Session(); ok {
@@ -414,9 +386,7 @@ func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
 				}
 			}
 			s.on(opSession2FA, answer(200, tradeAnswer()))
-			if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(c.Session2FA(t.Context(), "1234"))(t)
 			var ids []string
 			for _, r := range s.seen(opSession2FA) {
 				ids = append(ids, r.header.Get("X-Request-Id"))
@@ -431,9 +401,7 @@ func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
 func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
-	if _, err := c.Session2FA(t.Context(), "1234"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(c.Session2FA(t.Context(), "1234"))(t)
 	s.on(opLogout, answer(503, ``))
 	if err := c.Logout(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Fatal(err)
@@ -442,9 +410,7 @@ func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 		t.Fatal("a failed logout forgot the session")
 	}
 	s.on(opLogout, answer(200, `{"data":{}}`))
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Logout(t.Context()))
 	if _, ok := c.Session(); ok {
 		t.Error("the session outlived its logout")
 	}
@@ -454,9 +420,7 @@ func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 		t.Errorf("logout sends %q with %v", r.body, h)
 	}
 	s.on(opLogout, answer(401, `{"error":[{"code":"10020","message":"who?"}]}`))
-	if err := c.Use(Session{Token: canaryTrade, SID: "sid-1"}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(Session{Token: canaryTrade, SID: "sid-1"}))
 	if err := c.Logout(t.Context()); !errors.Is(err, ErrSessionEnded) {
 		t.Errorf("logging out an ended session: %v", err)
 	}
@@ -488,10 +452,7 @@ func TestUse(t *testing.T) {
 func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
-	first, err := c.Session2FA(t.Context(), "1234")
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := must.Get(c.Session2FA(t.Context(), "1234"))(t)
 	clear(first.Caches)
 	second, _ := c.Session()
 	if len(second.Caches) != 2 {
@@ -501,9 +462,7 @@ func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
 	if second, _ = c.Session(); len(second.Caches) != 2 {
 		t.Fatal("clearing the current session's caches cleared the client's")
 	}
-	if err := c.Use(second); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(second))
 	clear(second.Caches)
 	if third, _ := c.Session(); len(third.Caches) != 2 {
 		t.Error("clearing the caches given to Use cleared the client's")
@@ -519,10 +478,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 	}
 	for name, s := range map[string]Session{"a full session": full, "a bare one": {Token: "t", SID: "s"}} {
 		t.Run(name, func(t *testing.T) {
-			data, err := s.Export()
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := must.Get(s.Export())(t)
 			got, err := ParseSession(data)
 			if err != nil || !reflect.DeepEqual(got, s) {
 				t.Errorf("%v: read back as %#v", err, got)
@@ -531,9 +487,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 	}
 	data, _ := full.Export()
 	var keys map[string]any
-	if err := json.Unmarshal(data, &keys); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal(data, &keys))
 	for _, k := range []string{"token", "sid", "rid", "hsServerId", "caches", "ucc", "greetingName", "kType", "dataCenter", "baseUrl", "issuedAt", "expiresAt", "environment", "consumer"} {
 		if keys[k] == nil {
 			t.Errorf("the export has no %s", k)

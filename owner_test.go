@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/neoapitest"
 )
 
@@ -79,9 +81,7 @@ func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
 			t.Run(first+", then "+second, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "session")
 				store := fileStore(t, path)
-				if err := store.Save(t.Context(), s); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, store.Save(t.Context(), s))
 				logins, logouts := trail.count(opened), trail.count("logout ok")
 				s2, err := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: secondLogin(other)}).Session(t.Context())
 				if !errors.Is(err, ErrInvalidInput) || s2.Token != "" || !strings.Contains(fmt.Sprint(err), "the account TE…24") {
@@ -118,14 +118,9 @@ func TestASavedSessionWithoutAMarkIsNeverAnotherAccounts(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			srv.Advance(2 * totpPeriod * time.Second)
 			path := filepath.Join(t.TempDir(), "session")
-			s, err := keep(t, onClock(t, srv), KeepConfig{Login: byPassword(srv.Account)}).Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := must.Get(keep(t, onClock(t, srv), KeepConfig{Login: byPassword(srv.Account)}).Session(t.Context()))(t)
 			s.Owner = ""
-			if err := fileStore(t, path).Save(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, fileStore(t, path).Save(t.Context(), s))
 			if _, err := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: login(other)}).Session(t.Context()); !errors.Is(err, ErrInvalidInput) {
 				t.Errorf("another account: %v", err)
 			}
@@ -157,14 +152,8 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "session")
 			c := onClock(t, srv)
 			k := keep(t, c, KeepConfig{Store: fileStore(t, path), Login: login(one)})
-			mine, err := k.Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs, err := keep(t, onClock(t, srv), KeepConfig{Login: ways["password by PAN"](other)}).Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			mine := must.Get(k.Session(t.Context()))(t)
+			theirs := must.Get(keep(t, onClock(t, srv), KeepConfig{Login: ways["password by PAN"](other)}).Session(t.Context()))(t)
 			for name, change := range map[string]func(*Session){
 				"as it is":                      func(*Session) {},
 				"of the last version":           func(s *Session) { s.Owner = "" },
@@ -173,9 +162,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 			} {
 				there := theirs
 				change(&there)
-				if err := fileStore(t, path).Save(t.Context(), there); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, fileStore(t, path).Save(t.Context(), there))
 				k.Ended(mine)
 				logins := trail.count("login")
 				for range 2 {
@@ -190,9 +177,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 					t.Errorf("%s: the saved session became %v, %v, after %d logins", name, saved, err, trail.count("login")-logins)
 				}
 			}
-			if err := fileStore(t, path).Clear(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, fileStore(t, path).Clear(t.Context()))
 			srv.Advance(2 * totpPeriod * time.Second)
 			if s, err := k.Session(t.Context()); err != nil || s.UCC != one.UCC {
 				t.Errorf("after it was removed: %v, %v", s, err)
@@ -214,10 +199,7 @@ func TestAKeeperKeepsOneAccount(t *testing.T) {
 	}
 	c := keepClient(t, srv)
 	k := keep(t, c, KeepConfig{Login: login})
-	s, err := k.Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(k.Session(t.Context()))(t)
 	k.Ended(s)
 	who = other
 	if s, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || s.Token != "" {
@@ -236,10 +218,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	srv, _ := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	login := byPassword(srv.Account)
-	saved, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: login}).Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	saved := must.Get(keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: login}).Session(t.Context()))(t)
 	asked := 0
 	counted := login
 	counted.Credentials = func(ctx context.Context) (Credentials, error) {
@@ -261,9 +240,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	// Once for a login, too, even if it was asked whose the session is.
 	asked, counted.UCC = 0, ""
 	saved.Owner = "pan:" + strings.Repeat("0", 32)
-	if err := fileStore(t, path).Save(t.Context(), saved); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, fileStore(t, path).Save(t.Context(), saved))
 	if s, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context()); err != nil || s.Token == saved.Token || asked != 101 {
 		t.Errorf("%v, %v after %d questions", s, err, asked)
 	}
@@ -271,7 +248,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	cause := errors.New("the vault is closed")
 	counted.Credentials = func(context.Context) (Credentials, error) { return Credentials{}, cause }
 	before, _ := fileStore(t, path).Load(t.Context())
-	_, err = keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context())
+	_, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context())
 	if after, _ := fileStore(t, path).Load(t.Context()); !errors.Is(err, ErrCallback) || !errors.Is(err, cause) || after.Token != before.Token {
 		t.Errorf("%v, and the file has %v", err, after)
 	}
@@ -288,9 +265,7 @@ func TestASessionOfNobodyKnowsWhomIsReplacedAtItsEnd(t *testing.T) {
 		want string
 	}{"still good": {time.Now().Add(time.Hour), "old"}, "ended": {time.Now().Add(-time.Hour), "fresh"}} {
 		old.ExpiresAt = tt.ends
-		if err := fileStore(t, path).Save(t.Context(), old); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, fileStore(t, path).Save(t.Context(), old))
 		k := keep(t, s.client(t), KeepConfig{Store: fileStore(t, path), Login: Login{Credentials: always(Credentials{UserID: "u", Password: "p"}), MPIN: always(canaryMPIN)}})
 		if got, err := k.Session(t.Context()); err != nil || got.Token != "fresh" {
 			t.Errorf("%s: %v, %v", name, got, err)
@@ -305,20 +280,14 @@ func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	session := func(p person) Session {
-		s, err := keep(t, keepClient(t, srv), KeepConfig{Login: ways["password by mobile number"](p)}).Session(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return must.Get(keep(t, keepClient(t, srv), KeepConfig{Login: ways["password by mobile number"](p)}).Session(t.Context()))(t)
 	}
 	mine, theirs := session(one), session(other)
 	for name, use := range map[string]func(*Client) func(Session) error{
 		"Restore": func(c *Client) func(Session) error { return c.Restore }, "Use": func(c *Client) func(Session) error { return c.Use },
 	} {
 		c := keepClient(t, srv)
-		if err := use(c)(mine); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, use(c)(mine))
 		if err := use(c)(theirs); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "TE…01") {
 			t.Errorf("%s, logged in as another: %v", name, err)
 		}
@@ -338,12 +307,8 @@ func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
 		}
 	}
 	c := keepClient(t, srv) // an account may follow another, once that has logged out
-	if err := c.Use(mine); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(mine))
+	must.Do(t, c.Logout(t.Context()))
 	if err := c.Restore(theirs); err != nil {
 		t.Error(err)
 	}
@@ -376,10 +341,7 @@ func TestAMarkDoesNotSayWhoLoggedIn(t *testing.T) {
 			t.Errorf("it is printed: %s", text)
 		}
 	}
-	text, err := s.Export()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(s.Export())(t)
 	var back map[string]any
 	if err := json.Unmarshal(text, &back); err != nil || back["owner"] != mark || strings.Contains(string(text), canaryPAN) {
 		t.Errorf("it is kept as %s", text)

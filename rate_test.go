@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/neoapitest"
 )
 
@@ -34,11 +36,7 @@ func limited(t *testing.T, srv *neoapitest.Server, sent *atomic.Int32, change fu
 	if change != nil {
 		change(&cfg)
 	}
-	c, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(New(cfg))(t)
 }
 
 // logIn logs a client in by password and MPIN.
@@ -154,9 +152,7 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(1))
 	var sent atomic.Int32
 	c := limited(t, srv, &sent, func(cfg *Config) { cfg.Rate = 1 })
-	if _, err := c.AccessToken(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(c.AccessToken(t.Context()))(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := c.Login(ctx, Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password})

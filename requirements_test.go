@@ -7,14 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 // A user's program that imports the client, and a test of it, in a module of its own.
 func TestImportingTheClientBringsAtMostThreeRequirements(t *testing.T) {
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	here := must.Get(os.Getwd())(t)
 	dir := t.TempDir()
 	run := func(args ...string) string {
 		t.Helper()
@@ -40,14 +39,9 @@ func main() {
 	println(err.Error())
 }
 `
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600))
 	run("mod", "tidy")
-	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(dir, "go.mod")))(t)
 	if n := strings.Count(string(text), "// indirect"); n > 3 {
 		t.Errorf("%d indirect requirements:\n%s", n, text)
 	}

@@ -10,29 +10,22 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/tradewire"
 )
 
 func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
-	text, err := os.ReadFile("errors.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("errors.go"))(t)
 	comment := regexp.MustCompile(`(?s)// Op is the step.*?Op string`).Find(text)
 	ops := map[string]bool{}
 	named := regexp.MustCompile(`(?:\bop\w*\s+= |\bOp: |invalid\(|stopped\(ctx, |storeError\(|refuse\(|\.use\(|\.read\(ctx, |, nil, )"([a-z_0-9]+)"`)
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := must.Get(filepath.Glob("*.go"))(t)
 	for _, file := range append(files, "keyring/keyring.go") {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		source := must.Get(os.ReadFile(file))(t)
 		for _, m := range named.FindAllSubmatch(source, -1) {
 			ops[string(m[1])] = true
 		}
@@ -53,11 +46,7 @@ func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
 
 func TestWhatHappensBesideTheServiceSaysWhetherTryingAgainHelps(t *testing.T) {
 	store := func(path string, opts ...FileOption) *FileStore {
-		f, err := NewFileStore(path, opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
+		return must.Get(NewFileStore(path, opts...))(t)
 	}
 	dir := t.TempDir()
 	gone, cancel := context.WithCancel(t.Context())
@@ -66,11 +55,7 @@ func TestWhatHappensBesideTheServiceSaysWhetherTryingAgainHelps(t *testing.T) {
 	s := newScripted(t)
 	session := Session{Token: "t", SID: "s", ExpiresAt: time.Unix(1, 0), Environment: Environment(s.URL).place(), Consumer: fingerprint("key")}
 	keeper := func(l Login) *Keeper {
-		k, err := s.client(t).Keep(KeepConfig{Login: l, MaxTries: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
+		return must.Get(s.client(t).Keep(KeepConfig{Login: l, MaxTries: 1}))(t)
 	}
 	fixed := func(s string) func(context.Context) (string, error) {
 		return func(context.Context) (string, error) { return s, nil }

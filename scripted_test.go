@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/tradewire"
 )
 
@@ -144,20 +146,14 @@ func (s *scripted) seen(op string) (found []sent) {
 
 func (s *scripted) client(t *testing.T) *Client {
 	t.Helper()
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}, Rate: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}, Rate: -1}))(t)
 }
 
 // loggedIn returns a client whose first factor is proven.
 func (s *scripted) loggedIn(t *testing.T) *Client {
 	t.Helper()
 	c := s.client(t)
-	if err := c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: canaryPassword, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: canaryPassword, NoOTP: true}))
 	return c
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -19,27 +21,15 @@ import (
 // totpSession logs a client in by TOTP and MPIN, as generation 3 does.
 func totpSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
 	t.Helper()
-	if err := c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.ValidateMPIN(t.Context(), srv.Account.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	must.Do(t, c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}))
+	return must.Get(c.ValidateMPIN(t.Context(), srv.Account.MPIN))(t)
 }
 
 // passwordSession logs a client in by password and OTP, as generation 1 does.
 func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
 	t.Helper()
-	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Session2FA(t.Context(), srv.Account.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}))
+	return must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 }
 
 func TestTheServicesBooksCanBeRead(t *testing.T) {
@@ -59,9 +49,7 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 			if addr, err := c.ClientIP(t.Context()); err != nil || !addr.IsLoopback() {
 				t.Errorf("the client's address is %v, %v", addr, err)
 			}
-			if err := c.Logout(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Logout(t.Context()))
 			_, err := trade.New(c).Orders(t.Context())
 			wantError(t, err, neoapi.ErrNotLoggedIn)
 		})
@@ -72,12 +60,8 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	session := totpSession(t, srv, c)
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(session); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Logout(t.Context()))
+	must.Do(t, c.Use(session))
 	_, err := trade.New(c).Orders(t.Context())
 	if e := wantError(t, err, neoapi.ErrSessionEnded); e.Status != http.StatusForbidden || e.Code != "100022" || e.Retry != neoapi.RetryLoginAgain || e.Hint == "" || e.Op != "orders" {
 		t.Errorf("got %v", err)
@@ -90,10 +74,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 
 func TestTheServicesRateIsObeyed(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
-	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
 		if _, err := trade.New(c).Orders(t.Context()); err != nil {
@@ -146,9 +127,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 		call := func(op string, report func(context.Context, ...neoapi.CallOption) (trade.Report, error)) (sent int32, err error) {
 			t.Helper()
 			if renews { // so that the access token's fetch is not counted below
-				if _, err := c.AccessToken(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(c.AccessToken(t.Context()))(t)
 			}
 			srv.Fail(t, op, fault, 1)
 			before := line.n.Load()
@@ -229,18 +208,12 @@ func TestSessionThatTheServiceEndedIsRenewed(t *testing.T) {
 	}
 	if err := c.Logout(t.Context()); err != nil { // as a logout elsewhere does
 		wantError(t, err, neoapi.ErrAccessToken) // two hours have passed for the access token, too
-		if err := c.Logout(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Logout(t.Context()))
 	}
 	other := newClient(t, srv, nil)
 	l = &logins{t: t, srv: srv, c: other}
-	if _, err := trade.New(other).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(trade.New(other).Orders(t.Context(), neoapi.WithKeeper(l)))(t)
+	must.Do(t, other.Logout(t.Context()))
 	_, err := trade.New(other).Limits(t.Context(), neoapi.WithKeeper(l)) // a POST
 	if e := wantError(t, err, neoapi.ErrSessionEnded); !strings.Contains(e.Error(), "not sent again") || l.n != 2 {
 		t.Errorf("%v after %d logins", err, l.n)

@@ -19,6 +19,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
+
 	"neoapi/internal/tradewire"
 )
 
@@ -38,23 +40,15 @@ var (
 func (s *scripted) trading(t *testing.T, session Session) *Client {
 	t.Helper()
 	c := s.client(t)
-	if err := c.Use(session); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(session))
 	return c
 }
 
 func get(t *testing.T, hc *http.Client, url string) (*http.Response, string) {
 	t.Helper()
-	resp, err := hc.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(hc.Get(url))(t)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(resp.Body))(t)
 	return resp, string(body)
 }
 
@@ -86,9 +80,7 @@ func TestEachGenerationsCallsCarryWhatItNeeds(t *testing.T) {
 				if c, err = New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess}); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Use(tt.session); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, c.Use(tt.session))
 			}
 			for _, url := range []string{tt.path, s.URL + tt.path} {
 				resp, body := get(t, c.HTTPClient(), url)
@@ -273,9 +265,7 @@ func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScripted(t)
 			s.on(ordersPath, answer(200, tt.body))
-			if err := s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, tt.into); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, tt.into))
 			got, _ := json.Marshal(tt.into)
 			if want, _ := json.Marshal(tt.want); !bytes.Equal(got, want) {
 				t.Errorf("got %s, want %s", got, want)
@@ -299,10 +289,7 @@ func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
 		"/script-details/1.0/quotes/neosymbol/x|1": {gen3, "/script-details/1.0/quotes/neosymbol/x|1"},
 	} {
 		s := newScripted(t)
-		neutral, err := url.PathUnescape(tradewire.Neutral(address))
-		if err != nil {
-			t.Fatal(err)
-		}
+		neutral := must.Get(url.PathUnescape(tradewire.Neutral(address)))(t)
 		s.on(neutral, answer(200, book))
 		c := s.trading(t, x.session)
 		if err := c.Do(t.Context(), "GET", x.path, nil, nil, WithRate(0)); err != nil {
@@ -442,9 +429,7 @@ func TestNewSessionThatIsRefusedTooIsNotRenewedAgain(t *testing.T) {
 		t.Errorf("%d sessions were ended, %d calls sent; want 1 and 4", len(k.ended), len(s.seen(ordersPath)))
 	}
 	s.on(ordersPath, answer(200, book))
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)))
 	s.on(ordersPath, only("three", 403, ended)) // the second one has been accepted: its end is another end
 	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil || len(k.ended) != 2 {
 		t.Errorf("%d ended: %v", len(k.ended), err)
@@ -562,13 +547,8 @@ func TestRefusedAccessTokenIsFetchedAgainOnce(t *testing.T) {
 // take none. The transport is a function: synctest knows no sockets.
 func bubble(t *testing.T, transport roundTripper) *Client {
 	t.Helper()
-	c, err := New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", HTTPClient: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(Session{Token: "t", SID: "s", KType: "Trade"}); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", HTTPClient: &http.Client{Transport: transport}}))(t)
+	must.Do(t, c.Use(Session{Token: "t", SID: "s", KType: "Trade"}))
 	return c
 }
 
@@ -621,18 +601,14 @@ func TestRateCanBeChangedAndLiftedAndWaitingCancelled(t *testing.T) {
 		c := bubble(t, func(r *http.Request) (*http.Response, error) { return respond(r, 200, nil), nil })
 		start := time.Now()
 		for range 100 {
-			if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithRate(0)); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Do(t.Context(), "GET", ordersPath, nil, nil, WithRate(0)))
 		}
 		if took := time.Since(start); took != 0 {
 			t.Errorf("without a limit 100 calls take %v", took)
 		}
 		hc := c.HTTPClient(WithRate(1))
 		for range 3 {
-			if _, err := hc.Get(ordersPath); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(hc.Get(ordersPath))(t)
 		}
 		if took := time.Since(start); took < 2*time.Second || took > 2100*time.Millisecond {
 			t.Errorf("three calls at one a second take %v", took)
@@ -752,10 +728,7 @@ func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 }
 
 func TestOrderWithoutABodyIsNotReplayedByNetHTTP(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	var orders, conns atomic.Int32
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "POST" {
@@ -770,13 +743,8 @@ func TestOrderWithoutABodyIsNotReplayedByNetHTTP(t *testing.T) {
 	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	go srv.Serve(l)
 	defer srv.Close()
-	c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(gen3); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k"}))(t)
+	must.Do(t, c.Use(gen3))
 	hc := c.HTTPClient()
 	for _, body := range []string{"", "jData={}"} {
 		orders.Store(0)
