@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"neoapi/internal/login"
@@ -35,14 +36,13 @@ type remote struct {
 	*httptest.Server
 	ca, cert, key string // files
 
-	mu     sync.Mutex
-	calls  []string // method, path, who, body
-	answer func(w http.ResponseWriter, r *http.Request)
+	mu    sync.Mutex
+	calls []string // method, path, who, body
 }
 
-func startRemote(t *testing.T, mutual bool, answer func(w http.ResponseWriter, r *http.Request)) *remote {
+func startRemote(t *testing.T, mutual bool, answer http.HandlerFunc) *remote {
 	t.Helper()
-	s := &remote{answer: answer}
+	s := &remote{}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := r.Header.Get("Authorization")
 		if len(r.TLS.PeerCertificates) > 0 {
@@ -51,7 +51,6 @@ func startRemote(t *testing.T, mutual bool, answer func(w http.ResponseWriter, r
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.calls = append(s.calls, strings.TrimSpace(strings.Join([]string{r.Method, r.URL.Path, who, string(body)}, " ")))
-		answer := s.answer
 		s.mu.Unlock()
 		answer(w, r)
 	}))
@@ -107,6 +106,12 @@ func load(t *testing.T, text string) login.OMS {
 	return o
 }
 
+// oms returns the OMS that a file names by its address and certificate, with more.
+func (s *remote) oms(t *testing.T, more string) login.OMS {
+	t.Helper()
+	return load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n%s", s.URL, s.ca, s.cert, s.key, more))
+}
+
 func home(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodDelete {
 		w.WriteHeader(http.StatusNoContent)
@@ -157,22 +162,17 @@ func TestAnOMSThatAsksForACertificateTakesNoOther(t *testing.T) {
 }
 
 func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
-	status := func(n int) func(http.ResponseWriter, *http.Request) {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(n)
-			_, _ = io.WriteString(w, `{"home": "server7"}`)
-		}
-	}
-	text := func(s string) func(http.ResponseWriter, *http.Request) {
-		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) }
-	}
+	const home7 = `{"home": "server7"}`
+	status := func(n int) http.HandlerFunc { return badhttp.Answer(n, home7) }
+	text := func(s string) http.HandlerFunc { return badhttp.Answer(200, s) }
 	other := startRemote(t, false, home)
 	const ok, refused, down = "ok", "refused", "down"
-	for _, x := range []struct {
+	type row struct {
 		name        string
-		answer      func(http.ResponseWriter, *http.Request)
+		answer      http.HandlerFunc
 		open, close string
-	}{
+	}
+	rows := []row{
 		{"created", status(201), ok, down},
 		{"refused", status(403), refused, refused},
 		{"a conflict", status(409), refused, refused},
@@ -180,24 +180,20 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 		{"gone", status(410), refused, ok},
 		{"no authentication", status(401), down, down},
 		{"overloaded", status(503), down, down},
-		{"a redirect", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", other.URL)
-			w.WriteHeader(307)
-		}, down, down},
+		{"a redirect", badhttp.Answer(307, "", "Location: "+other.URL), down, down},
 		{"no JSON", text("server7"), down, ok},
 		{"another shape", text(`{"home": 7}`), down, ok},
 		{"no home", text(`{}`), down, ok},
 		{"a home that is no name", text(`{"home": "a\nb"}`), down, ok},
 		{"a huge answer", text(`{"home": "server7"` + strings.Repeat(" ", 10<<20) + `}`), down, down},
-		{"half an answer", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			_, _ = io.WriteString(w, `{"home": "server7"}`)
-		}, down, down},
-		{"a closed connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, down, down},
-	} {
+	}
+	for name, answer := range badhttp.Broken(200, home7, "x") {
+		rows = append(rows, row{"an answer that " + name, answer, down, down})
+	}
+	for _, x := range rows {
 		t.Run(x.name, func(t *testing.T) {
 			s := startRemote(t, true, x.answer)
-			o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
+			o := s.oms(t, "")
 			judge := func(what string, err error, want string) {
 				t.Helper()
 				got := down
@@ -227,10 +223,7 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 }
 
 func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
-	released := make(chan struct{})
-	s := startRemote(t, true, func(http.ResponseWriter, *http.Request) { <-released })
-	defer close(released)
-	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\ntimeout: 200ms\n", s.URL, s.ca, s.cert, s.key))
+	o := startRemote(t, true, badhttp.Silent).oms(t, "timeout: 200ms\n")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := o.Open(ctx, session); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
@@ -240,8 +233,8 @@ func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
 
 // That it is asked again is the breaker's promise: see package outward.
 func TestAnOMSThatIsDownIsLeftAloneForAWhile(t *testing.T) {
-	s := startRemote(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
-	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
+	s := startRemote(t, true, badhttp.Answer(500, ""))
+	o := s.oms(t, "")
 	health := o.(*oms.Remote).Health
 	for i := range 8 {
 		if open := health() != nil; open != (i >= 5) {
