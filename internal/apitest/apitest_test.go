@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -268,17 +267,5 @@ func TestNoSchemaHasAKeywordThatNobodyKnows(t *testing.T) {
 	})
 	for name, schema := range d.Document.(map[string]any)["components"].(map[string]any)["schemas"].(map[string]any) {
 		check(name, schema)
-	}
-}
-
-func TestNothingThatIsBuiltImportsThis(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "neoapi", "neoapi/cmd/neo", "neoapi/neoapitest").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, name := range []string{"neoapi/api", "neoapi/internal/apitest", "github.com/santhosh-tekuri/jsonschema/v6"} {
-		if slices.Contains(strings.Fields(string(out)), name) {
-			t.Errorf("%s is built in", name)
-		}
 	}
 }
