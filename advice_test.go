@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"neoapi/internal/tradewire"
@@ -144,16 +145,6 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 // Whatever breaks off on the way, it is one situation, told in one way: whether the
 // answer is lost whole, or half, makes no difference to what is to be done.
 func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
-	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-	short := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		w.Write([]byte(`{"data":{"token":"ey`))
-	}
-	chunked := func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte(`{"data":{"token":"ey`))
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
 	creds, totp := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
 	for op, call := range map[string]func(c *Client) error{
 		opAccessToken: func(c *Client) error { return c.Login(t.Context(), creds) },
@@ -175,7 +166,7 @@ func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
 		placePath:  func(c *Client) error { c.Use(gen3); return c.Do(t.Context(), "POST", placePath, nil, nil) },
 	} {
 		var told *Error
-		for name, h := range map[string]http.HandlerFunc{"lost": lost, "short": short, "chunked": chunked} {
+		for name, h := range badhttp.BrokenOff(200, `{"data":{"token":"ey`) {
 			s := newScripted(t)
 			s.on(op, h)
 			e, ok := errors.AsType[*Error](call(s.client(t)))
@@ -192,6 +183,7 @@ func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
 			if in(op, opSession2FA, opTOTPValidate) && e.Retry != RetrySame {
 				t.Errorf("%s, %s: retry %q", op, name, e.Retry)
 			}
+			noCanary(t, e)
 		}
 	}
 }

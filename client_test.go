@@ -224,22 +224,28 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer other.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, op := range []string{opAccessToken, opLogin, opSession2FA} {
+		for _, op := range []string{opAccessToken, opLogin, opSession2FA, ordersPath} {
 			t.Run(fmt.Sprint(op, " answers ", status), func(t *testing.T) {
 				s := newScripted(t)
-				s.on(op, func(w http.ResponseWriter, r *http.Request) {
-					http.Redirect(w, r, other.URL+"/"+canaryOTP+"?p="+canaryPassword, status)
-				})
+				s.on(op, answer(status, "", "Location: "+other.URL+"/"+canaryOTP+"?p="+canaryPassword))
 				follow := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
 				c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: follow}))(t)
 				err := c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true})
 				if err == nil {
 					_, err = c.Session2FA(t.Context(), canaryOTP)
 				}
-				if !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "127.0.0.1") {
+				if err == nil {
+					err = c.Do(t.Context(), "GET", ordersPath, nil, nil)
+				}
+				if !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "redirects to 127.0.0.1") {
 					t.Errorf("got %v", err)
 				}
 				noCanary(t, err)
+				if op == ordersPath {
+					if resp, _ := get(t, c.HTTPClient(), ordersPath); resp.StatusCode != status {
+						t.Errorf("%d became %d", status, resp.StatusCode)
+					}
+				}
 			})
 		}
 	}
@@ -250,10 +256,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
 	s := newScripted(t)
-	s.on(opLogin, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", "http://"+canaryPassword+"%zz/")
-		w.WriteHeader(302)
-	})
+	s.on(opLogin, answer(302, "", "Location: http://"+canaryPassword+"%zz/"))
 	err := s.client(t).Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
 	if err == nil {
 		t.Fatal("no error")

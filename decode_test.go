@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 )
 
@@ -189,11 +190,7 @@ func TestBrokenAnswerKeepsItsCause(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	for _, status := range []int{200, 502} {
-		s.on(opSession2FA, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			w.WriteHeader(status)
-			io.WriteString(w, `{"data":{`)
-		})
+		s.on(opSession2FA, badhttp.Short(status, `{"data":{`))
 		_, err := c.Session2FA(t.Context(), "1234")
 		want := map[int]Category{200: ErrNetwork, 502: ErrUnavailable}[status]
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, want) {

@@ -137,12 +137,10 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		"no such name":   {"https://neo.example", &http.Client{Transport: nobody}, "name", VerdictFailed, "spelling", ErrNetwork},
 		"nobody listens": {gone.URL, nil, "connection", VerdictFailed, "is running", ErrNetwork},
 		"it hangs":       {hangs, nil, "service", VerdictFailed, "canceled", ErrNetwork},
-		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>Welcome</title>") }), nil,
+		"a page": {serve(answer(200, "<html><title>Welcome</title>")), nil,
 			"service", VerdictNote, "a firewall", nil},
-		"down": {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
-		"it redirects": {serve(func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://login.example/", http.StatusFound)
-		}), nil, "service", VerdictFailed, "redirects", nil},
+		"down":            {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
+		"it redirects":    {serve(answer(302, "", "Location: https://login.example/")), nil, "service", VerdictFailed, "redirects", nil},
 		"no TLS is there": {strings.Replace(serve(answer(200, "{}")), "http:", "https:", 1), nil, "certificate", VerdictFailed, "does the service speak TLS", ErrNetwork},
 		"the clock": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))

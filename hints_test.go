@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"neoapi/internal/wire"
@@ -131,11 +131,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
 		coded(wire.WrongSecret)(w, r)
 	}
-	half := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, `{"data":{"token":`)
-	}
-	closed := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	half, closed := badhttp.Short(200, `{"data":{"token":`), badhttp.Closed
 	logout := func(t *testing.T, c *Client) error {
 		must.Do(t, c.Use(gen1))
 		return c.Logout(t.Context())

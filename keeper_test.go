@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"go.uber.org/goleak"
@@ -335,33 +336,20 @@ func TestRefusedLoginsAreTriedThreeTimes(t *testing.T) {
 }
 
 func TestNoLoginFollowsByItselfOnATimeoutA429OrA5xx(t *testing.T) {
-	slow := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	status := func(code int, wait string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			if wait != "" {
-				w.Header().Set("Retry-After", wait)
-			}
-			w.WriteHeader(code)
-		}
-	}
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
 		want   Category
 		wait   time.Duration
 	}{
-		"no answer in time":  {slow, ErrNetwork, 5 * time.Second},
-		"429":                {status(429, "77"), ErrRateLimited, 77 * time.Second},
-		"429 without a time": {status(429, ""), ErrRateLimited, 5 * time.Second},
-		"500":                {status(500, ""), ErrInternal, 5 * time.Second},
-		"502":                {status(502, ""), ErrUnavailable, 5 * time.Second},
-		"503":                {status(503, "9"), ErrUnavailable, 9 * time.Second},
-		"504":                {status(504, ""), ErrTimeout, 5 * time.Second},
-		"an answer in HTML":  {answer(200, "<html>"), ErrBadAnswer, 5 * time.Second},
-		"a lock with its time": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "60")
-			w.WriteHeader(401)
-			io.WriteString(w, `{"error":[{"code":"70009","message":"locked"}]}`)
-		}, ErrLocked, time.Minute},
+		"no answer in time":    {badhttp.Silent, ErrNetwork, 5 * time.Second},
+		"429":                  {answer(429, "", "Retry-After: 77"), ErrRateLimited, 77 * time.Second},
+		"429 without a time":   {answer(429, ""), ErrRateLimited, 5 * time.Second},
+		"500":                  {answer(500, ""), ErrInternal, 5 * time.Second},
+		"502":                  {answer(502, ""), ErrUnavailable, 5 * time.Second},
+		"503":                  {answer(503, "", "Retry-After: 9"), ErrUnavailable, 9 * time.Second},
+		"504":                  {answer(504, ""), ErrTimeout, 5 * time.Second},
+		"an answer in HTML":    {answer(200, "<html>"), ErrBadAnswer, 5 * time.Second},
+		"a lock with its time": {answer(401, `{"error":[{"code":"70009","message":"locked"}]}`, "Retry-After: 60"), ErrLocked, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScripted(t)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 )
 
@@ -55,7 +56,7 @@ func TestEachExchangeIsLoggedWithoutItsSecrets(t *testing.T) {
 	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}))
 	s.on(opTOTPValidate, answer(401, `{"error":[{"code":"10020","message":"`+canaryMPIN+` is wrong"}]}`))
 	c.ValidateMPIN(t.Context(), canaryMPIN)
-	s.on(opTOTPValidate, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	s.on(opTOTPValidate, badhttp.Closed)
 	c.ValidateMPIN(t.Context(), canaryMPIN)
 
 	noCanary(t, log.String())

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 )
 
@@ -284,10 +285,7 @@ func TestLoginStaysPendingWhenTheOTPCannotBeSent(t *testing.T) {
 	if !errors.As(err, &e) || e.Op != "otp" || !errors.Is(err, ErrOTPNotSent) {
 		t.Fatalf("got %v", err)
 	}
-	s.on(opOTP, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "29")
-		answer(429, `{"error":[{"code":"900807","message":"too soon"}]}`)(w, nil)
-	})
+	s.on(opOTP, answer(429, `{"error":[{"code":"900807","message":"too soon"}]}`, "Retry-After: 29"))
 	err = c.SendOTP(t.Context())
 	if !errors.As(err, &e) || !errors.Is(err, ErrRateLimited) || e.RetryAfter != 29*time.Second {
 		t.Fatalf("got %v", err)
@@ -364,11 +362,8 @@ func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
 		h    http.HandlerFunc
 		same bool
 	}{
-		{"after a broken connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true},
-		{"after an answer that broke off", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			io.WriteString(w, `{"data":{`)
-		}, true},
+		{"after a broken connection", badhttp.Closed, true},
+		{"after an answer that broke off", badhttp.Short(200, `{"data":{`), true},
 		{"after an unreadable answer", answer(200, "<html>"), true},
 		{"after an OMS failure", answer(502, `{"error":[{"code":"502","message":"OMS"}]}`), true},
 		{"after a claim held by another request", answer(429, `{"error":[{"code":"900802","message":"busy"}]}`), true},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"neoapi/internal/tradewire"
@@ -72,12 +73,7 @@ type scripted struct {
 	answer map[string]http.HandlerFunc // by op, trade calls by their neutral path
 }
 
-func answer(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
+var answer = badhttp.Answer
 
 func newScripted(t *testing.T) *scripted {
 	s := &scripted{answer: map[string]http.HandlerFunc{

@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
 
 	"neoapi/internal/tradewire"
@@ -166,28 +167,6 @@ func TestTheSessionsBaseURLIsBelievedWithinItsService(t *testing.T) {
 	}
 }
 
-func TestTradeCallsFollowNoRedirect(t *testing.T) {
-	var reached atomic.Int32
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
-	defer other.Close()
-	s := newScripted(t)
-	c := s.trading(t, gen3)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, other.URL, status)
-		})
-		if resp, _ := get(t, c.HTTPClient(), ordersPath); resp.StatusCode != status {
-			t.Errorf("%d became %d", status, resp.StatusCode)
-		}
-		if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "redirects to 127.0.0.1") {
-			t.Errorf("%d: %v", status, err)
-		}
-	}
-	if n := reached.Load(); n != 0 {
-		t.Errorf("%d requests reached the other host", n)
-	}
-}
-
 func TestEveryFailureShapeOfATradeCallIsRead(t *testing.T) {
 	page := "<html><head><title>502 Bad Gateway</title></head></html>"
 	tests := []struct {
@@ -303,14 +282,6 @@ func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
 				t.Errorf("%s went to %s, want %s", x.path, got.path, want)
 			}
 		}
-	}
-}
-
-func TestCallWithoutASessionIsNotSent(t *testing.T) {
-	s := newScripted(t)
-	err := s.client(t).Do(t.Context(), "GET", ordersPath, nil, nil)
-	if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrNotLoggedIn || e.Retry != RetryLoginAgain || len(s.log) != 0 {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -455,15 +426,13 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 	}{
 		{"the session has ended", answer(403, ended), ErrSessionEnded, RetryCheckFirst, 1},
 		{"the access token was refused", answer(401, `{"fault":{"code":900901,"message":"x"}}`), ErrAccessToken, RetrySame, 0},
-		{"429 with Retry-After", later(429, "1"), ErrRateLimited, RetryLater, 0},
-		{"503 with Retry-After", later(503, "1"), ErrUnavailable, RetryCheckFirst, 0},
+		{"429 with Retry-After", answer(429, "", "Retry-After: 1"), ErrRateLimited, RetryLater, 0},
+		{"503 with Retry-After", answer(503, "", "Retry-After: 1"), ErrUnavailable, RetryCheckFirst, 0},
 		{"502", answer(502, "<title>502</title>"), ErrUnavailable, RetryCheckFirst, 0},
 		{"504", answer(504, ""), ErrTimeout, RetryCheckFirst, 0},
 		{"an answer nobody can read", answer(200, "{"), ErrBadAnswer, RetryCheckFirst, 0},
-		{"a hung-up connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ErrNetwork, RetryCheckFirst, 0},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, placePath, http.StatusTemporaryRedirect)
-		}, ErrBadAnswer, RetryCheckFirst, 0},
+		{"a hung-up connection", badhttp.Closed, ErrNetwork, RetryCheckFirst, 0},
+		{"a redirect", answer(307, "", "Location: "+placePath), ErrBadAnswer, RetryCheckFirst, 0},
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE"} {
 		for _, tt := range tests {
@@ -491,14 +460,6 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 				noCanary(t, err)
 			})
 		}
-	}
-}
-
-// later answers with a Retry-After.
-func later(status int, after string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", after)
-		w.WriteHeader(status)
 	}
 }
 
@@ -686,24 +647,8 @@ func TestRetryAfterIsObeyedOnceForWhatIsSafe(t *testing.T) {
 func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 	s := newScripted(t)
 	c := s.trading(t, gen3)
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := c.Do(ctx, "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a hang: %v", err)
-	}
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"stat":"Ok",`)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	})
-	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := c.Do(ctx, "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a hang within the body: %v", err)
-	}
 	var taken atomic.Int64
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
+	gigabyte := func(w http.ResponseWriter, _ *http.Request) {
 		block := bytes.Repeat([]byte(" "), 1<<20)
 		for range 1 << 10 {
 			n, err := w.Write(block)
@@ -711,19 +656,28 @@ func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 				return
 			}
 		}
-	})
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "longer than") {
-		t.Errorf("a gigabyte: %v", err)
+	}
+	for name, tt := range map[string]struct {
+		answer  http.HandlerFunc
+		timeout time.Duration
+		want    Category
+		cause   error
+	}{
+		"a hang":                 {badhttp.Silent, 50 * time.Millisecond, ErrNetwork, context.DeadlineExceeded},
+		"a hang within the body": {badhttp.Stalled(200, `{"stat":"Ok",`), 50 * time.Millisecond, ErrNetwork, context.DeadlineExceeded},
+		"a gigabyte":             {gigabyte, time.Minute, ErrBadAnswer, nil},
+		"a truncated answer":     {badhttp.Short(200, `{"stat":"Ok"`), time.Minute, ErrNetwork, io.ErrUnexpectedEOF},
+	} {
+		s.on(ordersPath, tt.answer)
+		ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+		err := c.Do(ctx, "GET", ordersPath, nil, nil)
+		cancel()
+		if !errors.Is(err, tt.want) || tt.cause != nil && !errors.Is(err, tt.cause) || strings.Contains(err.Error(), "longer than") != (tt.cause == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if n := taken.Load(); n > 2*maxBook {
 		t.Errorf("%d bytes were taken", n)
-	}
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, `{"stat":"Ok"`)
-	})
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a truncated answer: %v", err)
 	}
 }
 

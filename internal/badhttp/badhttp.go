@@ -2,7 +2,8 @@
 // none, with what is no HTTP. Whatever reads answers of others is tested with it; it is
 // for tests only.
 //
-// Start with [Broken], which has every way in which an answer can break off.
+// Start with [BrokenOff] and [NoHTTP], which have every way in which an answer can be
+// none.
 package badhttp
 
 import (
@@ -64,14 +65,20 @@ func Raw(head string) http.HandlerFunc {
 	}
 }
 
-// Broken returns answers that a client cannot read to their end, by what is wrong with
-// them: those of which a whole head arrives have the status and the beginning of body. A
-// word, such as a secret, is in whatever part of the others cannot be read.
-func Broken(status int, body, word string) map[string]http.HandlerFunc {
+// BrokenOff returns answers of a status that break off before body, or within it, by
+// what they do.
+func BrokenOff(status int, body string) map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"hangs up":               Closed,
-		"is shorter than it is":  Short(status, body),
-		"is cut off":             Cut(status, body),
+		"hangs up":              Closed,
+		"is shorter than it is": Short(status, body),
+		"is cut off":            Cut(status, body),
+	}
+}
+
+// NoHTTP returns answers that are no HTTP, by what they are. A word, such as a secret, is
+// in the part that cannot be read.
+func NoHTTP(word string) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"is no HTTP":             Raw("code " + word + " taken"),
 		"has no status":          Raw("HTTP/1.1 " + word + " taken"),
 		"has an unreadable head": Raw("HTTP/1.1 200 OK\r\n" + word + " taken"),

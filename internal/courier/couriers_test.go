@@ -311,7 +311,8 @@ func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 	t.Parallel()
 	other := startGateway(t, queued)
-	answers := badhttp.Broken(http.StatusOK, `{"status": "queued"}`, "135791")
+	answers := badhttp.BrokenOff(http.StatusOK, `{"status": "queued"}`)
+	maps.Copy(answers, badhttp.NoHTTP("135791"))
 	maps.Copy(answers, map[string]http.HandlerFunc{
 		"is a redirect":                    badhttp.Answer(307, "", "Location: "+other.URL),
 		"redirects to no readable address": badhttp.Answer(302, "", "Location: http://%zz/135791"),

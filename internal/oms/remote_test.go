@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -187,7 +188,9 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 		{"a home that is no name", text(`{"home": "a\nb"}`), down, ok},
 		{"a huge answer", text(`{"home": "server7"` + strings.Repeat(" ", 10<<20) + `}`), down, down},
 	}
-	for name, answer := range badhttp.Broken(200, home7, "x") {
+	broken := badhttp.BrokenOff(200, home7)
+	maps.Copy(broken, badhttp.NoHTTP("x"))
+	for name, answer := range broken {
 		rows = append(rows, row{"an answer that " + name, answer, down, down})
 	}
 	for _, x := range rows {
