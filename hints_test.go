@@ -162,6 +162,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the key again, whole", RetryNever},
 		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the key again, whole", RetryNever},
 		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "try again: a new one", RetrySame},
+		{"a gateway's 403 for an access token", opLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), login, "try again: a new one", RetrySame},
 		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new access token", RetryNever},
 		{"an address that changed", ordersPath, trade("1037"), orders, "log in again from here", RetryNever},
 		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that the service sees", RetryNever},

@@ -167,60 +167,6 @@ func TestTheSessionsBaseURLIsBelievedWithinItsService(t *testing.T) {
 	}
 }
 
-func TestEveryFailureShapeOfATradeCallIsRead(t *testing.T) {
-	page := "<html><head><title>502 Bad Gateway</title></head></html>"
-	tests := []struct {
-		name    string
-		status  int
-		body    string
-		want    Category
-		code    string
-		message string
-		retry   Retry // of a GET
-	}{
-		{"stat Not_Ok", 200, `{"stat":"Not_Ok","stCode":1005,"errMsg":"bad symbol"}`, ErrBadAnswer, "1005", "bad symbol", RetryLater},
-		{"stat Not_Ok with an error list", 200, `{"stat":"Not_Ok","error":[{"code":"10020","message":"Authentication Failed"}],"tid":"server3_27430"}`, ErrSessionEnded, "10020", "Authentication Failed", RetryLoginAgain},
-		{"stat in free words", 200, `{"stCode":100022,"errMsg":"invalid session token","stat":"error in neo-login-check-api"}`, ErrSessionEnded, "100022", "invalid session token", RetryLoginAgain},
-		{"an address that is not registered", 401, `{"stCode":100008,"errMsg":"unauthorized","stat":"Not_Ok"}`, ErrIPNotAllowed, "100008", "unauthorized", RetryNever},
-		{"a view token", 200, `{"stat":"Not_Ok","stCode":100021,"errMsg":"wrong access type"}`, ErrWrongToken, "100021", "wrong access type", RetryLoginAgain},
-		{"200 with a failed status", 200, `{"stCode":1037,"errMsg":"address changed","status":"failure"}`, ErrIPNotAllowed, "1037", "address changed", RetryNever},
-		{"a session that has ended", 403, `{"stat":"Not_Ok","stCode":100022,"errMsg":"gone"}`, ErrSessionEnded, "100022", "gone", RetryLoginAgain},
-		{"a gateway's fault", 401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`, ErrAccessToken, "900901", "Invalid Credentials", RetryNever},
-		{"status, message and errorCode", 400, `{"status":"error","message":"bad","errorCode":"10300"}`, ErrInvalidInput, "10300", "bad", RetryNever},
-		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down", RetryLater},
-		{"JSON encoded twice", 403, `"{\"stat\":\"Not_Ok\",\"stCode\":100022,\"errMsg\":\"gone\"}"`, ErrSessionEnded, "100022", "gone", RetryLoginAgain},
-		{"a truncated body", 200, `{"stat":"Ok","data":[{"nOrd`, ErrBadAnswer, "", "cannot be read", RetryLater},
-		{"an HTML 502", 502, page, ErrUnavailable, "", "a web page: 502 Bad Gateway", RetryLater},
-		{"an HTML 504", 504, page, ErrTimeout, "", "a web page", RetryLater},
-		{"an HTML 200", 200, page, ErrBadAnswer, "", "a web page", RetryLater},
-		{"an HTML 403, which says nothing about the session", 403, "<!DOCTYPE html><title>Access Denied</title>", ErrBadAnswer, "", "Access Denied", RetryLater},
-		{"an empty 200", 200, "", ErrBadAnswer, "", "empty", RetryLater},
-		{"an empty 503", 503, "", ErrUnavailable, "", "empty", RetryLater},
-		{"null", 200, "null", ErrBadAnswer, "", "null", RetryLater},
-		{"an empty object", 200, "{}", ErrBadAnswer, "", "no data", RetryLater},
-		{"an object that says nothing", 200, `{"message":"hello"}`, ErrBadAnswer, "", "hello", RetryLater},
-		{"data of another type than wanted", 200, `{"stat":"Ok","data":{"a":[]}}`, ErrBadAnswer, "", "does not fit into *[]struct { Ord string", RetryLater},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newScripted(t)
-			s.on(ordersPath, answer(tt.status, tt.body))
-			var into []struct {
-				Ord string `json:"nOrdNo"`
-			}
-			err := s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, &into)
-			e, ok := errors.AsType[*Error](err)
-			if !ok || e.Category != tt.want || e.Code != tt.code || e.Status != tt.status || e.Retry != tt.retry || !strings.Contains(e.Message, tt.message) || e.Op != "orders" || e.RequestID == "" {
-				t.Errorf("got %v, retry %q", err, e.Retry)
-			}
-			if len(s.seen(ordersPath)) != 1 {
-				t.Errorf("sent %d times", len(s.seen(ordersPath)))
-			}
-			noCanary(t, err)
-		})
-	}
-}
-
 func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
 	type order struct {
 		Number string `json:"nOrdNo"`
