@@ -40,6 +40,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		{"a key with Bearer", Config{Environment: UAT, ConsumerKey: "Bearer k"}, []string{"ConsumerKey must be given without Bearer"}},
 		{"a token with Bearer", Config{Environment: UAT, AccessToken: "bearer t"}, []string{"AccessToken must be given without Bearer"}},
 		{"a key in quotes", Config{Environment: UAT, ConsumerKey: `"k"`, ConsumerSecret: "'s'"}, []string{"ConsumerKey has quotes", "ConsumerSecret has quotes"}},
+		{"a rate that cannot be", Config{Environment: PROD, ConsumerKey: "k", Rate: 1001}, []string{"Rate"}},
 		{"a secret with a space", Config{Environment: UAT, ConsumerKey: "k", ConsumerSecret: "s s"}, nil},
 		{"http to another machine, allowed", Config{Environment: "http://192.0.2.1", ConsumerKey: "k", InsecureHTTP: true}, nil},
 		{"http to this machine by name", Config{Environment: "http://localhost:9155/", ConsumerKey: "k"}, nil},
@@ -390,17 +391,6 @@ func TestCallerWaitingForAnothersAccessTokenCanLeave(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
-}
-
-func TestUnreachableServiceIsErrNetwork(t *testing.T) {
-	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
-	l.Close() // nobody listens there any more
-	c := must.Get(New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: canarySecret}))(t)
-	err := c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
-	var op *net.OpError
-	if !errors.Is(err, ErrNetwork) || !errors.As(err, &op) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("got %v", err)
-	}
 }
 
 func TestEveryRequestSaysWhoItIs(t *testing.T) {

@@ -318,28 +318,3 @@ func TestClockSkewIsToldOnlyWhereItMatters(t *testing.T) {
 		}
 	}
 }
-
-func TestMisshapenSettingsAreRefusedWithAHint(t *testing.T) {
-	c := newScripted(t).client(t)
-	for mobile, want := range map[string]string{
-		"919999999908":    "needs +91, with its plus",
-		"+91919999999908": "is +91 there twice",
-		"+91 99999-9990":  "or a digit missing",
-		"09999999908":     "in place of the leading 0",
-		"9999999":         "ten digits",
-		"4155552671":      "begins with 4",
-		"99999,99908":     `","`,
-	} {
-		err := c.Login(t.Context(), Credentials{Mobile: mobile, Password: "p"})
-		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", mobile, err)
-		}
-	}
-	err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "AB 12", Code: "123456"})
-	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the UCC has a space in it") {
-		t.Errorf("a UCC with a space: %v", err)
-	}
-	if e, _ := errors.AsType[*Error](err); e.Retry != RetryNever {
-		t.Errorf("retry %q", e.Retry)
-	}
-}

@@ -498,11 +498,9 @@ func TestRefusedSessionIsReplacedOnceForAllWhoShareIt(t *testing.T) {
 }
 
 func TestRestoreJudgesASession(t *testing.T) {
-	client := func(env Environment) *Client {
-		return must.Get(New(Config{Environment: env, ConsumerKey: "key"}))(t)
-	}
+	now := time.Now()
 	good := func(env string) Session {
-		return Session{Token: canaryTrade, SID: "s", Environment: env, Consumer: fingerprint("key"), ExpiresAt: time.Now().Add(time.Minute)}
+		return Session{Token: canaryTrade, SID: "s", Environment: env, Consumer: fingerprint("key"), ExpiresAt: now.Add(time.Minute)}
 	}
 	with := func(s Session, change func(*Session)) Session {
 		change(&s)
@@ -517,8 +515,8 @@ func TestRestoreJudgesASession(t *testing.T) {
 	}{
 		"its own":                            {PROD, good("prod"), "", ""},
 		"written in another way":             {"HTTPS://Neo.Example.com:443/", good("https://neo.example.com"), "", ""},
-		"expired":                            {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt = time.Now().Add(-time.Hour) }), "session ended", "session ended"},
-		"yesterday's, without an end":        {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt, s.IssuedAt = time.Time{}, time.Now().Add(-25*time.Hour) }), "session ended", "session ended"},
+		"expired":                            {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt = now.Add(-time.Hour) }), "session ended", "session ended"},
+		"yesterday's, without an end":        {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt, s.IssuedAt = time.Time{}, now.Add(-25*time.Hour) }), "session ended", "session ended"},
 		"of another environment":             {PROD, good("uat"), "belongs to the environment uat, this client to prod", "environment"},
 		"of another path":                    {"https://neo.example.com/b", good("https://neo.example.com/a"), "https://neo.example.com/a", "environment"},
 		"of another consumer":                {PROD, with(good("prod"), func(s *Session) { s.Consumer = fingerprint("other") }), "another consumer key", "another consumer key"},
@@ -528,10 +526,16 @@ func TestRestoreJudgesASession(t *testing.T) {
 		"of a live host, at the sandbox":     {sandbox, good("prod"), "never sent to a service on this machine", "never sent"},
 		"of a live host, by its base URL":    {sandbox, with(good(""), func(s *Session) { s.BaseURL = "https://mis.kotaksecurities.com" }), "does not say", "never sent"},
 		"with a password in its environment": {PROD, good("https://u:" + canaryPassword + "@h"), "[unreadable]", "[unreadable]"},
+		"that ends now":                      {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt = now }), "session ended", "session ended"},
+		"that has a moment left":             {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt = now.Add(1) }), "", ""},
+		"without an end":                     {PROD, with(good("prod"), func(s *Session) { s.ExpiresAt = time.Time{} }), "", ""},
+		"without a sid":                      {PROD, with(good("prod"), func(s *Session) { s.SID = "" }), "no usable token", "no usable token"},
+		"with a token that is no header":     {PROD, with(good("prod"), func(s *Session) { s.Token = "t\nt" }), "no usable token", "no usable token"},
 		"without a token":                    {PROD, with(good("prod"), func(s *Session) { s.Token = "" }), "no usable token", "no usable token"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := client(tt.env)
+			c := must.Get(New(Config{Environment: tt.env, ConsumerKey: "key"}))(t)
+			c.now = func() time.Time { return now }
 			for _, try := range []struct {
 				err    error
 				reason string

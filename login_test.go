@@ -77,7 +77,6 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 		{"a PAN with a line break in it", login(Credentials{PAN: "AVRFT\n7865T", Password: "p"}), []string{"the PAN has a line break"}},
 		{"a PAN with a letter of another script", login(Credentials{PAN: "\u0410VRFT7865T", Password: "p"}), []string{"the PAN has", "U+0410"}},
 		{"a user id with a space in it", login(Credentials{UserID: "a b", Password: "p"}), []string{"the user id has a space"}},
-		{"a number with twelve digits and no plus", login(Credentials{Mobile: "919999999908", Password: "p"}), []string{"mobile number"}},
 		{"a number with letters", login(Credentials{Mobile: "+91999999990x", Password: "p"}), []string{"mobile number"}},
 		{"a password that is not UTF-8", login(Credentials{UserID: "u", Password: "a\xff"}), []string{"UTF-8"}},
 		{"a TOTP login with nothing", totp(TOTP{}), []string{"mobile number", "UCC is missing", "six digits"}},
@@ -87,11 +86,17 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 		{"a code with a sign", code("+1234"), []string{"4 to 8 digits", `"+"`}},
 		{"a code with a line break in it", code("1234\n5678"), []string{"4 to 8 digits", "a line break"}},
 		{"an MPIN with five digits", mpin("12345"), []string{"six digits"}},
+		{"a UCC with a space in it", totp(TOTP{Mobile: "9999999908", UCC: "AB 12", Code: canaryOTP}), []string{"the UCC has a space in it"}},
+		{"a number in need of its plus", login(Credentials{Mobile: "919999999908", Password: "p"}), []string{"needs +91, with its plus"}},
+		{"a key without the consumer secret", func() error {
+			c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k"}))(t)
+			return c.Login(t.Context(), Credentials{UserID: "u", Password: "p"})
+		}, []string{"the consumer secret"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.call()
-			if !errors.Is(err, ErrInvalidInput) {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrInvalidInput || e.Retry != RetryNever {
 				t.Fatalf("got %v", err)
 			}
 			for _, part := range tt.want {
@@ -247,9 +252,10 @@ func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
 		"Session2FA":   func() error { _, err := c.Session2FA(t.Context(), "1234"); return err },
 		"ValidateMPIN": func() error { _, err := c.ValidateMPIN(t.Context(), canaryMPIN); return err },
 		"Logout":       func() error { return c.Logout(t.Context()) },
+		"Do":           func() error { return c.Do(t.Context(), "GET", ordersPath, nil, nil) },
 	} {
-		if err := call(); !errors.Is(err, ErrNotLoggedIn) {
-			t.Errorf("%s without a login: %v", name, err)
+		if e, ok := errors.AsType[*Error](call()); !ok || e.Category != ErrNotLoggedIn || e.Retry != RetryLoginAgain {
+			t.Errorf("%s without a login: %v", name, e)
 		}
 	}
 	if len(s.log) != 0 {
@@ -262,17 +268,6 @@ func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
 	must.Get(c.Session2FA(t.Context(), "1234"))(t)
 	if _, err := c.Session2FA(t.Context(), "1234"); !errors.Is(err, ErrNotLoggedIn) {
 		t.Errorf("a second Session2FA for one login: %v", err)
-	}
-}
-
-func TestKeyAloneCannotFetchAnAccessToken(t *testing.T) {
-	s := newScripted(t)
-	c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k"}))(t)
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the consumer secret") {
-		t.Errorf("got %v", err)
-	}
-	if len(s.log) != 0 {
-		t.Errorf("%d requests were sent", len(s.log))
 	}
 }
 
@@ -418,29 +413,6 @@ func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 	must.Do(t, c.Use(Session{Token: canaryTrade, SID: "sid-1"}))
 	if err := c.Logout(t.Context()); !errors.Is(err, ErrSessionEnded) {
 		t.Errorf("logging out an ended session: %v", err)
-	}
-}
-
-func TestUse(t *testing.T) {
-	c := newScripted(t).client(t)
-	now := time.Now()
-	c.now = func() time.Time { return now }
-	for name, tt := range map[string]struct {
-		s    Session
-		want error
-	}{
-		"a session of unknown expiry is taken": {Session{Token: "t", SID: "s"}, nil},
-		"a session with time left is taken":    {Session{Token: "t", SID: "s", ExpiresAt: now.Add(1)}, nil},
-		"a session that ends now is refused":   {Session{Token: "t", SID: "s", ExpiresAt: now}, ErrSessionEnded},
-		"a session without a token is refused": {Session{SID: "s"}, ErrInvalidInput},
-		"a session without a sid is refused":   {Session{Token: "t"}, ErrInvalidInput},
-		"a token that is no header is refused": {Session{Token: "t\nt", SID: "s"}, ErrInvalidInput},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := c.Use(tt.s); !errors.Is(err, tt.want) {
-				t.Errorf("got %v, want %v", err, tt.want)
-			}
-		})
 	}
 }
 

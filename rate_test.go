@@ -164,12 +164,6 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestARateThatCannotBeIsRefused(t *testing.T) {
-	if _, err := New(Config{Environment: PROD, ConsumerKey: "k", Rate: 1001}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "Rate") {
-		t.Errorf("got %v", err)
-	}
-}
-
 // trade is what the processes of the next test do.
 func trade() error {
 	store, err := NewFileStore(os.Getenv("STORE"))
