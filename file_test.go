@@ -1,7 +1,6 @@
 package neoapi
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -384,56 +383,6 @@ func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 	text, err := os.ReadFile(path + ".lock")
 	if err != nil || len(text) > 1000 || strings.Contains(string(text), "UCC") {
 		t.Errorf("the lock file has %d bytes, or tells whose they are: %v", len(text), err)
-	}
-}
-
-// child runs this test binary as another process, which does what role says.
-func child(t *testing.T, role string, env ...string) (cmd *exec.Cmd, in io.WriteCloser, out *bufio.Reader) {
-	t.Helper()
-	self := must.Get(os.Executable())(t)
-	cmd = exec.Command(self)
-	cmd.Env = append(os.Environ(), append(env, "NEOAPI_TEST_ROLE="+role)...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	pipe, err2 := cmd.StdoutPipe()
-	must.Do(t, errors.Join(err, err2, cmd.Start()))
-	t.Cleanup(func() {
-		in.Close()
-		if cmd.ProcessState == nil {
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-	})
-	return cmd, in, bufio.NewReader(pipe)
-}
-
-func TestMain(m *testing.M) {
-	switch os.Getenv("NEOAPI_TEST_ROLE") {
-	case "":
-		os.Exit(m.Run())
-	case "try a full disk":
-		f, err := NewFileStore(filepath.Join(os.Getenv("STORE"), "session"))
-		if err == nil {
-			err = f.Writable(context.Background())
-		}
-		fmt.Println(err)
-	case "hold the lock":
-		f, err := NewFileStore(os.Getenv("STORE"))
-		var unlock func()
-		if err == nil {
-			unlock, err = f.Lock(context.Background())
-		}
-		fmt.Println("held", err)
-		io.Copy(io.Discard, os.Stdin)
-		runtime.KeepAlive(unlock) // the lock's file is closed with it
-	case "trade":
-		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		fmt.Println(trade())
-	case "ask for a session":
-		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		fmt.Println(askForASession())
 	}
 }
 

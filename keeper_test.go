@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -107,48 +106,13 @@ func bySeed(a neoapitest.Account) Login {
 	return Login{TOTPSeed: always(a.TOTPSeed), Mobile: a.Mobile, UCC: a.UCC, MPIN: always(a.MPIN)}
 }
 
-// askForASession is what the processes of the next test do.
-func askForASession() (string, error) {
-	store, err := NewFileStore(os.Getenv("STORE"))
-	if err != nil {
-		return "", err
-	}
-	c, err := New(Config{Environment: Environment(os.Getenv("URL")), ConsumerKey: os.Getenv("KEY"), ConsumerSecret: os.Getenv("SECRET")})
-	if err != nil {
-		return "", err
-	}
-	k, err := c.Keep(KeepConfig{Store: store, Login: bySeed(neoapitest.Account{
-		TOTPSeed: os.Getenv("SEED"), Mobile: os.Getenv("MOBILE"), UCC: os.Getenv("UCC"), MPIN: os.Getenv("MPIN"),
-	})})
-	if err != nil {
-		return "", err
-	}
-	s, err := k.Session(context.Background())
-	return s.SID, err
-}
-
 func TestProcessesStartedTogetherMakeOneLogin(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	must.Do(t, os.WriteFile(path, nil, 0o600))
-	a := srv.Account
-	var ins []io.WriteCloser
-	var answers []func() string
-	for range 2 {
-		_, in, out := child(t, "ask for a session", "STORE="+path, "URL="+srv.URL, "KEY="+srv.ConsumerKey, "SECRET="+srv.ConsumerSecret,
-			"SEED="+a.TOTPSeed, "MOBILE="+a.Mobile, "UCC="+a.UCC, "MPIN="+a.MPIN)
-		line := func() string { text, _ := out.ReadString('\n'); return strings.TrimSpace(text) }
-		if got := line(); got != "ready" {
-			t.Fatalf("a process says %q", got)
-		}
-		ins, answers = append(ins, in), append(answers, line)
-	}
-	for _, in := range ins {
-		io.WriteString(in, "go\n")
-	}
 	saved := ""
-	for _, answer := range answers {
-		got := answer()
+	for _, said := range together(t, 2, "ask for a session", srv, path) {
+		got := said()
 		if s, err := fileStore(t, path).Load(t.Context()); err != nil || got != s.SID+" <nil>" {
 			t.Errorf("a process says %q, and the file %v, %v", got, s, err)
 		} else if saved != "" && s.SID != saved {

@@ -1,13 +1,10 @@
 package neoapi
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -164,50 +161,11 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// trade is what the processes of the next test do.
-func trade() error {
-	store, err := NewFileStore(os.Getenv("STORE"))
-	if err != nil {
-		return err
-	}
-	c, err := New(Config{Environment: Environment(os.Getenv("URL")), ConsumerKey: os.Getenv("KEY"), ConsumerSecret: os.Getenv("SECRET")})
-	if err != nil {
-		return err
-	}
-	k, err := c.Keep(KeepConfig{Store: store, Login: Login{
-		Credentials: always(Credentials{Mobile: os.Getenv("MOBILE"), Password: os.Getenv("PASSWORD")}), MPIN: always(os.Getenv("MPIN")),
-	}})
-	if err != nil {
-		return err
-	}
-	if _, err := k.Session(context.Background()); err != nil {
-		return err
-	}
-	return posts(context.Background(), c, 8)
-}
-
 func TestProcessesThatShareASessionFileShareTheRate(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
-	path := filepath.Join(t.TempDir(), "session")
-	var ins []io.WriteCloser
-	var outs []*bufio.Reader
-	for range 3 {
-		_, in, out := child(t, "trade", "STORE="+path, "URL="+srv.URL, "KEY="+srv.ConsumerKey, "SECRET="+srv.ConsumerSecret,
-			"MOBILE="+srv.Account.Mobile, "PASSWORD="+srv.Account.Password, "MPIN="+srv.Account.MPIN)
-		ins, outs = append(ins, in), append(outs, out)
-	}
-	for _, out := range outs {
-		if line, err := out.ReadString('\n'); line != "ready\n" {
-			t.Fatalf("%q, %v", line, err)
-		}
-	}
-	for _, in := range ins {
-		fmt.Fprintln(in, "go")
-	}
-	for _, out := range outs {
-		if line, err := out.ReadString('\n'); line != "<nil>\n" {
-			rest, _ := io.ReadAll(out)
-			t.Errorf("a process says %q %s, %v", line, rest, err)
+	for _, said := range together(t, 3, "trade", srv, filepath.Join(t.TempDir(), "session")) {
+		if got := said(); got != "<nil>" {
+			t.Errorf("a process says %q", got)
 		}
 	}
 }
