@@ -3,6 +3,7 @@ package neoapi
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -107,25 +108,27 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	}
 	ours := func() *Client { return client(srv.ConsumerKey, srv.ConsumerSecret) }
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}
-	open := func() *Client {
-		c := ours()
-		must.Do(t, c.Login(t.Context(), creds))
-		return c
-	}
-	check := func(what string, want Category, err error) {
+	check := func(what string, want Category, err error) *Error {
 		t.Helper()
 		if !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", what, err, want)
 		}
 		readsWell(t, what, err)
 		t.Logf("%s: %v", what, err)
+		e, _ := errors.AsType[*Error](err)
+		return e
 	}
 
-	check("a wrong consumer secret", ErrAccessToken, client(srv.ConsumerKey, "another-secret").Login(t.Context(), creds))
+	if e := check("a wrong consumer secret", ErrAccessToken, client(srv.ConsumerKey, "another-secret").Login(t.Context(), creds)); e.Op != opAccessToken || e.Code != "invalid_client" {
+		t.Errorf("got %v", e)
+	}
 	check("an unknown consumer key", ErrAccessToken, client("nobody", "").LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: "000000"}))
 	wrong := creds
 	wrong.Password = "wrong-password"
-	check("a wrong password", ErrWrongCredentials, ours().Login(t.Context(), wrong))
+	if e := check("a wrong password", ErrWrongCredentials, ours().Login(t.Context(), wrong)); e.Status != http.StatusUnauthorized || e.Code != "10020" || e.RequestID == "" {
+		t.Errorf("got %v", e)
+	}
+	check("an unknown name", ErrWrongCredentials, ours().Login(t.Context(), Credentials{UserID: "nobody", Password: a.Password}))
 	wrong = Credentials{UserID: a.UserID, MPIN: "000000", NoOTP: true}
 	check("a wrong MPIN first", ErrWrongCredentials, ours().Login(t.Context(), wrong))
 	check("a foreign number", ErrWrongCredentials, ours().Login(t.Context(), Credentials{Mobile: "+1 415 555 2671", Password: "wrong-password"}))
@@ -155,15 +158,18 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 		check(what, ErrWrongMPIN, err)
 	}
 
-	c = open()
+	c = ours()
+	srv.Advance(time.Minute) // another code may be sent
+	must.Do(t, c.Login(t.Context(), withOTP))
+	code := srv.OTP(t)
 	srv.BreakOMS()
-	_, err = c.Session2FA(t.Context(), a.MPIN)
+	_, err = c.Session2FA(t.Context(), code)
 	check("no OMS", ErrOMSDown, err)
 	srv.HangOMS()
-	_, err = c.Session2FA(t.Context(), a.MPIN)
+	_, err = c.Session2FA(t.Context(), code)
 	check("an OMS that hangs", ErrTimeout, err)
 	srv.MendOMS()
-	session := must.Get(c.Session2FA(t.Context(), a.MPIN))(t)
+	session := must.Get(c.Session2FA(t.Context(), code))(t) // which the code still opens
 	c.mu.Lock()
 	used := view{token: session.Token, sid: session.SID, sub: "x", ids: map[string]string{}}
 	c.view = &used

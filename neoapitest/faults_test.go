@@ -59,25 +59,6 @@ func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 	}
 }
 
-// An answer that is lost after the second factor was done: the client asks again
-// and gets the session.
-func TestALostAnswerIsAskedForAgain(t *testing.T) {
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
-	for _, fault := range []string{"lost", "truncated"} {
-		c := client(t, srv)
-		must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
-		otp := srv.OTP(t)
-		srv.Fail(t, "session_2fa", fault, 1)
-		if s, err := c.Session2FA(t.Context(), otp); err == nil {
-			t.Errorf("%s: %v", fault, s)
-		}
-		if _, err := c.Session2FA(t.Context(), otp); err != nil {
-			t.Errorf("%s: asked again: %v", fault, err)
-		}
-		srv.Advance(31 * time.Second)
-	}
-}
-
 func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	srv.Fail(t, "login", "500", 10)
