@@ -1,7 +1,6 @@
 package neoapi
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -413,75 +412,6 @@ func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 	must.Do(t, c.Use(Session{Token: canaryTrade, SID: "sid-1"}))
 	if err := c.Logout(t.Context()); !errors.Is(err, ErrSessionEnded) {
 		t.Errorf("logging out an ended session: %v", err)
-	}
-}
-
-func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
-	s := newScripted(t)
-	c := s.loggedIn(t)
-	first := must.Get(c.Session2FA(t.Context(), "1234"))(t)
-	clear(first.Caches)
-	second, _ := c.Session()
-	if len(second.Caches) != 2 {
-		t.Fatal("clearing the returned caches cleared the client's")
-	}
-	clear(second.Caches)
-	if second, _ = c.Session(); len(second.Caches) != 2 {
-		t.Fatal("clearing the current session's caches cleared the client's")
-	}
-	must.Do(t, c.Use(second))
-	clear(second.Caches)
-	if third, _ := c.Session(); len(third.Caches) != 2 {
-		t.Error("clearing the caches given to Use cleared the client's")
-	}
-}
-
-func TestExportedSessionReadsBackTheSame(t *testing.T) {
-	full := Session{
-		Token: canaryTrade, SID: "sid", RID: "rid", HSServerID: "server1", UCC: "U", GreetingName: "ñ", KType: "Trade", DataCenter: "d", BaseURL: "b",
-		Caches:   map[string]time.Time{"watchlist": time.Unix(1638271224, 0).UTC()},
-		IssuedAt: time.Unix(1655802939, 0).UTC(), ExpiresAt: time.Unix(1655806539, 0).UTC(),
-		Environment: "prod", Consumer: "c",
-	}
-	for name, s := range map[string]Session{"a full session": full, "a bare one": {Token: "t", SID: "s"}} {
-		t.Run(name, func(t *testing.T) {
-			data := must.Get(s.Export())(t)
-			got, err := ParseSession(data)
-			if err != nil || !reflect.DeepEqual(got, s) {
-				t.Errorf("%v: read back as %#v", err, got)
-			}
-		})
-	}
-	data, _ := full.Export()
-	var keys map[string]any
-	must.Do(t, json.Unmarshal(data, &keys))
-	for _, k := range []string{"token", "sid", "rid", "hsServerId", "caches", "ucc", "greetingName", "kType", "dataCenter", "baseUrl", "issuedAt", "expiresAt", "environment", "consumer"} {
-		if keys[k] == nil {
-			t.Errorf("the export has no %s", k)
-		}
-	}
-	if keys["token"] != canaryTrade || keys["caches"].(map[string]any)["watchlist"] != "1638271224" || keys["expiresAt"] != "2022-06-21T10:15:39Z" {
-		t.Error("the export does not hold what the original document's answer would")
-	}
-	if _, err := (Session{Token: "t", ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}).Export(); !errors.Is(err, ErrInvalidInput) {
-		t.Errorf("a time that JSON cannot hold: %v", err)
-	}
-}
-
-func TestParseSessionRefusesWhatExportDidNotWrite(t *testing.T) {
-	text, _ := json.Marshal(Session{Token: canaryTrade})
-	for name, data := range map[string]string{
-		"nothing":                       "",
-		"another kind of JSON":          `[]`,
-		"a session without a token":     `{"sid":"s"}`,
-		"a session in its printed form": string(text),
-		"a secret in the wrong place":   `{"token":"t","issuedAt":"` + canaryPassword + `"}`,
-	} {
-		_, err := ParseSession([]byte(data))
-		if !errors.Is(err, ErrInvalidInput) {
-			t.Errorf("%s: %v", name, err)
-		}
-		noCanary(t, err)
 	}
 }
 
