@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )

@@ -12,7 +12,6 @@ import (
 
 	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
-
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )

@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi"
 	"neoapi/internal/apitest"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -23,11 +22,10 @@ func newClient(t *testing.T, srv *neoapitest.Server, hc *http.Client) *neoapi.Cl
 	if hc == nil {
 		hc = &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	}
-	c := must.Get(neoapi.New(neoapi.Config{
+	return must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: hc,
 		Rate: -1, // the service has none here
 	}))(t)
-	return c
 }
 
 func wantError(t *testing.T, err error, want neoapi.Category) *neoapi.Error {

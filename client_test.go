@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/internal/wire"
 )
 

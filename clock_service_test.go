@@ -9,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )

@@ -20,7 +20,6 @@ import (
 
 	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
-
 	"neoapi/internal/wire"
 )
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/neoapitest"
 )
 

@@ -14,10 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"go.uber.org/goleak"
 
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -79,11 +78,10 @@ func keepClient(t *testing.T, srv *neoapitest.Server) *Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := must.Get(New(Config{
+	return must.Get(New(Config{
 		Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
 		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second}, Rate: -1,
 	}))(t)
-	return c
 }
 
 func keep(t *testing.T, c *Client, cfg KeepConfig) *Keeper {

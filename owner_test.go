@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/neoapitest"
 )
 

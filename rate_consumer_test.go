@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"neoapi/internal/must"
-
 	"neoapi/neoapitest"
 )
 

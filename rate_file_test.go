@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/internal/private"
 )
 

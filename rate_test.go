@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"neoapi/internal/must"
-
 	"neoapi/neoapitest"
 )
 

@@ -14,7 +14,6 @@ import (
 
 	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
-
 	"neoapi/internal/tradewire"
 )
 

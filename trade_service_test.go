@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 	"neoapi/trade"

@@ -17,7 +17,6 @@ import (
 
 	"neoapi/internal/badhttp"
 	"neoapi/internal/must"
-
 	"neoapi/internal/tradewire"
 )
 

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )

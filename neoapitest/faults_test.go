@@ -9,19 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi"
 	"neoapi/internal/apitest"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
 func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
-	c := must.Get(neoapi.New(neoapi.Config{
+	return must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1,
 	}))(t)
-	return c
 }
 
 // Every fault makes a login fail as its name says, as often as asked, and what

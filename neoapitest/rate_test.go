@@ -4,9 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"neoapi/internal/must"
-
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )

@@ -7,9 +7,8 @@ import (
 	"reflect"
 	"testing"
 
-	"neoapi/internal/must"
-
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/trade"
 )
 

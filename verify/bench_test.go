@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"neoapi/internal/must"
-
 	"neoapi/neoapitest"
 	"neoapi/verify"
 )

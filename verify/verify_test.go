@@ -19,14 +19,13 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"go.uber.org/goleak"
 
 	"neoapi"
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store"
@@ -60,10 +59,9 @@ func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*ver
 // client returns a client of a service.
 func client(t testing.TB, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
-	c := must.Get(neoapi.New(neoapi.Config{
+	return must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
 	}))(t)
-	return c
 }
 
 // session logs in.

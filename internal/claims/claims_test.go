@@ -5,9 +5,8 @@ import (
 	"crypto/rsa"
 	"testing"
 
-	"neoapi/internal/must"
-
 	"neoapi/internal/claims"
+	"neoapi/internal/must"
 )
 
 func TestVerify_takesOneSpellingOnly(t *testing.T) {

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"neoapi/internal/must"
-
 	"neoapi/internal/claims"
+	"neoapi/internal/must"
 )
 
 // The example in docs/verify.md is for those who do it in another language.

@@ -24,10 +24,9 @@ import (
 	"time"
 
 	"neoapi/internal/badhttp"
-	"neoapi/internal/must"
-
 	"neoapi/internal/courier"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 // The two shapes that most gateways have, as docs/couriers.md shows them.

@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 const mailServer = `

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"neoapi/internal/must"
-
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 func homes(t *testing.T, names ...string) *Homes {

@@ -25,9 +25,8 @@ import (
 	"time"
 
 	"neoapi/internal/badhttp"
-	"neoapi/internal/must"
-
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 	"neoapi/internal/oms"
 )
 

@@ -8,10 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 func message(ucc, sid, code string) login.Message {

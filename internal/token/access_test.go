@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"github.com/google/go-cmp/cmp"
 
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
+	"neoapi/internal/must"
 )
 
 func vault(t testing.TB, fill byte) *credential.Vault {

@@ -23,9 +23,8 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
-
 	"neoapi/internal/claims"
+	"neoapi/internal/must"
 )
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

@@ -18,11 +18,10 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/must"
+	"github.com/google/go-cmp/cmp"
 
 	"neoapi/internal/claims"
-
-	"github.com/google/go-cmp/cmp"
+	"neoapi/internal/must"
 )
 
 // ours is the key of testdata/ring_key.pem: it signs nothing but these tests'
