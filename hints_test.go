@@ -83,42 +83,14 @@ func TestEveryMethodInTheGuideExists(t *testing.T) {
 }
 
 func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
-	creds := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}
-	totp := TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
-	login := func(t *testing.T, c *Client) error { return c.Login(t.Context(), creds) }
+	login, loginTOTP, logout := atStep[opLogin], atStep[opTOTPLogin], atStep[opLogout]
+	second, mpin, sendOTP := atStep[opSession2FA], atStep[opTOTPValidate], atStep[opOTP]
 	loginBy := func(password string) func(t *testing.T, c *Client) error {
 		return func(t *testing.T, c *Client) error {
 			return c.Login(t.Context(), Credentials{UserID: "u", Password: password})
 		}
 	}
-	loginTOTP := func(t *testing.T, c *Client) error { return c.LoginTOTP(t.Context(), totp) }
-	second := func(t *testing.T, c *Client) error {
-		if err := login(t, c); err != nil {
-			return err
-		}
-		_, err := c.Session2FA(t.Context(), canaryOTP)
-		return err
-	}
-	mpin := func(t *testing.T, c *Client) error {
-		if err := loginTOTP(t, c); err != nil {
-			return err
-		}
-		_, err := c.ValidateMPIN(t.Context(), canaryMPIN)
-		return err
-	}
-	sendOTP := func(t *testing.T, c *Client) error {
-		if err := login(t, c); err != nil {
-			return err
-		}
-		return c.SendOTP(t.Context())
-	}
-	call := func(method, path string, session Session) func(*testing.T, *Client) error {
-		return func(t *testing.T, c *Client) error {
-			must.Do(t, c.Use(session))
-			return c.Do(t.Context(), method, path, nil, nil)
-		}
-	}
-	orders := call("GET", ordersPath, gen3)
+	orders, order := tradeCall("GET", ordersPath), tradeCall("POST", placePath)
 	coded := func(f wire.Failure) http.HandlerFunc {
 		return answer(f.Status, `{"error":[{"code":"`+f.Code+`","message":"m"}]}`)
 	}
@@ -131,10 +103,6 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		coded(wire.WrongSecret)(w, r)
 	}
 	half, closed := badhttp.Short(200, `{"data":{"token":`), badhttp.Closed
-	logout := func(t *testing.T, c *Client) error {
-		must.Do(t, c.Use(gen1))
-		return c.Logout(t.Context())
-	}
 	keyOnly := func(t *testing.T, c *Client) error { // an access token, and nothing to fetch another with
 		c.access.token, c.secret = canaryAccess, ""
 		return login(t, c)
@@ -148,8 +116,8 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		hint  string // the beginning
 		retry Retry
 	}{
-		{"an order without an answer", placePath, page(502), call("POST", placePath, gen3), "whether it was done is open: look into the order book", RetryCheckFirst},
-		{"an order with half an answer", placePath, half, call("POST", placePath, gen3), "whether it was done is open: look into the order book", RetryCheckFirst},
+		{"an order without an answer", placePath, page(502), order, "whether it was done is open: look into the order book", RetryCheckFirst},
+		{"an order with half an answer", placePath, half, order, "whether it was done is open: look into the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
 		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "use what opens the broker's app", RetryNever},
@@ -157,7 +125,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a key of another environment", opAccessToken, answer(401, `{"error":"invalid_client"}`), login, "this key belongs to another environment", RetryNever},
 		{"an address, at the access token", opAccessToken, coded(wire.IPNotAllowed), login, "register the address you send from", RetryNever},
 		{"an address, at the access token, in OAuth's words", opAccessToken, answer(401, `{"error":"invalid_client","error_description":"this consumer may not send from this address"}`), login, "register the address you send from", RetryNever},
-		{"an address, where it is asked for", clientIP, trade("100008"), call("GET", clientIP, gen3), "register the address you send from", RetryNever},
+		{"an address, where it is asked for", clientIP, trade("100008"), tradeCall("GET", clientIP), "register the address you send from", RetryNever},
 		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the key again, whole", RetryNever},
 		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the key again, whole", RetryNever},
 		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "try again: a new one", RetrySame},
@@ -196,7 +164,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"half an order book", ordersPath, half, orders, "try again: that does no harm", RetrySame},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
-		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
+		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), order, "the trade API takes a form", RetryNever},
 		{"a password after a no-break space", opLogin, coded(wire.WrongSecret), loginBy("\u00a0" + canaryPassword), "the password has something invisible", RetryNever},
 		{"a password with a zero-width space", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + "\u200bx"), "the password has something invisible", RetryNever},
 		{"a password before a blank", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + " "), "the password has something invisible", RetryNever},
