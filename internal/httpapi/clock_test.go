@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -36,11 +35,11 @@ func everyWay(t *testing.T, c caller) {
 	}
 	for way, login := range ways {
 		s := login()
-		if r := c.send(t, http.MethodGet, tradePath, "", s.pairs()...); r.status != 200 {
+		if r := c.call(t, s); r.status != 200 {
 			t.Errorf("%s: %d %s", way, r.status, r.body)
 		}
 		c.post(t, logoutPath, `{}`, s.pairs()...).want(t, 200)
-		c.send(t, http.MethodGet, tradePath, "", s.pairs()...).want(t, 403)
+		c.call(t, s).want(t, 403)
 	}
 }
 
@@ -88,7 +87,7 @@ func TestClock_setBackLosesNoSessionAndBringsNoneBack(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	call := func(c caller, s held) int {
 		t.Helper()
-		return c.send(t, http.MethodGet, tradePath, "", s.pairs()...).status
+		return c.call(t, s).status
 	}
 	c := consumer(t, srv)
 	expired, ended := c.trade(t), c.trade(t)
@@ -129,7 +128,7 @@ func TestClock_setBackWhileNothingRanBringsNoSessionBack(t *testing.T) {
 	})
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTime(start.Add(30*time.Minute)))
 	c := consumer(t, srv)
-	c.send(t, http.MethodGet, tradePath, "", s.pairs()...).want(t, 403)
+	c.call(t, s).want(t, 403)
 	everyWay(t, c)
 }
 
@@ -213,7 +212,7 @@ func TestClock_aTokenOfAnotherTimeThanItsSessionIsRefused(t *testing.T) {
 		if s.Token, err = ring.Mint(key.ID, claims); err != nil {
 			t.Fatal(err)
 		}
-		if r := c.send(t, http.MethodGet, tradePath, "", s.pairs()...); r.status != status {
+		if r := c.call(t, s); r.status != status {
 			t.Errorf("issued %d s after its session: %d %s", ahead, r.status, r.body)
 		}
 	}

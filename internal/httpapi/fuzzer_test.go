@@ -284,8 +284,7 @@ func (f *fuzzer) step() ask {
 	names := [][2]string{text("mobileNumber", a.Mobile), text("mobileNumber", a.Mobile[3:]), text("pan", a.pan), text("userid", a.UserID), text("userId", a.UserID)}
 	switch n := f.r.IntN(200); {
 	case n < 10 || len(f.access) == 0:
-		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(f.srv.ConsumerKey+":"+f.srv.ConsumerSecret))
-		x := ask{method: http.MethodPost, target: tokenPath, header: [][2]string{{"Authorization", basic}, {"Content-Type", "application/json"}}}
+		x := ask{method: http.MethodPost, target: tokenPath, header: [][2]string{{"Authorization", bySecret(f.srv).who}, {"Content-Type", "application/json"}}}
 		switch f.r.IntN(3) {
 		case 0:
 			x.fields = [][2]string{text("grant_type", "client_credentials")}
@@ -352,8 +351,7 @@ func (f *fuzzer) step() ask {
 
 // standard is a request about a token.
 func (f *fuzzer) standard(r wire.Route, token string) ask {
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(f.srv.ConsumerKey+":"+f.srv.ConsumerSecret))
-	x := ask{method: r.Method, target: r.Path, header: [][2]string{{"Authorization", basic}}}
+	x := ask{method: r.Method, target: r.Path, header: [][2]string{{"Authorization", bySecret(f.srv).who}}}
 	if r.Op == wire.OpRevocation && f.r.IntN(3) > 0 { // or there would be no session left
 		token += "A"
 	}

@@ -86,38 +86,3 @@ func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
 		t.Errorf("AUC %.3f: the time tells them apart", got)
 	}
 }
-
-func TestAnImportedHashIsReplacedByTheNextGoodLoginOnly(t *testing.T) { // security.md P1
-	t.Parallel()
-	dir := t.TempDir()
-	m, data := admin(t, dir)
-	a := imported(t, m, 1)[0]
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	stored := func() string {
-		a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "I0"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.PasswordHash
-	}
-	body := func(password string) string { return object("userid", "I0", "password", password) }
-	c.post(t, validatePath, body("wrong")).refused(t, 401, "10020")
-	if stored() != quick {
-		t.Error("a wrong password has replaced the hash")
-	}
-	if err := m.Lock(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	c.post(t, validatePath, body("U*U")).refused(t, 401, "10020")
-	if stored() != quick {
-		t.Error("a login that was refused has replaced the hash, which takes longer than a wrong one")
-	}
-	if err := m.Unlock(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	c.post(t, validatePath, body("U*U")).want(t, 200)
-	if !strings.HasPrefix(stored(), "$argon2id$") {
-		t.Errorf("the hash still is %s", stored())
-	}
-	c.post(t, validatePath, body("U*U")).want(t, 200)
-}

@@ -82,7 +82,7 @@ func newStopwatch(t *testing.T, url string) *stopwatch {
 // the date and the request's id.
 func (s *stopwatch) post(t *testing.T, path, who, body string) (time.Duration, string) {
 	t.Helper()
-	request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: neo\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, who, len(body), body)
+	request := written("POST", path, body, "Authorization", who, "Content-Type", "application/json")
 	begin := time.Now()
 	if _, err := io.WriteString(s.conn, request); err != nil {
 		t.Fatal(err)
@@ -114,9 +114,8 @@ func (s *stopwatch) post(t *testing.T, path, who, body string) (time.Duration, s
 // a branch that is left out; the long one is the bar's 2,000 pairs.
 func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
 	const kinds = 300 // accounts of each kind: none is tried so often in the short form that it locks
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(kinds)))
-	m, data := admin(t, dir)
+	c := newHouse(t, neoapitest.WithAccounts(kinds))
+	m, data := c.admin, c.data
 	// A kind's n-th account is named by its letter and n, its mobile number likewise.
 	mobile := func(kind string, n int) string { return fmt.Sprintf("9%d%08d", 1+strings.Index("OLBN", kind), n) }
 	hash := func(a operator.NewAccount) operator.HashedAccount {

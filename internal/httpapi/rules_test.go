@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"flag"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
 
@@ -231,15 +229,14 @@ func together(n int, f func(i int) reply, judge func(reply)) {
 
 func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	c := newHouse(t)
 	all := map[int]int{}
 	for round := range *rounds {
 		if round > 0 { // the next TOTP step, and a new access token before the old one ends
 			c.Advance(30 * time.Second)
-			c = consumer(t, c.Server)
+			c.caller = consumer(t, c.Server)
 		}
-		view := c.post(t, totpPath, object("mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp", c.TOTP(t))).session(t)
+		view := c.totp(t).session(t)
 		code := c.otp(t, view)
 		statuses := map[int]int{}
 		var trade held
@@ -259,11 +256,11 @@ func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
 		for status, n := range statuses {
 			all[status] += n
 		}
-		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+		c.call(t, trade).want(t, 200)
 	}
 	t.Logf("%d rounds: %v", *rounds, all)
 	ok, last := 0, int64(0)
-	for page := events(t, openStore(t, dir), 0); len(page) > 0; page = events(t, openStore(t, dir), last) {
+	for page := events(t, c.data.Store, 0); len(page) > 0; page = events(t, c.data.Store, last) {
 		ok += outcomes(page, "second factor")["ok"]
 		last = page[len(page)-1].Seq
 	}
@@ -276,8 +273,7 @@ var rounds = flag.Int("httpapi.rounds", 3, "how often a hundred right codes are 
 
 func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOTPDigits(8)))
+	c := newHouse(t, neoapitest.WithOTPDigits(8))
 	view := c.login(t)
 	code := c.otp(t, view)
 	guess := code
@@ -296,11 +292,10 @@ func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 			r.refused(t, 401, "10020")
 		}
 	})
-	evaluated := func() int { return outcomes(events(t, openStore(t, dir), 0), "second factor")["wrong code"] }
 	for range 3 { // however many got through: the tries end with three
 		c.second(t, view, wrong(code)).refused(t, 401, "10020")
 	}
-	if n := evaluated(); n != 3 {
+	if n := c.outcomes(t, "second factor")["wrong code"]; n != 3 {
 		t.Errorf("%d wrong codes were evaluated, want 3", n)
 	}
 	c.second(t, view, code).refused(t, 401, "10020")
@@ -308,19 +303,9 @@ func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 
 func TestNoTokenStandsInForAnother(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	data, err := serve.Open(context.Background(), place(t, dir), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := data.Admin().AddConsumer(context.Background(), "second-consumer", "", "sandbox-secret", 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := data.Close(); err != nil {
-		t.Fatal(err)
-	}
-	c, stranger := consumer(t, srv), consumerOf(t, srv, "second-consumer")
+	h := newHouse(t)
+	h.addConsumer(t, "second-consumer")
+	c, srv, stranger := h.caller, h.Server, consumerOf(t, h.Server, "second-consumer")
 	view, trade, other := c.login(t), c.trade(t), c.trade(t)
 	code := c.otp(t, view)
 	get := func(c caller, path, sid, auth string) reply {
@@ -458,11 +443,11 @@ func TestTwoServersOnOneDataDirectoryAreOneService(t *testing.T) {
 		trade = b.second(t, view, first).session(t)
 		for _, at := range []caller{a, b} {
 			at.second(t, view, first).refused(t, 401, "100022")
-			at.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+			at.call(t, trade).want(t, 200)
 		}
 		ended := b.trade(t)
 		a.post(t, logoutPath, "", ended.pairs()...).want(t, 200)
-		b.send(t, "GET", tradePath, "", ended.pairs()...).refusedTrade(t, 403, "100022")
+		b.call(t, ended).refusedTrade(t, 403, "100022")
 
 		totp := b.TOTP(t) // b's clock may be a step ahead: within what a clock may drift
 		body := object("mobileNumber", a.Account.Mobile, "ucc", a.Account.UCC, "totp", totp)
@@ -476,18 +461,18 @@ func TestTwoServersOnOneDataDirectoryAreOneService(t *testing.T) {
 	})
 	t.Run("after a restart", func(t *testing.T) {
 		c := caller{neoapitest.NewServer(t, neoapitest.WithData(dir)), who}
-		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+		c.call(t, trade).want(t, 200)
 		c.second(t, view, code).refused(t, 401, "100022")
-		c.askOTP(t, open, "Sid", open.SID).refused(t, 429, "900807")   // when the code was sent is known
-		c.second(t, open, wrong(code)).refused(t, 401, "10020")        // and so are its tries: this is the third
-		c.second(t, open, code).refused(t, 401, "10020")               // so that the right one comes too late
-		c.second(t, c.login(t), code).refused(t, 401, "10020")         // for every login
-		c.post(t, logoutPath, "", trade.pairs()...).want(t, 200)       // what is ended
-		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 403) // stays so,
+		c.askOTP(t, open, "Sid", open.SID).refused(t, 429, "900807") // when the code was sent is known
+		c.second(t, open, wrong(code)).refused(t, 401, "10020")      // and so are its tries: this is the third
+		c.second(t, open, code).refused(t, 401, "10020")             // so that the right one comes too late
+		c.second(t, c.login(t), code).refused(t, 401, "10020")       // for every login
+		c.post(t, logoutPath, "", trade.pairs()...).want(t, 200)     // what is ended
+		c.call(t, trade).want(t, 403)                                // stays so,
 	})
 	t.Run("after another restart", func(t *testing.T) {
 		c := caller{neoapitest.NewServer(t, neoapitest.WithData(dir)), who}
-		c.send(t, "GET", tradePath, "", trade.pairs()...).refusedTrade(t, 403, "100022")
+		c.call(t, trade).refusedTrade(t, 403, "100022")
 	})
 }
 
@@ -516,8 +501,7 @@ func TestAConsumersRateIsLimitedAndWaitingExactlyWorks(t *testing.T) {
 	srv.Advance(limited.retryAfter(t))
 	input().refused(t, 400, "10300")
 
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(srv.ConsumerKey+":"+srv.ConsumerSecret))
-	limited = exhaust(func() reply { return caller{srv, basic}.post(t, tokenPath, `{"grant_type":"client_credentials"}`) })
+	limited = exhaust(func() reply { return bySecret(srv).post(t, tokenPath, grantBody) })
 	srv.Advance(limited.retryAfter(t))
 	consumer(t, srv)
 }
@@ -562,6 +546,6 @@ func TestOneAccountHasManySessionsAtOnce(t *testing.T) {
 	}
 	c.post(t, logoutPath, "", all[1].pairs()...).want(t, 200)
 	for i, trade := range all {
-		c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, map[bool]int{true: 403, false: 200}[i == 1])
+		c.call(t, trade).want(t, map[bool]int{true: 403, false: 200}[i == 1])
 	}
 }

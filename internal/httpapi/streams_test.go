@@ -98,12 +98,7 @@ func (l socket) closes(t testing.TB) {
 // events opens an answer that goes on, and reads its beginning.
 func (c caller) events(t testing.TB, session held) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest("GET", c.URL+"/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = http.Header{"Sid": {session.SID}, "Auth": {session.Token}}
-	resp, err := (&http.Client{Transport: plainTransport}).Do(r)
+	resp, err := (&http.Client{Transport: plainTransport}).Do(request(t, "GET", c.URL+"/events", nil, session.pairs()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,15 +135,12 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 
 func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(streaming(t)))
-	c := consumer(t, srv)
+	c := newHouse(t, neoapitest.WithTradeAPI(streaming(t)))
 	web := c.upgrade(t, c.trade(t))
 	web.echoes(t, "before")
-	m, _ := admin(t, dir)
-	keys, err := m.Keys(t.Context())
+	keys, err := c.admin.Keys(t.Context())
 	if err == nil {
-		_, err = m.RemoveKey(t.Context(), keys[0].ID)
+		_, err = c.admin.RemoveKey(t.Context(), keys[0].ID)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -163,10 +155,7 @@ func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 	c := consumer(t, srv)
 	session := c.trade(t)
 	for _, protocol := range []string{"h2c", "websocket, h2c", "TLS/1.0", "websocket2"} {
-		resp, body := c.through(t, "GET", barePath, nil, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
-		if resp.StatusCode != 200 {
-			t.Fatalf("%s: %d %s", protocol, resp.StatusCode, body)
-		}
+		c.plain(t, barePath, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
 		h := <-asked
 		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
 			if values := h.Values(name); len(values) > 0 {
@@ -193,12 +182,10 @@ func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	if err := all[0].Close(); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(patient); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-		if _, resp := c.asks(t, session); resp.StatusCode == 101 {
-			return
-		}
-	}
-	t.Error("a stream that has ended still counts")
+	eventually(t, "a stream that has ended does not count", func() bool {
+		_, resp := c.asks(t, session)
+		return resp.StatusCode == 101
+	})
 }
 
 func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {

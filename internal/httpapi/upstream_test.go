@@ -64,10 +64,10 @@ func TestUpstream_maybeInTheSameProcess(t *testing.T) {
 	c.send(t, "GET", barePath, "").refusedTrade(t, 401, wire.HeaderMissing.Code)
 	first, other := c.byMPIN(t), c.byMPIN(t)
 
-	resp, body := c.through(t, "POST", tradePath+"?sId=server1", strings.NewReader("jData=1"), first.pairs("Neo-Identity", "forged")...)
+	r := c.through(t, "POST", tradePath+"?sId=server1", strings.NewReader("jData=1"), first.pairs("Neo-Identity", "forged")...).want(t, 200)
 	got := <-api.calls
-	if resp.StatusCode != 200 || string(body) != "jData=1" || got.URL.RawQuery != "sId=server1" {
-		t.Errorf("%s %q of %s", resp.Status, body, got.URL)
+	if string(r.body) != "jData=1" || got.URL.RawQuery != "sId=server1" {
+		t.Errorf("%q of %s", r.body, got.URL)
 	}
 	if id := identified(t, got.Header.Get("Neo-Identity"), published(t, srv)); id.Sub != srv.Account.UCC || id.SID != first.SID {
 		t.Errorf("the call is %+v's", id)
