@@ -1,14 +1,10 @@
 package httpapi_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -367,151 +363,5 @@ func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
 	answer(t, late).want(t, 200)
 	for _, body := range []io.Reader{bytes.NewReader(make([]byte, wire.MaxTradeBody+1)), unknownLength{bytes.NewReader(make([]byte, wire.MaxTradeBody+1))}} {
 		c.through(t, "POST", "/quick/x", body, session.pairs()...).refusedTrade(t, 413, wire.BadInput.Code)
-	}
-}
-
-func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
-	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := nobody.Addr().String()
-	if err := nobody.Close(); err != nil {
-		t.Fatal(err)
-	}
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+address))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 503, wire.Unavailable.Code)
-
-	for name, says := range map[string]string{
-		"nothing": "", "garbage": "hello\r\n\r\n", "a head that is too large": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
-		"half a head": "HTTP/1.1 200 OK\r\nContent-", "a switch that nobody asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
-	} {
-		up := says
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.Copy(io.Discard, r.Body)
-				}
-				_, _ = io.WriteString(conn, up)
-				_ = conn.Close()
-			}
-		}()
-		var log lines
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()), neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
-		c := consumer(t, srv)
-		session := c.trade(t)
-		t.Log(name)
-		c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
-		eventually(t, "a line of the failure", func() bool { return log.count(`"level":"ERROR"`) > 0 })
-		if log.count(`"level":"ERROR"`) != 1 || log.count("hello") > 0 {
-			t.Errorf("%s: not one line tells, or the answer is in the log", name)
-		}
-	}
-}
-
-func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
-	t.Parallel()
-	gone := make(chan bool, 1)
-	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done()
-		gone <- true
-	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	// No body, and past the time that a request has.
-	c.through(t, "POST", "/quick/order", nil, session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
-	<-gone
-}
-
-func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
-	t.Parallel()
-	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/length" {
-			w.Header().Set("Content-Length", "100")
-		}
-		_, _ = io.WriteString(w, "half")
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	for _, path := range []string{"/length", "/chunks"} {
-		resp, err := bareClient().Do(request(t, "GET", srv.URL+path, nil, session.pairs("Authorization", c.who)...))
-		if errors.Is(err, io.EOF) { // so little that it had not been passed on
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
-			t.Errorf("%s: %q, %v", path, body, err)
-		}
-	}
-	c.send(t, "GET", "/login/1.0/get-client-ip", "", session.pairs()...).want(t, 200)
-}
-
-func TestNoCallIsSentTwice(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	var orders atomic.Int64
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { // one good answer, and then the connection is closed on each order that it has read
-				defer conn.Close()
-				lines := bufio.NewReader(conn)
-				for {
-					r, err := http.ReadRequest(lines)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					if r.URL.Path == "/order" {
-						orders.Add(1)
-						return
-					}
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+apitest.FromTradeAPI+": yes\r\n\r\n")
-				}
-			}()
-		}
-	}()
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	n := int64(0)
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		for _, body := range []string{"", "x"} {
-			for _, pairs := range [][]string{nil, {"Idempotency-Key", "k"}, {"X-Idempotency-Key", "k"}} {
-				c.plain(t, "/warm", session.pairs()...)
-				got := c.through(t, method, "/order", strings.NewReader(body), session.pairs(pairs...)...)
-				n++
-				if got.status != 504 || orders.Load() != n {
-					t.Fatalf("%s of %q with %v: %d, sent %d times in all, want %d: %s", method, body, pairs, got.status, orders.Load(), n, got.body)
-				}
-			}
-		}
 	}
 }

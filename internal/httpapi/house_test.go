@@ -25,7 +25,12 @@ type house struct {
 
 func newHouse(t testing.TB, options ...neoapitest.Option) house {
 	t.Helper()
-	dir := t.TempDir()
+	return houseIn(t, t.TempDir(), options...)
+}
+
+// houseIn is newHouse with data that outlive it.
+func houseIn(t testing.TB, dir string, options ...neoapitest.Option) house {
+	t.Helper()
 	srv := neoapitest.NewServer(t, append(options, neoapitest.WithData(dir))...)
 	m, data := admin(t, dir)
 	return house{consumer(t, srv), dir, m, data}
