@@ -60,9 +60,9 @@ func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
 		write(t, filepath.Join(dir, name), text)
 		return filepath.Join(dir, name)
 	}
-	cert, key := certificate(t, "one", time.Now().Add(time.Hour))
-	_, otherKey := certificate(t, "other", time.Now().Add(time.Hour))
-	oldCert, oldKey := certificate(t, "old", time.Now().Add(-time.Minute))
+	cert, key := certificate("one", time.Now().Add(time.Hour))
+	_, otherKey := certificate("other", time.Now().Add(time.Hour))
+	oldCert, oldKey := certificate("old", time.Now().Add(-time.Minute))
 	good := file("cert.pem", cert)
 	goodKey := file("key.pem", key)
 	open := file("open.pem", key)
@@ -129,7 +129,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	}
 
 	// The certificate comes before its key: meanwhile they are no pair.
-	cert, key := certificate(t, "second", time.Now().Add(time.Hour))
+	cert, key := certificate("second", time.Now().Add(time.Hour))
 	write(t, cfg.TLSCert, cert)
 	eventually(t, "half a pair is told of", func() bool {
 		if name := shown(); name != "first" {
@@ -142,7 +142,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 
 	// A key that others may read, and what is no key, are told once and not used.
 	told := log.count("cannot be used")
-	third, thirdKey := certificate(t, "third", time.Now().Add(time.Hour))
+	third, thirdKey := certificate("third", time.Now().Add(time.Hour))
 	if err := os.Chmod(cfg.TLSKey, 0o644); err != nil {
 		t.Fatal(err)
 	}
