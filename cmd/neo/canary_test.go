@@ -117,7 +117,7 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			} else { // on a temporary store
 				service = h.neo("sandbox", "--listen", "127.0.0.1:0", "--consumer-rate", "0", "--otp-digits", "8")
 			}
-			out := &watched{more: make(chan struct{}, 1)}
+			out := watching()
 			service.Stdout, service.Stderr = out, out
 			if err := service.Start(); err != nil {
 				t.Fatal(err)
@@ -125,14 +125,7 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			ended := make(chan struct{})
 			go func() { _ = service.Wait(); close(ended) }()
 			t.Cleanup(func() { _ = service.Process.Kill(); <-ended })
-			ready := map[string]string{"serve": `"url":"(http://[^"]+)"`, "sandbox": `ready at (http://\S+)`}[command]
-			for late := time.After(patience); !regexp.MustCompile(ready).MatchString(out.String()); {
-				select {
-				case <-out.more:
-				case <-late:
-					t.Fatalf("not ready: %s", out)
-				}
-			}
+			address := out.until(t, map[string]string{"serve": `"url":"(http://[^"]+)"`, "sandbox": `ready at (http://\S+)`}[command])
 			if command == "sandbox" {
 				made, err := filepath.Glob(filepath.Join(h.work, "tmp", "neo-sandbox-*"))
 				if err != nil || len(made) != 1 {
@@ -146,8 +139,8 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			}
 			h.secrets.Add("master key", strings.TrimSpace(string(key)))
 
-			everything(t, h, data, first(t, ready, out.String()), command == "sandbox")
-			crash(t, h, first(t, ready, out.String()), service, ended, out)
+			everything(t, h, data, address, command == "sandbox")
+			crash(t, h, address, service, ended, out)
 
 			// How long a request took could look like a code by chance.
 			dump := regexp.MustCompile(`took"?[=:]\S+?[ ,]`).ReplaceAll([]byte(out.String()), nil)

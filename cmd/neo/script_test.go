@@ -206,6 +206,9 @@ type watched struct {
 	more chan struct{} // holds a value after a write
 }
 
+// watching returns a writer that shows what has been written.
+func watching() *watched { return &watched{more: make(chan struct{}, 1)} }
+
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -221,6 +224,22 @@ func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
+}
+
+// until waits for what a program writes to match, and returns the first group.
+func (w *watched) until(t *testing.T, pattern string) string {
+	t.Helper()
+	match := regexp.MustCompile("(?m)" + pattern)
+	for late := time.After(patience); ; {
+		if m := match.FindStringSubmatch(w.String()); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-w.more:
+		case <-late:
+			t.Fatalf("%q does not come: %s", pattern, w)
+		}
+	}
 }
 
 func running(ts *testscript.TestScript) *service { return ts.Value(serviceKey{}).(*service) }
