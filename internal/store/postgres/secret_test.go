@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,6 +133,12 @@ func guarded(t *testing.T) *pgtest.Cluster {
 		t.Fatal(err)
 	}
 	query(t, c.URL("postgres"), "CREATE ROLE neo LOGIN SUPERUSER PASSWORD '"+secret+"'; SELECT pg_reload_conf()")
+	until(t, func() error { // the server reads its rules again in its own time
+		if works("postgres://neo:wrong@/postgres?host="+c.Dir()) == nil {
+			return errors.New("a wrong password is taken")
+		}
+		return nil
+	})
 	return c
 }
 
@@ -145,13 +152,6 @@ func TestThePasswordIsFoundWhereItMayStandAndInNoError(t *testing.T) {
 	encoded := url.QueryEscape(secret)
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
 	at := func(password string) string { return "postgres://neo" + password + "@/postgres?host=" + c.Dir() }
-	// The server reads its rules again in its own time.
-	until(t, func() error {
-		if works(at(":wrong")) == nil {
-			return fmt.Errorf("a wrong password is taken")
-		}
-		return nil
-	})
 	for _, x := range []struct{ name, password, file, url string }{
 		{"PGPASSWORD", secret, "", at("")},
 		{"PGPASSFILE", "", file, at("")},
