@@ -280,29 +280,42 @@ func everything(t *testing.T, h host, data, address string, inbox bool) {
 	h.run(t, h.neo("account", "list", "--data", other), "")
 }
 
+// post sends a request as a client does and returns the answer's body.
+func post(t *testing.T, url, access, body string, pairs ...string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+access)
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header.Set(pairs[i], pairs[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// basic is the Authorization header of the consumer.
+func basic(secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("canary-algo:"+secret))
+}
+
+const grant = `{"grant_type":"client_credentials"}`
+
 // stranger sends secrets to the service where they belong and where they do not.
 func stranger(t *testing.T, h host, address, secret, seed string) {
 	access := ""
 	post := func(path, body string, pairs ...string) string {
 		t.Helper()
-		r, err := http.NewRequest(http.MethodPost, address+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+access)
-		for i := 0; i < len(pairs); i += 2 {
-			r.Header.Set(pairs[i], pairs[i+1])
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err := errors.Join(err, resp.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return string(answer)
+		return post(t, address+path, access, body, pairs...)
 	}
 	object := func(pairs ...string) string {
 		m := map[string]string{}
@@ -312,8 +325,7 @@ func stranger(t *testing.T, h host, address, secret, seed string) {
 		text, _ := json.Marshal(m)
 		return string(text)
 	}
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("canary-algo:"+secret))
-	access = h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post("/oauth2/token", `{"grant_type":"client_credentials"}`, "Authorization", basic)))
+	access = h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post("/oauth2/token", grant, "Authorization", basic(secret))))
 	plain, err := credential.ParseTOTPSeed(seed)
 	if err != nil {
 		t.Fatal(err)
@@ -348,17 +360,7 @@ func crash(t *testing.T, h host, address string, service *exec.Cmd, ended <-chan
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.PostForm(address+"/oauth2/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {"canary-algo"}, "client_secret": {string(secret)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	access := h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, string(text)))
+	access := h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post(t, address+"/oauth2/token", "", grant, "Authorization", basic(string(secret)))))
 	answered := make(chan struct{}, 40)
 	for range cap(answered) {
 		go func() {

@@ -57,9 +57,8 @@ func TestClock_everyWayToLogInWorksWheneverTheServiceIsStarted(t *testing.T) {
 // that each come from another time.
 func TestClock_everyWayToLogInWorksWhereverTheClockIsSet(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	operator, _ := admin(t, dir)
+	h := newHouse(t)
+	srv, operator := h.Server, h.admin
 	made := func(at time.Time) { operator.Now = func() time.Time { return at } }
 	made(instants["2099"])
 	if _, _, err := operator.AddConsumer(t.Context(), "from 2099", "", "sandbox-secret", 0); err == nil {
@@ -181,16 +180,13 @@ func TestClock_setBackTakesNoTOTPCodeTwice(t *testing.T) {
 // A trade token must say of its time of issue what the session's record says.
 func TestClock_aTokenOfAnotherTimeThanItsSessionIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	c := consumer(t, srv)
+	c := newHouse(t)
 	s := c.trade(t)
-	m, data := admin(t, dir)
-	stored, err := data.Store.SigningKeys(t.Context())
+	stored, err := c.data.Store.SigningKeys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := m.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
+	plain, err := c.data.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,13 @@ func tradeAPI(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return upstream
 }
 
+// trading starts a service before a trade API, with a session there.
+func trading(t testing.TB, url string, options ...neoapitest.Option) (caller, held) {
+	t.Helper()
+	c := consumer(t, neoapitest.NewServer(t, append(options, neoapitest.WithTradeAPI(url))...))
+	return c, c.trade(t)
+}
+
 // through sends a call of a session through the gateway.
 func (c caller) through(t testing.TB, method, path string, body io.Reader, pairs ...string) reply {
 	t.Helper()
@@ -130,9 +137,8 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 		got = r
 		sent, _ = io.ReadAll(r.Body)
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL+"/base"))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL+"/base")
+	srv := c.Server
 	forged := []string{
 		"Neo-Identity", "eyJhbGciOiJub25lIn0.e30.", "neo-identity", "another", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil.example",
 		"X-Forwarded-Proto", "https", "Forwarded", "for=1.2.3.4", "Neo_Identity", "x", "X_Forwarded_For", "1.2.3.4", "Connection", "X-Hop", "X-Hop", "1",
@@ -186,9 +192,9 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	session := consumer(t, srv).trade(t)
-	keys := published(t, srv)
+	c, session := trading(t, upstream.URL)
+	c.who = "" // generation 3: an access token would end first
+	keys := published(t, c.Server)
 	issued := int64(session.claims(t)["iat"].(float64))
 	ends := int64(session.claims(t)["exp"].(float64))
 	signed := map[string]bool{}
@@ -200,8 +206,7 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 		{0, 1, 0}, {2 * time.Minute, 1, 0}, {5 * time.Minute, 2, 0}, {57 * time.Minute, 3, ends}, {59 * time.Minute, 3, ends},
 		{10 * time.Minute, 4, 0}, // the clock was set back: one of later would last too long
 	} {
-		srv.SetTime(time.Unix(issued, 0).Add(x.at))
-		c := caller{srv, ""} // generation 3: an access token would end first
+		c.SetTime(time.Unix(issued, 0).Add(x.at))
 		c.plain(t, barePath, session.pairs()...)
 		signed[identity] = true
 		says := identified(t, identity, keys)
@@ -215,9 +220,7 @@ func TestNoTokenOfAnotherKindIsAnIdentityAndNoIdentityIsAToken(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	c.through(t, "GET", tradePath, nil, session.pairs()...)
 	if identity == "" {
 		t.Fatal("no identity")
@@ -230,10 +233,8 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	view := c.login(t)
-	session := c.second(t, view, c.otp(t, view)).session(t)
+	c, session := trading(t, upstream.URL)
+	srv, view := c.Server, c.login(t)
 	const path = "/Orders/2.0/quick/order/rule/ms/place"
 	c.post(t, path, "x").refusedTrade(t, 401, wire.HeaderMissing.Code)
 	c.post(t, path, "x", "sid", session.SID, "Auth", view.Token).refusedTrade(t, 401, wire.WrongToken.Code)
@@ -308,9 +309,7 @@ func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
 			_, _ = io.WriteString(w, "<p>as it is</p>")
 		}
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	for _, status := range []int{200, 201, 204, 302, 304, 400, 401, 403, 404, 417, 429, 500, 502, 503} {
 		got := c.through(t, "GET", fmt.Sprintf("/status/%d", status), nil, session.pairs("X-Request-Id", "mine")...)
 		want, kind := "<p>as it is</p>", "text/html"
@@ -347,9 +346,7 @@ func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
 		}
 		fmt.Fprint(w, n)
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	type unknownLength struct{ io.Reader }
 	for _, n := range []int{wire.MaxBody + 1, wire.MaxTradeBody} {
 		for _, body := range []io.Reader{bytes.NewReader(make([]byte, n)), unknownLength{bytes.NewReader(make([]byte, n))}} {

@@ -115,9 +115,8 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 		"logout elsewhere": func(c caller, s held) { c.EndSession(t, s.SID) },
 		"its time is over": func(c caller, s held) { c.Advance(time.Hour) },
 	} {
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(streaming(t)))
-		c := consumer(t, srv)
-		first, other := c.trade(t), c.trade(t)
+		c, first := trading(t, streaming(t))
+		other := c.trade(t)
 		web, kept, stream := c.upgrade(t, first), c.upgrade(t, other), c.events(t, first)
 		// What looks like heads on the line means nothing.
 		web.echoes(t, "GET / HTTP/1.1\r\n folded\n\n"+strings.Repeat("frames ", 100_000))
@@ -151,9 +150,7 @@ func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 	t.Parallel()
 	asked := make(chan http.Header, 1)
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL)
 	for _, protocol := range []string{"h2c", "websocket, h2c", "TLS/1.0", "websocket2"} {
 		c.plain(t, barePath, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
 		h := <-asked
@@ -167,9 +164,7 @@ func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 
 func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	t.Parallel()
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(streaming(t)))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, streaming(t))
 	var all []socket
 	for range httpapi.StreamsAtOnce {
 		all = append(all, c.upgrade(t, session))
@@ -194,9 +189,8 @@ func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {
 	var web socket
 	var stream *http.Response
 	t.Run("service", func(inner *testing.T) { // which fails if the service does not end in its time
-		srv := neoapitest.NewServer(inner, neoapitest.WithTradeAPI(upstream))
-		session := consumer(inner, srv).trade(inner)
-		web, stream = caller{srv, ""}.upgrade(t, session), caller{srv, ""}.events(t, session)
+		c, session := trading(inner, upstream)
+		web, stream = c.upgrade(t, session), c.events(t, session)
 		web.echoes(t, "open")
 	})
 	web.closes(t)

@@ -108,9 +108,7 @@ func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
 	if err := nobody.Close(); err != nil {
 		t.Fatal(err)
 	}
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+address))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, "http://"+address)
 	c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 503, wire.Unavailable.Code)
 
 	for name, says := range map[string]string{
@@ -137,9 +135,7 @@ func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
 			}
 		}()
 		var log lines
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()), neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
-		c := consumer(t, srv)
-		session := c.trade(t)
+		c, session := trading(t, "http://"+l.Addr().String(), neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
 		t.Log(name)
 		c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
 		eventually(t, "a line of the failure", func() bool { return log.count(`"level":"ERROR"`) > 0 })
@@ -156,9 +152,7 @@ func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
 		<-r.Context().Done()
 		gone <- true
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	// No body, and past the time that a request has.
 	c.through(t, "POST", "/quick/order", nil, session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
 	<-gone
@@ -174,11 +168,9 @@ func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	for _, path := range []string{"/length", "/chunks"} {
-		resp, err := bareClient().Do(request(t, "GET", srv.URL+path, nil, session.pairs("Authorization", c.who)...))
+		resp, err := bareClient().Do(request(t, "GET", c.URL+path, nil, session.pairs("Authorization", c.who)...))
 		if errors.Is(err, io.EOF) { // so little that it had not been passed on
 			continue
 		}
@@ -226,9 +218,7 @@ func TestNoCallIsSentTwice(t *testing.T) {
 			}()
 		}
 	}()
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, "http://"+l.Addr().String())
 	n := int64(0)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		for _, body := range []string{"", "x"} {
