@@ -77,7 +77,9 @@ func (x prepared) directory() []call {
 	return []call{
 		{"Account", func(ctx context.Context) error { return only(x.s.Account(ctx, byID(1))) }},
 		{"AddAccount", func(ctx context.Context) error { return x.s.AddAccount(ctx, newAccount(3), x.event) }},
-		{"SetHash", func(ctx context.Context) error { return x.s.SetHash(ctx, newAccount(1).ID, login.Password, newAccount(1).PasswordHash, "new") }},
+		{"SetHash", func(ctx context.Context) error {
+			return x.s.SetHash(ctx, newAccount(1).ID, login.Password, newAccount(1).PasswordHash, "new")
+		}},
 		{"RemoveAccount", func(ctx context.Context) error { return x.s.RemoveAccount(ctx, newAccount(2).ID, x.event) }},
 		{"ListAccounts", func(ctx context.Context) error { return only(x.s.ListAccounts(ctx, "", 10)) }},
 		{"Consumer", func(ctx context.Context) error { return only(x.s.Consumer(ctx, "consumer-1")) }},
@@ -88,10 +90,14 @@ func (x prepared) directory() []call {
 		{"ChangeAccount", func(ctx context.Context) error {
 			return x.s.ChangeAccount(ctx, newAccount(1).ID, x.event, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
 		}},
-		{"SetCaches", func(ctx context.Context) error { return x.s.SetCaches(ctx, newAccount(1).ID, map[string]int64{"watchlist": 5}, x.event) }},
+		{"SetCaches", func(ctx context.Context) error {
+			return x.s.SetCaches(ctx, newAccount(1).ID, map[string]int64{"watchlist": 5}, x.event)
+		}},
 		{"SampleAccounts", func(ctx context.Context) error { return only(x.s.SampleAccounts(ctx, 3)) }},
 		{"EraseAccount", func(ctx context.Context) error { return x.s.EraseAccount(ctx, newAccount(5).ID, x.event) }},
-		{"ForgetEvents", func(ctx context.Context) error { return only2(x.s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5)) }},
+		{"ForgetEvents", func(ctx context.Context) error {
+			return only2(x.s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5))
+		}},
 		{"Import", func(ctx context.Context) error { return only(x.s.Import(ctx, "file")) }},
 		{"AddAccounts", func(ctx context.Context) error {
 			return x.s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {
@@ -109,7 +115,9 @@ func (x prepared) directory() []call {
 func (x prepared) keysAndTrail() []call {
 	return []call{
 		{"SigningKeys", func(ctx context.Context) error { return only(x.s.SigningKeys(ctx)) }},
-		{"AddFirstSigningKey", func(ctx context.Context) error { return x.s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)}) }},
+		{"AddFirstSigningKey", func(ctx context.Context) error {
+			return x.s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
+		}},
 		{"AddSigningKey", func(ctx context.Context) error { return x.s.AddSigningKey(ctx, newKey("key-2", time.Second), x.event) }},
 		{"RemoveSigningKey", func(ctx context.Context) error { return x.s.RemoveSigningKey(ctx, "key-2", x.event) }},
 		{"LastEvent", func(ctx context.Context) error { return only(x.s.LastEvent(ctx)) }},
@@ -123,20 +131,30 @@ func (x prepared) sessions() []call {
 	return []call{
 		{"State", func(ctx context.Context) error { return only(x.s.State(ctx, "account-1")) }},
 		{"Try", func(ctx context.Context) error { return x.s.Try(ctx, newTry("account-1", login.Password, "try")) }},
-		{"EndTry", func(ctx context.Context) error { return x.s.EndTry(ctx, newTry("account-1", login.Password, "try"), true, x.event) }},
-		{"Take", func(ctx context.Context) error { return only(x.s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0))) }},
+		{"EndTry", func(ctx context.Context) error {
+			return x.s.EndTry(ctx, newTry("account-1", login.Password, "try"), true, x.event)
+		}},
+		{"Take", func(ctx context.Context) error {
+			return only(x.s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0)))
+		}},
 		{"Unlock", func(ctx context.Context) error { return x.s.Unlock(ctx, "account-1", x.event) }},
-		{"OpenView", func(ctx context.Context) error { return x.s.OpenView(ctx, newView("new", "account-1"), 7, "try", x.event) }},
+		{"OpenView", func(ctx context.Context) error {
+			return x.s.OpenView(ctx, newView("new", "account-1"), 7, "try", x.event)
+		}},
 		{"Session", func(ctx context.Context) error { return only(x.s.Session(ctx, "claim")) }},
 		{"SessionOf", func(ctx context.Context) error { return only(x.s.SessionOf(ctx, "account-1", x.free.ViewID)) }},
 		{"Revocations", func(ctx context.Context) error { return only2(x.s.Revocations(ctx, 0, at(0), 10)) }},
-		{"PendingView", func(ctx context.Context) error { return only(x.s.PendingView(ctx, "account-1", consumerOf("consumer-1"), time.Time{}, at(0))) }},
+		{"PendingView", func(ctx context.Context) error {
+			return only(x.s.PendingView(ctx, "account-1", consumerOf("consumer-1"), time.Time{}, at(0)))
+		}},
 		{"SetOTP", func(ctx context.Context) error { return only(x.s.SetOTP(ctx, newCode("code", 0, at(0)))) }},
 		{"DropOTP", func(ctx context.Context) error { return x.s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
 		{"Claim", func(ctx context.Context) error { return only(x.s.Claim(ctx, newClaim(x.free, "claim", at(0)))) }},
 		{"Fail", func(ctx context.Context) error { return x.s.Fail(ctx, "fail", "claim", x.event) }},
 		{"Refund", func(ctx context.Context) error { return x.s.Refund(ctx, "refund", "claim", x.event) }},
-		{"Complete", func(ctx context.Context) error { return x.s.Complete(ctx, "claim", newTrade(x.held["complete"], at(0)), x.event) }},
+		{"Complete", func(ctx context.Context) error {
+			return x.s.Complete(ctx, "claim", newTrade(x.held["complete"], at(0)), x.event)
+		}},
 		{"KeyInUse", func(ctx context.Context) error { return only(x.s.KeyInUse(ctx, "key-2", at(0))) }},
 		{"End", func(ctx context.Context) error { return x.s.End(ctx, "end", x.trade.TradeID, x.event) }},
 		{"Count", func(ctx context.Context) error { return only2(x.s.Count(ctx, at(0))) }},
@@ -146,9 +164,13 @@ func (x prepared) sessions() []call {
 // jobsAndNames are the rest.
 func (x prepared) jobsAndNames() []call {
 	return []call{
-		{"SetReach", func(ctx context.Context) error { return x.s.SetReach(ctx, newAccount(1).ID, login.Reach{Email: "new@example.com"}, x.event) }},
+		{"SetReach", func(ctx context.Context) error {
+			return x.s.SetReach(ctx, newAccount(1).ID, login.Reach{Email: "new@example.com"}, x.event)
+		}},
 		{"AddJob", func(ctx context.Context) error { return x.s.AddJob(ctx, newJob("job", "sid")) }},
-		{"ClaimJobs", func(ctx context.Context) error { return only(x.s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0)))) }},
+		{"ClaimJobs", func(ctx context.Context) error {
+			return only(x.s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0))))
+		}},
 		{"PutOffJob", func(ctx context.Context) error { return x.s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
 		{"EndJob", func(ctx context.Context) error { return x.s.EndJob(ctx, x.claimed[1], nil, &x.event) }},
 		{"Jobs", func(ctx context.Context) error { return only(x.s.Jobs(ctx, login.JobCode)) }},
