@@ -38,7 +38,7 @@ func opened(t *testing.T, p serve.Place) *serve.Data {
 func following(t *testing.T, args ...string) (out *watched, stop func() string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	out = &watched{more: make(chan struct{}, 1)}
+	out = watching()
 	ended := make(chan int, 1)
 	var stderr bytes.Buffer
 	go func() {
@@ -50,18 +50,6 @@ func following(t *testing.T, args ...string) (out *watched, stop func() string) 
 			t.Errorf("exit code %d: %s", code, &stderr)
 		}
 		return out.String()
-	}
-}
-
-// until waits for a text that a program writes.
-func (w *watched) until(t *testing.T, text string) {
-	t.Helper()
-	for late := time.After(patience); !strings.Contains(w.String(), text); {
-		select {
-		case <-w.more:
-		case <-late:
-			t.Fatalf("%q does not come: %s", text, w)
-		}
 	}
 }
 

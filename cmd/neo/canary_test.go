@@ -117,7 +117,7 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			} else { // on a temporary store
 				service = h.neo("sandbox", "--listen", "127.0.0.1:0", "--consumer-rate", "0", "--otp-digits", "8")
 			}
-			out := &watched{more: make(chan struct{}, 1)}
+			out := watching()
 			service.Stdout, service.Stderr = out, out
 			if err := service.Start(); err != nil {
 				t.Fatal(err)
@@ -125,14 +125,7 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			ended := make(chan struct{})
 			go func() { _ = service.Wait(); close(ended) }()
 			t.Cleanup(func() { _ = service.Process.Kill(); <-ended })
-			ready := map[string]string{"serve": `"url":"(http://[^"]+)"`, "sandbox": `ready at (http://\S+)`}[command]
-			for late := time.After(patience); !regexp.MustCompile(ready).MatchString(out.String()); {
-				select {
-				case <-out.more:
-				case <-late:
-					t.Fatalf("not ready: %s", out)
-				}
-			}
+			address := out.until(t, map[string]string{"serve": `"url":"(http://[^"]+)"`, "sandbox": `ready at (http://\S+)`}[command])
 			if command == "sandbox" {
 				made, err := filepath.Glob(filepath.Join(h.work, "tmp", "neo-sandbox-*"))
 				if err != nil || len(made) != 1 {
@@ -146,8 +139,8 @@ func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
 			}
 			h.secrets.Add("master key", strings.TrimSpace(string(key)))
 
-			everything(t, h, data, first(t, ready, out.String()), command == "sandbox")
-			crash(t, h, first(t, ready, out.String()), service, ended, out)
+			everything(t, h, data, address, command == "sandbox")
+			crash(t, h, address, service, ended, out)
 
 			// How long a request took could look like a code by chance.
 			dump := regexp.MustCompile(`took"?[=:]\S+?[ ,]`).ReplaceAll([]byte(out.String()), nil)
@@ -287,29 +280,42 @@ func everything(t *testing.T, h host, data, address string, inbox bool) {
 	h.run(t, h.neo("account", "list", "--data", other), "")
 }
 
+// post sends a request as a client does and returns the answer's body.
+func post(t *testing.T, url, access, body string, pairs ...string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+access)
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header.Set(pairs[i], pairs[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// basic is the Authorization header of the consumer.
+func basic(secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("canary-algo:"+secret))
+}
+
+const grant = `{"grant_type":"client_credentials"}`
+
 // stranger sends secrets to the service where they belong and where they do not.
 func stranger(t *testing.T, h host, address, secret, seed string) {
 	access := ""
 	post := func(path, body string, pairs ...string) string {
 		t.Helper()
-		r, err := http.NewRequest(http.MethodPost, address+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+access)
-		for i := 0; i < len(pairs); i += 2 {
-			r.Header.Set(pairs[i], pairs[i+1])
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err := errors.Join(err, resp.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return string(answer)
+		return post(t, address+path, access, body, pairs...)
 	}
 	object := func(pairs ...string) string {
 		m := map[string]string{}
@@ -319,8 +325,7 @@ func stranger(t *testing.T, h host, address, secret, seed string) {
 		text, _ := json.Marshal(m)
 		return string(text)
 	}
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("canary-algo:"+secret))
-	access = h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post("/oauth2/token", `{"grant_type":"client_credentials"}`, "Authorization", basic)))
+	access = h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post("/oauth2/token", grant, "Authorization", basic(secret))))
 	plain, err := credential.ParseTOTPSeed(seed)
 	if err != nil {
 		t.Fatal(err)
@@ -355,17 +360,7 @@ func crash(t *testing.T, h host, address string, service *exec.Cmd, ended <-chan
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.PostForm(address+"/oauth2/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {"canary-algo"}, "client_secret": {string(secret)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	access := h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, string(text)))
+	access := h.secrets.Add("access token", first(t, `"access_token":"([^"]+)"`, post(t, address+"/oauth2/token", "", grant, "Authorization", basic(string(secret)))))
 	answered := make(chan struct{}, 40)
 	for range cap(answered) {
 		go func() {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,7 @@ func started(t *testing.T, script string) (neo *exec.Cmd, out *watched) {
 	neo = exec.CommandContext(t.Context(), os.Args[0])
 	neo.Args = []string{"neo", "exec", "--session", session, "--", "sh", "-c", script} // by which name TestMain knows it
 	neo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                              // as a shell starts a job
-	out = &watched{more: make(chan struct{}, 1)}
+	out = watching()
 	neo.Stdout, neo.Stderr = out, out
 	if err := neo.Start(); err != nil {
 		t.Fatal(err)
@@ -30,21 +31,8 @@ func started(t *testing.T, script string) (neo *exec.Cmd, out *watched) {
 		_ = syscall.Kill(-neo.Process.Pid, syscall.SIGKILL)
 		_ = neo.Wait()
 	})
-	says(t, out, "ready")
+	out.until(t, "ready")
 	return neo, out
-}
-
-// says waits until something is written.
-func says(t *testing.T, out *watched, what string) {
-	t.Helper()
-	late := time.After(patience)
-	for !strings.Contains(out.String(), what) {
-		select {
-		case <-out.more:
-		case <-late:
-			t.Fatalf("%q does not come: %s", what, out.String())
-		}
-	}
 }
 
 // Whatever signal somebody may send is the program's.
@@ -63,7 +51,7 @@ func TestProgram_getsWhateverSignalIsSent(t *testing.T) {
 		if err := neo.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
-		says(t, out, "got "+name+".")
+		out.until(t, "got "+regexp.QuoteMeta(name)+`\.`)
 	}
 }
 
@@ -81,8 +69,7 @@ func state(t *testing.T, pid string) string {
 // A job that is stopped stops as a whole, so that a shell sees it, and goes on as a whole.
 func TestProgram_stopsAndGoesOnWithNeo(t *testing.T) {
 	neo, out := started(t, "echo ready $$.; while :; do sleep 0.05; done")
-	says(t, out, ".\n")
-	pid := first(t, `ready (\d+)\.`, out.String())
+	pid := out.until(t, `ready (\d+)\.$`)
 	stopped := func(want bool) {
 		t.Helper()
 		late := time.Now().Add(patience)

@@ -2,22 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // Of whatever command, whatever flag takes a text: one that was given and is empty
 // does not count as one that was left out. Nor does an argument.
 func TestFlag_thatIsGivenIsNotEmpty(t *testing.T) {
-	var cli commands
-	parser, err := kong.New(&cli, kong.Vars{"version": ""}, kong.Bind(&terminal{}), kong.BindTo(t.Context(), (*context.Context)(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	tried := 0
 	refused := func(args []string, name string) {
 		t.Helper()
@@ -27,7 +19,7 @@ func TestFlag_thatIsGivenIsNotEmpty(t *testing.T) {
 			t.Errorf("neo %q: exit code %d, %s", args, code, out.String())
 		}
 	}
-	for _, leaf := range parser.Model.Leaves(false) {
+	for _, leaf := range grammar(t).Leaves(false) {
 		path := strings.Fields(leaf.FullPath())[1:]
 		given := func(empty, text string) (all []string) {
 			all = append(all, path...)

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // Whatever setting a service gets, a program that neo exec runs does not.
 func TestNoSettingOfAServiceReachesAProgram(t *testing.T) {
-	var cli commands
-	parser, err := kong.New(&cli, kong.Vars{"version": ""}, kong.Bind(&terminal{}), kong.BindTo(t.Context(), (*context.Context)(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	model := grammar(t)
 	var environ []string
-	for _, command := range parser.Model.Children {
+	for _, command := range model.Children {
 		if command.Name != "serve" {
 			continue
 		}
@@ -30,7 +23,7 @@ func TestNoSettingOfAServiceReachesAProgram(t *testing.T) {
 	if !slices.Contains(environ, "NEO_DATABASE=x") || !slices.Contains(environ, "NEO_CONFIG=x") || len(environ) < 20 {
 		t.Fatalf("the settings are %v", environ)
 	}
-	if left := withoutService(append(environ, "NEO_TOKEN=x"), parser.Model); !slices.Equal(left, []string{"NEO_TOKEN=x"}) {
+	if left := withoutService(append(environ, "NEO_TOKEN=x"), model); !slices.Equal(left, []string{"NEO_TOKEN=x"}) {
 		t.Errorf("left: %v", left)
 	}
 }

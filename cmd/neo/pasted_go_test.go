@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // goProgram is what a user writes around the Go lines that the sandbox prints.
@@ -48,7 +47,7 @@ func check(err error) {
 func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
-	out := &watched{more: make(chan struct{}, 1)}
+	out := watching()
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, []string{"sandbox", "-q", "--listen", "127.0.0.1:0"}, os.Stdin, out, out) }()
 	defer func() {
@@ -57,15 +56,7 @@ func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
 			t.Errorf("the sandbox ended with %d: %s", code, out)
 		}
 	}()
-	late := time.After(patience)
-	for !strings.Contains(out.String(), "Ctrl-C ends") {
-		select {
-		case <-out.more:
-		case <-late:
-			t.Fatalf("the sandbox is not ready: %s", out)
-		}
-	}
-	url := regexp.MustCompile(`ready at (\S+)`).FindStringSubmatch(out.String())[1]
+	url := out.until(t, `ready at (\S+)$(?s:.*)Ctrl-C ends`)
 	lines := regexp.MustCompile(`(?ms)^#    (client, err := [^\n]*)$.*^#    (err = client\.Login[^\n]*)$.*^#    (session, err := [^\n]*)$`).FindStringSubmatch(out.String())
 	if lines == nil {
 		t.Fatalf("no Go lines: %s", out)

@@ -42,7 +42,7 @@ func cmdPerson(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, &out, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	ts.Check(cmd.Start())
-	screen := &watched{more: make(chan struct{}, 1)}
+	screen := watching()
 	read := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(screen, master) // ends with an error when nobody has the other side open any more

@@ -53,12 +53,8 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 		"help",           // for people
 		"account export", // JSON, or CSV with --all
 	}
-	parser, err := kong.New(&commands{}, kong.Name("neo"), kong.Bind(&terminal{}))
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, command := range parser.Model.Leaves(false) {
+	for _, command := range grammar(t).Leaves(false) {
 		takes := slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "json" })
 		if takes == slices.Contains(own, command.Path()) {
 			t.Errorf("neo %s: --json: %v", command.Path(), takes)

@@ -2,19 +2,11 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -35,6 +27,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"neoapi/internal/canary"
+	"neoapi/internal/certtest"
 	"neoapi/internal/credential"
 	"neoapi/internal/store/postgres/pgtest"
 )
@@ -213,6 +206,9 @@ type watched struct {
 	more chan struct{} // holds a value after a write
 }
 
+// watching returns a writer that shows what has been written.
+func watching() *watched { return &watched{more: make(chan struct{}, 1)} }
+
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -228,6 +224,22 @@ func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
+}
+
+// until waits for what a program writes to match, and returns the first group.
+func (w *watched) until(t *testing.T, pattern string) string {
+	t.Helper()
+	match := regexp.MustCompile("(?m)" + pattern)
+	for late := time.After(patience); ; {
+		if m := match.FindStringSubmatch(w.String()); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-w.more:
+		case <-late:
+			t.Fatalf("%q does not come: %s", pattern, w)
+		}
+	}
 }
 
 func running(ts *testscript.TestScript) *service { return ts.Value(serviceKey{}).(*service) }
@@ -315,19 +327,9 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: certificate CERT KEY")
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ts.Check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "neo"}, // curl wants a name
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	ts.Check(err)
-	plain, err := x509.MarshalPKCS8PrivateKey(key)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}), 0o600))
+	cert, key := certtest.New("neo", nil, nil).PEM() // curl wants a name
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), cert, 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
 }
 
 func cmdClockOff(ts *testscript.TestScript, neg bool, args []string) {

@@ -51,6 +51,22 @@ func (m *machine) run(stdin string, args ...string) string {
 	return string(out)
 }
 
+// newMachine returns a machine on a database, on which nothing runs.
+func newMachine(t *testing.T, database string) *machine {
+	return &machine{t: t, data: filepath.Join(t.TempDir(), "data"), env: append(os.Environ(), "NEO_DATABASE="+database, "GORACE=atexit_sleep_ms=0")}
+}
+
+// people adds a consumer and an account at the machine, and returns an access token.
+func (m *machine) people() string {
+	m.t.Helper()
+	secret := first(m.t, `consumer secret: (\S+)`, m.run("", "consumer", "add", "--key", "algo"))
+	m.run("password=correct horse\nmpin=135791\n", "account", "add", "--ucc", "AB1234", "--user-id", "asha", "--mobile", "9876543210")
+	_, token := m.send(held{}, "POST", "/oauth2/token", map[string]string{
+		"grant_type": "client_credentials", "client_id": "algo", "client_secret": secret,
+	})
+	return token["access_token"].(string)
+}
+
 // serve starts neo serve and waits until it is ready.
 func (m *machine) serve() {
 	m.t.Helper()
@@ -167,11 +183,8 @@ func keyOf(t *testing.T, h held) string {
 func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
-	machines := make([]*machine, 2)
-	for i := range machines {
-		machines[i] = &machine{t: t, data: filepath.Join(t.TempDir(), "data"), env: append(os.Environ(), "NEO_DATABASE="+database, "GORACE=atexit_sleep_ms=0")}
-	}
-	a, b := machines[0], machines[1]
+	a, b := newMachine(t, database), newMachine(t, database)
+	machines := []*machine{a, b}
 	want := func(what string, got, want int) {
 		t.Helper()
 		if got != want {
@@ -191,12 +204,7 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.serve()
-	secret := regexp.MustCompile(`consumer secret: (\S+)`).FindStringSubmatch(b.run("", "consumer", "add", "--key", "algo"))[1]
-	b.run("password=correct horse\nmpin=135791\n", "account", "add", "--ucc", "AB1234", "--user-id", "asha", "--mobile", "9876543210")
-	_, token := a.send(held{}, "POST", "/oauth2/token", map[string]string{
-		"grant_type": "client_credentials", "client_id": "algo", "client_secret": secret,
-	})
-	access := token["access_token"].(string)
+	access := b.people()
 
 	// One login, each step at another process.
 	status, view := a.first(access, "correct horse")
@@ -250,66 +258,4 @@ func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
 	want("trade call", a.trade(session), 503)
 	b.run("", "account", "remove", "AB1234", "--yes")
 	want("trade call of a removed account", a.trade(session), 403)
-}
-
-// Bars R1 and R4.
-func TestAServiceWithoutItsDatabaseAnswers503AndWorksAgainWhenItIsBack(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Private(t)
-	m := &machine{
-		t: t, data: filepath.Join(t.TempDir(), "data"),
-		env: append(os.Environ(), "NEO_DATABASE="+cluster.URL("postgres"), "GORACE=atexit_sleep_ms=0"),
-	}
-	m.serve()
-	secret := regexp.MustCompile(`consumer secret: (\S+)`).FindStringSubmatch(m.run("", "consumer", "add", "--key", "algo"))[1]
-	m.run("password=correct horse\nmpin=135791\n", "account", "add", "--ucc", "AB1234", "--user-id", "asha", "--mobile", "9876543210")
-	_, token := m.send(held{}, "POST", "/oauth2/token", map[string]string{
-		"grant_type": "client_credentials", "client_id": "algo", "client_secret": secret,
-	})
-	access := token["access_token"].(string)
-	_, view := m.first(access, "correct horse")
-	status, session := m.second(view, "135791")
-	if status != 200 {
-		t.Fatalf("status %d", status)
-	}
-	_, waiting := m.first(access, "correct horse")
-
-	if err := cluster.Crash(); err != nil {
-		t.Fatal(err)
-	}
-	for name, call := range map[string]func() int{
-		"login":         func() int { status, _ := m.first(access, "correct horse"); return status },
-		"second factor": func() int { status, _ := m.second(waiting, "135791"); return status },
-		"logout":        func() int { status, _ := m.send(session, "POST", logoutPath, nil); return status },
-	} {
-		began := time.Now()
-		if status := call(); status != 503 {
-			t.Errorf("%s: status %d, want 503", name, status)
-		}
-		t.Logf("%s answered after %s", name, time.Since(began))
-	}
-
-	if err := cluster.Start(); err != nil {
-		t.Fatal(err)
-	}
-	back := time.Now()
-	for {
-		status, _ := m.first(access, "correct horse")
-		if status == 200 {
-			break
-		}
-		if status != 503 || time.Since(back) > patience {
-			t.Fatalf("status %d, %s after the database is back", status, time.Since(back))
-		}
-	}
-	t.Logf("logins work %s after the database is back", time.Since(back))
-	if status, _ := m.second(waiting, "135791"); status != 200 {
-		t.Errorf("the second factor that was refused meanwhile: status %d", status)
-	}
-	if status := m.trade(session); status != 503 { // no trade API, but a session
-		t.Errorf("a session from before: status %d", status)
-	}
-	if status, _ := m.send(session, "POST", logoutPath, nil); status != 200 {
-		t.Errorf("its logout: status %d", status)
-	}
 }

@@ -18,10 +18,7 @@ import (
 func TestStoredNamesAreShownWithNothingHidden(t *testing.T) {
 	const hidden = "As\u200bha\u2060\u202e\u2800\u3164\ufe0f\U000e0041R"
 	dir := t.TempDir()
-	d, err := serve.Open(t.Context(), serve.Place{Dir: dir}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := opened(t, serve.Place{Dir: dir})
 	if err := d.ClaimKind(t.Context(), serve.Service); err != nil {
 		t.Fatal(err)
 	}
@@ -31,9 +28,6 @@ func TestStoredNamesAreShownWithNothingHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := d.Store.AddConsumer(t.Context(), login.Consumer{Key: "algo", Name: hidden, SecretHash: []byte("x"), Created: now}, login.Event{Time: now, Action: "consumer added", Outcome: "ok", Consumer: "algo"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, command := range []string{

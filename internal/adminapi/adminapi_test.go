@@ -3,18 +3,12 @@ package adminapi_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +19,7 @@ import (
 	"time"
 
 	"neoapi/internal/apitest"
+	"neoapi/internal/certtest"
 	"neoapi/internal/login"
 	"neoapi/internal/serve"
 )
@@ -47,7 +42,7 @@ func start(t *testing.T, cfg serve.Config) *operator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Log = slog.New(slog.NewJSONHandler(o, nil))
+	o.data, cfg.Log = data, slog.New(slog.NewJSONHandler(o, nil))
 	srv, err := serve.New(t.Context(), data, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +61,6 @@ func start(t *testing.T, cfg serve.Config) *operator {
 		}
 		_ = data.Close()
 	})
-	o.data = data
 	path := strings.TrimPrefix(cfg.Admin, "unix:")
 	o.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -126,6 +120,16 @@ func (o *operator) send(t *testing.T, status int, r *http.Request, body string) 
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// events returns the trail, in which every change leaves an event.
+func (o *operator) events(t *testing.T) []login.Event {
+	t.Helper()
+	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
 }
 
 const asha = `{"ucc":"AB1234","userId":"asha","mobile":"9876543210","pan":"AVRFT7865T","name":"Asha","password":"a good long password","mpin":"135790"}`
@@ -192,12 +196,8 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	o.ask(t, 200, "DELETE", "/accounts/AB1234", `{"ucc":"ab1234"}`)
 
 	// Who asked is in the trail, and no secret in the log.
-	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
 	actions := map[string]int{}
-	for _, e := range events {
+	for _, e := range o.events(t) {
 		actions[e.Action]++
 		if who := fmt.Sprintf("uid %d", os.Getuid()); e.By != who && e.Action != "" {
 			t.Errorf("%s: by %q, want %q", e.Action, e.By, who)
@@ -219,8 +219,7 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	o := start(t, serve.Config{Admin: socket(t)})
-	o.ask(t, 201, "POST", "/accounts", asha)
-	before := o.ask(t, 200, "GET", "/accounts/AB1234", "")
+	before := o.ask(t, 201, "POST", "/accounts", asha) // what is answered of something new is what later answers say
 	for _, x := range []struct {
 		status             int
 		method, path, body string
@@ -297,71 +296,31 @@ func TestASocketThatADeadProcessLeftIsReplacedAndALivingOnesIsNot(t *testing.T) 
 	}
 }
 
-// signed makes a certificate and its key, signed by another or by itself, and
-// writes them as PEM.
-func signed(t *testing.T, dir, name string, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name, Organization: []string{"Broker"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: parent == nil, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"admin.example.com"},
-	}
-	if parent == nil {
-		parent, by = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed, key
-}
-
 // overNetwork starts a service that operators ask over the network, and returns what
 // makes the operator show a certificate: "ops" is the CA's, "stranger" is not, and ""
 // is none.
 func overNetwork(t *testing.T, hosts ...string) (o *operator, as func(name string)) {
 	t.Helper()
 	dir := t.TempDir()
-	ca, caKey := signed(t, dir, "ca", nil, nil)
-	signed(t, dir, "ops", ca, caKey)
-	signed(t, dir, "service", ca, caKey)
-	signed(t, dir, "stranger", nil, nil)
-	in := func(name string) string { return filepath.Join(dir, name) }
+	broker := func(c *x509.Certificate) {
+		c.Subject.Organization, c.DNSNames = []string{"Broker"}, []string{"admin.example.com"}
+	}
+	ca := certtest.New("ca", nil, broker)
+	caFile, _ := ca.Write(t, dir)
+	cert, key := certtest.New("service", ca, broker).Write(t, dir)
+	shown := map[string]*certtest.Pair{"ops": certtest.New("ops", ca, broker), "stranger": certtest.New("stranger", nil, broker)}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := free.Addr().String()
 	_ = free.Close()
-	o = start(t, serve.Config{Admin: address, AdminHosts: hosts, AdminCA: in("ca.pem"), TLSCert: in("service.pem"), TLSKey: in("service.key")})
+	o = start(t, serve.Config{Admin: address, AdminHosts: hosts, AdminCA: caFile, TLSCert: cert, TLSKey: key})
 	o.base = "https://" + address
-	roots := x509.NewCertPool()
-	roots.AddCert(ca)
 	as = func(name string) {
-		conf := &tls.Config{RootCAs: roots}
+		conf := &tls.Config{RootCAs: ca.Pool()}
 		if name != "" {
-			pair, err := tls.LoadX509KeyPair(in(name+".pem"), in(name+".key"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			pair := shown[name].TLS()
 			// Shown whatever the service says it would take.
 			conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 		}
@@ -382,9 +341,8 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 			t.Errorf("certificate %q: %s", name, resp.Status)
 		}
 	}
-	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 10})
-	if err != nil || len(events) != 1 || events[0].By != "CN=ops,O=Broker" || events[0].Address != events[0].By {
-		t.Errorf("%+v, %v", events, err)
+	if events := o.events(t); len(events) != 1 || events[0].By != "CN=ops,O=Broker" || events[0].Address != events[0].By {
+		t.Errorf("%+v", events)
 	}
 }
 
@@ -415,15 +373,5 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 				t.Errorf("%s, %s: %v, want it to say %s", x.admin, x.ca, err, want)
 			}
 		}
-	}
-}
-
-// What is answered of something new is what later answers say of it.
-func TestAdminAPI_newIsAnsweredAsItIsReadLater(t *testing.T) {
-	t.Parallel()
-	o := start(t, serve.Config{Admin: socket(t)})
-	added := o.ask(t, 201, "POST", "/accounts", asha)
-	if read := o.ask(t, 200, "GET", "/accounts/AB1234", ""); fmt.Sprint(read) != fmt.Sprint(added) {
-		t.Errorf("added as %v, read as %v", added, read)
 	}
 }

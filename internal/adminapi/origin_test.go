@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"neoapi/internal/apitest"
-	"neoapi/internal/login"
 	"neoapi/internal/serve"
 )
 
@@ -71,16 +70,6 @@ func body(method, path string) string {
 	return ""
 }
 
-// trail counts the events, of which every change leaves one.
-func (o *operator) trail(t *testing.T) int {
-	t.Helper()
-	events, err := o.data.Store.Events(t.Context(), login.EventQuery{N: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(events)
-}
-
 func (o *operator) request(t *testing.T, method, path, body string, header http.Header) *http.Request {
 	t.Helper()
 	var sent io.Reader
@@ -104,7 +93,7 @@ var sentAsJSON = []string{"application/json"}
 // so is a host that is none of ours.
 func TestNothingIsDoneForAPageOfAnotherOrigin(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, all [][2]string) {
-		before := o.trail(t)
+		before := len(o.events(t))
 		for _, header := range []http.Header{
 			{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example"}}, {"Origin": {"null"}},
 			{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}},
@@ -116,7 +105,7 @@ func TestNothingIsDoneForAPageOfAnotherOrigin(t *testing.T) {
 				o.send(t, 403, o.request(t, x[0], x[1], body(x[0], x[1]), header), body(x[0], x[1]))
 			}
 		}
-		if n := o.trail(t) - before; n > 0 {
+		if n := len(o.events(t)) - before; n > 0 {
 			t.Errorf("%d changes", n)
 		}
 		for _, host := range []string{"", "ops.example.com", "OPS.example.com:9157", "127.0.0.1"} {
@@ -139,7 +128,7 @@ func TestNothingIsDoneForAPageOfAnotherOrigin(t *testing.T) {
 // What a page can send unasked is not JSON.
 func TestAChangeThatIsNotSentAsJSONIsRefusedAlsoWithoutABody(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, all [][2]string) {
-		before := o.trail(t)
+		before := len(o.events(t))
 		for _, kind := range [][]string{nil, {""}, {"text/plain"}, {"application/x-www-form-urlencoded"}, {"multipart/form-data; boundary=x"}, {"application/jsonp"}, {"application/json", "text/plain"}, {"application/json, text/plain"}} {
 			for _, x := range all {
 				for _, text := range []string{"", body(x[0], x[1])} {
@@ -154,7 +143,7 @@ func TestAChangeThatIsNotSentAsJSONIsRefusedAlsoWithoutABody(t *testing.T) {
 				}
 			}
 		}
-		if n := o.trail(t) - before; n > 0 {
+		if n := len(o.events(t)) - before; n > 0 {
 			t.Errorf("%d changes", n)
 		}
 		o.send(t, 200, o.request(t, "PUT", "/accounts/AB1234/lock", "", http.Header{"Content-Type": {"application/json; charset=utf-8"}}), "")
@@ -163,7 +152,7 @@ func TestAChangeThatIsNotSentAsJSONIsRefusedAlsoWithoutABody(t *testing.T) {
 
 func TestWhatCannotBeUndoneIsNamedTwice(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, _ [][2]string) {
-		before := o.trail(t)
+		before := len(o.events(t))
 		for _, x := range []struct{ method, path, field string }{
 			{"POST", "/accounts/AB1234/erasure", "ucc"}, {"DELETE", "/accounts/AB1234", "ucc"}, {"DELETE", "/consumers/app", "key"},
 		} {
@@ -176,7 +165,7 @@ func TestWhatCannotBeUndoneIsNamedTwice(t *testing.T) {
 				o.send(t, 400, o.request(t, x.method, x.path, text, http.Header{"Content-Type": sentAsJSON}), text)
 			}
 		}
-		if n := o.trail(t) - before; n > 0 {
+		if n := len(o.events(t)) - before; n > 0 {
 			t.Errorf("%d changes", n)
 		}
 	})

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -184,7 +183,7 @@ func wholeFlows(t *testing.T, dir string, srv *neoapitest.Server, secrets *canar
 	c.post(t, tokenPath, "grant_type=client_credentials&client_id=canary-algo&client_secret="+secrets.Add("wrong secret", "a_wrong_Goshawk"), form...)
 	c.post(t, tokenPath, "grant_type=client_credentials&client_id=nobody&client_secret=a_wrong_Goshawk", append(form, "Authorization", "")...)
 	c.post(t, tokenPath, "grant_type=password&client_secret="+srv.ConsumerSecret, form...)
-	caller{srv, "Basic " + base64.StdEncoding.EncodeToString([]byte(srv.ConsumerSecret+":"+srv.ConsumerKey))}.post(t, tokenPath, `{"grant_type":"client_credentials"}`)
+	secretOf(srv, srv.ConsumerSecret, srv.ConsumerKey).post(t, tokenPath, grantBody)
 
 	// A login with everything that can go wrong.
 	view := opened("view", c.post(t, validatePath, object("pan", strings.ToLower(a.PAN), "password", a.Password), "X-Request-ID", "login-1"))
@@ -306,7 +305,7 @@ func unrelated(t *testing.T, srv *neoapitest.Server) (answers []byte) {
 	hear(c.askOTP(t, view))
 	hear(c.second(t, view, wrong(a.MPIN)))
 	trade := hear(c.second(t, view, c.OTPOf(t, view.UCC))).session(t)
-	hear(c.send(t, "GET", tradePath, "", trade.pairs()...)).want(t, 200)
+	hear(c.call(t, trade)).want(t, 200)
 	hear(c.send(t, "GET", "/login/1.0/get-client-ip", "", trade.pairs()...)).want(t, 200)
 	for _, path := range []string{"/5config/config", "/algo-user/v5/get-base-url?id=CANARY1", "/sandbox/otp/" + a.UCC, "/nowhere", "/"} {
 		hear(c.send(t, "GET", path, ""))

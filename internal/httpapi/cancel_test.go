@@ -154,7 +154,7 @@ func TestRequestsThatAreCancelledHalfWayDisturbNobody(t *testing.T) { // securit
 
 			view = c.post(t, validatePath, object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)).session(t)
 			trade = c.second(t, view, c.Account.MPIN).session(t)
-			c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+			c.call(t, trade).want(t, 200)
 			transport.CloseIdleConnections()
 			stop()
 		})

@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
@@ -20,10 +19,6 @@ import (
 	"time"
 
 	"neoapi/internal/apitest"
-	"neoapi/internal/login"
-	"neoapi/internal/serve"
-	"neoapi/internal/store"
-	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
@@ -61,11 +56,28 @@ func consumer(t testing.TB, srv *neoapitest.Server) caller {
 // consumerOf is consumer for another consumer key with the demo's secret.
 func consumerOf(t testing.TB, srv *neoapitest.Server, key string) caller {
 	t.Helper()
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+srv.ConsumerSecret))
 	var granted wire.AccessToken
-	caller{srv, basic}.post(t, tokenPath, `{"grant_type":"client_credentials"}`).want(t, 200).into(t, &granted)
+	secretOf(srv, key, srv.ConsumerSecret).post(t, tokenPath, grantBody).want(t, 200).into(t, &granted)
 	return caller{srv, "Bearer " + granted.AccessToken}
 }
+
+// basic is the Authorization header of a key and its secret.
+func basic(key, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))
+}
+
+// secretOf returns a caller that shows a consumer's key and secret.
+func secretOf(srv *neoapitest.Server, key, secret string) caller {
+	return caller{srv, basic(key, secret)}
+}
+
+// bySecret is secretOf the demo consumer.
+func bySecret(srv *neoapitest.Server) caller {
+	return secretOf(srv, srv.ConsumerKey, srv.ConsumerSecret)
+}
+
+// grantBody asks for an access token.
+const grantBody = `{"grant_type":"client_credentials"}`
 
 // A reply is an answer as it came.
 type reply struct {
@@ -85,6 +97,52 @@ func plainClient(t testing.TB) *http.Client {
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     apitest.Transport(t, plainTransport),
+	}
+}
+
+// bareClient is for answers that plainClient takes exception to.
+func bareClient() *http.Client {
+	return &http.Client{
+		Timeout:       patient,
+		Transport:     plainTransport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// request makes a request with pairs of header names and values.
+func request(t testing.TB, method, url string, body io.Reader, pairs ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header.Add(pairs[i], pairs[i+1])
+	}
+	r.Host = r.Header.Get("Host")
+	return r
+}
+
+// answer sends a request and returns the whole answer, whatever it is.
+func answer(t testing.TB, r *http.Request) reply {
+	t.Helper()
+	resp, err := bareClient().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, got, resp.Proto}
+}
+
+// described checks that an answer of the bareClient is as api/openapi.yaml says.
+func (r reply) described(t testing.TB, asked *http.Request, sent string) {
+	t.Helper()
+	x := apitest.Exchange{Method: asked.Method, Path: asked.URL.Path, Asked: asked.Header, Sent: []byte(sent), Status: r.status, Header: r.header, Body: r.body}
+	if err := x.Check(); err != nil {
+		t.Errorf("%s %s: not as api/openapi.yaml says: %v", asked.Method, asked.URL, err)
 	}
 }
 
@@ -121,6 +179,12 @@ func (c caller) send(t testing.TB, method, path, body string, pairs ...string) r
 func (c caller) post(t testing.TB, path, body string, pairs ...string) reply {
 	t.Helper()
 	return c.send(t, http.MethodPost, path, body, pairs...)
+}
+
+// call is a trade call of a session.
+func (c caller) call(t testing.TB, h held) reply {
+	t.Helper()
+	return c.send(t, http.MethodGet, tradePath, "", h.pairs()...)
 }
 
 // lawful checks what holds for every answer, whatever was asked (protocol.md,
@@ -269,7 +333,25 @@ func object(pairs ...string) string {
 // login logs the demo account in by password.
 func (c caller) login(t testing.TB) held {
 	t.Helper()
-	return c.post(t, validatePath, object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)).session(t)
+	return c.first(t, c.Account.Password).session(t)
+}
+
+// first tries to log the demo account in by a password.
+func (c caller) first(t testing.TB, password string) reply {
+	t.Helper()
+	return c.post(t, validatePath, object("mobileNumber", c.Account.Mobile, "password", password))
+}
+
+// user logs one of the further demo accounts in by password.
+func (c caller) user(t testing.TB, n int) held {
+	t.Helper()
+	return c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n), "password", c.Account.Password)).session(t)
+}
+
+// byMPIN logs in, with the MPIN second: several may at once.
+func (c caller) byMPIN(t testing.TB) held {
+	t.Helper()
+	return c.second(t, c.login(t), c.Account.MPIN).session(t)
 }
 
 // totp logs the demo account in by TOTP.
@@ -308,6 +390,15 @@ func (c caller) trade(t testing.TB) held {
 func wrong(code string) string {
 	last := len(code) - 1
 	return code[:last] + string('0'+(code[last]-'0'+1)%10)
+}
+
+// written is a request as it goes over the line, with pairs of header names and values.
+func written(method, target, body string, pairs ...string) string {
+	text := method + " " + target + " HTTP/1.1\r\nHost: x\r\n"
+	for i := 0; i < len(pairs); i += 2 {
+		text += pairs[i] + ": " + pairs[i+1] + "\r\n"
+	}
+	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", text, len(body), body)
 }
 
 // raw sends bytes over a connection of its own and returns every answer until
@@ -352,46 +443,4 @@ func raw(t testing.TB, srv *neoapitest.Server, text string, ends bool) []reply {
 		}
 		replies = append(replies, got)
 	}
-}
-
-// place is where neoapitest keeps the data of a server with this data directory.
-func place(t testing.TB, dir string) serve.Place {
-	t.Helper()
-	return serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}
-}
-
-// openStore opens the store of a service's data directory, to read what it holds.
-func openStore(t testing.TB, dir string) store.Store {
-	t.Helper()
-	data, err := serve.Open(context.Background(), place(t, dir), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := data.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return data.Store
-}
-
-// events returns the audit trail after an event.
-func events(t testing.TB, store store.Store, after int64) []login.Event {
-	t.Helper()
-	all, err := store.Events(context.Background(), login.EventQuery{After: after, N: 10_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// outcomes counts the events of an action by their outcomes.
-func outcomes(all []login.Event, action string) map[string]int {
-	n := map[string]int{}
-	for _, e := range all {
-		if e.Action == action {
-			n[e.Outcome]++
-		}
-	}
-	return n
 }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -36,11 +35,11 @@ func everyWay(t *testing.T, c caller) {
 	}
 	for way, login := range ways {
 		s := login()
-		if r := c.send(t, http.MethodGet, tradePath, "", s.pairs()...); r.status != 200 {
+		if r := c.call(t, s); r.status != 200 {
 			t.Errorf("%s: %d %s", way, r.status, r.body)
 		}
 		c.post(t, logoutPath, `{}`, s.pairs()...).want(t, 200)
-		c.send(t, http.MethodGet, tradePath, "", s.pairs()...).want(t, 403)
+		c.call(t, s).want(t, 403)
 	}
 }
 
@@ -58,9 +57,8 @@ func TestClock_everyWayToLogInWorksWheneverTheServiceIsStarted(t *testing.T) {
 // that each come from another time.
 func TestClock_everyWayToLogInWorksWhereverTheClockIsSet(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	operator, _ := admin(t, dir)
+	h := newHouse(t)
+	srv, operator := h.Server, h.admin
 	made := func(at time.Time) { operator.Now = func() time.Time { return at } }
 	made(instants["2099"])
 	if _, _, err := operator.AddConsumer(t.Context(), "from 2099", "", "sandbox-secret", 0); err == nil {
@@ -88,7 +86,7 @@ func TestClock_setBackLosesNoSessionAndBringsNoneBack(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	call := func(c caller, s held) int {
 		t.Helper()
-		return c.send(t, http.MethodGet, tradePath, "", s.pairs()...).status
+		return c.call(t, s).status
 	}
 	c := consumer(t, srv)
 	expired, ended := c.trade(t), c.trade(t)
@@ -129,7 +127,7 @@ func TestClock_setBackWhileNothingRanBringsNoSessionBack(t *testing.T) {
 	})
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTime(start.Add(30*time.Minute)))
 	c := consumer(t, srv)
-	c.send(t, http.MethodGet, tradePath, "", s.pairs()...).want(t, 403)
+	c.call(t, s).want(t, 403)
 	everyWay(t, c)
 }
 
@@ -182,16 +180,13 @@ func TestClock_setBackTakesNoTOTPCodeTwice(t *testing.T) {
 // A trade token must say of its time of issue what the session's record says.
 func TestClock_aTokenOfAnotherTimeThanItsSessionIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	c := consumer(t, srv)
+	c := newHouse(t)
 	s := c.trade(t)
-	m, data := admin(t, dir)
-	stored, err := data.Store.SigningKeys(t.Context())
+	stored, err := c.data.Store.SigningKeys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := m.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
+	plain, err := c.data.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +208,7 @@ func TestClock_aTokenOfAnotherTimeThanItsSessionIsRefused(t *testing.T) {
 		if s.Token, err = ring.Mint(key.ID, claims); err != nil {
 			t.Fatal(err)
 		}
-		if r := c.send(t, http.MethodGet, tradePath, "", s.pairs()...); r.status != status {
+		if r := c.call(t, s); r.status != status {
 			t.Errorf("issued %d s after its session: %d %s", ahead, r.status, r.body)
 		}
 	}

@@ -33,15 +33,7 @@ func TestTheDateOfEveryAnswerIsTheServicesTime(t *testing.T) {
 	ask := func(t *testing.T, srv *neoapitest.Server, proto string) {
 		call := func(what, method, path, body string, status int, pairs ...string) {
 			t.Helper()
-			req, err := http.NewRequest(method, srv.URL+path, strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Content-Type", "application/json")
-			for i := 0; i < len(pairs); i += 2 {
-				req.Header.Set(pairs[i], pairs[i+1])
-			}
-			resp, err := bareClient().Do(req)
+			resp, err := bareClient().Do(request(t, method, srv.URL+path, strings.NewReader(body), append(pairs, "Content-Type", "application/json")...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,20 +80,13 @@ func TestTheDateOfEveryAnswerIsTheServicesTime(t *testing.T) {
 	t.Run("HTTP/1.1", func(t *testing.T) {
 		srv, _ := servingAt(t, t.TempDir(), moved, func(cfg *serve.Config) { cfg.TradeAPI = upstream.URL })
 		ask(t, srv, "HTTP/1.1")
-		for what, text := range map[string]string{
-			"no HTTP":                "HELLO\r\n\r\n",
-			"framing":                "GET /livez HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
-			"an unknown encoding":    "POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: zip\r\n\r\n",
-			"another version":        "GET /livez HTTP/3.0\r\nHost: x\r\n\r\n",
-			"headers without end":    "GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 64<<10) + "\r\n\r\n",
-			"an unknown expectation": "POST /livez HTTP/1.1\r\nHost: x\r\nExpect: luck\r\nContent-Length: 1\r\n\r\n",
-		} {
-			answers := raw(t, srv, text, true)
+		for _, x := range framings(consumer(t, srv)) { // what no handler answers
+			answers := raw(t, srv, x.text, true)
 			if len(answers) == 0 {
-				t.Errorf("%s: no answer", what)
+				t.Errorf("%s: no answer", x.name)
 			}
 			for _, answer := range answers {
-				judge(t, what, answer.header)
+				judge(t, x.name, answer.header)
 			}
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -89,7 +88,7 @@ func TestTheEndUnderLoadLosesNoRequest(t *testing.T) { // security.md R4
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = 2 * time.Second })
 	c := consumer(t, srv)
 	post := func(path, body string) string {
-		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, c.who, len(body), body)
+		return written("POST", path, body, "Authorization", c.who, "Content-Type", "application/json")
 	}
 	wrong := post(mpinPath, `{"mpin":"1"}`)
 	login := post(validatePath, object("mobileNumber", c.Account.Mobile, "password", c.Account.Password))
@@ -172,8 +171,7 @@ func TestTheEndWaitsForWhatHasBegun(t *testing.T) {
 	t.Parallel()
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = time.Second })
 	const first = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
-	const body = `{"error":"none"}`
-	post := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", validatePath, len(body), body)
+	post := written("POST", validatePath, `{"error":"none"}`)
 	var conns []net.Conn
 	var rests []string
 	begin := func(before string, at int) {

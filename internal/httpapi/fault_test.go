@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -20,11 +19,8 @@ func TestFault_isLoggedLikeAnyAnswer(t *testing.T) {
 		srv, stop := serving(t, func(cfg *serve.Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		c := consumer(t, srv)
 		c.post(t, "/sandbox/faults", fmt.Sprintf(`{"op":"login","fault":%q}`, fault)).want(t, 200)
-		r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+validatePath, strings.NewReader(object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header = http.Header{"Authorization": {c.who}, "Content-Type": {"application/json"}, "X-Request-Id": {"the-fault"}}
+		r := request(t, "POST", srv.URL+validatePath, strings.NewReader(object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)),
+			"Authorization", c.who, "Content-Type", "application/json", "X-Request-Id", "the-fault")
 		resp, err := bareClient().Do(r)
 		if err == nil {
 			_ = resp.Body.Close()

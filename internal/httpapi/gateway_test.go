@@ -1,14 +1,10 @@
 package httpapi_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -22,7 +18,6 @@ import (
 	"neoapi/internal/apitest"
 	"neoapi/internal/claims"
 	"neoapi/internal/httpapi"
-	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -41,53 +36,33 @@ func tradeAPI(t testing.TB, h http.HandlerFunc) *httptest.Server {
 	return upstream
 }
 
-// bareClient is for answers that plainClient takes exception to.
-func bareClient() *http.Client {
-	return &http.Client{
-		Timeout:       patient,
-		Transport:     plainTransport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// trading starts a service before a trade API, with a session there.
+func trading(t testing.TB, url string, options ...neoapitest.Option) (caller, held) {
+	t.Helper()
+	c := consumer(t, neoapitest.NewServer(t, append(options, neoapitest.WithTradeAPI(url))...))
+	return c, c.trade(t)
 }
 
 // through sends a call of a session through the gateway.
-func (c caller) through(t testing.TB, method, path string, body io.Reader, pairs ...string) (*http.Response, []byte) {
+func (c caller) through(t testing.TB, method, path string, body io.Reader, pairs ...string) reply {
 	t.Helper()
-	r, err := http.NewRequest(method, c.URL+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", c.who)
-	for i := 0; i < len(pairs); i += 2 {
-		r.Header[http.CanonicalHeaderKey(pairs[i])] = append(r.Header[http.CanonicalHeaderKey(pairs[i])], pairs[i+1])
-	}
-	resp, err := bareClient().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		t.Fatal(err)
-	}
-	x := apitest.Exchange{Method: method, Path: r.URL.Path, Asked: r.Header, Status: resp.StatusCode, Header: resp.Header, Body: got}
-	if err := x.Check(); err != nil {
-		t.Errorf("not as api/openapi.yaml says: %v", err)
-	}
-	return resp, got
+	r := request(t, method, c.URL+path, body, append([]string{"Authorization", c.who}, pairs...)...)
+	got := answer(t, r)
+	got.described(t, r, "")
+	return got
+}
+
+// plain is through without a body, which must succeed.
+func (c caller) plain(t testing.TB, path string, pairs ...string) {
+	t.Helper()
+	c.through(t, "GET", path, nil, pairs...).want(t, 200)
 }
 
 // published are the service's public keys.
 func published(t testing.TB, srv *neoapitest.Server) jose.JSONWebKeySet {
 	t.Helper()
-	resp, err := bareClient().Get(srv.URL + "/.well-known/jwks.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var set jose.JSONWebKeySet
-	if err := json.NewDecoder(resp.Body).Decode(&set); err != nil {
-		t.Fatal(err)
-	}
+	answer(t, request(t, "GET", srv.URL+wire.PathKeySet, nil)).into(t, &set)
 	return set
 }
 
@@ -135,6 +110,25 @@ var spoofed = []string{
 	"X_forwarded_for", "X_http_method_override", "Remote_user", "X_real_ip", "Neo_identity", "Cf_connecting_ip", "X-Forwarded_for", "X_original-Url",
 }
 
+// onlyLegitimate checks that all of the legitimate headers of a call have come through,
+// and of the others only those that the service writes itself.
+func onlyLegitimate(t testing.TB, r *http.Request, own ...string) {
+	t.Helper()
+	for name, values := range r.Header {
+		if !slices.Contains(legitimate, name) && !slices.Contains(own, name) {
+			t.Errorf("%s: %s went through: %q", r.URL.Path, name, values)
+		}
+		if slices.Contains(values, "forged") {
+			t.Errorf("%s: %s is what the client wrote", r.URL.Path, name)
+		}
+	}
+	for _, name := range legitimate {
+		if r.Header.Get(name) == "" {
+			t.Errorf("%s: %s did not go through", r.URL.Path, name)
+		}
+	}
+}
+
 func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
@@ -143,9 +137,8 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 		got = r
 		sent, _ = io.ReadAll(r.Body)
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL+"/base"))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL+"/base")
+	srv := c.Server
 	forged := []string{
 		"Neo-Identity", "eyJhbGciOiJub25lIn0.e30.", "neo-identity", "another", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "evil.example",
 		"X-Forwarded-Proto", "https", "Forwarded", "for=1.2.3.4", "Neo_Identity", "x", "X_Forwarded_For", "1.2.3.4", "Connection", "X-Hop", "X-Hop", "1",
@@ -166,26 +159,14 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 		{"GET", tradePath, ""}, {"GET", barePath, ""}, {"POST", "/quick/user/limits", "x"}, {"DELETE", "/quick/order/7", ""},
 		{"PUT", "/a%2Fb/c%20d;e", "y"}, {"OPTIONS", "/quick/user/orders", ""}, {"POST", tradePath, "z"},
 	} {
-		resp, _ := c.through(t, x.method, x.path+"?"+query, strings.NewReader(x.body), session.pairs(append(forged, kept...)...)...)
-		if resp.StatusCode != 200 || got == nil {
-			t.Fatalf("%s %s: %d", x.method, x.path, resp.StatusCode)
+		c.through(t, x.method, x.path+"?"+query, strings.NewReader(x.body), session.pairs(append(forged, kept...)...)...).want(t, 200)
+		if got == nil {
+			t.Fatalf("%s %s did not arrive", x.method, x.path)
 		}
 		if got.Method != x.method || got.RequestURI != "/base"+x.path+"?"+query || string(sent) != x.body {
 			t.Errorf("%s %s arrived as %s %s with %q", x.method, x.path, got.Method, got.RequestURI, sent)
 		}
-		for name, values := range got.Header {
-			if !slices.Contains(legitimate, name) && !slices.Contains([]string{"Neo-Identity", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Content-Length"}, name) {
-				t.Errorf("%s: %s went through: %q", x.path, name, values)
-			}
-			if slices.Contains(values, "forged") {
-				t.Errorf("%s: %s is what the client wrote", x.path, name)
-			}
-		}
-		for _, name := range legitimate {
-			if got.Header.Get(name) == "" {
-				t.Errorf("%s: %s did not go through", x.path, name)
-			}
-		}
+		onlyLegitimate(t, got, "Neo-Identity", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Content-Length")
 		for name, want := range map[string]string{
 			"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": strings.TrimPrefix(srv.URL, "http://"), "X-Forwarded-Proto": "http", "X-Request-Id": "order-17",
 			"Idempotency-Key": "key-17", "Neo-Fin-Key": wire.FinKey, "Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "br",
@@ -211,9 +192,9 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	session := consumer(t, srv).trade(t)
-	keys := published(t, srv)
+	c, session := trading(t, upstream.URL)
+	c.who = "" // generation 3: an access token would end first
+	keys := published(t, c.Server)
 	issued := int64(session.claims(t)["iat"].(float64))
 	ends := int64(session.claims(t)["exp"].(float64))
 	signed := map[string]bool{}
@@ -225,12 +206,8 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 		{0, 1, 0}, {2 * time.Minute, 1, 0}, {5 * time.Minute, 2, 0}, {57 * time.Minute, 3, ends}, {59 * time.Minute, 3, ends},
 		{10 * time.Minute, 4, 0}, // the clock was set back: one of later would last too long
 	} {
-		srv.SetTime(time.Unix(issued, 0).Add(x.at))
-		c := caller{srv, ""} // generation 3: an access token would end first
-		resp, body := c.through(t, "GET", barePath, nil, session.pairs()...)
-		if resp.StatusCode != 200 {
-			t.Fatalf("after %s: %d %s", x.at, resp.StatusCode, body)
-		}
+		c.SetTime(time.Unix(issued, 0).Add(x.at))
+		c.plain(t, barePath, session.pairs()...)
 		signed[identity] = true
 		says := identified(t, identity, keys)
 		if len(signed) != x.many || x.until > 0 && says.Exp != x.until || says.Exp <= issued+int64(x.at/time.Second) {
@@ -243,9 +220,7 @@ func TestNoTokenOfAnotherKindIsAnIdentityAndNoIdentityIsAToken(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	c.through(t, "GET", tradePath, nil, session.pairs()...)
 	if identity == "" {
 		t.Fatal("no identity")
@@ -258,10 +233,8 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	view := c.login(t)
-	session := c.second(t, view, c.otp(t, view)).session(t)
+	c, session := trading(t, upstream.URL)
+	srv, view := c.Server, c.login(t)
 	const path = "/Orders/2.0/quick/order/rule/ms/place"
 	c.post(t, path, "x").refusedTrade(t, 401, wire.HeaderMissing.Code)
 	c.post(t, path, "x", "sid", session.SID, "Auth", view.Token).refusedTrade(t, 401, wire.WrongToken.Code)
@@ -286,12 +259,7 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 
 func TestTheServicesOwnAddressesDoNotGoToTheTradeAPI(t *testing.T) {
 	for _, r := range allRoutes {
-		trade := []wire.Op{tradewire.OpPositions, tradewire.OpOrders, tradewire.OpTrades, tradewire.OpLimits, tradewire.OpHoldings}
-		var isTrade bool
-		for _, op := range trade {
-			isTrade = isTrade || r.Op == op
-		}
-		if own := httpapi.Own(r.Path); own == isTrade {
+		if own := httpapi.Own(r.Path); own == afterLogin(r.Op) {
 			t.Errorf("%s: own is %v", r.Path, own)
 		}
 	}
@@ -305,9 +273,8 @@ func TestTheConsumersRateHoldsForCallsToTheTradeAPI(t *testing.T) {
 	c := consumer(t, srv)
 	session := c.trade(t)
 	for range 60 {
-		resp, body := c.through(t, "GET", barePath, nil, session.pairs()...)
-		if resp.StatusCode == 429 {
-			reply{status: 429, body: body}.refusedTrade(t, 429, wire.Throttled.Code)
+		if got := c.through(t, "GET", barePath, nil, session.pairs()...); got.status == 429 {
+			got.refusedTrade(t, 429, wire.Throttled.Code)
 			return
 		}
 	}
@@ -342,11 +309,9 @@ func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
 			_, _ = io.WriteString(w, "<p>as it is</p>")
 		}
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	for _, status := range []int{200, 201, 204, 302, 304, 400, 401, 403, 404, 417, 429, 500, 502, 503} {
-		resp, body := c.through(t, "GET", fmt.Sprintf("/status/%d", status), nil, session.pairs("X-Request-Id", "mine")...)
+		got := c.through(t, "GET", fmt.Sprintf("/status/%d", status), nil, session.pairs("X-Request-Id", "mine")...)
 		want, kind := "<p>as it is</p>", "text/html"
 		switch status {
 		case 304:
@@ -355,21 +320,20 @@ func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
 		case 204:
 			want = ""
 		}
-		h := resp.Header
-		if resp.StatusCode != status || string(body) != want || len(h.Values("Set-Cookie")) != 2 || h.Get("Content-Type") != kind || h.Get("Cache-Control") != "max-age=5" ||
+		h := got.header
+		if got.status != status || string(got.body) != want || len(h.Values("Set-Cookie")) != 2 || h.Get("Content-Type") != kind || h.Get("Cache-Control") != "max-age=5" ||
 			h.Get("X-Request-Id") != "mine" || len(h.Values("Neo-Identity"))+len(h.Values("X-Content-Type-Options")) > 0 {
-			t.Errorf("%d came as %d %v %q", status, resp.StatusCode, h, body)
+			t.Errorf("%d came as %d %v %q", status, got.status, h, got.body)
 		}
 	}
-	if resp, body := c.through(t, "HEAD", "/status/200", nil, session.pairs()...); resp.StatusCode != 200 || len(body) > 0 {
-		t.Errorf("HEAD: %d %q", resp.StatusCode, body)
+	if got := c.through(t, "HEAD", "/status/200", nil, session.pairs()...); got.status != 200 || len(got.body) > 0 {
+		t.Errorf("HEAD: %d %q", got.status, got.body)
 	}
-	if resp, body := c.through(t, "GET", "/hints", nil, session.pairs("X-Request-Id", "mine")...); resp.StatusCode != 200 || len(body) == 0 || resp.Header.Get("X-Final") != "1" || resp.Header.Get("X-Request-Id") != "mine" {
-		t.Errorf("after early hints: %d %v %q", resp.StatusCode, resp.Header, body)
+	if got := c.through(t, "GET", "/hints", nil, session.pairs("X-Request-Id", "mine")...); got.status != 200 || len(got.body) == 0 || got.header.Get("X-Final") != "1" || got.header.Get("X-Request-Id") != "mine" {
+		t.Errorf("after early hints: %d %v %q", got.status, got.header, got.body)
 	}
-	resp, body := c.through(t, "GET", "/big", nil, session.pairs()...)
-	if !bytes.Equal(body, big) || resp.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("a large answer came as %d bytes, %v", len(body), resp.Header)
+	if got := c.through(t, "GET", "/big", nil, session.pairs()...); !bytes.Equal(got.body, big) || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a large answer came as %d bytes, %v", len(got.body), got.header)
 	}
 }
 
@@ -382,184 +346,19 @@ func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
 		}
 		fmt.Fprint(w, n)
 	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, upstream.URL)
 	type unknownLength struct{ io.Reader }
 	for _, n := range []int{wire.MaxBody + 1, wire.MaxTradeBody} {
 		for _, body := range []io.Reader{bytes.NewReader(make([]byte, n)), unknownLength{bytes.NewReader(make([]byte, n))}} {
-			if resp, got := c.through(t, "POST", "/quick/x", body, session.pairs()...); resp.StatusCode != 200 || string(got) != fmt.Sprint(n) {
-				t.Errorf("of %d bytes: %d %s", n, resp.StatusCode, got)
+			if got := c.through(t, "POST", "/quick/x", body, session.pairs()...).want(t, 200); string(got.body) != fmt.Sprint(n) {
+				t.Errorf("of %d bytes there arrived %s", n, got.body)
 			}
 		}
 	}
-	late, err := http.NewRequest("POST", c.URL+"/quick/x", unknownLength{strings.NewReader("x")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	late.Header = http.Header{"Authorization": {c.who}, "Sid": {session.SID}, "Auth": {session.Token}}
+	late := request(t, "POST", c.URL+"/quick/x", unknownLength{strings.NewReader("x")}, session.pairs("Authorization", c.who)...)
 	late.Trailer = http.Header{"Neo-Identity": {"forged"}}
-	if resp, err := bareClient().Do(late); err != nil || resp.StatusCode != 200 {
-		t.Error(resp, err)
-	} else {
-		_ = resp.Body.Close()
-	}
+	answer(t, late).want(t, 200)
 	for _, body := range []io.Reader{bytes.NewReader(make([]byte, wire.MaxTradeBody+1)), unknownLength{bytes.NewReader(make([]byte, wire.MaxTradeBody+1))}} {
-		resp, got := c.through(t, "POST", "/quick/x", body, session.pairs()...)
-		reply{status: resp.StatusCode, body: got}.refusedTrade(t, 413, wire.BadInput.Code)
-	}
-}
-
-func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
-	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := nobody.Addr().String()
-	if err := nobody.Close(); err != nil {
-		t.Fatal(err)
-	}
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+address))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 503, wire.Unavailable.Code)
-
-	for name, says := range map[string]string{
-		"nothing": "", "garbage": "hello\r\n\r\n", "a head that is too large": "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
-		"half a head": "HTTP/1.1 200 OK\r\nContent-", "a switch that nobody asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
-	} {
-		up := says
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.Copy(io.Discard, r.Body)
-				}
-				_, _ = io.WriteString(conn, up)
-				_ = conn.Close()
-			}
-		}()
-		var log lines
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()), neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
-		c := consumer(t, srv)
-		session := c.trade(t)
-		t.Log(name)
-		c.post(t, "/quick/order", "x", session.pairs()...).refusedTrade(t, 504, wire.Timeout.Code)
-		for until := time.Now().Add(patient); log.count(`"level":"ERROR"`) == 0 && time.Now().Before(until); time.Sleep(time.Millisecond) {
-		}
-		if log.count(`"level":"ERROR"`) != 1 || log.count("hello") > 0 {
-			t.Errorf("%s: not one line tells, or the answer is in the log", name)
-		}
-	}
-}
-
-func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
-	t.Parallel()
-	gone := make(chan bool, 1)
-	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done()
-		gone <- true
-	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	resp, body := c.through(t, "POST", "/quick/order", nil, session.pairs()...) // no body, and past the time that a request has
-	reply{status: resp.StatusCode, body: body}.refusedTrade(t, 504, wire.Timeout.Code)
-	<-gone
-}
-
-func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
-	t.Parallel()
-	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/length" {
-			w.Header().Set("Content-Length", "100")
-		}
-		_, _ = io.WriteString(w, "half")
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	})
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	for _, path := range []string{"/length", "/chunks"} {
-		r, err := http.NewRequest("GET", srv.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header = http.Header{"Authorization": {c.who}, "Sid": {session.SID}, "Auth": {session.Token}}
-		resp, err := bareClient().Do(r)
-		if errors.Is(err, io.EOF) { // so little that it had not been passed on
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "half" {
-			t.Errorf("%s: %q, %v", path, body, err)
-		}
-	}
-	c.send(t, "GET", "/login/1.0/get-client-ip", "", session.pairs()...).want(t, 200)
-}
-
-func TestNoCallIsSentTwice(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	var orders atomic.Int64
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { // one good answer, and then the connection is closed on each order that it has read
-				defer conn.Close()
-				lines := bufio.NewReader(conn)
-				for {
-					r, err := http.ReadRequest(lines)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					if r.URL.Path == "/order" {
-						orders.Add(1)
-						return
-					}
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+apitest.FromTradeAPI+": yes\r\n\r\n")
-				}
-			}()
-		}
-	}()
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI("http://"+l.Addr().String()))
-	c := consumer(t, srv)
-	session := c.trade(t)
-	n := int64(0)
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		for _, body := range []string{"", "x"} {
-			for _, pairs := range [][]string{nil, {"Idempotency-Key", "k"}, {"X-Idempotency-Key", "k"}} {
-				if resp, _ := c.through(t, "GET", "/warm", nil, session.pairs()...); resp.StatusCode != 200 {
-					t.Fatal(resp.Status)
-				}
-				resp, got := c.through(t, method, "/order", strings.NewReader(body), session.pairs(pairs...)...)
-				n++
-				if resp.StatusCode != 504 || orders.Load() != n {
-					t.Fatalf("%s of %q with %v: %d, sent %d times in all, want %d: %s", method, body, pairs, resp.StatusCode, orders.Load(), n, got)
-				}
-			}
-		}
+		c.through(t, "POST", "/quick/x", body, session.pairs()...).refusedTrade(t, 413, wire.BadInput.Code)
 	}
 }

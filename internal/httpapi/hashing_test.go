@@ -48,8 +48,8 @@ func TestWhatDoesNotFitIntoTheQueueOfHashesIsToldToWait(t *testing.T) {
 		t.Error("nobody was told to wait")
 	}
 	c.second(t, view, code).session(t)
-	c.second(t, c.totpLogin(t), c.Account.MPIN).session(t) // an MPIN is hashed too, in a queue of its own
-	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200)
+	c.second(t, c.totp(t).session(t), c.Account.MPIN).session(t) // an MPIN is hashed too, in a queue of its own
+	c.call(t, live).want(t, 200)
 	all.Wait()
 	if statuses[200] == 0 || statuses[200]+statuses[503] != logins { // how many depends on the machine
 		t.Errorf("%v, want what fits to succeed", statuses)
@@ -57,61 +57,50 @@ func TestWhatDoesNotFitIntoTheQueueOfHashesIsToldToWait(t *testing.T) {
 	c.login(t) // waiting worked
 }
 
-// totpLogin opens a view session by TOTP.
-func (c caller) totpLogin(t testing.TB) held {
-	t.Helper()
-	return c.post(t, totpPath, object("mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp", c.TOTP(t))).session(t)
-}
-
-// A hash that is weaker than today's is replaced by the next good login (security.md P1).
+// A hash that is weaker than today's, ours or another system's, is replaced by the next
+// good login and by nothing else (security.md P1). What the operator locks is refused as a
+// wrong password is.
 func TestAWeakHashIsReplacedByTheNextGoodLogin(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	store := openStore(t, dir)
-	demo := login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"}
-	account, err := store.Account(t.Context(), demo)
-	if err != nil {
-		t.Fatal(err)
-	}
 	salt := []byte("sixteen bytes...")
 	b64 := base64.RawStdEncoding.EncodeToString
-	weak := fmt.Sprintf("$argon2id$v=19$m=8192,t=1,p=1$%s$%s", b64(salt), b64(argon2.IDKey([]byte(c.Account.Password), salt, 1, 8192, 1, 32)))
-	if err := store.SetHash(t.Context(), account.ID, login.Password, account.PasswordHash, weak); err != nil {
-		t.Fatal(err)
+	for name, x := range map[string]struct{ hash, password string }{
+		"ours":             {fmt.Sprintf("$argon2id$v=19$m=8192,t=1,p=1$%s$%s", b64(salt), b64(argon2.IDKey([]byte("a password"), salt, 1, 8192, 1, 32))), "a password"},
+		"another system's": {quick, "U*U"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newHouse(t)
+			imported(t, c.admin, 1)
+			if err := c.data.Store.SetHash(t.Context(), c.account(t, "I0").ID, login.Password, quick, x.hash); err != nil {
+				t.Fatal(err)
+			}
+			try := func(password string) reply {
+				return c.post(t, validatePath, object("userid", "I0", "password", password))
+			}
+			unchanged := func(what, hash string) {
+				t.Helper()
+				if c.account(t, "I0").PasswordHash != hash {
+					t.Errorf("%s has replaced the hash", what)
+				}
+			}
+			try("wrong").refused(t, 401, "10020")
+			unchanged("a wrong password", x.hash)
+			if err := c.admin.Lock(t.Context(), c.account(t, "I0")); err != nil {
+				t.Fatal(err)
+			}
+			try(x.password).refused(t, 401, "10020")
+			unchanged("a login that was refused, which takes longer than a wrong one,", x.hash)
+			if err := c.admin.Unlock(t.Context(), c.account(t, "I0")); err != nil {
+				t.Fatal(err)
+			}
+			try(x.password).want(t, 200)
+			strong := c.account(t, "I0").PasswordHash
+			if !strings.HasPrefix(strong, "$argon2id$v=19$m=19456,t=2,p=1$") {
+				t.Errorf("the hash still is %s", strong)
+			}
+			try(x.password).want(t, 200)
+			unchanged("a login with a strong one", strong)
+		})
 	}
-	hash := func() string {
-		a, err := store.Account(t.Context(), demo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.PasswordHash
-	}
-	password := func(p string) reply {
-		return c.post(t, validatePath, object("userid", c.Account.UserID, "password", p))
-	}
-	password("wrong-password").refused(t, 401, "10020")
-	if hash() != weak {
-		t.Error("a wrong password changed the hash")
-	}
-	password(c.Account.Password).want(t, 200)
-	strong := hash()
-	if !strings.HasPrefix(strong, "$argon2id$v=19$m=19456,t=2,p=1$") {
-		t.Errorf("the hash is still %s", strong[:30])
-	}
-	password(c.Account.Password).want(t, 200)
-	if hash() != strong {
-		t.Error("a strong hash was replaced")
-	}
-}
-
-// A password of a mebibyte is refused before anything is hashed (security.md P4).
-func TestAnEndlessPasswordIsRefusedAtOnce(t *testing.T) {
-	t.Parallel()
-	c := consumer(t, neoapitest.NewServer(t))
-	for _, n := range []int{1025, 15_000} {
-		c.post(t, validatePath, object("userid", c.Account.UserID, "password", strings.Repeat("p", n))).refused(t, 400, "10300")
-	}
-	r := c.post(t, validatePath, object("userid", c.Account.UserID, "password", strings.Repeat("p", 1<<20)))
-	r.refused(t, 413, "10300")
 }

@@ -19,16 +19,6 @@ import (
 	"neoapi/neoapitest"
 )
 
-// eventually waits until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 30 seconds still not: %s", what)
-		}
-	}
-}
-
 // two returns two services on one store, and the operator's side of it.
 func two(t *testing.T) (a, b *neoapitest.Server, operator *operator.Admin) {
 	t.Helper()
@@ -50,12 +40,6 @@ func keySet(t *testing.T, srv *neoapitest.Server) (ids map[string]bool) {
 		ids[k.KeyID] = true
 	}
 	return ids
-}
-
-// byMPIN logs in, with the MPIN second: several may at once.
-func (c caller) byMPIN(t testing.TB) held {
-	t.Helper()
-	return c.second(t, c.login(t), c.Account.MPIN).session(t)
 }
 
 // signedBy returns the id of the key that signed a token.
@@ -155,14 +139,14 @@ func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // 
 	ca, cb := consumer(t, a), consumer(t, b)
 	trade, view := ca.byMPIN(t), ca.login(t)
 	leaked := signedBy(t, trade)
-	cb.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	cb.call(t, trade).want(t, 200)
 	replacement, err := operator.RemoveKey(t.Context(), leaked)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Who logs in meanwhile is known everywhere at once, unless the removed key signed.
 	eventually(t, "the removed key signs nothing", func() bool {
-		first := ca.post(t, validatePath, object("mobileNumber", a.Account.Mobile, "password", a.Account.Password))
+		first := ca.first(t, a.Account.Password)
 		if first.status != 200 {
 			return false
 		}
@@ -171,12 +155,12 @@ func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // 
 			return false
 		}
 		fresh := second.session(t)
-		cb.send(t, "GET", tradePath, "", fresh.pairs()...).want(t, 200)
+		cb.call(t, fresh).want(t, 200)
 		return signedBy(t, fresh) == replacement.ID
 	})
 	for _, c := range []caller{ca, cb} {
-		eventually(t, "the token is refused", func() bool { return c.send(t, "GET", tradePath, "", trade.pairs()...).status == 401 })
-		c.send(t, "GET", tradePath, "", trade.pairs()...).refusedTrade(t, 401, "100022")
+		eventually(t, "the token is refused", func() bool { return c.call(t, trade).status == 401 })
+		c.call(t, trade).refusedTrade(t, 401, "100022")
 		c.second(t, view, "123456").refused(t, 401, "100022")
 		if set := keySet(t, c.Server); set[leaked] || !set[replacement.ID] {
 			t.Errorf("published are %v", set)
@@ -187,11 +171,10 @@ func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // 
 
 func TestAnOldKeyIsKeptUntilItsLastTokenHasExpiredAndThenGoes(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	operator, data := admin(t, dir)
-	old := signedBy(t, consumer(t, srv).login(t))
-	k, err := operator.RotateKey(t.Context(), 2048, login.KeyLeadLeast)
+	h := newHouse(t)
+	srv := h.Server
+	old := signedBy(t, h.login(t))
+	k, err := h.admin.RotateKey(t.Context(), 2048, login.KeyLeadLeast)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +188,7 @@ func TestAnOldKeyIsKeptUntilItsLastTokenHasExpiredAndThenGoes(t *testing.T) {
 	}
 	srv.Advance(time.Hour)
 	eventually(t, "the old key is gone", func() bool { return !keySet(t, srv)[old] })
-	if n := outcomes(events(t, data.Store, 0), "signing key retired")["ok"]; n != 1 {
+	if n := h.outcomes(t, "signing key retired")["ok"]; n != 1 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -222,9 +205,9 @@ func TestInventedKeysAreLookedForNowAndThenOnly(t *testing.T) {
 		all.Go(func() {
 			forged := trade
 			forged.Token = header + "." + rest
-			c.send(t, "GET", tradePath, "", forged.pairs()...).refusedTrade(t, 401, "100022")
+			c.call(t, forged).refusedTrade(t, 401, "100022")
 		})
 	}
 	all.Wait()
-	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	c.call(t, trade).want(t, 200)
 }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -233,11 +232,7 @@ func breakEverything(t *testing.T, c caller, view held, text, mark string) (hear
 	}
 	id := func() string { n++; return fmt.Sprintf("%s-%d", mark, n) }
 	send := func(method, target, body string, headers ...string) {
-		request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n", method, target, len(body))
-		for i := 0; i < len(headers); i += 2 {
-			request += headers[i] + ": " + headers[i+1] + "\r\n"
-		}
-		hear(raw(t, c.Server, request+"\r\n"+body, true)...)
+		hear(raw(t, c.Server, written(method, target, body, append(headers, "Connection", "close")...), true)...)
 	}
 	all := func(more ...string) []string {
 		return append([]string{"Authorization", c.who, "Sid", view.SID, "Auth", view.Token}, more...)
@@ -270,9 +265,6 @@ func breakEverything(t *testing.T, c caller, view held, text, mark string) (hear
 	for _, from := range []string{text, "203.0.113.7", "203.0.113.7, " + text, text + ", 203.0.113.7", "2001:db8::1%" + text, "[2001:db8::1%25" + text + "]", `for="[2001:db8::1]";by=` + text} {
 		send("POST", otpPath, object("userId", "nobody"), "Authorization", c.who, "X-Request-ID", id(), "X-Forwarded-For", from)
 		send("POST", validatePath, object("otp", "12345678"), all("X-Request-ID", id(), "Forwarded", "for="+from)...)
-	}
-	basic := func(user, password string) string {
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 	}
 	for _, who := range []string{text, "Bearer " + text, basic(text, "x"), basic(c.ConsumerKey, text)} {
 		for _, path := range []string{tokenPath, totpPath, "/login/1.0/tradeApiLogin", logoutPath} {

@@ -1,12 +1,9 @@
 package httpapi_test
 
 import (
-	"strconv"
-	"sync"
 	"testing"
 	"time"
 
-	"neoapi/internal/login"
 	"neoapi/neoapitest"
 )
 
@@ -44,43 +41,32 @@ func TestTenWrongPasswordsLockThePasswordForAMinute(t *testing.T) {
 
 func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	before := c.login(t)
-	live := c.second(t, before, c.Account.MPIN).session(t)
-	for n := 0; n < 10; {
-		view := c.login(t) // a right password does not clear them (security.md T4)
-		for range min(3, 10-n) {
+	c := newHouse(t)
+	live := c.byMPIN(t)
+	tenWrong := func() (view held) {
+		t.Helper()
+		for n := range 10 {
+			if n%3 == 0 {
+				view = c.login(t) // a right password does not clear them (security.md T4)
+			}
 			c.second(t, view, wrong(c.Account.MPIN)).refused(t, 401, "10020")
-			n++
 		}
+		return c.login(t)
 	}
-	view := c.login(t)
+	view := tenWrong()
 	r := c.second(t, view, c.Account.MPIN)
 	r.refused(t, 429, "70009")
-	if wait, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || wait < 30 || wait > 60 {
-		t.Errorf("Retry-After is %q, want what is left of a minute", r.header.Get("Retry-After"))
+	if wait := r.retryAfter(t); wait < 30*time.Second || wait > time.Minute {
+		t.Errorf("Retry-After is %s, want what is left of a minute", wait)
 	}
-	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200) // a lock never ends a live session (security.md T5)
+	c.call(t, live).want(t, 200) // a lock never ends a live session (security.md T5)
 	c.Advance(time.Minute)
 	c.second(t, view, c.Account.MPIN).session(t)
 
 	// The operator lifts a lock.
-	m, data := admin(t, dir)
-	account, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; n < 10; {
-		view = c.login(t)
-		for range min(3, 10-n) {
-			c.second(t, view, wrong(c.Account.MPIN)).refused(t, 401, "10020")
-			n++
-		}
-	}
-	view = c.login(t)
+	view = tenWrong()
 	c.second(t, view, c.Account.MPIN).refused(t, 429, "70009")
-	if err := m.Unlock(t.Context(), account); err != nil {
+	if err := c.admin.Unlock(t.Context(), c.demo(t)); err != nil {
 		t.Fatal(err)
 	}
 	c.second(t, view, c.Account.MPIN).session(t)
@@ -88,30 +74,16 @@ func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
 
 func TestOfManyWrongPasswordsAtOnceTenAreJudged(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
-	var all sync.WaitGroup
-	for range 30 {
-		all.Go(func() {
+	c := newHouse(t)
+	together(30, func(int) reply {
+		for {
 			r := c.post(t, validatePath, object("userid", c.Account.UserID, "password", "wrong-password"))
-			for r.status == 503 { // a slow machine's queue of hashes
-				r = c.post(t, validatePath, object("userid", c.Account.UserID, "password", "wrong-password"))
+			if r.status != 503 { // a slow machine's queue of hashes
+				return r
 			}
-			r.refused(t, 401, "10020")
-		})
-	}
-	all.Wait()
-	_, data := admin(t, dir)
-	events, err := data.Store.Events(t.Context(), login.EventQuery{N: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	outcomes := map[string]int{}
-	for _, e := range events {
-		if e.Action == "login" {
-			outcomes[e.Outcome]++
 		}
-	}
+	}, func(r reply) { r.refused(t, 401, "10020") })
+	outcomes := c.outcomes(t, "login")
 	if outcomes["refused"] != 10 || outcomes["locked"] != 20 { // security.md T1, T2
 		t.Errorf("outcomes %v, want 10 judged and the rest locked", outcomes)
 	}

@@ -81,20 +81,50 @@ couriers:
 	return path
 }
 
-// until waits for something to be so.
-func until(t *testing.T, what string, f func() bool) {
+// delivering starts a service whose codes go to a gateway, which has so long for an answer.
+func delivering(t *testing.T, timeout string, options ...neoapitest.Option) (*gateway, house) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
-		}
+	g := startGateway(t)
+	return g, newHouse(t, append(options, neoapitest.WithCouriers(g.file(t, timeout)))...)
+}
+
+// atOnce is how many codes are on their way at once.
+const atOnce = 16
+
+// crowd logs so many people in, who all ask for a code while the gateway answers nobody,
+// and waits until as many codes are on their way as may be.
+func (c caller) crowd(t *testing.T, g *gateway, people int) (views []held, answers func()) {
+	t.Helper()
+	for n := range people {
+		views = append(views, c.user(t, n+1))
 	}
+	hold := make(chan struct{})
+	g.set(200, hold)
+	for _, view := range views {
+		c.askOTP(t, view).want(t, 201)
+	}
+	eventually(t, "as many calls as there are at once", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.calls == atOnce
+	})
+	return views, func() { close(hold) }
+}
+
+// deliveries waits for the end of all deliveries and counts the outcomes.
+func deliveries(t *testing.T, store store.Store, views []held) map[string]int {
+	t.Helper()
+	count := map[string]int{}
+	for _, view := range views {
+		count[became(t, store, view.SID)]++
+	}
+	return count
 }
 
 // became waits until the code of a login has come to an end, and returns which.
 func became(t *testing.T, store store.Store, sid string) (outcome string) {
 	t.Helper()
-	until(t, "the end of a delivery", func() bool {
+	eventually(t, "the end of a delivery", func() bool {
 		for _, e := range events(t, store, 0) {
 			if e.Action == "otp delivery" && e.SID == sid && e.Outcome != "interrupted: sent again" {
 				outcome = e.Outcome
@@ -107,27 +137,26 @@ func became(t *testing.T, store store.Store, sid string) (outcome string) {
 
 func TestACodeIsSentAfterTheAnswer(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "9s")))
-	store, c := openStore(t, dir), consumer(t, srv)
+	g, c := delivering(t, "9s")
+	store := c.data.Store
 	held := make(chan struct{})
 	g.set(200, held)
 	view := c.login(t)
 	c.askOTP(t, view).want(t, 201) // while the gateway answers nobody
-	until(t, "a call of the gateway", func() bool { return g.code(srv.Account.Mobile) != "" })
-	if n := outcomes(events(t, store, 0), "otp delivery"); len(n) > 0 {
+	eventually(t, "a call of the gateway", func() bool { return g.code(c.Account.Mobile) != "" })
+	if n := c.outcomes(t, "otp delivery"); len(n) > 0 {
 		t.Errorf("before the gateway has answered: %v", n)
 	}
 	close(held)
 	if got := became(t, store, view.SID); got != "ok" {
 		t.Errorf("delivery: %s", got)
 	}
-	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
-	if n := outcomes(events(t, store, 0), "otp"); n["queued"] != 1 || len(n) != 1 {
+	c.second(t, view, g.code(c.Account.Mobile)).session(t)
+	if n := c.outcomes(t, "otp"); n["queued"] != 1 || len(n) != 1 {
 		t.Errorf("events of the request: %v", n)
 	}
 	for _, e := range events(t, store, 0) {
-		if e.Action == "otp delivery" && (e.UCC != srv.Account.UCC || e.Consumer != srv.ConsumerKey || e.Factor != login.OTP || e.Address == "") {
+		if e.Action == "otp delivery" && (e.UCC != c.Account.UCC || e.Consumer != c.ConsumerKey || e.Factor != login.OTP || e.Address == "") {
 			t.Errorf("event %+v", e)
 		}
 	}
@@ -135,60 +164,49 @@ func TestACodeIsSentAfterTheAnswer(t *testing.T) {
 
 func TestACodeThatCannotBeDeliveredIsToldAtTheNextValidateAndANewOneMayBeAskedForAtOnce(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "5s")))
-	store, c := openStore(t, dir), consumer(t, srv)
+	g, c := delivering(t, "5s")
+	store := c.data.Store
 	g.set(422, nil)
 	view := c.login(t)
 	c.askOTP(t, view).want(t, 201)
 	if got := became(t, store, view.SID); got != "not delivered" {
 		t.Fatalf("delivery: %s", got)
 	}
-	for _, code := range []string{"123456", "1234", g.code(srv.Account.Mobile)} { // the last one is what never arrived
+	for _, code := range []string{"123456", "1234", g.code(c.Account.Mobile)} { // the last one is what never arrived
 		message := c.second(t, view, code).refused(t, 500, "10522")
 		if !strings.Contains(message, "ask for a new one") {
 			t.Errorf("message %q", message)
 		}
 	}
-	c.post(t, mpinPath, object("mpin", wrong(srv.Account.MPIN)), view.pairs()...).refused(t, 401, "10020") // no OTP
+	c.post(t, mpinPath, object("mpin", wrong(c.Account.MPIN)), view.pairs()...).refused(t, 401, "10020") // no OTP
 	g.set(200, nil)
 	c.askOTP(t, view).want(t, 201)
-	until(t, "the new code", func() bool { return outcomes(events(t, store, 0), "otp delivery")["ok"] == 1 })
+	eventually(t, "the new code", func() bool { return c.outcomes(t, "otp delivery")["ok"] == 1 })
 	c.second(t, view, "1234").refused(t, 401, "10020")
-	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
+	c.second(t, view, g.code(c.Account.Mobile)).session(t)
 
 	// Six digits may be the MPIN: the right one opens the session, wrong ones count.
 	g.set(422, nil)
 	view = c.login(t)
 	c.askOTP(t, view).want(t, 201)
 	became(t, store, view.SID)
-	c.second(t, view, wrong(srv.Account.MPIN)).refused(t, 500, "10522")
+	c.second(t, view, wrong(c.Account.MPIN)).refused(t, 500, "10522")
 	if x, err := store.Session(t.Context(), view.SID); err != nil || x.Tries != 1 {
 		t.Errorf("%d tries after one wrong MPIN: %v", x.Tries, err)
 	}
-	c.second(t, view, srv.Account.MPIN).session(t)
+	c.second(t, view, c.Account.MPIN).session(t)
 }
 
 func TestWhereNoCourierCanReachAnAccountItIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(2), neoapitest.WithCouriers(g.file(t, "5s")))
-	admin, data := admin(t, dir)
-	c := consumer(t, srv)
-	a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TEST000001"})
-	if err == nil {
-		err = admin.SetReach(t.Context(), a, login.Reach{Couriers: []string{"pigeon"}})
-	}
-	if err != nil {
+	g, c := delivering(t, "5s", neoapitest.WithAccounts(2))
+	if err := c.admin.SetReach(t.Context(), c.account(t, "TEST000001"), login.Reach{Couriers: []string{"pigeon"}}); err != nil {
 		t.Fatal(err)
 	}
-	as := func(n int) held {
-		return c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n), "password", srv.Account.Password)).session(t)
-	}
-	view := as(1)
+	view := c.user(t, 1)
 	c.askOTP(t, view).refused(t, 500, "10522")
 	c.askOTP(t, view).refused(t, 500, "10522") // and no code was counted
-	c.second(t, view, srv.Account.MPIN).session(t)
+	c.second(t, view, c.Account.MPIN).session(t)
 	if g.calls > 0 {
 		t.Errorf("%d calls", g.calls)
 	}
@@ -197,57 +215,34 @@ func TestWhereNoCourierCanReachAnAccountItIsToldAtOnce(t *testing.T) {
 	for n := 0; n < 3; n++ {
 		view = c.login(t)
 		c.askOTP(t, view, "sid", view.SID).want(t, 201)
-		became(t, data.Store, view.SID)
+		became(t, c.data.Store, view.SID)
 	}
-	view = as(2)
+	view = c.user(t, 2)
 	c.askOTP(t, view).refused(t, 500, "10522")
-	c.second(t, view, srv.Account.MPIN).session(t)
+	c.second(t, view, c.Account.MPIN).session(t)
 }
 
 func TestACodeThatWaitedForLongerThanItLivesIsReportedAndNotSent(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	const people = 20 // more than are sent to at once
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(people), neoapitest.WithCouriers(g.file(t, "9s")))
-	store, c := openStore(t, dir), consumer(t, srv)
-	var views []held
-	for n := range people {
-		views = append(views, c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n+1), "password", srv.Account.Password)).session(t))
-	}
-	held := make(chan struct{})
-	g.set(200, held)
-	for _, view := range views {
-		c.askOTP(t, view).want(t, 201)
-	}
-	srv.Advance(6 * time.Minute)
-	close(held)
-	count := map[string]int{}
-	for _, view := range views {
-		count[became(t, store, view.SID)]++
-	}
+	const people = atOnce + 4
+	g, c := delivering(t, "9s", neoapitest.WithAccounts(people))
+	views, answers := c.crowd(t, g, people)
+	c.Advance(6 * time.Minute)
+	answers()
+	count := deliveries(t, c.data.Store, views)
 	if count["too late"] == 0 || count["ok"] == 0 || count["too late"]+count["ok"] != people {
 		t.Errorf("deliveries: %v", count)
 	}
-	if g.calls > 16 { // what was on its way when the time was over
+	if g.calls > atOnce { // what was on its way when the time was over
 		t.Errorf("%d calls for %d deliveries", g.calls, count["ok"])
 	}
 }
 
 func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	const people, atOnce = 19, 16
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(people), neoapitest.WithCouriers(g.file(t, "9s")))
-	store, c := openStore(t, dir), consumer(t, srv)
-	var views []held
-	for n := range people {
-		views = append(views, c.post(t, validatePath, object("userid", fmt.Sprintf("testuser%06d", n+1), "password", srv.Account.Password)).session(t))
-	}
-	held := make(chan struct{})
-	g.set(200, held)
-	for _, view := range views {
-		c.askOTP(t, view).want(t, 201)
-	}
+	const people = atOnce + 3
+	g, c := delivering(t, "9s", neoapitest.WithAccounts(people))
+	views, answers := c.crowd(t, g, people)
 	mobile := func(n int) string { _, _, mobile, _ := sandbox.DemoAccount(n + 1); return mobile }
 	reached := func() (n int) {
 		for i := range views {
@@ -257,19 +252,15 @@ func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 		}
 		return n
 	}
-	until(t, "as many calls as there are at once", func() bool { return reached() == atOnce })
 	waiting := 0
 	for i, view := range views {
 		if g.code(mobile(i)) == "" { // it waits for its turn, and its owner takes the MPIN
 			waiting++
-			c.second(t, view, srv.Account.MPIN).session(t)
+			c.second(t, view, c.Account.MPIN).session(t)
 		}
 	}
-	close(held)
-	count := map[string]int{}
-	for _, view := range views {
-		count[became(t, store, view.SID)]++
-	}
+	answers()
+	count := deliveries(t, c.data.Store, views)
 	if waiting != people-atOnce || count["not needed"] != waiting || reached() != atOnce {
 		t.Errorf("%d waited, %d were sent: %v", waiting, reached(), count)
 	}
@@ -277,9 +268,8 @@ func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 
 func TestALetterThatCannotBeReadIsReported(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "5s")))
-	store, c := openStore(t, dir), consumer(t, srv)
+	g, c := delivering(t, "5s")
+	store := c.data.Store
 	view := c.login(t)
 	job := login.Job{
 		ID: "11111111-2222-4333-8444-555555555555", Kind: login.JobCode, SID: view.SID, Created: time.Now(), Expires: time.Now().Add(time.Minute),
@@ -294,36 +284,33 @@ func TestALetterThatCannotBeReadIsReported(t *testing.T) {
 	}
 	c.second(t, view, "1234").refused(t, 500, "10522")
 	c.askOTP(t, view).want(t, 201)
-	until(t, "a new code", func() bool { return g.code(srv.Account.Mobile) != "" })
-	c.second(t, view, g.code(srv.Account.Mobile)).session(t)
+	eventually(t, "a new code", func() bool { return g.code(c.Account.Mobile) != "" })
+	c.second(t, view, g.code(c.Account.Mobile)).session(t)
 }
 
 func TestACodeThatWaitsToBeSentIsSealed(t *testing.T) {
 	t.Parallel()
-	g, dir := startGateway(t), t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithCouriers(g.file(t, "9s")))
-	_, data := admin(t, dir)
-	c := consumer(t, srv)
+	g, c := delivering(t, "9s")
 	held := make(chan struct{})
 	g.set(200, held)
 	defer close(held)
 	view := c.login(t)
 	c.askOTP(t, view).want(t, 201)
-	until(t, "a call of the gateway", func() bool { return g.code(srv.Account.Mobile) != "" })
-	all, err := data.Store.ClaimJobs(t.Context(), login.JobClaim{Kind: login.JobCode, ID: "thief", Now: time.Now().Add(time.Hour), Lease: time.Hour, N: 10})
+	eventually(t, "a call of the gateway", func() bool { return g.code(c.Account.Mobile) != "" })
+	all, err := c.data.Store.ClaimJobs(t.Context(), login.JobClaim{Kind: login.JobCode, ID: "thief", Now: time.Now().Add(time.Hour), Lease: time.Hour, N: 10})
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d jobs: %v", len(all), err)
 	}
 	j := all[0]
-	for _, secret := range []string{g.code(srv.Account.Mobile), srv.Account.Mobile[3:]} {
+	for _, secret := range []string{g.code(c.Account.Mobile), c.Account.Mobile[3:]} {
 		if strings.Contains(string(j.Sealed)+j.ID+j.SID, secret) {
 			t.Errorf("%s is in the job", secret)
 		}
 	}
-	if _, err := data.Vault.Open(credential.PurposeOutbox, j.ID, j.Sealed); err != nil {
+	if _, err := c.data.Vault.Open(credential.PurposeOutbox, j.ID, j.Sealed); err != nil {
 		t.Error(err)
 	}
-	if _, err := data.Vault.Open(credential.PurposeOutbox, "another job", j.Sealed); err == nil {
+	if _, err := c.data.Vault.Open(credential.PurposeOutbox, "another job", j.Sealed); err == nil {
 		t.Error("it opens as another job's")
 	}
 }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -14,22 +13,7 @@ func TestGoodAnswersToThoseWhoAskAllDayAreNoLinesOfTheLog(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
 	ask := func(path, secret string, want int) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.SetBasicAuth(srv.ConsumerKey, secret)
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = io.Copy(io.Discard, resp.Body) // the next one comes over the same connection, after this one's line
-		if err := resp.Body.Close(); err != nil {
-			t.Error(err)
-		}
-		if err != nil || resp.StatusCode != want {
-			t.Fatalf("%s: %s, %v", path, resp.Status, err)
-		}
+		secretOf(srv, srv.ConsumerKey, secret).ask(t, "GET", path, "").want(t, want) // over one connection: after the line of the one before
 	}
 	const list = "/oauth2/revocations?after=0"
 	ask("/livez", "", http.StatusOK)

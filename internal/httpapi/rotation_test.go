@@ -1,8 +1,6 @@
 package httpapi_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -17,39 +15,28 @@ import (
 	"neoapi/neoapitest"
 )
 
-const grantBody = `{"grant_type":"client_credentials"}`
-
-func basic(srv *neoapitest.Server, secret string) caller {
-	return caller{srv, "Basic " + base64.StdEncoding.EncodeToString([]byte(srv.ConsumerKey+":"+secret))}
-}
-
 // What an operator grants holds from the next request on, at every server: no remembered
 // record refuses it.
 func TestANewSecretItsTokensAndANewNetworkWorkAtOnce(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	a := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(0))
-	b := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(0))
-	m, _ := admin(t, dir)
+	a, b, m := two(t)
 	secret := a.ConsumerSecret
+	grant := func(srv *neoapitest.Server) reply {
+		return secretOf(srv, srv.ConsumerKey, secret).post(t, tokenPath, grantBody)
+	}
 	for range 5 {
 		for _, srv := range []*neoapitest.Server{a, b} { // which now remember the consumer
-			basic(srv, secret).post(t, tokenPath, grantBody).want(t, 200)
+			grant(srv).want(t, 200)
 		}
 		fresh, _, err := m.RotateConsumer(t.Context(), a.ConsumerKey, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		secret = string(fresh)
-		r := basic(a, secret).post(t, tokenPath, grantBody)
-		r.want(t, 200)
 		var got wire.AccessToken
-		if err := json.Unmarshal(r.body, &got); err != nil {
-			t.Fatal(err)
-		}
-		bearer := caller{b, "Bearer " + got.AccessToken}
-		bearer.post(t, validatePath, object("mobileNumber", a.Account.Mobile, "password", a.Account.Password)).want(t, 200)
-		basic(b, secret).post(t, tokenPath, grantBody).want(t, 200)
+		grant(a).want(t, 200).into(t, &got)
+		caller{b, "Bearer " + got.AccessToken}.login(t)
+		grant(b).want(t, 200)
 	}
 
 	home, err := login.ParseNetworks("192.0.2.0/24")
@@ -61,13 +48,13 @@ func TestANewSecretItsTokensAndANewNetworkWorkAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, srv := range []*neoapitest.Server{a, b} {
-			soon(t, 401, func() reply { return basic(srv, secret).post(t, tokenPath, grantBody) })
+			soon(t, 401, func() reply { return grant(srv) })
 		}
 		if err := m.SetConsumerNetworks(t.Context(), a.ConsumerKey, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, srv := range []*neoapitest.Server{a, b} {
-			basic(srv, secret).post(t, tokenPath, grantBody).want(t, 200)
+			grant(srv).want(t, 200)
 		}
 	}
 }
@@ -78,7 +65,7 @@ func TestWrongSecretsCostFewReadingsOfTheirConsumer(t *testing.T) {
 	t.Parallel()
 	tel := telemetry.New(nil)
 	srv, _ := serving(t, func(cfg *serve.Config) { cfg.Telemetry = tel })
-	basic(srv, srv.ConsumerSecret).post(t, tokenPath, grantBody).want(t, 200)
+	bySecret(srv).post(t, tokenPath, grantBody).want(t, 200)
 	readings := func() int {
 		found := regexp.MustCompile(`neo_port_seconds_count\{op="consumer",outcome="ok",port="store"\} (\d+)`).FindStringSubmatch(scrape(t, tel))
 		n, _ := strconv.Atoi(found[1])
@@ -89,7 +76,7 @@ func TestWrongSecretsCostFewReadingsOfTheirConsumer(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			for j := range 10 {
-				basic(srv, fmt.Sprint("wrong", i, j)).post(t, tokenPath, grantBody).want(t, 401)
+				secretOf(srv, srv.ConsumerKey, fmt.Sprint("wrong", i, j)).post(t, tokenPath, grantBody).want(t, 401)
 			}
 		})
 	}

@@ -2,16 +2,10 @@ package httpapi_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/certtest"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
@@ -92,48 +87,15 @@ func servingWithStatus(t testing.TB, dir string, now func() time.Time, change fu
 	return srv, server.Status(), stop
 }
 
-// An authority signs the tests' certificates; trusted is what their clients trust.
-var authority, authorityKey, trusted = func() (*x509.Certificate, *ecdsa.PrivateKey, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the tests"}, NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	if ca, err = x509.ParseCertificate(der); err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	return ca, key, pool
-}()
+// The authority signs the tests' certificates; trusted is what their clients trust.
+var (
+	authority = certtest.New("the tests", nil, nil)
+	trusted   = authority.Pool()
+)
 
 // certificate makes a certificate for 127.0.0.1 by this name, and its key.
-func certificate(t testing.TB, name string, ends time.Time) (certPEM, keyPEM []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, authority, &key.PublicKey, authorityKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain})
+func certificate(name string, ends time.Time) (certPEM, keyPEM []byte) {
+	return certtest.New(name, authority, func(c *x509.Certificate) { c.NotAfter = ends }).PEM()
 }
 
 // withTLS gives a service a certificate in files of its own.
@@ -141,7 +103,7 @@ func withTLS(t testing.TB, cfg *serve.Config) {
 	t.Helper()
 	dir := t.TempDir()
 	cfg.TLSCert, cfg.TLSKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	cert, key := certificate(t, "first", time.Now().Add(time.Hour))
+	cert, key := certificate("first", time.Now().Add(time.Hour))
 	write(t, cfg.TLSCert, cert)
 	write(t, cfg.TLSKey, key)
 }

@@ -11,6 +11,7 @@ import (
 
 	"neoapi/internal/front"
 	"neoapi/internal/serve"
+	"neoapi/neoapitest"
 )
 
 // The ways to be slow: what is sent at once, and what then comes drop by drop.
@@ -48,6 +49,15 @@ func hold(conn net.Conn, way int) {
 	}
 }
 
+// nowhere asks for what is not there, on a connection of its own, and gets its answer.
+func nowhere(t *testing.T, srv *neoapitest.Server) {
+	t.Helper()
+	answers := raw(t, srv, written("GET", "/nowhere", "", "Connection", "close"), false)
+	if len(answers) != 1 || answers[0].status != 404 {
+		t.Fatalf("%+v", answers)
+	}
+}
+
 func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { // security.md H6
 	t.Parallel()
 	const n = 1000
@@ -65,9 +75,7 @@ func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { /
 		ends[i%5].Go(func() { hold(conn, i%5) })
 	}
 	c := consumer(t, srv)
-	view := c.login(t)
-	trade := c.second(t, view, c.otp(t, view)).session(t)
-	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	c.call(t, c.trade(t)).want(t, 200)
 	for way := range 4 { // the last has had its answer, and may send its next request for a while
 		done := make(chan struct{})
 		go func() { ends[way].Wait(); close(done) }()
@@ -107,20 +115,15 @@ func TestWhenAllConnectionsAreTakenTheSlowestMakesRoom(t *testing.T) {
 				}
 			}
 			for range 5 { // each on a connection of its own
-				answers := raw(t, srv, "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false)
-				if len(answers) != 1 || answers[0].status != 404 {
-					t.Fatalf("%+v", answers)
-				}
+				nowhere(t, srv)
 			}
 			count := func() int {
 				mu.Lock()
 				defer mu.Unlock()
 				return len(gone)
 			}
-			for until := time.Now().Add(20 * time.Second); count() == 0 && time.Now().Before(until); { // its holder has to notice
-				time.Sleep(10 * time.Millisecond)
-			}
-			if n := count(); n == 0 || n > 5 {
+			eventually(t, "a connection went", func() bool { return count() > 0 }) // its holder has to notice
+			if n := count(); n > 5 {
 				t.Errorf("%d of %d connections went for 5 requests one after the other", n, most)
 			}
 		})
@@ -143,11 +146,8 @@ func TestARequestThatIsWorkedOnMakesNoRoom(t *testing.T) {
 			waits <- reply{body: text}
 		}()
 	}
-	answers := raw(t, srv, "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false)
+	nowhere(t, srv)
 	took := time.Since(began)
-	if len(answers) != 1 || answers[0].status != 404 {
-		t.Fatalf("%+v", answers)
-	}
 	if took < 2*time.Second {
 		t.Errorf("a connection too many was answered after %s", took)
 	}

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -13,20 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"neoapi/internal/claims"
-	"neoapi/internal/login"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
-
-// secretOf returns a caller that shows a consumer's key and secret.
-func secretOf(srv *neoapitest.Server, key, secret string) caller {
-	return caller{srv, "Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"+secret))}
-}
-
-// bySecret is secretOf the demo consumer.
-func bySecret(srv *neoapitest.Server) caller {
-	return secretOf(srv, srv.ConsumerKey, srv.ConsumerSecret)
-}
 
 // about asks about a token, as RFC 7662 and 7009 say, with pairs of further fields.
 func (c caller) about(t testing.TB, path, token string, pairs ...string) reply {
@@ -45,25 +33,30 @@ func (c caller) introspected(t testing.TB, token string) (in wire.Introspection)
 	return in
 }
 
-// another adds a consumer to a service whose data are in dir.
-func another(t *testing.T, srv *neoapitest.Server, dir string) caller {
+// another adds a consumer.
+func (h house) another(t *testing.T) caller {
 	t.Helper()
-	operator, _ := admin(t, dir)
-	c, secret, err := operator.AddConsumer(t.Context(), "another", "", "", 0)
-	if err != nil {
-		t.Fatal(err)
+	h.addConsumer(t, "another")
+	return secretOf(h.Server, "another", h.ConsumerSecret)
+}
+
+// refusedOAuth is refused for what RFC 6749 says the form of.
+func (r reply) refusedOAuth(t testing.TB, status int, word string) {
+	t.Helper()
+	var failed wire.OAuthFailed
+	if r.want(t, status).into(t, &failed); failed.Error != word || failed.Description == "" {
+		t.Errorf("want %s with a description: %s", word, r.body)
 	}
-	return secretOf(srv, c.Key, string(secret))
+	if challenge := r.header.Get("WWW-Authenticate"); status == 401 && !strings.HasPrefix(challenge, "Basic ") {
+		t.Errorf("WWW-Authenticate: %q", challenge) // section 5.2
+	}
 }
 
 func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	own, other := bySecret(srv), another(t, srv, dir)
-	c := consumer(t, srv)
-	view := c.login(t)
-	trade := c.second(t, c.login(t), srv.Account.MPIN).session(t)
+	h := newHouse(t)
+	srv, own, other := h.Server, bySecret(h.Server), h.another(t)
+	c, view, trade := h.caller, h.login(t), h.byMPIN(t)
 
 	claims := trade.claims(t)
 	want := wire.Introspection{
@@ -92,7 +85,7 @@ func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 
 	// Everything else is worth the same: nothing at all.
 	c.second(t, view, srv.Account.MPIN).session(t) // ends the view token
-	ended := c.second(t, c.login(t), srv.Account.MPIN).session(t)
+	ended := c.byMPIN(t)
 	c.post(t, logoutPath, "", ended.pairs()...).want(t, 200)
 	inactive := func(what, token string) {
 		t.Helper()
@@ -113,13 +106,9 @@ func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 
 func TestATokenDiesWithItsConsumerForIntrospectionToo(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	other := another(t, srv, dir)
-	c := consumer(t, srv)
-	trade := c.byMPIN(t)
-	operator, _ := admin(t, dir)
-	if err := operator.RemoveConsumer(t.Context(), srv.ConsumerKey); err != nil {
+	c := newHouse(t)
+	other, trade := c.another(t), c.byMPIN(t)
+	if err := c.admin.RemoveConsumer(t.Context(), c.ConsumerKey); err != nil {
 		t.Fatal(err)
 	}
 	for _, token := range []string{trade.Token, strings.TrimPrefix(c.who, "Bearer ")} {
@@ -129,83 +118,58 @@ func TestATokenDiesWithItsConsumerForIntrospectionToo(t *testing.T) {
 
 func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // security.md I1 and S4
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	_, data := admin(t, dir)
-	own, other := bySecret(srv), another(t, srv, dir)
-	c := consumer(t, srv)
-	view := c.login(t)
-	trade := c.second(t, c.login(t), srv.Account.MPIN).session(t)
-
-	refused := func(r reply, status int, word string) {
-		t.Helper()
-		var failed wire.OAuthFailed
-		if r.want(t, status).into(t, &failed); failed.Error != word {
-			t.Errorf("%s", r.body)
-		}
-	}
-	refused(other.about(t, wire.PathRevocation, trade.Token), 400, "invalid_grant")
-	refused(own.about(t, wire.PathRevocation, strings.TrimPrefix(c.who, "Bearer ")), 400, "unsupported_token_type")
-	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	c := newHouse(t)
+	own, other := bySecret(c.Server), c.another(t)
+	view, trade := c.login(t), c.byMPIN(t)
+	other.about(t, wire.PathRevocation, trade.Token).refusedOAuth(t, 400, "invalid_grant")
+	own.about(t, wire.PathRevocation, strings.TrimPrefix(c.who, "Bearer ")).refusedOAuth(t, 400, "unsupported_token_type")
+	c.call(t, trade).want(t, 200)
 
 	for _, token := range []string{trade.Token, view.Token, trade.Token, view.Token, "anything"} { // the second time too
 		if r := own.about(t, wire.PathRevocation, token).want(t, 200); string(r.body) != "{}" {
 			t.Errorf("%s", r.body)
 		}
 	}
-	c.send(t, "GET", tradePath, "", trade.pairs()...).refusedTrade(t, 403, "100022")
-	c.second(t, view, srv.Account.MPIN).refused(t, 401, "100022")
+	c.call(t, trade).refusedTrade(t, 403, "100022")
+	c.second(t, view, c.Account.MPIN).refused(t, 401, "100022")
 	if diff := cmp.Diff(map[string]int{"ok": 2, "no such session": 3, "another consumer's": 1, "access token": 1},
-		outcomes(events(t, data.Store, 0), "revocation")); diff != "" {
+		c.outcomes(t, "revocation")); diff != "" {
 		t.Errorf("the trail (-want +got):\n%s", diff)
 	}
 }
 
 func TestOnlyConsumersAskAboutTokens(t *testing.T) { // security.md I1 and H3
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	_, data := admin(t, dir)
-	own := bySecret(srv)
-	form := "application/x-www-form-urlencoded"
-	refused := func(r reply, status int, word string) {
-		t.Helper()
-		var failed wire.OAuthFailed
-		if r.want(t, status).into(t, &failed); failed.Error != word {
-			t.Errorf("%s", r.body)
-		}
-		if status == 401 && !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Basic ") {
-			t.Errorf("WWW-Authenticate: %q", r.header.Get("WWW-Authenticate"))
-		}
-	}
+	h := newHouse(t)
+	srv, own, form := h.Server, bySecret(h.Server), "application/x-www-form-urlencoded"
 	for _, path := range []string{wire.PathIntrospection, wire.PathRevocation} {
 		good := caller{srv, ""}.about(t, path, "x", "client_id", srv.ConsumerKey, "client_secret", srv.ConsumerSecret)
 		good.want(t, 200)
 		for _, c := range []caller{{srv, ""}, consumer(t, srv), {srv, srv.ConsumerKey}, secretOf(srv, "nobody", "x"), secretOf(srv, srv.ConsumerKey, "x")} {
-			refused(c.about(t, path, "x"), 401, "invalid_client")
+			c.about(t, path, "x").refusedOAuth(t, 401, "invalid_client")
 		}
-		refused(caller{srv, ""}.about(t, path, "x", "client_id", srv.ConsumerKey), 401, "invalid_client")
-		refused(own.about(t, path, "x", "client_secret", srv.ConsumerSecret), 400, "invalid_request")
-		refused(own.post(t, path, "", "Content-Type", form), 400, "invalid_request")
-		refused(own.post(t, path, "token=", "Content-Type", form), 400, "invalid_request")
-		refused(own.post(t, path, "token=a&token=b", "Content-Type", form), 400, "invalid_request")
-		refused(own.post(t, path, "token=%zz", "Content-Type", form), 400, "invalid_request")
-		refused(own.post(t, path, `{"token":"x"}`), 415, "invalid_request")
-		refused(own.post(t, path, "token=x", "Content-Type", ""), 415, "invalid_request")
-		refused(own.post(t, path, "token="+strings.Repeat("x", wire.MaxBody), "Content-Type", form), 413, "invalid_request")
+		caller{srv, ""}.about(t, path, "x", "client_id", srv.ConsumerKey).refusedOAuth(t, 401, "invalid_client")
+		own.about(t, path, "x", "client_secret", srv.ConsumerSecret).refusedOAuth(t, 400, "invalid_request")
+		own.post(t, path, "", "Content-Type", form).refusedOAuth(t, 400, "invalid_request")
+		own.post(t, path, "token=", "Content-Type", form).refusedOAuth(t, 400, "invalid_request")
+		own.post(t, path, "token=a&token=b", "Content-Type", form).refusedOAuth(t, 400, "invalid_request")
+		own.post(t, path, "token=%zz", "Content-Type", form).refusedOAuth(t, 400, "invalid_request")
+		own.post(t, path, `{"token":"x"}`).refusedOAuth(t, 415, "invalid_request")
+		own.post(t, path, "token=x", "Content-Type", "").refusedOAuth(t, 415, "invalid_request")
+		own.post(t, path, "token="+strings.Repeat("x", wire.MaxBody), "Content-Type", form).refusedOAuth(t, 413, "invalid_request")
 		r := own.send(t, "GET", path, "")
-		refused(r, 405, "invalid_request")
+		r.refusedOAuth(t, 405, "invalid_request")
 		if r.header.Get("Allow") != "POST" {
 			t.Errorf("Allow: %q", r.header.Get("Allow"))
 		}
 	}
 	for _, c := range []caller{{srv, ""}, consumer(t, srv), secretOf(srv, srv.ConsumerKey, "x")} {
-		refused(c.send(t, "GET", wire.PathRevocations, ""), 401, "invalid_client")
+		c.send(t, "GET", wire.PathRevocations, "").refusedOAuth(t, 401, "invalid_client")
 	}
 	for _, after := range []string{"x", "-1", "1.5", "99999999999999999999"} {
-		refused(own.send(t, "GET", wire.PathRevocations+"?after="+after, ""), 400, "invalid_request")
+		own.send(t, "GET", wire.PathRevocations+"?after="+after, "").refusedOAuth(t, 400, "invalid_request")
 	}
-	if n := outcomes(events(t, data.Store, 0), "client")["refused"]; n != 2*2+1 {
+	if n := h.outcomes(t, "client")["refused"]; n != 2*2+1 {
 		t.Errorf("%d refusals are in the trail", n) // without key and secret nobody was judged
 	}
 }
@@ -234,10 +198,8 @@ func TestTheMetadataNameWhatIsServed(t *testing.T) { // RFC 8414
 
 func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // security.md S4
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
-	operator, data := admin(t, dir)
-	own, c := bySecret(srv), consumer(t, srv)
+	c := newHouse(t)
+	own := bySecret(c.Server)
 	var told wire.Revocations
 	ask := func(after string) (jtis []string) {
 		t.Helper()
@@ -263,12 +225,8 @@ func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // security.md
 	if exp := told.Revocations[0].Exp; exp != int64(trade.claims(t)["exp"].(float64)) {
 		t.Errorf("exp is %d", exp)
 	}
-	a, err := data.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	removed := c.byMPIN(t)
-	if err := operator.RemoveAccount(t.Context(), a); err != nil {
+	if err := c.admin.RemoveAccount(t.Context(), c.demo(t)); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{claims.TradeID(removed.SID)}, ask(next())); diff != "" {

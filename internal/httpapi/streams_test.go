@@ -98,12 +98,7 @@ func (l socket) closes(t testing.TB) {
 // events opens an answer that goes on, and reads its beginning.
 func (c caller) events(t testing.TB, session held) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest("GET", c.URL+"/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = http.Header{"Sid": {session.SID}, "Auth": {session.Token}}
-	resp, err := (&http.Client{Transport: plainTransport}).Do(r)
+	resp, err := (&http.Client{Transport: plainTransport}).Do(request(t, "GET", c.URL+"/events", nil, session.pairs()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,9 +115,8 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 		"logout elsewhere": func(c caller, s held) { c.EndSession(t, s.SID) },
 		"its time is over": func(c caller, s held) { c.Advance(time.Hour) },
 	} {
-		srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(streaming(t)))
-		c := consumer(t, srv)
-		first, other := c.trade(t), c.trade(t)
+		c, first := trading(t, streaming(t))
+		other := c.trade(t)
 		web, kept, stream := c.upgrade(t, first), c.upgrade(t, other), c.events(t, first)
 		// What looks like heads on the line means nothing.
 		web.echoes(t, "GET / HTTP/1.1\r\n folded\n\n"+strings.Repeat("frames ", 100_000))
@@ -140,15 +134,12 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 
 func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithTradeAPI(streaming(t)))
-	c := consumer(t, srv)
+	c := newHouse(t, neoapitest.WithTradeAPI(streaming(t)))
 	web := c.upgrade(t, c.trade(t))
 	web.echoes(t, "before")
-	m, _ := admin(t, dir)
-	keys, err := m.Keys(t.Context())
+	keys, err := c.admin.Keys(t.Context())
 	if err == nil {
-		_, err = m.RemoveKey(t.Context(), keys[0].ID)
+		_, err = c.admin.RemoveKey(t.Context(), keys[0].ID)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -159,14 +150,9 @@ func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 	t.Parallel()
 	asked := make(chan http.Header, 1)
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL)
 	for _, protocol := range []string{"h2c", "websocket, h2c", "TLS/1.0", "websocket2"} {
-		resp, body := c.through(t, "GET", barePath, nil, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
-		if resp.StatusCode != 200 {
-			t.Fatalf("%s: %d %s", protocol, resp.StatusCode, body)
-		}
+		c.plain(t, barePath, session.pairs("Connection", "Upgrade, HTTP2-Settings", "Upgrade", protocol, "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")...)
 		h := <-asked
 		for _, name := range []string{"Upgrade", "Connection", "Http2-Settings"} {
 			if values := h.Values(name); len(values) > 0 {
@@ -178,9 +164,7 @@ func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 
 func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	t.Parallel()
-	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(streaming(t)))
-	c := consumer(t, srv)
-	session := c.trade(t)
+	c, session := trading(t, streaming(t))
 	var all []socket
 	for range httpapi.StreamsAtOnce {
 		all = append(all, c.upgrade(t, session))
@@ -193,12 +177,10 @@ func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	if err := all[0].Close(); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(patient); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-		if _, resp := c.asks(t, session); resp.StatusCode == 101 {
-			return
-		}
-	}
-	t.Error("a stream that has ended still counts")
+	eventually(t, "a stream that has ended does not count", func() bool {
+		_, resp := c.asks(t, session)
+		return resp.StatusCode == 101
+	})
 }
 
 func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {
@@ -207,9 +189,8 @@ func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {
 	var web socket
 	var stream *http.Response
 	t.Run("service", func(inner *testing.T) { // which fails if the service does not end in its time
-		srv := neoapitest.NewServer(inner, neoapitest.WithTradeAPI(upstream))
-		session := consumer(inner, srv).trade(inner)
-		web, stream = caller{srv, ""}.upgrade(t, session), caller{srv, ""}.events(t, session)
+		c, session := trading(inner, upstream)
+		web, stream = c.upgrade(t, session), c.events(t, session)
 		web.echoes(t, "open")
 	})
 	web.closes(t)

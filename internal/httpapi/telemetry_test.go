@@ -143,7 +143,7 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 		t.Fatalf("delivery: %s", got)
 	}
 	has(`neo_courier_up{courier="sms"} 0`, `neo_courier_failures{courier="sms"} 1`)
-	until(t, "a look at the couriers", func() bool {
+	eventually(t, "a look at the couriers", func() bool {
 		return strings.Contains(ready(), `"status":"degraded"`) && strings.Contains(ready(), `"courier":"sms could not carry the last code, at `)
 	})
 	has(`neo_part_up{part="courier"} 0`)
@@ -157,7 +157,7 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 		t.Fatalf("delivery: %s", got)
 	}
 	has(`neo_courier_up{courier="sms"} 1`, `neo_courier_failures{courier="sms"} 0`)
-	until(t, "another look", func() bool { return strings.Contains(ready(), `"status":"ready"`) })
+	eventually(t, "another look", func() bool { return strings.Contains(ready(), `"status":"ready"`) })
 }
 
 // Whoever points a name of their own at the operator's machine reads nothing there.
@@ -167,18 +167,8 @@ func TestTheOperatorsAddressAnswersNoPageOfAStranger(t *testing.T) {
 	defer at.Close()
 	for host, want := range map[string]int{"": 200, "localhost:9156": 200, "neo": 200, "evil.example:9156": 403, "127.0.0.1.evil.example": 403} {
 		for _, path := range []string{"/metrics", "/livez", "/readyz"} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.URL+path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Host = host
-			resp, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			if resp.StatusCode != want {
-				t.Errorf("%s for host %q: %d, want %d", path, host, resp.StatusCode, want)
+			if r := answer(t, request(t, "GET", at.URL+path, nil, "Host", host)); r.status != want {
+				t.Errorf("%s for host %q: %d, want %d", path, host, r.status, want)
 			}
 		}
 	}

@@ -21,11 +21,9 @@ func (c caller) totpOf(t testing.TB, n int, code string) reply {
 
 func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	opts := []neoapitest.Option{neoapitest.WithData(dir), neoapitest.WithAccounts(20), neoapitest.WithAddressRate(6)}
-	srv := neoapitest.NewServer(t, opts...)
-	c := consumer(t, srv)
-	live := c.second(t, c.login(t), c.Account.MPIN).session(t)
+	opts := []neoapitest.Option{neoapitest.WithAccounts(20), neoapitest.WithAddressRate(6)}
+	h := newHouse(t, opts...)
+	srv, c, live := h.Server, h.caller, h.byMPIN(t)
 	for n := range 20 { // good ones cost nothing
 		c.totpOf(t, n+1, srv.TOTP(t)).want(t, 200)
 		srv.Advance(30 * time.Second)
@@ -41,8 +39,8 @@ func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
 	r := right()
 	r.refused(t, 429, "900807")
 	c.totpOf(t, 10, "000000").refused(t, 429, "900807")
-	c.send(t, "GET", tradePath, "", live.pairs()...).want(t, 200) // who is logged in is left alone
-	other := consumer(t, neoapitest.NewServer(t, opts...))        // a second server of the same service
+	c.call(t, live).want(t, 200)                                                               // who is logged in is left alone
+	other := consumer(t, neoapitest.NewServer(t, append(opts, neoapitest.WithData(h.dir))...)) // a second server of the same service
 	other.Advance(20 * 30 * time.Second)
 	other.totpOf(t, 11, "000000").refused(t, 429, "900807")
 
@@ -54,7 +52,7 @@ func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
 	right().want(t, 200)
 	c.totpOf(t, 12, "000000").refused(t, 401, "10020")
 	c.totpOf(t, 13, "000000").refused(t, 429, "900807")
-	if n := outcomes(events(t, openStore(t, dir), 0), "login")["too many wrong ones from this address"]; n != 4 {
+	if n := h.outcomes(t, "login")["too many wrong ones from this address"]; n != 4 {
 		t.Errorf("%d events of refused logins, want 4", n)
 	}
 }
@@ -85,9 +83,7 @@ func TestAConsumersRateIsThatOfAllServersTogether(t *testing.T) {
 
 func TestAConsumerHasItsOwnRate(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithConsumerRate(1)))
-	m, _ := admin(t, dir)
+	c := newHouse(t, neoapitest.WithConsumerRate(1))
 	flood := func(n int) (refused int) {
 		for range n {
 			if r := c.post(t, validatePath, "{}"); r.status == 429 {
@@ -100,7 +96,7 @@ func TestAConsumerHasItsOwnRate(t *testing.T) {
 		t.Fatal("the service's rate is not that of a consumer without its own")
 	}
 	for _, x := range []struct{ rate, least, most int }{{-1, 0, 0}, {2, 1, 100}, {10_000, 0, 0}, {0, 1, 100}} {
-		if err := m.SetConsumerRate(t.Context(), c.ConsumerKey, x.rate); err != nil {
+		if err := c.admin.SetConsumerRate(t.Context(), c.ConsumerKey, x.rate); err != nil {
 			t.Fatal(err)
 		}
 		c.Advance(2 * time.Second) // within a second it holds everywhere, and an allowance is whole again
@@ -135,8 +131,7 @@ func TestTriesCountTogetherWhateverTheName(t *testing.T) {
 // The MPIN has one counter, whether it comes as the first factor or the second.
 func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	c := consumer(t, neoapitest.NewServer(t))
 	for range 10 {
 		c.post(t, validatePath, object("userid", c.Account.UserID, "mpin", wrong(c.Account.MPIN))).refused(t, 401, "10020")
 	}
@@ -154,10 +149,9 @@ func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
 // judged as an MPIN because too many of those wait.
 func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(12)))
+	c := newHouse(t, neoapitest.WithAccounts(12))
 	code := c.TOTP(t)
-	victim := c.totpLogin(t)
+	victim := c.totp(t).session(t)
 	otp := c.otp(t, victim)
 	var views []held
 	for n := range 12 {
@@ -181,10 +175,10 @@ func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
 	}
 	// Some guesses find no place, and are not looked at; of the others three use the
 	// code up.
-	store, guesses, tries := openStore(t, dir), 0, 0
+	guesses, tries := 0, 0
 	for until := time.Now().Add(time.Minute); tries < 3 && time.Now().Before(until); guesses++ {
 		c.second(t, victim, wrong(otp))
-		x, err := store.Session(t.Context(), victim.SID)
+		x, err := c.data.Store.Session(t.Context(), victim.SID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,14 +199,13 @@ func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
 // An address sends no more wrong logins by sending them at once.
 func TestManyAtOnceAreNoWayAroundTheAddresssAllowance(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(60), neoapitest.WithAddressRate(6)))
+	c := newHouse(t, neoapitest.WithAccounts(60), neoapitest.WithAddressRate(6))
 	together(60, func(i int) reply { return c.totpOf(t, i+1, "000000") }, func(r reply) {
 		if r.status != 401 {
 			r.refused(t, 429, "900807")
 		}
 	})
-	if n := outcomes(events(t, openStore(t, dir), 0), "login")["refused"]; n < 6 || n > 7 { // and one for each ten seconds that pass
+	if n := c.outcomes(t, "login")["refused"]; n < 6 || n > 7 { // and one for each ten seconds that pass
 		t.Errorf("%d wrong logins were judged, want 6", n)
 	}
 }
@@ -221,25 +214,23 @@ func TestManyAtOnceAreNoWayAroundTheAddresssAllowance(t *testing.T) {
 // no event.
 func TestInventedConsumersLeaveFewEvents(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAddressRate(6))
+	h := newHouse(t, neoapitest.WithAddressRate(6))
 	statuses := map[int]int{}
 	for i := range 50 {
-		r := caller{srv, ""}.post(t, tokenPath, object("grant_type", "client_credentials", "client_id", fmt.Sprint("invented-", i), "client_secret", "x"))
+		r := caller{h.Server, ""}.post(t, tokenPath, object("grant_type", "client_credentials", "client_id", fmt.Sprint("invented-", i), "client_secret", "x"))
 		statuses[r.status]++
 	}
-	if n := outcomes(events(t, openStore(t, dir), 0), "access token")["refused"]; n != statuses[401] || n > 7 || statuses[429] < 43 {
+	if n := h.outcomes(t, "access token")["refused"]; n != statuses[401] || n > 7 || statuses[429] < 43 {
 		t.Errorf("%v, %d events", statuses, n)
 	}
-	consumer(t, srv) // a right secret is taken all the same
+	consumer(t, h.Server) // a right secret is taken all the same
 }
 
 // Wrong codes for many open logins at once: no more are evaluated than lead to the
 // lock (security.md T2, T3: new challenges share the counter).
 func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
+	c := newHouse(t)
 	views := make([]held, 15)
 	for i := range views {
 		views[i] = c.login(t)
@@ -258,15 +249,10 @@ func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 			}
 		})
 	}
-	store := openStore(t, dir)
-	if n := outcomes(events(t, store, 0), "second factor")["wrong code"]; n > 10 {
+	if n := c.outcomes(t, "second factor")["wrong code"]; n > 10 {
 		t.Errorf("%d wrong codes were evaluated, want at most 10", n)
 	}
-	account, err := store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := store.State(t.Context(), account.ID)
+	state, err := c.data.Store.State(t.Context(), c.demo(t).ID)
 	if err != nil {
 		t.Fatal(err)
 	}

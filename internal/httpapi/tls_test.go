@@ -31,7 +31,7 @@ func TestALoginOverTLS(t *testing.T) {
 		t.Errorf("the client and the service agreed on %s", view.proto)
 	}
 	trade := c.second(t, view.session(t), c.Account.MPIN).session(t)
-	c.send(t, "GET", tradePath, "", trade.pairs()...).want(t, 200)
+	c.call(t, trade).want(t, 200)
 	answers := raw(t, srv, "GET "+barePath+" HTTP/1.1\r\nHost: x\r\nSid: "+trade.SID+"\r\nAuth: "+trade.Token+"\r\nConnection: close\r\n\r\n", false)
 	if len(answers) != 1 || answers[0].status != 200 {
 		t.Errorf("over HTTP 1.1: %+v", answers)
@@ -60,9 +60,9 @@ func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
 		write(t, filepath.Join(dir, name), text)
 		return filepath.Join(dir, name)
 	}
-	cert, key := certificate(t, "one", time.Now().Add(time.Hour))
-	_, otherKey := certificate(t, "other", time.Now().Add(time.Hour))
-	oldCert, oldKey := certificate(t, "old", time.Now().Add(-time.Minute))
+	cert, key := certificate("one", time.Now().Add(time.Hour))
+	_, otherKey := certificate("other", time.Now().Add(time.Hour))
+	oldCert, oldKey := certificate("old", time.Now().Add(-time.Minute))
 	good := file("cert.pem", cert)
 	goodKey := file("key.pem", key)
 	open := file("open.pem", key)
@@ -120,14 +120,6 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 		}
 		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 	}
-	until := func(what string, reached func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal(what)
-			}
-		}
-	}
 	if name := shown(); name != "first" {
 		t.Fatal(name)
 	}
@@ -137,35 +129,35 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	}
 
 	// The certificate comes before its key: meanwhile they are no pair.
-	cert, key := certificate(t, "second", time.Now().Add(time.Hour))
+	cert, key := certificate("second", time.Now().Add(time.Hour))
 	write(t, cfg.TLSCert, cert)
-	until("nothing is said of half a pair", func() bool {
+	eventually(t, "half a pair is told of", func() bool {
 		if name := shown(); name != "first" {
 			t.Fatalf("half a pair: %s", name)
 		}
 		return log.count("cannot be used") > 0
 	})
 	write(t, cfg.TLSKey, key)
-	until("the second certificate is not used", func() bool { return shown() == "second" })
+	eventually(t, "the second certificate is used", func() bool { return shown() == "second" })
 
 	// A key that others may read, and what is no key, are told once and not used.
 	told := log.count("cannot be used")
-	third, thirdKey := certificate(t, "third", time.Now().Add(time.Hour))
+	third, thirdKey := certificate("third", time.Now().Add(time.Hour))
 	if err := os.Chmod(cfg.TLSKey, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	write(t, cfg.TLSCert, third)
 	write(t, cfg.TLSKey, thirdKey)
-	until("nothing is said of a key that others may read", func() bool { shown(); return log.count("readable by other users") > 0 })
+	eventually(t, "a key that others may read is told of", func() bool { shown(); return log.count("readable by other users") > 0 })
 	if err := os.Remove(cfg.TLSKey); err != nil {
 		t.Fatal(err)
 	}
-	until("nothing is said of a key that is gone", func() bool { shown(); return log.count("no such file") > 0 })
+	eventually(t, "a key that is gone is told of", func() bool { shown(); return log.count("no such file") > 0 })
 	if name := shown(); name != "second" {
 		t.Errorf("a pair that cannot be used: %s", name)
 	}
 	write(t, cfg.TLSKey, thirdKey)
-	until("the third certificate is not used", func() bool { return shown() == "third" })
+	eventually(t, "the third certificate is used", func() bool { return shown() == "third" })
 	if n := log.count("cannot be used") - told; n > 4 {
 		t.Errorf("told %d times", n)
 	}

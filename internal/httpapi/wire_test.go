@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +11,6 @@ import (
 
 	"neoapi/internal/httpapi"
 	"neoapi/internal/serve"
-	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
 
@@ -236,8 +234,7 @@ func TestASessionsHeadersSentTwiceAreRefused(t *testing.T) {
 	c := consumer(t, neoapitest.NewServer(t))
 	body := object("mobileNumber", c.Account.Mobile, "password", "wrong-password")
 	for _, name := range []string{"Sid", "Auth"} {
-		answers := raw(t, c.Server, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n%sConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-			validatePath, c.who, strings.Repeat(name+": a\r\n", 2), len(body), body), false)
+		answers := raw(t, c.Server, written("POST", validatePath, body, "Authorization", c.who, name, "a", name, "a", "Connection", "close"), false)
 		if len(answers) != 1 {
 			t.Fatalf("%d answers", len(answers))
 		}
@@ -255,12 +252,7 @@ func TestAPanicIsAnsweredLikeAnyOtherFault(t *testing.T) {
 	c := caller{&neoapitest.Server{URL: web.URL}, "Bearer x"}
 	c.post(t, validatePath, "{}").refused(t, 500, "500")
 	c.send(t, http.MethodGet, tradePath, "").refusedTrade(t, 500, "500")
-	var f wire.OAuthFailed
-	granted := c.post(t, tokenPath, `{"grant_type":"client_credentials","client_id":"a","client_secret":"b"}`, "Authorization", "").want(t, 500)
-	granted.into(t, &f)
-	if f.Error != "server_error" {
-		t.Errorf("error %q", f.Error)
-	}
+	c.post(t, tokenPath, `{"grant_type":"client_credentials","client_id":"a","client_secret":"b"}`, "Authorization", "").refusedOAuth(t, 500, "server_error")
 	c.send(t, http.MethodGet, "/nowhere", "").refused(t, 404, "10300") // the process stands
 	web.Close()
 	if n := strings.Count(log.String(), "panic: "); n != 3 {

@@ -1,20 +1,16 @@
 package operator_test
 
 import (
-	"context"
+	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"neoapi/internal/login"
 	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
 )
-
-const goodHash = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
 
 func run(t *testing.T, x *operator.Import, want operator.Result) {
 	t.Helper()
@@ -65,9 +61,7 @@ func TestAFileIsRunAgainAfterItsRejectedLinesWereMended(t *testing.T) {
 			all := uccs(t, data)
 			for range 2 {
 				run(t, importer(data, file), operator.Result{Lines: n + 2, There: n + 2, In: n + 2})
-				again := importer(data, file)
-				again.Again = true
-				run(t, again, operator.Result{Lines: n + 2, There: n + 2, In: n + 2})
+				run(t, again(data, file), operator.Result{Lines: n + 2, There: n + 2, In: n + 2})
 			}
 			if now := uccs(t, data); !slices.Equal(now, all) || len(all) != int(n)+2 {
 				t.Errorf("accounts are %q, were %q", now, all)
@@ -83,9 +77,7 @@ func mend(t *testing.T, file, comma, end string, bad []struct{ line, mended stri
 	for i, x := range bad {
 		text += fmt.Sprint(i+4) + comma + `"why"` + comma + strings.ReplaceAll(x.mended, ",", comma) + end
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, file, text)
 }
 
 func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
@@ -104,9 +96,7 @@ func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
 	if all := uccs(t, data); len(all) != 1 {
 		t.Errorf("accounts are %q", all)
 	}
-	again := importer(data, file)
-	again.Again = true
-	run(t, again, operator.Result{Lines: 3, Added: 1, There: 1, Rejected: 1, In: 2, Out: 1})
+	run(t, again(data, file), operator.Result{Lines: 3, Added: 1, There: 1, Rejected: 1, In: 2, Out: 1})
 }
 
 // An account is there already if nothing of a line is another one's, and what differs
@@ -143,43 +133,32 @@ func TestALineWhoseAccountIsThereIsRejectedOnlyIfItSaysSomethingElse(t *testing.
 	}
 }
 
+// An import goes on where it stopped, in UTF-16 at a character's beginning too.
 func TestAnInterruptedImportCountsThisRunAndAll(t *testing.T) {
 	t.Parallel()
-	data := open(t, t.TempDir())
-	var text strings.Builder
-	text.WriteString(head + "not an account\nUC9,nine,9000000001,Nine,5f4dcc3b5aa765d61d8327deb882cf99\n")
 	const lines = 12_000 // more than a step
-	for n := range int64(lines) {
-		text.WriteString(row(int(n)))
-	}
-	file := write(t, text.String())
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	x := importer(data, file)
-	x.Progress = func(login.Import, operator.Size) { stop() } // after the first step
-	first, err := x.Run(ctx)
-	if err == nil || !first.Begun || first.Added == 0 || first.Added >= lines || first.Done != first.Lines {
-		t.Fatalf("%+v, %v", first, err)
-	}
-	second, err := importer(data, file).Run(t.Context())
-	if err != nil || second.Added != lines-first.Added || second.In != lines || second.Rejected != 0 || second.Out != 2 || second.Kinds["MD5"] != 1 {
-		t.Errorf("first %+v, then %+v, %v", first, second, err)
+	text := head + "not an account\nUC9,nine,9000000001,Nine,5f4dcc3b5aa765d61d8327deb882cf99\n" + rows(lines)
+	for encoding, text := range map[string]string{"UTF-8": text, "UTF-16": wide(binary.BigEndian, text)} {
+		data := open(t, t.TempDir())
+		file := write(t, text)
+		first := interrupted(t, importer(data, file))
+		if !first.Begun || first.Added == 0 || first.Added >= lines || first.Done != first.Lines {
+			t.Fatalf("%s: %+v", encoding, first)
+		}
+		second, err := importer(data, file).Run(t.Context())
+		if err != nil || second.Added != lines-first.Added || second.In != lines || second.Rejected != 0 || second.Out != 2 || second.Kinds["MD5"] != 1 {
+			t.Errorf("%s: first %+v, then %+v, %v", encoding, first, second, err)
+		}
 	}
 }
 
 func TestAFileIsRunAgainOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	data, err := serve.Open(t.Context(), serve.Place{Dir: t.TempDir(), Database: pgtest.Database(t)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = data.Close() })
+	data := openAt(t, serve.Place{Dir: t.TempDir(), Database: pgtest.Database(t)})
 	file := write(t, head+row(1)+row(2)+row(2)+strings.Replace(row(3), "user", "other", 1)+strings.Replace(row(3), "98", "97", 1)+"bad\n")
 	run(t, importer(data, file), operator.Result{Lines: 6, Added: 3, There: 1, Rejected: 2, In: 4, Out: 2})
 	run(t, importer(data, file), operator.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
-	again := importer(data, file)
-	again.Again = true
-	run(t, again, operator.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
+	run(t, again(data, file), operator.Result{Lines: 6, There: 4, Rejected: 2, In: 4, Out: 2})
 	if all := uccs(t, data); len(all) != 3 {
 		t.Errorf("accounts are %q", all)
 	}
@@ -193,11 +172,6 @@ func TestImportAgain_keepsWhatIsKnownOfMendedLines(t *testing.T) {
 	line := func(n int, ucc string) string {
 		return fmt.Sprintf("%s,who%d,97000000%02d,Name %d,%s\n", ucc, n, n, n, goodHash)
 	}
-	again := func(data *serve.Data, file string) *operator.Import {
-		x := importer(data, file)
-		x.Again = true
-		return x
-	}
 	setUp := func(t *testing.T, behind string) (data *serve.Data, file, report string) {
 		data = open(t, t.TempDir())
 		text := head
@@ -209,7 +183,8 @@ func TestImportAgain_keepsWhatIsKnownOfMendedLines(t *testing.T) {
 		}
 		file = write(t, text+behind)
 		report = file + ".rejected"
-		run(t, importer(data, file), operator.Result{Lines: 13 + int64(strings.Count(behind, "\n")), Added: 4 + int64(strings.Count(behind, "\n")), Rejected: 9, In: 4 + int64(strings.Count(behind, "\n")), Out: 9})
+		more := int64(strings.Count(behind, "\n"))
+		run(t, importer(data, file), operator.Result{Lines: 13 + more, Added: 4 + more, Rejected: 9, In: 4 + more, Out: 9})
 		change(t, report, "U-C", "UC", 8)
 		run(t, importer(data, report), operator.Result{Lines: 9, Added: 8, Rejected: 1, In: 8, Out: 1})
 		return data, file, report
@@ -254,18 +229,8 @@ func TestImportAgain_keepsWhatIsKnownOfMendedLines(t *testing.T) {
 	})
 	t.Run("it is interrupted", func(t *testing.T) {
 		t.Parallel()
-		var many strings.Builder // more than a step
-		for n := range 12_000 {
-			many.WriteString(row(n))
-		}
-		data, file, _ := setUp(t, many.String())
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		x := again(data, file)
-		x.Progress = func(login.Import, operator.Size) { stop() }
-		if _, err := x.Run(ctx); err == nil {
-			t.Fatal("it was not interrupted")
-		}
+		data, file, _ := setUp(t, rows(12_000)) // more than a step
+		interrupted(t, again(data, file))
 		got, err := importer(data, file).Run(t.Context())
 		if err != nil || got.In != 12_012 || got.Out != 1 {
 			t.Errorf("%+v, %v", got, err)
@@ -277,10 +242,7 @@ func TestImportAgain_keepsWhatIsKnownOfMendedLines(t *testing.T) {
 // change replaces the first n places in a file.
 func change(t *testing.T, file, from, to string, n int) {
 	t.Helper()
-	text := read(t, file)
-	if err := os.WriteFile(file, []byte(strings.Replace(text, from, to, n)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, file, strings.Replace(read(t, file), from, to, n))
 }
 
 // On a first run a line with another password hash than the account that has its UCC is

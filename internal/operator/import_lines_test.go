@@ -1,14 +1,12 @@
 package operator_test
 
 import (
-	"context"
 	"encoding/binary"
 	"os"
 	"strings"
 	"testing"
 	"unicode/utf16"
 
-	"neoapi/internal/login"
 	"neoapi/internal/operator"
 )
 
@@ -116,31 +114,6 @@ func TestALineThatCannotBeReadIsRejectedWithItsReason(t *testing.T) {
 		if err != nil || got.Rejected != 1 || !strings.Contains(read(t, file+".rejected"), want) {
 			t.Errorf("%.60q: %+v, %v, %q", text, got, err, read(t, file+".rejected"))
 		}
-	}
-}
-
-// Interrupted in the middle of UTF-16, an import goes on at a character's beginning.
-func TestAnImportOfUTF16GoesOnWhereItStopped(t *testing.T) {
-	t.Parallel()
-	data := open(t, t.TempDir())
-	var text strings.Builder
-	text.WriteString(head)
-	const lines = 11_000 // more than a step
-	for n := range lines {
-		text.WriteString(row(n))
-	}
-	file := write(t, wide(binary.BigEndian, text.String()))
-	x := importer(data, file)
-	stopped := false
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	x.Progress = func(login.Import, operator.Size) { stopped = true; stop() }
-	if _, err := x.Run(ctx); err == nil || !stopped {
-		t.Fatal(err, stopped)
-	}
-	got, err := importer(data, file).Run(t.Context())
-	if err != nil || got.In != lines || got.Out != 0 || got.Added == 0 || got.Added == lines {
-		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -51,13 +51,9 @@ func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
 				t.Skip("NOT TESTED: only root gives files to others")
 			}
 			dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
-			if err := os.WriteFile(other, []byte(""), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			put(t, other, "")
 			file := filepath.Join(dir, "accounts.csv")
-			if err := os.WriteFile(file, []byte(head+row(1)+"bad line\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			put(t, file, head+row(1)+"bad line\n")
 			if err := x.lay(t, dir, file+".rejected", other); err != nil {
 				t.Fatal(err)
 			}
@@ -88,13 +84,9 @@ func TestRejectedLinesGoIntoANewFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "accounts.csv")
-	if err := os.WriteFile(file, []byte(head+row(1)+"bad line\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	report := file + ".rejected"
-	if err := os.WriteFile(report, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	put(t, file, head+row(1)+"bad line\n")
+	put(t, report, "")
 	if err := os.Chmod(report, 0o644); err != nil {
 		t.Fatal(err)
 	}

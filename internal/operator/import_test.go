@@ -53,15 +53,31 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const hash = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
+const goodHash = "$2b$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
 
 const head = "ucc,user_id,mobile,name,password_hash\n"
 
-func row(n int) string { return fmt.Sprintf("UC%06d,user%06d,98%08d,Name %d,%s\n", n, n, n, n, hash) }
+func row(n int) string {
+	return fmt.Sprintf("UC%06d,user%06d,98%08d,Name %d,%s\n", n, n, n, n, goodHash)
+}
+
+// rows are the first n of them.
+func rows(n int) string {
+	var text strings.Builder
+	for i := range n {
+		text.WriteString(row(i))
+	}
+	return text.String()
+}
 
 func open(t testing.TB, dir string) *serve.Data {
 	t.Helper()
-	data, err := serve.Open(t.Context(), serve.Place{Dir: dir}, nil)
+	return openAt(t, serve.Place{Dir: dir})
+}
+
+func openAt(t testing.TB, place serve.Place) *serve.Data {
+	t.Helper()
+	data, err := serve.Open(t.Context(), place, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,14 +88,39 @@ func open(t testing.TB, dir string) *serve.Data {
 func write(t testing.TB, text string) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "accounts.csv")
+	put(t, file, text)
+	return file
+}
+
+func put(t testing.TB, file, text string) {
+	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
 }
 
 func importer(data *serve.Data, file string) *operator.Import {
 	return &operator.Import{Admin: data.Admin(), File: file, Rejected: file + ".rejected"}
+}
+
+// again is an importer that begins anew.
+func again(data *serve.Data, file string) *operator.Import {
+	x := importer(data, file)
+	x.Again = true
+	return x
+}
+
+// interrupted runs an import that is interrupted after its first step.
+func interrupted(t *testing.T, x *operator.Import) operator.Result {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	x.Progress = func(login.Import, operator.Size) { stop() }
+	got, err := x.Run(ctx)
+	if err == nil || ctx.Err() == nil {
+		t.Fatalf("%+v, %v: it was not interrupted", got, err)
+	}
+	return got
 }
 
 // uccs returns the UCCs of all accounts.
@@ -134,19 +175,19 @@ func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	lines := []struct{ text, reason string }{
-		{"UC1,user1,9800000001,Asha,AVRFT7865T," + hash + "," + hash + ",JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", ""},
+		{"UC1,user1,9800000001,Asha,AVRFT7865T," + goodHash + "," + goodHash + ",JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", ""},
 		{"uc1,user2,9800000002,,,$2b$04$x,,", "password_hash: is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string"},
-		{"UC1,user2,9800000002,,," + hash + ",,", "another account has this UCC"},
-		{"UC2,user1,9800000002,,," + hash + ",,", "another account has this user id"},
-		{"UC2,user2,+919800000001,,," + hash + ",,", "another account has this mobile number"},
-		{"UC2,user2,9800000002,,avrft7865t," + hash + ",,", "another account has this PAN"},
-		{"UC2,user2,9800000002,,," + hash, "has 6 fields, the first line 8"},
-		{`UC2,user2,9800000002,"Asha,,` + hash + ",,", "a quote that is not closed"},
+		{"UC1,user2,9800000002,,," + goodHash + ",,", "another account has this UCC"},
+		{"UC2,user1,9800000002,,," + goodHash + ",,", "another account has this user id"},
+		{"UC2,user2,+919800000001,,," + goodHash + ",,", "another account has this mobile number"},
+		{"UC2,user2,9800000002,,avrft7865t," + goodHash + ",,", "another account has this PAN"},
+		{"UC2,user2,9800000002,,," + goodHash, "has 6 fields, the first line 8"},
+		{`UC2,user2,9800000002,"Asha,,` + goodHash + ",,", "a quote that is not closed"},
 		{"UC2,user2,12,,PAN,$2b$31$" + strings.Repeat("a", 53) + ",plain,seed", "mobile: must be ten digits"},
 		{"", ""},
-		{"UC3,user3,9800000003,\"Asha \"\"A\"\", B\",," + hash + ",,\r", ""},
+		{"UC3,user3,9800000003,\"Asha \"\"A\"\", B\",," + goodHash + ",,\r", ""},
 		{strings.Repeat("x", 20_000), "has 20001 bytes: at most 16384 are read"},
-		{"UC4,user4,9800000004,Last,," + hash + ",,", ""},
+		{"UC4,user4,9800000004,Last,," + goodHash + ",,", ""},
 	}
 	text := "\ufeffucc,user_id,mobile,name,pan,password_hash,mpin_hash,totp_seed\r\n"
 	for _, l := range lines {
@@ -183,7 +224,7 @@ func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
 	}
 
 	// What was rejected is imported as it is, once it has been mended.
-	mended := write(t, "line,reason,ucc,user_id,mobile,password_hash\n3,\"because, of this\",UC5,user5,9800000005,"+hash+"\n")
+	mended := write(t, "line,reason,ucc,user_id,mobile,password_hash\n3,\"because, of this\",UC5,user5,9800000005,"+goodHash+"\n")
 	if at, err := importer(data, mended).Run(t.Context()); err != nil || at.Added != 1 {
 		t.Errorf("%+v, %v", at, err)
 	}
@@ -210,9 +251,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 		}
 	}
 	file := write(t, head+row(1))
-	if err := os.WriteFile(file+".rejected", []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, file+".rejected", "mine")
 	if _, err := importer(data, file).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is there already: move it away") {
 		t.Errorf("%v: a file in the way", err)
 	}
@@ -247,9 +286,7 @@ func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
 		}
 		again := importer(data, file)
 		again.Rejected = filepath.Join(t.TempDir(), "other")
-		if err := os.WriteFile(again.Rejected, []byte(x.there), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, again.Rejected, x.there)
 		_, err := again.Run(t.Context())
 		if (err != nil) != x.interrupted || err != nil && !strings.Contains(err.Error(), "is not as the import has left it") {
 			t.Errorf("%s: %v", name, err)
@@ -356,7 +393,7 @@ func benchmark(b *testing.B, data *serve.Data) {
 	text.WriteString("ucc,user_id,mobile,pan,name,password_hash,mpin_hash\n")
 	for _, n := range rand.Perm(b.N) {
 		pan := fmt.Sprintf("%c%c%c%c%c%04dA", 'A'+n/10_000/26/26/26%26, 'A'+n/10_000/26/26%26, 'A'+n/10_000/26%26, 'P', 'A'+n/10_000%26, n%10_000)
-		fmt.Fprintf(&text, "UC%07d,user%07d,98%08d,%s,Name %d,%s,%s\n", n, n, n, pan, n, hash, hash)
+		fmt.Fprintf(&text, "UC%07d,user%07d,98%08d,%s,Name %d,%s,%s\n", n, n, n, pan, n, goodHash, goodHash)
 	}
 	file := write(b, text.String())
 	b.ResetTimer()
@@ -369,10 +406,5 @@ func benchmark(b *testing.B, data *serve.Data) {
 
 // BenchmarkImportOnPostgreSQL is BenchmarkImport there.
 func BenchmarkImportOnPostgreSQL(b *testing.B) {
-	data, err := serve.Open(b.Context(), serve.Place{Dir: b.TempDir(), Database: pgtest.Database(b)}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = data.Close() }()
-	benchmark(b, data)
+	benchmark(b, openAt(b, serve.Place{Dir: b.TempDir(), Database: pgtest.Database(b)}))
 }

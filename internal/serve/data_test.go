@@ -61,12 +61,8 @@ func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
 
 func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
 	open := func(demo bool, dir string) (*Data, error) {
-		d, err := Open(t.Context(), place(t, dir), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = d.Close() })
-		_, err = New(t.Context(), d, Config{Sandbox: demo, Log: slog.New(slog.DiscardHandler)})
+		d := mustReopen(t, place(t, dir))
+		_, err := New(t.Context(), d, Config{Sandbox: demo, Log: slog.New(slog.DiscardHandler)})
 		return d, err
 	}
 	demo, real := t.TempDir(), t.TempDir()

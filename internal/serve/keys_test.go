@@ -21,11 +21,7 @@ func behind(t *testing.T, d *Data) *login.Service {
 }
 
 func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // security.md J4
-	d, err := Open(t.Context(), place(t, t.TempDir()), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
+	d := mustReopen(t, place(t, t.TempDir()))
 	old := behind(t, d)
 	keys, err := d.Admin().Keys(t.Context())
 	if err != nil {

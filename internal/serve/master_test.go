@@ -26,14 +26,29 @@ func reopened(t *testing.T, p Place) (*Data, error) {
 	return d, err
 }
 
-// full is data with an account and a consumer.
-func full(t *testing.T, p Place) *Data {
+// mustReopen is reopened for data that must be there.
+func mustReopen(t *testing.T, p Place) *Data {
 	t.Helper()
 	d, err := reopened(t, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Admin().AddAccount(t.Context(), operator.NewAccount{
+	return d
+}
+
+// putKey writes the file of the master key.
+func putKey(t *testing.T, p Place, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(MasterKey(p.Dir), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// full is data with an account and a consumer.
+func full(t *testing.T, p Place) *Data {
+	t.Helper()
+	d := mustReopen(t, p)
+	_, err := d.Admin().AddAccount(t.Context(), operator.NewAccount{
 		UCC: "AB1", UserID: "asha", Mobile: "9876543210", PAN: "AVRFT7865T", Password: "a good one, this", TOTPSeed: sandbox.DemoTOTPSeed,
 	})
 	if err != nil {
@@ -66,11 +81,7 @@ func TestANewMasterKeyOpensWhatTheOldOneDidAndTheOldOneUntilItIsForgotten(t *tes
 	if err != nil {
 		t.Fatal(err)
 	}
-	operator, err := reopened(t, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := operator.RotateMaster(t.Context()); err != nil {
+	if err := mustReopen(t, p).RotateMaster(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := os.ReadFile(path)
@@ -82,9 +93,7 @@ func TestANewMasterKeyOpensWhatTheOldOneDidAndTheOldOneUntilItIsForgotten(t *tes
 	}
 	put := func(text []byte) (*Data, error) {
 		t.Helper()
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		putKey(t, p, text)
 		return reopened(t, p)
 	}
 	readable(t, running)
@@ -105,10 +114,8 @@ func TestANewMasterKeyOpensWhatTheOldOneDidAndTheOldOneUntilItIsForgotten(t *tes
 	if _, err := put(old); err == nil || !strings.Contains(err.Error(), "is not the key that this database was sealed with") {
 		t.Errorf("the old one: %v", err)
 	}
-	d, err := put(fresh)
-	if err != nil {
-		t.Fatal(err)
-	}
+	putKey(t, p, fresh)
+	d := mustReopen(t, p)
 	readable(t, d)
 	all, err := d.Store.Events(t.Context(), login.EventQuery{N: 100})
 	if err != nil {
@@ -135,23 +142,15 @@ func TestAMasterKeyThatNeverWasIsRefusedAndForgetsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(MasterKey(p.Dir), []byte(credential.NewMasterKey()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	putKey(t, p, []byte(credential.NewMasterKey()))
 	if _, err := reopened(t, p); err == nil {
 		t.Error("it opens the data")
 	}
 	if n, err := d.ForgetMasters(t.Context()); n != 0 || err == nil {
 		t.Errorf("%d were forgotten, %v", n, err)
 	}
-	if err := os.WriteFile(MasterKey(p.Dir), good, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if d, err := reopened(t, p); err != nil {
-		t.Error(err)
-	} else {
-		readable(t, d)
-	}
+	putKey(t, p, good)
+	readable(t, mustReopen(t, p))
 }
 
 // A database that was made before there were data keys is sealed with its master
@@ -159,9 +158,7 @@ func TestAMasterKeyThatNeverWasIsRefusedAndForgetsNothing(t *testing.T) {
 func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	p := place(t, t.TempDir())
 	text := credential.NewMasterKey()
-	if err := os.WriteFile(MasterKey(p.Dir), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	putKey(t, p, []byte(text))
 	master, _ := hex.DecodeString(strings.TrimSpace(text))
 	vault, err := credential.NewVault(master)
 	if err != nil {
@@ -185,14 +182,8 @@ func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	if n, err := d.ForgetMasters(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d were forgotten, %v", n, err)
 	}
-	if d, err := reopened(t, p); err != nil {
-		t.Error(err)
-	} else {
-		readable(t, d)
-	}
-	if err := os.WriteFile(MasterKey(p.Dir), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	readable(t, mustReopen(t, p))
+	putKey(t, p, []byte(text))
 	if _, err := reopened(t, p); err == nil {
 		t.Error("the old master key opens the data")
 	}
@@ -210,10 +201,7 @@ func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
 		})
 	}
 	all.Wait()
-	again, err := reopened(t, p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := mustReopen(t, p)
 	readable(t, again)
 	left, err := filepath.Glob(filepath.Join(p.Dir, ".master-*"))
 	if err != nil || len(left) > 0 {
@@ -231,13 +219,10 @@ func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing
 	if _, err := writeMasterKey(p.Dir, credential.NewMasterKey(), ""); err != nil { // of one that was killed
 		t.Fatal(err)
 	}
-	for round := range 10 {
+	for range 10 {
 		var all sync.WaitGroup
 		for range 4 {
-			operator, err := reopened(t, p)
-			if err != nil {
-				t.Fatalf("after %d rounds: %v", round, err)
-			}
+			operator := mustReopen(t, p)
 			all.Go(func() {
 				if err := operator.RotateMaster(t.Context()); err != nil {
 					t.Error(err)
@@ -249,11 +234,7 @@ func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing
 		}
 		all.Wait()
 	}
-	d, err := reopened(t, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	readable(t, d)
+	readable(t, mustReopen(t, p))
 	if left, err := filepath.Glob(filepath.Join(p.Dir, masterTemp)); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v: keys lie about", left, err)
 	}

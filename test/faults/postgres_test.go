@@ -17,25 +17,25 @@ func TestPostgresDownSlowOrSilent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		weather
+		pgtest.Weather
 	}{
-		{"down", weather{down: true}},
-		{"silent", weather{silent: true}},
-		{"slow 0.1s", weather{delay: 100 * time.Millisecond}},
-		{"slow 0.3s", weather{delay: 300 * time.Millisecond}},
-		{"slow 0.7s", weather{delay: 700 * time.Millisecond}},
-		{"slow 1s", weather{delay: time.Second}},
-		{"slow 5s", weather{delay: 5 * time.Second}},
+		{"down", pgtest.Weather{Down: true}},
+		{"silent", pgtest.Weather{Silent: true}},
+		{"slow 0.1s", pgtest.Weather{Delay: 100 * time.Millisecond}},
+		{"slow 0.3s", pgtest.Weather{Delay: 300 * time.Millisecond}},
+		{"slow 0.7s", pgtest.Weather{Delay: 700 * time.Millisecond}},
+		{"slow 1s", pgtest.Weather{Delay: time.Second}},
+		{"slow 5s", pgtest.Weather{Delay: 5 * time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p, url := startProxy(t, pgtest.Database(t))
+			p, url := pgtest.NewProxy(t, pgtest.Database(t))
 			x := startTrial(t, startSandbox(t, url, inTrial))
-			p.set(c.weather)
+			p.Set(c.Weather)
 			x.tryAll() // here connections that were good turn out not to be
 			x.crowd(t, 24)
 			x.tryAll()
-			p.set(weather{})
+			p.Set(pgtest.Weather{})
 			x.judge(t)
 		})
 	}
@@ -74,18 +74,18 @@ func TestPostgresStoppedAndStartedAgain(t *testing.T) {
 // what was done counts once, and what was not can be done again (security.md R1, R4).
 func TestConnectionsToPostgresCutAtAnyStatement(t *testing.T) {
 	t.Parallel()
-	p, url := startProxy(t, pgtest.Database(t))
+	p, url := pgtest.NewProxy(t, pgtest.Database(t))
 	x := startTrial(t, startSandbox(t, url, inTrial))
-	p.setPlan(func(run) fault {
+	p.SetPlan(func() pgtest.Fault {
 		if rand.IntN(4) > 0 {
-			return pass
+			return pgtest.Pass
 		}
-		return cutBefore + fault(rand.IntN(int(cutAtOnce)))
+		return pgtest.CutBefore + pgtest.Fault(rand.IntN(int(pgtest.CutAtOnce)))
 	})
 	for range 3 {
 		x.tryAll()
 	}
 	x.crowd(t, 12)
-	p.setPlan(nil)
+	p.SetPlan(nil)
 	x.judge(t)
 }

@@ -4,20 +4,13 @@ package faults
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +20,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"neoapi/internal/certtest"
 	"neoapi/internal/wire"
 )
 
@@ -219,31 +213,6 @@ func (f *http2Conn) get() (id uint32) {
 	return f.open(true, ":method", "GET", ":path", wire.Path(wire.OpConfig, wire.Gen3))
 }
 
-// certificateIn writes a certificate for 127.0.0.1 and its key.
-func certificateIn(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: text}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
-
 // TestNoStrangerCostsMoreThan64MB: what a process keeps for clients is bounded over all
 // connections, whatever they send and do not read; and others get their answers
 // meanwhile.
@@ -275,7 +244,7 @@ func TestNoStrangerCostsMoreThan64MB(t *testing.T) {
 				t.Run(who.name, func(t *testing.T) {
 					flags := []string{"serve"}
 					if x.tls {
-						cert, key := certificateIn(t, t.TempDir())
+						cert, key := certtest.New("service", nil, nil).Write(t, t.TempDir())
 						flags = append(flags, "--tls-cert="+cert, "--tls-key="+key)
 					}
 					s := prepare(t, t.TempDir(), "", flags...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,39 +105,67 @@ func traceOf(t *testing.T, s *postgres.Store, sid string) string {
 	return fmt.Sprintf("%+v", x)
 }
 
-// openLine opens the store at the other end of a line.
-func openLine(t *testing.T, more string) (*line, *postgres.Store) {
+// likeOther checks that one login has left what the other has.
+func likeOther(t *testing.T, s *postgres.Store, when string) {
 	t.Helper()
-	x := newLine(t)
-	return x, openAt(t, x.url+more)
+	if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
+		t.Errorf("%s:\n%s, want\n%s", when, got, want)
+	}
 }
 
-func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
-	x, s := openLine(t, "")
+// take takes steps of a login.
+func take(t *testing.T, s *postgres.Store, sid string, steps ...step) {
+	t.Helper()
 	for _, step := range steps {
-		// The other login shows what must have happened, and makes the new connection
-		// know the statement.
-		if err := step.do(t.Context(), s, "other"); err != nil {
-			t.Fatalf("%s: %v", step.name, err)
-		}
-		x.arm(loseAnswer, step.questions-1)
-		if err := step.do(t.Context(), s, "login"); err == nil {
-			t.Errorf("%s says that it is done, and nobody could know", step.name)
-		}
-		if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
-			t.Errorf("after %s:\n%s, want\n%s", step.name, got, want)
+		if err := step.do(t.Context(), s, sid); err != nil {
+			t.Fatalf("%s of %s: %v", step.name, sid, err)
 		}
 	}
 }
 
-func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
-	x, s := openLine(t, "")
-	for _, step := range steps {
-		if err := step.do(t.Context(), s, "other"); err != nil {
-			t.Fatalf("%s: %v", step.name, err)
+// openProxied opens the store by so many connections through a proxy.
+func openProxied(t *testing.T, connections int) (p *pgtest.Proxy, s *postgres.Store, direct string) {
+	t.Helper()
+	direct = pgtest.Database(t)
+	p, url := pgtest.NewProxy(t, direct)
+	return p, openAt(t, fmt.Sprintf("%s&pool_max_conns=%d", url, connections)), direct
+}
+
+// once plans one fault, for the question after so many, and sees to it that it happens.
+func once(t *testing.T, p *pgtest.Proxy, f pgtest.Fault, after int) {
+	t.Helper()
+	var questions atomic.Int64
+	p.SetPlan(func() pgtest.Fault {
+		if questions.Add(1) == int64(after)+1 {
+			return f
 		}
+		return pgtest.Pass
+	})
+	t.Cleanup(func() {
+		if n := questions.Load(); n <= int64(after) {
+			t.Errorf("%d questions, and a fault was planned after %d", n, after)
+		}
+	})
+}
+
+func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
+	p, s, _ := openProxied(t, 1)
+	for _, step := range steps {
+		take(t, s, "other", step) // shows what must have happened
+		once(t, p, pgtest.CutAfter, step.questions-1)
+		if err := step.do(t.Context(), s, "login"); err == nil {
+			t.Errorf("%s says that it is done, and nobody could know", step.name)
+		}
+		likeOther(t, s, "after "+step.name)
+	}
+}
+
+func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
+	p, s, _ := openProxied(t, 1)
+	for _, step := range steps {
+		take(t, s, "other", step)
 		before := traceOf(t, s, "login")
-		x.arm(loseQuestion, step.questions-1)
+		once(t, p, pgtest.CutBefore, step.questions-1)
 		if err := step.do(t.Context(), s, "login"); err == nil {
 			t.Errorf("%s says that it is done, and it never arrived", step.name)
 		}
@@ -147,28 +176,20 @@ func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
 			t.Errorf("%s, once more: %v", step.name, err)
 		}
 	}
-	if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
-		t.Errorf("in the end:\n%s, want\n%s", got, want)
-	}
+	likeOther(t, s, "in the end")
 }
 
 func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *testing.T) {
-	for _, f := range []fault{loseQuestion, loseAnswer} {
-		x, s := openLine(t, "")
+	for _, f := range []pgtest.Fault{pgtest.CutBefore, pgtest.CutAfter} {
+		p, s, _ := openProxied(t, 1)
 		for _, step := range steps {
-			if err := step.do(t.Context(), s, "other"); err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
+			take(t, s, "other", step)
 			if step.questions > 1 {
-				x.arm(f, 0)
+				once(t, p, f, 0)
 			}
-			if err := step.do(t.Context(), s, "login"); err != nil {
-				t.Errorf("%s: %v", step.name, err)
-			}
+			take(t, s, "login", step)
 		}
-		if got, want := traceOf(t, s, "login"), strings.ReplaceAll(traceOf(t, s, "other"), "other", "login"); got != want {
-			t.Errorf("in the end:\n%s, want\n%s", got, want)
-		}
+		likeOther(t, s, "in the end")
 	}
 }
 
@@ -190,26 +211,25 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x, s := openLine(t, "")
-			direct := openAt(t, x.direct)
-			for _, sid := range []string{"other", "login"} { // the other makes the connection know the statements
-				for _, step := range steps[:4] {
-					if err := step.do(t.Context(), s, sid); err != nil {
-						t.Fatal(err)
-					}
+			p, s, url := openProxied(t, 1)
+			direct := openAt(t, url)
+			take(t, s, "login", steps[:4]...)
+			var questions atomic.Int64
+			loaded, ended := make(chan struct{}), make(chan struct{})
+			p.SetPlan(func() pgtest.Fault {
+				if questions.Add(1) == 2 {
+					close(loaded)
+					<-ended
 				}
-			}
-			if err := steps[4].do(t.Context(), s, "other"); err != nil {
-				t.Fatal(err)
-			}
-			loaded := x.arm(pause, 1)
+				return pgtest.Pass
+			})
 			completed := make(chan error, 1)
 			go func() { completed <- steps[4].do(t.Context(), s, "login") }()
 			<-loaded
 			if err := end(direct); err != nil {
 				t.Error(err)
 			}
-			x.release()
+			close(ended)
 			if err := <-completed; err == nil { // claim lost, or too late on a machine that stood still
 				t.Error("Complete says that it is done")
 			}
@@ -224,11 +244,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	url := pgtest.Database(t)
 	s := openAt(t, url)
-	for _, step := range steps[:2] {
-		if err := step.do(t.Context(), s, "first"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	take(t, s, "first", steps[:2]...)
 	tx, err := raw(t, url).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -300,9 +316,9 @@ func someoneWaits(t *testing.T, url string) {
 // security.md R1: no call waits for a database that does not answer, and security.md R4: it works
 // again when the database does.
 func TestADatabaseThatHangsIsGivenUpAndUsedAgain(t *testing.T) {
-	x, s := openLine(t, "&pool_max_conns=3")
+	p, s, _ := openProxied(t, 3)
 	everyStep(t.Context(), s, "before ") // all connections are open
-	x.hold()
+	p.Set(pgtest.Weather{Silent: true})
 	for i, err := range everyStep(context.WithoutCancel(t.Context()), s, "during ") { // without a deadline of their own
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: got error %v", steps[i].name, err)
@@ -311,9 +327,9 @@ func TestADatabaseThatHangsIsGivenUpAndUsedAgain(t *testing.T) {
 	if _, err := s.ListAccounts(shortly(t), "", 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a list: got error %v", err)
 	}
-	x.release()
+	p.Set(pgtest.Weather{})
 	until(t, func() error { return steps[0].do(t.Context(), s, "after") })
-	logIn(t, s, "login")
+	take(t, s, "login", steps...)
 }
 
 // shortly returns a context that ends soon.
@@ -324,21 +340,11 @@ func shortly(t *testing.T) context.Context {
 	return ctx
 }
 
-// logIn takes all steps of a login.
-func logIn(t *testing.T, s *postgres.Store, sid string) {
-	t.Helper()
-	for _, step := range steps {
-		if err := step.do(t.Context(), s, sid); err != nil {
-			t.Errorf("%s of %s: %v", step.name, sid, err)
-		}
-	}
-}
-
 func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 	c := pgtest.Private(t)
 	s := openAt(t, c.URL("postgres"))
 	for i, end := range []func() error{c.Crash, c.Stop} {
-		logIn(t, s, fmt.Sprint("before ", i))
+		take(t, s, fmt.Sprint("before ", i), steps...)
 		everyStep(t.Context(), s, fmt.Sprint("at once ", i)) // many connections are open
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -352,7 +358,7 @@ func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, func() error { return s.Record(t.Context(), event("after", "back")) })
-		logIn(t, s, fmt.Sprint("after ", i))
+		take(t, s, fmt.Sprint("after ", i), steps...)
 		if got := traceOf(t, s, fmt.Sprint("before ", i)); !strings.Contains(got, "Complete Record End") {
 			t.Errorf("what was stored is gone: %s", got)
 		}
@@ -401,13 +407,13 @@ func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	logIn(t, s, "login")
+	take(t, s, "login", steps...)
 }
 
 func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
 	url := pgtest.Database(t)
 	s := openAt(t, url+"&pool_max_conns=1")
-	logIn(t, s, "first")
+	take(t, s, "first", steps...)
 	pid := func() (pid int) {
 		err := raw(t, url).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&pid)
 		if err != nil {
@@ -423,7 +429,7 @@ func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
 			_ = s.Record(ctx, event("cancelled", "Record"))
 			cancel()
 		}
-		logIn(t, s, fmt.Sprint("login ", round))
+		take(t, s, fmt.Sprint("login ", round), steps...)
 		if pid() == before {
 			return
 		}

@@ -2,23 +2,18 @@ package postgres_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"neoapi/internal/certtest"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/postgres/pgtest"
 )
@@ -26,23 +21,9 @@ import (
 // selfSigned returns a certificate for 127.0.0.1 and the file that it is in.
 func selfSigned(t *testing.T) (tls.Certificate, string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "root.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, path
+	pair := certtest.New("root", nil, nil)
+	path, _ := pair.Write(t, t.TempDir())
+	return pair.TLS(), path
 }
 
 // listen puts a port before a database that listens on a socket: with TLS if it is
@@ -152,6 +133,12 @@ func guarded(t *testing.T) *pgtest.Cluster {
 		t.Fatal(err)
 	}
 	query(t, c.URL("postgres"), "CREATE ROLE neo LOGIN SUPERUSER PASSWORD '"+secret+"'; SELECT pg_reload_conf()")
+	until(t, func() error { // the server reads its rules again in its own time
+		if works("postgres://neo:wrong@/postgres?host="+c.Dir()) == nil {
+			return errors.New("a wrong password is taken")
+		}
+		return nil
+	})
 	return c
 }
 
@@ -165,13 +152,6 @@ func TestThePasswordIsFoundWhereItMayStandAndInNoError(t *testing.T) {
 	encoded := url.QueryEscape(secret)
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
 	at := func(password string) string { return "postgres://neo" + password + "@/postgres?host=" + c.Dir() }
-	// The server reads its rules again in its own time.
-	until(t, func() error {
-		if works(at(":wrong")) == nil {
-			return fmt.Errorf("a wrong password is taken")
-		}
-		return nil
-	})
 	for _, x := range []struct{ name, password, file, url string }{
 		{"PGPASSWORD", secret, "", at("")},
 		{"PGPASSFILE", "", file, at("")},

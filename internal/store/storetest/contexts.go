@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,122 +20,166 @@ type call struct {
 	do   func(ctx context.Context) error
 }
 
-// everyCall prepares a store so that each method but Close succeeds once, in the
-// order given, and returns the calls and the sids that they touch.
-func everyCall(t *testing.T, s store.Store) (calls []call, sids []string) {
+// A prepared store is one in which each method but Close succeeds once, in the order of
+// its calls.
+type prepared struct {
+	s       store.Store
+	free    login.Session            // nobody has claimed it
+	held    map[string]login.Session // that are claimed
+	trade   login.Session
+	claimed []login.Job
+	event   login.Event
+}
+
+func prepare(t *testing.T, s store.Store) prepared {
 	t.Helper()
 	add(t, s, newAccount(1), newAccount(2), newAccount(5))
 	good(t, s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added", "")))
-	a := newAccount(1)
 	open(t, s, "code", "account-1")
 	open(t, s, "drop", "account-2")
 	put(t, s, newCode("drop", 0, at(0)))
 	expired := newView("expired", "account-4")
 	expired.Expires = at(-time.Hour)
 	good(t, s.OpenView(t.Context(), expired, 0, "try", newEvent("opened", "account-4")))
-	free := open(t, s, "claim", "account-1")
-	held := map[string]login.Session{}
+	x := prepared{s: s, free: open(t, s, "claim", "account-1"), held: map[string]login.Session{}, event: newEvent("call", "account-1")}
 	for _, sid := range []string{"fail", "refund", "complete"} {
-		held[sid] = open(t, s, sid, "account-1")
-		claim(t, s, newClaim(held[sid], "claim", at(0)))
+		x.held[sid] = open(t, s, sid, "account-1")
+		claim(t, s, newClaim(x.held[sid], "claim", at(0)))
 	}
-	x := trade(t, s, "end", "account-1")
+	x.trade = trade(t, s, "end", "account-1")
 	trade(t, s, "revoke", "account-1")
 	for _, id := range []string{"put off", "end"} {
 		good(t, s.AddJob(t.Context(), login.Job{ID: id, Kind: "claimed", SID: "sid", Account: "account-1", Created: at(0), Expires: at(time.Hour)}))
 	}
 	claimed, err := s.ClaimJobs(t.Context(), newJobClaim("claimed", "held", at(0)))
 	good(t, err)
-	e := newEvent("call", "account-1")
-	sids = []string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "expired", "revoke"}
+	x.claimed = claimed
+	return x
+}
 
+// everyCall prepares a store and returns the calls of all its methods, in their order, and
+// the sids that they touch.
+func everyCall(t *testing.T, s store.Store) (calls []call, sids []string) {
+	t.Helper()
+	x := prepare(t, s)
+	return slices.Concat(x.directory(), x.keysAndTrail(), x.sessions(), x.jobsAndNames()),
+		[]string{"new", "code", "drop", "claim", "fail", "refund", "complete", "end", "expired", "revoke"}
+}
+
+// only is a call's error without its result.
+func only[T any](_ T, err error) error { return err }
+
+// only2 is only for a call of two results.
+func only2[T, U any](_ T, _ U, err error) error { return err }
+
+// directory are the calls about accounts and consumers.
+func (x prepared) directory() []call {
 	return []call{
-		{"Account", func(ctx context.Context) error { _, err := s.Account(ctx, byID(1)); return err }},
-		{"AddAccount", func(ctx context.Context) error { return s.AddAccount(ctx, newAccount(3), e) }},
-		{"SetHash", func(ctx context.Context) error { return s.SetHash(ctx, a.ID, login.Password, a.PasswordHash, "new") }},
-		{"RemoveAccount", func(ctx context.Context) error { return s.RemoveAccount(ctx, newAccount(2).ID, e) }},
-		{"ListAccounts", func(ctx context.Context) error { _, err := s.ListAccounts(ctx, "", 10); return err }},
-		{"Consumer", func(ctx context.Context) error { _, err := s.Consumer(ctx, "consumer-1"); return err }},
-		{"AddConsumer", func(ctx context.Context) error { return s.AddConsumer(ctx, newConsumer("consumer-2"), e) }},
+		{"Account", func(ctx context.Context) error { return only(x.s.Account(ctx, byID(1))) }},
+		{"AddAccount", func(ctx context.Context) error { return x.s.AddAccount(ctx, newAccount(3), x.event) }},
+		{"SetHash", func(ctx context.Context) error {
+			return x.s.SetHash(ctx, newAccount(1).ID, login.Password, newAccount(1).PasswordHash, "new")
+		}},
+		{"RemoveAccount", func(ctx context.Context) error { return x.s.RemoveAccount(ctx, newAccount(2).ID, x.event) }},
+		{"ListAccounts", func(ctx context.Context) error { return only(x.s.ListAccounts(ctx, "", 10)) }},
+		{"Consumer", func(ctx context.Context) error { return only(x.s.Consumer(ctx, "consumer-1")) }},
+		{"AddConsumer", func(ctx context.Context) error { return x.s.AddConsumer(ctx, newConsumer("consumer-2"), x.event) }},
 		{"ChangeConsumer", func(ctx context.Context) error {
-			return s.ChangeConsumer(ctx, "consumer-1", e, func(c *login.Consumer) error { c.Rate = 5; return nil })
+			return x.s.ChangeConsumer(ctx, "consumer-1", x.event, func(c *login.Consumer) error { c.Rate = 5; return nil })
 		}},
 		{"ChangeAccount", func(ctx context.Context) error {
-			return s.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
+			return x.s.ChangeAccount(ctx, newAccount(1).ID, x.event, func(a *login.Account) (bool, error) { a.MPINHash = "new"; return true, nil })
 		}},
-		{"SetCaches", func(ctx context.Context) error { return s.SetCaches(ctx, a.ID, map[string]int64{"watchlist": 5}, e) }},
-		{"SampleAccounts", func(ctx context.Context) error { _, err := s.SampleAccounts(ctx, 3); return err }},
-		{"EraseAccount", func(ctx context.Context) error { return s.EraseAccount(ctx, newAccount(5).ID, e) }},
+		{"SetCaches", func(ctx context.Context) error {
+			return x.s.SetCaches(ctx, newAccount(1).ID, map[string]int64{"watchlist": 5}, x.event)
+		}},
+		{"SampleAccounts", func(ctx context.Context) error { return only(x.s.SampleAccounts(ctx, 3)) }},
+		{"EraseAccount", func(ctx context.Context) error { return x.s.EraseAccount(ctx, newAccount(5).ID, x.event) }},
 		{"ForgetEvents", func(ctx context.Context) error {
-			_, _, err := s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5)
-			return err
+			return only2(x.s.ForgetEvents(ctx, uccOf("account-1"), "ERASED", 0, 5))
 		}},
-		{"Import", func(ctx context.Context) error { _, err := s.Import(ctx, "file"); return err }},
+		{"Import", func(ctx context.Context) error { return only(x.s.Import(ctx, "file")) }},
 		{"AddAccounts", func(ctx context.Context) error {
-			return s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {
-				return login.Import{File: "file", Offset: 1}, e, nil
+			return x.s.AddAccounts(ctx, login.Import{File: "file"}, []login.Account{newAccount(4)}, func([]error) (login.Import, login.Event, error) {
+				return login.Import{File: "file", Offset: 1}, x.event, nil
 			})
 		}},
-		{"SessionsOf", func(ctx context.Context) error { _, err := s.SessionsOf(ctx, "account-1", at(0)); return err }},
-		{"Revoke", func(ctx context.Context) error { return s.Revoke(ctx, "account-1", "revoke", e) }},
-		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
-		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
-		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},
-		{"AddFirstSigningKey", func(ctx context.Context) error {
-			return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
-		}},
-		{"AddSigningKey", func(ctx context.Context) error { return s.AddSigningKey(ctx, newKey("key-2", time.Second), e) }},
-		{"RemoveSigningKey", func(ctx context.Context) error { return s.RemoveSigningKey(ctx, "key-2", e) }},
-		{"LastEvent", func(ctx context.Context) error { _, err := s.LastEvent(ctx); return err }},
-		{"Record", func(ctx context.Context) error { return s.Record(ctx, e) }},
-		{"Events", func(ctx context.Context) error { _, err := s.Events(ctx, login.EventQuery{N: 10}); return err }},
+		{"SessionsOf", func(ctx context.Context) error { return only(x.s.SessionsOf(ctx, "account-1", at(0))) }},
+		{"Revoke", func(ctx context.Context) error { return x.s.Revoke(ctx, "account-1", "revoke", x.event) }},
+		{"RemoveConsumer", func(ctx context.Context) error { return x.s.RemoveConsumer(ctx, "consumer-1", x.event) }},
+		{"ListConsumers", func(ctx context.Context) error { return only(x.s.ListConsumers(ctx, "", 10)) }},
+	}
+}
 
-		{"State", func(ctx context.Context) error { _, err := s.State(ctx, "account-1"); return err }},
-		{"Try", func(ctx context.Context) error { return s.Try(ctx, newTry("account-1", login.Password, "try")) }},
+// keysAndTrail are those about signing keys and events.
+func (x prepared) keysAndTrail() []call {
+	return []call{
+		{"SigningKeys", func(ctx context.Context) error { return only(x.s.SigningKeys(ctx)) }},
+		{"AddFirstSigningKey", func(ctx context.Context) error {
+			return x.s.AddFirstSigningKey(ctx, login.SigningKey{ID: "key-1", Sealed: []byte("sealed"), Created: at(0)})
+		}},
+		{"AddSigningKey", func(ctx context.Context) error { return x.s.AddSigningKey(ctx, newKey("key-2", time.Second), x.event) }},
+		{"RemoveSigningKey", func(ctx context.Context) error { return x.s.RemoveSigningKey(ctx, "key-2", x.event) }},
+		{"LastEvent", func(ctx context.Context) error { return only(x.s.LastEvent(ctx)) }},
+		{"Record", func(ctx context.Context) error { return x.s.Record(ctx, x.event) }},
+		{"Events", func(ctx context.Context) error { return only(x.s.Events(ctx, login.EventQuery{N: 10})) }},
+	}
+}
+
+// sessions are those about logins.
+func (x prepared) sessions() []call {
+	return []call{
+		{"State", func(ctx context.Context) error { return only(x.s.State(ctx, "account-1")) }},
+		{"Try", func(ctx context.Context) error { return x.s.Try(ctx, newTry("account-1", login.Password, "try")) }},
 		{"EndTry", func(ctx context.Context) error {
-			return s.EndTry(ctx, newTry("account-1", login.Password, "try"), true, e)
+			return x.s.EndTry(ctx, newTry("account-1", login.Password, "try"), true, x.event)
 		}},
 		{"Take", func(ctx context.Context) error {
-			_, err := s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0))
-			return err
+			return only(x.s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0)))
 		}},
-		{"Unlock", func(ctx context.Context) error { return s.Unlock(ctx, "account-1", e) }},
-		{"OpenView", func(ctx context.Context) error { return s.OpenView(ctx, newView("new", "account-1"), 7, "try", e) }},
-		{"Session", func(ctx context.Context) error { _, err := s.Session(ctx, "claim"); return err }},
-		{"SessionOf", func(ctx context.Context) error { _, err := s.SessionOf(ctx, "account-1", free.ViewID); return err }},
-		{"Revocations", func(ctx context.Context) error { _, _, err := s.Revocations(ctx, 0, at(0), 10); return err }},
+		{"Unlock", func(ctx context.Context) error { return x.s.Unlock(ctx, "account-1", x.event) }},
+		{"OpenView", func(ctx context.Context) error {
+			return x.s.OpenView(ctx, newView("new", "account-1"), 7, "try", x.event)
+		}},
+		{"Session", func(ctx context.Context) error { return only(x.s.Session(ctx, "claim")) }},
+		{"SessionOf", func(ctx context.Context) error { return only(x.s.SessionOf(ctx, "account-1", x.free.ViewID)) }},
+		{"Revocations", func(ctx context.Context) error { return only2(x.s.Revocations(ctx, 0, at(0), 10)) }},
 		{"PendingView", func(ctx context.Context) error {
-			_, err := s.PendingView(ctx, "account-1", consumerOf("consumer-1"), time.Time{}, at(0))
-			return err
+			return only(x.s.PendingView(ctx, "account-1", consumerOf("consumer-1"), time.Time{}, at(0)))
 		}},
-		{"SetOTP", func(ctx context.Context) error { _, err := s.SetOTP(ctx, newCode("code", 0, at(0))); return err }},
-		{"DropOTP", func(ctx context.Context) error { return s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
-		{"Claim", func(ctx context.Context) error { _, err := s.Claim(ctx, newClaim(free, "claim", at(0))); return err }},
-		{"Fail", func(ctx context.Context) error { return s.Fail(ctx, "fail", "claim", e) }},
-		{"Refund", func(ctx context.Context) error { return s.Refund(ctx, "refund", "claim", e) }},
+		{"SetOTP", func(ctx context.Context) error { return only(x.s.SetOTP(ctx, newCode("code", 0, at(0)))) }},
+		{"DropOTP", func(ctx context.Context) error { return x.s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
+		{"Claim", func(ctx context.Context) error { return only(x.s.Claim(ctx, newClaim(x.free, "claim", at(0)))) }},
+		{"Fail", func(ctx context.Context) error { return x.s.Fail(ctx, "fail", "claim", x.event) }},
+		{"Refund", func(ctx context.Context) error { return x.s.Refund(ctx, "refund", "claim", x.event) }},
 		{"Complete", func(ctx context.Context) error {
-			return s.Complete(ctx, "claim", newTrade(held["complete"], at(0)), e)
+			return x.s.Complete(ctx, "claim", newTrade(x.held["complete"], at(0)), x.event)
 		}},
-		{"KeyInUse", func(ctx context.Context) error { _, err := s.KeyInUse(ctx, "key-2", at(0)); return err }},
-		{"End", func(ctx context.Context) error { return s.End(ctx, "end", x.TradeID, e) }},
-		{"Count", func(ctx context.Context) error { _, _, err := s.Count(ctx, at(0)); return err }},
+		{"KeyInUse", func(ctx context.Context) error { return only(x.s.KeyInUse(ctx, "key-2", at(0))) }},
+		{"End", func(ctx context.Context) error { return x.s.End(ctx, "end", x.trade.TradeID, x.event) }},
+		{"Count", func(ctx context.Context) error { return only2(x.s.Count(ctx, at(0))) }},
+	}
+}
+
+// jobsAndNames are the rest.
+func (x prepared) jobsAndNames() []call {
+	return []call{
 		{"SetReach", func(ctx context.Context) error {
-			return s.SetReach(ctx, a.ID, login.Reach{Email: "new@example.com"}, e)
+			return x.s.SetReach(ctx, newAccount(1).ID, login.Reach{Email: "new@example.com"}, x.event)
 		}},
-		{"AddJob", func(ctx context.Context) error { return s.AddJob(ctx, newJob("job", "sid")) }},
+		{"AddJob", func(ctx context.Context) error { return x.s.AddJob(ctx, newJob("job", "sid")) }},
 		{"ClaimJobs", func(ctx context.Context) error {
-			_, err := s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0)))
-			return err
+			return only(x.s.ClaimJobs(ctx, newJobClaim(login.JobCode, "claim", at(0))))
 		}},
-		{"PutOffJob", func(ctx context.Context) error { return s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
-		{"EndJob", func(ctx context.Context) error { return s.EndJob(ctx, claimed[1], nil, &e) }},
-		{"Jobs", func(ctx context.Context) error { _, err := s.Jobs(ctx, login.JobCode); return err }},
-		{"PutOnce", func(ctx context.Context) error { _, err := s.PutOnce(ctx, "name", []byte("value")); return err }},
-		{"Names", func(ctx context.Context) error { _, err := s.Names(ctx, "na"); return err }},
-		{"Forget", func(ctx context.Context) error { return s.Forget(ctx, "name", e) }},
-		{"DropExpired", func(ctx context.Context) error { return s.DropExpired(ctx, at(0)) }},
-		{"Sweep", func(ctx context.Context) error { _, err := s.Sweep(ctx, at(0), 10); return err }},
-	}, sids
+		{"PutOffJob", func(ctx context.Context) error { return x.s.PutOffJob(ctx, "put off", "held", at(time.Minute)) }},
+		{"EndJob", func(ctx context.Context) error { return x.s.EndJob(ctx, x.claimed[1], nil, &x.event) }},
+		{"Jobs", func(ctx context.Context) error { return only(x.s.Jobs(ctx, login.JobCode)) }},
+		{"PutOnce", func(ctx context.Context) error { return only(x.s.PutOnce(ctx, "name", []byte("value"))) }},
+		{"Names", func(ctx context.Context) error { return only(x.s.Names(ctx, "na")) }},
+		{"Forget", func(ctx context.Context) error { return x.s.Forget(ctx, "name", x.event) }},
+		{"DropExpired", func(ctx context.Context) error { return x.s.DropExpired(ctx, at(0)) }},
+		{"Sweep", func(ctx context.Context) error { return only(x.s.Sweep(ctx, at(0), 10)) }},
+	}
 }
 
 var contextTests = []test{

@@ -1,10 +1,7 @@
-//go:build linux
-
-package faults
+package pgtest
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -17,60 +14,51 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A proxy stands between the service and PostgreSQL and does to their
+// A Proxy stands between a store and PostgreSQL and does to their
 // connections what networks and servers do. It reads enough of the protocol to
 // tell statements and answers apart.
-type proxy struct {
+type Proxy struct {
 	listener net.Listener
 	network  string // of the server
 	server   string
 
 	mu      sync.Mutex
 	links   map[*link]bool
-	weather weather
-	plan    func(run) fault // what becomes of each run of statements
+	weather Weather
+	plan    func() Fault // what becomes of each run
 	ended   bool
 	all     sync.WaitGroup
 }
 
-// weather is what becomes of connections as a whole.
-type weather struct {
-	down   bool          // new ones are closed at once
-	silent bool          // nothing passes, neither way
-	delay  time.Duration // before each answer
+// Weather is what becomes of connections as a whole.
+type Weather struct {
+	Down   bool          // new ones are closed at once
+	Silent bool          // nothing passes, neither way
+	Delay  time.Duration // before each answer
 }
 
-// A run is what a client sends before it waits: statements with their arguments.
-type run struct {
-	queries   []string
-	arguments []byte // of all of them, as they are in the messages
-}
-
-// A fault is what becomes of one run.
-type fault int
+// A Fault is what becomes of a run: of what a client sends before it waits, statements with
+// their arguments.
+type Fault int
 
 const (
-	pass      fault = iota
-	cutBefore       // the connection ends, and the server never sees it
-	cutAfter        // the server does it, and the connection ends instead of its answer
-	cutInside       // the same in the middle of the answer
-	cutAtOnce       // it is on its way when the connection ends: done or not, nobody knows
-	silence         // the server does it, and nothing more is heard of the connection
+	Pass      Fault = iota
+	CutBefore       // the connection ends, and the server never sees it
+	CutAfter        // the server does it, and the connection ends instead of its answer
+	CutInside       // the same in the middle of the answer
+	CutAtOnce       // it is on its way when the connection ends: done or not, nobody knows
+	Silence         // the server does it, and nothing more is heard of the connection
 )
 
-func (f fault) String() string {
-	return [...]string{"pass", "cut before", "cut after", "cut inside the answer", "cut at once", "silence"}[f]
-}
-
-// startProxy starts a proxy before a database and returns it with the address of
-// the database through it.
-func startProxy(t testing.TB, database string) (*proxy, string) {
+// NewProxy starts a proxy before a database and returns it with the address of the
+// database through it.
+func NewProxy(t testing.TB, database string) (*Proxy, string) {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{links: map[*link]bool{}}
+	p := &Proxy{links: map[*link]bool{}}
 	p.network, p.server = pgconn.NetworkAddress(cfg.Host, cfg.Port)
 	if p.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -96,30 +84,31 @@ func startProxy(t testing.TB, database string) (*proxy, string) {
 	return p, u.String()
 }
 
-// set changes the weather. What was silenced stays silent.
-func (p *proxy) set(w weather) {
+// Set changes the weather. What was silenced stays silent.
+func (p *Proxy) Set(w Weather) {
 	p.mu.Lock()
 	p.weather = w
 	for l := range p.links {
-		if w.silent {
+		if w.Silent {
 			l.hush()
 		}
 	}
 	p.mu.Unlock()
-	if w.down {
+	if w.Down {
 		p.cut()
 	}
 }
 
-// setPlan says what becomes of each run from now on.
-func (p *proxy) setPlan(plan func(run) fault) {
+// SetPlan says what becomes of each run from now on. It is asked before the run passes,
+// by each connection for itself; nil lets all pass.
+func (p *Proxy) SetPlan(plan func() Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan = plan
 }
 
 // cut resets all connections.
-func (p *proxy) cut() {
+func (p *Proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for l := range p.links {
@@ -127,14 +116,14 @@ func (p *proxy) cut() {
 	}
 }
 
-func (p *proxy) begin(client *net.TCPConn) {
+func (p *Proxy) begin(client *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := &link{proxy: p, client: client, silent: make(chan struct{}), ended: make(chan struct{})}
-	if p.weather.silent {
+	if p.weather.Silent {
 		l.hush()
 	}
-	if p.weather.down || p.ended {
+	if p.weather.Down || p.ended {
 		l.reset()
 		return
 	}
@@ -150,7 +139,7 @@ func (p *proxy) begin(client *net.TCPConn) {
 
 // A link is one connection of the service, and the proxy's to the server for it.
 type link struct {
-	proxy  *proxy
+	proxy  *Proxy
 	client *net.TCPConn
 
 	silent  chan struct{} // closed when nothing passes any more
@@ -160,7 +149,7 @@ type link struct {
 
 	mu     sync.Mutex
 	server net.Conn
-	after  fault // what becomes of the next answer
+	after  Fault // what becomes of the next answer
 }
 
 func (l *link) hush() { l.hushing.Do(func() { close(l.silent) }) }
@@ -239,9 +228,8 @@ func message(r *bufio.Reader, first bool) ([]byte, error) {
 
 // runs passes on what the service sends, one run after another.
 func (l *link) runs(from *bufio.Reader, to io.Writer) {
-	prepared := map[string]string{}
-	var now run
 	var pending []byte
+	bound := false // to a statement: what only prepares one is no run
 	for first := true; ; first = false {
 		m, err := message(from, first)
 		if err != nil || !l.passes() {
@@ -249,30 +237,21 @@ func (l *link) runs(from *bufio.Reader, to io.Writer) {
 		}
 		pending = append(pending, m...)
 		if !first {
-			switch m[0] {
-			case 'P': // Parse: name, query
-				name, rest, _ := bytes.Cut(m[5:], []byte{0})
-				query, _, _ := bytes.Cut(rest, []byte{0})
-				prepared[string(name)] = string(query)
-			case 'B': // Bind: portal, name, arguments
-				_, rest, _ := bytes.Cut(m[5:], []byte{0})
-				name, arguments, _ := bytes.Cut(rest, []byte{0})
-				now.queries = append(now.queries, prepared[string(name)])
-				now.arguments = append(now.arguments, arguments...)
-			}
+			bound = bound || m[0] == 'B'
 			if m[0] != 'S' && m[0] != 'Q' && m[0] != 'X' && m[0] != 'p' { // the service has more to say
 				continue
 			}
 		}
-		f := pass
-		if len(now.queries) > 0 {
+		f := Pass
+		if bound {
 			l.proxy.mu.Lock()
-			if l.proxy.plan != nil {
-				f = l.proxy.plan(now)
-			}
+			plan := l.proxy.plan
 			l.proxy.mu.Unlock()
+			if plan != nil {
+				f = plan()
+			}
 		}
-		if f == cutBefore {
+		if f == CutBefore {
 			l.reset()
 			return
 		}
@@ -282,11 +261,11 @@ func (l *link) runs(from *bufio.Reader, to io.Writer) {
 		if _, err := to.Write(pending); err != nil {
 			return
 		}
-		if f == cutAtOnce {
+		if f == CutAtOnce {
 			l.reset()
 			return
 		}
-		now, pending = run{}, nil
+		bound, pending = false, nil
 	}
 }
 
@@ -303,23 +282,23 @@ func (l *link) answers(from *bufio.Reader) {
 		l.mu.Lock()
 		after := l.after
 		l.mu.Unlock()
-		if after != pass && !whole || !whole && from.Buffered() > 0 {
+		if after != Pass && !whole || !whole && from.Buffered() > 0 {
 			continue
 		}
 		l.proxy.mu.Lock()
-		delay := l.proxy.weather.delay
+		delay := l.proxy.weather.Delay
 		l.proxy.mu.Unlock()
 		select {
 		case <-time.After(delay):
 		case <-l.ended:
 		}
 		switch after {
-		case cutAfter:
+		case CutAfter:
 			l.reset()
-		case cutInside:
+		case CutInside:
 			_, _ = l.client.Write(pending[:len(pending)/2])
 			l.reset()
-		case silence:
+		case Silence:
 			l.hush()
 		}
 		if !l.passes() {
