@@ -586,7 +586,7 @@ func TestKeeperLeavesASavedSessionThatIsNotItsOwn(t *testing.T) {
 	}
 	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, path)})
 	_, err := k.Session(t.Context())
-	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "session of prod, which is never sent to a service on this machine") {
+	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "session belongs to prod and is never sent to a service on this machine") {
 		t.Errorf("got %v", err)
 	}
 	if s, err := fileStore(t, path).Load(t.Context()); err != nil || s.Token != kept.Token {
@@ -690,10 +690,10 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 	text, who, totp := always("x"), always(Credentials{}), always(TOTP{})
 	for want, cfg := range map[string]KeepConfig{
 		"give Credentials, or one of TOTP and TOTPSeed; MaxTries is negative; Lead is negative": {MaxTries: -1, Lead: -1},
-		"give Credentials, or one of":            {Login: Login{Credentials: who, TOTP: totp, MPIN: text}},
-		"with Credentials, give one of OTP and":  {Login: Login{Credentials: who}},
-		"one of OTP and MPIN":                    {Login: Login{Credentials: who, OTP: text, MPIN: text}},
-		"with TOTP, give MPIN; Login: OTP is of": {Login: Login{TOTP: totp, OTP: text}},
+		"give Credentials, or one of":             {Login: Login{Credentials: who, TOTP: totp, MPIN: text}},
+		"with Credentials, give one of OTP and":   {Login: Login{Credentials: who}},
+		"one of OTP and MPIN":                     {Login: Login{Credentials: who, OTP: text, MPIN: text}},
+		"with TOTP, give MPIN; Login: OTP cannot": {Login: Login{TOTP: totp, OTP: text}},
 		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: the UCC is missing": {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},
