@@ -1,6 +1,6 @@
-// Command stub stands in, on this machine alone, for what an operator has behind
-// and beside the session service: a mail server that keeps the newest code of each
-// address, and a trade API that tells whose call came to it.
+// Command stub replaces, on this machine only, the servers an operator runs next to
+// the session service: a mail server that keeps the newest code of each address, and
+// a trade API that reports whose call it received.
 //
 //	stub CERT KEY
 //
@@ -50,7 +50,7 @@ func main() {
 	go func() { log.Fatal(server(http.HandlerFunc(trade)).Serve(listeners[2])) }()
 	_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
 	fmt.Printf("%s\nhttp://%s\nhttp://%s\n", port, listeners[1].Addr(), listeners[2].Addr())
-	_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started it is gone
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent process has ended
 }
 
 // server keeps no connection for a client that sends or reads drop by drop.

@@ -124,7 +124,7 @@ func main() {
 	server := &http.Server{
 		Addr:    os.Args[2],
 		Handler: &verifier{keysURL: os.Args[1] + "/.well-known/jwks.json"},
-		// Without these, whoever sends or reads drop by drop keeps a connection for ever.
+		// Without these, a client that sends or reads slowly keeps a connection forever.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

@@ -16,22 +16,22 @@ import (
 	"neoapi/internal/login"
 )
 
-// An operator's browser shows the operator's certificate by itself, whichever page
-// makes it send a request; and whoever passes the socket on to a port lets pages reach
-// that. So a request of another origin's page is refused, and one for a host that is
-// none of ours, as after DNS rebinding; what changes something must be JSON, which a
-// page cannot send unasked; and what cannot be undone is named twice.
+// An operator's browser presents the operator's certificate by itself, whichever page
+// causes a request, and a socket forwarded to a port can be reached by pages too. So
+// requests from pages of another origin are refused, and so are those for a host that
+// is not ours, as after DNS rebinding. Changes must be sent as JSON, which a page
+// cannot do without asking, and a change that cannot be undone must be named twice.
 
 // foreign returns why a request is refused that a page may have made a browser send.
 func (c Config) foreign(r *http.Request) error {
 	if browser.CrossOrigin(r) != nil {
-		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sent this for a page of another origin: nothing was done"}
 	}
 	host := browser.Host(r)
 	if slices.ContainsFunc(c.Hosts, func(x string) bool { return strings.EqualFold(x, host) }) || c.own(r, host) {
 		return nil
 	}
-	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this address: nothing was done; neo serve --admin-host NAME adds one"}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the Host header names no host of this address: nothing was done; allow it with neo serve --admin-host NAME"}
 }
 
 // own reports whether operators may ask for a host without its being listed: over the
@@ -87,7 +87,7 @@ func unsent(r *http.Request, body []byte) error {
 // request makes good.
 func again(field string, f func(*request) (any, error)) func(*request) (any, error) {
 	return func(r *request) (any, error) {
-		wrong := &front.Refusal{Status: http.StatusBadRequest, Detail: fmt.Sprintf(`this cannot be undone: the body must name again what the path names, as {"%s":"…"}`, field)}
+		wrong := &front.Refusal{Status: http.StatusBadRequest, Detail: fmt.Sprintf(`this cannot be undone: repeat in the body what the path names, as {"%s":"…"}`, field)}
 		if len(r.body) == 0 {
 			return nil, wrong
 		}

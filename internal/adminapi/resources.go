@@ -12,7 +12,7 @@ import (
 	"neoapi/internal/operator"
 )
 
-// account is what an operator sees of one: no secret, the PAN in part.
+// account is an account as an operator sees it: without secrets, and with part of the PAN.
 type account struct {
 	UCC     string           `json:"ucc"`
 	ID      string           `json:"id"`
@@ -66,7 +66,7 @@ func shownConsumer(c login.Consumer) consumer {
 	return x
 }
 
-// page is how many records one answer lists, at most and unless told otherwise.
+// page is the most records that one answer lists, and the default.
 const page = 1000
 
 func (r *request) limit() (int, error) {
@@ -81,7 +81,7 @@ func (r *request) limit() (int, error) {
 	return n, nil
 }
 
-// routes is all that the API answers.
+// routes are all routes of the API.
 var routes = []route{
 	{"GET", "/accounts", 200, func(r *request) (any, error) {
 		n, err := r.limit()

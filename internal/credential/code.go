@@ -78,8 +78,7 @@ func TOTPCode(seed []byte, step int64) (Secret, error) {
 
 // MatchTOTP returns the step at which seed gives code: the step of now, the one
 // before or the one after (security.md O3), or false if none of the three does. All
-// three are always computed. Whether that step was used before is for the
-// caller to judge.
+// three are always computed. The caller checks whether that step was used before.
 func MatchTOTP(seed []byte, code Secret, now time.Time) (step int64, ok bool) {
 	for s := TOTPStep(now) - 1; s <= TOTPStep(now)+1; s++ {
 		want, err := TOTPCode(seed, s)

@@ -23,8 +23,8 @@ import (
 // crypt strings. They are only ever verified, and replaced by an argon2id hash at
 // the next good login.
 
-// What a foreign hash may cost: about a second and 256 MiB here. security.md P4 has to
-// hold with them.
+// The most that a foreign hash may cost: about a second and 256 MiB here. security.md
+// P4 must still hold.
 const (
 	maxArgonWork  = 1 << 20 // KiB times passes
 	maxBcryptCost = 14
@@ -43,8 +43,8 @@ func (e costError) Error() string {
 	return e.what + ": checking one password would take too long or too much memory"
 }
 
-// CheckForeign reports whether Verify can check a hash at a bearable cost. Its errors
-// do not hold the hash.
+// CheckForeign returns why Verify cannot check a hash at an acceptable cost, or nil.
+// Its errors do not contain the hash.
 func CheckForeign(phc string) error {
 	if strings.HasPrefix(phc, "$argon2id$") {
 		h, err := parsePHC(phc)
@@ -60,7 +60,7 @@ func CheckForeign(phc string) error {
 	return err
 }
 
-// A foreign hash is read: derive computes what is compared with sum.
+// A foreign is a parsed foreign hash: derive computes the value to compare with sum.
 type foreign struct {
 	derive func(secret []byte) ([]byte, error)
 	sum    []byte

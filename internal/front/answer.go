@@ -54,8 +54,8 @@ func headSize(r *http.Request) (size, fields int) {
 	return size, fields
 }
 
-// ReadBody reads a request's body, or returns a [Refusal]: of one that has more bytes
-// than it may, or that ends too early.
+// ReadBody reads a request's body. It returns a [Refusal] for a body that is too long
+// or ends too early.
 func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, TooLarge(most)
@@ -80,7 +80,7 @@ func BodyError(err error) error {
 // An Answer is what [Send] sends.
 type Answer struct {
 	Status int
-	Body   any // a [Raw], or what is sent as JSON
+	Body   any // a [Raw], or a value to send as JSON
 	Header http.Header
 }
 
@@ -121,19 +121,19 @@ func Send(w http.ResponseWriter, r *http.Request, a Answer) (size int) {
 	if r.Method == http.MethodHead {
 		return 0
 	}
-	size, _ = w.Write(body.Text) // a client that has gone away has nobody to tell
+	size, _ = w.Write(body.Text) // nothing to do if the client has gone
 	return size
 }
 
-// What all answers share, and nobody writes to.
+// Shared by all answers; read-only.
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
 	isJSON  = []string{"application/json"}
 )
 
-// SetDate puts the server's time into an answer, where net/http would put the machine's:
-// clients judge their own clock by it.
+// SetDate sets the Date of an answer to the server's time instead of the machine's:
+// clients compare their own clock with it.
 func SetDate(h http.Header, r *http.Request) {
 	now := time.Now
 	if c := connOf(r); c != nil {
@@ -146,9 +146,8 @@ func SetDate(h http.Header, r *http.Request) {
 // functions that were under way. Call it in the deferred function that recovers.
 func Panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, stack()) }
 
-// stack returns the functions that are under way, the innermost first. Go's own
-// print of a stack shows what lies there too, which can be a piece of a secret (bar
-// L1).
+// stack returns the active functions, the innermost first. Go's own stack trace also
+// shows argument values, which can be parts of secrets (security.md L1).
 func stack() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])

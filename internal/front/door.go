@@ -26,13 +26,12 @@ const (
 	lastCalls = 500 * time.Millisecond
 )
 
-// A door is the listener that all connections come through. It lets in so many
-// at once. One more takes the place of the connection that has kept the service
-// waiting the longest, for a request, for the rest of one, or for its answer to
-// be read: so clients that only hold connections, or send drop by drop, keep
-// nobody out (security.md H6). If all have requests that are being worked on, the new
-// one waits for the first that ends. What is held in memory for all clients is
-// bounded in the same way.
+// A door is the listener for all connections, whose number it limits. One more
+// replaces the connection that has kept the service waiting the longest, for a
+// request, for the rest of one, or for its answer to be read, so clients that only
+// hold connections, or send slowly, keep nobody out (security.md H6). If all
+// connections have requests in progress, the new one waits for the first that ends.
+// The memory held for all clients is limited in the same way.
 type door struct {
 	net.Listener
 	tls      *tls.Config // nil: plain HTTP
@@ -42,15 +41,15 @@ type door struct {
 	headTime time.Duration
 	readTime time.Duration
 	log      *slog.Logger
-	now      func() time.Time // for the header Date; limits go by the machine's clock
+	now      func() time.Time // for the Date header; limits use the machine's clock
 	refused  func(*Refusal) any
 
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept, settle and fit wait for
 	open    int
-	held    int // what is held for all connections
+	held    int // bytes held for all connections
 	going   int // of that, for those that have been dropped and have not ended yet
-	told    int // of held, in steps
+	told    int // the value of held last reported, in steps
 	tell    chan struct{}
 	waiting list.List // of *conn whose clients' turn it is, the longest first
 	warned  time.Time
@@ -89,8 +88,8 @@ func (d *door) Accept() (net.Conn, error) {
 		d.relieve(c.atLeast())
 	}
 	if d.tls != nil {
-		// The handshake is made with the first read, whose deadline net/http sets; this
-		// one is for what it writes.
+		// The handshake happens during the first read, whose deadline net/http sets; this
+		// deadline is for its writes.
 		c.Conn = tls.Server(counted{raw, c}, d.tls)
 		err = raw.SetWriteDeadline(time.Now().Add(d.headTime))
 	}
@@ -121,8 +120,8 @@ func (d *door) wake() {
 	d.change.Broadcast()
 }
 
-// end makes Accept close the listener as soon as nobody waits to be accepted;
-// every answer from now on is the last one on its connection.
+// end makes Accept close the listener as soon as no connection waits to be accepted;
+// every answer from now on is the last on its connection.
 func (d *door) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -155,7 +154,7 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes, c.used = !c.http2, true
 		c.handled.Store(false)
 		d.idle(c)
-	case http.StateHijacked: // by a handler; net/http tells no more of it
+	case http.StateHijacked: // by a handler; net/http no longer reports on it
 		c.heads.stop()
 		c.hijacked.Store(true)
 	case http.StateClosed:
@@ -211,10 +210,9 @@ func (d *door) drop(c *conn) {
 	_ = c.raw.Close()
 }
 
-// settle waits, once the door is closed, until no connection of HTTP/1 owes the
-// head of a request: a new one has its time for it, and one that had an answer
-// has the linger time. HTTP/2 has a message of its own for this, which Shutdown
-// sends.
+// settle waits, once the door is closed, until no HTTP/1 connection still owes the
+// head of a request: a new connection gets its usual time, and one that has had an
+// answer gets the linger time. HTTP/2 has a message for this, which Shutdown sends.
 func (d *door) settle(linger time.Duration) {
 	until := time.Now().Add(linger)
 	defer time.AfterFunc(linger, d.wake).Stop()
@@ -249,8 +247,8 @@ type conn struct {
 	door     *door
 	heads    heads
 	in, out  frames   // HTTP/2
-	greeted  int      // how much has come of what HTTP/2 begins with
-	unread   int      // what has come below TLS since there was content the last time
+	greeted  int      // how much of the HTTP/2 preface has arrived
+	unread   int      // bytes received below TLS since the last content
 	counted  int      // of unread: what the door knows of
 	notTLS   net.Conn // the connection, if the client spoke HTTP where TLS belongs
 	ahead    int      // HTTP/2: frames that may want an answer and came after the last that was written
@@ -261,14 +259,14 @@ type conn struct {
 	place   *list.Element // among those whose clients' turn it is, or nil
 	since   time.Time     // when it became the client's turn
 	working int           // requests that are complete and not answered
-	gone    bool          // does not count any more
+	gone    bool          // no longer counted
 	owes    bool          // HTTP/1: the next request has not begun to be answered
 	used    bool          // has had a request
 	http2   bool          // does not change once anything has been written
 	holds   holdings
 
 	handled  atomic.Bool // HTTP/1: a handler has a request whose answer has not left
-	hijacked atomic.Bool // what passes is nobody's business here any more
+	hijacked atomic.Bool // its traffic is no longer watched
 }
 
 type connKey struct{}
@@ -281,7 +279,7 @@ func connOf(r *http.Request) *conn {
 }
 
 // headRead is called when a request's head has come, and reports whether it was framed
-// as it must be. What is held for it goes to answered.
+// as it must be. bytes is the memory held for it, to be passed to answered.
 func (c *conn) headRead(r *http.Request) (wellFramed bool, bytes int) {
 	if c == nil {
 		return true, 0
@@ -409,8 +407,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// refusal returns what is to be said in place of an answer that net/http writes by
-// itself, and to whom; nil for all other answers.
+// refusal returns the refusal to send in place of an answer that net/http writes by
+// itself, and the connection for it; nil for all other answers.
 func (c *conn) refusal(b []byte) (to net.Conn, refusal *Refusal) {
 	line, _, found := bytes.Cut(b, ownHeaders)
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {

@@ -2,12 +2,11 @@ package front
 
 import "sync"
 
-// heads watches the heads of the requests on one connection of HTTP/1 for what
-// net/http takes without a word although others may read it differently: folded
-// header lines and lines that end without CR. It counts no body by itself: what
-// comes after a head is put aside until the handler reports how long the body is,
-// as net/http has read it. A chunked body has no length to be told; the
-// connection ends with its answer.
+// heads watches the request heads on one HTTP/1 connection for things that net/http
+// accepts silently but other servers may read differently: folded header lines and
+// lines that end without CR. It does not measure bodies itself: what follows a head
+// is set aside until the handler reports the body's length as net/http read it. A
+// chunked body has no known length; the connection ends with its answer.
 type heads struct {
 	mu      sync.Mutex // net/http reads one byte ahead while a handler runs
 	stopped bool
@@ -89,7 +88,7 @@ func (h *heads) answer(length int64) (well bool) {
 	return well
 }
 
-// unanswered reports whether a head has come that nobody answered.
+// unanswered reports whether there is a head without an answer.
 func (h *heads) unanswered() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

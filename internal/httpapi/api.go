@@ -23,34 +23,34 @@ import (
 	"neoapi/internal/wire"
 )
 
-// Config is what the HTTP side needs beside the service.
+// Config is what the HTTP side needs besides the service.
 type Config struct {
 	PublicURL string   // the address clients reach this service at; "" if not known
 	Books     bool     // answer trade calls with empty books; otherwise they answer 503
-	Proxies   Proxies  // whose word is taken for a request's origin
+	Proxies   Proxies  // trusted to report a request's origin
 	TradeAPI  *Gateway // where trade calls go; nil: nowhere
 	Log       *slog.Logger
 
 	// Page finds what else is at a path, as in a sandbox. nil: nothing is.
 	Page func(path string) (Page, bool)
 
-	// Fault takes what the next answer of an operation is on purpose, as in a sandbox; nil
-	// for none. trade says that the operation is one of the trade API. What it returns is
-	// given what would do the operation, and returns the answer's status and size, and
-	// whether it was cut short.
+	// Fault returns the deliberate fault for the next answer of an operation, as in a
+	// sandbox, or nil for none. trade reports that the operation is one of the trade API.
+	// The fault is called with a function that carries out the operation, and returns the
+	// answer's status and size, and whether it was cut short.
 	Fault func(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
-	// Begin is told of each request whose head and body have come, by its operation's
-	// name, and end of its answer; the context is that of the work in between. nil:
-	// nobody is told.
+	// Begin, if not nil, is called with the operation's name when a request's head and
+	// body have been read, and end when it has been answered; ctx is the context in
+	// between.
 	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
 }
 
-// A Page is what one path answers that is none of the protocol's.
+// A Page is the answer of a path that is not part of the protocol.
 type Page struct {
 	Op      string
 	Methods string
-	Wait    time.Duration // how long it may wait for something beside its work
+	Wait    time.Duration // how long it may wait besides its work
 	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
 }
 
@@ -66,7 +66,7 @@ type endpoint struct {
 	op     wire.Op
 	method string
 	style  style
-	wait   time.Duration // how long it may wait for something beside its work
+	wait   time.Duration // how long it may wait besides its work
 	cache  string        // the header Cache-Control of its successes; "" for no-store
 	passes bool          // after handle the request goes to the trade API, its body unread; any method may
 	handle func(*call) (front.Answer, error)
@@ -78,7 +78,7 @@ type style int
 const (
 	styleSession style = iota // {"error":[{code,message}]}
 	styleOAuth                // RFC 6749
-	styleTrade                // the trade API's, with the session shape beside it
+	styleTrade                // the trade API's, together with the session protocol's
 )
 
 // A call is one request on its way through.
@@ -197,7 +197,7 @@ func (a *api) route(c *call) (err error) {
 	}
 	allowed := c.method
 	switch {
-	case c.passes && c.Method == http.MethodTrace: // its answer would show what only the trade API is to see
+	case c.passes && c.Method == http.MethodTrace: // its answer would show headers meant only for the trade API
 		allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	case c.passes || allowed == anyMethod:
 		return nil
@@ -297,13 +297,13 @@ func unexpected(p any) error {
 	return &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: front.Panicked(p)}
 }
 
-// polls are what programs ask all day long, package verify twice a second each. While
-// the answer is good, a line of the log would tell nothing.
+// polls are operations that programs call all day, package verify twice a second.
+// Successful ones are not worth a log line.
 var polls = []wire.Op{wire.OpRevocations, "livez", "readyz"}
 
-// log writes one line for each request. It holds no query string, no header and
-// no body: those are where secrets travel (security.md L1). The cause of each 5xx stands
-// here and nowhere else.
+// log writes one line for each request. It contains no query string, header or body,
+// where secrets travel (security.md L1). The cause of each 5xx is logged here and
+// nowhere else.
 func (a *api) log(c *call, o outcome, took time.Duration) {
 	ctx := c.Context()
 	if !a.Log.Enabled(ctx, slog.LevelError) {
@@ -337,8 +337,8 @@ func (a *api) log(c *call, o outcome, took time.Duration) {
 	}
 }
 
-// method is a request's method for the log; one that nobody knows could be
-// anything, a secret that slipped by a place too.
+// method returns a request's method for the log. An unknown one is not logged: it
+// could be anything, even a misplaced secret.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,

@@ -32,8 +32,8 @@ func (a *api) authEndpoint(path string) endpoint {
 	return ep
 }
 
-// auth judges the credentials of a call that somebody else passes on to the trade
-// API, and answers with its signed identity.
+// auth checks the credentials of a call that another proxy forwards to the trade API,
+// and answers with its signed identity.
 func (a *api) auth(c *call) (front.Answer, error) {
 	session, err := a.tradeSession(c)
 	if err != nil {

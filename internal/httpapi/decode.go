@@ -86,7 +86,7 @@ func parseJSON(body []byte) (fields, error) {
 		return nil, badBody("is not one well-formed JSON document")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber() // a number in a field that nobody reads may have any size
+	d.UseNumber() // a number in an ignored field may have any size
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, badBody("must be a JSON object")
 	}

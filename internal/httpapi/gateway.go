@@ -20,8 +20,8 @@ import (
 
 const (
 	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
-	renewWriting  = 5 * time.Second  // how often an answer that goes on gets its time to be written anew
-	upstreamRetry = 2 * time.Second  // what callers are told to wait when the trade API is down
+	renewWriting  = 5 * time.Second  // how often the write deadline of a continuing answer is renewed
+	upstreamRetry = 2 * time.Second  // the Retry-After when the trade API is down
 )
 
 // Run ends streams whose session has ended, within a second, and watches over the
@@ -45,15 +45,15 @@ func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger)
 	}
 }
 
-// Wait returns when no stream is under way. Call it after Run, when no more calls
-// come.
+// Wait waits until there are no more streams. Call it after Run, when there are no
+// more calls.
 func (g *Gateway) Wait() { g.streams.busy.Wait() }
 
-// ownPrefixes are where the service's own addresses are; what has none of them is
-// the trade API's.
+// ownPrefixes are the prefixes of the service's own paths; all other paths belong to
+// the trade API.
 var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/logout", "/apim/login/", "/algo-user/", "/5config/", "/sandbox/", "/.well-known/", "/auth/"}
 
-// ownPaths are the service's own addresses beside them.
+// ownPaths are the service's further paths.
 var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
 
 // isOwnPath reports whether an address is the service's own, whatever is there.
@@ -66,8 +66,8 @@ func isOwnPath(path string) bool {
 	return ownPaths[path] || !strings.HasPrefix(path, "/")
 }
 
-// climbs tells whether a path has segments that lead up: servers read them
-// differently. Some take a backslash for a slash, and what follows a semicolon for a
+// climbs reports whether a path has segments that lead up, which servers read
+// differently. Some treat a backslash as a slash, and what follows a semicolon as a
 // parameter of the segment.
 func climbs(path string) bool {
 	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -83,8 +83,8 @@ func (a *api) passing(op wire.Op, need access) endpoint {
 	return endpoint{op: op, passes: true, style: styleTrade, handle: a.recognised(need, a.admitted)}
 }
 
-// admitted is an endpoint's work before a call goes to the trade API: it judges
-// the session and has its identity signed.
+// admitted is an endpoint's work before a call goes to the trade API: it checks the
+// session and gets its signed identity.
 func (a *api) admitted(c *call) (front.Answer, error) {
 	switch {
 	case climbs(c.URL.Path):
@@ -125,8 +125,8 @@ var (
 	errTooEarly = errors.New("the trade API ended its answer before it was complete")
 )
 
-// forward is how a call ends that the trade API answers. The answer goes back as it
-// comes; if there is none, the service says why. One that breaks off ends its connection.
+// forward ends a call with the trade API's answer. The answer is passed back unchanged;
+// if there is none, the service answers why. If it breaks off, the connection is closed.
 func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if _, err := a.work(w, c); err != nil {
 		return a.refuse(w, c, err)
@@ -163,12 +163,12 @@ func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {
 	return p
 }
 
-// rewrite makes the trade API's request out of the client's: of its headers only what
-// is known to be harmless, and beside them what the service knows of the call.
+// rewrite makes the trade API's request from the client's, with only those headers
+// known to be harmless, and adds what the service knows about the call.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	p := passageOf(pr.In)
 	pr.SetURL(g.target)
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it is: nobody here reads it
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: it is not read here
 	h := pr.Out.Header
 	keepPassing(h)
 	scheme := "http"
@@ -200,7 +200,7 @@ func (g *Gateway) answered(resp *http.Response) error {
 	}
 	switches := resp.StatusCode == http.StatusSwitchingProtocols
 	if switches {
-		resp.ContentLength = 0 // of its own; if it is unknown, [http.Response.Write] adds Connection: close
+		resp.ContentLength = 0 // of the body; if it is unknown, [http.Response.Write] adds Connection: close
 	}
 	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
@@ -215,8 +215,8 @@ func (g *Gateway) answered(resp *http.Response) error {
 	h := p.Header() // which an informational answer has cleared
 	h.Set(wire.HeaderRequestID, p.call.requestID)
 	if len(resp.Header["Cache-Control"]) == 0 {
-		// Nobody's orders belong into a cache, and a cache may take a call without
-		// Authorization for anybody's.
+		// Orders do not belong in a cache, and a cache may treat a call without
+		// Authorization as public.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
 	if len(resp.Header["Date"]) == 0 {
@@ -231,8 +231,8 @@ func (g *Gateway) answered(resp *http.Response) error {
 	return nil
 }
 
-// failed keeps why there is no answer. A 503 says that the call was not sent, a 504
-// that nobody knows.
+// failed records why there is no answer. A 503 means that the call was not sent, a
+// 504 that this is not known.
 func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
 	if front.Hijacked(r) {
@@ -259,7 +259,7 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// unquoted returns an error for the log without what it quotes of an answer.
+// unquoted returns an error for the log without text quoted from an answer.
 func unquoted(err error) error {
 	var network *net.OpError
 	switch {
@@ -270,7 +270,7 @@ func unquoted(err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	}
-	return errors.New("the answer is no HTTP")
+	return errors.New("the answer is not HTTP")
 }
 
 func timeout(err error) bool {

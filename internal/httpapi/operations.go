@@ -110,9 +110,9 @@ type oauthProblem struct {
 
 func (e *oauthProblem) Unwrap() error { return e.error }
 
-// accessToken is POST oauth2/token. The grant "password" that one client sends
-// is taken as client_credentials: the token speaks for the consumer, whose
-// secret was checked, and for nobody else.
+// accessToken is POST oauth2/token. The grant "password", which one client sends, is
+// treated as client_credentials: the token represents only the consumer, whose secret
+// was checked.
 func (a *api) accessToken(c *call) (front.Answer, error) {
 	f, err := jsonOrForm(c)
 	if err != nil {
@@ -271,8 +271,8 @@ func (a *api) laterShape(o login.Opened) wire.Session {
 	return s
 }
 
-// otp is POST login/otp/generate. The answer does not tell whether the user
-// exists or has a login waiting.
+// otp is POST login/otp/generate. The answer does not reveal whether the user exists
+// or has a pending login.
 func (a *api) otp(c *call) (front.Answer, error) {
 	sid, err := singleHeader(c, wire.HeaderSID)
 	if err != nil {
@@ -357,7 +357,7 @@ func (a *api) totpValidate(c *call) (front.Answer, error) {
 	return success(a.laterShape(opened))
 }
 
-// tradeSession judges the trade session of a call.
+// tradeSession checks the trade session of a call.
 func (a *api) tradeSession(c *call) (login.Session, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
@@ -379,7 +379,7 @@ func (a *api) logout(c *call) (front.Answer, error) {
 	return success(wire.LoggedOut{Message: "logged out"})
 }
 
-// clientIP tells the caller which address the service sees.
+// clientIP answers with the address that the service sees.
 func (a *api) clientIP(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err
@@ -390,7 +390,7 @@ func (a *api) clientIP(c *call) (front.Answer, error) {
 	}}, nil
 }
 
-// baseURL tells generation 2 where to go.
+// baseURL answers with the base URL for generation 2.
 func (a *api) baseURL(c *call) (front.Answer, error) {
 	if a.PublicURL == "" {
 		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
@@ -398,8 +398,8 @@ func (a *api) baseURL(c *call) (front.Answer, error) {
 	return success(wire.BaseURL{BaseURL: a.PublicURL})
 }
 
-// book answers a trade call: with an empty book in the sandbox, and not at all
-// where there is no trade API behind the service.
+// book answers a trade call with an empty book in the sandbox, or with a failure if
+// there is no trade API behind the service.
 func (a *api) book(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err

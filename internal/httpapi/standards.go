@@ -34,12 +34,12 @@ func (a *api) standard(r wire.Route) endpoint {
 	return ep
 }
 
-// keySet is the JSON Web Key Set by which anybody can verify tokens (RFC 7517).
+// keySet answers with the JSON Web Key Set for verifying tokens (RFC 7517).
 func (a *api) keySet(*call) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: json.RawMessage(a.login.JWKS())}, nil
 }
 
-// metadata tells where the operations of OAuth are (RFC 8414).
+// metadata answers with the addresses of the OAuth operations (RFC 8414).
 func (a *api) metadata(*call) (front.Answer, error) {
 	if a.PublicURL == "" {
 		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
@@ -106,7 +106,7 @@ func (a *api) introspect(c *call) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: shown}, err
 }
 
-// revoke is POST oauth2/revoke (RFC 7009). A token that is none is revoked already.
+// revoke is POST oauth2/revoke (RFC 7009). An invalid token counts as revoked.
 func (a *api) revoke(c *call) (front.Answer, error) {
 	compact, err := a.asked(c)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 
-	// Shorter than what servers in the field wait for the next request on a
-	// connection (5 s and more): so a call is seldom sent on one that is being closed.
+	// Shorter than existing servers wait for the next request on a connection (5 s and
+	// more), so that a call is seldom sent on one that is being closed.
 	upstreamIdle  = 4 * time.Second
 	upstreamLook  = 5 * time.Second
 	upstreamConns = 256      // kept for the next call
@@ -41,10 +41,10 @@ type Gateway struct {
 type Upstream struct {
 	URL string // such as https://trade.example.com
 
-	// Transport answers calls in place of what is at URL, which may then be "": a trade API
-	// in this process. An answer with status 101 has an [io.ReadWriteCloser] for its body.
-	// The end of a session closes the bodies of what is under way, whose reads must then
-	// fail. nil: the network.
+	// Transport answers calls in place of the server at URL, which may then be "": a trade
+	// API in this process. An answer with status 101 has an [io.ReadWriteCloser] for its
+	// body. The end of a session closes the bodies of its running answers, whose reads must
+	// then fail. nil means the network.
 	Transport http.RoundTripper
 }
 

@@ -54,10 +54,10 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Consumer{}, storeFault(err)
 	}
-	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
+	event.Consumer = c.Key // none if there is no such consumer: anyone can invent one
 	if err != nil || !knows(c) {
-		// Anybody can be refused here: past the address's allowance they leave no event,
-		// or strangers would fill the disk.
+		// Anyone can cause a refusal here: beyond the address's allowance it is not
+		// recorded, or strangers could fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
 			wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 1, s.Now())
 			if err != nil {
@@ -156,12 +156,12 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 	return c, s.admit(ctx, c)
 }
 
-// consumer returns a consumer by its key: from memory if it was read a moment
-// ago, so that a removed consumer or a changed secret holds everywhere within
-// 1 s (security.md S4) and most requests ask no store. One that a request is refused by,
-// according to takes, is read again first: a new secret and a new network work at
-// once. A client that has gone away meanwhile is judged by what is remembered, so that
-// its refusal is recorded. Consumers that do not exist are not remembered.
+// consumer returns a consumer by its key: from memory if it was read a moment ago, so
+// that removing a consumer or changing its secret takes effect everywhere within 1 s
+// (security.md S4) and most requests need no store. Before a request is refused,
+// according to takes, the consumer is read again, so that a new secret and a new network
+// work at once. If the client has gone away meanwhile, the cached consumer decides, so
+// that the refusal is recorded. Consumers that do not exist are not cached.
 func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer) bool) (Consumer, error) {
 	asked := time.Now()
 	if err := s.FollowClock(ctx); err != nil {
@@ -178,8 +178,7 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	if takes(c) {
 		return c, nil
 	}
-	// One reading serves all who wait for one; whatever is sent, there is one in
-	// consumerLook.
+	// One read serves all requests that wait for it, at most one in each consumerLook.
 	select {
 	case known.turn <- struct{}{}:
 		defer func() { <-known.turn }()
@@ -204,8 +203,8 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	return fresh, err
 }
 
-// readConsumer reads a consumer from the store and remembers it, also when the client
-// has gone: its refusal is to be recorded, and other requests need the consumer too.
+// readConsumer reads a consumer from the store and caches it, even if the client has
+// gone: its refusal has to be recorded, and other requests need the consumer too.
 func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error) {
 	ctx, cancel := WithPatience(context.WithoutCancel(ctx))
 	defer cancel()

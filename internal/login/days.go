@@ -45,7 +45,7 @@ func (d Days) End(now time.Time, atLeast time.Duration) time.Time {
 func ParseDayEnd(text string) (time.Duration, error) {
 	t, err := time.Parse("15:04", text)
 	if err != nil || len(text) != len("15:04") {
-		return 0, fmt.Errorf("%q is no time of day such as 00:00 or 03:30", text)
+		return 0, fmt.Errorf("%q is not a time of day such as 00:00 or 03:30", text)
 	}
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
@@ -76,7 +76,7 @@ func ParseCalendar(r io.Reader) (map[string]time.Duration, error) {
 			}
 		}
 		if row > maxNoEnd {
-			problems = append(problems, fmt.Errorf("more than %d days in a row from %s do not end, and sessions have to", maxNoEnd, date))
+			problems = append(problems, fmt.Errorf("more than %d days in a row from %s do not end: sessions must end", maxNoEnd, date))
 			break
 		}
 	}
@@ -89,7 +89,7 @@ func addDay(days map[string]time.Duration, words []string) error {
 	}
 	date, at := words[0], noEnd
 	if _, err := time.Parse(time.DateOnly, date); err != nil {
-		return fmt.Errorf("%q is no date such as 2026-12-25", date)
+		return fmt.Errorf("%q is not a date such as 2026-12-25", date)
 	}
 	if _, twice := days[date]; twice {
 		return fmt.Errorf("duplicate %s", date)

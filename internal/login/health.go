@@ -12,12 +12,12 @@ import (
 // A Part is something that the service depends on.
 type Part struct {
 	Name   string // "store", "keys", "oms", "courier" or "trade API"
-	Err    error  // what is wrong with it, without secrets; nil if it works
+	Err    error  // why it does not work, without secrets; nil if it does
 	Needed bool   // without it nothing can be answered; else only what depends on it fails
 }
 
-// checkupLife is how long a checkup is taken for true: asking often costs no more
-// than asking once a second.
+// checkupLife is how long a checkup is cached, so that frequent requests cost no more
+// than one a second.
 const checkupLife = time.Second
 
 type checkup struct {

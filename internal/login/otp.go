@@ -37,10 +37,10 @@ type OTPTerms struct {
 	Resend time.Duration
 }
 
-// SendOTP puts a new code into an open view session and sends it. The request
-// carries no token, so it can name anybody: a code is made only for a login that
-// this consumer has open, and the answer is the same without one (security.md P5).
-// Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
+// SendOTP puts a new code into an open view session and sends it. The request carries
+// no token, so it can name any user: a code is made only for an open login of this
+// consumer, and the answer is the same without one (security.md P5). Refusals:
+// KindTooSoon, KindOTPNotSent, KindUnavailable.
 func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}
 	o := &sending{Service: s, event: Event{
@@ -52,7 +52,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if err == nil {
 		o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
 	}
-	if s.Courier == nil { // which is all that matters: the same is answered whoever asks
+	if s.Courier == nil { // the only thing that matters: the answer is the same for everyone
 		return terms, o.end(ctx, "no courier", &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"})
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -71,7 +71,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if err == nil {
 		err = s.Courier.Ready(account)
 	}
-	if err != nil { // nobody can carry it: no code is made
+	if err != nil { // no courier can deliver it: no code is made
 		return terms, o.end(ctx, "not delivered", undelivered(err))
 	}
 	now := o.event.Time
@@ -84,7 +84,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	return terms, o.deliver(ctx, m, hash)
 }
 
-// A sending is the work of one [Service.SendOTP].
+// A sending is one call of [Service.SendOTP].
 type sending struct {
 	*Service
 	view  Session
@@ -131,7 +131,7 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 		return false, o.tooSoon(ctx, otpResend)
 	case errors.Is(err, ErrTooMany):
 		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
-	case err != nil: // stored or not: nobody will ever know this code
+	case err != nil: // stored or not: this code will never be sent
 		o.after(ctx, func(ctx context.Context) error { return o.Sessions.DropOTP(ctx, o.view.SID, hash) })
 		return false, storeFault(err)
 	}
@@ -148,7 +148,7 @@ func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	var err error
 	unhurried(ctx, func() { err = o.Courier.Send(ctx, m) })
 	if err != nil {
-		// Before the answer: whoever asks again at once must not have to wait.
+		// Before the answer, so that a client that asks again at once does not have to wait.
 		ctx, cancel := toTheEnd(ctx)
 		defer cancel()
 		if derr := o.Sessions.DropOTP(ctx, o.view.SID, hash); derr != nil {
@@ -159,7 +159,7 @@ func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	return o.end(ctx, "ok", nil)
 }
 
-// undelivered is what the client is told of a code that did not arrive.
+// undelivered returns the client's error for a code that could not be delivered.
 func undelivered(err error) *Error {
 	return &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 }
@@ -167,8 +167,8 @@ func undelivered(err error) *Error {
 // viewForOTP returns the view session that a request for a code means.
 func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (Session, error) {
 	if r.SID == "" {
-		// Two logins at once get a code each; a code that is asked for again goes to
-		// the newest login, not to one that was given up.
+		// Two concurrent logins get a code each; a repeated request gets a code for the
+		// newest login, not for an abandoned one.
 		return s.Sessions.PendingView(ctx, r.Account, r.Consumer, now.Add(-otpResend), now)
 	}
 	view, err := s.Sessions.Session(ctx, r.SID)

@@ -13,7 +13,7 @@ var courierForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // IsCourierName reports whether a courier may have this name.
 func IsCourierName(name string) bool { return courierForm.MatchString(name) }
 
-// ParseCouriers reads names parted by commas; "" is none.
+// ParseCouriers parses names separated by commas; "" means none.
 func ParseCouriers(text string) []string {
 	if text == "" {
 		return nil

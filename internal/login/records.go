@@ -107,13 +107,13 @@ func mobileProblem(value string, bare bool) string {
 		case indian.MatchString(value):
 			return ""
 		case bare:
-			return "is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code"
+			return "is not an Indian mobile number (they begin with 6 to 9): for another country give a plus and its code"
 		}
 		return "must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9"
 	}
 	n, err := phonenumbers.Parse(value, "")
 	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != value { // with a trunk zero, say: a second name for one telephone
-		return "is no number that its country code allows"
+		return "is not a valid number of its country code"
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func Start(t testing.TB, conf, service, tradeAPI string) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // somebody else may take the address first
+	for range 5 { // another process may take the address first
 		s, err := start(t, program, string(text), service, tradeAPI)
 		if err == nil {
 			return s
@@ -84,7 +84,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 	}
 	user := ""
 	if os.Getuid() == 0 {
-		user = "user root;" // nobody else may enter the directory
+		user = "user root;" // others cannot enter the directory
 	}
 	for name, text := range map[string]string{"neo.conf": text, "nginx.conf": fmt.Sprintf(inHTTP, dir, user)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -123,7 +123,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 	return Server{URL: "http://" + address, PID: cmd.Process.Pid}, nil
 }
 
-// listens reports whether nginx, and not somebody else, listens at an address: it
+// listens reports whether nginx, and not another process, listens at an address: it
 // writes its pid after it has begun to.
 func listens(pid, address string) bool {
 	if _, err := os.Stat(pid); err != nil {
@@ -133,7 +133,7 @@ func listens(pid, address string) bool {
 	return err == nil && conn.Close() == nil
 }
 
-// free returns an address that nobody listens at.
+// free returns an unused address.
 func free(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,5 +1,5 @@
-// Package oms holds the ways to the order management system. Homes is the one
-// built in: it knows a list of home servers and gives each UCC one of them.
+// Package oms connects to the order management system. Homes is the built-in one: it
+// assigns each UCC a home server from a list.
 package oms
 
 import (
@@ -60,7 +60,7 @@ func (h *Homes) Home(ucc string) string {
 	return best
 }
 
-// Remote implements [login.OMS]: there is nobody to tell anything.
+// Remote implements [login.OMS]: Homes is not remote.
 func (h *Homes) Remote() bool { return false }
 
 // Open implements [login.OMS].
@@ -68,5 +68,5 @@ func (h *Homes) Open(ctx context.Context, s login.OMSSession) (string, error) {
 	return h.Home(s.UCC), ctx.Err()
 }
 
-// Close implements [login.OMS]: there is nothing to tell anybody.
+// Close implements [login.OMS]: there is nothing to do.
 func (h *Homes) Close(ctx context.Context, sid string) error { return ctx.Err() }

@@ -1,6 +1,6 @@
-// Package operator is what operators do: they add, change, remove and erase accounts
-// and consumers, rotate keys, import another system's accounts and look at what is
-// stored. It works on the store alone, beside a running service or without one.
+// Package operator implements what operators do: add, change, remove and erase
+// accounts and consumers, rotate keys, import another system's accounts and inspect
+// what is stored. It works on the store directly, with or without a running service.
 //
 // Start with [Admin]; [Import] is the import of a CSV file.
 package operator

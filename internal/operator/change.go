@@ -152,7 +152,7 @@ func (m *Admin) SetCaches(ctx context.Context, a login.Account, changed map[stri
 	unix := map[string]int64{}
 	for name, t := range changed {
 		if !cacheForm.MatchString(name) {
-			return login.Invalid("caches", fmt.Sprintf("%q is no name of a data set such as watchlist: a letter, then letters, digits and underscores", name))
+			return login.Invalid("caches", fmt.Sprintf("%q is not the name of a data set such as watchlist: a letter, then letters, digits and underscores", name))
 		}
 		if t.Unix() < 0 || t.Year() > 9999 {
 			return login.Invalid("caches", name+": must be a time after 1970")

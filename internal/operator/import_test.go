@@ -198,7 +198,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	for text, wants := range map[string][]string{
 		"": {"the file is empty"}, "\ufeff": {"the file is empty"}, "\n" + head: {"the first line is empty"},
 		"id,ucc,phone,pw\n":             {`columns that are not known, "id", "phone" and "pw": known are ucc, user_id`, "lacks the column user_id"},
-		"ucc|user_id\n":                 {`a column "ucc|user_id": known are ucc`, "commas, semicolons or tabs part them"},
+		"ucc|user_id\n":                 {`a column "ucc|user_id": known are ucc`, "separate them with commas, semicolons or tabs"},
 		"ucc,ucc,mobile,pasword\nUC1\n": {`a column "pasword": known are ucc, user_id`, "names ucc twice", "lacks the column user_id", "lacks the column password_hash"},
 		strings.Repeat("x", 20_000):     {"the first line must name the columns"},
 	} {
@@ -213,7 +213,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	if err := os.WriteFile(file+".rejected", []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := importer(data, file).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is there already: move it away") {
+	if _, err := importer(data, file).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "already exists: move it away") {
 		t.Errorf("%v: a file in the way", err)
 	}
 	if text, _ := os.ReadFile(file + ".rejected"); string(text) != "mine" {
@@ -251,11 +251,11 @@ func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := again.Run(t.Context())
-		if (err != nil) != x.interrupted || err != nil && !strings.Contains(err.Error(), "is not as the import has left it") {
+		if (err != nil) != x.interrupted || err != nil && !strings.Contains(err.Error(), "is not the file that the import left") {
 			t.Errorf("%s: %v", name, err)
 		}
 		again.Again = true
-		if _, err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is there already: move it away") {
+		if _, err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "already exists: move it away") {
 			t.Errorf("%s, again: %v", name, err)
 		}
 		if text, err := os.ReadFile(again.Rejected); string(text) != x.there {

@@ -98,17 +98,17 @@ func differences(a, n login.Account) (all []string) {
 	return all
 }
 
-// incomparable reports whether the hash of an account's password was set here, or made
-// anew at a login, and the import's would be made anew too.
+// incomparable reports whether the hash of an account's password was set here or
+// rehashed at a login, while the import's would be rehashed too.
 func incomparable(a, n login.Account) bool {
 	return a.PasswordHash != n.PasswordHash && credential.Lasting(a.PasswordHash) && !credential.Lasting(n.PasswordHash)
 }
 
-// collision says why an account that an import would add cannot be, if the field of
-// another one, or of the one with its UCC, is in its way.
+// collision returns why an imported account cannot be added: another account, or the
+// one with its UCC, has one of its fields.
 func collision(n login.Account, exists *login.ExistsError) string {
 	if a := exists.There; a != nil && (a.UserID == n.UserID || a.Mobile == n.Mobile) {
-		return "there is an account " + a.UCC + " already, with another " + and(differences(*a, n))
+		return "account " + a.UCC + " already exists, with another " + and(differences(*a, n))
 	}
 	if exists.There != nil {
 		return "another account has this UCC"
@@ -125,7 +125,7 @@ func and(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// ImportEvent is what the audit trail is told of a step of an import.
+// ImportEvent returns the audit event of a step of an import.
 func (m *Admin) ImportEvent(outcome string) login.Event {
 	e := m.event("accounts imported")
 	e.Outcome = cmp.Or(outcome, e.Outcome)

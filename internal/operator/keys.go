@@ -13,8 +13,7 @@ import (
 // maxKeys is how many signing keys there may be: each is published.
 const maxKeys = 50
 
-// KeyEvent is what the audit trail records of a key, whose id stands where that of a
-// request would.
+// KeyEvent returns the audit event of a key, whose id is in the place of a request's.
 func (m *Admin) KeyEvent(action, id string) login.Event {
 	e := m.event(action)
 	e.RequestID = id
@@ -28,7 +27,7 @@ type KeyState string
 const (
 	KeyNext  KeyState = "next"  // published, and signs when its time comes
 	KeySigns KeyState = "signs" // signs
-	KeyOld   KeyState = "old"   // judges the tokens that it has signed
+	KeyOld   KeyState = "old"   // still verifies the tokens that it has signed
 )
 
 // KeyInfo is what an operator sees of a signing key.
@@ -38,7 +37,7 @@ type KeyInfo struct {
 	State   KeyState
 	Created time.Time
 	Signs   time.Time
-	Until   time.Time // of an old key: when it goes, if no session has a token of it any more
+	Until   time.Time // of an old key: when it is removed, if no session has a token signed by it
 }
 
 // Keys returns the signing keys, in the order of their time to sign.
@@ -66,8 +65,8 @@ func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
 	return all, nil
 }
 
-// PendingKey returns the key that is published and has not begun to sign, the next one
-// to do so if there are several. Errors: ErrNotFound if there is none.
+// PendingKey returns the key that is published but has not begun to sign, or the next
+// one of several. Errors: ErrNotFound if there is none.
 func (m *Admin) PendingKey(ctx context.Context) (login.SigningKey, error) {
 	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {

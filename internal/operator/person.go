@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// A Person is all that is stored of one, but for secrets: of those it reports how
+// A Person is everything stored about a person, except secrets: of those it says how
 // they are kept.
 type Person struct {
 	Account  login.Account
@@ -21,7 +21,7 @@ type Person struct {
 	Events   []login.Event
 }
 
-// Person returns what is stored of an account, for an export. Errors: of the store.
+// Person returns what is stored about an account, for an export. Errors: those of the store.
 func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err error) {
 	p.Account, p.Factors = a, KeptAs(a)
 	pan, err := m.pan(a)
@@ -58,8 +58,8 @@ func KeptAs(a login.Account) map[string]string {
 	return kinds
 }
 
-// Pseudonym is what is in the audit trail for the UCC of an erased account. Only
-// who has the master key and a UCC can tell that they belong together.
+// Pseudonym returns what replaces the UCC of an erased account in the audit trail.
+// Only someone with the master key and the UCC can see that they belong together.
 func (m *Admin) Pseudonym(ucc string) string {
 	return "ERASED" + strings.ToUpper(hex.EncodeToString(m.Vault.MAC(credential.PurposePseudonym, ucc)[:8]))
 }
@@ -67,11 +67,11 @@ func (m *Admin) Pseudonym(ucc string) string {
 // forgetStep is how many events are looked at in one operation.
 const forgetStep = 10_000
 
-// Erase erases a person: the account, its sessions, what is counted and the codes on
-// their way; in the audit trail a pseudonym stands for its UCC, and its id,
-// addresses and request ids are gone. It returns the pseudonym, and how many events
-// have changed. If it breaks off, do it again: a is as ByUCC returns it, with its UCC
-// alone if the account is gone already.
+// Erase erases a person: the account, its sessions, its counters and the codes still
+// to be sent; in the audit trail a pseudonym replaces the UCC, and its id, addresses
+// and request ids are removed. It returns the pseudonym and the number of events
+// changed. If it fails, call it again, with a as ByUCC returns it: only the UCC if
+// the account is already gone.
 func (m *Admin) Erase(ctx context.Context, a login.Account) (pseudonym string, events int, err error) {
 	pseudonym = m.Pseudonym(a.UCC)
 	if a.ID != "" {

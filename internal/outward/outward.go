@@ -33,9 +33,9 @@ import (
 // maxFile is how large a file of settings or with a secret may be.
 const maxFile = 256 << 10
 
-// Load reads a YAML file of settings. A key that into does not have is an error,
-// and so is a duplicate one: all of them are named at once. open tells
-// that others may read the file.
+// Load reads a YAML file of settings. A key that into does not have is an error, and
+// so is a duplicate one; all of them are named at once. open reports that other users
+// can read the file.
 func Load(path string, into any) (open bool, err error) {
 	text, mode, err := read(path)
 	if err != nil {
@@ -48,8 +48,8 @@ func Load(path string, into any) (open bool, err error) {
 	return mode&0o004 != 0, err
 }
 
-// Beside makes names of files that are in the file of settings at path relative
-// to where that lies, as those in the configuration file are.
+// Beside makes file names from the settings file at path relative to its directory,
+// like those in the configuration file.
 func Beside(path string, names ...*string) {
 	for _, name := range names {
 		if *name != "" && !filepath.IsAbs(*name) {
@@ -110,7 +110,7 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("ca: %w", err))
 		case !cfg.RootCAs.AppendCertsFromPEM(text):
-			problems = append(problems, fmt.Errorf("ca: %s: holds no certificate in PEM", ca))
+			problems = append(problems, fmt.Errorf("ca: %s: contains no PEM certificate", ca))
 		}
 	}
 	if (cert == "") != (key == "") {
@@ -149,8 +149,8 @@ func URL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Client returns an HTTP client that follows no redirect: what it sends is for one
-// server.
+// Client returns an HTTP client that follows no redirect: what it sends is meant for
+// one server.
 func Client(cfg *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = cfg
@@ -160,9 +160,9 @@ func Client(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Cause returns what went wrong with a call of [http.Client.Do] without the address
-// and without what [net/http] quotes of an answer, which may quote what was sent: only
-// errors of the network, of TLS and of the call's own end are told in their words.
+// Cause returns what went wrong with a call of [http.Client.Do], without the address
+// and without text that [net/http] quotes from an answer, which may quote what was
+// sent: only errors of the network, of TLS and of the context keep their text.
 func Cause(err error) error {
 	var network *net.OpError
 	var name *net.DNSError
@@ -197,8 +197,8 @@ const (
 var ErrOpen = circuitbreaker.ErrOpen
 
 // A Breaker refuses calls for [OpenFor] after five that failed in a row, and then
-// lets one through to see. A call that was refused ([login.ErrRefused]) has not
-// failed: somebody was there.
+// lets one through to see. A refused call ([login.ErrRefused]) has not failed: the
+// server answered.
 type Breaker struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	policy  failsafe.Executor[any]

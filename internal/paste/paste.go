@@ -1,16 +1,16 @@
-// Package paste brings what people type and paste to the forms that the protocol
-// takes: mobile numbers with blanks, hyphens and brackets, codes with no-break
-// spaces or the digits of another script, TOTP seeds as otpauth addresses, secrets
-// in files that begin with a byte-order mark.
+// Package paste converts what people type and paste to the forms of the protocol:
+// mobile numbers with blanks, hyphens and brackets, codes with no-break spaces or the
+// digits of another script, TOTP seeds as otpauth addresses, secrets in files that
+// begin with a byte-order mark.
 //
-// It takes what can mean one thing only and refuses the rest by name: a number that
-// is repaired into another one could be somebody else's. The client, the command
-// line and the operator's side use it. The service's own protocol does not: what
-// arrives there must be in its form already ([neoapi/internal/login.ParseIdentifier]).
+// It accepts only unambiguous input and names what is wrong with the rest: a number
+// wrongly repaired could be somebody else's. The client, the command line and the
+// operator's side use it. The service's protocol does not: its input must already have
+// the right form ([neoapi/internal/login.ParseIdentifier]).
 //
-// Start with [Mobile]. All errors are what a sentence says of its subject, such as
-// "has a letter in it", and quote no more than one character, of a secret none that
-// could be a part of it.
+// Start with [Mobile]. Each error is the predicate of a sentence, such as "has a
+// letter in it", and quotes at most one character, and of a secret none that could be
+// part of it.
 package paste
 
 import (
@@ -90,7 +90,7 @@ func Describe(r rune) string {
 	return `"` + string(r) + `"`
 }
 
-// Odd returns an error that names the first character of s that is none of allowed.
+// Odd returns an error that names the first character of s that is not in allowed.
 func Odd(s, allowed string) error {
 	for _, r := range s {
 		if !strings.ContainsRune(allowed, r) {
@@ -299,8 +299,8 @@ func Visible(r rune) bool {
 // letters around it are written.
 const viramas = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 
-// Joins reports whether a character that cannot be seen belongs where it stands: a
-// joiner after such a sign.
+// Joins reports whether an invisible character belongs where it is: a joiner after a
+// sign that takes one.
 func Joins(before, r rune) bool {
 	return (r == '\u200c' || r == '\u200d') && strings.ContainsRune(viramas, before)
 }

@@ -13,10 +13,9 @@ import (
 	"neoapi/internal/wire"
 )
 
-// Faults are answers that go wrong on purpose, for those who test a client: the
-// next answers of an operation fail in a way that existing servers have been
-// seen to fail in. Only the sandbox has them. The zero value has none. A Faults is
-// safe for concurrent use.
+// Faults are deliberate failures, for testing clients: the next answers of an
+// operation fail in a way that existing servers have been seen to fail. Only the
+// sandbox has them. The zero value has none. A Faults is safe for concurrent use.
 type Faults struct {
 	mu      sync.Mutex
 	pending []Fault
@@ -29,8 +28,8 @@ type Fault struct {
 	Times int    `json:"times"`
 }
 
-// shapes are the faults that are no row of the table of codes. Those marked lost
-// happen to the answer: the operation itself has been done.
+// shapes are the faults that are not in the table of codes. Those marked lost affect
+// only the answer: the operation itself is carried out.
 var shapes = map[string]struct {
 	status int
 	body   string
@@ -80,7 +79,7 @@ func FaultOps() []string {
 	return all
 }
 
-// maxFaults bounds what is pending, and how often one fault happens.
+// maxFaults limits the pending faults, and how often one fault happens.
 const maxFaults = 1000
 
 // Add makes the next answers of an operation fail, after those that fail already.
@@ -207,10 +206,10 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 			return front.Answer{}, err
 		}
 		x := Fault{Times: 1}
-		x.Op, _ = f["op"].(string) // what is no text is refused as an unknown name
+		x.Op, _ = f["op"].(string) // anything but a string is refused as an unknown name
 		x.Fault, _ = f["fault"].(string)
 		if times, given := f["times"]; given {
-			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // what is no number is 0, which is refused
+			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // anything but a number is 0, which is refused
 		}
 		if err := s.Faults.Add(x); err != nil {
 			return front.Answer{}, err

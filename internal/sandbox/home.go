@@ -19,7 +19,7 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'non
 // programs.
 func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
 	url := s.PublicURL
-	if url == "" { // it listens on all addresses; the caller has come to this one
+	if url == "" { // it listens on all addresses; the caller used this one
 		url = "http://" + localAddress(r)
 	}
 	d := NewDemo(url, 0)
@@ -49,7 +49,7 @@ func localAddress(r *http.Request) string {
 }
 
 // wantsPage reports whether a header Accept asks for HTML rather than for JSON, as
-// browsers do. Who takes anything is a program.
+// browsers do. A client that accepts anything is a program.
 func wantsPage(accept []string) bool {
 	weight := map[string]float64{}
 	for part := range strings.SplitSeq(strings.ToLower(strings.Join(accept, ",")), ",") {

@@ -57,8 +57,8 @@ func OpenExisting(ctx context.Context, p Place) (*Data, error) {
 	return Open(ctx, p, nil)
 }
 
-// Exists tells whether a place holds data: the database's file, or else the master
-// key of a database elsewhere.
+// Exists reports whether a place has data: the database file or, for a database
+// elsewhere, the master key.
 func (p Place) Exists() bool {
 	file := databaseFile
 	if p.Database != "" {
@@ -68,7 +68,7 @@ func (p Place) Exists() bool {
 	return err == nil
 }
 
-// nothing is why a place cannot be opened that does not exist.
+// nothing returns the error for opening a place without data.
 func (p Place) nothing() error {
 	if p.Database != "" {
 		return private.Refused(fmt.Sprintf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs()))
@@ -76,24 +76,23 @@ func (p Place) nothing() error {
 	if err := p.CheckUnused(); err != nil {
 		return err
 	}
-	return private.Refused("there is no service's data in " + p.Dir)
+	return private.Refused("there is no service data in " + p.Dir)
 }
 
-// CheckUnused refuses a place in which an operator's command must make no data: a master
-// key without the database's file is that of a database elsewhere, which the
+// CheckUnused refuses a place in which an operator's command must not create data: a
+// master key without the database file belongs to a database elsewhere, which the
 // operator forgot to name.
 func (p Place) CheckUnused() error {
 	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
 		return nil
 	}
-	return private.Refused(fmt.Sprintf("there is a %s in %s, and no %s: if the data are in PostgreSQL, give NEO_DATABASE or --database, as the service has it",
+	return private.Refused(fmt.Sprintf("there is a %s in %s but no %s: if the data is in PostgreSQL, give the service's NEO_DATABASE or --database",
 		masterFile, p.Dir, databaseFile))
 }
 
-// Open opens the data of a place, making the data directory and what it lacks:
-// the master key and, without another database, the database's file, each
-// readable by their owner only. now is the clock; nil means the system's. Close it
-// when done.
+// Open opens the data of a place, creating the data directory and what it lacks: the
+// master key and, without another database, the database file, each readable only by
+// its owner. now is the clock; nil means the system's. Close the data when done.
 func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if err := owner.MkdirAll(p.Dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -112,8 +111,8 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	return &Data{Store: store, Vault: vault, now: now, place: p, key: key}, nil
 }
 
-// open opens the store. system says that the clock is the system's, which must then
-// be that of the database server, too: other processes on the database go by theirs.
+// open opens the store. system reports that the clock is the system's, which must
+// then agree with the database server's: other processes on the database use theirs.
 func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	if p.Database == "" {
 		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
@@ -146,8 +145,8 @@ func apart(here, there time.Time) error {
 		ahead.Abs(), side)
 }
 
-// A Kind says whose data a place holds. The two are never mixed: the
-// sandbox's secrets are public (security.md C1).
+// A Kind says whether data belongs to a service or a sandbox. The two are never
+// mixed: the sandbox's secrets are public (security.md C1).
 type Kind string
 
 // The kinds of data.
@@ -166,15 +165,15 @@ func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	return k.check(Kind(settled))
 }
 
-// judge refuses data that are of another kind.
+// check refuses data of another kind.
 func (k Kind) check(settled Kind) error {
 	switch {
 	case settled == k:
 		return nil
 	case k == Service:
-		return errors.New("these data belong to a sandbox, whose secrets are public: give the service a place of its own")
+		return errors.New("this data belongs to a sandbox, whose secrets are public: give the service a place of its own")
 	}
-	return errors.New("these data are a service's, and the sandbox's secrets are public: give the sandbox a place of its own")
+	return errors.New("this data belongs to a service, and the sandbox's secrets are public: give the sandbox a place of its own")
 }
 
 // Close closes the store.
@@ -189,7 +188,7 @@ func (d *Data) Admin() *operator.Admin {
 // checks that it is this database's.
 func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Vault, []byte, error) {
 	path := filepath.Join(p.Dir, masterFile)
-	check, err := store.PutOnce(ctx, "check", nil) // first: whoever settles it has its key in place
+	check, err := store.PutOnce(ctx, "check", nil) // first: the process that stores it has its key in place
 	if err != nil {
 		return nil, nil, err
 	}
@@ -249,7 +248,7 @@ func (p Place) foreignKey(err error) error {
 	return err
 }
 
-// whereItIs tells what to do for want of the right master key.
+// whereItIs returns what to do if the right master key is missing.
 func (p Place) whereItIs() string {
 	if p.Database != "" {
 		return "copy " + masterFile + " from the data directory of the other machine that runs this service"
@@ -294,8 +293,8 @@ func makeMasterKey(dir, path string) error {
 	return nil
 }
 
-// writeMasterKey writes a master key to a file beside the one it is meant for, and
-// returns its name. It belongs to whom the directory does, or the key like.
+// writeMasterKey writes a master key to a temporary file in dir, and returns its
+// name. It gets the owner of the directory, or of the key like.
 func writeMasterKey(dir, text, like string) (name string, err error) {
 	f, err := os.CreateTemp(dir, masterTemp) // mode 0600
 	if err != nil {
@@ -325,5 +324,5 @@ func (p Place) Backup(ctx context.Context, to string) error {
 	return nil
 }
 
-// MasterKey is where the master key of a data directory lies.
+// MasterKey returns the path of a data directory's master key.
 func MasterKey(dir string) string { return filepath.Join(dir, masterFile) }

@@ -25,9 +25,9 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	hasKey := !errors.Is(missing, fs.ErrNotExist)
 	if p.Database == "" && !p.Exists() {
 		if err := p.CheckUnused(); err != nil {
-			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
+			return "", fmt.Errorf("%w; if not, put the file back: a start would create a new, empty one", err)
 		}
-		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), p.canBeMade()
+		return fmt.Sprintf("there is no data in %s yet: the first start creates it", p.Dir), p.canBeMade()
 	}
 	store, made, err := p.openToRead(ctx)
 	if err != nil {
@@ -43,9 +43,9 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	switch {
 	case check == nil && hasKey:
 		_, err = readMasterKey(path)
-		return "the database is empty: the first start makes its tables", err
+		return "the database is empty: the first start creates its tables", err
 	case check == nil:
-		return "the database is empty: the first start makes its tables, and " + path, nil
+		return "the database is empty: the first start creates its tables, and " + path, nil
 	case !hasKey:
 		return "", p.missingKey()
 	}
@@ -74,7 +74,7 @@ func (p Place) canBeMade() error {
 		case errors.Is(err, syscall.ENOTDIR):
 			continue // the file is above it
 		case err == nil && !info.IsDir():
-			err = fmt.Errorf("%s is no directory", dir)
+			err = fmt.Errorf("%s is not a directory", dir)
 		}
 		if err != nil {
 			return fmt.Errorf("data directory: %w", err)

@@ -53,7 +53,7 @@ type Config struct {
 	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
-	AdminHosts []string // for which operators may ask beside the address's own
+	AdminHosts []string // host names allowed besides the address's own
 
 	couriers    *courier.Couriers
 	certificate *front.Certificate
@@ -111,7 +111,7 @@ func (cfg *Config) fill() error {
 	return errors.Join(append(problems, err, checkPublicURL(cfg.PublicURL), cfg.Options.Check())...)
 }
 
-// operators says where operators ask, and who they are.
+// operators returns the configuration of the admin API.
 func (cfg *Config) operators() adminapi.Config {
 	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts}
 	if cfg.certificate != nil {
@@ -190,7 +190,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}, nil
 }
 
-// ports returns what the service works with and, of a sandbox, what is the sandbox's.
+// ports returns what the service depends on and, for a sandbox, the sandbox.
 func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	ports := login.Ports{
 		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
@@ -258,7 +258,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.operators != nil {
 		sweeper.Go(func() {
 			if err := s.adminAPI.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
-				s.web.Log.Error("operators cannot ask any more", "cause", err)
+				s.web.Log.Error("the admin API no longer answers", "cause", err)
 			}
 		})
 	}
@@ -268,7 +268,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// ParseSessionTTL reads "day" or a time such as 1h into the options it stands for.
+// ParseSessionTTL parses "day" or a duration such as 1h into options.
 func ParseSessionTTL(text string) (ttl time.Duration, dayEnds bool, err error) {
 	if text == "day" {
 		return 0, true, nil

@@ -1,5 +1,5 @@
-// Package testserver holds what this module's own tests change of the servers that
-// package neoapitest starts.
+// Package testserver has the settings that only this module's own tests change of
+// package neoapitest's servers.
 package testserver
 
 import (

@@ -2,8 +2,8 @@ package wire
 
 import "net/http"
 
-// A Category says what kind of failure a code stands for, so that a program can
-// decide without knowing codes.
+// A Category is the kind of failure that a code means, so that a program can decide
+// without knowing codes.
 type Category string
 
 // The categories of [Failures].
@@ -11,7 +11,7 @@ const (
 	CategoryInput        Category = "invalid input"        // the request is wrong; sending it again cannot help
 	CategoryAccess       Category = "access token"         // the consumer is not recognised
 	CategoryCredentials  Category = "wrong credentials"    // password, OTP, MPIN or TOTP refused
-	CategorySession      Category = "session ended"        // no such session, or not any more
+	CategorySession      Category = "session ended"        // the session does not exist or has ended
 	CategoryTokenKind    Category = "wrong token kind"     // a view token where a trade token belongs, or the reverse
 	CategoryLocked       Category = "locked"               // too many bad tries
 	CategoryRateLimited  Category = "rate limited"         // too many requests; wait Retry-After

@@ -16,7 +16,7 @@ func jobArgs(j *login.Job) []any {
 	return []any{j.ID, string(j.Kind), j.SID, j.Account, some(j.Sealed), when{&j.Created}, when{&j.Expires}, when{&j.Created}, 0, ""}
 }
 
-// saveSessionJob saves a session and stores a job beside it.
+// saveSessionJob saves a session and a job.
 var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(27, 10) + ` FROM saved)` + saveDone
 
 // saveEndedJob saves a session, stores an event and removes the job that led to it.

@@ -279,8 +279,8 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Operations]. The consumer's sessions have ended by
-// that; their tokens are revoked, for those who cannot know it.
+// RemoveConsumer implements [login.Operations]. This ends the consumer's sessions;
+// their tokens are revoked for verifiers, which cannot know it.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, `DELETE FROM consumers WHERE key = ?`, key); err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// flushWithin is how long a change may wait for the disk that need not be there
-// before its caller is told.
+// flushWithin is how long a change that need not be on disk before its caller
+// continues may wait for a flush.
 const flushWithin = 50 * time.Millisecond
 
 // A flusher flushes the write-ahead log to disk, which SQLite itself does only at
@@ -43,14 +43,14 @@ func (f *flusher) written() {
 	if f.soon.CompareAndSwap(false, true) {
 		time.AfterFunc(flushWithin, func() {
 			f.soon.Store(false)
-			_ = f.flush() // the next change is told of a failure
+			_ = f.flush() // the next change returns a failure
 		})
 	}
 }
 
-// failed returns the first failure of a flush. After one the system may have
-// dropped what it could not write, and no later flush makes that good: the store
-// takes no more changes.
+// failed returns the first failure of a flush. After a failure the system may have
+// dropped what it could not write, and no later flush repairs that: the store accepts
+// no more changes.
 func (f *flusher) failed() error {
 	if err := f.fail.Load(); err != nil {
 		return *err
@@ -75,7 +75,7 @@ func (f *flusher) flush() error {
 	return nil
 }
 
-// Close flushes what is left and closes the log's file.
+// Close flushes the rest and closes the log's file.
 func (f *flusher) Close() error {
 	err := f.flush()
 	f.mu.Lock()

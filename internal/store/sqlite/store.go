@@ -49,7 +49,7 @@ const (
 
 // A Store is an open database file. It implements [store.Store].
 type Store struct {
-	writer chan *sqlite.Conn // the one connection that writes, when nobody has it
+	writer chan *sqlite.Conn // the one connection that writes, when it is free
 	reader chan *sqlite.Conn
 	log    *flusher
 }
@@ -106,7 +106,7 @@ func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	}
 	if err == nil {
 		flags, name := sqlite.OpenReadOnly, path
-		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // nobody has it open: SQLite would make a log
+		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // it is not open anywhere: SQLite would create a log
 			flags, name = flags|sqlite.OpenURI, "file:"+(&url.URL{Path: path}).EscapedPath()+"?immutable=1"
 		}
 		err = connectAs(ctx, name, flags, s.reader, "PRAGMA query_only = 1")
@@ -171,7 +171,7 @@ func (s *Store) Close() error {
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
 func migrate(ctx context.Context, path string) (err error) {
-	if err := owner.Create(path + ".lock"); err != nil { // nobody else may hold it
+	if err := owner.Create(path + ".lock"); err != nil { // only the service's user may hold it
 		return err
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
@@ -213,8 +213,8 @@ func take(ctx context.Context, pool chan *sqlite.Conn) (*sqlite.Conn, error) {
 	}
 }
 
-// view runs f, which reads a record or two. It does so on the connection that
-// writes if that is free: it alone still has in its memory what it wrote.
+// view runs f, which reads a record or two, on the writing connection if that is
+// free: its cache still has what it wrote.
 func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -238,8 +238,8 @@ func (s *Store) scan(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	return f(c)
 }
 
-// updateNow is update for a change that must be on disk before anybody is told of
-// it. After an error of the flush the change may be stored or not, and the caller
+// updateNow is update for a change that must be on disk before its outcome is
+// reported. After a failed flush the change may or may not be stored, and the caller
 // must not act on it.
 func (s *Store) updateNow(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	if err := s.update(ctx, f); err != nil {

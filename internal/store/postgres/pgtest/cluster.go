@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// errMissing says that there is no PostgreSQL on this machine.
+// errMissing means that PostgreSQL is not installed on this machine.
 var errMissing = errors.New("PostgreSQL is not installed: there is no initdb in PATH or in /usr/lib/postgresql/*/bin")
 
-// A Cluster is a PostgreSQL server of the tests' own, on a Unix socket in a
-// directory that nobody else may enter. It ends with the process that started
-// it, however that ends. It does not wait for the disk.
+// A Cluster is a PostgreSQL server for tests, on a Unix socket in a directory that
+// nobody else may enter. It ends with the process that started it, however that ends.
+// It does not wait for the disk.
 type Cluster struct {
 	dir    string
 	bin    string
@@ -149,7 +149,7 @@ func (c *Cluster) end(word string) error {
 // binaries returns the folder of PostgreSQL's programs.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is beside it there
+		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is in the same directory
 			return filepath.Dir(path), nil
 		}
 	}
@@ -160,7 +160,7 @@ func binaries() (string, error) {
 	return filepath.Dir(all[len(all)-1]), nil
 }
 
-// Program is the path of one of PostgreSQL's own programs, such as pg_dump.
+// Program returns the path of one of PostgreSQL's programs, such as pg_dump.
 func Program(name string) (string, error) {
 	bin, err := binaries()
 	return filepath.Join(bin, name), err

@@ -74,7 +74,7 @@ func Private(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
-// skipShort ends a test that needs PostgreSQL if the tests are to be quick.
+// skipShort skips a test that needs PostgreSQL if -short is set.
 func skipShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -96,7 +96,7 @@ func missing(t testing.TB) {
 // time that the migrations take.
 const template = "neo_test_template"
 
-// making keeps the processes apart that make the template of one cluster.
+// making is the lock of processes that create the template of one cluster.
 const making = 7_366_010_001
 
 // create makes a database.
