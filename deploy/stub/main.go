@@ -53,15 +53,15 @@ func main() {
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent process has ended
 }
 
-// server keeps no connection for a client that sends or reads drop by drop.
+// server closes the connection of a client that sends or reads slowly.
 func server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 	}
 }
 
-// trade answers every call with the UCC that the service has vouched for. A trade
-// API of yours verifies Neo-Identity's signature: docs/trade-api.md.
+// trade answers every call with the UCC that the service asserts. A real trade API
+// must verify Neo-Identity's signature: docs/trade-api.md.
 func trade(w http.ResponseWriter, r *http.Request) {
 	var claims struct{ Sub string }
 	parts := strings.Split(r.Header.Get("Neo-Identity"), ".")
@@ -100,7 +100,7 @@ func (b *mailboxes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // NewSession implements [smtp.Backend].
 func (b *mailboxes) NewSession(*smtp.Conn) (smtp.Session, error) { return &letter{boxes: b}, nil }
 
-// A letter is one connection of the mail server's.
+// A letter is one connection to the mail server.
 type letter struct {
 	boxes *mailboxes
 	to    string

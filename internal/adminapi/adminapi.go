@@ -23,7 +23,7 @@ import (
 	"neoapi/internal/wire"
 )
 
-// within is how long a request may wait for the store.
+// within limits how long a request may wait for the store.
 const within = 5 * time.Second
 
 // eraseWithin is how long an erasure may take: it looks at the whole trail.
@@ -108,7 +108,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args
 		limit = eraseWithin
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + time.Minute))
 	}
-	// A change that has begun is done, even if the operator goes away.
+	// A change that has begun is finished even if the operator goes away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 	defer cancel()
 	admin := h.admin
@@ -202,7 +202,7 @@ func (r *request) eachOnce() error {
 		name, err := d.Token()
 		var value json.RawMessage
 		if err := errors.Join(err, d.Decode(&value)); err != nil {
-			return err // it has been decoded before: cannot happen
+			return err // cannot happen: it was decoded before
 		}
 		key := strings.ToLower(fmt.Sprint(name))
 		if seen[key] {

@@ -71,7 +71,7 @@ func (c Config) Check(hasTLS bool) error {
 	return errors.Join(problems...)
 }
 
-// checkUnused refuses settings of an address that there is not.
+// checkUnused refuses settings for an address that is not set.
 func (c Config) checkUnused() error {
 	switch {
 	case c.CA != "":
@@ -82,7 +82,7 @@ func (c Config) checkUnused() error {
 	return nil
 }
 
-// checkSocket refuses a path at which no socket can be.
+// checkSocket refuses a path at which no socket can be created.
 func checkSocket(path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("admin: the socket's directory: %w", err)
@@ -113,8 +113,8 @@ func (c Config) pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Listen listens where operators ask. A socket that a dead process has left is
-// replaced; only this user may write to the new one.
+// Listen listens for operators. A socket left by a dead process is replaced; only
+// this user may write to the new one.
 func (c Config) Listen() (net.Listener, error) {
 	path, local := strings.CutPrefix(c.Address, socket)
 	if !local {
@@ -159,7 +159,7 @@ func operatorOf(r *http.Request) string {
 	return ""
 }
 
-// Serve answers operators until the context ends, and closes the listener.
+// Serve answers operators until the context is done, and closes the listener.
 func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin, log *slog.Logger) error {
 	server := front.Server{
 		Handler: &handler{c, *admin, log, routes}, Refused: func(r *front.Refusal) any { return refusal(r).Body },

@@ -32,7 +32,7 @@ import (
 type Description struct {
 	Document   any                              // as it is there
 	Operations map[string]map[string]*Operation // by path and method
-	NotFound   *Answer                          // what unknown paths get
+	NotFound   *Answer                          // the answer to unknown paths
 	Forwarded  *Operation                       // further operations that go to the trade API, if there is one
 	Unreadable *Answer                          // the answer to a request that is not HTTP
 
@@ -52,7 +52,7 @@ const FromTradeAPI = "X-From-Trade-Api"
 
 // An Answer is one answer as described.
 type Answer struct {
-	Headers map[string]*jsonschema.Schema // by canonical name; an answer has all of them and no other
+	Headers map[string]*jsonschema.Schema // by canonical name; an answer has exactly these
 	Bodies  map[string]*jsonschema.Schema // by Content-Type
 }
 
@@ -136,7 +136,7 @@ func (n node) each(fail func(error)) func(func(string, node) bool) {
 	}
 }
 
-// schema compiles the schema that is under a key; there may be none.
+// schema compiles the schema at a key; there may be none.
 func (n node) schema(fail func(error)) *jsonschema.Schema {
 	m, _ := n.value.(map[string]any)
 	if _, ok := m["schema"]; !ok {
@@ -215,9 +215,8 @@ type Exchange struct {
 	Body   []byte
 }
 
-// Check returns what an answer has that the description does not promise, or
-// lacks that it promises. A success must besides answer a request that the
-// description allows.
+// Check returns how an answer deviates from the description. A success must also
+// answer a request that the description allows.
 func (x Exchange) Check() error { return x.against(Load()) }
 
 // CheckAdmin is Check for the operator's API.
@@ -267,8 +266,8 @@ func (x Exchange) against(d *Description, err error) error {
 	return nil
 }
 
-// forwarded is Check for an answer of the trade API: only what the service adds is
-// known of it.
+// forwarded is Check for an answer of the trade API, of which only what the service
+// adds is known.
 func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
 	op := d.Forwarded
 	for _, described := range ops { // each reports whether its path goes there, with any method
@@ -293,8 +292,8 @@ var anywhere = []int{400, 404, 405, 413, 431}
 // unreadable are the statuses of requests that are not HTTP.
 var unreadable = []int{400, 417, 431, 501, 505}
 
-// unnamed are the headers that HTTP itself gives a meaning to: OpenAPI has other
-// words for them, or none.
+// unnamed are the headers defined by HTTP itself, which OpenAPI describes differently
+// or not at all.
 var unnamed = map[string]bool{"Content-Type": true, "Content-Length": true, "Date": true, "Connection": true}
 
 // Check returns what is wrong with an answer. A nil body is not checked.
@@ -352,7 +351,7 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 	}
 	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	if kind == "" {
-		kind = "application/json" // a request without a type is taken at its word
+		kind = "application/json" // a request without a type counts as JSON
 	}
 	var value any
 	var err error

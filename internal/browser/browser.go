@@ -12,8 +12,8 @@ import (
 
 var protection http.CrossOriginProtection // its zero value trusts no origin
 
-// CrossOrigin returns why a request is refused: a browser says that a page of another
-// origin sends it. It goes for requests that only read, too.
+// CrossOrigin returns an error if a browser reports that a page of another origin
+// sent the request, also for requests that only read.
 func CrossOrigin(r *http.Request) error {
 	unsafe := *r
 	unsafe.Method = http.MethodPost
@@ -33,9 +33,9 @@ func Host(r *http.Request) string {
 // resolution 2024.07.29.06).
 var reserved = []string{".localhost", ".test", ".internal"}
 
-// Unregistrable reports whether no stranger can have a host: it is an address, a name
-// without a domain, or one of a reserved domain. A page whose own name its owner points
-// at a person's machine (DNS rebinding) has none of these.
+// Unregistrable reports whether no stranger can register a host: it is an address, a
+// name without a domain, or in a reserved domain. A page on a name that its owner
+// points at a person's machine (DNS rebinding) is on none of these.
 func Unregistrable(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
 		return true

@@ -1,4 +1,4 @@
-// Package canary finds secrets where none may be: in what a program has logged,
+// Package canary finds secrets where there must be none: in what a program has logged,
 // printed, answered or stored, plain or in any usual encoding (security.md L1). It is for
 // tests.
 package canary
@@ -45,7 +45,7 @@ func (f *Flock) Add(name, secret string) string {
 	return secret
 }
 
-// AddToken adds a JWT, its claims and its signature. Its header is everybody's.
+// AddToken adds a JWT's text, claims and signature. Its header is the same for all tokens.
 func (f *Flock) AddToken(name, token string) string {
 	f.Add(name, token)
 	parts := strings.Split(token, ".")
@@ -197,8 +197,8 @@ func (f *Flock) Planted(text []byte) map[string][]byte {
 	return all
 }
 
-// stands tells whether text holds a form of a secret. A number must stand by
-// itself: six digits within a UUID or a longer number are no code.
+// stands reports whether text contains a form of a secret. A number must not be part
+// of something longer: six digits within a UUID or a longer number are not a code.
 func stands(text, form []byte) bool {
 	number := isNumber(string(form))
 	alone := func(i int) bool {
@@ -233,7 +233,7 @@ func withinNumbers(text, form []byte, secret string) bool {
 			continue
 		}
 		within := false
-		for from := range min(4, len(run)) { // what comes before may be no part of it
+		for from := range min(4, len(run)) { // what precedes it may not belong to it
 			part := run[from:]
 			if len(part)%4 == 1 {
 				part = part[:len(part)-1]

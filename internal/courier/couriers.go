@@ -25,8 +25,8 @@ const (
 	longest        = 22 * time.Second
 )
 
-// Couriers are those of a file, in its order. They implement [login.Courier] and
-// are safe for concurrent use.
+// Couriers are the couriers of a file, in its order. They implement [login.Courier]
+// and are safe for concurrent use.
 type Couriers struct {
 	all []*carrier
 	log *slog.Logger
@@ -42,7 +42,7 @@ type carrier struct {
 	breaker *outward.Breaker
 
 	mu     sync.Mutex
-	failed int       // codes in a row that it was to carry and could not
+	failed int       // codes in a row that it could not deliver
 	since  time.Time // of the first of them
 	cause  error     // of the last
 }
@@ -65,7 +65,7 @@ func (x *carrier) note(err error, now time.Time) {
 	}
 }
 
-// health returns why the courier did not carry the last code that it was to, or nil.
+// health returns why the courier did not deliver its last code, or nil.
 func (x *carrier) health() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -79,7 +79,7 @@ func (x *carrier) health() error {
 	return fmt.Errorf("%s could not deliver the last %d codes, since %s: %w", x.name, x.failed, since, x.cause)
 }
 
-// A way is what carries a message: a webhook or a mail server.
+// A way delivers messages: a webhook or a mail server.
 type way interface {
 	// reaches reports whether the account has the address that the courier needs.
 	reaches(a login.Account) bool
@@ -245,7 +245,7 @@ func (c *Couriers) Health() error {
 	return errors.Join(problems...)
 }
 
-// Failures returns for each courier how many codes in a row it could not carry.
+// Failures returns for each courier how many codes in a row it could not deliver.
 func (c *Couriers) Failures() map[string]int {
 	all := map[string]int{}
 	for _, x := range c.all {

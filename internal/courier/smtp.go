@@ -144,7 +144,7 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 	// A silent server must not delay a message beyond its time.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	err = client.SendWithSMTPClient(conn, message)
-	_ = client.CloseWithSMTPClient(conn) // what the server has taken it has taken
+	_ = client.CloseWithSMTPClient(conn) // what the server has accepted stays accepted
 	if err != nil {
 		return said("sending", err)
 	}
@@ -164,18 +164,18 @@ func (s *mailer) message(m login.Message) (*gomail.Msg, error) {
 	}
 	message.Subject(subject.String())
 	_, domain, _ := strings.Cut(s.from.Address, "@")
-	message.SetMessageIDWithValue(m.ID + "@" + domain) // the same if it is sent again
+	message.SetMessageIDWithValue(m.ID + "@" + domain) // the same if sent again
 	message.SetDate()
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetBodyString(gomail.TypeTextPlain, body.String())
 	return message, nil
 }
 
-// said returns what went wrong, without the server's words.
+// said returns what went wrong, without the server's text.
 func said(doing string, err error) error {
 	code := 0
 	var answer *textproto.Error
-	var garbled textproto.ProtocolError // which quotes what came
+	var garbled textproto.ProtocolError // which quotes the answer
 	var failed *gomail.SendError
 	switch {
 	case errors.As(err, &failed):

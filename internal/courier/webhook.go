@@ -37,7 +37,7 @@ type webhookEntry struct {
 	Accepted string            `yaml:"accepted"`
 }
 
-// A webhook calls an SMS gateway, or whatever else takes messages over HTTP.
+// A webhook calls an SMS gateway, or anything else that accepts messages over HTTP.
 type webhook struct {
 	url, method string
 	mobile      bool // it needs the number; otherwise the e-mail address
@@ -58,8 +58,8 @@ func fieldsOf(m login.Message) fields {
 	return fields{string(m.Code), m.Account.Mobile, m.Account.Email, m.Account.GreetingName, m.Account.UCC, m.ID, max(1, minutes)}
 }
 
-// sample is what templates are tried with at start: its name breaks a body that
-// does not escape it.
+// sample has the values with which templates are tried at start: its name breaks a
+// body that does not escape it.
 var sample = fields{"135790", "+919999999908", "asha@example.com", `A "quoted" & <odd> name=1\`, "AB1234", "7e57acc0-0000-4000-8000-000000000000", 5}
 
 // secretName matches the names of headers whose value is a secret.
@@ -135,7 +135,7 @@ func (r *webhookReader) parse(what, text string) (*template.Template, string) {
 	return t, out.String()
 }
 
-// headers returns the kind of the body that they announce.
+// headers returns the media type of the body.
 func (r *webhookReader) headers() (kind string) {
 	for name, text := range r.entry.Headers {
 		if secretName.MatchString(name) && !strings.Contains(text, "secret") {
@@ -243,7 +243,7 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	return w.verdict(answer)
 }
 
-// verdict reports whether a gateway's answer says that it has taken the message.
+// verdict returns an error unless the gateway's answer says that it has accepted the message.
 func (w *webhook) verdict(answer *http.Response) error {
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))

@@ -16,7 +16,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// NewOTP returns a one-time code of so many decimal digits, uniformly drawn
+// NewOTP returns a one-time code with a number of decimal digits, drawn uniformly
 // from the system's CSPRNG (security.md O1).
 func NewOTP(digits int) Secret {
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)

@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// A Purpose separates the uses of the master key: what was made for one
-// purpose means nothing to another.
+// A Purpose separates the uses of the master key: what was made for one purpose is
+// invalid for another.
 type Purpose string
 
 // The purposes. Their texts are part of what is stored: never change one.
@@ -24,7 +24,7 @@ const (
 	PurposeAccessToken    Purpose = "access token"
 	PurposeCheck          Purpose = "check" // reports whether a database was sealed with this master key
 	PurposeConsumerSecret Purpose = "consumer secret"
-	PurposeDataKey        Purpose = "data key" // what the data are sealed with, sealed with the master key
+	PurposeDataKey        Purpose = "data key" // the key that seals the data, sealed with the master key
 	PurposeMPIN           Purpose = "mpin"
 	PurposeOTP            Purpose = "otp"
 	PurposeOutbox         Purpose = "outbox" // codes to be sent

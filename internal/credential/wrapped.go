@@ -13,8 +13,7 @@ import (
 	"strings"
 )
 
-// A ForeignError refuses a hash that cannot be taken over although it is known what
-// it is.
+// A ForeignError refuses a hash of a known kind that cannot be imported.
 type ForeignError struct {
 	Kind string // "MD5", "argon2i", …: from a table, so it contains nothing of the hash
 }
@@ -170,7 +169,7 @@ func scryptPHC(ln, r, p int, salt, sum []byte) string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", ln, r, p, base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-// kinds are the hashes that people bring and that cannot be taken over, by their form.
+// kinds are known hashes that cannot be imported, by their form.
 var kinds = []struct {
 	form *regexp.Regexp
 	kind string
@@ -195,7 +194,7 @@ var kinds = []struct {
 	{regexp.MustCompile(`^!`), "Django's mark for no password"},
 }
 
-// kindOf says what a hash is that cannot be taken over, "" if that is not known.
+// kindOf returns the kind of a hash that cannot be imported, or "" if it is unknown.
 func kindOf(text string) string {
 	text = strings.ToLower(text)
 	for _, k := range kinds {

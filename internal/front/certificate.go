@@ -15,12 +15,12 @@ import (
 // ist is India's time zone, in which the end of a certificate is reported.
 var ist = time.FixedZone("IST", 5*60*60+30*60)
 
-// certificateRecheck is how often the certificate's files are looked at.
+// certificateRecheck is how often the certificate's files are checked for changes.
 const certificateRecheck = time.Second
 
-// A Certificate is the service's certificate and its key. It is read again when
-// its files change, so that a renewal needs no restart; a pair that cannot be
-// used is logged, and the one before it stays.
+// A Certificate is the service's certificate and its key. It is read again when its
+// files change, so that a renewal needs no restart; a pair that cannot be used is
+// logged, and the old one stays in use.
 type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -112,7 +112,7 @@ func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// Config returns the configuration of a listener that shows this certificate.
+// Config returns the configuration of a listener with this certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// spared is how long a connection may keep the service waiting before another
-	// may take its place.
+	// spared is how long a connection may keep the service waiting before another may
+	// replace it.
 	spared = 500 * time.Millisecond
 
 	// At the end, connections are accepted until none has come for a moment: one that
@@ -48,7 +48,7 @@ type door struct {
 	change  *sync.Cond // whatever Accept, settle and fit wait for
 	open    int
 	held    int // bytes held for all connections
-	going   int // of that, for those that have been dropped and have not ended yet
+	going   int // of held, for connections that were dropped and have not ended yet
 	told    int // the value of held last reported, in steps
 	tell    chan struct{}
 	waiting list.List // of *conn whose clients' turn it is, the longest first
@@ -141,7 +141,7 @@ func (d *door) lastCall() {
 	}
 }
 
-// state hears from net/http what becomes of a connection.
+// state is called by net/http with the state of a connection.
 func (d *door) state(nc net.Conn, s http.ConnState) {
 	c := nc.(*conn)
 	d.mu.Lock()
@@ -166,14 +166,14 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 	d.change.Broadcast()
 }
 
-// wait puts a connection at the end of those whose clients' turn it is.
+// wait puts a connection at the end of those waiting for their clients.
 func (d *door) wait(c *conn) {
 	if !c.gone {
 		c.since, c.place = time.Now(), d.waiting.PushBack(c)
 	}
 }
 
-// touch puts one of them at the end again: its client has done something.
+// touch moves a waiting connection to the end again: its client has done something.
 func (d *door) touch(c *conn) {
 	if c.place != nil {
 		c.since = time.Now()
@@ -189,7 +189,7 @@ func (d *door) work(c *conn) {
 	}
 }
 
-// leave gives the place of a connection free.
+// leave frees the place of a connection.
 func (d *door) leave(c *conn) {
 	if !c.gone {
 		c.gone = true
@@ -198,8 +198,7 @@ func (d *door) leave(c *conn) {
 	}
 }
 
-// drop closes a connection. It does not say good-bye in TLS, which could take
-// time.
+// drop closes a connection without TLS's closing handshake, which could take time.
 func (d *door) drop(c *conn) {
 	d.work(c)
 	d.leave(c)
@@ -238,9 +237,9 @@ func (d *door) settle(linger time.Duration) {
 	}
 }
 
-// A conn is a connection that has the server's own answers even where net/http answers
-// by itself, before any handler runs (security.md H2), and notices framing that net/http
-// takes without a word (security.md H5).
+// A conn is a connection on which the server's own answers replace those that net/http
+// sends by itself, before any handler runs (security.md H2), and that notices framing
+// that net/http accepts silently (security.md H5).
 type conn struct {
 	net.Conn // raw, or TLS over it
 	raw      net.Conn
@@ -249,18 +248,18 @@ type conn struct {
 	in, out  frames   // HTTP/2
 	greeted  int      // how much of the HTTP/2 preface has arrived
 	unread   int      // bytes received below TLS since the last content
-	counted  int      // of unread: what the door knows of
+	counted  int      // the part of unread that the door has counted
 	notTLS   net.Conn // the connection, if the client spoke HTTP where TLS belongs
-	ahead    int      // HTTP/2: frames that may want an answer and came after the last that was written
+	ahead    int      // HTTP/2: frames that may need an answer, received since the last write
 	wrote    chan struct{}
 	writing  sync.Mutex
 
 	// Under the door's lock.
 	place   *list.Element // among those whose clients' turn it is, or nil
 	since   time.Time     // when it became the client's turn
-	working int           // requests that are complete and not answered
+	working int           // complete requests without an answer
 	gone    bool          // no longer counted
-	owes    bool          // HTTP/1: the next request has not begun to be answered
+	owes    bool          // HTTP/1: the next request has no answer yet
 	used    bool          // has had a request
 	http2   bool          // does not change once anything has been written
 	holds   holdings
@@ -295,7 +294,7 @@ func (c *conn) headRead(r *http.Request) (wellFramed bool, bytes int) {
 	return r.ProtoMajor != 1 || c.heads.answer(r.ContentLength), bytes
 }
 
-// requestRead is called when a request is complete: now the service works on it.
+// requestRead is called when a request is complete: now it is the service's turn.
 func (c *conn) requestRead() {
 	if c == nil {
 		return
@@ -349,7 +348,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 	}
 	var other tls.RecordHeaderError
-	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // as all methods begin
+	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // methods begin so
 		c.notTLS = other.Conn
 	}
 	return n, err

@@ -12,16 +12,16 @@ type heads struct {
 	stopped bool
 	ended   bool   // the head is over and its request not answered yet
 	rest    []byte // what was read after it
-	body    int64  // how much of the body is still to be skipped
+	body    int64  // bytes of the body still to be skipped
 	lines   int    // of this head so far
 	size    int    // of this head so far
 	length  int    // of this line so far
 	last    byte   // of this line so far
-	odd     bool   // this head is not framed as it must be
+	odd     bool   // this head is badly framed
 }
 
-// read takes note of bytes that came. It returns how much of a head has come that is
-// not complete.
+// read records bytes received. It returns how much of a head has come that is not
+// complete.
 func (h *heads) read(b []byte) (bytes, lines int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,7 +32,7 @@ func (h *heads) read(b []byte) (bytes, lines int) {
 	return h.size, h.lines
 }
 
-// crowded reports whether a head that is not complete has too many lines.
+// crowded reports whether an incomplete head has too many lines.
 func (h *heads) crowded() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -26,22 +26,22 @@ const (
 	tellBytes = 2 << 20
 
 	readAhead = 4 << 10        // is part of a connection
-	maxUnread = 40 << 10       // of TLS that yields no content: two records and more
-	maxOpen   = 8 * maxStreams // requests that have come and that HTTP/2 has not refused yet
-	maxAhead  = 64             // frames that may want an answer
+	maxUnread = 40 << 10       // of TLS without content: more than two records
+	maxOpen   = 8 * maxStreams // requests received that HTTP/2 has not refused yet
+	maxAhead  = 64             // frames that may need an answer
 )
 
 // Holdings is the memory held for one connection.
 type holdings struct {
 	weight int // in all, as last reckoned
-	unread int // the most that came at once before any of it could be used, and stays allocated
+	unread int // the most received at once without content, which stays allocated
 	head   int // HTTP/1: bytes received of an incomplete head
 	asked  int // heads and bodies of requests that a handler has seen, until they are answered
 
 	// HTTP/2.
 	begun  int            // requests that a handler has seen, until they are answered
 	open   map[uint32]int // bytes received of each request's body, until its answer has been sent
-	last   uint32         // the last request that has come
+	last   uint32         // the last request received
 	inList bool           // a list of headers goes on in another frame
 }
 
@@ -192,7 +192,7 @@ func (d *door) letRequestGo(c *conn, bytes int) {
 	}
 }
 
-// idle takes note that a connection of HTTP/1 has nothing to do.
+// idle records that an HTTP/1 connection has nothing to do.
 func (d *door) idle(c *conn) {
 	if !c.http2 {
 		c.holds.asked = 0
@@ -257,10 +257,11 @@ func (c *conn) came(b []byte) error {
 	return nil
 }
 
-// letWrite waits for the answers to frames such as PING before more of them are read:
-// net/http would put up to 10,000 aside for a client that does not read them.
+// letWrite waits for the answers to frames such as PING to be written before more
+// frames are read: net/http would queue up to 10,000 for a client that does not read
+// them.
 func (c *conn) letWrite() {
-	c.writing.Lock() // one of them may not get off: its client does not read
+	c.writing.Lock() // a write may block: the client does not read
 	//lint:ignore SA2001 it was waited for
 	c.writing.Unlock()
 	if c.ahead < maxAhead {
@@ -268,13 +269,12 @@ func (c *conn) letWrite() {
 	}
 	select {
 	case <-c.wrote:
-	case <-time.After(spared): // none of them wanted an answer
+	case <-time.After(spared): // no answer was needed
 	}
 	c.ahead = 0
 }
 
-// greets looks for what a connection of HTTP/2 begins with, and returns what comes
-// after that.
+// greets looks for the preface of an HTTP/2 connection, and returns what follows it.
 func (c *conn) greets(b []byte) []byte {
 	for ; c.door.http2 && c.greeted < len(preface) && len(b) > 0; b = b[1:] {
 		if b[0] != preface[c.greeted] {
@@ -292,7 +292,7 @@ func (c *conn) greets(b []byte) []byte {
 	return nil
 }
 
-// leaves takes note of what goes to a client of HTTP/2.
+// leaves records what is sent to an HTTP/2 client.
 func (c *conn) leaves(b []byte) error {
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()

@@ -13,17 +13,17 @@ import (
 // each connection and each HTTP/2 request, and a stopped timer keeps its object alive
 // until its time has come, and with it all memory of a client that has gone.
 
-// watchEvery is how often the door looks for clients that take too long.
+// watchEvery is how often the door checks for clients that take too long.
 const watchEvery = time.Second
 
-// timed gives a request its time to come, and its answer the time to be written.
+// timed sets the deadlines for reading a request and for writing its answer.
 func (d *door) timed(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.ProtoMajor == 1:
 			control, now := http.NewResponseController(w), time.Now()
 			if r.ContentLength != 0 {
-				_ = control.SetReadDeadline(now.Add(d.readTime)) // a connection that has gone has no deadline
+				_ = control.SetReadDeadline(now.Add(d.readTime)) // fails if the connection has gone
 			}
 			_ = control.SetWriteDeadline(now.Add(WriteTimeout))
 		case r.ContentLength != 0:

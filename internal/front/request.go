@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// handled leads requests to a handler, but for those that are not framed as they must be.
+// handled passes requests to a handler, except badly framed ones.
 func (d *door) handled(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := connOf(r)
@@ -25,7 +25,7 @@ func (d *door) handled(h http.Handler) http.Handler {
 // processed: until the answer, its client does not keep the server waiting.
 func RequestRead(r *http.Request) { connOf(r).requestRead() }
 
-// Ending reports whether the server is about to end.
+// Ending reports whether the server is shutting down.
 func Ending(r *http.Request) bool { return connOf(r).ending() }
 
 // LastOnConnection reports whether a request's connection must end with the answer. It

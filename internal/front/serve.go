@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// A Server takes requests from a listener. Its handler calls [RequestRead] once for each.
+// A Server serves requests of a listener. Its handler calls [RequestRead] once for each.
 type Server struct {
 	Handler http.Handler
 	Refused func(*Refusal) any // the body, sent as JSON, for requests refused before the handler sees them
@@ -28,8 +28,8 @@ type Server struct {
 	Limits
 }
 
-// Limits bound what clients may take of a server. The zero value of each field
-// means its default.
+// Limits limit what clients may use of a server. The zero value of each field means
+// its default.
 type Limits struct {
 	Connections int           // at once; default 2,048
 	HeadTime    time.Duration // for a TLS handshake and the first head, and for each further head; default 5 seconds
@@ -78,8 +78,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           d.timed(d.handled(s.Handler)),
 		ReadHeaderTimeout: d.headTime,
-		IdleTimeout:       -1,                // this and the other times are the door's business: see overdue
-		MaxHeaderBytes:    maxHeader * 3 / 2, // past it net/http answers, in HTTP/2 not in JSON
+		IdleTimeout:       -1,                // the door enforces this and the other timeouts: see overdue.go
+		MaxHeaderBytes:    maxHeader * 3 / 2, // beyond it net/http answers, in HTTP/2 not as JSON
 		Protocols:         &http.Protocols{},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
@@ -90,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		},
 		// OPTIONS * is answered like any other unknown path.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // clients' protocol errors
 		ConnState:                    d.state,
 	}
 	server.Protocols.SetHTTP1(true)
@@ -100,7 +100,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		d.http2 = slices.Contains(s.TLS.NextProtos, "h2")
 		server.Protocols.SetUnencryptedHTTP2(d.http2)
 	}
-	// The context's end does not end the requests that are under way.
+	// Requests in progress are not cancelled with the context.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)

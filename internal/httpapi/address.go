@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Proxies are the proxies that come before the service: only they are believed
-// when they say whose request they pass on (security.md T6).
+// Proxies are the proxies in front of the service: only they are trusted to report
+// the client's address (security.md T6).
 type Proxies []netip.Prefix
 
-// ParseProxies reads addresses and networks, such as 10.0.0.7 and 2001:db8::/32,
-// and names every problem at once.
+// ParseProxies parses addresses and networks, such as 10.0.0.7 and 2001:db8::/32, and
+// returns every problem at once.
 func ParseProxies(texts []string) (Proxies, error) {
 	var p Proxies
 	var problems []error
@@ -103,7 +103,7 @@ func forwardedFor(element string) (a netip.Addr, ok bool) {
 		}
 		value = strings.TrimSpace(value)
 		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
-			value = value[1 : len(value)-1] // no address needs a backslash within
+			value = value[1 : len(value)-1] // an address contains no backslash
 		}
 		if a, ok = node(value); !ok {
 			return a, false
@@ -129,8 +129,8 @@ func node(text string) (netip.Addr, bool) {
 	return bare(a), err == nil
 }
 
-// bare takes an address as the same machine's address is always written: IPv4
-// not as IPv6, and without the zone, which means something on one host only.
+// bare returns the canonical form of an address: IPv4 not as IPv6, and without the
+// zone, which has a meaning on one host only.
 func bare(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // cutLast cuts a list at its last separator outside quotes. It reads from the right,

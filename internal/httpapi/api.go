@@ -1,6 +1,6 @@
-// Package httpapi is the protocol's HTTP side: it decodes a request into a value
-// of package login, calls one method, and renders the result or the error. No
-// rule lives here.
+// Package httpapi is the protocol's HTTP side: it decodes a request into a value of
+// package login, calls one method, and renders the result or the error. It contains
+// no rules.
 //
 // Start with [New]; the operations are in operations.go, one function each.
 package httpapi
@@ -28,10 +28,10 @@ type Config struct {
 	PublicURL string   // the address clients reach this service at; "" if not known
 	Books     bool     // answer trade calls with empty books; otherwise they answer 503
 	Proxies   Proxies  // trusted to report a request's origin
-	TradeAPI  *Gateway // where trade calls go; nil: nowhere
+	TradeAPI  *Gateway // where trade calls go; nil for nowhere
 	Log       *slog.Logger
 
-	// Page finds what else is at a path, as in a sandbox. nil: nothing is.
+	// Page, if not nil, returns the further page at a path, as in a sandbox.
 	Page func(path string) (Page, bool)
 
 	// Fault returns the deliberate fault for the next answer of an operation, as in a
@@ -81,11 +81,11 @@ const (
 	styleTrade                // the trade API's, together with the session protocol's
 )
 
-// A call is one request on its way through.
+// A call is one request being processed.
 type call struct {
 	*http.Request
 	endpoint
-	stores context.Context // ends when the stores have been waited for too long (security.md R1)
+	stores context.Context // done when waiting for the stores has taken too long (security.md R1)
 
 	requestID string
 	body      []byte // all of it
@@ -95,7 +95,7 @@ type call struct {
 	// Of a call that goes to the trade API.
 	session  login.Session
 	identity string // signed
-	secure   bool   // a trusted proxy says that it came by TLS
+	secure   bool   // a trusted proxy reports that it came by TLS
 }
 
 // An outcome is how a call ended.
@@ -103,7 +103,7 @@ type outcome struct {
 	status int   // 0 if there was no answer
 	size   int   // of the body
 	err    error // why it failed
-	cut    bool  // the answer was not sent to its end: its connection ends so, too
+	cut    bool  // the answer was not sent completely, so its connection is cut too
 }
 
 // New returns the handler of a service. It answers every failure in the
@@ -151,7 +151,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers a call, or fails it for what was wrong with it already.
+// serve answers a call, or fails it if it was already found to be wrong.
 func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 	if err != nil {
 		return a.refuse(w, c, err)
@@ -175,8 +175,8 @@ func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 	return a.answer(w, c)
 }
 
-// take finds the endpoint of a request and reads its body, before anything else
-// is looked at: a client that sends slowly spends its own time and not the
+// take finds the endpoint of a request and reads its body before it checks anything
+// else, so that a client that sends slowly uses up its own time and not the
 // service's.
 func (a *api) take(w http.ResponseWriter, c *call) error {
 	err := a.route(c)
@@ -211,7 +211,7 @@ func (a *api) route(c *call) (err error) {
 	return nil
 }
 
-// nothing says why a path leads nowhere.
+// nothing returns the error for an unknown path.
 func (a *api) nothing(path string) string {
 	const nothing = "there is nothing at this path"
 	switch {
@@ -254,7 +254,7 @@ func (c *call) operation() wire.Op {
 	return "session_2fa"
 }
 
-// answer is how a call ends that this service answers.
+// answer ends a call that this service answers.
 func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 	ans, err := a.work(w, c)
 	if err != nil {
@@ -263,7 +263,7 @@ func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans)}
 }
 
-// refuse is how a call ends that failed.
+// refuse ends a call that failed.
 func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
 	ans := failure(c.endpoint, err)
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
@@ -283,7 +283,7 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 	if c.wait > 0 {
 		c.stores = c.Context()
 		if c.ProtoMajor == 1 {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.wait + front.WriteTimeout)) // a connection that has gone has no deadline
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.wait + front.WriteTimeout)) // fails if the connection has gone
 		}
 	}
 	if ans, err = c.handle(c); c.cache != "" && err == nil {
@@ -292,7 +292,7 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 	return ans, err
 }
 
-// unexpected is the error of what panics. Call it in the deferred function that recovers.
+// unexpected returns the error of a panic. Call it in the deferred function that recovers.
 func unexpected(p any) error {
 	return &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: front.Panicked(p)}
 }
@@ -327,7 +327,7 @@ func (a *api) log(c *call, o outcome, took time.Duration) {
 		attrs = append(attrs, slog.Bool("client_gone", true))
 	case o.err != nil && (o.status >= 500 || known && e.Kind == login.KindInternal):
 		if !known || e.Kind != login.KindNotConfigured && (e.Kind != login.KindOTPNotSent || e.Err != nil) {
-			level = slog.LevelError // the rest is what this service was not given, which its operator knows
+			level = slog.LevelError // the rest is what this service lacks by configuration, which its operator knows
 		}
 		attrs = append(attrs, slog.String("cause", o.err.Error()))
 	}
@@ -348,8 +348,8 @@ func method(r *http.Request) string {
 	return "unknown"
 }
 
-// sentRequestID is the request id that the client sent, or "" if it sent none that can
-// be used: up to 128 printable ASCII characters.
+// sentRequestID returns the request id that the client sent, or "" if it sent no valid
+// one: up to 128 printable ASCII characters.
 func sentRequestID(r *http.Request) string {
 	for _, name := range []string{wire.HeaderRequestID, wire.HeaderIdempotencyKey} {
 		id := r.Header.Get(name)

@@ -51,7 +51,7 @@ var failures = map[login.Kind]wire.Failure{
 // first.
 const notConfiguredRetry = time.Minute
 
-// failure is the one place where an error becomes an answer.
+// failure is the only place where an error becomes an answer.
 func failure(ep endpoint, err error) front.Answer {
 	row, status, message := wire.Internal, http.StatusInternalServerError, wire.Internal.Meaning
 	h := http.Header{}

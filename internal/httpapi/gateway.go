@@ -24,8 +24,8 @@ const (
 	upstreamRetry = 2 * time.Second  // the Retry-After when the trade API is down
 )
 
-// Run ends streams whose session has ended, within a second, and watches over the
-// trade API, until the context ends; then it ends the streams that would stay.
+// Run ends streams whose session has ended, within a second, and monitors the trade
+// API until the context is done; then it ends the streams that stay open.
 func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
 	var looks sync.WaitGroup
 	if g.dial != nil {
@@ -56,7 +56,7 @@ var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/l
 // ownPaths are the service's further paths.
 var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
 
-// isOwnPath reports whether an address is the service's own, whatever is there.
+// isOwnPath reports whether a path is the service's own, whether or not it exists.
 func isOwnPath(path string) bool {
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(path, prefix) {
@@ -175,15 +175,15 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	if front.TLS(pr.In) != nil || p.call.secure {
 		scheme = "https"
 	}
-	pr.Out.Trailer = nil // a name that the client announces could be one of these
+	pr.Out.Trailer = nil // the client could announce one of these
 	set := func(name, value string) { h[name] = []string{value} }
 	set(wire.HeaderIdentity, p.call.identity)
 	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
 	set("X-Forwarded-Proto", scheme)
-	// net/http sends a call with one of these again when a connection breaks, orders
-	// too. It looks for them in this spelling only.
+	// net/http resends a call with one of these, even an order, when a connection
+	// breaks. It checks for this spelling only.
 	for _, name := range []string{wire.HeaderIdempotencyKey, "X-Idempotency-Key"} {
 		if values, ok := h[name]; ok {
 			delete(h, name)
@@ -192,7 +192,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// answered looks at the head of an answer before it goes to the client.
+// answered checks the head of an answer before it goes to the client.
 func (g *Gateway) answered(resp *http.Response) error {
 	p := passageOf(resp.Request)
 	if !p.slow.Stop() {
@@ -222,8 +222,8 @@ func (g *Gateway) answered(resp *http.Response) error {
 	if len(resp.Header["Date"]) == 0 {
 		front.SetDate(resp.Header, p.call.Request)
 	}
-	resp.Header.Del(wire.HeaderRequestID) // it is the same, and is there already
-	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
+	resp.Header.Del(wire.HeaderRequestID) // the same one, which is set already
+	resp.Header.Del(wire.HeaderIdentity)  // only for the trade API
 	if !switches && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")
 	}
@@ -292,8 +292,8 @@ func (b *callBody) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// writes gives the answer its time to be written. In HTTP/2 a deadline would end a
-// stream that has nothing to say for as long.
+// writes renews the answer's write deadline. In HTTP/2 a deadline would end a stream
+// that is silent for as long.
 func (p *passage) writes() {
 	now := time.Now()
 	if p.call.ProtoMajor != 1 || now.Sub(p.renewed) < renewWriting {
@@ -314,7 +314,7 @@ func (p *passage) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// buffers are what answers are copied through.
+// buffers are the buffers for copying answers.
 type buffers struct{ pool sync.Pool }
 
 // Get implements [httputil.BufferPool].

@@ -12,8 +12,8 @@ import (
 	"neoapi/internal/wire"
 )
 
-// keySetCache lets verifiers keep the key set for half of the lead that a new key
-// is given before it signs.
+// keySetCache lets verifiers cache the key set for half of the time that a new key is
+// published before it signs.
 const keySetCache = "public, max-age=300"
 
 // standard returns what a route of a standard answers.
@@ -70,7 +70,7 @@ func (a *api) asked(c *call) (compact string, err error) {
 	if err := a.client(c, f); err != nil {
 		return "", err
 	}
-	if _, _, err = f.optional("token_type_hint"); err != nil { // there is nothing that it would help to find
+	if _, _, err = f.optional("token_type_hint"); err != nil { // the hint is not needed
 		return "", err
 	}
 	return f.text("token")
@@ -78,7 +78,7 @@ func (a *api) asked(c *call) (compact string, err error) {
 
 var errNoForm = &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/x-www-form-urlencoded"}
 
-// client finds out which consumer sends a call by its key and secret (RFC 6749,
+// client sets the consumer that sent a call, by its key and secret (RFC 6749,
 // section 2.3.1).
 func (a *api) client(c *call, f fields) error {
 	id, secret, err := keyAndSecret(c, f)

@@ -11,14 +11,14 @@ import (
 
 const (
 	streamSize     = 64 << 10               // an answer that is longer, or of unknown length, is a stream
-	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are looked at (security.md S4)
+	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are checked (security.md S4)
 	streamTrust    = 10 * time.Second       // how long streams go on while the store does not answer
 	streamsAtOnce  = 16                     // of one session
-	streamsChecked = 8                      // sessions that are looked at side by side
+	streamsChecked = 8                      // sessions checked concurrently
 )
 
-// Streams are the WebSockets and the long answers that are under way: they end when
-// their session does. The zero value has none.
+// Streams are the open WebSockets and long answers, which end when their session
+// does. The zero value has none.
 type streams struct {
 	mu    sync.Mutex
 	ended bool
@@ -81,7 +81,7 @@ func (s *streams) remove(p *passage) {
 	}
 }
 
-// check looks at the session of every stream.
+// check checks the session of every stream.
 func (s *streams) check(ctx context.Context, svc *login.Service) {
 	s.mu.Lock()
 	all := make(chan *streaming, len(s.of))

@@ -4,8 +4,8 @@ package limit
 
 import "time"
 
-// A Rate allows N requests in each Per in the long run, and up to N at once
-// after such a time of silence.
+// A Rate allows N requests per Per in the long run, and up to N at once after an idle
+// Per.
 type Rate struct {
 	N   int // 0 or less allows everything
 	Per time.Duration

@@ -18,8 +18,8 @@ type clock struct {
 	turn   chan struct{} // held while expired records are removed
 }
 
-// startClock begins with the last time that the store has seen: the clock may have
-// been set back while no process ran.
+// startClock starts with the latest time in the store: the clock may have been set
+// back while no process ran.
 func (s *Service) startClock(ctx context.Context) error {
 	last, err := s.Trail.LastEvent(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func (s *Service) FollowClock(ctx context.Context) error {
 	}
 }
 
-// setBack ends what had expired at latest, unless another request has just done so.
+// setBack removes what had expired at latest, unless another request has just done so.
 func (s *Service) setBack(ctx context.Context, latest int64) error {
 	select {
 	case s.clock.turn <- struct{}{}:

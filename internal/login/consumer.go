@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/token"
 )
 
-// AccessToken is what a consumer gets for its key and secret.
+// AccessToken is what a consumer obtains with its key and secret.
 type AccessToken struct {
 	Token string
 	Life  time.Duration
@@ -46,7 +46,7 @@ func (s *Service) BySecret(ctx context.Context, key string, secret credential.Se
 	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})
 }
 
-// bySecret is BySecret with the event that a refusal becomes.
+// bySecret is BySecret with the event for a refusal.
 func (s *Service) bySecret(ctx context.Context, key string, secret credential.Secret, event Event) (Consumer, error) {
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
 	knows := func(c Consumer) bool { _, ok := c.secret(given, event.Time); return ok }
@@ -104,9 +104,9 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 	return c, s.admit(ctx, c)
 }
 
-// issued reports whether an access token was got with a secret of the consumer that
-// works at now. One of the version before names no incarnation: the mark of its
-// secret, which the time of the consumer's addition is part of, has to do.
+// issued reports whether an access token was obtained with a secret of the consumer
+// that is valid at now. A token of the previous version has no incarnation: there the
+// mark of its secret, which includes the time the consumer was added, decides.
 func (c Consumer) issued(a token.Access, now time.Time) bool {
 	if a.Incarnation != "" && a.Incarnation != c.Incarnation {
 		return false
@@ -127,8 +127,8 @@ func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
 	return nil, false
 }
 
-// through reports whether a session was opened through a consumer, and not through one
-// of the same key that was removed.
+// through reports whether a session was opened through this consumer, and not through
+// a removed one with the same key.
 func (s Session) through(c Consumer) bool { return s.Incarnation == c.Incarnation }
 
 // from refuses an address that is not one of the consumer's.
@@ -223,15 +223,15 @@ func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error
 		known = &knownConsumer{turn: make(chan struct{}, 1)}
 		s.consumers[key] = known
 	}
-	if looked.After(known.looked) { // or another one has read it meanwhile
+	if looked.After(known.looked) { // otherwise another request has read it meanwhile
 		known.Consumer, known.read, known.looked = c, now, looked
 	}
 	return c, nil
 }
 
-// admit counts a request of a consumer and refuses it past the consumer's rate:
-// first by what this process knows, then by the allowance that all processes
-// share, which is charged in advance with what a twentieth of a second needs.
+// admit counts a request of a consumer and refuses it past the consumer's rate: first
+// by what this process knows, then by the allowance that all processes share, which
+// is charged in advance for a twentieth of a second.
 func (s *Service) admit(ctx context.Context, c Consumer) error {
 	rate := limit.Rate{N: c.Rate, Per: time.Second}
 	if c.Rate == 0 {
@@ -262,7 +262,7 @@ func (s *Service) admitHere(key string, rate limit.Rate) (charge int, wait time.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.consumers[key]
-	if !ok { // removed this instant: the request was recognised before that
+	if !ok { // just removed, after the request was recognised
 		return 0, 0
 	}
 	now := s.Now()

@@ -20,10 +20,10 @@ type Days struct {
 // noEnd is the time of a day that does not end.
 const noEnd time.Duration = -1
 
-// maxNoEnd is how many days in a row need not end: sessions have to.
+// maxNoEnd is how many days in a row may have no end: sessions must end.
 const maxNoEnd = 14
 
-// End returns the first end of a day that is at least so far away.
+// End returns the first end of a day that is at least that far away.
 func (d Days) End(now time.Time, atLeast time.Duration) time.Time {
 	t := now.Add(atLeast).In(IST)
 	for day := 0; ; day++ {
@@ -50,9 +50,9 @@ func ParseDayEnd(text string) (time.Duration, error) {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
-// ParseCalendar reads the days that end otherwise: lines of a date and a time of
-// day, or a date and the word none. Empty lines and what follows # are for people.
-// Every problem is named at once, with its line.
+// ParseCalendar parses the exceptional days: lines of a date and a time of day, or a
+// date and the word none. Empty lines and what follows # are ignored. It returns
+// every problem at once, with its line.
 func ParseCalendar(r io.Reader) (map[string]time.Duration, error) {
 	days := map[string]time.Duration{}
 	var problems []error

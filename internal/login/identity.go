@@ -21,8 +21,8 @@ const (
 // most: some 16 MB.
 const rememberedIdentities = 8192
 
-// identities remembers what was signed, by the id of the trade token. The oldest
-// are forgotten by the half. The zero value is empty.
+// identities caches signed identities, by the id of the trade token. When full, the
+// older half is dropped. The zero value is empty.
 type identities struct {
 	mu       sync.Mutex
 	new, old map[string]identity

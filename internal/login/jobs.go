@@ -23,9 +23,9 @@ const (
 	jobsAtOnce  = 16               // of a kind, in one process
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
-	jobSettle   = 5 * time.Second  // how long storing its end may be tried
+	jobSettle   = 5 * time.Second  // how long to retry storing its outcome
 	jobLease    = 40 * time.Second // then the job counts as interrupted: 10 s of it allow for processes whose clocks differ
-	jobAgain    = time.Second      // after a fault that is not its own
+	jobAgain    = time.Second      // after a failure not of its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
 	closeLonger = 15 * time.Second // and at most so long
 )
@@ -74,7 +74,7 @@ type takeover struct {
 }
 
 // allowed reports whether jobs of others may be claimed now: wall is the time, and
-// steady how long the process has run. Watching begins again when the wall clock was
+// steady how long the process has run. Watching starts again when the wall clock was
 // set.
 func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
 	const tolerated = jobLease - jobTimeout - jobSettle // what a lease leaves for the skew of clocks
@@ -86,7 +86,7 @@ func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
 	return steady-w.watching >= jobLease
 }
 
-// wake has the store asked for jobs at once.
+// wake makes the queue ask the store for jobs at once.
 func (q *jobs) wake() {
 	select {
 	case q.due <- struct{}{}:
@@ -147,8 +147,8 @@ func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
 	q.do(ctx, j)
 }
 
-// settle does what ends or puts off a job, again while the store is in trouble, for
-// a while that ends before the claim's lease does.
+// settle runs f, which ends or postpones a job, and retries while the store fails,
+// but not beyond the claim's lease.
 func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobSettle)
 	defer cancel()
@@ -200,8 +200,8 @@ func (s *Service) codeJob(m Message, e Event) *Job {
 	}
 }
 
-// sendCode sends a code that is still wanted. What becomes of it is in the
-// audit trail: one event for each job, and one more if the job was interrupted.
+// sendCode sends a code that is still needed. The outcome is in the audit trail: one
+// event for each job, and one more if the job was interrupted.
 func (s *Service) sendCode(ctx context.Context, j Job) {
 	event := Event{Time: s.Now(), Action: "otp delivery", Factor: OTP, Account: j.Account, SID: j.SID}
 	end := func(outcome string, undelivered []byte) {
@@ -237,7 +237,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 	case err != nil:
 		s.putOff(ctx, j, jobAgain)
 		return
-	case !live: // replaced, used up, or the login is over: its owner waits for another one, or for none
+	case !live: // replaced, used up, or the login is over: its owner expects another one, or none
 		end("not needed", nil)
 		return
 	}

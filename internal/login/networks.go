@@ -14,8 +14,8 @@ type Networks []netip.Prefix
 // MaxNetworks limits the networks to check for each request.
 const MaxNetworks = 64
 
-// ParseNetworks reads addresses and networks such as 203.0.113.7, 203.0.113.0/24
-// and 2001:db8::/48, parted by spaces, and names every problem at once.
+// ParseNetworks reads addresses and networks such as 203.0.113.7, 203.0.113.0/24 and
+// 2001:db8::/48, separated by spaces, and returns every problem at once.
 func ParseNetworks(text string) (Networks, error) {
 	var all Networks
 	var problems []error

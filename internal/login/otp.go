@@ -13,7 +13,7 @@ import (
 
 // A Message is a one-time code on its way to a person.
 type Message struct {
-	ID      string // one message, however often it is sent
+	ID      string // the same however often the message is sent
 	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
@@ -30,7 +30,7 @@ type OTPRequest struct {
 	Caller   Caller
 }
 
-// OTPTerms are what a person should know of a code that was sent.
+// OTPTerms are what a person should know about a code that was sent.
 type OTPTerms struct {
 	Digits int
 	Life   time.Duration
@@ -102,7 +102,7 @@ func (o *sending) tooSoon(ctx context.Context, wait time.Duration) error {
 	return o.end(ctx, "asked again too soon", &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait})
 }
 
-// due refuses a code that the login may not have, or not yet.
+// due refuses a code that the login may not have, or must wait for.
 func (o *sending) due(ctx context.Context) error {
 	now := o.event.Time
 	if o.view.Sends >= maxSends {
@@ -116,7 +116,7 @@ func (o *sending) due(ctx context.Context) error {
 	return nil
 }
 
-// put stores a code in the view session, or reports that it has not, with the refusal
+// put stores a code in the view session, or reports that it did not, with the refusal
 // if there is one.
 func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool, err error) {
 	code := NewOTP{SID: o.view.SID, Sends: o.view.Sends, Hash: hash, Expires: m.Expires, Now: m.Now, PerHour: o.opt.OTPPerHour}
@@ -138,7 +138,7 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 	return true, nil
 }
 
-// deliver hands a stored code to the courier, or leaves it to the outbox.
+// deliver passes a stored code to the courier, or leaves it to the outbox.
 func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	if o.Outbox {
 		err := o.end(ctx, "queued", nil)
@@ -164,7 +164,7 @@ func undelivered(err error) *Error {
 	return &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 }
 
-// viewForOTP returns the view session that a request for a code means.
+// viewForOTP returns the view session that a request for a code is about.
 func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (Session, error) {
 	if r.SID == "" {
 		// Two concurrent logins get a code each; a repeated request gets a code for the

@@ -27,7 +27,7 @@ type watch struct {
 
 type watchKey struct{}
 
-// WithPatience returns a context that ends when a request which begins now has
+// WithPatience returns a context that is done when a request that begins now has
 // waited too long for the stores. Cancel it when the request is answered.
 func WithPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return withWatch(ctx, patience-theEnd, theEnd)

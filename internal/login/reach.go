@@ -21,7 +21,7 @@ func ParseCouriers(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// Check names every problem of an e-mail address and of couriers' names at once.
+// Check returns every problem of an e-mail address and of couriers' names at once.
 func (r Reach) Check() error {
 	var problems []error
 	if r.Email != "" {

@@ -52,7 +52,7 @@ const (
 	laterTimeout    = 5 * time.Second  // the time limit of work after the answer
 	claimGrace      = 10 * time.Second // the part of a claim's lease for checking and storing, besides the OMS
 	consumerRecheck = 500 * time.Millisecond
-	consumerLook    = 50 * time.Millisecond // between two looks at a consumer for the sake of requests that it refuses
+	consumerLook    = 50 * time.Millisecond // between two reads of a consumer for requests that would be refused
 	sweepEvery      = 30 * time.Second
 	sweepBatch      = 100
 )
@@ -76,7 +76,7 @@ type Ports struct {
 	Observe    func(Event) // called with each event that this process has stored; may be nil
 }
 
-// A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
+// A Service implements the rules. Create one with [New]. It is safe for concurrent use.
 type Service struct {
 	Ports
 	opt    Options
@@ -135,7 +135,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	return s, s.firstKeys(ctx)
 }
 
-// Check names every problem of the options at once.
+// Check returns every problem of the options at once.
 func (o Options) Check() error { return o.fill() }
 
 func (o *Options) fill() error {
@@ -176,8 +176,8 @@ func defaults[T comparable](field *T, value T) {
 	}
 }
 
-// mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
-// has only a million values and a stolen database must not be enough (security.md P1).
+// mpinBytes returns the input of the MPIN's hash: a keyed hash, because an MPIN has
+// only a million values and a stolen database must not be enough (security.md P1).
 func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeMPIN, string(mpin))
 }

@@ -14,7 +14,7 @@ import (
 // The OAuth standards for tokens: introspection, revocation, and the service's own
 // list of revoked tokens.
 
-// The refusals of a revocation that only its HTTP side has words for.
+// The refusals of a revocation, which only the HTTP side can express.
 var (
 	// ErrForeignToken means that a token was issued to another consumer.
 	ErrForeignToken = errors.New("this token was issued to another consumer")
@@ -23,7 +23,7 @@ var (
 	ErrUnrevocable = errors.New("access tokens cannot be revoked: they end within the hour, or with the consumer's secret")
 )
 
-// A TokenState is what a token is worth: the zero value if it is worth nothing.
+// A TokenState is the state of a token: the zero value if it is not valid.
 type TokenState struct {
 	Active          bool
 	Access          bool // an access token, not a session's
@@ -159,13 +159,13 @@ const RevocationKept = 25 * time.Hour
 // Revoked is a part of the list of revoked tokens.
 type Revoked struct {
 	All  []Revocation // in the order in which their sessions ended
-	Next int64        // where to go on; below what was asked after if the numbers began again
+	Next int64        // where to continue; below the number asked after if numbering has started over
 	More bool         // there are more already
 	Keys []string     // the ids of all signing keys: tokens of others are refused
 }
 
-// Revocations returns the trade tokens that are refused although they have not
-// expired, after a number, and the keys whose tokens are taken. Refusals:
+// Revocations returns the trade tokens after a number that are refused although they
+// have not expired, and the keys whose tokens are accepted. Refusals:
 // KindUnavailable.
 func (s *Service) Revocations(ctx context.Context, after int64) (Revoked, error) {
 	// The keys first: the next answer reports a key that is removed meanwhile.

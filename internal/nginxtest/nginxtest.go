@@ -25,15 +25,14 @@ type Server struct {
 	PID int    // of its master process, whose children are the workers
 }
 
-// Start starts nginx with a configuration of deploy/, the path of whose file is
-// given, before a service and a trade API; both are HOST:PORT. It stops when the
-// test ends. Without nginx the test is skipped, and fails where everything has to
-// run, which CI=true says.
+// Start starts nginx with the configuration file at a path in deploy/, in front of a
+// service and a trade API, both HOST:PORT. It stops when the test ends. Without nginx
+// the test is skipped, or fails if CI=true.
 func Start(t testing.TB, conf, service, tradeAPI string) Server {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
-		program, err = exec.LookPath("/usr/sbin/nginx") // where people's PATH does not lead
+		program, err = exec.LookPath("/usr/sbin/nginx") // often not in users' PATH
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {

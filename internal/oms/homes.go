@@ -26,7 +26,7 @@ var _ login.OMS = (*Homes)(nil)
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// NewHomes returns the OMS of a list of home servers. It names every problem of
+// NewHomes returns the OMS for a list of home servers. It returns every problem of
 // the list at once.
 func NewHomes(names ...string) (*Homes, error) {
 	var problems []error

@@ -17,7 +17,7 @@ import (
 	"neoapi/internal/outward"
 )
 
-// maxAnswer is how large an answer of the OMS may be.
+// maxAnswer limits the size of an answer of the OMS.
 const maxAnswer = 4 << 10
 
 // A file is the content of the OMS file: see docs/oms.md.
@@ -163,7 +163,7 @@ func (r *Remote) Close(ctx context.Context, sid string) error {
 	})
 }
 
-// refusalOf returns what a status that is not good means.
+// refusalOf returns the meaning of a failure status.
 func refusalOf(status int) error {
 	switch status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity:
@@ -172,7 +172,7 @@ func refusalOf(status int) error {
 	return fmt.Errorf("the OMS answered %d", status)
 }
 
-// call makes one call and has its answer read.
+// call makes one call and passes its answer to read.
 func (r *Remote) call(ctx context.Context, method, sid string, body []byte, read func(status int, text []byte) error) error {
 	return r.breaker.Do(ctx, r.timeout, func(ctx context.Context) error {
 		q, err := http.NewRequestWithContext(ctx, method, r.url.JoinPath("sessions", sid).String(), bytes.NewReader(body))

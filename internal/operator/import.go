@@ -1,5 +1,3 @@
-// Package people moves accounts in and out: the import of another system's
-// accounts from a CSV file, and what is told of a person who asks.
 package operator
 
 import (
@@ -47,20 +45,20 @@ type Import struct {
 	Admin    *Admin
 	File     string
 	Rejected string                         // the file for rejected lines
-	Again    bool                           // from the start, though it has been imported before
-	Progress func(at login.Import, of Size) // called now and then; may be nil
+	Again    bool                           // start over, even if it was imported before
+	Progress func(at login.Import, of Size) // called periodically; may be nil
 
 	before bool // the file has been imported to its end
-	past   past // what the files for its rejected lines say
+	past   past // the content of the files for its rejected lines
 	report string
 	seen   map[uint64]int64 // lines of this run whose accounts are in, by their fields
 }
 
-// Report is the file in which Run has written rejected lines, if it has: Rejected, or
-// one behind it where that has been imported.
+// Report is the file to which Run has written rejected lines, if any: Rejected, or a
+// later one if that has been imported.
 func (x *Import) Report() string { return cmp.Or(x.report, x.Rejected) }
 
-// Rejected is what the name of a file has behind it for its rejected lines.
+// Rejected is the suffix of a file's name for its rejected lines.
 const Rejected = ".rejected"
 
 // A Result is the result of a run.
@@ -77,7 +75,7 @@ type Result struct {
 	// Of the whole file, in all runs: the lines whose accounts are in, and the others.
 	In, Out int64
 
-	Kinds map[string]int64 // lines rejected because their hashes cannot be taken over, by what these are
+	Kinds map[string]int64 // lines rejected because their hashes cannot be imported, by kind
 	Begun bool             // the run has begun to read lines: another run continues where it stops
 	Done  int64            // lines of the file that are done
 }
@@ -88,8 +86,8 @@ type Size struct {
 	Resumed login.Import // where the import went on
 }
 
-// A batch is some lines on their way into the store: the accounts of the good ones,
-// and the bad ones.
+// A batch is some lines to be stored: the accounts of the valid ones, and the
+// rejected ones.
 type batch struct {
 	lines    []line // of the accounts
 	accounts []login.Account
@@ -132,7 +130,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	}
 	x.before, x.report = done.File != "" && done.Offset == size, x.Rejected
 	if done.File != "" {
-		own := "" // where the lines are that an interrupted run has rejected: that one goes on
+		own := "" // the file of an interrupted run's rejected lines, which is continued
 		if !x.before && !x.Again && done.Report > 0 {
 			own = lastReport(x.Rejected)
 		}
@@ -234,8 +232,8 @@ func CheckFile(path string) error {
 	return nil
 }
 
-// begin settles that the import is at the file's first line, however far it had come,
-// and that the file for rejected lines is this import's.
+// begin sets the import to the file's first line, however far it had come, and makes
+// the file for rejected lines this import's.
 func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 	done.File = start.File
 	err := x.Admin.Store.AddAccounts(ctx, done, nil, func([]error) (login.Import, login.Event, error) {
@@ -305,7 +303,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		b.bad = append(b.bad, l)
 		return
 	}
-	if l.text == "" { // nothing is lost with it
+	if l.text == "" { // an empty line is no loss
 		return
 	}
 	fields, err := split(l.text, h.comma)
@@ -343,7 +341,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 	b.bad = append(b.bad, l)
 }
 
-// inColumns says a reason in one line, in the names of the file's columns.
+// inColumns returns a reason on one line, with the names of the file's columns.
 var inColumns = strings.NewReplacer("\n", "; ", "userid: ", "user_id: ", "mobileNumber: ", "mobile: ")
 
 // openReport opens the file for rejected lines for this process only: a second one waits
@@ -358,7 +356,7 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 	if err := private.CheckPlace(x.report); err != nil {
 		return nil, err
 	}
-	for range 10 { // others may make and remove it meanwhile
+	for range 10 { // others may create and remove it meanwhile
 		f, err = lockedfile.OpenFile(x.report, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err

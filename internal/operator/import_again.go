@@ -21,7 +21,7 @@ import (
 // Importing a file that has been imported before: people correct the rejected lines
 // in the file for those, import that, and run the first one again.
 
-// errLooked ends a step of an import that must store nothing.
+// errLooked ends a transaction of an import that must store nothing.
 var errLooked = errors.New("only looked at")
 
 // look reports which accounts of a file imported before exist now, and stores
@@ -151,8 +151,8 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 // own, the file for those rejected again from that, and so on. Lines have their
 // numbers in the first file.
 type past struct {
-	mended map[int64]bool // lines that have been imported since; nil if nothing is known of them
-	out    map[int64]bool // lines that have not, and are in one of the files
+	mended map[int64]bool // lines imported since; nil if not known
+	out    map[int64]bool // lines not imported, and in one of the files
 	free   string         // the name of the next file
 }
 
@@ -197,7 +197,7 @@ func (x *Import) pastOf(ctx context.Context, first, own string) (p past, err err
 	}
 }
 
-// lastReport returns the last of the files for rejected lines that is there.
+// lastReport returns the last existing file for rejected lines.
 func lastReport(first string) string {
 	for last := first; ; last += Rejected {
 		if _, err := os.Lstat(last + Rejected); err != nil {
@@ -291,7 +291,7 @@ var (
 	tooCostly   = regexp.MustCompile(`_hash: [^;]*: checking one password would take too long`)
 )
 
-// kinds counts the lines that are rejected for their hashes, by what these are.
+// kinds counts the lines rejected for their hashes, by kind.
 func (r *Result) kinds(bad []line) {
 	for _, l := range bad {
 		seen := map[string]bool{}

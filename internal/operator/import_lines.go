@@ -97,7 +97,7 @@ func columnOf(name string) string {
 	return strings.Join(words, "_")
 }
 
-// commas are what may part the fields: spreadsheets write each of them.
+// commas are the possible separators of fields: spreadsheets write each of them.
 var commas = []string{",", ";", "\t"}
 
 // readHeader reads the first line, and returns where the second one begins.
@@ -160,7 +160,7 @@ func readHeader(f *os.File) (h header, start login.Import, err error) {
 // unknownColumns returns an error that names the unknown ones of the n columns of a first line.
 func unknownColumns(names []string, n int) error {
 	known := "known are " + strings.Join(columns, ", ")
-	if n == 1 { // perhaps they are parted by something else
+	if n == 1 { // perhaps the separator is another one
 		known += "; separate them with commas, semicolons or tabs"
 	}
 	if len(names) == 1 {
@@ -177,8 +177,8 @@ func unknownColumns(names []string, n int) error {
 	return fmt.Errorf("the first line names columns that are not known, %s and %s: %s", strings.Join(said[:last], ", "), said[last], known)
 }
 
-// columns finds out what parts the fields of the first line, and returns these: that
-// by which most of them are the names of columns.
+// columns determines the separator of the first line, the one that gives the most
+// names of columns, and returns the fields.
 func (h *header) columns() (names []string, err error) {
 	most := -1
 	for _, comma := range commas {
@@ -276,8 +276,8 @@ func noEnd(raw []byte) []byte {
 	return raw
 }
 
-// split parts a line into its fields. A quoted field does not go on in the next
-// line: one quote that is missing would take the rest of the file with it.
+// split splits a line into its fields. A quoted field does not continue on the next
+// line: one missing quote would swallow the rest of the file.
 func split(text, comma string) ([]string, error) {
 	if !strings.Contains(text, `"`) {
 		return strings.Split(text, comma), nil

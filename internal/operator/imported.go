@@ -13,8 +13,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// A NewImport is an account that comes from another system, with hashes that were
-// made there. Fields are as in [NewAccount].
+// A NewImport is an account of another system, with hashes made there. Fields are as
+// in [NewAccount].
 type NewImport struct {
 	UCC          string
 	UserID       string
@@ -27,10 +27,10 @@ type NewImport struct {
 	TOTPSeed     credential.Secret
 }
 
-// Imported checks an account that comes from another system, naming every problem
-// at once, and returns it ready to be stored, under a new id. An MPIN's hash is
-// sealed: it lacks the key that ours has (security.md P1). The hashes are replaced by ours
-// at the next good login.
+// Imported checks an account of another system, returning every problem at once, and
+// returns it ready to be stored, under a new id. An MPIN's hash is sealed, because it
+// lacks the key that ours has (security.md P1). The hashes are replaced by ours at the
+// next successful login.
 func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	a := login.Account{ID: uuid.NewString(), Created: now}
 	var problems []error
@@ -77,8 +77,8 @@ func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	return a, errors.Join(problems...)
 }
 
-// differences names what an account that is there has otherwise than one of the same
-// UCC that an import would add. What a login or an operator may have changed since is
+// differences returns the fields in which an existing account differs from an imported
+// one with the same UCC. Fields that a login or an operator may have changed since are
 // not compared: the address, the MPIN, the TOTP seed, and a hash that is incomparable.
 func differences(a, n login.Account) (all []string) {
 	for _, x := range []struct {

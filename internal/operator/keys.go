@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/token"
 )
 
-// maxKeys is how many signing keys there may be: each is published.
+// maxKeys limits the signing keys: each is published.
 const maxKeys = 50
 
 // KeyEvent returns the audit event of a key, whose id is in the place of a request's.
@@ -20,7 +20,7 @@ func (m *Admin) KeyEvent(action, id string) login.Event {
 	return e
 }
 
-// A KeyState says what a signing key is doing.
+// A KeyState is the state of a signing key.
 type KeyState string
 
 // The states of a signing key, in the order of its life.
@@ -30,7 +30,7 @@ const (
 	KeyOld   KeyState = "old"   // still verifies the tokens that it has signed
 )
 
-// KeyInfo is what an operator sees of a signing key.
+// KeyInfo is a signing key as an operator sees it.
 type KeyInfo struct {
 	ID      string
 	Bits    int
@@ -79,8 +79,8 @@ func (m *Admin) PendingKey(ctx context.Context) (login.SigningKey, error) {
 	return stored[next], nil
 }
 
-// RotateKey adds a signing key of so many bits, which is published at once and
-// signs after a lead. Running services follow by themselves.
+// RotateKey adds a signing key of a number of bits, which is published at once and
+// signs after a lead. Running services apply it by themselves.
 func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (login.SigningKey, error) {
 	if bits != token.Bits2048 && bits != token.Bits3072 {
 		return login.SigningKey{}, login.Invalid("bits", fmt.Sprintf("must be %d or %d", token.Bits2048, token.Bits3072))

@@ -32,7 +32,7 @@ func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err erro
 	if p.State, err = m.Store.State(ctx, a.ID); err != nil {
 		return p, err
 	}
-	// Expired ones too, as long as they are there.
+	// Expired ones too, while they exist.
 	if p.Sessions, err = m.Store.SessionsOf(ctx, a.ID, time.Unix(1, 0)); err != nil {
 		return p, err
 	}
@@ -43,7 +43,7 @@ func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err erro
 	return p, err
 }
 
-// KeptAs returns of each factor how it is kept: the algorithm of a hash, or sealed.
+// KeptAs returns for each factor how it is stored: the algorithm of a hash, or sealed.
 func KeptAs(a login.Account) map[string]string {
 	kinds := map[string]string{"password": strings.TrimPrefix(credential.Shape(a.PasswordHash), "$")}
 	if a.MPINHash != "" {
@@ -64,7 +64,7 @@ func (m *Admin) Pseudonym(ucc string) string {
 	return "ERASED" + strings.ToUpper(hex.EncodeToString(m.Vault.MAC(credential.PurposePseudonym, ucc)[:8]))
 }
 
-// forgetStep is how many events are looked at in one operation.
+// forgetStep is how many events one operation processes.
 const forgetStep = 10_000
 
 // Erase erases a person: the account, its sessions, its counters and the codes still
@@ -75,7 +75,7 @@ const forgetStep = 10_000
 func (m *Admin) Erase(ctx context.Context, a login.Account) (pseudonym string, events int, err error) {
 	pseudonym = m.Pseudonym(a.UCC)
 	if a.ID != "" {
-		// A login that is under way finds the account gone, and ends its session.
+		// A login in progress finds the account gone, and ends its session.
 		e := m.event("account erased")
 		e.UCC = pseudonym
 		if err := m.Store.EraseAccount(ctx, a.ID, e); err != nil {

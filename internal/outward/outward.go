@@ -1,6 +1,6 @@
-// Package outward is what the couriers and the OMS have in common as things that
-// the service calls: strict files of settings, secrets in files of their own, HTTP
-// without redirects, and a breaker.
+// Package outward has what the service's calls to couriers and the OMS share: strict
+// settings files, secrets in separate files, HTTP without redirects, and a circuit
+// breaker.
 package outward
 
 import (
@@ -30,7 +30,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// maxFile is how large a file of settings or with a secret may be.
+// maxFile limits the size of a file with settings or a secret.
 const maxFile = 256 << 10
 
 // Load reads a YAML file of settings. A key that into does not have is an error, and
@@ -94,9 +94,9 @@ func Secret(path string) (credential.Secret, error) {
 	return credential.Secret(line), nil
 }
 
-// TLS returns the settings of TLS towards a server: ca is a file with the
-// certificates that are trusted instead of the system's, cert and key are ours;
-// each may be "".
+// TLS returns the TLS configuration for calling a server: ca is a file of
+// certificates trusted instead of the system's, cert and key are the client
+// certificate's files; each may be "".
 func TLS(ca, cert, key string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	var problems []error
@@ -187,13 +187,13 @@ func Cause(err error) error {
 	return errors.New("the answer cannot be read")
 }
 
-// After how many failures in a row a breaker opens, and for how long.
+// The failures in a row after which a breaker opens, and how long it stays open.
 const (
 	Failures = 5
 	OpenFor  = 10 * time.Second
 )
 
-// ErrOpen is what a call gets while the breaker is open.
+// ErrOpen is the error of calls while the breaker is open.
 var ErrOpen = circuitbreaker.ErrOpen
 
 // A Breaker refuses calls for [OpenFor] after five that failed in a row, and then
@@ -204,8 +204,8 @@ type Breaker struct {
 	policy  failsafe.Executor[any]
 }
 
-// NewBreaker returns a breaker, which is closed. A call that fails is made once
-// more, after a moment, if again is true.
+// NewBreaker returns a closed breaker. If again is true, a failed call is repeated
+// once, after a moment.
 func NewBreaker(again bool) *Breaker {
 	failed := func(_ any, err error) bool {
 		return err != nil && !errors.Is(err, login.ErrRefused) && !errors.Is(err, context.Canceled)
@@ -220,7 +220,7 @@ func NewBreaker(again bool) *Breaker {
 	return &Breaker{b, failsafe.With(policies...)}
 }
 
-// Do makes a call, each try within a time.
+// Do makes a call, with a time limit for each try.
 func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx context.Context) error) error {
 	return b.policy.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) error {
 		ctx, cancel := context.WithTimeout(e.Context(), within)

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Create makes an empty file, readable by the owner of its directory only, unless one
-// is there, which it must be possible to write.
+// Create creates an empty file, readable only by the owner of its directory, or
+// checks that an existing one can be written.
 func Create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -85,7 +85,7 @@ func is(given map[string]string, name string, n int) bool {
 	return !there || err == nil && got == n
 }
 
-// short is a value of an address as it may be in an error.
+// short returns a value of an address for an error.
 func short(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r <= ' ' || r > '~' {

@@ -1,5 +1,5 @@
-// Package private reads, writes and locks files that belong to one person: what
-// others may read or change is refused, and left as it is.
+// Package private reads, writes and locks files that belong to one user: files that
+// others can read or change are refused, and left as they are.
 package private
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Refused says why a file is not used, and what to do.
+// Refused is the reason why a file is not used, and what to do.
 type Refused string
 
 func (r Refused) Error() string { return string(r) }
@@ -130,8 +130,8 @@ func Write(path string, data []byte) error {
 	return syncDir(filepath.Dir(at))
 }
 
-// Try finds out whether Write would succeed with so many bytes, by writing as many
-// into the directory and removing them again.
+// Try checks whether Write would succeed with a number of bytes, by writing as many
+// to the directory and removing them again.
 func Try(path string, size int) error {
 	_, tmp, err := beside(path, make([]byte, size))
 	if err != nil {
@@ -196,8 +196,8 @@ func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// Number returns what SetNumber kept of whose, or 0; of "" it is the highest of
-// all. Call both while holding the lock.
+// Number returns the number that SetNumber stored for whose, or 0; for "" it is the
+// highest of all. Call both while holding the lock.
 func (l LockFile) Number(whose string) (n int64, err error) {
 	kept, err := l.numbers()
 	for _, k := range kept {

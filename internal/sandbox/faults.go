@@ -82,8 +82,8 @@ func FaultOps() []string {
 // maxFaults limits the pending faults, and how often one fault happens.
 const maxFaults = 1000
 
-// Add makes the next answers of an operation fail, after those that fail already.
-// The error is of login.KindInput.
+// Add makes further answers of an operation fail, after those pending. The error is
+// of login.KindInput.
 func (f *Faults) Add(x Fault) error {
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
@@ -132,10 +132,10 @@ func (f *Faults) take(op string) string {
 	return ""
 }
 
-// Next takes the fault of an operation's next answer: a function that answers so, or nil
-// for none. trade says that the operation is one of the trade API. The function is given
-// what would do the operation, and returns the answer's status and size, and whether it
-// has been cut short, as its connection must then be.
+// Next takes the fault of an operation's next answer: a function that answers with it,
+// or nil for none. trade reports that the operation is one of the trade API. The
+// function is called with one that carries out the operation, and returns the answer's
+// status and size, and whether it was cut short, as its connection must then be.
 func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 	name := f.take(op)
 	if name == "" {
@@ -163,7 +163,7 @@ func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http
 	}
 }
 
-// answer is what a fault answers that is whole.
+// answer sends the answer of a fault that is not cut short.
 func answer(name string, trade bool) front.Answer {
 	row, inTable := wire.Lookup(name)
 	shape := shapes[name]

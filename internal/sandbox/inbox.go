@@ -8,8 +8,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// kept is how many codes the inbox keeps for one UCC: a login has three at most,
-// and a few logins may be open at once.
+// kept is how many codes the inbox keeps for a UCC: a login has at most three, and a
+// few logins may be open at once.
 const kept = 32
 
 // An Inbox keeps the newest codes of each UCC in memory. It implements

@@ -90,7 +90,7 @@ func success(data any, header http.Header) front.Answer {
 // otpPath leads to the inbox.
 const otpPath = "/sandbox/otp/"
 
-// maxWait bounds how long a request waits for a code.
+// maxWait limits how long a request waits for a code.
 const maxWait = 60 * time.Second
 
 // otpPage returns the newest unused code of a UCC as plain text.

@@ -1,6 +1,6 @@
-// Package serve puts the parts together: the data, the OMS, the service and its
-// HTTP side. neo serve, neo sandbox, the operator's commands
-// and neoapitest all start here.
+// Package serve assembles the parts: the data, the OMS, the service and its HTTP
+// side. neo serve, neo sandbox, the operator's commands and neoapitest all start
+// here.
 //
 // Start with [Open] for the data and [New] for a service on them.
 package serve
@@ -49,7 +49,7 @@ type Data struct {
 	key   []byte // the data key
 }
 
-// OpenExisting opens data that Open has made, and makes none.
+// OpenExisting opens data that Open has created, and creates none.
 func OpenExisting(ctx context.Context, p Place) (*Data, error) {
 	if !p.Exists() {
 		return nil, p.nothing()
@@ -127,8 +127,8 @@ func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	return store, nil
 }
 
-// clocksApart is how far this machine's clock and the database server's may be apart:
-// what a verifier of tokens allows.
+// clocksApart is how far this machine's clock and the database server's may differ:
+// as much as verifiers of tokens allow.
 const clocksApart = time.Minute
 
 // apart refuses a clock that differs too much from the database server's.
@@ -155,8 +155,8 @@ const (
 	Sandbox Kind = "sandbox"
 )
 
-// ClaimKind makes the data those of a kind if they are of none yet, and refuses if they
-// are of another one.
+// ClaimKind sets the kind of the data if it has none yet, and refuses data of another
+// kind.
 func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	settled, err := d.Store.PutOnce(ctx, "kind", []byte(k))
 	if err != nil {
@@ -184,8 +184,8 @@ func (d *Data) Admin() *operator.Admin {
 	return &operator.Admin{Store: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
-// openVault reads the master key, or makes it for a database that is new, and
-// checks that it is this database's.
+// openVault reads the master key, or creates it for a new database, and checks that
+// it belongs to this database.
 func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Vault, []byte, error) {
 	path := filepath.Join(p.Dir, masterFile)
 	check, err := store.PutOnce(ctx, "check", nil) // first: the process that stores it has its key in place
@@ -215,8 +215,8 @@ func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Va
 	return vault, key, nil
 }
 
-// unlock opens the data key with the master key. credential.ErrSealed means that it
-// is not one of this database.
+// unlock opens the data key with the master key. credential.ErrSealed means that the
+// key does not belong to this database.
 func (p Place) unlock(ctx context.Context, store store.Store, isNew bool) (*credential.Vault, []byte, error) {
 	path := MasterKey(p.Dir)
 	for {
@@ -228,7 +228,7 @@ func (p Place) unlock(ctx context.Context, store store.Store, isNew bool) (*cred
 		if !errors.Is(err, credential.ErrSealed) {
 			return vault, key, err
 		}
-		// An operator may have put another key in its place, and had this one forgotten.
+		// An operator may have replaced this key and had it forgotten.
 		if now, rerr := readMasterKey(path); rerr != nil || bytes.Equal(now, master) {
 			return nil, nil, errors.Join(err, rerr)
 		}
@@ -239,8 +239,8 @@ func (p Place) missingKey() error {
 	return fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", MasterKey(p.Dir), p.whereItIs())
 }
 
-// foreignKey says of a key that opens nothing of this database what to do; other
-// errors stay as they are.
+// foreignKey adds to the error of a key that does not open this database what to do;
+// other errors are unchanged.
 func (p Place) foreignKey(err error) error {
 	if errors.Is(err, credential.ErrSealed) {
 		return fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", MasterKey(p.Dir), p.whereItIs())
@@ -278,15 +278,15 @@ func readMasterKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeMasterKey writes a new master key.
+// makeMasterKey creates a new master key.
 func makeMasterKey(dir, path string) error {
 	f, err := writeMasterKey(dir, credential.NewMasterKey(), "")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f) }()
-	// A link is made whole or not at all, and fails if another process was first:
-	// then that one's key is used.
+	// A link is atomic, and fails if another process was first: then that one's key is
+	// used.
 	if err := os.Link(f, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}

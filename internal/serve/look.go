@@ -16,9 +16,9 @@ import (
 	"neoapi/internal/store/sqlite"
 )
 
-// Look opens the master key and the database of a place as [Open] does, to read them
-// alone: it makes nothing and brings nothing to another schema. first says what the
-// first start will make, "" if everything is there.
+// Look opens the master key and the database of a place as [Open] does, but only to
+// read them: it creates nothing and migrates nothing. first says what the first start
+// will create, or "" if nothing is missing.
 func (p Place) Look(ctx context.Context) (first string, err error) {
 	path := MasterKey(p.Dir)
 	_, missing := os.Stat(path)
@@ -63,8 +63,8 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	return "", err
 }
 
-// canBeMade refuses a data directory that cannot be made, as a file is in its place or
-// above it.
+// canBeMade refuses a data directory that cannot be created, because a file is in its
+// place or above it.
 func (p Place) canBeMade() error {
 	for dir := p.Dir; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -83,7 +83,7 @@ func (p Place) canBeMade() error {
 	}
 }
 
-// openToRead opens the store to read it. made is false if nothing has been made there
+// openToRead opens the store for reading. made is false if it has not been created
 // yet.
 func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, err error) {
 	if p.Database == "" {

@@ -24,8 +24,8 @@ import (
 // changes no stored data, and nothing for running processes.
 const dataKeyPrefix = "data key "
 
-// dataKey returns the data key and its vault, making it for a database that is new.
-// credential.ErrSealed means that the master key is not one of this database.
+// dataKey returns the data key and its vault, creating it for a new database.
+// credential.ErrSealed means that the master key does not belong to this database.
 func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) (*credential.Vault, []byte, error) {
 	name, sealing, err := sealingOf(master)
 	if err != nil {
@@ -35,7 +35,7 @@ func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	key := master // of a database that was made before there were data keys
+	key := master // of a database created before there were data keys
 	if sealed == nil {
 		all, err := store.Names(ctx, dataKeyPrefix)
 		if err != nil {
@@ -61,8 +61,8 @@ func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) 
 	return vault, key, err
 }
 
-// sealingOf returns the name under which a master key's data key is settled, and what
-// seals it.
+// sealingOf returns the name under which the data key is stored for a master key, and
+// what seals it.
 func sealingOf(master []byte) (name string, sealing *credential.Vault, err error) {
 	id, err := credential.MasterKeyID(master)
 	if err != nil {
@@ -127,8 +127,8 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	return syncDir(d.place.Dir)
 }
 
-// ForgetMasters makes all master keys but the one in the data directory useless,
-// and returns how many they were.
+// ForgetMasters retires all master keys except the one in the data directory, and
+// returns how many there were.
 func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 	unlock, err := d.lockMaster()
 	if err != nil {

@@ -32,7 +32,7 @@ type Once interface {
 	// value: if several processes do so at once, one value remains. A nil value only
 	// reads, and returns nil if there is none.
 	PutOnce(ctx context.Context, name string, value []byte) ([]byte, error)
-	// Names returns the names below a prefix under which something is, in order.
+	// Names returns the stored names with a prefix, in order.
 	Names(ctx context.Context, prefix string) ([]string, error)
 	// Forget removes the value under name and stores the event, or returns
 	// login.ErrNotFound.

@@ -40,7 +40,7 @@ type Telemetry struct {
 // that a request may take.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 20}
 
-// New makes the metrics of a service. Spans go to provider; nil makes none.
+// New returns the telemetry of a service. Spans go to provider; nil means no spans.
 func New(provider trace.TracerProvider) *Telemetry {
 	t := &Telemetry{registry: prometheus.NewRegistry(), tracing: provider != nil}
 	if provider == nil {

@@ -33,9 +33,9 @@ type Failure struct {
 	Meaning  string
 }
 
-// The rows, by name. Codes of five and more digits, and 1037 and 5203, were met
-// in the field. Existing services have no code for the four faults of the service
-// itself: there the status doubles as the code.
+// The rows, by name. Codes of five and more digits, and 1037 and 5203, come from
+// existing services. Existing services have no code for the four faults of the
+// service itself: there the status doubles as the code.
 var (
 	BadInput      = Failure{"10300", http.StatusBadRequest, CategoryInput, "the input is not valid"}
 	HeaderMissing = Failure{"10512", http.StatusUnauthorized, CategorySession, "a required header is missing"}

@@ -172,7 +172,7 @@ type Revocations struct {
 	// Revocations are the trade tokens whose sessions ended before the tokens expire,
 	// in the order in which they ended.
 	Revocations []Revocation `json:"revocations"`
-	Next        int64        `json:"next"` // where to go on; below what was asked after if the numbers began again
+	Next        int64        `json:"next"` // where to continue; below the number asked after if numbering has started over
 	More        bool         `json:"more"` // there are more already
 	Keys        []string     `json:"keys"` // the ids of all signing keys: tokens of others are refused
 }

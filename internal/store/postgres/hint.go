@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// hint says what a person can do about a database that cannot be opened, or "".
+// hint returns what a person can do about a database that cannot be opened, or "".
 // password reports whether one was found.
 func hint(err error, password bool) string {
 	var refused *pgconn.PgError

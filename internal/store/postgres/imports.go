@@ -60,7 +60,7 @@ func (s *Store) Import(ctx context.Context, file string) (login.Import, error) {
 	return x, err
 }
 
-// withinImport is how long one step of an import may take.
+// withinImport limits how long one step of an import may take.
 const withinImport = time.Minute
 
 // AddAccounts implements [login.Operations]. The accounts are copied to a temporary

@@ -14,7 +14,7 @@ import (
 // safety net behind the store's own.
 var defaults = []struct {
 	name, value string
-	env         string // that says otherwise too
+	env         string // that also overrides the default
 }{
 	{"sslmode", "verify-full", "PGSSLMODE"}, // not for Unix sockets, which have no TLS
 	{"connect_timeout", "2", "PGCONNECT_TIMEOUT"},
@@ -25,7 +25,7 @@ var defaults = []struct {
 	{"statement_timeout", "11s", ""},
 	{"lock_timeout", "1500ms", ""},
 	{"idle_in_transaction_session_timeout", "5s", ""},
-	{"default_transaction_isolation", "read%20committed", ""}, // what the statements are written for
+	{"default_transaction_isolation", "read%20committed", ""}, // which the statements are written for
 	{"plan_cache_mode", "force_generic_plan", ""},             // they find a record by its key
 }
 

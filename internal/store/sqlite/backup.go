@@ -43,8 +43,8 @@ func Backup(ctx context.Context, from, to string) (err error) {
 			err = errors.Join(err, os.Remove(part.Name()))
 		}
 	}()
-	// Read-write, because only such a connection may recover the log of a process that
-	// was killed. Nothing is written through it.
+	// Read-write, because only such a connection can recover the log of a killed
+	// process. Nothing is written through it.
 	if err := onFile(ctx, from, func(c *sqlite.Conn) error {
 		c.SetBusyTimeout(busyTimeout)
 		return exec(c, "VACUUM INTO ?", part.Name())
@@ -64,7 +64,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	if err := errors.Join(owner.Adopt(part), part.Sync()); err != nil {
 		return err
 	}
-	// Link, unlike Rename, replaces nothing that has come there meanwhile.
+	// Link, unlike Rename, does not replace a file created there meanwhile.
 	if err := os.Link(part.Name(), to); err != nil {
 		return err
 	}

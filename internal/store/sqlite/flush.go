@@ -12,11 +12,11 @@ import (
 const flushWithin = 50 * time.Millisecond
 
 // A flusher flushes the write-ahead log to disk, which SQLite itself does only at
-// checkpoints. A process that is killed loses nothing even without it: the system
-// has what was written. A flush is for the power cut.
+// checkpoints. A killed process loses nothing even without it, because the system has
+// what was written. A flush protects against a power cut.
 //
-// Of callers that come together one flushes for all. The log keeps its file for
-// as long as any connection is open.
+// Of concurrent callers one flushes for all. The log keeps its file for as long as
+// any connection is open.
 type flusher struct {
 	file *os.File
 	last atomic.Uint64 // how many transactions have been written
@@ -36,8 +36,8 @@ func newFlusher(path string) (*flusher, error) {
 	return &flusher{file: file}, nil
 }
 
-// written counts a transaction that has been written to the log and sees to it
-// that it is on disk soon.
+// written counts a transaction written to the log and makes sure that it is on disk
+// soon.
 func (f *flusher) written() {
 	f.last.Add(1)
 	if f.soon.CompareAndSwap(false, true) {

@@ -1,13 +1,13 @@
 // Package sqlite is the embedded store: all ports of package login in one file.
 //
-// It owns its SQL and its migrations and no rule: what a change means is in
-// package login, and each method here loads, applies and saves in one
-// transaction. One connection writes, several read.
+// It owns its SQL and its migrations but no rules: what a change means is in package
+// login, and each method here loads, applies and saves in one transaction. One
+// connection writes, several read.
 //
-// What was acknowledged survives kill -9 (security.md R2). A power cut is for the flush of
-// the write-ahead log: what ends or removes something, and what an operator does,
-// is on disk before it is acknowledged; logins and their tries are within 50 ms
-// (flush.go).
+// What was acknowledged survives kill -9 (security.md R2). The flush of the write-ahead
+// log protects against power cuts: changes that end or remove something, and an
+// operator's, are on disk before they are acknowledged; logins and their tries within 50
+// ms (flush.go).
 package sqlite
 
 import (
@@ -39,9 +39,9 @@ var migrations embed.FS
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
 
-// busyTimeout is how long opening and reading wait for another process, which
-// happens while that one recovers the log. Writing waits as long as its context
-// lets it, in steps of busyStep.
+// busyTimeout is how long opening and reading wait for another process, which happens
+// while that one recovers the log. Writing waits until its context is done, in steps
+// of busyStep.
 const (
 	busyTimeout = 5 * time.Second
 	busyStep    = 2 * time.Millisecond
@@ -87,7 +87,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	writer := <-s.writer
-	writer.SetBusyTimeout(0) // begin waits by itself, with the caller's context
+	writer.SetBusyTimeout(0) // begin waits itself, with the caller's context
 	s.writer <- writer
 	if s.log, err = newFlusher(path + "-wal"); err != nil { // the connections above keep the log in place
 		return nil, errors.Join(err, s.Close())
@@ -95,9 +95,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens the database file at path for the methods that only read. It makes
-// no file, changes none, and does not bring the schema to the current one. Close the
-// store when done.
+// OpenToRead opens the database file at path for the methods that only read. It
+// creates and changes no file, and does not migrate the schema. Close the store when
+// done.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s := &Store{reader: make(chan *sqlite.Conn, 1)}
 	path, err := filepath.Abs(path)
@@ -152,7 +152,7 @@ func (s *Store) Close() error {
 	var all []*sqlite.Conn
 	for _, pool := range []chan *sqlite.Conn{s.reader, s.writer} {
 		n := cap(pool)
-		if s.log == nil { // opening broke off: there are only as many as there are
+		if s.log == nil { // opening failed: not all connections exist
 			n = len(pool)
 		}
 		for range n {
@@ -262,7 +262,7 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 		return err
 	}
 	if err = f(c); err == nil {
-		err = ctx.Err() // the last chance to end with nothing stored
+		err = ctx.Err() // the last chance to stop with nothing stored
 	}
 	if err == nil {
 		err = exec(c, "COMMIT")
@@ -277,8 +277,8 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 	return err
 }
 
-// begin begins a write transaction. It waits for other processes until the
-// context ends.
+// begin begins a write transaction. It waits for other processes until the context is
+// done.
 func begin(ctx context.Context, c *sqlite.Conn) error {
 	for {
 		err := exec(c, "BEGIN IMMEDIATE")
@@ -307,7 +307,7 @@ func exec(c *sqlite.Conn, query string, args ...any) error {
 	return errors.Join(err, stmt.Reset())
 }
 
-// one runs a query and has scan read its first row; without one it returns
+// one runs a query and calls scan for its first row; without one it returns
 // login.ErrNotFound.
 func one(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
 	found := false
@@ -321,7 +321,7 @@ func one(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) err
 	return err
 }
 
-// each runs a query and has scan read each row.
+// each runs a query and calls scan for each row.
 func each(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
 	stmt, err := c.Prepare(query)
 	if err != nil {
