@@ -90,9 +90,9 @@ func (t *Telemetry) couriers(c courier) {
 }
 
 // Status returns the handler of the operator's own address: /metrics, /livez, and
-// /readyz, which names what is wrong with each part. It must not be reachable for
-// strangers, nor for their pages in an operator's browser: at the machine's own address
-// it answers to no host that a stranger can have (DNS rebinding).
+// /readyz, which names what is wrong with each part. Strangers must not be able to
+// reach it, nor their pages in an operator's browser: at the machine's own address it
+// refuses hosts that a stranger can register (DNS rebinding).
 func (t *Telemetry) Status(s *login.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
