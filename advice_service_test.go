@@ -3,10 +3,12 @@ package neoapi
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -35,15 +37,11 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password}
 	second := func(t *testing.T, c *Client) { // an open login
 		creds.NoOTP = true
-		if err := c.Login(t.Context(), creds); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Login(t.Context(), creds))
 	}
 	trade := func(t *testing.T, c *Client) {
 		second(t, c)
-		if _, err := c.Session2FA(t.Context(), a.MPIN); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(c.Session2FA(t.Context(), a.MPIN))(t)
 	}
 	operations := map[string]struct {
 		before func(*testing.T, *Client)
@@ -60,16 +58,11 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 		"limits": {trade, func(ctx context.Context, c *Client) error { _, err := limits(ctx, c, WithRate(0)); return err }},
 		"orders": {trade, func(ctx context.Context, c *Client) error { _, err := orders(ctx, c, WithRate(0)); return err }},
 		opTOTPValidate: {func(t *testing.T, c *Client) {
-			if err := c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}))
 		}, func(ctx context.Context, c *Client) error { _, err := c.ValidateMPIN(ctx, a.MPIN); return err }},
 	}
 	for op, o := range operations {
-		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(New(Config{Environment: Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1}))(t)
 		for i, fault := range neoapitest.Faults() {
 			row, _ := wire.Lookup(fault)
 			if op == "orders" && (slices.Contains([]int{429, 503}, row.Status) || fault == "rate_limit") {
@@ -88,7 +81,7 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 			if fault == "hang" {
 				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
 			}
-			err = o.call(ctx, c)
+			err := o.call(ctx, c)
 			cancel()
 			srv.Works()
 			if fault == wire.NoData.Code && err == nil {
@@ -110,35 +103,31 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithAddressRate(12), neoapitest.WithOMSTimeout(50*time.Millisecond), neoapitest.WithAccounts(2))
 	a := srv.Account
 	client := func(key, secret string) *Client {
-		c, err := New(Config{Environment: Environment(srv.URL), ConsumerKey: key, ConsumerSecret: secret})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return must.Get(New(Config{Environment: Environment(srv.URL), ConsumerKey: key, ConsumerSecret: secret}))(t)
 	}
 	ours := func() *Client { return client(srv.ConsumerKey, srv.ConsumerSecret) }
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password, NoOTP: true}
-	open := func() *Client {
-		c := ours()
-		if err := c.Login(t.Context(), creds); err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	check := func(what string, want Category, err error) {
+	check := func(what string, want Category, err error) *Error {
 		t.Helper()
 		if !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", what, err, want)
 		}
 		readsWell(t, what, err)
 		t.Logf("%s: %v", what, err)
+		e, _ := errors.AsType[*Error](err)
+		return e
 	}
 
-	check("a wrong consumer secret", ErrAccessToken, client(srv.ConsumerKey, "another-secret").Login(t.Context(), creds))
+	if e := check("a wrong consumer secret", ErrAccessToken, client(srv.ConsumerKey, "another-secret").Login(t.Context(), creds)); e.Op != opAccessToken || e.Code != "invalid_client" {
+		t.Errorf("got %v", e)
+	}
 	check("an unknown consumer key", ErrAccessToken, client("nobody", "").LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: "000000"}))
 	wrong := creds
 	wrong.Password = "wrong-password"
-	check("a wrong password", ErrWrongCredentials, ours().Login(t.Context(), wrong))
+	if e := check("a wrong password", ErrWrongCredentials, ours().Login(t.Context(), wrong)); e.Status != http.StatusUnauthorized || e.Code != "10020" || e.RequestID == "" {
+		t.Errorf("got %v", e)
+	}
+	check("an unknown name", ErrWrongCredentials, ours().Login(t.Context(), Credentials{UserID: "nobody", Password: a.Password}))
 	wrong = Credentials{UserID: a.UserID, MPIN: "000000", NoOTP: true}
 	check("a wrong MPIN first", ErrWrongCredentials, ours().Login(t.Context(), wrong))
 	check("a foreign number", ErrWrongCredentials, ours().Login(t.Context(), Credentials{Mobile: "+1 415 555 2671", Password: "wrong-password"}))
@@ -150,42 +139,36 @@ func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
 	c := ours()
 	withOTP := creds
 	withOTP.NoOTP = false
-	if err := c.Login(t.Context(), withOTP); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), withOTP))
 	check("a code too soon", ErrRateLimited, c.SendOTP(t.Context()))
 	for _, what := range []string{"a wrong code", "a second wrong code", "the last wrong code", "one code more"} {
 		_, err := c.Session2FA(t.Context(), "000000")
 		check(what, ErrWrongOTP, err)
 	}
 	c = ours()
-	if err := c.Login(t.Context(), Credentials{UserID: a.UserID, MPIN: a.MPIN, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: a.UserID, MPIN: a.MPIN, NoOTP: true}))
 	_, err := c.Session2FA(t.Context(), a.MPIN)
 	check("the MPIN twice", ErrWrongOTP, err)
 
 	c = ours()
-	if err := c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: a.Mobile, UCC: a.UCC, Code: srv.TOTP(t)}))
 	for _, what := range []string{"a wrong MPIN", "a second wrong MPIN", "the last wrong MPIN"} {
 		_, err = c.ValidateMPIN(t.Context(), "000000")
 		check(what, ErrWrongMPIN, err)
 	}
 
-	c = open()
+	c = ours()
+	srv.Advance(time.Minute) // another code may be sent
+	must.Do(t, c.Login(t.Context(), withOTP))
+	code := srv.OTP(t)
 	srv.BreakOMS()
-	_, err = c.Session2FA(t.Context(), a.MPIN)
+	_, err = c.Session2FA(t.Context(), code)
 	check("no OMS", ErrOMSDown, err)
 	srv.HangOMS()
-	_, err = c.Session2FA(t.Context(), a.MPIN)
+	_, err = c.Session2FA(t.Context(), code)
 	check("an OMS that hangs", ErrTimeout, err)
 	srv.MendOMS()
-	session, err := c.Session2FA(t.Context(), a.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	session := must.Get(c.Session2FA(t.Context(), code))(t) // which the code still opens
 	c.mu.Lock()
 	used := view{token: session.Token, sid: session.SID, sub: "x", ids: map[string]string{}}
 	c.view = &used

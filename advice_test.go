@@ -2,14 +2,16 @@ package neoapi
 
 import (
 	"errors"
+	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -36,14 +38,14 @@ func repeats(message, hint string) string {
 // fitting says for words of hints where they make sense.
 var fitting = []struct {
 	word string
-	ok   func(e *Error, method string) bool
+	ok   func(e *Error, step string) bool
 }{
 	{"key", func(e *Error, _ string) bool { return in(e.Category, ErrAccessToken, ErrIPNotAllowed) }},
 	{"fetched", func(e *Error, _ string) bool { return e.Category == ErrAccessToken && e.Op != opAccessToken }},
 	{"Authorization", func(e *Error, _ string) bool { return e.Code == wire.NoAccess.Code }},
 	{"address", func(e *Error, _ string) bool { return e.Category == ErrIPNotAllowed }},
 	{"ClientIP", func(e *Error, _ string) bool { return !steps[e.Op] && e.Op != "client_ip" }},
-	{"order book", func(_ *Error, method string) bool { return method == http.MethodPost }},
+	{"order book", func(_ *Error, step string) bool { return step == placePath }},
 	{"SendOTP", func(e *Error, _ string) bool { return in(e.Op, opLogin, opOTP, opSession2FA) }},
 	{"Session2FA", func(e *Error, _ string) bool { return in(e.Category, ErrOTPNotSent, ErrWrongToken) }},
 	{"same code", func(e *Error, _ string) bool { return secondFactor(e.Op) && in(e.Retry, RetrySame, RetryLater) }},
@@ -64,55 +66,71 @@ var fitting = []struct {
 	{"new code", func(e *Error, _ string) bool { return e.Retry == RetryNewCode }},
 }
 
+// atStep does what leads to a step of the client, and the step itself; a call of the
+// trade API goes by its path, as it does at the scripted service.
+var atStep = map[string]func(*testing.T, *Client) error{
+	opAccessToken: firstFactor,
+	opLogin:       firstFactor,
+	opTOTPLogin:   firstFactorTOTP,
+	opOTP: func(t *testing.T, c *Client) error {
+		must.Do(t, firstFactor(t, c))
+		return c.SendOTP(t.Context())
+	},
+	opSession2FA: func(t *testing.T, c *Client) error {
+		must.Do(t, firstFactor(t, c))
+		_, err := c.Session2FA(t.Context(), canaryOTP)
+		return err
+	},
+	opTOTPValidate: func(t *testing.T, c *Client) error {
+		must.Do(t, firstFactorTOTP(t, c))
+		_, err := c.ValidateMPIN(t.Context(), canaryMPIN)
+		return err
+	},
+	opLogout: func(t *testing.T, c *Client) error {
+		must.Do(t, c.Use(gen1))
+		return c.Logout(t.Context())
+	},
+	"/quick/x": tradeCall("GET", "/quick/x"),
+	placePath:  tradeCall("POST", placePath),
+}
+
+func firstFactor(t *testing.T, c *Client) error {
+	return c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true})
+}
+
+func firstFactorTOTP(t *testing.T, c *Client) error {
+	return c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP})
+}
+
+// tradeCall makes a call with a session of generation 3.
+func tradeCall(method, path string) func(*testing.T, *Client) error {
+	return func(t *testing.T, c *Client) error {
+		must.Do(t, c.Use(gen3))
+		return c.Do(t.Context(), method, path, nil, nil, WithRate(0))
+	}
+}
+
 // Message and hint of a failure are read together: they fit, say nothing twice, and
 // are short, for each code of the protocol at each operation of the client.
 func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
-	type operation struct {
-		path string // for the scripted service
-		call func(t *testing.T, c *Client) error
-	}
-	creds, totp := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
-	after := func(first, then func(*testing.T, *Client) error) func(*testing.T, *Client) error {
-		return func(t *testing.T, c *Client) error {
-			if err := first(t, c); err != nil {
-				t.Fatal(err)
-			}
-			return then(t, c)
-		}
-	}
-	login := func(t *testing.T, c *Client) error { return c.Login(t.Context(), creds) }
-	loginTOTP := func(t *testing.T, c *Client) error { return c.LoginTOTP(t.Context(), totp) }
-	use := func(t *testing.T, c *Client) error { return c.Use(gen3) }
-	operations := map[string]operation{
-		opAccessToken:  {opAccessToken, login},
-		opLogin:        {opLogin, login},
-		opTOTPLogin:    {opTOTPLogin, loginTOTP},
-		opOTP:          {opOTP, after(login, func(t *testing.T, c *Client) error { return c.SendOTP(t.Context()) })},
-		opSession2FA:   {opSession2FA, after(login, func(t *testing.T, c *Client) error { _, err := c.Session2FA(t.Context(), canaryOTP); return err })},
-		opTOTPValidate: {opTOTPValidate, after(loginTOTP, func(t *testing.T, c *Client) error { _, err := c.ValidateMPIN(t.Context(), canaryMPIN); return err })},
-		opLogout:       {opLogout, after(use, func(t *testing.T, c *Client) error { return c.Logout(t.Context()) })},
-		"POST " + opCall: {placePath, after(use, func(t *testing.T, c *Client) error {
-			return c.Do(t.Context(), "POST", placePath, url.Values{"jData": {"{}"}}, nil)
-		})},
-		"GET " + opCall: {"/quick/x", after(use, func(t *testing.T, c *Client) error { return c.Do(t.Context(), "GET", "/quick/x", nil, nil) })},
-	}
+	operations := maps.Clone(atStep)
 	for _, r := range append(tradewire.Reports, tradewire.Call{Op: wire.OpClientIP, Method: http.MethodGet, Path: clientIPPath}) {
-		operations[string(r.Op)] = operation{r.Path, after(use, func(t *testing.T, c *Client) error { return c.Do(t.Context(), r.Method, r.Path, nil, nil, WithRate(0)) })}
+		operations[r.Path] = tradeCall(r.Method, r.Path)
 	}
 	if len(operations) != 15 {
 		t.Errorf("%d operations", len(operations))
 	}
-	for name, o := range operations {
+	for step, call := range operations {
 		for _, f := range wire.Failures {
 			for shape, h := range map[string]http.HandlerFunc{
 				"protocol": answer(f.Status, `{"error":[{"code":"`+f.Code+`","message":"`+f.Meaning+`"}]}`),
 				"trade":    answer(f.Status, `{"stat":"Not_Ok","stCode":`+f.Code+`,"errMsg":"`+f.Meaning+`, on purpose"}`),
 				"no words": answer(f.Status, `{"error":[{"code":"`+f.Code+`"}]}`),
 			} {
-				t.Run(name+" "+f.Code+" "+shape, func(t *testing.T) {
+				t.Run(step+" "+f.Code+" "+shape, func(t *testing.T) {
 					s := newScripted(t)
-					s.on(o.path, h)
-					err := o.call(t, s.client(t))
+					s.on(step, h)
+					err := call(t, s.client(t))
 					if f == wire.NoData && err == nil { // an empty report
 						return
 					}
@@ -126,9 +144,8 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 					if twice := repeats(e.Message, e.Hint); twice != "" {
 						t.Errorf("%q is said twice: %v", twice, e)
 					}
-					method, _, _ := strings.Cut(name, " ")
 					for _, w := range fitting {
-						if strings.Contains(e.Hint, w.word) && !w.ok(e, method) {
+						if strings.Contains(e.Hint, w.word) && !w.ok(e, step) {
 							t.Errorf("%q does not fit: %v (retry %q)", w.word, e, e.Retry)
 						}
 					}
@@ -144,41 +161,12 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 // Whatever breaks off on the way, it is one situation, told in one way: whether the
 // answer is lost whole, or half, makes no difference to what is to be done.
 func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
-	lost := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-	short := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		w.Write([]byte(`{"data":{"token":"ey`))
-	}
-	chunked := func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte(`{"data":{"token":"ey`))
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	creds, totp := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
-	for op, call := range map[string]func(c *Client) error{
-		opAccessToken: func(c *Client) error { return c.Login(t.Context(), creds) },
-		opLogin:       func(c *Client) error { return c.Login(t.Context(), creds) },
-		opTOTPLogin:   func(c *Client) error { return c.LoginTOTP(t.Context(), totp) },
-		opOTP:         func(c *Client) error { c.Login(t.Context(), creds); return c.SendOTP(t.Context()) },
-		opSession2FA: func(c *Client) error {
-			c.Login(t.Context(), creds)
-			_, err := c.Session2FA(t.Context(), canaryOTP)
-			return err
-		},
-		opTOTPValidate: func(c *Client) error {
-			c.LoginTOTP(t.Context(), totp)
-			_, err := c.ValidateMPIN(t.Context(), canaryMPIN)
-			return err
-		},
-		opLogout:   func(c *Client) error { c.Use(gen1); return c.Logout(t.Context()) },
-		ordersPath: func(c *Client) error { c.Use(gen3); return c.Do(t.Context(), "GET", ordersPath, nil, nil) },
-		placePath:  func(c *Client) error { c.Use(gen3); return c.Do(t.Context(), "POST", placePath, nil, nil) },
-	} {
+	for op, call := range atStep {
 		var told *Error
-		for name, h := range map[string]http.HandlerFunc{"lost": lost, "short": short, "chunked": chunked} {
+		for name, h := range badhttp.BrokenOff(200, `{"data":{"token":"ey`) {
 			s := newScripted(t)
 			s.on(op, h)
-			e, ok := errors.AsType[*Error](call(s.client(t)))
+			e, ok := errors.AsType[*Error](call(t, s.client(t)))
 			if !ok || e.Category != ErrNetwork || e.Hint == "" || tooLong(e) {
 				t.Errorf("%s, %s: %v", op, name, e)
 				continue
@@ -192,6 +180,7 @@ func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
 			if in(op, opSession2FA, opTOTPValidate) && e.Retry != RetrySame {
 				t.Errorf("%s, %s: retry %q", op, name, e.Retry)
 			}
+			noCanary(t, e)
 		}
 	}
 }
@@ -229,19 +218,13 @@ func TestNoHintIsLongerThanAMessageLeavesRoomFor(t *testing.T) {
 // What the client itself says is as short, each problem for itself.
 func TestNoMessageOfTheClientIsLongerThanAPersonReads(t *testing.T) {
 	said := regexp.MustCompile(`(?:Message: |Message = |invalid\([^"]*?|problems, |found, |return (?:at|Session\{\}|""), )"((?:[^"\\]|\\.){15,})"`)
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := must.Get(filepath.Glob("*.go"))(t)
 	found := 0
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		source := must.Get(os.ReadFile(file))(t)
 		for _, m := range said.FindAllSubmatch(source, -1) {
 			found++
 			if len(m[1]) > 120 {

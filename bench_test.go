@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 // BenchmarkCall measures a call through HTTPClient and through a bare
@@ -19,15 +21,9 @@ func BenchmarkCall(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				req, err := http.NewRequest("GET", "http://127.0.0.1:1/Orders/2.0/quick/user/orders", nil)
-				if err != nil {
-					b.Fatal(err)
-				}
+				req := must.Get(http.NewRequest("GET", "http://127.0.0.1:1/Orders/2.0/quick/user/orders", nil))(b)
 				req.Header.Set("Accept", "application/json")
-				resp, err := hc.Do(req)
-				if err != nil {
-					b.Fatal(err)
-				}
+				resp := must.Get(hc.Do(req))(b)
 				io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
 			}
@@ -36,13 +32,8 @@ func BenchmarkCall(b *testing.B) {
 	bare := &http.Client{Transport: instant}
 	run("bare", bare)
 	for name, session := range map[string]Session{"generation 1": gen1, "generation 3": gen3} {
-		c, err := New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", AccessToken: canaryAccess, HTTPClient: bare})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := c.Use(session); err != nil {
-			b.Fatal(err)
-		}
+		c := must.Get(New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", AccessToken: canaryAccess, HTTPClient: bare}))(b)
+		must.Do(b, c.Use(session))
 		run(name, c.HTTPClient(WithRate(0)))
 		run(name+", with a rate of its own", c.HTTPClient(func(t *caller) { t.rate = &rate{1 << 20, &window{}} }))
 		run(name+", with a keeper", c.HTTPClient(WithRate(0), WithKeeper(&keeping{tokens: []string{session.Token}})))

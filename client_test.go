@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/internal/wire"
 )
 
@@ -38,6 +39,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		{"a key with Bearer", Config{Environment: UAT, ConsumerKey: "Bearer k"}, []string{"ConsumerKey must be given without Bearer"}},
 		{"a token with Bearer", Config{Environment: UAT, AccessToken: "bearer t"}, []string{"AccessToken must be given without Bearer"}},
 		{"a key in quotes", Config{Environment: UAT, ConsumerKey: `"k"`, ConsumerSecret: "'s'"}, []string{"ConsumerKey has quotes", "ConsumerSecret has quotes"}},
+		{"a rate that cannot be", Config{Environment: PROD, ConsumerKey: "k", Rate: 1001}, []string{"Rate"}},
 		{"a secret with a space", Config{Environment: UAT, ConsumerKey: "k", ConsumerSecret: "s s"}, nil},
 		{"http to another machine, allowed", Config{Environment: "http://192.0.2.1", ConsumerKey: "k", InsecureHTTP: true}, nil},
 		{"http to this machine by name", Config{Environment: "http://localhost:9155/", ConsumerKey: "k"}, nil},
@@ -122,9 +124,7 @@ func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
 	c.now = func() time.Time { return now }
 	login := func(wantFetches int) {
 		t.Helper()
-		if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}))
 		if got := len(s.seen(opAccessToken)); got != wantFetches {
 			t.Fatalf("%d access tokens fetched, want %d", got, wantFetches)
 		}
@@ -155,10 +155,7 @@ func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
 
 func TestAccessTokenGivenIsUsedAndNeverForgotten(t *testing.T) {
 	s := newScripted(t)
-	c, err := New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess}))(t)
 	s.on(opLogin, answer(401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`))
 	for range 2 {
 		if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); !errors.Is(err, ErrAccessToken) {
@@ -227,24 +224,28 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer other.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, op := range []string{opAccessToken, opLogin, opSession2FA} {
+		for _, op := range []string{opAccessToken, opLogin, opSession2FA, ordersPath} {
 			t.Run(fmt.Sprint(op, " answers ", status), func(t *testing.T) {
 				s := newScripted(t)
-				s.on(op, func(w http.ResponseWriter, r *http.Request) {
-					http.Redirect(w, r, other.URL+"/"+canaryOTP+"?p="+canaryPassword, status)
-				})
+				s.on(op, answer(status, "", "Location: "+other.URL+"/"+canaryOTP+"?p="+canaryPassword))
 				follow := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
-				c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: follow})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err = c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}); err == nil {
+				c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: follow}))(t)
+				err := c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword, NoOTP: true})
+				if err == nil {
 					_, err = c.Session2FA(t.Context(), canaryOTP)
 				}
-				if !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "127.0.0.1") {
+				if err == nil {
+					err = c.Do(t.Context(), "GET", ordersPath, nil, nil)
+				}
+				if !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "redirects to 127.0.0.1") {
 					t.Errorf("got %v", err)
 				}
 				noCanary(t, err)
+				if op == ordersPath {
+					if resp, _ := get(t, c.HTTPClient(), ordersPath); resp.StatusCode != status {
+						t.Errorf("%d became %d", status, resp.StatusCode)
+					}
+				}
 			})
 		}
 	}
@@ -255,10 +256,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
 	s := newScripted(t)
-	s.on(opLogin, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", "http://"+canaryPassword+"%zz/")
-		w.WriteHeader(302)
-	})
+	s.on(opLogin, answer(302, "", "Location: http://"+canaryPassword+"%zz/"))
 	err := s.client(t).Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
 	if err == nil {
 		t.Fatal("no error")
@@ -271,10 +269,7 @@ func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
 // The service reads a request on a connection that has been used before, and
 // hangs up: just when net/http is most inclined to send it again.
 func TestCodeIsNeverSubmittedTwice(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	var codes, reused atomic.Int32
 	serve := func(conn net.Conn) {
@@ -319,13 +314,8 @@ func TestCodeIsNeverSubmittedTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			codes.Store(0)
 			reused.Store(0)
-			c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: "s", HTTPClient: &http.Client{Transport: transport}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: "p", NoOTP: true}); err != nil {
-				t.Fatal(err)
-			}
+			c := must.Get(New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: "s", HTTPClient: &http.Client{Transport: transport}}))(t)
+			must.Do(t, c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: "p", NoOTP: true}))
 			if _, err := c.Session2FA(t.Context(), canaryOTP); !errors.Is(err, ErrNetwork) {
 				t.Errorf("a hung-up connection is %v", err)
 			}
@@ -402,38 +392,12 @@ func TestCallerWaitingForAnothersAccessTokenCanLeave(t *testing.T) {
 	wg.Wait()
 }
 
-func TestUnreachableServiceIsErrNetwork(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close() // nobody listens there any more
-	c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k", ConsumerSecret: canarySecret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
-	var op *net.OpError
-	if !errors.Is(err, ErrNetwork) || !errors.As(err, &op) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestEveryRequestSaysWhoItIs(t *testing.T) {
 	s := newScripted(t)
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: "s", UserAgent: "bot/1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Session2FA(t.Context(), canaryOTP); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: "s", UserAgent: "bot/1"}))(t)
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}))
+	must.Get(c.Session2FA(t.Context(), canaryOTP))(t)
+	must.Do(t, c.Logout(t.Context()))
 	ids := map[string]bool{}
 	for _, r := range s.log {
 		id := r.header.Get("X-Request-Id")

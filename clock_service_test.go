@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )
@@ -19,20 +20,14 @@ import (
 func clocked(t *testing.T, srv *neoapitest.Server, cfg neoapi.Config, keep neoapi.KeepConfig) (*neoapi.Client, *neoapi.Keeper) {
 	t.Helper()
 	cfg.Environment, cfg.ConsumerKey, cfg.ConsumerSecret = neoapi.Environment(srv.URL), srv.ConsumerKey, srv.ConsumerSecret
-	c, err := neoapi.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(neoapi.New(cfg))(t)
 	if keep.Login.MPIN == nil {
 		keep.Login = neoapi.Login{
 			TOTPSeed: func(context.Context) (string, error) { return srv.Account.TOTPSeed, nil }, Mobile: srv.Account.Mobile, UCC: srv.Account.UCC,
 			MPIN: func(context.Context) (string, error) { return srv.Account.MPIN, nil },
 		}
 	}
-	k, err := c.Keep(keep)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := must.Get(c.Keep(keep))(t)
 	return c, k
 }
 
@@ -71,12 +66,9 @@ func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
 // By password the access token is needed, too.
 func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
 	srv := neoapitest.NewServer(t)
-	c, err := neoapi.New(neoapi.Config{
+	c := must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Clock: srv.Now, Rate: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	for range 3 {
 		passwordSession(t, srv, c)
 		if _, err := trade.New(c).Limits(t.Context()); err != nil {
@@ -89,14 +81,11 @@ func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
 func TestAClientOnAnotherClockIsToldSo(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	_, k := clocked(t, srv, neoapi.Config{Rate: -1}, neoapi.KeepConfig{})
-	s, err := k.Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(k.Session(t.Context()))(t)
 	k.Ended(s)
 	srv.Advance(3 * time.Hour)
 	_, k = clocked(t, srv, neoapi.Config{Rate: -1}, neoapi.KeepConfig{})
-	_, err = k.Session(t.Context())
+	_, err := k.Session(t.Context())
 	if e := wantError(t, err, neoapi.ErrWrongCredentials); !strings.Contains(e.Hint, "your clock is 3h0m0s behind") && !strings.Contains(e.Hint, "your clock is 2h59m59s behind") {
 		t.Errorf("got %v", err)
 	}
@@ -131,10 +120,7 @@ func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
 					}
 				}
 				c, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, keep)
-				first, err := k.Session(ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
+				first := must.Get(k.Session(ctx))(t)
 				srv.EndSession(t, first.SID)
 				if _, err := trade.New(c).Orders(ctx); err != nil {
 					t.Fatalf("store %q: %v", store, err)
@@ -156,10 +142,7 @@ func TestAWaitForACodeEndsWhenTheTestsClockGetsThere(t *testing.T) {
 	waits := &waiting{Handler: slog.DiscardHandler, then: func() { srv.Advance(30 * time.Second) }}
 	_, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, neoapi.KeepConfig{Log: slog.New(waits)})
 	for range 3 {
-		s, err := k.Session(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := must.Get(k.Session(ctx))(t)
 		k.Ended(s)
 	}
 	if waits.n == 0 {
@@ -188,15 +171,11 @@ func TestTheRateGoesByTheTestsClock(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(2))
 	ctx := within(t, 15*time.Second)
 	c, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: 2}, neoapi.KeepConfig{})
-	if _, err := k.Session(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(k.Session(ctx))(t)
 	for range 20 {
 		srv.Advance(2 * time.Second)
 		for range 2 { // a POST, which is never sent again
-			if _, err := trade.New(c).Limits(ctx); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(trade.New(c).Limits(ctx))(t)
 		}
 	}
 }
@@ -207,13 +186,9 @@ func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
 	noon := srv.Now()
 	c, k := clocked(t, srv, neoapi.Config{Clock: func() time.Time { return noon }}, neoapi.KeepConfig{})
 	ctx := within(t, 25*time.Second)
-	if _, err := k.Session(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(k.Session(ctx))(t)
 	for range 15 {
-		if _, err := trade.New(c).Limits(ctx); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(trade.New(c).Limits(ctx))(t)
 	}
 }
 

@@ -2,6 +2,7 @@ package neoapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,18 +15,24 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 )
+
+// A failureShape is an answer that is a failure.
+type failureShape struct {
+	name    string
+	status  int
+	body    string
+	want    Category
+	code    string
+	message string
+}
 
 func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 	html := "<html><head><title>504 Gateway\n Time-out</title></head><body>nginx</body></html>"
-	tests := []struct {
-		name    string
-		status  int
-		body    string
-		want    Category
-		code    string
-		message string
-	}{
+	both := []failureShape{
 		{"the protocol's own", 401, `{"error":[{"code":"10020","message":"wrong"}]}`, ErrWrongOTP, "10020", "wrong"},
 		{"a code that is a number", 429, `{"error":[{"code":70009,"message":"locked"}]}`, ErrLocked, "70009", "locked"},
 		{"200 with an error", 200, `{"error":[{"code":"100022","message":"gone"}]}`, ErrSessionEnded, "100022", "gone"},
@@ -47,7 +54,6 @@ func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
 		{"a rate limit in words with 200", 200, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down"},
 		{"JSON encoded twice", 401, `"{\"error\":[{\"code\":\"10020\",\"message\":\"wrong\"}]}"`, ErrWrongOTP, "10020", "wrong"},
-		{"a truncated body", 401, `{"error":[{"code":"100`, ErrWrongOTP, "", "the code was refused"},
 		{"200 with a truncated body", 200, `{"data":{"token":"ab`, ErrBadAnswer, "", "cannot be read"},
 		{"an HTML 502, which is a proxy's", 502, "<!DOCTYPE html><TITLE>502 Bad Gateway</TITLE>", ErrUnavailable, "", "a web page: 502 Bad Gateway"},
 		{"an HTML 504", 504, html, ErrTimeout, "", "a web page: 504 Gateway Time-out"},
@@ -62,11 +68,6 @@ func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 		{"no content", 204, "", ErrBadAnswer, "", "empty"},
 		{"data null", 200, `{"data":null}`, ErrBadAnswer, "", "no data"},
 		{"no data", 200, `{}`, ErrBadAnswer, "", "no data"},
-		{"data of the wrong type", 200, `{"data":[1]}`, ErrBadAnswer, "", "no token"},
-		{"a token of the wrong type", 200, `{"data":{"token":{},"sid":[]}}`, ErrBadAnswer, "", "no token"},
-		{"a token that breaks lines", 200, `{"data":{"token":"a\r\nb","sid":"s"}}`, ErrBadAnswer, "", "no header can carry"},
-		{"another view session", 200, viewAnswer(), ErrBadAnswer, "", "another view session"},
-		{"a list", 200, `[{"data":{}}]`, ErrBadAnswer, "", "cannot be read"},
 		{"invalid UTF-8", 401, "{\"error\":[{\"code\":\"10020\",\"message\":\"wr\xff\xfeong\"}]}", ErrWrongOTP, "10020", "wr\uFFFD\uFFFDong"},
 		{"a message of several lines", 401, `{"error":[{"code":"10020","message":"a\n\u001b[31mb\u202e\u0000 c"}]}`, ErrWrongOTP, "10020", "a [31mb c"},
 		{"a failure whose parts have wrong types", 500, `{"error":[{"code":{},"message":[]},7,null]}`, ErrInternal, "", ""},
@@ -76,61 +77,72 @@ func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
 		{"an unknown code falls back to 404", 404, `{"error":[{"code":"4711","message":"?"}]}`, ErrInvalidInput, "4711", "?"},
 		{"an unknown code falls back to 408", 408, `{}`, ErrTimeout, "", "too slow"},
 		{"an unknown code falls back to 599", 599, `{"error":[{"code":"4711","message":"?"}]}`, ErrInternal, "4711", "?"},
-		{"no data, which is no answer here", 200, `{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data"}`, ErrBadAnswer, "5203", "No Data"},
 		{"a redirect to nowhere", 302, ``, ErrBadAnswer, "", "redirects"},
+		{"stat in free words", 200, `{"stCode":100022,"errMsg":"invalid session token","stat":"error in neo-login-check-api"}`, ErrSessionEnded, "100022", "invalid session token"},
+		{"stat Not_Ok with an error list", 200, `{"stat":"Not_Ok","error":[{"code":"10020","message":"Authentication Failed"}],"tid":"server3_27430"}`, ErrWrongOTP, "10020", "Authentication Failed"},
+		{"stat Not_Ok with 403", 403, `{"stat":"Not_Ok","stCode":100022,"errMsg":"gone"}`, ErrSessionEnded, "100022", "gone"},
+		{"null", 200, "null", ErrBadAnswer, "", "null"},
+		{"an object that says nothing", 200, `{"message":"hello"}`, ErrBadAnswer, "", "hello"},
+	}
+	second := []failureShape{
+		{"a truncated body", 401, `{"error":[{"code":"100`, ErrWrongOTP, "", "the code was refused"},
+		{"data of the wrong type", 200, `{"data":[1]}`, ErrBadAnswer, "", "no token"},
+		{"a token of the wrong type", 200, `{"data":{"token":{},"sid":[]}}`, ErrBadAnswer, "", "no token"},
+		{"a token that breaks lines", 200, `{"data":{"token":"a\r\nb","sid":"s"}}`, ErrBadAnswer, "", "no header can carry"},
+		{"another view session", 200, viewAnswer(), ErrBadAnswer, "", "another view session"},
+		{"a list", 200, `[{"data":{}}]`, ErrBadAnswer, "", "cannot be read"},
+		{"no data, which is no answer here", 200, `{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data"}`, ErrBadAnswer, "5203", "No Data"},
 		{"an enormous body", 200, `{"data":{"token":"` + strings.Repeat("a", maxAnswer) + `"}}`, ErrBadAnswer, "", "longer than 1048576 bytes"},
 		{"an enormous body with 502", 502, strings.Repeat("a", maxAnswer+1), ErrUnavailable, "", "longer than"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	trade := []failureShape{
+		{"a truncated 401", 401, `{"error":[{"code":"100`, ErrSessionEnded, "", "the session was refused"},
+		{"an HTML 403, which says nothing about the session", 403, "<!DOCTYPE html><title>Access Denied</title>", ErrBadAnswer, "", "Access Denied"},
+		{"data of another type than wanted", 200, `{"stat":"Ok","data":{"a":[]}}`, ErrBadAnswer, "", "does not fit into *[]struct { Ord string"},
+	}
+	for _, tt := range append(both, second...) {
+		t.Run("session_2fa: "+tt.name, func(t *testing.T) {
 			s := newScripted(t)
 			c := s.loggedIn(t)
 			s.on(opSession2FA, answer(tt.status, tt.body))
 			_, err := c.Session2FA(t.Context(), canaryOTP)
-			var e *Error
-			if !errors.As(err, &e) || !errors.Is(err, tt.want) {
-				t.Fatalf("got %v, want %v", err, tt.want)
+			tt.check(t, err, opSession2FA)
+		})
+	}
+	// What a second factor's wrong code is, is a trade call's ended session.
+	retries := map[Category]Retry{
+		ErrSessionEnded: RetryLoginAgain, ErrWrongToken: RetryLoginAgain, ErrIPNotAllowed: RetryNever, ErrAccessToken: RetryNever, ErrInvalidInput: RetryNever,
+	}
+	for _, tt := range append(both, trade...) {
+		t.Run("orders: "+tt.name, func(t *testing.T) {
+			s := newScripted(t)
+			s.on(ordersPath, answer(tt.status, tt.body))
+			var into []struct {
+				Ord string `json:"nOrdNo"`
 			}
-			if e.Code != tt.code || e.Status != tt.status || !strings.Contains(e.Message, tt.message) || e.RequestID == "" || e.Op != opSession2FA {
-				t.Errorf("got %+v, message %q", e, e.Message)
+			err := s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, &into)
+			if tt.want == ErrWrongOTP {
+				tt.want = ErrSessionEnded
 			}
-			noCanary(t, err)
+			if e := tt.check(t, err, "orders"); e.Retry != cmp.Or(retries[tt.want], RetryLater) || len(s.seen(ordersPath)) != 1 {
+				t.Errorf("retry %q, sent %d times", e.Retry, len(s.seen(ordersPath)))
+			}
 		})
 	}
 }
 
-func TestAuthenticationFailedMeansWhatWasTried(t *testing.T) {
-	s := newScripted(t)
-	c := s.client(t)
-	no := answer(401, `{"error":[{"code":"10020","message":"authentication failed"}]}`)
-	creds, totp := Credentials{UserID: "u", Password: "p", NoOTP: true}, TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
-	ok := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+// check checks that a shape was read at a step.
+func (s failureShape) check(t *testing.T, err error, op string) *Error {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Category != s.want {
+		t.Fatalf("got %v, want %v", err, s.want)
 	}
-	want := func(err error, want Category) {
-		t.Helper()
-		if !errors.Is(err, want) {
-			t.Errorf("got %v, want %v", err, want)
-		}
+	if e.Code != s.code || e.Status != s.status || !strings.Contains(e.Message, s.message) || e.RequestID == "" || e.Op != op {
+		t.Errorf("got %+v, message %q", e, e.Message)
 	}
-	ok(c.Login(t.Context(), creds))
-	s.on(opSession2FA, no)
-	_, err := c.Session2FA(t.Context(), "1234")
-	want(err, ErrWrongOTP)
-	ok(c.LoginTOTP(t.Context(), totp))
-	s.on(opTOTPValidate, no)
-	_, err = c.ValidateMPIN(t.Context(), canaryMPIN)
-	want(err, ErrWrongMPIN)
-	s.on(opTOTPLogin, no)
-	totp.Code = "000000" // the other one is used up
-	want(c.LoginTOTP(t.Context(), totp), ErrWrongCredentials)
-	s.on(opLogin, no)
-	want(c.Login(t.Context(), creds), ErrWrongCredentials)
-	s.on(opLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`))
-	want(c.Login(t.Context(), creds), ErrAccessToken)
+	noCanary(t, err)
+	return e
 }
 
 func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
@@ -187,11 +199,7 @@ func TestBrokenAnswerKeepsItsCause(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	for _, status := range []int{200, 502} {
-		s.on(opSession2FA, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "1000")
-			w.WriteHeader(status)
-			io.WriteString(w, `{"data":{`)
-		})
+		s.on(opSession2FA, badhttp.Short(status, `{"data":{`))
 		_, err := c.Session2FA(t.Context(), "1234")
 		want := map[int]Category{200: ErrNetwork, 502: ErrUnavailable}[status]
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, want) {
@@ -272,9 +280,7 @@ func TestEchoedSecretsAreRedacted(t *testing.T) {
 		s.on(op, echo)
 		fails(call())
 		s.on(op, was)
-		if err := call(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, call())
 	}
 	again(opAccessToken, func() error { return c.Login(t.Context(), creds) })
 	again(opLogin, func() error { return c.Login(t.Context(), creds) })
@@ -326,19 +332,12 @@ func TestNothingExportedPrintsASecret(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	creds := Credentials{PAN: canaryPAN, UserID: "canary-user", Password: canaryPassword, MPIN: canaryMPIN}
-	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}))
 	s.on(opSession2FA, answer(502, canaryOTP+" "+canaryAccess))
 	_, failure := c.Session2FA(t.Context(), canaryOTP) // leaves the code in the client, with its request id
 	s.on(opSession2FA, answer(200, tradeAnswer()))
-	session, err := c.Session2FA(t.Context(), canaryMPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}); err != nil {
-		t.Fatal(err)
-	}
+	session := must.Get(c.Session2FA(t.Context(), canaryMPIN))(t)
+	must.Do(t, c.Login(t.Context(), Credentials{PAN: canaryPAN, Password: canaryPassword}))
 	cfg := Config{
 		Environment: "https://user:" + canaryPassword + "@example.com", ConsumerKey: "canary-key", ConsumerSecret: canarySecret, AccessToken: canaryAccess,
 	}
@@ -436,10 +435,7 @@ func FuzzAnswer(f *testing.F) {
 		if unfit(session.Token, session.SID) != "" {
 			t.Errorf("token %q and sid %q", session.Token, session.SID)
 		}
-		data, err := session.Export()
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := must.Get(session.Export())(t)
 		if back, err := ParseSession(data); err != nil || !reflect.DeepEqual(back, session) {
 			t.Errorf("%v: exported and read back, the session differs", err)
 		}

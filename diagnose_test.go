@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 // diagnosed returns the findings of one kind.
@@ -74,13 +76,8 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	s := newScripted(t)
 	s.on("/login/1.0/get-client-ip", answer(200, `{"data":[{"ip":"203.0.113.7","time":"now"}],"stCode":1000,"status":"success"}`))
 	c := s.client(t)
-	if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}); err != nil {
-		t.Fatal(err)
-	}
-	session, err := c.ValidateMPIN(t.Context(), canaryMPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}))
+	session := must.Get(c.ValidateMPIN(t.Context(), canaryMPIN))(t)
 	cfg := Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret}
 	found := Diagnose(t.Context(), cfg, Subject{Mobile: "9999999908", UCC: "AB1234", PAN: canaryPAN, Session: session})
 	for _, f := range found {
@@ -140,12 +137,10 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 		"no such name":   {"https://neo.example", &http.Client{Transport: nobody}, "name", VerdictFailed, "spelling", ErrNetwork},
 		"nobody listens": {gone.URL, nil, "connection", VerdictFailed, "is running", ErrNetwork},
 		"it hangs":       {hangs, nil, "service", VerdictFailed, "canceled", ErrNetwork},
-		"a page": {serve(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>Welcome</title>") }), nil,
+		"a page": {serve(answer(200, "<html><title>Welcome</title>")), nil,
 			"service", VerdictNote, "a firewall", nil},
-		"down": {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
-		"it redirects": {serve(func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://login.example/", http.StatusFound)
-		}), nil, "service", VerdictFailed, "redirects", nil},
+		"down":            {serve(answer(503, "")), nil, "service", VerdictFailed, "503", ErrUnavailable},
+		"it redirects":    {serve(answer(302, "", "Location: https://login.example/")), nil, "service", VerdictFailed, "redirects", nil},
 		"no TLS is there": {strings.Replace(serve(answer(200, "{}")), "http:", "https:", 1), nil, "certificate", VerdictFailed, "does the service speak TLS", ErrNetwork},
 		"the clock": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
@@ -171,30 +166,20 @@ func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
 // returned pool trusts.
 func certified(t *testing.T, change func(*x509.Certificate)) (url string, roots *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "An Authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "neo"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(0, 3, 0), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	change(leaf)
 	signed := func(c *x509.Certificate) []byte {
-		der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
+		return must.Get(x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key))(t)
 	}
 	srv := httptest.NewUnstartedServer(answer(405, `{"error":[{"code":"10300","message":"POST only"}]}`))
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{signed(leaf)}, PrivateKey: key}}}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	root, err := x509.ParseCertificate(signed(ca))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := must.Get(x509.ParseCertificate(signed(ca)))(t)
 	roots = x509.NewCertPool()
 	roots.AddCert(root)
 	return srv.URL, roots

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 // aliases makes a session file with several names, by symbolic links.
@@ -31,10 +33,7 @@ func TestFileStore_isOneByAllItsNames(t *testing.T) {
 	for i, a := range paths {
 		for j, b := range paths {
 			first, second := fileStore(t, a), fileStore(t, b)
-			unlock, err := first.Lock(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			unlock := must.Get(first.Lock(t.Context()))(t)
 			soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			if unlock, err := second.Lock(soon); err == nil {
 				t.Errorf("%s is locked, and %s is not", a, b)
@@ -60,9 +59,7 @@ func TestFileStore_isOneByAllItsNames(t *testing.T) {
 
 func TestFileStore_hasNoLockByALinkToNowhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink("nowhere", path); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Symlink("nowhere", path))
 	if _, err := fileStore(t, path).Lock(t.Context()); !errors.Is(err, ErrInvalidInput) {
 		t.Errorf("got %v", err)
 	}

@@ -1,7 +1,6 @@
 package neoapi
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -18,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 var kept = Session{
@@ -32,11 +33,7 @@ func phrase(text string) FileOption {
 
 func fileStore(t *testing.T, path string, opts ...FileOption) *FileStore {
 	t.Helper()
-	f, err := NewFileStore(path, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return must.Get(NewFileStore(path, opts...))(t)
 }
 
 func TestFileKeepsEveryFieldOfASession(t *testing.T) {
@@ -49,18 +46,13 @@ func TestFileKeepsEveryFieldOfASession(t *testing.T) {
 				t.Fatalf("without a file: %v", err)
 			}
 			for range 2 { // the second one replaces the first
-				if err := fileStore(t, path, opts...).Save(t.Context(), kept); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, fileStore(t, path, opts...).Save(t.Context(), kept))
 			}
 			got, err := fileStore(t, path, opts...).Load(t.Context())
 			if err != nil || !reflect.DeepEqual(got, kept) {
 				t.Errorf("%v: read back %v", err, got)
 			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := must.Get(os.ReadFile(path))(t)
 			if sealed := opts != nil; sealed == bytes.Contains(text, []byte(canaryTrade)) || sealed && bytes.Contains(text, []byte("TESTYA24")) {
 				t.Error("what is sealed can be read, or the reverse")
 			}
@@ -68,9 +60,7 @@ func TestFileKeepsEveryFieldOfASession(t *testing.T) {
 				t.Errorf("the file's mode is %v", info.Mode())
 			}
 			for range 2 {
-				if err := fileStore(t, path).Clear(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, fileStore(t, path).Clear(t.Context()))
 			}
 			if files, _ := os.ReadDir(filepath.Dir(path)); len(files) != 0 {
 				t.Errorf("Clear left %v", files)
@@ -83,9 +73,7 @@ func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
 	export, _ := kept.Export()
 	path := filepath.Join(t.TempDir(), "session.json")
 	text := bytes.Replace(export, []byte("{"), []byte(`{"consumerKey": "key", "accessToken": "a",`), 1)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, text, 0o600))
 	if s, err := fileStore(t, path).Load(t.Context()); err != nil || !reflect.DeepEqual(s, kept) {
 		t.Errorf("read as %v, %v", s, err)
 	}
@@ -111,9 +99,7 @@ func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
 			}
 			save := func(s Session, fields map[string]any) {
 				t.Helper()
-				if err := f.SaveWith(ctx, s, fields); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, f.SaveWith(ctx, s, fields))
 			}
 			if fields, err := f.Fields(ctx); err != nil || len(fields) != 0 {
 				t.Errorf("without a file: %v, %v", fields, err)
@@ -122,9 +108,7 @@ func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
 			want(`{"consumerKey":"k","more":{"a":[1]}}`, kept)
 			next := kept
 			next.Token, next.GreetingName, next.Owner = "next", "", "pan:00"
-			if err := f.Save(ctx, next); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, f.Save(ctx, next))
 			want(`{"consumerKey":"k","more":{"a":[1]}}`, next)
 			save(kept, map[string]any{"more": nil, "consumerKey": "other"})
 			want(`{"consumerKey":"other"}`, kept)
@@ -143,9 +127,7 @@ func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
 func TestWritableSaysBeforehandWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"file": "x", "empty": ""} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
 	failing := WithPassphrase(func(context.Context) (string, error) { return "", io.ErrClosedPipe })
 	for name, tt := range map[string]struct {
@@ -180,14 +162,10 @@ func TestWritableSaysBeforehandWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
 func TestALinkToAFileStaysGood(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "link")
-	if err := errors.Join(fileStore(t, filepath.Join(dir, "session")).Save(t.Context(), kept), os.Symlink("session", link)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(fileStore(t, filepath.Join(dir, "session")).Save(t.Context(), kept), os.Symlink("session", link)))
 	f := fileStore(t, link)
 	for range 2 {
-		if err := f.Clear(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, f.Clear(t.Context()))
 		if _, err := f.Load(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
 			t.Errorf("cleared: %v", err)
 		}
@@ -202,25 +180,19 @@ func TestALinkToAFileStaysGood(t *testing.T) {
 
 func TestEmptyFileIsNoSavedSession(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, nil, 0o600))
 	f := fileStore(t, path)
 	if _, err := f.Load(t.Context()); !errors.Is(err, ErrNotLoggedIn) {
 		t.Fatal(err)
 	}
-	if err := f.Save(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, f.Save(t.Context(), kept))
 }
 
 func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T) {
 	export, _ := kept.Export()
 	seal := func(opt FileOption) []byte {
 		path := filepath.Join(t.TempDir(), "session")
-		if err := fileStore(t, path, opt).Save(t.Context(), kept); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, fileStore(t, path, opt).Save(t.Context(), kept))
 		text, _ := os.ReadFile(path)
 		return text
 	}
@@ -265,9 +237,7 @@ func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "session")
-			if err := tt.make(path); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, tt.make(path))
 			state := func() string {
 				info, err := os.Lstat(path)
 				if err != nil {
@@ -298,9 +268,7 @@ func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T
 
 func TestPassphraseIsAskedForOnceUnlessItWasWrong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
-	if err := fileStore(t, path, phrase("right")).Save(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, fileStore(t, path, phrase("right")).Save(t.Context(), kept))
 	answers := []string{"wrong", "right"}
 	f := fileStore(t, path, WithPassphrase(func(context.Context) (string, error) {
 		if len(answers) == 0 {
@@ -313,12 +281,8 @@ func TestPassphraseIsAskedForOnceUnlessItWasWrong(t *testing.T) {
 		t.Fatalf("with the wrong one: %v", err)
 	}
 	for range 2 {
-		if _, err := f.Load(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Save(t.Context(), kept); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(f.Load(t.Context()))(t)
+		must.Do(t, f.Save(t.Context(), kept))
 	}
 	if _, err := fileStore(t, path, phrase("")).Load(t.Context()); !errors.Is(err, ErrInvalidInput) {
 		t.Errorf("an empty one: %v", err)
@@ -340,10 +304,7 @@ func TestFileStoreNamesEveryProblem(t *testing.T) {
 
 func TestStoresReturnAtOnceWhenCancelled(t *testing.T) {
 	f := fileStore(t, filepath.Join(t.TempDir(), "session"), phrase("p"))
-	unlock, err := f.Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := must.Get(f.Lock(t.Context()))(t)
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error, 1)
@@ -396,9 +357,7 @@ func TestLockIsHeldByOneAtATime(t *testing.T) {
 // wrote that remembered one step for all.
 func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
-	if err := os.WriteFile(path+".lock", []byte("                  40\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path+".lock", []byte("                  40\n"), 0o600))
 	f := fileStore(t, path)
 	want := func(ucc string, want int64) {
 		t.Helper()
@@ -409,9 +368,7 @@ func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 	want("AB1234", 40)
 	want("", 40)
 	for step, ucc := range []string{"AB1234", "CD5678", "EF9012", "CD5678"} {
-		if err := f.SaveStep(t.Context(), ucc, int64(50+step)); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, f.SaveStep(t.Context(), ucc, int64(50+step)))
 	}
 	want("AB1234", 50)
 	want("CD5678", 53)
@@ -419,9 +376,7 @@ func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 	want("GH3456", 0)
 	want("", 53)
 	for n := range 100 { // the file does not grow for ever
-		if err := f.SaveStep(t.Context(), fmt.Sprint("UCC", n), 60); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, f.SaveStep(t.Context(), fmt.Sprint("UCC", n), 60))
 	}
 	want("UCC99", 60)
 	want("AB1234", 0)
@@ -431,69 +386,11 @@ func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 	}
 }
 
-// child runs this test binary as another process, which does what role says.
-func child(t *testing.T, role string, env ...string) (cmd *exec.Cmd, in io.WriteCloser, out *bufio.Reader) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd = exec.Command(self)
-	cmd.Env = append(os.Environ(), append(env, "NEOAPI_TEST_ROLE="+role)...)
-	cmd.Stderr = os.Stderr
-	in, err = cmd.StdinPipe()
-	pipe, err2 := cmd.StdoutPipe()
-	if err = errors.Join(err, err2, cmd.Start()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		if cmd.ProcessState == nil {
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-	})
-	return cmd, in, bufio.NewReader(pipe)
-}
-
-func TestMain(m *testing.M) {
-	switch os.Getenv("NEOAPI_TEST_ROLE") {
-	case "":
-		os.Exit(m.Run())
-	case "try a full disk":
-		f, err := NewFileStore(filepath.Join(os.Getenv("STORE"), "session"))
-		if err == nil {
-			err = f.Writable(context.Background())
-		}
-		fmt.Println(err)
-	case "hold the lock":
-		f, err := NewFileStore(os.Getenv("STORE"))
-		var unlock func()
-		if err == nil {
-			unlock, err = f.Lock(context.Background())
-		}
-		fmt.Println("held", err)
-		io.Copy(io.Discard, os.Stdin)
-		runtime.KeepAlive(unlock) // the lock's file is closed with it
-	case "trade":
-		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		fmt.Println(trade())
-	case "ask for a session":
-		fmt.Println("ready")
-		bufio.NewReader(os.Stdin).ReadString('\n')
-		fmt.Println(askForASession())
-	}
-}
-
 // A disk of two blocks, in a name space of its own, where the system lets one be made.
 func TestAFullDiskIsNoticedBeforehand(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command("unshare", "-r", "-m", "sh", "-c", `mount -t tmpfs -o size=8k,mode=700 tmpfs "$STORE" && exec "$SELF"`)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	self := must.Get(os.Executable())(t)
 	cmd.Env = append(os.Environ(), "NEOAPI_TEST_ROLE=try a full disk", "STORE="+dir, "SELF="+self)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -521,9 +418,6 @@ func TestCrashedHolderOfTheLockIsInNobodysWay(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	unlock, err := f.Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := must.Get(f.Lock(t.Context()))(t)
 	unlock()
 }

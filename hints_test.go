@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 	"neoapi/internal/wire"
 )
 
@@ -42,10 +43,7 @@ var update = flag.Bool("update", false, "write the table of hints into docs/clie
 
 func TestHints_areDocumented(t *testing.T) {
 	const path, begin, end = "docs/client.md", "<!-- hints: go generate writes what follows -->\n", "<!-- /hints -->"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(path))(t)
 	before, rest, found := strings.Cut(string(text), begin)
 	table, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
@@ -53,9 +51,7 @@ func TestHints_areDocumented(t *testing.T) {
 	}
 	want := hintTable()
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, []byte(before+begin+want+end+after), 0o644))
 	} else if table != want {
 		t.Errorf("%s is not what hints.go says: run go generate .", path)
 	}
@@ -74,10 +70,7 @@ func TestHints_nameNothingOfGo(t *testing.T) {
 var goName = regexp.MustCompile(`\b(?:[A-Z][a-z]+[A-Z]\w*|Session2FA|Client\.\w+|Config\b|Keeper|TOTPSeed|Environment)`)
 
 func TestEveryMethodInTheGuideExists(t *testing.T) {
-	text, err := os.ReadFile("docs/client.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("docs/client.md"))(t)
 	named := regexp.MustCompile("[`.]Client\\.(\\w+)|`client\\.(\\w+)").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 10 {
 		t.Fatalf("found %d methods", len(named))
@@ -90,44 +83,14 @@ func TestEveryMethodInTheGuideExists(t *testing.T) {
 }
 
 func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
-	creds := Credentials{UserID: "u", Password: canaryPassword, NoOTP: true}
-	totp := TOTP{Mobile: "9999999908", UCC: "U", Code: canaryOTP}
-	login := func(t *testing.T, c *Client) error { return c.Login(t.Context(), creds) }
+	login, loginTOTP, logout := atStep[opLogin], atStep[opTOTPLogin], atStep[opLogout]
+	second, mpin, sendOTP := atStep[opSession2FA], atStep[opTOTPValidate], atStep[opOTP]
 	loginBy := func(password string) func(t *testing.T, c *Client) error {
 		return func(t *testing.T, c *Client) error {
 			return c.Login(t.Context(), Credentials{UserID: "u", Password: password})
 		}
 	}
-	loginTOTP := func(t *testing.T, c *Client) error { return c.LoginTOTP(t.Context(), totp) }
-	second := func(t *testing.T, c *Client) error {
-		if err := login(t, c); err != nil {
-			return err
-		}
-		_, err := c.Session2FA(t.Context(), canaryOTP)
-		return err
-	}
-	mpin := func(t *testing.T, c *Client) error {
-		if err := loginTOTP(t, c); err != nil {
-			return err
-		}
-		_, err := c.ValidateMPIN(t.Context(), canaryMPIN)
-		return err
-	}
-	sendOTP := func(t *testing.T, c *Client) error {
-		if err := login(t, c); err != nil {
-			return err
-		}
-		return c.SendOTP(t.Context())
-	}
-	call := func(method, path string, session Session) func(*testing.T, *Client) error {
-		return func(t *testing.T, c *Client) error {
-			if err := c.Use(session); err != nil {
-				t.Fatal(err)
-			}
-			return c.Do(t.Context(), method, path, nil, nil)
-		}
-	}
-	orders := call("GET", ordersPath, gen3)
+	orders, order := tradeCall("GET", ordersPath), tradeCall("POST", placePath)
 	coded := func(f wire.Failure) http.HandlerFunc {
 		return answer(f.Status, `{"error":[{"code":"`+f.Code+`","message":"m"}]}`)
 	}
@@ -139,17 +102,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		w.Header().Set("Date", time.Now().Add(-95*time.Second).UTC().Format(http.TimeFormat))
 		coded(wire.WrongSecret)(w, r)
 	}
-	half := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, `{"data":{"token":`)
-	}
-	closed := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-	logout := func(t *testing.T, c *Client) error {
-		if err := c.Use(gen1); err != nil {
-			t.Fatal(err)
-		}
-		return c.Logout(t.Context())
-	}
+	half, closed := badhttp.Short(200, `{"data":{"token":`), badhttp.Closed
 	keyOnly := func(t *testing.T, c *Client) error { // an access token, and nothing to fetch another with
 		c.access.token, c.secret = canaryAccess, ""
 		return login(t, c)
@@ -163,8 +116,8 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		hint  string // the beginning
 		retry Retry
 	}{
-		{"an order without an answer", placePath, page(502), call("POST", placePath, gen3), "it may have been done: check the order book", RetryCheckFirst},
-		{"an order with half an answer", placePath, half, call("POST", placePath, gen3), "it may have been done: check the order book", RetryCheckFirst},
+		{"an order without an answer", placePath, page(502), order, "it may have been done: check the order book", RetryCheckFirst},
+		{"an order with half an answer", placePath, half, order, "it may have been done: check the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
 		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "use what opens the broker's app", RetryNever},
@@ -172,10 +125,11 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"a key of another environment", opAccessToken, answer(401, `{"error":"invalid_client"}`), login, "this key belongs to another environment", RetryNever},
 		{"an address, at the access token", opAccessToken, coded(wire.IPNotAllowed), login, "register the address you send from", RetryNever},
 		{"an address, at the access token, in OAuth's words", opAccessToken, answer(401, `{"error":"invalid_client","error_description":"this consumer may not send from this address"}`), login, "register the address you send from", RetryNever},
-		{"an address, where it is asked for", clientIP, trade("100008"), call("GET", clientIP, gen3), "register the address you send from", RetryNever},
+		{"an address, where it is asked for", clientIP, trade("100008"), tradeCall("GET", clientIP), "register the address you send from", RetryNever},
 		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the whole key again", RetryNever},
 		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the whole key again", RetryNever},
 		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "try again: a new one", RetrySame},
+		{"a gateway's 403 for an access token", opLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), login, "try again: a new one", RetrySame},
 		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new access token", RetryNever},
 		{"an address that changed", ordersPath, trade("1037"), orders, "log in again from here", RetryNever},
 		{"an address that is not registered", ordersPath, trade("100008"), orders, "register the address that the service sees", RetryNever},
@@ -210,7 +164,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"half an order book", ordersPath, half, orders, "try again: that is safe", RetrySame},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
 		{"a captive portal", opLogin, page(200), login, "a proxy, firewall", RetryLater},
-		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), call("POST", placePath, gen3), "the trade API takes a form", RetryNever},
+		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), order, "the trade API takes a form", RetryNever},
 		{"a password after a no-break space", opLogin, coded(wire.WrongSecret), loginBy("\u00a0" + canaryPassword), "the password has something invisible", RetryNever},
 		{"a password with a zero-width space", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + "\u200bx"), "the password has something invisible", RetryNever},
 		{"a password before a blank", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + " "), "the password has something invisible", RetryNever},
@@ -304,10 +258,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 // below logs in at a service that does not answer.
 func below(t *testing.T, url string, hc *http.Client) *Error {
 	t.Helper()
-	c, err := New(Config{Environment: Environment(url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: hc})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(New(Config{Environment: Environment(url), ConsumerKey: "k", ConsumerSecret: canarySecret, HTTPClient: hc}))(t)
 	e, ok := errors.AsType[*Error](c.Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword}))
 	if !ok || e.Category != ErrNetwork {
 		t.Fatalf("got %v", e)
@@ -332,30 +283,5 @@ func TestClockSkewIsToldOnlyWhereItMatters(t *testing.T) {
 		if e == nil || strings.Contains(e.Hint, "your clock") != (want != "") || !strings.Contains(e.Hint, want) {
 			t.Errorf("%v: %v", skew, e)
 		}
-	}
-}
-
-func TestMisshapenSettingsAreRefusedWithAHint(t *testing.T) {
-	c := newScripted(t).client(t)
-	for mobile, want := range map[string]string{
-		"919999999908":    "needs +91, with its plus",
-		"+91919999999908": "is +91 there twice",
-		"+91 99999-9990":  "or a digit missing",
-		"09999999908":     "in place of the leading 0",
-		"9999999":         "ten digits",
-		"4155552671":      "begins with 4",
-		"99999,99908":     `","`,
-	} {
-		err := c.Login(t.Context(), Credentials{Mobile: mobile, Password: "p"})
-		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", mobile, err)
-		}
-	}
-	err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "AB 12", Code: "123456"})
-	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "the UCC has a space in it") {
-		t.Errorf("a UCC with a space: %v", err)
-	}
-	if e, _ := errors.AsType[*Error](err); e.Retry != RetryNever {
-		t.Errorf("retry %q", e.Retry)
 	}
 }

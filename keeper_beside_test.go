@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -24,11 +25,7 @@ func meanwhile(l Login, happens func(context.Context)) Login {
 // inStore returns what is in a store.
 func inStore(t *testing.T, store SessionStore) Session {
 	t.Helper()
-	s, err := store.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return must.Get(store.Load(t.Context()))(t)
 }
 
 // A login takes as long as a person does, and neo login does not wait for it. What it
@@ -36,10 +33,7 @@ func inStore(t *testing.T, store SessionStore) Session {
 func TestKeeper_leavesAnAccountsSessionThatCameWhileItLoggedIn(t *testing.T) {
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
-	theirs, err := keep(t, onClock(t, srv), KeepConfig{Login: byPassword(other.Account)}).Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	theirs := must.Get(keep(t, onClock(t, srv), KeepConfig{Login: byPassword(other.Account)}).Session(t.Context()))(t)
 	elsewhere := theirs
 	elsewhere.Environment, elsewhere.UCC = "prod", one.UCC
 	for way, login := range ways {
@@ -67,10 +61,7 @@ func TestKeeper_leavesAnAccountsSessionThatCameWhileItLoggedIn(t *testing.T) {
 
 func TestKeeper_replacesItsAccountsSessionThatCameWhileItLoggedIn(t *testing.T) {
 	srv, _ := keepServer(t)
-	theirs, err := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account)}).Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	theirs := must.Get(keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account)}).Session(t.Context()))(t)
 	store := fileStore(t, filepath.Join(t.TempDir(), "session"))
 	s, err := keep(t, keepClient(t, srv), KeepConfig{Store: store, Login: meanwhile(byPassword(srv.Account), func(ctx context.Context) {
 		if err := store.Save(ctx, theirs); err != nil {

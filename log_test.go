@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 )
 
 // watchedClient returns a client whose log and observed steps can be read.
@@ -19,7 +22,7 @@ func (s *scripted) watchedClient(t *testing.T, level slog.Level) (c *Client, log
 	t.Helper()
 	log, steps = &bytes.Buffer{}, &[]string{}
 	var mu sync.Mutex
-	c, err := New(Config{
+	c = must.Get(New(Config{
 		Environment: Environment(s.URL), ConsumerKey: "canary-key", ConsumerSecret: canarySecret,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level})),
 		Observe: func(ctx context.Context, op string) (context.Context, func(error)) {
@@ -33,10 +36,7 @@ func (s *scripted) watchedClient(t *testing.T, level slog.Level) (c *Client, log
 				*steps = append(*steps, op+": "+outcome)
 			}
 		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	return c, log, steps
 }
 
@@ -46,34 +46,24 @@ func TestEachExchangeIsLoggedWithoutItsSecrets(t *testing.T) {
 	s := newScripted(t)
 	c, log, steps := s.watchedClient(t, slog.LevelDebug)
 	creds := Credentials{PAN: canaryPAN, Password: canaryPassword}
-	if err := c.Login(t.Context(), creds); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Session2FA(t.Context(), canaryOTP); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), creds))
+	must.Get(c.Session2FA(t.Context(), canaryOTP))(t)
 	s.on("/Orders/2.0/quick/user/orders", answer(200, book))
 	s.on(placePath, answer(400, `{"stat":"Not_Ok","stCode":1007,"errMsg":"body invalid"}`))
 	c.trade.KType = "" // the reports of generation 1
-	if _, err := orders(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(orders(t.Context(), c))(t)
 	c.Do(t.Context(), "POST", placePath, url.Values{"jData": {`{"ts":"IDFC-EQ","pin":"` + canaryMPIN + `"}`}}, nil)
-	if err := c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.LoginTOTP(t.Context(), TOTP{Mobile: "9999999908", UCC: "TESTYA24", Code: canaryOTP}))
 	s.on(opTOTPValidate, answer(401, `{"error":[{"code":"10020","message":"`+canaryMPIN+` is wrong"}]}`))
 	c.ValidateMPIN(t.Context(), canaryMPIN)
-	s.on(opTOTPValidate, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	s.on(opTOTPValidate, badhttp.Closed)
 	c.ValidateMPIN(t.Context(), canaryMPIN)
 
 	noCanary(t, log.String())
 	var lines []map[string]any
 	for line := range strings.Lines(log.String()) {
 		var m map[string]any
-		if err := json.Unmarshal([]byte(line), &m); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, json.Unmarshal([]byte(line), &m))
 		lines = append(lines, m)
 	}
 	var ops []string
@@ -130,13 +120,9 @@ func TestObserversContextReachesTheTransport(t *testing.T) {
 		ops = append(ops, r.Context().Value(seenBy{}))
 		return http.DefaultTransport.RoundTrip(r)
 	})
-	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p", NoOTP: true}))
 	s.on(ordersPath, answer(200, book))
-	if err := c.Use(gen3); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(gen3))
 	get(t, c.HTTPClient(), ordersPath)
 	if len(ops) != 3 || ops[0] != opAccessToken || ops[1] != opLogin || ops[2] != "orders" {
 		t.Errorf("the transport saw %v", ops)
@@ -146,19 +132,14 @@ func TestObserversContextReachesTheTransport(t *testing.T) {
 func TestLoggedBodyIsTheCallersAllTheSame(t *testing.T) {
 	s := newScripted(t)
 	c, log, _ := s.watchedClient(t, slog.LevelDebug)
-	if err := c.Use(gen3); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(gen3))
 	long := strings.Repeat("x", 3*maxText)
 	s.on(ordersPath, answer(200, `{"stat":"Ok","data":"`+long+`"}`))
 	var got string
 	if err := c.Do(t.Context(), "GET", ordersPath, nil, &got); err != nil || got != long {
 		t.Errorf("%v: %d bytes came", err, len(got))
 	}
-	resp, err := c.HTTPClient().Get(ordersPath)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(c.HTTPClient().Get(ordersPath))(t)
 	io.CopyN(io.Discard, resp.Body, 10)
 	resp.Body.Close()
 	resp.Body.Close()

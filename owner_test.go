@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -60,30 +62,34 @@ func onClock(t *testing.T, srv *neoapitest.Server) *Client {
 
 // Whatever way the one keeper of a file logs in and whatever way the other: a session
 // goes to the same account's alone, and the other account's login is refused before
-// anything is replaced.
+// anything is replaced. A file of a version that did not mark who logged in goes on
+// working, and never for another account either.
 func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
+	const unmarked = "without a mark"
 	// Known without a login are an account by its UCC, and a name by the same kind of name.
 	told := func(first, second string) bool {
 		return first == second || second == "TOTP by a seed" || second == "TOTP by a function" || second == "password, with the UCC" ||
 			first == "password, with the UCC" && second == "password by user id"
 	}
-	for first, firstLogin := range ways {
+	firsts := maps.Clone(ways)
+	firsts[unmarked] = ways["password by mobile number"]
+	for first, firstLogin := range firsts {
 		srv.Advance(2 * totpPeriod * time.Second) // no code is used twice
 		s, err := keep(t, onClock(t, srv), KeepConfig{Login: firstLogin(one)}).Session(t.Context())
 		if err != nil || s.UCC != one.UCC {
 			t.Fatal(s, err)
 		}
+		if first == unmarked {
+			s.Owner = ""
+		}
 		for second, secondLogin := range ways {
 			t.Run(first+", then "+second, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "session")
-				store := fileStore(t, path)
-				if err := store.Save(t.Context(), s); err != nil {
-					t.Fatal(err)
-				}
+				store := fileStore(t, filepath.Join(t.TempDir(), "session"))
+				must.Do(t, store.Save(t.Context(), s))
 				logins, logouts := trail.count(opened), trail.count("logout ok")
-				s2, err := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: secondLogin(other)}).Session(t.Context())
+				s2, err := keep(t, onClock(t, srv), KeepConfig{Store: store, Login: secondLogin(other)}).Session(t.Context())
 				if !errors.Is(err, ErrInvalidInput) || s2.Token != "" || !strings.Contains(fmt.Sprint(err), "the account TE…24") {
 					t.Errorf("another account got %v, %v", s2, err)
 				}
@@ -93,57 +99,19 @@ func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
 				if opened, ended := trail.count(opened)-logins, trail.count("logout ok")-logouts; opened != ended {
 					t.Errorf("of the other account's %d sessions, which nobody has, %d were ended", opened, ended)
 				}
-				if saved, err := store.Load(t.Context()); err != nil || saved.Token != s.Token {
-					t.Fatalf("the saved session became %v, %v", saved, err)
+				if saved := inStore(t, store); saved.Token != s.Token {
+					t.Fatalf("the saved session became %v", saved)
 				}
 				logins = trail.count(opened)
-				s3, err := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: secondLogin(one)}).Session(t.Context())
+				s3, err := keep(t, onClock(t, srv), KeepConfig{Store: store, Login: secondLogin(one)}).Session(t.Context())
 				if err != nil || s3.UCC != one.UCC || told(first, second) != (s3.Token == s.Token) || told(first, second) != (trail.count(opened) == logins) {
 					t.Errorf("the same account got %v, %v", s3, err)
 				}
-				if saved, err := store.Load(t.Context()); err != nil || saved.Token != s3.Token {
-					t.Errorf("the saved session is %v, %v", saved, err)
+				if saved := inStore(t, store); saved.Token != s3.Token {
+					t.Errorf("the saved session is %v", saved)
 				}
 			})
 		}
-	}
-}
-
-// A file of a version that did not mark who logged in goes on working, and never
-// for another account.
-func TestASavedSessionWithoutAMarkIsNeverAnotherAccounts(t *testing.T) {
-	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
-	one, other := people(t, srv)
-	for way, login := range ways {
-		t.Run(way, func(t *testing.T) {
-			srv.Advance(2 * totpPeriod * time.Second)
-			path := filepath.Join(t.TempDir(), "session")
-			s, err := keep(t, onClock(t, srv), KeepConfig{Login: byPassword(srv.Account)}).Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.Owner = ""
-			if err := fileStore(t, path).Save(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: login(other)}).Session(t.Context()); !errors.Is(err, ErrInvalidInput) {
-				t.Errorf("another account: %v", err)
-			}
-			if saved, err := fileStore(t, path).Load(t.Context()); err != nil || saved.Token != s.Token {
-				t.Fatalf("the saved session became %v, %v", saved, err)
-			}
-			srv.Advance(2 * totpPeriod * time.Second)
-			logins := trail.count(opened)
-			k := keep(t, onClock(t, srv), KeepConfig{Store: fileStore(t, path), Login: login(one)})
-			got, err := k.Session(t.Context())
-			byUCC := strings.Contains(way, "UCC") || strings.HasPrefix(way, "TOTP")
-			if err != nil || got.UCC != one.UCC || byUCC != (got.Token == s.Token) || byUCC != (trail.count(opened) == logins) {
-				t.Errorf("the same account: %v, %v", got, err)
-			}
-			if saved, err := fileStore(t, path).Load(t.Context()); err != nil || saved.Token != got.Token {
-				t.Errorf("the saved session is %v, %v", saved, err)
-			}
-		})
 	}
 }
 
@@ -154,17 +122,11 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 	for way, login := range ways {
 		t.Run(way, func(t *testing.T) {
 			srv.Advance(2 * totpPeriod * time.Second)
-			path := filepath.Join(t.TempDir(), "session")
+			store := fileStore(t, filepath.Join(t.TempDir(), "session"))
 			c := onClock(t, srv)
-			k := keep(t, c, KeepConfig{Store: fileStore(t, path), Login: login(one)})
-			mine, err := k.Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs, err := keep(t, onClock(t, srv), KeepConfig{Login: ways["password by PAN"](other)}).Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			k := keep(t, c, KeepConfig{Store: store, Login: login(one)})
+			mine := must.Get(k.Session(t.Context()))(t)
+			theirs := must.Get(keep(t, onClock(t, srv), KeepConfig{Login: ways["password by PAN"](other)}).Session(t.Context()))(t)
 			for name, change := range map[string]func(*Session){
 				"as it is":                      func(*Session) {},
 				"of the last version":           func(s *Session) { s.Owner = "" },
@@ -173,9 +135,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 			} {
 				there := theirs
 				change(&there)
-				if err := fileStore(t, path).Save(t.Context(), there); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, store.Save(t.Context(), there))
 				k.Ended(mine)
 				logins := trail.count("login")
 				for range 2 {
@@ -186,13 +146,11 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 						t.Errorf("%s: a call: %v", name, err)
 					}
 				}
-				if saved, err := fileStore(t, path).Load(t.Context()); err != nil || saved.Token != theirs.Token || trail.count("login") != logins {
-					t.Errorf("%s: the saved session became %v, %v, after %d logins", name, saved, err, trail.count("login")-logins)
+				if saved := inStore(t, store); saved.Token != theirs.Token || trail.count("login") != logins {
+					t.Errorf("%s: the saved session became %v, after %d logins", name, saved, trail.count("login")-logins)
 				}
 			}
-			if err := fileStore(t, path).Clear(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, store.Clear(t.Context()))
 			srv.Advance(2 * totpPeriod * time.Second)
 			if s, err := k.Session(t.Context()); err != nil || s.UCC != one.UCC {
 				t.Errorf("after it was removed: %v, %v", s, err)
@@ -214,10 +172,7 @@ func TestAKeeperKeepsOneAccount(t *testing.T) {
 	}
 	c := keepClient(t, srv)
 	k := keep(t, c, KeepConfig{Login: login})
-	s, err := k.Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(k.Session(t.Context()))(t)
 	k.Ended(s)
 	who = other
 	if s, err := k.Session(t.Context()); !errors.Is(err, ErrInvalidInput) || s.Token != "" {
@@ -236,10 +191,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	srv, _ := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	login := byPassword(srv.Account)
-	saved, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: login}).Session(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	saved := must.Get(keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: login}).Session(t.Context()))(t)
 	asked := 0
 	counted := login
 	counted.Credentials = func(ctx context.Context) (Credentials, error) {
@@ -261,9 +213,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	// Once for a login, too, even if it was asked whose the session is.
 	asked, counted.UCC = 0, ""
 	saved.Owner = "pan:" + strings.Repeat("0", 32)
-	if err := fileStore(t, path).Save(t.Context(), saved); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, fileStore(t, path).Save(t.Context(), saved))
 	if s, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context()); err != nil || s.Token == saved.Token || asked != 101 {
 		t.Errorf("%v, %v after %d questions", s, err, asked)
 	}
@@ -271,7 +221,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 	cause := errors.New("the vault is closed")
 	counted.Credentials = func(context.Context) (Credentials, error) { return Credentials{}, cause }
 	before, _ := fileStore(t, path).Load(t.Context())
-	_, err = keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context())
+	_, err := keep(t, keepClient(t, srv), KeepConfig{Store: fileStore(t, path), Login: counted}).Session(t.Context())
 	if after, _ := fileStore(t, path).Load(t.Context()); !errors.Is(err, ErrCallback) || !errors.Is(err, cause) || after.Token != before.Token {
 		t.Errorf("%v, and the file has %v", err, after)
 	}
@@ -288,9 +238,7 @@ func TestASessionOfNobodyKnowsWhomIsReplacedAtItsEnd(t *testing.T) {
 		want string
 	}{"still good": {time.Now().Add(time.Hour), "old"}, "ended": {time.Now().Add(-time.Hour), "fresh"}} {
 		old.ExpiresAt = tt.ends
-		if err := fileStore(t, path).Save(t.Context(), old); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, fileStore(t, path).Save(t.Context(), old))
 		k := keep(t, s.client(t), KeepConfig{Store: fileStore(t, path), Login: Login{Credentials: always(Credentials{UserID: "u", Password: "p"}), MPIN: always(canaryMPIN)}})
 		if got, err := k.Session(t.Context()); err != nil || got.Token != "fresh" {
 			t.Errorf("%s: %v, %v", name, got, err)
@@ -305,20 +253,14 @@ func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	session := func(p person) Session {
-		s, err := keep(t, keepClient(t, srv), KeepConfig{Login: ways["password by mobile number"](p)}).Session(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return must.Get(keep(t, keepClient(t, srv), KeepConfig{Login: ways["password by mobile number"](p)}).Session(t.Context()))(t)
 	}
 	mine, theirs := session(one), session(other)
 	for name, use := range map[string]func(*Client) func(Session) error{
 		"Restore": func(c *Client) func(Session) error { return c.Restore }, "Use": func(c *Client) func(Session) error { return c.Use },
 	} {
 		c := keepClient(t, srv)
-		if err := use(c)(mine); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, use(c)(mine))
 		if err := use(c)(theirs); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "TE…01") {
 			t.Errorf("%s, logged in as another: %v", name, err)
 		}
@@ -338,12 +280,8 @@ func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
 		}
 	}
 	c := keepClient(t, srv) // an account may follow another, once that has logged out
-	if err := c.Use(mine); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(mine))
+	must.Do(t, c.Logout(t.Context()))
 	if err := c.Restore(theirs); err != nil {
 		t.Error(err)
 	}
@@ -376,10 +314,7 @@ func TestAMarkDoesNotSayWhoLoggedIn(t *testing.T) {
 			t.Errorf("it is printed: %s", text)
 		}
 	}
-	text, err := s.Export()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(s.Export())(t)
 	var back map[string]any
 	if err := json.Unmarshal(text, &back); err != nil || back["owner"] != mark || strings.Contains(string(text), canaryPAN) {
 		t.Errorf("it is kept as %s", text)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -17,19 +18,12 @@ func TestRate_isSharedByWhoHasTheAccessTokenAlone(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	var sent atomic.Int32
 	whole := limited(t, srv, &sent, nil)
-	if err := logIn(t.Context(), whole, srv.Account.Mobile, srv.Account); err != nil {
-		t.Fatal(err)
-	}
-	token, err := whole.AccessToken(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, logIn(t.Context(), whole, srv.Account.Mobile, srv.Account))
+	token := must.Get(whole.AccessToken(t.Context()))(t)
 	part := limited(t, srv, &sent, func(cfg *Config) { cfg.ConsumerKey, cfg.ConsumerSecret, cfg.AccessToken = "", "", token })
 	session, _ := whole.Session()
 	session.Consumer = "" // it was another way to name it
-	if err := part.Use(session); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, part.Use(session))
 	var wg sync.WaitGroup
 	for _, c := range []*Client{whole, part} {
 		wg.Go(func() {
@@ -48,10 +42,7 @@ func TestRate_isSharedByWhoHasTheAccessTokenAlone(t *testing.T) {
 // One consumer at one service has one window, whatever either is called.
 func TestRate_isOneForAConsumerHoweverItIsNamed(t *testing.T) {
 	of := func(env, key, token string) *window {
-		c, err := New(Config{Environment: Environment(env), ConsumerKey: key, AccessToken: token})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(New(Config{Environment: Environment(env), ConsumerKey: key, AccessToken: token}))(t)
 		return c.rate.window
 	}
 	key := t.Name()

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/internal/private"
 )
 
@@ -61,9 +62,7 @@ func TestRate_holdsWhateverBecomesOfTheSharedFile(t *testing.T) {
 				if i == 0 { // there is something to spoil from the second on
 					return
 				}
-				if err := spoil(paths[i%files]); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, spoil(paths[i%files]))
 			}); n != 10 {
 				t.Errorf("%s, %d files: %d requests in no time, want 10", name, files, n)
 			}
@@ -86,9 +85,7 @@ func TestRate_knowsOthersRequestsThatTheFileHasLost(t *testing.T) {
 				theirs.take(&Client{}, 10)
 			}
 			mine.take(&Client{}, 10) // sees them
-			if err := lose(path); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, lose(path))
 			if _, left := mine.take(&Client{}, 10); left == 0 {
 				t.Errorf("%s: an eleventh request goes out", name)
 			}
@@ -126,13 +123,9 @@ func TestRate_countsARequestOnce(t *testing.T) {
 func TestRate_knowsAFileByAllItsNames(t *testing.T) {
 	dir := t.TempDir()
 	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
-	if err := errors.Join(os.Mkdir(real, 0o700), os.Symlink(real, link), os.Symlink(real, filepath.Join(real, "again"))); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.Mkdir(real, 0o700), os.Symlink(real, link), os.Symlink(real, filepath.Join(real, "again"))))
 	there := filepath.Join(real, "rate-there")
-	if err := errors.Join(os.WriteFile(there, nil, 0o600), os.Symlink(there, filepath.Join(dir, "rate-there"))); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.WriteFile(there, nil, 0o600), os.Symlink(there, filepath.Join(dir, "rate-there"))))
 	for name, paths := range map[string][]string{
 		"a link to the directory":       {filepath.Join(real, "rate"), filepath.Join(link, "rate")},
 		"the link first":                {filepath.Join(link, "rate-2"), filepath.Join(real, "rate-2")},
@@ -179,10 +172,7 @@ func TestRate_waitsForAFileForAMomentOnly(t *testing.T) {
 			t.Errorf("after %v: %v, with 10 ms of patience", d, err)
 		}
 		for range 9 {
-			ticket, err := (&rate{10, w}).wait(t.Context(), &Client{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			ticket := must.Get((&rate{10, w}).wait(t.Context(), &Client{}))(t)
 			w.answered(ticket)
 		}
 		if d := time.Since(began); d >= time.Second {

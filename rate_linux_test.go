@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 // No file may grow, as on a disk that is full: in a process of its own, because go test
@@ -27,18 +29,14 @@ func TestRate_holdsOnAFullDisk(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
 	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
 	var err error
 	n := allowed(t, w, func(i int) {
 		if i == 4 {
 			err = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 0, Max: before.Max})
 		}
 	})
-	if err := errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)))
 	if n != 10 {
 		t.Errorf("%d requests in no time, want 10", n)
 	}

@@ -1,13 +1,10 @@
 package neoapi
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
@@ -34,11 +32,7 @@ func limited(t *testing.T, srv *neoapitest.Server, sent *atomic.Int32, change fu
 	if change != nil {
 		change(&cfg)
 	}
-	c, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(New(cfg))(t)
 }
 
 // logIn logs a client in by password and MPIN.
@@ -154,9 +148,7 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(1))
 	var sent atomic.Int32
 	c := limited(t, srv, &sent, func(cfg *Config) { cfg.Rate = 1 })
-	if _, err := c.AccessToken(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(c.AccessToken(t.Context()))(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := c.Login(ctx, Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password})
@@ -168,56 +160,151 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestARateThatCannotBeIsRefused(t *testing.T) {
-	if _, err := New(Config{Environment: PROD, ConsumerKey: "k", Rate: 1001}); !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "Rate") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// trade is what the processes of the next test do.
-func trade() error {
-	store, err := NewFileStore(os.Getenv("STORE"))
-	if err != nil {
-		return err
-	}
-	c, err := New(Config{Environment: Environment(os.Getenv("URL")), ConsumerKey: os.Getenv("KEY"), ConsumerSecret: os.Getenv("SECRET")})
-	if err != nil {
-		return err
-	}
-	k, err := c.Keep(KeepConfig{Store: store, Login: Login{
-		Credentials: always(Credentials{Mobile: os.Getenv("MOBILE"), Password: os.Getenv("PASSWORD")}), MPIN: always(os.Getenv("MPIN")),
-	}})
-	if err != nil {
-		return err
-	}
-	if _, err := k.Session(context.Background()); err != nil {
-		return err
-	}
-	return posts(context.Background(), c, 8)
-}
-
 func TestProcessesThatShareASessionFileShareTheRate(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
-	path := filepath.Join(t.TempDir(), "session")
-	var ins []io.WriteCloser
-	var outs []*bufio.Reader
-	for range 3 {
-		_, in, out := child(t, "trade", "STORE="+path, "URL="+srv.URL, "KEY="+srv.ConsumerKey, "SECRET="+srv.ConsumerSecret,
-			"MOBILE="+srv.Account.Mobile, "PASSWORD="+srv.Account.Password, "MPIN="+srv.Account.MPIN)
-		ins, outs = append(ins, in), append(outs, out)
-	}
-	for _, out := range outs {
-		if line, err := out.ReadString('\n'); line != "ready\n" {
-			t.Fatalf("%q, %v", line, err)
+	for _, said := range together(t, 3, "trade", srv, filepath.Join(t.TempDir(), "session")) {
+		if got := said(); got != "<nil>" {
+			t.Errorf("a process says %q", got)
 		}
 	}
-	for _, in := range ins {
-		fmt.Fprintln(in, "go")
+}
+
+// A bubble's clock stands still until everybody waits, so these tests of time
+// take none. The transport is a function: synctest knows no sockets.
+func bubble(t *testing.T, transport roundTripper) *Client {
+	t.Helper()
+	c := must.Get(New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", HTTPClient: &http.Client{Transport: transport}}))(t)
+	must.Do(t, c.Use(Session{Token: "t", SID: "s", KType: "Trade"}))
+	return c
+}
+
+func respond(r *http.Request, status int, header http.Header) *http.Response {
+	if header == nil {
+		header = http.Header{}
 	}
-	for _, out := range outs {
-		if line, err := out.ReadString('\n'); line != "<nil>\n" {
-			rest, _ := io.ReadAll(out)
-			t.Errorf("a process says %q %s, %v", line, rest, err)
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(`{"stat":"Ok"}`)), ContentLength: 13, Request: r}
+}
+
+func TestNoSecondSeesMoreThanTenRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var times []time.Time
+		c := bubble(t, func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, time.Now())
+			return respond(r, 200, nil), nil
+		})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() { // by HTTPClient and by Do: they share the rate
+				var err error
+				if i%2 == 0 {
+					err = c.Do(t.Context(), "GET", ordersPath, nil, nil)
+				} else {
+					_, err = c.HTTPClient().Get(ordersPath)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
 		}
+		wg.Wait()
+		for i := 10; i < len(times); i++ {
+			if d := times[i].Sub(times[i-10]); d < time.Second {
+				t.Fatalf("requests %d to %d went out within %v", i-10, i, d)
+			}
+		}
+		if took := time.Since(start); len(times) != 100 || took > 9500*time.Millisecond {
+			t.Errorf("%d requests took %v", len(times), took)
+		}
+	})
+}
+
+func TestRateCanBeChangedAndLiftedAndWaitingCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t, func(r *http.Request) (*http.Response, error) { return respond(r, 200, nil), nil })
+		start := time.Now()
+		for range 100 {
+			must.Do(t, c.Do(t.Context(), "GET", ordersPath, nil, nil, WithRate(0)))
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("without a limit 100 calls take %v", took)
+		}
+		hc := c.HTTPClient(WithRate(1))
+		for range 3 {
+			must.Get(hc.Get(ordersPath))(t)
+		}
+		if took := time.Since(start); took < 2*time.Second || took > 2100*time.Millisecond {
+			t.Errorf("three calls at one a second take %v", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "GET", ordersPath, nil)
+		_, err := hc.Do(req)
+		if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrNetwork || !errors.Is(err, context.DeadlineExceeded) || e.Retry != RetrySame {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(rest - 10*time.Millisecond)
+		before := time.Now()
+		if _, err := hc.Get(ordersPath); err != nil || !time.Now().Equal(before) {
+			t.Errorf("whoever gave up took the place of the next: %v, %v", err, time.Since(before))
+		}
+	})
+}
+
+func TestRetryAfterIsObeyedOnceForWhatIsSafe(t *testing.T) {
+	tests := []struct {
+		name, method  string
+		status        int
+		after         string
+		timeout       time.Duration
+		sent          int
+		took          time.Duration
+		withBody, nok bool
+	}{
+		{"a GET that is answered 429", "GET", 429, "2", 0, 2, 2 * time.Second, false, false},
+		{"a HEAD that is answered 503", "HEAD", 503, "2", 0, 2, 2 * time.Second, false, false},
+		{"a GET that is answered 429 twice", "GET", 429, "2", 0, 2, 2 * time.Second, false, true},
+		{"too long a wait", "GET", 429, "11", 0, 1, 0, false, true},
+		{"a wait past the caller's deadline", "GET", 429, "5", 4 * time.Second, 1, 0, false, true},
+		{"no Retry-After", "GET", 429, "", 0, 1, 0, false, true},
+		{"a 500", "GET", 500, "2", 0, 1, 0, false, true},
+		{"a POST", "POST", 429, "2", 0, 1, 0, false, true},
+		{"a GET with a body", "GET", 429, "2", 0, 1, 0, true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				c := bubble(t, func(r *http.Request) (*http.Response, error) {
+					if sent++; sent == 2 && !tt.nok {
+						return respond(r, 200, nil), nil
+					}
+					return respond(r, tt.status, http.Header{"Retry-After": {tt.after}}), nil
+				})
+				ctx := t.Context()
+				if tt.timeout > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, tt.timeout)
+					defer cancel()
+				}
+				var body io.Reader
+				if tt.withBody {
+					body = strings.NewReader("x")
+				}
+				req, _ := http.NewRequestWithContext(ctx, tt.method, ordersPath, body)
+				start := time.Now()
+				resp, err := c.HTTPClient().Do(req)
+				want := 200
+				if tt.nok {
+					want = tt.status
+				}
+				if err != nil || resp.StatusCode != want || sent != tt.sent || time.Since(start) != tt.took {
+					t.Errorf("%v: sent %d times in %v", err, sent, time.Since(start))
+				}
+			})
+		})
 	}
 }

@@ -5,16 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 // A user's program that imports the client, and a test of it, in a module of its own.
 func TestImportingTheClientBringsAtMostThreeRequirements(t *testing.T) {
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	here := must.Get(os.Getwd())(t)
 	dir := t.TempDir()
 	run := func(args ...string) string {
 		t.Helper()
@@ -40,14 +40,9 @@ func main() {
 	println(err.Error())
 }
 `
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600))
 	run("mod", "tidy")
-	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile(filepath.Join(dir, "go.mod")))(t)
 	if n := strings.Count(string(text), "// indirect"); n > 3 {
 		t.Errorf("%d indirect requirements:\n%s", n, text)
 	}
@@ -55,6 +50,30 @@ func main() {
 	for _, line := range strings.Split(run("list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "."), "\n") {
 		if line != "" && line != "example.com/trader" && line != "neoapi" && !strings.HasPrefix(line, "neoapi/internal/") {
 			t.Errorf("the program is linked with %s", line)
+		}
+	}
+}
+
+// What a package does not know it cannot depend on by mistake.
+func TestImports_leaveOutWhatAPackageMustNotKnow(t *testing.T) {
+	forTests := []string{
+		"neoapi/api", "neoapi/internal/apitest", "neoapi/internal/badhttp", "neoapi/internal/must", "github.com/santhosh-tekuri/jsonschema/v6",
+	}
+	for name, banned := range map[string][]string{
+		"neoapi":                  forTests,
+		"neoapi/cmd/neo":          forTests,
+		"neoapi/neoapitest":       forTests,
+		"neoapi/internal/front":   {"neoapi/internal/login", "neoapi/internal/wire", "neoapi/internal/tradewire"}, // it serves two APIs
+		"neoapi/internal/sandbox": {"neoapi/internal/httpapi", "neoapi/internal/serve"},                           // serve brings them together
+	} {
+		deps := strings.Fields(string(must.Get(exec.Command("go", "list", "-deps", name).Output())(t)))
+		if !slices.Contains(deps, name) {
+			t.Errorf("%s: no list of imports: %v", name, deps)
+		}
+		for _, other := range banned {
+			if slices.Contains(deps, other) {
+				t.Errorf("%s depends on %s", name, other)
+			}
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 	"neoapi/internal/tradewire"
 )
 
@@ -70,12 +72,7 @@ type scripted struct {
 	answer map[string]http.HandlerFunc // by op, trade calls by their neutral path
 }
 
-func answer(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
+var answer = badhttp.Answer
 
 func newScripted(t *testing.T) *scripted {
 	s := &scripted{answer: map[string]http.HandlerFunc{
@@ -144,20 +141,14 @@ func (s *scripted) seen(op string) (found []sent) {
 
 func (s *scripted) client(t *testing.T) *Client {
 	t.Helper()
-	c, err := New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}, Rate: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "key", ConsumerSecret: canarySecret, HTTPClient: &http.Client{Timeout: 10 * time.Second}, Rate: -1}))(t)
 }
 
 // loggedIn returns a client whose first factor is proven.
 func (s *scripted) loggedIn(t *testing.T) *Client {
 	t.Helper()
 	c := s.client(t)
-	if err := c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: canaryPassword, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), Credentials{Mobile: "9999999908", Password: canaryPassword, NoOTP: true}))
 	return c
 }
 

@@ -11,9 +11,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 
-	"neoapi/trade"
-
 	"neoapi"
+	"neoapi/trade"
 )
 
 // tradeAPI stands in for a broker's trade API, and gives a client that is logged in

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 	"neoapi/trade"
@@ -19,27 +20,15 @@ import (
 // totpSession logs a client in by TOTP and MPIN, as generation 3 does.
 func totpSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
 	t.Helper()
-	if err := c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.ValidateMPIN(t.Context(), srv.Account.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	must.Do(t, c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}))
+	return must.Get(c.ValidateMPIN(t.Context(), srv.Account.MPIN))(t)
 }
 
 // passwordSession logs a client in by password and OTP, as generation 1 does.
 func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neoapi.Session {
 	t.Helper()
-	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Session2FA(t.Context(), srv.Account.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password, NoOTP: true}))
+	return must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 }
 
 func TestTheServicesBooksCanBeRead(t *testing.T) {
@@ -59,9 +48,7 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 			if addr, err := c.ClientIP(t.Context()); err != nil || !addr.IsLoopback() {
 				t.Errorf("the client's address is %v, %v", addr, err)
 			}
-			if err := c.Logout(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, c.Logout(t.Context()))
 			_, err := trade.New(c).Orders(t.Context())
 			wantError(t, err, neoapi.ErrNotLoggedIn)
 		})
@@ -72,28 +59,30 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	session := totpSession(t, srv, c)
-	if err := c.Logout(t.Context()); err != nil {
-		t.Fatal(err)
+	const noTradeAPI = "orders cannot be placed here, because there is no trade API behind this sandbox"
+	for path, said := range map[string]string{ // the base URL has led to the session: no hint doubts it
+		"/no/such/path": noTradeAPI, "/quick/order/rule/ms/place": noTradeAPI, "/Orders/2.0/quick/order/rule/ms/place": noTradeAPI, "/login/nothing": "there is nothing at this path",
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			err := c.Do(t.Context(), method, path, nil, nil)
+			e := wantError(t, err, neoapi.ErrInvalidInput)
+			if e.Status != http.StatusNotFound || strings.Contains(e.Hint, "base URL") || said == noTradeAPI && e.Hint != "" || e.Op != "call" ||
+				errors.Unwrap(err) != nil || !strings.Contains(e.Message, said) {
+				t.Errorf("%s %s: %v", method, path, err)
+			}
+		}
 	}
-	if err := c.Use(session); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Logout(t.Context()))
+	must.Do(t, c.Use(session))
 	_, err := trade.New(c).Orders(t.Context())
 	if e := wantError(t, err, neoapi.ErrSessionEnded); e.Status != http.StatusForbidden || e.Code != "100022" || e.Retry != neoapi.RetryLoginAgain || e.Hint == "" || e.Op != "orders" {
-		t.Errorf("got %v", err)
-	}
-	err = c.Do(t.Context(), "GET", "/no/such/address", nil, nil)
-	if e := wantError(t, err, neoapi.ErrInvalidInput); e.Status != http.StatusNotFound || e.Hint != "" || !strings.Contains(e.Message, "orders cannot be placed here, because there is no trade API behind this sandbox") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestTheServicesRateIsObeyed(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
-	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
 		if _, err := trade.New(c).Orders(t.Context()); err != nil {
@@ -146,9 +135,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 		call := func(op string, report func(context.Context, ...neoapi.CallOption) (trade.Report, error)) (sent int32, err error) {
 			t.Helper()
 			if renews { // so that the access token's fetch is not counted below
-				if _, err := c.AccessToken(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(c.AccessToken(t.Context()))(t)
 			}
 			srv.Fail(t, op, fault, 1)
 			before := line.n.Load()
@@ -197,97 +184,6 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 	}
 }
 
-// logins gives a session by TOTP each time one has ended.
-type logins struct {
-	t   *testing.T
-	srv *neoapitest.Server
-	c   *neoapi.Client
-	n   int
-	now neoapi.Session
-}
-
-func (l *logins) Session(context.Context) (neoapi.Session, error) {
-	if l.now.Token == "" {
-		l.n++
-		l.now = totpSession(l.t, l.srv, l.c)
-	}
-	return l.now, nil
-}
-
-func (l *logins) Ended(neoapi.Session) { l.now = neoapi.Session{} }
-
-func TestSessionThatTheServiceEndedIsRenewed(t *testing.T) {
-	srv := neoapitest.NewServer(t)
-	c := newClient(t, srv, nil)
-	l := &logins{t: t, srv: srv, c: c}
-	if _, err := trade.New(c).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 1 {
-		t.Fatal(err, l.n)
-	}
-	srv.Advance(2 * time.Hour) // past the session's end
-	if _, err := trade.New(c).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
-		t.Errorf("%v after %d logins", err, l.n)
-	}
-	if err := c.Logout(t.Context()); err != nil { // as a logout elsewhere does
-		wantError(t, err, neoapi.ErrAccessToken) // two hours have passed for the access token, too
-		if err := c.Logout(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other := newClient(t, srv, nil)
-	l = &logins{t: t, srv: srv, c: other}
-	if _, err := trade.New(other).Orders(t.Context(), neoapi.WithKeeper(l)); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Logout(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_, err := trade.New(other).Limits(t.Context(), neoapi.WithKeeper(l)) // a POST
-	if e := wantError(t, err, neoapi.ErrSessionEnded); !strings.Contains(e.Error(), "not sent again") || l.n != 2 {
-		t.Errorf("%v after %d logins", err, l.n)
-	}
-	if _, err := trade.New(other).Limits(t.Context(), neoapi.WithKeeper(l)); err != nil || l.n != 2 {
-		t.Errorf("%v after %d logins", err, l.n)
-	}
-}
-
-func TestClockThatIsAheadIsNamed(t *testing.T) {
-	srv := neoapitest.NewServer(t)
-	ahead := &http.Client{Transport: moved{-95 * time.Second}}
-	c := newClient(t, srv, ahead)
-	code := srv.TOTP(t)
-	err := c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: wrong(code)})
-	if e := wantError(t, err, neoapi.ErrWrongCredentials); !strings.Contains(e.Hint, "your clock is 9") || !strings.Contains(e.Hint, "s ahead of the service's") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// moved shifts the Date of each answer: for the client the service's clock goes
-// wrong, which is as if its own did.
-type moved struct{ by time.Duration }
-
-func (m moved) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := http.DefaultTransport.RoundTrip(r)
-	if err == nil {
-		resp.Header.Set("Date", time.Now().Add(m.by).UTC().Format(http.TimeFormat))
-	}
-	return resp, err
-}
-
-// The base URL has led to the session: after a login no hint doubts it.
-func TestHint_afterALoginSaysNothingOfTheBaseURL(t *testing.T) {
-	srv := neoapitest.NewServer(t)
-	c := newClient(t, srv, nil)
-	totpSession(t, srv, c)
-	for _, path := range []string{"/no/such/path", "/quick/order/rule/ms/place", "/Orders/2.0/quick/order/rule/ms/place", "/login/nothing"} {
-		for _, method := range []string{"GET", "POST"} {
-			err := c.Do(t.Context(), method, path, nil, nil)
-			if e := wantError(t, err, neoapi.ErrInvalidInput); strings.Contains(e.Hint, "base URL") || e.Status != http.StatusNotFound {
-				t.Errorf("%s %s: %v", method, path, err)
-			}
-		}
-	}
-}
-
 // A path without its slash is another address, or none: it is not sent, and no session
 // is asked for.
 func TestDo_pathBeginsWithASlash(t *testing.T) {
@@ -306,16 +202,5 @@ func TestDo_pathBeginsWithASlash(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestServiceThatHasNoTradeAPISaysSo(t *testing.T) {
-	srv := neoapitest.NewServer(t)
-	c := newClient(t, srv, nil)
-	totpSession(t, srv, c)
-	err := c.Do(t.Context(), "POST", "/quick/order/rule/ms/place", url.Values{"jData": {`{"am":"NO"}`}}, nil)
-	e := wantError(t, err, neoapi.ErrInvalidInput)
-	if e.Op != "call" || errors.Unwrap(err) != nil {
-		t.Errorf("got %v", err)
 	}
 }

@@ -7,18 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"neoapi/internal/badhttp"
+	"neoapi/internal/must"
 	"neoapi/internal/tradewire"
 )
 
@@ -38,23 +36,15 @@ var (
 func (s *scripted) trading(t *testing.T, session Session) *Client {
 	t.Helper()
 	c := s.client(t)
-	if err := c.Use(session); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Use(session))
 	return c
 }
 
 func get(t *testing.T, hc *http.Client, url string) (*http.Response, string) {
 	t.Helper()
-	resp, err := hc.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(hc.Get(url))(t)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(resp.Body))(t)
 	return resp, string(body)
 }
 
@@ -86,9 +76,7 @@ func TestEachGenerationsCallsCarryWhatItNeeds(t *testing.T) {
 				if c, err = New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess}); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.Use(tt.session); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, c.Use(tt.session))
 			}
 			for _, url := range []string{tt.path, s.URL + tt.path} {
 				resp, body := get(t, c.HTTPClient(), url)
@@ -174,82 +162,6 @@ func TestTheSessionsBaseURLIsBelievedWithinItsService(t *testing.T) {
 	}
 }
 
-func TestTradeCallsFollowNoRedirect(t *testing.T) {
-	var reached atomic.Int32
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
-	defer other.Close()
-	s := newScripted(t)
-	c := s.trading(t, gen3)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, other.URL, status)
-		})
-		if resp, _ := get(t, c.HTTPClient(), ordersPath); resp.StatusCode != status {
-			t.Errorf("%d became %d", status, resp.StatusCode)
-		}
-		if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "redirects to 127.0.0.1") {
-			t.Errorf("%d: %v", status, err)
-		}
-	}
-	if n := reached.Load(); n != 0 {
-		t.Errorf("%d requests reached the other host", n)
-	}
-}
-
-func TestEveryFailureShapeOfATradeCallIsRead(t *testing.T) {
-	page := "<html><head><title>502 Bad Gateway</title></head></html>"
-	tests := []struct {
-		name    string
-		status  int
-		body    string
-		want    Category
-		code    string
-		message string
-		retry   Retry // of a GET
-	}{
-		{"stat Not_Ok", 200, `{"stat":"Not_Ok","stCode":1005,"errMsg":"bad symbol"}`, ErrBadAnswer, "1005", "bad symbol", RetryLater},
-		{"stat Not_Ok with an error list", 200, `{"stat":"Not_Ok","error":[{"code":"10020","message":"Authentication Failed"}],"tid":"server3_27430"}`, ErrSessionEnded, "10020", "Authentication Failed", RetryLoginAgain},
-		{"stat in free words", 200, `{"stCode":100022,"errMsg":"invalid session token","stat":"error in neo-login-check-api"}`, ErrSessionEnded, "100022", "invalid session token", RetryLoginAgain},
-		{"an address that is not registered", 401, `{"stCode":100008,"errMsg":"unauthorized","stat":"Not_Ok"}`, ErrIPNotAllowed, "100008", "unauthorized", RetryNever},
-		{"a view token", 200, `{"stat":"Not_Ok","stCode":100021,"errMsg":"wrong access type"}`, ErrWrongToken, "100021", "wrong access type", RetryLoginAgain},
-		{"200 with a failed status", 200, `{"stCode":1037,"errMsg":"address changed","status":"failure"}`, ErrIPNotAllowed, "1037", "address changed", RetryNever},
-		{"a session that has ended", 403, `{"stat":"Not_Ok","stCode":100022,"errMsg":"gone"}`, ErrSessionEnded, "100022", "gone", RetryLoginAgain},
-		{"a gateway's fault", 401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`, ErrAccessToken, "900901", "Invalid Credentials", RetryNever},
-		{"status, message and errorCode", 400, `{"status":"error","message":"bad","errorCode":"10300"}`, ErrInvalidInput, "10300", "bad", RetryNever},
-		{"a rate limit in words", 429, `{"code":"x1","error":"Rate limit exceeded","message":"slow down"}`, ErrRateLimited, "x1", "slow down", RetryLater},
-		{"JSON encoded twice", 403, `"{\"stat\":\"Not_Ok\",\"stCode\":100022,\"errMsg\":\"gone\"}"`, ErrSessionEnded, "100022", "gone", RetryLoginAgain},
-		{"a truncated body", 200, `{"stat":"Ok","data":[{"nOrd`, ErrBadAnswer, "", "cannot be read", RetryLater},
-		{"an HTML 502", 502, page, ErrUnavailable, "", "a web page: 502 Bad Gateway", RetryLater},
-		{"an HTML 504", 504, page, ErrTimeout, "", "a web page", RetryLater},
-		{"an HTML 200", 200, page, ErrBadAnswer, "", "a web page", RetryLater},
-		{"an HTML 403, which says nothing about the session", 403, "<!DOCTYPE html><title>Access Denied</title>", ErrBadAnswer, "", "Access Denied", RetryLater},
-		{"an empty 200", 200, "", ErrBadAnswer, "", "empty", RetryLater},
-		{"an empty 503", 503, "", ErrUnavailable, "", "empty", RetryLater},
-		{"null", 200, "null", ErrBadAnswer, "", "null", RetryLater},
-		{"an empty object", 200, "{}", ErrBadAnswer, "", "no data", RetryLater},
-		{"an object that says nothing", 200, `{"message":"hello"}`, ErrBadAnswer, "", "hello", RetryLater},
-		{"data of another type than wanted", 200, `{"stat":"Ok","data":{"a":[]}}`, ErrBadAnswer, "", "does not fit into *[]struct { Ord string", RetryLater},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newScripted(t)
-			s.on(ordersPath, answer(tt.status, tt.body))
-			var into []struct {
-				Ord string `json:"nOrdNo"`
-			}
-			err := s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, &into)
-			e, ok := errors.AsType[*Error](err)
-			if !ok || e.Category != tt.want || e.Code != tt.code || e.Status != tt.status || e.Retry != tt.retry || !strings.Contains(e.Message, tt.message) || e.Op != "orders" || e.RequestID == "" {
-				t.Errorf("got %v, retry %q", err, e.Retry)
-			}
-			if len(s.seen(ordersPath)) != 1 {
-				t.Errorf("sent %d times", len(s.seen(ordersPath)))
-			}
-			noCanary(t, err)
-		})
-	}
-}
-
 func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
 	type order struct {
 		Number string `json:"nOrdNo"`
@@ -273,9 +185,7 @@ func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newScripted(t)
 			s.on(ordersPath, answer(200, tt.body))
-			if err := s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, tt.into); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, s.trading(t, gen3).Do(t.Context(), "GET", ordersPath, nil, tt.into))
 			got, _ := json.Marshal(tt.into)
 			if want, _ := json.Marshal(tt.want); !bytes.Equal(got, want) {
 				t.Errorf("got %s, want %s", got, want)
@@ -299,10 +209,7 @@ func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
 		"/script-details/1.0/quotes/neosymbol/x|1": {gen3, "/script-details/1.0/quotes/neosymbol/x|1"},
 	} {
 		s := newScripted(t)
-		neutral, err := url.PathUnescape(tradewire.Neutral(address))
-		if err != nil {
-			t.Fatal(err)
-		}
+		neutral := must.Get(url.PathUnescape(tradewire.Neutral(address)))(t)
 		s.on(neutral, answer(200, book))
 		c := s.trading(t, x.session)
 		if err := c.Do(t.Context(), "GET", x.path, nil, nil, WithRate(0)); err != nil {
@@ -319,415 +226,11 @@ func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
 	}
 }
 
-func TestCallWithoutASessionIsNotSent(t *testing.T) {
-	s := newScripted(t)
-	err := s.client(t).Do(t.Context(), "GET", ordersPath, nil, nil)
-	if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrNotLoggedIn || e.Retry != RetryLoginAgain || len(s.log) != 0 {
-		t.Errorf("got %v", err)
-	}
-}
-
-// keeping is where a scripted test's sessions come from: the next one each time
-// one has ended.
-type keeping struct {
-	mu     sync.Mutex
-	tokens []string
-	ended  []string
-	fails  error
-}
-
-func (k *keeping) Session(context.Context) (Session, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.ended) > 0 && k.fails != nil {
-		return Session{}, k.fails
-	}
-	s := gen3
-	s.Token = k.tokens[min(len(k.ended), len(k.tokens)-1)]
-	return s, nil
-}
-
-func (k *keeping) Ended(s Session) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.ended) == 0 || k.ended[len(k.ended)-1] != s.Token {
-		k.ended = append(k.ended, s.Token)
-	}
-}
-
-// only answers book to one token and refusal to all others.
-func only(token string, status int, refusal string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Auth") != token {
-			answer(status, refusal)(w, r)
-			return
-		}
-		answer(200, book)(w, r)
-	}
-}
-
-const ended = `{"stat":"Not_Ok","stCode":100022,"errMsg":"invalid session token"}`
-
-func TestEndedSessionIsRenewedOnceAndTheCallRepeated(t *testing.T) {
-	for name, refusal := range map[string]struct {
-		status int
-		body   string
-	}{
-		"403 in the trade shape":                 {403, ended},
-		"403 in the trade shape, unknown code":   {403, `{"stat":"Not_Ok","stCode":1100,"errMsg":"?"}`},
-		"401 in the protocol's shape":            {401, `{"error":[{"code":"100022","message":"gone"}]}`},
-		"a 200 with an error":                    {200, ended},
-		"a 401 that says authentication failed":  {401, `{"stat":"Not_Ok","error":[{"code":"10020","message":"Authentication Failed"}]}`},
-		"a 403 of a header that was not there":   {403, `{"stat":"Not_Ok","stCode":10512,"errMsg":"header"}`},
-		"a 403 that is encoded twice":            {403, `"{\"stat\":\"Not_Ok\",\"stCode\":100022}"`},
-		"a 401 whose body does not say how long": {401, ended},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newScripted(t)
-			s.on(ordersPath, only("two", refusal.status, refusal.body))
-			k := &keeping{tokens: []string{"one", "two"}}
-			c := s.client(t)
-			var rows []map[string]any
-			if err := c.Do(t.Context(), "GET", ordersPath, nil, &rows, WithKeeper(k)); err != nil || len(rows) != 1 {
-				t.Fatalf("%v, %v", rows, err)
-			}
-			if len(s.seen(ordersPath)) != 2 || len(k.ended) != 1 {
-				t.Errorf("%d calls, %d ended", len(s.seen(ordersPath)), len(k.ended))
-			}
-			k.ended = nil
-			if resp, body := get(t, c.HTTPClient(WithKeeper(k)), ordersPath); resp.StatusCode != 200 || body != book {
-				t.Errorf("%d %s", resp.StatusCode, body)
-			}
-		})
-	}
-}
-
-func TestRefusalsThatAreNotOfTheSessionLeaveIt(t *testing.T) {
-	s := newScripted(t)
-	k := &keeping{tokens: []string{"one", "two"}}
-	hc := s.client(t).HTTPClient(WithKeeper(k), WithRate(0))
-	for name, refusal := range map[string]struct {
-		status int
-		body   string
-	}{
-		"a firewall's page":        {403, "<html><title>Denied</title></html>"},
-		"an address":               {401, `{"stat":"Not_Ok","stCode":100008,"errMsg":"unauthorized"}`},
-		"a view token":             {401, `{"stat":"Not_Ok","stCode":100021,"errMsg":"x"}`},
-		"a status alone":           {401, ""},
-		"a 403 of another kind":    {403, `{"message":"Forbidden"}`},
-		"an order that is refused": {200, `{"stat":"Not_Ok","stCode":1005,"errMsg":"x"}`},
-		"a long 403":               {403, `{"stat":"Not_Ok","stCode":100022,"errMsg":"` + strings.Repeat("x", glance) + `"}`},
-		"an access token":          {401, `{"fault":{"code":900901,"message":"x"}}`},
-	} {
-		s.on(ordersPath, answer(refusal.status, refusal.body))
-		before := len(s.seen(ordersPath))
-		resp, body := get(t, hc, ordersPath)
-		if resp.StatusCode != refusal.status || body != refusal.body || len(k.ended) != 0 || len(s.seen(ordersPath)) != before+1 {
-			t.Errorf("%s: %d, %d bytes, %d ended, %d calls", name, resp.StatusCode, len(body), len(k.ended), len(s.seen(ordersPath))-before)
-		}
-	}
-}
-
-func TestNewSessionThatIsRefusedTooIsNotRenewedAgain(t *testing.T) {
-	s := newScripted(t)
-	s.on(ordersPath, answer(403, ended))
-	k := &keeping{tokens: []string{"one", "two", "three"}}
-	c := s.client(t)
-	for range 3 {
-		if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); !errors.Is(err, ErrSessionEnded) {
-			t.Fatal(err)
-		}
-	}
-	if len(k.ended) != 1 || len(s.seen(ordersPath)) != 4 {
-		t.Errorf("%d sessions were ended, %d calls sent; want 1 and 4", len(k.ended), len(s.seen(ordersPath)))
-	}
-	s.on(ordersPath, answer(200, book))
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil {
-		t.Fatal(err)
-	}
-	s.on(ordersPath, only("three", 403, ended)) // the second one has been accepted: its end is another end
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); err != nil || len(k.ended) != 2 {
-		t.Errorf("%d ended: %v", len(k.ended), err)
-	}
-	s.on(ordersPath, answer(403, ended))
-	k.tokens = append(k.tokens, "four", "five")
-	c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k))
-	now := time.Now().Add(time.Hour)
-	c.now = func() time.Time { return now }
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(k)); !errors.Is(err, ErrSessionEnded) || len(k.ended) != 4 {
-		t.Errorf("%d ended: %v", len(k.ended), err)
-	}
-}
-
-func TestAnOrderIsNeverSentAgain(t *testing.T) {
-	order := url.Values{"jData": {`{"am":"NO","qt":"1"}`}}
-	tests := []struct {
-		name  string
-		h     http.HandlerFunc
-		want  Category
-		retry Retry
-		ended int
-	}{
-		{"the session has ended", answer(403, ended), ErrSessionEnded, RetryCheckFirst, 1},
-		{"the access token was refused", answer(401, `{"fault":{"code":900901,"message":"x"}}`), ErrAccessToken, RetrySame, 0},
-		{"429 with Retry-After", later(429, "1"), ErrRateLimited, RetryLater, 0},
-		{"503 with Retry-After", later(503, "1"), ErrUnavailable, RetryCheckFirst, 0},
-		{"502", answer(502, "<title>502</title>"), ErrUnavailable, RetryCheckFirst, 0},
-		{"504", answer(504, ""), ErrTimeout, RetryCheckFirst, 0},
-		{"an answer nobody can read", answer(200, "{"), ErrBadAnswer, RetryCheckFirst, 0},
-		{"a hung-up connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ErrNetwork, RetryCheckFirst, 0},
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, placePath, http.StatusTemporaryRedirect)
-		}, ErrBadAnswer, RetryCheckFirst, 0},
-	}
-	for _, method := range []string{"POST", "PUT", "DELETE"} {
-		for _, tt := range tests {
-			t.Run(method+": "+tt.name, func(t *testing.T) {
-				s := newScripted(t)
-				s.on(placePath, tt.h)
-				session := gen1
-				k := &keeping{tokens: []string{"one", "two"}}
-				c := s.trading(t, session)
-				opts := []CallOption{}
-				if tt.ended > 0 {
-					opts = append(opts, WithKeeper(k))
-				}
-				err := c.Do(t.Context(), method, placePath, order, nil, opts...)
-				e, ok := errors.AsType[*Error](err)
-				if !ok || e.Category != tt.want || e.Retry != tt.retry || len(k.ended) != tt.ended || e.Hint == "" {
-					t.Errorf("got %v, retry %q, %d ended", err, e.Retry, len(k.ended))
-				}
-				if tt.ended > 0 && !strings.Contains(e.Error(), "was not sent again") {
-					t.Errorf("%v does not say that the call was not repeated", e)
-				}
-				if n := len(s.seen(placePath)); n != 1 {
-					t.Errorf("the order was sent %d times", n)
-				}
-				noCanary(t, err)
-			})
-		}
-	}
-}
-
-// later answers with a Retry-After.
-func later(status int, after string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", after)
-		w.WriteHeader(status)
-	}
-}
-
-func TestRenewalThatFailsIsTheError(t *testing.T) {
-	s := newScripted(t)
-	s.on(ordersPath, answer(403, ended))
-	s.on(placePath, answer(403, ended))
-	locked := &Error{Op: "login", Category: ErrLocked, Message: "wait", Retry: RetryLater}
-	c := s.client(t)
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithKeeper(&keeping{tokens: []string{"one"}, fails: locked})); !errors.Is(err, ErrLocked) {
-		t.Errorf("a report: %v", err)
-	}
-	err := c.Do(t.Context(), "POST", placePath, nil, nil, WithKeeper(&keeping{tokens: []string{"one"}, fails: locked}))
-	if !errors.Is(err, ErrSessionEnded) || !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "no new session could be opened") {
-		t.Errorf("an order: %v", err)
-	}
-}
-
-func TestRefusedAccessTokenIsFetchedAgainOnce(t *testing.T) {
-	s := newScripted(t)
-	var calls atomic.Int32
-	s.on("/Orders/2.0/quick/user/orders", func(w http.ResponseWriter, r *http.Request) {
-		if calls.Add(1) == 1 {
-			answer(401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`)(w, r)
-			return
-		}
-		answer(200, book)(w, r)
-	})
-	c := s.trading(t, gen1)
-	if rows, err := orders(t.Context(), c); err != nil || len(rows) != 1 {
-		t.Fatal(rows, err)
-	}
-	if calls.Load() != 2 || len(s.seen(opAccessToken)) != 2 {
-		t.Errorf("%d calls, %d access tokens", calls.Load(), len(s.seen(opAccessToken)))
-	}
-	s.on("/Orders/2.0/quick/user/orders", answer(401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`))
-	if _, err := orders(t.Context(), c); !errors.Is(err, ErrAccessToken) {
-		t.Error(err)
-	}
-	if n := len(s.seen("/Orders/2.0/quick/user/orders")); n != 4 {
-		t.Errorf("%d calls, want 4", n)
-	}
-}
-
-// A bubble's clock stands still until everybody waits, so these tests of time
-// take none. The transport is a function: synctest knows no sockets.
-func bubble(t *testing.T, transport roundTripper) *Client {
-	t.Helper()
-	c, err := New(Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", HTTPClient: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(Session{Token: "t", SID: "s", KType: "Trade"}); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func respond(r *http.Request, status int, header http.Header) *http.Response {
-	if header == nil {
-		header = http.Header{}
-	}
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(`{"stat":"Ok"}`)), ContentLength: 13, Request: r}
-}
-
-func TestNoSecondSeesMoreThanTenRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var times []time.Time
-		c := bubble(t, func(r *http.Request) (*http.Response, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			times = append(times, time.Now())
-			return respond(r, 200, nil), nil
-		})
-		start := time.Now()
-		var wg sync.WaitGroup
-		for i := range 100 {
-			wg.Go(func() { // by HTTPClient and by Do: they share the rate
-				var err error
-				if i%2 == 0 {
-					err = c.Do(t.Context(), "GET", ordersPath, nil, nil)
-				} else {
-					_, err = c.HTTPClient().Get(ordersPath)
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		for i := 10; i < len(times); i++ {
-			if d := times[i].Sub(times[i-10]); d < time.Second {
-				t.Fatalf("requests %d to %d went out within %v", i-10, i, d)
-			}
-		}
-		if took := time.Since(start); len(times) != 100 || took > 9500*time.Millisecond {
-			t.Errorf("%d requests took %v", len(times), took)
-		}
-	})
-}
-
-func TestRateCanBeChangedAndLiftedAndWaitingCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := bubble(t, func(r *http.Request) (*http.Response, error) { return respond(r, 200, nil), nil })
-		start := time.Now()
-		for range 100 {
-			if err := c.Do(t.Context(), "GET", ordersPath, nil, nil, WithRate(0)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(start); took != 0 {
-			t.Errorf("without a limit 100 calls take %v", took)
-		}
-		hc := c.HTTPClient(WithRate(1))
-		for range 3 {
-			if _, err := hc.Get(ordersPath); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(start); took < 2*time.Second || took > 2100*time.Millisecond {
-			t.Errorf("three calls at one a second take %v", took)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer cancel()
-		req, _ := http.NewRequestWithContext(ctx, "GET", ordersPath, nil)
-		_, err := hc.Do(req)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Category != ErrNetwork || !errors.Is(err, context.DeadlineExceeded) || e.Retry != RetrySame {
-			t.Errorf("got %v", err)
-		}
-		time.Sleep(rest - 10*time.Millisecond)
-		before := time.Now()
-		if _, err := hc.Get(ordersPath); err != nil || !time.Now().Equal(before) {
-			t.Errorf("whoever gave up took the place of the next: %v, %v", err, time.Since(before))
-		}
-	})
-}
-
-func TestRetryAfterIsObeyedOnceForWhatIsSafe(t *testing.T) {
-	tests := []struct {
-		name, method  string
-		status        int
-		after         string
-		timeout       time.Duration
-		sent          int
-		took          time.Duration
-		withBody, nok bool
-	}{
-		{"a GET that is answered 429", "GET", 429, "2", 0, 2, 2 * time.Second, false, false},
-		{"a HEAD that is answered 503", "HEAD", 503, "2", 0, 2, 2 * time.Second, false, false},
-		{"a GET that is answered 429 twice", "GET", 429, "2", 0, 2, 2 * time.Second, false, true},
-		{"too long a wait", "GET", 429, "11", 0, 1, 0, false, true},
-		{"a wait past the caller's deadline", "GET", 429, "5", 4 * time.Second, 1, 0, false, true},
-		{"no Retry-After", "GET", 429, "", 0, 1, 0, false, true},
-		{"a 500", "GET", 500, "2", 0, 1, 0, false, true},
-		{"a POST", "POST", 429, "2", 0, 1, 0, false, true},
-		{"a GET with a body", "GET", 429, "2", 0, 1, 0, true, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				sent := 0
-				c := bubble(t, func(r *http.Request) (*http.Response, error) {
-					if sent++; sent == 2 && !tt.nok {
-						return respond(r, 200, nil), nil
-					}
-					return respond(r, tt.status, http.Header{"Retry-After": {tt.after}}), nil
-				})
-				ctx := t.Context()
-				if tt.timeout > 0 {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, tt.timeout)
-					defer cancel()
-				}
-				var body io.Reader
-				if tt.withBody {
-					body = strings.NewReader("x")
-				}
-				req, _ := http.NewRequestWithContext(ctx, tt.method, ordersPath, body)
-				start := time.Now()
-				resp, err := c.HTTPClient().Do(req)
-				want := 200
-				if tt.nok {
-					want = tt.status
-				}
-				if err != nil || resp.StatusCode != want || sent != tt.sent || time.Since(start) != tt.took {
-					t.Errorf("%v: sent %d times in %v", err, sent, time.Since(start))
-				}
-			})
-		})
-	}
-}
-
 func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 	s := newScripted(t)
 	c := s.trading(t, gen3)
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := c.Do(ctx, "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a hang: %v", err)
-	}
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, `{"stat":"Ok",`)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	})
-	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := c.Do(ctx, "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a hang within the body: %v", err)
-	}
 	var taken atomic.Int64
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
+	gigabyte := func(w http.ResponseWriter, _ *http.Request) {
 		block := bytes.Repeat([]byte(" "), 1<<20)
 		for range 1 << 10 {
 			n, err := w.Write(block)
@@ -735,63 +238,28 @@ func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 				return
 			}
 		}
-	})
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrBadAnswer) || !strings.Contains(err.Error(), "longer than") {
-		t.Errorf("a gigabyte: %v", err)
+	}
+	for name, tt := range map[string]struct {
+		answer  http.HandlerFunc
+		timeout time.Duration
+		want    Category
+		cause   error
+	}{
+		"a hang":                 {badhttp.Silent, 50 * time.Millisecond, ErrNetwork, context.DeadlineExceeded},
+		"a hang within the body": {badhttp.Stalled(200, `{"stat":"Ok",`), 50 * time.Millisecond, ErrNetwork, context.DeadlineExceeded},
+		"a gigabyte":             {gigabyte, time.Minute, ErrBadAnswer, nil},
+		"a truncated answer":     {badhttp.Short(200, `{"stat":"Ok"`), time.Minute, ErrNetwork, io.ErrUnexpectedEOF},
+	} {
+		s.on(ordersPath, tt.answer)
+		ctx, cancel := context.WithTimeout(t.Context(), tt.timeout)
+		err := c.Do(ctx, "GET", ordersPath, nil, nil)
+		cancel()
+		if !errors.Is(err, tt.want) || tt.cause != nil && !errors.Is(err, tt.cause) || strings.Contains(err.Error(), "longer than") != (tt.cause == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if n := taken.Load(); n > 2*maxBook {
 		t.Errorf("%d bytes were taken", n)
-	}
-	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "1000")
-		io.WriteString(w, `{"stat":"Ok"`)
-	})
-	if err := c.Do(t.Context(), "GET", ordersPath, nil, nil); !errors.Is(err, ErrNetwork) || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a truncated answer: %v", err)
-	}
-}
-
-func TestOrderWithoutABodyIsNotReplayedByNetHTTP(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var orders, conns atomic.Int32
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "POST" {
-			orders.Add(1)
-			panic(http.ErrAbortHandler)
-		}
-		io.WriteString(w, book)
-	}), ConnState: func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			conns.Add(1)
-		}
-	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	go srv.Serve(l)
-	defer srv.Close()
-	c, err := New(Config{Environment: Environment("http://" + l.Addr().String()), ConsumerKey: "k"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(gen3); err != nil {
-		t.Fatal(err)
-	}
-	hc := c.HTTPClient()
-	for _, body := range []string{"", "jData={}"} {
-		orders.Store(0)
-		get(t, hc, ordersPath) // leaves a connection that is used again
-		req, _ := http.NewRequest("POST", placePath, strings.NewReader(body))
-		req.Header.Set("Idempotency-Key", "1")
-		if _, err := hc.Do(req); !errors.Is(err, ErrNetwork) {
-			t.Errorf("got %v", err)
-		}
-		if n := orders.Load(); n != 1 {
-			t.Errorf("the order %q was sent %d times", body, n)
-		}
-	}
-	if conns.Load() != 2 {
-		t.Errorf("%d connections: none was used again", conns.Load())
 	}
 }
 

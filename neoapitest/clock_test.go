@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )
@@ -47,26 +48,14 @@ func TestClock_sessionsAreIssuedRestoredAndEndedAtAnyTime(t *testing.T) {
 			srv := neoapitest.NewServer(t, neoapitest.WithTime(at), neoapitest.WithConsumerRate(0))
 			client := func() *neoapi.Client {
 				t.Helper()
-				c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Clock: srv.Now})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return c
+				return must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Clock: srv.Now}))(t)
 			}
 			restored := func(s neoapi.Session) *neoapi.Client {
 				t.Helper()
-				saved, err := s.Export()
-				if err != nil {
-					t.Fatal(err)
-				}
-				read, err := neoapi.ParseSession(saved)
-				if err != nil {
-					t.Fatal(err)
-				}
+				saved := must.Get(s.Export())(t)
+				read := must.Get(neoapi.ParseSession(saved))(t)
 				c := client()
-				if err := c.Restore(read); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, c.Restore(read))
 				return c
 			}
 			for way, login := range ways {

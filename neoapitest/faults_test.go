@@ -11,18 +11,15 @@ import (
 
 	"neoapi"
 	"neoapi/internal/apitest"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 )
 
 func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
-	c, err := neoapi.New(neoapi.Config{
+	return must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: -1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	}))(t)
 }
 
 // Every fault makes a login fail as its name says, as often as asked, and what
@@ -43,9 +40,7 @@ func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 			for range 2 {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				if fault == "hang" { // the access token comes first, in its own time
-					if _, err := c.AccessToken(ctx); err != nil {
-						t.Fatal(err)
-					}
+					must.Get(c.AccessToken(ctx))(t)
 					ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
 				}
 				err := c.Login(ctx, credentials)
@@ -59,27 +54,6 @@ func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 				t.Errorf("the third time: %v", err)
 			}
 		})
-	}
-}
-
-// An answer that is lost after the second factor was done: the client asks again
-// and gets the session.
-func TestALostAnswerIsAskedForAgain(t *testing.T) {
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
-	for _, fault := range []string{"lost", "truncated"} {
-		c := client(t, srv)
-		if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
-			t.Fatal(err)
-		}
-		otp := srv.OTP(t)
-		srv.Fail(t, "session_2fa", fault, 1)
-		if s, err := c.Session2FA(t.Context(), otp); err == nil {
-			t.Errorf("%s: %v", fault, s)
-		}
-		if _, err := c.Session2FA(t.Context(), otp); err != nil {
-			t.Errorf("%s: asked again: %v", fault, err)
-		}
-		srv.Advance(31 * time.Second)
 	}
 }
 
@@ -97,13 +71,8 @@ func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
 	nine := time.Date(2026, time.November, 24, 3, 45, 0, 0, time.UTC) // 09:15 IST
 	srv.SetTime(nine)
 	c := client(t, srv)
-	if err := c.Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, Password: srv.Account.Password, NoOTP: true}); err != nil {
-		t.Fatal(err)
-	}
-	session, err := c.Session2FA(t.Context(), srv.Account.MPIN)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, Password: srv.Account.Password, NoOTP: true}))
+	session := must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 	if d := session.IssuedAt.Sub(nine); d < 0 || d > time.Minute {
 		t.Errorf("issued at %s", session.IssuedAt)
 	}
@@ -119,15 +88,9 @@ func TestFaultsOverHTTP(t *testing.T) {
 	hc := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	call := func(method, body string, status int) string {
 		t.Helper()
-		req, err := http.NewRequest(method, srv.URL+"/sandbox/faults", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		req := must.Get(http.NewRequest(method, srv.URL+"/sandbox/faults", strings.NewReader(body)))(t)
 		req.Header.Set("Content-Type", "application/json")
-		resp, err := hc.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := must.Get(hc.Do(req))(t)
 		defer resp.Body.Close()
 		text, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != status {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )
@@ -14,16 +15,9 @@ import (
 func TestTheDefaultRateIsTen(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	count := func(rate, n int) (refused int) {
-		c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: rate})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, Password: srv.Account.Password, NoOTP: true}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Session2FA(t.Context(), srv.Account.MPIN); err != nil {
-			t.Fatal(err)
-		}
+		c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: rate}))(t)
+		must.Do(t, c.Login(t.Context(), neoapi.Credentials{UserID: srv.Account.UserID, Password: srv.Account.Password, NoOTP: true}))
+		must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 		for range n {
 			if _, err := trade.New(c).Limits(t.Context()); errors.Is(err, neoapi.ErrRateLimited) {
 				refused++

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"neoapi"
+	"neoapi/internal/must"
 	"neoapi/trade"
 )
 
@@ -22,13 +23,8 @@ func client(t *testing.T, answer string) (*trade.Client, *[]asked) {
 		_, _ = w.Write([]byte(answer))
 	}))
 	t.Cleanup(srv.Close)
-	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: "key", Rate: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Use(neoapi.Session{Token: "token", SID: "sid", KType: "Trade"}); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: "key", Rate: -1}))(t)
+	must.Do(t, c.Use(neoapi.Session{Token: "token", SID: "sid", KType: "Trade"}))
 	return trade.New(c), &all
 }
 

@@ -1,7 +1,6 @@
 package verify_test
 
 import (
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -13,13 +12,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +25,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store"
@@ -54,10 +51,7 @@ func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*ver
 	if change != nil {
 		change(&cfg)
 	}
-	v, err := verify.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(cfg))(t)
 	t.Cleanup(v.Close)
 	return v
 }
@@ -65,13 +59,9 @@ func verifier(t testing.TB, srv *neoapitest.Server, url string, change func(*ver
 // client returns a client of a service.
 func client(t testing.TB, srv *neoapitest.Server) *neoapi.Client {
 	t.Helper()
-	c, err := neoapi.New(neoapi.Config{
+	return must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	}))(t)
 }
 
 // session logs in.
@@ -98,21 +88,12 @@ func session(t testing.TB, srv *neoapitest.Server) neoapi.Session {
 // viewSession does the first factor alone, whose token a client keeps to itself.
 func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 	t.Helper()
-	access, err := client(t, srv).AccessToken(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	access := must.Get(client(t, srv).AccessToken(t.Context()))(t)
 	body := fmt.Sprintf(`{"mobileNumber":%q,"password":%q}`, srv.Account.Mobile, srv.Account.Password)
-	r, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+wire.Path(wire.OpValidate, wire.Gen1PROD), strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.NewRequestWithContext(t.Context(), "POST", srv.URL+wire.Path(wire.OpValidate, wire.Gen1PROD), strings.NewReader(body)))(t)
 	r.Header.Set("Authorization", "Bearer "+access)
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(http.DefaultClient.Do(r))(t)
 	defer resp.Body.Close()
 	var s wire.Success[wire.Session]
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || s.Data.Token == "" {
@@ -121,13 +102,10 @@ func viewSession(t *testing.T, srv *neoapitest.Server) wire.Session {
 	return s.Data
 }
 
-// operator returns the operator's side of a service whose data are in dir.
+// opened returns the operator's side of a service whose data are in dir.
 func opened(t *testing.T, dir string) (*operator.Admin, store.Store) {
 	t.Helper()
-	data, err := serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := must.Get(serve.Open(t.Context(), serve.Place{Dir: dir, Database: pgtest.Chosen(t, dir)}, nil))(t)
 	t.Cleanup(func() { _ = data.Close() })
 	return data.Admin(), data.Store
 }
@@ -156,10 +134,7 @@ func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
 	v := verifier(t, srv, srv.URL, nil)
 	s := session(t, srv)
 	for range 3 {
-		got, err := v.Verify(t.Context(), s.SID, s.Token)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(v.Verify(t.Context(), s.SID, s.Token))(t)
 		if got.SID != s.SID || got.UCC != srv.Account.UCC || got.Expires.Sub(got.Issued) != time.Hour || got.TokenID == "" {
 			t.Errorf("got %+v", got)
 		}
@@ -182,17 +157,11 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 	want(t, v, view.SID, view.Token, verify.ErrWrongToken)
 
 	parts := strings.Split(s.Token, ".")
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t)
 	signed := func(header string) string {
 		text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1]
 		digest := sha256.Sum256([]byte(text))
-		mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-		if err != nil {
-			t.Fatal(err)
-		}
+		mark := must.Get(rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:]))(t)
 		return text + "." + base64.RawURLEncoding.EncodeToString(mark)
 	}
 	plain, _ := base64.RawURLEncoding.DecodeString(parts[0])
@@ -238,10 +207,7 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 			c := good
 			c.Scope = []string{"Trade"}
 			x.change(&c)
-			compact, err := ring.Mint(ring.Active(), c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			compact := must.Get(ring.Mint(ring.Active(), c))(t)
 			want(t, v, "sid", compact, x.want)
 		})
 	}
@@ -251,23 +217,10 @@ func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 t
 func ringOf(t *testing.T, dir string) *token.Ring {
 	t.Helper()
 	admin, store := opened(t, dir)
-	stored, err := store.SigningKeys(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := admin.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := token.ParseKey(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := token.NewRing([]token.Key{key}, key.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ring
+	stored := must.Get(store.SigningKeys(t.Context()))(t)
+	plain := must.Get(admin.Vault.Open(credential.PurposeSigningKey, stored[0].ID, stored[0].Sealed))(t)
+	key := must.Get(token.ParseKey(plain))(t)
+	return must.Get(token.NewRing([]token.Key{key}, key.ID))(t)
 }
 
 // security.md S4: however a session ends, it ends here too.
@@ -296,11 +249,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 		return err
 	}
 	account := func() login.Account {
-		a, err := store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
+		return must.Get(store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: "TESTYA24"}))(t)
 	}
 	for _, x := range []struct {
 		how  string
@@ -336,9 +285,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 		t.Run(x.how, func(t *testing.T) {
 			s := session(t, srv)
 			want(t, second, s.SID, s.Token, nil)
-			if err := x.end(s); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, x.end(s))
 			began := time.Now()
 			eventually(t, "it is refused", func() bool {
 				_, err := second.Verify(t.Context(), s.SID, s.Token)
@@ -372,25 +319,17 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // s
 	}))
 	t.Cleanup(oms.Close)
 	bearer, file := filepath.Join(t.TempDir(), "bearer"), filepath.Join(t.TempDir(), "oms.yaml")
-	err := errors.Join(os.WriteFile(bearer, []byte("secret"), 0o600), os.WriteFile(file, []byte("url: "+oms.URL+"\nbearer-file: "+bearer+"\n"), 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.WriteFile(bearer, []byte("secret"), 0o600), os.WriteFile(file, []byte("url: "+oms.URL+"\nbearer-file: "+bearer+"\n"), 0o600)))
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithOMS(file))
 	var store store.Store
 	admin, store = opened(t, dir)
 	key = srv.ConsumerKey
 	c := client(t, srv)
-	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
 	if s, err := c.Session2FA(t.Context(), srv.Account.MPIN); err == nil {
 		t.Errorf("it is opened: %s", s.SID)
 	}
-	a, err := admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(admin.Store.Account(t.Context(), login.Identifier{Kind: login.ByUCC, Value: credential.Secret(srv.Account.UCC)}))(t)
 	if left, err := store.SessionsOf(t.Context(), a.ID, time.Now()); err != nil || len(left) > 0 {
 		t.Errorf("%d sessions are left, %v", len(left), err)
 	}
@@ -414,10 +353,7 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	admin, _ := opened(t, dir)
 	old := session(t, srv)
 	for _, bits := range []int{2048, 3072} {
-		k, err := admin.RotateKey(t.Context(), bits, login.KeyLeadLeast)
-		if err != nil {
-			t.Fatal(err)
-		}
+		k := must.Get(admin.RotateKey(t.Context(), bits, login.KeyLeadLeast))(t)
 		eventually(t, "the new key signs", func() bool {
 			s := session(t, srv)
 			want(t, v, s.SID, s.Token, nil)
@@ -425,159 +361,6 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 			return strings.Contains(string(header), k.ID)
 		})
 		want(t, v, old.SID, old.Token, nil)
-	}
-}
-
-// A way is what lies between a verifier and the service.
-type way struct {
-	*httptest.Server
-	under sync.RWMutex // read by each request while it is on its way
-	isCut bool
-	asked atomic.Int64
-}
-
-// cut lets nothing through from now on: what was on its way has arrived.
-func (w *way) cut() {
-	w.under.Lock()
-	w.isCut = true
-	w.under.Unlock()
-}
-
-func (w *way) mend() {
-	w.under.Lock()
-	w.isCut = false
-	w.under.Unlock()
-}
-
-func between(t *testing.T, srv *neoapitest.Server) *way {
-	t.Helper()
-	u, err := url.Parse(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &way{}
-	proxy := httputil.NewSingleHostReverseProxy(u)
-	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.asked.Add(1)
-		w.under.RLock()
-		defer w.under.RUnlock()
-		if w.isCut {
-			panic(http.ErrAbortHandler)
-		}
-		proxy.ServeHTTP(rw, r)
-	}))
-	t.Cleanup(w.Close)
-	return w
-}
-
-func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T) {
-	t.Parallel()
-	srv := neoapitest.NewServer(t)
-	w := between(t, srv)
-	silent := make(chan error, 100)
-	strict := verifier(t, srv, w.URL, func(cfg *verify.Config) {
-		cfg.MaxSilence, cfg.OnError = 2*time.Second, func(err error) { silent <- err }
-	})
-	lenient := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
-	s, ends := session(t, srv), session(t, srv)
-	for _, v := range []*verify.Verifier{strict, lenient} {
-		for _, x := range []neoapi.Session{s, ends} {
-			eventually(t, "it is good", func() bool { // a busy machine is silence too
-				_, err := v.Verify(t.Context(), x.SID, x.Token)
-				return err == nil
-			})
-		}
-	}
-	w.cut()
-	srv.EndSession(t, ends.SID)
-	eventually(t, "it fails closed", func() bool {
-		_, err := strict.Verify(t.Context(), s.SID, s.Token)
-		if err != nil && !errors.Is(err, verify.ErrUnavailable) {
-			t.Fatal(err)
-		}
-		return err != nil
-	})
-	want(t, lenient, s.SID, s.Token, nil)
-	want(t, lenient, ends.SID, ends.Token, nil)
-	if err := <-silent; err == nil {
-		t.Error("it was not told")
-	}
-	w.mend()
-	eventually(t, "it is good again", func() bool {
-		_, err := strict.Verify(t.Context(), s.SID, s.Token)
-		return err == nil
-	})
-	if err := <-silent; err != nil {
-		t.Errorf("told was %v", err)
-	}
-	for _, v := range []*verify.Verifier{strict, lenient} {
-		eventually(t, "what ended meanwhile is refused", func() bool {
-			_, err := v.Verify(t.Context(), ends.SID, ends.Token)
-			return errors.Is(err, verify.ErrEnded)
-		})
-	}
-}
-
-func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
-	t.Parallel()
-	srv := neoapitest.NewServer(t)
-	w := between(t, srv)
-	w.cut()
-	for _, v := range []*verify.Verifier{
-		verifier(t, srv, w.URL, nil),
-		verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 }),
-		verifier(t, srv, srv.URL, func(cfg *verify.Config) { cfg.ConsumerSecret = "wrong" }),
-	} {
-		_, err := v.Verify(t.Context(), "sid", "token")
-		if !errors.Is(err, verify.ErrUnavailable) || strings.Contains(err.Error(), srv.ConsumerSecret) {
-			t.Errorf("got %v", err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := verifier(t, srv, w.URL, nil).Verify(ctx, "sid", "token"); !errors.Is(err, verify.ErrUnavailable) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestACallAsksNobody(t *testing.T) {
-	t.Parallel()
-	srv := neoapitest.NewServer(t)
-	w := between(t, srv)
-	v := verifier(t, srv, w.URL, func(cfg *verify.Config) { cfg.MaxSilence = -1 })
-	s := session(t, srv)
-	want(t, v, s.SID, s.Token, nil)
-	w.cut()
-	fresh := session(t, srv) // which it has never seen
-	for range 1000 {
-		want(t, v, s.SID, s.Token, nil)
-		want(t, v, fresh.SID, fresh.Token, nil)
-	}
-}
-
-func TestInventedKeysDoNotFloodTheService(t *testing.T) {
-	t.Parallel()
-	srv := neoapitest.NewServer(t)
-	w := between(t, srv)
-	v := verifier(t, srv, w.URL, nil)
-	s := session(t, srv)
-	want(t, v, s.SID, s.Token, nil)
-	_, rest, _ := strings.Cut(s.Token, ".")
-	before, began := w.asked.Load(), time.Now()
-	done := make(chan struct{})
-	const n = 200
-	for i := range n {
-		go func() {
-			header := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"%043d","typ":"JWT"}`, i))
-			_, _ = v.Verify(t.Context(), s.SID, header+"."+rest)
-			done <- struct{}{}
-		}()
-	}
-	for range n {
-		<-done
-	}
-	if asked, most := w.asked.Load()-before, int64(time.Since(began)/(200*time.Millisecond))+5; asked > most {
-		t.Errorf("%d invented keys led to %d requests in %s", n, asked, time.Since(began))
 	}
 }
 
@@ -675,12 +458,9 @@ func TestACloseLeavesNothingBehind(t *testing.T) {
 	session(t, srv) // then the service has all its goroutines
 	before := goleak.IgnoreCurrent()
 	transport := &http.Transport{}
-	v, err := verify.New(verify.Config{
+	v := must.Get(verify.New(verify.Config{
 		Service: srv.URL, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, HTTPClient: &http.Client{Transport: transport},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	if _, err := v.Verify(t.Context(), "sid", "token"); !errors.Is(err, verify.ErrInvalid) {
 		t.Error(err)
 	}
@@ -688,48 +468,4 @@ func TestACloseLeavesNothingBehind(t *testing.T) {
 	v.Close()
 	transport.CloseIdleConnections()
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"))
-}
-
-// What a token costs at first sight is to be held against BenchmarkRS256.
-func BenchmarkFirstSight(b *testing.B) {
-	srv := neoapitest.NewServer(b)
-	s := session(b, srv)
-	// A token is new to a verifier that has not seen it; to make a verifier costs
-	// more than a token, so the same one forgets.
-	v := verifier(b, srv, srv.URL, nil)
-	for b.Loop() {
-		verify.Forget(v)
-		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkRS256(b *testing.B) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		b.Fatal(err)
-	}
-	digest := sha256.Sum256([]byte("x"))
-	mark, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if err := rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], mark); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkKnownToken(b *testing.B) {
-	srv := neoapitest.NewServer(b)
-	s := session(b, srv)
-	v := verifier(b, srv, srv.URL, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := v.Verify(b.Context(), s.SID, s.Token); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 func flock() *Flock {
@@ -83,18 +85,14 @@ func TestFilesAreSearchedWhole(t *testing.T) {
 	}
 	put := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	put("key", "918273")
 	put("log", "nothing")
 	if found, err := f.InFiles(dir, "key"); err != nil || len(found) > 0 {
 		t.Errorf("found %q, %v", found, err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "deep"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(filepath.Join(dir, "deep"), 0o700))
 	put("deep/neo.db-wal", fmt.Sprintf("\x00%s\x00", "ZQXJK4817V"))
 	if found, err := f.InFiles(dir, "key"); err != nil || len(found) != 1 {
 		t.Errorf("found %q, %v", found, err)

@@ -6,17 +6,12 @@ import (
 	"testing"
 
 	"neoapi/internal/claims"
+	"neoapi/internal/must"
 )
 
 func TestVerify_takesOneSpellingOnly(t *testing.T) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compact, err := claims.Sign(claims.Header("kid"), []byte(`{"a":1}`), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(rsa.GenerateKey(rand.Reader, 2048))(t)
+	compact := must.Get(claims.Sign(claims.Header("kid"), []byte(`{"a":1}`), key))(t)
 	if payload, ok := claims.Verify(compact, &key.PublicKey); !ok || string(payload) != `{"a":1}` {
 		t.Errorf("the token itself: %q, %t", payload, ok)
 	}

@@ -6,15 +6,13 @@ import (
 	"testing"
 
 	"neoapi/internal/claims"
+	"neoapi/internal/must"
 )
 
 // The example in docs/verify.md is for those who do it in another language.
 func TestATradeTokensIDFollowsFromItsSID(t *testing.T) {
 	const sid = "b3ebb6af-7205-43e9-8513-189472393cab"
-	text, err := os.ReadFile("../../docs/verify.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("../../docs/verify.md"))(t)
 	if id := claims.TradeID(sid); !strings.Contains(string(text), sid) || !strings.Contains(string(text), "`"+id+"`") {
 		t.Errorf("docs/verify.md does not say that %s gives %s", sid, id)
 	}

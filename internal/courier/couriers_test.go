@@ -3,7 +3,6 @@ package courier_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -11,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,11 +23,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-sasl"
-	"github.com/emersion/go-smtp"
-
+	"neoapi/internal/badhttp"
 	"neoapi/internal/courier"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 // The two shapes that most gateways have, as docs/couriers.md shows them.
@@ -61,21 +59,6 @@ const (
       secrets:
         token: %s
 `
-	mailServer = `
-  - name: %s
-    timeout: %s
-    smtp:
-      host: 127.0.0.1
-      port: %d
-      tls: %s
-      ca: %s
-      user: neo
-      password-file: %s
-      from: Neo <codes@example.com>
-      subject: Your code to log in
-      body: |
-        {{.Name}}, {{.Code}} is your code. It works for {{.Minutes}} minutes.
-`
 )
 
 const token = "s3cret-token/+="
@@ -98,24 +81,30 @@ type gateway struct {
 	mu     sync.Mutex
 	got    []*http.Request
 	bodies []string
-	answer func(w http.ResponseWriter, n int)
 }
 
-func startGateway(t *testing.T, answer func(w http.ResponseWriter, n int)) *gateway {
+func startGateway(t *testing.T, answer http.HandlerFunc) *gateway {
 	t.Helper()
-	g := &gateway{answer: answer}
+	g := &gateway{}
 	g.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		g.mu.Lock()
 		g.got, g.bodies = append(g.got, r), append(g.bodies, string(body))
-		n := len(g.got)
 		g.mu.Unlock()
-		g.answer(w, n)
+		answer(w, r)
 	}))
 	t.Cleanup(g.Close)
 	g.ca = writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.Certificate().Raw})), 0o644)
 	return g
 }
+
+// sms returns the couriers of a file that has this gateway alone.
+func (g *gateway) sms(t *testing.T, log io.Writer) *courier.Couriers {
+	t.Helper()
+	return load(t, log, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
+}
+
+var queued = badhttp.Answer(http.StatusOK, `{"status": "queued"}`)
 
 func (g *gateway) calls() int {
 	g.mu.Lock()
@@ -123,45 +112,23 @@ func (g *gateway) calls() int {
 	return len(g.got)
 }
 
-func queued(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "queued"}`) }
-
-// raw writes an answer that is no good HTTP.
-func raw(head string) func(w http.ResponseWriter, _ int) {
-	return func(w http.ResponseWriter, _ int) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		_, _ = io.WriteString(conn, head+"\r\n\r\n")
-		_ = conn.Close()
-	}
-}
-
 func writeFile(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(text), mode))
 	return path
 }
 
 func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
 	t.Helper()
-	c, err := courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return must.Get(courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil))))(t)
 }
 
 func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusCreated) })
+	g := startGateway(t, badhttp.Answer(http.StatusCreated, ""))
 	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
-	if err := c.Send(t.Context(), message()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.Send(t.Context(), message()))
 	r := g.got[0]
 	user, password, _ := r.BasicAuth()
 	form, err := url.ParseQuery(g.bodies[0])
@@ -179,10 +146,8 @@ func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, queued)
-	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o400)))
-	if err := c.Send(t.Context(), message()); err != nil {
-		t.Fatal(err)
-	}
+	c := g.sms(t, io.Discard)
+	must.Do(t, c.Send(t.Context(), message()))
 	var body struct {
 		To, Text string
 		Minutes  int
@@ -196,190 +161,9 @@ func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
 	}
 }
 
-// A mailbox is a real SMTP server that keeps what it gets.
-type mailbox struct {
-	server *smtp.Server
-	port   int
-
-	mu     sync.Mutex
-	mails  []string
-	secure bool
-	refuse error // to RCPT
-}
-
-func (b *mailbox) NewSession(c *smtp.Conn) (smtp.Session, error) { return &mailing{b: b, c: c}, nil }
-
-type mailing struct {
-	b  *mailbox
-	c  *smtp.Conn
-	in bool
-}
-
-func (s *mailing) AuthMechanisms() []string { return []string{sasl.Plain} }
-func (s *mailing) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, password string) error {
-		if user != "neo" || password != token {
-			return smtp.ErrAuthFailed
-		}
-		s.in = true
-		return nil
-	}), nil
-}
-func (s *mailing) Mail(string, *smtp.MailOptions) error {
-	if !s.in {
-		return smtp.ErrAuthRequired
-	}
-	return nil
-}
-func (s *mailing) Rcpt(string, *smtp.RcptOptions) error {
-	s.b.mu.Lock()
-	defer s.b.mu.Unlock()
-	return s.b.refuse
-}
-func (s *mailing) Data(r io.Reader) error {
-	text, err := io.ReadAll(r)
-	_, secure := s.c.TLSConnectionState()
-	s.b.mu.Lock()
-	defer s.b.mu.Unlock()
-	s.b.mails, s.b.secure = append(s.b.mails, string(text)), secure
-	return err
-}
-func (s *mailing) Reset()        {}
-func (s *mailing) Logout() error { return nil }
-
-// startMailbox starts a mail server with the certificate of a gateway, which both
-// trust: with STARTTLS, TLS from the first byte, or none.
-func startMailbox(t *testing.T, g *gateway, kind string) *mailbox {
-	t.Helper()
-	b := &mailbox{}
-	b.server = smtp.NewServer(b)
-	b.server.Domain, b.server.ErrorLog = "127.0.0.1", quiet{}
-	if kind != "none" {
-		b.server.TLSConfig = g.TLS.Clone()
-		b.server.TLSConfig.NextProtos = nil
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.port = l.Addr().(*net.TCPAddr).Port
-	if kind == "implicit" {
-		l = tls.NewListener(l, b.server.TLSConfig)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = b.server.Serve(l) }()
-	t.Cleanup(func() { _ = b.server.Close(); <-done })
-	return b
-}
-
-type quiet struct{}
-
-func (quiet) Printf(string, ...any) {}
-func (quiet) Println(...any)        {}
-
-func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
-	t.Parallel()
-	g := startGateway(t, queued)
-	password := writeFile(t, "password", token, 0o600)
-	for _, kind := range []string{"starttls", "implicit"} {
-		t.Run(kind, func(t *testing.T) {
-			b := startMailbox(t, g, kind)
-			c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, kind, g.ca, password))
-			if err := c.Send(t.Context(), message()); err != nil {
-				t.Fatal(err)
-			}
-			if len(b.mails) != 1 || !b.secure {
-				t.Fatalf("%d mails, over TLS: %v", len(b.mails), b.secure)
-			}
-			m, err := mail.ReadMessage(strings.NewReader(b.mails[0]))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if to, id := m.Header.Get("To"), m.Header.Get("Message-Id"); to != "<asha@example.com>" || id != "<"+message().ID+"@example.com>" {
-				t.Errorf("To %s, Message-ID %s", to, id)
-			}
-			if s := m.Header.Get("Subject"); s != "Your code to log in" || !strings.Contains(b.mails[0], "135791 is your code") {
-				t.Errorf("the mail:\n%s", b.mails[0])
-			}
-		})
-	}
-	t.Run("a server without TLS", func(t *testing.T) {
-		b := startMailbox(t, g, "none")
-		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password))
-		if err := c.Send(t.Context(), message()); err == nil || len(b.mails) > 0 {
-			t.Errorf("sent in clear: %v, %d mails", err, len(b.mails))
-		}
-	})
-	t.Run("a server that nobody vouches for", func(t *testing.T) {
-		b := startMailbox(t, g, "starttls")
-		text := fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password)
-		c := load(t, io.Discard, strings.Replace(text, "ca: "+g.ca, "", 1))
-		if err := c.Send(t.Context(), message()); err == nil || !strings.Contains(err.Error(), "certificate") {
-			t.Errorf("got error %v", err)
-		}
-	})
-	t.Run("a wrong password", func(t *testing.T) {
-		b := startMailbox(t, g, "starttls")
-		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, writeFile(t, "wrong", "wr0ng", 0o600)))
-		if err := c.Send(t.Context(), message()); err == nil || !strings.Contains(err.Error(), "535") || strings.Contains(err.Error(), "wr0ng") {
-			t.Errorf("got error %v", err)
-		}
-	})
-	t.Run("a mailbox that does not exist", func(t *testing.T) {
-		b := startMailbox(t, g, "starttls")
-		b.refuse = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no mailbox for 135791"}
-		c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", b.port, "starttls", g.ca, password))
-		if err := c.Send(t.Context(), message()); !errors.Is(err, login.ErrRefused) || strings.Contains(err.Error(), "135791") {
-			t.Errorf("got error %v", err)
-		}
-	})
-}
-
-func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "what is 135791\r\n")
-			_ = conn.Close()
-		}
-	}()
-	c := load(t, io.Discard, fmt.Sprintf(mailServer, "mail", "5s", l.Addr().(*net.TCPAddr).Port, "starttls", startGateway(t, queued).ca, writeFile(t, "password", token, 0o600)))
-	if err := c.Send(t.Context(), message()); err == nil || strings.Contains(err.Error(), "135791") {
-		t.Errorf("got error %v", err)
-	}
-}
-
-func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	password := writeFile(t, "password", token, 0o600)
-	ca := startGateway(t, queued).ca
-	c := load(t, io.Discard,
-		fmt.Sprintf(mailServer, "mail", "200ms", l.Addr().(*net.TCPAddr).Port, "starttls", ca, password),
-		fmt.Sprintf(jsonGateway, "sms", "200ms", "https://"+l.Addr().String(), ca, password))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := c.Send(ctx, message()); err == nil || ctx.Err() != nil {
-		t.Errorf("got error %v, %v", err, ctx.Err())
-	}
-}
-
 func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 	t.Parallel()
-	var down, up = startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusBadGateway) }), startGateway(t, queued)
+	var down, up = startGateway(t, badhttp.Answer(http.StatusBadGateway, "")), startGateway(t, queued)
 	secret := writeFile(t, "token", token, 0o600)
 	box := startMailbox(t, up, "starttls")
 	c := load(t, io.Discard,
@@ -418,8 +202,8 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 
 func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
-	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	g := startGateway(t, badhttp.Answer(http.StatusServiceUnavailable, ""))
+	c := g.sms(t, io.Discard)
 	for range 3 { // twice each
 		if err := c.Ready(message().Account); err != nil {
 			t.Fatalf("after %d failures: %v", g.calls(), err)
@@ -440,18 +224,15 @@ func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
 func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 	status := make(chan int, 1)
 	good := startGateway(t, queued)
-	bad := startGateway(t, func(w http.ResponseWriter, n int) {
+	bad := startGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case s := <-status:
 			w.WriteHeader(s)
 		default:
-			queued(w, n)
+			queued(w, r)
 		}
 	})
-	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	nowhere := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	port := nowhere.Addr().(*net.TCPAddr).Port
 	_ = nowhere.Close()
 	secret := writeFile(t, "token", token, 0o600)
@@ -463,7 +244,7 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 	if err := c.Send(t.Context(), message()); err != nil { // by the second one
 		t.Fatal(err)
 	}
-	err = c.Health()
+	err := c.Health()
 	if err == nil || !strings.Contains(err.Error(), "mail could not deliver the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
 		strings.Contains(err.Error(), "sms") {
 		t.Errorf("after one code: %v", err)
@@ -488,14 +269,14 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 
 func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
 	var failing atomic.Bool
-	g := startGateway(t, func(w http.ResponseWriter, n int) {
+	g := startGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		if failing.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		queued(w, n)
+		queued(w, r)
 	})
-	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	c := g.sms(t, io.Discard)
 	failing.Store(true)
 	if err := c.Send(t.Context(), message()); err == nil || c.Health() == nil {
 		t.Errorf("got error %v, %v", err, c.Health())
@@ -514,8 +295,8 @@ func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
 
 func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusUnprocessableEntity) })
-	c := load(t, io.Discard, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
+	g := startGateway(t, badhttp.Answer(http.StatusUnprocessableEntity, ""))
+	c := g.sms(t, io.Discard)
 	for range 7 {
 		if err := c.Send(t.Context(), message()); !errors.Is(err, login.ErrRefused) {
 			t.Fatalf("got error %v", err)
@@ -528,31 +309,24 @@ func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 
 func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 	t.Parallel()
-	var elsewhere atomic.Int32
-	other := startGateway(t, func(w http.ResponseWriter, _ int) { elsewhere.Add(1); queued(w, 0) })
-	for name, answer := range map[string]func(w http.ResponseWriter, n int){
-		"a redirect":        func(w http.ResponseWriter, _ int) { w.Header().Set("Location", other.URL); w.WriteHeader(307) },
-		"another success":   func(w http.ResponseWriter, _ int) { _, _ = io.WriteString(w, `{"status": "failed", "code": "135791"}`) },
-		"a huge answer":     func(w http.ResponseWriter, _ int) { _, _ = w.Write(bytes.Repeat([]byte("x"), 10<<20)) },
-		"no authentication": func(w http.ResponseWriter, _ int) { w.WriteHeader(401); _, _ = io.WriteString(w, token) },
-		"an unreadable address": func(w http.ResponseWriter, _ int) {
-			w.Header().Set("Location", "http://%zz/135791")
-			w.WriteHeader(302)
-		},
-		"no HTTP":            raw("code 135791 taken"),
-		"no status":          raw("HTTP/1.1 135791 taken"),
-		"an unreadable head": raw("HTTP/1.1 200 OK\r\n135791 taken"),
-		"a foreign encoding": raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: 135791"),
-		"a foreign length":   raw("HTTP/1.1 200 OK\r\nContent-Length: 135791x"),
-	} {
+	other := startGateway(t, queued)
+	answers := badhttp.BrokenOff(http.StatusOK, `{"status": "queued"}`)
+	maps.Copy(answers, badhttp.NoHTTP("135791"))
+	maps.Copy(answers, map[string]http.HandlerFunc{
+		"is a redirect":                    badhttp.Answer(307, "", "Location: "+other.URL),
+		"redirects to no readable address": badhttp.Answer(302, "", "Location: http://%zz/135791"),
+		"is another success":               badhttp.Answer(200, `{"status": "failed", "code": "135791"}`),
+		"is huge":                          badhttp.Answer(200, strings.Repeat("x", 10<<20)),
+		"lets nobody in":                   badhttp.Answer(401, token),
+	})
+	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			g := startGateway(t, answer)
-			c := load(t, &log, fmt.Sprintf(jsonGateway, "sms", "5s", g.URL, g.ca, writeFile(t, "token", token, 0o600)))
-			err := c.Send(t.Context(), message())
-			if n := elsewhere.Load(); err == nil || n > 0 {
-				t.Errorf("got error %v, %d calls elsewhere", err, n)
+			err := g.sms(t, &log).Send(t.Context(), message())
+			if err == nil || other.calls() > 0 {
+				t.Errorf("got error %v, %d calls elsewhere", err, other.calls())
 			}
 			for _, secret := range []string{"135791", token, base64.StdEncoding.EncodeToString([]byte(token)), g.URL} {
 				if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err)+log.String(), secret) {

@@ -5,20 +5,16 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+
+	"neoapi/internal/must"
 )
 
 func TestWhoWaitsToBeAcceptedAtTheEndIsAccepted(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	d := newDoor(l, 1000, slog.New(slog.DiscardHandler))
 	const n = 50
 	for range n {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", l.Addr().String()))(t)
 		defer conn.Close()
 	}
 	d.end()

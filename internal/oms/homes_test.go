@@ -8,15 +8,12 @@ import (
 	"testing"
 
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 func homes(t *testing.T, names ...string) *Homes {
 	t.Helper()
-	h, err := NewHomes(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	return must.Get(NewHomes(names...))(t)
 }
 
 const accounts = 20_000

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,9 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/badhttp"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 	"neoapi/internal/oms"
 )
 
@@ -33,14 +36,13 @@ type remote struct {
 	*httptest.Server
 	ca, cert, key string // files
 
-	mu     sync.Mutex
-	calls  []string // method, path, who, body
-	answer func(w http.ResponseWriter, r *http.Request)
+	mu    sync.Mutex
+	calls []string // method, path, who, body
 }
 
-func startRemote(t *testing.T, mutual bool, answer func(w http.ResponseWriter, r *http.Request)) *remote {
+func startRemote(t *testing.T, mutual bool, answer http.HandlerFunc) *remote {
 	t.Helper()
-	s := &remote{answer: answer}
+	s := &remote{}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := r.Header.Get("Authorization")
 		if len(r.TLS.PeerCertificates) > 0 {
@@ -49,7 +51,6 @@ func startRemote(t *testing.T, mutual bool, answer func(w http.ResponseWriter, r
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.calls = append(s.calls, strings.TrimSpace(strings.Join([]string{r.Method, r.URL.Path, who, string(body)}, " ")))
-		answer := s.answer
 		s.mu.Unlock()
 		answer(w, r)
 	}))
@@ -74,26 +75,14 @@ func (s *remote) seen() []string {
 // certificate makes a client's certificate and its key.
 func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	x := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, x, x, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, x, x, &key.PublicKey, key))(t)
+	made := must.Get(x509.ParseCertificate(der))(t)
+	private := must.Get(x509.MarshalPKCS8PrivateKey(key))(t)
 	pool = x509.NewCertPool()
 	pool.AddCert(made)
 	certFile = write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
@@ -104,9 +93,7 @@ func certificate(t *testing.T, name string) (certFile, keyFile string, pool *x50
 func write(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(text), mode))
 	return path
 }
 
@@ -117,6 +104,12 @@ func load(t *testing.T, text string) login.OMS {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// oms returns the OMS that a file names by its address and certificate, with more.
+func (s *remote) oms(t *testing.T, more string) login.OMS {
+	t.Helper()
+	return load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n%s", s.URL, s.ca, s.cert, s.key, more))
 }
 
 func home(w http.ResponseWriter, r *http.Request) {
@@ -144,9 +137,7 @@ func TestASessionIsOpenedAndClosedWithTheOMSAsDocumented(t *testing.T) {
 				t.Fatalf("home %q, error %v", got, err)
 			}
 		}
-		if err := o.Close(t.Context(), session.SID); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, o.Close(t.Context(), session.SID))
 		put := "PUT /neo/sessions/" + session.SID + " " + who + " " + body
 		if got, want := strings.Join(s.seen(), "\n"), put+"\n"+put+"\nDELETE /neo/sessions/"+session.SID+" "+who; got != want {
 			t.Errorf("calls:\n%s\nwant:\n%s", got, want)
@@ -171,22 +162,17 @@ func TestAnOMSThatAsksForACertificateTakesNoOther(t *testing.T) {
 }
 
 func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
-	status := func(n int) func(http.ResponseWriter, *http.Request) {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(n)
-			_, _ = io.WriteString(w, `{"home": "server7"}`)
-		}
-	}
-	text := func(s string) func(http.ResponseWriter, *http.Request) {
-		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) }
-	}
+	const home7 = `{"home": "server7"}`
+	status := func(n int) http.HandlerFunc { return badhttp.Answer(n, home7) }
+	text := func(s string) http.HandlerFunc { return badhttp.Answer(200, s) }
 	other := startRemote(t, false, home)
 	const ok, refused, down = "ok", "refused", "down"
-	for _, x := range []struct {
+	type row struct {
 		name        string
-		answer      func(http.ResponseWriter, *http.Request)
+		answer      http.HandlerFunc
 		open, close string
-	}{
+	}
+	rows := []row{
 		{"created", status(201), ok, down},
 		{"refused", status(403), refused, refused},
 		{"a conflict", status(409), refused, refused},
@@ -194,24 +180,22 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 		{"gone", status(410), refused, ok},
 		{"no authentication", status(401), down, down},
 		{"overloaded", status(503), down, down},
-		{"a redirect", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", other.URL)
-			w.WriteHeader(307)
-		}, down, down},
+		{"a redirect", badhttp.Answer(307, "", "Location: "+other.URL), down, down},
 		{"no JSON", text("server7"), down, ok},
 		{"another shape", text(`{"home": 7}`), down, ok},
 		{"no home", text(`{}`), down, ok},
 		{"a home that is no name", text(`{"home": "a\nb"}`), down, ok},
 		{"a huge answer", text(`{"home": "server7"` + strings.Repeat(" ", 10<<20) + `}`), down, down},
-		{"half an answer", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			_, _ = io.WriteString(w, `{"home": "server7"}`)
-		}, down, down},
-		{"a closed connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, down, down},
-	} {
+	}
+	broken := badhttp.BrokenOff(200, home7)
+	maps.Copy(broken, badhttp.NoHTTP("x"))
+	for name, answer := range broken {
+		rows = append(rows, row{"an answer that " + name, answer, down, down})
+	}
+	for _, x := range rows {
 		t.Run(x.name, func(t *testing.T) {
 			s := startRemote(t, true, x.answer)
-			o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
+			o := s.oms(t, "")
 			judge := func(what string, err error, want string) {
 				t.Helper()
 				got := down
@@ -241,10 +225,7 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 }
 
 func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
-	released := make(chan struct{})
-	s := startRemote(t, true, func(http.ResponseWriter, *http.Request) { <-released })
-	defer close(released)
-	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\ntimeout: 200ms\n", s.URL, s.ca, s.cert, s.key))
+	o := startRemote(t, true, badhttp.Silent).oms(t, "timeout: 200ms\n")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := o.Open(ctx, session); !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
@@ -254,8 +235,8 @@ func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
 
 // That it is asked again is the breaker's promise: see package outward.
 func TestAnOMSThatIsDownIsLeftAloneForAWhile(t *testing.T) {
-	s := startRemote(t, true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
-	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, s.cert, s.key))
+	s := startRemote(t, true, badhttp.Answer(500, ""))
+	o := s.oms(t, "")
 	health := o.(*oms.Remote).Health
 	for i := range 8 {
 		if open := health() != nil; open != (i >= 5) {

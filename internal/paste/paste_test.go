@@ -13,6 +13,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf16"
+
+	"neoapi/internal/must"
 )
 
 // blanks and unseen are what comes along when something is copied from a page, a
@@ -240,19 +242,10 @@ func TestLine_DropsAByteOrderMarkAndRefusesUTF16ByName(t *testing.T) {
 }
 
 func TestKeyPair_OfAWindowsEditorIsRead(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"neo.example.com"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+	secret := must.Get(x509.MarshalPKCS8PrivateKey(key))(t)
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 	marked := func(b []byte) []byte {

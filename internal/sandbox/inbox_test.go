@@ -10,6 +10,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
+	"neoapi/internal/must"
 )
 
 func message(ucc, sid, code string) login.Message {
@@ -18,9 +19,7 @@ func message(ucc, sid, code string) login.Message {
 
 func send(t *testing.T, b *Inbox, m login.Message) {
 	t.Helper()
-	if err := b.Send(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, b.Send(t.Context(), m))
 }
 
 func all(context.Context, login.Message) (bool, error) { return true, nil }
