@@ -16,19 +16,19 @@ import (
 	"neoapi/internal/wire"
 )
 
-// maxBook is how much of a trade call's answer Do reads, in bytes. A day's order
-// book of a busy program has some megabytes.
+// maxBook is the largest answer to a trade call that Do reads, in bytes: a busy
+// program's order book of a day is a few megabytes.
 const maxBook = 32 << 20
 
-// Do calls the trade API and decodes its answer into what into points to: the
-// answer's data, or all of it where there is no data. It goes the way of
-// [Client.HTTPClient]. path is an address below the service's base URL, such as
-// "/quick/user/orders"; form is the body of a POST, or the query of a GET or HEAD,
-// and may be nil, as may into. Where the trade API wants JSON, it is in the field
-// jData of the form.
+// Do calls the trade API and stores its answer in the value that into points to: the
+// answer's data field, or the whole answer if it has none. The call is sent as
+// [Client.HTTPClient] sends it. path is an address below the service's base URL, such
+// as "/quick/user/orders"; form is the body of a POST, or the query of a GET or HEAD,
+// and may be nil, as may into. Where the trade API expects JSON, put it into the
+// form's field jData.
 //
-// Every failure is an [*Error], whatever its shape. An empty report (code 5203) is
-// no failure: into stays as it is.
+// Every failure is an [*Error], whatever its shape on the wire. An empty report (code
+// 5203) is not a failure: into is left unchanged. Do is safe for concurrent use.
 func (c *Client) Do(ctx context.Context, method, path string, form url.Values, into any, opts ...CallOption) error {
 	op := opOf(path)
 	var body io.Reader
@@ -43,7 +43,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 			body = strings.NewReader(form.Encode())
 		}
 	}
-	if c.http.Timeout > 0 { // here and not in the http.Client, which would hide our error in a text
+	if c.http.Timeout > 0 { // not in the http.Client, which would reduce our error to a text
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.http.Timeout)
 		defer cancel()
@@ -75,7 +75,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 		if d := o["data"]; len(d) > 0 && string(d) != "null" {
 			return fits(d)
 		}
-		whole, _ := json.Marshal(o) // without its wrapping, if it was encoded twice
+		whole, _ := json.Marshal(o) // undoes double encoding
 		return fits(whole)
 	}, fits)
 	if fail == nil || fail.Code == wire.NoData.Code {
@@ -84,8 +84,8 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 	return fail
 }
 
-// unmarshal decodes data into what into points to, if that is not nil, or says why it
-// does not fit.
+// unmarshal decodes data into the value that into points to, if into is not nil, or
+// returns why it does not fit.
 func unmarshal(data []byte, into any) (problem string) {
 	if into == nil {
 		return ""
@@ -100,7 +100,7 @@ func unmarshal(data []byte, into any) (problem string) {
 	return ""
 }
 
-// opOf returns the operation of an address that is called with a session.
+// opOf returns the operation that a trade call's path belongs to.
 func opOf(path string) string {
 	if path == clientIPPath {
 		return string(wire.OpClientIP)
@@ -110,8 +110,9 @@ func opOf(path string) string {
 
 var clientIPPath = wire.Path(wire.OpClientIP, wire.Gen3)
 
-// ClientIP returns the address that the service sees this program come from: the
-// one to register where only static addresses may trade.
+// ClientIP returns the address from which the service sees this program's requests:
+// the one to register where only static addresses may trade. Its errors are those of
+// [Client.Do].
 func (c *Client) ClientIP(ctx context.Context, opts ...CallOption) (netip.Addr, error) {
 	var seen []wire.ObservedIP
 	if err := c.Do(ctx, http.MethodGet, clientIPPath, nil, &seen, opts...); err != nil {

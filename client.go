@@ -20,11 +20,10 @@ import (
 	"neoapi/internal/wire"
 )
 
-// An Environment says which service a client talks to: [UAT], [PROD] (both in
-// any case), or the base URL of any other service, such as
-// "http://127.0.0.1:9155" for the sandbox. A base URL may have a path, under
-// which the service's addresses then lie. It must be https, unless its host is
-// this machine or Config.InsecureHTTP is set.
+// An Environment says which service a client talks to: [UAT], [PROD] (both in any
+// case), or the base URL of any other service, such as "http://127.0.0.1:9155" for
+// the sandbox. A base URL may have a path, which is put before the service's own. It
+// must be https unless its host is this machine or Config.InsecureHTTP is set.
 type Environment string
 
 // The two environments of the original service.
@@ -38,30 +37,30 @@ const (
 type Config struct {
 	Environment Environment
 
-	// ConsumerKey and ConsumerSecret name the consumer. The key alone is enough
-	// for LoginTOTP and ValidateMPIN; all else needs an access token, which the
-	// client fetches with both and renews by itself.
+	// ConsumerKey and ConsumerSecret identify the consumer. The key alone is enough for
+	// LoginTOTP and ValidateMPIN; everything else needs an access token, which the
+	// client fetches with key and secret and renews by itself.
 	ConsumerKey    string
 	ConsumerSecret string
 
-	// AccessToken is used instead of fetching one, for a consumer that was given
-	// one. It cannot be renewed, unless key and secret are given as well.
+	// AccessToken is used instead of fetching one. The client can renew it only if
+	// ConsumerKey and ConsumerSecret are given too.
 	AccessToken string
 
-	// HTTPClient supplies Transport, Timeout and Jar; the client works on a copy
-	// and never follows a redirect. nil means [http.DefaultTransport] and a
-	// timeout of 30 seconds a request. A Transport that sends requests again by
-	// itself breaks the promise that a code is submitted at most once.
+	// HTTPClient supplies Transport, Timeout and Jar; the client uses a copy that
+	// follows no redirect. nil means [http.DefaultTransport] and a timeout of 30 seconds
+	// a request. A Transport that resends requests by itself breaks the promise that a
+	// code is submitted at most once.
 	HTTPClient *http.Client
 
-	// Rate is how many requests the consumer may send in any second, up to 1,000; 0
-	// means 10, which is the service's own default, and a negative one no limit. All
-	// that the service counts are counted: access tokens, the steps of a login, calls,
-	// logouts. All clients of one consumer in a process share one count, and so do the
-	// processes that share a store (see [RateStore]). Those over the limit wait, as
-	// long as their context lets them. A consumer is known by its key, or, without
-	// one, by its AccessToken, if a client with the key has fetched that in this
-	// process or was given it; else a client without the key counts by itself.
+	// Rate is the number of requests the consumer may send in any second, up to 1,000. 0
+	// means 10, the service's default; a negative Rate means no limit. Everything that
+	// the service counts is counted: access tokens, login steps, calls and logouts. All
+	// clients of one consumer in a process share the limit, and so do processes that
+	// share a store (see [RateStore]). Requests over the limit wait until they may go
+	// out or their context is done. A consumer is recognised by its key or, without one,
+	// by an AccessToken that a client with the key has fetched in this process or was
+	// given; otherwise a client without the key is counted alone.
 	Rate int
 
 	// UserAgent is the header of that name; "" means "neoapi-go".
@@ -75,28 +74,26 @@ type Config struct {
 	// means that nothing is logged.
 	Log *slog.Logger
 
-	// Observe is called before each exchange with the step's name, as Error.Op
-	// has it. The exchange runs in the context it returns, and the function it
-	// returns is called with the outcome: nil, or an *Error. Package
-	// neoapi/otelneo has one that makes OpenTelemetry spans.
+	// Observe is called before each exchange with the step's name (see Error.Op). The
+	// exchange uses the context that Observe returns; the function it returns is called
+	// with the outcome, nil or an *Error. Package neoapi/otelneo has one that makes
+	// OpenTelemetry spans.
 	Observe func(ctx context.Context, op string) (context.Context, func(err error))
 
-	// Clock is for tests; nil means time.Now. By it the client judges when a session
-	// or an access token has ended and which TOTP code is due, and it ends the
-	// client's waits: they are over when it has come so far, or when as much time
-	// has passed on the machine's clock, whichever is first. neoapitest.Server.Now
-	// is one.
+	// Clock is for tests, such as neoapitest.Server.Now; nil means time.Now. It decides
+	// when a session or an access token has expired and which TOTP code is due. A wait
+	// of the client ends when either Clock or the machine's clock has advanced by its
+	// length.
 	Clock func() time.Time
 }
 
-// A Client talks to one service as one consumer and holds one login at a time:
-// the pending view session, and the current trade session. For two accounts at
-// once make two clients. All its methods are safe for concurrent use. It prints
-// without its secrets.
+// A Client talks to one service as one consumer. It has at most one pending login
+// (view session) and one current trade session; use two clients for two accounts.
+// All its methods are safe for concurrent use. It prints without its secrets.
 type Client struct {
 	env       Environment
 	at        service
-	place     string // what Session.Environment says of this client's sessions
+	place     string // Session.Environment of this client's sessions
 	consumer  string // and Session.Consumer
 	urls      map[wire.Op]string
 	key       string
@@ -105,13 +102,13 @@ type Client struct {
 	http      *http.Client
 	now       func() time.Time
 	virtual   bool          // now is a Config.Clock
-	fetching  chan struct{} // holds one value while an access token is being fetched
+	fetching  chan struct{} // a semaphore: full while an access token is being fetched
 	rate      *rate         // of all requests, shared with all clients of the consumer
 	log       *slog.Logger
 	observe   func(context.Context, string) (context.Context, func(error))
 	headers   atomic.Pointer[headers] // those of the last trade call
-	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until it is accepted
-	keeper    atomic.Pointer[Keeper]  // where calls have their session from, if it has one
+	renewed   atomic.Pointer[renewal] // the session that replaced an ended one, until the service accepts it
+	keeper    atomic.Pointer[Keeper]  // where calls get their session, if set
 
 	mu     sync.Mutex // guards what follows; never held while waiting for the network
 	access accessToken
@@ -136,8 +133,8 @@ const (
 	opLogout       = "logout"
 )
 
-// New makes a client. It does not use the network. A configuration that cannot
-// work is refused with one [ErrInvalidInput] that names every problem.
+// New returns a client. It does not use the network. For an invalid configuration it
+// returns an [ErrInvalidInput] whose Problems name everything that is wrong.
 //
 // Generation 1 addresses serve the password login and logout (for a base URL,
 // those of PROD). TOTP uses the addresses of generation 3 and the bare consumer
@@ -186,13 +183,13 @@ func (cfg Config) check() (at service, problems []Problem) {
 		wrong("ConsumerKey", "is missing, and there is no access token in its place")
 	}
 	if cfg.ConsumerKey == "" && cfg.ConsumerSecret != "" {
-		wrong("ConsumerSecret", "is of no use without the consumer key")
+		wrong("ConsumerSecret", "requires the consumer key")
 	}
 	if strings.Contains(cfg.ConsumerKey, ":") {
 		wrong("ConsumerKey", "has a colon, which HTTP Basic authentication cannot carry")
 	}
 	if cfg.Rate > maxRate {
-		wrong("Rate", fmt.Sprintf("is more than %d: give a negative one for no limit", maxRate))
+		wrong("Rate", fmt.Sprintf("is more than %d: a negative one means no limit", maxRate))
 	}
 	for _, field := range []struct{ name, value, within string }{
 		{"ConsumerKey", cfg.ConsumerKey, ""}, {"AccessToken", cfg.AccessToken, ""}, // headers of their own
@@ -245,12 +242,12 @@ func find(cfg Config) (at service, problem Problem) {
 	return at, Problem{}
 }
 
-// baseURL returns the base URL that an environment is, without a slash at its end.
+// baseURL returns the base URL that an environment names, without a trailing slash.
 func baseURL(cfg Config) (string, Problem) {
-	u, err := url.Parse(string(cfg.Environment)) // the text of err repeats the URL, which may hold a password
+	u, err := url.Parse(string(cfg.Environment)) // err quotes the URL, which may contain a password
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", Problem{"Environment", "is neither uat nor prod nor a base URL such as https://neo.example.com"}
+		return "", Problem{"Environment", "is not uat, prod or a base URL such as https://neo.example.com"}
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", Problem{"Environment", "has a user, a password, a query or a fragment: a base URL may have a path, and none of these"}
 	case u.Scheme == "http" && !cfg.InsecureHTTP && !loopback(u.Hostname()):
@@ -284,17 +281,17 @@ type request struct {
 	header  map[string]string // Authorization included
 	body    []byte
 	form    bool // the body is a form, not JSON
-	unseen  bool // the password has something in it that nobody sees
+	unseen  bool // the password contains an invisible character
 	id      string
-	secrets []string            // what of the body must never be shown; do adds what the headers hold
-	read    func(object) string // takes what it needs from a success, or says what is missing; nil if nothing is needed
+	secrets []string            // secrets in the body; do adds those in the headers
+	read    func(object) string // reads what it needs from a success, or returns what is missing; nil if nothing is needed
 }
 
-// maxAnswer is how much of an answer is read, in bytes. The largest honest one
+// maxAnswer limits how much of an answer is read, in bytes. The largest genuine one
 // is a few kilobytes.
 const maxAnswer = 1 << 20
 
-// do sends r once and has r.read take the answer. Its error is an *Error.
+// do sends r once and passes the answer to r.read. Its error is an *Error.
 func (c *Client) do(ctx context.Context, r request) error {
 	if r.id == "" {
 		r.id = newRequestID()
@@ -303,8 +300,8 @@ func (c *Client) do(ctx context.Context, r request) error {
 	if err != nil {
 		return &Error{Op: r.op, Category: ErrInvalidInput, Message: tidy(err.Error(), r.secrets), Err: seal(err, r.secrets), Retry: RetryNever}
 	}
-	// With GetBody, net/http may send the request again by itself: on HTTP/2 after
-	// some resets, on HTTP/1 if somebody adds an Idempotency-Key. Without it, never: a code goes out once.
+	// With GetBody, net/http may send the request again by itself: on HTTP/2 after some resets, on HTTP/1
+	// if an Idempotency-Key was added. Without GetBody it never does: a code goes out once.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	if r.form {
@@ -338,9 +335,9 @@ func (c *Client) do(ctx context.Context, r request) error {
 	return x.end(fail)
 }
 
-// bearer returns the Authorization header of generations 1 and 2, fetching an
-// access token first if there is none with at least a minute left. Callers that
-// come while one is fetching wait for it, as long as their context lets them.
+// bearer returns the Authorization header of generations 1 and 2, fetching an access
+// token first if there is none with at least a minute left. Callers that arrive
+// during a fetch wait for it, or until their context is done.
 func (c *Client) bearer(ctx context.Context) (string, error) {
 	if token, ok := c.freshAccess(); ok {
 		return "Bearer " + token, nil
@@ -373,7 +370,7 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 				access.expires = asked.Add(left)
 			}
 			if access.token == "" || !visible(access.token) {
-				return "the answer's access_token is not one"
+				return "the answer's access_token is not valid"
 			}
 			return ""
 		},
@@ -396,10 +393,10 @@ func (c *Client) freshAccess() (string, bool) {
 	return c.access.token, fresh
 }
 
-// forgetAccess drops an access token that the service has refused, so that the
-// next call fetches another. One that cannot be fetched again is kept: the
-// service's refusal says more than its absence would. It reports whether the next
-// call has another token.
+// forgetAccess drops an access token that the service has refused, so that the next
+// call fetches another. A token that cannot be replaced is kept, because the
+// service's refusal says more than a missing token would. It reports whether the next
+// call will use another token.
 func (c *Client) forgetAccess(token string) (forgotten bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -409,5 +406,5 @@ func (c *Client) forgetAccess(token string) (forgotten bool) {
 	if c.access.token == token {
 		c.access = accessToken{}
 	}
-	return true // or another call did already
+	return true // or another call has already done so
 }

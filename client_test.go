@@ -27,11 +27,11 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		want []string // parts of the message; none means that New accepts
 	}{
 		{"nothing at all", Config{}, []string{"Environment is missing", "ConsumerKey is missing"}},
-		{"three problems at once", Config{Environment: "ftp://x", ConsumerSecret: "s\n"}, []string{"Environment is neither", "ConsumerKey is missing", "ConsumerSecret has a space or line break"}},
-		{"a secret without a key", Config{Environment: UAT, AccessToken: "t", ConsumerSecret: "s"}, []string{"without the consumer key"}},
+		{"three problems at once", Config{Environment: "ftp://x", ConsumerSecret: "s\n"}, []string{"Environment is not uat", "ConsumerKey is missing", "ConsumerSecret has a space or line break"}},
+		{"a secret without a key", Config{Environment: UAT, AccessToken: "t", ConsumerSecret: "s"}, []string{"requires the consumer key"}},
 		{"a key that Basic cannot carry", Config{Environment: UAT, ConsumerKey: "a:b", ConsumerSecret: "s"}, []string{"colon"}},
 		{"a user in the base URL", Config{Environment: "https://me:" + canaryPassword + "@example.com", ConsumerKey: "k"}, []string{"has a user, a password"}},
-		{"a password that breaks the base URL", Config{Environment: "https://me:" + canaryPassword + "%zz@example.com", ConsumerKey: "k"}, []string{"neither uat nor prod"}},
+		{"a password that breaks the base URL", Config{Environment: "https://me:" + canaryPassword + "%zz@example.com", ConsumerKey: "k"}, []string{"is not uat, prod"}},
 		{"http to another machine", Config{Environment: "http://192.0.2.1", ConsumerKey: "k"}, []string{"InsecureHTTP"}},
 		{"a user agent with a line break", Config{Environment: UAT, ConsumerKey: "k", UserAgent: "a\nb"}, []string{"UserAgent"}},
 		{"a key with a space", Config{Environment: UAT, ConsumerKey: "k ", ConsumerSecret: "s"}, []string{"ConsumerKey has a space or line break"}},

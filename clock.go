@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// poll is how often a wait looks at a clock of the caller's.
+// poll is how often a wait reads a caller's clock.
 const poll = 2 * time.Millisecond
 
 // pause waits until d after now, by the client's clock, or returns the context's error.
-// With a [Config.Clock] it ends as soon as that clock has come so far, also if it has
-// jumped since it said now, and never takes longer than d by the machine's: a clock may
-// stand still, or be set back.
+// With a [Config.Clock] it ends as soon as that clock has reached the end, even by a
+// jump, and never takes longer than d by the machine's clock, because a clock may stop
+// or be set back.
 func (c *Client) pause(ctx context.Context, now time.Time, d time.Duration) error {
 	if !c.virtual {
 		return pause(ctx, d)

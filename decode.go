@@ -79,7 +79,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 		fail.Code = word
 	}
 	if n, err := strconv.Atoi(fail.Code); err == nil && status/100 == 2 && n >= 400 && n < 600 {
-		status = n // a failure that travels as a 2xx may say its status as its code
+		status = n // a failure sent as a 2xx may carry its status as its code
 	}
 	fail.Category = categoryOf(fail, status, word, oauth)
 	if !failed && fail.Message == "" {
@@ -97,7 +97,7 @@ func isOAuth(word string) bool {
 func unreadable(op string, status int, body []byte) *Error {
 	fail := &Error{Op: op, Status: status, Category: categorise(op, status, ""), unread: status/100 == 2, Message: prose(body)}
 	if !steps[op] && isPage(body) && status/100 == 4 {
-		fail.Category = ErrBadAnswer // a firewall's page says nothing about the session
+		fail.Category = ErrBadAnswer // a firewall's page does not mean that the session ended
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		fail.Message = "the answer is empty"
@@ -105,7 +105,7 @@ func unreadable(op string, status int, body []byte) *Error {
 	return fail
 }
 
-// wanted is the key of an answer that a success has.
+// wanted returns the key that a successful answer to op has.
 func wanted(op string) string {
 	if op == opAccessToken {
 		return "access_token"
@@ -132,7 +132,7 @@ func verdict(op string, status int, top object) (succeeded, failed bool) {
 }
 
 // codeAndMessage finds a code and a message in a failure. The inner objects come
-// first: they say more.
+// first: they are more specific.
 func codeAndMessage(top object) (code, message string) {
 	var details []object
 	for _, key := range []string{"error", "fault"} {
@@ -175,7 +175,7 @@ func categoryOf(fail *Error, status int, word string, oauth bool) Category {
 }
 
 // The words of OAuth for an access token that is not given (RFC 6749, section 5.2),
-// because of who asks or because of what is asked for.
+// because of the client or because of the request.
 var (
 	refusedClient  = map[string]bool{"invalid_client": true, "unauthorized_client": true, "access_denied": true}
 	refusedRequest = map[string]bool{"invalid_request": true, "invalid_grant": true, "unsupported_grant_type": true, "invalid_scope": true}
@@ -197,8 +197,8 @@ func isPage(body []byte) bool {
 
 var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 
-// prose finds what a person can read in a body that is not JSON: a page's
-// title, or plain text. It is "" for everything that looks like code.
+// prose returns the readable text of a body that is not JSON: a page's title, or
+// plain text. It returns "" for anything that looks like code.
 func prose(body []byte) string {
 	if m := htmlTitle.FindSubmatch(body); m != nil {
 		return "the answer is a web page: " + shorten(strings.TrimSpace(html.UnescapeString(string(m[1]))), 60)

@@ -14,11 +14,11 @@ import (
 	"neoapi/internal/paste"
 )
 
-// A Subject is what [Diagnose] looks at beside the [Config]; what is left empty is
-// not looked at. It prints as a fixed text.
+// A Subject is what [Diagnose] checks besides the [Config]. Empty fields are not
+// checked. It prints as a fixed text.
 type Subject struct {
-	Mobile, UCC, PAN string  // by their forms alone
-	Session          Session // a saved one; without a token there is none
+	Mobile, UCC, PAN string  // only their form is checked
+	Session          Session // a saved session; none if it has no token
 }
 
 // A Verdict is how one check of [Diagnose] ended.
@@ -27,35 +27,35 @@ type Verdict string
 // The verdicts.
 const (
 	VerdictGood    Verdict = "ok"
-	VerdictNote    Verdict = "note"    // works, but somebody should know
+	VerdictNote    Verdict = "note"    // works, but is worth knowing
 	VerdictFailed  Verdict = "FAILED"  // a login or a call will fail
-	VerdictSkipped Verdict = "skipped" // could not be looked at; Detail says why
+	VerdictSkipped Verdict = "skipped" // could not be checked; Detail says why
 )
 
-// A Finding is what one check of [Diagnose] found. It holds no secret: of a UCC it
-// shows the ends.
+// A Finding is the result of one check of [Diagnose]. It contains no secrets; of a
+// UCC it shows only both ends.
 type Finding struct {
 	Check   string  `json:"check"` // setting, name, connection, certificate, service, clock, access token, session, address
 	Verdict Verdict `json:"verdict"`
 	Detail  string  `json:"detail"`
 	Hint    string  `json:"hint,omitempty"` // what a person can do
-	Err     error   `json:"-"`              // of what has failed, for errors.Is with a category; or nil
+	Err     error   `json:"-"`              // the failure, for errors.Is with a category; or nil
 }
 
-// Diagnose finds out why a login or a call fails, or that it should not: whether
-// the settings have the right form, the service can be reached, its certificate is
-// trusted, this machine's clock agrees with it, it gives an access token, it knows
-// the session, and from which address it sees this program come. Nobody is logged
-// in and no code is used up. Of a failed check those that build on it are skipped.
+// Diagnose finds out why a login or a call fails. It checks the form of the settings,
+// that the service can be reached, its certificate, this machine's clock against the
+// service's, that the service issues an access token and knows the session, and which
+// address the service sees. It does not log in and uses up no code. Checks that
+// depend on a failed one are skipped.
 //
-// The findings may be shown to others: they hold no secret.
+// The findings contain no secrets, so they can be shared. Diagnose is safe for concurrent use.
 func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 	d := &diagnosis{now: cfg.clock(), ucc: about.UCC, secrets: []string{cfg.ConsumerSecret, cfg.AccessToken, cfg.ConsumerKey, about.PAN, about.Session.Token}}
 	at, problems := cfg.check()
 	d.settings(cfg, about, problems)
 	hosts := at.hosts(cfg)
 	if len(hosts) == 0 {
-		d.add("name", VerdictSkipped, "there is no service to look for: see the settings", "", nil)
+		d.add("name", VerdictSkipped, "no service is configured: see the settings", "", nil)
 		return d.found
 	}
 	works := true
@@ -66,7 +66,7 @@ func Diagnose(ctx context.Context, cfg Config, about Subject) []Finding {
 	client, err := New(cfg)
 	switch {
 	case err != nil:
-		d.add("access token", VerdictSkipped, "the settings must be put right first", "", nil)
+		d.add("access token", VerdictSkipped, "the settings must be corrected first", "", nil)
 	case !works:
 		d.add("access token", VerdictSkipped, "the service must be reachable first", "", nil)
 		d.session(ctx, client, about.Session, false, false)
@@ -106,7 +106,7 @@ type diagnosis struct {
 	secrets []string
 	found   []Finding
 	skew    time.Duration
-	dated   bool // skew is known
+	dated   bool // whether whether skew is known
 }
 
 func (d *diagnosis) add(check string, v Verdict, detail, hint string, err error) {
@@ -168,13 +168,13 @@ func (d *diagnosis) settings(cfg Config, about Subject, misconfiguration []Probl
 
 const opDiagnose = "diagnose"
 
-// count tells of a setting how long it is, by which a part that was not copied shows.
+// count describes a setting by its length, which reveals an incomplete copy.
 func count(name, s string) string {
 	return fmt.Sprintf("%s (length %d)", name, utf8.RuneCountInString(s))
 }
 
-// A route is what happens on the way to a service. Its hooks may be called at any
-// time and from anywhere.
+// A route records what happens on the way to a service. Its hooks may be called at
+// any time and from any goroutine.
 type route struct {
 	mu        sync.Mutex
 	addresses []string
@@ -215,14 +215,14 @@ func (r *route) trace() *httptrace.ClientTrace {
 	}
 }
 
-// reachTime is how long one service may take to answer a request that asks for nothing.
+// reachTime is how long a service may take to answer a request without an operation.
 const reachTime = 10 * time.Second
 
 // clock checks the clock by the first answer that had a Date.
 func (d *diagnosis) clock() {
 	switch {
 	case !d.dated:
-		d.add("clock", VerdictSkipped, "no answer had a Date", "", nil)
+		d.add("clock", VerdictSkipped, "no answer had a Date header", "", nil)
 	case d.skew.Abs() > skewed:
 		d.add("clock", VerdictFailed, "your clock is "+inWords(d.skew)+" the service's", "TOTP will fail until it is right: switch time synchronisation on", nil)
 	default:
@@ -230,11 +230,11 @@ func (d *diagnosis) clock() {
 	}
 }
 
-// access asks for an access token, if there is what it takes.
+// access requests an access token, if the settings allow it.
 func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bool) {
 	switch {
 	case cfg.AccessToken != "":
-		d.add("access token", VerdictSkipped, "one is given, which is used as it is", "", nil)
+		d.add("access token", VerdictSkipped, "one was given, and is used as it is", "", nil)
 	case cfg.ConsumerSecret == "":
 		d.add("access token", VerdictSkipped, "there is no consumer secret; a login by TOTP and MPIN needs none", "", nil)
 	default:
@@ -254,8 +254,8 @@ func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bo
 	return true
 }
 
-// session judges a saved session as Restore does, and then has the service do so.
-// given says that an access token was given, which then is as old as the session.
+// session checks a saved session as Restore does, and then asks the service. given
+// reports that an access token was given, which then is as old as the session.
 func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, given bool) {
 	if s.Token == "" {
 		d.add("session", VerdictSkipped, "none is saved", "", nil)
@@ -267,13 +267,13 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, gi
 		d.add("address", VerdictSkipped, "only a session can ask for it", "", nil)
 		return
 	}
-	ends := "when it ends is not known"
+	ends := "its end is not known"
 	if end := s.Ends(); !end.IsZero() {
 		ends = "ends " + end.In(ist).Format("2006-01-02 15:04:05 MST") + " (in " + end.Sub(d.now()).Round(time.Second).String() + ")"
 	}
 	whose := "a session of " + ending(s.UCC) + ", " + ends
 	if d.ucc != "" && byUCC(d.ucc).owns(s) == stranger {
-		d.add("session", VerdictNote, "the saved session is not of the account "+ending(d.ucc), "log in to another profile or file for that account", nil)
+		d.add("session", VerdictNote, "the saved session does not belong to the account "+ending(d.ucc), "log in to another profile or file for that account", nil)
 	}
 	if !works {
 		d.add("session", VerdictNote, whose+"; the service could not be asked", "", nil)
@@ -301,7 +301,7 @@ func (d *diagnosis) session(ctx context.Context, c *Client, s Session, works, gi
 	}
 }
 
-// ending shows of a name no more than its owner needs to know it again.
+// ending shortens a name to what its owner needs to recognise it.
 func ending(name string) string {
 	if len(name) < 6 {
 		return "…"

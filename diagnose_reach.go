@@ -18,12 +18,12 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A look is a request that asks a service for nothing, and what came of it.
+// A look is a request without an operation, and its outcome.
 type look struct {
 	d      *diagnosis
 	host   string
 	scheme string
-	via    string // the proxy, if it goes through one
+	via    string // the proxy, if there is one
 	way    route
 	began  time.Time
 	resp   *http.Response
@@ -31,12 +31,12 @@ type look struct {
 	err    error
 }
 
-// reach asks a service for nothing, without credentials, and reports how far that
-// went: name, connection, certificate, answer.
+// reach sends a service a request without an operation and without credentials, and
+// reports how far it got: name, connection, certificate, answer.
 func (d *diagnosis) reach(ctx context.Context, cfg Config, base string) (works bool) {
 	l, err := d.look(ctx, cfg, base)
 	if err != nil {
-		d.add("name", VerdictFailed, "the environment is no URL", "", invalid(opDiagnose, "the environment is no URL"))
+		d.add("name", VerdictFailed, "the environment is not a URL", "", invalid(opDiagnose, "the environment is not a URL"))
 		return false
 	}
 	l.way.mu.Lock()
@@ -61,7 +61,7 @@ func (d *diagnosis) look(ctx context.Context, cfg Config, base string) (*look, e
 	}
 	l := &look{d: d, host: u.Hostname(), scheme: u.Scheme}
 	if t, ok := hc.Transport.(*http.Transport); ok {
-		t = t.Clone() // a connection of our own, so that each part of the way is seen
+		t = t.Clone() // a new connection, so that every step is observed
 		t.DisableKeepAlives = true
 		hc.Transport = t
 		if t.Proxy != nil {
@@ -128,7 +128,7 @@ func (l *look) certificate() bool {
 	case l.way.tls != nil && len(l.way.tls.PeerCertificates) > 0:
 		d.certificate(l.host, l.way.tls)
 	case l.scheme == "http" && !loopback(l.host):
-		d.add("certificate", VerdictNote, l.host+" is called by http: everybody on the way reads passwords and tokens", "use https", nil)
+		d.add("certificate", VerdictNote, l.host+" uses http: anyone on the way can read passwords and tokens", "use https", nil)
 	}
 	return true
 }
@@ -150,18 +150,18 @@ func (l *look) service() bool {
 		return false
 	case resp.StatusCode/100 == 3:
 		e := invalid(opDiagnose, l.host+" redirects elsewhere, which is not followed")
-		d.add("service", VerdictFailed, e.Message, "check the base URL; or a login page of the network is in the way", e)
+		d.add("service", VerdictFailed, e.Message, "check the base URL; a login page of the network may be in the way", e)
 		return false
 	case isPage(l.answer):
 		d.add("service", VerdictNote, l.host+" answers with a web page",
-			"if calls fail: a proxy, a firewall or the login page of a network answers in the API's place, or the base URL is a website's", nil)
+			"if calls fail, a proxy, a firewall or a network's login page answers in the API's place, or the base URL is a website's", nil)
 	default:
 		d.add("service", VerdictGood, l.host+" answers", "", nil)
 	}
 	return true
 }
 
-// soon is how long before its end a certificate is worth a note.
+// soon is how long before its expiry a certificate is reported.
 const soon = 14 * 24 * time.Hour
 
 func (d *diagnosis) certificate(host string, s *tls.ConnectionState) {
@@ -182,7 +182,7 @@ func issuer(c *x509.Certificate) string {
 	return cmp.Or(c.Issuer.CommonName, strings.Join(c.Issuer.Organization, ", "), "an unnamed issuer")
 }
 
-// certificateProblem says what is wrong with a certificate or its chain.
+// certificateProblem returns what is wrong with a certificate or its chain.
 func certificateProblem(err error) (problem, hint string) {
 	refused, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	if !ok {
@@ -206,7 +206,7 @@ func certificateProblem(err error) (problem, hint string) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		missing := "its issuer is not trusted"
 		if len(refused.UnverifiedCertificates) == 1 && leaf.Issuer.String() != leaf.Subject.String() {
-			missing += ", or the service does not send the certificates between"
+			missing += ", or the service does not send the intermediate certificates"
 		}
 		return fmt.Sprintf("the certificate is signed by %s: %s; %s", issuer(leaf), missing, ends), untrusted
 	}

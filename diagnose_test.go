@@ -89,7 +89,7 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	wantFinding(t, found, "clock", VerdictGood, "")
 	wantFinding(t, found, "access token", VerdictGood, "")
 	wantFinding(t, found, "session", VerdictGood, "TE…24")
-	wantFinding(t, found, "session", VerdictNote, "is not of the account AB…34")
+	wantFinding(t, found, "session", VerdictNote, "does not belong to the account AB…34")
 	wantFinding(t, found, "address", VerdictGood, "203.0.113.7")
 	if n := len(s.seen(opTOTPLogin)) + len(s.seen(opLogin)); n != 1 {
 		t.Errorf("%d logins", n)

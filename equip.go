@@ -12,23 +12,23 @@ import (
 	"neoapi/internal/wire"
 )
 
-// headers are what a session's calls carry, kept from one call to the next.
+// headers are the headers of a session's calls, cached between calls.
 type headers struct {
 	ingredients
 
 	base                                       *url.URL // scheme, host and path of the service
-	authorization, auth, sidHeader, fin, agent []string // nil for those that are not sent
-	key                                        []string // the bare consumer key, which generation 3 sends to some addresses
+	authorization, auth, sidHeader, fin, agent []string // nil for headers that are not sent
+	key                                        []string // the bare consumer key, which generation 3 sends on some calls
 	query                                      string   // sId, or ""
 	family                                     wire.Family
 }
 
-// ingredients are what headers are made of: of the same come the same.
+// ingredients determine the headers: equal ingredients give equal headers.
 type ingredients struct{ token, sid, home, access, kType, baseURL string }
 
-// headersOf returns what calls with s carry.
+// headersOf returns the headers of calls with s.
 func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
-	totp := s.KType != "" // generation 1 does not say
+	totp := s.KType != "" // generation 1 leaves it out
 	bare := totp && c.key != ""
 	of := ingredients{s.Token, s.SID, s.HSServerID, "", s.KType, s.BaseURL}
 	if !bare {
@@ -62,7 +62,7 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 		base = c.at.totp
 		h.family = c.at.families & (wire.Gen2 | wire.Gen3)
 	}
-	h.base, _ = url.Parse(base) // New has read it
+	h.base, _ = url.Parse(base) // New has parsed it
 	if bare {
 		if u, ok := sibling(h.base, s.BaseURL); ok {
 			h.base = u
@@ -77,9 +77,9 @@ func (c *Client) headersOf(ctx context.Context, s Session) (*headers, error) {
 	return h, nil
 }
 
-// sibling returns the base URL that a session names, if it belongs to the same
-// service as the one the session was opened at: the same host, another host of the
-// original service, or this machine for this machine; never http for https.
+// sibling returns the base URL that a session names, if it belongs to the service at
+// which the session was opened: the same host, another host of the original service,
+// or this machine if it was opened here. It never replaces https by http.
 func sibling(opened *url.URL, named string) (*url.URL, bool) {
 	u, err := url.Parse(named)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Scheme != opened.Scheme {
@@ -94,7 +94,7 @@ func sibling(opened *url.URL, named string) (*url.URL, bool) {
 	return nil, false
 }
 
-// equip returns r with what s needs, or refuses it.
+// equip returns a copy of r with the headers of s, or the reason why r must not be sent.
 func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, error) {
 	h, err := c.headersOf(r.Context(), s)
 	if err != nil {
@@ -127,13 +127,14 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	}
 	out.GetBody = nil // or net/http could send it again by itself
 	if !repeatable(r) && (r.Body == nil || r.Body == http.NoBody) {
-		out.Body = io.NopCloser(eof{}) // as it would a POST without a body that has an Idempotency-Key
+		out.Body = io.NopCloser(eof{}) // as it would with a POST without a body that has an Idempotency-Key
 	}
 	return out, nil
 }
 
-// address returns where a request for u goes: a neutral path to the session's service,
-// with the prefix of its generation, and what has a host to no other one.
+// address returns the URL for a request to u. A neutral path goes to the session's
+// service with the prefix of its generation; a URL with a host must be for that
+// service.
 func (h *headers) address(u *url.URL) (*url.URL, error) {
 	to := *u
 	switch {

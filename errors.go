@@ -25,34 +25,33 @@ import (
 // with: errors.Is(err, neoapi.ErrLocked).
 type Category string
 
-// The categories. Which code and status lead to which is the table in
-// docs/protocol.md.
+// The categories. docs/protocol.md has the table of codes and statuses for each.
 const (
-	ErrInvalidInput     = Category(wire.CategoryInput)        // the configuration or an argument is wrong; refused here or by the service; sending it again cannot help
-	ErrAccessToken      = Category(wire.CategoryAccess)       // the service does not recognise the consumer or its access token
+	ErrInvalidInput     = Category(wire.CategoryInput)        // the configuration or an argument is wrong; refused by the client or by the service; the same call fails again
+	ErrAccessToken      = Category(wire.CategoryAccess)       // the consumer or its access token was refused
 	ErrWrongCredentials = Category(wire.CategoryCredentials)  // the first factor was refused
-	ErrWrongOTP         = Category("wrong OTP")               // Session2FA: the code was refused, be it an OTP or an MPIN
+	ErrWrongOTP         = Category("wrong OTP")               // Session2FA: the OTP or MPIN was refused
 	ErrWrongMPIN        = Category("wrong MPIN")              // ValidateMPIN: the MPIN was refused
-	ErrSessionEnded     = Category(wire.CategorySession)      // the service has no such view or trade session, or not any more
+	ErrSessionEnded     = Category(wire.CategorySession)      // the view or trade session is unknown or has ended
 	ErrWrongToken       = Category(wire.CategoryTokenKind)    // a view token where a trade token belongs, or the reverse
-	ErrLocked           = Category(wire.CategoryLocked)       // too many bad tries; wait Error.RetryAfter
+	ErrLocked           = Category(wire.CategoryLocked)       // too many failed tries; wait Error.RetryAfter
 	ErrRateLimited      = Category(wire.CategoryRateLimited)  // asked too often; wait Error.RetryAfter
 	ErrOTPNotSent       = Category(wire.CategoryOTPNotSent)   // no code could be generated or delivered
-	ErrIPNotAllowed     = Category(wire.CategoryIPNotAllowed) // the service does not serve the caller's address
+	ErrIPNotAllowed     = Category(wire.CategoryIPNotAllowed) // the caller's address is not allowed
 	ErrOMSDown          = Category(wire.CategoryOMSDown)      // the service says that it could not reach the order management system; the code was not used up
 	ErrTimeout          = Category(wire.CategoryTimeout)      // the OMS or the trade API did not answer the service in time, or the service its proxy
 	ErrUnavailable      = Category(wire.CategoryUnavailable)  // store down, overload, maintenance, or a proxy's 502; wait Error.RetryAfter
 	ErrInternal         = Category(wire.CategoryInternal)     // a fault of the service
-	ErrBadAnswer        = Category(wire.CategoryUnknown)      // an answer nobody can read, or a refusal without a known code or status
-	ErrNetwork          = Category("no answer")               // none, or half of one: refused, reset, DNS, TLS, cancelled, out of time; Error.Err has the cause
-	ErrNotLoggedIn      = Category("not logged in")           // a step was called before the one it needs
+	ErrBadAnswer        = Category(wire.CategoryUnknown)      // an answer that cannot be read, or a refusal without a known code or status
+	ErrNetwork          = Category("no answer")               // no answer or only part of one: refused, reset, DNS, TLS, cancelled, timed out; Error.Err has the cause
+	ErrNotLoggedIn      = Category("not logged in")           // a step was called before the one it requires
 )
 
 // Error returns the category's name.
 func (c Category) Error() string { return string(c) }
 
-// An Error is the one error type of this package. It holds no secret: whatever
-// a server echoes of the secrets in the request is replaced by "[redacted]".
+// An Error is the one error type of this package. It contains no secret: any secret
+// of the request that a server echoes is replaced by "[redacted]".
 type Error struct {
 	// Op is the step: new; access_token, login, otp, session_2fa, totp_login,
 	// totp_validate, logout; positions, orders, trades, limits, holdings, client_ip,
@@ -69,10 +68,10 @@ type Error struct {
 	Hint       string        // what a person can do about it, or "" if Message says so; docs/client.md has the table
 	Retry      Retry         // whether trying again can help; "" if nothing is known
 	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
-	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was
-	Err        error         // the cause, or nil; errors.Is and errors.As see through it
+	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was sent
+	Err        error         // the cause, or nil; errors.Is and errors.As unwrap it
 
-	unread bool // a success came by its status, and nobody can read it
+	unread bool // the status was a success, but the answer cannot be read
 }
 
 // Error returns one line such as
@@ -90,7 +89,7 @@ func (e *Error) Error() string {
 		facts = append(facts, "retry after "+e.RetryAfter.Round(time.Second).String())
 	}
 	line := "neoapi: " + e.Op
-	if e.Category != ErrNetwork || !strings.HasPrefix(e.Message, stoppedWaiting) { // there nobody was asked
+	if e.Category != ErrNetwork || !strings.HasPrefix(e.Message, stoppedWaiting) { // then the service was not asked
 		line += ": " + string(e.Category)
 	}
 	if len(facts) > 0 {
@@ -108,8 +107,8 @@ func (e *Error) Error() string {
 	return line
 }
 
-// stoppedWaiting begins the message of a call whose context was over while it waited
-// for something of ours.
+// stoppedWaiting begins the message of a call whose context was done while it waited
+// inside the client.
 const stoppedWaiting = "stopped waiting: "
 
 // Is reports whether target is the error's [Category].
@@ -127,7 +126,7 @@ type Problem struct {
 	Text  string // what is wrong with it, to be read after the field's name: "is missing"
 }
 
-// misconfigured is the error for a configuration that cannot work.
+// misconfigured returns the error for an invalid configuration.
 func misconfigured(op string, problems []Problem) *Error {
 	var texts []string
 	for _, p := range problems {
@@ -138,14 +137,14 @@ func misconfigured(op string, problems []Problem) *Error {
 	return fail
 }
 
-// invalid is the error for what is refused without asking the service.
+// invalid returns the error for input refused without asking the service.
 func invalid(op string, problems ...string) *Error {
 	return &Error{Op: op, Category: ErrInvalidInput, Message: strings.Join(problems, "; "), Retry: RetryNever}
 }
 
-// A sealed error is a cause whose text has been cleaned of secrets. errors.Is
-// and errors.As reach the original; printing never does, because a server can
-// write into it (net/http quotes a malformed Location, for one).
+// A sealed error is a cause whose text has been cleaned of secrets. errors.Is and
+// errors.As reach the original; printing does not, because a server can influence the
+// text (net/http quotes a malformed Location, for example).
 type sealed struct {
 	text string
 	err  error
@@ -158,9 +157,9 @@ func seal(err error, secrets []string) error {
 	return &sealed{tidy(causeText(err), secrets), err}
 }
 
-// causeText says what went wrong on the way, without what Op says already and what
-// helps nobody: the method and address of *url.Error, the ports of a connection that
-// stood.
+// causeText describes a network failure without what Op already says and without
+// useless detail: the method and URL of *url.Error, and the ports of an established
+// connection.
 func causeText(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -189,7 +188,7 @@ func (s *sealed) Error() string        { return s.text }
 func (s *sealed) Is(target error) bool { return errors.Is(s.err, target) }
 func (s *sealed) As(target any) bool   { return errors.As(s.err, target) }
 
-// advice is the message of a failure for which the service had no words.
+// advice has the messages for failures without a message from the service.
 var advice = map[Category]string{
 	ErrInvalidInput:     "the service does not accept this request",
 	ErrAccessToken:      "the consumer or its access token was refused",
@@ -209,8 +208,8 @@ var advice = map[Category]string{
 	ErrBadAnswer:        "the answer cannot be read",
 }
 
-// categorise finds the category of a failure: by its code if the table has it,
-// by its status otherwise. A 502 that is not the protocol's own is a proxy's: see
+// categorise returns the category of a failure, by its code if the table has it and
+// otherwise by its status. A 502 that is not the protocol's own is a proxy's: see
 // [decode].
 func categorise(op string, status int, code string) Category {
 	switch row, _ := wire.Lookup(code); row.Category {
@@ -223,7 +222,7 @@ func categorise(op string, status int, code string) Category {
 	switch {
 	case status == 401:
 		return refused(op)
-	case status == 403: // gateways say this of an access token that is good for other addresses
+	case status == 403: // gateways answer this for an access token that is valid for other addresses
 		if op == opLogin || op == opTOTPLogin || op == opAccessToken {
 			return ErrAccessToken
 		}
@@ -242,8 +241,8 @@ func categorise(op string, status int, code string) Category {
 	return ErrBadAnswer
 }
 
-// refused says what "authentication failed" means at op: the protocol has one
-// code for all of them.
+// refused returns what "authentication failed" means at op: the protocol has one code
+// for every case.
 func refused(op string) Category {
 	switch op {
 	case opAccessToken:
@@ -255,21 +254,21 @@ func refused(op string) Category {
 	case opLogin, opTOTPLogin:
 		return ErrWrongCredentials
 	}
-	return ErrSessionEnded // sid and token were all that was shown
+	return ErrSessionEnded // sid and token were the only credentials
 }
 
-// maxMessage is how much of a server's text an error keeps, in runes, and
-// maxText how much of it is looked at, in bytes.
+// maxMessage is how much of a server's text an error keeps, in runes; maxText is how
+// much of it is searched for secrets, in bytes.
 const (
 	maxMessage = 300
 	maxText    = 8 << 10
 )
 
-// tidy makes a server's text fit to show: one line, no control characters, no
-// secret raw or in the encodings that servers echo, and not too long.
+// tidy makes a server's text fit to show: one line without control characters,
+// shortened, and without secrets, raw or in the encodings that servers echo.
 func tidy(text string, secrets []string) string { return shorten(conceal(text, secrets), maxMessage) }
 
-// shorten cuts text after so many runes.
+// shorten cuts text to a number of runes.
 func shorten(text string, runes int) string {
 	if all := []rune(text); len(all) > runes {
 		return string(all[:runes]) + "…"
@@ -302,14 +301,14 @@ func conceal(text string, secrets []string) string {
 	for _, form := range slices.Compact(forms) {
 		text = redact(text, lower(form))
 	}
-	if cut && len(forms) > 0 { // the cut may have left the first half of a secret at the end
+	if cut && len(forms) > 0 { // the cut may have left part of a secret at the end
 		text = text[:max(0, len(text)-len(forms[0]))]
 	}
 
 	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
 }
 
-// redact replaces secret, which is in lower case, in text, whatever its case there.
+// redact replaces secret, given in lower case, in text, ignoring case.
 func redact(text, secret string) string {
 	if secret == "" {
 		return text

@@ -88,7 +88,7 @@ func ExampleDiagnose() {
 		}
 	}
 	// Output:
-	// setting: ConsumerKey has quotes around it that came along from a file or shell: leave them out
+	// setting: ConsumerKey has quotes around it, probably from a file or shell: remove them
 	// setting: the mobile number needs +91, with its plus
 }
 
@@ -99,7 +99,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// neoapi: new: invalid input: InsecureHTTP is not set, and http would send passwords in the clear: use https; ConsumerKey is missing, and there is no access token in its place; ConsumerSecret is of no use without the consumer key
+	// neoapi: new: invalid input: InsecureHTTP is not set, and http would send passwords in the clear: use https; ConsumerKey is missing, and there is no access token in its place; ConsumerSecret requires the consumer key
 }
 
 // How long to wait is part of the error.

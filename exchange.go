@@ -15,27 +15,27 @@ import (
 	"neoapi/internal/wire"
 )
 
-// An exchange is one request and its answer. All that the client sends goes this way:
+// An exchange is one request and its answer. Everything the client sends goes through
 // [Client.begin], the request itself, then read and end, or passOn for an answer that
-// somebody else reads.
+// the caller reads.
 type exchange struct {
 	client  *Client
 	op      string
 	sent    *http.Request
 	began   time.Time
 	secrets []string // those that went out
-	unseen  bool     // the password that went out has something in it that nobody sees
+	unseen  bool     // the password sent contains an invisible character
 	done    func(error)
 
 	logs   bool
 	body   []byte // what was sent, for the log
 	resp   *http.Response
-	answer []byte // the beginning of what came, at least
-	fail   *Error // nil for a success, or if somebody else reads the answer
+	answer []byte // at least the beginning of the answer
+	fail   *Error // nil for a success, or if the caller reads the answer
 }
 
-// begin begins an exchange and tells Config.Observe of it. It is sent that is to go
-// out: its context is the observer's.
+// begin starts an exchange and calls Config.Observe. The request to send is x.sent,
+// which has the observer's context.
 func (c *Client) begin(op string, r *http.Request, secrets []string) exchange {
 	x := exchange{client: c, op: op, sent: r, began: c.now(), secrets: secrets, done: func(error) {}}
 	if c.observe != nil {
@@ -47,10 +47,10 @@ func (c *Client) begin(op string, r *http.Request, secrets []string) exchange {
 	return x
 }
 
-// read reads an answer, or err if there is none, and returns the failure that it is,
-// fit to be shown. Of its body at most a number of bytes is taken. read takes what it
-// needs from a success, or says what is missing; list does so where the whole answer
-// is a list, which is no success if list is nil.
+// read reads the answer, at most most bytes of its body, or err if there is none, and
+// returns the failure, if it is one, fit to be shown. The function read takes what it
+// needs from a success or returns what is missing; list does so for an answer that is
+// a list, which is a failure if list is nil.
 func (x *exchange) read(resp *http.Response, err error, most int, read func(object) string, list func([]byte) string) *Error {
 	if x.resp = resp; err == nil {
 		x.answer, err = io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
@@ -71,7 +71,7 @@ func (x *exchange) read(resp *http.Response, err error, most int, read func(obje
 	return fail
 }
 
-// noAnswer is the failure of a request whose answer did not come, or not whole.
+// noAnswer returns the failure of a request whose answer is missing or incomplete.
 func (x *exchange) noAnswer(err error) *Error {
 	fail := x.client.noAnswer(x.sent.Context(), x.op, x.sent.Header.Get(wire.HeaderRequestID), err, x.secrets)
 	x.client.advise(fail, x.circumstances())
@@ -82,7 +82,7 @@ func (x *exchange) circumstances() circumstances {
 	return circumstances{method: x.sent.Method, unseen: x.unseen, bareKey: len(x.secrets) > 0 && in(x.secrets[0], "", x.client.key)}
 }
 
-// end ends an exchange whose answer was judged, with its failure or nil.
+// end ends an exchange whose answer was read, with its failure or nil.
 func (x *exchange) end(fail *Error) error {
 	if x.fail = fail; x.logs {
 		x.log()
@@ -95,7 +95,7 @@ func (x *exchange) end(fail *Error) error {
 	return fail
 }
 
-// passOn ends an exchange whose answer somebody else reads: it is logged when it has
+// passOn ends an exchange whose answer the caller reads: it is logged when it has
 // been read.
 func (x exchange) passOn(resp *http.Response) {
 	if x.logs {
@@ -113,18 +113,18 @@ func (x exchange) passOn(resp *http.Response) {
 	}
 }
 
-// failureOf reads an answer, whose body came with err. What it returns still is to be
-// cleaned.
+// failureOf returns the failure in an answer whose body was read with err. It still
+// has to be cleaned.
 func failureOf(op string, resp *http.Response, body []byte, err error, most int, read func(object) string, list func([]byte) string) *Error {
 	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	whole := bytes.TrimSpace(body)
 	switch {
 	case resp.StatusCode/100 == 3:
-		fail.Message = "the service redirects, which is not followed"
+		fail.Message = "the service redirects; redirects are not followed"
 		if to, err := resp.Location(); err == nil {
-			fail.Message = "the service redirects to " + to.Hostname() + ", which is not followed"
+			fail.Message = "the service redirects to " + to.Hostname() + "; redirects are not followed"
 		}
-	case err != nil && resp.StatusCode/100 == 4: // a refusal; in which words is lost
+	case err != nil && resp.StatusCode/100 == 4: // a refusal whose text is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
 	case len(body) > most:
@@ -150,7 +150,7 @@ func failureOf(op string, resp *http.Response, body []byte, err error, most int,
 	return fail
 }
 
-// clean makes the server's texts in fail fit to show and adds what the headers say.
+// clean makes the server's texts in fail fit to show and adds what the headers contain.
 func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
 	fail.RetryAfter = retryAfter(header.Get("Retry-After"), c.now())
 	_, known := wire.Lookup(fail.Code)
@@ -159,15 +159,15 @@ func (c *Client) clean(fail *Error, header http.Header, secrets []string) {
 	}
 	said := tidy(fail.Message, nil)
 	fail.Message = tidy(fail.Message, secrets)
-	// A gap in a sentence that everybody knows would show what was taken out of it: a
-	// password may be one of its words.
+	// A gap in a well-known sentence would reveal what was removed: a password may be
+	// one of its words.
 	if fail.Message == "" || known && fail.Message != said {
 		fail.Message = advice[fail.Category]
 	}
 }
 
-// noAnswer is the error for a request whose answer did not come, or not whole.
-// If the caller's context is why, errors.Is finds context.Canceled or
+// noAnswer returns the error for a request whose answer is missing or incomplete. If
+// the caller's context is the reason, errors.Is finds context.Canceled or
 // context.DeadlineExceeded even where net/http reports the context's cause.
 func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets []string) *Error {
 	cause := err
@@ -179,7 +179,7 @@ func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets
 }
 
 // beginning returns the first part of a request's body, if it can be read without
-// taking it away.
+// consuming it.
 func beginning(r *http.Request) []byte {
 	if r.GetBody == nil {
 		return nil

@@ -20,43 +20,43 @@ import (
 	"neoapi/internal/private"
 )
 
-// A FileStore keeps a session in a file that its owner alone can read, with a
-// lock file beside it, and one that counts the consumer's requests ([RateStore]). For a
-// symbolic link these are beside what it leads to. It prints without its key. Its methods are safe for
-// concurrent use, by many processes too.
+// A FileStore keeps a session in a file that only its owner can read. Next to it are a lock file and a
+// file that counts the consumer's requests ([RateStore]); for a symbolic link they are next to its
+// target. It prints without its key. Its methods are safe for concurrent use, also by several
+// processes.
 //
-// The file is written in one step: a reader sees the old session or the new one,
-// and a crash leaves one of them. What the store finds in its place is used only
-// if it is a session, and a file that no other user can read or change, in a
-// directory that no other user can write to. All else is refused with
-// [ErrInvalidInput] and the reason, and left as it is. (On Windows it is the
-// directory's permissions that protect the file; they are not looked at.)
+// The file is written in one step: a reader sees the old session or the new one, and
+// a crash leaves one of them. An existing file is used only if it contains a session,
+// no other user can read or change it, and no other user can write to its directory.
+// Anything else is refused with [ErrInvalidInput] and left as it is. (On Windows the
+// directory's permissions protect the file; they are not checked.)
 type FileStore struct {
 	path   string
 	phrase func(context.Context) (string, error)
 	key    []byte
 
-	deriving chan struct{} // holds one value while somebody uses what follows
+	deriving chan struct{} // a semaphore: full while the fields below are in use
 	salt     []byte
-	derived  []byte // the key that phrase and salt give
+	derived  []byte // the key derived from phrase and salt
 }
 
 // A FileOption changes how a [FileStore] keeps its session.
 type FileOption func(*FileStore)
 
-// WithKey seals the file with AES-256-GCM under a key of yours.
+// WithKey encrypts the file with AES-256-GCM under key.
 func WithKey(key [32]byte) FileOption { return func(f *FileStore) { f.key = key[:] } }
 
-// WithPassphrase seals the file with AES-256-GCM under a key that PBKDF2 makes
-// of a pass phrase: HMAC-SHA-256, 600,000 rounds. ask is called when the file is
-// first read or written, and again if the phrase turns out to be wrong.
+// WithPassphrase encrypts the file with AES-256-GCM under a key derived from a pass
+// phrase by PBKDF2 (HMAC-SHA-256, 600,000 rounds). ask is called when the file is
+// first read or written, and again if the phrase turns out to be wrong; its error is
+// returned as [ErrCallback].
 func WithPassphrase(ask func(context.Context) (string, error)) FileOption {
 	return func(f *FileStore) { f.phrase = ask }
 }
 
-// NewFileStore makes a store of the file at path, which need not exist. It does
-// not touch the disk. A configuration that cannot work is refused with one
-// [ErrInvalidInput] that names every problem.
+// NewFileStore returns a store for the file at path, which need not exist. It does
+// not touch the disk. For an invalid configuration it returns an [ErrInvalidInput]
+// that names every problem.
 func NewFileStore(path string, opts ...FileOption) (*FileStore, error) {
 	f := &FileStore{deriving: make(chan struct{}, 1)}
 	for _, opt := range opts {
@@ -94,8 +94,8 @@ func (f *FileStore) Format(s fmt.State, _ rune) { io.WriteString(s, f.String()) 
 // MarshalText returns [FileStore.String].
 func (f *FileStore) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// Load returns the saved session, as [SessionStore] says. An empty file is no
-// saved session.
+// Load returns the saved session, as [SessionStore] describes. An empty file counts
+// as no session.
 func (f *FileStore) Load(ctx context.Context) (Session, error) {
 	text, err := f.open(ctx, "load")
 	if err != nil {
@@ -111,8 +111,8 @@ func (f *FileStore) Load(ctx context.Context) (Session, error) {
 	return s, nil
 }
 
-// Fields returns what else the file holds, by name: the fields of its JSON that are
-// not the session's, such as those of neo login.
+// Fields returns the fields of the file's JSON that are not part of the session, such
+// as those of neo login. Its errors are those of Load.
 func (f *FileStore) Fields(ctx context.Context) (map[string]json.RawMessage, error) {
 	text, err := f.open(ctx, "load")
 	if err != nil || text == nil {
@@ -121,13 +121,14 @@ func (f *FileStore) Fields(ctx context.Context) (map[string]json.RawMessage, err
 	return foreign(text), nil
 }
 
-// Save writes the session, as [SessionStore] says. It makes the directory if
-// there is none, and refuses to replace what is no session. The file's other fields
-// stay: see [FileStore.Fields].
+// Save writes the session, as [SessionStore] describes. It creates the directory if
+// necessary, and refuses with [ErrInvalidInput] to replace a file that is not a
+// session. The file's other fields stay: see [FileStore.Fields].
 func (f *FileStore) Save(ctx context.Context, s Session) error { return f.SaveWith(ctx, s, nil) }
 
-// SaveWith is Save with fields beside the session's, whose values become JSON; nil
-// removes a field. Those of a session of another consumer or environment do not stay.
+// SaveWith is Save with further fields, whose values are encoded as JSON; nil removes
+// a field. Fields saved with a session of another consumer or environment are
+// dropped.
 func (f *FileStore) SaveWith(ctx context.Context, s Session, fields map[string]any) error {
 	if _, _, err := f.read(ctx, "save"); err != nil {
 		return err
@@ -151,14 +152,14 @@ func (f *FileStore) SaveWith(ctx context.Context, s Session, fields map[string]a
 	return nil
 }
 
-// withFields adds to a session's text the fields that the file has and those given.
+// withFields adds the file's fields and the given ones to a session's text.
 func (f *FileStore) withFields(ctx context.Context, text []byte, s Session, fields map[string]any) ([]byte, error) {
 	all := map[string]json.RawMessage{}
 	old, err := f.open(ctx, "save")
 	switch {
 	case ctx.Err() != nil:
 		return nil, stopped(ctx, "save")
-	case err != nil || old == nil: // sealed in another way: Save may replace that
+	case err != nil || old == nil: // sealed the other way: Save may replace it
 	default:
 		was, _ := ParseSession(old)
 		if same := func(a, b string) bool { return a == "" || b == "" || a == b }; same(was.Consumer, s.Consumer) && same(was.Environment, s.Environment) {
@@ -177,10 +178,10 @@ func (f *FileStore) withFields(ctx context.Context, text []byte, s Session, fiel
 	if len(all) == 0 {
 		return text, nil
 	}
-	if err := json.Unmarshal(text, &all); err != nil { // over them
+	if err := json.Unmarshal(text, &all); err != nil { // overrides them
 		return nil, invalid("save", "the session cannot be JSON")
 	}
-	text, _ = json.MarshalIndent(all, "", "  ") // it was JSON
+	text, _ = json.MarshalIndent(all, "", "  ") // cannot fail: it was JSON
 	return append(text, '\n'), nil
 }
 
@@ -188,7 +189,7 @@ func (f *FileStore) withFields(ctx context.Context, text []byte, s Session, fiel
 func foreign(text []byte) map[string]json.RawMessage {
 	var saved savedSession
 	all, ours := map[string]json.RawMessage{}, map[string]json.RawMessage{}
-	_, _ = json.Unmarshal(text, &all), json.Unmarshal(text, &saved) // both have been read before
+	_, _ = json.Unmarshal(text, &all), json.Unmarshal(text, &saved) // both have been parsed before
 	known, _ := json.Marshal(saved)
 	_ = json.Unmarshal(known, &ours)
 	for name := range ours {
@@ -197,12 +198,12 @@ func foreign(text []byte) map[string]json.RawMessage {
 	return all
 }
 
-// reserve is what Writable writes: several times what a session takes, in bytes.
+// reserve is the size that Writable writes, in bytes: several times that of a session.
 const reserve = 16 << 10
 
-// Writable implements [WritableStore]: it makes the directory if there is none, writes
-// a file of some size into it and removes that, and asks for the pass phrase if Save
-// will need it. What is no session is refused, as Save does.
+// Writable implements [WritableStore]: it creates the directory if necessary, writes
+// and removes a file in it, and asks for the pass phrase if Save will need it. It
+// refuses what Save refuses.
 func (f *FileStore) Writable(ctx context.Context) error {
 	if _, _, err := f.read(ctx, "save"); err != nil {
 		return err
@@ -218,8 +219,9 @@ func (f *FileStore) Writable(ctx context.Context) error {
 	return nil
 }
 
-// Clear removes the file, unless it is no session; what a symbolic link leads to is
-// emptied, so that the link stays good. The lock file stays.
+// Clear removes the file, or refuses with [ErrInvalidInput] if it is not a session.
+// The target of a symbolic link is emptied, so that the link stays valid. The lock
+// file stays.
 func (f *FileStore) Clear(ctx context.Context) error {
 	text, _, err := f.read(ctx, "clear")
 	if err != nil {
@@ -239,14 +241,14 @@ func (f *FileStore) Clear(ctx context.Context) error {
 	return nil
 }
 
-// lockFile returns the lock file, which lies beside the session's own: a file that has
-// several names, by symbolic links, has one lock.
+// lockFile returns the lock file next to the session's file. A file with several
+// names, by symbolic links, has one lock.
 func (f *FileStore) lockFile() (private.LockFile, error) {
 	at, err := private.Resolve(f.path)
 	return private.LockFile{Path: at + ".lock"}, err
 }
 
-// Lock locks the file beside the session's, as [SessionStore] says.
+// Lock locks the lock file, as [SessionStore] describes.
 func (f *FileStore) Lock(ctx context.Context) (unlock func(), err error) {
 	lock, err := f.lockFile()
 	if err == nil {
@@ -286,8 +288,8 @@ func (f *FileStore) SaveStep(_ context.Context, ucc string, step int64) error {
 	return nil
 }
 
-// RateFile implements [RateStore], with a file beside the session's: session files in
-// one directory share it. A symbolic link's is where it leads to.
+// RateFile implements [RateStore] with a file next to the session's: session files in
+// one directory share it. For a symbolic link it is next to the target.
 func (f *FileStore) RateFile(name string) (string, error) {
 	at, err := private.Resolve(f.path)
 	if err != nil {
@@ -296,10 +298,10 @@ func (f *FileStore) RateFile(name string) (string, error) {
 	return filepath.Join(filepath.Dir(at), "rate-"+name), nil
 }
 
-// maxSessionFile is far above what a session takes, in bytes.
+// maxSessionFile is far above the size of a session, in bytes.
 const maxSessionFile = 1 << 20
 
-// sealedFile is how a sealed session looks in its file.
+// sealedFile is the form of a sealed session's file.
 type sealedFile struct {
 	Kind   string `json:"neoSession"` // sealedKind
 	Salt   []byte `json:"salt,omitempty"`
@@ -308,7 +310,7 @@ type sealedFile struct {
 }
 
 const (
-	sealedKind = "sealed 1" // AES-256-GCM, PBKDF2 with these rounds if there is a salt
+	sealedKind = "sealed 1" // AES-256-GCM; with a salt, PBKDF2 with these rounds
 	rounds     = 600_000
 )
 
@@ -321,13 +323,13 @@ func (f *FileStore) open(ctx context.Context, op string) ([]byte, error) {
 	case sealed != nil:
 		return f.unseal(ctx, sealed)
 	case f.seals():
-		return nil, f.refuse(op, "is not sealed, so anybody may have written it: remove it, or read it without a key")
+		return nil, f.refuse(op, "is not sealed, so anyone may have written it: remove it, or read it without a key")
 	}
 	return text, nil
 }
 
-// read returns what is in the file: nothing (both nil), a session's text, or a
-// sealed one. All else is an error.
+// read returns the file's content: nothing (both nil), a session's text, or a sealed
+// session. Anything else is an error.
 func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *sealedFile, err error) {
 	if ctx.Err() != nil {
 		return nil, nil, stopped(ctx, op)
@@ -352,12 +354,12 @@ func (f *FileStore) read(ctx context.Context, op string) (text []byte, sealed *s
 	return text, nil, nil
 }
 
-// noSession is what is said of a file that cannot be used and that nobody here removes.
-const noSession = "holds no session; it may be cut short, or something else: remove it, or use another file"
+// noSession describes a file that is not a session, which the store neither uses nor removes.
+const noSession = "does not contain a complete session: remove it, or use another file"
 
 func (f *FileStore) refuse(op, why string) *Error { return invalid(op, f.path+" "+why) }
 
-// storeError is the error of a store's file.
+// storeError returns the error for a store's file.
 func storeError(op string, err error) *Error {
 	var refused private.Refused
 	if errors.As(err, &refused) {
@@ -389,7 +391,7 @@ func (f *FileStore) unseal(ctx context.Context, box *sealedFile) ([]byte, error)
 	case !f.seals():
 		return nil, f.refuse("load", "is sealed: give its key or pass phrase")
 	case (f.phrase == nil) != (len(box.Salt) == 0):
-		return nil, f.refuse("load", "is sealed in the other way: a key is not a pass phrase")
+		return nil, f.refuse("load", "is sealed the other way: a key is not a pass phrase")
 	case len(box.Nonce) != 12:
 		return nil, f.refuse("load", noSession)
 	case f.phrase != nil:
@@ -406,18 +408,18 @@ func (f *FileStore) unseal(ctx context.Context, box *sealedFile) ([]byte, error)
 	return text, nil
 }
 
-// bound is what the seal covers beside the session.
+// bound returns the data that the seal authenticates besides the session.
 func (b *sealedFile) bound() []byte { return append([]byte(sealedKind), b.Salt...) }
 
 func aead(key []byte) cipher.AEAD {
-	block, _ := aes.NewCipher(key) // fails for another length than 32 only
+	block, _ := aes.NewCipher(key) // fails only for a length other than 32
 	a, _ := cipher.NewGCM(block)
 	return a
 }
 
-// derive returns the key that the pass phrase gives with salt, or with the last
-// one used or a new one if salt is nil. It remembers the last key, because the
-// rounds take a tenth of a second.
+// derive returns the key for the pass phrase and salt; if salt is nil it uses the
+// last salt, or a new one. It caches the last key, because deriving one takes a tenth
+// of a second.
 func (f *FileStore) derive(ctx context.Context, salt []byte, op string) (key, used []byte, err error) {
 	select {
 	case f.deriving <- struct{}{}:

@@ -207,23 +207,23 @@ func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T
 		reason string
 		save   bool // Save may replace it
 	}{
-		{"cut short", write(export[:len(export)/2]), nil, "holds no session; it may be cut short", false},
-		{"something else", write([]byte("[general]\npassword=" + canaryPassword)), nil, "holds no session", false},
-		{"another program's JSON", write([]byte(`{"token":"","name":"x"}`)), nil, "holds no session", false},
+		{"cut short", write(export[:len(export)/2]), nil, "does not contain a complete session", false},
+		{"something else", write([]byte("[general]\npassword=" + canaryPassword)), nil, "does not contain a complete session", false},
+		{"another program's JSON", write([]byte(`{"token":"","name":"x"}`)), nil, "does not contain a complete session", false},
 		{"longer than any session", write(bytes.Repeat([]byte(" "), maxSessionFile+1)), nil, "longer than", false},
 		{"a directory", func(p string) error { return os.Mkdir(p, 0o700) }, nil, "is not a file", false},
 		{"readable by all", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o604)) }, nil, "readable by other users", false},
 		{"readable by the group", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o640)) }, nil, "readable by other users", false},
 		{"writable by all", func(p string) error { return errors.Join(write(export)(p), os.Chmod(p, 0o602)) }, nil, "readable by other users", false},
-		{"in a directory that all may write to", func(p string) error { return errors.Join(write(export)(p), os.Chmod(filepath.Dir(p), 0o777)) }, nil, "others may write to the directory", false},
+		{"in a directory that all may write to", func(p string) error { return errors.Join(write(export)(p), os.Chmod(filepath.Dir(p), 0o777)) }, nil, "is writable by other users", false},
 		{"a link to nowhere", func(p string) error { return os.Symlink("nowhere", p) }, nil, "symbolic link to a file that does not exist", false},
 		{"not sealed, though there is a key", write(export), []FileOption{WithKey([32]byte{7})}, "is not sealed", true},
 		{"sealed, without a key", write(keySealed), nil, "give its key or pass phrase", true},
 		{"sealed with another key", write(keySealed), []FileOption{WithKey([32]byte{8})}, "cannot be unsealed", true},
 		{"sealed with another pass phrase", write(phraseSealed), []FileOption{phrase("wrong")}, "cannot be unsealed", true},
-		{"sealed in the other way", write(phraseSealed), []FileOption{WithKey([32]byte{7})}, "in the other way", true},
+		{"sealed in the other way", write(phraseSealed), []FileOption{WithKey([32]byte{7})}, "sealed the other way", true},
 		{"sealed, then changed", write(bytes.Replace(keySealed, []byte(`"sealed": "`), []byte(`"sealed": "AAAA`), 1)), []FileOption{WithKey([32]byte{7})}, "cannot be unsealed", true},
-		{"sealed, with half a nonce", write(bytes.Replace(keySealed, []byte(`"nonce": "`), []byte(`"nonce": "AAAA`), 1)), []FileOption{WithKey([32]byte{7})}, "holds no session", true},
+		{"sealed, with half a nonce", write(bytes.Replace(keySealed, []byte(`"nonce": "`), []byte(`"nonce": "AAAA`), 1)), []FileOption{WithKey([32]byte{7})}, "does not contain a complete session", true},
 	}
 	if os.Geteuid() == 0 { // only root can give files away
 		foreign := func(p string) error { return errors.Join(write(export)(p), os.Chown(p, 4711, 4711)) }
@@ -231,8 +231,8 @@ func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T
 			return errors.Join(write(export)(p+"-1"), os.Symlink(p+"-1", p), os.Lchown(p, 4711, 4711))
 		}
 		tests = append(tests, tests[0], tests[0])
-		tests[len(tests)-2].name, tests[len(tests)-2].make, tests[len(tests)-2].reason = "somebody else's", foreign, "belongs to somebody else"
-		tests[len(tests)-1].name, tests[len(tests)-1].make, tests[len(tests)-1].reason = "a link that somebody else made", link, "symbolic link that somebody else made"
+		tests[len(tests)-2].name, tests[len(tests)-2].make, tests[len(tests)-2].reason = "somebody else's", foreign, "belongs to another user"
+		tests[len(tests)-1].name, tests[len(tests)-1].make, tests[len(tests)-1].reason = "a link that somebody else made", link, "symbolic link made by another user"
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,26 +18,26 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A Retry says whether trying again can help, and what must happen before.
+// A Retry says whether trying again can help, and what has to happen first.
 type Retry string
 
-// What [Error.Retry] can be. The empty Retry says that nothing is known.
+// What [Error.Retry] can be. The empty Retry means that it is not known.
 const (
-	RetryNever      Retry = "never"       // the same call fails again: something must be put right first
-	RetrySame       Retry = "same"        // the same call may work at once, with the same code
+	RetryNever      Retry = "never"       // the same call fails again until something is corrected
+	RetrySame       Retry = "same"        // the same call may work right away, with the same code
 	RetryLater      Retry = "later"       // the same call may work after Error.RetryAfter, or after a while if that is 0
 	RetryNewCode    Retry = "new code"    // with another OTP, TOTP or MPIN
 	RetryLoginAgain Retry = "login again" // after a new login
-	RetryCheckFirst Retry = "check first" // an order may have been taken: look into the order book before it is sent again
+	RetryCheckFirst Retry = "check first" // an order may have been accepted: check the order book before sending it again
 )
 
-// circumstances are what a hint can depend on beside the [Error] itself.
+// circumstances are what a hint can depend on besides the [Error].
 type circumstances struct {
 	method  string
 	page    bool          // the answer is a web page
 	skew    time.Duration // how far our clock is ahead of the service's; 0 if that is not known
 	bareKey bool          // the consumer key itself was the Authorization
-	unseen  bool          // the password that was sent has something in it that nobody sees
+	unseen  bool          // the password sent contains an invisible character
 	renews  bool          // the client can fetch another access token
 }
 
@@ -46,8 +46,8 @@ func (a circumstances) unsafe(e *Error) bool {
 	return !steps[e.Op] && e.Op != string(tradewire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
 }
 
-// notDone reports whether it is certain that the service did nothing: no connection
-// came about, or the answer says so.
+// notDone reports whether the service certainly did nothing: there was no connection,
+// or the answer says so.
 func notDone(e *Error) bool {
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok && in(op.Op, "dial", "proxyconnect") {
 		return true
@@ -57,19 +57,19 @@ func notDone(e *Error) bool {
 	return unknown || untrusted || strings.Contains(e.Message, "was not sent")
 }
 
-// open reports whether the service may have done what it was asked to, of which no
-// answer tells that can be read.
+// open reports whether the service may have carried out the request although no
+// readable answer says so.
 func open(e *Error) bool {
 	return e.unread || in(e.Category, ErrNetwork, ErrTimeout) && !notDone(e)
 }
 
-// elsewhere reports whether the answer says that what was asked for is not there.
+// elsewhere reports whether the answer says that the requested path is not there.
 func elsewhere(e *Error) bool { return e.Status == http.StatusNotFound || e.Status/100 == 3 }
 
-// withoutSession are the steps that come before there is a session.
+// withoutSession reports whether a step comes before there is a session.
 func withoutSession(op string) bool { return in(op, opAccessToken, opLogin, opTOTPLogin) }
 
-// secondFactor are the steps that take a code which works until a session comes of it.
+// secondFactor reports whether a step takes a code that works until it has opened a session.
 func secondFactor(op string) bool { return in(op, opSession2FA, opTOTPValidate) }
 
 // skewed is how far a clock may be off before TOTP codes are refused: one step.
@@ -81,13 +81,13 @@ type hint struct {
 	is     func(*Error, circumstances) bool
 	hint   string // what to do; {skew} stands for how far the clock is off
 	source string
-	said   []string // a message with one of these says it already, or says better
+	said   []string // a message with one of these already says it, or says it better
 }
 
 // hints is the table of what a person can do about a failure. The first row that
-// fits is taken, so what is more telling comes first. The message says what happened;
-// with it, a hint has 120 characters at most. Sources named like kotak-neo-api#20 are
-// public issues of existing clients at github.com/Kotak-Neo.
+// matches is used, so more specific rows come first. The message says what happened;
+// message and hint together have at most 120 characters. Sources named like
+// kotak-neo-api#20 are public issues of existing clients at github.com/Kotak-Neo.
 var hints = []hint{
 	{when: "the service's certificate has expired, or is not valid yet",
 		is: func(e *Error, _ circumstances) bool {
@@ -124,7 +124,7 @@ var hints = []hint{
 		is: func(e *Error, a circumstances) bool {
 			return a.unsafe(e) && in(e.Category, ErrNetwork, ErrTimeout, ErrOMSDown, ErrInternal, ErrUnavailable, ErrBadAnswer)
 		},
-		hint: "whether it was done is open: look into the order book first", source: "this module: an order is never sent twice by itself", said: []string{"before you send it again"}},
+		hint: "it may have been done: check the order book first", source: "this module: an order is never sent twice by itself", said: []string{"before you send it again"}},
 
 	{when: "the TOTP was refused and the service's Date is more than 30 s off",
 		is: func(e *Error, a circumstances) bool {
@@ -149,10 +149,10 @@ var hints = []hint{
 		is: func(e *Error, _ circumstances) bool {
 			return e.Op == opAccessToken && e.Category == ErrAccessToken && !in(e.Code, "invalid_request", "unsupported_grant_type", "invalid_scope")
 		},
-		hint: "this key belongs to another environment, or not to this secret", source: "kotak-neo-api#20, #47"},
+		hint: "this key belongs to another environment or to another secret", source: "kotak-neo-api#20, #47"},
 	{when: "the bare consumer key was refused",
 		is:   func(e *Error, a circumstances) bool { return e.Category == ErrAccessToken && a.bareKey },
-		hint: "copy the key again, whole; each environment has a key of its own", source: "docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
+		hint: "copy the whole key again; each environment has its own key", source: "docs/protocol.md, Access token; Kotak-neo-api-v2#17"},
 	{when: "the access token was refused, and the client can fetch another",
 		is: func(e *Error, a circumstances) bool {
 			return e.Category == ErrAccessToken && e.Op != opAccessToken && a.renews
@@ -160,7 +160,7 @@ var hints = []hint{
 		hint: "try again: a new one is fetched", source: "docs/protocol.md, Access token"},
 	{when: "the access token was refused, and there is no consumer secret",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrAccessToken && e.Op != opAccessToken },
-		hint: "give a new access token, or the consumer secret to fetch one", source: "docs/protocol.md, Access token"},
+		hint: "give a new access token, or the consumer secret to fetch one with", source: "docs/protocol.md, Access token"},
 
 	{when: "the session was opened from another address (code 1037)",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == wire.IPChanged.Code && !withoutSession(e.Op) },
@@ -212,14 +212,14 @@ var hints = []hint{
 		hint: "each further wrong try makes the lock longer: wait", source: "docs/protocol.md, session_2fa", said: []string{"wait"}},
 	{when: "an OTP was asked for too soon",
 		is: func(e *Error, _ circumstances) bool {
-			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that one says nothing of codes
+			return e.Op == opOTP && e.Category == ErrRateLimited && e.Code != wire.Throttled.Code // that code is not about OTPs
 		},
 		hint: "the last code still works, and so does the MPIN", source: "docs/protocol.md, OTP", said: []string{"MPIN", "log in again"}},
 	{when: "too many requests (code 900802, or none)",
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrRateLimited && e.Code != wire.Policy.Code
 		},
-		hint: "all programs of a consumer share its rate, mostly 10 requests a second", source: "docs/protocol.md, Statuses and codes", said: []string{"address"}},
+		hint: "all programs of a consumer share its rate, usually 10 requests a second", source: "docs/protocol.md, Statuses and codes", said: []string{"address"}},
 	{when: "the OTP could not be sent (code 10522)",
 		is: func(e *Error, _ circumstances) bool {
 			return e.Category == ErrOTPNotSent && in(e.Op, opLogin, opOTP, opSession2FA)
@@ -242,14 +242,14 @@ var hints = []hint{
 		hint: "try again: if the session is over, the answer says so", source: "docs/protocol.md, After login"},
 	{when: "the connection broke before the answer was whole",
 		is:   func(e *Error, _ circumstances) bool { return e.Category == ErrNetwork && broke(e.Err) },
-		hint: "try again: that does no harm", source: "this module: what changes something is in the rows above"},
+		hint: "try again: that is safe", source: "this module: what changes something is in the rows above"},
 
 	{when: "a web page with a 5xx",
 		is:   func(e *Error, a circumstances) bool { return a.page && e.Status >= 500 },
 		hint: "the gateway answers for a service that is down: wait some minutes", source: "kotak-neo-api#293, #210"},
 	{when: "a web page with another status",
 		is:   func(e *Error, a circumstances) bool { return a.page },
-		hint: "a proxy, a firewall or a login page answered, or this is a website's URL", source: "seen in use"},
+		hint: "a proxy, firewall or login page answered, or this is a website's URL", source: "seen in use"},
 	{when: "the body of a trade call was refused (code 1007)",
 		is:   func(e *Error, _ circumstances) bool { return e.Code == "1007" },
 		hint: "the trade API takes a form whose field jData is JSON with strings for all values", source: "kotak-neo-api#271"},
@@ -269,9 +269,9 @@ var hints = []hint{
 
 const wrongMPIN = "the MPIN is the six digits that open the broker's app, not the TOTP again"
 
-const untrusted = "trust its root certificate, or find out who reads TLS on the way"
+const untrusted = "trust its root certificate, or find out what intercepts TLS on the way"
 
-// broke reports whether a connection ended before its time.
+// broke reports whether a connection ended early.
 func broke(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
@@ -282,8 +282,8 @@ func hasCode(f wire.Failure) func(*Error, circumstances) bool {
 	return func(e *Error, _ circumstances) bool { return e.Code == f.Code }
 }
 
-// A shape is a form of a setting that cannot be right. These rows are refused
-// before anything is sent.
+// A shape is a form that no valid setting has. Settings that match are refused before
+// anything is sent.
 type shape struct {
 	what   []string // the settings
 	when   string   // in words
@@ -300,13 +300,13 @@ var shapes = []shape{
 		func(s string) bool {
 			return len(s) > 1 && s[0] == s[len(s)-1] && strings.ContainsAny(s[:1], "\"'`")
 		},
-		"has quotes around it that came along from a file or shell: leave them out", "Kotak-neo-api-v2#17, settings kept in a .env file"},
+		"has quotes around it, probably from a file or shell: remove them", "Kotak-neo-api-v2#17, settings kept in a .env file"},
 	{[]string{"ConsumerKey", "ConsumerSecret", "AccessToken"}, "begins or ends with a space or line break",
 		func(s string) bool { return s != strings.TrimSpace(s) },
-		"has a space or line break before or after it that came along when it was copied", "Kotak-neo-api-v2#17"},
+		"has a space or line break before or after it, probably from copying", "Kotak-neo-api-v2#17"},
 }
 
-// misshapen says what is wrong with the form of a setting, or "".
+// misshapen returns what is wrong with the form of a setting, or "".
 func misshapen(what, value string) string {
 	for _, s := range shapes {
 		if slices.Contains(s.what, what) && s.is(value) {
@@ -316,8 +316,7 @@ func misshapen(what, value string) string {
 	return ""
 }
 
-// advise gives a failure its hint, unless the message says the same, and says whether
-// trying again can help.
+// advise sets the failure's Hint, unless the message says the same, and its Retry.
 func (c *Client) advise(e *Error, a circumstances) {
 	a.renews = c.secret != ""
 	e.Retry = c.retry(e, a)
@@ -362,7 +361,7 @@ func (c *Client) retry(e *Error, a circumstances) Retry {
 	return retryOpen(e, a)
 }
 
-// retryOpen says whether trying again can help where it is not known what was done.
+// retryOpen returns whether trying again can help when it is not known what was done.
 func retryOpen(e *Error, a circumstances) Retry {
 	switch {
 	case a.unsafe(e):
@@ -379,8 +378,8 @@ func retryOpen(e *Error, a circumstances) Retry {
 	return RetryLater
 }
 
-// skew is how far our clock, which says now, is ahead of the service's, by the
-// header Date of an answer to what was sent at began.
+// skew returns how far our clock, at now, is ahead of the service's, by the Date
+// header of the answer to a request sent at began.
 func skew(resp *http.Response, began, now time.Time) time.Duration {
 	if resp == nil {
 		return 0
@@ -392,7 +391,7 @@ func skew(resp *http.Response, began, now time.Time) time.Duration {
 	return now.Add(-now.Sub(began) / 2).Sub(date.Add(time.Second / 2)) // Date leaves out the fraction
 }
 
-// inWords says where a clock is, such as "95 s ahead of".
+// inWords describes a skew, such as "95 s ahead of".
 func inWords(skew time.Duration) string {
 	seconds := time.Duration(math.Round(skew.Abs().Seconds())) * time.Second
 	side := "ahead of"

@@ -116,8 +116,8 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		hint  string // the beginning
 		retry Retry
 	}{
-		{"an order without an answer", placePath, page(502), order, "whether it was done is open: look into the order book", RetryCheckFirst},
-		{"an order with half an answer", placePath, half, order, "whether it was done is open: look into the order book", RetryCheckFirst},
+		{"an order without an answer", placePath, page(502), order, "it may have been done: check the order book", RetryCheckFirst},
+		{"an order with half an answer", placePath, half, order, "it may have been done: check the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},
 		{"a wrong password", opLogin, coded(wire.WrongSecret), login, "use what opens the broker's app", RetryNever},
@@ -126,8 +126,8 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"an address, at the access token", opAccessToken, coded(wire.IPNotAllowed), login, "register the address you send from", RetryNever},
 		{"an address, at the access token, in OAuth's words", opAccessToken, answer(401, `{"error":"invalid_client","error_description":"this consumer may not send from this address"}`), login, "register the address you send from", RetryNever},
 		{"an address, where it is asked for", clientIP, trade("100008"), tradeCall("GET", clientIP), "register the address you send from", RetryNever},
-		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the key again, whole", RetryNever},
-		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the key again, whole", RetryNever},
+		{"a bare key that is refused", opTOTPLogin, coded(wire.BadAccess), loginTOTP, "copy the whole key again", RetryNever},
+		{"a gateway's 403 for a bare key", opTOTPLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), loginTOTP, "copy the whole key again", RetryNever},
 		{"an access token that is refused", opLogin, coded(wire.BadAccess), login, "try again: a new one", RetrySame},
 		{"a gateway's 403 for an access token", opLogin, answer(403, `{"code":"900908","message":"Resource forbidden"}`), login, "try again: a new one", RetrySame},
 		{"an access token that cannot be fetched again", opLogin, coded(wire.BadAccess), keyOnly, "give a new access token", RetryNever},
@@ -159,11 +159,11 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		{"no answer to a code that was asked for", opOTP, closed, sendOTP, "a code may be on its way", RetryLater},
 		{"half an answer to a code that was asked for", opOTP, half, sendOTP, "a code may be on its way", RetryLater},
 		{"no answer to a logout", opLogout, closed, logout, "try again: if the session is over", RetrySame},
-		{"no answer to a login", opLogin, closed, login, "try again: that does no harm", RetrySame},
-		{"half an answer to a login", opLogin, half, login, "try again: that does no harm", RetrySame},
-		{"half an order book", ordersPath, half, orders, "try again: that does no harm", RetrySame},
+		{"no answer to a login", opLogin, closed, login, "try again: that is safe", RetrySame},
+		{"half an answer to a login", opLogin, half, login, "try again: that is safe", RetrySame},
+		{"half an order book", ordersPath, half, orders, "try again: that is safe", RetrySame},
 		{"maintenance", opLogin, page(502), login, "the gateway answers for a service", RetryLater},
-		{"a captive portal", opLogin, page(200), login, "a proxy, a firewall", RetryLater},
+		{"a captive portal", opLogin, page(200), login, "a proxy, firewall", RetryLater},
 		{"an order in JSON", placePath, answer(400, `{"stCode":1007,"errMsg":"body invalid","stat":"bad request"}`), order, "the trade API takes a form", RetryNever},
 		{"a password after a no-break space", opLogin, coded(wire.WrongSecret), loginBy("\u00a0" + canaryPassword), "the password has something invisible", RetryNever},
 		{"a password with a zero-width space", opLogin, coded(wire.WrongSecret), loginBy(canaryPassword + "\u200bx"), "the password has something invisible", RetryNever},
@@ -197,7 +197,7 @@ func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
 		srv.StartTLS()
 		defer srv.Close()
 		err := below(t, srv.URL, nil)
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Hint, "who reads TLS on the way") || err.Retry != RetrySame {
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || !strings.Contains(err.Hint, "what intercepts TLS on the way") || err.Retry != RetrySame {
 			t.Errorf("%v: %q", err, err.Hint)
 		}
 		given[err.Hint] = true

@@ -12,28 +12,28 @@ import (
 	"neoapi/internal/paste"
 )
 
-// A Login says how to log in without anybody calling the steps. Each function is
-// called only when its answer is needed: for a login, or, without a UCC, to know
-// whether a saved session is the account's own. There are two ways, of which exactly
-// one is configured:
+// A Login tells a [Keeper] how to log in by itself. Each function is called only when
+// its result is needed: for a login or, without a UCC, to find out whether a saved
+// session belongs to the account. Configure exactly one of two ways:
 //
 //   - password: Credentials, and one of OTP and MPIN;
 //   - TOTP: one of TOTP and TOTPSeed, and MPIN.
 //
-// A function that waits for a person should return when its context is over.
+// A function that waits for a person should return when its context is done. If a
+// function returns an error, the login fails with [ErrCallback].
 type Login struct {
 	Credentials func(context.Context) (Credentials, error) // the first factor; with MPIN, no one-time code is asked for
 	OTP         func(context.Context) (string, error)      // the one-time code that the service has just sent
-	MPIN        func(context.Context) (string, error)      // the six digits, as second factor; asked for first of all
+	MPIN        func(context.Context) (string, error)      // the six digits, as second factor; called first
 
 	TOTP     func(context.Context) (TOTP, error)   // the first factor, with the code that the authenticator shows now
 	TOTPSeed func(context.Context) (string, error) // the authenticator's seed (base32, or an otpauth address), for the keeper to make the code
 	Mobile   string                                // with TOTPSeed: as in TOTP
 
-	// UCC is whose login this is. TOTPSeed needs it. With Credentials or TOTP it is
-	// worth giving if there is a store: a saved session is then known by it for the
-	// account's own, and else only by asking Credentials or TOTP who logs in. A
-	// session of another UCC is refused.
+	// UCC is the account's unique client code. TOTPSeed requires it. With Credentials or
+	// TOTP it is useful if there is a store: without it, only calling Credentials or
+	// TOTP shows whether a saved session belongs to the account. A session of another
+	// UCC is refused.
 	UCC string
 }
 
@@ -57,7 +57,7 @@ func (l Login) problems() (found []string) {
 	wrong(password == totp, "give Credentials, or one of TOTP and TOTPSeed")
 	wrong(password && !totp && (l.OTP == nil) == (l.MPIN == nil), "with Credentials, give one of OTP and MPIN")
 	wrong(totp && !password && l.MPIN == nil, "with TOTP, give MPIN")
-	wrong(totp && l.OTP != nil, "OTP is of no use with TOTP")
+	wrong(totp && l.OTP != nil, "OTP cannot be combined with TOTP")
 	wrong(l.TOTP != nil && l.TOTPSeed != nil, "give TOTP or TOTPSeed, not both")
 	if l.TOTPSeed != nil {
 		_, problem := mobileNumber(l.Mobile)
@@ -75,15 +75,15 @@ func (l Login) problems() (found []string) {
 type KeepConfig struct {
 	Login Login
 
-	// Store keeps the session between runs and shares it between processes; nil
-	// keeps it in memory. Each account needs one of its own: a session of another
-	// account, such as neo login may have put there meanwhile, is neither used nor
-	// replaced, and Session returns ErrInvalidInput.
+	// Store keeps the session between runs and shares it between processes; nil keeps it
+	// in memory. Each account needs its own store: a session of another account, such as
+	// one that neo login has saved there, is neither used nor replaced, and Session
+	// returns ErrInvalidInput.
 	Store SessionStore
 
-	// MaxTries is how many logins in a row may be refused before the keeper tries
-	// no more until Reset, so that a wrong password does not lock the account;
-	// 0 means 3.
+	// MaxTries is the number of logins in a row that may be refused before the keeper
+	// stops trying until Reset, so that a wrong password does not lock the account; 0
+	// means 3.
 	MaxTries int
 
 	// OnLogin is called with each session that this keeper has logged in, before
@@ -91,22 +91,23 @@ type KeepConfig struct {
 	OnLogin func(Session)
 
 	// Run calls OnExpiring when a session has Lead left (0 means 5 minutes), and
-	// OnExpired when its end has come.
+	// OnExpired when it has ended.
 	Lead       time.Duration
 	OnExpiring func(Session)
 	OnExpired  func(Session)
 
-	// RenewAt tells Run, once for each session, when to log in again; nil, or a
-	// time that is not in the future, means when the session has ended. See Daily.
+	// RenewAt returns when Run should log in again; it is called once for each session.
+	// nil, or a time that is not in the future, means when the session has ended. See
+	// Daily.
 	RenewAt func(now time.Time, s Session) time.Time
 
-	// Log receives what the keeper does, without secrets; nil means nowhere.
+	// Log receives what the keeper does, without secrets; nil means that nothing is logged.
 	Log *slog.Logger
 }
 
-// Daily is a [KeepConfig.RenewAt] for every day at a time in India:
-// Daily(8, 45) is half an hour before the market opens. A session that ends in
-// the night stays ended until then, unless somebody asks for one.
+// Daily returns a [KeepConfig.RenewAt] that renews every day at a time in India:
+// Daily(8, 45) is half an hour before the market opens. A session that ends at night
+// is not replaced before then unless Session is called.
 func Daily(hour, minute int) func(now time.Time, s Session) time.Time {
 	return func(now time.Time, _ Session) time.Time {
 		year, month, day := now.In(ist).Date()
@@ -118,43 +119,44 @@ func Daily(hour, minute int) func(now time.Time, s Session) time.Time {
 	}
 }
 
-// A Keeper stays logged in: it has a session that can be used, and logs in when
-// it has none. Its client's calls take their session from it. Leave logging in to it:
-// who calls [Client.Login] beside it gets in its way. Its methods are safe for
-// concurrent use. It prints without secrets.
+// A Keeper stays logged in: it logs in when it has no usable session. Its client's
+// calls use its session. Do not call [Client.Login] on the same client yourself; that
+// interferes with the keeper. Its methods are safe for concurrent use. It prints
+// without secrets.
 //
-// However many goroutines want a session, and however many processes share a
-// store, they make one login. One call of Session makes at most one: after a
-// failure, a refusal too, the error is returned, and the next login waits as long as
-// the service said, or 5 seconds, doubled with each failure to 5 minutes; calls that
-// come before get the same error again, and the service is not asked. What the
-// service has refused counts towards MaxTries. What failed before anything was
-// sent, such as your function for the password, neither counts nor waits.
+// All goroutines that want a session, and all processes that share a store, cause one
+// login between them. A call of Session makes at most one login. After a failure the
+// next login waits as long as the service said, or else 5 seconds, doubled with each
+// failure up to 5 minutes; calls before then get the same error without asking the
+// service. Logins that the service refused count towards MaxTries. A failure before
+// anything was sent, such as that of your function for the password, neither counts
+// nor waits.
 //
-// A keeper is one account's: that of Login.UCC, or that of its first session. A saved
-// session is used if it has the account's UCC or, where that is not known, was opened
-// by the same mobile number, user id or PAN as Credentials give. One of another
-// account is [ErrInvalidInput] and stays as it is. Where nobody can tell, as with a
-// file of a version that did not write down who logged in, the keeper logs in, and
-// replaces the saved session if it turns out to be the same account's, or at its end.
+// A keeper serves one account: that of Login.UCC, or that of its first session. A
+// saved session is used if it has the account's UCC or, if that is not known, was
+// opened with the mobile number, user id or PAN that Credentials returns. A session
+// of another account is left as it is, and the error is [ErrInvalidInput]. If it is
+// not known whose the saved session is, as with files of versions that did not record
+// it, the keeper logs in, and replaces the saved session if it turns out to be the
+// same account's or has ended.
 type Keeper struct {
 	c    *Client
 	cfg  KeepConfig
 	held atomic.Pointer[held]
 
 	mu      sync.Mutex // guards what follows; never held while waiting
-	who     identity   // whose the keeper is, as far as it knows
+	who     identity   // the keeper's account, as far as it is known
 	flight  *flight    // the login under way, or nil
 	refused map[string]bool
 	tries   int           // logins refused in a row
-	pause   time.Duration // how long the last failure without a verdict had the next login wait
-	until   time.Time     // no login before
+	pause   time.Duration // how long to wait after the last failure that was not a refusal
+	until   time.Time     // no login before this
 	last    error         // the last login's failure, nil if it succeeded
 
-	// Of these the flight's goroutine alone takes care.
+	// Only the flight's goroutine uses these.
 	step  int64        // the last TOTP step used
 	code  string       // and its code, long spent
-	given *Credentials // what Credentials has answered already
+	given *Credentials // what Credentials has returned
 }
 
 // held is the session that Session returns until it ends.
@@ -163,21 +165,21 @@ type held struct {
 	ends time.Time
 }
 
-// A flight is one login, or one look into the store, that many callers wait for.
+// A flight is one login, or one read of the store, that several callers wait for.
 type flight struct {
 	done    chan struct{}
 	cancel  context.CancelFunc
 	waiting int  // guarded by Keeper.mu
-	dropped bool // nobody waits any more: it has been cancelled
+	dropped bool // no caller waits any more: it has been cancelled
 	session Session
 	err     error // both are set before done is closed
 }
 
-// Keep makes a keeper for the client, from which the client's calls take their
-// session from now on: [Client.HTTPClient], [Client.Do] and the reports, as with
-// [WithKeeper]. A later Keep takes the place of an earlier one in this. It does not
-// use the network or the store. A configuration that cannot work is refused with one
-// [ErrInvalidInput] that names every problem.
+// Keep returns a keeper for the client. From now on the client's calls,
+// [Client.HTTPClient], [Client.Do] and package trade, use the keeper's session, as
+// with [WithKeeper]; a later Keep replaces the keeper. It does not use the network or
+// the store. For an invalid configuration it returns an [ErrInvalidInput] that names
+// every problem.
 func (c *Client) Keep(cfg KeepConfig) (*Keeper, error) {
 	problems := cfg.Login.problems()
 	if cfg.MaxTries < 0 {
@@ -217,14 +219,14 @@ func (k *Keeper) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 // MarshalText returns [Keeper.String].
 func (k *Keeper) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// Session returns a session that has not ended: the one at hand, the store's, or
-// that of a new login. With one at hand it takes some nanoseconds and waits for
-// nobody. The session becomes the client's current one. Do not change its
-// Caches, which all callers share.
+// Session returns a session that has not ended: the one in memory, the store's, or a
+// new one. With one in memory it takes nanoseconds and does not block. The session
+// becomes the client's current one. Do not modify its Caches, which all callers
+// share.
 //
-// Usual categories: those of the login's steps; [ErrInvalidInput] for a saved
-// session that is corrupt or belongs to something else; [ErrStore];
-// [ErrCallback]; [ErrNetwork] if ctx was over first.
+// Usual categories: those of the login's steps; [ErrInvalidInput] for a saved session
+// that is corrupt or belongs to something else; [ErrStore]; [ErrCallback];
+// [ErrNetwork] if ctx was done first.
 func (k *Keeper) Session(ctx context.Context) (Session, error) {
 	if h := k.held.Load(); h != nil && k.c.now().Before(h.ends) {
 		return h.Session, nil
@@ -232,8 +234,8 @@ func (k *Keeper) Session(ctx context.Context) (Session, error) {
 	return k.wait(ctx, "")
 }
 
-// Ended tells the keeper that the service has refused s before its time: the
-// next Session does not return it.
+// Ended reports to the keeper that the service has refused s before its expiry:
+// Session does not return it again.
 func (k *Keeper) Ended(s Session) {
 	k.mu.Lock()
 	k.refused[s.Token] = true
@@ -243,8 +245,8 @@ func (k *Keeper) Ended(s Session) {
 	}
 }
 
-// Reset lets the keeper log in again at once, after MaxTries refusals or while
-// it waits: somebody has set right what was wrong.
+// Reset lets the keeper log in again at once, after MaxTries refusals or while it
+// waits. Call it when the cause of the failures has been corrected.
 func (k *Keeper) Reset() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -268,7 +270,7 @@ func (k *Keeper) wait(ctx context.Context, other string) (Session, error) {
 		}
 		f := k.flight
 		if f == nil {
-			// The login is not the first caller's alone: it ends early only if nobody waits any more.
+			// The login is shared: it is cancelled only if no caller waits any more.
 			flying, cancel := context.WithCancel(context.WithoutCancel(ctx))
 			f = &flight{done: make(chan struct{}), cancel: cancel}
 			k.flight = f
@@ -323,19 +325,19 @@ func (k *Keeper) fly(ctx context.Context, f *flight) {
 	f.session, f.err = s, err
 }
 
-// Run keeps the session alive in the background until ctx is over or a login
-// fails, and returns why. It makes sure of a session at once, calls OnExpiring
-// and OnExpired, and logs in again at RenewAt, or when the session has ended.
+// Run keeps the session alive until ctx is done or a login fails, and returns the
+// reason. It obtains a session at once, calls OnExpiring and OnExpired, and logs in
+// again at RenewAt, or when the session has ended.
 //
-// It does not go on after a failed login, because only the program can know
-// whether to: call Run again to do so.
+// Run does not continue after a failed login, because only the program can decide
+// that; to continue, call it again.
 func (k *Keeper) Run(ctx context.Context) error {
 	var w vigil
 	for {
 		if ctx.Err() != nil {
 			return stopped(ctx, opKeep)
 		}
-		// Somebody who asked for a session, or said that it has ended, may have changed it.
+		// A call of Session or Ended may have changed it.
 		h := k.held.Load()
 		if h == nil {
 			if _, err := k.Session(ctx); err != nil {
@@ -350,7 +352,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		k.tell(&w, now)
 		if !now.Before(w.due) {
 			k.mu.Lock()
-			k.refused[w.session.Token] = true // if it still is in the store
+			k.refused[w.session.Token] = true // in case it is still in the store
 			k.mu.Unlock()
 			if _, err := k.wait(ctx, w.session.Token); err != nil {
 				return err
@@ -364,14 +366,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// A vigil is what [Keeper.Run] knows of the session that it watches.
+// A vigil is what [Keeper.Run] knows about the session that it watches.
 type vigil struct {
 	session       Session
 	ends, due     time.Time // when it ends, and when to renew it
-	warned, ended bool      // OnExpiring and OnExpired have had their turn
+	warned, ended bool      // whether OnExpiring and OnExpired were called
 }
 
-// next returns when something is to be done next.
+// next returns the time of the next action.
 func (w *vigil) next(lead time.Duration) time.Time {
 	next := w.due
 	if !w.ended {
@@ -393,7 +395,7 @@ func (k *Keeper) renewal(now time.Time, h *held) time.Time {
 	return h.ends
 }
 
-// tell calls OnExpiring and OnExpired when it is time.
+// tell calls OnExpiring and OnExpired when they are due.
 func (k *Keeper) tell(w *vigil, now time.Time) {
 	if w.ended {
 		return

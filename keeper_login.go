@@ -57,8 +57,8 @@ func (k *Keeper) good(s Session) bool {
 	return s.Token != "" && !k.refused[s.Token] && !s.ended(k.c.now())
 }
 
-// load returns what is in the store, without a token if that is nothing. foreign says
-// that it is of no use to this client, whoever's it is.
+// load returns the saved session, without a token if there is none. foreign is the
+// error that makes it unusable for this client, whichever account it belongs to.
 func (k *Keeper) load(ctx context.Context) (s Session, foreign, err error) {
 	s, err = k.cfg.Store.Load(ctx)
 	switch {
@@ -67,13 +67,13 @@ func (k *Keeper) load(ctx context.Context) (s Session, foreign, err error) {
 	case err != nil:
 		return Session{}, nil, k.storeFailed(ctx, err)
 	case s.Environment == "" || s.Consumer == "":
-		return s, k.c.Restore(s), nil // says what is missing
+		return s, k.c.Restore(s), nil // returns what is missing
 	}
 	return s, k.c.belongs("restore", s), nil
 }
 
-// saved returns what is in the store, without a token if that is nothing, and whose it
-// is. It is an error if it is somebody else's.
+// saved returns the saved session, without a token if there is none, and whose it is.
+// A session of another account is an error.
 func (k *Keeper) saved(ctx context.Context) (Session, kinship, error) {
 	s, foreign, err := k.load(ctx)
 	if err = cmp.Or(err, foreign); err != nil || s.Token == "" {
@@ -94,17 +94,17 @@ func (k *Keeper) saved(ctx context.Context) (Session, kinship, error) {
 
 // notOurs is the error for a saved session of another account.
 func notOurs(s Session) error {
-	return invalid(opKeep, "the saved session is of "+s.named()+", and this login is another account's: give each account a store of its own, or remove that session")
+	return invalid(opKeep, "the saved session belongs to "+s.named()+", and this login to another account: give each account its own store, or remove that session")
 }
 
-// known returns whose the keeper is, as far as it knows.
+// known returns the keeper's account, as far as it is known.
 func (k *Keeper) known() identity {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.who
 }
 
-// learn takes the account of a session for the keeper's, if it knows none.
+// learn makes the account of s the keeper's, if it has none yet.
 func (k *Keeper) learn(s Session) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,7 +113,7 @@ func (k *Keeper) learn(s Session) {
 	}
 }
 
-// identify asks who logs in, if the answer can tell whose a saved session is.
+// identify calls Credentials or TOTP if that can show whose a saved session is.
 func (k *Keeper) identify(ctx context.Context, s Session) error {
 	who := k.known()
 	switch l := k.cfg.Login; {
@@ -140,9 +140,8 @@ func (k *Keeper) identify(ctx context.Context, s Session) error {
 	return nil
 }
 
-// save puts a fresh session into the store, in place of the one that is there now,
-// unless that turns out to be somebody else's: neo login does not wait for a keeper
-// whose login takes long.
+// save puts a fresh session into the store, replacing the one there now, unless that
+// belongs to another account: neo login does not wait for a keeper with a slow login.
 func (k *Keeper) save(ctx context.Context, s Session) error {
 	ctx = context.WithoutCancel(ctx) // the code is spent: a session that cannot be saved is still worth having
 	const failed = "logged in, but the session was not saved: other processes will log in too"
@@ -163,7 +162,7 @@ func (k *Keeper) save(ctx context.Context, s Session) error {
 		k.end(ctx, s)
 		return notOurs(saved)
 	case kin == unknown && k.good(saved):
-		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: it is not known whether the saved one, which is still good, is the same account's")
+		k.cfg.Log.WarnContext(ctx, "logged in, but the session was not saved: the saved one is still valid and may belong to another account")
 		return nil
 	}
 	if err := k.cfg.Store.Save(ctx, s); err != nil {
@@ -172,17 +171,17 @@ func (k *Keeper) save(ctx context.Context, s Session) error {
 	return nil
 }
 
-// end ends a session that nobody may have.
+// end ends a session that must not be used.
 func (k *Keeper) end(ctx context.Context, s Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := k.c.logout(ctx, s); err != nil {
-		k.cfg.Log.WarnContext(ctx, "a session that is not used could not be ended", "ends", s.Ends(), "cause", err)
+		k.cfg.Log.WarnContext(ctx, "an unused session could not be ended", "ends", s.Ends(), "cause", err)
 	}
 	k.c.forgetSession(s)
 }
 
-// storeFailed makes an *Error of what a store returns, which may be the user's own.
+// storeFailed makes an *Error of an error of a store, which may be the user's own type.
 func (k *Keeper) storeFailed(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
@@ -193,8 +192,8 @@ func (k *Keeper) storeFailed(ctx context.Context, err error) error {
 	return &Error{Op: opKeep, Category: ErrStore, Message: tidy(err.Error(), nil), Err: err, Retry: RetryLater}
 }
 
-// login logs in once, unless it must not yet or any more, and remembers what
-// that means for the next time.
+// login logs in once, unless it must wait or has had MaxTries refusals, and records
+// the outcome for the next time.
 func (k *Keeper) login(ctx context.Context) (Session, error) {
 	now := k.c.now()
 	k.mu.Lock()
@@ -209,7 +208,7 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 		again.RetryAfter = max(0, until.Sub(now))
 		switch {
 		case tries >= k.cfg.MaxTries:
-			again.Message += fmt.Sprintf("; %d logins in a row were refused, so the keeper tries no more until Reset", tries)
+			again.Message += fmt.Sprintf("; %d logins in a row were refused: the keeper stops trying until Reset", tries)
 			again.Retry = RetryNever
 		case !definitive(e) || e.Category == ErrCallback:
 			again.Retry = RetryLater
@@ -219,14 +218,14 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 
 	s, sent, err := k.attempt(ctx)
 	if err == nil {
-		err = k.judge(ctx, s)
+		err = k.check(ctx, s)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
 		k.tries, k.pause, k.until, k.last = 0, 0, time.Time{}, nil
 		clear(k.refused)
-		k.c.adopt(s) // or another login beside it is the current one
+		k.c.adopt(s) // or a concurrent login is the current one
 		k.cfg.Log.InfoContext(ctx, "logged in", "ucc", s.UCC, "ends", s.Ends())
 		return s, nil
 	}
@@ -243,7 +242,7 @@ func (k *Keeper) login(ctx context.Context) (Session, error) {
 	return Session{}, err
 }
 
-// rest is how long the last failure has the next login wait.
+// rest returns how long the next login waits after the last failure.
 func (k *Keeper) rest() time.Duration {
 	if e, ok := errors.AsType[*Error](k.last); ok && e.RetryAfter > 0 {
 		return e.RetryAfter
@@ -251,22 +250,22 @@ func (k *Keeper) rest() time.Duration {
 	return k.pause
 }
 
-// judge says what is wrong with a new session, which then is ended.
-func (k *Keeper) judge(ctx context.Context, s Session) error {
+// check returns what is wrong with a new session, which is then ended.
+func (k *Keeper) check(ctx context.Context, s Session) error {
 	switch {
 	case s.ended(k.c.now()):
 		return &Error{Op: opKeep, Category: ErrSessionEnded, Message: "the new session ended already, at " + s.Ends().In(ist).Format("2006-01-02 15:04:05 MST") + ": is this machine's clock right?", Retry: RetryNever}
 	case k.known().owns(s) == stranger:
 		k.end(ctx, s)
-		return invalid(opKeep, "the login is of "+s.named()+", and the keeper is another account's: a keeper keeps one account's session, that of Login.UCC or of its first one")
+		return invalid(opKeep, "the login belongs to "+s.named()+", and the keeper to another account: a keeper keeps the session of one account, Login.UCC or that of its first login")
 	}
 	k.learn(s)
 	return nil
 }
 
-// attempt goes through the steps of one login, whatever other login is pending on the
-// client meanwhile. sent reports whether the service
-// may have seen a secret. The error is an *Error.
+// attempt goes through the steps of one login, independently of a login pending on
+// the client. sent reports whether the service may have seen a secret. The error is
+// an *Error.
 func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) {
 	l := k.cfg.Login
 	if l.Credentials == nil {
@@ -296,12 +295,12 @@ func (k *Keeper) attempt(ctx context.Context) (s Session, sent bool, err error) 
 	}
 	s, err = k.c.session2FA(ctx, v, code)
 	if e, ok := errors.AsType[*Error](err); ok && l.MPIN != nil && e.Category == ErrWrongOTP {
-		e.Hint = wrongMPIN // what the protocol does not tell is known here
+		e.Hint = wrongMPIN // known here, though the protocol does not say it
 	}
 	return s, true, err
 }
 
-// mpin asks for the MPIN, before anything is sent: one that cannot be right must not
+// mpin asks for the MPIN, before anything is sent: an MPIN of the wrong form must not
 // cost a code or a try.
 func (k *Keeper) mpin(ctx context.Context) (string, error) {
 	mpin, err := ask(ctx, "MPIN", k.cfg.Login.MPIN)
@@ -354,9 +353,9 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 		t.Code = totpCode(seed, step)
 	}
 	if t.Code == k.code {
-		return Session{}, false, invalid(opKeep, "Login.TOTP gave the code that was used the last time")
+		return Session{}, false, invalid(opKeep, "Login.TOTP returned the code that was used last time")
 	}
-	if err := k.useStep(ctx, t, step); err != nil { // before it is sent: who knows what comes between
+	if err := k.useStep(ctx, t, step); err != nil { // before it is sent, in case the process ends between
 		return Session{}, false, err
 	}
 	v, err := k.c.loginTOTP(ctx, t)
@@ -367,8 +366,8 @@ func (k *Keeper) attemptTOTP(ctx context.Context) (s Session, sent bool, err err
 	return s, true, err
 }
 
-// nextStep waits for a TOTP step of which no code was used, by this process or,
-// if the store remembers, another, and returns it. Services take the code of the step
+// nextStep waits for a TOTP step whose code was not used, by this process or, if the
+// store records it, by another, and returns it. Services take the code of the step
 // after the present one, too: with a clock for tests and a seed that saves the wait.
 func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 	last := k.step
@@ -379,19 +378,19 @@ func (k *Keeper) nextStep(ctx context.Context, seed bool) (int64, error) {
 		}
 		last = max(last, step)
 	}
-	early := int64(0) // how many steps before its own a code is used
+	early := int64(0) // how many steps early a code may be used
 	if seed && k.c.virtual {
 		early = 1
 	}
 	for {
 		now := k.c.now()
 		switch step := totpStep(now); {
-		case step > last || step < last-1: // the clock was set back: let the service judge
+		case step > last || step < last-1: // the clock was set back: let the service decide
 			return step, nil
 		case step+early > last:
 			return last + 1, nil
 		}
-		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one was used")
+		k.cfg.Log.InfoContext(ctx, "waiting for the next TOTP code: this one has been used")
 		if err := k.sleep(ctx, now, time.Unix((last+1-early)*totpPeriod, 0).Sub(now)); err != nil {
 			return 0, err
 		}

@@ -240,10 +240,10 @@ func TestKeepNamesEveryProblem(t *testing.T) {
 	text, who, totp := always("x"), always(Credentials{}), always(TOTP{})
 	for want, cfg := range map[string]KeepConfig{
 		"give Credentials, or one of TOTP and TOTPSeed; MaxTries is negative; Lead is negative": {MaxTries: -1, Lead: -1},
-		"give Credentials, or one of":            {Login: Login{Credentials: who, TOTP: totp, MPIN: text}},
-		"with Credentials, give one of OTP and":  {Login: Login{Credentials: who}},
-		"one of OTP and MPIN":                    {Login: Login{Credentials: who, OTP: text, MPIN: text}},
-		"with TOTP, give MPIN; Login: OTP is of": {Login: Login{TOTP: totp, OTP: text}},
+		"give Credentials, or one of":             {Login: Login{Credentials: who, TOTP: totp, MPIN: text}},
+		"with Credentials, give one of OTP and":   {Login: Login{Credentials: who}},
+		"one of OTP and MPIN":                     {Login: Login{Credentials: who, OTP: text, MPIN: text}},
+		"with TOTP, give MPIN; Login: OTP cannot": {Login: Login{TOTP: totp, OTP: text}},
 		"TOTP or TOTPSeed, not both; Login: Mobile: the mobile number is missing; Login: the UCC is missing": {
 			Login: Login{TOTP: totp, TOTPSeed: text, MPIN: text},
 		},

@@ -269,7 +269,7 @@ func TestKeeperLeavesASavedSessionThatIsNotItsOwn(t *testing.T) {
 	must.Do(t, fileStore(t, path).Save(t.Context(), kept))
 	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, path)})
 	_, err := k.Session(t.Context())
-	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "session of prod, which is never sent to a service on this machine") {
+	if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), "session belongs to prod and is never sent to a service on this machine") {
 		t.Errorf("got %v", err)
 	}
 	if s, err := fileStore(t, path).Load(t.Context()); err != nil || s.Token != kept.Token {

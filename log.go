@@ -12,9 +12,8 @@ import (
 	"neoapi/internal/wire"
 )
 
-// log writes one line at debug. Headers are not logged; of the bodies,
-// what the names of their fields call a secret and all that went out as one is
-// replaced.
+// log writes one line at debug. Headers are not logged. In bodies, fields with the
+// names of secrets and all secrets that were sent are replaced.
 func (x exchange) log() {
 	c := x.client
 	attrs := []slog.Attr{
@@ -40,9 +39,9 @@ func (x exchange) log() {
 // maxShown is how much of a body is logged, in runes.
 const maxShown = 2000
 
-// veil makes a body fit to log. What cannot be read as JSON or a form is not
-// shown, unless it is plain words or a page's title: half an answer may hold a
-// token that no name tells.
+// veil makes a body fit to log. What is neither JSON nor a form is not shown, unless
+// it is plain words or a page's title: half an answer may contain a token without its
+// name.
 func veil(body []byte, secrets []string) string {
 	text := strings.TrimSpace(string(body))
 	var value any
@@ -62,7 +61,7 @@ func veil(body []byte, secrets []string) string {
 		}
 		text = form.Encode()
 		if plain, err := url.QueryUnescape(text); err == nil {
-			text = plain // for people, who do not read %22
+			text = plain // for people, unescaped
 		}
 	default:
 		words := prose(body)
@@ -77,7 +76,7 @@ func veil(body []byte, secrets []string) string {
 var (
 	formShape = regexp.MustCompile(`^[\w.-]+=[^\s<>{}"]*$`)
 	jwtShape  = regexp.MustCompile(`[\w-]{10,}\.[\w-]{10,}\.[\w-]*`)
-	opaque    = regexp.MustCompile(`[\w+/=-]{20,}`) // no word of a person's
+	opaque    = regexp.MustCompile(`[\w+/=-]{20,}`) // not a natural word
 	secretish = regexp.MustCompile(`(?i)pass|pwd|mpin|otp|token|secret|key|auth|^(rid|pan|nap|jwt|pin|code_?verifier)$`)
 	phonish   = regexp.MustCompile(`(?i)mobile|phone`)
 )
@@ -118,13 +117,13 @@ func veiled(name string, value any) any {
 	return value
 }
 
-// A watched body keeps the beginning of what is read through it, and logs its
-// exchange when it ends.
+// A watched body keeps the beginning of what is read through it and logs the exchange
+// at its end.
 type watched struct {
 	io.ReadCloser
 	mu    sync.Mutex
 	start []byte
-	ended func(start []byte) // nil once it was called
+	ended func(start []byte) // nil once called
 }
 
 func (w *watched) Read(p []byte) (int, error) {

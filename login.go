@@ -15,20 +15,19 @@ import (
 // Credentials are a first factor: exactly one of Mobile, UserID and PAN, and
 // exactly one of Password and MPIN. They print as a fixed text.
 //
-// Identifiers, MPINs and codes are taken as people paste them, here and in all other
-// calls: blanks, hyphens and invisible characters do not matter, and digits of other
-// scripts are read. What could mean something else is refused by name. A password is
-// sent as it is.
+// Identifiers, MPINs and codes are accepted as people paste them, here and in all
+// other calls: blanks, hyphens and invisible characters are ignored, and digits of
+// other scripts are read. Anything ambiguous is refused, and the error names it. A
+// password is sent unchanged.
 type Credentials struct {
-	Mobile string // ten digits of an Indian number, or any with its country code: "+91 98765-43210", "0091…", "(+91) …"
+	Mobile string // an Indian number of ten digits, or any number with its country code: "+91 98765-43210", "0091…", "(+91) …"
 	UserID string
 	PAN    string // five letters, four digits, a letter, in any case
 
 	Password string
 	MPIN     string // six digits
 
-	// NoOTP leaves out the request for a one-time code, for those who will give
-	// their MPIN to Session2FA instead.
+	// NoOTP omits the request for a one-time code; give an MPIN to Session2FA instead.
 	NoOTP bool
 }
 
@@ -39,38 +38,38 @@ type TOTP struct {
 	Code   string // the six digits that the authenticator shows now
 }
 
-// A view is a pending login: the view session that a first factor gave.
+// A view is a pending login: the view session that a first factor opened.
 type view struct {
 	token, sid string
 	totp       bool   // by LoginTOTP, so the second factor is ValidateMPIN
 	sub        string // the account's UUID; by Login only
-	field      string // how the login named the account: mobileNumber, pan or userid
+	field      string // the identifier used: mobileNumber, pan or userid
 	identifier string
 	who        identity
 
-	// ids holds the request id of each code that was submitted without a
-	// definitive answer, so that asking again is the same request to the service
+	// ids has the request id of each code that was submitted without a definitive
+	// answer, so that submitting it again is the same request to the service
 	// (docs/design.md, the second factor). Client.mu guards it.
 	ids map[string]string
 }
 
-// Login proves the first factor and has the service send a one-time code
-// (unless cr.NoOTP). Go on with [Client.Session2FA].
+// Login submits the first factor and requests a one-time code (unless cr.NoOTP).
+// Continue with [Client.Session2FA].
 //
 // The login replaces the pending one, if any; a failed one leaves it. The
 // current trade session stays until the second factor replaces it.
 //
-// If the first factor was accepted but the code could not be sent, the [*Error]
-// has Op "otp" and the login is pending all the same: try [Client.SendOTP], or
-// give an MPIN to Session2FA. Usual categories: [ErrInvalidInput] (also for
-// credentials that are refused here, all problems at once), [ErrAccessToken],
-// [ErrWrongCredentials], [ErrLocked], [ErrRateLimited].
+// If the first factor was accepted but the code could not be sent, the [*Error] has
+// Op "otp" and the login is still pending: try [Client.SendOTP], or give an MPIN to
+// Session2FA. Usual categories: [ErrInvalidInput] (also for credentials that the
+// client refuses, all problems at once), [ErrAccessToken], [ErrWrongCredentials],
+// [ErrLocked], [ErrRateLimited].
 func (c *Client) Login(ctx context.Context, cr Credentials) error {
 	_, err := c.login(ctx, cr)
 	return err
 }
 
-// login is Login, and returns the login that is pending then.
+// login is Login that also returns the pending login.
 func (c *Client) login(ctx context.Context, cr Credentials) (*view, error) {
 	field, identifier, problems := cr.identifier()
 	secretField, secret := "password", cr.Password
@@ -83,7 +82,7 @@ func (c *Client) login(ctx context.Context, cr Credentials) (*view, error) {
 		if secret, problem = sixDigits("MPIN", cr.MPIN); problem != "" {
 			problems = append(problems, problem)
 		}
-	case !utf8.ValidString(cr.Password): // JSON would silently send another one
+	case !utf8.ValidString(cr.Password): // JSON would silently change it
 		problems = append(problems, "Password is not valid UTF-8")
 	}
 	if len(problems) > 0 {
@@ -113,24 +112,24 @@ func (c *Client) login(ctx context.Context, cr Credentials) (*view, error) {
 	return v, c.sendOTP(ctx, v)
 }
 
-// unseen reports whether a password has something in it that nobody sees: an invisible
-// character, or a blank other than one between words.
+// unseen reports whether a password contains an invisible character, or a blank other
+// than one between words.
 func unseen(password string) bool {
 	return password != strings.TrimSpace(password) || strings.ContainsFunc(password, func(r rune) bool { return !paste.Visible(r) })
 }
 
-// LoginTOTP proves the first factor by TOTP. Go on with [Client.ValidateMPIN].
-// It replaces the pending login as [Client.Login] does, and has the same usual
-// categories.
+// LoginTOTP submits a TOTP code as the first factor. Continue with
+// [Client.ValidateMPIN]. It replaces the pending login as [Client.Login] does, and
+// has the same usual categories.
 //
-// A code works once. The one with which this client's last login was accepted is
-// refused here, with [ErrInvalidInput] and RetryNewCode.
+// A code works once. The client refuses the code of its last accepted login with
+// [ErrInvalidInput] and RetryNewCode.
 func (c *Client) LoginTOTP(ctx context.Context, t TOTP) error {
 	_, err := c.loginTOTP(ctx, t)
 	return err
 }
 
-// loginTOTP is LoginTOTP, and returns the login that is pending then.
+// loginTOTP is LoginTOTP that also returns the pending login.
 func (c *Client) loginTOTP(ctx context.Context, t TOTP) (*view, error) {
 	var problems []string
 	mobile, problem := mobileNumber(t.Mobile)
@@ -171,8 +170,8 @@ func (c *Client) loginTOTP(ctx context.Context, t TOTP) (*view, error) {
 	return v, err
 }
 
-// openView sends a first factor and makes v, with what the answer says, the
-// pending login.
+// openView sends a first factor and makes v, completed from the answer, the pending
+// login.
 func (c *Client) openView(ctx context.Context, r request, v view) (*view, error) {
 	v.ids = map[string]string{}
 	r.read = func(answer object) string {
@@ -193,9 +192,9 @@ func (c *Client) openView(ctx context.Context, r request, v view) (*view, error)
 	return &v, nil
 }
 
-// SendOTP asks for a one-time code for the pending login of [Client.Login] once
-// more. Usual categories: [ErrNotLoggedIn], [ErrRateLimited] (wait
-// Error.RetryAfter), [ErrOTPNotSent].
+// SendOTP requests another one-time code for the pending login of [Client.Login].
+// Usual categories: [ErrNotLoggedIn], [ErrRateLimited] (wait Error.RetryAfter),
+// [ErrOTPNotSent].
 func (c *Client) SendOTP(ctx context.Context) error {
 	v, err := c.pending(opOTP, false)
 	if err != nil {
@@ -213,8 +212,8 @@ func (c *Client) sendOTP(ctx context.Context, v *view) error {
 		return err
 	}
 	payload, _ := json.Marshal(map[string]any{"userId": v.sub, "sendEmail": true, "isWhitelisted": true})
-	// The original clients send no sid, so that this request could name any user.
-	// Our service binds the code to the login by it; others ignore it.
+	// The original clients send no sid, so that this request could name any user. Our
+	// service uses the sid to bind the code to the login; others ignore it.
 	return c.do(ctx, request{
 		op:     opOTP,
 		to:     wire.OpOTP,
@@ -223,21 +222,21 @@ func (c *Client) sendOTP(ctx context.Context, v *view) error {
 	})
 }
 
-// Session2FA proves the second factor of [Client.Login] by the one-time code
-// (4 to 8 digits) or the MPIN (6) and returns the trade session.
+// Session2FA submits the second factor of [Client.Login], the one-time code (4 to 8
+// digits) or the MPIN (6 digits), and returns the trade session.
 //
-// On success the login is no longer pending and the session is the current one.
-// If another login became pending meanwhile, the session is returned but not
-// made current; [Client.Use] does that.
+// On success the login is no longer pending and the session is the current one. If
+// another login became pending meanwhile, the session is returned but does not become
+// current; pass it to [Client.Use] for that.
 //
-// After an error that leaves it open whether the service accepted the code
-// ([ErrNetwork], [ErrBadAnswer], [ErrTimeout], [ErrUnavailable], …), call again
-// with the same code: it goes out with the same X-Request-Id, so that our
-// service answers with the same session instead of refusing a used code.
+// After an error that does not show whether the service accepted the code
+// ([ErrNetwork], [ErrBadAnswer], [ErrTimeout], [ErrUnavailable], …), call again with
+// the same code: it is sent with the same X-Request-Id, so that our service returns
+// the same session instead of refusing a used code.
 //
-// Usual categories: [ErrNotLoggedIn], [ErrInvalidInput] (also for a code that
-// is not 4 to 8 digits, which is not sent), [ErrWrongOTP], [ErrSessionEnded],
-// [ErrLocked], [ErrRateLimited], [ErrOMSDown].
+// Usual categories: [ErrNotLoggedIn], [ErrInvalidInput] (also for a code that is not
+// 4 to 8 digits, which is never sent), [ErrWrongOTP], [ErrSessionEnded], [ErrLocked],
+// [ErrRateLimited], [ErrOMSDown].
 func (c *Client) Session2FA(ctx context.Context, code string) (Session, error) {
 	return c.session2FA(ctx, nil, code)
 }
@@ -257,8 +256,8 @@ func (c *Client) session2FA(ctx context.Context, v *view, code string) (Session,
 	if err != nil {
 		return Session{}, err
 	}
-	// The field's clients take every six characters for an MPIN, unless the login
-	// was by user id; the service judges them as whichever is outstanding.
+	// Existing clients treat any six characters as an MPIN, unless the login was by user
+	// id; the service checks them as whichever is outstanding.
 	payload := body("userId", v.sub, "otp", code)
 	if len(code) == 6 && v.field != "userid" {
 		payload = body(v.field, v.identifier, "mpin", code)
@@ -276,9 +275,9 @@ func (c *Client) session2FA(ctx context.Context, v *view, code string) (Session,
 	})
 }
 
-// ValidateMPIN proves the second factor of [Client.LoginTOTP] by the six-digit
-// MPIN and returns the trade session. What [Client.Session2FA] says holds here
-// too, with [ErrWrongMPIN] for [ErrWrongOTP].
+// ValidateMPIN submits the second factor of [Client.LoginTOTP], the six-digit MPIN,
+// and returns the trade session. It behaves as [Client.Session2FA] does, with
+// [ErrWrongMPIN] for [ErrWrongOTP].
 func (c *Client) ValidateMPIN(ctx context.Context, mpin string) (Session, error) {
 	return c.validateMPIN(ctx, nil, mpin)
 }
@@ -308,8 +307,8 @@ func (c *Client) validateMPIN(ctx context.Context, v *view, mpin string) (Sessio
 	})
 }
 
-// openTrade sends the second factor of v and makes the session it gives the
-// current one.
+// openTrade sends the second factor of v and makes the resulting session the current
+// one.
 func (c *Client) openTrade(ctx context.Context, v *view, code string, r request) (Session, error) {
 	r.header[wire.HeaderSID], r.header[wire.HeaderAuth] = v.sid, v.token
 	c.mu.Lock()
@@ -351,8 +350,8 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 	return s.clone(), nil
 }
 
-// definitive reports whether the service has judged the code and answered so:
-// then the next try is a new request, even with the same code.
+// definitive reports whether the service has checked the code and answered: then the
+// next try is a new request, even with the same code.
 func definitive(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -365,11 +364,11 @@ func definitive(err error) bool {
 	return true
 }
 
-// Logout ends the current trade session at the service and forgets it. On
-// failure the session is kept, so that Logout can be tried again. A client without
+// Logout ends the current trade session at the service and forgets it. If it fails
+// the session is kept, so that Logout can be tried again. A client without
 // ConsumerSecret and AccessToken sends the bare consumer key, as it does to log in by
-// TOTP: our service takes it; others have no logout for it, and there a session
-// ends when it expires. Usual categories: [ErrNotLoggedIn], [ErrSessionEnded],
+// TOTP: our service accepts it; other services have no such logout, and the session
+// lasts until it expires. Usual categories: [ErrNotLoggedIn], [ErrSessionEnded],
 // [ErrAccessToken], [ErrInvalidInput].
 func (c *Client) Logout(ctx context.Context) error {
 	c.mu.Lock()
@@ -381,7 +380,7 @@ func (c *Client) Logout(ctx context.Context) error {
 	return c.logout(ctx, *trade)
 }
 
-// logout ends a session, which may be another than the current one.
+// logout ends a session, which need not be the current one.
 func (c *Client) logout(ctx context.Context, s Session) error {
 	auth, err := c.key, error(nil)
 	if _, access := c.freshAccess(); access || c.secret != "" {
@@ -406,7 +405,7 @@ func (c *Client) logout(ctx context.Context, s Session) error {
 	return nil
 }
 
-// forgetSession makes a session not the current one.
+// forgetSession forgets s if it is the current session.
 func (c *Client) forgetSession(s Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -415,8 +414,8 @@ func (c *Client) forgetSession(s Session) {
 	}
 }
 
-// Session returns the current trade session, or false if there is none. It may
-// have expired or been ended by the service meanwhile.
+// Session returns the current trade session, or false if there is none. The session
+// may have expired or have been ended by the service.
 func (c *Client) Session() (Session, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -427,11 +426,11 @@ func (c *Client) Session() (Session, bool) {
 }
 
 // Use makes s, obtained earlier or by another client, the current trade session
-// without asking the service. It judges s as [Client.Restore] does, but takes
-// your word for a session that does not say what it belongs to.
+// without asking the service. It checks s as [Client.Restore] does and returns the
+// same errors, but accepts a session that does not say what it belongs to.
 func (c *Client) Use(s Session) error { return c.use("use", s) }
 
-// pending returns the login whose second factor op wants to prove.
+// pending returns the login whose second factor op submits.
 func (c *Client) pending(op string, totp bool) (*view, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -457,7 +456,7 @@ func (c *Client) totpHeader(ctx context.Context) (map[string]string, error) {
 	return map[string]string{"Authorization": auth, wire.HeaderFinKey: wire.FinKey}, nil
 }
 
-// sixDigits returns an MPIN or a TOTP code, or says what is wrong with it.
+// sixDigits returns a normalised MPIN or TOTP code, or what is wrong with it.
 func sixDigits(what, s string) (code, problem string) {
 	code, err := paste.Code(s, 6, 6)
 	if err != nil {
@@ -466,7 +465,7 @@ func sixDigits(what, s string) (code, problem string) {
 	return code, ""
 }
 
-// body is a JSON object of strings, given as names and values in turn.
+// body returns a JSON object of strings, given as alternating names and values.
 func body(pairs ...string) []byte {
 	m := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -476,9 +475,11 @@ func body(pairs ...string) []byte {
 	return out
 }
 
-// AccessToken returns the access token that the client's calls carry, fetching
-// one first if there is none with at least a minute left. It is a secret: keep it
-// to end a session in a later process ([Client.Use], [Client.Logout]).
+// AccessToken returns the access token that the client sends, fetching one first if
+// there is none with at least a minute left. It is a secret. A later process needs it
+// to end a session without the consumer secret ([Client.Use], [Client.Logout]). Usual
+// categories: [ErrInvalidInput] without a secret to fetch one with, [ErrAccessToken],
+// [ErrRateLimited], [ErrNetwork].
 func (c *Client) AccessToken(ctx context.Context) (string, error) {
 	header, err := c.bearer(ctx)
 	return strings.TrimPrefix(header, "Bearer "), err

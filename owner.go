@@ -9,14 +9,14 @@ import (
 	"neoapi/internal/paste"
 )
 
-// An identity is what is known of a person who logs in; the zero value is nothing.
+// An identity is what is known about the person who logs in; the zero value means nothing.
 type identity struct {
 	ucc  string // in capitals
-	kind string // what a login names the person by: mobileNumber, pan, userid or ucc
-	name string // and how, in its normal form
+	kind string // the kind of identifier: mobileNumber, pan, userid or ucc
+	name string // the identifier, in its normal form
 }
 
-// byUCC is the identity of a login that names its account.
+// byUCC returns the identity of an account by its UCC.
 func byUCC(ucc string) identity {
 	if tidy, err := paste.UCC(ucc); err == nil {
 		ucc = tidy
@@ -25,7 +25,7 @@ func byUCC(ucc string) identity {
 	return identity{ucc: ucc, kind: "ucc", name: ucc}
 }
 
-// upper raises ASCII letters only: upper case of some other letters is ASCII.
+// upper changes only ASCII letters: the upper case of some other letters is ASCII.
 func upper(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' {
@@ -35,7 +35,7 @@ func upper(s string) string {
 	}, s)
 }
 
-// identity returns whom the credentials name, as far as they can be read.
+// identity returns whom the credentials identify, if they can be parsed.
 func (cr Credentials) identity() identity {
 	kind, name, problems := cr.identifier()
 	if len(problems) > 0 {
@@ -44,7 +44,7 @@ func (cr Credentials) identity() identity {
 	return identity{kind: kind, name: name}
 }
 
-// identifier returns the one identifier as the wire wants it, or what is wrong.
+// identifier returns the one identifier in its wire form, or what is wrong.
 func (cr Credentials) identifier() (field, value string, problems []string) {
 	given := 0
 	if cr.Mobile != "" {
@@ -77,7 +77,7 @@ func (cr Credentials) identifier() (field, value string, problems []string) {
 	return field, value, problems
 }
 
-// mobileNumber returns a number in E.164, or says what is wrong with it.
+// mobileNumber returns a number in E.164, or what is wrong with it.
 func mobileNumber(s string) (number, problem string) {
 	number, err := paste.Mobile(s)
 	if err != nil {
@@ -86,37 +86,37 @@ func mobileNumber(s string) (number, problem string) {
 	return number, ""
 }
 
-// markRounds is how often a mark is hashed: some milliseconds' worth.
+// markRounds is the number of hash rounds of a mark: some milliseconds.
 const markRounds = 10_000
 
-// mark returns Session.Owner for a session with this token: of what kind the name
-// is, and a slow hash of it. A mobile number or a PAN could be found by trying all,
-// so the token, which nobody can guess, is part of it: to whoever has not the token
-// the mark says nothing, and whoever has it needs some milliseconds for each guess.
-// Two sessions of a person have different marks.
+// mark returns Session.Owner for a session with this token: the kind of identifier,
+// and a slow hash of it. A mobile number or a PAN could be found by trying them all,
+// so the hash covers the token, which cannot be guessed: without the token the mark
+// reveals nothing, and with it each guess takes some milliseconds. Two sessions of a
+// person have different marks.
 func (i identity) mark(token string) string {
 	if i.name == "" {
 		return ""
 	}
 	sum, err := pbkdf2.Key(sha256.New, i.kind+"\x00"+i.name, []byte(token), markRounds, 16)
-	if err != nil { // a mode of Go's in which this is not allowed
+	if err != nil { // a Go mode in which this is not allowed
 		return ""
 	}
 	return i.kind + ":" + hex.EncodeToString(sum)
 }
 
-// A kinship is what one login has to do with a session.
+// A kinship is the relation of a login to a session.
 type kinship int
 
 const (
-	unknown  kinship = iota // nobody can tell whose the session is
-	own                     // it is the same person's
-	stranger                // it is somebody else's
+	unknown  kinship = iota // it is not known whose the session is
+	own                     // the same person's
+	stranger                // another person's
 )
 
-// owns judges whose a session is. Its UCC decides, if both are known: one mobile
-// number may have two accounts. Where a service calls an account otherwise than its
-// owner does, the mark of what the owner calls it is as good.
+// owns reports whether a session is this person's. The UCC decides, if both are
+// known, because one mobile number may have two accounts. If a service and the owner
+// name an account differently, the mark of the owner's name counts as well.
 func (i identity) owns(s Session) kinship {
 	kind, _, _ := strings.Cut(s.Owner, ":")
 	switch {
@@ -137,7 +137,7 @@ func (i identity) owns(s Session) kinship {
 	return stranger
 }
 
-// named shows of whose session it is no more than its owner needs to know it again.
+// named returns whose session it is, shortened to what its owner needs to recognise it.
 func (s Session) named() string {
 	if s.UCC == "" {
 		return "an account whose UCC is not known"

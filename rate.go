@@ -18,30 +18,30 @@ import (
 
 const (
 	defaultRate = 10
-	// rest is a second and a little, for a service that counts to the letter by a
-	// clock that is not ours.
+	// rest is a little over a second, for a service that counts strictly by its own
+	// clock.
 	rest = 1020 * time.Millisecond
-	// transit is how long a request without an answer is thought to be on its way to
-	// where the service counts it.
+	// transit is how long a request without an answer may take to reach the point where
+	// the service counts it.
 	transit = time.Second
-	// glimpse is how often the files of other processes are looked at while waiting.
+	// glimpse is how often the files of other processes are read while waiting.
 	glimpse = 50 * time.Millisecond
-	// fileWait is how long a file is waited for that another process has, which holds
-	// it for microseconds; one that was not to be had is left alone for a transit.
+	// fileWait is how long to wait for a file locked by another process, which normally
+	// takes microseconds; a file that could not be locked is skipped for a transit.
 	fileWait = 200 * time.Millisecond
-	// maxRate is the largest limit; what may send more is not limited.
+	// maxRate is the largest limit; larger rates are not limited.
 	maxRate = 1000
-	most    = maxRate + 24 // how many requests a window remembers
+	most    = maxRate + 24 // number of requests a window remembers
 )
 
-// A rate lets at most n requests out in any second, counting all that are in its
-// window, whoever sent them.
+// A rate lets at most n requests out in any second, counting all those in its window,
+// whoever sent them.
 type rate struct {
 	n      int // 0 for no limit
 	window *window
 }
 
-// newRate returns a rate that shares its window with nobody, or nil for no limit.
+// newRate returns a rate with a window of its own, or nil for no limit.
 func newRate(n int) *rate {
 	if n <= 0 || n > maxRate {
 		return nil
@@ -49,54 +49,54 @@ func newRate(n int) *rate {
 	return &rate{n, &window{}}
 }
 
-// WithRate allows n requests in any second, up to 1,000, for this http.Client or call
-// alone, whatever others send; 0 means no limit. They count all the same in what
-// the [Client] and all others of its consumer share: see Config.Rate. Those over the
-// limit wait, as long as their context lets them.
+// WithRate sets a separate limit of n requests in any second, up to 1,000, for this
+// http.Client or call; 0 means no limit. The requests still count towards the limit
+// that all clients of the consumer share, see Config.Rate. Requests over the limit
+// wait until they may go out or their context is done.
 func WithRate(n int) CallOption { return func(t *caller) { t.rate = newRate(n) } }
 
-// A window is what was sent of late for one consumer to one service, by all clients
-// of this process and, through its files, by other processes.
+// A window has the recent requests of one consumer to one service, by all clients of
+// this process and, through its files, by other processes.
 //
-// A request counts from when it is sent until a rest after its answer has come, or
-// after its transit if that takes longer: the service has counted it somewhere
-// between, so whoever follows a rest later is counted a second later at least,
-// however long each was on its way.
+// A request counts from when it is sent until a rest after its answer arrives, or
+// after its transit if the answer takes longer. The service has counted it somewhere
+// in between, so a request sent a rest later is counted at least a second later,
+// however long each takes.
 type window struct {
-	// Of service and consumer: windows guards them.
+	// The names of service and consumer, guarded by windows.
 	name   string
-	tokens []string // those that access tokens gave it
+	tokens []string // names by its access tokens
 
 	mu    sync.Mutex
-	sent  []int64       // ns since 1970 at which each request has been counted at the latest, in order
-	own   []int64       // those of them that this process has sent, whatever the files hold
-	files []rateFile    // where other processes keep theirs, by path
-	ahead time.Duration // by how much the last Config.Clock was ahead of the machine's
-	moved bool          // ahead is known
+	sent  []int64       // ns since 1970 by which each request has been counted, in order
+	own   []int64       // those that this process has sent, also if the files lack them
+	files []rateFile    // where other processes record theirs, by path
+	ahead time.Duration // how far the last Config.Clock was ahead of the machine's
+	moved bool          // whether ahead is known
 
-	waiting bool            // somebody has the turn
-	queue   []chan struct{} // and these come after, the first next
-	news    chan struct{}   // tells whoever has the turn that an answer has come
+	waiting bool            // whether somebody has the turn
+	queue   []chan struct{} // those waiting for it, the first one next
+	news    chan struct{}   // signals an answer to whoever has the turn
 }
 
-// A rateFile is where the processes that share a store count their requests.
+// A rateFile is the file in which processes that share a store count their requests.
 type rateFile struct {
 	private.LockFile
-	again time.Time // not before then, because it was not to be had
+	again time.Time // when to try again, after it could not be locked
 }
 
-// windows are those of this process, by service and consumer.
+// windows has the windows of this process, by service and consumer.
 var windows = struct {
 	sync.Mutex
 	all map[string]*window
 }{all: map[string]*window{}}
 
-// maxTokens is how many access tokens of a consumer are known to be its own.
+// maxTokens is how many access tokens are remembered for a consumer.
 const maxTokens = 16
 
 // windowOf returns the window that all clients of a consumer at a service share. The
-// consumer is known by its key, or by an access token of which a client in this
-// process has learnt whose it is.
+// consumer is identified by its key, or by an access token that a client in this
+// process knows to be its own.
 func windowOf(place, key, token string) *window {
 	windows.Lock()
 	defer windows.Unlock()
@@ -104,7 +104,7 @@ func windowOf(place, key, token string) *window {
 	w := windows.all[name]
 	if w == nil && token != "" {
 		if w = windows.all[windowName(place, token)]; w != nil {
-			w.name = name // better known by its key, which other processes have
+			w.name = name // its key is the better name: other processes know it
 		}
 	}
 	if w == nil {
@@ -117,7 +117,7 @@ func windowOf(place, key, token string) *window {
 	return w
 }
 
-// learn has later clients that are given the access token alone count in the window.
+// learn makes later clients that have only the access token count in the window.
 func (w *window) learn(place, token string) {
 	windows.Lock()
 	defer windows.Unlock()
@@ -137,14 +137,14 @@ func (w *window) owns(name string) {
 	}
 }
 
-// called returns the name of service and consumer that other processes know, too.
+// called returns the name of service and consumer that other processes use too.
 func (w *window) called() string {
 	windows.Lock()
 	defer windows.Unlock()
 	return w.name
 }
 
-// windowName names a consumer at a service, in which this machine has one name.
+// windowName names a consumer at a service; all addresses of this machine have the same name.
 func windowName(place, credential string) string {
 	if u, err := url.Parse(place); err == nil && loopback(u.Hostname()) {
 		port := u.Port()
@@ -156,7 +156,7 @@ func windowName(place, credential string) string {
 	return place + " " + fingerprint(credential)
 }
 
-// wait returns when a request may go out, or with the context's error. Its ticket
+// wait returns when a request may go out, or returns the context's error. The ticket
 // is for answered.
 func (r *rate) wait(ctx context.Context, c *Client) (ticket int64, err error) {
 	w := r.window
@@ -197,8 +197,8 @@ func (c *Client) await(ctx context.Context, news <-chan struct{}, d time.Duratio
 	return nil
 }
 
-// turn returns when the caller is the one who waits for the window: first come,
-// first served.
+// turn returns when it is the caller's turn to wait for the window: first come, first
+// served.
 func (w *window) turn(ctx context.Context) (news <-chan struct{}, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -240,13 +240,13 @@ func (w *window) next() {
 	}
 }
 
-// take counts a request if fewer than n have been of late, or if n is 0. Otherwise it
-// returns how long to wait before the next try.
+// take counts a request if there were fewer than n recent ones, or if n is 0.
+// Otherwise it returns how long to wait before the next try.
 func (w *window) take(c *Client, n int) (ticket int64, left time.Duration) {
 	return w.takeWithin(context.Background(), c, n)
 }
 
-// takeWithin is take, which waits for no file when ctx is over.
+// takeWithin is take that does not wait for files once ctx is done.
 func (w *window) takeWithin(ctx context.Context, c *Client, n int) (ticket int64, left time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -269,17 +269,17 @@ func (w *window) takeWithin(ctx context.Context, c *Client, n int) (ticket int64
 	return ticket, left
 }
 
-// recent returns those of the tickets, older by a jump, that still count.
+// recent returns the tickets that still count after the clock jumped ahead by jump.
 func recent(tickets []int64, jump time.Duration, now int64) []int64 {
 	for i := range tickets {
 		tickets[i] -= int64(jump)
 	}
 	from, _ := slices.BinarySearch(tickets, now-int64(rest)+1)
-	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // those after it are from before the clock was set back
+	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // later ones are from before the clock was set back
 	return tickets[from:to]
 }
 
-// answered is told that the answer to a request has come, or its head.
+// answered records that the answer to a request, or its head, has arrived.
 func (w *window) answered(ticket int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -298,11 +298,11 @@ func (w *window) answered(ticket int64) {
 	})
 	select {
 	case w.news <- struct{}{}:
-	default: // nobody waits, or knows already
+	default: // nobody waits, or a signal is already pending
 	}
 }
 
-// counted has a ticket count at an earlier time, if it is one of those.
+// counted moves a ticket, if it is among tickets, to an earlier time.
 func counted(tickets []int64, ticket, now int64) {
 	i, found := slices.BinarySearch(tickets, ticket)
 	if !found {
@@ -313,8 +313,8 @@ func counted(tickets []int64, ticket, now int64) {
 	tickets[to] = now
 }
 
-// jumped returns how far a [Config.Clock] has jumped ahead. What was sent is older by
-// as much: in a test the service's clock has jumped with it.
+// jumped returns how far a [Config.Clock] has jumped ahead. Earlier requests are
+// older by as much, because in a test the service's clock has jumped too.
 func (w *window) jumped(c *Client) (jump time.Duration) {
 	if !c.virtual {
 		return 0
@@ -331,10 +331,10 @@ func (w *window) jumped(c *Client) (jump time.Duration) {
 	return jump
 }
 
-// shared runs f, which may change what was sent, on what all processes have sent:
-// what the files hold, and what this process has sent, which a file that was
-// removed, or could not be written, does not hold. A file that does not work, or that
-// somebody holds for long, is done without: better a request too many than none.
+// shared runs f, which may change w.sent, with the requests of all processes: those
+// in the files, and this process's own, which may be missing there if a file was
+// removed or could not be written. A file that does not work, or stays locked, is
+// skipped: better a request too many than none.
 func (w *window) shared(ctx context.Context, f func()) {
 	if len(w.files) == 0 {
 		f()
@@ -372,14 +372,14 @@ func (w *window) shared(ctx context.Context, f func()) {
 			}
 		}
 		if !read {
-			found = append(found, w.sent...) // what was known of the others
+			found = append(found, w.sent...) // what was known about the others
 			through(i + 1)
 		}
 	}
 	through(0)
 }
 
-// join counts with other processes, too, in a file.
+// join makes the window count with other processes in a file.
 func (w *window) join(path string) {
 	if at, err := private.Resolve(path); err == nil {
 		path = at
@@ -392,11 +392,11 @@ func (w *window) join(path string) {
 		}
 	}
 	w.files = append(w.files, rateFile{LockFile: private.LockFile{Path: path}})
-	slices.SortFunc(w.files, func(a, b rateFile) int { return strings.Compare(a.Path, b.Path) }) // so that nobody waits for each other
+	slices.SortFunc(w.files, func(a, b rateFile) int { return strings.Compare(a.Path, b.Path) }) // all in one order, to prevent deadlock
 }
 
-// sameFile reports whether two paths are of one file, which need not be there: one
-// directory may have several names.
+// sameFile reports whether two paths name one file, which need not exist: a directory
+// may have several names.
 func sameFile(a, b string) bool {
 	if a == b {
 		return true

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// The types below can hold secrets, so each says for itself how it prints (bar
-// K3): Format serves every verb of fmt, MarshalText serves encoding/json and
-// log/slog.
+// The types below can contain secrets, so each defines how it prints (security.md
+// K3): Format for every verb of fmt, MarshalText for encoding/json and log/slog.
 
-// host names an environment in print: a base URL may hold a password by mistake.
+// host returns an environment fit to print: a base URL may contain a password by mistake.
 func (e Environment) host() string {
 	if u, err := url.Parse(string(e)); err == nil && u.Host != "" {
 		return u.Scheme + "://" + u.Host
@@ -52,7 +51,7 @@ func (t TOTP) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
 // MarshalText returns [TOTP.String].
 func (t TOTP) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// String returns UCC, sid and expiry. A sid alone opens nothing.
+// String returns UCC, sid and expiry. A sid alone gives no access.
 func (s Session) String() string {
 	expires := "unknown"
 	if !s.ExpiresAt.IsZero() {
@@ -76,7 +75,7 @@ func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 // MarshalText returns [Client.String].
 func (c *Client) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// String returns a fixed text: it holds a session, and what is personal.
+// String returns a fixed text: it contains a session and personal data.
 func (Subject) String() string { return "neoapi.Subject{[redacted]}" }
 
 // Format prints [Subject.String] for every verb.

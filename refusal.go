@@ -8,12 +8,12 @@ import (
 	"neoapi/internal/wire"
 )
 
-// glance is the longest answer, in bytes, that is looked at for what it says of
-// the session.
+// glance is the longest answer, in bytes, that is checked for a refusal of the
+// session.
 const glance = 4 << 10
 
-// refusal reads an answer that can say that the session or the access token is
-// refused, and puts back what it read. It returns nil for all others.
+// refusal returns the failure of an answer that refuses the session or the access
+// token, and nil for all others. It puts back what it reads.
 func (t *caller) refusal(op string, resp *http.Response) *Error {
 	short := resp.ContentLength > 0 && resp.ContentLength <= glance
 	if !t.mayRefuse(resp, short) {
@@ -25,7 +25,7 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	}
 	top := toObject(start)
 	if top == nil {
-		return nil // a page says nothing about the session
+		return nil // a web page does not mean that the session ended
 	}
 	_, fail := decode(op, resp.StatusCode, start)
 	if fail == nil || fail.Category != ErrSessionEnded && fail.Category != ErrAccessToken {
@@ -37,20 +37,20 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 	return fail
 }
 
-// mayRefuse reports whether an answer is looked at for what it says of the session.
+// mayRefuse reports whether an answer is checked for a refusal of the session.
 func (t *caller) mayRefuse(resp *http.Response, short bool) bool {
 	refused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
-	return refused || t.renews && resp.StatusCode/100 == 2 && (short || t.whole) // a failure that travels as a 200
+	return refused || t.renews && resp.StatusCode/100 == 2 && (short || t.whole) // a failure sent as a 200
 }
 
-// tradeForbids reports whether an answer without a code is the trade API's own 403. Any
-// other status alone may mean the address or the account.
+// tradeForbids reports whether an answer without a code is the trade API's own 403.
+// Other statuses alone may be about the address or the account.
 func tradeForbids(status int, top object) bool {
 	return status == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)
 }
 
-// peek returns the beginning of an answer's body, which is put back. A short body is
-// read in one piece, as most are.
+// peek returns the beginning of an answer's body and puts it back. A short body, as
+// most are, is read whole.
 func peek(resp *http.Response, short bool) (start []byte) {
 	var err error
 	rest := io.Reader(resp.Body)
@@ -69,8 +69,8 @@ func peek(resp *http.Response, short bool) (start []byte) {
 	return start
 }
 
-// names reports whether an answer has one of the codes with which the session or
-// the access token is refused.
+// names reports whether an answer contains one of the codes that refuse the session
+// or the access token.
 func names(answer []byte) bool {
 	for _, f := range []wire.Failure{wire.BadSession, wire.HeaderMissing, wire.WrongSecret, wire.BadAccess, wire.NoAccess} {
 		if bytes.Contains(answer, []byte(f.Code)) {
@@ -80,7 +80,7 @@ func names(answer []byte) bool {
 	return false
 }
 
-// A putBack is a body whose beginning was read and is read again.
+// A putBack is a body whose beginning was read and put back.
 type putBack struct {
 	start []byte
 	rest  io.Reader
@@ -96,7 +96,7 @@ func (b *putBack) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// broken is a body whose reading failed.
+// broken is a body that failed to be read.
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }

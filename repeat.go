@@ -11,16 +11,16 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A call is one request on its way, as often as it is sent.
+// A call is one trade call, which may be sent several times.
 type call struct {
 	*caller
 	request    *http.Request
 	op         string
 	repeatable bool          // sending it again changes nothing: a GET or HEAD without a body
-	session    Session       // that it was last sent with
-	out        *http.Request // as which it was last sent
+	session    Session       // the session it was last sent with
+	out        *http.Request // the request as it was last sent
 	waited     bool          // for a Retry-After
-	renewed    bool          // its session or access token was replaced
+	renewed    bool          // whether its session or access token was replaced
 }
 
 // repeatable reports whether sending a request again changes nothing.
@@ -51,7 +51,7 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// send sends the call once, with the session of the moment and at the consumer's rate.
+// send sends the call once, with the current session and at the consumer's rate.
 func (a *call) send() (resp *http.Response, err error) {
 	c, ctx := a.client, a.request.Context()
 	if a.session, err = a.sessions.Session(ctx); err != nil {
@@ -81,8 +81,8 @@ func (a *call) send() (resp *http.Response, err error) {
 	return resp, nil
 }
 
-// again reports whether the call is to be sent again after an answer, which it then
-// has dropped, as with an error.
+// again reports whether to send the call again after an answer. If so, or if it
+// returns an error, it has dropped the answer.
 func (a *call) again(resp *http.Response) (bool, error) {
 	c, ctx := a.client, a.request.Context()
 	if wait := a.worthAWait(resp); wait > 0 {
@@ -119,8 +119,8 @@ func (a *call) again(resp *http.Response) (bool, error) {
 	return true, nil
 }
 
-// worthAWait returns how long to wait before the call is sent again, once, because
-// the service says that it is too busy now; 0 if it is not to be.
+// worthAWait returns how long to wait before sending the call again, once, because
+// the service is too busy now, or 0 not to.
 func (a *call) worthAWait(resp *http.Response) time.Duration {
 	if !a.repeatable || a.waited || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0
@@ -133,9 +133,9 @@ func (a *call) worthAWait(resp *http.Response) time.Duration {
 	return wait
 }
 
-// renew has the source give another session in place of the one that an answer has
-// refused. Its error is the call's: also where there is a new session, if the call
-// may not be sent again with it.
+// renew gets another session from the source in place of the one that an answer
+// refused. Its error is the call's, also if there is a new session but the call must
+// not be sent again.
 func (a *call) renew(fail *Error, resp *http.Response) error {
 	c := a.client
 	a.sessions.Ended(a.session)
@@ -150,7 +150,7 @@ func (a *call) renew(fail *Error, resp *http.Response) error {
 }
 
 // admitted returns when a call may go out, with its tickets in the window of its own
-// rate, if it has one, and in the one that all of the consumer share.
+// rate, if it has one, and in the consumer's shared window.
 func (t *caller) admitted(ctx context.Context) (own, shared int64, err error) {
 	c := t.client
 	if t.rate == c.rate {
@@ -173,29 +173,29 @@ func (t *caller) answered(own, shared int64) {
 	t.client.rate.window.answered(shared)
 }
 
-// A renewal is a session that was opened because another had ended, and that has
-// not been accepted yet.
+// A renewal is a session that was opened because another had ended, and that the
+// service has not accepted yet.
 type renewal struct {
 	token string
 	at    time.Time
 }
 
-// justOpened reports whether s was opened less than a minute ago because the one
-// before had ended, and has never been accepted. Another would be no better: each
-// call would log in.
+// justOpened reports whether s was opened less than a minute ago to replace an ended
+// session, and was never accepted. Opening another would not help: each call would
+// log in.
 func (c *Client) justOpened(s Session) bool {
 	o := c.renewed.Load()
 	return o != nil && o.token == s.Token && c.now().Sub(o.at) < time.Minute
 }
 
-// notRepeated is the error for a call that may not be sent again with the new
-// session, if there is one.
+// notRepeated returns the error for a call that must not be sent again, whether or
+// not there is a new session.
 func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response, err error) *Error {
 	fail.RequestID, fail.Err = out.Header.Get(wire.HeaderRequestID), err
 	c.clean(fail, resp.Header, credentials(out))
 	fail.Retry = RetryCheckFirst
 	fail.Message = "the session had ended; a new one is open, and the call was not sent again"
-	fail.Hint = "see that nothing was done, and send it"
+	fail.Hint = "check that nothing was done, then send it"
 	if err != nil {
 		fail.Retry, fail.Hint = RetryLoginAgain, ""
 		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), credentials(out))
@@ -206,13 +206,13 @@ func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response
 	return fail
 }
 
-// drop is for an answer that nobody reads: a short one leaves its connection usable.
+// drop discards an answer; reading a short one keeps its connection usable.
 func drop(resp *http.Response) {
 	io.CopyN(io.Discard, resp.Body, glance)
 	resp.Body.Close()
 }
 
-// unsent is the error for a call that was given up before it was sent.
+// unsent returns the error for a call that was given up before it was sent.
 func (c *Client) unsent(ctx context.Context, op string, err error) *Error {
 	fail := c.noAnswer(ctx, op, "", err, nil)
 	fail.Message = "given up while waiting for the rate limit or Retry-After: " + fail.Message

@@ -13,32 +13,32 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A Session is a trade session: what the second factor gives, and what opens
-// the trade API. Later calls carry Token in the header Auth and SID in the
-// header Sid.
+// A Session is a trade session: the result of the second factor, which gives access
+// to the trade API. Later calls carry Token in the header Auth and SID in the header
+// Sid.
 //
 // It prints without its token. A copy shares Caches with the original.
 type Session struct {
-	Token        string               // the trade token; a secret. A JWT, as far as met, which this package reads but does not verify
+	Token        string               // the trade token; a secret. a JWT on all known services, which this package reads but does not verify
 	SID          string               // the session's id
 	RID          string               // the session's refresh id
-	HSServerID   string               // the home server that the OMS gave the session; may be ""
-	Caches       map[string]time.Time // data set -> when it last changed; entries whose time cannot be read are left out
+	HSServerID   string               // the home server that the OMS assigned to the session; may be ""
+	Caches       map[string]time.Time // when each data set last changed; entries whose time cannot be read are omitted
 	UCC          string               // the account's unique client code
 	GreetingName string
 	KType        string    // "Trade", or "" from generation 1
 	DataCenter   string    // names a group of servers; "" from generation 1
-	BaseURL      string    // where the service wants later calls; "" if it did not say. Believed only within the environment it belongs to: see [Client.HTTPClient]
-	IssuedAt     time.Time // the token's iat in UTC, or when the answer came if the token does not say
-	ExpiresAt    time.Time // the token's exp in UTC; zero if the token does not say, which does not mean that it lives forever: see Ends
+	BaseURL      string    // where the service expects later calls, or "". Used only within the environment it belongs to: see [Client.HTTPClient]
+	IssuedAt     time.Time // the token's iat in UTC, or the time of the answer if the token has none
+	ExpiresAt    time.Time // the token's exp in UTC; zero if it has none, which does not mean that it never expires: see Ends
 
-	// What the session belongs to, for [Client.Restore] to judge; "" if not known.
+	// What the session belongs to, checked by [Client.Restore]; "" if not known.
 	Environment string // "uat", "prod", or the service's base URL
-	Consumer    string // names the consumer without being its key: the start of a hash
-	Owner       string // marks how the login named the account, for a [Keeper] to know its own again: a slow hash that the token is part of
+	Consumer    string // identifies the consumer without its key: the start of a hash
+	Owner       string // a slow hash of the login's identifier and the token, by which a [Keeper] recognises its account
 }
 
-// savedSession is how a session looks in a file: the original keys, the two times,
+// savedSession is the form of a session in a file: the original keys, the two times,
 // and what the session belongs to.
 type savedSession struct {
 	wire.Session
@@ -49,10 +49,10 @@ type savedSession struct {
 	Owner       string    `json:"owner,omitzero"`
 }
 
-// Export returns the session as JSON with every field, the token included, in
-// the original document's key names plus issuedAt and expiresAt (RFC 3339), environment,
-// consumer and owner. Keep it where only its owner can read it: a [FileStore] does that.
-// [ParseSession] reads it back. Cache times are kept to the second. It fails with
+// Export returns the session as JSON with every field, the token included, in the
+// original document's key names plus issuedAt and expiresAt (RFC 3339), environment,
+// consumer and owner. Keep it where only its owner can read it, as a [FileStore] does.
+// [ParseSession] reads it back. Cache times have a precision of a second. It fails with
 // [ErrInvalidInput] if a time is past the year 9999.
 func (s Session) Export() ([]byte, error) {
 	saved := savedSession{
@@ -72,15 +72,15 @@ func (s Session) Export() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// ParseSession reads what [Session.Export] wrote. Anything else, or a session
-// without a token, is [ErrInvalidInput]. An expired session is read all the
-// same; [Client.Restore] and [Client.Use] refuse it.
+// ParseSession reads what [Session.Export] wrote. For anything else, or a session
+// without a token, it returns [ErrInvalidInput]. An expired session is read too;
+// [Client.Restore] and [Client.Use] refuse it.
 func ParseSession(data []byte) (Session, error) {
 	var saved savedSession
 	if text, err := paste.Text(data); err == nil { // an editor may have left a byte-order mark
 		data = text
 	}
-	if json.Unmarshal(data, &saved) != nil { // its text can quote the data, so it is not passed on
+	if json.Unmarshal(data, &saved) != nil { // the error can quote the data, so it is dropped
 		return Session{}, invalid("parse_session", "this is not a session that Export wrote")
 	}
 	if saved.Token == "" {
@@ -109,15 +109,15 @@ func (s *Session) setCache(name, seconds string) {
 	s.Caches[name] = t
 }
 
-// clone keeps a caller's changes to Caches away from the client's copy.
+// clone returns a copy whose Caches a caller can change.
 func (s Session) clone() Session {
 	s.Caches = maps.Clone(s.Caches)
 	return s
 }
 
-// readSession reads the data of a trade session's answer. It is generous with
-// everything but the token, because by now the code is spent: sid falls back to
-// the view session's, which the protocol keeps over both steps.
+// readSession reads the data of a trade session's answer. It is lenient about
+// everything but the token, because by now the code is spent: the sid defaults to the
+// view session's, which the protocol keeps over both steps.
 func readSession(data object, viewSID string) (Session, string) {
 	s := Session{
 		Token: data.text("token"), SID: data.text("sid"), RID: data.text("rid"), HSServerID: data.text("hsServerId"),
@@ -134,8 +134,8 @@ func readSession(data object, viewSID string) (Session, string) {
 		s.setCache(name, toText(changed))
 	}
 	c := readClaims(s.Token)
-	// A proxy that drops the headers Sid and Auth turns the second factor into
-	// another first one, which an MPIN passes (docs/protocol.md, generation 1, step 4).
+	// A proxy that drops the headers Sid and Auth turns the second factor into another
+	// first factor, which an MPIN passes (docs/protocol.md, generation 1, step 4).
 	if scope := string(c["scope"]); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
 		return Session{}, anotherView
 	}
@@ -145,7 +145,7 @@ func readSession(data object, viewSID string) (Session, string) {
 
 const anotherView = "the answer is another view session"
 
-// unfit says what is wrong with a token or sid that is to go into a header, or "".
+// unfit returns what is wrong with a token or sid for a header, or "".
 func unfit(token, sid string) string {
 	switch {
 	case token == "":
@@ -163,9 +163,9 @@ func visible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// readClaims reads a JWT's payload without verifying it, as existing clients do:
-// the client has no keys, and nothing here is trusted. It is nil if the token
-// is no JWT.
+// readClaims reads a JWT's payload without verifying it, as existing clients do: the
+// client has no keys, and trusts none of it. It returns nil if the token is not a
+// JWT.
 func readClaims(token string) object {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -178,8 +178,8 @@ func readClaims(token string) object {
 	return toObject(payload)
 }
 
-// unixTime reads seconds since 1970. What is not a number, not positive or
-// past the year 9999 (which JSON cannot hold) is the zero time.
+// unixTime parses seconds since 1970. It returns the zero time for anything that is
+// not a positive number or is past the year 9999, which JSON cannot represent.
 func unixTime(seconds string) time.Time {
 	const year10000 = 253402300800
 	f, err := strconv.ParseFloat(seconds, 64)

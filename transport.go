@@ -8,58 +8,58 @@ import (
 	"time"
 )
 
-// opCall is the step of a trade call whose address is not in wire.Routes.
+// opCall is the step of a trade call without an operation of its own.
 const opCall = "call"
 
-// steps are the operations that lead to a session and end it; all others are
-// calls with one.
+// steps are the operations that open and end a session; all others use one.
 var steps = map[string]bool{
 	opAccessToken: true, opLogin: true, opOTP: true, opSession2FA: true, opTOTPLogin: true, opTOTPValidate: true, opLogout: true,
 }
 
-// A SessionSource is where calls have their session from. A [Keeper] is one.
+// A SessionSource supplies the session of calls. A [Keeper] is one. It must be safe
+// for concurrent use.
 type SessionSource interface {
-	// Session returns a session that is good as far as the source knows. Its errors
-	// are returned by the call as they are.
+	// Session returns a session that, as far as the source knows, has not ended. The
+	// call returns its errors unchanged.
 	Session(context.Context) (Session, error)
-	// Ended tells the source that the service has refused a session that it gave, as
-	// one that has ended. The next Session returns another, or an error.
+	// Ended reports to the source that the service has refused one of its sessions as
+	// ended. The next Session returns another one, or an error.
 	Ended(Session)
 }
 
-// A CallOption changes how [Client.HTTPClient] and [Client.Do] call.
+// A CallOption changes how [Client.HTTPClient] and [Client.Do] make calls.
 type CallOption func(*caller)
 
-// WithKeeper takes the session from a [Keeper], or another source, at each call. A
-// client on which [Client.Keep] was called does so by itself, with that [Keeper];
-// others take their current session. If the service says that the session has ended,
-// the source is told and asked for another, once a call. The call is then sent again
-// if it is a GET or HEAD without a body; all others, such as orders, fail with
-// [ErrSessionEnded], which says that they were not sent again.
+// WithKeeper makes each call use the session of a [Keeper], or another source. A
+// client on which [Client.Keep] was called uses that [Keeper] anyway; other clients
+// use their current session. If the service says that the session has ended, the
+// source is asked for another one, once a call. The call is then sent again if it is
+// a GET or HEAD without a body; any other call, such as an order, fails with
+// [ErrSessionEnded] and is not sent again.
 func WithKeeper(source SessionSource) CallOption {
 	return func(t *caller) { t.sessions, t.renews = source, true }
 }
 
-// HTTPClient returns an http.Client for calls of the trade API. To each request
-// it adds what the session's generation needs (docs/protocol.md): Authorization,
-// Sid, Auth, neo-fin-key and the parameter sId, or Sid and Auth alone (with the
-// consumer key for some addresses) for a session that was opened by TOTP and a
-// consumer key. A URL without a host, such as
-// "/quick/user/orders", is a neutral path: it is meant at the session's service, and
-// gets the prefix of the session's generation.
+// HTTPClient returns an http.Client for trade calls. To each request it adds what the
+// session's generation requires (docs/protocol.md): Authorization, Sid, Auth,
+// neo-fin-key and the parameter sId, or only Sid and Auth (with the consumer key on
+// some calls) for a session that was opened by TOTP and a consumer key. A URL without
+// a host, such as "/quick/user/orders", is a neutral path: it is sent to the
+// session's service, with the prefix of the session's generation.
 //
-// It sends to the session's own host and to no other: the one the session was
-// opened at or, for a session of generation 3, the one that its BaseURL names, if
-// that belongs to the same service. It follows no redirect. It keeps to the
-// consumer's rate, see Config.Rate. A GET or HEAD without a body that is answered 429 or
-// 503 with a Retry-After of up to ten seconds is sent again after that time, once;
-// nothing else is. See [Client.Keep] for sessions that end.
+// It sends only to the session's own host: the one the session was opened at or, for a
+// session of generation 3, the one in its BaseURL, if that belongs to the same service.
+// It follows no redirect. It keeps within the consumer's rate, see Config.Rate. A GET or
+// HEAD without a body that is answered 429 or 503 with a Retry-After of up to ten
+// seconds is sent again after that time, once; nothing else is. See [Client.Keep] for
+// sessions that end.
 //
-// An answer comes as the service gave it, whatever its status; [Client.Do] reads
-// them. What HTTPClient itself refuses, and what gets no answer, is an [*Error]
-// within the *url.Error of net/http.
+// Answers are returned as the service sent them, whatever their status; [Client.Do]
+// interprets them. If HTTPClient itself refuses a request, or there is no answer, the
+// *url.Error of net/http wraps an [*Error]. The http.Client is safe for concurrent
+// use.
 func (c *Client) HTTPClient(opts ...CallOption) *http.Client {
-	hc := *c.http // its CheckRedirect follows none
+	hc := *c.http // its CheckRedirect refuses redirects
 	hc.Transport = c.caller(opts)
 	return &hc
 }
@@ -98,9 +98,9 @@ type caller struct {
 	base     http.RoundTripper
 	rate     *rate
 	sessions SessionSource
-	renews   bool      // sessions has another one when one has ended
-	whole    bool      // answers are looked at whatever their length; for Do, which reads them anyway
-	sent     *[]string // the secrets that went out, for Do
+	renews   bool      // whether sessions supplies another one when one has ended
+	whole    bool      // check answers of any length; for Do, which reads them anyway
+	sent     *[]string // the secrets that were sent, for Do
 }
 
 // String returns a fixed text: it leads to the client's secrets.
@@ -116,7 +116,7 @@ const patience = 10 * time.Second
 func (t *caller) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.call(r)
 	if err != nil && r.Body != nil {
-		r.Body.Close() // net/http has done so already for what was sent; twice does no harm
+		r.Body.Close() // net/http has already closed it for a request that was sent; closing twice is harmless
 	}
 	if resp != nil {
 		resp.Request = r // not the one with the credentials

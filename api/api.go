@@ -1,5 +1,4 @@
-// Package api holds the OpenAPI description of everything that the service
-// answers.
+// Package api embeds the OpenAPI description of the service's API.
 package api
 
 import _ "embed"

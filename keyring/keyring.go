@@ -4,8 +4,8 @@
 //
 //	keeper, err := client.Keep(neoapi.KeepConfig{Store: keyring.New("my-program", "AB1234"), …})
 //
-// It is a package of its own so that programs that do without it get none of
-// its requirements.
+// It is a separate package so that programs that do not use it get none of its
+// dependencies.
 package keyring
 
 import (
@@ -26,13 +26,14 @@ import (
 	"neoapi/internal/private"
 )
 
-// New returns a store that keeps one session in the keyring, under the name of a
-// program and of an account. It asks nothing of the system yet.
+// New returns a store that keeps one session in the keyring, under the names of a
+// program (service) and an account. It does not access the keyring yet. The store is
+// safe for concurrent use.
 //
 // The keyring has no lock of its own: that is a file in [os.UserCacheDir], which
-// holds no secret. A keyring may ask a person to unlock it; who does not want to
-// wait for that cancels the context. Windows takes up to 2,560 bytes and macOS
-// some 2,900, which is about twice what a session of our service takes.
+// holds no secret. A keyring may ask a person to unlock it; cancel the context to
+// stop waiting. Windows stores up to 2,560 bytes and macOS some 2,900, about twice
+// the size of a session of our service.
 func New(service, account string) neoapi.SessionStore { return store{service, account} }
 
 type store struct{ service, account string }
@@ -56,13 +57,13 @@ func (s store) load(ctx context.Context, op string) (neoapi.Session, error) {
 	session, err := neoapi.ParseSession([]byte(text))
 	if err != nil {
 		return neoapi.Session{}, &neoapi.Error{
-			Op: op, Category: neoapi.ErrInvalidInput, Message: "what the keyring has for " + s.account + " is no session: remove it, or use another name", Retry: neoapi.RetryNever,
+			Op: op, Category: neoapi.ErrInvalidInput, Message: "the keyring's entry for " + s.account + " is not a session: remove it, or use another name", Retry: neoapi.RetryNever,
 		}
 	}
 	return session, nil
 }
 
-// replaceable refuses what is no session, which is nobody's here to replace.
+// replaceable refuses to replace an entry that is not a session.
 func (s store) replaceable(ctx context.Context, op string) error {
 	_, err := s.load(ctx, op)
 	if errors.Is(err, neoapi.ErrNotLoggedIn) {
@@ -87,8 +88,8 @@ func (s store) Save(ctx context.Context, session neoapi.Session) error {
 	return err
 }
 
-// Writable implements [neoapi.WritableStore] with an entry beside the session's, which
-// it removes again.
+// Writable implements [neoapi.WritableStore] with a separate entry, which it removes
+// again.
 func (s store) Writable(ctx context.Context) error {
 	if err := s.replaceable(ctx, "save"); err != nil {
 		return err
@@ -104,8 +105,8 @@ func (s store) Writable(ctx context.Context) error {
 	return err
 }
 
-// reserve is what a session of our service takes, in bytes, and what every keyring
-// has room for.
+// reserve is the size of a session of our service, in bytes, for which every keyring
+// has room.
 const reserve = 1500
 
 func (s store) Clear(ctx context.Context) error {
@@ -145,8 +146,8 @@ func (s store) SaveStep(ctx context.Context, ucc string, step int64) error {
 	return failed(ctx, "lock", err)
 }
 
-// RateFile implements [neoapi.RateStore] beside the lock file: all who keep sessions
-// in the keyring share it.
+// RateFile implements [neoapi.RateStore] next to the lock file: all programs that
+// keep sessions in the keyring share it.
 func (s store) RateFile(name string) (string, error) {
 	path, err := beside("rate-" + name)
 	return path, failed(context.Background(), "lock", err)
@@ -158,14 +159,14 @@ func (s store) lock() (private.LockFile, error) {
 	return private.LockFile{Path: path}, err
 }
 
-// beside returns where a file lies that the keyring cannot be.
+// beside returns the path of a file that the keyring cannot contain.
 func beside(name string) (string, error) {
 	dir, err := os.UserCacheDir()
 	return filepath.Join(dir, "neo", name), err
 }
 
-// wait calls the keyring, for as long as the context lets it: a keyring that
-// asks a person has no time of its own.
+// wait calls the keyring until the context is done: a keyring that asks a person has
+// no timeout.
 func wait[T any](ctx context.Context, op string, call func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -188,7 +189,7 @@ func wait[T any](ctx context.Context, op string, call func() (T, error)) (T, err
 	}
 }
 
-// failed makes a [*neoapi.Error] of an error of the system's.
+// failed makes a [*neoapi.Error] of an error of the system.
 func failed(ctx context.Context, op string, err error) error {
 	var refused private.Refused
 	switch {

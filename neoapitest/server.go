@@ -1,5 +1,5 @@
-// Package neoapitest gives a test the real session service, on a temporary
-// store, with the sandbox's demo account.
+// Package neoapitest runs the real session service in a test, on a temporary store,
+// with the sandbox's demo account.
 //
 // Start with [NewServer]:
 //
@@ -36,7 +36,7 @@ import (
 	"neoapi/internal/testserver"
 )
 
-// An Account is what a person knows of the demo account.
+// An Account has the identifiers and secrets of a demo account.
 type Account struct {
 	UCC, UserID, Mobile, PAN, GreetingName string
 	Password, MPIN, TOTPSeed               string
@@ -55,12 +55,12 @@ type Server struct {
 	server *serve.Server
 	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
 
-	moving          sync.Mutex // held while the service follows its clock
+	moving          sync.Mutex // locked while the service follows its clock
 	moved, followed chan struct{}
 	ended           <-chan struct{}
 
 	mu    sync.Mutex
-	steps map[int64]bool // the TOTP steps whose codes were given out
+	steps map[int64]bool // the TOTP steps whose codes TOTP has returned
 }
 
 // An Option changes how [NewServer] starts the service.
@@ -72,10 +72,10 @@ type options struct {
 	at  time.Time
 }
 
-// WithConsumerRate limits each consumer to n requests a second; 0 means no limit.
-// The default is 10, as in the sandbox and the live services. A login by password
-// and OTP is four requests. The client waits by itself, so that its requests are
-// not refused; a test that has no time to wait lifts both limits, here and with
+// WithConsumerRate limits each consumer to n requests a second; 0 means no limit. The
+// default is 10, as in the sandbox and the live services. A login by password and OTP
+// takes four requests. The client waits by itself, so that its requests are not
+// refused; a test that should not wait lifts both limits, this one and
 // neoapi.Config.Rate.
 func WithConsumerRate(n int) Option { return func(o *options) { o.ConsumerRate = n } }
 
@@ -86,52 +86,52 @@ func WithAddressRate(n int) Option { return func(o *options) { o.AddressRate = n
 // WithOTPDigits sets the length of one-time codes, 4 to 8; the default is 6.
 func WithOTPDigits(n int) Option { return func(o *options) { o.OTPDigits = n } }
 
-// WithTime starts the service with its clock at a time: its keys and demo data are
-// made then. See [Server.SetTime].
+// WithTime starts the service with its clock at a time, at which its keys and demo
+// data are created. See [Server.SetTime].
 func WithTime(at time.Time) Option { return func(o *options) { o.at = at } }
 
-// WithAccounts adds n demo accounts: UCC TEST000001 and on, mobile +919900000001
-// and on, with the secrets of the first.
+// WithAccounts adds n demo accounts, UCC TEST000001 and mobile +919900000001 onwards,
+// with the secrets of the demo account.
 func WithAccounts(n int) Option { return func(o *options) { o.Accounts = n } }
 
-// WithLog sends the service's log lines to h; the default throws them away.
+// WithLog sends the service's log lines to h; the default discards them.
 func WithLog(h slog.Handler) Option { return func(o *options) { o.Log = slog.New(h) } }
 
-// WithData keeps the store in dir, so that a later server of the same test finds
-// its sessions again; the default is a temporary directory.
+// WithData keeps the store in dir, so that a later server in the same test has the
+// same sessions; the default is a temporary directory.
 func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
 
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
 
-// WithCouriers sends codes by the couriers of a file, as neo serve does, and not to
-// the inbox.
+// WithCouriers sends codes through the couriers of a file, as neo serve does, instead
+// of to the inbox.
 func WithCouriers(file string) Option { return func(o *options) { o.Couriers = file } }
 
-// WithOMS opens sessions with the OMS that a file describes, as neo serve does:
-// BreakOMS and HangOMS have no effect.
+// WithOMS opens sessions at the OMS that a file describes, as neo serve does;
+// BreakOMS and HangOMS then have no effect.
 func WithOMS(file string) Option { return func(o *options) { o.OMSFile = file } }
 
-// WithoutSandbox starts the service as neo serve does: no demo data, no inbox, no
-// books. Nobody can log in there, whatever Account and ConsumerKey say: it is for
-// tests of what is refused.
+// WithoutSandbox starts the service as neo serve does: without demo data, inbox and
+// order books. No login is possible, and Account and ConsumerKey are of no use: it is
+// for tests of refusals.
 func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
 
-// WithTradeAPI puts a trade API behind the service: calls of good sessions go to
-// this address, with the header Neo-Identity in place of their credentials.
+// WithTradeAPI puts a trade API behind the service: calls of valid sessions are
+// forwarded to url, with the header Neo-Identity in place of their credentials.
 func WithTradeAPI(url string) Option { return func(o *options) { o.TradeAPI = url } }
 
-// WithHashes lets n passwords be hashed at once, and some 32 n more wait for their
-// turn; the default is one for each processor.
+// WithHashes limits concurrent password hashes to n; about 32 n more may wait. The
+// default is one for each processor.
 func WithHashes(n int) Option { return func(o *options) { o.Hashes = n } }
 
 // WithOMSTimeout sets how long the service waits for the OMS; the default is 3 s.
 func WithOMSTimeout(d time.Duration) Option { return func(o *options) { o.OMSTimeout = d } }
 
-// NewServer starts the service on a port of this machine and stops it when the
-// test ends. With the environment variable NEO_TEST_TIME=2063-02-28T18:29:58Z, or any
-// time from 2000 to 2100 in this form, a test's service starts as if the process of the
-// test had begun then, unless it says [WithTime].
+// NewServer starts the service on a port of this machine and stops it when the test
+// ends. With the environment variable NEO_TEST_TIME=2063-02-28T18:29:58Z, or any time
+// from 2000 to 2100 in this form, the service starts as if the test's process had begun
+// then, unless [WithTime] is given. If the service cannot be started the test fails.
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := &Server{
@@ -199,8 +199,8 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// testTime returns how far the clocks of this process's services are ahead when they
-// start. It is one figure for all, so that those of one store agree.
+// testTime returns how far the clocks of this process's services are ahead at their
+// start. It is the same for all, so that services on one store agree.
 var testTime = sync.OnceValues(func() (ahead time.Duration, err error) {
 	text := os.Getenv("NEO_TEST_TIME")
 	if text == "" {
@@ -210,35 +210,33 @@ var testTime = sync.OnceValues(func() (ahead time.Duration, err error) {
 	return time.Until(at), err
 })
 
-// Now returns the service's time: the machine's, moved by Advance and SetTime. A
-// client that is to go by it, too, gets it as its clock:
+// Now returns the service's time: the machine's, moved by Advance and SetTime. To
+// make a client use it too, set its clock:
 //
 //	neoapi.Config{Clock: srv.Now, …}
 func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
-// Advance moves the service's clock, and that of clients which have [Server.Now] as
-// theirs: their waits for a time that has come then are over. For other clients it is
-// as if their own clock were slow: after an hour or more the service takes their
-// access token for expired, so that the next call fails once with
-// neoapi.ErrAccessToken, and refuses their TOTP codes, with a hint that says by how
-// much the two clocks differ.
+// Advance moves the service's clock, and that of clients whose clock is [Server.Now]:
+// their waits end if their time has come. Other clients behave as if their own clock
+// were slow: after an hour or more the service considers their access token expired,
+// so that the next call fails once with neoapi.ErrAccessToken, and it refuses their
+// TOTP codes, with a hint that says by how much the clocks differ.
 func (s *Server) Advance(d time.Duration) {
 	s.ahead.Add(int64(d))
 	s.follow()
 }
 
-// SetTime sets the service's clock, by which it issues and judges; it runs on from
-// there. Any time from 2000 to 2100 will do, before or after the last one. As with
-// [Server.Advance], clients with [Server.Now] go along. A session that has not ended when
-// the clock is set back lives on to the end that it names; one that has ended does not come
-// back.
+// SetTime sets the service's clock, which then runs on. Any time from 2000 to 2100 is
+// allowed, before or after the last one. As with [Server.Advance], clients with
+// [Server.Now] follow. When the clock is set back, a live session keeps its expiry, and one
+// that has ended stays ended.
 func (s *Server) SetTime(t time.Time) {
 	s.ahead.Store(int64(time.Until(t)))
 	s.follow()
 }
 
-// follow lets the service notice its clock at once; it would with its next request.
-// The caller may be in a bubble of testing/synctest, whose time is another one.
+// follow makes the service notice its clock at once instead of at its next request.
+// The caller may be in a bubble of testing/synctest, whose time is different.
 func (s *Server) follow() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
@@ -249,13 +247,13 @@ func (s *Server) follow() {
 	}
 }
 
-// following does what follow asks for, until the server ends.
+// following carries out the requests of follow until the server ends.
 func (s *Server) following(ctx context.Context) {
 	for {
 		select {
 		case <-s.moved:
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-			_ = s.server.FollowClock(ctx) // what fails now is done with the next request
+			_ = s.server.FollowClock(ctx) // what fails now is done at the next request
 			cancel()
 			s.followed <- struct{}{}
 		case <-ctx.Done():
@@ -264,8 +262,8 @@ func (s *Server) following(ctx context.Context) {
 	}
 }
 
-// EndSession ends the trade session of a sid as if its owner had logged out
-// elsewhere: the next call that carries it is refused with neoapi.ErrSessionEnded.
+// EndSession ends the trade session with this sid as if its owner had logged out
+// elsewhere: the next call with it is refused with neoapi.ErrSessionEnded.
 func (s *Server) EndSession(t testing.TB, sid string) {
 	t.Helper()
 	session, err := s.data.Store.Session(t.Context(), sid)
@@ -279,10 +277,10 @@ func (s *Server) EndSession(t testing.TB, sid string) {
 	}
 }
 
-// Fail makes the next answers of an operation fail in a named way, so many times:
-// by a code of the protocol ("10020", "900802", "503"), or in a shape that the
-// field's servers have been seen to send ("html_502", "200_error", "truncated").
-// [Faults] has all names, [Ops] the operations.
+// Fail makes the next answers of an operation fail in a named way, as many times as
+// times says: by a code of the protocol ("10020", "900802", "503"), or in a form that
+// existing servers have been seen to send ("html_502", "200_error", "truncated").
+// [Faults] lists the names, [Ops] the operations.
 //
 //	srv.Fail(t, "session_2fa", "html_502", 1)
 func (s *Server) Fail(t testing.TB, op, fault string, times int) {
@@ -292,21 +290,21 @@ func (s *Server) Fail(t testing.TB, op, fault string, times int) {
 	}
 }
 
-// Works forgets what [Server.Fail] has asked for and has not happened yet.
+// Works cancels the failures that [Server.Fail] has requested and that have not happened yet.
 func (s *Server) Works() { s.faults.Clear() }
 
-// Faults returns the names of the ways to fail. Codes of 429 and 503 come with
-// Retry-After: 1. Of the shapes, "lost" and "truncated" happen to the answer: the
-// operation has been done. "close" and "hang" happen before it: the connection
-// closes without an answer, or nothing comes until the client gives up. The same
-// faults are at /sandbox/faults of neo sandbox.
+// Faults returns the names of the failures for [Server.Fail]. Answers of 429 and 503
+// have Retry-After: 1. "lost" and "truncated" affect only the answer: the operation
+// is carried out. With "close" and "hang" it is not: the connection is closed without
+// an answer, or nothing is sent until the client gives up. neo sandbox has the same
+// faults at /sandbox/faults.
 func Faults() []string { return sandbox.FaultNames() }
 
 // Ops returns the operations whose answers can fail.
 func Ops() []string { return sandbox.FaultOps() }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five
-// seconds for one to arrive.
+// seconds for one to arrive. If none arrives the test fails.
 func (s *Server) OTP(t testing.TB) string {
 	t.Helper()
 	return s.OTPOf(t, s.Account.UCC)
@@ -329,9 +327,9 @@ func (s *Server) OTPOf(t testing.TB, ucc string) string {
 	return string(body)
 }
 
-// TOTP returns a code of the demo account's authenticator that was not given out
-// before. A step's code works once: asked again within its 30 seconds, TOTP
-// moves the service's clock forward to the next step.
+// TOTP returns a code of the demo account's authenticator that it has not returned
+// before. A step's code works once: asked again within its 30 seconds, TOTP moves the
+// service's clock forward to the next step.
 func (s *Server) TOTP(t testing.TB) string {
 	t.Helper()
 	s.mu.Lock()
@@ -358,8 +356,8 @@ func (s *Server) TOTP(t testing.TB) string {
 	return string(code)
 }
 
-// given reports whether a step's code was given out, or that of one so little later
-// that the service does not take the clock for set back.
+// given reports whether the code of a step was returned, or that of a step so little
+// later that the service does not consider the clock set back.
 func (s *Server) given(step int64) bool {
 	for later := range int64(6) {
 		if s.steps[step+later] {
@@ -373,11 +371,11 @@ func (s *Server) given(step int64) bool {
 // neoapi.ErrOMSDown. The same code works afterwards.
 func (s *Server) BreakOMS() { s.oms.set(omsDown) }
 
-// HangOMS makes the OMS answer nobody until MendOMS: after the OMS timeout 504,
+// HangOMS makes the OMS answer nothing until MendOMS: after the OMS timeout 504,
 // neoapi.ErrTimeout. The same code works afterwards.
 func (s *Server) HangOMS() { s.oms.set(omsHangs) }
 
-// MendOMS ends BreakOMS and HangOMS; who still waits is answered.
+// MendOMS ends BreakOMS and HangOMS; requests still waiting are answered.
 func (s *Server) MendOMS() { s.oms.set(omsWorks) }
 
 type omsMode int

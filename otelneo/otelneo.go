@@ -6,7 +6,7 @@
 //		Observe: otelneo.Observe(otel.GetTracerProvider()),
 //	})
 //
-// A program that does not import this package gets none of OpenTelemetry.
+// A program that does not import this package does not depend on OpenTelemetry.
 package otelneo
 
 import (
@@ -20,11 +20,12 @@ import (
 	"neoapi"
 )
 
-// Observe returns a function for neoapi.Config.Observe whose spans are named
-// "neoapi " and the step, such as "neoapi session_2fa". A failed one has the status
-// Error with the category as its text, and the attributes neo.category, neo.code,
-// neo.request_id and http.response.status_code as far as they are known. No span
-// holds a message of the service's, or a secret.
+// Observe returns a function for neoapi.Config.Observe whose spans are named "neoapi
+// " and the step, such as "neoapi session_2fa". The span of a failed exchange has the
+// status Error with the category as its description, and the attributes neo.category,
+// neo.code, neo.request_id and http.response.status_code where known. No span
+// contains a message from the service or a secret. The function is safe for
+// concurrent use if provider is.
 func Observe(provider trace.TracerProvider) func(context.Context, string) (context.Context, func(error)) {
 	tracer := provider.Tracer("neoapi")
 	return func(ctx context.Context, op string) (context.Context, func(error)) {

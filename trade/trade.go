@@ -1,8 +1,8 @@
-// Package trade has the calls of the trade API that a session opens.
+// Package trade calls the trade API with a session.
 //
 // Start with [New], which takes a [neoapi.Client] that has logged in or keeps a
-// session. The package is built on neoapi's exported surface alone: what it does not
-// have, [neoapi.Client.Do] calls by its path.
+// session. The package uses only neoapi's exported API: call anything it does not
+// have with [neoapi.Client.Do], by its path.
 package trade
 
 import (
@@ -21,16 +21,16 @@ type Client struct {
 	opts   []neoapi.CallOption
 }
 
-// New returns a client that calls with c's session, or with that of a keeper that the
-// options name. The options are those of every call; a call's own come after them.
-// It prints without its secrets, as c does.
+// New returns a client that uses c's session, or that of a keeper given in opts. opts
+// apply to every call, before the call's own options. Like c, the client prints
+// without its secrets.
 func New(c *neoapi.Client, opts ...neoapi.CallOption) *Client { return &Client{c, opts} }
 
-// A Report has one row for each position, order, trade or holding. The names are the
-// service's. Numbers are json.Number, so that none loses a digit.
+// A Report has one row for each position, order, trade or holding. The field names
+// are the service's. Numbers are json.Number, so that none loses precision.
 type Report []map[string]any
 
-// UnmarshalJSON reads a list of rows, or one row.
+// UnmarshalJSON decodes a list of rows, or a single row.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -59,7 +59,7 @@ func (t *Client) Trades(ctx context.Context, opts ...neoapi.CallOption) (Report,
 	return t.report(ctx, http.MethodGet, "/quick/user/trades", nil, opts)
 }
 
-// Holdings returns what the account holds.
+// Holdings returns the account's holdings.
 func (t *Client) Holdings(ctx context.Context, opts ...neoapi.CallOption) (Report, error) {
 	return t.report(ctx, http.MethodGet, "/portfolio/v1/holdings", nil, opts)
 }

@@ -19,8 +19,7 @@ import (
 	"neoapi/internal/wire"
 )
 
-// remembered is how many tokens are remembered at least, and half of what is at
-// most: some 15 MB.
+// remembered is the least number of tokens cached, and half of the most: some 15 MB.
 const remembered = 8192
 
 // A publicKey is one of the service's keys.
@@ -29,21 +28,21 @@ type publicKey struct {
 	public *rsa.PublicKey
 }
 
-// known is what a Verifier knows of the service.
+// known is what a Verifier knows about the service.
 type known struct {
 	mu       sync.RWMutex
-	byHeader map[string]publicKey // by the first segment of the tokens a key signs
-	keys     map[string]bool      // the ids of all keys: what another one has signed is refused
+	byHeader map[string]publicKey // by the header segment of the tokens that a key signs
+	keys     map[string]bool      // the ids of all keys: tokens signed by any other are refused
 	revoked  map[string]int64     // when each revoked token expires, by its id
 	swept    time.Time            // when expired ones were forgotten
-	asked    time.Time            // when the service was asked last, whatever came of it
-	heard    time.Time            // when it was asked last and answered
-	failure  error                // of the last time
-	answer   chan struct{}        // closed when the next time is over
-	ahead    atomic.Int64         // by how much the service's clock is ahead, if it is not believed to be ours
+	asked    time.Time            // when the service was last asked, with or without an answer
+	heard    time.Time            // when it last answered
+	failure  error                // of the last request, or nil
+	answer   chan struct{}        // closed when the next request has ended
+	ahead    atomic.Int64         // how far the service's clock is ahead, if more than clockTrust
 
 	tokens     sync.RWMutex
-	fresh, old map[string]*verified // by the whole token; the oldest are forgotten by the half
+	fresh, old map[string]*verified // by the whole token; the older half is dropped when full
 }
 
 func (k *known) init() {
@@ -58,17 +57,18 @@ func (k *known) ready() bool {
 	return !k.heard.IsZero()
 }
 
-// now is the time by this machine's clock, or by the service's if the two differ by
-// more than clockTrust.
+// now returns the time by this machine's clock, or by the service's if the two differ
+// by more than clockTrust.
 func (k *known) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
 
-// dated learns from an answer's Date how far the service's clock is ahead of ours.
+// dated determines from an answer's Date how far the service's clock is ahead of ours.
 func (k *known) dated(date string, began, ended time.Time) {
 	there, err := http.ParseTime(date)
 	if err != nil {
 		return
 	}
-	// Date leaves out the fraction. By the wall clock: the monotonic one is never wrong.
+	// Date leaves out the fraction. Computed by the wall clock, which can be wrong, not
+	// the monotonic one.
 	ahead := there.Add(time.Second / 2).Sub(began.Round(0).Add(ended.Sub(began) / 2))
 	if ahead.Abs() <= clockTrust {
 		ahead = 0
@@ -76,7 +76,7 @@ func (k *known) dated(date string, began, ended time.Time) {
 	k.ahead.Store(int64(ahead))
 }
 
-// judge reports whether a token that has not expired is good still.
+// check returns why a token that has not expired is no longer valid, or nil.
 func (k *known) check(good *verified, silence time.Duration) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -92,7 +92,7 @@ func (k *known) check(good *verified, silence time.Duration) error {
 	return nil
 }
 
-// why is what was wrong when the service was asked last.
+// why returns why the service could not be asked last.
 func (k *known) why() error {
 	if k.failure == nil {
 		return errors.New("it has not answered yet")
@@ -125,7 +125,7 @@ func (k *known) keep(compact string, good *verified) {
 	k.fresh[compact] = good
 }
 
-// look waits for the answer to a question that is asked from now on.
+// look waits for the answer to a request made from now on.
 func (v *Verifier) look(ctx context.Context) error {
 	for began := time.Now(); ; {
 		v.known.mu.RLock()
@@ -140,7 +140,7 @@ func (v *Verifier) look(ctx context.Context) error {
 		}
 		select {
 		case v.wanted <- struct{}{}:
-		default: // somebody else wants it too
+		default: // somebody else has asked already
 		}
 		select {
 		case <-answer:
@@ -152,8 +152,8 @@ func (v *Verifier) look(ctx context.Context) error {
 	}
 }
 
-// follow asks the service again and again, until the context ends: every half
-// second, and a little earlier if somebody waits for it.
+// follow polls the service until the context is done: every half second, and sooner
+// if a caller waits for it.
 func (v *Verifier) follow(ctx context.Context) {
 	defer close(v.done)
 	tick := time.NewTicker(every)
@@ -163,7 +163,7 @@ func (v *Verifier) follow(ctx context.Context) {
 		asked := time.Now()
 		next, err := v.ask(ctx, after)
 		if err != nil {
-			next = 0 // what the service is when it answers again, nobody knows
+			next = 0 // it may be another service when it answers again
 		}
 		after = next
 		if ctx.Err() != nil {
@@ -184,7 +184,7 @@ func (v *Verifier) follow(ctx context.Context) {
 	}
 }
 
-// answered tells all who wait how asking went.
+// answered passes the outcome of a request to all who wait for it.
 func (v *Verifier) answered(asked time.Time, err error) {
 	k := &v.known
 	k.mu.Lock()
@@ -201,8 +201,8 @@ func (v *Verifier) answered(asked time.Time, err error) {
 	}
 }
 
-// ask asks which tokens have been revoked after a number, and for the keys if there
-// are others than are known. It returns where to go on.
+// ask fetches the revocations after a number, and the keys if there are unknown ones.
+// It returns the number to continue from.
 func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error) {
 	k := &v.known
 	for {
@@ -229,7 +229,7 @@ func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error)
 			}
 		}
 		switch {
-		case told.Next < after: // its numbers began again
+		case told.Next < after: // its numbering has started over
 			after = 0
 		case told.More:
 			after = told.Next
@@ -259,7 +259,7 @@ func (k *known) forget(now time.Time) {
 	}
 }
 
-// askKeys asks for the key set.
+// askKeys fetches the key set.
 func (v *Verifier) askKeys(ctx context.Context) error {
 	var set struct {
 		Keys []struct{ Kty, Alg, Use, Kid, N, E string }
@@ -272,7 +272,7 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 		n, ok1 := claims.Decode(k.N)
 		e, ok2 := claims.Decode(k.E)
 		if k.Kty != "RSA" || k.Alg != "RS256" || !ok1 || !ok2 || len(n) < 2048/8 || len(e) > 4 {
-			continue // of a later service, perhaps
+			continue // perhaps from a newer version of the service
 		}
 		public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
 		byHeader[claims.Header(k.Kid)] = publicKey{k.Kid, public}
@@ -283,10 +283,10 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 	return nil
 }
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer limits how much of an answer is read, in bytes.
 const maxAnswer = 4 << 20
 
-// get asks the service.
+// get sends a request to the service and decodes the answer.
 func (v *Verifier) get(ctx context.Context, path, query string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -299,7 +299,7 @@ func (v *Verifier) get(ctx context.Context, path, query string, into any) error 
 	if path == wire.PathRevocations {
 		r.SetBasicAuth(url.QueryEscape(v.cfg.ConsumerKey), url.QueryEscape(v.cfg.ConsumerSecret)) // RFC 6749, section 2.3.1
 	} else {
-		r.Header.Set("Cache-Control", "no-cache") // it is asked for because another one is kept somewhere
+		r.Header.Set("Cache-Control", "no-cache") // the reason to ask is that a cached one is stale
 	}
 	began := time.Now()
 	resp, err := v.client.Do(r)
@@ -307,7 +307,7 @@ func (v *Verifier) get(ctx context.Context, path, query string, into any) error 
 		return err
 	}
 	defer resp.Body.Close()
-	if path == wire.PathRevocations { // no cache keeps these: the date is that of the answer
+	if path == wire.PathRevocations { // these are never cached, so the Date is that of the answer
 		v.known.dated(resp.Header.Get("Date"), began, time.Now())
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -318,7 +318,7 @@ func (v *Verifier) get(ctx context.Context, path, query string, into any) error 
 		return fmt.Errorf("%s answers %d", path, resp.StatusCode)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%s answers what is not JSON as described", path)
+		return fmt.Errorf("%s did not answer with the expected JSON", path)
 	}
 	return nil
 }

@@ -19,11 +19,11 @@ func FromContext(ctx context.Context) (Session, bool) {
 	return s, ok
 }
 
-// Middleware lets the requests through whose headers Sid and Auth hold a good trade
-// session, which [FromContext] then returns. The others get what the session
-// service would answer: 401, 403 for a session that has ended, 503 with
-// Retry-After, in the trade API's shape. Who the consumer is, which Authorization
-// tells, is not looked at.
+// Middleware passes on requests whose headers Sid and Auth contain a valid trade
+// session, which [FromContext] then returns. It answers the others as the session
+// service would: 401, 403 for a session that has ended, or 503 with Retry-After, in
+// the trade API's format. It does not check the consumer, which the Authorization
+// header names.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sids, auths := r.Header[wire.HeaderSID], r.Header[wire.HeaderAuth]
@@ -58,7 +58,7 @@ func refuse(w http.ResponseWriter, status int, row wire.Failure, message string)
 		wire.NotOk
 		wire.Failed
 	}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: message}}}})
-	if err != nil { // our own types: cannot happen
+	if err != nil { // cannot happen: these are our own types
 		panic(err)
 	}
 	h := w.Header()

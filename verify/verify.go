@@ -1,6 +1,5 @@
-// Package verify is for Go services that are behind the session service: it
-// checks trade tokens with no network on a call's way. It needs nothing but Go's
-// standard library.
+// Package verify checks trade tokens in Go services behind the session service,
+// without network access during a call. It depends only on Go's standard library.
 //
 //	verifier, err := verify.New(verify.Config{Service: "https://neo.example.com", ConsumerKey: key, ConsumerSecret: secret})
 //	…
@@ -8,8 +7,8 @@
 //	http.Handle("/orders", verifier.Middleware(orders))
 //
 // A Verifier keeps the service's public keys and asks it twice a second which
-// sessions have ended before their time: a session that has ended is refused
-// within a second. docs/verify.md says what happens while the service is away.
+// sessions have ended early, so that an ended session is refused within a second.
+// docs/verify.md says what happens while the service is away.
 package verify
 
 import (
@@ -27,40 +26,40 @@ import (
 	"neoapi/internal/claims"
 )
 
-// The refusals of [Verifier.Verify], alone or wrapped.
+// The errors of [Verifier.Verify], alone or wrapped.
 var (
 	// ErrInvalid means that the token is not one of the service's trade tokens, or
 	// belongs to another sid.
 	ErrInvalid = errors.New("verify: not a valid trade token of this session")
-	// ErrWrongToken means a view token: the second factor is missing.
+	// ErrWrongToken means that the token is a view token: the second factor is missing.
 	ErrWrongToken = errors.New("verify: a view token where the trade token belongs")
-	// ErrEnded means a session that was good once: log in again.
+	// ErrEnded means that the session was valid once but has ended: log in again.
 	ErrEnded = errors.New("verify: the session has ended")
-	// ErrUnavailable means that nothing can be said now, because the service has been
-	// silent for too long. The session may be good.
+	// ErrUnavailable means that the session cannot be checked, because the service has
+	// not answered for too long. The session may be valid.
 	ErrUnavailable = errors.New("verify: the session service does not answer")
 )
 
-// Config is what a Verifier is made with.
+// Config configures a Verifier.
 type Config struct {
-	// Service is the session service's address, such as https://neo.example.com.
-	// Plain http is taken for this machine only.
+	// Service is the session service's address, such as https://neo.example.com. Plain
+	// http is accepted only for this machine.
 	Service string
-	// ConsumerKey and ConsumerSecret are those of a consumer of the service. It needs
-	// two requests a second of its rate for each Verifier.
+	// ConsumerKey and ConsumerSecret are those of a consumer of the service. Each
+	// Verifier uses two requests a second of the consumer's rate.
 	ConsumerKey    string
 	ConsumerSecret string
 
-	// MaxSilence is how long sessions are taken for good while the service does not
-	// tell which have ended: after that Verify fails with [ErrUnavailable]. 0 means 10
-	// seconds; below 0 there is no limit, and a session that ends meanwhile stays good
+	// MaxSilence is how long sessions are accepted while the service does not answer
+	// which have ended; after that Verify fails with [ErrUnavailable]. 0 means 10
+	// seconds; below 0 there is no limit, and a session that ends meanwhile is accepted
 	// until its token expires.
 	MaxSilence time.Duration
-	// HTTPClient asks the service; nil means one that waits two seconds. It follows no
-	// redirect in any case.
+	// HTTPClient is used to ask the service; nil means a client with a timeout of two
+	// seconds. Redirects are never followed.
 	HTTPClient *http.Client
-	// OnError is told why the service could not be asked, once each time it falls
-	// silent, and nil when it answers again. It must not block.
+	// OnError is called with the reason when the service stops answering, once each
+	// time, and with nil when it answers again. It must not block.
 	OnError func(error)
 }
 
@@ -70,7 +69,7 @@ func (c Config) String() string { return "verify.Config for " + c.Service }
 // Format implements [fmt.Formatter]: fmt would print the secret.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// A Session is what a good trade token says.
+// A Session is the content of a valid trade token.
 type Session struct {
 	SID     string
 	UCC     string // whose session it is
@@ -88,10 +87,9 @@ const (
 	silence    = 10 * time.Second
 )
 
-// skew is how far in the future a token may have been issued, for clocks of several
-// machines. Its end has no such allowance. A clock that differs from the service's by
-// more than clockTrust is not believed: then the service's is used, as the header Date of its
-// answers tells it.
+// skew is how far in the future a token may have been issued, for clocks of several machines.
+// Its expiry has no such allowance. If this machine's clock differs from the service's by
+// more than clockTrust, the service's is used, taken from the Date header of its answers.
 const (
 	skew       = 60 * time.Second
 	clockTrust = 5 * time.Second
@@ -104,12 +102,12 @@ type Verifier struct {
 	client  *http.Client
 	stop    context.CancelFunc
 	done    chan struct{}
-	wanted  chan struct{} // somebody waits for the next answer
+	wanted  chan struct{} // a caller waits for the next answer
 	known   known
 }
 
-// New returns a Verifier, which asks the service from then on. It fails only for a
-// configuration that is wrong, with every problem named.
+// New returns a Verifier, which polls the service until Close. It fails only for an
+// invalid configuration, with an error that names every problem.
 func New(cfg Config) (*Verifier, error) {
 	var problems []error
 	u, err := url.Parse(strings.TrimSuffix(cfg.Service, "/"))
@@ -146,21 +144,23 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Close ends asking the service.
+// Close stops polling the service.
 func (v *Verifier) Close() {
 	v.stop()
 	<-v.done
 }
 
-// Format implements [fmt.Formatter], so that no verb shows what a Verifier holds.
+// Format implements [fmt.Formatter], so that no verb shows a Verifier's contents.
 func (v *Verifier) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "verify.Verifier for "+v.cfg.Service)
 }
 
 // Verify checks a sid and trade token as a client sends them in the headers Sid and
-// Auth, and returns what the token says. It asks nobody, but for two cases: before
-// the service has answered for the first time, and for a token whose key is not
-// known yet, Verify waits for the service's next answer, or for the context's end.
+// Auth, and returns what the token says. It makes no request, except in two cases:
+// until the service has answered for the first time, and for a token whose key is not
+// known yet, Verify waits for the service's next answer, or until the context is
+// done. Its errors are [ErrInvalid], [ErrWrongToken], [ErrEnded] and
+// [ErrUnavailable].
 func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, error) {
 	if sid == "" || compact == "" || len(compact) > claims.MaxToken {
 		return Session{}, ErrInvalid
@@ -201,15 +201,14 @@ func (v *Verifier) Verify(ctx context.Context, sid, compact string) (Session, er
 type verified struct {
 	key             string // id of the key that signed it
 	view            bool
-	sid             string // its own, if that is known
+	sid             string // the token's own, if known
 	id, ucc         string
 	issued, expires int64
 }
 
 var errUnknownKey = errors.New("the token's key is not known")
 
-// token returns a token that was verified before, or verifies its signature and its
-// claims.
+// token returns a token from the cache, or verifies its signature and claims.
 func (v *Verifier) token(sid, compact string) (*verified, error) {
 	if good := v.known.token(compact); good != nil {
 		return good, nil

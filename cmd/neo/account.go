@@ -22,19 +22,19 @@ type accountCmd struct {
 	Add         accountAddCmd        `cmd:"" help:"Add an account."`
 	List        accountListCmd       `cmd:"" help:"List the accounts."`
 	Show        accountShowCmd       `cmd:"" help:"Show one account."`
-	Set         accountSetCmd        `cmd:"" help:"Change where an account's one-time codes go."`
-	SetPassword accountPasswordCmd   `cmd:"" help:"Give an account another password."`
-	SetMPIN     accountMPINCmd       `cmd:"" name:"set-mpin" help:"Give an account another MPIN, or none."`
-	EnrolTOTP   accountEnrolCmd      `cmd:"" name:"enrol-totp" help:"Give an account a new TOTP seed and show it, this once."`
-	RemoveTOTP  accountRemoveTOTPCmd `cmd:"" name:"remove-totp" help:"Take an account's TOTP seed away."`
-	Lock        accountLockCmd       `cmd:"" help:"Keep an account from logging in, and end its sessions."`
-	Unlock      accountUnlockCmd     `cmd:"" help:"End the locks of an account: an operator's, and those after too many wrong tries."`
+	Set         accountSetCmd        `cmd:"" help:"Change where an account's one-time codes are sent."`
+	SetPassword accountPasswordCmd   `cmd:"" help:"Change an account's password."`
+	SetMPIN     accountMPINCmd       `cmd:"" name:"set-mpin" help:"Change or remove an account's MPIN."`
+	EnrolTOTP   accountEnrolCmd      `cmd:"" name:"enrol-totp" help:"Give an account a new TOTP seed and show it once."`
+	RemoveTOTP  accountRemoveTOTPCmd `cmd:"" name:"remove-totp" help:"Remove an account's TOTP seed."`
+	Lock        accountLockCmd       `cmd:"" help:"Lock an account and end its sessions."`
+	Unlock      accountUnlockCmd     `cmd:"" help:"Unlock an account that an operator or too many wrong tries have locked."`
 	Sessions    accountSessionsCmd   `cmd:"" help:"List an account's live sessions."`
 	Revoke      accountRevokeCmd     `cmd:"" help:"End one of an account's sessions, or all."`
 	Caches      accountCachesCmd     `cmd:"" help:"Show or set when an account's data sets last changed."`
 	Import      accountImportCmd     `cmd:"" help:"Add the accounts of another system from a CSV file."`
-	Export      accountExportCmd     `cmd:"" help:"Print all that is stored of a person, or of all accounts for an audit, without secrets."`
-	Erase       accountEraseCmd      `cmd:"" help:"Erase a person who asks for it; a pseudonym stays in the audit trail."`
+	Export      accountExportCmd     `cmd:"" help:"Print everything stored about a person, or about all accounts for an audit, without secrets."`
+	Erase       accountEraseCmd      `cmd:"" help:"Erase a person on request; a pseudonym stays in the audit trail."`
 	Remove      accountRemoveCmd     `cmd:"" help:"Remove an account and end its sessions."`
 }
 
@@ -45,7 +45,7 @@ type accountAddCmd struct {
 	Mobile string `required:"" help:"Mobile number: ten digits, or with country code."`
 	Name   string `help:"Greeting name."`
 	reachFlags
-	TOTP bool `name:"totp" help:"Make a TOTP seed and show it, this once, with a QR code on a terminal."`
+	TOTP bool `name:"totp" help:"Make a TOTP seed and show it once, with a QR code on a terminal."`
 	JSON bool `name:"json" help:"Print JSON, the TOTP seed included."`
 }
 
@@ -82,7 +82,7 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 		case errors.As(err, &bad):
 			return usage(errors.New(inAddFlags(err)))
 		case errors.As(err, &taken) && taken.There != nil:
-			return fmt.Errorf("there is an account %s already: nothing was added", taken.There.UCC)
+			return fmt.Errorf("account %s already exists: nothing was added", taken.There.UCC)
 		case errors.As(err, &taken):
 			return fmt.Errorf("another account has this %s: nothing was added", taken.Field)
 		case err != nil:
@@ -103,8 +103,8 @@ func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// inAddFlags says what is wrong with an account in the flags of neo account add. Secrets
-// have none.
+// inAddFlags describes what is wrong with an account in terms of the flags of neo
+// account add. Secrets have no flags.
 func inAddFlags(err error) string {
 	problems := strings.Split(err.Error(), "\n")
 	for i, problem := range problems {
@@ -117,7 +117,7 @@ func inAddFlags(err error) string {
 	return strings.Join(problems, "\n")
 }
 
-// secrets fills in what must not be in a flag.
+// secrets reads what must not be given in a flag.
 func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *operator.NewAccount) error {
 	if !t.interactive() {
 		return readSecrets(t.in, map[string]*credential.Secret{"password": &n.Password, "mpin": &n.MPIN, "pan": &n.PAN})
@@ -136,12 +136,12 @@ func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *operator.Ne
 			return err
 		}
 		if ask.again && value != "" {
-			repeated, err := t.askSecret(ctx, "The same again: ")
+			repeated, err := t.askSecret(ctx, "Repeat: ")
 			if err != nil {
 				return err
 			}
 			if repeated != value {
-				return errors.New("the two differ: nothing was added")
+				return errors.New("the two entries differ: nothing was added")
 			}
 		}
 		*ask.into = credential.Secret(value)
@@ -149,8 +149,8 @@ func (c *accountAddCmd) secrets(ctx context.Context, t *terminal, n *operator.Ne
 	return nil
 }
 
-// readSecrets reads lines of name=value. Its errors name lines by their number:
-// a line may hold a secret.
+// readSecrets reads lines of name=value. Its errors give line numbers, not lines,
+// which may contain a secret.
 func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
@@ -162,7 +162,7 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 			continue
 		}
 		name, rest, found := strings.Cut(string(text), "=")
-		value, err := paste.Line([]byte(rest)) // of a file that began with a byte-order mark, perhaps
+		value, err := paste.Line([]byte(rest)) // may begin with a byte-order mark
 		if err != nil {
 			return err
 		}
@@ -179,12 +179,12 @@ func readSecrets(r io.Reader, into map[string]*credential.Secret) error {
 		return err
 	}
 	if password, asked := into["password"]; asked && *password == "" {
-		return errors.New("the password is missing: standard input is no terminal to ask at, so give it lines of password=..., mpin=... and pan=..., of which only the password is required")
+		return errors.New("the password is missing: standard input is not a terminal; write lines password=..., mpin=... and pan=... to it (only the password is required)")
 	}
 	return nil
 }
 
-// find returns the account of a UCC.
+// find returns the account with a UCC.
 func find(ctx context.Context, d *serve.Data, ucc string) (login.Account, error) {
 	a, err := d.Admin().ByUCC(ctx, ucc)
 	var bad *login.Error
@@ -277,7 +277,7 @@ func (c *accountShowCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// accountView is what an operator sees of an account: no secret, the PAN in part.
+// accountView is an account as an operator sees it: without secrets, and with part of the PAN.
 type accountView struct {
 	UCC     string    `json:"ucc"`
 	ID      string    `json:"id"`
@@ -293,7 +293,7 @@ type accountView struct {
 	Couriers []string `json:"couriers,omitempty"`
 }
 
-// locks reports which factors a try would find locked now, why, and until when.
+// locks returns which factors are locked now, why, and until when.
 func locks(state login.AccountState, now time.Time) []string {
 	var all []string
 	for _, f := range []login.Factor{login.Password, login.MPIN, login.TOTP, login.OTP} {
@@ -325,8 +325,8 @@ func (accountUnlockCmd) Help() string {
 	return `Example:
   neo account unlock --data /var/lib/neo AB1234
 
-After ten wrong tries of a factor it is locked for a minute, then twice as long
-after each further one, up to a day; after a hundred, until it is unlocked here.`
+After ten wrong tries a factor is locked for a minute, then for twice as long
+after each further one, up to a day; after a hundred, until you unlock it here.`
 }
 
 func (c *accountUnlockCmd) Run(ctx context.Context, t *terminal) error {
@@ -367,7 +367,7 @@ func factors(a login.Account) []string {
 type accountRemoveCmd struct {
 	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
-	Yes  bool   `help:"Do it: nothing of it can be brought back."`
+	Yes  bool   `help:"Confirm: this cannot be undone."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
@@ -375,7 +375,7 @@ func (accountRemoveCmd) Help() string {
 	return `Example:
   neo account remove --data /var/lib/neo AB1234 --yes
 
-Works beside a running service: the account's sessions end within a second.`
+Works while the service runs: the account's sessions end within a second.`
 }
 
 func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
@@ -385,7 +385,7 @@ func (c *accountRemoveCmd) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if !c.Yes {
-			return usage(fmt.Errorf("this removes account %s for good: say so with --yes", a.UCC))
+			return usage(fmt.Errorf("this removes account %s for good: confirm with --yes", a.UCC))
 		}
 		if err := d.Admin().RemoveAccount(ctx, a); err != nil {
 			return err

@@ -15,19 +15,19 @@ import (
 	"neoapi/internal/serve"
 )
 
-// oneAccount is what commands that change an account have in common.
+// oneAccount is shared by commands that change an account.
 type oneAccount struct {
 	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// nothingToDo says why a change was none.
+// nothingToDo says why a change had no effect.
 type nothingToDo string
 
 func (n nothingToDo) Error() string { return string(n) }
 
-// unless returns the error of a change, in the words given if there was nothing to do.
+// unless returns the error of a change, or nothing if there was nothing to do.
 func unless(err error, nothing nothingToDo) error {
 	if errors.Is(err, operator.ErrNothing) {
 		return nothing
@@ -35,9 +35,9 @@ func unless(err error, nothing nothingToDo) error {
 	return err
 }
 
-// change finds the account, has f change it, and tells what was done: to a person
-// in words, to a program as {"ucc", "done"}. If there was nothing to do, that is said
-// in its place, and it is no failure: it is as the operator wants it.
+// change finds the account, calls f to change it, and prints what was done: as a
+// sentence, or as {"ucc", "done"} for a program. If there was nothing to do it prints
+// that instead; this is not a failure.
 func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f func(m *operator.Admin, a login.Account) error) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := find(ctx, d, c.UCC)
@@ -71,12 +71,12 @@ func (t *terminal) newSecret(ctx context.Context, name, prompt string) (credenti
 			return "", usage(err)
 		}
 		if secret == "" {
-			return "", usage(fmt.Errorf("standard input is no terminal to ask at: give it the line %s= with its value", name))
+			return "", usage(fmt.Errorf("standard input is not a terminal: write the line %s=VALUE to it", name))
 		}
 		return secret, nil
 	}
 	var answers [2]string
-	for i, ask := range []string{prompt, "The same again: "} {
+	for i, ask := range []string{prompt, "Repeat: "} {
 		var err error
 		if answers[i], err = t.askSecret(ctx, ask); err != nil {
 			return "", err
@@ -84,7 +84,7 @@ func (t *terminal) newSecret(ctx context.Context, name, prompt string) (credenti
 	}
 	switch {
 	case answers[0] != answers[1]:
-		return "", usage(errors.New("the two differ: nothing was changed"))
+		return "", usage(errors.New("the two entries differ: nothing was changed"))
 	case answers[0] == "":
 		return "", usage(fmt.Errorf("the %s is missing: nothing was changed", name))
 	}
@@ -112,7 +112,7 @@ func (c *accountPasswordCmd) Run(ctx context.Context, t *terminal) error {
 
 type accountMPINCmd struct {
 	oneAccount
-	Remove bool `help:"Take the MPIN away."`
+	Remove bool `help:"Remove the MPIN."`
 }
 
 func (accountMPINCmd) Help() string {
@@ -144,8 +144,8 @@ func (accountEnrolCmd) Help() string {
 	return `Example:
   neo account enrol-totp --data /var/lib/neo AB1234
 
-Makes a new TOTP seed and shows it, this once, with a QR code on a terminal. A
-seed that the account had works no more, and its sessions end within a second.`
+Makes a new TOTP seed and shows it once, with a QR code on a terminal. The old
+seed stops working, and the account's sessions end within a second.`
 }
 
 func (c *accountEnrolCmd) Run(ctx context.Context, t *terminal) error {
@@ -177,7 +177,7 @@ func (accountRemoveTOTPCmd) Help() string {
 	return `Example:
   neo account remove-totp --data /var/lib/neo AB1234
 
-The account's authenticator works no more, and its sessions end within a second.`
+The account's authenticator stops working, and its sessions end within a second.`
 }
 
 func (c *accountRemoveTOTPCmd) Run(ctx context.Context, t *terminal) error {
@@ -192,13 +192,13 @@ func (accountLockCmd) Help() string {
 	return `Example:
   neo account lock --data /var/lib/neo AB1234
 
-Nobody logs in to the account until neo account unlock; who tries is told what a
-wrong password is told. Its sessions end within a second.`
+Nobody can log in to the account until neo account unlock; a try gets the same
+answer as a wrong password. The account's sessions end within a second.`
 }
 
 func (c *accountLockCmd) Run(ctx context.Context, t *terminal) error {
 	return c.change(ctx, t, "locked, sessions ended", func(m *operator.Admin, a login.Account) error {
-		return unless(m.Lock(ctx, a), "locked by an operator already")
+		return unless(m.Lock(ctx, a), "already locked by an operator")
 	})
 }
 
@@ -270,13 +270,13 @@ func (accountRevokeCmd) Help() string {
   neo account revoke --data /var/lib/neo AB1234 9d2f0e4c-6c1e-4a63-9f5d-6f2c2b9a7d11
   neo account revoke --data /var/lib/neo AB1234 --all
 
-Sessions end within a second, everywhere. The account can log in again at once:
-neo account lock is for who must not.`
+Sessions end within a second, everywhere. The account can log in again at once;
+neo account lock prevents that.`
 }
 
 func (c *accountRevokeCmd) Run(ctx context.Context, t *terminal) error {
 	if (c.SID == "") != c.All {
-		return usage(errors.New("name one session by its sid, or all with --all"))
+		return usage(errors.New("give the sid of one session, or --all"))
 	}
 	done := "session " + c.SID + " revoked"
 	if c.All {
@@ -305,9 +305,9 @@ func (accountCachesCmd) Help() string {
   neo account caches --data /var/lib/neo AB1234 watchlist lastUpdatedTS
   neo account caches --data /var/lib/neo AB1234 baskets=2026-11-23T09:15:00+05:30
 
-Each login tells when the account's data sets last changed, so that an app knows
-what to load again. Without names the present values are shown. Data sets that
-are not named stay as they are; sessions go on.`
+Each login returns when the account's data sets last changed, so that an app knows
+what to reload. Without names this shows the present values. Data sets not named
+stay as they are; sessions go on.`
 }
 
 func (c *accountCachesCmd) Run(ctx context.Context, t *terminal) error {

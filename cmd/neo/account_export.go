@@ -21,7 +21,7 @@ import (
 
 type accountExportCmd struct {
 	dataFlag
-	UCC string `arg:"" optional:"" name:"ucc" help:"The account's UCC: all that is stored of this person, as JSON."`
+	UCC string `arg:"" optional:"" name:"ucc" help:"The account's UCC: prints everything stored about this person, as JSON."`
 	All bool   `help:"All accounts, as CSV, for an audit."`
 }
 
@@ -30,14 +30,14 @@ func (accountExportCmd) Help() string {
   neo account export --data /var/lib/neo AB1234 > asha.json
   neo account export --data /var/lib/neo --all > accounts.csv
 
-Of one account all that is stored, for a person who asks: the PAN in the clear,
-sessions, what is counted, and the audit trail. Of all accounts one line each,
-with the PAN in part. No secret and no hash of one: that they are there.`
+For one account it prints everything stored, for a person who asks: the PAN in the
+clear, sessions, counters and the audit trail. With --all it prints a line for each
+account, with part of the PAN. Of secrets it prints only which of them are set.`
 }
 
 func (c *accountExportCmd) Run(ctx context.Context, t *terminal) error {
 	if (c.UCC == "") != c.All {
-		return usage(errors.New("name one account by its UCC, or all with --all"))
+		return usage(errors.New("give one account's UCC, or --all"))
 	}
 	return c.with(ctx, func(d *serve.Data) error {
 		if c.All {
@@ -51,7 +51,7 @@ func (c *accountExportCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// personView is all that is stored of a person.
+// personView is everything stored about a person.
 type personView struct {
 	UCC      string            `json:"ucc"`
 	ID       string            `json:"id"`
@@ -151,7 +151,7 @@ func exportAll(ctx context.Context, t *terminal, d *serve.Data) error {
 	return errors.Join(w.Error(), out.Flush())
 }
 
-// plainCells keeps a spreadsheet from taking a name for a formula, and hides nothing.
+// plainCells keeps a spreadsheet from reading a name as a formula.
 func plainCells(row []string) []string {
 	row = slices.Clone(row)
 	for i, cell := range row {
@@ -166,7 +166,7 @@ func plainCells(row []string) []string {
 type accountEraseCmd struct {
 	changeFlag
 	UCC  string `arg:"" name:"ucc" help:"The account's UCC."`
-	Yes  bool   `help:"Do it: nothing of it can be brought back."`
+	Yes  bool   `help:"Confirm: this cannot be undone."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
@@ -174,10 +174,10 @@ func (accountEraseCmd) Help() string {
 	return `Example:
   neo account erase --data /var/lib/neo AB1234 --yes
 
-For a person who asks to be forgotten. The account, its sessions, what is counted
-and the codes on their way are deleted. The audit trail stays, which the law asks
-for: a pseudonym is in it for the UCC, and addresses and request ids are gone.
-If it breaks off, do it again. Logs and backups are yours to see to.`
+For a person who asks to be forgotten. It deletes the account, its sessions, its
+counters and the codes still to be sent. The audit trail stays, as the law requires,
+with a pseudonym in place of the UCC and without addresses and request ids. If the
+command is interrupted, run it again. Logs and backups are up to you.`
 }
 
 func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
@@ -187,7 +187,7 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	ucc := string(id.Value)
 	if !c.Yes {
-		return usage(fmt.Errorf("this erases account %s for good: say so with --yes", ucc))
+		return usage(fmt.Errorf("this erases account %s for good: confirm with --yes", ucc))
 	}
 	return c.with(ctx, func(d *serve.Data) error {
 		a, err := d.Admin().ByUCC(ctx, ucc)
@@ -198,13 +198,13 @@ func (c *accountEraseCmd) Run(ctx context.Context, t *terminal) error {
 		pseudonym, events, err := d.Admin().Erase(ctx, a)
 		switch {
 		case ctx.Err() != nil:
-			return errors.New("interrupted: not all of it is done, do it again")
+			return errors.New("interrupted: not everything was erased; run it again")
 		case err != nil:
-			return fmt.Errorf("%w: not all of it is done, do it again", err)
+			return fmt.Errorf("%w: not everything was erased; run it again", err)
 		case gone && events == 0:
 			return fmt.Errorf("there is no account with UCC %s, and no trace of it: neo account list shows all", ucc)
 		}
 		return t.tell(c.JSON, map[string]any{"ucc": ucc, "erased": true, "pseudonym": pseudonym, "events": events},
-			fmt.Sprintf("account %s erased; %s of %s", ucc, some(int64(events), "event now speaks", "events now speak"), pseudonym))
+			fmt.Sprintf("account %s erased; %s to %s", ucc, some(int64(events), "event now refers", "events now refer"), pseudonym))
 	})
 }

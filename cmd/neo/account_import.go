@@ -22,9 +22,9 @@ import (
 type accountImportCmd struct {
 	changeFlag
 	File     string `arg:"" name:"file.csv" help:"The accounts, one a line."`
-	Rejected string `placeholder:"FILE" help:"Where rejected lines go; default is the file's name and .rejected."`
-	Again    bool   `help:"Begin again, though the file has been imported before."`
-	JSON     bool   `name:"json" help:"Print the sum as JSON."`
+	Rejected string `placeholder:"FILE" help:"File for rejected lines; default is the file's name plus .rejected."`
+	Again    bool   `help:"Start over, even if the file has been imported before."`
+	JSON     bool   `name:"json" help:"Print the summary as JSON."`
 }
 
 func (accountImportCmd) Help() string {
@@ -33,29 +33,29 @@ func (accountImportCmd) Help() string {
   neo account import --data /var/lib/neo accounts.csv --rejected wrong.csv --json
 
 The first line names the columns, in any order: ucc, user_id, mobile and
-password_hash, and perhaps pan, name, email, mpin_hash and totp_seed. Fields are
-parted by commas, semicolons or tabs, the text is UTF-8 or UTF-16. Hashes are of
+password_hash, and optionally pan, name, email, mpin_hash and totp_seed. Fields are
+separated by commas, semicolons or tabs; the text is UTF-8 or UTF-16. Hashes are
 argon2id, bcrypt, scrypt or PBKDF2, as PHC strings or in the forms of common
-frameworks; each is replaced by ours at the next good login. Works beside a
-running service.
+frameworks; each is replaced by one of ours at the next successful login. Works
+while the service runs.
 
-Lines that cannot be taken are written into another file of the same form, with
-their number and why: correct it and import it. Interrupted anywhere, the same
-command goes on where it stopped; of a file that is done it says what is there.
-docs/operators.md tells all of it.
+Rejected lines are written to another file of the same form, with their number and
+the reason: correct that file and import it. After an interruption the same command
+continues where it stopped; for a file that is done it reports what was imported.
+See docs/operators.md.
 
-Exit codes: 0 all lines are in, 3 some are rejected; 1, 2 and 4 as everywhere.`
+Exit codes: 0 all lines imported, 3 some rejected; 1, 2 and 4 as everywhere.`
 }
 
 func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 	if info, err := os.Stat(c.File); err != nil {
 		return usage(err)
 	} else if !info.Mode().IsRegular() {
-		return usage(fmt.Errorf("%s is no file: an import that goes on where it stopped must be able to read it again", c.File))
+		return usage(fmt.Errorf("%s is not a regular file, which an import needs to continue after an interruption", c.File))
 	}
 	rejected := cmp.Or(c.Rejected, c.File+operator.Rejected)
 	if filepath.Clean(rejected) == filepath.Clean(c.File) {
-		return usage(errors.New("the file for rejected lines must be another one"))
+		return usage(errors.New("--rejected must name a file other than the one to import"))
 	}
 	if err := operator.CheckFile(c.File); err != nil {
 		return usage(err)
@@ -87,7 +87,7 @@ func (c *accountImportCmd) Run(ctx context.Context, t *terminal) error {
 			err = c.tell(t, res, x.Report())
 		}
 		if err == nil && res.Out > 0 {
-			err = exitError(exitRefused) // which scripts read: not all lines are in
+			err = exitError(exitRefused) // for scripts: not all lines were imported
 		}
 		return err
 	})
@@ -119,8 +119,7 @@ func (c *accountImportCmd) summary(res operator.Result, rejected string) importS
 	return sum
 }
 
-// tell prints what this run has done, and where it is not the same how the file
-// stands overall.
+// tell prints what this run did and, if that differs, the totals for the file.
 func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected string) error {
 	said := fmt.Sprintf("%s: %s added", c.File, some(res.Added, "account", "accounts"))
 	if res.There > 0 {
@@ -130,14 +129,14 @@ func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected strin
 		said += fmt.Sprintf(", %d in all", res.In)
 	}
 	if res.Own > 0 {
-		said += fmt.Sprintf("\n%d of those there with a password of their own, set or hashed anew here: it was not compared with the file's", res.Own)
+		said += fmt.Sprintf("\n%d of those already there with a password of their own, set or rehashed here, which was not compared with the file's", res.Own)
 	}
 	if n := res.Out - res.Gone; n > 0 {
 		said += "\n" + some(n, "line", "lines") + " rejected: "
 		if _, err := os.Stat(rejected); err == nil {
 			said += "see " + rejected
 		} else {
-			said += "--again writes them into " + rejected
+			said += "--again writes them to " + rejected
 		}
 		if n != res.Rejected {
 			said += fmt.Sprintf("; %d of them in this run", res.Rejected)
@@ -153,13 +152,13 @@ func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected strin
 		said += "\nhashes that cannot be taken over: " + strings.Join(kinds, ", ")
 	}
 	if res.Gone > 0 {
-		said += fmt.Sprintf("\n%s not there, and may have been removed since: --again adds what is missing", some(res.Gone, "account is", "accounts are"))
+		said += fmt.Sprintf("\n%s missing, perhaps removed since: --again adds what is missing", some(res.Gone, "account is", "accounts are"))
 	}
 	_, err := fmt.Fprintln(t.out, said)
 	return err
 }
 
-// some is a number and its noun.
+// some formats a number with its noun.
 func some(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -167,7 +166,7 @@ func some(n int64, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// A progress shows a person how far a long command has come; nobody else.
+// A progress shows the progress of a long command on a terminal only.
 type progress struct {
 	t     *terminal
 	shown bool

@@ -15,12 +15,12 @@ import (
 type auditCmd struct {
 	dataFlag
 	UCC     string    `name:"ucc" help:"Events of this account only, also after it was removed."`
-	Since   sinceFlag `placeholder:"24h|DAY|TIME" help:"Events since then: so long ago (24h, 7d), a day in India (yesterday, 2026-11-23), or a time."`
+	Since   sinceFlag `placeholder:"24h|DAY|TIME" help:"Events since then: a time ago (24h, 7d), a day in India (yesterday, 2026-11-23), or a time."`
 	Until   whenFlag  `xor:"end" placeholder:"24h|DAY|TIME" help:"Events before then; a day means its beginning."`
 	Limit   int       `short:"n" placeholder:"N" help:"The last N events only."`
 	Follow  bool      `short:"f" xor:"end" help:"Print new events as they come, until Ctrl-C."`
 	Columns []string  `xor:"form" placeholder:"NAME" help:"These columns only, in this order: time, action, outcome, ucc, factor, consumer, address, by, sid, requestId, account, seq."`
-	Narrow  bool      `xor:"form" help:"The most important columns, in 80 characters: as on a terminal that has no room for all."`
+	Narrow  bool      `xor:"form" help:"The most important columns, in 80 characters, as on a narrow terminal."`
 	JSON    bool      `name:"json" help:"Print one JSON object a line."`
 }
 
@@ -31,12 +31,12 @@ func (auditCmd) Help() string {
   neo audit --data /var/lib/neo --ucc AB1234 --since 2026-11-23T09:00:00+05:30
   neo audit --data /var/lib/neo --follow --json | jq -r 'select(.outcome != "ok")'
 
-Who logged in, or tried to: by which factor and consumer, from where, when, and
-what came of it; and what which operator changed. Oldest first. Times are India's;
+Shows who logged in or tried to: by which factor and consumer, from where, when and
+with what outcome; and which operator changed what. Oldest first. Times are Indian;
 with --json they are UTC. docs/audit.md explains actions, outcomes and fields.`
 }
 
-// mostLimit is the highest --limit: so many events are in memory at once.
+// mostLimit is the highest --limit: that many events are in memory at once.
 const mostLimit = 100_000
 
 func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
@@ -81,8 +81,8 @@ func (c *auditCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// missing tells that the account that is asked for is not there, which need not
-// be a mistake: the trail outlives accounts.
+// missing warns that the requested account does not exist, which need not be a
+// mistake: the trail outlives accounts.
 func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) error {
 	if c.UCC == "" {
 		return nil
@@ -99,17 +99,17 @@ func (c *auditCmd) missing(ctx context.Context, t *terminal, d *serve.Data) erro
 	return err
 }
 
-// The reading of the trail while it grows. Of several processes that write to
-// one database, one may commit an event moments after another has committed one
-// with a higher number: what came within overlap is read again.
+// Reading the trail while it grows. If several processes write to one database, one
+// may commit an event moments after another has committed one with a higher number,
+// so events of the last overlap are read again.
 const (
 	auditPoll   = 500 * time.Millisecond
-	auditLook   = time.Minute // an event's time can be so much before the moment at which it can be read
+	auditLook   = time.Minute // an event may become readable this long after its time
 	overlap     = 10 * time.Second
 	overlapMost = 100_000 // events
 )
 
-// read hands the events that are asked for to show, each once.
+// read passes the requested events to show, each once.
 func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Event) error) error {
 	since := time.Now().Add(-auditLook)
 	if c.Since.After(since) {
@@ -130,8 +130,8 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	if err != nil || !c.Follow {
 		return err
 	}
-	// From here on all events are read and those of the account picked here: so the
-	// next reading need not begin with the account's last event.
+	// From here on all events are read, and the account's are selected here, so that the
+	// next read need not start at the account's last event.
 	for {
 		err := d.Admin().EventPages(ctx, login.EventQuery{Since: since, After: known.after}, func(events []login.Event) error {
 			var mine []login.Event
@@ -153,8 +153,8 @@ func (c *auditCmd) read(ctx context.Context, d *serve.Data, show func([]login.Ev
 	}
 }
 
-// last hands the last events of a query to show. Those before them that a reading of
-// what comes would find, from since on, are known then, and not shown by it.
+// last passes the last events of a query to show. It records in known the earlier
+// events from since on, so that following the trail does not show them.
 func (c *auditCmd) last(ctx context.Context, d *serve.Data, q login.EventQuery, since time.Time, known *trail, show func([]login.Event) error) error {
 	if c.Follow {
 		err := d.Admin().EventPages(ctx, login.EventQuery{Since: since}, func(events []login.Event) error {
@@ -173,8 +173,7 @@ func (c *auditCmd) last(ctx context.Context, d *serve.Data, q login.EventQuery, 
 	return show(events)
 }
 
-// A trail remembers the events that have been read of late. All up to after have
-// been.
+// A trail remembers recently read events. All events up to after have been read.
 type trail struct {
 	after int64
 	late  []readEvent // oldest reading first
@@ -186,7 +185,7 @@ type readEvent struct {
 	at  time.Time
 }
 
-// fresh returns those of some events, read at now, that have not been read before.
+// fresh returns the events, read at now, that have not been read before.
 func (t *trail) fresh(events []login.Event, now time.Time) (fresh []login.Event) {
 	for _, e := range events {
 		if e.Seq <= t.after || t.seen[e.Seq] {

@@ -37,7 +37,7 @@ func shownEvent(e login.Event) auditEvent {
 }
 
 // eventLines writes events as JSON, one a line: with every field, or with those of
-// some columns.
+// the columns only.
 func eventLines(w io.Writer, chosen bool, columns []eventColumn, events []login.Event) error {
 	for _, e := range events {
 		line, err := json.Marshal(shownEvent(e))
@@ -54,7 +54,7 @@ func eventLines(w io.Writer, chosen bool, columns []eventColumn, events []login.
 	return nil
 }
 
-// pick returns a JSON object with the fields of some columns alone.
+// pick returns a JSON object with only the fields of the columns.
 func pick(object []byte, columns []eventColumn) ([]byte, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
@@ -67,10 +67,10 @@ func pick(object []byte, columns []eventColumn) ([]byte, error) {
 	return fmt.Appendf(nil, "{%s}", bytes.Join(fields, []byte(","))), nil
 }
 
-// An eventColumn is one of the table of events. Its name is that of the field in JSON.
+// An eventColumn is a column of the table of events. Its name is that of the JSON field.
 type eventColumn struct {
 	name, head string
-	usual      int // how wide it is when nobody knows what will come: most of what comes fits
+	usual      int // its width before events are known: most of them fit
 	text       func(e login.Event) string
 }
 
@@ -89,26 +89,26 @@ var eventColumns = []eventColumn{
 	{"seq", "SEQ", 8, func(e login.Event) string { return fmt.Sprint(e.Seq) }},
 }
 
-// asked is how many of the columns are shown to who names none.
+// asked is how many of the columns are shown by default.
 const asked = 10
 
-// narrowColumns are those of the narrow form. Who is whoever made a change, or else
-// where a request came from.
+// narrowColumns are the columns of the narrow form. WHO is the operator who made a
+// change, or else where a request came from.
 var narrowColumns = []eventColumn{
 	{"time", "TIME (IST)", 19, func(e login.Event) string { return e.Time.In(login.IST).Format(time.DateTime) }},
 	eventColumns[1], eventColumns[2], eventColumns[3],
 	{"who", "WHO", 15, func(e login.Event) string { return cmp.Or(e.By, e.Address) }},
 }
 
-// narrow is how wide the narrow form is, and wide how wide a terminal has to be to
-// get the other one by itself.
+// narrow is the width of the narrow form; a terminal of at least wide gets the full
+// form by default.
 const (
 	narrow = 80
 	wide   = 120
 )
 
-// columnsOf returns the columns with some names, in any case and with any dashes; the
-// usual ones without names.
+// columnsOf returns the columns with the given names, ignoring case and dashes, or
+// the default columns if there are none.
 func columnsOf(names []string) (columns []eventColumn, err error) {
 	if len(names) == 0 {
 		return eventColumns[:asked], nil
@@ -117,7 +117,7 @@ func columnsOf(names []string) (columns []eventColumn, err error) {
 		plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(name))
 		i := slices.IndexFunc(eventColumns, func(c eventColumn) bool { return strings.ToLower(c.name) == plain })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no column %q: there are %s", printable(name), columnNames())
+			return nil, fmt.Errorf("unknown column %q: the columns are %s", printable(name), columnNames())
 		}
 		columns = append(columns, eventColumns[i])
 	}
@@ -132,13 +132,12 @@ func columnNames() string {
 	return strings.Join(all, ", ")
 }
 
-// widest is as far as one event may push the columns of those that follow.
+// widest is the widest that one event may make a column for the events after it.
 const widest = 40
 
-// eventTable returns a function that writes events for people. Columns are as
-// wide as what has been written so far needs, and, if more is to follow, as what
-// usually comes. most is how wide all of them may be together: what does not fit is
-// cut; 0 is as wide as need be.
+// eventTable returns a function that writes events for people. Columns are as wide as
+// the events written so far require and, if follow is set, as wide as usual. most
+// limits their total width: what does not fit is cut; 0 means no limit.
 func eventTable(w io.Writer, columns []eventColumn, most int, follow bool) func([]login.Event) error {
 	width := make([]int, len(columns))
 	heads := make([]string, len(columns))
@@ -182,8 +181,8 @@ func eventTable(w io.Writer, columns []eventColumn, most int, follow bool) func(
 	}
 }
 
-// fit narrows the widest columns but the first, which is the time, until all of them
-// and the gaps between them fit.
+// fit narrows the widest columns, except the first, the time, until they all fit with
+// the gaps between them.
 func fit(width []int, most int) {
 	const least, gap = 4, 2
 	sum := gap * (len(width) - 1)
@@ -199,7 +198,7 @@ func fit(width []int, most int) {
 	}
 }
 
-// shorten cuts a text to so many characters.
+// shorten cuts a text to a number of characters.
 func shorten(text string, most int) string {
 	if utf8.RuneCountInString(text) <= most {
 		return text

@@ -14,7 +14,7 @@ import (
 // whenFlag is an instant.
 type whenFlag struct{ time.Time }
 
-// UnmarshalText reads what parseWhen does.
+// UnmarshalText parses text as parseWhen does.
 func (w *whenFlag) UnmarshalText(text []byte) (err error) {
 	w.Time, err = parseWhen(string(text), time.Now())
 	return err
@@ -23,7 +23,7 @@ func (w *whenFlag) UnmarshalText(text []byte) (err error) {
 // sinceFlag is an instant in the past.
 type sinceFlag struct{ whenFlag }
 
-// UnmarshalText reads what parseWhen does.
+// UnmarshalText parses text as parseWhen does.
 func (s *sinceFlag) UnmarshalText(text []byte) error {
 	if err := s.whenFlag.UnmarshalText(text); err != nil {
 		return err
@@ -39,9 +39,9 @@ var (
 	dayAndTime = regexp.MustCompile(`^(?:(today|yesterday|[0-9-]{10})(?:[ t]|$))?([0-9:]{5,8})?$`)
 )
 
-// parseWhen reads an instant as people write it: how long ago (90m, 24h, 7d), now, a
+// parseWhen parses an instant as people write it: how long ago (90m, 24h, 7d), now, a
 // day (today, yesterday, 2026-11-23), which begins at 00:00 in India, a time of day
-// there (09:15 is today's; or after a day), or an RFC 3339 time.
+// there (09:15 means today; a day may precede it), or an RFC 3339 time.
 func parseWhen(text string, now time.Time) (time.Time, error) {
 	text = strings.ToLower(text)
 	if ago, err := time.ParseDuration(text); err == nil {
@@ -71,5 +71,5 @@ func parseWhen(text string, now time.Time) (time.Time, error) {
 	if text == "now" {
 		return now, nil
 	}
-	return time.Time{}, errors.New("must be a time before now such as 24h or 7d, or in India today, yesterday, 09:15 or 2026-11-23, or 2026-11-23T09:00:00+05:30")
+	return time.Time{}, errors.New("must be a past time such as 24h or 7d (ago), today, yesterday, 09:15 or 2026-11-23 (in India), or 2026-11-23T09:00:00+05:30")
 }

@@ -11,8 +11,8 @@ import (
 	"neoapi/internal/serve"
 )
 
-// changeFlag is dataFlag for a command that changes the data: who makes the change
-// is in its event.
+// changeFlag is dataFlag for a command that changes the data, whose event records who
+// makes the change.
 type changeFlag struct {
 	dataFlag
 	As asFlag `name:"as" placeholder:"NAME" help:"Who makes the change, for the audit trail; default is the system's user and host."`
@@ -42,8 +42,8 @@ func (a *asFlag) UnmarshalText(text []byte) error {
 	return operator.CheckBy(string(text))
 }
 
-// systemUser is who runs this program, and on which machine: asha@db1. Behind sudo it
-// names the person too: root@db1 (sudo asha).
+// systemUser returns who runs this program, and on which machine: asha@db1, or with
+// sudo root@db1 (sudo asha).
 func systemUser() string {
 	name := fmt.Sprintf("uid %d", os.Getuid())
 	if u, err := user.Current(); err == nil {

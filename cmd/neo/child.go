@@ -20,21 +20,21 @@ type program struct {
 	args []string
 }
 
-// findProgram finds the program that a command line names after --. What cannot be
-// run ends with the exit code that a shell has for it.
+// findProgram finds the program given after --. If it cannot be run, the error has
+// the exit code that a shell uses.
 func findProgram(command []string) (program, error) {
 	path, err := exec.LookPath(command[0])
 	switch {
 	case err == nil:
 		return program{path, command}, nil
 	case (errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist)) && !onPath(command[0]):
-		return program{}, notRun{fmt.Errorf("%s cannot be run: there is no such program", command[0]), exitNotFound}
+		return program{}, notRun{fmt.Errorf("cannot run %s: there is no such program", command[0]), exitNotFound}
 	}
 	return program{}, cannotRun(command[0], err)
 }
 
-// onPath reports whether PATH leads to a file of this name, which then is not
-// executable: exec.LookPath passes it over.
+// onPath reports whether PATH has a file of this name, which is then not executable,
+// because exec.LookPath skipped it.
 func onPath(name string) bool {
 	if strings.ContainsRune(name, filepath.Separator) {
 		return false
@@ -59,18 +59,18 @@ func cannotRun(name string, err error) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		err = fs.ErrPermission
 	}
-	return notRun{fmt.Errorf("%s cannot be run: %w", name, err), exitNotExecutable}
+	return notRun{fmt.Errorf("cannot run %s: %w", name, err), exitNotExecutable}
 }
 
-// run runs the program as if it had been started in place of this one: it has the
-// same input and outputs, the signals that are sent to us are passed on to it, we stop
-// and go on with it, and its exit code is ours. It returns when the program has ended, and asks it to end,
-// with SIGTERM, when the context does.
+// run runs the program as if it had been started in place of this one: it has the same input and outputs,
+// signals sent to us are passed on to it, we stop and continue with it, and we exit with its exit code.
+// run returns when the program has ended; when the context is done it asks the program to end, with
+// SIGTERM.
 func (p program) run(ctx context.Context, t *terminal, env []string) error {
-	// Where the program ends with us, the thread that starts it has to live as long.
+	// With Pdeathsig the program ends with the thread that started it, so the thread must live as long.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	signals := make(chan os.Signal, 64) // who sends all kinds at once loses none
+	signals := make(chan os.Signal, 64) // room for one of each kind
 	for _, s := range passedOn {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)

@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// passedOn are the signals that a program gets that we run; the others reach it by
-// themselves.
+// passedOn are the signals passed on to the program; others reach it without us.
 var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
 func ofTerminal(s os.Signal) bool { return s == os.Interrupt }

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passedOn are the signals that a program gets that we run, as far as all systems have
-// them: those that somebody sends, and not those of what a process itself does.
+// passedOn are the signals passed on to the program, as far as all systems have them:
+// those sent by others, not those that a process causes itself.
 var passedOn = []os.Signal{
 	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 	syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGIO,
 }
 
-// ofTerminal reports whether a signal comes from the keyboard: then the terminal
-// has sent it to the program too, which would take a second one for impatience.
+// ofTerminal reports whether a signal comes from the keyboard: then the terminal has
+// sent it to the program too, which would treat a second one as impatience.
 func ofTerminal(s os.Signal) bool {
 	if s != syscall.SIGINT && s != syscall.SIGQUIT {
 		return false

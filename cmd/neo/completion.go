@@ -35,7 +35,7 @@ func (c *completionCmd) Run(k *kong.Context, t *terminal) error {
 	return err
 }
 
-// collect notes for each command, by its words ("account add"), what may follow.
+// collect records for each command, by its words ("account add"), what may follow.
 func collect(n *kong.Node, path string, words map[string][]string) {
 	var next []string
 	for _, child := range n.Children {

@@ -23,18 +23,18 @@ import (
 
 // configFlag is the configuration file of neo serve: its keys are the names of the
 // flags. A flag wins over the environment (NEO_ and the name, as in NEO_LISTEN), and
-// that over the file.
+// the environment over the file.
 type configFlag struct {
 	Config string `env:"NEO_CONFIG" placeholder:"FILE" help:"Configuration file, YAML: the names of these flags and their values."`
 
-	wrong error // what is wrong with the file, to be told with what else is wrong
+	wrong error // what is wrong with the file, reported with all other problems
 }
 
-// BeforeResolve gives kong what is in the environment and in the file. kong
-// calls it for the commands that have the flag.
+// BeforeResolve passes the environment and the file to kong, which calls it for the
+// commands that have the flag.
 func (f *configFlag) BeforeResolve(parsed *kong.Context) error {
 	keys := map[string]bool{}
-	path := os.Getenv("NEO_CONFIG") // kong has not looked there yet
+	path := os.Getenv("NEO_CONFIG") // kong has not read the environment yet
 	for _, flag := range parsed.Selected().Flags {
 		keys[flag.Name] = true
 		if given, _ := parsed.FlagValue(flag).(string); flag.Name == "config" && given != "" {
@@ -57,16 +57,17 @@ func (f *configFlag) BeforeResolve(parsed *kong.Context) error {
 	return nil
 }
 
-// variable is the name of a setting in the environment.
+// variable returns the environment variable of a setting.
 func variable(name string) string {
 	return "NEO_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// notInFile are flags that are no settings.
+// notInFile are flags that are not settings.
 var notInFile = []string{"config", "help", "version", "json"}
 
-// readConfig reads a configuration file. What is wrong with single settings is told
-// in wrong, and these are left out. Paths in the file are relative to where it lies.
+// readConfig reads a configuration file. Problems with single settings are returned
+// in wrong, and those settings are omitted. Paths in the file are relative to its
+// directory.
 func readConfig(path string, keys map[string]bool) (values map[string]any, wrong, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -74,8 +75,8 @@ func readConfig(path string, keys map[string]bool) (values map[string]any, wrong
 	}
 	values = map[string]any{}
 	documents := yaml.NewDecoder(bytes.NewReader(text))
-	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // what is there must not be passed over
-		err = errors.New("there is a second document, after a line ---")
+	if err = documents.Decode(&values); err == nil && !errors.Is(documents.Decode(new(any)), io.EOF) { // a second document must not be ignored
+		err = errors.New("it has a second YAML document, after a line ---: remove that")
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // all of it comments, perhaps
 		return nil, nil, fmt.Errorf("configuration file %s: it must be YAML, such as \"listen: 127.0.0.1:9155\", one setting a line: %w", path, err)
@@ -105,7 +106,7 @@ func readConfig(path string, keys map[string]bool) (values map[string]any, wrong
 			values[key] = fmt.Sprint(v)
 		}
 		if !keys[key] || slices.Contains(notInFile, key) {
-			problems = append(problems, fmt.Errorf("%s: %s is no setting: see neo serve --help for all of them", path, key))
+			problems = append(problems, fmt.Errorf("%s: unknown setting %s: neo serve --help lists them all", path, key))
 		}
 	}
 	if database, ok := values["database"].(string); ok {
@@ -129,7 +130,7 @@ func keepsPassword(path, database string) error {
 		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("database: there is a password in the URL, and the file is readable by other users: run chmod 600 %s", path)
+		return fmt.Errorf("database: the URL contains a password, and the file is readable by other users: run chmod 600 %s", path)
 	}
 	return nil
 }
@@ -144,7 +145,7 @@ func sorted[V any](m map[string]V) []string {
 }
 
 type configCmd struct {
-	Check configCheckCmd `cmd:"" help:"Tell everything that is wrong with a configuration, without starting."`
+	Check configCheckCmd `cmd:"" help:"Report everything that is wrong with a configuration, without starting."`
 	Show  configShowCmd  `cmd:"" help:"Show the settings in force and where each comes from."`
 }
 
@@ -154,9 +155,9 @@ type configCheckCmd struct {
 }
 
 func (configCheckCmd) Help() string {
-	return `It takes the flags, environment and file of neo serve, reads the files that they
-name, and opens the master key and the database, without changing anything: run it
-as the service's user. It says what it did not look at.`
+	return `Takes the flags, environment and file of neo serve, reads the files they name, and
+opens the master key and the database, without changing anything: run it as the
+service's user. It lists what it did not check.`
 }
 
 func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
@@ -171,11 +172,11 @@ func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
 	if c.JSON {
 		return t.json(checkedConfig{true, first, c.unseen()})
 	}
-	said := "The configuration is good.\n"
+	said := "The configuration is valid.\n"
 	if first != "" {
 		said += "Note: " + printable(first) + ".\n"
 	}
-	_, err = fmt.Fprintf(t.out, "%sNot looked at: %s.\n", said, printable(strings.Join(c.unseen(), "; ")))
+	_, err = fmt.Fprintf(t.out, "%sNot checked: %s.\n", said, printable(strings.Join(c.unseen(), "; ")))
 	return err
 }
 
@@ -186,18 +187,18 @@ type checkedConfig struct {
 	Unseen []string `json:"notLookedAt"`
 }
 
-// unseen says what a check does not find out: what is told by others alone, or changed
-// by looking at it.
+// unseen returns what a check does not cover: what only others know, or what checking
+// would change.
 func (c *configCheckCmd) unseen() []string {
-	all := []string{"whether " + c.Listen + " is free to listen at"}
+	all := []string{"whether " + c.Listen + " is free"}
 	for _, x := range []struct{ given, what string }{
-		{c.Metrics, "whether " + c.Metrics + " is, for metrics"},
-		{c.Admin, "whether " + c.Admin + " is, for operators"},
+		{c.Metrics, "whether " + c.Metrics + " is free, for metrics"},
+		{c.Admin, "whether " + c.Admin + " is free, for operators"},
 		{c.Couriers, "whether the couriers' gateways and mail servers answer"},
 		{c.OMS, "whether the OMS answers"},
 		{c.TradeAPI, "whether the trade API answers"},
-		{c.PublicURL, "whether clients reach " + c.PublicURL},
-		{os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "whether the collector of traces answers"},
+		{c.PublicURL, "whether clients can reach " + c.PublicURL},
+		{os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "whether the trace collector answers"},
 	} {
 		if x.given != "" {
 			all = append(all, x.what)
@@ -212,8 +213,8 @@ type configShowCmd struct {
 }
 
 func (configShowCmd) Help() string {
-	return `It takes the flags, environment and file of neo serve. What it prints is a
-configuration file; a password in a URL is replaced by "xxxxx".`
+	return `Takes the flags, environment and file of neo serve. The output is a configuration
+file; a password in a URL is replaced by "xxxxx".`
 }
 
 func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal) error {
@@ -231,7 +232,7 @@ func (c *configShowCmd) Run(_ context.Context, parsed *kong.Context, t *terminal
 	return t.json(byName)
 }
 
-// A setting is one of the configuration in force, without a password.
+// A setting is a setting in force, without passwords.
 type setting struct {
 	name  string
 	Value any    `json:"value"`
@@ -264,23 +265,23 @@ func inForce(parsed *kong.Context) (all []setting) {
 			value = withoutPassword(text)
 		}
 		if list, ok := value.([]string); ok && list == nil {
-			value = []string{} // not null, which is no list
+			value = []string{} // not null, which is not a list
 		}
 		all = append(all, setting{flag.Name, value, cmp.Or(from[flag.Name], "default")})
 	}
 	return all
 }
 
-// show prints each setting as a line of a configuration file, with where its value
-// comes from.
+// show prints each setting as a line of a configuration file, with the source of its
+// value.
 func show(w io.Writer, all []setting) error {
 	for _, s := range all {
-		text, err := json.Marshal(s.Value) // which is YAML, in one line
+		text, err := json.Marshal(s.Value) // valid YAML, on one line
 		if err != nil {
 			return err
 		}
 		line := s.name + ": " + string(text)
-		if slices.Contains([]string{`""`, "[]", "null"}, string(text)) { // which the file does not take
+		if slices.Contains([]string{`""`, "[]", "null"}, string(text)) { // which the file does not accept
 			line = "# " + line
 		}
 		if _, err := fmt.Fprintf(w, "%-50s # %s\n", line, s.From); err != nil {
@@ -290,7 +291,7 @@ func show(w io.Writer, all []setting) error {
 	return nil
 }
 
-// withoutPassword hides passwords in a URL.
+// withoutPassword masks passwords in a URL.
 func withoutPassword(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

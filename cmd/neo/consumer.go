@@ -14,11 +14,11 @@ import (
 )
 
 type consumerCmd struct {
-	Add    consumerAddCmd    `cmd:"" help:"Add a consumer and show its secret, this once."`
+	Add    consumerAddCmd    `cmd:"" help:"Add a consumer and show its secret once."`
 	List   consumerListCmd   `cmd:"" help:"List the consumers."`
 	Rate   consumerRateCmd   `cmd:"" help:"Change how many requests a second a consumer may send."`
 	Rotate consumerRotateCmd `cmd:"" help:"Give a consumer a new secret; the old one works for a while."`
-	Allow  consumerAllowCmd  `cmd:"" help:"Say from which addresses a consumer may send."`
+	Allow  consumerAllowCmd  `cmd:"" help:"Set the addresses from which a consumer may send."`
 	Remove consumerRemoveCmd `cmd:"" help:"Remove a consumer; its access tokens and sessions end."`
 }
 
@@ -26,7 +26,7 @@ type consumerCmd struct {
 // [login.Consumer].
 type rateFlag int
 
-// maxRate is above what any service answers.
+// maxRate is above the rate of any service.
 const maxRate = 1_000_000
 
 // UnmarshalText reads a rate.
@@ -37,7 +37,7 @@ func (r *rateFlag) UnmarshalText(text []byte) error {
 	case string(text) == "default":
 		*r = 0
 	case err != nil || n < 1 || n > maxRate:
-		return fmt.Errorf("must be a number from 1 to %d, none (no limit) or default (what the service is set to with --consumer-rate)", maxRate)
+		return fmt.Errorf("must be a number from 1 to %d, none (no limit) or default (the service's --consumer-rate)", maxRate)
 	default:
 		*r = rateFlag(n)
 	}
@@ -57,9 +57,9 @@ func (r rateFlag) String() string {
 
 type consumerAddCmd struct {
 	changeFlag
-	Key  string   `help:"Consumer key; made if not given."`
-	Name string   `help:"What the application is called."`
-	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second: a number, none for no limit, or default for what the service is set to (--consumer-rate)."`
+	Key  string   `help:"Consumer key; generated if not given."`
+	Name string   `help:"Name of the application."`
+	Rate rateFlag `default:"default" placeholder:"N|none|default" help:"Requests a second: a number, none for no limit, or default for the service's --consumer-rate."`
 	JSON bool     `name:"json" help:"Print JSON, the secret included."`
 }
 
@@ -84,7 +84,7 @@ func (c *consumerAddCmd) Run(ctx context.Context, t *terminal) error {
 		if c.JSON {
 			err = t.json(map[string]any{"key": added.Key, "secret": string(secret), "name": added.Name, "rate": c.Rate.String()})
 		} else {
-			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once.\n", added.Key, string(secret))
+			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is not shown again.\n", added.Key, string(secret))
 		}
 		if err != nil {
 			return fmt.Errorf("the consumer was added, but its secret could not be shown: remove %s and add it again: %w", added.Key, err)
@@ -132,7 +132,7 @@ func (c *consumerListCmd) Run(ctx context.Context, t *terminal) error {
 type consumerRateCmd struct {
 	changeFlag
 	Key  string   `arg:"" help:"The consumer's key."`
-	Rate rateFlag `arg:"" name:"rate" help:"Requests a second: a number, none for no limit, or default for what the service is set to."`
+	Rate rateFlag `arg:"" name:"rate" help:"Requests a second: a number, none for no limit, or default for the service's --consumer-rate."`
 	JSON bool     `name:"json" help:"Print JSON."`
 }
 
@@ -141,11 +141,11 @@ func (consumerRateCmd) Help() string {
   neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 200
   neo consumer rate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 default
 
-A number holds for this consumer instead of the service's --consumer-rate, default
-follows that again, and none lifts every limit from it. There is no rate 0: to
-keep a consumer out, remove it.
+A number overrides the service's --consumer-rate for this consumer, default follows
+that again, and none removes the limit. There is no rate 0: to keep a consumer out,
+remove it.
 
-Running services follow within a second. Past its rate a consumer gets 429 with
+Running services apply it within a second. Past its rate a consumer gets 429 with
 Retry-After; after a second of silence it may send a second's worth at once.`
 }
 
@@ -158,7 +158,7 @@ func (c *consumerRateCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// unknownConsumer says so where a consumer was not found.
+// unknownConsumer returns err, or that the consumer does not exist.
 func unknownConsumer(err error, key string) error {
 	if errors.Is(err, login.ErrNotFound) {
 		return fmt.Errorf("there is no consumer with key %s: neo consumer list shows all", key)
@@ -169,7 +169,7 @@ func unknownConsumer(err error, key string) error {
 type consumerRemoveCmd struct {
 	changeFlag
 	Key  string `arg:"" help:"The consumer's key."`
-	Yes  bool   `help:"Do it: nothing of it can be brought back."`
+	Yes  bool   `help:"Confirm: this cannot be undone."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
@@ -177,7 +177,7 @@ func (consumerRemoveCmd) Help() string {
 	return `Example:
   neo consumer remove --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 --yes
 
-Works beside a running service: the consumer's access tokens and sessions end
+Works while the service runs: the consumer's access tokens and sessions end
 within a second.`
 }
 
@@ -187,7 +187,7 @@ func (c *consumerRemoveCmd) Run(ctx context.Context, t *terminal) error {
 			return unknownConsumer(err, c.Key)
 		}
 		if !c.Yes {
-			return usage(fmt.Errorf("this removes consumer %s for good: say so with --yes", c.Key))
+			return usage(fmt.Errorf("this removes consumer %s for good: confirm with --yes", c.Key))
 		}
 		if err := d.Admin().RemoveConsumer(ctx, c.Key); err != nil {
 			return unknownConsumer(err, c.Key)

@@ -28,9 +28,8 @@ func (consumerRotateCmd) Help() string {
   neo consumer rotate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43
   neo consumer rotate --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 --overlap 0
 
-Makes a new secret and shows it, this once. The old one, and the access tokens
-that it got, work for the overlap; a secret from before that ends now. Sessions
-go on.`
+Makes a new secret and shows it once. The old one, and the access tokens obtained
+with it, work for the overlap; a secret older than that ends now. Sessions go on.`
 }
 
 func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
@@ -50,7 +49,7 @@ func (c *consumerRotateCmd) Run(ctx context.Context, t *terminal) error {
 		if c.JSON {
 			err = t.json(map[string]any{"key": c.Key, "secret": string(secret), "oldSecretUntil": until.UTC()})
 		} else {
-			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is shown this once. The old one works until %s.\n",
+			_, err = fmt.Fprintf(t.out, "consumer key:    %s\nconsumer secret: %s\nThe secret is not shown again. The old one works until %s.\n",
 				c.Key, string(secret), until.In(login.IST).Format(time.RFC3339))
 			if err == nil && before.OldSecretUntil.After(time.Now()) {
 				_, err = fmt.Fprintf(t.out, "The one before it, which would have worked until %s, has ended.\n", before.OldSecretUntil.In(login.IST).Format(time.RFC3339))
@@ -75,9 +74,9 @@ func (consumerAllowCmd) Help() string {
   neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 203.0.113.7 2001:db8:5::/48
   neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 anywhere
 
-From then on requests of the consumer are taken from these addresses only, and
-refused from others with code 100008. Running services follow within a second.
-Behind a proxy the service must know it (neo serve --trusted-proxy).`
+From then on the consumer's requests are accepted from these addresses only, and
+refused from others with code 100008. Running services apply it within a second.
+If the service is behind a proxy, name that with neo serve --trusted-proxy.`
 }
 
 func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {
@@ -101,5 +100,5 @@ func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// words returns networks one by one; never nil, which JSON would print as null.
+// words returns the networks as a list, never nil, which JSON would print as null.
 func words(n login.Networks) []string { return append([]string{}, strings.Fields(n.String())...) }

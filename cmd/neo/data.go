@@ -20,7 +20,7 @@ func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) error {
 	return d.run(ctx, serve.OpenExisting, f)
 }
 
-// making is with for a command that may be the first: it makes what is not there.
+// making is with for a command that may be the first to run: it creates missing data.
 func (d dataFlag) making(ctx context.Context, f func(*serve.Data) error) error {
 	if d.place().Exists() {
 		return d.with(ctx, f)

@@ -19,11 +19,11 @@ func (d databaseFlag) AfterApply(parsed *kong.Context) error {
 }
 
 // checkDatabase refuses a database URL with a password if it was given as a flag,
-// which everybody on the machine can see.
+// which every user of the machine can see.
 func checkDatabase(parsed *kong.Context, url string) error {
 	for _, p := range parsed.Path {
 		if p.Flag == nil || p.Flag.Name != "database" || p.Resolved {
-			continue // what is not on the path came from the environment, what was resolved from there or from a file
+			continue // not a flag: set from the environment or a file
 		}
 		secret, err := postgres.HasPassword(url)
 		if err != nil {

@@ -14,11 +14,11 @@ import (
 type doctorCmd struct {
 	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service; by default that of the saved session, or of the last login."`
 	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the saved session, or of the last login."`
-	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET. Without it no access token is asked for."`
+	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret; - for standard input. Or set NEO_CONSUMER_SECRET. Without it no access token is requested."`
 	wayFlags
-	Mobile  string   `help:"Mobile number to look at."`
-	UCC     string   `name:"ucc" help:"UCC to look at."`
-	PANFile string   `name:"pan-file" type:"path" placeholder:"FILE" help:"File with a PAN to look at; - for standard input."`
+	Mobile  string   `help:"Mobile number to check."`
+	UCC     string   `name:"ucc" help:"UCC to check."`
+	PANFile string   `name:"pan-file" type:"path" placeholder:"FILE" help:"File with a PAN to check; - for standard input."`
 	JSON    bool     `name:"json" help:"Print JSON."`
 	Session fileFlag `embed:""`
 }
@@ -29,12 +29,12 @@ func (doctorCmd) Help() string {
   neo doctor --env prod --consumer-key KEY --mobile 9876543210 --ucc AB1234
   neo doctor --profile wife --json | jq '.findings[] | select(.verdict == "FAILED")'
 
-Looks at the settings' form, the way to the service (name, connection,
+Checks the form of the settings, the way to the service (name, connection,
 certificate), this machine's clock against the service's, the access token, the
-saved session, and the address that the service sees. Nobody is logged in, and no
-code is used up. Asks for nothing.
+saved session, and the address that the service sees. It does not log in, uses up
+no code and prompts for nothing.
 
-The report holds no secret and can be shown to others; it names addresses.
+The report contains no secrets, so it can be shared; it does contain addresses.
 
 Exit codes: 0 if nothing has failed, else that of the first failure: 2 settings or
 the session's file, 3 refused by the service, 4 the service cannot be reached, 1
@@ -49,21 +49,21 @@ type report struct {
 
 func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r := report{Program: thisBuild()}
-	p, _ := c.Session.profile() // without it there are flags
+	p, _ := c.Session.profile() // without a profile there are flags
 	if c.Env == "" || sameService(c.Env, p.Environment) {
 		c.CA = cmp.Or(c.CA, p.CA)
 	} else {
 		p.ConsumerKey = ""
-		if c.accepts(c.Env) { // another address may hold a password
+		if c.accepts(c.Env) { // an unknown address may contain a password
 			t.login += " --env " + quoted(c.Env)
 		}
 	}
 	t.login = withoutHome(t.login)
 	saved, found := c.savedSession(t.login)
-	var notFlags []error // what could not be read of files
+	var notFlags []error // problems with files
 	cfg, err := c.config(cmp.Or(c.Env, saved.Environment, p.Environment), cmp.Or(c.ConsumerKey, saved.ConsumerKey, p.ConsumerKey))
 	if saved.Consumer != "" && c.another(saved) {
-		found.Verdict, found.Detail = neoapi.VerdictNote, found.Detail+": its session is of another service or consumer key, and is left aside"
+		found.Verdict, found.Detail = neoapi.VerdictNote, found.Detail+": its session belongs to another service or consumer key, and was not checked"
 		saved = savedLogin{}
 	}
 	r.Findings = append(r.Findings, found)
@@ -132,7 +132,7 @@ func (c *doctorCmd) another(saved savedLogin) bool {
 		c.ConsumerKey != "" && saved.ConsumerKey != "" && c.ConsumerKey != saved.ConsumerKey
 }
 
-// An ailing says that checks have failed; the first one decides the exit code.
+// An ailing reports that checks have failed; the first one decides the exit code.
 type ailing struct {
 	failed int
 	first  error
@@ -147,27 +147,27 @@ func (a ailing) Error() string {
 
 func (a ailing) Unwrap() error { return a.first }
 
-// savedSession loads the session, if there is one, and tells about its file.
+// savedSession loads the session, if there is one, and reports on its file.
 func (c *doctorCmd) savedSession(login string) (savedLogin, neoapi.Finding) {
 	saved, path, err := c.Session.load()
 	f := neoapi.Finding{Check: "session file", Verdict: neoapi.VerdictGood}
 	var none noSession
 	switch {
 	case errors.As(err, &none):
-		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" is not there: "+login+" makes it"
+		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" does not exist: "+login+" creates it"
 	case err != nil:
 		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
 	default:
-		f.Detail = withoutHome(path) + ", readable by you alone"
+		f.Detail = withoutHome(path) + ", readable only by you"
 	}
 	return saved, f
 }
 
-// withoutHome says ~ for the home directory, whose name tells whose it is.
+// withoutHome replaces the home directory, which contains a user's name, by ~.
 func withoutHome(text string) string {
 	if home, err := os.UserHomeDir(); err == nil && len(home) > 1 {
 		home += string(os.PathSeparator)
-		text = strings.NewReplacer("'"+home, "~"+string(os.PathSeparator)+"'", home, "~"+string(os.PathSeparator)).Replace(text) // a shell knows ~ outside quotes only
+		text = strings.NewReplacer("'"+home, "~"+string(os.PathSeparator)+"'", home, "~"+string(os.PathSeparator)).Replace(text) // a shell expands ~ only outside quotes
 	}
 	return text
 }
@@ -178,7 +178,7 @@ func (c *doctorCmd) print(t *terminal, r report) error {
 	}
 	const indent = 23 // where details begin: after a verdict and the name of a check
 	columns, below := width(t.out), indent
-	if columns > 0 && columns < 2*indent { // too narrow for two columns of words
+	if columns > 0 && columns < 2*indent { // too narrow for two columns
 		below = 4
 	}
 	var out strings.Builder

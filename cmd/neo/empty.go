@@ -9,11 +9,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// AfterApply refuses flags and arguments that were given and are empty. A script whose
-// variable is not set gives such: --ucc "$UCC" is to mean no other than that account,
-// and not whichever is there. Where empty says something, as "none", the field is a
-// pointer. A variable of the environment that is empty is as good as one that is
-// not set.
+// AfterApply refuses empty flags and arguments. A script with an unset variable passes
+// them, and --ucc "$UCC" must not mean any account. Where empty has a meaning, such as
+// "none", the field is a pointer. An empty environment variable counts as unset.
 func (*commands) AfterApply(parsed *kong.Context) error {
 	var problems []error
 	seen := map[string]bool{}
@@ -21,7 +19,7 @@ func (*commands) AfterApply(parsed *kong.Context) error {
 		value, name := p.Positional, ""
 		switch {
 		case p.Resolved:
-			continue // a setting, of a file or of the environment
+			continue // a setting from a file or the environment
 		case p.Flag != nil:
 			value, name = p.Flag.Value, "--"+p.Flag.Name
 		case value != nil:
@@ -36,7 +34,7 @@ func (*commands) AfterApply(parsed *kong.Context) error {
 	return errors.Join(problems...)
 }
 
-// empty reports whether a text, or with lists all the texts of a list, are blank.
+// empty reports whether a string is blank or, with lists, whether all strings of a list are.
 func empty(v reflect.Value, lists bool) bool {
 	switch {
 	case v.Kind() == reflect.String:
@@ -47,8 +45,8 @@ func empty(v reflect.Value, lists bool) bool {
 	return false
 }
 
-// decodePath reads a flag of type path as kong does, which makes of an empty one the
-// working directory.
+// decodePath decodes a path as kong does, except that an empty one does not become
+// the working directory.
 func decodePath(ctx *kong.DecodeContext, target reflect.Value) error {
 	var path string
 	if err := ctx.Scan.PopValueInto("file", &path); err != nil {

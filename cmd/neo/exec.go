@@ -32,23 +32,23 @@ The program finds the session in its environment:
   NEO_SID            for the header Sid: always
   NEO_ENV            the service: always, if neo login saved the session
   NEO_CONSUMER_KEY   the same
-  NEO_UCC            the account: if the service told it, as all have so far
+  NEO_UCC            the account: if the service returned it, as all have so far
   NEO_ACCESS_TOKEN   for the header Authorization, after Bearer: after a login by
                      password; a login by TOTP needs none and has none
   NEO_HS_SERVER_ID   for the parameter sId: if the service gave the session one
-  NEO_BASE_URL       where calls go: after a login by TOTP, if the service told it
-  NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token tells
+  NEO_BASE_URL       where calls go: after a login by TOTP, if the service returned it
+  NEO_EXPIRES_AT     when the session ends, RFC 3339: if its token says so
 
-With --ucc a session of another account is not handed to the program, which is then
-not run. What is not known is not set, whatever the variable was before. Secrets
+With --ucc the program is not run if the session belongs to another account. A
+variable whose value is not known is unset, even if it was set before. Secrets
 (NEO_CONSUMER_SECRET, NEO_PASSWORD and the like), the settings of neo serve
 (NEO_DATABASE, NEO_CONFIG, NEO_LISTEN, …) and those of PostgreSQL (PGPASSWORD,
-PGHOST, …) are taken away; all other variables are as they were. They are the
-program's own: nothing is written anywhere, and arguments hold no secret.
+PGHOST, …) are removed; all other variables stay. Only the program sees them:
+nothing is written to disk, and no secret is in an argument.
 
 The exit code is the program's, 128+N if signal N ended it, 127 if there is no
-such program and 126 if it cannot be executed. Signals are passed on to it. With a
-session that has ended it is not run: exit code 3.`
+such program and 126 if it cannot be executed. Signals are passed on to it. If the
+session has ended, the program is not run: exit code 3.`
 }
 
 func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) error {
@@ -69,7 +69,7 @@ func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) er
 		return err
 	}
 	if c.UCC != "" && !sameAccount(c.UCC, saved.UCC) {
-		return usage(fmt.Errorf("the saved session is of another account, %s: nothing was run", printable(saved.UCC)))
+		return usage(fmt.Errorf("the saved session belongs to another account, %s: nothing was run", printable(saved.UCC)))
 	}
 	if ended(saved.Session) {
 		return sessionEnded("exec")
@@ -81,7 +81,7 @@ func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) er
 	return p.run(context.WithoutCancel(ctx), t, append(withoutService(withoutSession(os.Environ()), parsed.Model), sessionEnvironment(saved)...))
 }
 
-// sameAccount reports whether two UCCs, as they are typed, pasted or saved, are of one
+// sameAccount reports whether two UCCs, as typed, pasted or saved, name the same
 // account.
 func sameAccount(a, b string) bool {
 	x, errA := paste.UCC(a)
@@ -92,7 +92,7 @@ func sameAccount(a, b string) bool {
 	return strings.EqualFold(x, y) // both are ASCII
 }
 
-// sessionEnvironment is a session as the variables of a program's environment.
+// sessionEnvironment returns a session as environment variables.
 func sessionEnvironment(saved savedLogin) []string {
 	s := saved.Session
 	var env []string
@@ -113,10 +113,10 @@ func sessionEnvironment(saved savedLogin) []string {
 // ofSession are the variables of a session.
 var ofSession = []string{"NEO_TOKEN", "NEO_SID", "NEO_UCC", "NEO_HS_SERVER_ID", "NEO_ACCESS_TOKEN", "NEO_CONSUMER_KEY", "NEO_ENV", "NEO_BASE_URL", "NEO_EXPIRES_AT"}
 
-// secretWords are what the names of variables have that hold a secret of a login.
+// secretWords matches the names of variables that contain a login's secrets.
 var secretWords = regexp.MustCompile(`^NEO_(.*_)?(SECRET|PASSWORD|PASSPHRASE|MPIN|PIN|PAN|OTP|TOTP|SEED)(_.*)?$`)
 
-// withoutSession leaves out of an environment what a session would set, and the
+// withoutSession removes from an environment the variables of a session and the
 // secrets of a login.
 func withoutSession(environ []string) []string {
 	return without(environ, func(name string) bool { return slices.Contains(ofSession, name) || secretWords.MatchString(name) })
@@ -128,8 +128,8 @@ var ofPostgreSQL = strings.Fields(`PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PG
 	PGSSLCRLDIR PGSSLSNI PGSSLMINPROTOCOLVERSION PGSSLMAXPROTOCOLVERSION PGREQUIREPEER PGGSSENCMODE PGKRBSRVNAME PGGSSLIB PGGSSDELEGATION PGCONNECT_TIMEOUT
 	PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS PGMINPROTOCOLVERSION PGMAXPROTOCOLVERSION PGOAUTHCLIENTSECRET`)
 
-// withoutService leaves out of an environment the settings of a service: whoever runs
-// one may have them in the shell.
+// withoutService removes the settings of a service from an environment: an operator
+// may have them in the shell.
 func withoutService(environ []string, model *kong.Application) []string {
 	settings := slices.Clone(ofPostgreSQL)
 	for _, command := range model.Children {

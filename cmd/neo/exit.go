@@ -29,7 +29,7 @@ const (
 )
 
 // exitCodes is the table that neo help exit-codes prints and docs/exit-codes.md
-// explains. A test makes each of them happen.
+// explains. A test causes each of them.
 var exitCodes = []struct {
 	code  int
 	name  string
@@ -52,9 +52,9 @@ func aboutExitCodes() string {
 		fmt.Fprintf(&b, "%-5s  %s\n", row.name, row.means)
 	}
 	return b.String() + `
-neo exec and neo sandbox -- CMD end with the exit code of the program that they
-ran. For neo serve, neo sandbox, neo audit --follow and neo session --watch Ctrl-C
-is the end that is meant: exit code 0.
+neo exec and neo sandbox -- CMD end with the exit code of the program they ran.
+Ctrl-C is the normal end of neo serve, neo sandbox, neo audit --follow and neo
+session --watch: exit code 0.
 `
 }
 
@@ -76,7 +76,7 @@ type laterError struct{ error }
 
 func (e laterError) Unwrap() error { return e.error }
 
-// ofStore says of an error of a store that the same may work later, if it may.
+// ofStore marks an error of a store as one that may be over later, if it may.
 func ofStore(err error) error {
 	if postgres.Down(err) || sqlite.Busy(err) {
 		return laterError{err}
@@ -84,8 +84,8 @@ func ofStore(err error) error {
 	return err
 }
 
-// ofFile says of an error that a file which was named caused it, if it did: it is not
-// there, is there already, may not be used, or must not be.
+// ofFile marks an error as wrong use if a named file caused it: it is missing, exists
+// already, or must not be used.
 func ofFile(err error) error {
 	_, refused := errors.AsType[private.Refused](err)
 	if refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrPermission) {
@@ -94,14 +94,14 @@ func ofFile(err error) error {
 	return err
 }
 
-// An exitError is the exit code of a program that was run. Nothing is printed: it
-// has said itself what was wrong.
+// An exitError is the exit code of a program that was run. Nothing is printed,
+// because the program has reported its own failure.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// A notRun is a program that could not be started, with the exit code that shells
-// have for that.
+// A notRun is a program that could not be started, with the exit code that shells use
+// for that.
 type notRun struct {
 	error
 	code int
@@ -109,12 +109,12 @@ type notRun struct {
 
 func (e notRun) Unwrap() error { return e.error }
 
-// A stopped is why a context ended: by a signal.
+// A stopped is the cause of a context ended by a signal.
 type stopped struct{ signal os.Signal }
 
 func (s stopped) Error() string { return s.signal.String() }
 
-// code is the exit code of a program that a signal has ended.
+// code returns the exit code of a program ended by the signal.
 func (s stopped) code() int {
 	n, _ := s.signal.(syscall.Signal)
 	return exitSignal + int(n)
@@ -205,8 +205,8 @@ var codeOf = map[neoapi.Category]int{
 	neoapi.ErrCallback:    exitFailed,
 }
 
-// silent reports whether a failure needs no words: a program that was run has said
-// itself what was wrong, and who pressed Ctrl-C knows.
+// silent reports whether a failure needs no message: a program that was run has
+// reported its own, and Ctrl-C needs none.
 func silent(ctx context.Context, err error) bool {
 	var ran exitError
 	var by stopped

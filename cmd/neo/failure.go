@@ -15,9 +15,9 @@ import (
 // A failure is an error as --json prints it on standard error, in one line.
 type failure struct {
 	Error      string   `json:"error"`
-	Problems   []string `json:"problems,omitempty"` // one by one, if there are several
+	Problems   []string `json:"problems,omitempty"` // if there are several
 	ExitCode   int      `json:"exitCode"`
-	Category   string   `json:"category,omitempty"` // these are the service's, or the client's
+	Category   string   `json:"category,omitempty"` // from here on those of the service or the client
 	Code       string   `json:"code,omitempty"`
 	Status     int      `json:"status,omitempty"`
 	Hint       string   `json:"hint,omitempty"`
@@ -26,7 +26,7 @@ type failure struct {
 	RequestID  string   `json:"requestId,omitempty"`
 }
 
-// fail says what went wrong: in words that fit the terminal, or for a program.
+// fail prints a failure, wrapped to fit the terminal, or as JSON.
 func (t *terminal) fail(err error, code int, asJSON bool) {
 	said := t.named(inFlags(err))
 	if !asJSON {
@@ -43,18 +43,18 @@ func (t *terminal) fail(err error, code int, asJSON bool) {
 		f.Hint, f.Retry, f.RetryAfter = t.named(shellHint(e)), string(e.Retry), e.RetryAfter.Seconds()
 	}
 	line, err := json.Marshal(f)
-	if err != nil { // our own type: cannot happen
+	if err != nil { // cannot happen: our own type
 		panic(err)
 	}
 	_, _ = fmt.Fprintln(t.err, printable(string(line)))
 }
 
-// note tells a person something on standard error, in this program's name.
+// note prints a message on standard error, prefixed with this program's name.
 func (t *terminal) note(text string) {
 	_, _ = fmt.Fprintln(t.err, wrap("neo: "+strings.ReplaceAll(printableLines(text), "\n", "\n     "), width(t.err), 5))
 }
 
-// asJSON reports whether a command was asked for JSON.
+// asJSON reports whether JSON output was requested.
 func asJSON(parsed *kong.Context) bool {
 	if parsed == nil || parsed.Selected() == nil {
 		return false
@@ -68,7 +68,7 @@ func asJSON(parsed *kong.Context) bool {
 	return false
 }
 
-// askedJSON is asJSON for a command line that could not be read to its end.
+// askedJSON is asJSON for a command line that could not be fully parsed.
 func askedJSON(parsed *kong.Context, args []string) bool {
 	if parsed == nil || parsed.Selected() == nil {
 		return false

@@ -13,8 +13,8 @@ import (
 // groups are the groups of commands, in the order in which neo alone shows them.
 var groups = [][2]string{{"trade", "Log in and trade"}, {"service", "Run the service"}, {"program", "This program"}}
 
-// help prints the help of a command, and of neo itself a page that fits a terminal
-// of 24 lines.
+// help prints the help of a command, or for neo itself a page that fits a terminal of
+// 24 lines.
 func help(options kong.HelpOptions, parsed *kong.Context) error {
 	if parsed.Selected() != nil {
 		return kong.DefaultHelpPrinter(options, parsed)
@@ -25,8 +25,8 @@ func help(options kong.HelpOptions, parsed *kong.Context) error {
 
 func overview(all []*kong.Node) string {
 	var page strings.Builder
-	page.WriteString(`Usage: neo COMMAND; about it: neo help COMMAND; and neo help exit-codes.
-Try neo sandbox, and then neo login --env http://127.0.0.1:9155 ... as it says.
+	page.WriteString(`Usage: neo COMMAND. For help: neo help COMMAND, or neo help exit-codes.
+To try it: neo sandbox, then neo login --env http://127.0.0.1:9155 ... as shown.
 
 `)
 	for _, group := range groups {

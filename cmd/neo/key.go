@@ -16,8 +16,8 @@ type keyCmd struct {
 	Rotate keyRotateCmd `cmd:"" help:"Add a signing key that takes over after a lead."`
 	Remove keyRemoveCmd `cmd:"" help:"Remove a signing key at once: its tokens are refused."`
 
-	RotateMaster  rotateMasterCmd  `cmd:"" help:"Put a new master key in the place of the old one."`
-	ForgetMasters forgetMastersCmd `cmd:"" help:"Make all master keys but the data directory's useless."`
+	RotateMaster  rotateMasterCmd  `cmd:"" help:"Replace the master key."`
+	ForgetMasters forgetMastersCmd `cmd:"" help:"Retire every master key except the data directory's."`
 }
 
 type keyListCmd struct {
@@ -29,9 +29,9 @@ func (keyListCmd) Help() string {
 	return `Example:
   neo key list --data /var/lib/neo
 
-A key is next (published, and signs from the time shown), signs, or is old: kept
-for the tokens that it has signed. Old keys go by themselves 25 hours after
-another took over, or later if a session still has a token of theirs.`
+A key is next (published, and signs from the time shown), signs, or is old (kept
+for the tokens it signed). Old keys are removed automatically 25 hours after
+another took over, or later if a session still has a token signed with one.`
 }
 
 func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
@@ -68,9 +68,9 @@ func (c *keyListCmd) Run(ctx context.Context, t *terminal) error {
 type keyRotateCmd struct {
 	changeFlag
 	Bits int `enum:"2048,3072" default:"2048" help:"Size of the RSA key: 2048 or 3072 (default ${default})."`
-	// Twice as long as verifiers may keep a key set.
+	// Twice as long as verifiers may cache a key set.
 	Lead    time.Duration `default:"10m" placeholder:"TIME" help:"How long the key is published before it signs (default ${default})."`
-	Another bool          `help:"Add a key although a new one has not begun to sign."`
+	Another bool          `help:"Add a key even if a new one has not begun to sign."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
 
@@ -79,16 +79,16 @@ func (keyRotateCmd) Help() string {
   neo key rotate --data /var/lib/neo
   neo key rotate --data /var/lib/neo --bits 3072
 
-Works beside running services, on all machines at once. The new key is in
-/.well-known/jwks.json at once and signs after the lead; nobody is refused if
-whoever verifies tokens reads the key set again within it. They may keep it for
-five minutes. While a new key waits to sign, a second one is not added.`
+Works while services run, on all machines at once. The new key is published in
+/.well-known/jwks.json at once and signs after the lead. Verifiers may cache the key
+set for five minutes; no valid token is refused if they reread it within the lead.
+While a new key waits to sign, a second one is not added.`
 }
 
 func (c *keyRotateCmd) Run(ctx context.Context, t *terminal) error {
 	return c.with(ctx, func(d *serve.Data) error {
 		if pending, err := d.Admin().PendingKey(ctx); err == nil && !c.Another {
-			return fmt.Errorf("key %s is new already, and signs from %s on: nothing was added; --another adds one all the same",
+			return fmt.Errorf("key %s already waits to sign from %s on: nothing was added; --another adds one anyway",
 				pending.ID, pending.Signs.In(login.IST).Format(time.RFC3339))
 		} else if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return err
@@ -115,10 +115,10 @@ func (keyRemoveCmd) Help() string {
 	return `Example:
   neo key remove --data /var/lib/neo -- hvpH0kJEZa0UpqENqHCq14VS5E7OXtNXBG-nhRtpnkA
 
-For a key that may be known to others. Tokens that it has signed are refused
-within a second, by all services: who holds one must log in again. If it is the
-key that signs, a new one takes its place first. Keys that have had their time
-go by themselves. The -- is for ids that begin with a dash.`
+For a key that may have leaked. Within a second all services refuse the tokens it
+signed, and their owners must log in again. If it is the key that signs, a new one
+takes its place first. Expired keys are removed automatically. The -- is for ids
+that begin with a dash.`
 }
 
 func (c *keyRemoveCmd) Run(ctx context.Context, t *terminal) error {
@@ -128,7 +128,7 @@ func (c *keyRemoveCmd) Run(ctx context.Context, t *terminal) error {
 		case errors.Is(err, login.ErrNotFound):
 			return fmt.Errorf("there is no signing key %s: neo key list shows all", c.Key)
 		case errors.Is(err, login.ErrSigns):
-			return fmt.Errorf("key %s has begun to sign this instant and was not removed: try again", c.Key)
+			return fmt.Errorf("key %s has just begun to sign and was not removed: try again", c.Key)
 		case err != nil:
 			return err
 		}

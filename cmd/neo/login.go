@@ -18,7 +18,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// serviceFlags say which service and consumer a client command speaks for.
+// serviceFlags select the service and consumer of a client command.
 type serviceFlags struct {
 	Env                string `name:"env" env:"NEO_ENV" placeholder:"uat|prod|URL" help:"The service: uat, prod, or an address such as http://127.0.0.1:9155; by default that of the last login."`
 	ConsumerKey        string `env:"NEO_CONSUMER_KEY" help:"Consumer key of the application; by default that of the last login."`
@@ -26,13 +26,13 @@ type serviceFlags struct {
 	wayFlags
 }
 
-// wayFlags say how a service is reached.
+// wayFlags configure how to reach a service.
 type wayFlags struct {
 	CA           string `name:"ca" env:"NEO_CA" type:"path" placeholder:"FILE" help:"Root certificates to trust besides the system's, PEM: for a service with a certificate of its own."`
 	InsecureHTTP bool   `name:"insecure-http" help:"Allow http to another machine: passwords and tokens then travel in the clear."`
 }
 
-// config is the configuration of a client that goes this way.
+// config returns the configuration of a client with these flags.
 func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	cfg := neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: consumerKey, InsecureHTTP: f.InsecureHTTP}
 	if f.CA == "" {
@@ -50,7 +50,7 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 		return cfg, usage(fmt.Errorf("--ca: %s %w", f.CA, err))
 	}
 	if !roots.AppendCertsFromPEM(text) {
-		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
+		return cfg, usage(fmt.Errorf("--ca: %s contains no PEM certificate", f.CA))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -58,8 +58,8 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	return cfg, nil
 }
 
-// accepts reports whether an address is one that a client takes: only then it is
-// shown, because another one may hold a password or a token.
+// accepts reports whether a client accepts an address. Only then is it shown: another
+// one may contain a password or a token.
 func (f wayFlags) accepts(env string) bool {
 	_, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: "any", InsecureHTTP: f.InsecureHTTP})
 	return err == nil
@@ -90,17 +90,18 @@ func (loginCmd) Help() string {
 The second factor is a one-time code that the service sends, or the MPIN: type
 either when asked. With --ucc the first factor is TOTP and the second the MPIN.
 
-What a login was told is remembered with its profile, secrets and --insecure-http
-excepted: the next neo login, or neo login --profile NAME, is enough.
+A login's settings are remembered with its profile, except secrets and
+--insecure-http: next time neo login, or neo login --profile NAME, is enough.
 
-A TOTP code works once: a second login within its 30 seconds is told to wait, with exit code 4.
+A TOTP code works once: a second login within its 30 seconds must wait, exit code 4.
 Several files named - take one line of standard input each, in the order
 consumer secret, PAN, password, MPIN.
 
-Whether the session can be saved is found out before anything is sent. If saving
-fails all the same, --json prints the session; without it the session is ended.
-A profile is one account's: another one logs in to it after neo logout. A file named
-by --session, or the default one, gets the new account's session, and you are told.`
+Before anything is sent, neo login checks that the session can be saved. If saving
+fails anyway, --json prints the session; without --json the session is ended. A
+profile belongs to one account: run neo logout before another one logs in to it. In
+a file named by --session, or the default one, another account's session is
+replaced, and neo login says so.`
 }
 
 func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
@@ -108,7 +109,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return usage(err)
 	}
-	if c.recall(remembered) && t.interactive() && c.accepts(c.Env) { // else judge says what is wrong, or New does
+	if c.recall(remembered) && t.interactive() && c.accepts(c.Env) { // otherwise the checks below, or New, report what is wrong
 		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
 	}
 	if err := c.check(); err != nil {
@@ -152,20 +153,21 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	saved := savedLogin{session, consumer{ConsumerKey: c.ConsumerKey}}
-	if !totp { // neo logout gets another one if there is none
+	if !totp { // neo logout fetches another one if there is none
 		saved.AccessToken, _ = client.AccessToken(ctx)
 	}
 	if err := place.save(ctx, t, saved); err != nil {
 		return c.unsaved(ctx, t, client, session, err)
 	}
 	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
-		t.note("what to ask no more at the next login was not saved: " + err.Error())
+		t.note("the settings for the next login were not saved: " + err.Error())
 	}
 	return printSession(t, session, c.JSON, place.store.Path())
 }
 
-// inTheWay says why nobody is logged in: what is in the session's place, as far as it
-// tells itself what to do, or that a file was tried there and could not be written.
+// inTheWay returns the error for a login that was not tried: what occupies the
+// session's place, if that error says what to do, or that the file could not be
+// written.
 func inTheWay(err error) error {
 	var wrong usageError
 	e, ok := errors.AsType[*neoapi.Error](err)
@@ -173,13 +175,13 @@ func inTheWay(err error) error {
 	case errors.As(err, &wrong):
 		return err
 	case ok && e.Category == neoapi.ErrInvalidInput:
-		return usage(fmt.Errorf("nobody was logged in: %s", e.Message))
+		return usage(fmt.Errorf("did not log in: %s", e.Message))
 	}
 	return usage(fmt.Errorf("the session could not be saved: %w", err))
 }
 
-// unsaved is the end of a login whose session cannot be saved all the same: it is
-// printed if that was asked for, or ended, because nobody has it.
+// unsaved handles a login whose session cannot be saved after all: it prints the
+// session with --json, and otherwise ends it, because nobody has it.
 func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Client, session neoapi.Session, cause error) error {
 	if c.JSON {
 		return errors.Join(fmt.Errorf("logged in, but the session was not saved: %w", cause), printSession(t, session, true, ""))
@@ -187,12 +189,12 @@ func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Clie
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := client.Logout(ctx); err != nil {
-		return fmt.Errorf("logged in, but the session was not saved, nor could it be ended: it ends %s: %w", shownTime(session.Ends()), cause)
+		return fmt.Errorf("logged in, but the session could be neither saved nor ended; it expires %s: %w", shownTime(session.Ends()), cause)
 	}
-	return fmt.Errorf("logged in, but the session was not saved, so it was ended again: %w", cause)
+	return fmt.Errorf("logged in, but the session was not saved, so it was ended: %w", cause)
 }
 
-// check names every mistake in the flags at once.
+// check returns every mistake in the flags at once.
 func (c *loginCmd) check() error {
 	var problems []error
 	wrong := func(is bool, problem string) {
@@ -268,7 +270,7 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 	}
 }
 
-// tries is how often a person is asked for a code: as often as the service takes one.
+// tries is how often a person is asked for a code: as often as the service accepts one.
 const tries = 3
 
 // code returns the second factor from a command or a person, who may give the MPIN.
@@ -279,11 +281,11 @@ func (c *loginCmd) code(ctx context.Context, t *terminal) (string, error) {
 	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
 }
 
-// aboutCodes is what services say of a code that they take for a one-time code.
+// aboutCodes matches what services say about a code that they checked as a one-time code.
 var aboutCodes = regexp.MustCompile(`(?i)\b(code|otp)\b`)
 
-// ofMPIN says of a refused second factor that it was the MPIN, which here is known. The
-// protocol does not tell what the service took it for.
+// ofMPIN makes a refused second factor an error about the MPIN, which it is known to be
+// here. The protocol does not say what the service checked it as.
 func ofMPIN(err error) error {
 	e, ok := errors.AsType[*neoapi.Error](err)
 	if !ok || e.Op != "session_2fa" || e.Category != neoapi.ErrWrongOTP && e.Category != neoapi.ErrOTPNotSent {
@@ -295,7 +297,7 @@ func ofMPIN(err error) error {
 	case last:
 		wrong.Message = "this MPIN is wrong, and it was the last try"
 		wrong.Hint = "run neo login"
-	case e.Category == neoapi.ErrOTPNotSent: // so it says of a locked one, too
+	case e.Category == neoapi.ErrOTPNotSent: // the same answer as for a locked one
 		wrong.Message = "this MPIN is wrong, or locked"
 	case aboutCodes.MatchString(e.Message):
 		wrong.Message = "this MPIN is wrong"
@@ -304,8 +306,8 @@ func ofMPIN(err error) error {
 }
 
 func (c *loginCmd) byTOTP(ctx context.Context, t *terminal, client *neoapi.Client, place *place) (neoapi.Session, error) {
-	// A code works once: what else is needed comes first. A person is asked for the
-	// code first, but a command's is fresh only if nobody types after it.
+	// A code works once and soon expires. A person is asked for it first; a command's is
+	// fetched last, so that it is still fresh.
 	var code, mpin string
 	err := error(nil)
 	if c.TOTPCommand == "" && c.MPINFile == "" {
@@ -334,8 +336,8 @@ func (c *loginCmd) totp(ctx context.Context, t *terminal) (string, error) {
 	return t.secret(ctx, "TOTP code", "", "", "--totp-command")
 }
 
-// mpin returns the MPIN from its file or from a person, who may mistype it. One that
-// cannot be right is refused here: it must cost neither a code nor a try.
+// mpin returns the MPIN from its file or from a person, who may mistype it. One of
+// the wrong form is refused here, so that it costs neither a code nor a try.
 func (c *loginCmd) mpin(ctx context.Context, t *terminal) (string, error) {
 	for try := 1; ; try++ {
 		text, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
@@ -357,8 +359,8 @@ func (c *loginCmd) mpin(ctx context.Context, t *terminal) (string, error) {
 	}
 }
 
-// output runs a shell command and returns what it prints, without white space
-// around it. What it says on standard error goes to ours.
+// output runs a shell command and returns what it prints, without white space around
+// it. Its standard error goes to ours.
 func output(ctx context.Context, t *terminal, what, command string) (string, error) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Stderr = t.err
@@ -373,7 +375,7 @@ func output(ctx context.Context, t *terminal, what, command string) (string, err
 	code := strings.TrimSpace(string(text))
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("what the command for the %s printed %w", what, err)
+		return "", fmt.Errorf("the output of the command for the %s %w", what, err)
 	case code == "":
 		return "", fmt.Errorf("the command for the %s printed nothing", what)
 	}

@@ -10,15 +10,15 @@ import (
 	"neoapi"
 )
 
-// A place is where neo login is to save a session, and what is there before.
+// A place is where neo login will save a session, and what is there before.
 type place struct {
 	store   *neoapi.FileStore
 	profile string
 	before  neoapi.Session // without a token if there is none
 }
 
-// place finds the place and tries whether a session can be saved there, before
-// anything is sent.
+// place finds the place and checks that a session can be saved there, before anything
+// is sent.
 func (c *loginCmd) place(ctx context.Context) (*place, error) {
 	store, err := c.Session.store()
 	if err != nil {
@@ -31,40 +31,40 @@ func (c *loginCmd) place(ctx context.Context) (*place, error) {
 	if err := p.look(ctx); err != nil {
 		return nil, err
 	}
-	return p, p.judge(c.UCC)
+	return p, p.check(c.UCC)
 }
 
-// look finds out what is there now.
+// look loads what is there now.
 func (p *place) look(ctx context.Context) (err error) {
 	p.before, err = p.store.Load(ctx)
 	if errors.Is(err, neoapi.ErrNotLoggedIn) {
 		return nil
 	}
-	return err // another program's, and sealed
+	return err // for example, sealed by another program
 }
 
-// judge refuses another account's login to a profile. "" is an account that is not
+// check refuses another account's login to a profile. "" is an account that is not
 // known yet.
-func (p *place) judge(ucc string) error {
+func (p *place) check(ucc string) error {
 	if p.profile == "" || !p.another(ucc) {
 		return nil
 	}
-	return usage(fmt.Errorf("the profile %s has the session of another account, %s: name another profile, or run neo logout --profile %s first", p.profile, p.before.UCC, p.profile))
+	return usage(fmt.Errorf("profile %s has the session of another account, %s: use another profile, or run neo logout --profile %s first", p.profile, p.before.UCC, p.profile))
 }
 
 func (p *place) another(ucc string) bool {
 	return p.before.UCC != "" && ucc != "" && !sameAccount(p.before.UCC, ucc)
 }
 
-// save puts a session into the place. What counts is whose is there now: another login
-// may have come first, while this one waited for a person.
+// save saves a session in the place. It looks again whose session is there: another
+// login may have finished while this one waited for a person.
 func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 	ctx, unlock := lock(ctx, p.store)
 	defer unlock()
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if err := p.judge(s.UCC); err != nil {
+	if err := p.check(s.UCC); err != nil {
 		return err
 	}
 	more := map[string]any{consumerKey: s.ConsumerKey, accessToken: nil}
@@ -79,15 +79,15 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 		if ends := p.before.Ends(); !ends.IsZero() {
 			until = " until " + shownTime(ends)
 		}
-		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was still good and stays open at the service" + until + ": neo login --profile NAME keeps several")
+		t.note("this replaces the session of " + printable(p.before.UCC) + ", which is still valid and stays open at the service" + until + ": neo login --profile NAME keeps several")
 	}
 	return nil
 }
 
-// lock locks a store against programs that log in by themselves, for as long as it takes
-// to write. One of them may be waiting for a person: then it is done without, and
-// whoever writes looks first what is there. A login that has succeeded is saved even if
-// it was interrupted.
+// lock locks a store against programs that log in by themselves, while writing to it. If
+// one of them holds the lock, waiting for a person, lock gives up on it: every writer
+// checks first what is there. A login that has succeeded is saved even if it was
+// interrupted.
 func lock(ctx context.Context, store *neoapi.FileStore) (context.Context, func()) {
 	ctx = context.WithoutCancel(ctx)
 	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -104,23 +104,23 @@ const totpPeriod = 30 * time.Second
 
 func totpStep(at time.Time) int64 { return at.Unix() / int64(totpPeriod/time.Second) }
 
-// unspent says so if the code that an authenticator shows now was used here already.
+// unspent returns an error if the authenticator's current code has already been used here.
 func (p *place) unspent(ctx context.Context, ucc string) error {
 	last, err := p.store.LastStep(ctx, strings.ToUpper(ucc))
 	now := time.Now()
 	if step := totpStep(now); err != nil || last != step && last != step+1 {
-		return nil // the service will tell
+		return nil // the service decides
 	}
 	left := time.Unix((last+1)*int64(totpPeriod/time.Second), 0).Sub(now)
 	return &neoapi.Error{
 		Op: "totp_login", Category: neoapi.ErrInvalidInput, Retry: neoapi.RetryNewCode, RetryAfter: left,
-		Message: "the code that the authenticator shows was used already, and works once: wait for the next one",
+		Message: "the authenticator's current code has already been used: wait for the next one",
 	}
 }
 
-// spend remembers that a code was used.
+// spend records that a code was used.
 func (p *place) spend(ctx context.Context, ucc string) {
 	ctx, unlock := lock(ctx, p.store)
 	defer unlock()
-	_ = p.store.SaveStep(ctx, strings.ToUpper(ucc), totpStep(time.Now())) // the service knows it, too
+	_ = p.store.SaveStep(ctx, strings.ToUpper(ucc), totpStep(time.Now())) // the service refuses it too
 }

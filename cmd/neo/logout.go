@@ -9,7 +9,7 @@ import (
 )
 
 type logoutCmd struct {
-	Local              bool   `help:"Forget the session here, without asking the service: if that is gone, or has forgotten it."`
+	Local              bool   `help:"Forget the session here without asking the service, if that is gone or has forgotten it."`
 	ConsumerSecretFile string `type:"path" placeholder:"FILE" help:"File with the consumer secret, for a session whose access token has expired; - for standard input. Or set NEO_CONSUMER_SECRET."`
 	JSON               bool   `name:"json" help:"Print JSON."`
 	wayFlags
@@ -22,9 +22,9 @@ func (logoutCmd) Help() string {
   neo logout --profile wife --local
 
 Ends the session at the service and deletes the file. If the service cannot be
-reached, or cannot be asked without the consumer secret, the file stays; with
---local it is deleted all the same, and nobody is asked. A session that was not
-ended ends by itself, at its time. The profile stays: neo login knows it.`
+reached, or cannot be asked without the consumer secret, the file stays; --local
+deletes it without asking the service. A session that was not ended expires at its
+time. The profile stays, so that neo login still knows it.`
 }
 
 func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
@@ -49,7 +49,7 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
 }
 
-// local is the command that forgets this session, to be pasted.
+// local returns the command that forgets this session, ready to paste.
 func (c *logoutCmd) local() string {
 	switch {
 	case c.Session.Path != "":
@@ -60,7 +60,7 @@ func (c *logoutCmd) local() string {
 	return "neo logout --local"
 }
 
-// forgetHere deletes the file and asks nobody.
+// forgetHere deletes the file without asking the service.
 func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogin, path string) error {
 	if err := forget(ctx, t, path, saved.Session); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *logoutCmd) forgetHere(ctx context.Context, t *terminal, saved savedLogi
 	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": over, "forgotten": true}, said)
 }
 
-// forget deletes the file, unless another session has come into it meanwhile.
+// forget deletes the file, unless another session has been saved there meanwhile.
 func forget(ctx context.Context, t *terminal, path string, s neoapi.Session) error {
 	store, err := neoapi.NewFileStore(path)
 	if err != nil {
@@ -85,20 +85,20 @@ func forget(ctx context.Context, t *terminal, path string, s neoapi.Session) err
 	ctx, unlock := lock(ctx, store)
 	defer unlock()
 	if now, err := store.Load(ctx); err == nil && now.Token != s.Token {
-		t.note("the file stays: another login has put a session of " + printable(now.UCC) + " there meanwhile")
+		t.note("the file stays: another login has since saved a session of " + printable(now.UCC) + " there")
 		return nil
 	}
 	return store.Clear(ctx)
 }
 
-// end ends a session at the service, with the access token of its login, or without
-// one as for a login by TOTP, if that still works, or else with a new one.
+// end ends a session at the service, with the access token of its login (none for a
+// login by TOTP) if that still works, and otherwise with a new one.
 func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) error {
 	if ended(saved.Session) {
 		return nil
 	}
 	if saved.ConsumerKey == "" {
-		return usage(errors.New("a program saved this session, without the consumer key that ends it: log out there"))
+		return usage(errors.New("this session was saved by a program, without the consumer key needed to end it: log out there"))
 	}
 	if p, _ := c.Session.profile(); c.CA == "" && sameService(p.Environment, saved.Environment) {
 		c.CA = p.CA
@@ -115,7 +115,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 	cfg.AccessToken = ""
 	cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
 	if err != nil {
-		return fmt.Errorf("the service ends this session for a new access token only: %w", err)
+		return fmt.Errorf("ending this session needs a new access token: %w", err)
 	}
 	return logout(ctx, cfg, saved.Session)
 }

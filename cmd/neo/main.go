@@ -1,9 +1,9 @@
 // Command neo is the session service, its sandbox, and a client for the terminal.
 //
-// neo sandbox starts a service with a demo account; neo serve starts the real
-// one; neo account, neo consumer and neo key keep its data, neo audit shows its
-// trail; neo login, session, exec, profiles and logout use a service, and neo
-// doctor examines one. Each command has a file of its own here.
+// neo sandbox starts a service with a demo account; neo serve starts the real one;
+// neo account, neo consumer and neo key manage its data, neo audit shows its trail;
+// neo login, session, exec, profiles and logout use a service, and neo doctor
+// examines one. Each command has a file of its own here.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// commands is the whole command line: one struct for commands, flags and help. in is
-// the group in which neo alone shows it.
+// commands is the whole command line: commands, flags and help. The tag in is the
+// group in which neo lists a command.
 type commands struct {
 	Sandbox    sandboxCmd    `cmd:"" in:"trade" help:"Start a service with a demo account and a readable OTP inbox."`
 	Serve      serveCmd      `cmd:"" in:"service" help:"Start the session service."`
@@ -46,7 +46,7 @@ type commands struct {
 	VersionFlag versionFlag `name:"version" help:"Print the version."`
 }
 
-// A build is what the Go toolchain knows of this program.
+// A build is what the Go toolchain recorded about this program.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -103,7 +103,7 @@ func (c *versionCmd) Run(t *terminal) error {
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
-	login    string // the command that logs in again, to be pasted
+	login    string // the command that logs in again, ready to paste
 }
 
 func main() {
@@ -113,8 +113,8 @@ func main() {
 	os.Exit(code)
 }
 
-// duration reads a flag that is a time, in place of kong's mapper, which says in two
-// ways what is wrong.
+// duration decodes a duration in place of kong's mapper, which reports a mistake
+// twice.
 func duration(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("time", &text); err != nil {

@@ -15,16 +15,15 @@ func (rotateMasterCmd) Help() string {
 	return `Example:
   neo key rotate-master --data /var/lib/neo
 
-Puts a new master.key in the place of the old one, beside running services, which
-need no restart: the data stay as they are, and only the key to them is sealed
-again. Keep a copy of the new file elsewhere, and the old one as long as backups
-that were made with it.
+Replaces master.key while services run; they need no restart. The data stays as it
+is, and only the key to it is sealed again. Keep a copy of the new file elsewhere,
+and the old one for as long as you keep backups made with it.
 
 With --database the old key opens the database until neo key forget-masters: copy
-the new file to all machines before. Without it the old one is forgotten at once.
+the new file to all machines before that. Otherwise the old key is forgotten at once.
 
-Whoever has the old file then reads nothing with a database that was stolen later.
-Whoever had both together has what was in it: then change the secrets as well.`
+The old file does not open a database stolen later. If the old file and the database
+were stolen together, what was in it is known: then change the secrets as well.`
 }
 
 func (c *rotateMasterCmd) Run(ctx context.Context, t *terminal) error {
@@ -52,9 +51,9 @@ func (forgetMastersCmd) Help() string {
 	return `Example:
   NEO_DATABASE=postgres://neo@db.example.com/neo neo key forget-masters --data /var/lib/neo
 
-After neo key rotate-master, when all machines have the new file: the master key in
-the data directory is the only one that opens the database from then on. A machine
-that still has an old one goes on, and does not start again.`
+Run it after neo key rotate-master, once all machines have the new file. From then
+on only the master key in the data directory opens the database. A machine that
+still has an old one keeps running, but cannot start again.`
 }
 
 func (c *forgetMastersCmd) Run(ctx context.Context, t *terminal) error {

@@ -4,5 +4,5 @@ package main
 
 import "golang.org/x/term"
 
-// readHidden reads a line of a terminal without echo, and without its end.
+// readHidden reads a line from a terminal without echo, and without its line end.
 func readHidden(fd int) ([]byte, error) { return term.ReadPassword(fd) }

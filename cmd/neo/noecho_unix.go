@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readHidden reads a line of a terminal without echo, and without its end. The end of
-// input, Ctrl-D, is io.EOF, which term.ReadPassword would wait beyond.
+// readHidden reads a line from a terminal without echo, and without its line end. The
+// end of input, Ctrl-D, is io.EOF, which term.ReadPassword would wait beyond.
 func readHidden(fd int) (line []byte, err error) {
 	echoing, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
@@ -25,7 +25,7 @@ func readHidden(fd int) (line []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unix.IoctlSetTermios(fd, setTermios, echoing)) }()
-	buffer := make([]byte, 4096) // of which a terminal fills no more than a line at once
+	buffer := make([]byte, 4096) // a terminal returns at most one line at a time
 	for {
 		n, err := unix.Read(fd, buffer)
 		switch {

@@ -20,24 +20,24 @@ import (
 )
 
 // A profile is what neo login remembers besides the session, so that it need not be
-// typed again: where, for which application, and who. It holds no secret.
+// typed again: the service, the application and the user. It contains no secret.
 type profile struct {
 	Environment string `json:"environment"`
 	ConsumerKey string `json:"consumerKey"`
 	Mobile      string `json:"mobile,omitempty"`
 	UserID      string `json:"userId,omitempty"`
-	PAN         bool   `json:"pan,omitempty"` // by PAN, which is asked for
+	PAN         bool   `json:"pan,omitempty"` // by PAN, which is prompted for
 	UCC         string `json:"ucc,omitempty"` // of a login by TOTP
 	CA          string `json:"ca,omitempty"`
 }
 
-// maxProfile is far above what a profile takes, in bytes.
+// maxProfile is far above the size of a profile, in bytes.
 const maxProfile = 1 << 16
 
-// profileForm is what a profile may be called: it becomes part of a file's name.
+// profileForm matches the names of profiles, which become part of file names.
 var profileForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,31})?$`)
 
-// configFile is a file of this program's: profile or session, of a profile by name.
+// configFile returns the path of a file of this program: the profile or session of a named profile.
 func configFile(kind, name string) (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -49,14 +49,14 @@ func configFile(kind, name string) (string, error) {
 	return filepath.Join(dir, "neo", kind+".json"), nil
 }
 
-// profile returns what is remembered for the session's next login. Where nothing
-// is, as for a file of its own that --session names, it is what the session says.
+// profile returns what is remembered for the session's next login. If there is
+// nothing, as for a file named by --session, it is what the session says.
 func (f fileFlag) profile() (p profile, err error) {
 	if path, err := configFile("profile", f.Profile); err == nil && f.Path == "" {
 		text, err := private.Read(path, maxProfile)
 		switch {
 		case err == nil && (json.Unmarshal(text, &p) != nil || p.Environment == ""):
-			return profile{}, fmt.Errorf("%s is not what neo login remembers: remove it", path)
+			return profile{}, fmt.Errorf("%s was not written by neo login: remove it", path)
 		case !errors.Is(err, fs.ErrNotExist):
 			return p, err
 		}
@@ -67,8 +67,7 @@ func (f fileFlag) profile() (p profile, err error) {
 	return p, nil
 }
 
-// remember keeps a profile for the next login. A file of its own that --session
-// names has none.
+// remember saves a profile for the next login. A file named by --session has none.
 func (f fileFlag) remember(p profile) error {
 	if f.Path != "" {
 		return nil
@@ -84,7 +83,7 @@ func (f fileFlag) remember(p profile) error {
 	return private.Write(path, append(text, '\n'))
 }
 
-// again is the command that logs in to this session's place again, to be pasted.
+// again returns the command that logs in to this session's place again, ready to paste.
 func (f fileFlag) again() string {
 	switch {
 	case f.Path != "":
@@ -95,10 +94,10 @@ func (f fileFlag) again() string {
 	return "neo login"
 }
 
-// plainWord is what a shell takes as it is.
+// plainWord matches words that a shell takes literally.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// quoted is a word as a shell reads it.
+// quoted returns a word quoted for a shell.
 func quoted(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -106,15 +105,14 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// sameService reports whether two names of an environment, as they are typed, are
-// of one service.
+// sameService reports whether two environments, as typed, are the same service.
 func sameService(a, b string) bool {
 	return strings.EqualFold(strings.TrimRight(a, "/"), strings.TrimRight(b, "/"))
 }
 
 // recall fills in what is remembered of the last login and not given now. The
-// consumer key and the certificate are of one service: for another they are left
-// out.
+// consumer key and the certificate belong to one service: for another they are not
+// used.
 func (c *loginCmd) recall(p profile) (recalled bool) {
 	fill := func(into *string, value string) {
 		if *into == "" && value != "" {
@@ -141,7 +139,7 @@ func (c *loginCmd) recall(p profile) (recalled bool) {
 	return recalled || p.PAN
 }
 
-// profile is what this login is to be remembered as.
+// profile returns what to remember of this login.
 func (c *loginCmd) profile() profile {
 	return profile{
 		Environment: strings.TrimRight(c.Env, "/"), ConsumerKey: c.ConsumerKey,
@@ -149,7 +147,7 @@ func (c *loginCmd) profile() profile {
 	}
 }
 
-// who says who a profile logs in as.
+// who returns the user that a profile logs in as.
 func (p profile) who() string {
 	switch {
 	case p.UCC != "":
@@ -174,13 +172,12 @@ func (profilesCmd) Help() string {
   neo profiles
   neo login --profile wife
 
-A profile keeps the session of one account, and what its last neo login was told:
+A profile keeps the session of one account and the settings of its last neo login:
 service, consumer key, mobile number or user id, UCC. The next neo login with its
-name needs none of it. The profile without a name is the one that commands use
-without --profile.`
+name needs none of them. Commands without --profile use the profile without a name.`
 }
 
-// profileView is what neo profiles tells of a profile.
+// profileView is a profile as neo profiles prints it.
 type profileView struct {
 	Name        string     `json:"name"`
 	Environment string     `json:"environment,omitempty"`
@@ -232,8 +229,8 @@ func (c *profilesCmd) Run(_ context.Context, t *terminal) error {
 	return errors.Join(err, table.Flush())
 }
 
-// inShort is what is wrong with a profile in few words: without the file, which its name
-// tells, and without what to do, which the commands that need it say.
+// inShort shortens the problem of a profile: without the file, which follows from its
+// name, and without the advice, which the commands that use it give.
 func inShort(name, problem string) string {
 	for _, kind := range []string{"session", "profile"} {
 		path, _ := configFile(kind, name)
@@ -273,8 +270,7 @@ func viewProfile(name string) profileView {
 	return v
 }
 
-// profileNames returns the names of the profiles that there are; "" is the one
-// without a name.
+// profileNames returns the names of all profiles; "" is the one without a name.
 func profileNames() ([]string, error) {
 	dir, err := configFile("", "")
 	if err != nil {

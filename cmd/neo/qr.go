@@ -23,7 +23,7 @@ func (t *terminal) showSeed(ucc, seed string) error {
 	return err
 }
 
-// enrolment is the address that authenticator apps read from a QR code.
+// enrolment returns the URI that authenticator apps read from a QR code.
 func enrolment(ucc, seed string) string {
 	q := url.Values{"secret": {seed}, "issuer": {"Neo"}, "digits": {"6"}, "period": {"30"}, "algorithm": {"SHA1"}}
 	return (&url.URL{Scheme: "otpauth", Host: "totp", Path: "/Neo:" + ucc, RawQuery: q.Encode()}).String()
@@ -49,7 +49,7 @@ func qrCode(text string) (string, error) {
 	return b.String(), nil
 }
 
-// dark is 1 for a black module and 0 for a white one or none.
+// dark returns 1 for a black module, and 0 for a white one or outside the code.
 func dark(code barcode.Barcode, x, y int) int {
 	size := code.Bounds().Dx()
 	if x < 0 || y < 0 || x >= size || y >= size || code.At(x, y) != color.Black {

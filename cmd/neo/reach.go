@@ -11,10 +11,10 @@ import (
 	"neoapi/internal/serve"
 )
 
-// reachFlags say where and how an account's codes go.
+// reachFlags say how to reach an account with codes.
 type reachFlags struct {
 	Email    string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes."`
-	Couriers []string `placeholder:"NAME" help:"Couriers of the account's codes, in the order in which they are tried; without it all that can reach the account, in the order of the service's file."`
+	Couriers []string `placeholder:"NAME" help:"Couriers for the account's codes, in the order to try; by default all that can reach the account, in the order of the service's file."`
 }
 
 func (f reachFlags) reach() login.Reach { return login.Reach{Email: f.Email, Couriers: f.Couriers} }
@@ -23,7 +23,7 @@ type accountSetCmd struct {
 	changeFlag
 	UCC      string    `arg:"" name:"ucc" help:"The account's UCC."`
 	Email    *string   `placeholder:"ADDRESS" help:"E-mail address for one-time codes; empty for none."`
-	Couriers *[]string `placeholder:"NAME,..." help:"Couriers of the account's codes, in the order in which they are tried; empty for all that can reach it."`
+	Couriers *[]string `placeholder:"NAME,..." help:"Couriers for the account's codes, in the order to try; empty for all that can reach it."`
 	JSON     bool      `name:"json" help:"Print JSON."`
 }
 
@@ -33,8 +33,8 @@ func (accountSetCmd) Help() string {
   neo account set --data /var/lib/neo AB1234 --couriers mail,sms
   neo account set --data /var/lib/neo AB1234 --couriers ''
 
-What is not given stays as it is. Couriers have the names of the file that
-neo serve --couriers reads; one that is not there is passed over.`
+What is not given stays as it is. Couriers have the names given in the file of
+neo serve --couriers; a name that is not in it is skipped.`
 }
 
 func (c *accountSetCmd) Run(ctx context.Context, t *terminal) error {

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// A listening is where a service listens, as those see it who are to reach it.
+// A listening is where a service listens, as its clients see it.
 type listening struct {
 	at   string // host and port that work on this machine
-	open bool   // others than this machine reach it
+	open bool   // other machines can reach it
 }
 
-// reachable says where a service is reached that listens at an address. One that stands
-// for all of the machine's addresses is none to connect to.
+// reachable returns how to reach a service that listens at an address. An unspecified
+// address, which means all of the machine's, is not one to connect to.
 func reachable(a *net.TCPAddr) listening {
 	ip, _ := netip.AddrFromSlice(a.IP)
 	ip = ip.Unmap().WithZone(a.Zone)
 	x := listening{netip.AddrPortFrom(ip, uint16(a.Port)).String(), !ip.IsLoopback()}
 	if ip.IsValid() && !ip.IsUnspecified() {
-		x.at = strings.ReplaceAll(x.at, "%", "%25") // as addresses have a zone
+		x.at = strings.ReplaceAll(x.at, "%", "%25") // the zone of an address
 		return x
 	}
 	x.at = net.JoinHostPort("127.0.0.1", strconv.Itoa(a.Port))
@@ -36,21 +36,20 @@ func reachable(a *net.TCPAddr) listening {
 	return x
 }
 
-// warning says in plain words what it means that a sandbox is open, or "".
+// warning returns what it means that other machines can reach a sandbox, or "".
 func (x listening) warning(listen string) string {
 	if !x.open {
 		return ""
 	}
 	_, port, _ := net.SplitHostPort(x.at)
-	return "warning: this sandbox listens at " + listen + ": anyone on the network can log in to it, its secrets are public. To keep it to this machine: --listen 127.0.0.1:" + port
+	return "warning: this sandbox listens at " + listen + ": anyone on the network can log in to it, because its secrets are public. To keep it to this machine: --listen 127.0.0.1:" + port
 }
 
-// A listenAt is an address at which to listen, and the setting that says so.
+// A listenAt is an address to listen at, and the setting it comes from.
 type listenAt struct{ setting, address string }
 
-// judgeAddress returns what is wrong with the form of an address. One that is "" is
-// not asked for.
-func judgeAddress(x listenAt) error {
+// checkAddress returns what is wrong with the form of an address. "" means not set.
+func checkAddress(x listenAt) error {
 	if x.address == "" && x.setting != "listen" {
 		return nil
 	}
@@ -59,18 +58,18 @@ func judgeAddress(x listenAt) error {
 		return fmt.Errorf("%s: %q must be a host and a port, such as 127.0.0.1:9155", x.setting, x.address)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return fmt.Errorf("%s: %q is no port: it must be a number from 0 to 65535", x.setting, port)
+		return fmt.Errorf("%s: %q is not a port: give a number from 0 to 65535", x.setting, port)
 	}
 	return nil
 }
 
-// judgeShared refuses an address at which another setting says to listen already. Where
-// systemd holds the socket, that is what --listen says no more.
-func judgeShared(x listenAt, others ...listenAt) error {
+// checkShared refuses an address that another setting already uses. --listen is ignored
+// if systemd holds the socket.
+func checkShared(x listenAt, others ...listenAt) error {
 	var problems []error
 	for _, y := range others {
 		if shared(x.address, y.address) && (y.setting != "listen" || os.Getenv("LISTEN_FDS") == "") {
-			problems = append(problems, fmt.Errorf("%s: %s is where %s says to listen already: give another port", x.setting, x.address, y.setting))
+			problems = append(problems, fmt.Errorf("%s: %s is already taken by %s: give another port", x.setting, x.address, y.setting))
 		}
 	}
 	return errors.Join(problems...)
@@ -93,7 +92,7 @@ func shared(a, b string) bool {
 	return allA || allB || ipA == ipB
 }
 
-// hostOf returns an address or a name in one form, and whether it stands for all
+// hostOf returns an address or a name in canonical form, and whether it means all
 // addresses of the machine.
 func hostOf(host string) (one string, all bool) {
 	if host == "" {

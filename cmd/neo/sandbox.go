@@ -20,8 +20,8 @@ import (
 
 type sandboxCmd struct {
 	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
-	Database string `placeholder:"URL" help:"PostgreSQL database to keep the store in; wants --data too, for the master key."`
-	Accounts int    `placeholder:"N" help:"How many more demo accounts: TEST000001, +919900000001 and on."`
+	Database string `placeholder:"URL" help:"PostgreSQL database for the store; requires --data, for the master key."`
+	Accounts int    `placeholder:"N" help:"Number of further demo accounts: TEST000001, +919900000001 and so on."`
 	Quiet    bool   `short:"q" help:"Do not log requests."`
 	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
@@ -39,7 +39,7 @@ func (sandboxCmd) Help() string {
   neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
 
 With a program after -- the sandbox takes a free port, starts the program when it
-is ready, ends with it and has its exit code; nothing else is printed. The program
+is ready, and ends with it and its exit code; it prints nothing else. The program
 finds in its environment:
 
   NEO_URL, NEO_ENV                       the sandbox's address
@@ -47,22 +47,22 @@ finds in its environment:
   NEO_UCC, NEO_USER_ID, NEO_MOBILE       the account
   NEO_PAN, NEO_PASSWORD, NEO_MPIN        its secrets
   NEO_TOTP_SEED                          and its authenticator
-  NEO_SESSION                            a file that goes with the sandbox, in which
-                                         neo login keeps its session
+  NEO_SESSION                            a file for neo login's session, removed with
+                                         the sandbox
 
-As with neo exec, it finds none of your own session, secrets of a login, settings of
-neo serve, or settings of PostgreSQL: those may be a real service's.
+As with neo exec, your own session, the secrets of a login, and the settings of neo
+serve and PostgreSQL are removed: they may belong to a real service.
 
 The sandbox is the session service itself with demo data, an OTP inbox that
-anybody can read, and empty order books. Its secrets are public: never let it
-listen where strangers reach it. If others than this machine do, it says so.`
+anyone can read, and empty order books. Its secrets are public: never let it
+listen where strangers can reach it. It warns you if other machines can.`
 }
 
-// AfterApply refuses a password in a flag. The database of the sandbox never comes
-// from the environment, where the service's may be named.
+// AfterApply refuses a password in a flag. The sandbox's database never comes from
+// the environment, which may name the service's.
 func (c *sandboxCmd) AfterApply(parsed *kong.Context) error {
 	if c.Database != "" && c.Data == "" {
-		return errors.New("--database wants --data too: the directory for the master key")
+		return errors.New("--database requires --data, the directory for the master key")
 	}
 	if len(c.Command) > 0 {
 		if err := c.forCommand(parsed); err != nil {
@@ -103,7 +103,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	defer tellOnQuit(t.err)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
 		c.warn(t, where)
-		debug.FreeOSMemory() // what hashing the demo secrets took
+		debug.FreeOSMemory() // the memory used to hash the demo secrets
 		if c.JSON {
 			_ = t.json(sandbox.NewDemo(url, c.Accounts))
 			return
@@ -112,14 +112,14 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	})
 }
 
-// warn says that others than this machine reach the sandbox, if they do.
+// warn warns if other machines can reach the sandbox.
 func (c *sandboxCmd) warn(t *terminal, where listening) {
 	if told := where.warning(c.Listen); told != "" {
 		t.note(told)
 	}
 }
 
-// welcome prints what to paste next.
+// welcome prints the next steps, ready to paste.
 func (c *sandboxCmd) welcome(w io.Writer, url, data string) {
 	store := "temporary; --data DIR keeps it"
 	if data != "" {

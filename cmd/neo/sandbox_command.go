@@ -12,8 +12,8 @@ import (
 	"neoapi/internal/serve"
 )
 
-// forCommand sets what holds if the sandbox is to run a program: a free port unless
-// an address was given, and no output of its own.
+// forCommand sets the defaults for running a program: a free port unless an address
+// was given, and no output of its own.
 func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
 	if c.Command[0] != "--" {
 		return errors.New("unexpected argument " + c.Command[0] + ": a program to run against the sandbox comes after --")
@@ -23,7 +23,7 @@ func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
 	case len(c.Command) == 0:
 		return errors.New("say which program to run: neo sandbox -- CMD")
 	case c.JSON:
-		return errors.New("--json: the program after -- finds all of it in its environment")
+		return errors.New("--json cannot be combined with a program after --, which finds it all in its environment")
 	}
 	c.Quiet = true
 	given := false
@@ -36,9 +36,9 @@ func (c *sandboxCmd) forCommand(parsed *kong.Context) error {
 	return nil
 }
 
-// around runs a program while the sandbox serves: from when it is ready until the
-// program has ended. Signals are the program's, so that it can tidy up with the
-// sandbox still there.
+// around runs a program while the sandbox serves, from when it is ready until the
+// program has ended. Signals go to the program, so that it can clean up while the
+// sandbox still runs.
 func (c *sandboxCmd) around(ctx context.Context, t *terminal, model *kong.Application, p program, place serve.Place, cfg serve.Config) (err error) {
 	own, err := os.MkdirTemp("", "neo-sandbox-")
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *sandboxCmd) around(ctx context.Context, t *terminal, model *kong.Applic
 	defer func() { err = errors.Join(err, os.RemoveAll(own)) }()
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	waiting := context.AfterFunc(ctx, end) // while there is no program to pass a signal on to
+	waiting := context.AfterFunc(ctx, end) // until there is a program to pass signals on to
 	var ended chan error
 	err = start(serving, place, c.ruleFlags, cfg, func(url string, where listening) {
 		if !waiting() {
@@ -64,14 +64,15 @@ func (c *sandboxCmd) around(ctx context.Context, t *terminal, model *kong.Applic
 	if ended == nil {
 		return errors.Join(ctx.Err(), err)
 	}
-	if ran := <-ended; err == nil { // else the sandbox broke down, and the program's answer says nothing
+	if ran := <-ended; err == nil { // otherwise the sandbox failed, and the program's exit code means nothing
 		return ran
 	}
 	return err
 }
 
-// environment is what a program finds that runs against the sandbox: nothing of a real
-// service. A profile would be another place for its session.
+// environment returns the environment of a program run against the sandbox: without
+// anything of a real service, and without a profile, which would be another place for
+// its session.
 func (c *sandboxCmd) environment(model *kong.Application, url, session string) []string {
 	env := without(withoutService(withoutSession(os.Environ()), model), func(name string) bool { return name == "NEO_PROFILE" })
 	return append(env,

@@ -1,7 +1,7 @@
 package main
 
-// What is printed: for a person in lines, with colours and cut to the width only
-// where a terminal shows them; with --json for a program, the same everywhere.
+// Output: lines for people, with colours and cut to the width only on a terminal;
+// JSON for programs with --json, the same everywhere.
 
 import (
 	"bytes"
@@ -19,13 +19,13 @@ import (
 	"neoapi/internal/login"
 )
 
-// onTerminal reports whether standard output is a terminal, and one that obeys.
+// onTerminal reports whether standard output is a terminal that understands escape sequences.
 func (t *terminal) onTerminal() bool {
 	f, ok := t.out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// The colours there are.
+// The colours used.
 const (
 	bold   = "1"
 	red    = "31"
@@ -33,7 +33,7 @@ const (
 	yellow = "33"
 )
 
-// paint colours a text, unless nobody would see it or nobody wants it (no-color.org).
+// paint colours a text on a terminal, unless colours are unwanted (no-color.org).
 func (t *terminal) paint(colour, text string) string {
 	if !t.onTerminal() || os.Getenv("NO_COLOR") != "" {
 		return text
@@ -41,8 +41,9 @@ func (t *terminal) paint(colour, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// lines returns where the lines of a table go: what a terminal has no room for is
-// cut off, so that a row stays a row. A file or another program gets all of it.
+// lines returns the writer for the lines of a table. On a terminal, lines are cut to
+// its width, so that a row stays one line; a file or another program gets whole
+// lines.
 func (t *terminal) lines() io.Writer {
 	if width := width(t.out); width > 0 {
 		return &cutter{w: t.out, width: width}
@@ -50,7 +51,7 @@ func (t *terminal) lines() io.Writer {
 	return t.out
 }
 
-// width is how many columns a terminal has; 0 for anything else.
+// width returns the number of columns of a terminal, or 0 for anything else.
 func width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -63,9 +64,9 @@ func width(w io.Writer) int {
 	return columns
 }
 
-// wrap breaks lines between words where a terminal would break them anywhere. What
-// goes on in another line is indented. A word that is too long for any line stays
-// whole, so that it can be copied.
+// wrap breaks lines between words where a terminal would break them anywhere.
+// Continuation lines are indented. A word too long for any line stays whole, so that
+// it can be copied.
 func wrap(text string, width, indent int) string {
 	if width <= 0 {
 		return text
@@ -96,7 +97,7 @@ func wrap(text string, width, indent int) string {
 type cutter struct {
 	w     io.Writer
 	width int
-	rest  []byte // of a line that has not ended
+	rest  []byte // of an unfinished line
 }
 
 func (c *cutter) Write(p []byte) (int, error) {
@@ -116,11 +117,11 @@ func (c *cutter) Write(p []byte) (int, error) {
 	}
 }
 
-// shownTime is a time as people are shown it: in India, where the market is, and
-// said so. Programs get RFC 3339 in UTC.
+// shownTime formats a time for people: in India, where the market is, with the zone.
+// Programs get RFC 3339 in UTC.
 func shownTime(at time.Time) string { return at.In(login.IST).Format("2006-01-02 15:04:05 MST") }
 
-// logTimes are the options of a log whose times are in a zone.
+// logTimes returns the options of a log whose times are in a zone.
 func logTimes(zone *time.Location) *slog.HandlerOptions {
 	return &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
@@ -130,11 +131,11 @@ func logTimes(zone *time.Location) *slog.HandlerOptions {
 	}}
 }
 
-// named says of a login that a text advises for which profile or file it is, so
-// that it can be pasted.
+// named adds the profile or file to a login command in a text, so that it can be
+// pasted.
 func (t *terminal) named(text string) string {
 	return strings.NewReplacer(
-		"run "+t.login, "run "+t.login, // it is named already
+		"run "+t.login, "run "+t.login, // already named
 		"run neo login", "run "+t.login, "neo login opens", t.login+" opens",
 	).Replace(text)
 }
@@ -160,7 +161,7 @@ func writeJSON(w io.Writer, object any) error {
 	return err
 }
 
-// writeRow writes a row of a table. Its cells may come from anywhere.
+// writeRow writes a row of a table. Its cells are untrusted.
 func writeRow(w io.Writer, cells ...string) {
 	for i, cell := range cells {
 		cells[i] = printable(cell)

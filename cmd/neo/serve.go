@@ -40,7 +40,7 @@ type ruleFlags struct {
 	OTPDigits    int    `name:"otp-digits" default:"6" placeholder:"N" help:"Length of one-time codes, 4 to 8 (default ${default})."`
 	SessionTTL   string `name:"session-ttl" default:"1h" placeholder:"1h|day" help:"Life of a trade session: a time, or day for until the day ends, 00:00 IST (default ${default})."`
 	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
-	Metrics      string `placeholder:"HOST:PORT" help:"Where to answer /metrics, /livez and /readyz for the operator: not for strangers."`
+	Metrics      string `placeholder:"HOST:PORT" help:"Where to serve /metrics, /livez and /readyz, for operators only."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
 }
 
@@ -55,35 +55,35 @@ func (f *ruleFlags) config() (serve.Config, error) {
 		digits = errors.New("OTP digits: 0 is not between 4 and 8")
 	}
 	listen, metrics := f.listensAt()
-	return cfg, errors.Join(digits, ttlErr, judgeAddress(listen), judgeAddress(metrics), judgeShared(metrics, listen))
+	return cfg, errors.Join(digits, ttlErr, checkAddress(listen), checkAddress(metrics), checkShared(metrics, listen))
 }
 
 func (f *ruleFlags) listensAt() (listen, metrics listenAt) {
 	return listenAt{"listen", f.Listen}, listenAt{"metrics", f.Metrics}
 }
 
-// linger is how long connections without a request stay open when the service
-// is to end. The sandbox lets them go at once.
+// linger is how long idle connections stay open while the service shuts down. The
+// sandbox closes them at once.
 const linger = 2 * time.Second
 
 type serveCmd struct {
 	configFlag
-	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; made if it is not there."`
+	Data string `required:"" placeholder:"DIR" help:"Data directory: database and master key; created if it does not exist."`
 	databaseFlag
 	ruleFlags
 	TLSCert        string   `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain, PEM: the service speaks TLS."`
 	TLSKey         string   `name:"tls-key" placeholder:"FILE" help:"The certificate's key, PEM, not readable by others."`
-	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies that are believed when they say whose request they pass on."`
+	TrustedProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS|CIDR" help:"Proxies trusted to report the client's address."`
 	Couriers       string   `name:"couriers" placeholder:"FILE" help:"Couriers of one-time codes, YAML: SMS gateways and mail servers."`
-	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: home servers, or where it is called; without it all sessions are on server1."`
-	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Connections at once (default ${default})."`
-	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API: calls of good sessions go there."`
+	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: its home servers or its address; without it all sessions are on server1."`
+	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Most connections at once (default ${default})."`
+	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API, to which calls of valid sessions are forwarded."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
-	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where operators ask, over a Unix socket, or with certificates of --admin-ca."`
-	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Who signs operators' certificates, PEM."`
+	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where to serve the admin API: a Unix socket, or TLS with certificates of --admin-ca."`
+	AdminCA        string   `name:"admin-ca" placeholder:"FILE" help:"Root certificates that sign operators' certificates, PEM."`
 	AdminHost      []string `name:"admin-host" placeholder:"NAME" help:"Host names that operators use, besides the address of --admin and the names in the certificate."`
-	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: the days that do not end, or at another time."`
+	Calendar       string   `placeholder:"FILE" help:"With --session-ttl day: file of the days that end at another time, or do not end."`
 }
 
 func (serveCmd) Help() string {
@@ -104,54 +104,52 @@ sends no one-time codes: people log in with password and MPIN, or with TOTP and
 MPIN. Logs are JSON lines on standard error.
 
 The files of --couriers and --oms are described in docs/couriers.md and
-docs/oms.md. They are read at start, and what is wrong with them is told there; a
-courier or an OMS that does not answer is found out when it is called.
+docs/oms.md. They are read and checked at start; a courier or an OMS that does not
+answer is noticed only when it is called.
 
-With --trade-api the service is the gateway to the trade API: calls of good
-sessions go there, without their credentials and with a signed header Neo-Identity
-that tells whose they are. Without it trade calls answer 503, and a proxy of yours
-may ask GET /auth for each call.
+With --trade-api the service is the gateway to the trade API: calls of valid
+sessions are forwarded, without their credentials and with a signed header
+Neo-Identity that names the account. Without it trade calls get 503, and a proxy of
+your own can ask GET /auth about each call.
 
 Each setting can also be in the environment (--trusted-proxy is
 NEO_TRUSTED_PROXY) or in the file that --config names: trusted-proxy: 10.0.0.7. A
-flag wins over the environment, and that over the file. neo config check tells
-what is wrong with a configuration, its database and master key included, neo
-config show what is in force.
+flag wins over the environment, and the environment over the file. neo config check
+reports what is wrong with a configuration, including its database and master key;
+neo config show prints the settings in force.
 
-Under systemd the service tells when it is ready, and takes the socket that a
-socket unit holds for it in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in
-the environment it sends traces there.
+Under systemd the service reports when it is ready, and uses the socket of a socket
+unit in place of --listen. With OTEL_EXPORTER_OTLP_ENDPOINT in the environment it
+sends traces there.
 
-The data directory holds neo.db and master.key. Without the key the database
+The data directory contains neo.db and master.key. Without the key the database
 cannot be read: keep a copy of it elsewhere.
 
-With --database the data are in PostgreSQL, and the data directory holds the key
-alone. Any number of machines may serve one database, as one service: copy
-master.key from the first one to the others. The password is in PGPASSWORD, in a
-file that PGPASSFILE names, or in the URL if that is in NEO_DATABASE. The
-server's certificate is verified; sslmode and sslrootcert in the URL say how, as
-PostgreSQL documents them. Each process opens at most 16 connections, or as many
-as pool_max_conns in the URL says.
+With --database the data is in PostgreSQL, and the data directory contains only the
+key. Any number of machines can serve one database as one service: copy master.key
+from the first one to the others. Give the password in PGPASSWORD, in a file that
+PGPASSFILE names, or in the URL if that is in NEO_DATABASE. The server's certificate
+is verified as sslmode and sslrootcert in the URL say; PostgreSQL documents them.
+Each process opens at most 16 connections, or pool_max_conns in the URL.
 
-Operators can ask over HTTP too, on a listener of their own: --admin unix:PATH,
-where the file's permissions say who may, or --admin HOST:PORT, where --admin-ca
-has to have signed their certificates. docs/operators.md tells what can be asked. Hosts
-other than that address and the names in --tls-cert are listed with --admin-host.
+Operators can also use an HTTP API, on a listener of its own: --admin unix:PATH,
+protected by the file's permissions, or --admin HOST:PORT, which requires
+certificates signed by --admin-ca. docs/operators.md describes it. Host names other
+than that address and the names in --tls-cert must be given with --admin-host.
 
-The calendar has a line for each day that ends otherwise: a date, and a time or
+The calendar has a line for each exceptional day: a date, and the time it ends or
 none (2026-12-25 none). It is read at start; docs/operators.md has an example.
 
-A new certificate in the same files is used within a second, without a restart.
-Behind a proxy name it with --trusted-proxy: else every request seems to come
-from there. A trusted proxy has to add the client's address at the end of
-X-Forwarded-For, or of Forwarded and then remove X-Forwarded-For.
+A new certificate in the same files is used within a second, without a restart. If
+the service is behind a proxy, name that with --trusted-proxy: otherwise every
+request seems to come from the proxy. A trusted proxy must append the client's
+address to X-Forwarded-For, or to Forwarded and then remove X-Forwarded-For.
 
 When all connections are taken, a new one replaces the one that has kept the
 service waiting longest.
 
-SIGTERM ends the service when the requests under way are finished and the
-connections without a request had two seconds for one more. A second one ends it
-at once.`
+SIGTERM ends the service once running requests have finished and idle connections
+have had two seconds for one more. A second SIGTERM ends it at once.`
 }
 
 // settings turns the flags into a configuration, naming every problem at once.
@@ -164,7 +162,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
 	listen, metrics := c.listensAt()
-	err = errors.Join(err, judgeShared(listenAt{"admin", c.Admin}, listen, metrics))
+	err = errors.Join(err, checkShared(listenAt{"admin", c.Admin}, listen, metrics))
 	if c.MaxConnections == 0 { // the limits' zero value would mean the default
 		err = errors.Join(err, errors.New("connections: 0 is too few"))
 	}
@@ -186,7 +184,7 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// days sets when days end.
+// days configures when days end.
 func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	if !cfg.DayEnds && (c.DayEnds != "" || c.Calendar != "") {
 		err = errors.New("--day-ends and --calendar require --session-ttl day")
@@ -214,9 +212,9 @@ func (c *serveCmd) days(cfg *serve.Config) (err error) {
 	return errors.Join(err, ferr)
 }
 
-// tracing returns where spans go, if the environment names a collector as
-// OpenTelemetry has it (OTEL_EXPORTER_OTLP_ENDPOINT); otherwise nil. flush sends the
-// last of them.
+// tracing returns a provider that sends spans to the collector named by
+// OTEL_EXPORTER_OTLP_ENDPOINT, or nil if it is not set. flush sends the remaining
+// spans.
 func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvider, flush func(), err error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return nil, func() {}, nil
@@ -240,21 +238,22 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 	}, nil
 }
 
-// Garbage is collected when it is four times as much as what lives, and more often
-// when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
-// away, so Go's defaults would collect dozens of times a second in the morning. What
-// is held for clients would count five times, though: the more that is, the sooner
-// garbage is collected, so that the heap stays about where it is.
+// Garbage is collected when it is four times the size of live memory, and more often
+// when memory comes near gcLimit. Live memory is small and each hash discards 19 MiB,
+// so Go's defaults would collect dozens of times a second in the morning. Memory held
+// for clients would then count five times, so the more there is, the sooner garbage
+// is collected, which keeps the heap about the same size.
 const (
 	gcPercent = 400
 	gcLeast   = 40
 	gcLimit   = 256 << 20
-	gcRest    = 8 << 20          // what lives beside what is held for clients
-	gcCalm    = 10 * time.Second // until it may be collected less often again
+	gcRest    = 8 << 20          // live memory besides that held for clients
+	gcCalm    = 10 * time.Second // delay before collecting less often again
 )
 
-// tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
-// returns what is to be told how much is held for clients.
+// tuneMemory tunes the garbage collector, unless the operator has set GOGC or
+// GOMEMLIMIT. It returns a function to call with the number of bytes held for
+// clients.
 func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(gcLimit)
@@ -271,16 +270,16 @@ func tuneMemory() (held func(bytes int)) {
 		case percent == now || time.Since(since) < gcCalm:
 			return
 		default:
-			runtime.GC() // or what was held until now would be the measure for what comes
+			runtime.GC() // otherwise past memory use would set the next collection
 		}
 		now, since = percent, time.Now()
 		debug.SetGCPercent(now)
 	}
 }
 
-// tellOnQuit makes SIGQUIT print what the process is doing and end it, as with any
-// Go program, until the returned function is called; but only who calls whom. Go
-// would print what lies on the stacks too, which can be pieces of secrets (security.md L1).
+// tellOnQuit makes SIGQUIT print goroutine traces and end the process, as in any Go
+// program, until stop is called. It prints only the call chains: Go would also print
+// argument values from the stacks, which can be parts of secrets (security.md L1).
 func tellOnQuit(stderr io.Writer) (stop func()) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
@@ -296,15 +295,15 @@ func tellOnQuit(stderr io.Writer) (stop func()) {
 	}
 }
 
-// start opens the data, listens, tells that it is ready, and serves until the
-// context ends.
+// start opens the data, listens, reports that it is ready, and serves until the
+// context is done.
 func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Config, ready func(url string, where listening)) (err error) {
-	// A log that nobody reads any more must not end the service; but a program that it
-	// runs is not to ignore this signal too.
+	// A log whose reader has gone must not end the service. SIGPIPE is caught, not
+	// ignored, so that a program it runs does not inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	cfg.Limits.Held = tuneMemory()
 	cfg.Hashes = runtime.GOMAXPROCS(0)
-	background.Room(cfg.Hashes + 1) // beside them one of the second factor
+	background.Room(cfg.Hashes + 1) // plus one for the second factor
 	traces, flush, err := tracing(ctx, cfg.Log)
 	if err != nil {
 		return usage(err)
@@ -342,7 +341,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
-	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
+	runtime.GC() // garbage of the start, mostly hashes, must not set the next collection
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
@@ -353,12 +352,12 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	return nil
 }
 
-// notify tells systemd, if it started this process, what becomes of it.
+// notify reports a state to systemd, if that started this process.
 func notify(state string) { _, _ = daemon.SdNotify(false, state) }
 
-// listen listens at an address, or takes the socket that systemd holds for this
-// process (socket activation): connections wait there while a new process starts
-// in place of this one, and none is refused.
+// listen listens at an address, or uses the socket that systemd holds for this
+// process (socket activation): while a new process replaces this one, connections
+// wait there and none is refused.
 func listen(address, flag string) (net.Listener, error) {
 	given, err := activation.Listeners()
 	if err != nil {
@@ -374,10 +373,10 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// metricsAtOnce is how many connections the operator's own address has at once.
+// metricsAtOnce limits the connections to the operator's address.
 const metricsAtOnce = 256
 
-// tell serves the operator's own address until stop is called.
+// tell serves the operator's address until stop is called.
 func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -392,7 +391,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	go func() {
 		defer close(done)
 		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the metrics' address does not answer any more", "cause", err)
+			log.Error("the metrics address no longer answers", "cause", err)
 		}
 	}()
 	return func() { _ = server.Close(); <-done }, nil

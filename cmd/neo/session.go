@@ -14,14 +14,14 @@ import (
 	"neoapi"
 )
 
-// fileFlag names the file that holds the session.
+// fileFlag names the session's file.
 type fileFlag struct {
 	Profile string `env:"NEO_PROFILE" placeholder:"NAME" help:"The session of this name, for several accounts."`
-	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File that keeps the session, readable by you alone; default: neo/session.json where your settings live."`
+	Path    string `name:"session" env:"NEO_SESSION" placeholder:"FILE" help:"File for the session, readable only by you; default: neo/session.json in your configuration directory."`
 }
 
-// AfterApply lets a flag win over the other one's variable, as everywhere, and has
-// messages name the login of this session.
+// AfterApply makes a flag win over the other flag's variable, as everywhere, and sets
+// the login command that messages name.
 func (f *fileFlag) AfterApply(parsed *kong.Context, t *terminal) error {
 	given := map[string]bool{}
 	for _, p := range parsed.Path {
@@ -39,8 +39,8 @@ func (f *fileFlag) AfterApply(parsed *kong.Context, t *terminal) error {
 	return nil
 }
 
-// savedLogin is what the file holds: a session as neoapi.FileStore keeps it, so
-// that a program can use the same file, and what it takes to end it.
+// savedLogin is the content of the file: a session as neoapi.FileStore keeps it, so
+// that a program can use the same file, and what is needed to end it.
 type savedLogin struct {
 	neoapi.Session
 	consumer
@@ -48,7 +48,7 @@ type savedLogin struct {
 
 type consumer struct{ ConsumerKey, AccessToken string }
 
-// The fields of the file beside the session's.
+// The fields of the file besides the session's.
 const (
 	consumerKey = "consumerKey"
 	accessToken = "accessToken"
@@ -80,8 +80,8 @@ func (f fileFlag) store() (*neoapi.FileStore, error) {
 	return neoapi.NewFileStore(path)
 }
 
-// share has the clients of a configuration count their requests together with the
-// programs that use the file. Without it more requests are refused, at worst.
+// share makes the clients of a configuration count their requests together with the
+// programs that use the file. At worst, without it more requests are refused.
 func (f fileFlag) share(cfg neoapi.Config) {
 	store, err := f.store()
 	if err != nil {
@@ -92,14 +92,14 @@ func (f fileFlag) share(cfg neoapi.Config) {
 	}
 }
 
-// A noSession names the place where no session is saved.
+// A noSession is the path at which no session is saved.
 type noSession string
 
 func (n noSession) Error() string {
 	return fmt.Sprintf("there is no saved session at %s: run neo login", string(n))
 }
 
-// load reads the file. One that others may read is refused.
+// load reads the file. A file that other users can read is refused.
 func (f fileFlag) load() (savedLogin, string, error) {
 	store, err := f.store()
 	if err != nil {
@@ -122,15 +122,15 @@ func (f fileFlag) load() (savedLogin, string, error) {
 	}
 	for name, to := range map[string]*string{consumerKey: &saved.ConsumerKey, accessToken: &saved.AccessToken} {
 		if value := more[name]; value != nil && json.Unmarshal(value, to) != nil {
-			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is no text: remove the file, and run neo login", store.Path(), name))
+			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is not text: remove the file, and run neo login", store.Path(), name))
 		}
 	}
 	return saved, store.Path(), nil
 }
 
 type sessionCmd struct {
-	JSON    bool     `name:"json" help:"Print the session as JSON, token included; with --watch one object a line, without it."`
-	Watch   bool     `help:"Show the time that is left, until the session ends."`
+	JSON    bool     `name:"json" help:"Print the session as JSON, token included; with --watch one object a line, without the token."`
+	Watch   bool     `help:"Show the remaining time, until the session ends."`
 	Session fileFlag `embed:""`
 }
 
@@ -141,9 +141,8 @@ func (sessionCmd) Help() string {
   neo session --watch
   neo session --watch --json | jq .secondsLeft
 
-It reads the file and asks nobody: whether the service still knows the session is
-told by neo doctor. A session whose time is over is shown all the same, with exit
-code 3.`
+It only reads the file; neo doctor asks whether the service still knows the session.
+A session that has expired is shown too, with exit code 3.`
 }
 
 func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
@@ -163,7 +162,7 @@ func (c *sessionCmd) Run(ctx context.Context, t *terminal) error {
 	return nil
 }
 
-// sessionEnded says so of the saved session, without asking the service.
+// sessionEnded returns the error for a saved session that has ended, without asking the service.
 func sessionEnded(op string) error {
 	return &neoapi.Error{Op: op, Category: neoapi.ErrSessionEnded, Message: "this session has ended: run neo login"}
 }
@@ -176,8 +175,8 @@ type remaining struct {
 	Ended     bool      `json:"ended"`
 }
 
-// watch shows the time that is left of a session, on one line of a terminal or on
-// a new line each minute, until it ends.
+// watch shows a session's remaining time, on one line of a terminal or on a new line
+// each minute, until it ends.
 func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) error {
 	if s.Ends().IsZero() {
 		return errors.New("the session's token does not say when it ends")
@@ -227,10 +226,10 @@ func (c *sessionCmd) watch(ctx context.Context, t *terminal, s neoapi.Session) e
 
 func ended(s neoapi.Session) bool { return !s.Ends().IsZero() && !time.Now().Before(s.Ends()) }
 
-// printSession prints a session as JSON with its token, or for a person without.
+// printSession prints a session as JSON with its token, or for people without it.
 func printSession(t *terminal, s neoapi.Session, asJSON bool, path string) error {
 	if asJSON {
-		s.Owner = "" // is between the file and those who log in
+		s.Owner = "" // only for the file
 		text, err := s.Export()
 		if err != nil {
 			return err

@@ -1,9 +1,9 @@
 package main
 
-// The rules of the terminal: secrets are asked for without echo and on standard
-// error, so that standard output holds results only; nothing is asked when
-// standard input is not a terminal; an answer that has to come is named with
-// the flag or variable that gives it to a script.
+// The rules of the terminal: secrets are prompted for without echo and on standard
+// error, so that standard output has only results; there are no prompts if standard
+// input is not a terminal, and the error then names the flag or variable with which a
+// script gives the answer.
 
 import (
 	"bufio"
@@ -29,8 +29,7 @@ func (t *terminal) interactive() bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// pasted removes the marks that a terminal puts around what is pasted, if the shell has
-// left it so.
+// pasted removes the markers of bracketed paste, if the shell has left that on.
 var pasted = strings.NewReplacer("\x1b[200~", "", "\x1b[201~", "")
 
 // askSecret asks a person for a secret without echo.
@@ -55,28 +54,28 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 		secret, err := readHidden(fd)
 		given <- answer{secret, err}
 	}()
-	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program and leave the terminal without echo
+	quit := make(chan os.Signal, 1) // Ctrl-\, which would end the program with echo off
 	signal.Notify(quit, syscall.SIGQUIT)
 	defer signal.Stop(quit)
 	select {
 	case a := <-given:
 		switch {
 		case errors.Is(a.err, io.EOF):
-			return "", usage(errors.New("nothing was typed at the prompt"))
+			return "", usage(errors.New("nothing was entered"))
 		case a.err != nil:
 			return "", a.err
 		}
 		return paste.Line([]byte(pasted.Replace(string(a.secret))))
-	case <-ctx.Done(): // the reader is left behind; the program is about to end
+	case <-ctx.Done(): // the reader stays blocked; the program is about to end
 		return "", errors.Join(ctx.Err(), term.Restore(fd, echoing))
 	case s := <-quit:
 		return "", errors.Join(stopped{s}, term.Restore(fd, echoing))
 	}
 }
 
-// secret returns a secret from a file ("-" is standard input, one line), or from
-// the environment, or from a person. what names it in prompts; orGive says how a
-// script gives it.
+// secret returns a secret from a file ("-" is standard input, one line), or from the
+// environment, or from a person. what is its name in prompts; orGive says how a
+// script can give it.
 func (t *terminal) secret(ctx context.Context, what, file, variable, orGive string) (string, error) {
 	if file != "" {
 		return t.readLine(what, file)
@@ -87,7 +86,7 @@ func (t *terminal) secret(ctx context.Context, what, file, variable, orGive stri
 		}
 	}
 	if !t.interactive() {
-		return "", usage(fmt.Errorf("the %s is missing: standard input is not a terminal to ask at; give %s", what, orGive))
+		return "", usage(fmt.Errorf("the %s is missing: standard input is not a terminal; give %s", what, orGive))
 	}
 	value, err := t.askSecret(ctx, strings.ToUpper(what[:1])+what[1:]+": ")
 	if err == nil && value == "" {
@@ -97,7 +96,7 @@ func (t *terminal) secret(ctx context.Context, what, file, variable, orGive stri
 }
 
 // readLine returns the first line of a file, without a byte-order mark; "-" is
-// standard input, of which each call takes the next line.
+// standard input, from which each call takes the next line.
 func (t *terminal) readLine(what, file string) (string, error) {
 	var text []byte
 	var err error
@@ -124,8 +123,8 @@ func (t *terminal) readLine(what, file string) (string, error) {
 	return line, nil
 }
 
-// printable shows as escapes what a terminal would obey, or hide: what comes from
-// a service or a store is not ours. JSON stays the same JSON.
+// printable escapes what a terminal would interpret or hide, because text from a
+// service or a store is not trusted. JSON stays equivalent.
 func printable(s string) string {
 	var b strings.Builder
 	before := rune(0)
@@ -133,7 +132,7 @@ func printable(s string) string {
 		joined := paste.Joins(before, r)
 		before = r
 		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)): // no UTF-8
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)): // not UTF-8
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case joined, paste.Visible(r):
 			b.WriteRune(r)

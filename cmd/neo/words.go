@@ -9,11 +9,11 @@ import (
 	"neoapi/internal/login"
 )
 
-// inFlags says a failure in the words of the command line, in place of the client's or
-// the protocol's.
+// inFlags describes a failure in terms of the command line instead of the client or
+// the protocol.
 func inFlags(err error) string {
 	text := err.Error()
-	if _, ok := errors.AsType[*login.Error](err); ok { // perhaps several
+	if _, ok := errors.AsType[*login.Error](err); ok { // there may be several
 		for field, flag := range fieldFlags {
 			text = strings.ReplaceAll(text, field+": ", flag+": ")
 		}
@@ -29,7 +29,7 @@ func inFlags(err error) string {
 	return strings.ReplaceAll(strings.TrimPrefix(text, "neoapi: "), ": neoapi: ", ": ")
 }
 
-// fieldFlags are the flags of fields of an account that are called otherwise on the wire.
+// fieldFlags are the flags of account fields that have other names on the wire.
 var fieldFlags = map[string]string{"userid": "--user-id", "mobileNumber": "--mobile"}
 
 // configFlags are the flags of the fields of a [neoapi.Config].
@@ -38,7 +38,7 @@ var configFlags = map[string]string{
 	"InsecureHTTP": "--insecure-http",
 }
 
-// flagProblems says what is wrong with a configuration.
+// flagProblems describes the problems of a configuration in terms of flags.
 func flagProblems(e *neoapi.Error) string {
 	var all []string
 	for _, p := range e.Problems {
@@ -51,8 +51,8 @@ func flagProblems(e *neoapi.Error) string {
 	return strings.Join(all, "; ")
 }
 
-// shellAdvice is a message in which a service or the client advises steps that a command
-// line makes with one command.
+// shellAdvice rewrites a message that advises several steps for which the command line
+// has one command.
 func shellAdvice(message string) string {
 	for _, advice := range []string{": ask for a new code, or log in again", "; log in again", ": log in again"} {
 		if said, found := strings.CutSuffix(message, advice); found {
@@ -62,7 +62,7 @@ func shellAdvice(message string) string {
 	return message
 }
 
-// shellHint is a failure's hint for somebody at a shell.
+// shellHint returns a failure's hint for a person at a shell.
 func shellHint(e *neoapi.Error) string {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
 	secondFactor := e.Op == "session_2fa" || e.Op == "totp_validate"
@@ -70,7 +70,7 @@ func shellHint(e *neoapi.Error) string {
 	case e.Hint == "":
 		return ""
 	case untrusted && strings.Contains(e.Hint, "root certificate"):
-		return "give its root certificate with --ca FILE, or find out who reads TLS on the way"
+		return "give its root certificate with --ca FILE, or find out what intercepts TLS on the way"
 	case e.Retry == neoapi.RetryLoginAgain && e.Op != "logout" && e.Code != "1037", secondFactor && e.Retry == neoapi.RetrySame:
 		return "run neo login"
 	case errors.Is(e, neoapi.ErrOTPNotSent):

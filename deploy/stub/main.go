@@ -1,6 +1,6 @@
-// Command stub stands in, on this machine alone, for what an operator has behind
-// and beside the session service: a mail server that keeps the newest code of each
-// address, and a trade API that tells whose call came to it.
+// Command stub replaces, on this machine only, the servers an operator runs next to
+// the session service: a mail server that keeps the newest code of each address, and
+// a trade API that reports whose call it received.
 //
 //	stub CERT KEY
 //
@@ -50,18 +50,18 @@ func main() {
 	go func() { log.Fatal(server(http.HandlerFunc(trade)).Serve(listeners[2])) }()
 	_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
 	fmt.Printf("%s\nhttp://%s\nhttp://%s\n", port, listeners[1].Addr(), listeners[2].Addr())
-	_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started it is gone
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent process has ended
 }
 
-// server keeps no connection for a client that sends or reads drop by drop.
+// server closes the connection of a client that sends or reads slowly.
 func server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
 	}
 }
 
-// trade answers every call with the UCC that the service has vouched for. A trade
-// API of yours verifies Neo-Identity's signature: docs/trade-api.md.
+// trade answers every call with the UCC that the service asserts. A real trade API
+// must verify Neo-Identity's signature: docs/trade-api.md.
 func trade(w http.ResponseWriter, r *http.Request) {
 	var claims struct{ Sub string }
 	parts := strings.Split(r.Header.Get("Neo-Identity"), ".")
@@ -100,7 +100,7 @@ func (b *mailboxes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // NewSession implements [smtp.Backend].
 func (b *mailboxes) NewSession(*smtp.Conn) (smtp.Session, error) { return &letter{boxes: b}, nil }
 
-// A letter is one connection of the mail server's.
+// A letter is one connection to the mail server.
 type letter struct {
 	boxes *mailboxes
 	to    string

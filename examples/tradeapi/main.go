@@ -1,10 +1,10 @@
-// Command tradeapi is a trade API behind neo serve that does nothing but verify
-// whose call it gets, and say so.
+// Command tradeapi is a trade API behind neo serve that only verifies whose call it
+// receives, and answers that.
 //
 //	go run ./examples/tradeapi https://api.example.com 127.0.0.1:9200
 //
 // The first argument is where neo serve publishes its keys, the second where to
-// listen. Take [verifier] for yours.
+// listen. Copy [verifier] into your own.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// An identity is what the service has verified of a call.
+// An identity is what the service has verified about a call.
 type identity struct {
 	Scope    []string `json:"scope"`
 	Issuer   string   `json:"iss"`
@@ -43,9 +43,9 @@ type verifier struct {
 	asked time.Time
 }
 
-// identity returns whose call it is. It asks the service for its keys when it meets
-// a new one, at most once in ten seconds, and at least once in five minutes: so a
-// removed key is forgotten.
+// identity returns whose call it is. It fetches the service's keys when it meets an
+// unknown one, at most once in ten seconds, and at least once in five minutes, so
+// that removed keys are forgotten.
 func (v *verifier) identity(ctx context.Context, header http.Header) (identity, error) {
 	var id identity
 	values := header.Values("Neo-Identity")
@@ -67,7 +67,7 @@ func (v *verifier) identity(ctx context.Context, header http.Header) (identity, 
 	if err := json.Unmarshal(payload, &id); err != nil {
 		return id, err
 	}
-	// Scope and audience keep it apart from the tokens that people have.
+	// Scope and audience distinguish it from users' tokens.
 	if id.Issuer != "login-service" || id.Audience != "trade-api" || !slices.Equal(id.Scope, []string{"Identity"}) || id.UCC == "" {
 		return id, errors.New("this is no identity")
 	}
@@ -104,7 +104,7 @@ func (v *verifier) known(ctx context.Context, kid string) (jose.JSONWebKeySet, e
 	return v.keys, nil
 }
 
-// ServeHTTP answers every call with whose it is.
+// ServeHTTP answers every call with its identity.
 func (v *verifier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	id, err := v.identity(r.Context(), r.Header)
@@ -124,7 +124,7 @@ func main() {
 	server := &http.Server{
 		Addr:    os.Args[2],
 		Handler: &verifier{keysURL: os.Args[1] + "/.well-known/jwks.json"},
-		// Without these, whoever sends or reads drop by drop keeps a connection for ever.
+		// Without these, a client that sends or reads slowly keeps a connection forever.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

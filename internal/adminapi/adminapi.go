@@ -1,7 +1,7 @@
 // Package adminapi is the operator's API: what neo account and neo consumer do, as
-// JSON over HTTP, on a listener of its own. No rule lives here.
+// JSON over HTTP, on a separate listener. It contains no rules.
 //
-// Start with [Config.Listen] and [Config.Serve]; api/admin.yaml describes what is answered.
+// Start with [Config.Listen] and [Config.Serve]; api/admin.yaml describes the API.
 package adminapi
 
 import (
@@ -23,22 +23,22 @@ import (
 	"neoapi/internal/wire"
 )
 
-// within is how long a request may wait for the store.
+// within limits how long a request may wait for the store.
 const within = 5 * time.Second
 
 // eraseWithin is how long an erasure may take: it looks at the whole trail.
 const eraseWithin = 10 * time.Minute
 
-// A request is one of an operator who has been recognised.
+// A request is a request of an authenticated operator.
 type request struct {
 	ctx   context.Context
 	admin *operator.Admin
-	args  []string // what stands for the variable parts of the path
+	args  []string // the values of the path's variables
 	query func(name string) string
 	body  []byte
 }
 
-// A route is what one method of one path does. A part of the path in braces is
+// A route is the operation of one method of one path. A path segment in braces is a
 // variable.
 type route struct {
 	method, path string
@@ -46,7 +46,7 @@ type route struct {
 	handle       func(r *request) (any, error)
 }
 
-// handler is the API for operators who have been recognised.
+// handler serves the API to authenticated operators.
 type handler struct {
 	Config
 	admin  operator.Admin
@@ -68,7 +68,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ferr != nil:
 		err = ferr
 	case who == "":
-		err = &front.Refusal{Status: http.StatusForbidden, Detail: "nobody is recognised on this connection"}
+		err = &front.Refusal{Status: http.StatusForbidden, Detail: "this connection does not identify an operator"}
 	case allowed == "":
 		err = &front.Refusal{Status: http.StatusNotFound, Detail: "there is nothing at this path"}
 	case rt == nil:
@@ -108,7 +108,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, rt *route, args
 		limit = eraseWithin
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + time.Minute))
 	}
-	// A change that has begun is done, even if the operator goes away.
+	// A change that has begun is finished even if the operator goes away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 	defer cancel()
 	admin := h.admin
@@ -148,8 +148,8 @@ func match(pattern, parts []string) (args []string, ok bool) {
 	return args, true
 }
 
-// refusal turns an error into an answer. What is not the operator's mistake is not
-// told: it is in the log.
+// refusal turns an error into an answer. Errors that are not the operator's mistake
+// are only logged.
 func refusal(err error) front.Answer {
 	status, code, message := http.StatusServiceUnavailable, wire.Unavailable.Code, "the store does not answer: try again shortly"
 	var known *front.Refusal
@@ -163,9 +163,9 @@ func refusal(err error) front.Answer {
 			h.Set("Allow", known.Allow)
 		}
 	case errors.As(err, &taken) && taken.There != nil:
-		status, code, message = http.StatusConflict, wire.BadInput.Code, "there is an account "+taken.There.UCC+" already: nothing was added"
+		status, code, message = http.StatusConflict, wire.BadInput.Code, "account "+taken.There.UCC+" already exists: nothing was added"
 	case errors.As(err, &taken):
-		status, code, message = http.StatusConflict, wire.BadInput.Code, "another one has this "+taken.Field+": nothing was added"
+		status, code, message = http.StatusConflict, wire.BadInput.Code, "another account or consumer has this "+taken.Field+": nothing was added"
 	case errors.Is(err, login.ErrNotFound):
 		status, code, message = http.StatusNotFound, wire.BadInput.Code, "there is no such account, session or consumer"
 	case errors.As(err, &wrong) && wrong.Kind == login.KindInput:
@@ -177,7 +177,7 @@ func refusal(err error) front.Answer {
 	return front.Answer{Status: status, Body: wire.Failed{Error: []wire.Problem{{Code: code, Message: message}}}, Header: h}
 }
 
-// decode reads a request's body into a value, and refuses what is not in it.
+// decode decodes a request's body into a value, and refuses unknown fields.
 func (r *request) decode(into any) error {
 	d := json.NewDecoder(bytes.NewReader(r.body))
 	d.DisallowUnknownFields()
@@ -190,8 +190,8 @@ func (r *request) decode(into any) error {
 	return r.eachOnce()
 }
 
-// eachOnce refuses an object in which a field stands twice, in whatever case: of two
-// the operator may mean the other one.
+// eachOnce refuses an object with a duplicate field, ignoring case: it is not clear
+// which one the operator means.
 func (r *request) eachOnce() error {
 	d := json.NewDecoder(bytes.NewReader(r.body))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {
@@ -202,7 +202,7 @@ func (r *request) eachOnce() error {
 		name, err := d.Token()
 		var value json.RawMessage
 		if err := errors.Join(err, d.Decode(&value)); err != nil {
-			return err // it has been decoded before: cannot happen
+			return err // cannot happen: it was decoded before
 		}
 		key := strings.ToLower(fmt.Sprint(name))
 		if seen[key] {

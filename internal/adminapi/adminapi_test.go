@@ -290,7 +290,7 @@ func TestASocketThatADeadProcessLeftIsReplacedAndALivingOnesIsNot(t *testing.T) 
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refuse("unix:"+file, "is there already, and is no socket")
+	refuse("unix:"+file, "already exists and is not a socket")
 	if text, _ := os.ReadFile(file); string(text) != "mine" {
 		t.Error("somebody's file is gone")
 	}
@@ -359,11 +359,11 @@ func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
 	}{
 		{"127.0.0.1:9157", "", []string{"give --tls-cert and --tls-key", "give --admin-ca"}, nil},
 		{"127.0.0.1:9157", "missing.pem", []string{"admin CA: open missing.pem"}, nil},
-		{"127.0.0.1:9157", empty, []string{"holds no certificate"}, nil},
+		{"127.0.0.1:9157", empty, []string{"contains no PEM certificate"}, nil},
 		{"unix:/run/s", "", []string{`admin host: "a:1" must be a name or an address, without a port`}, []string{"a:1"}},
 		{"", "ca.pem", []string{"--admin-ca requires --admin"}, nil},
 		{"unix:", "", []string{"must be followed by the path"}, nil},
-		{"unix:/run/s", "ca.pem", []string{"a Unix socket needs none"}, nil},
+		{"unix:/run/s", "ca.pem", []string{"not for a Unix socket"}, nil},
 		{"nonsense", "", []string{`"nonsense" must be unix: and a path, or a host and a port`}, nil},
 		{"", "", []string{"--admin-host requires --admin"}, []string{"ops.example.com"}},
 	} {

@@ -21,26 +21,25 @@ import (
 	"neoapi/internal/paste"
 )
 
-// Config says where operators ask, and who they are.
+// Config says where to listen for operators, and who they are.
 type Config struct {
 	Address string // unix: and a path, or HOST:PORT
-	CA      string // file: who signs operators' certificates; for HOST:PORT only
+	CA      string // file: root certificates of operators' certificates; only for HOST:PORT
 	TLS     *tls.Config
-	Hosts   []string // for which operators may ask beside its own, without ports
+	Hosts   []string // host names allowed besides its own, without ports
 }
 
 const socket = "unix:"
 
-// atOnce is how many connections there are at once: over the network anybody can begin
-// one.
+// atOnce limits the connections: over the network anyone can open one.
 const atOnce = 256
 
-// maxSocket is how many bytes the system takes for the path of a socket, the zero at
-// its end left out.
+// maxSocket is the longest path of a socket that the system accepts, in bytes,
+// without the final zero.
 var maxSocket = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// Check names every problem at once. hasTLS tells whether the service has a
-// certificate of its own.
+// Check returns every problem at once. hasTLS reports whether the service has a
+// certificate.
 func (c Config) Check(hasTLS bool) error {
 	if c.Address == "" {
 		return c.checkUnused()
@@ -51,7 +50,7 @@ func (c Config) Check(hasTLS bool) error {
 	case local && path == "":
 		return errors.New("admin: unix: must be followed by the path of a socket")
 	case local && c.CA != "":
-		return errors.New("admin CA: a Unix socket needs none: its file's permissions say who may ask")
+		return errors.New("admin CA: not for a Unix socket, which is protected by its file's permissions")
 	case local:
 		return errors.Join(checkHosts(c.Hosts), checkSocket(path))
 	case err != nil:
@@ -59,20 +58,20 @@ func (c Config) Check(hasTLS bool) error {
 	}
 	problems := []error{checkHosts(c.Hosts)}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		problems = append(problems, fmt.Errorf("admin: %q is no port: it must be a number from 0 to 65535", port))
+		problems = append(problems, fmt.Errorf("admin: %q is not a port: give a number from 0 to 65535", port))
 	}
 	if !hasTLS {
-		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --tls-cert and --tls-key, or use a Unix socket"))
+		problems = append(problems, errors.New("admin: over the network operators need certificates: give --tls-cert and --tls-key, or use a Unix socket"))
 	}
 	if c.CA == "" {
-		problems = append(problems, errors.New("admin: over the network operators are known by certificates: give --admin-ca, or use a Unix socket"))
+		problems = append(problems, errors.New("admin: over the network operators need certificates: give --admin-ca, or use a Unix socket"))
 	} else if _, err := c.pool(); err != nil {
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
 }
 
-// checkUnused refuses settings of an address that there is not.
+// checkUnused refuses settings for an address that is not set.
 func (c Config) checkUnused() error {
 	switch {
 	case c.CA != "":
@@ -83,15 +82,15 @@ func (c Config) checkUnused() error {
 	return nil
 }
 
-// checkSocket refuses a path at which no socket can be.
+// checkSocket refuses a path at which no socket can be created.
 func checkSocket(path string) error {
 	if info, err := os.Stat(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("admin: the socket's directory: %w", err)
 	} else if !info.IsDir() {
-		return fmt.Errorf("admin: %s is no directory for a socket", filepath.Dir(path))
+		return fmt.Errorf("admin: %s is not a directory for a socket", filepath.Dir(path))
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {
-		return fmt.Errorf("admin: %s is there already, and is no socket", path)
+		return fmt.Errorf("admin: %s already exists and is not a socket", path)
 	}
 	if len(path) > maxSocket {
 		return fmt.Errorf("admin: the path of a socket has at most %d bytes, this one has %d: %s", maxSocket, len(path), path)
@@ -109,13 +108,13 @@ func (c Config) pool() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("admin CA: %s holds no certificate in PEM", c.CA)
+		return nil, fmt.Errorf("admin CA: %s contains no PEM certificate", c.CA)
 	}
 	return pool, nil
 }
 
-// Listen listens where operators ask. A socket that a dead process has left is
-// replaced; only this user may write to the new one.
+// Listen listens for operators. A socket left by a dead process is replaced; only
+// this user may write to the new one.
 func (c Config) Listen() (net.Listener, error) {
 	path, local := strings.CutPrefix(c.Address, socket)
 	if !local {
@@ -136,7 +135,7 @@ func (c Config) Listen() (net.Listener, error) {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
 	}
-	restore := narrow() // nobody else may ask before its mode is set
+	restore := narrow() // nobody else may connect before its mode is set
 	l, err := net.Listen("unix", path)
 	restore()
 	if err != nil {
@@ -148,8 +147,8 @@ func (c Config) Listen() (net.Listener, error) {
 	return l, nil
 }
 
-// operatorOf returns who asks: the user on the other end of the socket, or whom the
-// certificate names. It is "" if nobody knows.
+// operatorOf returns the operator: the user at the other end of the socket, or the
+// name in the certificate. It returns "" if that is not known.
 func operatorOf(r *http.Request) string {
 	if secure := front.TLS(r); secure != nil && len(secure.VerifiedChains) > 0 {
 		return secure.PeerCertificates[0].Subject.String()
@@ -160,7 +159,7 @@ func operatorOf(r *http.Request) string {
 	return ""
 }
 
-// Serve answers operators until the context ends, and closes the listener.
+// Serve answers operators until the context is done, and closes the listener.
 func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin, log *slog.Logger) error {
 	server := front.Server{
 		Handler: &handler{c, *admin, log, routes}, Refused: func(r *front.Refusal) any { return refusal(r).Body },

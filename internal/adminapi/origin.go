@@ -16,27 +16,27 @@ import (
 	"neoapi/internal/login"
 )
 
-// An operator's browser shows the operator's certificate by itself, whichever page
-// makes it send a request; and whoever passes the socket on to a port lets pages reach
-// that. So a request of another origin's page is refused, and one for a host that is
-// none of ours, as after DNS rebinding; what changes something must be JSON, which a
-// page cannot send unasked; and what cannot be undone is named twice.
+// An operator's browser presents the operator's certificate by itself, whichever page
+// causes a request, and a socket forwarded to a port can be reached by pages too. So
+// requests from pages of another origin are refused, and so are those for a host that
+// is not ours, as after DNS rebinding. Changes must be sent as JSON, which a page
+// cannot do without asking, and a change that cannot be undone must be named twice.
 
-// foreign returns why a request is refused that a page may have made a browser send.
+// foreign returns why to refuse a request that a page may have made a browser send.
 func (c Config) foreign(r *http.Request) error {
 	if browser.CrossOrigin(r) != nil {
-		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sent this for a page of another origin: nothing was done"}
 	}
 	host := browser.Host(r)
 	if slices.ContainsFunc(c.Hosts, func(x string) bool { return strings.EqualFold(x, host) }) || c.own(r, host) {
 		return nil
 	}
-	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this address: nothing was done; neo serve --admin-host NAME adds one"}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the Host header names no host of this address: nothing was done; allow it with neo serve --admin-host NAME"}
 }
 
-// own reports whether operators may ask for a host without its being listed: over the
-// network for the address that they have reached and what the service's certificate
-// names, over the socket for what no stranger's page can be on.
+// own reports whether a host is allowed without being listed: over the network, the
+// address connected to and the names in the service's certificate; over the socket,
+// hosts that no stranger can register.
 func (c Config) own(r *http.Request, host string) bool {
 	if strings.HasPrefix(c.Address, socket) {
 		return browser.Unregistrable(host)
@@ -53,7 +53,7 @@ func (c Config) own(r *http.Request, host string) bool {
 	return err == nil && shown.Leaf != nil && shown.Leaf.VerifyHostname(host) == nil
 }
 
-// checkHosts names every host that cannot be one.
+// checkHosts names every invalid host.
 func checkHosts(hosts []string) error {
 	var problems []error
 	for _, host := range hosts {
@@ -69,8 +69,8 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// unsent returns why a change is refused for how it was sent: as JSON it must be, also
-// if it has no body.
+// unsent returns why to refuse a change because of how it was sent: it must be JSON,
+// even without a body.
 func unsent(r *http.Request, body []byte) error {
 	switch {
 	case r.Method == http.MethodGet, r.Method == http.MethodDelete && len(body) == 0:
@@ -83,11 +83,11 @@ func unsent(r *http.Request, body []byte) error {
 	return &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send it as Content-Type: application/json, also without a body"}
 }
 
-// again wants a body that names once more what the path names, for what no other
-// request makes good.
+// again requires a body that repeats the name in the path, for changes that cannot be
+// undone.
 func again(field string, f func(*request) (any, error)) func(*request) (any, error) {
 	return func(r *request) (any, error) {
-		wrong := &front.Refusal{Status: http.StatusBadRequest, Detail: fmt.Sprintf(`this cannot be undone: the body must name again what the path names, as {"%s":"…"}`, field)}
+		wrong := &front.Refusal{Status: http.StatusBadRequest, Detail: fmt.Sprintf(`this cannot be undone: repeat in the body what the path names, as {"%s":"…"}`, field)}
 		if len(r.body) == 0 {
 			return nil, wrong
 		}

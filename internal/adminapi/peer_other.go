@@ -4,6 +4,6 @@ package adminapi
 
 import "net"
 
-// peer returns whom the socket's permissions let through: which of them, this system
-// does not tell.
+// peer returns a fixed name for users that the socket's permissions let through: this
+// system does not say which user it is.
 func peer(*net.UnixConn) string { return "local" }

@@ -12,7 +12,7 @@ import (
 	"neoapi/internal/operator"
 )
 
-// account is what an operator sees of one: no secret, the PAN in part.
+// account is an account as an operator sees it: without secrets, and with part of the PAN.
 type account struct {
 	UCC     string           `json:"ucc"`
 	ID      string           `json:"id"`
@@ -66,7 +66,7 @@ func shownConsumer(c login.Consumer) consumer {
 	return x
 }
 
-// page is how many records one answer lists, at most and unless told otherwise.
+// page is the most records that one answer lists, and the default.
 const page = 1000
 
 func (r *request) limit() (int, error) {
@@ -81,7 +81,7 @@ func (r *request) limit() (int, error) {
 	return n, nil
 }
 
-// routes is all that the API answers.
+// routes are all routes of the API.
 var routes = []route{
 	{"GET", "/accounts", 200, func(r *request) (any, error) {
 		n, err := r.limit()
@@ -177,7 +177,7 @@ var routes = []route{
 	{"DELETE", "/accounts/{ucc}/sessions/{sid}", 200, onAccount("session revoked", func(r *request, a login.Account) error { return r.admin.Revoke(r.ctx, a, r.args[1]) })},
 	{"POST", "/accounts/{ucc}/erasure", 200, again("ucc", func(r *request) (any, error) {
 		a, err := r.account()
-		gone := errors.Is(err, login.ErrNotFound) // by an erasure that broke off, perhaps
+		gone := errors.Is(err, login.ErrNotFound) // perhaps by an interrupted erasure
 		if err != nil && !gone {
 			return nil, err
 		}
@@ -240,7 +240,7 @@ var routes = []route{
 		if err := r.decode(&n); err != nil {
 			return err
 		}
-		if n.Allow == nil { // an empty list opens the consumer to everywhere: that has to be said
+		if n.Allow == nil { // an empty list allows every address, so it must be explicit
 			return &front.Refusal{Status: http.StatusBadRequest, Detail: "allow: must be a list of networks, which is empty for everywhere"}
 		}
 		var networks login.Networks

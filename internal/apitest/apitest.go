@@ -1,6 +1,6 @@
-// Package apitest holds a service's answers against the OpenAPI description,
-// api/openapi.yaml. It is for tests only: nothing that is built into the client
-// or the binary imports it.
+// Package apitest checks a service's answers against the OpenAPI description,
+// api/openapi.yaml. It is for tests only: nothing that is built into the client or
+// the binary imports it.
 //
 // Start with [Transport], or with [Exchange] where there is no http.Client.
 package apitest
@@ -32,27 +32,27 @@ import (
 type Description struct {
 	Document   any                              // as it is there
 	Operations map[string]map[string]*Operation // by path and method
-	NotFound   *Answer                          // what unknown paths get
-	Forwarded  *Operation                       // what goes to the trade API where there is one, beside what Operations has
-	Unreadable *Answer                          // what is no readable HTTP gets
+	NotFound   *Answer                          // the answer to unknown paths
+	Forwarded  *Operation                       // further operations that go to the trade API, if there is one
+	Unreadable *Answer                          // the answer to a request that is not HTTP
 
 	schemas *jsonschema.Compiler
 }
 
-// An Operation is what one method of one path takes and answers.
+// An Operation describes the requests and answers of one method of one path.
 type Operation struct {
 	Security [][]string                    // each a set of schemes that together are enough
 	Bodies   map[string]*jsonschema.Schema // by media type; empty if it takes no body
 	Answers  map[int]*Answer               // by status; 0 is the trade API's, of any status
 }
 
-// FromTradeAPI is a header by which a test's trade API marks its answers, so that
-// they are not taken for the service's own.
+// FromTradeAPI is a header with which a test's trade API marks its answers, so that
+// they are not checked as the service's own.
 const FromTradeAPI = "X-From-Trade-Api"
 
 // An Answer is one answer as described.
 type Answer struct {
-	Headers map[string]*jsonschema.Schema // by canonical name; an answer has all of them and no other
+	Headers map[string]*jsonschema.Schema // by canonical name; an answer has exactly these
 	Bodies  map[string]*jsonschema.Schema // by Content-Type
 }
 
@@ -100,7 +100,7 @@ type node struct {
 	value   any
 }
 
-// at returns what is under a key: what it refers to, if it is a reference.
+// at returns the value of a key, resolving a reference.
 func (n node) at(key string) node {
 	m, _ := n.value.(map[string]any)
 	n.pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
@@ -136,7 +136,7 @@ func (n node) each(fail func(error)) func(func(string, node) bool) {
 	}
 }
 
-// schema compiles the schema that is under a key; there may be none.
+// schema compiles the schema at a key; there may be none.
 func (n node) schema(fail func(error)) *jsonschema.Schema {
 	m, _ := n.value.(map[string]any)
 	if _, ok := m["schema"]; !ok {
@@ -215,9 +215,8 @@ type Exchange struct {
 	Body   []byte
 }
 
-// Check returns what an answer has that the description does not promise, or
-// lacks that it promises. A success must besides answer a request that the
-// description allows.
+// Check returns how an answer deviates from the description. A success must also
+// answer a request that the description allows.
 func (x Exchange) Check() error { return x.against(Load()) }
 
 // CheckAdmin is Check for the operator's API.
@@ -267,8 +266,8 @@ func (x Exchange) against(d *Description, err error) error {
 	return nil
 }
 
-// forwarded is Check for an answer of the trade API: only what the service adds is
-// known of it.
+// forwarded is Check for an answer of the trade API, of which only what the service
+// adds is known.
 func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
 	op := d.Forwarded
 	for _, described := range ops { // each reports whether its path goes there, with any method
@@ -285,19 +284,19 @@ func (x Exchange) forwarded(d *Description, ops map[string]*Operation) error {
 	return nil
 }
 
-// anywhere are the statuses of what no operation was found for: a request that is
-// malformed, no such path or method, a body or a head that is too large. Their
-// answers are of one shape.
+// anywhere are the statuses of requests without an operation: malformed ones, those
+// for an unknown path or method, and those with too large a body or head. Their
+// answers have one form.
 var anywhere = []int{400, 404, 405, 413, 431}
 
-// unreadable are the statuses of what is no readable HTTP.
+// unreadable are the statuses of requests that are not HTTP.
 var unreadable = []int{400, 417, 431, 501, 505}
 
-// unnamed are the headers that HTTP itself gives a meaning to: OpenAPI has other
-// words for them, or none.
+// unnamed are the headers defined by HTTP itself, which OpenAPI describes differently
+// or not at all.
 var unnamed = map[string]bool{"Content-Type": true, "Content-Length": true, "Date": true, "Connection": true}
 
-// Check returns what is wrong with an answer. A nil body is not looked at.
+// Check returns what is wrong with an answer. A nil body is not checked.
 func (a *Answer) Check(header http.Header, body []byte) error {
 	var errs []error
 	for name, values := range header {
@@ -352,7 +351,7 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 	}
 	kind, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	if kind == "" {
-		kind = "application/json" // a request without a type is taken at its word
+		kind = "application/json" // a request without a type counts as JSON
 	}
 	var value any
 	var err error
@@ -381,7 +380,7 @@ func (o *Operation) takes(header http.Header, sent []byte) error {
 	return nil
 }
 
-// names counts the names of an object that holds no other one.
+// names counts the names of an object without nested objects.
 func names(object []byte) (n int) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	d.UseNumber()
@@ -396,8 +395,8 @@ func names(object []byte) (n int) {
 	}
 }
 
-// Transport returns a transport with every exchange checked: what is not as
-// described is an error of the test.
+// Transport returns a transport that checks every exchange and reports deviations
+// from the description as test errors.
 func Transport(t testing.TB, base http.RoundTripper) http.RoundTripper { return transport{t, base} }
 
 type transport struct {

@@ -6,9 +6,9 @@ import "runtime"
 // Run runs f on a thread of low priority, where the system has such, and returns
 // when it is done. f must not start goroutines that outlive it.
 //
-// The Go scheduler knows no priorities: it gives every goroutine its turn, which
-// for one that computes lasts 10 ms. The system's scheduler does, so the thread is
-// its business; [Room] sees to it that Go does not hold it back.
+// The Go scheduler has no priorities: each goroutine gets its turn, which lasts 10 ms
+// if it computes. The system's scheduler has them, so the thread is left to it;
+// [Room] makes sure that Go does not hold it back.
 func Run(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -20,6 +20,6 @@ func Run(f func()) {
 	<-done
 }
 
-// Room lets n calls of Run compute beside as much other work as there are
-// processors. A program calls it once, at its start.
+// Room lets n calls of Run compute in addition to other work on every processor. Call
+// it once, at the start of the program.
 func Room(n int) { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n) }

@@ -1,6 +1,6 @@
-// Package browser recognises requests that a web page of somebody else has made a
-// browser send: to what listens on the browser's own machine, or to what asks for a
-// certificate, which browsers show by themselves. Programs send none of this kind.
+// Package browser recognises requests that another site's web page makes a browser
+// send: to servers on the browser's own machine, or to servers that ask for a
+// certificate, which browsers present by themselves. Programs send no such requests.
 package browser
 
 import (
@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-var protection http.CrossOriginProtection // its zero value trusts nobody
+var protection http.CrossOriginProtection // its zero value trusts no origin
 
-// CrossOrigin returns why a request is refused: a browser says that a page of another
-// origin sends it. It goes for requests that only read, too.
+// CrossOrigin returns an error if a browser reports that a page of another origin
+// sent the request, also for requests that only read.
 func CrossOrigin(r *http.Request) error {
 	unsafe := *r
 	unsafe.Method = http.MethodPost
@@ -29,13 +29,13 @@ func Host(r *http.Request) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-// reserved are the domains in which nobody can register a name (RFC 6761, and ICANN's
+// reserved are the domains in which no name can be registered (RFC 6761, and ICANN's
 // resolution 2024.07.29.06).
 var reserved = []string{".localhost", ".test", ".internal"}
 
-// Unregistrable reports whether no stranger can have a host: it is an address, a name
-// without a domain, or one of a reserved domain. A page whose own name its owner points
-// at a person's machine (DNS rebinding) has none of these.
+// Unregistrable reports whether no stranger can register a host: it is an address, a
+// name without a domain, or in a reserved domain. A page on a name that its owner
+// points at a person's machine (DNS rebinding) is on none of these.
 func Unregistrable(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
 		return true
@@ -48,8 +48,8 @@ func Unregistrable(host string) bool {
 	return false
 }
 
-// AtHome reports whether a request has come to the machine's own address, where nobody
-// else reaches it but pages in a browser there.
+// AtHome reports whether a request was sent to the machine's own address, where only
+// local programs and pages in a local browser reach it.
 func AtHome(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && local.IP.IsLoopback()

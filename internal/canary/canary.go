@@ -1,4 +1,4 @@
-// Package canary finds secrets where none may be: in what a program has logged,
+// Package canary finds secrets where there must be none: in what a program has logged,
 // printed, answered or stored, plain or in any usual encoding (security.md L1). It is for
 // tests.
 package canary
@@ -45,7 +45,7 @@ func (f *Flock) Add(name, secret string) string {
 	return secret
 }
 
-// AddToken adds a JWT, its claims and its signature. Its header is everybody's.
+// AddToken adds a JWT's text, claims and signature. Its header is the same for all tokens.
 func (f *Flock) AddToken(name, token string) string {
 	f.Add(name, token)
 	parts := strings.Split(token, ".")
@@ -60,7 +60,7 @@ func (f *Flock) Without(names ...string) *Flock {
 	return &Flock{slices.DeleteFunc(rest, func(b bird) bool { return slices.Contains(names, b.name) })}
 }
 
-// In returns what of the flock text holds, each as "password (hex)".
+// In returns the secrets of the flock found in text, each as "password (hex)".
 func (f *Flock) In(text []byte) (found []string) {
 	for _, b := range f.birds {
 		for how, form := range b.forms {
@@ -73,12 +73,12 @@ func (f *Flock) In(text []byte) (found []string) {
 	return found
 }
 
-// InDump is In for what the Go runtime prints of a process that is made to crash:
-// there memory can also stand as machine words.
+// InDump is In for the dump of a crashed process by the Go runtime, in which memory
+// can also appear as machine words.
 func (f *Flock) InDump(text []byte) []string {
 	found := f.In(text)
 	const wordLen = len("0x") + 16
-	words := map[string]bool{} // those of eight bytes that the text holds
+	words := map[string]bool{} // the eight-byte words in the text
 	for i := 0; i+wordLen <= len(text); i++ {
 		if text[i] == '0' && text[i+1] == 'x' {
 			words[string(text[i:i+wordLen])] = true
@@ -120,7 +120,7 @@ func (f *Flock) InFiles(dir string, but ...string) (found []string, err error) {
 		}
 		return nil
 	})
-	for _, path := range databases { // last: whoever opens one tidies up its log
+	for _, path := range databases { // last: opening one cleans up its log
 		values, derr := f.inDatabase(path)
 		found, err = append(found, values...), errors.Join(err, derr)
 	}
@@ -130,8 +130,8 @@ func (f *Flock) InFiles(dir string, but ...string) (found []string, err error) {
 	return found, err
 }
 
-// inDatabase looks at each value by itself: in the file they stand side by side,
-// so that nothing tells where a short number begins.
+// inDatabase searches each value separately: in the file they are adjacent, so the
+// start of a short number cannot be recognised.
 func (f *Flock) inDatabase(path string) (found []string, err error) {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=busy_timeout(5000)")
 	if err != nil {
@@ -183,9 +183,9 @@ func (f *Flock) values(db *sql.DB, query string) (all [][]byte, err error) {
 	return all, rows.Err()
 }
 
-// Planted returns text with each form of each secret in a copy of its own, by
-// what In must find there: a search that finds nothing elsewhere is believed only
-// if it finds all of these.
+// Planted returns, for each form of each secret, a copy of text that contains it, by
+// what In must find there. A search that finds nothing is trusted only if it finds
+// all of these.
 func (f *Flock) Planted(text []byte) map[string][]byte {
 	all := map[string][]byte{}
 	for _, b := range f.birds {
@@ -197,8 +197,8 @@ func (f *Flock) Planted(text []byte) map[string][]byte {
 	return all
 }
 
-// stands tells whether text holds a form of a secret. A number must stand by
-// itself: six digits within a UUID or a longer number are no code.
+// stands reports whether text contains a form of a secret. A number must not be part
+// of something longer: six digits within a UUID or a longer number are not a code.
 func stands(text, form []byte) bool {
 	number := isNumber(string(form))
 	alone := func(i int) bool {
@@ -233,7 +233,7 @@ func withinNumbers(text, form []byte, secret string) bool {
 			continue
 		}
 		within := false
-		for from := range min(4, len(run)) { // what comes before may be no part of it
+		for from := range min(4, len(run)) { // what precedes it may not belong to it
 			part := run[from:]
 			if len(part)%4 == 1 {
 				part = part[:len(part)-1]
@@ -312,7 +312,7 @@ func forms(secret string) map[string][]byte {
 	add("reversed", string(backwards))
 	add("base32", strings.TrimRight(base32.StdEncoding.EncodeToString(b), "="))
 	for name, encoding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64 for URLs": base64.RawURLEncoding} {
-		for shift := range 3 { // how many bytes stand before it, to a multiple of three
+		for shift := range 3 { // how many bytes precede it, modulo three
 			text := encoding.EncodeToString(slices.Concat(make([]byte, shift), b))
 			text = text[(shift*8+5)/6:] // what those before it have a part in
 			if (shift+len(b))%3 > 0 {   // and those after it

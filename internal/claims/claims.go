@@ -1,10 +1,9 @@
-// Package claims knows the JSON Web Tokens of the service to the letter: what they
-// say, how they are spelt, and how one is checked. The service's own key ring and
-// package verify, which checks tokens elsewhere, both use it, so that no two
-// judges of one token can drift apart.
+// Package claims defines the JSON Web Tokens of the service exactly: their claims,
+// their encoding, and how they are checked. Both the service's key ring and package
+// verify, which checks tokens elsewhere, use it, so that the two cannot drift apart.
 //
-// Start with [Verify] for a signature and [Check] for what a token says. Nothing
-// here reads a clock, a store or the network.
+// Start with [Verify] for a signature and [Check] for the claims. Nothing here reads
+// a clock, a store or the network.
 package claims
 
 import (
@@ -27,11 +26,10 @@ const (
 	IdentityAudience = "trade-api"
 )
 
-// MaxToken bounds what is parsed at all, in bytes. Ours are under 1,000.
+// MaxToken is the longest token that is parsed, in bytes. Ours are under 1,000.
 const MaxToken = 4096
 
-// View is the payload of a view token, in the order in which existing clients have
-// met it.
+// View is the payload of a view token, in the order that existing clients know.
 type View struct {
 	Scope            []string `json:"scope"`
 	Exp              int64    `json:"exp"`
@@ -56,9 +54,9 @@ type Trade struct {
 	Categorisation   string   `json:"categorisation"`
 }
 
-// Identity is the payload of the header Neo-Identity: what the service tells the
-// trade API of a session that it has checked. Scope and audience keep it apart from
-// the tokens that people hold.
+// Identity is the payload of the header Neo-Identity: what the service asserts to the
+// trade API about a session that it has checked. Scope and audience distinguish it
+// from users' tokens.
 type Identity struct {
 	Scope    []string `json:"scope"`
 	Exp      int64    `json:"exp"`
@@ -71,9 +69,9 @@ type Identity struct {
 	Consumer string   `json:"consumer"`
 }
 
-// TradeID returns the jti of the trade token of a sid, a UUID of version 8: whoever
-// verifies the token can tell by it whether a sid is the token's own. It reveals
-// nothing of the sid.
+// TradeID returns the jti of the trade token of a sid, a UUID of version 8, with
+// which verifiers check whether a sid belongs to the token. It does not reveal the
+// sid.
 func TradeID(sid string) string {
 	sum := sha256.Sum256([]byte("neo trade token " + sid))
 	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
@@ -88,8 +86,8 @@ func TradeID(sid string) string {
 }
 
 // Header returns the first segment of every token that the key kid signs. A token
-// with any other header is not looked at: there is no algorithm to choose, no key to
-// take from it and no address to fetch (security.md J1, J2).
+// with any other header is refused: there is no algorithm to choose, no key to take
+// from it and no address to fetch (security.md J1, J2).
 func Header(kid string) string {
 	header, _ := json.Marshal(struct { // strings always marshal
 		Alg string `json:"alg"`
@@ -105,7 +103,7 @@ func HeaderOf(compact string) string {
 	return header
 }
 
-// IsHeader reports whether header is one that [Header] returns, for whatever key.
+// IsHeader reports whether header is one that [Header] returns, for any key.
 func IsHeader(header string) bool {
 	if len(header) > MaxToken {
 		return false
@@ -120,8 +118,8 @@ func IsHeader(header string) bool {
 // Encode returns base64url without padding.
 func Encode(plain []byte) string { return base64.RawURLEncoding.EncodeToString(plain) }
 
-// Decode reads what Encode wrote, to the letter: no padding, no white space, no
-// unused bits. A token has one spelling.
+// Decode decodes exactly what Encode returns: no padding, no white space, no unused
+// bits. A token has only one encoding.
 func Decode(text string) ([]byte, bool) {
 	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
 		return nil, false
@@ -158,21 +156,21 @@ func Sign(header string, payload []byte, key *rsa.PrivateKey) (string, error) {
 
 // The errors of Check. They say what is wrong with a token, never what is in it.
 var (
-	// ErrInvalid means no token of ours: malformed, altered, signed by a foreign
-	// key or algorithm, or with claims that the service does not issue.
+	// ErrInvalid means that it is not one of our tokens: malformed, altered, signed by a
+	// foreign key or algorithm, or with claims that the service does not issue.
 	ErrInvalid = errors.New("token is not valid")
-	// ErrKind means a good token of the other kind: a view token where a trade
-	// token belongs, or the reverse (security.md S1).
+	// ErrKind means a valid token of the other kind: a view token where a trade token
+	// belongs, or the reverse (security.md S1).
 	ErrKind = errors.New("token is of the wrong kind")
-	// ErrExpired means a good token whose time is over.
+	// ErrExpired means a valid token that has expired.
 	ErrExpired = errors.New("token has expired")
 )
 
 // Check checks the claims that view and trade tokens have in common, at now in unix
 // seconds: that they are what the service issues, that the scope is want, and that
 // the token has not expired, to the second (security.md S3). It does not compare iat
-// with now: that is for whoever knows when the session was opened, or how far clocks
-// may differ (security.md J3).
+// with now: that is for a caller that knows when the session was opened, or how far
+// clocks may differ (security.md J3).
 func Check(t Trade, want string, now int64) error {
 	switch {
 	case !t.Issued():
@@ -192,7 +190,7 @@ func (t Trade) Issued() bool {
 		(t.Scope[0] == ScopeView || t.Scope[0] == ScopeTrade)
 }
 
-// Common returns what a view token says as a trade token says it.
+// Common returns a view token's claims as those of a trade token.
 func (v View) Common() Trade {
 	return Trade{Scope: v.Scope, Exp: v.Exp, Jti: v.Jti, Iat: v.Iat, Iss: v.Iss, Sub: v.Sub}
 }

@@ -1,4 +1,4 @@
-// Package courier holds the ways that one-time codes reach a person: SMS gateways by
+// Package courier has the ways to send one-time codes to a person: SMS gateways by
 // webhook, and mail servers.
 //
 // Start with [Load].
@@ -18,15 +18,15 @@ import (
 	"neoapi/internal/outward"
 )
 
-// The time that one try of a courier may take, and what all couriers may take for
-// one message, every try included.
+// The time that one try of a courier may take, and the time that all tries of all
+// couriers may take for one message.
 const (
 	defaultTimeout = 3 * time.Second
 	longest        = 22 * time.Second
 )
 
-// Couriers are those of a file, in its order. They implement [login.Courier] and
-// are safe for concurrent use.
+// Couriers are the couriers of a file, in its order. They implement [login.Courier]
+// and are safe for concurrent use.
 type Couriers struct {
 	all []*carrier
 	log *slog.Logger
@@ -34,7 +34,7 @@ type Couriers struct {
 
 var _ login.Courier = (*Couriers)(nil)
 
-// A carrier is one courier with what is known of how it does.
+// A carrier is a courier and its health.
 type carrier struct {
 	name    string
 	timeout time.Duration
@@ -42,13 +42,14 @@ type carrier struct {
 	breaker *outward.Breaker
 
 	mu     sync.Mutex
-	failed int       // codes in a row that it was to carry and could not
+	failed int       // codes in a row that it could not deliver
 	since  time.Time // of the first of them
 	cause  error     // of the last
 }
 
-// note remembers what became of a code. One that was refused, given up because the
-// service ends, or not tried at all says nothing of how the courier is.
+// note records the outcome of sending a code. A code that was refused, given up
+// because the service is ending, or not tried says nothing about the courier's
+// health.
 func (x *carrier) note(err error, now time.Time) {
 	if errors.Is(err, login.ErrRefused) || errors.Is(err, context.Canceled) || errors.Is(err, outward.ErrOpen) {
 		return
@@ -64,7 +65,7 @@ func (x *carrier) note(err error, now time.Time) {
 	}
 }
 
-// health returns why the courier did not carry the last code that it was to, or nil.
+// health returns why the courier did not deliver its last code, or nil.
 func (x *carrier) health() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -73,19 +74,19 @@ func (x *carrier) health() error {
 	}
 	since := x.since.In(login.IST).Format(time.RFC3339)
 	if x.failed == 1 {
-		return fmt.Errorf("%s could not carry the last code, at %s: %w", x.name, since, x.cause)
+		return fmt.Errorf("%s could not deliver the last code, at %s: %w", x.name, since, x.cause)
 	}
-	return fmt.Errorf("%s could not carry the last %d codes, since %s: %w", x.name, x.failed, since, x.cause)
+	return fmt.Errorf("%s could not deliver the last %d codes, since %s: %w", x.name, x.failed, since, x.cause)
 }
 
-// A way is what carries a message: a webhook or a mail server.
+// A way delivers messages: a webhook or a mail server.
 type way interface {
-	// reaches tells whether the account has what the way needs.
+	// reaches reports whether the account has the address that the courier needs.
 	reaches(a login.Account) bool
 	send(ctx context.Context, m login.Message) error
 }
 
-// A file is what the file of couriers holds: see docs/couriers.md.
+// A file is the content of the couriers file: see docs/couriers.md.
 type file struct {
 	Couriers []entry `yaml:"couriers"`
 }
@@ -97,8 +98,8 @@ type entry struct {
 	SMTP    *smtpEntry    `yaml:"smtp"`
 }
 
-// Load reads a file of couriers and names every problem of it at once. It calls
-// nobody: a courier that is down is found out when it is needed.
+// Load reads a couriers file and returns all of its problems at once. It does not
+// contact the couriers: one that is down is noticed when it is used.
 func Load(path string, log *slog.Logger) (*Couriers, error) {
 	var f file
 	open, err := outward.Load(path, &f)
@@ -108,7 +109,7 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 	c := &Couriers{log: log}
 	var problems []error
 	if len(f.Couriers) == 0 {
-		problems = append(problems, fmt.Errorf("couriers: %s: names none", path))
+		problems = append(problems, fmt.Errorf("couriers: %s: lists no couriers", path))
 	}
 	var all time.Duration
 	seen := map[string]bool{}
@@ -140,7 +141,7 @@ func Load(path string, log *slog.Logger) (*Couriers, error) {
 		c.all = append(c.all, &carrier{name: e.Name, timeout: e.Timeout, way: w, breaker: outward.NewBreaker(true)})
 	}
 	if all > longest {
-		problems = append(problems, fmt.Errorf("couriers: one after the other, each tried twice, they may take %s: give shorter timeouts, so that it is %s at most", all, longest))
+		problems = append(problems, fmt.Errorf("couriers: tried one after the other, twice each, they may take %s: shorten the timeouts, to %s at most in all", all, longest))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -162,7 +163,7 @@ func (e entry) beside(path string) {
 	}
 }
 
-// way returns what an entry describes, and whether it holds a secret itself.
+// way returns the courier that an entry describes, and whether the entry itself contains a secret.
 func (e entry) way() (w way, secret bool, problems []error) {
 	switch {
 	case (e.Webhook == nil) == (e.SMTP == nil):
@@ -180,7 +181,7 @@ func (c *Couriers) of(a login.Account) (all []*carrier) {
 	candidates := c.all
 	if len(a.Couriers) > 0 {
 		candidates = nil
-		for _, name := range a.Couriers { // one that is not there any more is passed over
+		for _, name := range a.Couriers { // couriers that no longer exist are skipped
 			if i := slices.IndexFunc(c.all, func(x *carrier) bool { return x.name == name }); i >= 0 {
 				candidates = append(candidates, c.all[i])
 			}
@@ -199,7 +200,7 @@ func (c *Couriers) Ready(a login.Account) error {
 	all := c.of(a)
 	if len(all) == 0 {
 		if len(a.Couriers) > 0 { // perhaps mistyped: neo account set does not know the file
-			return fmt.Errorf("no courier can reach this account, which wants none but %s", strings.Join(a.Couriers, ", "))
+			return fmt.Errorf("no courier can reach this account, which allows only %s", strings.Join(a.Couriers, ", "))
 		}
 		return errors.New("no courier can reach this account")
 	}
@@ -234,8 +235,8 @@ func (c *Couriers) Send(ctx context.Context, m login.Message) error {
 	return errors.Join(problems...)
 }
 
-// Health names the couriers that could not carry the last code that they were to, from
-// the first one on; nil if there are none. The others still carry codes.
+// Health returns an error that names the couriers that could not deliver their last
+// code, or nil if there are none. The others still deliver codes.
 func (c *Couriers) Health() error {
 	var problems []error
 	for _, x := range c.all {
@@ -244,7 +245,7 @@ func (c *Couriers) Health() error {
 	return errors.Join(problems...)
 }
 
-// Failures returns for each courier how many codes in a row it could not carry.
+// Failures returns for each courier how many codes in a row it could not deliver.
 func (c *Couriers) Failures() map[string]int {
 	all := map[string]int{}
 	for _, x := range c.all {

@@ -192,7 +192,7 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 	}
 	nobody := message().Account
 	nobody.Reach = login.Reach{Couriers: []string{"mail"}}
-	if err := c.Ready(nobody); err == nil || !strings.Contains(err.Error(), "wants none but mail") {
+	if err := c.Ready(nobody); err == nil || !strings.Contains(err.Error(), "allows only mail") {
 		t.Errorf("an account that no courier can reach: %v", err)
 	}
 	if err := c.Ready(message().Account); err != nil {
@@ -245,7 +245,7 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := c.Health()
-	if err == nil || !strings.Contains(err.Error(), "mail could not carry the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
+	if err == nil || !strings.Contains(err.Error(), "mail could not deliver the last code, at 2099-05-01T17:30:00+05:30: ") || !strings.Contains(err.Error(), "connection refused") ||
 		strings.Contains(err.Error(), "sms") {
 		t.Errorf("after one code: %v", err)
 	}
@@ -346,7 +346,7 @@ func TestEveryProblemOfAFileOfCouriersIsNamedAtOnce(t *testing.T) {
 		want []string
 	}{
 		"unknown keys": {"couriers:\n  - name: sms\n    webhok: {}\n    colour: red\nmore: 1\n", []string{"webhok", "colour", "more"}},
-		"nothing":      {"couriers: []\n", []string{"names none"}},
+		"nothing":      {"couriers: []\n", []string{"lists no couriers"}},
 		"no YAML":      {"couriers: [\n", []string{"couriers.yaml"}},
 		"values": {`
 couriers:
@@ -387,7 +387,7 @@ couriers:
   - name: slow
     timeout: 15s
     webhook: {url: 'https://one.example.com', headers: {Content-Type: text/plain}, body: '{{.Code}}'}
-`, 2), []string{"slow: duplicate name", "give shorter timeouts"}},
+`, 2), []string{"slow: duplicate name", "shorten the timeouts"}},
 		"a secret in an open file": {`
 couriers:
   - name: sms

@@ -112,8 +112,8 @@ func mailTemplate(what, text string) (*template.Template, error) {
 
 func (s *mailer) reaches(a login.Account) bool { return a.Email != "" }
 
-// send hands a message to the server. Nothing that the server says is in an
-// error but its code: it may quote what it got.
+// send hands a message to the server. Errors contain only the server's code, not its
+// text, which may quote the message.
 func (s *mailer) send(ctx context.Context, m login.Message) error {
 	message, err := s.message(m)
 	if err != nil {
@@ -141,10 +141,10 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 	if err != nil {
 		return said("connecting", err)
 	}
-	// A silent server must not hold a message for longer than its time.
+	// A silent server must not delay a message beyond its time.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	err = client.SendWithSMTPClient(conn, message)
-	_ = client.CloseWithSMTPClient(conn) // what the server has taken it has taken
+	_ = client.CloseWithSMTPClient(conn) // what the server has accepted stays accepted
 	if err != nil {
 		return said("sending", err)
 	}
@@ -164,18 +164,18 @@ func (s *mailer) message(m login.Message) (*gomail.Msg, error) {
 	}
 	message.Subject(subject.String())
 	_, domain, _ := strings.Cut(s.from.Address, "@")
-	message.SetMessageIDWithValue(m.ID + "@" + domain) // the same if it is sent again
+	message.SetMessageIDWithValue(m.ID + "@" + domain) // the same if sent again
 	message.SetDate()
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetBodyString(gomail.TypeTextPlain, body.String())
 	return message, nil
 }
 
-// said returns what went wrong, without the server's words.
+// said returns what went wrong, without the server's text.
 func said(doing string, err error) error {
 	code := 0
 	var answer *textproto.Error
-	var garbled textproto.ProtocolError // which quotes what came
+	var garbled textproto.ProtocolError // which quotes the answer
 	var failed *gomail.SendError
 	switch {
 	case errors.As(err, &failed):
@@ -183,7 +183,7 @@ func said(doing string, err error) error {
 	case errors.As(err, &answer):
 		code = answer.Code
 	case errors.As(err, &garbled):
-		return fmt.Errorf("%s: the mail server answers what is no SMTP", doing)
+		return fmt.Errorf("%s: the mail server does not speak SMTP", doing)
 	default:
 		return fmt.Errorf("%s: %w", doing, err) // of the network or of TLS
 	}

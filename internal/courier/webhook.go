@@ -37,13 +37,13 @@ type webhookEntry struct {
 	Accepted string            `yaml:"accepted"`
 }
 
-// A webhook calls an SMS gateway, or whatever else takes messages over HTTP.
+// A webhook calls an SMS gateway, or anything else that accepts messages over HTTP.
 type webhook struct {
 	url, method string
 	mobile      bool // it needs the number; otherwise the e-mail address
 	headers     map[string]*template.Template
 	body        *template.Template
-	accepted    *regexp.Regexp // what a good answer's body holds; nil for anything
+	accepted    *regexp.Regexp // what the body of a successful answer matches; nil for anything
 	client      *http.Client
 }
 
@@ -58,14 +58,14 @@ func fieldsOf(m login.Message) fields {
 	return fields{string(m.Code), m.Account.Mobile, m.Account.Email, m.Account.GreetingName, m.Account.UCC, m.ID, max(1, minutes)}
 }
 
-// sample is what templates are tried with at start: its name breaks a body that
-// does not escape it.
+// sample has the values with which templates are tried at start: its name breaks a
+// body that does not escape it.
 var sample = fields{"135790", "+919999999908", "asha@example.com", `A "quoted" & <odd> name=1\`, "AB1234", "7e57acc0-0000-4000-8000-000000000000", 5}
 
-// secretName tells a header whose value is a secret by its name.
+// secretName matches the names of headers whose value is a secret.
 var secretName = regexp.MustCompile(`(?i)auth|key|token|secret|password`)
 
-// way reads the entry, with its files, and reports whether it holds a secret itself.
+// way reads the entry, with its files, and reports whether the entry itself contains a secret.
 func (e *webhookEntry) way() (_ way, secret bool, problems []error) {
 	r := &webhookReader{entry: e, webhook: &webhook{headers: map[string]*template.Template{}}}
 	r.address()
@@ -81,7 +81,7 @@ type webhookReader struct {
 	*webhook
 	entry    *webhookEntry
 	secrets  map[string]credential.Secret
-	secret   bool // the entry itself holds one
+	secret   bool // the entry itself contains one
 	problems []error
 }
 
@@ -122,7 +122,7 @@ func (r *webhookReader) readSecrets() {
 	}
 }
 
-// parse reads a template and returns what it makes of the sample.
+// parse parses a template and returns its output for the sample.
 func (r *webhookReader) parse(what, text string) (*template.Template, string) {
 	t, err := template.New(what).Option("missingkey=error").Funcs(functions(r.secrets)).Parse(text)
 	var out strings.Builder
@@ -135,7 +135,7 @@ func (r *webhookReader) parse(what, text string) (*template.Template, string) {
 	return t, out.String()
 }
 
-// headers returns the kind of the body that they announce.
+// headers returns the media type of the body.
 func (r *webhookReader) headers() (kind string) {
 	for name, text := range r.entry.Headers {
 		if secretName.MatchString(name) && !strings.Contains(text, "secret") {
@@ -168,7 +168,7 @@ func (r *webhookReader) body(kind string) {
 	case kind == "application/json" && !json.Valid([]byte(tried)):
 		r.problem(`body: is not valid JSON when a name contains quotes: write {{json .Name}}, which brings its own`)
 	case kind == "application/x-www-form-urlencoded" && (strings.Contains(tried, sample.Mobile) || strings.Contains(tried, sample.Name)):
-		r.problem("body: a plus or an ampersand would mean something else there: write {{query .Mobile}}, {{query .Name}}")
+		r.problem("body: a plus or an ampersand would be misread in a form: write {{query .Mobile}}, {{query .Name}}")
 	}
 	if !strings.Contains(tried, sample.Code) {
 		r.problem("body: does not contain {{.Code}}")
@@ -215,8 +215,8 @@ func (w *webhook) reaches(a login.Account) bool {
 	return a.Email != ""
 }
 
-// send calls the gateway. Nothing of what it sent or got is in an error: a
-// gateway may quote the code.
+// send calls the gateway. Errors contain nothing that was sent or received: a gateway
+// may quote the code.
 func (w *webhook) send(ctx context.Context, m login.Message) error {
 	data := fieldsOf(m)
 	var body bytes.Buffer
@@ -243,14 +243,14 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	return w.verdict(answer)
 }
 
-// verdict reports whether a gateway's answer says that it has taken the message.
+// verdict returns an error unless the gateway's answer says that it has accepted the message.
 func (w *webhook) verdict(answer *http.Response) error {
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	switch status := answer.StatusCode; {
 	case status >= 200 && status < 300:
 		if w.accepted != nil && (err != nil || !w.accepted.Match(text)) {
-			return fmt.Errorf("the gateway answered %d, but not what accepted says: %w", status, login.ErrRefused)
+			return fmt.Errorf("the gateway answered %d, but accepted does not match: %w", status, login.ErrRefused)
 		}
 		return nil
 	case status == 400 || status == 404 || status == 409 || status == 410 || status == 422:

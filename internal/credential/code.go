@@ -16,7 +16,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// NewOTP returns a one-time code of so many decimal digits, uniformly drawn
+// NewOTP returns a one-time code with a number of decimal digits, drawn uniformly
 // from the system's CSPRNG (security.md O1).
 func NewOTP(digits int) Secret {
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)
@@ -78,8 +78,7 @@ func TOTPCode(seed []byte, step int64) (Secret, error) {
 
 // MatchTOTP returns the step at which seed gives code: the step of now, the one
 // before or the one after (security.md O3), or false if none of the three does. All
-// three are always computed. Whether that step was used before is for the
-// caller to judge.
+// three are always computed. The caller checks whether that step was used before.
 func MatchTOTP(seed []byte, code Secret, now time.Time) (step int64, ok bool) {
 	for s := TOTPStep(now) - 1; s <= TOTPStep(now)+1; s++ {
 		want, err := TOTPCode(seed, s)

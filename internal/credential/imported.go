@@ -20,11 +20,11 @@ import (
 )
 
 // Hashes that another system has made: bcrypt, scrypt and PBKDF2 as PHC or modular
-// crypt strings. They are only ever verified, and replaced by an argon2id hash at
-// the next good login.
+// crypt strings. They are only verified, and are replaced by an argon2id hash at the
+// next successful login.
 
-// What a foreign hash may cost: about a second and 256 MiB here. security.md P4 has to
-// hold with them.
+// The most that a foreign hash may cost: about a second and 256 MiB here. security.md
+// P4 must still hold.
 const (
 	maxArgonWork  = 1 << 20 // KiB times passes
 	maxBcryptCost = 14
@@ -33,7 +33,7 @@ const (
 	maxPBKDF2     = 2_000_000 // rounds of SHA-256, half as many of SHA-512
 )
 
-// ErrForeign is returned for a hash that cannot be taken over.
+// ErrForeign is returned for a hash that cannot be imported.
 var ErrForeign = errors.New("is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string")
 
 // A costError refuses parameters that would take too long or too much memory.
@@ -43,8 +43,8 @@ func (e costError) Error() string {
 	return e.what + ": checking one password would take too long or too much memory"
 }
 
-// CheckForeign reports whether Verify can check a hash at a bearable cost. Its errors
-// do not hold the hash.
+// CheckForeign returns why Verify cannot check a hash at an acceptable cost, or nil.
+// Its errors do not contain the hash.
 func CheckForeign(phc string) error {
 	if strings.HasPrefix(phc, "$argon2id$") {
 		h, err := parsePHC(phc)
@@ -60,7 +60,7 @@ func CheckForeign(phc string) error {
 	return err
 }
 
-// A foreign hash is read: derive computes what is compared with sum.
+// A foreign is a parsed foreign hash: derive computes the value to compare with sum.
 type foreign struct {
 	derive func(secret []byte) ([]byte, error)
 	sum    []byte
@@ -138,8 +138,8 @@ func parsePBKDF2(name, parameters string, salt, sum []byte) (foreign, error) {
 	}}, nil
 }
 
-// verify reports whether secret made the hash. bcrypt looks at 72 bytes of it, as it
-// did where the hash was made.
+// verify reports whether the hash is that of secret. bcrypt uses 72 bytes of it, as
+// where the hash was made.
 func (f foreign) verify(secret []byte) (bool, error) {
 	if f.bcrypt != "" {
 		err := bcrypt.CompareHashAndPassword([]byte(f.bcrypt), secret)
@@ -152,8 +152,8 @@ func (f foreign) verify(secret []byte) (bool, error) {
 	return err == nil && subtle.ConstantTimeCompare(sum, f.sum) == 1, err
 }
 
-// Shape returns what of a hash says how long it takes to check: its algorithm and
-// parameters.
+// Shape returns the parts of a hash that determine how long checking it takes: its
+// algorithm and parameters.
 func Shape(phc string) string {
 	if bcryptForm.MatchString(phc) {
 		return phc[:len("$2b$12")]
@@ -162,8 +162,7 @@ func Shape(phc string) string {
 	return strings.Join(parts[:max(1, len(parts)-2)], "$")
 }
 
-// Decoy returns a hash that takes as long to check as phc and that no secret has
-// made.
+// Decoy returns a hash that takes as long to check as phc and belongs to no secret.
 func Decoy(phc string) string {
 	text := []byte(phc)
 	from := strings.LastIndexByte(phc, '$') + 1

@@ -1,8 +1,8 @@
-// Package credential holds the pure functions that deal with secrets: hashing
-// of passwords and MPINs, one-time codes, TOTP, and the vault that seals what
-// must be read back and hashes with a key what must only be compared.
+// Package credential has the pure functions that deal with secrets: hashing of
+// passwords and MPINs, one-time codes, TOTP, and the vault, which encrypts values
+// that must be read back and hashes with a key those that are only compared.
 //
-// Nothing here keeps state, reads a clock or talks to a store.
+// Nothing here keeps state, reads a clock or accesses a store.
 package credential
 
 import (

@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// A Purpose separates the uses of the master key: what was made for one
-// purpose means nothing to another.
+// A Purpose separates the uses of the master key: what was made for one purpose is
+// invalid for another.
 type Purpose string
 
 // The purposes. Their texts are part of what is stored: never change one.
@@ -24,10 +24,10 @@ const (
 	PurposeAccessToken    Purpose = "access token"
 	PurposeCheck          Purpose = "check" // reports whether a database was sealed with this master key
 	PurposeConsumerSecret Purpose = "consumer secret"
-	PurposeDataKey        Purpose = "data key" // what the data are sealed with, sealed with the master key
+	PurposeDataKey        Purpose = "data key" // the key that seals the data, sealed with the master key
 	PurposeMPIN           Purpose = "mpin"
 	PurposeOTP            Purpose = "otp"
-	PurposeOutbox         Purpose = "outbox" // codes that are to be sent
+	PurposeOutbox         Purpose = "outbox" // codes to be sent
 	PurposePAN            Purpose = "pan"
 	PurposePseudonym      Purpose = "pseudonym"
 	PurposeRepeat         Purpose = "repeat"
@@ -44,12 +44,12 @@ var purposes = []Purpose{
 const MasterKeySize = 32
 
 // sealVersion comes before everything sealed, so that a later scheme can be
-// told from this one.
+// distinguished from this one.
 const sealVersion = 1
 
-// A Vault holds the keys derived from one master key. The master key lives in a
-// file outside the database: a stolen database alone opens nothing. A Vault is
-// safe for concurrent use.
+// A Vault holds the keys derived from one master key. The master key lives in a file
+// outside the database: a stolen database alone reveals no secrets. A Vault is safe
+// for concurrent use.
 type Vault struct {
 	seals map[Purpose]cipher.AEAD
 	macs  map[Purpose][]byte
@@ -75,7 +75,7 @@ func ParseMasterKey(text string) ([]byte, error) {
 	return key, nil
 }
 
-// MasterKeyID names a master key and tells nothing of it.
+// MasterKeyID returns an identifier of a master key that reveals nothing about it.
 func MasterKeyID(master []byte) (string, error) {
 	id, err := hkdf.Key(sha256.New, master, nil, "neoapi id", 8)
 	return hex.EncodeToString(id), err

@@ -13,10 +13,9 @@ import (
 	"strings"
 )
 
-// A ForeignError refuses a hash that cannot be taken over although it is known what
-// it is.
+// A ForeignError refuses a hash of a known kind that cannot be imported.
 type ForeignError struct {
-	Kind string // "MD5", "argon2i", …: from a table, so it holds nothing of the hash
+	Kind string // "MD5", "argon2i", …: from a table, so it contains nothing of the hash
 }
 
 // Error implements error.
@@ -27,10 +26,10 @@ func (e *ForeignError) Error() string {
 // Unwrap makes it an [ErrForeign].
 func (e *ForeignError) Unwrap() error { return ErrForeign }
 
-// Foreign returns a hash that another system has made as [Verify] takes it, if it can
-// be checked at a bearable cost. Forms that wrap one of our algorithms are unwrapped:
-// Django's and Werkzeug's, those with a name in braces (Spring Security, LDAP), and
-// ASP.NET Core Identity's. Its errors do not hold the hash.
+// Foreign converts a hash of another system to the form that [Verify] accepts, if it
+// can be checked at an acceptable cost. Forms that wrap one of our algorithms are
+// unwrapped: Django's and Werkzeug's, those with a name in braces (Spring Security,
+// LDAP), and ASP.NET Core Identity's. Its errors do not contain the hash.
 func Foreign(text string) (phc string, err error) {
 	phc = text
 	if inner, ok := unwrap(text); ok {
@@ -46,8 +45,8 @@ func Foreign(text string) (phc string, err error) {
 	return phc, nil
 }
 
-// unwrap returns what a wrapped form holds, as a PHC string; ok is false if it is
-// none that is known here.
+// unwrap returns the content of a wrapped form as a PHC string; ok is false if the
+// form is unknown.
 func unwrap(text string) (phc string, ok bool) {
 	if name, rest, braced := strings.Cut(strings.TrimPrefix(text, "{"), "}"); braced && text[0] == '{' {
 		return unwrapBraces(strings.ToLower(name), rest)
@@ -153,8 +152,9 @@ func pbkdf2Of(digest, rounds string, salt, sum []byte) string {
 	return fmt.Sprintf("$pbkdf2-%s$i=%s$%s$%s", digest, rounds, base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-// scryptOf is scryptPHC for parameters as text, N itself and not its logarithm. What
-// is no number, or no power of two, becomes what nothing takes.
+// scryptOf is scryptPHC for parameters as text, with N itself, not its logarithm. A
+// parameter that is not a number, or an N that is not a power of two, gives a string
+// that is always refused.
 func scryptOf(n, r, p string, salt, sum []byte) string {
 	cost, err := strconv.ParseUint(n, 10, 62)
 	block, berr := strconv.Atoi(r)
@@ -169,7 +169,7 @@ func scryptPHC(ln, r, p int, salt, sum []byte) string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", ln, r, p, base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-// kinds are the hashes that people bring and that cannot be taken over, by their form.
+// kinds are known hashes that cannot be imported, by their form.
 var kinds = []struct {
 	form *regexp.Regexp
 	kind string
@@ -194,7 +194,7 @@ var kinds = []struct {
 	{regexp.MustCompile(`^!`), "Django's mark for no password"},
 }
 
-// kindOf says what a hash is that cannot be taken over, "" if that is not known.
+// kindOf returns the kind of a hash that cannot be imported, or "" if it is unknown.
 func kindOf(text string) string {
 	text = strings.ToLower(text)
 	for _, k := range kinds {

@@ -15,7 +15,7 @@ import (
 // A Refusal is a failure that HTTP itself has a status for.
 type Refusal struct {
 	Status int
-	Detail string // what a person should know
+	Detail string // the explanation for a person
 	Allow  string // the header Allow of a 405
 }
 
@@ -28,7 +28,7 @@ var (
 	errBody    = &Refusal{Status: http.StatusBadRequest, Detail: "the body ended before it was complete"}
 )
 
-// TooLarge is the refusal of a body that has more bytes than it may.
+// TooLarge is the refusal of a body that is too large.
 func TooLarge(most int64) *Refusal {
 	return &Refusal{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body is larger than %d bytes", most)}
 }
@@ -54,8 +54,8 @@ func headSize(r *http.Request) (size, fields int) {
 	return size, fields
 }
 
-// ReadBody reads a request's body, or returns a [Refusal]: of one that has more bytes
-// than it may, or that ends too early.
+// ReadBody reads a request's body. It returns a [Refusal] for a body that is too long
+// or ends too early.
 func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most {
 		return nil, TooLarge(most)
@@ -65,7 +65,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 }
 
 // BodyError returns the [Refusal] of a request whose body could not be read because of
-// err, or nil if err is nil. A reader of [http.MaxBytesReader] bounds it.
+// err, or nil if err is nil. The body must be limited by [http.MaxBytesReader].
 func BodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -80,7 +80,7 @@ func BodyError(err error) error {
 // An Answer is what [Send] sends.
 type Answer struct {
 	Status int
-	Body   any // a [Raw], or what is sent as JSON
+	Body   any // a [Raw], or a value to send as JSON
 	Header http.Header
 }
 
@@ -93,8 +93,8 @@ type Raw struct {
 // PlainText is the type of a body for people's terminals.
 const PlainText = "text/plain; charset=utf-8"
 
-// Send sends an answer, whole, with the headers that all have, and returns the size of
-// what went out of its body. It is for no cache unless its Header says otherwise.
+// Send sends a complete answer, with the headers common to all, and returns the number
+// of body bytes sent. It must not be cached unless its Header says otherwise.
 func Send(w http.ResponseWriter, r *http.Request, a Answer) (size int) {
 	h := w.Header()
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
@@ -110,7 +110,7 @@ func Send(w http.ResponseWriter, r *http.Request, a Answer) (size int) {
 	case !raw:
 		h["Content-Type"] = isJSON
 		var err error
-		if body.Text, err = json.Marshal(a.Body); err != nil { // our own types: cannot happen
+		if body.Text, err = json.Marshal(a.Body); err != nil { // cannot happen: our own types
 			panic(err)
 		}
 	case body.Type != "":
@@ -121,19 +121,19 @@ func Send(w http.ResponseWriter, r *http.Request, a Answer) (size int) {
 	if r.Method == http.MethodHead {
 		return 0
 	}
-	size, _ = w.Write(body.Text) // a client that has gone away has nobody to tell
+	size, _ = w.Write(body.Text) // nothing to do if the client has gone
 	return size
 }
 
-// What all answers share, and nobody writes to.
+// Shared by all answers; read-only.
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
 	isJSON  = []string{"application/json"}
 )
 
-// SetDate puts the server's time into an answer, where net/http would put the machine's:
-// clients judge their own clock by it.
+// SetDate sets the Date of an answer to the server's time instead of the machine's:
+// clients compare their own clock with it.
 func SetDate(h http.Header, r *http.Request) {
 	now := time.Now
 	if c := connOf(r); c != nil {
@@ -142,13 +142,12 @@ func SetDate(h http.Header, r *http.Request) {
 	h["Date"] = []string{now().UTC().Format(http.TimeFormat)}
 }
 
-// Panicked returns what a handler has panicked with as an error for the log, with the
-// functions that were under way. Call it in the deferred function that recovers.
+// Panicked returns a handler's panic as an error for the log, with the active
+// functions. Call it in the deferred function that recovers.
 func Panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, stack()) }
 
-// stack returns the functions that are under way, the innermost first. Go's own
-// print of a stack shows what lies there too, which can be a piece of a secret (bar
-// L1).
+// stack returns the active functions, the innermost first. Go's own stack trace also
+// shows argument values, which can be parts of secrets (security.md L1).
 func stack() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])

@@ -12,15 +12,15 @@ import (
 	"neoapi/internal/paste"
 )
 
-// ist is India's time, in which people are told when a certificate ends.
+// ist is India's time zone, in which the end of a certificate is reported.
 var ist = time.FixedZone("IST", 5*60*60+30*60)
 
-// certificateRecheck is how often the certificate's files are looked at.
+// certificateRecheck is how often the certificate's files are checked for changes.
 const certificateRecheck = time.Second
 
-// A Certificate is the service's certificate and its key. It is read again when
-// its files change, so that a renewal needs no restart; a pair that cannot be
-// used is logged, and the one before it stays.
+// A Certificate is the service's certificate and its key. It is read again when its
+// files change, so that a renewal needs no restart; a pair that cannot be used is
+// logged, and the old one stays in use.
 type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -31,7 +31,7 @@ type Certificate struct {
 	pair    *tls.Certificate
 }
 
-// A version tells one content of a file from the next.
+// A version distinguishes one content of a file from the next.
 type version struct {
 	changed time.Time
 	size    int64
@@ -48,7 +48,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 
 func (c *Certificate) versions() (v [2]version) {
 	for i, name := range []string{c.certFile, c.keyFile} {
-		if info, err := os.Stat(name); err == nil { // what is wrong with the file, reading it will tell
+		if info, err := os.Stat(name); err == nil { // reading the file will report what is wrong with it
 			v[i] = version{info.ModTime(), info.Size()}
 		}
 	}
@@ -66,7 +66,7 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 	}
 	pair, err := paste.KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("TLS certificate: %s and %s are no pair that can be used: %w", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("TLS certificate: %s and %s are not a usable pair: %w", c.certFile, c.keyFile, err)
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
 		return nil, fmt.Errorf("TLS certificate: %s has expired on %s", c.certFile, pair.Leaf.NotAfter.In(ist).Format("2006-01-02 15:04:05 MST"))
@@ -104,7 +104,7 @@ func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.version = now
 	pair, err := c.load()
 	if err != nil {
-		c.log.Error("the new TLS certificate cannot be used: the one before it stays", "cause", err)
+		c.log.Error("the new TLS certificate cannot be used: the old one stays in use", "cause", err)
 		return c.pair, nil
 	}
 	c.pair = pair
@@ -112,7 +112,7 @@ func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// Config returns the configuration of a listener that shows this certificate.
+// Config returns the configuration of a listener with this certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// spared is how long a connection may keep the service waiting before another
-	// may take its place.
+	// spared is how long a connection may keep the service waiting before another may
+	// replace it.
 	spared = 500 * time.Millisecond
 
 	// At the end, connections are accepted until none has come for a moment: one that
@@ -26,13 +26,12 @@ const (
 	lastCalls = 500 * time.Millisecond
 )
 
-// A door is the listener that all connections come through. It lets in so many
-// at once. One more takes the place of the connection that has kept the service
-// waiting the longest, for a request, for the rest of one, or for its answer to
-// be read: so clients that only hold connections, or send drop by drop, keep
-// nobody out (security.md H6). If all have requests that are being worked on, the new
-// one waits for the first that ends. What is held in memory for all clients is
-// bounded in the same way.
+// A door is the listener for all connections, whose number it limits. One more
+// replaces the connection that has kept the service waiting the longest, for a
+// request, for the rest of one, or for its answer to be read, so clients that only
+// hold connections, or send slowly, keep nobody out (security.md H6). If all
+// connections have requests in progress, the new one waits for the first that ends.
+// The memory held for all clients is limited in the same way.
 type door struct {
 	net.Listener
 	tls      *tls.Config // nil: plain HTTP
@@ -42,15 +41,15 @@ type door struct {
 	headTime time.Duration
 	readTime time.Duration
 	log      *slog.Logger
-	now      func() time.Time // for the header Date; limits go by the machine's clock
+	now      func() time.Time // for the Date header; limits use the machine's clock
 	refused  func(*Refusal) any
 
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept, settle and fit wait for
 	open    int
-	held    int // what is held for all connections
-	going   int // of that, for those that have been dropped and have not ended yet
-	told    int // of held, in steps
+	held    int // bytes held for all connections
+	going   int // of held, for connections that were dropped and have not ended yet
+	told    int // the value of held last reported, in steps
 	tell    chan struct{}
 	waiting list.List // of *conn whose clients' turn it is, the longest first
 	warned  time.Time
@@ -89,8 +88,8 @@ func (d *door) Accept() (net.Conn, error) {
 		d.relieve(c.atLeast())
 	}
 	if d.tls != nil {
-		// The handshake is made with the first read, whose deadline net/http sets; this
-		// one is for what it writes.
+		// The handshake happens during the first read, whose deadline net/http sets; this
+		// deadline is for its writes.
 		c.Conn = tls.Server(counted{raw, c}, d.tls)
 		err = raw.SetWriteDeadline(time.Now().Add(d.headTime))
 	}
@@ -121,8 +120,8 @@ func (d *door) wake() {
 	d.change.Broadcast()
 }
 
-// end makes Accept close the listener as soon as nobody waits to be accepted;
-// every answer from now on is the last one on its connection.
+// end makes Accept close the listener as soon as no connection waits to be accepted;
+// every answer from now on is the last on its connection.
 func (d *door) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,7 +141,7 @@ func (d *door) lastCall() {
 	}
 }
 
-// state hears from net/http what becomes of a connection.
+// state is called by net/http with the state of a connection.
 func (d *door) state(nc net.Conn, s http.ConnState) {
 	c := nc.(*conn)
 	d.mu.Lock()
@@ -155,7 +154,7 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 		c.owes, c.used = !c.http2, true
 		c.handled.Store(false)
 		d.idle(c)
-	case http.StateHijacked: // by a handler; net/http tells no more of it
+	case http.StateHijacked: // by a handler; net/http no longer reports on it
 		c.heads.stop()
 		c.hijacked.Store(true)
 	case http.StateClosed:
@@ -167,14 +166,14 @@ func (d *door) state(nc net.Conn, s http.ConnState) {
 	d.change.Broadcast()
 }
 
-// wait puts a connection at the end of those whose clients' turn it is.
+// wait puts a connection at the end of those waiting for their clients.
 func (d *door) wait(c *conn) {
 	if !c.gone {
 		c.since, c.place = time.Now(), d.waiting.PushBack(c)
 	}
 }
 
-// touch puts one of them at the end again: its client has done something.
+// touch moves a waiting connection to the end again: its client has done something.
 func (d *door) touch(c *conn) {
 	if c.place != nil {
 		c.since = time.Now()
@@ -190,7 +189,7 @@ func (d *door) work(c *conn) {
 	}
 }
 
-// leave gives the place of a connection free.
+// leave frees the place of a connection.
 func (d *door) leave(c *conn) {
 	if !c.gone {
 		c.gone = true
@@ -199,8 +198,7 @@ func (d *door) leave(c *conn) {
 	}
 }
 
-// drop closes a connection. It does not say good-bye in TLS, which could take
-// time.
+// drop closes a connection without TLS's closing handshake, which could take time.
 func (d *door) drop(c *conn) {
 	d.work(c)
 	d.leave(c)
@@ -211,10 +209,9 @@ func (d *door) drop(c *conn) {
 	_ = c.raw.Close()
 }
 
-// settle waits, once the door is closed, until no connection of HTTP/1 owes the
-// head of a request: a new one has its time for it, and one that had an answer
-// has the linger time. HTTP/2 has a message of its own for this, which Shutdown
-// sends.
+// settle waits, once the door is closed, until no HTTP/1 connection still owes the
+// head of a request: a new connection gets its usual time, and one that has had an
+// answer gets the linger time. HTTP/2 has a message for this, which Shutdown sends.
 func (d *door) settle(linger time.Duration) {
 	until := time.Now().Add(linger)
 	defer time.AfterFunc(linger, d.wake).Stop()
@@ -240,35 +237,35 @@ func (d *door) settle(linger time.Duration) {
 	}
 }
 
-// A conn is a connection that has the server's own answers even where net/http answers
-// by itself, before any handler runs (security.md H2), and notices framing that net/http
-// takes without a word (security.md H5).
+// A conn is a connection on which the server's own answers replace those that net/http
+// sends by itself, before any handler runs (security.md H2), and that notices framing
+// that net/http accepts silently (security.md H5).
 type conn struct {
 	net.Conn // raw, or TLS over it
 	raw      net.Conn
 	door     *door
 	heads    heads
 	in, out  frames   // HTTP/2
-	greeted  int      // how much has come of what HTTP/2 begins with
-	unread   int      // what has come below TLS since there was content the last time
-	counted  int      // of unread: what the door knows of
+	greeted  int      // how much of the HTTP/2 preface has arrived
+	unread   int      // bytes received below TLS since the last content
+	counted  int      // the part of unread that the door has counted
 	notTLS   net.Conn // the connection, if the client spoke HTTP where TLS belongs
-	ahead    int      // HTTP/2: frames that may want an answer and came after the last that was written
+	ahead    int      // HTTP/2: frames that may need an answer, received since the last write
 	wrote    chan struct{}
 	writing  sync.Mutex
 
 	// Under the door's lock.
 	place   *list.Element // among those whose clients' turn it is, or nil
 	since   time.Time     // when it became the client's turn
-	working int           // requests that are complete and not answered
-	gone    bool          // does not count any more
-	owes    bool          // HTTP/1: the next request has not begun to be answered
+	working int           // complete requests without an answer
+	gone    bool          // no longer counted
+	owes    bool          // HTTP/1: the next request has no answer yet
 	used    bool          // has had a request
 	http2   bool          // does not change once anything has been written
 	holds   holdings
 
 	handled  atomic.Bool // HTTP/1: a handler has a request whose answer has not left
-	hijacked atomic.Bool // what passes is nobody's business here any more
+	hijacked atomic.Bool // its traffic is no longer watched
 }
 
 type connKey struct{}
@@ -281,7 +278,7 @@ func connOf(r *http.Request) *conn {
 }
 
 // headRead is called when a request's head has come, and reports whether it was framed
-// as it must be. What is held for it goes to answered.
+// as it must be. bytes is the memory held for it, to be passed to answered.
 func (c *conn) headRead(r *http.Request) (wellFramed bool, bytes int) {
 	if c == nil {
 		return true, 0
@@ -297,7 +294,7 @@ func (c *conn) headRead(r *http.Request) (wellFramed bool, bytes int) {
 	return r.ProtoMajor != 1 || c.heads.answer(r.ContentLength), bytes
 }
 
-// requestRead is called when a request is complete: now the service works on it.
+// requestRead is called when a request is complete: now it is the service's turn.
 func (c *conn) requestRead() {
 	if c == nil {
 		return
@@ -351,7 +348,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 	}
 	var other tls.RecordHeaderError
-	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // as all methods begin
+	if errors.As(err, &other) && other.RecordHeader[0] >= 'A' && other.RecordHeader[0] <= 'Z' { // methods begin so
 		c.notTLS = other.Conn
 	}
 	return n, err
@@ -409,8 +406,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// refusal returns what is to be said in place of an answer that net/http writes by
-// itself, and to whom; nil for all other answers.
+// refusal returns the refusal to send in place of an answer that net/http writes by
+// itself, and the connection for it; nil for all other answers.
 func (c *conn) refusal(b []byte) (to net.Conn, refusal *Refusal) {
 	line, _, found := bytes.Cut(b, ownHeaders)
 	if found && (bytes.ContainsAny(line, "\r\n") || !bytes.HasPrefix(line, []byte("HTTP/1."))) {

@@ -2,7 +2,7 @@ package front
 
 import "encoding/binary"
 
-// preface is what a connection of HTTP/2 begins with.
+// preface is the beginning of an HTTP/2 connection.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // The frames of HTTP/2 that open and end requests (RFC 9113, section 6).
@@ -27,8 +27,8 @@ func (f frame) ends() bool {
 	return f.kind == frameReset || f.flags&endsStream != 0 && (f.kind == frameData || f.kind == frameHeaders)
 }
 
-// frames finds the frames in what goes one way on a connection of HTTP/2, however it
-// is cut into pieces.
+// frames finds the frames in one direction of an HTTP/2 connection, however the bytes
+// are split.
 type frames struct {
 	head [9]byte
 	n    int // of head, so far

@@ -2,27 +2,26 @@ package front
 
 import "sync"
 
-// heads watches the heads of the requests on one connection of HTTP/1 for what
-// net/http takes without a word although others may read it differently: folded
-// header lines and lines that end without CR. It counts no body by itself: what
-// comes after a head is put aside until the handler reports how long the body is,
-// as net/http has read it. A chunked body has no length to be told; the
-// connection ends with its answer.
+// heads watches the request heads on one HTTP/1 connection for things that net/http
+// accepts silently but other servers may read differently: folded header lines and
+// lines that end without CR. It does not measure bodies itself: what follows a head
+// is set aside until the handler reports the body's length as net/http read it. A
+// chunked body has no known length; the connection ends with its answer.
 type heads struct {
 	mu      sync.Mutex // net/http reads one byte ahead while a handler runs
 	stopped bool
 	ended   bool   // the head is over and its request not answered yet
 	rest    []byte // what was read after it
-	body    int64  // how much of the body is still to be skipped
+	body    int64  // bytes of the body still to be skipped
 	lines   int    // of this head so far
 	size    int    // of this head so far
 	length  int    // of this line so far
 	last    byte   // of this line so far
-	odd     bool   // this head is not framed as it must be
+	odd     bool   // this head is badly framed
 }
 
-// read takes note of bytes that came. It returns how much of a head has come that is
-// not complete.
+// read records bytes received. It returns how much of a head has come that is not
+// complete.
 func (h *heads) read(b []byte) (bytes, lines int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,7 +32,7 @@ func (h *heads) read(b []byte) (bytes, lines int) {
 	return h.size, h.lines
 }
 
-// crowded reports whether a head that is not complete has too many lines.
+// crowded reports whether an incomplete head has too many lines.
 func (h *heads) crowded() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +88,7 @@ func (h *heads) answer(length int64) (well bool) {
 	return well
 }
 
-// unanswered reports whether a head has come that nobody answered.
+// unanswered reports whether there is a head without an answer.
 func (h *heads) unanswered() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,44 +8,44 @@ import (
 	"time"
 )
 
-// What is kept in memory for a client, in bytes: measured with the built program, and
-// rounded up.
+// The memory kept for a client, in bytes, measured with the built program and rounded
+// up.
 const (
-	plainBytes   = 16 << 10 // a connection: the stack of its goroutine, what is read ahead and written together
+	plainBytes   = 16 << 10 // a connection: its goroutine's stack and its read and write buffers
 	tlsBytes     = 24 << 10 // a connection with TLS
 	http2Bytes   = 48 << 10 // a connection of HTTP/2: three goroutines, tables of headers
 	requestBytes = 16 << 10 // a request of HTTP/2: the stack of its goroutine, its answer until it has left
-	unseenBytes  = 96 << 10 // more for one that no handler of ours has: the longest list of headers
-	fieldBytes   = 128      // a header field, beside its text
-	bodyBytes    = 16 << 10 // a body in HTTP/2, beside what has come of it
+	unseenBytes  = 96 << 10 // more for a request without a handler yet: the longest list of headers
+	fieldBytes   = 128      // a header field, besides its text
+	bodyBytes    = 16 << 10 // an HTTP/2 body, besides the bytes received
 
-	// spareBytes is what all clients may hold beyond their connections.
+	// spareBytes is the memory that all clients may use beyond their connections.
 	spareBytes = 8 << 20
 
-	// tellBytes is by how much it changes until somebody is told.
+	// tellBytes is the change in memory after which it is reported.
 	tellBytes = 2 << 20
 
 	readAhead = 4 << 10        // is part of a connection
-	maxUnread = 40 << 10       // of TLS that yields no content: two records and more
-	maxOpen   = 8 * maxStreams // requests that have come and that HTTP/2 has not refused yet
-	maxAhead  = 64             // frames that may want an answer
+	maxUnread = 40 << 10       // of TLS without content: more than two records
+	maxOpen   = 8 * maxStreams // requests received that HTTP/2 has not refused yet
+	maxAhead  = 64             // frames that may need an answer
 )
 
-// Holdings are what is held for one connection.
+// Holdings is the memory held for one connection.
 type holdings struct {
 	weight int // in all, as last reckoned
-	unread int // the most that came at once before any of it could be used, and stays allocated
-	head   int // HTTP/1: what has come of a head that is not complete
+	unread int // the most received at once without content, which stays allocated
+	head   int // HTTP/1: bytes received of an incomplete head
 	asked  int // heads and bodies of requests that a handler has seen, until they are answered
 
 	// HTTP/2.
 	begun  int            // requests that a handler has seen, until they are answered
-	open   map[uint32]int // what has come of the body of each request, until the end of its answer has left
-	last   uint32         // the last request that has come
+	open   map[uint32]int // bytes received of each request's body, until its answer has been sent
+	last   uint32         // the last request received
 	inList bool           // a list of headers goes on in another frame
 }
 
-// reckon returns what is held for a connection.
+// reckon returns the memory held for a connection.
 func (c *conn) reckon() int {
 	h := &c.holds
 	n := c.atLeast() + 3*max(0, h.unread-readAhead) + 3*max(0, h.head-readAhead) + h.asked
@@ -65,7 +65,7 @@ func (c *conn) reckon() int {
 	return n
 }
 
-// atLeast is what is held for any connection of its kind.
+// atLeast returns the memory held for any connection of its kind.
 func (c *conn) atLeast() int {
 	switch {
 	case c.http2:
@@ -76,8 +76,8 @@ func (c *conn) atLeast() int {
 	return plainBytes
 }
 
-// weigh reckons what is held for a connection. One that has been dropped gives it back
-// as a whole, when it has ended.
+// weigh updates the memory held for a connection. A dropped connection gives back all
+// of it when it has ended.
 func (d *door) weigh(c *conn) {
 	if c.gone {
 		return
@@ -87,7 +87,7 @@ func (d *door) weigh(c *conn) {
 	d.hold(c.holds.weight - was)
 }
 
-// hold takes note that so many bytes more are held, or fewer.
+// hold adds bytes, which may be negative, to the memory held.
 func (d *door) hold(bytes int) {
 	d.held += bytes
 	if bytes < 0 {
@@ -97,13 +97,13 @@ func (d *door) hold(bytes int) {
 		d.told = step
 		select {
 		case d.tell <- struct{}{}:
-		default: // whoever is told will see this as well
+		default: // the pending report will include this
 		}
 	}
 }
 
-// report calls f again and again with what is held for all clients, until the context
-// ends: as it changes, and now and then.
+// report calls f with the memory held for all clients, when it changes and
+// periodically, until the context is done.
 func (d *door) report(ctx context.Context, f func(bytes int)) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -121,24 +121,24 @@ func (d *door) report(ctx context.Context, f func(bytes int)) {
 	}
 }
 
-// release gives back what was held for a connection that has ended.
+// release gives back the memory held for a connection that has ended.
 func (d *door) release(c *conn) {
 	d.going -= c.holds.weight
 	d.hold(-c.holds.weight)
 	c.holds.weight = 0
 }
 
-// fit waits until what is held for all clients fits into the room that there is.
+// fit waits until the memory held for all clients is within its limit.
 func (d *door) fit(c *conn) {
 	for d.held > d.room && !c.gone {
 		d.relieve(0)
 	}
 }
 
-// relieve makes room for so many bytes more: it drops the connection that holds the
-// most beyond what each of its kind does, of those that keep the service waiting; of
-// equal ones that which has waited longest. If there is none to drop, or those that
-// have been dropped suffice as soon as they have ended, it waits for a change.
+// relieve makes room for bytes more. Of the connections that keep the service waiting
+// it drops the one that uses the most beyond its kind's minimum, or of equal ones the
+// one that has waited longest. If there is none to drop, or those already dropped
+// suffice once they have ended, it waits for a change.
 func (d *door) relieve(bytes int) {
 	var most *conn
 	more, left := -1, spared
@@ -160,8 +160,8 @@ func (d *door) relieve(bytes int) {
 	wake.Stop()
 }
 
-// holdRequest takes note of a request that a handler has, and of what is held for it,
-// which it returns. In HTTP/1 it waits until that fits.
+// holdRequest records a request that a handler has begun, and returns the memory held
+// for it. In HTTP/1 it waits until that is within the limit.
 func (d *door) holdRequest(c *conn, r *http.Request) (bytes int) {
 	size, fields := headSize(r)
 	bytes = 2*size + fieldBytes*fields
@@ -182,8 +182,8 @@ func (d *door) holdRequest(c *conn, r *http.Request) (bytes int) {
 	return bytes
 }
 
-// letRequestGo takes note that a handler has answered a request. In HTTP/1 what is held
-// for it stays until the answer has left.
+// letRequestGo records that a handler has answered a request. In HTTP/1 the memory
+// stays held until the answer has been sent.
 func (d *door) letRequestGo(c *conn, bytes int) {
 	c.holds.begun--
 	if c.http2 {
@@ -192,7 +192,7 @@ func (d *door) letRequestGo(c *conn, bytes int) {
 	}
 }
 
-// idle takes note that a connection of HTTP/1 has nothing to do.
+// idle records that an HTTP/1 connection has nothing to do.
 func (d *door) idle(c *conn) {
 	if !c.http2 {
 		c.holds.asked = 0
@@ -200,10 +200,10 @@ func (d *door) idle(c *conn) {
 	}
 }
 
-var errUnread = errors.New("more has come than can be used")
+var errUnread = errors.New("more was received than can be processed")
 
-// came takes note of what has come from a client. If all clients together hold too
-// much it waits, and so nothing more is read of this one.
+// came records bytes received from a client. If all clients together use too much
+// memory it waits, so that nothing more is read from this one.
 func (c *conn) came(b []byte) error {
 	d := c.door
 	if !c.http2 {
@@ -224,7 +224,7 @@ func (c *conn) came(b []byte) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c.gone { // and the client may have been told that this will not be done
+	if c.gone { // and the client may have been told that this request is not processed
 		return net.ErrClosed
 	}
 	c.in.each(b, func(f frame) {
@@ -257,10 +257,11 @@ func (c *conn) came(b []byte) error {
 	return nil
 }
 
-// letWrite waits for the answers to frames such as PING before more of them are read:
-// net/http would put up to 10,000 aside for a client that does not read them.
+// letWrite waits for the answers to frames such as PING to be written before more
+// frames are read: net/http would queue up to 10,000 for a client that does not read
+// them.
 func (c *conn) letWrite() {
-	c.writing.Lock() // one of them may not get off: its client does not read
+	c.writing.Lock() // a write may block: the client does not read
 	//lint:ignore SA2001 it was waited for
 	c.writing.Unlock()
 	if c.ahead < maxAhead {
@@ -268,13 +269,12 @@ func (c *conn) letWrite() {
 	}
 	select {
 	case <-c.wrote:
-	case <-time.After(spared): // none of them wanted an answer
+	case <-time.After(spared): // no answer was needed
 	}
 	c.ahead = 0
 }
 
-// greets looks for what a connection of HTTP/2 begins with, and returns what comes
-// after that.
+// greets looks for the preface of an HTTP/2 connection, and returns what follows it.
 func (c *conn) greets(b []byte) []byte {
 	for ; c.door.http2 && c.greeted < len(preface) && len(b) > 0; b = b[1:] {
 		if b[0] != preface[c.greeted] {
@@ -292,7 +292,7 @@ func (c *conn) greets(b []byte) []byte {
 	return nil
 }
 
-// leaves takes note of what goes to a client of HTTP/2.
+// leaves records what is sent to an HTTP/2 client.
 func (c *conn) leaves(b []byte) error {
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
@@ -308,8 +308,8 @@ func (c *conn) leaves(b []byte) error {
 	return nil
 }
 
-// A counted connection is the one below TLS. What has come there and is no content yet
-// is held too: parts of records, and greetings as long as the client likes.
+// A counted connection is the one below TLS. Bytes received there that are not content
+// yet count too: parts of records, and handshakes as long as the client likes.
 type counted struct {
 	net.Conn
 	conn *conn

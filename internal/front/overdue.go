@@ -9,22 +9,21 @@ import (
 	"weak"
 )
 
-// How long clients may take is the door's business and not net/http's, which gives each
-// connection and each request of HTTP/2 timers: a timer that is stopped holds on to what
-// it was for until its time has come, and so to all that a client had before it went
-// away.
+// The door, not net/http, limits how long clients may take. net/http uses timers for
+// each connection and each HTTP/2 request, and a stopped timer keeps its object alive
+// until its time has come, and with it all memory of a client that has gone.
 
-// watchEvery is how often the door looks for clients that take too long.
+// watchEvery is how often the door checks for clients that take too long.
 const watchEvery = time.Second
 
-// timed gives a request its time to come, and its answer the time to be written.
+// timed sets the deadlines for reading a request and for writing its answer.
 func (d *door) timed(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.ProtoMajor == 1:
 			control, now := http.NewResponseController(w), time.Now()
 			if r.ContentLength != 0 {
-				_ = control.SetReadDeadline(now.Add(d.readTime)) // a connection that has gone has no deadline
+				_ = control.SetReadDeadline(now.Add(d.readTime)) // fails if the connection has gone
 			}
 			_ = control.SetWriteDeadline(now.Add(WriteTimeout))
 		case r.ContentLength != 0:
@@ -66,7 +65,7 @@ func (d *door) dropOverdue() {
 		c := e.Value.(*conn)
 		e = e.Next()
 		waits, most := time.Since(c.since), idleTimeout
-		if len(c.holds.open) > 0 || c.holds.inList { // for the rest of a request, or for an answer to be read
+		if len(c.holds.open) > 0 || c.holds.inList { // waits for the rest of a request, or for an answer to be read
 			most = WriteTimeout
 		}
 		switch {
@@ -78,8 +77,8 @@ func (d *door) dropOverdue() {
 	}
 }
 
-// goAway tells a client of HTTP/2 which of its requests was the last, so that it may send
-// those that are on their way again, and closes the connection.
+// goAway tells an HTTP/2 client which of its requests was the last, so that it can resend
+// later ones, and closes the connection.
 func (c *conn) goAway(last uint32) {
 	defer func() { _ = c.raw.Close() }()
 	if !c.writing.TryLock() {
@@ -91,7 +90,7 @@ func (c *conn) goAway(last uint32) {
 		frame[2], frame[3] = 8, 7
 		binary.BigEndian.PutUint32(frame[9:], last)
 		if c.Conn.SetWriteDeadline(time.Now().Add(spared)) == nil {
-			_, _ = c.Conn.Write(frame) // a client that has gone away has nobody to tell
+			_, _ = c.Conn.Write(frame) // nothing to do if the client has gone
 		}
 	}
 }

@@ -1,9 +1,9 @@
-// Package front is what comes before the handlers of an API: the listener and what it
-// lets clients take, TLS, the reading of bodies, the sending of answers. It knows no
-// protocol but HTTP: how a refusal reads, its user says.
+// Package front is what comes before the handlers of an API: the listener and its
+// limits, TLS, reading bodies and sending answers. It knows only HTTP: its user
+// defines the bodies of refusals.
 //
-// Start with [Server]; door.go and held.go are about who is let in, answer.go about what
-// goes out.
+// Start with [Server]; door.go and held.go limit connections and memory, answer.go sends
+// answers.
 package front
 
 import (
@@ -18,30 +18,29 @@ import (
 	"time"
 )
 
-// A Server takes requests from a listener. Its handler calls [RequestRead] once for each.
+// A Server serves requests of a listener. Its handler calls [RequestRead] once for each.
 type Server struct {
 	Handler http.Handler
-	Refused func(*Refusal) any // the body, sent as JSON, of what is refused before the handler sees it
+	Refused func(*Refusal) any // the body, sent as JSON, for requests refused before the handler sees them
 	Log     *slog.Logger
 	Now     func() time.Time // for the header Date; nil: time.Now
 	TLS     *tls.Config      // nil: plain HTTP. HTTP/2 is spoken if its NextProtos have h2
 	Limits
 }
 
-// Limits bound what clients may take of a server. The zero value of each field
-// means its default.
+// Limits limit what clients may use of a server. The zero value of each field means
+// its default.
 type Limits struct {
 	Connections int           // at once; default 2,048
 	HeadTime    time.Duration // for a TLS handshake and the first head, and for each further head; default 5 seconds
 	ReadTime    time.Duration // for a whole request; default 15 seconds
 
-	// Linger is how long a connection without a request stays open once the server
-	// is to end, so that the client's next request is not lost on its way; default
-	// not at all.
+	// Linger is how long an idle connection stays open once the server is shutting down,
+	// so that the client's next request is not lost; the default is not at all.
 	Linger time.Duration
 
-	// Held learns how much memory is held for all clients, in bytes and about: every
-	// second, and whenever that has changed by some megabytes. nil: nobody is told.
+	// Held, if not nil, is called with the approximate memory held for all clients, in
+	// bytes, every second and whenever it has changed by some megabytes.
 	Held func(bytes int)
 }
 
@@ -62,13 +61,13 @@ const (
 	// HTTP/2, for each connection.
 	maxStreams   = 32 // requests at once
 	maxFrame     = 16 << 10
-	streamWindow = 32 << 10 // what may be sent of one body before it is read,
+	streamWindow = 32 << 10 // how much of one body may be sent before it is read,
 	connWindow   = 64 << 10 // and of all bodies together
 )
 
-// Serve answers requests until the context ends. Then no connection is accepted
-// any more, each answer is the last on its connection, and requests that are
-// under way are finished, for 20 seconds at most. It closes the listener.
+// Serve answers requests until the context is done. Then it accepts no more
+// connections, each answer is the last on its connection, and running requests may
+// finish, for at most 20 seconds. It closes the listener.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	d := newDoor(l, cmp.Or(s.Connections, connections), s.Log)
 	if s.Now != nil {
@@ -79,8 +78,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           d.timed(d.handled(s.Handler)),
 		ReadHeaderTimeout: d.headTime,
-		IdleTimeout:       -1,                // this and the other times are the door's business: see overdue
-		MaxHeaderBytes:    maxHeader * 3 / 2, // past it net/http answers, in HTTP/2 not in JSON
+		IdleTimeout:       -1,                // the door enforces this and the other timeouts: see overdue.go
+		MaxHeaderBytes:    maxHeader * 3 / 2, // beyond it net/http answers, in HTTP/2 not as JSON
 		Protocols:         &http.Protocols{},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
@@ -91,17 +90,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		},
 		// OPTIONS * is answered like any other unknown path.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // what clients do wrong on the wire
+		ErrorLog:                     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // clients' protocol errors
 		ConnState:                    d.state,
 	}
 	server.Protocols.SetHTTP1(true)
 	if d.tls = s.TLS; s.TLS != nil {
-		// The door does TLS by itself: net/http sees what is within, and there HTTP/2
-		// looks as if it came without encryption.
+		// The door does TLS itself: net/http sees the decrypted content, in which HTTP/2
+		// looks unencrypted.
 		d.http2 = slices.Contains(s.TLS.NextProtos, "h2")
 		server.Protocols.SetUnencryptedHTTP2(d.http2)
 	}
-	// The context's end does not end the requests that are under way.
+	// Requests in progress are not cancelled with the context.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
@@ -125,8 +124,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err = <-stopped; errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
-	// net/http drops what it has read of a request when Shutdown comes: so first
-	// everybody who may be sending one gets an answer.
+	// net/http drops a partly read request on Shutdown, so first every client that may
+	// be sending one gets an answer.
 	d.settle(s.Linger)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Proxies are the proxies that come before the service: only they are believed
-// when they say whose request they pass on (security.md T6).
+// Proxies are the proxies in front of the service: only they are trusted to report
+// the client's address (security.md T6).
 type Proxies []netip.Prefix
 
-// ParseProxies reads addresses and networks, such as 10.0.0.7 and 2001:db8::/32,
-// and names every problem at once.
+// ParseProxies parses addresses and networks, such as 10.0.0.7 and 2001:db8::/32, and
+// returns every problem at once.
 func ParseProxies(texts []string) (Proxies, error) {
 	var p Proxies
 	var problems []error
@@ -25,9 +25,9 @@ func ParseProxies(texts []string) (Proxies, error) {
 		}
 		switch {
 		case err != nil || network.Addr().Is4In6():
-			err = fmt.Errorf("trusted proxy: %q is no address and no network such as 10.0.0.0/8 or 2001:db8::/32", text)
+			err = fmt.Errorf("trusted proxy: %q is not an address or a network such as 10.0.0.0/8 or 2001:db8::/32", text)
 		case network.Bits() == 0:
-			err = fmt.Errorf("trusted proxy: %s would trust everybody: name the proxy's own address or network", text)
+			err = fmt.Errorf("trusted proxy: %s would trust everyone: give the proxy's own address or network", text)
 		case network != network.Masked():
 			err = fmt.Errorf("trusted proxy: %s is an address within a network: write the address alone, or %s", text, network.Masked())
 		}
@@ -52,10 +52,9 @@ func (p Proxies) sent(r *http.Request) bool {
 	return err == nil && p.has(bare(from.Addr()))
 }
 
-// address is the IP address that a request came from: the connection's, unless
-// that is a trusted proxy's; then the one that the proxies name. What a client
-// writes into those headers by itself stands left of what a proxy adds, and is
-// never reached.
+// address is the IP address that a request came from: the connection's, unless that
+// is a trusted proxy's; then the one that the proxies name. What a client itself
+// writes into those headers is to the left of what a proxy adds, and is never used.
 func (p Proxies) address(r *http.Request) string {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -70,10 +69,10 @@ func (p Proxies) address(r *http.Request) string {
 	return a.String()
 }
 
-// named returns the right-most address of X-Forwarded-For that is no trusted
-// proxy's. Forwarded (RFC 7239) counts only where there is no X-Forwarded-For.
-// What cannot be read on the way from the right ends the search: nobody knows
-// who wrote what stands left of it.
+// named returns the right-most address of X-Forwarded-For that is not a trusted
+// proxy's. Forwarded (RFC 7239) counts only where there is no X-Forwarded-For. An
+// unreadable element ends the search from the right: it is not known who wrote what
+// is to the left of it.
 func (p Proxies) named(h http.Header) (netip.Addr, bool) {
 	lines, read := h.Values("X-Forwarded-For"), node
 	if len(lines) == 0 {
@@ -104,7 +103,7 @@ func forwardedFor(element string) (a netip.Addr, ok bool) {
 		}
 		value = strings.TrimSpace(value)
 		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
-			value = value[1 : len(value)-1] // no address needs a backslash within
+			value = value[1 : len(value)-1] // an address contains no backslash
 		}
 		if a, ok = node(value); !ok {
 			return a, false
@@ -130,12 +129,12 @@ func node(text string) (netip.Addr, bool) {
 	return bare(a), err == nil
 }
 
-// bare takes an address as the same machine's address is always written: IPv4
-// not as IPv6, and without the zone, which means something on one host only.
+// bare returns the canonical form of an address: IPv4 not as IPv6, and without the
+// zone, which has a meaning on one host only.
 func bare(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// cutLast cuts a list at its last separator outside quotes. It reads from the
-// right, so that a quote that somebody left open on the left spoils nothing.
+// cutLast cuts a list at its last separator outside quotes. It reads from the right,
+// so that an unclosed quote on the left does no harm.
 func cutLast(list string, separator byte) (before, last string, found bool) {
 	quoted := false
 	for i := len(list) - 1; i >= 0; i-- {

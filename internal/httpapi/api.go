@@ -1,6 +1,6 @@
-// Package httpapi is the protocol's HTTP side: it decodes a request into a value
-// of package login, calls one method, and renders the result or the error. No
-// rule lives here.
+// Package httpapi is the protocol's HTTP side: it decodes a request into a value of
+// package login, calls one method, and renders the result or the error. It contains
+// no rules.
 //
 // Start with [New]; the operations are in operations.go, one function each.
 package httpapi
@@ -23,34 +23,34 @@ import (
 	"neoapi/internal/wire"
 )
 
-// Config is what the HTTP side needs beside the service.
+// Config is what the HTTP side needs besides the service.
 type Config struct {
 	PublicURL string   // the address clients reach this service at; "" if not known
 	Books     bool     // answer trade calls with empty books; otherwise they answer 503
-	Proxies   Proxies  // whose word is taken for a request's origin
-	TradeAPI  *Gateway // where trade calls go; nil: nowhere
+	Proxies   Proxies  // trusted to report a request's origin
+	TradeAPI  *Gateway // where trade calls go; nil for nowhere
 	Log       *slog.Logger
 
-	// Page finds what else is at a path, as in a sandbox. nil: nothing is.
+	// Page, if not nil, returns the further page at a path, as in a sandbox.
 	Page func(path string) (Page, bool)
 
-	// Fault takes what the next answer of an operation is on purpose, as in a sandbox; nil
-	// for none. trade says that the operation is one of the trade API. What it returns is
-	// given what would do the operation, and returns the answer's status and size, and
-	// whether it was cut short.
+	// Fault returns the deliberate fault for the next answer of an operation, as in a
+	// sandbox, or nil for none. trade reports that the operation is one of the trade API.
+	// The fault is called with a function that carries out the operation, and returns the
+	// answer's status and size, and whether it was cut short.
 	Fault func(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
-	// Begin is told of each request whose head and body have come, by its operation's
-	// name, and end of its answer; the context is that of the work in between. nil:
-	// nobody is told.
+	// Begin, if not nil, is called with the operation's name when a request's head and
+	// body have been read, and end when it has been answered; ctx is the context in
+	// between.
 	Begin func(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration))
 }
 
-// A Page is what one path answers that is none of the protocol's.
+// A Page is the answer of a path that is not part of the protocol.
 type Page struct {
 	Op      string
 	Methods string
-	Wait    time.Duration // how long it may wait for something beside its work
+	Wait    time.Duration // how long it may wait besides its work
 	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
 }
 
@@ -66,7 +66,7 @@ type endpoint struct {
 	op     wire.Op
 	method string
 	style  style
-	wait   time.Duration // how long it may wait for something beside its work
+	wait   time.Duration // how long it may wait besides its work
 	cache  string        // the header Cache-Control of its successes; "" for no-store
 	passes bool          // after handle the request goes to the trade API, its body unread; any method may
 	handle func(*call) (front.Answer, error)
@@ -78,14 +78,14 @@ type style int
 const (
 	styleSession style = iota // {"error":[{code,message}]}
 	styleOAuth                // RFC 6749
-	styleTrade                // the trade API's, with the session shape beside it
+	styleTrade                // the trade API's, together with the session protocol's
 )
 
-// A call is one request on its way through.
+// A call is one request being processed.
 type call struct {
 	*http.Request
 	endpoint
-	stores context.Context // ends when the stores have been waited for too long (security.md R1)
+	stores context.Context // done when waiting for the stores has taken too long (security.md R1)
 
 	requestID string
 	body      []byte // all of it
@@ -95,7 +95,7 @@ type call struct {
 	// Of a call that goes to the trade API.
 	session  login.Session
 	identity string // signed
-	secure   bool   // a trusted proxy says that it came by TLS
+	secure   bool   // a trusted proxy reports that it came by TLS
 }
 
 // An outcome is how a call ended.
@@ -103,7 +103,7 @@ type outcome struct {
 	status int   // 0 if there was no answer
 	size   int   // of the body
 	err    error // why it failed
-	cut    bool  // the answer was not sent to its end: its connection ends so, too
+	cut    bool  // the answer was not sent completely, so its connection is cut too
 }
 
 // New returns the handler of a service. It answers every failure in the
@@ -151,7 +151,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers a call, or fails it for what was wrong with it already.
+// serve answers a call, or fails it if it was already found to be wrong.
 func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 	if err != nil {
 		return a.refuse(w, c, err)
@@ -175,8 +175,8 @@ func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 	return a.answer(w, c)
 }
 
-// take finds the endpoint of a request and reads its body, before anything else
-// is looked at: a client that sends slowly spends its own time and not the
+// take finds the endpoint of a request and reads its body before it checks anything
+// else, so that a client that sends slowly uses up its own time and not the
 // service's.
 func (a *api) take(w http.ResponseWriter, c *call) error {
 	err := a.route(c)
@@ -197,7 +197,7 @@ func (a *api) route(c *call) (err error) {
 	}
 	allowed := c.method
 	switch {
-	case c.passes && c.Method == http.MethodTrace: // its answer would show what only the trade API is to see
+	case c.passes && c.Method == http.MethodTrace: // its answer would show headers meant only for the trade API
 		allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	case c.passes || allowed == anyMethod:
 		return nil
@@ -211,7 +211,7 @@ func (a *api) route(c *call) (err error) {
 	return nil
 }
 
-// nothing says why a path leads nowhere.
+// nothing returns the error for an unknown path.
 func (a *api) nothing(path string) string {
 	const nothing = "there is nothing at this path"
 	switch {
@@ -254,7 +254,7 @@ func (c *call) operation() wire.Op {
 	return "session_2fa"
 }
 
-// answer is how a call ends that this service answers.
+// answer ends a call that this service answers.
 func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 	ans, err := a.work(w, c)
 	if err != nil {
@@ -263,7 +263,7 @@ func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans)}
 }
 
-// refuse is how a call ends that failed.
+// refuse ends a call that failed.
 func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
 	ans := failure(c.endpoint, err)
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
@@ -283,7 +283,7 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 	if c.wait > 0 {
 		c.stores = c.Context()
 		if c.ProtoMajor == 1 {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.wait + front.WriteTimeout)) // a connection that has gone has no deadline
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.wait + front.WriteTimeout)) // fails if the connection has gone
 		}
 	}
 	if ans, err = c.handle(c); c.cache != "" && err == nil {
@@ -292,18 +292,18 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 	return ans, err
 }
 
-// unexpected is the error of what panics. Call it in the deferred function that recovers.
+// unexpected returns the error of a panic. Call it in the deferred function that recovers.
 func unexpected(p any) error {
 	return &login.Error{Kind: login.KindInternal, Detail: "an unexpected fault of the service", Err: front.Panicked(p)}
 }
 
-// polls are what programs ask all day long, package verify twice a second each. While
-// the answer is good, a line of the log would tell nothing.
+// polls are operations that programs call all day, package verify twice a second.
+// Successful ones are not worth a log line.
 var polls = []wire.Op{wire.OpRevocations, "livez", "readyz"}
 
-// log writes one line for each request. It holds no query string, no header and
-// no body: those are where secrets travel (security.md L1). The cause of each 5xx stands
-// here and nowhere else.
+// log writes one line for each request. It contains no query string, header or body,
+// where secrets travel (security.md L1). The cause of each 5xx is logged here and
+// nowhere else.
 func (a *api) log(c *call, o outcome, took time.Duration) {
 	ctx := c.Context()
 	if !a.Log.Enabled(ctx, slog.LevelError) {
@@ -327,7 +327,7 @@ func (a *api) log(c *call, o outcome, took time.Duration) {
 		attrs = append(attrs, slog.Bool("client_gone", true))
 	case o.err != nil && (o.status >= 500 || known && e.Kind == login.KindInternal):
 		if !known || e.Kind != login.KindNotConfigured && (e.Kind != login.KindOTPNotSent || e.Err != nil) {
-			level = slog.LevelError // the rest is what this service was not given, which its operator knows
+			level = slog.LevelError // the rest is what this service lacks by configuration, which its operator knows
 		}
 		attrs = append(attrs, slog.String("cause", o.err.Error()))
 	}
@@ -337,8 +337,8 @@ func (a *api) log(c *call, o outcome, took time.Duration) {
 	}
 }
 
-// method is a request's method for the log; one that nobody knows could be
-// anything, a secret that slipped by a place too.
+// method returns a request's method for the log. An unknown one is not logged: it
+// could be anything, even a misplaced secret.
 func method(r *http.Request) string {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -348,8 +348,8 @@ func method(r *http.Request) string {
 	return "unknown"
 }
 
-// sentRequestID is the request id that the client sent, or "" if it sent none that can
-// be used: up to 128 printable ASCII characters.
+// sentRequestID returns the request id that the client sent, or "" if it sent no valid
+// one: up to 128 printable ASCII characters.
 func sentRequestID(r *http.Request) string {
 	for _, name := range []string{wire.HeaderRequestID, wire.HeaderIdempotencyKey} {
 		id := r.Header.Get(name)

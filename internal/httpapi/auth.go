@@ -9,13 +9,13 @@ import (
 	"neoapi/internal/wire"
 )
 
-// authPath is where a proxy asks whether a call may pass. Envoy asks below it, with
-// the call's own method and address, the others at it.
+// authPath is where a proxy asks whether to let a call pass. Envoy asks below it,
+// with the call's own method and path, others at it.
 const authPath = "/auth"
 
 const opAuth wire.Op = "auth"
 
-// anyMethod is the method of an endpoint that takes all.
+// anyMethod is the method of an endpoint that accepts all methods.
 const anyMethod = "*"
 
 func (a *api) authEndpoint(path string) endpoint {
@@ -32,8 +32,8 @@ func (a *api) authEndpoint(path string) endpoint {
 	return ep
 }
 
-// auth judges the credentials of a call that somebody else passes on to the trade
-// API, and answers with its signed identity.
+// auth checks the credentials of a call that another proxy forwards to the trade API,
+// and answers with its signed identity.
 func (a *api) auth(c *call) (front.Answer, error) {
 	session, err := a.tradeSession(c)
 	if err != nil {
@@ -48,11 +48,11 @@ func (a *api) auth(c *call) (front.Answer, error) {
 	return ans, err
 }
 
-// tellRefusal repeats the body of a refusal in a header: nginx can read that, and
-// not the body.
+// tellRefusal repeats the body of a refusal in a header, because nginx can read that
+// but not the body.
 func tellRefusal(h http.Header, body any) {
 	text, err := json.Marshal(body)
-	if err != nil { // our own types: cannot happen
+	if err != nil { // cannot happen: our own types
 		panic(err)
 	}
 	h.Set(wire.HeaderRefusal, strings.ToValidUTF8(string(text), "?"))

@@ -34,8 +34,7 @@ func mediaType(c *call) (string, error) {
 	return t, nil
 }
 
-// jsonBody reads the body as JSON. A request without a Content-Type is taken at
-// its word.
+// jsonBody reads the body as JSON. A request without a Content-Type counts as JSON.
 func jsonBody(c *call) (fields, error) {
 	t, err := mediaType(c)
 	if err != nil {
@@ -86,7 +85,7 @@ func parseJSON(body []byte) (fields, error) {
 		return nil, badBody("is not one well-formed JSON document")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber() // a number in a field that nobody reads may have any size
+	d.UseNumber() // a number in an ignored field may have any size
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, badBody("must be a JSON object")
 	}
@@ -123,8 +122,8 @@ func parseJSON(body []byte) (fields, error) {
 	return f, nil
 }
 
-// shown is a field's name as it may be in a message: a name of the caller's
-// own making is cut short.
+// shown returns a field's name for a message: a name made up by the caller is
+// shortened.
 func shown(name string) string {
 	if len(name) > 32 {
 		name = strings.ToValidUTF8(name[:32], "") + "…"
@@ -132,7 +131,7 @@ func shown(name string) string {
 	return name
 }
 
-// text returns a string field that must be there and not be empty.
+// text returns a required string field that must not be empty.
 func (f fields) text(name string) (string, error) {
 	s, ok, err := f.optional(name)
 	if err == nil && !ok {
@@ -141,7 +140,7 @@ func (f fields) text(name string) (string, error) {
 	return s, err
 }
 
-// sixDigits returns a field that must be there and be an MPIN or a TOTP code.
+// sixDigits returns a required field that is an MPIN or a TOTP code.
 func (f fields) sixDigits(factor login.Factor) (credential.Secret, error) {
 	s, err := f.text(string(factor))
 	if err == nil && !credential.IsDigits(s, login.MPINDigits, login.MPINDigits) {
@@ -174,8 +173,8 @@ func (f fields) flag(name string) error {
 	return nil
 }
 
-// oneOf returns which one of some fields is there, and its value. Exactly one
-// must be, unless none may be.
+// oneOf returns which one of some fields is present, and its value. Exactly one must
+// be, unless none is allowed.
 func (f fields) oneOf(none bool, names ...string) (name, value string, err error) {
 	for _, n := range names {
 		v, ok, err := f.optional(n)

@@ -13,11 +13,11 @@ import (
 	"neoapi/internal/wire"
 )
 
-// What goes wrong, and what a client is told of it.
+// Failures, and the answers to them.
 
 var errContentType = &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/json"}
 
-// Refused is the body of what is refused before this package sees it.
+// Refused returns the body for a request refused before this package sees it.
 func Refused(r *front.Refusal) any {
 	return wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: r.Detail}}}
 }
@@ -47,11 +47,11 @@ var failures = map[login.Kind]wire.Failure{
 	login.KindNotConfigured:   wire.Unavailable,
 }
 
-// notConfiguredRetry is what a caller is told to wait for something that an
-// operator has to set up first.
+// notConfiguredRetry is the Retry-After for something that an operator has to set up
+// first.
 const notConfiguredRetry = time.Minute
 
-// failure is the one place where an error becomes an answer.
+// failure is the only place where an error becomes an answer.
 func failure(ep endpoint, err error) front.Answer {
 	row, status, message := wire.Internal, http.StatusInternalServerError, wire.Internal.Meaning
 	h := http.Header{}
@@ -65,7 +65,7 @@ func failure(ep endpoint, err error) front.Answer {
 			message = refused.Field + ": " + message
 		}
 		if refused.Kind == login.KindEnded && ep.style == styleTrade {
-			status = http.StatusForbidden // what trade clients take for "log in again"
+			status = http.StatusForbidden // trade clients interpret it as "log in again"
 		}
 		wait := refused.RetryAfter
 		if refused.Kind == login.KindNotConfigured {
@@ -112,8 +112,8 @@ func failureBody(s style, row wire.Failure, status int, message string, err erro
 	return failed
 }
 
-// ascii returns a message in the characters that RFC 6749, section 5.2, allows:
-// a field's name that a client made up may hold others.
+// ascii returns a message in the characters that RFC 6749, section 5.2, allows: the
+// name of a client's field may contain others.
 func ascii(message string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {

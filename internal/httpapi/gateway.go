@@ -20,12 +20,12 @@ import (
 
 const (
 	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
-	renewWriting  = 5 * time.Second  // how often an answer that goes on gets its time to be written anew
-	upstreamRetry = 2 * time.Second  // what callers are told to wait when the trade API is down
+	renewWriting  = 5 * time.Second  // how often the write deadline of a continuing answer is renewed
+	upstreamRetry = 2 * time.Second  // the Retry-After when the trade API is down
 )
 
-// Run ends streams whose session has ended, within a second, and watches over the
-// trade API, until the context ends; then it ends the streams that would stay.
+// Run ends streams whose session has ended, within a second, and monitors the trade
+// API until the context is done; then it ends the streams that stay open.
 func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger) {
 	var looks sync.WaitGroup
 	if g.dial != nil {
@@ -45,18 +45,18 @@ func (g *Gateway) Run(ctx context.Context, svc *login.Service, log *slog.Logger)
 	}
 }
 
-// Wait returns when no stream is under way. Call it after Run, when no more calls
-// come.
+// Wait waits until there are no more streams. Call it after Run, when there are no
+// more calls.
 func (g *Gateway) Wait() { g.streams.busy.Wait() }
 
-// ownPrefixes are where the service's own addresses are; what has none of them is
-// the trade API's.
+// ownPrefixes are the prefixes of the service's own paths; all other paths belong to
+// the trade API.
 var ownPrefixes = []string{"/oauth2/", "/login/", "/api/1.0/login/", "/api/1.0/logout", "/apim/login/", "/algo-user/", "/5config/", "/sandbox/", "/.well-known/", "/auth/"}
 
-// ownPaths are the service's own addresses beside them.
+// ownPaths are the service's further paths.
 var ownPaths = map[string]bool{"/auth": true, "/livez": true, "/readyz": true, "/metrics": true}
 
-// isOwnPath reports whether an address is the service's own, whatever is there.
+// isOwnPath reports whether a path is the service's own, whether or not it exists.
 func isOwnPath(path string) bool {
 	for _, prefix := range ownPrefixes {
 		if strings.HasPrefix(path, prefix) {
@@ -66,8 +66,8 @@ func isOwnPath(path string) bool {
 	return ownPaths[path] || !strings.HasPrefix(path, "/")
 }
 
-// climbs tells whether a path has segments that lead up: servers read them
-// differently. Some take a backslash for a slash, and what follows a semicolon for a
+// climbs reports whether a path has segments that lead up, which servers read
+// differently. Some treat a backslash as a slash, and what follows a semicolon as a
 // parameter of the segment.
 func climbs(path string) bool {
 	for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -83,8 +83,8 @@ func (a *api) passing(op wire.Op, need access) endpoint {
 	return endpoint{op: op, passes: true, style: styleTrade, handle: a.recognised(need, a.admitted)}
 }
 
-// admitted is an endpoint's work before a call goes to the trade API: it judges
-// the session and has its identity signed.
+// admitted is an endpoint's work before a call goes to the trade API: it checks the
+// session and gets its signed identity.
 func (a *api) admitted(c *call) (front.Answer, error) {
 	switch {
 	case climbs(c.URL.Path):
@@ -125,8 +125,8 @@ var (
 	errTooEarly = errors.New("the trade API ended its answer before it was complete")
 )
 
-// forward is how a call ends that the trade API answers. The answer goes back as it
-// comes; if there is none, the service says why. One that breaks off ends its connection.
+// forward ends a call with the trade API's answer. The answer is passed back unchanged;
+// if there is none, the service answers why. If it breaks off, the connection is closed.
 func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if _, err := a.work(w, c); err != nil {
 		return a.refuse(w, c, err)
@@ -163,27 +163,27 @@ func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {
 	return p
 }
 
-// rewrite makes the trade API's request out of the client's: of its headers only what
-// is known to be harmless, and beside them what the service knows of the call.
+// rewrite makes the trade API's request from the client's, with only those headers
+// known to be harmless, and adds what the service knows about the call.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	p := passageOf(pr.In)
 	pr.SetURL(g.target)
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it is: nobody here reads it
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: it is not read here
 	h := pr.Out.Header
 	keepPassing(h)
 	scheme := "http"
 	if front.TLS(pr.In) != nil || p.call.secure {
 		scheme = "https"
 	}
-	pr.Out.Trailer = nil // a name that the client announces could be one of these
+	pr.Out.Trailer = nil // the client could announce one of these
 	set := func(name, value string) { h[name] = []string{value} }
 	set(wire.HeaderIdentity, p.call.identity)
 	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
 	set("X-Forwarded-Proto", scheme)
-	// net/http sends a call with one of these again when a connection breaks, orders
-	// too. It looks for them in this spelling only.
+	// net/http resends a call with one of these, even an order, when a connection
+	// breaks. It checks for this spelling only.
 	for _, name := range []string{wire.HeaderIdempotencyKey, "X-Idempotency-Key"} {
 		if values, ok := h[name]; ok {
 			delete(h, name)
@@ -192,7 +192,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// answered looks at the head of an answer before it goes to the client.
+// answered checks the head of an answer before it goes to the client.
 func (g *Gateway) answered(resp *http.Response) error {
 	p := passageOf(resp.Request)
 	if !p.slow.Stop() {
@@ -200,7 +200,7 @@ func (g *Gateway) answered(resp *http.Response) error {
 	}
 	switches := resp.StatusCode == http.StatusSwitchingProtocols
 	if switches {
-		resp.ContentLength = 0 // of its own; if it is unknown, [http.Response.Write] adds Connection: close
+		resp.ContentLength = 0 // of the body; if it is unknown, [http.Response.Write] adds Connection: close
 	}
 	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
 	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
@@ -215,15 +215,15 @@ func (g *Gateway) answered(resp *http.Response) error {
 	h := p.Header() // which an informational answer has cleared
 	h.Set(wire.HeaderRequestID, p.call.requestID)
 	if len(resp.Header["Cache-Control"]) == 0 {
-		// Nobody's orders belong into a cache, and a cache may take a call without
-		// Authorization for anybody's.
+		// Orders do not belong in a cache, and a cache may treat a call without
+		// Authorization as public.
 		resp.Header["Cache-Control"] = []string{"no-store"}
 	}
 	if len(resp.Header["Date"]) == 0 {
 		front.SetDate(resp.Header, p.call.Request)
 	}
-	resp.Header.Del(wire.HeaderRequestID) // it is the same, and is there already
-	resp.Header.Del(wire.HeaderIdentity)  // it is between the two of us
+	resp.Header.Del(wire.HeaderRequestID) // the same one, which is set already
+	resp.Header.Del(wire.HeaderIdentity)  // only for the trade API
 	if !switches && front.LastOnConnection(p.call.Request) {
 		h.Set("Connection", "close")
 	}
@@ -231,8 +231,8 @@ func (g *Gateway) answered(resp *http.Response) error {
 	return nil
 }
 
-// failed keeps why there is no answer. A 503 says that the call was not sent, a 504
-// that nobody knows.
+// failed records why there is no answer. A 503 means that the call was not sent, a
+// 504 that this is not known.
 func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	p := passageOf(r)
 	if front.Hijacked(r) {
@@ -259,7 +259,7 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// unquoted returns an error for the log without what it quotes of an answer.
+// unquoted returns an error for the log without text quoted from an answer.
 func unquoted(err error) error {
 	var network *net.OpError
 	switch {
@@ -270,7 +270,7 @@ func unquoted(err error) error {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	}
-	return errors.New("the answer is no HTTP")
+	return errors.New("the answer is not HTTP")
 }
 
 func timeout(err error) bool {
@@ -292,8 +292,8 @@ func (b *callBody) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// writes gives the answer its time to be written. In HTTP/2 a deadline would end a
-// stream that has nothing to say for as long.
+// writes renews the answer's write deadline. In HTTP/2 a deadline would end a stream
+// that is silent for as long.
 func (p *passage) writes() {
 	now := time.Now()
 	if p.call.ProtoMajor != 1 || now.Sub(p.renewed) < renewWriting {
@@ -314,7 +314,7 @@ func (p *passage) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// buffers are what answers are copied through.
+// buffers are the buffers for copying answers.
 type buffers struct{ pool sync.Pool }
 
 // Get implements [httputil.BufferPool].

@@ -8,7 +8,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// The addresses at which a load balancer asks.
+// The paths for load balancers.
 const (
 	livePath  = "/livez"
 	readyPath = "/readyz"
@@ -22,8 +22,8 @@ type state struct {
 // live answers as long as the process answers anything.
 func (a *api) live(*call) (front.Answer, error) { return success(state{"alive"}) }
 
-// ready answers 200 if the service can do its work and is not about to end. What
-// is wrong is in the log and at the metrics' address: strangers ask here.
+// ready answers 200 if the service can work and is not shutting down. The reason is
+// only in the log and at the metrics address, because strangers can ask here.
 func (a *api) ready(c *call) (front.Answer, error) {
 	if front.Ending(c.Request) {
 		return front.Answer{}, &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to end", RetryAfter: time.Second}

@@ -15,14 +15,14 @@ import (
 	"neoapi/internal/wire"
 )
 
-// access says how a route's callers show which consumer they are.
+// access is how a route's callers identify their consumer.
 type access int
 
 const (
 	accessOpen        access = iota // not at all
 	accessBearer                    // Authorization: Bearer <access token>
 	accessBearerOrKey               // the same, or the bare consumer key (generation 3)
-	accessOptional                  // the same, or nothing: Sid and Auth speak for themselves
+	accessOptional                  // the same, or nothing: Sid and Auth suffice
 )
 
 // endpoint returns what a route of the protocol answers.
@@ -64,7 +64,7 @@ func (a *api) recognised(need access, handle func(*call) (front.Answer, error)) 
 	}
 }
 
-// tradeNeed returns how the callers of a trade call show which consumer they are.
+// tradeNeed returns how the callers of a trade call identify their consumer.
 func tradeNeed(path string) access {
 	if tradewire.NeedsAccess(path) {
 		return accessBearer
@@ -72,7 +72,7 @@ func tradeNeed(path string) access {
 	return accessOptional
 }
 
-// recognise finds out which consumer sends a call.
+// recognise returns the consumer that sent a call.
 func (a *api) recognise(c *call, need access) (err error) {
 	if need == accessOpen {
 		return nil
@@ -110,9 +110,9 @@ type oauthProblem struct {
 
 func (e *oauthProblem) Unwrap() error { return e.error }
 
-// accessToken is POST oauth2/token. The grant "password" that one client sends
-// is taken as client_credentials: the token speaks for the consumer, whose
-// secret was checked, and for nobody else.
+// accessToken is POST oauth2/token. The grant "password", which one client sends, is
+// treated as client_credentials: the token represents only the consumer, whose secret
+// was checked.
 func (a *api) accessToken(c *call) (front.Answer, error) {
 	f, err := jsonOrForm(c)
 	if err != nil {
@@ -138,9 +138,8 @@ func (a *api) accessToken(c *call) (front.Answer, error) {
 	}}, nil
 }
 
-// unescaped undoes the form encoding that RFC 6749, section 2.3.1, has inside
-// Basic. The field's clients do not encode; no key or secret of ours has an
-// escape in it.
+// unescaped undoes the form encoding that RFC 6749, section 2.3.1, has inside Basic.
+// Existing clients do not encode; no key or secret of ours contains an escape.
 func unescaped(s string) string {
 	if u, err := url.QueryUnescape(s); err == nil {
 		return u
@@ -216,8 +215,8 @@ func (a *api) firstFactor(c *call, f fields) (front.Answer, error) {
 	return success(seedShape(opened))
 }
 
-// session2FA is the second factor of generation 1. What the body says of the
-// user is optional; the view token says it already.
+// session2FA is the second factor of generation 1. The user in the body is optional,
+// because the view token names it.
 func (a *api) session2FA(c *call, f fields, sid, auth string) (front.Answer, error) {
 	kind, value, err := f.oneOf(true, "userId", "userid", "mobileNumber", "pan")
 	if err != nil {
@@ -244,12 +243,12 @@ func (a *api) session2FA(c *call, f fields, sid, auth string) (front.Answer, err
 	}
 	ans, err := success(seedShape(opened))
 	if len(c.Header.Values(wire.HeaderRID)) > 0 {
-		ans.Status = http.StatusCreated // the Node client, which alone sends a rid, takes nothing else
+		ans.Status = http.StatusCreated // the Node client, the only one that sends a rid, accepts nothing else
 	}
 	return ans, err
 }
 
-// seedShape is the data of the seed's answer.
+// seedShape returns the data of the original document's answer.
 func seedShape(o login.Opened) wire.Session {
 	return wire.Session{
 		Token: o.Token, SID: o.SID, RID: o.RID, HSServerID: o.Home,
@@ -260,8 +259,8 @@ func seedShape(o login.Opened) wire.Session {
 // dataCenter is the name that later generations read; there is one.
 const dataCenter = "neo"
 
-// laterShape adds what generations 2 and 3 read. baseUrl decides where
-// generation 3 sends every later call: it is left out rather than guessed.
+// laterShape adds what generations 2 and 3 read. baseUrl decides where generation 3
+// sends every later call, so it is omitted rather than guessed.
 func (a *api) laterShape(o login.Opened) wire.Session {
 	s := seedShape(o)
 	s.KType, s.Status, s.DataCenter, s.BaseURL = claims.ScopeView, "success", dataCenter, a.PublicURL
@@ -271,8 +270,8 @@ func (a *api) laterShape(o login.Opened) wire.Session {
 	return s
 }
 
-// otp is POST login/otp/generate. The answer does not tell whether the user
-// exists or has a login waiting.
+// otp is POST login/otp/generate. The answer does not reveal whether the user exists
+// or has a pending login.
 func (a *api) otp(c *call) (front.Answer, error) {
 	sid, err := singleHeader(c, wire.HeaderSID)
 	if err != nil {
@@ -357,7 +356,7 @@ func (a *api) totpValidate(c *call) (front.Answer, error) {
 	return success(a.laterShape(opened))
 }
 
-// tradeSession judges the trade session of a call.
+// tradeSession checks the trade session of a call.
 func (a *api) tradeSession(c *call) (login.Session, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
@@ -366,8 +365,8 @@ func (a *api) tradeSession(c *call) (login.Session, error) {
 	return a.login.CheckTrade(c.stores, c.consumer, sid, auth, c.caller)
 }
 
-// logout ends the trade session. Its body is empty or an empty form; whatever it
-// is, it says nothing.
+// logout ends the trade session. Its body is empty or an empty form; its content is
+// ignored.
 func (a *api) logout(c *call) (front.Answer, error) {
 	sid, auth, err := sidAndAuth(c)
 	if err != nil {
@@ -379,7 +378,7 @@ func (a *api) logout(c *call) (front.Answer, error) {
 	return success(wire.LoggedOut{Message: "logged out"})
 }
 
-// clientIP tells the caller which address the service sees.
+// clientIP answers with the address that the service sees.
 func (a *api) clientIP(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err
@@ -390,7 +389,7 @@ func (a *api) clientIP(c *call) (front.Answer, error) {
 	}}, nil
 }
 
-// baseURL tells generation 2 where to go.
+// baseURL answers with the base URL for generation 2.
 func (a *api) baseURL(c *call) (front.Answer, error) {
 	if a.PublicURL == "" {
 		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
@@ -398,8 +397,8 @@ func (a *api) baseURL(c *call) (front.Answer, error) {
 	return success(wire.BaseURL{BaseURL: a.PublicURL})
 }
 
-// book answers a trade call: with an empty book in the sandbox, and not at all
-// where there is no trade API behind the service.
+// book answers a trade call with an empty book in the sandbox, or with a failure if
+// there is no trade API behind the service.
 func (a *api) book(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// passing are the headers of a client that go to the trade API, beside those that make a
-// WebSocket. All others stay here: servers take the word of headers by dozens of names for
-// who sends a call, from where, by which method and for which path, and here the client
-// has written them. deploy/nginx.conf has the same list.
+// passing are the client's headers that are passed to the trade API, besides those of a
+// WebSocket. All others are dropped: servers trust dozens of headers for who sends a call,
+// from where, by which method and for which path, and here the client has set them.
+// deploy/nginx.conf has the same list.
 var passing = func() map[string]bool {
 	names := map[string]bool{}
 	for name := range strings.FieldsSeq(`
@@ -28,9 +28,9 @@ var passing = func() map[string]bool {
 // ofWebSocket are the headers by which a connection becomes a WebSocket.
 var ofWebSocket = []string{"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol", "Sec-Websocket-Extensions"}
 
-// keepPassing takes away what does not go to the trade API. A connection becomes a
-// WebSocket and nothing else: with HTTP/2 in it (h2c) further calls would come that
-// nobody has looked at.
+// keepPassing removes headers that are not passed to the trade API. A connection can
+// be upgraded only to a WebSocket: with HTTP/2 in it (h2c) further calls would be
+// unchecked.
 func keepPassing(h http.Header) {
 	socket := http.Header{}
 	if strings.EqualFold(h.Get("Upgrade"), "websocket") {

@@ -12,8 +12,8 @@ import (
 	"neoapi/internal/wire"
 )
 
-// keySetCache lets verifiers keep the key set for half of the lead that a new key
-// is given before it signs.
+// keySetCache lets verifiers cache the key set for half of the time that a new key is
+// published before it signs.
 const keySetCache = "public, max-age=300"
 
 // standard returns what a route of a standard answers.
@@ -34,12 +34,12 @@ func (a *api) standard(r wire.Route) endpoint {
 	return ep
 }
 
-// keySet is the JSON Web Key Set by which anybody can verify tokens (RFC 7517).
+// keySet answers with the JSON Web Key Set for verifying tokens (RFC 7517).
 func (a *api) keySet(*call) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: json.RawMessage(a.login.JWKS())}, nil
 }
 
-// metadata tells where the operations of OAuth are (RFC 8414).
+// metadata answers with the addresses of the OAuth operations (RFC 8414).
 func (a *api) metadata(*call) (front.Answer, error) {
 	if a.PublicURL == "" {
 		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "this service was not told its public address (--public-url)"}
@@ -70,7 +70,7 @@ func (a *api) asked(c *call) (compact string, err error) {
 	if err := a.client(c, f); err != nil {
 		return "", err
 	}
-	if _, _, err = f.optional("token_type_hint"); err != nil { // there is nothing that it would help to find
+	if _, _, err = f.optional("token_type_hint"); err != nil { // the hint is not needed
 		return "", err
 	}
 	return f.text("token")
@@ -78,7 +78,7 @@ func (a *api) asked(c *call) (compact string, err error) {
 
 var errNoForm = &front.Refusal{Status: http.StatusUnsupportedMediaType, Detail: "send the body as Content-Type: application/x-www-form-urlencoded"}
 
-// client finds out which consumer sends a call by its key and secret (RFC 6749,
+// client sets the consumer that sent a call, by its key and secret (RFC 6749,
 // section 2.3.1).
 func (a *api) client(c *call, f fields) error {
 	id, secret, err := keyAndSecret(c, f)
@@ -106,7 +106,7 @@ func (a *api) introspect(c *call) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: shown}, err
 }
 
-// revoke is POST oauth2/revoke (RFC 7009). A token that is none is revoked already.
+// revoke is POST oauth2/revoke (RFC 7009). An invalid token counts as revoked.
 func (a *api) revoke(c *call) (front.Answer, error) {
 	compact, err := a.asked(c)
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 
 const (
 	streamSize     = 64 << 10               // an answer that is longer, or of unknown length, is a stream
-	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are looked at (security.md S4)
+	streamCheck    = 500 * time.Millisecond // how often the sessions of streams are checked (security.md S4)
 	streamTrust    = 10 * time.Second       // how long streams go on while the store does not answer
 	streamsAtOnce  = 16                     // of one session
-	streamsChecked = 8                      // sessions that are looked at side by side
+	streamsChecked = 8                      // sessions checked concurrently
 )
 
-// Streams are the WebSockets and the long answers that are under way: they end when
-// their session does. The zero value has none.
+// Streams are the open WebSockets and long answers, which end when their session
+// does. The zero value has none.
 type streams struct {
 	mu    sync.Mutex
 	ended bool
@@ -26,21 +26,21 @@ type streams struct {
 	busy  sync.WaitGroup
 }
 
-// streaming is what is under way for one session.
+// streaming has the running answers of one session.
 type streaming struct {
 	session login.Session
-	stood   time.Time // when it was last seen to stand
+	stood   time.Time // when the session was last seen alive
 	all     map[*passage]bool
 }
 
 var (
 	errEnded   = errors.New("the session has ended")
-	errUnknown = errors.New("the store has not said for too long whether the session is there")
-	errStops   = errors.New("the service stops")
+	errUnknown = errors.New("the store has not confirmed the session for too long")
+	errStops   = errors.New("the service is stopping")
 )
 
-// add watches over an answer. One that stays, because nobody knows when it will be
-// over, ends with the service; there is a bound on them.
+// add watches an answer. One that stays open indefinitely ends with the service; the
+// number of these is limited.
 func (s *streams) add(p *passage, stays bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *streams) add(p *passage, stays bool) error {
 	return nil
 }
 
-// remove is told that a call is over, watched or not.
+// remove records the end of a call, watched or not.
 func (s *streams) remove(p *passage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *streams) remove(p *passage) {
 	}
 }
 
-// check looks at the session of every stream.
+// check checks the session of every stream.
 func (s *streams) check(ctx context.Context, svc *login.Service) {
 	s.mu.Lock()
 	all := make(chan *streaming, len(s.of))
@@ -122,7 +122,7 @@ func (s *streams) look(ctx context.Context, svc *login.Service, x *streaming) {
 	}
 }
 
-// end ends what would stay, and lets nothing of the kind begin any more.
+// end ends answers that stay open, and lets no more of them begin.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -144,7 +144,7 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 	}
 	has(`neo_courier_up{courier="sms"} 0`, `neo_courier_failures{courier="sms"} 1`)
 	eventually(t, "a look at the couriers", func() bool {
-		return strings.Contains(ready(), `"status":"degraded"`) && strings.Contains(ready(), `"courier":"sms could not carry the last code, at `)
+		return strings.Contains(ready(), `"status":"degraded"`) && strings.Contains(ready(), `"courier":"sms could not deliver the last code, at `)
 	})
 	has(`neo_part_up{part="courier"} 0`)
 	if r := c.ask(t, "GET", "/readyz", ""); strings.Contains(string(r.body), "sms") {

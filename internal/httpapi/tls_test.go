@@ -76,14 +76,14 @@ func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
 		"a certificate that is missing": {none, goodKey, "TLS certificate: open " + none},
 		"a key that is missing":         {good, none, "TLS key: stat " + none},
 		"a key that others may read":    {good, open, "TLS key: " + open + " is readable by other users (mode 644)"},
-		"the key of another":            {good, file("other.pem", otherKey), "no pair that can be used"},
-		"a certificate that is none":    {goodKey, goodKey, "no pair that can be used"},
+		"the key of another":            {good, file("other.pem", otherKey), "not a usable pair"},
+		"a certificate that is none":    {goodKey, goodKey, "not a usable pair"},
 		"a key that is none":            {good, good, "TLS key: "},
 		"a certificate that has ended":  {file("old.pem", oldCert), file("oldkey.pem", oldKey), "has expired on "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if x.key == good {
-				x.problem = "no pair that can be used"
+				x.problem = "not a usable pair"
 			}
 			err := serve.Config{TLSCert: x.cert, TLSKey: x.key, Log: slog.New(slog.DiscardHandler)}.Check()
 			if err == nil || !strings.Contains(err.Error(), x.problem) {

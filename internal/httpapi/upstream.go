@@ -18,40 +18,40 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 
-	// Shorter than what servers in the field wait for the next request on a
-	// connection (5 s and more): so a call is seldom sent on one that is being closed.
+	// Shorter than existing servers wait for the next request on a connection (5 s and
+	// more), so that a call is seldom sent on one that is being closed.
 	upstreamIdle  = 4 * time.Second
 	upstreamLook  = 5 * time.Second
 	upstreamConns = 256      // kept for the next call
 	upstreamHead  = 64 << 10 // of an answer's head
 )
 
-// A Gateway leads to the trade API behind the service: calls of sessions that were
-// checked go there with a signed identity in place of their credentials. Make one
-// with [NewGateway], and run [Gateway.Run] while it is used.
+// A Gateway forwards calls to the trade API behind the service, after their sessions
+// were checked, with a signed identity in place of their credentials. Create one with
+// [NewGateway], and run [Gateway.Run] while it is used.
 type Gateway struct {
 	target  *url.URL
 	dial    dialFunc // nil: the trade API is in this process
 	proxy   httputil.ReverseProxy
 	streams streams
-	trouble atomic.Pointer[error] // why the last look at the trade API found nothing
+	trouble atomic.Pointer[error] // why the trade API could not be reached last time
 }
 
 // An Upstream is where trade calls go.
 type Upstream struct {
 	URL string // such as https://trade.example.com
 
-	// Transport answers calls in place of what is at URL, which may then be "": a trade API
-	// in this process. An answer with status 101 has an [io.ReadWriteCloser] for its body.
-	// The end of a session closes the bodies of what is under way, whose reads must then
-	// fail. nil: the network.
+	// Transport answers calls in place of the server at URL, which may then be "": a trade
+	// API in this process. An answer with status 101 has an [io.ReadWriteCloser] for its
+	// body. The end of a session closes the bodies of its running answers, whose reads must
+	// then fail. nil means the network.
 	Transport http.RoundTripper
 }
 
-// inProcess is the address of a trade API that has none.
+// inProcess is the address used for a trade API in this process.
 const inProcess = "http://trade-api.internal"
 
-// NewGateway returns the way to a trade API. It connects to nothing yet.
+// NewGateway returns a gateway to a trade API. It does not connect yet.
 func NewGateway(to Upstream, log *slog.Logger) (*Gateway, error) {
 	address := to.URL
 	if address == "" && to.Transport != nil {
@@ -72,7 +72,7 @@ func NewGateway(to Upstream, log *slog.Logger) (*Gateway, error) {
 	return g, nil
 }
 
-// network is the way to a trade API elsewhere.
+// network returns the transport to a trade API elsewhere.
 func (g *Gateway) network() *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	secure := &tls.Dialer{NetDialer: dialer, Config: &tls.Config{MinVersion: tls.VersionTLS12}}
@@ -93,7 +93,7 @@ func (g *Gateway) network() *http.Transport {
 	return t
 }
 
-// errNotSent is what went wrong before any byte of a call was sent.
+// errNotSent is a failure before any byte of a call was sent.
 type errNotSent struct{ error }
 
 func (e errNotSent) Unwrap() error { return e.error }
@@ -120,8 +120,8 @@ func withTimeout(dial dialFunc) dialFunc {
 	}
 }
 
-// Health returns why the trade API could not be reached at the last look, which is
-// some seconds old at most, or nil.
+// Health returns why the trade API could not be reached at the last check, which is
+// at most some seconds old, or nil.
 func (g *Gateway) Health() error {
 	if err := g.trouble.Load(); err != nil {
 		return *err
@@ -129,8 +129,8 @@ func (g *Gateway) Health() error {
 	return nil
 }
 
-// watch looks at a trade API elsewhere again and again until the context ends, and logs
-// each change: a missing one spoils trade calls alone.
+// watch checks a trade API elsewhere periodically until the context is done, and logs
+// each change: only trade calls fail without it.
 func (g *Gateway) watch(ctx context.Context, log *slog.Logger) {
 	for {
 		err := g.reach(ctx)
@@ -163,7 +163,7 @@ func (g *Gateway) reach(ctx context.Context) error {
 	defer cancel()
 	port := g.target.Port()
 	if port == "" {
-		port = g.target.Scheme // a service's name is as good as its number
+		port = g.target.Scheme // a service name works like a port number
 	}
 	c, err := g.dial(ctx, "tcp", net.JoinHostPort(g.target.Hostname(), port))
 	if err != nil {

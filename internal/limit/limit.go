@@ -1,19 +1,18 @@
-// Package limit holds the rate-limit decision: a pure function over a state of
-// one instant (GCRA, the generic cell rate algorithm). Whoever keeps the state
-// decides where it lives.
+// Package limit holds the rate-limit decision: a pure function over a state of one
+// instant (GCRA, the generic cell rate algorithm). The caller keeps the state.
 package limit
 
 import "time"
 
-// A Rate allows N requests in each Per in the long run, and up to N at once
-// after such a time of silence.
+// A Rate allows N requests per Per in the long run, and up to N at once after an idle
+// Per.
 type Rate struct {
 	N   int // 0 or less allows everything
 	Per time.Duration
 }
 
-// A State is what is remembered of one caller: the instant at which the
-// allowance is whole again. The zero State has its whole allowance.
+// A State is the state of one caller: the instant at which its allowance is full
+// again. The zero State has its full allowance.
 type State struct {
 	Whole time.Time
 }

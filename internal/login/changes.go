@@ -13,18 +13,17 @@ import (
 // A store loads the records, applies the rule and saves them in one transaction;
 // no store has rules of its own.
 
-// totpRemembered is how many used TOTP steps are remembered one by one, and
-// totpAhead by how many steps the last one may be ahead of the clock before the
-// clock counts as set back: the step of drift that is allowed, and the skew of
-// another process.
+// totpRemembered is how many used TOTP steps are remembered one by one, and totpAhead
+// is how many steps the last one may be ahead of the clock before the clock counts as
+// set back: the allowed drift of one step, and the skew of another process.
 const (
 	totpRemembered = 16
 	totpAhead      = 4
 )
 
 // UseTOTPStep marks a step as used, or returns ErrStepUsed (security.md O3). No step before the
-// last one works, unless the clock has been set back since that one was used: then
-// only those do not that are remembered as used.
+// last one works, unless the clock has been set back since that one was used: then all steps
+// work except those remembered as used.
 func (a *AccountState) UseTOTPStep(step int64, now time.Time) error {
 	setBack := a.TOTPStep > credential.TOTPStep(now)+totpAhead
 	if step == a.TOTPStep || slices.Contains(a.TOTPUsed, step) || step < a.TOTPStep && !setBack {
@@ -45,13 +44,13 @@ const (
 	lockForGood = 100
 )
 
-// clockSkew is how far the clocks of two processes may be apart, and a clock be set
-// back, before what another clock has written is taken for wrong. It is the skew that
-// a token's verifier allows (security.md J3).
+// clockSkew is how far the clocks of two processes may differ, and a clock may be set
+// back, before times written by another clock count as wrong. It is the skew that a
+// token's verifier allows (security.md J3).
 const clockSkew = time.Minute
 
-// leaseLongest bounds a try's lease as it is found in a record: one that ends later
-// was given before the clock was set back.
+// leaseLongest is the longest lease of a try in a record: one that ends later was
+// given before the clock was set back.
 const leaseLongest = 2 * time.Minute
 
 // lockLength returns how long a factor is locked after so many failures.
@@ -63,10 +62,10 @@ func lockLength(failures int) time.Duration {
 	return min(lockFirst<<min(over, 20), lockLongest)
 }
 
-// ForGood reports whether only an operator opens the factor again.
+// ForGood reports whether only an operator can unlock the factor.
 func (x Failures) ForGood() bool { return x.Count >= lockForGood }
 
-// Locked returns a LockedError if no try of a factor is taken at now.
+// Locked returns a LockedError if no try of a factor is accepted at now.
 func (a *AccountState) Locked(f Factor, now time.Time) error {
 	x := a.Failures[f]
 	switch {
@@ -78,11 +77,12 @@ func (a *AccountState) Locked(f Factor, now time.Time) error {
 	return nil
 }
 
-// Try is the rule of [Allowances.Try]. As many tries may be judged at once as can
-// all fail without passing the lock: beyond it, one. A try that nobody ended
-// counts as failed once its lease has run out. One that is refused is recorded
-// too, without a lease, until it is ended or the next one comes: its record is as
-// long and takes as long as any other's (security.md P5).
+// Try is the rule of [Allowances.Try]. Only as many tries may be open at once as can
+// all fail without exceeding the lock's count; once that is reached, one at a time. A
+// try that was not ended counts as failed once its lease has expired. A refused try
+// is recorded too, without a lease, until it is ended or the next one comes, so that
+// a locked account costs the same write as any other and timing does not reveal it
+// (security.md P5).
 func (a *AccountState) Try(t Try) error {
 	a.Lapse(t.Factor, t.Now)
 	x := a.Failures[t.Factor]
@@ -101,8 +101,8 @@ func (a *AccountState) Try(t Try) error {
 	return err
 }
 
-// Lapse counts the tries of a factor whose lease has run out as failed, and
-// forgets those that were refused.
+// Lapse counts tries of a factor with an expired lease as failed, and forgets refused
+// ones.
 func (a *AccountState) Lapse(f Factor, now time.Time) {
 	a.mendClock(f, now)
 	x := a.Failures[f]
@@ -139,7 +139,7 @@ func (a *AccountState) mendClock(f Factor, now time.Time) (mended bool) {
 	return mended
 }
 
-// EndTry ends a try that is open: it failed, or it is as if it had not been.
+// EndTry ends an open try: either it failed, or it does not count.
 func (a *AccountState) EndTry(f Factor, id string, failed bool, now time.Time) {
 	x := a.Failures[f]
 	lease, open := x.Open[id]
@@ -155,15 +155,15 @@ func (a *AccountState) EndTry(f Factor, id string, failed bool, now time.Time) {
 	a.keep(f, x)
 }
 
-// Good forgets the failures of a factor after a good try, which ends. What is
-// being judged stays open. The other factors keep theirs (security.md T4).
+// Good ends a successful try and forgets the failures of its factor. Other open tries
+// stay open. The other factors keep their failures (security.md T4).
 func (a *AccountState) Good(f Factor, id string) {
 	open := maps.Clone(a.Failures[f].Open)
 	delete(open, id)
 	a.keep(f, Failures{Open: open})
 }
 
-// keep saves what is counted for a factor, if anything is.
+// keep stores the failures of a factor, if there are any.
 func (a *AccountState) keep(f Factor, x Failures) {
 	if x.Count == 0 && len(x.Open) == 0 {
 		delete(a.Failures, f)
@@ -192,9 +192,9 @@ func (x *Session) PutOTP(a *AccountState, o NewOTP) (wait time.Duration, err err
 	if x.Sends != o.Sends {
 		return 0, ErrClaimed
 	}
-	// Every hour counts, not those of the clock: the last sends are remembered one
-	// by one, as many as the limit needs.
-	// One that is more than an hour ahead was sent before the clock was set back.
+	// The limit applies to any hour, not to hours of the clock: as many of the last
+	// sends are remembered as the limit needs. One that is more than an hour ahead was
+	// sent before the clock was set back.
 	a.Sent = slices.DeleteFunc(a.Sent, func(t time.Time) bool { return o.Now.Sub(t).Abs() >= time.Hour })
 	if len(a.Sent) >= o.PerHour {
 		return a.Sent[len(a.Sent)-o.PerHour].Add(time.Hour).Sub(o.Now), ErrTooMany
@@ -217,14 +217,14 @@ func (x *Session) TakeBackOTP(a *AccountState, otp []byte) bool {
 	}
 	x.OTP, x.OTPExpires, x.LastSend, x.Undelivered = nil, time.Time{}, time.Time{}, true
 	x.Sends = max(0, x.Sends-1)
-	// A code that never arrived gives no fresh tries: a failing courier must not
-	// become a way to guess on.
+	// A code that never arrived gives no fresh tries: a failing courier must not allow
+	// more guesses.
 	x.Tries, x.TriesBefore = x.Tries+x.TriesBefore, 0
 	return true
 }
 
-// TakeClaim is the rule of [Sessions.Claim]. changed tells that the session and
-// its account's state must be saved, which can be so beside an error.
+// TakeClaim is the rule of [Sessions.Claim]. changed reports that the session and its
+// account's state must be saved, which is possible even with an error.
 func (x *Session) TakeClaim(a *AccountState, c Claim) (changed bool, err error) {
 	if x.Account != c.Account || x.Consumer != c.Consumer || x.Incarnation != c.Incarnation || !c.Now.Before(x.Expires) ||
 		subtle.ConstantTimeCompare([]byte(x.ViewID), []byte(c.ViewID)) != 1 {

@@ -6,21 +6,20 @@ import (
 	"time"
 )
 
-// What has expired must not come back when the clock is set back: a session or a
-// code that was refused would be taken again. So each process remembers the latest
-// time that it has seen, and when its clock falls behind it by more than the skew
-// that clocks may have, it removes what had expired by then, before anything is
-// answered by the new time. What had not expired goes on until the time it says.
-// docs/design.md, "Clocks", has the whole list.
+// Expired sessions and codes must not become valid again when the clock is set back.
+// So each process remembers the latest time it has seen, and when its clock falls
+// behind that by more than the allowed skew, it removes everything expired by then
+// before it answers anything by the new time. Anything else stays valid until its own
+// expiry. docs/design.md, "Clocks", has the whole list.
 
-// A clock is what a service remembers of its own clock.
+// A clock is what a service remembers about its own clock.
 type clock struct {
 	latest atomic.Int64  // the latest time that was seen, in nanoseconds since 1970
-	turn   chan struct{} // who ends what had expired holds it
+	turn   chan struct{} // held while expired records are removed
 }
 
-// startClock begins with the last time that the store has seen: the clock may have
-// been set back while no process ran.
+// startClock starts with the latest time in the store: the clock may have been set
+// back while no process ran.
 func (s *Service) startClock(ctx context.Context) error {
 	last, err := s.Trail.LastEvent(ctx)
 	if err != nil {
@@ -32,9 +31,9 @@ func (s *Service) startClock(ctx context.Context) error {
 	return s.FollowClock(ctx)
 }
 
-// FollowClock notices that the clock was set back, and then ends what had expired
-// before. Every request that names a consumer comes through here, and each process
-// does so a few times a second: whoever sets the clock of a test calls it at once.
+// FollowClock notices that the clock was set back, and then removes what had expired
+// before. Every request that names a consumer calls it, and so does each process a
+// few times a second; a test that sets the clock calls it at once.
 func (s *Service) FollowClock(ctx context.Context) error {
 	for {
 		now, latest := s.Now().UnixNano(), s.clock.latest.Load()
@@ -53,7 +52,7 @@ func (s *Service) FollowClock(ctx context.Context) error {
 	}
 }
 
-// setBack ends what had expired at latest, unless another request has just done so.
+// setBack removes what had expired at latest, unless another request has just done so.
 func (s *Service) setBack(ctx context.Context, latest int64) error {
 	select {
 	case s.clock.turn <- struct{}{}:

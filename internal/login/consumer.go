@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/token"
 )
 
-// AccessToken is what a consumer gets for its key and secret.
+// AccessToken is what a consumer obtains with its key and secret.
 type AccessToken struct {
 	Token string
 	Life  time.Duration
@@ -46,7 +46,7 @@ func (s *Service) BySecret(ctx context.Context, key string, secret credential.Se
 	return s.bySecret(ctx, key, secret, Event{Time: s.Now(), Action: "client", Address: caller.Address, RequestID: caller.RequestID})
 }
 
-// bySecret is BySecret with the event that a refusal becomes.
+// bySecret is BySecret with the event for a refusal.
 func (s *Service) bySecret(ctx context.Context, key string, secret credential.Secret, event Event) (Consumer, error) {
 	given := s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret))
 	knows := func(c Consumer) bool { _, ok := c.secret(given, event.Time); return ok }
@@ -54,10 +54,10 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Consumer{}, storeFault(err)
 	}
-	event.Consumer = c.Key // none if there is no such consumer: anybody can invent one
+	event.Consumer = c.Key // none if there is no such consumer: anyone can invent one
 	if err != nil || !knows(c) {
-		// Anybody can be refused here: past the address's allowance they leave no event,
-		// or strangers would fill the disk.
+		// Anyone can cause a refusal here: beyond the address's allowance it is not
+		// recorded, or strangers could fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
 			wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 1, s.Now())
 			if err != nil {
@@ -104,9 +104,9 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 	return c, s.admit(ctx, c)
 }
 
-// issued reports whether an access token was got with a secret of the consumer that
-// works at now. One of the version before names no incarnation: the mark of its
-// secret, which the time of the consumer's addition is part of, has to do.
+// issued reports whether an access token was obtained with a secret of the consumer
+// that is valid at now. A token of the previous version has no incarnation: there the
+// mark of its secret, which includes the time the consumer was added, decides.
 func (c Consumer) issued(a token.Access, now time.Time) bool {
 	if a.Incarnation != "" && a.Incarnation != c.Incarnation {
 		return false
@@ -127,8 +127,8 @@ func (c Consumer) secret(given []byte, now time.Time) (hash []byte, ok bool) {
 	return nil, false
 }
 
-// through reports whether a session was opened through a consumer, and not through one
-// of the same key that was removed.
+// through reports whether a session was opened through this consumer, and not through
+// a removed one with the same key.
 func (s Session) through(c Consumer) bool { return s.Incarnation == c.Incarnation }
 
 // from refuses an address that is not one of the consumer's.
@@ -156,12 +156,12 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 	return c, s.admit(ctx, c)
 }
 
-// consumer returns a consumer by its key: from memory if it was read a moment
-// ago, so that a removed consumer or a changed secret holds everywhere within
-// 1 s (security.md S4) and most requests ask no store. One that a request is refused by,
-// according to takes, is read again first: a new secret and a new network work at
-// once. A client that has gone away meanwhile is judged by what is remembered, so that
-// its refusal is recorded. Consumers that do not exist are not remembered.
+// consumer returns a consumer by its key: from memory if it was read a moment ago, so
+// that removing a consumer or changing its secret takes effect everywhere within 1 s
+// (security.md S4) and most requests need no store. Before a request is refused,
+// according to takes, the consumer is read again, so that a new secret and a new network
+// work at once. If the client has gone away meanwhile, the cached consumer decides, so
+// that the refusal is recorded. Consumers that do not exist are not cached.
 func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer) bool) (Consumer, error) {
 	asked := time.Now()
 	if err := s.FollowClock(ctx); err != nil {
@@ -178,8 +178,7 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	if takes(c) {
 		return c, nil
 	}
-	// One reading serves all who wait for one; whatever is sent, there is one in
-	// consumerLook.
+	// One read serves all requests that wait for it, at most one in each consumerLook.
 	select {
 	case known.turn <- struct{}{}:
 		defer func() { <-known.turn }()
@@ -204,8 +203,8 @@ func (s *Service) consumer(ctx context.Context, key string, takes func(Consumer)
 	return fresh, err
 }
 
-// readConsumer reads a consumer from the store and remembers it, also when the client
-// has gone: its refusal is to be recorded, and other requests need the consumer too.
+// readConsumer reads a consumer from the store and caches it, even if the client has
+// gone: its refusal has to be recorded, and other requests need the consumer too.
 func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error) {
 	ctx, cancel := WithPatience(context.WithoutCancel(ctx))
 	defer cancel()
@@ -224,15 +223,15 @@ func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error
 		known = &knownConsumer{turn: make(chan struct{}, 1)}
 		s.consumers[key] = known
 	}
-	if looked.After(known.looked) { // or another one has read it meanwhile
+	if looked.After(known.looked) { // otherwise another request has read it meanwhile
 		known.Consumer, known.read, known.looked = c, now, looked
 	}
 	return c, nil
 }
 
-// admit counts a request of a consumer and refuses it past the consumer's rate:
-// first by what this process knows, then by the allowance that all processes
-// share, which is charged in advance with what a twentieth of a second needs.
+// admit counts a request of a consumer and refuses it past the consumer's rate: first
+// by what this process knows, then by the allowance that all processes share, which
+// is charged in advance for a twentieth of a second.
 func (s *Service) admit(ctx context.Context, c Consumer) error {
 	rate := limit.Rate{N: c.Rate, Per: time.Second}
 	if c.Rate == 0 {
@@ -263,7 +262,7 @@ func (s *Service) admitHere(key string, rate limit.Rate) (charge int, wait time.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.consumers[key]
-	if !ok { // removed this instant: the request was recognised before that
+	if !ok { // just removed, after the request was recognised
 		return 0, 0
 	}
 	now := s.Now()

@@ -20,10 +20,10 @@ type Days struct {
 // noEnd is the time of a day that does not end.
 const noEnd time.Duration = -1
 
-// maxNoEnd is how many days in a row need not end: sessions have to.
+// maxNoEnd is how many days in a row may have no end: sessions must end.
 const maxNoEnd = 14
 
-// End returns the first end of a day that is at least so far away.
+// End returns the first end of a day that is at least that far away.
 func (d Days) End(now time.Time, atLeast time.Duration) time.Time {
 	t := now.Add(atLeast).In(IST)
 	for day := 0; ; day++ {
@@ -45,14 +45,14 @@ func (d Days) End(now time.Time, atLeast time.Duration) time.Time {
 func ParseDayEnd(text string) (time.Duration, error) {
 	t, err := time.Parse("15:04", text)
 	if err != nil || len(text) != len("15:04") {
-		return 0, fmt.Errorf("%q is no time of day such as 00:00 or 03:30", text)
+		return 0, fmt.Errorf("%q is not a time of day such as 00:00 or 03:30", text)
 	}
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
-// ParseCalendar reads the days that end otherwise: lines of a date and a time of
-// day, or a date and the word none. Empty lines and what follows # are for people.
-// Every problem is named at once, with its line.
+// ParseCalendar parses the exceptional days: lines of a date and a time of day, or a
+// date and the word none. Empty lines and what follows # are ignored. It returns
+// every problem at once, with its line.
 func ParseCalendar(r io.Reader) (map[string]time.Duration, error) {
 	days := map[string]time.Duration{}
 	var problems []error
@@ -76,7 +76,7 @@ func ParseCalendar(r io.Reader) (map[string]time.Duration, error) {
 			}
 		}
 		if row > maxNoEnd {
-			problems = append(problems, fmt.Errorf("more than %d days in a row from %s do not end, and sessions have to", maxNoEnd, date))
+			problems = append(problems, fmt.Errorf("more than %d days in a row from %s do not end: sessions must end", maxNoEnd, date))
 			break
 		}
 	}
@@ -89,7 +89,7 @@ func addDay(days map[string]time.Duration, words []string) error {
 	}
 	date, at := words[0], noEnd
 	if _, err := time.Parse(time.DateOnly, date); err != nil {
-		return fmt.Errorf("%q is no date such as 2026-12-25", date)
+		return fmt.Errorf("%q is not a date such as 2026-12-25", date)
 	}
 	if _, twice := days[date]; twice {
 		return fmt.Errorf("duplicate %s", date)

@@ -80,8 +80,8 @@ func TestTheSessionsOfAllAccountsEndTogether(t *testing.T) {
 func TestACalendarWithMistakesIsRefusedWithEachLineNamed(t *testing.T) {
 	_, err := ParseCalendar(strings.NewReader("2026-12-25 none\n2026-02-29 none\n2026-12-25 03:30\n2026-12-26\n2026-12-27 24:00\n2026-12-28 3:30\n"))
 	for _, want := range []string{
-		`line 2: "2026-02-29" is no date`, "line 3: duplicate 2026-12-25", "line 4: must be a date and a time",
-		`line 5: "24:00" is no time of day`, `line 6: "3:30" is no time of day`,
+		`line 2: "2026-02-29" is not a date`, "line 3: duplicate 2026-12-25", "line 4: must be a date and a time",
+		`line 5: "24:00" is not a time of day`, `line 6: "3:30" is not a time of day`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %s", err, want)

@@ -19,8 +19,8 @@ const (
 	KindClient                      // consumer key or secret refused (RFC 6749: invalid_client)
 	KindMissing                     // the sid or the token is missing: Field names it, as the protocol does
 	KindCredentials                 // password, MPIN, TOTP or OTP refused
-	KindSession                     // the sid or its token is not valid, or not any more
-	KindEnded                       // a trade session that was good once and has ended
+	KindSession                     // the sid or its token is not valid, or no longer valid
+	KindEnded                       // a trade session that was valid once and has ended
 	KindTokenKind                   // a view token where a trade token belongs, or the reverse
 	KindThrottled                   // too many requests of this consumer
 	KindLocked                      // too many wrong tries
@@ -29,9 +29,9 @@ const (
 	KindOMSDown                     // the OMS refused, or could not be reached
 	KindOMSTimeout                  // the OMS did not answer in time
 	KindUpstreamDown                // the trade API cannot be reached, and the call was not sent
-	KindUpstreamTimeout             // the trade API did not answer in time, or not so that it can be read
+	KindUpstreamTimeout             // the trade API did not answer in time, or not readably
 	KindUnavailable                 // the store is down or slow, or the service is overloaded or stopping
-	KindNotConfigured               // the operation needs something that this service was not given
+	KindNotConfigured               // the operation needs something that is not configured
 )
 
 // An Error is a refusal. Detail is for the person at the other end: what
@@ -63,17 +63,17 @@ func (e *Error) Unwrap() error { return e.Err }
 // means that the store is in trouble, and becomes KindUnavailable.
 var (
 	ErrNotFound  = errors.New("not found")
-	ErrExists    = errors.New("already exists")          // as an ExistsError, which names the field that collides
-	ErrLocked    = errors.New("locked")                  // as a LockedError, which tells for how long
+	ErrExists    = errors.New("already exists")          // as an ExistsError, which names the colliding field
+	ErrLocked    = errors.New("locked")                  // as a LockedError, which says for how long
 	ErrStepUsed  = errors.New("TOTP step already used")  // security.md O3
-	ErrClaimed   = errors.New("claim is held")           // another request is being judged
+	ErrClaimed   = errors.New("claim is held")           // another try is being checked
 	ErrTriesUsed = errors.New("tries are used up")       // security.md O6
 	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
 	ErrTooMany   = errors.New("too many one-time codes") // security.md O6, by the hour
 	ErrSigns     = errors.New("this key signs")          // another one must sign before it is removed
 )
 
-// A LockedError is an [ErrLocked] that tells when another try is taken.
+// A LockedError is an [ErrLocked] that says when another try is accepted.
 type LockedError struct{ Wait time.Duration }
 
 // Error returns how long the lock lasts.
@@ -88,8 +88,8 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// An ExistsError is an [ErrExists] that names the field which collides: "UCC",
-// "user id", "mobile number", "PAN", "id" or "consumer key".
+// An ExistsError is an [ErrExists] that names the colliding field: "UCC", "user id",
+// "mobile number", "PAN", "id" or "consumer key".
 type ExistsError struct {
 	Field string
 	There *Account // where accounts are added: the one with the same UCC, which may be of the same step; nil if there is none
@@ -101,7 +101,7 @@ func (e *ExistsError) Error() string { return e.Field + " " + ErrExists.Error() 
 // Unwrap returns [ErrExists].
 func (e *ExistsError) Unwrap() error { return ErrExists }
 
-// Invalid is the refusal of an input that has not the form of its field.
+// Invalid returns the refusal of an input that does not have the form of its field.
 func Invalid(field, detail string) *Error {
 	return &Error{Kind: KindInput, Field: field, Detail: detail}
 }

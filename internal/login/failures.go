@@ -8,10 +8,10 @@ import (
 )
 
 // FormatFailures returns failures as the text that stores keep: a line for each
-// factor, of words parted by tabs: the factor, the count, the lock's end, and the
-// id and lease of each open try. Times are milliseconds since 1970, 0 for none.
-// Ids have neither tabs nor line breaks. It is on the path of every login, which
-// is why it is no JSON.
+// factor, of fields separated by tabs: the factor, the count, the lock's end, and the
+// id and lease of each open try. Times are milliseconds since 1970, 0 for none. Ids
+// have neither tabs nor line breaks. It is on the path of every login, which is why
+// it is not JSON.
 func FormatFailures(all map[Factor]Failures) string {
 	var b []byte
 	for f, x := range all {

@@ -25,8 +25,8 @@ type FirstFactor struct {
 	Caller   Caller
 }
 
-// An Opened session is what a factor gives to the client: the record and its
-// token, with what the answer says of the account.
+// An Opened session is the result of a factor for the client: the record and its
+// token, with the account's data for the answer.
 type Opened struct {
 	Session
 	Token        string
@@ -34,13 +34,13 @@ type Opened struct {
 	GreetingName string
 }
 
-// Login judges a first factor and opens a view session. Refusals:
-// KindCredentials, the same in words and time for a wrong secret and for an
-// account that is unknown, locked, disabled or without that factor; KindInput;
-// KindTooSoon for an address that has sent too many wrong ones; KindUnavailable.
+// Login checks a first factor and opens a view session. Refusals: KindCredentials,
+// the same in words and time for a wrong secret and for an account that is unknown,
+// locked, disabled or without that factor; KindInput; KindTooSoon for an address with
+// too many wrong logins; KindUnavailable.
 func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	hashed := f.Factor != TOTP
-	if hashed { // what the queue cannot take is told so before anything is read
+	if hashed { // refuse what the queue cannot take before anything is read
 		leave, err := s.first.enter()
 		if err != nil {
 			return Opened{}, err
@@ -64,11 +64,11 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 
 	try := Try{Account: account.ID, Factor: f.Factor, ID: uuid.NewString(), Now: s.Now(), Lease: tryLease}
 	var step int64
-	judge := func() (err error) { step, err = s.tryFirst(ctx, f, account, try, event); return err }
+	check := func() (err error) { step, err = s.tryFirst(ctx, f, account, try, event); return err }
 	if hashed {
-		err = s.first.turn(ctx, judge)
+		err = s.first.turn(ctx, check)
 	} else {
-		err = judge()
+		err = check()
 	}
 	if err != nil {
 		return Opened{}, err
@@ -99,10 +99,10 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	return s.opened(ctx, account, view)
 }
 
-// unchanged ends a view session again if an operator has changed or removed its
-// account since it was read to judge the first factor: whoever changes an account
-// ends its sessions, and this one may have come just after (security.md S4). Only who was
-// right is looked at twice, so this tells nobody anything (security.md P5).
+// unchanged ends a view session again if an operator has changed or removed its account
+// since the account was read for the first factor: changing an account ends its sessions,
+// and this one may have been opened just after (security.md S4). Only logins with the
+// right secret take this extra read, so its cost reveals nothing (security.md P5).
 func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
 	now, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
 	switch {
@@ -121,17 +121,18 @@ func (s *Service) unchanged(ctx context.Context, a Account, view Session, event 
 	return wrongCredentials()
 }
 
-// tryFirst counts a first factor, judges it, and ends the try if it is refused:
-// in a hash's turn, so that of many at once no more are open than turns.
+// tryFirst counts a first factor, checks it, and ends the try if it is refused. It
+// runs in a hash's turn, so that no more tries are open at once than there are turns.
 func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Try, event Event) (step int64, err error) {
 	if err := s.chargeAddress(ctx, event, 1); err != nil {
 		return 0, err
 	}
 	err = s.Allowances.Try(ctx, try)
-	// A locked account is judged like any other: its answer takes as long (security.md P5). So
-	// is one with so many tries under way that they could pass the lock together.
+	// A locked account is checked like any other, so that its answer takes as long
+	// (security.md P5), and so is one with so many open tries that they could exceed the lock
+	// together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
-	if err != nil && !locked { // counted or not: nothing was judged
+	if err != nil && !locked { // counted or not: nothing was checked
 		event.Outcome = "not judged"
 		s.giveBack(ctx, try, event)
 		return 0, storeFault(err)
@@ -170,28 +171,27 @@ func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
 	})
 }
 
-// refuseFirst ends a try of a first factor with its event and returns the one
-// answer to all of them. It does so even
-// if the client has gone away: the secret was looked at.
+// refuseFirst ends a try of a first factor with its event and returns the one answer
+// to all of them, even if the client has gone away, because the secret was checked.
 func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	if err := s.Allowances.EndTry(ctx, try, failed, event); err != nil {
-		return storeFault(err) // open, it counts as failed when its lease runs out
+		return storeFault(err) // a try left open counts as failed when its lease expires
 	}
 	s.logged(ctx, event)
 	return wrongCredentials()
 }
 
-// fromHere refuses a login from an address that has sent so many wrong ones that
-// it must wait: many accounts tried with one password each lock none of them.
+// fromHere refuses a login from an address with so many wrong logins that it must
+// wait: trying one password on many accounts locks none of them.
 func (s *Service) fromHere(ctx context.Context, event Event) error {
 	return s.chargeAddress(ctx, event, 0)
 }
 
-// chargeAddress takes n from the allowance of the address that a login comes from,
-// by the rule of Allowances.Take. It is charged before the secret is looked at, so
-// that many at once are no way around it, and given back after a good login.
+// chargeAddress takes n from the allowance of the address that a login comes from, by
+// the rule of Allowances.Take. It is charged before the secret is checked, so that
+// concurrent logins cannot evade it, and given back after a successful login.
 func (s *Service) chargeAddress(ctx context.Context, event Event, n int) error {
 	key := addressKey(event.Address)
 	if key == "" || s.opt.AddressRate <= 0 {
@@ -229,11 +229,10 @@ func addressKey(address string) string {
 	return "address " + ip.String()
 }
 
-// account returns the account of an identifier, or who stands in for it if there
-// is none: always the same nobody for one name, without a UCC. Either way one
-// account is looked for and found, and another looked for and not found: a record
-// that is read takes longer than none (security.md P5). A PAN is looked up by its keyed
-// hash.
+// account returns the account of an identifier or, for an unknown identifier, its
+// decoy: the same decoy each time, without a UCC. Both paths make one lookup that hits
+// and one that misses, so that they take equally long (security.md P5). A PAN is looked
+// up by its keyed hash.
 func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	if id.Kind == ByPAN {
 		id.Value = credential.Secret(s.Vault.MAC(credential.PurposePAN, string(id.Value)))
@@ -258,11 +257,11 @@ func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
 	return a, nil
 }
 
-// verifyHash checks a password or an MPIN, in its turn of a queue; an account
-// without one matches nothing but costs the same (security.md P5). upgrade hashes a good
-// secret again if its stored hash is weaker than today's, or another system's (security.md
-// P1); call it once the factor has been taken: who is refused must not be able to
-// tell by the time that the secret was right.
+// verifyHash checks a password or an MPIN, in its turn of a queue; an account without one
+// matches nothing but costs the same (security.md P5). upgrade rehashes a correct secret
+// if its stored hash is weaker than today's, or another system's (security.md P1); call it
+// once the factor has been accepted, so that the time of a refusal does not reveal that
+// the secret was right.
 func (s *Service) verifyHash(ctx context.Context, a Account, f Factor, secret credential.Secret) (good bool, upgrade func(), err error) {
 	stored := a.PasswordHash
 	if f == MPIN {
@@ -307,7 +306,7 @@ func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored strin
 }
 
 // verifyTOTP checks a TOTP code and returns its step. Whether the step was used
-// before is judged when the session is stored.
+// before is checked when the session is stored.
 func (s *Service) verifyTOTP(a Account, code credential.Secret) (bool, int64) {
 	enrolled := len(a.TOTPSeed) > 0
 	if !enrolled {
@@ -347,13 +346,13 @@ func (s *Service) opened(ctx context.Context, a Account, x Session) (Opened, err
 	return Opened{Session: x, Token: compact, Caches: caches, GreetingName: a.GreetingName}, nil
 }
 
-// dayEnd returns the first midnight in IST that is at least so far away.
+// dayEnd returns the first midnight in IST that is at least atLeast away.
 func dayEnd(now time.Time, atLeast time.Duration) time.Time {
 	return Days{}.End(now, atLeast)
 }
 
-// view judges the sid and view token of a request: KindMissing, KindSession or
-// KindTokenKind.
+// view checks the sid and view token of a request. Refusals: KindMissing,
+// KindSession, KindTokenKind.
 func (s *Service) view(ctx context.Context, sid, auth string) (claims.View, error) {
 	switch {
 	case sid == "":

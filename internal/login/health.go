@@ -12,12 +12,12 @@ import (
 // A Part is something that the service depends on.
 type Part struct {
 	Name   string // "store", "keys", "oms", "courier" or "trade API"
-	Err    error  // what is wrong with it, without secrets; nil if it works
-	Needed bool   // without it nothing can be answered; else only what depends on it fails
+	Err    error  // why it does not work, without secrets; nil if it does
+	Needed bool   // without it nothing can be answered; otherwise only what depends on it fails
 }
 
-// checkupLife is how long a checkup is taken for true: asking often costs no more
-// than asking once a second.
+// checkupLife is how long a checkup is cached, so that frequent requests cost no more
+// than one a second.
 const checkupLife = time.Second
 
 type checkup struct {
@@ -31,9 +31,9 @@ type doctor struct {
 	last atomic.Pointer[checkup]
 }
 
-// Health reports how the parts are that the service depends on: the store takes a
-// write, a key signs, and OMS, couriers and the trade API's gateway say by themselves how they are, if they
-// can. An answer is up to a second old.
+// Health reports the state of the parts that the service depends on: whether the store accepts a write and
+// a key signs, and what OMS, couriers and the trade API's gateway report about themselves, if they do. An
+// answer is up to a second old.
 func (s *Service) Health(ctx context.Context) []Part {
 	d := &s.doctor
 	if c := d.last.Load(); c != nil && time.Since(c.at) < checkupLife {

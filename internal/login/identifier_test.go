@@ -141,7 +141,7 @@ func TestParseIdentifierRefusesWhatNamesNobody(t *testing.T) {
 func TestParseIdentifierNamesTheCharacterAndTellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
 	for value, named := range map[string]string{
 		"+91 98765 43210": "a space", "98765\u00a043210": "U+00A0", "98765.43210": `"."`, "९८७६५४३२१०": "U+096F", "9876543210\n": "a line break", "98765\u200b43210": "U+200B",
-		"4155552671": "another has a plus and its country code", "447911123456": "the country code",
+		"4155552671": "for another country give a plus and its code", "447911123456": "the country code",
 	} {
 		_, err := ParseIdentifier(ByMobile, value)
 		if err == nil || !strings.Contains(err.Error(), named) || strings.Contains(err.Error(), "+91") {

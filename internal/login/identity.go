@@ -10,19 +10,19 @@ import (
 	"neoapi/internal/claims"
 )
 
-// The life of an identity, and what is left of it when another one is signed: a
-// session in use costs a signature every four minutes.
+// The lifetime of an identity, and the remaining time at which another one is signed:
+// a session in use costs a signature every four minutes.
 const (
 	identityLife = 5 * time.Minute
 	identityLeft = time.Minute
 )
 
-// rememberedIdentities is how many are remembered at least, and half of what is
-// remembered at most: some 16 MB.
+// rememberedIdentities is the least number of identities cached, and half of the
+// most: some 16 MB.
 const rememberedIdentities = 8192
 
-// identities remembers what was signed, by the id of the trade token. The oldest
-// are forgotten by the half. The zero value is empty.
+// identities caches signed identities, by the id of the trade token. When full, the
+// older half is dropped. The zero value is empty.
 type identities struct {
 	mu       sync.Mutex
 	new, old map[string]identity
@@ -58,8 +58,8 @@ func (m *identities) add(tradeID string, id identity) {
 // behind the service: a compact JSON Web Token with [claims.Identity]. It ends
 // with the session at the latest. Give it a session that CheckTrade has returned.
 func (s *Service) Identity(session Session) (string, error) {
-	// By the wall clock alone, as those who verify it: one that is set forward ends it
-	// for them, and one that is set back makes it last longer.
+	// By the wall clock only, as for those who verify it: setting it forward ends the
+	// identity for them, and setting it back makes it last longer.
 	now, ring := s.Now().Round(0), s.keys.ring()
 	key := ring.Active()
 	if id, ok := s.identities.get(session.TradeID); ok && id.keyID == key && !now.Before(id.issued) && now.Before(id.renew) {
@@ -81,8 +81,8 @@ func (s *Service) Identity(session Session) (string, error) {
 	return compact, nil
 }
 
-// Stands reports whether a trade session that CheckTrade has returned has not ended
-// since: for what goes on longer than a call.
+// Stands reports whether a trade session returned by CheckTrade is still alive, for
+// answers that outlast a call.
 func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {
 	session, err := s.Sessions.Session(ctx, trade.SID)
 	if errors.Is(err, ErrNotFound) {

@@ -16,16 +16,16 @@ import (
 	"neoapi/internal/credential"
 )
 
-// What is done outside after an answer is in the store until it is done: codes
-// that are to be sent (the outbox) and sessions whose end the OMS is to hear about
-// (the closings). Every process on a store works at both.
+// Work to be done outside after an answer stays in the store until it is done: codes
+// to send (the outbox) and ended sessions to report to the OMS (the closings). Every
+// process on a store works on both.
 const (
 	jobsAtOnce  = 16               // of a kind, in one process
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
-	jobSettle   = 5 * time.Second  // how long storing its end may be tried
-	jobLease    = 40 * time.Second // then it is taken for interrupted: 10 s are left for processes whose clocks differ
-	jobAgain    = time.Second      // after a fault that is not its own
+	jobSettle   = 5 * time.Second  // how long to retry storing its outcome
+	jobLease    = 40 * time.Second // then the job counts as interrupted: 10 s of it allow for processes whose clocks differ
+	jobAgain    = time.Second      // after a failure not of its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
 	closeLonger = 15 * time.Second // and at most so long
 )
@@ -44,7 +44,7 @@ func newJobs(kind JobKind, do func(context.Context, Job)) *jobs {
 	return &jobs{kind: kind, do: do, due: make(chan struct{}, 1), doing: map[string]bool{}}
 }
 
-// begun and ended keep the ids of what is under way.
+// begun and ended maintain the ids of the jobs in progress.
 func (q *jobs) begun(id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,9 +63,9 @@ func (q *jobs) underWay() []string {
 	return slices.Collect(maps.Keys(q.doing))
 }
 
-// A takeover decides when a process may claim the jobs of others. Their leases are
-// by the wall clock, which may be wrong here: only who has watched for the length of
-// a lease, by a clock that nobody sets, knows that they have run out.
+// A takeover decides when a process may claim the jobs of others. Leases use the wall
+// clock, which may be wrong here: only a process that has watched for the length of a
+// lease, by its monotonic clock, knows that they have expired.
 type takeover struct {
 	watching  time.Duration // since when, by the steady clock
 	wall      time.Time     // what the two clocks said last
@@ -74,7 +74,7 @@ type takeover struct {
 }
 
 // allowed reports whether jobs of others may be claimed now: wall is the time, and
-// steady how long the process has run. Watching begins again when the wall clock was
+// steady how long the process has run. Watching starts again when the wall clock was
 // set.
 func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
 	const tolerated = jobLease - jobTimeout - jobSettle // what a lease leaves for the skew of clocks
@@ -86,7 +86,7 @@ func (w *takeover) allowed(wall time.Time, steady time.Duration) bool {
 	return steady-w.watching >= jobLease
 }
 
-// wake has the store asked for jobs at once.
+// wake makes the queue ask the store for jobs at once.
 func (q *jobs) wake() {
 	select {
 	case q.due <- struct{}{}:
@@ -94,8 +94,8 @@ func (q *jobs) wake() {
 	}
 }
 
-// work claims jobs and does them until the context ends. A job that is under way
-// then has a moment to come to its end; one that has not is interrupted.
+// work claims jobs and does them until the context is done. Jobs in progress then get
+// a moment to finish, and are interrupted after that.
 func (s *Service) work(ctx context.Context, q *jobs) {
 	doing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -114,7 +114,7 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 				Kind: q.kind, ID: uuid.NewString(), Now: s.Now(), Lease: jobLease, N: free, Fresh: fresh, Doing: q.underWay(),
 			})
 			if err != nil && well && ctx.Err() == nil {
-				s.Log.WarnContext(ctx, "jobs not looked for", "kind", q.kind, "cause", err)
+				s.Log.WarnContext(ctx, "jobs not claimed", "kind", q.kind, "cause", err)
 			}
 			well = err == nil
 			for _, j := range claimed {
@@ -139,7 +139,7 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
-	defer func() { // nobody's request: it must not end the service
+	defer func() { // not a request: a panic must not end the service
 		if p := recover(); p != nil {
 			s.Log.ErrorContext(ctx, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
 		}
@@ -147,8 +147,8 @@ func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
 	q.do(ctx, j)
 }
 
-// settle does what ends or puts off a job, again while the store is in trouble, for
-// a while that ends before the claim's lease does.
+// settle runs f, which ends or postpones a job, and retries while the store fails,
+// but not beyond the claim's lease.
 func (s *Service) settle(ctx context.Context, j Job, f func(ctx context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobSettle)
 	defer cancel()
@@ -172,7 +172,7 @@ func (s *Service) putOff(ctx context.Context, j Job, wait time.Duration) {
 	})
 }
 
-// A letter is what is sealed in the job of a code: all that sending it needs.
+// A letter is the sealed content of a code's job: everything needed to send it.
 type letter struct {
 	Code      string   `json:"code"`
 	UCC       string   `json:"ucc"`
@@ -200,8 +200,8 @@ func (s *Service) codeJob(m Message, e Event) *Job {
 	}
 }
 
-// sendCode sends a code that is still wanted. What becomes of it is in the
-// audit trail: one event for each job, and one more if the job was interrupted.
+// sendCode sends a code that is still needed. The outcome is in the audit trail: one
+// event for each job, and one more if the job was interrupted.
 func (s *Service) sendCode(ctx context.Context, j Job) {
 	event := Event{Time: s.Now(), Action: "otp delivery", Factor: OTP, Account: j.Account, SID: j.SID}
 	end := func(outcome string, undelivered []byte) {
@@ -232,18 +232,18 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 	live, err := s.Live(ctx, m)
 	switch {
 	case !s.Now().Before(j.Expires):
-		failed("too late", hash, errors.New("it lay in the outbox for longer than it lives"))
+		failed("too late", hash, errors.New("it expired in the outbox"))
 		return
 	case err != nil:
 		s.putOff(ctx, j, jobAgain)
 		return
-	case !live: // replaced, used up, or the login is over: its owner waits for another one, or for none
+	case !live: // replaced, used up, or the login is over: its owner expects another one, or none
 		end("not needed", nil)
 		return
 	}
 	if j.Interrupted {
-		// Nobody knows whether it went out. It is the same code with the same id: better
-		// twice than never.
+		// It is not known whether the code was sent. It is the same code with the same id:
+		// better twice than never.
 		again := event
 		again.Outcome = "interrupted: sent again"
 		if err := s.Trail.Record(ctx, again); err != nil {
@@ -260,7 +260,7 @@ func (s *Service) sendCode(ctx context.Context, j Job) {
 	switch {
 	case err == nil:
 		end("ok", nil)
-	case errors.Is(ctx.Err(), context.Canceled): // the service ends in the middle: whoever comes next takes it for interrupted
+	case errors.Is(ctx.Err(), context.Canceled): // the service is ending: the next process treats the job as interrupted
 		s.Log.LogAttrs(ctx, slog.LevelWarn, "interrupted while a code was sent", slog.String("sid", j.SID))
 	default:
 		failed("not delivered", hash, err)
@@ -278,8 +278,8 @@ func (s *Service) dropUnread(ctx context.Context, j Job) {
 	}
 }
 
-// closeLater has the OMS told of the end of a session that it has opened and that
-// was not stored. If that is lost, the session ends there by itself.
+// closeLater reports to the OMS the end of a session that it opened but that was not
+// stored. If the report is lost, the session expires there by itself.
 func (s *Service) closeLater(ctx context.Context, t Session) {
 	if !t.Remote {
 		return
@@ -294,8 +294,8 @@ func (s *Service) closeLater(ctx context.Context, t Session) {
 	})
 }
 
-// closeSession tells the OMS that a session has ended, later again if the OMS
-// cannot be told now, until the session would have ended by itself.
+// closeSession reports to the OMS that a session has ended. If that fails it is tried
+// again later, until the session would have expired by itself.
 func (s *Service) closeSession(ctx context.Context, j Job) {
 	if !s.Now().Before(j.Expires) {
 		s.settle(ctx, j, func(ctx context.Context) error { return s.Jobs.EndJob(ctx, j, nil, nil) })

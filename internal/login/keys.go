@@ -13,20 +13,20 @@ import (
 	"neoapi/internal/token"
 )
 
-// The life of signing keys (security.md J4). A key is published when it is made and signs
-// after a lead; when another signs in its place it is kept until the last token
+// The lifetime of signing keys (security.md J4). A key is published when it is created
+// and signs after a lead; once another signs in its place it is kept until the last token
 // that it signed has expired.
 const (
 	KeyLeadLeast = 2 * time.Second        // by then every process knows the key
 	keysEvery    = 250 * time.Millisecond // how often each process looks for changes
-	keysLook     = 100 * time.Millisecond // between two looks at the keys for the sake of a token
-	KeyKept      = 25 * time.Hour         // no token lives longer: then whether one is in use is looked up
+	keysLook     = 100 * time.Millisecond // between two reads of the keys for a token
+	KeyKept      = 25 * time.Hour         // no token lives longer: then its use is checked
 )
 
 // keys are the signing keys as this process knows them.
 type keys struct {
 	current atomic.Pointer[token.Ring]
-	turn    chan struct{} // who reads them from the store holds it, and what is below
+	turn    chan struct{} // held while reading them from the store; guards the fields below
 	looked  time.Time     // when reading them began last
 	stored  []SigningKey
 	opened  map[string]token.Key
@@ -50,7 +50,7 @@ func Signing(stored []SigningKey, now time.Time) int {
 	return -1
 }
 
-// NewSigningKey returns a new key that signs from an instant on.
+// NewSigningKey returns a new key that signs from a time on.
 func NewSigningKey(v *credential.Vault, bits int, now, signs time.Time) (SigningKey, error) {
 	key, err := token.NewKey(bits)
 	if err != nil {
@@ -72,8 +72,8 @@ func OpenKey(v *credential.Vault, k SigningKey) (token.Key, error) {
 	return token.ParseKey(plain)
 }
 
-// firstKeys loads the keys, making the first one if there is none. Of several
-// processes that start on an empty store, all use the one that was stored first.
+// firstKeys loads the keys, creating the first one if there is none. If several
+// processes start on an empty store, all use the one stored first.
 func (s *Service) firstKeys(ctx context.Context) error {
 	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
@@ -92,8 +92,8 @@ func (s *Service) firstKeys(ctx context.Context) error {
 	return s.readKeys(ctx)
 }
 
-// readKeys reads the keys from the store. It makes a new ring if others are there
-// than before, or if another one signs.
+// readKeys reads the keys from the store. It makes a new ring if the keys have
+// changed, or if another one signs.
 func (s *Service) readKeys(ctx context.Context) error {
 	s.keys.looked = time.Now()
 	stored, err := s.Keys.SigningKeys(ctx)
@@ -104,7 +104,7 @@ func (s *Service) readKeys(ctx context.Context) error {
 		return errors.New("the store holds no signing key")
 	}
 	s.keys.stored = stored
-	i := max(0, Signing(stored, s.Now())) // the clock of who made the first one may be ahead of ours
+	i := max(0, Signing(stored, s.Now())) // the clock of the process that created the first one may be ahead of ours
 	opened, changed := map[string]token.Key{}, len(stored) != len(s.keys.opened)
 	var all []token.Key
 	for _, k := range stored {
@@ -130,8 +130,8 @@ func (s *Service) readKeys(ctx context.Context) error {
 	return nil
 }
 
-// lookAtKeys reads the keys for the sake of a token whose key is not known here. A
-// look serves all who wait for one; whatever is sent, there is one in keysLook.
+// lookAtKeys reads the keys for a token whose key is not known here. One read serves
+// all requests that wait for it, at most one in each keysLook.
 func (s *Service) lookAtKeys(ctx context.Context) error {
 	asked := time.Now()
 	select {
@@ -151,8 +151,8 @@ func (s *Service) lookAtKeys(ctx context.Context) error {
 	return s.readKeys(ctx)
 }
 
-// followKeys reads the keys again and again, until the context ends: a key that was
-// added or removed is known here within a second (security.md S4, J4).
+// followKeys reads the keys periodically until the context is done, so that an added
+// or removed key is known here within a second (security.md S4, J4).
 func (s *Service) followKeys(ctx context.Context) {
 	tick := time.NewTicker(keysEvery)
 	defer tick.Stop()
@@ -200,8 +200,8 @@ func (s *Service) retireKeys(ctx context.Context) {
 	}
 }
 
-// viewClaims judges a view token by the keys of this process, and by those of the
-// store if it names a key that is not known here.
+// viewClaims verifies a view token with the keys of this process, and with those of
+// the store if it names a key that is not known here.
 func (s *Service) viewClaims(ctx context.Context, compact string) (claims.View, error) {
 	if err := s.knowKey(ctx, compact); err != nil {
 		return claims.View{}, err
@@ -237,7 +237,7 @@ func (s *Service) mint(ctx context.Context, key string, says any) (string, error
 		compact, err = s.keys.ring().Mint(key, says)
 	}
 	switch {
-	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and no token of it is taken any more
+	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and its tokens are no longer accepted
 		return "", badSession()
 	case err != nil:
 		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed", Err: err}

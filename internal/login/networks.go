@@ -11,11 +11,11 @@ import (
 // from everywhere.
 type Networks []netip.Prefix
 
-// MaxNetworks bounds what is looked through for each request.
+// MaxNetworks limits the networks to check for each request.
 const MaxNetworks = 64
 
-// ParseNetworks reads addresses and networks such as 203.0.113.7, 203.0.113.0/24
-// and 2001:db8::/48, parted by spaces, and names every problem at once.
+// ParseNetworks reads addresses and networks such as 203.0.113.7, 203.0.113.0/24 and
+// 2001:db8::/48, separated by spaces, and returns every problem at once.
 func ParseNetworks(text string) (Networks, error) {
 	var all Networks
 	var problems []error
@@ -27,7 +27,7 @@ func ParseNetworks(text string) (Networks, error) {
 		}
 		switch {
 		case err != nil || network.Addr().Is4In6():
-			problems = append(problems, fmt.Errorf("%q is no address and no network such as 203.0.113.0/24 or 2001:db8::/48", word))
+			problems = append(problems, fmt.Errorf("%q is not an address or a network such as 203.0.113.0/24 or 2001:db8::/48", word))
 		case network != network.Masked():
 			problems = append(problems, fmt.Errorf("%s is an address within a network: write the address alone, or %s", word, network.Masked()))
 		default:

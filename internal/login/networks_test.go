@@ -30,7 +30,7 @@ func TestNetworksAllowWhatIsWithinThem(t *testing.T) {
 func TestEachWrongNetworkIsNamed(t *testing.T) {
 	_, err := ParseNetworks("203.0.113.7/24 home ::ffff:10.0.0.0/104 10.0.0.0/33 fe80::1%eth0 10.0.0.0/8")
 	for _, want := range []string{
-		"203.0.113.7/24 is an address within a network: write the address alone, or 203.0.113.0/24", `"home" is no address`,
+		"203.0.113.7/24 is an address within a network: write the address alone, or 203.0.113.0/24", `"home" is not an address`,
 		`"::ffff:10.0.0.0/104" is no`, `"10.0.0.0/33" is no`, `"fe80::1%eth0" is no`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

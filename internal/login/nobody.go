@@ -12,20 +12,19 @@ import (
 	"neoapi/internal/credential"
 )
 
-// nobodies is how many accounts stand in for those that do not exist. Their tries
-// are counted like anybody's, so that a login takes as long as any other (security.md P5),
-// in a handful of records however many names are invented (security.md T8).
+// nobodies is the number of decoy accounts for unknown names. Their tries are counted like
+// any account's, so that such a login takes as long as any other (security.md P5), but in
+// a few records however many names are invented (security.md T8).
 const nobodies = 1024
 
-// How many accounts are looked at to find out what hashes accounts have, and how
-// often: logins replace imported ones one by one.
+// How many accounts are sampled to find out which hashes accounts have, and how
+// often: logins replace imported hashes one by one.
 const (
 	censusSize  = 1024
 	censusEvery = 10 * time.Minute
 )
 
-// standIn returns who stands in for an account that does not exist: always the
-// same one for one name.
+// standIn returns the decoy for an unknown name: always the same one for a name.
 func (s *Service) standIn(name string) Account {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
@@ -70,21 +69,20 @@ func (s *Service) fillNobodies(ctx context.Context) error {
 	return nil
 }
 
-// A hashKind is a stored hash of which the cost is looked at.
+// A hashKind is a stored hash with the cost of checking it.
 type hashKind struct {
 	phc    string
 	sealed bool
 }
 
-// shares sorts hashes by what they cost to check: a stand-in whose place among all
-// stays the same keeps its kind of hash while the shares of the kinds change
-// little.
+// shares sorts hashes by the cost of checking them, so that a decoy, whose place
+// among all stays the same, keeps its kind of hash while the shares change little.
 func shares(hashes []hashKind) []hashKind {
 	slices.SortFunc(hashes, func(a, b hashKind) int { return cmp.Compare(credential.Shape(a.phc), credential.Shape(b.phc)) })
 	return hashes
 }
 
-// decoy returns the hash of the stand-in number i.
+// decoy returns the hash of decoy number i.
 func (s *Service) decoy(hashes []hashKind, i int, id string) string {
 	if len(hashes) == 0 {
 		return ownHash()

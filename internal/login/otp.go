@@ -13,7 +13,7 @@ import (
 
 // A Message is a one-time code on its way to a person.
 type Message struct {
-	ID      string // one message, however often it is sent
+	ID      string // the same however often the message is sent
 	SID     string // the login that the code is for
 	Account Account
 	Code    credential.Secret
@@ -30,17 +30,17 @@ type OTPRequest struct {
 	Caller   Caller
 }
 
-// OTPTerms are what a person should know of a code that was sent.
+// OTPTerms are what a person should know about a code that was sent.
 type OTPTerms struct {
 	Digits int
 	Life   time.Duration
 	Resend time.Duration
 }
 
-// SendOTP puts a new code into an open view session and sends it. The request
-// carries no token, so it can name anybody: a code is made only for a login that
-// this consumer has open, and the answer is the same without one (security.md P5).
-// Refusals: KindTooSoon, KindOTPNotSent, KindUnavailable.
+// SendOTP puts a new code into an open view session and sends it. The request carries
+// no token, so it can name any user: a code is made only for an open login of this
+// consumer, and the answer is the same without one (security.md P5). Refusals:
+// KindTooSoon, KindOTPNotSent, KindUnavailable.
 func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	terms := OTPTerms{s.opt.OTPDigits, otpLife, otpResend}
 	o := &sending{Service: s, event: Event{
@@ -52,7 +52,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if err == nil {
 		o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
 	}
-	if s.Courier == nil { // which is all that matters: the same is answered whoever asks
+	if s.Courier == nil { // the only thing that matters: the answer is the same for everyone
 		return terms, o.end(ctx, "no courier", &Error{Kind: KindOTPNotSent, Detail: "this service cannot send one-time codes: use the MPIN as second factor, or log in with TOTP"})
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -71,7 +71,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	if err == nil {
 		err = s.Courier.Ready(account)
 	}
-	if err != nil { // nobody can carry it: no code is made
+	if err != nil { // no courier can deliver it: no code is made
 		return terms, o.end(ctx, "not delivered", undelivered(err))
 	}
 	now := o.event.Time
@@ -84,7 +84,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 	return terms, o.deliver(ctx, m, hash)
 }
 
-// A sending is the work of one [Service.SendOTP].
+// A sending is one call of [Service.SendOTP].
 type sending struct {
 	*Service
 	view  Session
@@ -102,7 +102,7 @@ func (o *sending) tooSoon(ctx context.Context, wait time.Duration) error {
 	return o.end(ctx, "asked again too soon", &Error{Kind: KindTooSoon, Detail: "a code was sent just now: wait before asking for another", RetryAfter: wait})
 }
 
-// due refuses a code that the login may not have, or not yet.
+// due refuses a code that the login may not have, or must wait for.
 func (o *sending) due(ctx context.Context) error {
 	now := o.event.Time
 	if o.view.Sends >= maxSends {
@@ -116,7 +116,7 @@ func (o *sending) due(ctx context.Context) error {
 	return nil
 }
 
-// put stores a code in the view session, or reports that it has not, with the refusal
+// put stores a code in the view session, or reports that it did not, with the refusal
 // if there is one.
 func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool, err error) {
 	code := NewOTP{SID: o.view.SID, Sends: o.view.Sends, Hash: hash, Expires: m.Expires, Now: m.Now, PerHour: o.opt.OTPPerHour}
@@ -131,14 +131,14 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 		return false, o.tooSoon(ctx, otpResend)
 	case errors.Is(err, ErrTooMany):
 		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
-	case err != nil: // stored or not: nobody will ever know this code
+	case err != nil: // stored or not: this code will never be sent
 		o.after(ctx, func(ctx context.Context) error { return o.Sessions.DropOTP(ctx, o.view.SID, hash) })
 		return false, storeFault(err)
 	}
 	return true, nil
 }
 
-// deliver hands a stored code to the courier, or leaves it to the outbox.
+// deliver passes a stored code to the courier, or leaves it to the outbox.
 func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	if o.Outbox {
 		err := o.end(ctx, "queued", nil)
@@ -148,7 +148,7 @@ func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	var err error
 	unhurried(ctx, func() { err = o.Courier.Send(ctx, m) })
 	if err != nil {
-		// Before the answer: whoever asks again at once must not have to wait.
+		// Before the answer, so that a client that asks again at once does not have to wait.
 		ctx, cancel := toTheEnd(ctx)
 		defer cancel()
 		if derr := o.Sessions.DropOTP(ctx, o.view.SID, hash); derr != nil {
@@ -159,16 +159,16 @@ func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 	return o.end(ctx, "ok", nil)
 }
 
-// undelivered is what the client is told of a code that did not arrive.
+// undelivered returns the client's error for a code that could not be delivered.
 func undelivered(err error) *Error {
 	return &Error{Kind: KindOTPNotSent, Detail: "the code could not be delivered: ask again, or use the MPIN", Err: err}
 }
 
-// viewForOTP returns the view session that a request for a code means.
+// viewForOTP returns the view session that a request for a code is about.
 func (s *Service) viewForOTP(ctx context.Context, r OTPRequest, now time.Time) (Session, error) {
 	if r.SID == "" {
-		// Two logins at once get a code each; a code that is asked for again goes to
-		// the newest login, not to one that was given up.
+		// Two concurrent logins get a code each; a repeated request gets a code for the
+		// newest login, not for an abandoned one.
 		return s.Sessions.PendingView(ctx, r.Account, r.Consumer, now.Add(-otpResend), now)
 	}
 	view, err := s.Sessions.Session(ctx, r.SID)

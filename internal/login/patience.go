@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// patience is how long a request may wait in all for the stores and for its turn
-// to hash (security.md R1). The time that hashes themselves, couriers and the OMS take has
-// bounds of its own. A part of it is kept for what must be done to the end.
+// patience is how long a request may wait in total for the stores and for its turn to hash
+// (security.md R1). Hashing itself, couriers and the OMS have limits of their own. Part of
+// the patience is reserved for work that must be finished.
 const (
 	patience = 1800 * time.Millisecond
 	theEnd   = patience / 4
@@ -27,7 +27,7 @@ type watch struct {
 
 type watchKey struct{}
 
-// WithPatience returns a context that ends when a request which begins now has
+// WithPatience returns a context that is done when a request that begins now has
 // waited too long for the stores. Cancel it when the request is answered.
 func WithPatience(ctx context.Context) (context.Context, context.CancelFunc) {
 	return withWatch(ctx, patience-theEnd, theEnd)
@@ -68,8 +68,8 @@ func unhurried(ctx context.Context, f func()) {
 	f()
 }
 
-// toTheEnd returns a context for what must be done even if the client goes away,
-// with all that is left of the patience.
+// toTheEnd returns a context for work that must be finished even if the client goes
+// away, with the rest of the patience.
 func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	left := patience
 	if w, ok := ctx.Value(watchKey{}).(*watch); ok {

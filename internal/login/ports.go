@@ -7,12 +7,11 @@ import (
 	"neoapi/internal/limit"
 )
 
-// The ports to the store are cut by who calls them; package store embeds them all in
-// one interface, its contract. Every method honours its context and is safe for
-// concurrent use. Each is atomic by itself, its event included.
+// The ports to the store are divided by caller; package store embeds them all in one
+// interface, its contract. Every method honours its context, is safe for concurrent
+// use, and is atomic, including its event.
 
-// Directory is who is known: the accounts and consumers that requests and operators
-// look up.
+// Directory looks up accounts and consumers for requests and operators.
 type Directory interface {
 	// Account returns the account that an identifier names, or ErrNotFound.
 	Account(ctx context.Context, id Identifier) (Account, error)
@@ -21,7 +20,7 @@ type Directory interface {
 	SampleAccounts(ctx context.Context, n int) ([]Account, error)
 	// ListAccounts returns up to n accounts in the order of their UCC, after a UCC.
 	ListAccounts(ctx context.Context, after string, n int) ([]Account, error)
-	// SetHash replaces one stored hash if it still is old; otherwise it does nothing.
+	// SetHash replaces one stored hash if it is still old; otherwise it does nothing.
 	SetHash(ctx context.Context, account string, f Factor, old, new string) error
 	// Consumer returns a consumer by its key, or ErrNotFound.
 	Consumer(ctx context.Context, key string) (Consumer, error)
@@ -29,81 +28,80 @@ type Directory interface {
 	ListConsumers(ctx context.Context, after string, n int) ([]Consumer, error)
 }
 
-// Operations is what operators change of accounts and consumers. Nothing that the
-// service answers calls it.
+// Operations are operators' changes of accounts and consumers. The service's own
+// operations do not call it.
 type Operations interface {
 	// AddAccount stores a new account with its event. If its UCC, user id, mobile
 	// number or PAN is taken it stores nothing and returns the ExistsError of that field.
 	AddAccount(ctx context.Context, a Account, e Event) error
-	// ChangeAccount loads an account, has f change its hashes, its TOTP seed or
-	// Disabled, and saves it with the event; nothing else is saved. If f says that the
-	// account's sessions end, they end in the same transaction, as by Revoke. f may be
-	// called more than once; if it returns an error nothing is stored. ErrNotFound if
+	// ChangeAccount loads an account, calls f to change its hashes, its TOTP seed or
+	// Disabled, and saves these with the event; nothing else is saved. If f reports that
+	// the account's sessions end, they end in the same transaction, as by Revoke. f may
+	// be called more than once; if it returns an error nothing is stored. ErrNotFound if
 	// there is no such account.
 	ChangeAccount(ctx context.Context, account string, e Event, f func(a *Account) (ends bool, err error)) error
 	// SetReach changes where and how an account's codes go, and stores the event, or
 	// returns ErrNotFound.
 	SetReach(ctx context.Context, account string, r Reach, e Event) error
-	// SetCaches says when data sets of an account last changed, leaves its others as
-	// they are, and stores the event, or returns ErrNotFound.
+	// SetCaches sets when data sets of an account last changed, leaves the others
+	// unchanged, and stores the event, or returns ErrNotFound.
 	SetCaches(ctx context.Context, account string, caches map[string]int64, e Event) error
 	// RemoveAccount deletes an account and its sessions, as Revoke does, and stores the
-	// event, or returns ErrNotFound. What is counted for the account stays: a used TOTP
+	// event, or returns ErrNotFound. The account's counters stay, so that a used TOTP
 	// step does not work again.
 	RemoveAccount(ctx context.Context, account string, e Event) error
-	// EraseAccount is RemoveAccount that forgets what is counted for the account, and
-	// the codes on their way to it, too.
+	// EraseAccount is RemoveAccount that also deletes the account's counters and the
+	// codes still to be sent to it.
 	EraseAccount(ctx context.Context, account string, e Event) error
-	// ForgetEvents looks at up to n events numbered after a number: those of a UCC get
-	// a pseudonym in its place, and no account, address or request id any more. It
-	// returns the number of the last one looked at, 0 if there was none, and how many
-	// it has changed.
+	// ForgetEvents processes up to n events after a number: in those of a UCC it
+	// replaces the UCC by a pseudonym and removes account, address and request id. It
+	// returns the number of the last one processed, 0 if there was none, and how many it
+	// changed.
 	ForgetEvents(ctx context.Context, ucc, pseudonym string, after int64, n int) (last int64, changed int, err error)
-	// Import returns how far the import of a file has come; the zero value if it has
-	// not begun.
+	// Import returns the progress of the import of a file; the zero value if it has not
+	// begun.
 	Import(ctx context.Context, file string) (Import, error)
-	// AddAccounts stores the accounts of one step of an import that has come so far,
-	// in one transaction. done is told for each account whether it can be stored: nil,
-	// or the ExistsError of the field that is taken, with the account that has the same
-	// UCC; it returns how far the import comes with this step, and its event. It may be
-	// called more than once. ErrClaimed if the import has not come so far, or further:
-	// somebody else is at it.
+	// AddAccounts stores the accounts of one step of an import whose progress is from,
+	// in one transaction. done receives for each account nil if it can be stored, or the
+	// ExistsError of the field that is taken, with the account that has the same UCC; it
+	// returns the progress after this step, and its event. It may be called more than
+	// once. ErrClaimed if the progress is not from, because another process has
+	// continued the import.
 	AddAccounts(ctx context.Context, from Import, all []Account, done func(taken []error) (Import, Event, error)) error
 	// AddConsumer stores a new consumer with its event, or returns the ExistsError of its key.
 	AddConsumer(ctx context.Context, c Consumer, e Event) error
-	// ChangeConsumer loads a consumer, has f change its rate, its secrets or whence it
-	// may send, and saves it with the event; nothing else is saved. f may be called
+	// ChangeConsumer loads a consumer, calls f to change its rate, its secrets or its
+	// networks, and saves these with the event; nothing else is saved. f may be called
 	// more than once; if it returns an error nothing is stored. ErrNotFound if there is
 	// no such consumer.
 	ChangeConsumer(ctx context.Context, key string, e Event, f func(c *Consumer) error) error
 	// RemoveConsumer deletes a consumer and stores the event, or returns ErrNotFound. It
-	// stores a closing for each of the consumer's sessions whose end the OMS waits to be
-	// told of.
+	// stores a closing for each of the consumer's sessions whose end must be reported to
+	// the OMS.
 	RemoveConsumer(ctx context.Context, key string, e Event) error
 }
 
 // Keys are the signing keys.
 type Keys interface {
 	// SigningKeys returns the signing keys in the order of their time to sign; of two
-	// that have the same, the one that was added first comes first.
+	// with the same time, the one added first comes first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
-	// AddFirstSigningKey stores k if there is no signing key at all; otherwise it
-	// does nothing. Of many processes that start at once, one key remains.
+	// AddFirstSigningKey stores k if there is no signing key at all; otherwise it does
+	// nothing. If many processes start at once, one key remains.
 	AddFirstSigningKey(ctx context.Context, k SigningKey) error
 	// AddSigningKey stores a further key with its event.
 	AddSigningKey(ctx context.Context, k SigningKey, e Event) error
-	// RemoveSigningKey deletes a key and stores the event, or returns ErrNotFound. A
-	// key that signs at e.Time is not deleted: ErrSigns. Of several that remove keys at
-	// once none removes the last one that signs.
+	// RemoveSigningKey deletes a key and stores the event, or returns ErrNotFound. A key
+	// that signs at e.Time is not deleted: ErrSigns. Concurrent calls never remove the
+	// last key that signs.
 	RemoveSigningKey(ctx context.Context, id string, e Event) error
-	// KeyInUse reports whether a session that is unexpired at now has a token of a
-	// signing key. It may look at all sessions: it is meant to be called off the
-	// request's path.
+	// KeyInUse reports whether a session that is unexpired at now has a token signed by
+	// a key. It may read all sessions, so do not call it while a request waits.
 	KeyInUse(ctx context.Context, key string, now time.Time) (bool, error)
 }
 
-// Trail is the audit trail. The changes of the other ports store their events with
-// what they change; Record is for what changes nothing else.
+// Trail is the audit trail. The other ports store events together with their changes;
+// Record is for events without another change.
 type Trail interface {
 	// Record stores an event.
 	Record(ctx context.Context, e Event) error
@@ -116,8 +114,8 @@ type Trail interface {
 }
 
 // Sessions are the view and trade sessions with the state of their second factor.
-// Every method touches the records of one sid or one account only, but for
-// Revocations, so that a cluster keyed by either can serve it. Each is linearizable.
+// Every method except Revocations touches the records of one sid or one account only,
+// so that a cluster keyed by either can serve it. Each is linearizable.
 type Sessions interface {
 	// OpenView stores a view session, ends the try and forgets the failures of its
 	// first factor. A TOTP step above 0 is marked as used by the account; if that step
@@ -140,10 +138,10 @@ type Sessions interface {
 	// o.Now (ErrTooMany, with the time until one more is allowed). ErrNotFound if
 	// the session is not open. With the code its job is stored, if it has one.
 	SetOTP(ctx context.Context, o NewOTP) (wait time.Duration, err error)
-	// DropOTP takes back a code that could not be delivered, if it still is the
-	// current one: the session and the account are as if it had not been asked for,
-	// tries included, but for a code that it replaced. The session is Undelivered until
-	// the next code.
+	// DropOTP takes back a code that could not be delivered, if it is still the current
+	// one: session and account, including tries, are as if it had not been requested,
+	// except that a code it replaced is gone. The session is Undelivered until the next
+	// code.
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 	// Claim counts a try of an open view session and of its account's second factor,
 	// and takes the session's claim, before any code is looked at (security.md T2). It returns
@@ -195,37 +193,36 @@ type Sessions interface {
 	Revocations(ctx context.Context, after int64, since time.Time, n int) (all []Revocation, last int64, err error)
 }
 
-// Allowances is what is counted against limits: requests of a consumer or an address,
-// and tries and codes of an account. Each method is linearizable.
+// Allowances are counts with limits: requests of a consumer or an address, and tries
+// and codes of an account. Each method is linearizable.
 type Allowances interface {
 	// Take takes n from the allowance that a key names, by the rule of package limit,
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// reports how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
-	// State returns what is counted for an account; an empty state if nothing is.
+	// State returns the counters of an account; an empty state if there are none.
 	State(ctx context.Context, account string) (AccountState, error)
-	// Try counts a try of an account's first factor before it is judged (security.md T1, T2).
-	// It is open until EndTry, OpenView or its lease ends it, which counts it as
-	// failed. LockedError if the factor is locked, ErrClaimed if so many tries are
-	// open that they could pass the lock together: then it does not count.
+	// Try counts a try of an account's first factor before it is checked (security.md T1,
+	// T2). It is open until EndTry, OpenView or its lease ends it, which counts it as failed.
+	// LockedError if the factor is locked; ErrClaimed if so many tries are open that they
+	// could exceed the lock together, in which case it does not count.
 	Try(ctx context.Context, t Try) error
-	// EndTry ends a try, if it is open: it failed at e.Time, or it is as if it had
-	// not been. The event is stored in any case.
+	// EndTry ends a try, if it is open: either it failed at e.Time, or it does not
+	// count. The event is stored in any case.
 	EndTry(ctx context.Context, t Try, failed bool, e Event) error
 	// Unlock forgets all failures of an account and stores the event.
 	Unlock(ctx context.Context, account string, e Event) error
 }
 
-// Jobs is what is done off the requests' path: what is to be sent later, and looking
-// through all sessions.
+// Jobs is work outside requests: messages to send later, and scans of all sessions.
 type Jobs interface {
 	// AddJob stores a job.
 	AddJob(ctx context.Context, j Job) error
-	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest
-	// first, and makes them due again at the end of the lease: until then nobody else
-	// gets them. A job that is due later than a lease that begins now was claimed before
-	// the clock was set back: it is due. Of each it reports whether somebody had it before
-	// and neither ended it nor put it off.
+	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest first,
+	// and makes them due again at the end of the lease: until then no other process gets
+	// them. A job that is due later than the end of a lease that begins now was claimed
+	// before the clock was set back: it is due. Each job says whether it was claimed
+	// before and neither ended nor put off.
 	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
 	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
 	// the claim is not held any more.
@@ -237,9 +234,8 @@ type Jobs interface {
 	// Jobs reports how many jobs of a kind there are.
 	Jobs(ctx context.Context, kind JobKind) (Queue, error)
 	// Sweep removes up to n sessions that have expired at now, and allowances that are
-	// whole again, and returns how many it removed. Revocations of tokens that expired
-	// [RevocationKept] before now go with them. It is meant to be called off the
-	// request's path.
+	// full again, and returns how many it removed. It also removes revocations of tokens
+	// that expired [RevocationKept] before now. Do not call it while a request waits.
 	Sweep(ctx context.Context, now time.Time, n int) (int, error)
 	// DropExpired forgets the codes of open logins that have expired at now: called
 	// when the clock is set back, so that none of them works again.

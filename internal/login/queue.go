@@ -8,10 +8,9 @@ import (
 	"neoapi/internal/background"
 )
 
-// A queue is where hashes of passwords or MPINs wait for their turn: as many run
-// as there are turns, as many wait as there are places (security.md P4). Whoever has the
-// turn asks the store, so the wait is a part of the request's patience: a store
-// that is slow makes the queue slow.
+// A queue is where password or MPIN hashes wait for their turn. The numbers of running
+// and of waiting hashes are limited (security.md P4). A request asks the store during
+// its turn, so waiting counts against its patience: a slow store makes the queue slow.
 type queue struct {
 	turns  chan struct{}
 	places chan struct{}
@@ -28,8 +27,8 @@ func busy(err error) *Error {
 	return &Error{Kind: KindUnavailable, Detail: "the service is busy", RetryAfter: busyRetry, Err: err}
 }
 
-// hashing runs f, which hashes a secret for tens of milliseconds: nobody else
-// waits for a processor meanwhile, and the request's patience is not touched.
+// hashing runs f, which hashes a secret for tens of milliseconds, without making
+// others wait for a processor and without using up the request's patience.
 func hashing(ctx context.Context, f func()) {
 	unhurried(ctx, func() { background.Run(f) })
 }
@@ -44,7 +43,7 @@ func (q *queue) enter() (leave func(), err error) {
 	}
 }
 
-// turn runs f when it is its turn. Whoever calls it has entered.
+// turn runs f when it is its turn. The caller must have entered the queue.
 func (q *queue) turn(ctx context.Context, f func() error) error {
 	select {
 	case q.turns <- struct{}{}:

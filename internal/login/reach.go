@@ -13,7 +13,7 @@ var courierForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // IsCourierName reports whether a courier may have this name.
 func IsCourierName(name string) bool { return courierForm.MatchString(name) }
 
-// ParseCouriers reads names parted by commas; "" is none.
+// ParseCouriers parses names separated by commas; "" means none.
 func ParseCouriers(text string) []string {
 	if text == "" {
 		return nil
@@ -21,7 +21,7 @@ func ParseCouriers(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// Check names every problem of an e-mail address and of couriers' names at once.
+// Check returns every problem of an e-mail address and of couriers' names at once.
 func (r Reach) Check() error {
 	var problems []error
 	if r.Email != "" {

@@ -12,7 +12,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// A Factor is a way to prove who one is.
+// A Factor is a kind of proof of identity.
 type Factor string
 
 // The factors. Password, MPIN and TOTP come first; OTP and MPIN come second.
@@ -26,7 +26,7 @@ const (
 // MPINDigits is the length of an MPIN.
 const MPINDigits = 6
 
-// An IdentifierKind says what an identifier is, in the protocol's words.
+// An IdentifierKind is the kind of an identifier, as the protocol names it.
 type IdentifierKind string
 
 // The kinds of identifier.
@@ -38,9 +38,9 @@ const (
 	ByID     IdentifierKind = "userId" // the account's UUID: the view token's sub
 )
 
-// An Identifier names one account. Make one with [ParseIdentifier], which gives
-// every spelling of a name one form (security.md T3). A PAN is replaced by its keyed
-// hash as soon as the service looks it up.
+// An Identifier names one account. Create one with [ParseIdentifier], which gives
+// every spelling of a name the same form (security.md T3). A PAN is replaced by its
+// keyed hash as soon as the service looks it up.
 type Identifier struct {
 	Kind  IdentifierKind
 	Value credential.Secret // the normal form; hidden in prints because it may be a PAN
@@ -93,8 +93,8 @@ func ParseIdentifier(kind IdentifierKind, value string) (Identifier, error) {
 	return Identifier{kind, credential.Secret(value)}, nil
 }
 
-// mobileProblem says why a number is not one in E.164 that can be somebody's, or "".
-// bare reports whether it came without a country code.
+// mobileProblem returns why a number is not a possible number in E.164, or "". bare
+// means that it was given without a country code.
 func mobileProblem(value string, bare bool) string {
 	if !numberForm.MatchString(value) {
 		if err := paste.Odd(value, "+0123456789"); err != nil {
@@ -107,20 +107,20 @@ func mobileProblem(value string, bare bool) string {
 		case indian.MatchString(value):
 			return ""
 		case bare:
-			return "is no Indian mobile number, which begin with 6 to 9: another has a plus and its country code"
+			return "is not an Indian mobile number (they begin with 6 to 9): for another country give a plus and its code"
 		}
 		return "must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9"
 	}
 	n, err := phonenumbers.Parse(value, "")
-	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != value { // with a trunk zero, say: a second name for one telephone
-		return "is no number that its country code allows"
+	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != value { // such as one with a trunk zero, a second name for one telephone
+		return "is not a valid number of its country code"
 	}
 	return ""
 }
 
-// ParsePasted is [ParseIdentifier] for what an operator has typed or a file holds:
-// blanks, hyphens and the like do not matter (package paste). What arrives over the
-// protocol must be in its form.
+// ParsePasted is [ParseIdentifier] for text from an operator or a file: blanks,
+// hyphens and the like are ignored (package paste). Over the protocol an identifier
+// must have its exact form.
 func ParsePasted(kind IdentifierKind, value string) (Identifier, error) {
 	var err error
 	switch kind {
@@ -159,49 +159,49 @@ type Account struct {
 	Version      int64 // raised by the store with each [Operations.ChangeAccount]
 }
 
-// An Import is how far the import of a file of accounts has come.
+// An Import is the progress of the import of a file of accounts.
 type Import struct {
 	File     string // hash of its content
 	Offset   int64  // bytes of it that are done
 	Line     int64  // lines of it that are done
-	Added    int64  // lines whose accounts are in: added, or there already
+	Added    int64  // lines whose accounts exist: added, or there before
 	Rejected int64  // lines
 	Report   int64  // bytes written about rejected lines
 }
 
-// A Reach says where and how an account's codes go, beside the mobile number.
+// A Reach says where and how an account's codes are sent, besides to the mobile number.
 type Reach struct {
 	Email    string   // "" without
-	Couriers []string // the names of those that are tried, in this order; none means all that can reach the account
+	Couriers []string // the couriers to try, in this order; none means all that can reach the account
 }
 
 // A Consumer is a registered application.
 type Consumer struct {
 	Key string
-	// Incarnation is drawn when the consumer is added: one that is removed and added
-	// again is another, whatever the clock said both times. Its sessions and access
-	// tokens carry it.
+	// Incarnation is a random id assigned when the consumer is added, so that a consumer
+	// removed and added again is a different one, whatever the clock said. Its sessions
+	// and access tokens carry it.
 	Incarnation string
 	Name        string
 	SecretHash  []byte // keyed hash
-	Rate        int    // requests a second; 0: what the service is set to, below 0: no limit
+	Rate        int    // requests a second; 0: the service's rate, below 0: no limit
 	Created     time.Time
 
 	OldSecretHash  []byte    // of the secret before the last rotation
 	OldSecretUntil time.Time // when that one ends
-	Allow          Networks  // whence requests are taken; none: from everywhere
+	Allow          Networks  // networks from which it may send; none: any
 }
 
-// A SigningKey is a key pair, sealed. Of those whose time to sign has come, the
-// latest signs; the older ones judge what they have signed.
+// A SigningKey is a key pair, sealed. Of the keys whose time to sign has come, the
+// latest signs; the older ones still verify what they have signed.
 type SigningKey struct {
 	ID      string
 	Sealed  []byte // PKCS #8
 	Created time.Time
-	Signs   time.Time // it is published from Created on, and signs from this instant on
+	Signs   time.Time // it is published from Created on, and signs from Signs on
 }
 
-// A SessionKind tells a view session from a trade session.
+// A SessionKind distinguishes view sessions from trade sessions.
 type SessionKind string
 
 // The kinds of session.
@@ -228,9 +228,8 @@ type Session struct {
 	Issued      time.Time
 	Expires     time.Time
 
-	// The second factor's state. Tries counts since the last code, TriesBefore what
-	// was counted until it came; Sends counts the codes; OTP is the keyed hash of
-	// the current one.
+	// The second factor's state. Tries counts since the last code, TriesBefore those
+	// before it; Sends counts the codes; OTP is the keyed hash of the current one.
 	Tries       int
 	TriesBefore int
 	Sends       int
@@ -239,8 +238,8 @@ type Session struct {
 	LastSend    time.Time
 	Undelivered bool // the last code could not be delivered
 
-	// The claim of a view session whose code is being judged: its random name, ""
-	// if nobody holds it, and when its lease runs out.
+	// The claim of a view session whose code is being checked: its random name, "" if it
+	// is free, and when its lease expires.
 	ClaimID    string
 	ClaimUntil time.Time
 
@@ -250,7 +249,7 @@ type Session struct {
 	Completed time.Time
 	Repeat    []byte
 
-	// Remote tells that the OMS waits to hear about this trade session's end.
+	// Remote means that this trade session's end must be reported to the OMS.
 	Remote bool
 }
 
@@ -261,42 +260,42 @@ type Revocation struct {
 	Expires time.Time
 }
 
-// An AccountState is what is counted for one account across its sessions.
+// An AccountState has the counters of an account across its sessions.
 type AccountState struct {
 	Account  string
-	TOTPStep int64       // the last step that was used; none before it works again
+	TOTPStep int64       // the last step used; earlier ones do not work any more
 	TOTPUsed []int64     // the last steps that were used, oldest first: see [AccountState.UseTOTPStep]
-	Sent     []time.Time // when codes were sent, oldest first; what is older than an hour may be gone
+	Sent     []time.Time // when codes were sent, oldest first; those older than an hour may be missing
 	// Failures are counted for each first factor, and under OTP for all second
 	// factors together.
 	Failures map[Factor]Failures
 }
 
-// Failures are the tries of a factor since the last good one.
+// Failures are the failed and open tries of a factor since the last success.
 type Failures struct {
 	Count int
-	Until time.Time            // no try is taken before this instant
-	Open  map[string]time.Time // tries that are being judged, by their ids: when each counts as failed; never, if it was refused
+	Until time.Time            // no try is accepted before this time
+	Open  map[string]time.Time // open tries by id: when each counts as failed; never, if it was refused
 }
 
-// A Try is one try of a factor, counted before it is judged (security.md T2).
+// A Try is one try of a factor, counted before it is checked (security.md T2).
 type Try struct {
 	Account string
 	Factor  Factor
 	ID      string // random: the try's name
 	Now     time.Time
-	Lease   time.Duration // after which it counts as failed if nobody has ended it
+	Lease   time.Duration // after which it counts as failed if it was not ended
 }
 
 // NewOTP is what [Sessions.SetOTP] stores.
 type NewOTP struct {
 	SID     string
-	Sends   int // the session's count of sends that the decision was made on
+	Sends   int // the session's count of sends on which the decision was based
 	Hash    []byte
 	Expires time.Time
 	Now     time.Time
 	PerHour int
-	Job     *Job // what sends the code; nil if the caller does
+	Job     *Job // the job that sends the code; nil if the caller sends it
 }
 
 // A JobKind says what a job is about.
@@ -304,11 +303,11 @@ type JobKind string
 
 // The kinds of job.
 const (
-	JobCode  JobKind = "code"  // a code is to be sent
-	JobClose JobKind = "close" // the OMS is to be told that a session has ended
+	JobCode  JobKind = "code"  // send a code
+	JobClose JobKind = "close" // report the end of a session to the OMS
 )
 
-// A Job is what must still be done outside, stored together with what calls for it.
+// A Job is work still to be done outside, stored together with its cause.
 type Job struct {
 	ID      string // random
 	Kind    JobKind
@@ -316,23 +315,23 @@ type Job struct {
 	Account string
 	Sealed  []byte    // of a code: the letter
 	Created time.Time // of a closing: by the database's clock
-	Expires time.Time // from then on it is no use any more
+	Expires time.Time // from then on it is useless
 
-	// What a claim tells.
+	// What a claim returns.
 	Tries       int    // how often it has been claimed
 	Claim       string // by this one
-	Interrupted bool   // whoever claimed it before has not told what became of it
+	Interrupted bool   // claimed before, without a recorded outcome
 }
 
-// A JobClaim is what [Jobs.ClaimJobs] asks for.
+// A JobClaim is a request of [Jobs.ClaimJobs].
 type JobClaim struct {
 	Kind  JobKind
 	ID    string // random: the claim's name
 	Now   time.Time
 	Lease time.Duration
 	N     int // at most so many
-	// Fresh asks only for jobs that nobody has claimed: who has just come, or whose
-	// clock was set, cannot tell whose lease has run out.
+	// Fresh requests only unclaimed jobs: a process that has just started, or whose
+	// clock was set, cannot know which leases have expired.
 	Fresh bool
 	Doing []string // ids of jobs that the caller is doing: not to be claimed, whatever the clock says
 }

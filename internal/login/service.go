@@ -20,7 +20,7 @@ import (
 	"neoapi/internal/limit"
 )
 
-// IST is the exchange's time zone: day's ends are told in it.
+// IST is the exchange's time zone, in which days end.
 var IST = time.FixedZone("IST", 5*60*60+30*60)
 
 // Options are the rules that an operator may set. The zero value of each field
@@ -31,7 +31,7 @@ type Options struct {
 	SessionTTL   time.Duration // a trade session's life; default 1 hour, as in the original document
 	DayEnds      bool          // instead, trade sessions end with the day
 	Days         Days          // when days end; default 00:00 IST
-	ConsumerRate int           // requests a second of a consumer that has no rate of its own; 0 for no limit
+	ConsumerRate int           // requests a second of a consumer without a rate of its own; 0 for no limit
 	AddressRate  int           // wrong first factors a minute from one address before it must wait; 0 for no limit
 	OMSTimeout   time.Duration // default 3 seconds
 	Hashes       int           // hashes of first factors that run at once; default one for each processor
@@ -48,11 +48,11 @@ const (
 	repeatFor       = time.Minute      // design: a repeat with the same request id gets the same session
 	hashesWaiting   = 32               // for each processor: what a common one hashes in less than a second
 	busyRetry       = time.Second      // by then the hashes that wait now are done
-	tryLease        = 10 * time.Second // a first factor is judged and ended within it
-	laterTimeout    = 5 * time.Second  // how long may take what is done after the answer
-	claimGrace      = 10 * time.Second // what a claim's lease leaves for judging and storing beside the OMS
+	tryLease        = 10 * time.Second // a first factor is checked and recorded within it
+	laterTimeout    = 5 * time.Second  // the time limit of work after the answer
+	claimGrace      = 10 * time.Second // the part of a claim's lease for checking and storing, besides the OMS
 	consumerRecheck = 500 * time.Millisecond
-	consumerLook    = 50 * time.Millisecond // between two looks at a consumer for the sake of requests that it refuses
+	consumerLook    = 50 * time.Millisecond // between two reads of a consumer for requests that would be refused
 	sweepEvery      = 30 * time.Second
 	sweepBatch      = 100
 )
@@ -69,22 +69,22 @@ type Ports struct {
 	OMS        OMS
 	Courier    Courier
 	Outbox     bool                        // codes are sent after the answer, by Run, and not before it
-	TradeAPI   interface{ Health() error } // what is behind the service, for Health; nil: nothing
+	TradeAPI   interface{ Health() error } // the trade API, for Health; nil if there is none
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger
-	Observe    func(Event) // told of each event that this process has stored; nil: nobody is
+	Observe    func(Event) // called with each event that this process has stored; may be nil
 }
 
-// A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
+// A Service implements the rules. Create one with [New]. It is safe for concurrent use.
 type Service struct {
 	Ports
 	opt    Options
 	keys   keys
 	first  *queue                            // of hashes of first factors
 	second *queue                            // of second factors, which do not wait for first ones
-	nobody atomic.Pointer[[nobodies]Account] // whom a login is judged as that names no account
-	later  sync.WaitGroup                    // what is done after an answer
+	nobody atomic.Pointer[[nobodies]Account] // decoy accounts for logins that name no account
+	later  sync.WaitGroup                    // work done after answers
 	doctor doctor
 	clock  clock
 
@@ -97,22 +97,21 @@ type Service struct {
 	consumers map[string]*knownConsumer // only consumers that exist: invented keys cost nothing
 }
 
-// knownConsumer is what is remembered of a consumer between requests: the
-// record, for a moment, and what is left of its allowance in this process. taken
-// is how many requests the shared allowance has been charged with in advance, in
-// force until a second later.
+// knownConsumer is what is cached of a consumer between requests: the record, for a
+// moment, and its remaining allowance in this process. taken is how many requests
+// were charged to the shared allowance in advance, for one second.
 type knownConsumer struct {
 	Consumer
 	read    time.Time
 	looked  time.Time     // when reading it began, by the machine's clock
-	turn    chan struct{} // who reads it for the sake of a request that it refuses holds it
+	turn    chan struct{} // held while it is read again for a request that it would refuse
 	state   limit.State
 	taken   int
 	takenAt time.Time
 }
 
-// New starts a service: it checks the options, naming every problem at once,
-// and loads the signing keys, making the first one if there is none.
+// New starts a service: it checks the options, returning every problem at once, and
+// loads the signing keys, creating the first one if there is none.
 func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	if err := opt.fill(); err != nil {
 		return nil, err
@@ -136,7 +135,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 	return s, s.firstKeys(ctx)
 }
 
-// Check names every problem of the options at once.
+// Check returns every problem of the options at once.
 func (o Options) Check() error { return o.fill() }
 
 func (o *Options) fill() error {
@@ -177,15 +176,15 @@ func defaults[T comparable](field *T, value T) {
 	}
 }
 
-// mpinBytes is what the MPIN's hash is made of: a keyed hash, because an MPIN
-// has only a million values and a stolen database must not be enough (security.md P1).
+// mpinBytes returns the input of the MPIN's hash: a keyed hash, because an MPIN has
+// only a million values and a stolen database must not be enough (security.md P1).
 func (s *Service) mpinBytes(mpin credential.Secret) []byte {
 	return s.Vault.MAC(credential.PurposeMPIN, string(mpin))
 }
 
-// record stores an event that stands alone, even if the client has gone away: its
-// outcome has been decided already. Trouble is logged, with the event. It is a
-// request's last word to the stores.
+// record stores an event on its own, even if the client has gone away, because its
+// outcome is already decided. A failure is logged, with the event. It is the last
+// store access of a request.
 func (s *Service) record(ctx context.Context, e Event) error {
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
@@ -197,8 +196,8 @@ func (s *Service) record(ctx context.Context, e Event) error {
 	return nil
 }
 
-// refuse records why somebody is refused who was judged, and returns what they are
-// told. Without its event no outcome leaves (security.md L2, R1).
+// refuse records why a checked request is refused, and returns the error for the
+// client. No outcome is answered without its event (security.md L2, R1).
 func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 	if err := s.record(ctx, e); err != nil {
 		return storeFault(err)
@@ -216,8 +215,8 @@ func (s *Service) logged(ctx context.Context, e Event) {
 	}
 }
 
-// attrs returns what a log line tells of an event: all but its number and its
-// time, and nothing of what is empty.
+// attrs returns the log attributes of an event: all of its fields that are not empty,
+// except its number and time.
 func (e Event) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("action", e.Action), slog.String("outcome", e.Outcome)}
 	for _, a := range []slog.Attr{
@@ -232,15 +231,15 @@ func (e Event) attrs() []slog.Attr {
 	return attrs
 }
 
-// after runs f when nobody waits for it any more, and again if it fails: the store
-// may be back in a moment (security.md R4). What it does is tidying, and may be done twice:
-// a process that dies first loses nothing but time.
+// after runs f after the answer, and again if it fails, since the store may be back in a
+// moment (security.md R4). f only cleans up, and may run twice: if the process dies first,
+// nothing but time is lost.
 func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) {
 	ctx = context.WithoutCancel(ctx)
 	s.later.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, laterTimeout)
 		defer cancel()
-		defer func() { // nobody's request: it must not end the service
+		defer func() { // not a request: a panic must not end the service
 			if p := recover(); p != nil {
 				s.Log.ErrorContext(ctx, "a panic while tidying up", "panic", fmt.Sprint(p))
 			}
@@ -261,8 +260,8 @@ func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) 
 }
 
 // Run removes expired sessions in small batches, follows the signing keys, sends
-// codes and tells the OMS of ended sessions until the context ends, and then waits
-// for what is being done after the last answers.
+// codes and reports ended sessions to the OMS until the context is done, and then
+// waits for the work after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
 	s.later.Go(func() { s.followKeys(ctx) })

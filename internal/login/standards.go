@@ -11,10 +11,10 @@ import (
 	"neoapi/internal/token"
 )
 
-// What the standards of OAuth have others do with tokens: introspection, revocation,
-// and the service's own list of what has been revoked.
+// The OAuth standards for tokens: introspection, revocation, and the service's own
+// list of revoked tokens.
 
-// The refusals of a revocation that only its HTTP side has words for.
+// The refusals of a revocation, which only the HTTP side can express.
 var (
 	// ErrForeignToken means that a token was issued to another consumer.
 	ErrForeignToken = errors.New("this token was issued to another consumer")
@@ -23,7 +23,7 @@ var (
 	ErrUnrevocable = errors.New("access tokens cannot be revoked: they end within the hour, or with the consumer's secret")
 )
 
-// A TokenState is what a token is worth: the zero value if it is worth nothing.
+// A TokenState is the state of a token: the zero value if it is not valid.
 type TokenState struct {
 	Active          bool
 	Access          bool // an access token, not a session's
@@ -33,9 +33,9 @@ type TokenState struct {
 	Issuer, ID, SID string // of a session's token; SID for its own consumer only
 }
 
-// Introspect tells a consumer what a token is worth now. Whoever shows a token has
-// it and can read its claims, so any consumer may ask; the sid, without which a
-// trade token opens nothing here, is told to the session's own consumer only.
+// Introspect returns to a consumer whether a token is valid, and its claims. Any
+// consumer may ask, because whoever has a token can read its claims; only the
+// session's own consumer gets the sid, without which a trade token is of no use here.
 // Refusals: KindUnavailable.
 func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact string) (TokenState, error) {
 	if a, err := token.OpenAccess(s.Vault, compact, s.Now()); err == nil {
@@ -71,7 +71,7 @@ func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact str
 }
 
 // Revoke ends the session of a consumer's view or trade token, as logout does. A
-// token that is not good any more, or never was, is none to revoke. Refusals:
+// token that is no longer valid, or never was, needs no revocation. Refusals:
 // ErrForeignToken, ErrUnrevocable, KindUnavailable.
 func (s *Service) Revoke(ctx context.Context, consumer Consumer, compact string, caller Caller) error {
 	event := Event{Time: s.Now(), Action: "revocation", Consumer: consumer.Key, Address: caller.Address, RequestID: caller.RequestID}
@@ -98,7 +98,7 @@ func (s *Service) Revoke(ctx context.Context, consumer Consumer, compact string,
 	}
 	event.Outcome = "ok"
 	switch err := s.Sessions.End(ctx, session.SID, id, event); {
-	case errors.Is(err, ErrNotFound): // ended this moment by somebody else
+	case errors.Is(err, ErrNotFound): // ended concurrently by another request
 		event.Outcome = noSuchSession
 		return s.refuse(ctx, event, nil)
 	case err != nil:
@@ -148,24 +148,24 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, claim
 	return session, says, nil
 }
 
-// revocationsPage is how many revocations one answer holds at most.
+// revocationsPage is the most revocations in one answer.
 const revocationsPage = 1000
 
-// RevocationKept is how long a revocation is kept, and told, after its token has
-// expired: longer than a day, by which a verifier's clock, or the service's, may be
-// set back afterwards.
+// RevocationKept is how long a revocation is kept and listed after its token has
+// expired. It is longer than a day, by which a verifier's clock, or the service's,
+// may be set back.
 const RevocationKept = 25 * time.Hour
 
-// Revoked is a part of the list of what has been revoked.
+// Revoked is a part of the list of revoked tokens.
 type Revoked struct {
 	All  []Revocation // in the order in which their sessions ended
-	Next int64        // where to go on; below what was asked after if the numbers began again
+	Next int64        // where to continue; below the number asked after if numbering has started over
 	More bool         // there are more already
 	Keys []string     // the ids of all signing keys: tokens of others are refused
 }
 
-// Revocations returns the trade tokens that are refused although they have not
-// expired, after a number, and the keys whose tokens are taken. Refusals:
+// Revocations returns the trade tokens after a number that are refused although they
+// have not expired, and the keys whose tokens are accepted. Refusals:
 // KindUnavailable.
 func (s *Service) Revocations(ctx context.Context, after int64) (Revoked, error) {
 	// The keys first: the next answer reports a key that is removed meanwhile.

@@ -8,11 +8,11 @@ import (
 	"neoapi/internal/claims"
 )
 
-// CheckTrade judges the sid and trade token of a call after login and returns
-// its session. consumer is the one that the call's access token names, or the
-// zero Consumer for a call without one (generation 3): then the session's own
-// consumer is looked up and counted. Refusals: KindMissing, KindSession,
-// KindTokenKind, KindEnded, KindAddress, KindThrottled, KindUnavailable.
+// CheckTrade checks the sid and trade token of a call after login and returns its
+// session. consumer is the one that the call's access token names, or the zero
+// Consumer for a call without one (generation 3): then the session's own consumer is
+// looked up and counted. Refusals: KindMissing, KindSession, KindTokenKind,
+// KindEnded, KindAddress, KindThrottled, KindUnavailable.
 func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth string, caller Caller) (Session, error) {
 	switch {
 	case sid == "":
@@ -106,7 +106,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 const noSuchSession = "no such session"
 
 // logoutRefused returns what the audit trail records of a logout that CheckTrade
-// refused; nothing if no token was judged, or the service was at fault.
+// refused; nothing if no token was checked, or the service was at fault.
 func logoutRefused(err error) (outcome string) {
 	var refused *Error
 	if !errors.As(err, &refused) {

@@ -25,15 +25,14 @@ type Server struct {
 	PID int    // of its master process, whose children are the workers
 }
 
-// Start starts nginx with a configuration of deploy/, the path of whose file is
-// given, before a service and a trade API; both are HOST:PORT. It stops when the
-// test ends. Without nginx the test is skipped, and fails where everything has to
-// run, which CI=true says.
+// Start starts nginx with the configuration file at a path in deploy/, in front of a
+// service and a trade API, both HOST:PORT. It stops when the test ends. Without nginx
+// the test is skipped, or fails if CI=true.
 func Start(t testing.TB, conf, service, tradeAPI string) Server {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
-		program, err = exec.LookPath("/usr/sbin/nginx") // where people's PATH does not lead
+		program, err = exec.LookPath("/usr/sbin/nginx") // often not in users' PATH
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -45,7 +44,7 @@ func Start(t testing.TB, conf, service, tradeAPI string) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // somebody else may take the address first
+	for range 5 { // another process may take the address first
 		s, err := start(t, program, string(text), service, tradeAPI)
 		if err == nil {
 			return s
@@ -84,7 +83,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 	}
 	user := ""
 	if os.Getuid() == 0 {
-		user = "user root;" // nobody else may enter the directory
+		user = "user root;" // others cannot enter the directory
 	}
 	for name, text := range map[string]string{"neo.conf": text, "nginx.conf": fmt.Sprintf(inHTTP, dir, user)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -123,7 +122,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 	return Server{URL: "http://" + address, PID: cmd.Process.Pid}, nil
 }
 
-// listens reports whether nginx, and not somebody else, listens at an address: it
+// listens reports whether nginx, and not another process, listens at an address: it
 // writes its pid after it has begun to.
 func listens(pid, address string) bool {
 	if _, err := os.Stat(pid); err != nil {
@@ -133,7 +132,7 @@ func listens(pid, address string) bool {
 	return err == nil && conn.Close() == nil
 }
 
-// free returns an address that nobody listens at.
+// free returns an unused address.
 func free(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,5 +1,5 @@
-// Package oms holds the ways to the order management system. Homes is the one
-// built in: it knows a list of home servers and gives each UCC one of them.
+// Package oms connects to the order management system. Homes is the built-in one: it
+// assigns each UCC a home server from a list.
 package oms
 
 import (
@@ -26,7 +26,7 @@ var _ login.OMS = (*Homes)(nil)
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// NewHomes returns the OMS of a list of home servers. It names every problem of
+// NewHomes returns the OMS for a list of home servers. It returns every problem of
 // the list at once.
 func NewHomes(names ...string) (*Homes, error) {
 	var problems []error
@@ -60,7 +60,7 @@ func (h *Homes) Home(ucc string) string {
 	return best
 }
 
-// Remote implements [login.OMS]: there is nobody to tell anything.
+// Remote implements [login.OMS]: Homes is not remote.
 func (h *Homes) Remote() bool { return false }
 
 // Open implements [login.OMS].
@@ -68,5 +68,5 @@ func (h *Homes) Open(ctx context.Context, s login.OMSSession) (string, error) {
 	return h.Home(s.UCC), ctx.Err()
 }
 
-// Close implements [login.OMS]: there is nothing to tell anybody.
+// Close implements [login.OMS]: there is nothing to do.
 func (h *Homes) Close(ctx context.Context, sid string) error { return ctx.Err() }

@@ -17,10 +17,10 @@ import (
 	"neoapi/internal/outward"
 )
 
-// maxAnswer is how large an answer of the OMS may be.
+// maxAnswer limits the size of an answer of the OMS.
 const maxAnswer = 4 << 10
 
-// A file is what the file of the OMS holds: see docs/oms.md.
+// A file is the content of the OMS file: see docs/oms.md.
 type file struct {
 	Homes      []string      `yaml:"homes"`
 	URL        string        `yaml:"url"`
@@ -32,9 +32,9 @@ type file struct {
 	Home       string        `yaml:"home"`
 }
 
-// Load reads a file that describes the OMS, built in or remote, and names every
-// problem of it at once. It calls nobody. timeout is how long one call may take; 0
-// for the built-in one.
+// Load reads a file that describes the OMS, built in or remote, and returns all of
+// its problems at once. It does not contact the OMS. timeout is how long one call may
+// take; 0 for the built-in one.
 func Load(path string) (_ login.OMS, timeout time.Duration, err error) {
 	var f file
 	if _, err := outward.Load(path, &f); err != nil {
@@ -111,8 +111,8 @@ func (f file) remote() (r *Remote, problems []error) {
 	return r, problems
 }
 
-// Home implements [login.OMS]. Only Open can tell, but clients of generation 1 want
-// a name in the view session's answer too: it is the file's, and means nothing.
+// Home implements [login.OMS]. Only Open knows the home, but clients of generation 1
+// expect one in the view session's answer too: it is the file's, and has no meaning.
 func (r *Remote) Home(string) string { return r.home }
 
 // Remote implements [login.OMS].
@@ -144,7 +144,7 @@ func (r *Remote) Open(ctx context.Context, s login.OMSSession) (home string, err
 			Home string `json:"home"`
 		}
 		if json.Unmarshal(text, &answer) != nil || !nameForm.MatchString(answer.Home) {
-			return errors.New(`the OMS answered something else than {"home":"…"}`)
+			return errors.New(`the OMS did not answer with {"home":"…"}`)
 		}
 		home = answer.Home
 		return nil
@@ -163,7 +163,7 @@ func (r *Remote) Close(ctx context.Context, sid string) error {
 	})
 }
 
-// refusalOf returns what a status that is not good means.
+// refusalOf returns the meaning of a failure status.
 func refusalOf(status int) error {
 	switch status {
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusGone, http.StatusUnprocessableEntity:
@@ -172,7 +172,7 @@ func refusalOf(status int) error {
 	return fmt.Errorf("the OMS answered %d", status)
 }
 
-// call makes one call and has its answer read.
+// call makes one call and passes its answer to read.
 func (r *Remote) call(ctx context.Context, method, sid string, body []byte, read func(status int, text []byte) error) error {
 	return r.breaker.Do(ctx, r.timeout, func(ctx context.Context) error {
 		q, err := http.NewRequestWithContext(ctx, method, r.url.JoinPath("sessions", sid).String(), bytes.NewReader(body))

@@ -19,7 +19,7 @@ import (
 	"neoapi/internal/paste"
 )
 
-// A NewAccount is what an operator tells of an account. UCC, UserID, Mobile and
+// A NewAccount is an account as an operator enters it. UCC, UserID, Mobile and
 // Password are required; the rest may be empty.
 type NewAccount struct {
 	UCC    string
@@ -41,12 +41,12 @@ type HashedAccount struct {
 	seed []byte
 }
 
-// Format implements [fmt.Formatter]: fmt would print what the fields hold.
+// Format implements [fmt.Formatter]: fmt would print the fields.
 func (h HashedAccount) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "account "+h.UCC) }
 
-// AddAccount checks everything about a new account, naming every problem at
-// once, and stores it. Errors are an ExistsError if a name is taken: if it is the UCC,
-// with the account that has it.
+// AddAccount checks a new account, returning every problem at once, and stores it.
+// Errors: an ExistsError if a name is taken, with the existing account if it is the
+// UCC.
 func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (login.Account, error) {
 	h, err := m.Hash(n)
 	if err != nil {
@@ -55,8 +55,8 @@ func (m *Admin) AddAccount(ctx context.Context, n NewAccount) (login.Account, er
 	a, err := m.AddHashed(ctx, h)
 	var taken *login.ExistsError
 	if errors.As(err, &taken) {
-		// Of several fields that collide the store names any: it matters most whether it is
-		// the same account.
+		// If several fields collide the store names any of them, but it matters most
+		// whether it is the same account.
 		if there, ferr := m.ByUCC(ctx, h.UCC); ferr == nil {
 			taken.Field, taken.There = "UCC", &there
 		}
@@ -149,9 +149,9 @@ func (m *Admin) AddHashed(ctx context.Context, h HashedAccount) (login.Account, 
 	return a, m.Store.AddAccount(ctx, a, m.accountEvent("account added", a))
 }
 
-// commonPasswords are those of the 3,000 most common passwords that are long
-// enough to be taken otherwise (security.md P3), one a line, sorted: the frequency list
-// of zxcvbn.
+// commonPasswords are those of the 3,000 most common passwords that are long enough to
+// be accepted otherwise (security.md P3), one a line, sorted: the frequency list of
+// zxcvbn.
 //
 //go:embed common_passwords.txt
 var commonPasswords string
@@ -200,7 +200,7 @@ func (m *Admin) PAN(a login.Account) (string, error) {
 
 // RemoveAccount removes an account and ends its sessions. Errors: ErrNotFound.
 func (m *Admin) RemoveAccount(ctx context.Context, a login.Account) error {
-	// A login that is under way finds the account gone, and ends its session.
+	// A login in progress finds the account gone, and ends its session.
 	return m.Store.RemoveAccount(ctx, a.ID, m.accountEvent("account removed", a))
 }
 

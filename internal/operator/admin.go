@@ -1,6 +1,6 @@
-// Package operator is what operators do: they add, change, remove and erase accounts
-// and consumers, rotate keys, import another system's accounts and look at what is
-// stored. It works on the store alone, beside a running service or without one.
+// Package operator implements what operators do: add, change, remove and erase
+// accounts and consumers, rotate keys, import another system's accounts and inspect
+// what is stored. It works on the store directly, with or without a running service.
 //
 // Start with [Admin]; [Import] is the import of a CSV file.
 package operator
@@ -25,10 +25,10 @@ type Admin struct {
 	Vault   *credential.Vault
 	Now     func() time.Time
 	By      string // who makes the changes, for the audit trail
-	Address string // whence: what their events have there
+	Address string // the address recorded in their events
 }
 
-// event is what the audit trail records of a change that was made.
+// event returns the audit event of a change.
 func (m *Admin) event(action string) login.Event {
 	return login.Event{Time: m.Now(), Action: action, Outcome: "ok", Address: m.Address, By: m.By}
 }
@@ -54,8 +54,8 @@ func CheckBy(name string) error {
 	return err
 }
 
-// nameOf returns what a person or an application is called. It is printed on
-// terminals, so it has no character that cannot be seen.
+// nameOf checks the name of a person or an application. It is printed on terminals,
+// so it must have no invisible character.
 func nameOf(text string) (string, error) {
 	name, err := paste.Name(text)
 	switch {
@@ -67,9 +67,8 @@ func nameOf(text string) (string, error) {
 	return name, nil
 }
 
-// ByUCC returns the account of a UCC that was typed or pasted. Errors: of KindInput;
-// ErrNotFound, with an account that has nothing but its UCC, in the form in which it
-// would be stored.
+// ByUCC returns the account with a typed or pasted UCC. Errors: of KindInput;
+// ErrNotFound, with an account that has only its UCC, in its stored form.
 func (m *Admin) ByUCC(ctx context.Context, ucc string) (login.Account, error) {
 	id, err := login.ParsePasted(login.ByUCC, ucc)
 	if err != nil {
@@ -96,7 +95,7 @@ func (m *Admin) EachConsumer(ctx context.Context) iter.Seq2[login.Consumer, erro
 // page is how many records are read at once.
 const page = 1000
 
-// each pages through a list that goes on after a key.
+// each pages through a list that continues after a key.
 func each[T any](ctx context.Context, list func(ctx context.Context, after string, n int) ([]T, error), key func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for after := ""; ; {
@@ -119,7 +118,7 @@ func each[T any](ctx context.Context, list func(ctx context.Context, after strin
 	}
 }
 
-// EventPages hands all events of a query to f, page by page.
+// EventPages passes all events of a query to f, page by page.
 func (m *Admin) EventPages(ctx context.Context, q login.EventQuery, f func([]login.Event) error) error {
 	for q.N = page; ; {
 		events, err := m.Store.Events(ctx, q)

@@ -14,16 +14,16 @@ import (
 	"neoapi/internal/login"
 )
 
-// What an operator changes of accounts and consumers that exist. Each change is
-// one atomic operation of the store, its event and the end of the account's
-// sessions included (security.md S4).
+// An operator's changes of existing accounts and consumers. Each is one atomic
+// operation of the store, including its event and the end of the account's sessions
+// (security.md S4).
 
-// ErrNothing is the error of a change for which there is nothing to do: it is as it was
-// asked for. Nothing was changed, no session has ended, and there is no event.
+// ErrNothing is the error of a change without effect: the state is already as
+// requested. Nothing was changed, no session has ended, and there is no event.
 var ErrNothing = errors.New("there is nothing to do")
 
-// SetPassword gives an account another password, by the rules of a new one, and
-// ends its sessions. Errors: of KindInput, ErrNotFound.
+// SetPassword changes an account's password, by the rules for new ones, and ends its
+// sessions. Errors: of KindInput, ErrNotFound.
 func (m *Admin) SetPassword(ctx context.Context, a login.Account, password credential.Secret) error {
 	pan, err := m.pan(a)
 	if err != nil {
@@ -36,8 +36,8 @@ func (m *Admin) SetPassword(ctx context.Context, a login.Account, password crede
 	return m.changeFactor(ctx, a, "password set", login.Password, func(a *login.Account) error { a.PasswordHash = hash; return nil })
 }
 
-// SetMPIN gives an account an MPIN, or takes it away if it is "", and ends its
-// sessions. Errors: of KindInput, ErrNotFound, ErrNothing if there is none to take away.
+// SetMPIN sets an account's MPIN, or removes it if it is "", and ends its sessions.
+// Errors: of KindInput, ErrNotFound, ErrNothing if there is none to remove.
 func (m *Admin) SetMPIN(ctx context.Context, a login.Account, mpin credential.Secret) error {
 	if mpin == "" {
 		return m.changeFactor(ctx, a, "MPIN removed", login.MPIN, func(a *login.Account) error {
@@ -56,8 +56,8 @@ func (m *Admin) SetMPIN(ctx context.Context, a login.Account, mpin credential.Se
 	return m.changeFactor(ctx, a, "MPIN set", login.MPIN, func(a *login.Account) error { a.MPINHash = hash; return nil })
 }
 
-// EnrolTOTP gives an account a new TOTP seed, which is returned to be shown this
-// once, and ends its sessions. Errors: ErrNotFound.
+// EnrolTOTP gives an account a new TOTP seed and returns it, to be shown once, and
+// ends its sessions. Errors: ErrNotFound.
 func (m *Admin) EnrolTOTP(ctx context.Context, a login.Account) (credential.Secret, error) {
 	seed := credential.NewTOTPSeed()
 	plain, err := credential.ParseTOTPSeed(string(seed))
@@ -68,7 +68,7 @@ func (m *Admin) EnrolTOTP(ctx context.Context, a login.Account) (credential.Secr
 	return seed, m.changeFactor(ctx, a, "TOTP enrolled", login.TOTP, func(a *login.Account) error { a.TOTPSeed = sealed; return nil })
 }
 
-// RemoveTOTP takes an account's TOTP seed away and ends its sessions. Errors:
+// RemoveTOTP removes an account's TOTP seed and ends its sessions. Errors:
 // ErrNotFound, ErrNothing if there is none.
 func (m *Admin) RemoveTOTP(ctx context.Context, a login.Account) error {
 	return m.changeFactor(ctx, a, "TOTP removed", login.TOTP, func(a *login.Account) error {
@@ -86,9 +86,8 @@ func (m *Admin) changeFactor(ctx context.Context, a login.Account, action string
 	return m.Store.ChangeAccount(ctx, a.ID, e, func(a *login.Account) (bool, error) { return true, change(a) })
 }
 
-// Lock keeps an account from logging in until Unlock, whatever it proves, and ends
-// its sessions. Nobody who tries can tell why. Errors: ErrNotFound, ErrNothing if it is
-// locked.
+// Lock prevents all logins to an account until Unlock, and ends its sessions. A refused
+// login does not reveal why. Errors: ErrNotFound, ErrNothing if it is locked.
 func (m *Admin) Lock(ctx context.Context, a login.Account) error {
 	return m.Store.ChangeAccount(ctx, a.ID, m.accountEvent("account locked", a), func(a *login.Account) (bool, error) {
 		if a.Disabled {
@@ -116,7 +115,7 @@ func (m *Admin) Unlock(ctx context.Context, a login.Account) error {
 	if !a.Disabled {
 		return m.Store.Unlock(ctx, a.ID, m.accountEvent("account unlocked", a))
 	}
-	// The failures first: if this breaks off, the account still is locked.
+	// The failures first: if this is interrupted, the account is still locked.
 	if err := m.Store.Unlock(ctx, a.ID, m.accountEvent("failures forgotten", a)); err != nil {
 		return err
 	}
@@ -143,16 +142,16 @@ func (m *Admin) Revoke(ctx context.Context, a login.Account, sid string) error {
 
 var cacheForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
-// maxCaches is how many data sets an account may have: each login answers all.
+// maxCaches limits the data sets of an account: each login returns all of them.
 const maxCaches = 32
 
-// SetCaches says when data sets of an account last changed. Errors: of KindInput,
+// SetCaches sets when data sets of an account last changed. Errors: of KindInput,
 // ErrNotFound.
 func (m *Admin) SetCaches(ctx context.Context, a login.Account, changed map[string]time.Time) error {
 	unix := map[string]int64{}
 	for name, t := range changed {
 		if !cacheForm.MatchString(name) {
-			return login.Invalid("caches", fmt.Sprintf("%q is no name of a data set such as watchlist: a letter, then letters, digits and underscores", name))
+			return login.Invalid("caches", fmt.Sprintf("%q is not the name of a data set such as watchlist: a letter, then letters, digits and underscores", name))
 		}
 		if t.Unix() < 0 || t.Year() > 9999 {
 			return login.Invalid("caches", name+": must be a time after 1970")
@@ -170,8 +169,8 @@ func (m *Admin) SetCaches(ctx context.Context, a login.Account, changed map[stri
 	return m.Store.SetCaches(ctx, a.ID, unix, m.accountEvent("caches set", a))
 }
 
-// ParseCacheTime reads when a data set changed: an RFC 3339 time, or unix seconds as
-// logins answer them.
+// ParseCacheTime parses when a data set changed: an RFC 3339 time, or unix seconds as
+// in the answers to logins.
 func ParseCacheTime(text string) (time.Time, error) {
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && seconds >= 0 {
 		return time.Unix(seconds, 0), nil

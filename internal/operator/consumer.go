@@ -17,8 +17,8 @@ import (
 // keyForm is the form of a consumer's key.
 var keyForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
-// AddConsumer stores a new consumer and returns its secret, which is shown this
-// once: only its keyed hash is kept. An empty key or secret is generated. rate is
+// AddConsumer stores a new consumer and returns its secret, which cannot be shown
+// again: only its keyed hash is kept. An empty key or secret is generated. rate is
 // that of [login.Consumer]. Errors wrap ErrExists if the key is taken.
 func (m *Admin) AddConsumer(ctx context.Context, key, name string, secret credential.Secret, rate int) (login.Consumer, credential.Secret, error) {
 	if key == "" {
@@ -48,7 +48,7 @@ func (m *Admin) RemoveConsumer(ctx context.Context, key string) error {
 }
 
 // SetConsumerRate changes a consumer's rate, which is that of [login.Consumer]: running
-// services follow within 1 s. Errors: ErrNotFound.
+// services apply it within 1 s. Errors: ErrNotFound.
 func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error {
 	return m.Store.ChangeConsumer(ctx, key, m.consumerEvent("consumer rate changed", key), func(c *login.Consumer) error {
 		c.Rate = rate
@@ -60,9 +60,9 @@ func (m *Admin) SetConsumerRate(ctx context.Context, key string, rate int) error
 // rotation.
 const MaxOverlap = 90 * 24 * time.Hour
 
-// RotateConsumer gives a consumer a new secret, which is returned to be shown this
-// once. The old one, and the access tokens that it got, work for an overlap; the
-// one before that, if it still did, ends now. Errors: of KindInput, ErrNotFound.
+// RotateConsumer gives a consumer a new secret and returns it, to be shown once. The
+// old one, and access tokens obtained with it, work for an overlap; a secret older
+// than that ends now. Errors: of KindInput, ErrNotFound.
 func (m *Admin) RotateConsumer(ctx context.Context, key string, overlap time.Duration) (credential.Secret, time.Time, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return "", time.Time{}, login.Invalid("overlap", fmt.Sprintf("must be between 0 and %s", MaxOverlap))
@@ -87,7 +87,7 @@ func newConsumerSecret() credential.Secret {
 	return credential.Secret(strings.TrimSpace(credential.NewMasterKey()))
 }
 
-// SetConsumerNetworks says whence a consumer may send. Errors: ErrNotFound.
+// SetConsumerNetworks sets the networks from which a consumer may send. Errors: ErrNotFound.
 func (m *Admin) SetConsumerNetworks(ctx context.Context, key string, allow login.Networks) error {
 	if len(allow) > login.MaxNetworks {
 		return errors.New("too many networks")

@@ -1,5 +1,3 @@
-// Package people moves accounts in and out: the import of another system's
-// accounts from a CSV file, and what is told of a person who asks.
 package operator
 
 import (
@@ -32,8 +30,8 @@ var step = 10_000
 // maxLine is the longest line in bytes that is read.
 const maxLine = 16 << 10
 
-// columns are what a line may tell, by the names in the first one. Those that a
-// file with rejected lines has beside them hold no part of an account.
+// columns are the columns of an account, by their names in the first line. A file
+// with rejected lines has further columns, which are not part of an account.
 var columns = []string{"ucc", "user_id", "mobile", "pan", "name", "email", "password_hash", "mpin_hash", "totp_seed"}
 
 var (
@@ -41,55 +39,55 @@ var (
 	ignored  = []string{"line", "reason"}
 )
 
-// An Import is the import of one file. Lines that are rejected are written into
-// another file of the same form, with their number and why.
+// An Import is the import of one file. Rejected lines are written to another file of
+// the same form, with their number and the reason.
 type Import struct {
 	Admin    *Admin
 	File     string
 	Rejected string                         // the file for rejected lines
-	Again    bool                           // from the start, though it has been imported before
-	Progress func(at login.Import, of Size) // called now and then; may be nil
+	Again    bool                           // start over, even if it was imported before
+	Progress func(at login.Import, of Size) // called periodically; may be nil
 
 	before bool // the file has been imported to its end
-	past   past // what the files for its rejected lines say
+	past   past // the content of the files for its rejected lines
 	report string
 	seen   map[uint64]int64 // lines of this run whose accounts are in, by their fields
 }
 
-// Report is the file in which Run has written rejected lines, if it has: Rejected, or
-// one behind it where that has been imported.
+// Report is the file to which Run has written rejected lines, if any: Rejected, or a
+// later one if that has been imported.
 func (x *Import) Report() string { return cmp.Or(x.report, x.Rejected) }
 
-// Rejected is what the name of a file has behind it for its rejected lines.
+// Rejected is the suffix of a file's name for its rejected lines.
 const Rejected = ".rejected"
 
-// A Result is what a run has come to.
+// A Result is the result of a run.
 type Result struct {
-	// Of this run: the lines that it has read, and what of these was added, was there
-	// already, and was rejected. Gone counts lines of a file that was imported before
-	// whose accounts are not there any more: they stay away unless it is imported again.
+	// Of this run: the lines read, and how many accounts were added, existed already, or
+	// were rejected. Gone counts lines of a file imported before whose accounts no
+	// longer exist: they are not added unless the file is imported again.
 	Lines, Added, There, Rejected, Gone int64
 
-	// Own counts those There of which the password's hash was not compared: it was set
-	// here, or made anew at a login, and the line's is another system's.
+	// Own counts those There whose password hash was not compared: it was set here, or
+	// rehashed at a login, and the line's is another system's.
 	Own int64
 
 	// Of the whole file, in all runs: the lines whose accounts are in, and the others.
 	In, Out int64
 
-	Kinds map[string]int64 // lines rejected because their hashes cannot be taken over, by what these are
-	Begun bool             // the run has come as far as reading lines: another one goes on where it stops
+	Kinds map[string]int64 // lines rejected because their hashes cannot be imported, by kind
+	Begun bool             // the run has begun to read lines: another run continues where it stops
 	Done  int64            // lines of the file that are done
 }
 
-// A Size tells how much there is of a file.
+// A Size is the size of a file.
 type Size struct {
 	Bytes   int64
 	Resumed login.Import // where the import went on
 }
 
-// A batch is some lines on their way into the store: the accounts of the good ones,
-// and the bad ones.
+// A batch is some lines to be stored: the accounts of the valid ones, and the
+// rejected ones.
 type batch struct {
 	lines    []line // of the accounts
 	accounts []login.Account
@@ -104,13 +102,13 @@ type line struct {
 	text   string
 	reason string
 
-	ucc, userID string // of one that is rejected, if they are good
+	ucc, userID string // of a rejected line, if they are valid
 }
 
-// Run imports what has not been imported yet. It may end anywhere, and be run again:
-// where it goes on, and what it has rejected, is settled in the transaction that
-// stores the accounts. Of a file that has been imported it only says what is there,
-// unless it is to be imported again.
+// Run imports what has not been imported yet. It may be interrupted anywhere and run
+// again: the position to continue from, and what was rejected, are stored in the
+// transaction that stores the accounts. For a file that has been imported it only
+// reports what exists, unless Again is set.
 func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	f, err := os.Open(x.File)
 	if err != nil {
@@ -132,7 +130,7 @@ func (x *Import) Run(ctx context.Context) (res Result, err error) {
 	}
 	x.before, x.report = done.File != "" && done.Offset == size, x.Rejected
 	if done.File != "" {
-		own := "" // where the lines are that an interrupted run has rejected: that one goes on
+		own := "" // the file of an interrupted run's rejected lines, which is continued
 		if !x.before && !x.Again && done.Report > 0 {
 			own = lastReport(x.Rejected)
 		}
@@ -171,12 +169,12 @@ func (x *Import) run(ctx context.Context, f *os.File, report *lockedfile.File, h
 	res.Begun = true
 	from := at
 	err := x.batches(ctx, f, h, at, func(ctx context.Context, b batch) error {
-		next, j, err := x.store(ctx, report, h, at, b)
+		next, m, err := x.store(ctx, report, h, at, b)
 		if err != nil {
 			return err
 		}
-		res.There, res.Own = res.There+j.there, res.Own+j.own
-		res.kinds(j.bad)
+		res.There, res.Own = res.There+m.there, res.Own+m.own
+		res.kinds(m.bad)
 		at = next
 		x.progress(at, Size{size, from})
 		return nil
@@ -197,8 +195,7 @@ func (x *Import) progress(at login.Import, of Size) {
 	}
 }
 
-// batches reads the lines from where the import is, and has f do with each batch
-// of them what is to be done.
+// batches reads the lines from the import's position on, and calls f with each batch.
 func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Import, do func(ctx context.Context, b batch) error) error {
 	reading, cancel := context.WithCancel(ctx)
 	batches := make(chan batch, 2)
@@ -215,14 +212,14 @@ func (x *Import) batches(ctx context.Context, f *os.File, h header, at login.Imp
 	cancel()
 	for range batches { // the reader ends
 	}
-	if err == nil { // it has come to the file's end, or to that of the context
+	if err == nil { // the end of the file, or of the context
 		err = readErr
 	}
 	return err
 }
 
-// CheckFile returns what is wrong with the form of a file that is to be imported, or
-// nil, by its first line.
+// CheckFile returns what is wrong with the form of a file to import, judging by its
+// first line, or nil.
 func CheckFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -235,8 +232,8 @@ func CheckFile(path string) error {
 	return nil
 }
 
-// begin settles that the import is at the file's first line, however far it had come,
-// and that the file for rejected lines is this import's.
+// begin sets the import to the file's first line, however far it had come, and makes
+// the file for rejected lines this import's.
 func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 	done.File = start.File
 	err := x.Admin.Store.AddAccounts(ctx, done, nil, func([]error) (login.Import, login.Event, error) {
@@ -246,9 +243,9 @@ func (x *Import) begin(ctx context.Context, done, start login.Import) error {
 }
 
 // ErrBusy is the error of [Import.Run] while another process imports the same file.
-var ErrBusy = errors.New("another import of this file is at work: wait for its end")
+var ErrBusy = errors.New("another import of this file is running: wait until it ends")
 
-// busyImport says so if somebody else has gone on with the import.
+// busyImport returns ErrBusy if another process has continued the import, or err.
 func busyImport(err error) error {
 	if errors.Is(err, login.ErrClaimed) {
 		return ErrBusy
@@ -306,7 +303,7 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		b.bad = append(b.bad, l)
 		return
 	}
-	if l.text == "" { // nothing is lost with it
+	if l.text == "" { // an empty line is no loss
 		return
 	}
 	fields, err := split(l.text, h.comma)
@@ -344,12 +341,12 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 	b.bad = append(b.bad, l)
 }
 
-// inColumns says a reason in one line, in the names of the file's columns.
+// inColumns returns a reason on one line, with the names of the file's columns.
 var inColumns = strings.NewReplacer("\n", "; ", "userid: ", "user_id: ", "mobileNumber: ", "mobile: ")
 
-// openReport opens the file for rejected lines, for this process alone: a second
-// one waits here. It may hold hashes, so nobody but its owner reads it: it is made here,
-// or is the user's own already, and no link to another place.
+// openReport opens the file for rejected lines for this process only: a second one waits
+// here. It may contain hashes, so only its owner may read it: it is created here, or
+// already belongs to the user, and is not a link.
 func (x *Import) openReport() (f *lockedfile.File, err error) {
 	defer func() {
 		if err != nil {
@@ -359,7 +356,7 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 	if err := private.CheckPlace(x.report); err != nil {
 		return nil, err
 	}
-	for range 10 { // others may make and remove it meanwhile
+	for range 10 { // others may create and remove it meanwhile
 		f, err = lockedfile.OpenFile(x.report, os.O_RDWR|os.O_CREATE|os.O_EXCL|private.Careful, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
@@ -380,7 +377,7 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 		if info.Size() > 0 || info.Mode().Perm()&0o077 == 0 {
 			return f, nil
 		}
-		// Somebody may have it open for reading since it could be.
+		// Somebody may have opened it for reading while that was allowed.
 		if err := errors.Join(os.Remove(x.report), f.Close()); err != nil {
 			return nil, err
 		}
@@ -388,9 +385,9 @@ func (x *Import) openReport() (f *lockedfile.File, err error) {
 	return nil, err
 }
 
-// resumeReport brings the file for rejected lines to where it was when the import
-// stood where it goes on: only what an interrupted step has written is cut off.
-// Anything else that lies there is somebody's, and stays.
+// resumeReport truncates the file for rejected lines to its state at the position
+// where the import continues: only what an interrupted step has written is cut off.
+// Any other file there is somebody's, and stays.
 func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res *Result) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -401,7 +398,7 @@ func (x *Import) resumeReport(f *lockedfile.File, h header, at login.Import, res
 		return err
 	}
 	if !ours || info.Size() < at.Report {
-		err := error(private.Refused(fmt.Sprintf("rejected lines: %s is not as the import has left it, with %d rejected lines: put that one back, or move it away and begin again with --again", x.report, at.Rejected)))
+		err := error(private.Refused(fmt.Sprintf("rejected lines: %s is not the file that the import left, with %d rejected lines: put that back, or move it away and use --again", x.report, at.Rejected)))
 		if info.Size() == 0 { // this process has made it
 			err = errors.Join(err, os.Remove(x.report))
 		}
@@ -428,27 +425,27 @@ func reportHead(h header) string {
 }
 
 // store stores a batch, and writes its rejected lines before that is settled.
-func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, j judged, err error) {
+func (x *Import) store(ctx context.Context, report *lockedfile.File, h header, at login.Import, b batch) (next login.Import, m matched, err error) {
 	err = x.Admin.Store.AddAccounts(ctx, at, b.accounts, func(taken []error) (login.Import, login.Event, error) {
-		if j, err = x.judge(ctx, b, taken); err != nil {
+		if m, err = x.match(ctx, b, taken); err != nil {
 			return next, login.Event{}, err
 		}
-		slices.SortFunc(j.bad, func(a, b line) int { return int(a.number - b.number) })
+		slices.SortFunc(m.bad, func(a, b line) int { return int(a.number - b.number) })
 		next = at
 		next.Offset, next.Line = b.offset, b.line
-		next.Added += int64(len(b.accounts) + len(b.bad) - len(j.bad))
-		next.Rejected += int64(len(j.bad))
-		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(j.bad))
-		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-j.there, len(j.bad))
-		if j.there > 0 {
-			said += fmt.Sprintf(", %d there already", j.there)
+		next.Added += int64(len(b.accounts) + len(b.bad) - len(m.bad))
+		next.Rejected += int64(len(m.bad))
+		next.Report, err = writeReport(report, h, at.Report, x.past.notIn(m.bad))
+		said := fmt.Sprintf("lines %d to %d: %d added, %d rejected", at.Line+1, b.line, next.Added-at.Added-m.there, len(m.bad))
+		if m.there > 0 {
+			said += fmt.Sprintf(", %d there already", m.there)
 		}
 		return next, x.Admin.ImportEvent(said), err
 	})
-	return next, j, busyImport(err)
+	return next, m, busyImport(err)
 }
 
-// writeReport writes rejected lines behind what is settled, and returns where they
+// writeReport writes rejected lines after the settled ones, and returns where they
 // end.
 func writeReport(f *lockedfile.File, h header, settled int64, bad []line) (int64, error) {
 	if len(bad) == 0 {

@@ -18,14 +18,14 @@ import (
 	"neoapi/internal/private"
 )
 
-// What is done with a file that has been imported before: people mend what was
-// rejected in the file for that, import it, and run the first one again.
+// Importing a file that has been imported before: people correct the rejected lines
+// in the file for those, import that, and run the first one again.
 
-// errLooked ends a step of an import that must store nothing.
+// errLooked ends a transaction of an import that must store nothing.
 var errLooked = errors.New("only looked at")
 
-// look says of a file that has been imported which accounts are there now, and stores
-// nothing: one that was removed since does not come back.
+// look reports which accounts of a file imported before exist now, and stores
+// nothing: an account removed since does not come back.
 func (x *Import) look(ctx context.Context, f *os.File, h header, done, start login.Import, size int64) (res Result, err error) {
 	at := start
 	err = x.batches(ctx, f, h, start, func(ctx context.Context, b batch) error {
@@ -37,13 +37,13 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 		if err != nil && !errors.Is(err, errLooked) {
 			return busyImport(err)
 		}
-		j, err := x.judge(ctx, b, taken)
+		m, err := x.match(ctx, b, taken)
 		if err != nil {
 			return err
 		}
-		gone := int64(len(b.accounts)+len(b.bad)-len(j.bad)) - j.there
-		res.There, res.Gone, res.Rejected = res.There+j.there, res.Gone+gone, res.Rejected+int64(len(j.bad))
-		res.kinds(j.bad)
+		gone := int64(len(b.accounts)+len(b.bad)-len(m.bad)) - m.there
+		res.There, res.Gone, res.Rejected = res.There+m.there, res.Gone+gone, res.Rejected+int64(len(m.bad))
+		res.kinds(m.bad)
 		at.Offset, at.Line = b.offset, b.line
 		at.Added, at.Rejected = res.There, res.Rejected
 		x.progress(at, Size{size, start})
@@ -54,23 +54,25 @@ func (x *Import) look(ctx context.Context, f *os.File, h header, done, start log
 	return res, err
 }
 
-// A judged is what has come of a batch.
-type judged struct {
-	bad   []line // the bad lines, those that collide with others among them
-	there int64  // lines of accounts that are there already
-	own   int64  // of these: lines with a hash that could not be compared
+// A matched is the result of match.
+type matched struct {
+	bad   []line // rejected lines, including those that collide with others
+	there int64  // lines whose account already exists
+	own   int64  // of these: those whose hash could not be compared
 }
 
-func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, err error) {
+// match compares a batch with the stored accounts. taken says of each account why it was
+// not added, or nil.
+func (x *Import) match(ctx context.Context, b batch, taken []error) (m matched, err error) {
 	for _, l := range b.bad {
 		in, err := x.mendedSince(ctx, l)
 		switch {
 		case err != nil:
-			return j, err
+			return m, err
 		case in:
-			j.there++
+			m.there++
 		default:
-			j.bad = append(j.bad, l)
+			m.bad = append(m.bad, l)
 		}
 	}
 	for i, err := range taken {
@@ -83,11 +85,11 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, e
 		a := exists.There
 		switch {
 		case x.past.mended[l.number] || a != nil && x.before && a.UserID == n.UserID:
-			j.there++
+			m.there++
 		case a != nil && len(differences(*a, n)) == 0:
-			j.there++
+			m.there++
 			if incomparable(*a, n) {
-				j.own++
+				m.own++
 			}
 			x.took(n, l.number)
 		default:
@@ -95,14 +97,13 @@ func (x *Import) judge(ctx context.Context, b batch, taken []error) (j judged, e
 			if first := x.seen[fieldOf(n, exists)]; first > 0 && first != l.number {
 				l.reason += fmt.Sprintf(": this file's line %d", first)
 			}
-			j.bad = append(j.bad, l)
+			m.bad = append(m.bad, l)
 		}
 	}
-	return j, nil
+	return m, nil
 }
 
-// took notes in which line an account was that is in, to be told of one that collides
-// with it.
+// took records the line of a stored account, to report for one that collides with it.
 func (x *Import) took(a login.Account, line int64) {
 	if x.seen == nil {
 		x.seen = map[uint64]int64{}
@@ -120,7 +121,7 @@ func (x *Import) took(a login.Account, line int64) {
 
 var seed = maphash.MakeSeed()
 
-// fieldOf stands for the field of an account with which it collides.
+// fieldOf returns a hash of the field with which an account collides.
 func fieldOf(a login.Account, exists *login.ExistsError) uint64 {
 	field := exists.Field
 	if exists.There != nil {
@@ -130,8 +131,8 @@ func fieldOf(a login.Account, exists *login.ExistsError) uint64 {
 	return maphash.String(seed, field+" "+values[field])
 }
 
-// mendedSince reports whether a line that is rejected was so before, and its account
-// has come in since: as one that was mended.
+// mendedSince reports whether a rejected line was rejected before, and its account
+// has been imported since, from a corrected line.
 func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	if !x.before || x.past.mended[l.number] {
 		return x.before, nil
@@ -146,12 +147,12 @@ func (x *Import) mendedSince(ctx context.Context, l line) (bool, error) {
 	return err == nil && a.UserID == l.userID, err
 }
 
-// A past is what the files for the rejected lines of a file say, which are the one for
-// them, that for those of this one that were rejected again, and so on. Lines have the
-// numbers that they have in the first file.
+// A past is the content of the files for rejected lines of a file: the file for its
+// own, the file for those rejected again from that, and so on. Lines have their
+// numbers in the first file.
 type past struct {
-	mended map[int64]bool // lines that have been imported since; nil if nothing is known of them
-	out    map[int64]bool // lines that have not, and are in one of the files
+	mended map[int64]bool // lines imported since; nil if not known
+	out    map[int64]bool // lines not imported, and in one of the files
 	free   string         // the name of the next file
 }
 
@@ -160,9 +161,9 @@ func (p past) notIn(lines []line) []line {
 	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool { return p.out[l.number] })
 }
 
-// pastOf reads the files, of which the first is named. It knows nothing if that has not
-// been imported as it is now, or what was rejected of it is not there. They stay as they
-// are: what they say is nowhere else. The one that is called own does not count.
+// pastOf reads the files, starting with first. It returns nothing if that has not been
+// imported as it is now, or its rejected lines are not there. The files are not changed:
+// their content is nowhere else. The file named own is ignored.
 func (x *Import) pastOf(ctx context.Context, first, own string) (p past, err error) {
 	if own == first {
 		return past{}, nil
@@ -196,7 +197,7 @@ func (x *Import) pastOf(ctx context.Context, first, own string) (p past, err err
 	}
 }
 
-// lastReport returns the last of the files for rejected lines that is there.
+// lastReport returns the last existing file for rejected lines.
 func lastReport(first string) string {
 	for last := first; ; last += Rejected {
 		if _, err := os.Lstat(last + Rejected); err != nil {
@@ -254,8 +255,8 @@ func numbersIn(f *os.File) (map[int64]bool, error) {
 	}
 }
 
-// clearReport makes sure that the file for rejected lines holds nothing that would be
-// lost: it is empty, or as this file's import has left it, or has been imported itself.
+// clearReport makes sure that no content of the file for rejected lines would be lost:
+// it is empty, or as this file's import left it, or was imported itself.
 func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, complete bool) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -271,10 +272,10 @@ func (x *Import) clearReport(f *lockedfile.File, h header, done login.Import, co
 	case info.Size() == 0 || ours:
 		return errors.Join(f.Chmod(0o600), f.Truncate(0))
 	}
-	return private.Refused("rejected lines: " + x.report + " is there already: move it away, or name another file with --rejected; if you have mended lines in it, import it first")
+	return private.Refused("rejected lines: " + x.report + " already exists: move it away, or give another file with --rejected; if you corrected lines in it, import it first")
 }
 
-// begins reports whether a file begins with a text, as far as the file goes.
+// begins reports whether the file begins with text, or text begins with the file.
 func (x *Import) begins(f *lockedfile.File, text string) (bool, error) {
 	head := make([]byte, len(text))
 	n, err := f.ReadAt(head, 0)
@@ -290,7 +291,7 @@ var (
 	tooCostly   = regexp.MustCompile(`_hash: [^;]*: checking one password would take too long`)
 )
 
-// kinds counts the lines that are rejected for their hashes, by what these are.
+// kinds counts the lines rejected for their hashes, by kind.
 func (r *Result) kinds(bad []line) {
 	for _, l := range bad {
 		seen := map[string]bool{}

@@ -19,7 +19,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// A header tells where the columns are, and how the file is written.
+// A header describes the columns and the encoding of a file.
 type header struct {
 	at    map[string]int
 	text  string // the line itself
@@ -44,8 +44,8 @@ func (h header) number(text string, n int64) int64 {
 	return n
 }
 
-// own returns a line without the columns that a file with rejected lines has beside
-// those of the accounts, so that one that is rejected again has them once.
+// own returns a line without the additional columns of a file with rejected lines, so
+// that a line rejected again has them only once.
 func (h header) own(text string) string {
 	names, err := split(h.text, h.comma)
 	if err != nil {
@@ -60,8 +60,8 @@ func (h header) own(text string) string {
 	return strings.Join(own, h.comma)
 }
 
-// fields parts a line into its fields and leaves them as they are written, quotes
-// included, also those of a line that is no CSV.
+// fields splits a line into its fields, unchanged and with their quotes, even if the
+// line is not valid CSV.
 func (h header) fields(text string) (all []string) {
 	for {
 		end := strings.Index(text, h.comma)
@@ -97,10 +97,10 @@ func columnOf(name string) string {
 	return strings.Join(words, "_")
 }
 
-// commas are what may part the fields: spreadsheets write each of them.
+// commas are the possible separators of fields: spreadsheets write each of them.
 var commas = []string{",", ";", "\t"}
 
-// readHeader reads the first line, and tells where the second one begins.
+// readHeader reads the first line, and returns where the second one begins.
 func readHeader(f *os.File) (h header, start login.Import, err error) {
 	if h.wide, err = encodingOf(f); err != nil {
 		return h, start, err
@@ -157,11 +157,11 @@ func readHeader(f *os.File) (h header, start login.Import, err error) {
 	return h, start, errors.Join(problems...)
 }
 
-// unknownColumns says which of the n columns of a first line are none.
+// unknownColumns returns an error that names the unknown ones of the n columns of a first line.
 func unknownColumns(names []string, n int) error {
 	known := "known are " + strings.Join(columns, ", ")
-	if n == 1 { // perhaps they are parted by something else
-		known += "; commas, semicolons or tabs part them"
+	if n == 1 { // perhaps the separator is another one
+		known += "; separate them with commas, semicolons or tabs"
 	}
 	if len(names) == 1 {
 		return fmt.Errorf("the first line names a column %.40q: %s", names[0], known)
@@ -177,8 +177,8 @@ func unknownColumns(names []string, n int) error {
 	return fmt.Errorf("the first line names columns that are not known, %s and %s: %s", strings.Join(said[:last], ", "), said[last], known)
 }
 
-// columns finds out what parts the fields of the first line, and returns these: that
-// by which most of them are the names of columns.
+// columns determines the separator of the first line, the one that gives the most
+// names of columns, and returns the fields.
 func (h *header) columns() (names []string, err error) {
 	most := -1
 	for _, comma := range commas {
@@ -196,8 +196,8 @@ func (h *header) columns() (names []string, err error) {
 	return names, err
 }
 
-// encodingOf tells by the first bytes of a file how it is written: the order of bytes
-// if it is UTF-16, nil if it is UTF-8. What is neither is named.
+// encodingOf determines a file's encoding from its first bytes: the byte order for
+// UTF-16, nil for UTF-8, or an error that names what it is instead.
 func encodingOf(f *os.File) (wide binary.ByteOrder, err error) {
 	first := make([]byte, 8)
 	n, err := f.ReadAt(first, 0)
@@ -268,7 +268,7 @@ func (l lineReader) nextWide() (raw []byte, n int64, err error) {
 	return noEnd(raw), n, err
 }
 
-// noEnd takes a line's end away. What it returns is not nil.
+// noEnd removes a line's end. It never returns nil.
 func noEnd(raw []byte) []byte {
 	if raw = bytes.TrimRight(raw, "\r\n"); raw == nil {
 		raw = []byte{}
@@ -276,8 +276,8 @@ func noEnd(raw []byte) []byte {
 	return raw
 }
 
-// split parts a line into its fields. A quoted field does not go on in the next
-// line: one quote that is missing would take the rest of the file with it.
+// split splits a line into its fields. A quoted field does not continue on the next
+// line: one missing quote would swallow the rest of the file.
 func split(text, comma string) ([]string, error) {
 	if !strings.Contains(text, `"`) {
 		return strings.Split(text, comma), nil

@@ -201,12 +201,12 @@ func TestImportCollision_namesWhatCollides(t *testing.T) {
 	const columns = "ucc,user_id,mobile,name,pan,password_hash\n"
 	run(t, importer(data, write(t, columns+"AB1,one,9800000001,One,AVRFT7865T,"+goodHash+"\n")), operator.Result{Lines: 1, Added: 1, In: 1})
 	cases := []struct{ line, want string }{
-		{"AB1,one,9800000001,Other,AVRFT7865T," + goodHash, "there is an account AB1 already, with another name"},
-		{"AB1,one,9800000001,Other,AVRFT7865X," + strings.Replace(goodHash, "uG0", "uG1", 1), "there is an account AB1 already, with another PAN, name and password hash"},
-		{"AB1,own,9800000001,One,AVRFT7865T," + goodHash, "there is an account AB1 already, with another user id"},
+		{"AB1,one,9800000001,Other,AVRFT7865T," + goodHash, "account AB1 already exists, with another name"},
+		{"AB1,one,9800000001,Other,AVRFT7865X," + strings.Replace(goodHash, "uG0", "uG1", 1), "account AB1 already exists, with another PAN, name and password hash"},
+		{"AB1,own,9800000001,One,AVRFT7865T," + goodHash, "account AB1 already exists, with another user id"},
 		{"AB1,own,9800000009,One,," + goodHash, "another account has this UCC"},
 		{"AB2,two,9800000002,Two,AVRFT7865V," + goodHash, ""}, // line 6
-		{"AB2,two,9800000002,Twice,," + goodHash, "there is an account AB2 already, with another name: this file's line 6"},
+		{"AB2,two,9800000002,Twice,," + goodHash, "account AB2 already exists, with another name: this file's line 6"},
 		{"AB2,own,9800000009,Own,," + goodHash, "another account has this UCC: this file's line 6"},
 		{"AB3,two,9800000003,Three,," + goodHash, "another account has this user id: this file's line 6"},
 		{"AB3,own,9800000002,Three,," + goodHash, "another account has this mobile number: this file's line 6"},

@@ -25,16 +25,16 @@ func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
 	}{
 		{"a symbolic link to a file", false, func(_ *testing.T, _, path, other string) error { return os.Symlink(other, path) }, "is a symbolic link"},
 		{"a symbolic link to nothing", false, func(_ *testing.T, _, path, other string) error { return os.Symlink(other+"2", path) }, "is a symbolic link"},
-		{"a hard link", false, func(_ *testing.T, _, path, other string) error { return os.Link(other, path) }, "has another name, too"},
-		{"a pipe", false, func(_ *testing.T, _, path, _ string) error { return syscall.Mkfifo(path, 0o600) }, "is no file"},
+		{"a hard link", false, func(_ *testing.T, _, path, other string) error { return os.Link(other, path) }, "also has another name"},
+		{"a pipe", false, func(_ *testing.T, _, path, _ string) error { return syscall.Mkfifo(path, 0o600) }, "is not a regular file"},
 		{"a directory", false, func(_ *testing.T, _, path, _ string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
-		{"a directory that everybody writes to", false, func(_ *testing.T, dir, _, _ string) error { return os.Chmod(dir, 0o777) }, "everybody may write to the directory"},
+		{"a directory that everybody writes to", false, func(_ *testing.T, dir, _, _ string) error { return os.Chmod(dir, 0o777) }, "is writable by everyone"},
 		{"an empty file of another user", true, func(t *testing.T, _, path, _ string) error {
 			if err := os.WriteFile(path, nil, 0o666); err != nil {
 				return err
 			}
 			return os.Chown(path, somebodyElse, somebodyElse)
-		}, "belongs to somebody else"},
+		}, "belongs to another user"},
 		{"another user's symbolic link", true, func(t *testing.T, dir, path, other string) error {
 			if err := os.Symlink(other, path); err != nil {
 				return err

@@ -239,7 +239,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	for text, wants := range map[string][]string{
 		"": {"the file is empty"}, "\ufeff": {"the file is empty"}, "\n" + head: {"the first line is empty"},
 		"id,ucc,phone,pw\n":             {`columns that are not known, "id", "phone" and "pw": known are ucc, user_id`, "lacks the column user_id"},
-		"ucc|user_id\n":                 {`a column "ucc|user_id": known are ucc`, "commas, semicolons or tabs part them"},
+		"ucc|user_id\n":                 {`a column "ucc|user_id": known are ucc`, "separate them with commas, semicolons or tabs"},
 		"ucc,ucc,mobile,pasword\nUC1\n": {`a column "pasword": known are ucc, user_id`, "names ucc twice", "lacks the column user_id", "lacks the column password_hash"},
 		strings.Repeat("x", 20_000):     {"the first line must name the columns"},
 	} {
@@ -252,7 +252,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	}
 	file := write(t, head+row(1))
 	put(t, file+".rejected", "mine")
-	if _, err := importer(data, file).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is there already: move it away") {
+	if _, err := importer(data, file).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "already exists: move it away") {
 		t.Errorf("%v: a file in the way", err)
 	}
 	if text, _ := os.ReadFile(file + ".rejected"); string(text) != "mine" {
@@ -288,11 +288,11 @@ func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
 		again.Rejected = filepath.Join(t.TempDir(), "other")
 		put(t, again.Rejected, x.there)
 		_, err := again.Run(t.Context())
-		if (err != nil) != x.interrupted || err != nil && !strings.Contains(err.Error(), "is not as the import has left it") {
+		if (err != nil) != x.interrupted || err != nil && !strings.Contains(err.Error(), "is not the file that the import left") {
 			t.Errorf("%s: %v", name, err)
 		}
 		again.Again = true
-		if _, err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "is there already: move it away") {
+		if _, err := again.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "already exists: move it away") {
 			t.Errorf("%s, again: %v", name, err)
 		}
 		if text, err := os.ReadFile(again.Rejected); string(text) != x.there {

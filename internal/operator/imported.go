@@ -13,8 +13,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// A NewImport is an account that comes from another system, with hashes that were
-// made there. Fields are as in [NewAccount].
+// A NewImport is an account of another system, with hashes made there. Fields are as
+// in [NewAccount].
 type NewImport struct {
 	UCC          string
 	UserID       string
@@ -27,10 +27,10 @@ type NewImport struct {
 	TOTPSeed     credential.Secret
 }
 
-// Imported checks an account that comes from another system, naming every problem
-// at once, and returns it ready to be stored, under a new id. An MPIN's hash is
-// sealed: it lacks the key that ours has (security.md P1). The hashes are replaced by ours
-// at the next good login.
+// Imported checks an account of another system, returning every problem at once, and
+// returns it ready to be stored, under a new id. An MPIN's hash is sealed, because it
+// lacks the key that ours has (security.md P1). The hashes are replaced by ours at the
+// next successful login.
 func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	a := login.Account{ID: uuid.NewString(), Created: now}
 	var problems []error
@@ -77,8 +77,8 @@ func (m *Admin) Imported(n NewImport, now time.Time) (login.Account, error) {
 	return a, errors.Join(problems...)
 }
 
-// differences names what an account that is there has otherwise than one of the same
-// UCC that an import would add. What a login or an operator may have changed since is
+// differences returns the fields in which an existing account differs from an imported
+// one with the same UCC. Fields that a login or an operator may have changed since are
 // not compared: the address, the MPIN, the TOTP seed, and a hash that is incomparable.
 func differences(a, n login.Account) (all []string) {
 	for _, x := range []struct {
@@ -98,17 +98,17 @@ func differences(a, n login.Account) (all []string) {
 	return all
 }
 
-// incomparable reports whether the hash of an account's password was set here, or made
-// anew at a login, and the import's would be made anew too.
+// incomparable reports whether the hash of an account's password was set here or
+// rehashed at a login, while the import's would be rehashed too.
 func incomparable(a, n login.Account) bool {
 	return a.PasswordHash != n.PasswordHash && credential.Lasting(a.PasswordHash) && !credential.Lasting(n.PasswordHash)
 }
 
-// collision says why an account that an import would add cannot be, if the field of
-// another one, or of the one with its UCC, is in its way.
+// collision returns why an imported account cannot be added: another account, or the
+// one with its UCC, has one of its fields.
 func collision(n login.Account, exists *login.ExistsError) string {
 	if a := exists.There; a != nil && (a.UserID == n.UserID || a.Mobile == n.Mobile) {
-		return "there is an account " + a.UCC + " already, with another " + and(differences(*a, n))
+		return "account " + a.UCC + " already exists, with another " + and(differences(*a, n))
 	}
 	if exists.There != nil {
 		return "another account has this UCC"
@@ -125,7 +125,7 @@ func and(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// ImportEvent is what the audit trail is told of a step of an import.
+// ImportEvent returns the audit event of a step of an import.
 func (m *Admin) ImportEvent(outcome string) login.Event {
 	e := m.event("accounts imported")
 	e.Outcome = cmp.Or(outcome, e.Outcome)

@@ -10,35 +10,34 @@ import (
 	"neoapi/internal/token"
 )
 
-// maxKeys is how many signing keys there may be: each is published.
+// maxKeys limits the signing keys: each is published.
 const maxKeys = 50
 
-// KeyEvent is what the audit trail records of a key, whose id stands where that of a
-// request would.
+// KeyEvent returns the audit event of a key, whose id is in the place of a request's.
 func (m *Admin) KeyEvent(action, id string) login.Event {
 	e := m.event(action)
 	e.RequestID = id
 	return e
 }
 
-// A KeyState says what a signing key is doing.
+// A KeyState is the state of a signing key.
 type KeyState string
 
 // The states of a signing key, in the order of its life.
 const (
 	KeyNext  KeyState = "next"  // published, and signs when its time comes
 	KeySigns KeyState = "signs" // signs
-	KeyOld   KeyState = "old"   // judges the tokens that it has signed
+	KeyOld   KeyState = "old"   // still verifies the tokens that it has signed
 )
 
-// KeyInfo is what an operator sees of a signing key.
+// KeyInfo is a signing key as an operator sees it.
 type KeyInfo struct {
 	ID      string
 	Bits    int
 	State   KeyState
 	Created time.Time
 	Signs   time.Time
-	Until   time.Time // of an old key: when it goes, if no session has a token of it any more
+	Until   time.Time // of an old key: when it is removed, if no session has a token signed by it
 }
 
 // Keys returns the signing keys, in the order of their time to sign.
@@ -66,8 +65,8 @@ func (m *Admin) Keys(ctx context.Context) ([]KeyInfo, error) {
 	return all, nil
 }
 
-// PendingKey returns the key that is published and has not begun to sign, the next one
-// to do so if there are several. Errors: ErrNotFound if there is none.
+// PendingKey returns the key that is published but has not begun to sign, or the next
+// one of several. Errors: ErrNotFound if there is none.
 func (m *Admin) PendingKey(ctx context.Context) (login.SigningKey, error) {
 	stored, err := m.Store.SigningKeys(ctx)
 	if err != nil {
@@ -80,8 +79,8 @@ func (m *Admin) PendingKey(ctx context.Context) (login.SigningKey, error) {
 	return stored[next], nil
 }
 
-// RotateKey adds a signing key of so many bits, which is published at once and
-// signs after a lead. Running services follow by themselves.
+// RotateKey adds a signing key of a number of bits, which is published at once and
+// signs after a lead. Running services apply it by themselves.
 func (m *Admin) RotateKey(ctx context.Context, bits int, lead time.Duration) (login.SigningKey, error) {
 	if bits != token.Bits2048 && bits != token.Bits3072 {
 		return login.SigningKey{}, login.Invalid("bits", fmt.Sprintf("must be %d or %d", token.Bits2048, token.Bits3072))

@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/login"
 )
 
-// A Person is all that is stored of one, but for secrets: of those it reports how
+// A Person is everything stored about a person, except secrets: of those it says how
 // they are kept.
 type Person struct {
 	Account  login.Account
@@ -21,7 +21,7 @@ type Person struct {
 	Events   []login.Event
 }
 
-// Person returns what is stored of an account, for an export. Errors: of the store.
+// Person returns what is stored about an account, for an export. Errors: those of the store.
 func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err error) {
 	p.Account, p.Factors = a, KeptAs(a)
 	pan, err := m.pan(a)
@@ -32,7 +32,7 @@ func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err erro
 	if p.State, err = m.Store.State(ctx, a.ID); err != nil {
 		return p, err
 	}
-	// Expired ones too, as long as they are there.
+	// Expired ones too, while they exist.
 	if p.Sessions, err = m.Store.SessionsOf(ctx, a.ID, time.Unix(1, 0)); err != nil {
 		return p, err
 	}
@@ -43,7 +43,7 @@ func (m *Admin) Person(ctx context.Context, a login.Account) (p Person, err erro
 	return p, err
 }
 
-// KeptAs returns of each factor how it is kept: the algorithm of a hash, or sealed.
+// KeptAs returns for each factor how it is stored: the algorithm of a hash, or sealed.
 func KeptAs(a login.Account) map[string]string {
 	kinds := map[string]string{"password": strings.TrimPrefix(credential.Shape(a.PasswordHash), "$")}
 	if a.MPINHash != "" {
@@ -58,24 +58,24 @@ func KeptAs(a login.Account) map[string]string {
 	return kinds
 }
 
-// Pseudonym is what is in the audit trail for the UCC of an erased account. Only
-// who has the master key and a UCC can tell that they belong together.
+// Pseudonym returns what replaces the UCC of an erased account in the audit trail.
+// Only someone with the master key and the UCC can see that they belong together.
 func (m *Admin) Pseudonym(ucc string) string {
 	return "ERASED" + strings.ToUpper(hex.EncodeToString(m.Vault.MAC(credential.PurposePseudonym, ucc)[:8]))
 }
 
-// forgetStep is how many events are looked at in one operation.
+// forgetStep is how many events one operation processes.
 const forgetStep = 10_000
 
-// Erase erases a person: the account, its sessions, what is counted and the codes on
-// their way; in the audit trail a pseudonym stands for its UCC, and its id,
-// addresses and request ids are gone. It returns the pseudonym, and how many events
-// have changed. If it breaks off, do it again: a is as ByUCC returns it, with its UCC
-// alone if the account is gone already.
+// Erase erases a person: the account, its sessions, its counters and the codes still
+// to be sent; in the audit trail a pseudonym replaces the UCC, and its id, addresses
+// and request ids are removed. It returns the pseudonym and the number of events
+// changed. If it fails, call it again, with a as ByUCC returns it: only the UCC if
+// the account is already gone.
 func (m *Admin) Erase(ctx context.Context, a login.Account) (pseudonym string, events int, err error) {
 	pseudonym = m.Pseudonym(a.UCC)
 	if a.ID != "" {
-		// A login that is under way finds the account gone, and ends its session.
+		// A login in progress finds the account gone, and ends its session.
 		e := m.event("account erased")
 		e.UCC = pseudonym
 		if err := m.Store.EraseAccount(ctx, a.ID, e); err != nil {

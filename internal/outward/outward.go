@@ -1,6 +1,6 @@
-// Package outward is what the couriers and the OMS have in common as things that
-// the service calls: strict files of settings, secrets in files of their own, HTTP
-// without redirects, and a breaker.
+// Package outward has what the service's calls to couriers and the OMS share: strict
+// settings files, secrets in separate files, HTTP without redirects, and a circuit
+// breaker.
 package outward
 
 import (
@@ -30,12 +30,12 @@ import (
 	"neoapi/internal/paste"
 )
 
-// maxFile is how large a file of settings or with a secret may be.
+// maxFile limits the size of a file with settings or a secret.
 const maxFile = 256 << 10
 
-// Load reads a YAML file of settings. A key that into does not have is an error,
-// and so is a duplicate one: all of them are named at once. open tells
-// that others may read the file.
+// Load reads a YAML file of settings. A key that into does not have is an error, and
+// so is a duplicate one; all of them are named at once. open reports that other users
+// can read the file.
 func Load(path string, into any) (open bool, err error) {
 	text, mode, err := read(path)
 	if err != nil {
@@ -48,8 +48,8 @@ func Load(path string, into any) (open bool, err error) {
 	return mode&0o004 != 0, err
 }
 
-// Beside makes names of files that are in the file of settings at path relative
-// to where that lies, as those in the configuration file are.
+// Beside makes file names from the settings file at path relative to its directory,
+// like those in the configuration file.
 func Beside(path string, names ...*string) {
 	for _, name := range names {
 		if *name != "" && !filepath.IsAbs(*name) {
@@ -94,9 +94,9 @@ func Secret(path string) (credential.Secret, error) {
 	return credential.Secret(line), nil
 }
 
-// TLS returns the settings of TLS towards a server: ca is a file with the
-// certificates that are trusted instead of the system's, cert and key are ours;
-// each may be "".
+// TLS returns the TLS configuration for calling a server: ca is a file of
+// certificates trusted instead of the system's, cert and key are the client
+// certificate's files; each may be "".
 func TLS(ca, cert, key string) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	var problems []error
@@ -110,7 +110,7 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("ca: %w", err))
 		case !cfg.RootCAs.AppendCertsFromPEM(text):
-			problems = append(problems, fmt.Errorf("ca: %s: holds no certificate in PEM", ca))
+			problems = append(problems, fmt.Errorf("ca: %s: contains no PEM certificate", ca))
 		}
 	}
 	if (cert == "") != (key == "") {
@@ -149,8 +149,8 @@ func URL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Client returns an HTTP client that follows no redirect: what it sends is for one
-// server.
+// Client returns an HTTP client that follows no redirect: what it sends is meant for
+// one server.
 func Client(cfg *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = cfg
@@ -160,9 +160,9 @@ func Client(cfg *tls.Config) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Cause returns what went wrong with a call of [http.Client.Do] without the address
-// and without what [net/http] quotes of an answer, which may quote what was sent: only
-// errors of the network, of TLS and of the call's own end are told in their words.
+// Cause returns what went wrong with a call of [http.Client.Do], without the address
+// and without text that [net/http] quotes from an answer, which may quote what was
+// sent: only errors of the network, of TLS and of the context keep their text.
 func Cause(err error) error {
 	var network *net.OpError
 	var name *net.DNSError
@@ -187,25 +187,25 @@ func Cause(err error) error {
 	return errors.New("the answer cannot be read")
 }
 
-// After how many failures in a row a breaker opens, and for how long.
+// The failures in a row after which a breaker opens, and how long it stays open.
 const (
 	Failures = 5
 	OpenFor  = 10 * time.Second
 )
 
-// ErrOpen is what a call gets while the breaker is open.
+// ErrOpen is the error of calls while the breaker is open.
 var ErrOpen = circuitbreaker.ErrOpen
 
 // A Breaker refuses calls for [OpenFor] after five that failed in a row, and then
-// lets one through to see. A call that was refused ([login.ErrRefused]) has not
-// failed: somebody was there.
+// lets one through to see. A refused call ([login.ErrRefused]) has not failed: the
+// server answered.
 type Breaker struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	policy  failsafe.Executor[any]
 }
 
-// NewBreaker returns a breaker, which is closed. A call that fails is made once
-// more, after a moment, if again is true.
+// NewBreaker returns a closed breaker. If again is true, a failed call is repeated
+// once, after a moment.
 func NewBreaker(again bool) *Breaker {
 	failed := func(_ any, err error) bool {
 		return err != nil && !errors.Is(err, login.ErrRefused) && !errors.Is(err, context.Canceled)
@@ -220,7 +220,7 @@ func NewBreaker(again bool) *Breaker {
 	return &Breaker{b, failsafe.With(policies...)}
 }
 
-// Do makes a call, each try within a time.
+// Do makes a call, with a time limit for each try.
 func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx context.Context) error) error {
 	return b.policy.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) error {
 		ctx, cancel := context.WithTimeout(e.Context(), within)

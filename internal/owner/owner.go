@@ -1,5 +1,5 @@
-// Package owner gives the files that root makes in a directory to whom it belongs: an
-// operator may be root, where the service, which has to read them, is not.
+// Package owner gives files that root creates in a directory to the directory's
+// owner: an operator may be root while the service, which has to read them, is not.
 package owner
 
 import (
@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Create makes an empty file, readable by the owner of its directory only, unless one
-// is there, which it must be possible to write.
+// Create creates an empty file, readable only by the owner of its directory, or
+// checks that an existing one can be written.
 func Create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -25,11 +25,11 @@ func Create(path string) error {
 	return nil
 }
 
-// MkdirAll makes a directory, and those above it, for whom the first one that is there
-// already belongs to.
+// MkdirAll creates a directory and its parents, owned by the owner of the first parent
+// that exists.
 func MkdirAll(path string) error {
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return os.MkdirAll(path, 0o700) // which says what is wrong
+		return os.MkdirAll(path, 0o700) // which reports what is wrong
 	}
 	if parent := filepath.Dir(path); parent != path {
 		if err := MkdirAll(parent); err != nil {

@@ -12,7 +12,7 @@ func usable(path string) error {
 	return f.Close()
 }
 
-// Adopt does nothing: here the directory's permissions say who reads a file.
+// Adopt does nothing: here the directory's permissions decide who can read a file.
 func Adopt(*os.File) error { return nil }
 
 // Give does nothing, likewise.

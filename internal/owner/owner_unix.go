@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// Adopt gives a file that root has made to whom its directory belongs. The file must
-// be new, and open since it was made: its name may be another's by now.
+// Adopt gives a file that root has created to the owner of its directory. The file
+// must be new and still open: its name may belong to another file by now.
 func Adopt(f *os.File) error {
 	like := filepath.Dir(f.Name())
 	if os.Geteuid() != 0 {
@@ -55,8 +55,8 @@ func AdoptSocket(path string) error {
 	return os.Lchown(path, int(uid(info)), int(info.Sys().(*syscall.Stat_t).Gid))
 }
 
-// Explain adds to an error what is wrong with the owners of files: one that belongs to
-// somebody else than its directory does, and cannot be opened for that.
+// Explain adds to an error what is wrong with the owner of a file that cannot be
+// opened because it does not belong to the owner of its directory.
 func Explain(err error, paths ...string) error {
 	if err == nil {
 		return nil
@@ -72,8 +72,8 @@ func Explain(err error, paths ...string) error {
 	return err
 }
 
-// usable returns why a file cannot be read and written, or nil. It opens none: to close
-// it would end the locks that this process holds on it.
+// usable returns why a file cannot be read and written, or nil. It does not open the
+// file: closing it would release this process's locks on it.
 func usable(path string) error {
 	const readAndWrite = 6
 	if err := syscall.Access(path, readAndWrite); err != nil {
@@ -84,7 +84,7 @@ func usable(path string) error {
 
 func uid(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
-// name is a user's, or the number if nobody has it.
+// name returns the name of a user, or the number if there is none.
 func name(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// mark is what editors on Windows write at the beginning of a file in UTF-8.
+// mark is the byte-order mark that editors on Windows write at the beginning of a UTF-8 file.
 const mark = "\ufeff"
 
 // Text returns the text of a file without a byte-order mark. A file in UTF-16 is
-// refused: its text would be taken for another one.
+// refused: its text would be misread.
 func Text(file []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(file, []byte("\xff\xfe")), bytes.HasPrefix(file, []byte("\xfe\xff")):
@@ -25,11 +25,11 @@ func Text(file []byte) ([]byte, error) {
 	return file, nil
 }
 
-// Line returns the first line of a file, which holds a secret, as [Text] does, without
-// its end.
+// Line returns the first line of a file with a secret, as [Text] does, without its
+// line end.
 func Line(file []byte) (string, error) {
 	line, _, _ := bytes.Cut(file, []byte("\n"))
-	if bytes.IndexByte(file, 0) >= 0 { // in UTF-16 it ends within a character
+	if bytes.IndexByte(file, 0) >= 0 { // in UTF-16 the line end is within a character
 		line = file
 	}
 	text, err := Text(line)

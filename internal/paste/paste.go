@@ -1,16 +1,16 @@
-// Package paste brings what people type and paste to the forms that the protocol
-// takes: mobile numbers with blanks, hyphens and brackets, codes with no-break
-// spaces or the digits of another script, TOTP seeds as otpauth addresses, secrets
-// in files that begin with a byte-order mark.
+// Package paste converts what people type and paste to the forms of the protocol:
+// mobile numbers with blanks, hyphens and brackets, codes with no-break spaces or the
+// digits of another script, TOTP seeds as otpauth addresses, secrets in files that
+// begin with a byte-order mark.
 //
-// It takes what can mean one thing only and refuses the rest by name: a number that
-// is repaired into another one could be somebody else's. The client, the command
-// line and the operator's side use it. The service's own protocol does not: what
-// arrives there must be in its form already ([neoapi/internal/login.ParseIdentifier]).
+// It accepts only unambiguous input and names what is wrong with the rest: a number
+// wrongly repaired could be somebody else's. The client, the command line and the
+// operator's side use it. The service's protocol does not: its input must already have
+// the right form ([neoapi/internal/login.ParseIdentifier]).
 //
-// Start with [Mobile]. All errors are what a sentence says of its subject, such as
-// "has a letter in it", and quote no more than one character, of a secret none that
-// could be a part of it.
+// Start with [Mobile]. Each error is the predicate of a sentence, such as "has a
+// letter in it", and quotes at most one character, and of a secret none that could be
+// part of it.
 package paste
 
 import (
@@ -24,9 +24,9 @@ import (
 )
 
 // tidy returns s with full-width characters and the digits of all scripts in ASCII,
-// blanks of every kind as spaces, hyphens and dashes as "-", and without what cannot
-// be seen, nor blanks around it. Line breaks within stay: behind one begins something
-// else.
+// blanks of every kind as spaces, hyphens and dashes as "-", and without invisible
+// characters and surrounding blanks. Line breaks within stay: something else begins
+// after one.
 func tidy(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
@@ -38,7 +38,7 @@ func tidy(s string) string {
 			return '-'
 		case r >= '！' && r <= '～':
 			return r - '！' + '!'
-		case r == '\u202e': // what follows is shown backwards, so it is not what was read
+		case r == '\u202e': // it reverses what follows, so the text is not what was read
 			return r
 		case unicode.Is(unicode.Cf, r):
 			return -1
@@ -49,8 +49,8 @@ func tidy(s string) string {
 	}, s))
 }
 
-// digit returns a decimal digit of any script in ASCII. Those of a script follow each
-// other from 0 to 9, and so do the scripts in the tables.
+// digit returns a decimal digit of any script in ASCII. The digits of a script are
+// consecutive, and the tables list whole scripts.
 func digit(r rune) rune {
 	zero := r
 	for zero > 0 && unicode.Is(unicode.Nd, zero-1) {
@@ -69,7 +69,7 @@ func without(s, drop string) string {
 	}, s)
 }
 
-// names are what people call characters that they do not see.
+// names are the names of invisible characters.
 var names = map[rune]string{
 	' ': "a space", '\t': "a tab", '\n': "a line break", '\r': "a line break", '\u00a0': "a no-break space (U+00A0)",
 	'"': "a quotation mark", '\u200b': "a zero-width space (U+200B)", '\ufeff': "a byte-order mark (U+FEFF)",
@@ -90,7 +90,7 @@ func Describe(r rune) string {
 	return `"` + string(r) + `"`
 }
 
-// Odd returns an error that names the first character of s that is none of allowed.
+// Odd returns an error that names the first character of s that is not in allowed.
 func Odd(s, allowed string) error {
 	for _, r := range s {
 		if !strings.ContainsRune(allowed, r) {
@@ -106,8 +106,8 @@ const (
 )
 
 var (
-	// spreadsheet is how spreadsheets and their libraries write a number as they
-	// understand it: the zeros are not the telephone's.
+	// spreadsheet matches numbers as spreadsheets and their libraries write them: the
+	// zeros are not part of the telephone number.
 	spreadsheet = regexp.MustCompile(`^[^.]*\.0+$`)
 	// bracketed is a country code (ITU-T E.164) and the zero in brackets that is dialled without it.
 	bracketed = regexp.MustCompile(`^\+(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|` +
@@ -118,7 +118,7 @@ var (
 
 // Mobile returns a mobile number in E.164. Ten digits are an Indian number. A country
 // code has a plus or 00 before it; blanks, hyphens, dots and brackets between the
-// digits do not matter, nor does "tel:" in front of them.
+// digits are ignored, and so is a leading "tel:".
 func Mobile(s string) (string, error) {
 	s = tidy(s)
 	if len(s) >= 4 && strings.EqualFold(s[:4], "tel:") {
@@ -165,7 +165,7 @@ func unbracketed(s string) string {
 	return s
 }
 
-// abroad checks a number that has a country code, without the plus before it.
+// abroad checks a number with a country code, without its plus.
 func abroad(number string) error {
 	indian, isIndian := strings.CutPrefix(number, "91")
 	n := len(number)
@@ -175,7 +175,7 @@ func abroad(number string) error {
 	case isIndian && len(indian) == 11 && indian[0] == '0':
 		return errors.New("has a 0 after +91: leave it out")
 	case isIndian && len(indian) != 10:
-		return fmt.Errorf("has +91 and then %s, not ten: is +91 there twice, or a digit missing?", someDigits(len(indian)))
+		return fmt.Errorf("has +91 and then %s, not ten: is +91 duplicated, or a digit missing?", someDigits(len(indian)))
 	case n < 8 || n > 15 || number[0] == '0':
 		return errors.New("is not a plus, a country code and a number of 8 to 15 digits in all")
 	}
@@ -244,8 +244,7 @@ func UserID(s string) (string, error) {
 	return s, nil
 }
 
-// Code returns a one-time code, an MPIN or what an authenticator shows: so many
-// ASCII digits.
+// Code returns a one-time code, an MPIN or a TOTP code: a number of ASCII digits.
 func Code(s string, least, most int) (string, error) {
 	s = without(tidy(s), " ")
 	if !strings.HasPrefix(s, "-") && !strings.HasSuffix(s, "-") { // there it is a sign
@@ -265,7 +264,7 @@ func Code(s string, least, most int) (string, error) {
 	return s, nil
 }
 
-// class names a character of a secret, if it is an ordinary one by its class.
+// class describes a character of a secret, an ordinary one only by its class.
 func class(r rune) string {
 	switch {
 	case r > unicode.MaxASCII || !Visible(r):
@@ -278,7 +277,7 @@ func class(r rune) string {
 	return Describe(r)
 }
 
-// upper raises ASCII letters only: upper case of some other letters is ASCII, too.
+// upper changes only ASCII letters: the upper case of some other letters is ASCII.
 func upper(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'a' <= r && r <= 'z' {
@@ -288,8 +287,8 @@ func upper(s string) string {
 	}, s)
 }
 
-// Visible reports whether a character can be seen where it is printed, and does not
-// change how others are shown. Of blanks the plain one alone does.
+// Visible reports whether a character is visible when printed, and does not change
+// how others are shown. Of blanks only the plain one counts.
 func Visible(r rune) bool {
 	return unicode.IsPrint(r) && r != '\u2800' && // a Braille pattern without dots
 		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
@@ -299,15 +298,15 @@ func Visible(r rune) bool {
 // letters around it are written.
 const viramas = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 
-// Joins reports whether a character that cannot be seen belongs where it stands: a
-// joiner after such a sign.
+// Joins reports whether an invisible character belongs where it is: a joiner after a
+// sign that takes one.
 func Joins(before, r rune) bool {
 	return (r == '\u200c' || r == '\u200d') && strings.ContainsRune(viramas, before)
 }
 
-// Name returns what a person or an application is called, with plain blanks and none
-// around it. Characters that cannot be seen are refused, but for joiners where a name
-// in a South Asian script is written with them.
+// Name returns the name of a person or an application, with plain blanks and none
+// around it. Invisible characters are refused, except joiners where a South Asian
+// script uses them.
 func Name(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errors.New("is not valid text (UTF-8)")

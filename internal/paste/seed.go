@@ -9,9 +9,9 @@ import (
 )
 
 // Seed returns the secret in a TOTP seed, as authenticator apps take it: base32 in any
-// case, with blanks, hyphens or padding, or the otpauth address that a QR code holds.
-// An address that asks for codes of another kind than ours is refused: they would be
-// wrong. How long a seed must be is for the caller to judge.
+// case, with blanks, hyphens or padding, or the otpauth address in a QR code. An
+// address that asks for codes of another kind than ours is refused: they would be
+// wrong. The caller checks the length of the seed.
 func Seed(s string) ([]byte, error) {
 	s = tidy(s)
 	switch scheme, rest, found := strings.Cut(s, "://"); {
@@ -39,7 +39,7 @@ func Seed(s string) ([]byte, error) {
 	if s == "" {
 		return nil, errors.New("is missing")
 	}
-	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(s) // cannot fail any more
+	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(s) // can no longer fail
 }
 
 // secretOf returns the secret in an otpauth address, of which rest is what follows
@@ -85,7 +85,7 @@ func is(given map[string]string, name string, n int) bool {
 	return !there || err == nil && got == n
 }
 
-// short is a value of an address as it may be in an error.
+// short returns a value of an address for an error.
 func short(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r <= ' ' || r > '~' {

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// stale is how old a lock becomes before its holder is taken for crashed.
+// stale is the age at which a lock's holder is considered crashed.
 const stale = time.Minute
 
-// try takes the lock, or returns nil if somebody holds it. Without locks of the
-// system, whoever can make the file holds it, and touches it as long as it lives.
+// try takes the lock, or returns nil if it is held. Without system locks, the process
+// that created the file holds it, and touches it while it lives.
 func try(at string) (unlock func(), err error) {
 	at += ".held"
 	f, err := os.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

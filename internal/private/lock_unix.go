@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// try takes the lock, or returns nil if somebody holds it. The system lets go of
-// it when the holder's file is closed, by whatever end of the process.
+// try takes the lock, or returns nil if it is held. The system releases it when the
+// holder's file is closed, however the process ends.
 func try(at string) (unlock func(), err error) {
 	f, err := os.OpenFile(at, os.O_RDWR|os.O_CREATE|careful, 0o600)
 	if err != nil {
@@ -25,7 +25,7 @@ func try(at string) (unlock func(), err error) {
 		}
 		return nil, err
 	}
-	// Somebody may have removed the file meanwhile: then others lock another one.
+	// The file may have been removed meanwhile: then others lock a new one.
 	held, err := f.Stat()
 	if now, gone := os.Stat(at); err != nil || gone != nil || !os.SameFile(held, now) {
 		f.Close()

@@ -15,10 +15,9 @@ const (
 	lockViolation   = syscall.Errno(33)
 )
 
-// try takes the lock, or returns nil if somebody holds it. What is locked is a
-// byte far behind the file's end, so that its number can be read and written.
-// The system lets go of it when the holder's file is closed, by whatever end of
-// the process.
+// try takes the lock, or returns nil if it is held. It locks a byte far beyond the
+// file's end, so that the file can be read and written. The system releases it when
+// the holder's file is closed, however the process ends.
 func try(at string) (unlock func(), err error) {
 	f, err := os.OpenFile(at, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -4,8 +4,8 @@ package private
 
 import "io/fs"
 
-// Here a file's mode does not tell who may read it: who may is up to the
-// directory, which is the user's own by default.
+// Here a file's mode does not say who may read it: that depends on the directory,
+// which is the user's own by default.
 const (
 	modes   = false
 	careful = 0

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// modes says that a file's mode tells who may read it.
+// modes means that a file's mode says who may read it.
 const modes = true
 
 // careful opens no symbolic link and does not wait for the other end of a pipe.

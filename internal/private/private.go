@@ -1,5 +1,5 @@
-// Package private reads, writes and locks files that belong to one person: what
-// others may read or change is refused, and left as it is.
+// Package private reads, writes and locks files that belong to one user: files that
+// others can read or change are refused, and left as they are.
 package private
 
 import (
@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// Refused says why a file is not used, and what to do.
+// Refused is the reason why a file is not used, and what to do.
 type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// Resolve follows the symbolic link that path may be, unless somebody else made
-// it, and says where the file itself lies or would lie.
+// Resolve follows a symbolic link at path, unless another user made it, and returns
+// where the file itself is or would be.
 func Resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -48,7 +48,7 @@ func Resolve(path string) (string, error) {
 		return "", err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 && !owned(info) {
-		return "", Refused(path + " is a symbolic link that somebody else made: remove it, or name another file")
+		return "", Refused(path + " is a symbolic link made by another user: remove it, or name another file")
 	}
 	at, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,8 +57,9 @@ func Resolve(path string) (string, error) {
 	return at, err
 }
 
-// Read returns a file of at most limit bytes. The error is fs.ErrNotExist if
-// there is none, and Refused if it is too long, no file, or not private.
+// Read returns the content of a file of at most limit bytes. The error is
+// fs.ErrNotExist if it does not exist, and Refused if it is too long, not a file, or
+// not private.
 func Read(path string, limit int64) ([]byte, error) {
 	at, err := Resolve(path)
 	if err != nil {
@@ -93,9 +94,9 @@ func checkFile(f *os.File, at string) error {
 	case !mode.IsRegular():
 		return Refused(at + " is not a file")
 	case !owned(info):
-		return Refused(at + " belongs to somebody else: remove it, or name another file")
+		return Refused(at + " belongs to another user: remove it, or name another file")
 	case modes && mode.Perm()&0o077 != 0:
-		return Refused(fmt.Sprintf("%s is readable by other users (mode %o): run chmod 600, and log out if somebody has read it", at, mode.Perm()))
+		return Refused(fmt.Sprintf("%s is readable by other users (mode %o): run chmod 600, and log out if someone may have read it", at, mode.Perm()))
 	}
 	return checkDir(filepath.Dir(at))
 }
@@ -108,9 +109,9 @@ func checkDir(dir string) error {
 	case !info.IsDir():
 		return Refused(dir + " is not a directory")
 	case modes && info.Mode().Perm()&0o022 != 0:
-		return Refused(fmt.Sprintf("others may write to the directory %s (mode %o): use one of your own, or run chmod 700 on it", dir, info.Mode().Perm()))
+		return Refused(fmt.Sprintf("the directory %s is writable by other users (mode %o): use one of your own, or run chmod 700 on it", dir, info.Mode().Perm()))
 	case !owned(info):
-		return Refused("the directory " + dir + " belongs to somebody else: use one of your own")
+		return Refused("the directory " + dir + " belongs to another user: use one of your own")
 	}
 	return nil
 }
@@ -129,8 +130,8 @@ func Write(path string, data []byte) error {
 	return syncDir(filepath.Dir(at))
 }
 
-// Try finds out whether Write would succeed with so many bytes, by writing as many
-// into the directory and removing them again.
+// Try checks whether Write would succeed with a number of bytes, by writing as many
+// to the directory and removing them again.
 func Try(path string, size int) error {
 	_, tmp, err := beside(path, make([]byte, size))
 	if err != nil {
@@ -139,8 +140,8 @@ func Try(path string, size int) error {
 	return os.Remove(tmp)
 }
 
-// beside writes a temporary file, with mode 0600, into the directory of the file at
-// path, and says where the two lie.
+// beside writes a temporary file, with mode 0600, to the directory of the file at
+// path, and returns the paths of both.
 func beside(path string, data []byte) (at, tmp string, err error) {
 	if at, err = Ready(path); err != nil {
 		return "", "", err
@@ -156,7 +157,7 @@ func beside(path string, data []byte) (at, tmp string, err error) {
 	return at, f.Name(), nil
 }
 
-// Ready makes the directory of path, checks it, and says where the file lies.
+// Ready creates the directory of path, checks it, and returns where the file is.
 func Ready(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
@@ -168,12 +169,12 @@ func Ready(path string) (string, error) {
 	return at, checkDir(filepath.Dir(at))
 }
 
-// A LockFile is held by one process, and in it by one caller, at a time. It also
-// remembers a number for each of a few names. The zero value is of no use.
+// A LockFile is held by one caller of one process at a time. It also remembers a
+// number for each of a few names. The zero value is not usable.
 type LockFile struct{ Path string }
 
-// Lock waits until nobody else holds the lock, or ctx is over. A holder that
-// crashes has let go. Calling unlock twice does no harm.
+// Lock waits for the lock, or until ctx is done. A crash of the holder releases it.
+// Calling unlock twice is harmless.
 func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
 	at, err := Ready(l.Path)
 	if err != nil {
@@ -195,8 +196,8 @@ func (l LockFile) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// Number returns what SetNumber kept of whose, or 0; of "" it is the highest of
-// all. Call both while holding the lock.
+// Number returns the number that SetNumber stored for whose, or 0; for "" it is the
+// highest of all. Call both while holding the lock.
 func (l LockFile) Number(whose string) (n int64, err error) {
 	kept, err := l.numbers()
 	for _, k := range kept {
@@ -210,10 +211,10 @@ func (l LockFile) Number(whose string) (n int64, err error) {
 // A number is one line of a lock file.
 type number struct {
 	n    int64
-	mark string // of whose it is; "" in files of versions that did not tell
+	mark string // of the name; "" in files of versions without marks
 }
 
-// mark stands for a name in a lock file, which does not tell whose it is.
+// mark returns a hash that represents a name in a lock file without revealing it.
 func mark(whose string) string {
 	if whose == "" {
 		return ""
@@ -222,7 +223,7 @@ func mark(whose string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// numbers returns the lines of the file. One that was cut short by a crash is left out.
+// numbers returns the lines of the file, without one cut short by a crash.
 func (l LockFile) numbers() (kept []number, err error) {
 	text, err := Read(l.Path, maxNumbers*100)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -240,11 +241,10 @@ func (l LockFile) numbers() (kept []number, err error) {
 // maxNumbers is how many names have a number in a lock file.
 const maxNumbers = 16
 
-// Change replaces what the file holds by what f makes of it, up to 64 KiB, while it
-// is locked. It must not be a symbolic link. The lock is held for so short a time that
-// who waits for it looks often.
-// A crash leaves the old bytes, the new ones, or the beginning of the new ones before
-// the rest of the old.
+// Change replaces the file's content, up to 64 KiB, by what f returns for it, while
+// holding the lock. The file must not be a symbolic link. The lock is held so briefly
+// that waiters poll it often. A crash leaves the old bytes, the new ones, or the
+// beginning of the new ones before the rest of the old.
 func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
 	at := l.Path
 	unlock, err := try(at)
@@ -284,8 +284,8 @@ func (l LockFile) Change(ctx context.Context, f func(old []byte) []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// SetNumber keeps n as the number of whose, and those of the last few others. It writes
-// into the file, which must stay the one that is locked.
+// SetNumber stores n as the number of whose, and keeps those of the last few others. It
+// writes in place, because the file must stay the locked one.
 func (l LockFile) SetNumber(whose string, n int64) error {
 	kept, err := l.numbers()
 	if err != nil {

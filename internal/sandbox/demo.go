@@ -24,11 +24,11 @@ const (
 	DemoGreetingName   = "Test User"
 )
 
-// MaxAccounts is how many more demo accounts there can be: their PANs and mobile
-// numbers count up with them.
+// MaxAccounts limits the further demo accounts, whose PANs and mobile numbers count
+// up.
 const MaxAccounts = 999_999
 
-// OTPPerHour is security.md O6's exception.
+// OTPPerHour is the exception in security.md O6.
 const OTPPerHour = 1000
 
 // DemoAccount returns the names of the demo account number n, from 1: UCC, user
@@ -38,8 +38,8 @@ func DemoAccount(n int) (ucc, userID, mobile, pan string) {
 		fmt.Sprintf("TEST%c%04d%c", 'A'+n/10_000%26, n%10_000, 'A'+n/260_000)
 }
 
-// A Demo is the public data of a sandbox: what its page shows, and what
-// neo sandbox --json prints.
+// A Demo is the public data of a sandbox, as its page shows it and neo sandbox --json
+// prints it.
 type Demo struct {
 	URL            string    `json:"url"`
 	ConsumerKey    string    `json:"consumerKey"`
@@ -58,8 +58,8 @@ type Account struct {
 	PAN    string `json:"pan,omitempty"`
 }
 
-// NewDemo returns the public data of a sandbox at an address, with so many accounts more
-// than one.
+// NewDemo returns the public data of a sandbox at an address, with a number of further
+// accounts.
 func NewDemo(url string, more int) Demo {
 	d := Demo{
 		URL: url, ConsumerKey: DemoConsumerKey, ConsumerSecret: DemoConsumerSecret, Password: DemoPassword, MPIN: DemoMPIN, TOTPSeed: DemoTOTPSeed,
@@ -77,7 +77,7 @@ func NewDemo(url string, more int) Demo {
 // people write it into scripts.
 func demoID(n int) string { return fmt.Sprintf("7e57acc0-0000-4000-8000-%012d", n) }
 
-// AddDemo adds the demo data that is not there yet, with so many accounts more than one.
+// AddDemo adds missing demo data, with a number of further accounts.
 func AddDemo(ctx context.Context, admin *operator.Admin, accounts int) error {
 	_, _, err := admin.AddConsumer(ctx, DemoConsumerKey, "sandbox", DemoConsumerSecret, 0)
 	if err != nil && !errors.Is(err, login.ErrExists) {
@@ -108,7 +108,7 @@ func AddDemo(ctx context.Context, admin *operator.Admin, accounts int) error {
 	return nil
 }
 
-// missingDemo returns which demo accounts are not there yet; 0 is the first one.
+// missingDemo returns which demo accounts are missing; 0 is the first one.
 func missingDemo(ctx context.Context, admin *operator.Admin, accounts int) ([]int, error) {
 	var missing []int
 	for n := range accounts + 1 {

@@ -13,10 +13,9 @@ import (
 	"neoapi/internal/wire"
 )
 
-// Faults are answers that go wrong on purpose, for those who test a client: the
-// next answers of an operation fail in a way that existing servers have been
-// seen to fail in. Only the sandbox has them. The zero value has none. A Faults is
-// safe for concurrent use.
+// Faults are deliberate failures, for testing clients: the next answers of an
+// operation fail in a way that existing servers have been seen to fail. Only the
+// sandbox has them. The zero value has none. A Faults is safe for concurrent use.
 type Faults struct {
 	mu      sync.Mutex
 	pending []Fault
@@ -29,8 +28,8 @@ type Fault struct {
 	Times int    `json:"times"`
 }
 
-// shapes are the faults that are no row of the table of codes. Those marked lost
-// happen to the answer: the operation itself has been done.
+// shapes are the faults that are not in the table of codes. Those marked lost affect
+// only the answer: the operation itself is carried out.
 var shapes = map[string]struct {
 	status int
 	body   string
@@ -80,11 +79,11 @@ func FaultOps() []string {
 	return all
 }
 
-// maxFaults bounds what is pending, and how often one fault happens.
+// maxFaults limits the pending faults, and how often one fault happens.
 const maxFaults = 1000
 
-// Add makes the next answers of an operation fail, after those that fail already.
-// The error is of login.KindInput.
+// Add makes further answers of an operation fail, after those pending. The error is
+// of login.KindInput.
 func (f *Faults) Add(x Fault) error {
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
@@ -133,10 +132,10 @@ func (f *Faults) take(op string) string {
 	return ""
 }
 
-// Next takes the fault of an operation's next answer: a function that answers so, or nil
-// for none. trade says that the operation is one of the trade API. The function is given
-// what would do the operation, and returns the answer's status and size, and whether it
-// has been cut short, as its connection must then be.
+// Next takes the fault of an operation's next answer: a function that answers with it,
+// or nil for none. trade reports that the operation is one of the trade API. The
+// function is called with one that carries out the operation, and returns the answer's
+// status and size, and whether it was cut short, as its connection must then be.
 func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 	name := f.take(op)
 	if name == "" {
@@ -164,7 +163,7 @@ func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http
 	}
 }
 
-// answer is what a fault answers that is whole.
+// answer sends the answer of a fault that is not cut short.
 func answer(name string, trade bool) front.Answer {
 	row, inTable := wire.Lookup(name)
 	shape := shapes[name]
@@ -207,10 +206,10 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 			return front.Answer{}, err
 		}
 		x := Fault{Times: 1}
-		x.Op, _ = f["op"].(string) // what is no text is refused as an unknown name
+		x.Op, _ = f["op"].(string) // anything but a string is refused as an unknown name
 		x.Fault, _ = f["fault"].(string)
 		if times, given := f["times"]; given {
-			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // what is no number is 0, which is refused
+			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // anything but a number is 0, which is refused
 		}
 		if err := s.Faults.Add(x); err != nil {
 			return front.Answer{}, err

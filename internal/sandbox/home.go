@@ -12,14 +12,14 @@ import (
 	"neoapi/internal/wire"
 )
 
-// pagePolicy keeps a browser from running or loading anything for a page of ours.
+// pagePolicy prevents a browser from running or loading anything for our pages.
 const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// home says what a sandbox is and what to do next: a page for people, JSON for
+// home answers what a sandbox is and what to do next: a page for people, JSON for
 // programs.
 func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
 	url := s.PublicURL
-	if url == "" { // it listens on all addresses; the caller has come to this one
+	if url == "" { // it listens on all addresses; the caller used this one
 		url = "http://" + localAddress(r)
 	}
 	d := NewDemo(url, 0)
@@ -40,7 +40,7 @@ func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
 }
 
-// localAddress is the address of this machine at which a request has come.
+// localAddress returns the address of this machine at which a request arrived.
 func localAddress(r *http.Request) string {
 	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		return at.String()
@@ -49,7 +49,7 @@ func localAddress(r *http.Request) string {
 }
 
 // wantsPage reports whether a header Accept asks for HTML rather than for JSON, as
-// browsers do. Who takes anything is a program.
+// browsers do. A client that accepts anything is a program.
 func wantsPage(accept []string) bool {
 	weight := map[string]float64{}
 	for part := range strings.SplitSeq(strings.ToLower(strings.Join(accept, ",")), ",") {
@@ -57,7 +57,7 @@ func wantsPage(accept []string) bool {
 		q := 1.0
 		for param := range strings.SplitSeq(params, ";") {
 			if value, found := strings.CutPrefix(strings.TrimSpace(param), "q="); found {
-				q, _ = strconv.ParseFloat(value, 64) // what cannot be read is not wanted
+				q, _ = strconv.ParseFloat(value, 64) // an unreadable quality counts as 0
 			}
 		}
 		weight[strings.TrimSpace(kind)] = q

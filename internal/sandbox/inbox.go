@@ -8,8 +8,8 @@ import (
 	"neoapi/internal/login"
 )
 
-// kept is how many codes the inbox keeps for one UCC: a login has three at most,
-// and a few logins may be open at once.
+// kept is how many codes the inbox keeps for a UCC: a login has at most three, and a
+// few logins may be open at once.
 const kept = 32
 
 // An Inbox keeps the newest codes of each UCC in memory. It implements
@@ -18,7 +18,7 @@ const kept = 32
 type Inbox struct {
 	mu      sync.Mutex
 	codes   map[string][]login.Message // newest last
-	arrived chan struct{}              // closed at the next arrival; nil while nobody waits
+	arrived chan struct{}              // closed at the next arrival; nil if nobody waits
 	closed  bool
 }
 
@@ -43,10 +43,10 @@ func (b *Inbox) Send(_ context.Context, m login.Message) error {
 // Ready implements [login.Courier].
 func (b *Inbox) Ready(login.Account) error { return nil }
 
-// Newest returns the newest code of a UCC for which live says true, waiting for
-// one to arrive until the context ends; then it returns login.ErrNotFound. live
-// is called without any lock held; codes it refuses are forgotten, and its
-// errors are returned.
+// Newest returns the newest code of a UCC for which live returns true, waiting for
+// one to arrive until the context is done; then it returns login.ErrNotFound. live is
+// called without any lock held; codes it refuses are forgotten, and its errors are
+// returned.
 func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Context, login.Message) (bool, error)) (login.Message, error) {
 	for {
 		b.mu.Lock()
@@ -75,7 +75,7 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 	}
 }
 
-// Close ends all waiting, for a service that stops. What is there can still be read.
+// Close ends all waiting, for a service that is stopping. Codes already there can still be read.
 func (b *Inbox) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,7 +1,6 @@
-// Package sandbox holds what a sandbox has beside the service: demo data, an inbox that
-// shows one-time codes, answers that go wrong on purpose, and a page that says what all
-// that is. It knows nothing of how the service answers; package serve brings the two
-// together.
+// Package sandbox has what a sandbox adds to the service: demo data, an inbox that
+// shows one-time codes, deliberate faults, and a page that explains them. It does not
+// depend on how the service answers; package serve combines the two.
 //
 // Start with [Sandbox] and [AddDemo].
 package sandbox
@@ -20,12 +19,12 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A Sandbox is what is at a sandbox's own addresses.
+// A Sandbox serves a sandbox's own addresses.
 type Sandbox struct {
 	Inbox     *Inbox
 	Faults    *Faults
 	PublicURL string // the address clients reach the service at; "" if not known
-	Home      bool   // / is the sandbox's: there is no trade API that may have something there
+	Home      bool   // / is the sandbox's, because there is no trade API that may use it
 
 	// Live reports whether a code can still be used: [login.Service.Live].
 	Live func(context.Context, login.Message) (bool, error)
@@ -35,14 +34,14 @@ type Sandbox struct {
 type Page struct {
 	Op      string // its name in logs and metrics
 	Methods string
-	Wait    time.Duration // how long it may wait for something beside its work
+	Wait    time.Duration // how long it may wait besides its work
 	Handle  func(r *http.Request, fields Fields) (front.Answer, error)
 }
 
 // Fields reads a request's body: a flat JSON object.
 type Fields = func() (map[string]any, error)
 
-// Page finds what is at a path.
+// Page returns the page at a path.
 func (s *Sandbox) Page(path string) (Page, bool) {
 	ucc, inbox := strings.CutPrefix(path, otpPath)
 	switch {
@@ -67,12 +66,12 @@ func (s *Sandbox) notForeign(h handle) handle {
 	}
 }
 
-// foreign returns why a request for what only a sandbox has is refused: a web page that
-// a developer looks at may have made the browser send it. On the developer's own machine
-// a host that a stranger can have is one that was pointed there (DNS rebinding).
+// foreign returns why a request for a sandbox's own address is refused: a web page that
+// a developer visits may have made the browser send it. On the developer's machine, a
+// host name that a stranger can own must have been pointed there (DNS rebinding).
 func (s *Sandbox) foreign(r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && browser.CrossOrigin(r) != nil {
-		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sends this for a page of another origin: nothing was done"}
+		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sent this for a page of another origin: nothing was done"}
 	}
 	host := browser.Host(r)
 	if !browser.AtHome(r) || browser.Unregistrable(host) {
@@ -81,7 +80,7 @@ func (s *Sandbox) foreign(r *http.Request) error {
 	if u, err := url.Parse(s.PublicURL); err == nil && s.PublicURL != "" && strings.EqualFold(u.Hostname(), host) {
 		return nil
 	}
-	return &front.Refusal{Status: http.StatusForbidden, Detail: "the header Host names no host of this sandbox: name one with --public-url, or ask for 127.0.0.1"}
+	return &front.Refusal{Status: http.StatusForbidden, Detail: "the Host header names no host of this sandbox: name it with --public-url, or use 127.0.0.1"}
 }
 
 func success(data any, header http.Header) front.Answer {
@@ -91,7 +90,7 @@ func success(data any, header http.Header) front.Answer {
 // otpPath leads to the inbox.
 const otpPath = "/sandbox/otp/"
 
-// maxWait bounds how long a request waits for a code.
+// maxWait limits how long a request waits for a code.
 const maxWait = 60 * time.Second
 
 // otpPage returns the newest unused code of a UCC as plain text.

@@ -1,6 +1,6 @@
-// Package serve puts the parts together: the data, the OMS, the service and its
-// HTTP side. neo serve, neo sandbox, the operator's commands
-// and neoapitest all start here.
+// Package serve assembles the parts: the data, the OMS, the service and its HTTP
+// side. neo serve, neo sandbox, the operator's commands and neoapitest all start
+// here.
 //
 // Start with [Open] for the data and [New] for a service on them.
 package serve
@@ -49,7 +49,7 @@ type Data struct {
 	key   []byte // the data key
 }
 
-// OpenExisting opens data that Open has made, and makes none.
+// OpenExisting opens data that Open has created, and creates none.
 func OpenExisting(ctx context.Context, p Place) (*Data, error) {
 	if !p.Exists() {
 		return nil, p.nothing()
@@ -57,8 +57,8 @@ func OpenExisting(ctx context.Context, p Place) (*Data, error) {
 	return Open(ctx, p, nil)
 }
 
-// Exists tells whether a place holds data: the database's file, or else the master
-// key of a database elsewhere.
+// Exists reports whether a place has data: the database file or, for a database
+// elsewhere, the master key.
 func (p Place) Exists() bool {
 	file := databaseFile
 	if p.Database != "" {
@@ -68,7 +68,7 @@ func (p Place) Exists() bool {
 	return err == nil
 }
 
-// nothing is why a place cannot be opened that does not exist.
+// nothing returns the error for opening a place without data.
 func (p Place) nothing() error {
 	if p.Database != "" {
 		return private.Refused(fmt.Sprintf("there is no %s in %s, which is made by neo serve: %s", masterFile, p.Dir, p.whereItIs()))
@@ -76,24 +76,23 @@ func (p Place) nothing() error {
 	if err := p.CheckUnused(); err != nil {
 		return err
 	}
-	return private.Refused("there is no service's data in " + p.Dir)
+	return private.Refused("there is no service data in " + p.Dir)
 }
 
-// CheckUnused refuses a place in which an operator's command must make no data: a master
-// key without the database's file is that of a database elsewhere, which the
+// CheckUnused refuses a place in which an operator's command must not create data: a
+// master key without the database file belongs to a database elsewhere, which the
 // operator forgot to name.
 func (p Place) CheckUnused() error {
 	if _, err := os.Stat(MasterKey(p.Dir)); err != nil || p.Database != "" || p.Exists() {
 		return nil
 	}
-	return private.Refused(fmt.Sprintf("there is a %s in %s, and no %s: if the data are in PostgreSQL, give NEO_DATABASE or --database, as the service has it",
+	return private.Refused(fmt.Sprintf("there is a %s in %s but no %s: if the data is in PostgreSQL, give the service's NEO_DATABASE or --database",
 		masterFile, p.Dir, databaseFile))
 }
 
-// Open opens the data of a place, making the data directory and what it lacks:
-// the master key and, without another database, the database's file, each
-// readable by their owner only. now is the clock; nil means the system's. Close it
-// when done.
+// Open opens the data of a place, creating the data directory and what it lacks: the
+// master key and, without another database, the database file, each readable only by
+// its owner. now is the clock; nil means the system's. Close the data when done.
 func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	if err := owner.MkdirAll(p.Dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
@@ -112,8 +111,8 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 	return &Data{Store: store, Vault: vault, now: now, place: p, key: key}, nil
 }
 
-// open opens the store. system says that the clock is the system's, which must then
-// be that of the database server, too: other processes on the database go by theirs.
+// open opens the store. system reports that the clock is the system's, which must
+// then agree with the database server's: other processes on the database use theirs.
 func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	if p.Database == "" {
 		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
@@ -128,8 +127,8 @@ func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	return store, nil
 }
 
-// clocksApart is how far this machine's clock and the database server's may be apart:
-// what a verifier of tokens allows.
+// clocksApart is how far this machine's clock and the database server's may differ:
+// as much as verifiers of tokens allow.
 const clocksApart = time.Minute
 
 // apart refuses a clock that differs too much from the database server's.
@@ -146,8 +145,8 @@ func apart(here, there time.Time) error {
 		ahead.Abs(), side)
 }
 
-// A Kind says whose data a place holds. The two are never mixed: the
-// sandbox's secrets are public (security.md C1).
+// A Kind says whether data belongs to a service or a sandbox. The two are never
+// mixed: the sandbox's secrets are public (security.md C1).
 type Kind string
 
 // The kinds of data.
@@ -156,8 +155,8 @@ const (
 	Sandbox Kind = "sandbox"
 )
 
-// ClaimKind makes the data those of a kind if they are of none yet, and refuses if they
-// are of another one.
+// ClaimKind sets the kind of the data if it has none yet, and refuses data of another
+// kind.
 func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	settled, err := d.Store.PutOnce(ctx, "kind", []byte(k))
 	if err != nil {
@@ -166,15 +165,15 @@ func (d *Data) ClaimKind(ctx context.Context, k Kind) error {
 	return k.check(Kind(settled))
 }
 
-// judge refuses data that are of another kind.
+// check refuses data of another kind.
 func (k Kind) check(settled Kind) error {
 	switch {
 	case settled == k:
 		return nil
 	case k == Service:
-		return errors.New("these data belong to a sandbox, whose secrets are public: give the service a place of its own")
+		return errors.New("this data belongs to a sandbox, whose secrets are public: give the service a place of its own")
 	}
-	return errors.New("these data are a service's, and the sandbox's secrets are public: give the sandbox a place of its own")
+	return errors.New("this data belongs to a service, and the sandbox's secrets are public: give the sandbox a place of its own")
 }
 
 // Close closes the store.
@@ -185,11 +184,11 @@ func (d *Data) Admin() *operator.Admin {
 	return &operator.Admin{Store: d.Store, Vault: d.Vault, Now: d.now, By: d.By}
 }
 
-// openVault reads the master key, or makes it for a database that is new, and
-// checks that it is this database's.
+// openVault reads the master key, or creates it for a new database, and checks that
+// it belongs to this database.
 func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Vault, []byte, error) {
 	path := filepath.Join(p.Dir, masterFile)
-	check, err := store.PutOnce(ctx, "check", nil) // first: whoever settles it has its key in place
+	check, err := store.PutOnce(ctx, "check", nil) // first: the process that stores it has its key in place
 	if err != nil {
 		return nil, nil, err
 	}
@@ -216,8 +215,8 @@ func (p Place) openVault(ctx context.Context, store store.Store) (*credential.Va
 	return vault, key, nil
 }
 
-// unlock opens the data key with the master key. credential.ErrSealed means that it
-// is not one of this database.
+// unlock opens the data key with the master key. credential.ErrSealed means that the
+// key does not belong to this database.
 func (p Place) unlock(ctx context.Context, store store.Store, isNew bool) (*credential.Vault, []byte, error) {
 	path := MasterKey(p.Dir)
 	for {
@@ -229,7 +228,7 @@ func (p Place) unlock(ctx context.Context, store store.Store, isNew bool) (*cred
 		if !errors.Is(err, credential.ErrSealed) {
 			return vault, key, err
 		}
-		// An operator may have put another key in its place, and had this one forgotten.
+		// An operator may have replaced this key and had it forgotten.
 		if now, rerr := readMasterKey(path); rerr != nil || bytes.Equal(now, master) {
 			return nil, nil, errors.Join(err, rerr)
 		}
@@ -240,8 +239,8 @@ func (p Place) missingKey() error {
 	return fmt.Errorf("master key: %s is missing, and without it this database cannot be read: %s", MasterKey(p.Dir), p.whereItIs())
 }
 
-// foreignKey says of a key that opens nothing of this database what to do; other
-// errors stay as they are.
+// foreignKey adds to the error of a key that does not open this database what to do;
+// other errors are unchanged.
 func (p Place) foreignKey(err error) error {
 	if errors.Is(err, credential.ErrSealed) {
 		return fmt.Errorf("master key: %s is not the key that this database was sealed with: %s", MasterKey(p.Dir), p.whereItIs())
@@ -249,7 +248,7 @@ func (p Place) foreignKey(err error) error {
 	return err
 }
 
-// whereItIs tells what to do for want of the right master key.
+// whereItIs returns what to do if the right master key is missing.
 func (p Place) whereItIs() string {
 	if p.Database != "" {
 		return "copy " + masterFile + " from the data directory of the other machine that runs this service"
@@ -279,23 +278,23 @@ func readMasterKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeMasterKey writes a new master key.
+// makeMasterKey creates a new master key.
 func makeMasterKey(dir, path string) error {
 	f, err := writeMasterKey(dir, credential.NewMasterKey(), "")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f) }()
-	// A link is made whole or not at all, and fails if another process was first:
-	// then that one's key is used.
+	// A link is atomic, and fails if another process was first: then that one's key is
+	// used.
 	if err := os.Link(f, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
 }
 
-// writeMasterKey writes a master key to a file beside the one it is meant for, and
-// returns its name. It belongs to whom the directory does, or the key like.
+// writeMasterKey writes a master key to a temporary file in dir, and returns its
+// name. It gets the owner of the directory, or of the key like.
 func writeMasterKey(dir, text, like string) (name string, err error) {
 	f, err := os.CreateTemp(dir, masterTemp) // mode 0600
 	if err != nil {
@@ -325,5 +324,5 @@ func (p Place) Backup(ctx context.Context, to string) error {
 	return nil
 }
 
-// MasterKey is where the master key of a data directory lies.
+// MasterKey returns the path of a data directory's master key.
 func MasterKey(dir string) string { return filepath.Join(dir, masterFile) }

@@ -16,18 +16,18 @@ import (
 	"neoapi/internal/store/sqlite"
 )
 
-// Look opens the master key and the database of a place as [Open] does, to read them
-// alone: it makes nothing and brings nothing to another schema. first says what the
-// first start will make, "" if everything is there.
+// Look opens the master key and the database of a place as [Open] does, but only to
+// read them: it creates nothing and migrates nothing. first says what the first start
+// will create, or "" if nothing is missing.
 func (p Place) Look(ctx context.Context) (first string, err error) {
 	path := MasterKey(p.Dir)
 	_, missing := os.Stat(path)
 	hasKey := !errors.Is(missing, fs.ErrNotExist)
 	if p.Database == "" && !p.Exists() {
 		if err := p.CheckUnused(); err != nil {
-			return "", fmt.Errorf("%w; if not, put the file back: a start would make a new one, which is empty", err)
+			return "", fmt.Errorf("%w; if not, put the file back: a start would create a new, empty one", err)
 		}
-		return fmt.Sprintf("there are no data in %s yet: the first start makes them", p.Dir), p.canBeMade()
+		return fmt.Sprintf("there is no data in %s yet: the first start creates it", p.Dir), p.canBeMade()
 	}
 	store, made, err := p.openToRead(ctx)
 	if err != nil {
@@ -43,9 +43,9 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	switch {
 	case check == nil && hasKey:
 		_, err = readMasterKey(path)
-		return "the database is empty: the first start makes its tables", err
+		return "the database is empty: the first start creates its tables", err
 	case check == nil:
-		return "the database is empty: the first start makes its tables, and " + path, nil
+		return "the database is empty: the first start creates its tables, and " + path, nil
 	case !hasKey:
 		return "", p.missingKey()
 	}
@@ -63,8 +63,8 @@ func (p Place) Look(ctx context.Context) (first string, err error) {
 	return "", err
 }
 
-// canBeMade refuses a data directory that cannot be made, as a file is in its place or
-// above it.
+// canBeMade refuses a data directory that cannot be created, because a file is in its
+// place or above it.
 func (p Place) canBeMade() error {
 	for dir := p.Dir; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
@@ -74,7 +74,7 @@ func (p Place) canBeMade() error {
 		case errors.Is(err, syscall.ENOTDIR):
 			continue // the file is above it
 		case err == nil && !info.IsDir():
-			err = fmt.Errorf("%s is no directory", dir)
+			err = fmt.Errorf("%s is not a directory", dir)
 		}
 		if err != nil {
 			return fmt.Errorf("data directory: %w", err)
@@ -83,7 +83,7 @@ func (p Place) canBeMade() error {
 	}
 }
 
-// openToRead opens the store to read it. made is false if nothing has been made there
+// openToRead opens the store for reading. made is false if it has not been created
 // yet.
 func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, err error) {
 	if p.Database == "" {

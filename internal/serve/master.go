@@ -19,14 +19,13 @@ import (
 	"neoapi/internal/store"
 )
 
-// What is sealed or hashed with a key is so with the data key. It lies in the
-// database, sealed with the master key: once for each master key that may open it.
-// So a new master key changes nothing of what is stored, and nothing for processes
-// that run.
+// Everything is sealed or hashed with the data key. The database has that key sealed
+// with the master key, once for each master key that may open it. So a new master key
+// changes no stored data, and nothing for running processes.
 const dataKeyPrefix = "data key "
 
-// dataKey returns the data key and its vault, making it for a database that is new.
-// credential.ErrSealed means that the master key is not one of this database.
+// dataKey returns the data key and its vault, creating it for a new database.
+// credential.ErrSealed means that the master key does not belong to this database.
 func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) (*credential.Vault, []byte, error) {
 	name, sealing, err := sealingOf(master)
 	if err != nil {
@@ -36,7 +35,7 @@ func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	key := master // of a database that was made before there were data keys
+	key := master // of a database created before there were data keys
 	if sealed == nil {
 		all, err := store.Names(ctx, dataKeyPrefix)
 		if err != nil {
@@ -62,8 +61,8 @@ func dataKey(ctx context.Context, store store.Store, master []byte, isNew bool) 
 	return vault, key, err
 }
 
-// sealingOf returns the name under which a master key's data key is settled, and what
-// seals it.
+// sealingOf returns the name under which the data key is stored for a master key, and
+// what seals it.
 func sealingOf(master []byte) (name string, sealing *credential.Vault, err error) {
 	id, err := credential.MasterKeyID(master)
 	if err != nil {
@@ -73,8 +72,8 @@ func sealingOf(master []byte) (name string, sealing *credential.Vault, err error
 	return dataKeyPrefix + id, sealing, err
 }
 
-// RotateMaster puts a new master key in the place of the old one in the data
-// directory. The old one opens the data as well until ForgetMasters is called.
+// RotateMaster replaces the master key in the data directory by a new one. The old
+// one still opens the data until ForgetMasters is called.
 func (d *Data) RotateMaster(ctx context.Context) error {
 	unlock, err := d.lockMaster()
 	if err != nil {
@@ -86,7 +85,7 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What a rotation that was killed has left: keys which nobody looks after.
+	// Keys left behind by a rotation that was killed.
 	left, err := fs.Glob(os.DirFS(d.place.Dir), masterTemp)
 	for _, file := range left {
 		err = errors.Join(err, os.Remove(filepath.Join(d.place.Dir, file)))
@@ -104,8 +103,8 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 		return fmt.Errorf("master key: %w", err)
 	}
 	defer func() { _ = os.Remove(file) }()
-	// First both open the data, then the file changes: whatever is interrupted, the
-	// key that lies there is a good one.
+	// First both keys open the data, then the file changes: whenever this is
+	// interrupted, the key in the file is valid.
 	for _, key := range [][]byte{old, master} {
 		name, sealing, err := sealingOf(key)
 		if err != nil {
@@ -128,8 +127,8 @@ func (d *Data) RotateMaster(ctx context.Context) error {
 	return syncDir(d.place.Dir)
 }
 
-// ForgetMasters makes all master keys but the one in the data directory useless,
-// and returns how many they were.
+// ForgetMasters retires all master keys except the one in the data directory, and
+// returns how many there were.
 func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 	unlock, err := d.lockMaster()
 	if err != nil {
@@ -149,7 +148,7 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	if len(all) > 0 && !slices.Contains(all, own) { // changed since the data were opened
-		return 0, errors.New("master key: the file in the data directory is not one that opens these data: nothing was forgotten")
+		return 0, errors.New("master key: the file in the data directory does not open this data: nothing was forgotten")
 	}
 	for _, name := range all {
 		if name == own {
@@ -165,11 +164,11 @@ func (d *Data) ForgetMasters(ctx context.Context) (n int, err error) {
 }
 
 // lockMaster waits until no other process changes the master key of this data
-// directory: one that forgets keys must not do so to a key that another one is about
-// to put in the file's place, which would then open nothing.
+// directory. Otherwise a process that forgets keys could forget one that another is
+// about to put into the file, which would then open nothing.
 func (d *Data) lockMaster() (unlock func(), err error) {
 	path := filepath.Join(d.place.Dir, masterFile+".lock")
-	err = owner.Create(path) // nobody else may hold it
+	err = owner.Create(path) // only the service's user may hold it
 	if err == nil {
 		unlock, err = lockedfile.MutexAt(path).Lock()
 	}

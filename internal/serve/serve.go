@@ -23,7 +23,7 @@ import (
 	"neoapi/internal/telemetry"
 )
 
-// Config is what a service is started with.
+// Config configures a service.
 type Config struct {
 	login.Options
 	Homes     []string // home servers; default server1
@@ -35,14 +35,14 @@ type Config struct {
 	Sandbox   bool // demo data, a readable inbox, empty books
 	Accounts  int  // sandbox: how many more demo accounts
 
-	// Faults are the sandbox's answers that go wrong on purpose; nil means those that
-	// are asked for over HTTP alone.
+	// Faults are the sandbox's deliberate faults; nil means only those requested over
+	// HTTP.
 	Faults *sandbox.Faults
 
-	Telemetry *telemetry.Telemetry // what the service does is counted there; nil: nowhere
+	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
 	TLSCert, TLSKey string   // files; "" for plain HTTP
-	TrustedProxies  []string // addresses and networks whose forwarding headers are believed
+	TrustedProxies  []string // addresses and networks whose forwarding headers are trusted
 	TradeAPI        string   // where trade calls go, an address; "" for nowhere
 
 	// TradeTransport answers trade calls within this process: see [httpapi.Upstream].
@@ -50,10 +50,10 @@ type Config struct {
 
 	Limits front.Limits
 
-	Admin   string // where operators ask: unix: and a path, or HOST:PORT; "" for nowhere
+	Admin   string // the admin API's address: unix: and a path, or HOST:PORT; "" for none
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
-	AdminHosts []string // for which operators may ask beside the address's own
+	AdminHosts []string // host names allowed besides the address's own
 
 	couriers    *courier.Couriers
 	certificate *front.Certificate
@@ -61,20 +61,20 @@ type Config struct {
 	gateway     *httpapi.Gateway
 }
 
-// A Server is a service that is ready to answer.
+// A Server is a service that is ready to serve.
 type Server struct {
 	web   front.Server
 	login *login.Service
-	box   *sandbox.Sandbox // nil but in the sandbox
+	box   *sandbox.Sandbox // nil except in the sandbox
 
 	telemetry *telemetry.Telemetry
-	operators net.Listener // nil without an address for operators
+	operators net.Listener // nil without an admin API
 	adminAPI  adminapi.Config
 	admin     *operator.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
 }
 
-// Check names every problem of the configuration at once, without touching
+// Check returns every problem of the configuration at once, without touching
 // anything.
 func (cfg Config) Check() error { return cfg.fill() }
 
@@ -111,7 +111,7 @@ func (cfg *Config) fill() error {
 	return errors.Join(append(problems, err, checkPublicURL(cfg.PublicURL), cfg.Options.Check())...)
 }
 
-// operators says where operators ask, and who they are.
+// operators returns the configuration of the admin API.
 func (cfg *Config) operators() adminapi.Config {
 	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts}
 	if cfg.certificate != nil {
@@ -120,8 +120,8 @@ func (cfg *Config) operators() adminapi.Config {
 	return c
 }
 
-// New starts a service on open data, with every problem of the configuration
-// named at once.
+// New starts a service on open data. It returns every problem of the configuration at
+// once.
 func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}, nil
 }
 
-// ports returns what the service works with and, of a sandbox, what is the sandbox's.
+// ports returns what the service depends on and, for a sandbox, the sandbox.
 func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	ports := login.Ports{
 		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
@@ -241,9 +241,8 @@ func (s *Server) Status() http.Handler {
 // FollowClock is [login.Service.FollowClock].
 func (s *Server) FollowClock(ctx context.Context) error { return s.login.FollowClock(ctx) }
 
-// Run answers requests on the listener until the context ends, and removes
-// expired sessions meanwhile. Requests that are under way when the context ends
-// are finished.
+// Run answers requests on the listener until the context is done, and removes expired
+// sessions meanwhile. Requests in progress when the context is done are finished.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
@@ -258,7 +257,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if s.operators != nil {
 		sweeper.Go(func() {
 			if err := s.adminAPI.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
-				s.web.Log.Error("operators cannot ask any more", "cause", err)
+				s.web.Log.Error("the admin API no longer answers", "cause", err)
 			}
 		})
 	}
@@ -268,7 +267,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// ParseSessionTTL reads "day" or a time such as 1h into the options it stands for.
+// ParseSessionTTL parses "day" or a duration such as 1h into options.
 func ParseSessionTTL(text string) (ttl time.Duration, dayEnds bool, err error) {
 	if text == "day" {
 		return 0, true, nil

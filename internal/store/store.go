@@ -1,5 +1,5 @@
 // Package store is the contract of the stores: what a database behind the service
-// has to keep. Package storetest is the suite that holds a store to it.
+// must guarantee. Package storetest is the suite that checks a store against it.
 //
 // Start with [Store]; its parts are the ports of package login, each with its
 // promises.
@@ -25,16 +25,16 @@ type Store interface {
 	Close() error
 }
 
-// Once is what is decided once for a database, such as whose data it holds: small
-// values by name, which never change. Each method is atomic.
+// Once has what is decided once for a database, such as the kind of its data: small
+// named values that never change. Each method is atomic.
 type Once interface {
-	// PutOnce stores value under name if nothing is there yet, and returns what is
-	// there: of many processes that put under one name at once, one value remains. A
-	// nil value only asks: nil if nothing is there.
+	// PutOnce stores value under name if there is none yet, and returns the stored
+	// value: if several processes do so at once, one value remains. A nil value only
+	// reads, and returns nil if there is none.
 	PutOnce(ctx context.Context, name string, value []byte) ([]byte, error)
-	// Names returns the names below a prefix under which something is, in order.
+	// Names returns the stored names with a prefix, in order.
 	Names(ctx context.Context, prefix string) ([]string, error)
-	// Forget removes what is under name and stores the event, or returns
+	// Forget removes the value under name and stores the event, or returns
 	// login.ErrNotFound.
 	Forget(ctx context.Context, name string, e login.Event) error
 }

@@ -32,7 +32,7 @@ func (t *Telemetry) Ports(p login.Ports) login.Ports {
 // call measures one call of a port.
 func (t *Telemetry) call(ctx context.Context, port, op string, f func(ctx context.Context) error) error {
 	var span trace.Span
-	if t.tracing && trace.SpanContextFromContext(ctx).IsValid() { // what no request waits for, such as reading the keys again and again, has none
+	if t.tracing && trace.SpanContextFromContext(ctx).IsValid() { // work outside requests, such as polling the keys, has no span
 		ctx, span = t.tracer.Start(ctx, port+" "+op, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attribute.String("neo.port", port)))
 	}
 	start := time.Now()
@@ -42,15 +42,15 @@ func (t *Telemetry) call(ctx context.Context, port, op string, f func(ctx contex
 	if span != nil {
 		span.SetAttributes(attribute.String("neo.outcome", outcome))
 		if outcome == "failed" {
-			span.SetStatus(codes.Error, "") // what it says could name a person
+			span.SetStatus(codes.Error, "") // its text could name a person
 		}
 		span.End()
 	}
 	return err
 }
 
-// outcomeOf tells a refusal, which is an answer, from a failure. A caller that has
-// gone away says nothing of the port.
+// outcomeOf distinguishes a refusal, which is an answer, from a failure. A caller
+// that has gone away says nothing about the port.
 func outcomeOf(err error) string {
 	if err == nil {
 		return "ok"
@@ -91,10 +91,10 @@ func (o oms) Close(ctx context.Context, sid string) error {
 	return o.t.call(ctx, "oms", "close", func(ctx context.Context) error { return o.OMS.Close(ctx, sid) })
 }
 
-// Health passes on how the OMS is.
+// Health passes on the health of the OMS.
 func (o oms) Health() error { return health(o.OMS) }
 
-// health asks a port how it is, if it can tell.
+// health returns a port's own health, if it reports that.
 func health(port any) error {
 	if p, ok := port.(interface{ Health() error }); ok {
 		return p.Health()
@@ -112,11 +112,11 @@ func (c courier) Send(ctx context.Context, m login.Message) error {
 	return c.t.call(ctx, "courier", "send", func(ctx context.Context) error { return c.Courier.Send(ctx, m) })
 }
 
-// Health passes on how the couriers are.
+// Health passes on the health of the couriers.
 func (c courier) Health() error { return health(c.Courier) }
 
-// Failures passes on how many codes in a row each of them could not carry; nil if that
-// is not known.
+// Failures passes on how many codes in a row each courier could not deliver; nil if
+// that is not known.
 func (c courier) Failures() map[string]int {
 	if p, ok := c.Courier.(interface{ Failures() map[string]int }); ok {
 		return p.Failures()

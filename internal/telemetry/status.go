@@ -23,7 +23,7 @@ func (t *Telemetry) Watch(s *login.Service) {
 		_, first, _, second := s.Queues()
 		return map[string]float64{"first": float64(first), "second": float64(second)}, true
 	})
-	t.Gauge("neo_part_up", "1 if a part works that the service depends on, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
+	t.Gauge("neo_part_up", "1 if a part that the service depends on works, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
 		up := map[string]float64{}
 		for _, p := range s.Health(ctx) {
 			up[p.Name] = 0
@@ -40,7 +40,7 @@ func (t *Telemetry) Watch(s *login.Service) {
 		name, help string
 		of         func(q login.Queue) float64
 	}{
-		{"neo_jobs", "What is still to be done outside: codes to be sent (code), sessions of whose end the OMS is to be told (close).", func(q login.Queue) float64 { return float64(q.Length) }},
+		{"neo_jobs", "Calls still to be made to the outside: codes to send (code), session ends to report to the OMS (close).", func(q login.Queue) float64 { return float64(q.Length) }},
 		{"neo_jobs_oldest_seconds", "How long the oldest of them has waited.", func(q login.Queue) float64 {
 			if q.Oldest.IsZero() {
 				return 0
@@ -80,19 +80,19 @@ func (t *Telemetry) couriers(c courier) {
 			return all, true
 		}
 	}
-	t.Gauge("neo_courier_up", "1 if a courier carried the last code that it was to, or had none yet; 0 if not.", "courier", each(func(failed int) float64 {
+	t.Gauge("neo_courier_up", "1 if the courier delivered its last code or has had none yet, 0 if not.", "courier", each(func(failed int) float64 {
 		if failed > 0 {
 			return 0
 		}
 		return 1
 	}))
-	t.Gauge("neo_courier_failures", "Codes in a row that a courier could not carry.", "courier", each(func(failed int) float64 { return float64(failed) }))
+	t.Gauge("neo_courier_failures", "Codes in a row that the courier could not deliver.", "courier", each(func(failed int) float64 { return float64(failed) }))
 }
 
 // Status returns the handler of the operator's own address: /metrics, /livez, and
-// /readyz, which names what is wrong with each part. It must not be reachable for
-// strangers, nor for their pages in an operator's browser: at the machine's own address
-// it answers to no host that a stranger can have (DNS rebinding).
+// /readyz, which names what is wrong with each part. Strangers must not be able to
+// reach it, nor their pages in an operator's browser: at the machine's own address it
+// refuses hosts that a stranger can register (DNS rebinding).
 func (t *Telemetry) Status(s *login.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Metrics())
@@ -116,7 +116,7 @@ func (t *Telemetry) Status(s *login.Service) http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if browser.AtHome(r) && !browser.Unregistrable(browser.Host(r)) {
-			say(w, http.StatusForbidden, "the header Host names no host of this address", nil)
+			say(w, http.StatusForbidden, "the Host header names no host of this address", nil)
 			return
 		}
 		mux.ServeHTTP(w, r)

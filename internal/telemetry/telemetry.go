@@ -1,7 +1,7 @@
-// Package telemetry lets an operator see what the service does: Prometheus
-// metrics of requests, outcomes and ports, and OpenTelemetry spans of each request
-// and of what it waits for. Neither holds a secret or the name of a person; what
-// is labelled comes from the tables of this program and not from clients (security.md L1).
+// Package telemetry shows an operator what the service does: Prometheus metrics of
+// requests, outcomes and ports, and OpenTelemetry spans of each request and of what it
+// waits for. Neither contains a secret or the name of a person; labels come from this
+// program's tables, not from clients (security.md L1).
 //
 // Start with [New]; [Telemetry.Ports] watches the ports of package login,
 // [Telemetry.Begin] a request.
@@ -36,11 +36,11 @@ type Telemetry struct {
 	ports    *prometheus.HistogramVec
 }
 
-// Upper ends of what is counted together, in seconds: from a remembered token to
-// the longest that a request may take.
+// Upper bounds of histogram buckets, in seconds: from a cached token to the longest
+// that a request may take.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 20}
 
-// New makes the metrics of a service. Spans go to provider; nil makes none.
+// New returns the telemetry of a service. Spans go to provider; nil means no spans.
 func New(provider trace.TracerProvider) *Telemetry {
 	t := &Telemetry{registry: prometheus.NewRegistry(), tracing: provider != nil}
 	if provider == nil {
@@ -61,9 +61,9 @@ func New(provider trace.TracerProvider) *Telemetry {
 	return t
 }
 
-// Gauge adds a metric that read is asked for at each scrape, with the value of
-// each label. read returns ok = false for what is not known now: then the sample
-// is left out, as Prometheus wants it, and not zero.
+// Gauge adds a metric whose value read returns at each scrape, for each label. If
+// read returns ok = false, because the value is not known now, the sample is omitted,
+// as Prometheus recommends, instead of zero.
 func (t *Telemetry) Gauge(name, help, label string, read func(ctx context.Context) (values map[string]float64, ok bool)) {
 	var labels []string
 	if label != "" {
@@ -109,9 +109,9 @@ func (t *Telemetry) Event(e login.Event) {
 	t.events.WithLabelValues(e.Action, e.Outcome, string(e.Factor)).Inc()
 }
 
-// Begin learns that a request of an operation begins, and returns the context
-// for its work; end is told how it ended. A trace that the client began
-// (traceparent, W3C Trace Context) goes on.
+// Begin records the start of a request of an operation, and returns the context for
+// it; call end with its outcome. A trace that the client began (traceparent, W3C
+// Trace Context) is continued.
 func (t *Telemetry) Begin(r *http.Request, op string) (ctx context.Context, end func(status int, took time.Duration)) {
 	ctx = r.Context()
 	var span trace.Span

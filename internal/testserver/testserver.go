@@ -1,5 +1,5 @@
-// Package testserver holds what this module's own tests change of the servers that
-// package neoapitest starts.
+// Package testserver has the settings that only this module's own tests change of
+// package neoapitest's servers.
 package testserver
 
 import (
@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// StoreEnv is the environment variable that says which store tests run on.
+// StoreEnv is the environment variable that selects the store of the tests.
 const StoreEnv = "NEO_TEST_STORE"
 
-// Rate is the rate of each consumer, by default what the sandbox has, too. Tests of other
-// things lift it, in an init of theirs: they send more requests than a program does.
+// Rate is the rate of each consumer, by default the sandbox's. Tests of other things
+// raise it in an init: they send more requests than a program does.
 var Rate = 10
 
-// Database returns the database that belongs to a data directory, or "" for a file in
-// it. A test that imports package pgtest has its choice here.
+// Database returns the database of a data directory, or "" for a file in it.
+// Importing package pgtest in a test replaces it.
 var Database = func(t testing.TB, _ string) string {
 	t.Helper()
 	if store := os.Getenv(StoreEnv); store != "" && store != "sqlite" {

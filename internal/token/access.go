@@ -43,7 +43,7 @@ func SealAccess(v *credential.Vault, a Access) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(v.Seal(credential.PurposeAccessToken, "", plain)), nil
 }
 
-// ErrAccess means no access token of ours, or one that has expired at now.
+// ErrAccess means that a token is not one of our access tokens, or has expired.
 var ErrAccess = errors.New("access token is invalid or has expired")
 
 // OpenAccess returns what an access token carries if it is ours and unexpired.

@@ -8,20 +8,20 @@ import (
 	"neoapi/internal/claims"
 )
 
-// remembered is how many tokens a memory holds at least, and half of what it
-// holds at most: some 6 MB.
+// remembered is the least number of tokens in a memory, and half of the most: some 6
+// MB.
 const remembered = 8192
 
-// A memory holds the payloads of tokens whose signature is known to be good, by
-// the hash of the whole token: only the very same text is found. The oldest are
-// forgotten by the half. The zero value is empty; it is safe for concurrent use.
+// A memory caches the payloads of tokens with a verified signature, by the hash of
+// the whole token, so only the identical text is found. When full, the older half is
+// dropped. The zero value is empty; it is safe for concurrent use.
 type memory struct {
 	mu       sync.Mutex
 	new, old map[[sha256.Size]byte]*goodToken
 }
 
-// A goodToken is the payload of a token, and what it says if somebody has read it:
-// every call with a trade token does.
+// A goodToken is the payload of a verified token and, once parsed, its claims, which
+// every call with a trade token needs.
 type goodToken struct {
 	payload []byte
 	trade   atomic.Pointer[claims.Trade]

@@ -1,6 +1,6 @@
-// Package tradewire holds what a client, the gateway and an exchange on paper share of
-// the trade API: where its calls are. The trade API is another server's protocol than
-// that of the sessions, which is in package wire.
+// Package tradewire has what the client, the gateway and a paper exchange share about
+// the trade API: the addresses of its calls. The session protocol, of another server,
+// is in package wire.
 //
 // Start with [Address]: it turns a neutral path, such as "/quick/user/orders", into the
 // address that a generation of clients uses.

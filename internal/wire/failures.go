@@ -2,8 +2,8 @@ package wire
 
 import "net/http"
 
-// A Category says what kind of failure a code stands for, so that a program can
-// decide without knowing codes.
+// A Category is the kind of failure that a code means, so that a program can decide
+// without knowing codes.
 type Category string
 
 // The categories of [Failures].
@@ -11,7 +11,7 @@ const (
 	CategoryInput        Category = "invalid input"        // the request is wrong; sending it again cannot help
 	CategoryAccess       Category = "access token"         // the consumer is not recognised
 	CategoryCredentials  Category = "wrong credentials"    // password, OTP, MPIN or TOTP refused
-	CategorySession      Category = "session ended"        // no such session, or not any more
+	CategorySession      Category = "session ended"        // the session does not exist or has ended
 	CategoryTokenKind    Category = "wrong token kind"     // a view token where a trade token belongs, or the reverse
 	CategoryLocked       Category = "locked"               // too many bad tries
 	CategoryRateLimited  Category = "rate limited"         // too many requests; wait Retry-After
@@ -33,9 +33,9 @@ type Failure struct {
 	Meaning  string
 }
 
-// The rows, by name. Codes of five and more digits, and 1037 and 5203, were met
-// in the field. Existing services have no code for the four faults of the service
-// itself: there the status doubles as the code.
+// The rows, by name. Codes of five and more digits, and 1037 and 5203, come from
+// existing services. Existing services have no code for the four faults of the
+// service itself: there the status doubles as the code.
 var (
 	BadInput      = Failure{"10300", http.StatusBadRequest, CategoryInput, "the input is not valid"}
 	HeaderMissing = Failure{"10512", http.StatusUnauthorized, CategorySession, "a required header is missing"}

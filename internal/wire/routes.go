@@ -19,13 +19,13 @@ const (
 	OpConfig       Op = "config"
 )
 
-// The operations of standards, for whoever else has to do with tokens.
+// The operations of standards, for others that deal with tokens.
 const (
 	OpKeySet        Op = "key_set"       // RFC 7517
 	OpMetadata      Op = "metadata"      // RFC 8414
 	OpIntrospection Op = "introspection" // RFC 7662
 	OpRevocation    Op = "revocation"    // RFC 7009
-	OpRevocations   Op = "revocations"   // our own: what has been revoked
+	OpRevocations   Op = "revocations"   // our own: the list of revoked tokens
 )
 
 // A Family is a set of addresses that one kind of client uses together.

@@ -1,10 +1,10 @@
-// Package wire holds what the client and the service share about the Neo
-// protocol: the addresses of each operation, the shapes of requests and
-// answers, the header names, and the one table of error codes.
+// Package wire has what the client and the service share about the Neo protocol: the
+// addresses of each operation, the shapes of requests and answers, the header names,
+// and the one table of error codes.
 //
-// Start with [Routes] for the addresses and [Failures] for the codes. The facts
-// come from existing services and from the original document (docs/protocol.md has the
-// whole story); nothing in here decides anything.
+// Start with [Routes] for the addresses and [Failures] for the codes. The facts come
+// from existing services and from the original document (docs/protocol.md has all of
+// them); nothing in here decides anything.
 package wire
 
 // Request and answer headers that the protocol gives a meaning to. HTTP header
@@ -64,10 +64,10 @@ type AccessToken struct {
 	ExpiresIn   int64  `json:"expires_in"` // seconds
 }
 
-// Session is the data of the answers that open a session: the view session of
-// the first factor and the trade session of the second. The first block is the
-// seed's and always present. The second block is what later generations read;
-// answers to generation 1 leave it out, so that they hold the original keys only.
+// Session is the data of the answers that open a session: the view session of the
+// first factor and the trade session of the second. The first block is the original
+// document's and always present. The second block is for later generations; answers
+// to generation 1 omit it, so that they contain only the original keys.
 type Session struct {
 	Token        string            `json:"token"`
 	SID          string            `json:"sid"`
@@ -158,7 +158,7 @@ type Metadata struct {
 	Issuer                    string   `json:"issuer"`
 	TokenEndpoint             string   `json:"token_endpoint"`
 	KeySet                    string   `json:"jwks_uri"`
-	ResponseTypes             []string `json:"response_types_supported"` // required, and there are none
+	ResponseTypes             []string `json:"response_types_supported"` // required, and always empty
 	GrantTypes                []string `json:"grant_types_supported"`
 	TokenEndpointAuth         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpoint        string   `json:"revocation_endpoint"`
@@ -172,7 +172,7 @@ type Revocations struct {
 	// Revocations are the trade tokens whose sessions ended before the tokens expire,
 	// in the order in which they ended.
 	Revocations []Revocation `json:"revocations"`
-	Next        int64        `json:"next"` // where to go on; below what was asked after if the numbers began again
+	Next        int64        `json:"next"` // where to continue; below the number asked after if numbering has started over
 	More        bool         `json:"more"` // there are more already
 	Keys        []string     `json:"keys"` // the ids of all signing keys: tokens of others are refused
 }

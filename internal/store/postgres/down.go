@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Down reports whether an error says that the database cannot be reached, or cannot
-// serve at the moment: the same may work later. A refused password, a database that
-// does not exist and a certificate that is not trusted are not that.
+// Down reports whether an error means that the database cannot be reached, or cannot
+// serve at the moment, so that the same may work later. A refused password, a missing
+// database and an untrusted certificate do not count.
 func Down(err error) bool {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {

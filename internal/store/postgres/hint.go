@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// hint says what a person can do about a database that cannot be opened, or "".
+// hint returns what a person can do about a database that cannot be opened, or "".
 // password reports whether one was found.
 func hint(err error, password bool) string {
 	var refused *pgconn.PgError
@@ -29,14 +29,14 @@ func hint(err error, password bool) string {
 			}
 			return "check the user in the URL, and the password in PGPASSWORD, in PGPASSFILE's file or in NEO_DATABASE"
 		case "3D000": // invalid_catalog_name
-			return "make the database first: createdb"
+			return "create the database first: createdb"
 		case "42501": // insufficient_privilege
 			return "the user must own the database, or the schema public in it"
 		case "53300": // too_many_connections
 			return "the server has no connection left: each process of neo takes up to 16, or pool_max_conns in the URL"
 		}
 	case strings.Contains(err.Error(), "server refused TLS connection"):
-		return "the server has no TLS: switch it on there, or, where nobody else can listen, add sslmode=disable to the URL"
+		return "the server has no TLS: enable it there, or, if nobody can listen on the way, add sslmode=disable to the URL"
 	case errors.As(err, &untrusted):
 		return "name the root certificate with sslrootcert=FILE in the URL; sslmode says what is verified (docs/postgresql.md)"
 	case errors.As(err, &unknown):

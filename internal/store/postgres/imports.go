@@ -19,8 +19,8 @@ func (s *Store) SampleAccounts(ctx context.Context, n int) ([]login.Account, err
 		LATERAL (SELECT `+accountColumns+` FROM accounts WHERE id >= r.after ORDER BY id LIMIT 1) a`, n)
 }
 
-// EraseAccount implements [login.Operations]. The row of what is counted stays, with
-// nothing in it: see the table.
+// EraseAccount implements [login.Operations]. The row of counters stays, but empty:
+// see the table.
 func (s *Store) EraseAccount(ctx context.Context, account string, e login.Event) error {
 	const there = ` AND EXISTS (SELECT FROM accounts WHERE id = $1)`
 	return s.mustChange(ctx, hold(account),
@@ -60,12 +60,12 @@ func (s *Store) Import(ctx context.Context, file string) (login.Import, error) {
 	return x, err
 }
 
-// withinImport is how long one step of an import may take.
+// withinImport limits how long one step of an import may take.
 const withinImport = time.Minute
 
-// AddAccounts implements [login.Operations]. The accounts are copied into a table of
-// this connection alone, and from there into the others: so those that collide can
-// be told, and the rest goes on.
+// AddAccounts implements [login.Operations]. The accounts are copied to a temporary
+// table and from there to the others, so that collisions can be reported while the
+// rest is stored.
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
 	return s.do(ctx, withinImport, func(ctx context.Context, c *pgx.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
@@ -98,7 +98,7 @@ func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.
 	})
 }
 
-// copyAccounts stores accounts, and tells of each whether it could be.
+// copyAccounts stores accounts, and returns for each why it was not stored, or nil.
 func copyAccounts(ctx context.Context, tx pgx.Tx, all []login.Account) ([]error, error) {
 	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE IF NOT EXISTS coming (n integer, LIKE accounts) ON COMMIT DELETE ROWS`)
 	if err != nil {

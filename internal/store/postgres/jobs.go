@@ -16,13 +16,13 @@ func jobArgs(j *login.Job) []any {
 	return []any{j.ID, string(j.Kind), j.SID, j.Account, some(j.Sealed), when{&j.Created}, when{&j.Expires}, when{&j.Created}, 0, ""}
 }
 
-// saveSessionJob saves a session and stores a job beside it.
+// saveSessionJob saves a session and a job.
 var saveSessionJob = saveState + saveSession + `, job AS (INSERT INTO jobs (` + jobColumns + `) SELECT ` + marks(27, 10) + ` FROM saved)` + saveDone
 
 // saveEndedJob saves a session, stores an event and removes the job that led to it.
 var saveEndedJob = saveState + saveSession + saveEventAt(29) + `, job AS (DELETE FROM jobs USING saved WHERE id = $27 AND claim = $28)` + saveDone
 
-// closings stores the closings of the sessions that a condition names, which begins
+// closings stores the closings of the sessions that match a condition, which begins
 // with $1.
 func closings(condition string, args ...any) statement {
 	return statement{`INSERT INTO jobs (` + jobColumns + `)
@@ -93,8 +93,8 @@ func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *
 // cannot.
 func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e *login.Event) (done bool, err error) {
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		// Before the code is taken back and not with it: a claim is lost when its lease has
-		// run out, and its holder gives up long before.
+		// Before the code is taken back and not together with it: a claim is lost when its
+		// lease has expired, and its holder gives up long before.
 		var held bool
 		if err := one(ctx, c, []any{&held}, `SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2)`, j.ID, j.Claim); err != nil {
 			return err

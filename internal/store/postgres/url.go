@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// defaults are what a database URL says unless it says otherwise, in the URL's own
-// words. The timeouts of the server are a belt beside the store's own.
+// defaults are the default parameters of a database URL. The server's timeouts are a
+// safety net behind the store's own.
 var defaults = []struct {
 	name, value string
-	env         string // that says otherwise too
+	env         string // that also overrides the default
 }{
 	{"sslmode", "verify-full", "PGSSLMODE"}, // not for Unix sockets, which have no TLS
 	{"connect_timeout", "2", "PGCONNECT_TIMEOUT"},
@@ -25,20 +25,20 @@ var defaults = []struct {
 	{"statement_timeout", "11s", ""},
 	{"lock_timeout", "1500ms", ""},
 	{"idle_in_transaction_session_timeout", "5s", ""},
-	{"default_transaction_isolation", "read%20committed", ""}, // what the statements are written for
+	{"default_transaction_isolation", "read%20committed", ""}, // which the statements are written for
 	{"plan_cache_mode", "force_generic_plan", ""},             // they find a record by its key
 }
 
-// A databaseURL says where a database is, as PostgreSQL's own programs read it:
-// postgres://user@host:5432/name. Errors about it hold no part of it.
+// A databaseURL is the address of a database as PostgreSQL's own programs read it:
+// postgres://user@host:5432/name. Errors about it quote no part of it.
 type databaseURL struct {
 	before string // scheme and user
 	after  string // host, path and query
-	secret bool   // it holds a password
+	secret bool   // it contains a password
 	hidden bool   // its query does
 }
 
-// cutURL tells a URL's parts apart.
+// cutURL splits a URL into its parts.
 func cutURL(text string) (u databaseURL, err error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || scheme != "postgres" && scheme != "postgresql" {
@@ -63,8 +63,8 @@ func cutURL(text string) (u databaseURL, err error) {
 	return u, nil
 }
 
-// HasPassword reports whether a database URL holds a password. An error says that
-// it is no database URL.
+// HasPassword reports whether a database URL contains a password. It returns an error
+// if text is not a database URL.
 func HasPassword(text string) (bool, error) {
 	u, err := cutURL(text)
 	if err != nil {
@@ -91,7 +91,7 @@ func parse(text string) (*pgxpool.Config, error) {
 	if err == nil {
 		return cfg, nil
 	}
-	// The error quotes the URL; what it wraps says what is wrong, and may quote the
+	// The error quotes the URL; the wrapped error says what is wrong, and may quote the
 	// query.
 	if why := errors.Unwrap(err); why != nil && !u.hidden {
 		return nil, fmt.Errorf("cannot be used: %w", why)

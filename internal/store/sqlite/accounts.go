@@ -279,8 +279,8 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 	})
 }
 
-// RemoveConsumer implements [login.Operations]. The consumer's sessions have ended by
-// that; their tokens are revoked, for those who cannot know it.
+// RemoveConsumer implements [login.Operations]. This ends the consumer's sessions;
+// their tokens are revoked for verifiers, which cannot know it.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
 	return s.updateNow(ctx, func(c *sqlite.Conn) error {
 		if err := exec(c, `DELETE FROM consumers WHERE key = ?`, key); err != nil {
@@ -386,8 +386,8 @@ func (s *Store) Events(ctx context.Context, q login.EventQuery) ([]login.Event, 
 	if q.Last {
 		order = `DESC`
 	}
-	// The trail is in the order of time but for moments: it begins with the block
-	// before the first whose index entry is young enough.
+	// The trail is almost in the order of time: reading begins with the block before the
+	// first whose index entry is recent enough.
 	all, err := list(ctx, s, scan, `SELECT seq, `+eventColumns+` FROM events
 		WHERE seq > max(?1, coalesce((SELECT min(seq) FROM events WHERE seq % 64 = 0 AND time >= ?2), (SELECT max(seq) FROM events), 0) - 128)
 		AND time >= ?2 AND (?3 = '' OR ucc = ?3) AND (?4 = 0 OR time < ?4) ORDER BY seq `+order+` LIMIT ?5`, q.After, q.Since, q.UCC, q.Until, q.N)

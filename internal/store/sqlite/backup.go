@@ -14,14 +14,14 @@ import (
 	"neoapi/internal/private"
 )
 
-// Backup writes a copy of the database file at from to a new file at to, readable
-// by its owner only: all that was acknowledged before the call, while others go on
-// writing. The directory of to must be one in which nobody else replaces files. Backup
-// changes nothing at from, its schema neither. The copy has been read through and is on
-// disk when Backup returns; after an error there is none.
+// Backup writes a copy of the database file at from to a new file at to, readable only
+// by its owner. It contains everything acknowledged before the call; others may go on
+// writing. Nobody else may be able to replace files in the directory of to. Backup
+// changes nothing at from, not even its schema. When it returns, the copy has been read
+// back and is on disk; after an error there is no copy.
 func Backup(ctx context.Context, from, to string) (err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(private.Refused(to+" is there already: give the backup a new name"), err)
+		return errors.Join(private.Refused(to+" already exists: give the backup a new name"), err)
 	}
 	from, err = filepath.Abs(from)
 	if err != nil {
@@ -43,8 +43,8 @@ func Backup(ctx context.Context, from, to string) (err error) {
 			err = errors.Join(err, os.Remove(part.Name()))
 		}
 	}()
-	// Read-write, because only such a connection may recover the log of a process that
-	// was killed. Nothing is written through it.
+	// Read-write, because only such a connection can recover the log of a killed
+	// process. Nothing is written through it.
 	if err := onFile(ctx, from, func(c *sqlite.Conn) error {
 		c.SetBusyTimeout(busyTimeout)
 		return exec(c, "VACUUM INTO ?", part.Name())
@@ -64,7 +64,7 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	if err := errors.Join(owner.Adopt(part), part.Sync()); err != nil {
 		return err
 	}
-	// Link, unlike Rename, replaces nothing that has come there meanwhile.
+	// Link, unlike Rename, does not replace a file created there meanwhile.
 	if err := os.Link(part.Name(), to); err != nil {
 		return err
 	}

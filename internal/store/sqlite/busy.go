@@ -8,8 +8,8 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// Busy reports whether an error says that another process kept the database too
-// long: the same may work later.
+// Busy reports whether an error means that another process has locked the database
+// for too long, so that the same may work later.
 func Busy(err error) bool {
 	var migrating *driver.Error
 	if errors.As(err, &migrating) && migrating.Code()&0xff == sqlite3.SQLITE_BUSY {

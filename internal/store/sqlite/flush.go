@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// flushWithin is how long a change may wait for the disk that need not be there
-// before its caller is told.
+// flushWithin is how long a change that need not be on disk before its caller
+// continues may wait for a flush.
 const flushWithin = 50 * time.Millisecond
 
 // A flusher flushes the write-ahead log to disk, which SQLite itself does only at
-// checkpoints. A process that is killed loses nothing even without it: the system
-// has what was written. A flush is for the power cut.
+// checkpoints. A killed process loses nothing even without it, because the system has
+// what was written. A flush protects against a power cut.
 //
-// Of callers that come together one flushes for all. The log keeps its file for
-// as long as any connection is open.
+// Of concurrent callers one flushes for all. The log keeps its file for as long as
+// any connection is open.
 type flusher struct {
 	file *os.File
 	last atomic.Uint64 // how many transactions have been written
@@ -36,21 +36,21 @@ func newFlusher(path string) (*flusher, error) {
 	return &flusher{file: file}, nil
 }
 
-// written counts a transaction that has been written to the log and sees to it
-// that it is on disk soon.
+// written counts a transaction written to the log and makes sure that it is on disk
+// soon.
 func (f *flusher) written() {
 	f.last.Add(1)
 	if f.soon.CompareAndSwap(false, true) {
 		time.AfterFunc(flushWithin, func() {
 			f.soon.Store(false)
-			_ = f.flush() // the next change is told of a failure
+			_ = f.flush() // the next change returns a failure
 		})
 	}
 }
 
-// failed returns the first failure of a flush. After one the system may have
-// dropped what it could not write, and no later flush makes that good: the store
-// takes no more changes.
+// failed returns the first failure of a flush. After a failure the system may have
+// dropped what it could not write, and no later flush repairs that: the store accepts
+// no more changes.
 func (f *flusher) failed() error {
 	if err := f.fail.Load(); err != nil {
 		return *err
@@ -75,7 +75,7 @@ func (f *flusher) flush() error {
 	return nil
 }
 
-// Close flushes what is left and closes the log's file.
+// Close flushes the rest and closes the log's file.
 func (f *flusher) Close() error {
 	err := f.flush()
 	f.mu.Lock()

@@ -91,8 +91,8 @@ func (s *Store) Import(ctx context.Context, file string) (x login.Import, err er
 	return x, err
 }
 
-// A process that imports keeps more of the database in memory, and of its log on
-// disk: each account goes into five indexes, most of them in no order.
+// A process that imports keeps more of the database in memory, and more of its log on
+// disk: each account goes into five indexes, most of them in random order.
 var importing = []string{"PRAGMA cache_size = -262144", "PRAGMA wal_autocheckpoint = 25000"} // KiB; pages
 
 // accountOf returns the account with a UCC, nil if there is none.

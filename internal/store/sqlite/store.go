@@ -1,13 +1,13 @@
 // Package sqlite is the embedded store: all ports of package login in one file.
 //
-// It owns its SQL and its migrations and no rule: what a change means is in
-// package login, and each method here loads, applies and saves in one
-// transaction. One connection writes, several read.
+// It owns its SQL and its migrations but no rules: what a change means is in package
+// login, and each method here loads, applies and saves in one transaction. One
+// connection writes, several read.
 //
-// What was acknowledged survives kill -9 (security.md R2). A power cut is for the flush of
-// the write-ahead log: what ends or removes something, and what an operator does,
-// is on disk before it is acknowledged; logins and their tries are within 50 ms
-// (flush.go).
+// What was acknowledged survives kill -9 (security.md R2). The flush of the write-ahead
+// log protects against power cuts: changes that end or remove something, and an
+// operator's, are on disk before they are acknowledged; logins and their tries within 50
+// ms (flush.go).
 package sqlite
 
 import (
@@ -39,9 +39,9 @@ var migrations embed.FS
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
 
-// busyTimeout is how long opening and reading wait for another process, which
-// happens while that one recovers the log. Writing waits as long as its context
-// lets it, in steps of busyStep.
+// busyTimeout is how long opening and reading wait for another process, which happens
+// while that one recovers the log. Writing waits until its context is done, in steps
+// of busyStep.
 const (
 	busyTimeout = 5 * time.Second
 	busyStep    = 2 * time.Millisecond
@@ -49,7 +49,7 @@ const (
 
 // A Store is an open database file. It implements [store.Store].
 type Store struct {
-	writer chan *sqlite.Conn // the one connection that writes, when nobody has it
+	writer chan *sqlite.Conn // the one connection that writes, when it is free
 	reader chan *sqlite.Conn
 	log    *flusher
 }
@@ -87,7 +87,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	writer := <-s.writer
-	writer.SetBusyTimeout(0) // begin waits by itself, with the caller's context
+	writer.SetBusyTimeout(0) // begin waits itself, with the caller's context
 	s.writer <- writer
 	if s.log, err = newFlusher(path + "-wal"); err != nil { // the connections above keep the log in place
 		return nil, errors.Join(err, s.Close())
@@ -95,9 +95,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenToRead opens the database file at path for the methods that only read. It makes
-// no file, changes none, and does not bring the schema to the current one. Close the
-// store when done.
+// OpenToRead opens the database file at path for the methods that only read. It
+// creates and changes no file, and does not migrate the schema. Close the store when
+// done.
 func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	s := &Store{reader: make(chan *sqlite.Conn, 1)}
 	path, err := filepath.Abs(path)
@@ -106,7 +106,7 @@ func OpenToRead(ctx context.Context, path string) (*Store, error) {
 	}
 	if err == nil {
 		flags, name := sqlite.OpenReadOnly, path
-		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // nobody has it open: SQLite would make a log
+		if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) { // it is not open anywhere: SQLite would create a log
 			flags, name = flags|sqlite.OpenURI, "file:"+(&url.URL{Path: path}).EscapedPath()+"?immutable=1"
 		}
 		err = connectAs(ctx, name, flags, s.reader, "PRAGMA query_only = 1")
@@ -152,7 +152,7 @@ func (s *Store) Close() error {
 	var all []*sqlite.Conn
 	for _, pool := range []chan *sqlite.Conn{s.reader, s.writer} {
 		n := cap(pool)
-		if s.log == nil { // opening broke off: there are only as many as there are
+		if s.log == nil { // opening failed: not all connections exist
 			n = len(pool)
 		}
 		for range n {
@@ -171,7 +171,7 @@ func (s *Store) Close() error {
 // migrate runs the migrations under a lock file: of several processes that start
 // at once, one migrates and the others wait.
 func migrate(ctx context.Context, path string) (err error) {
-	if err := owner.Create(path + ".lock"); err != nil { // nobody else may hold it
+	if err := owner.Create(path + ".lock"); err != nil { // only the service's user may hold it
 		return err
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
@@ -213,8 +213,8 @@ func take(ctx context.Context, pool chan *sqlite.Conn) (*sqlite.Conn, error) {
 	}
 }
 
-// view runs f, which reads a record or two. It does so on the connection that
-// writes if that is free: it alone still has in its memory what it wrote.
+// view runs f, which reads a record or two, on the writing connection if that is
+// free: its cache still has what it wrote.
 func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -238,8 +238,8 @@ func (s *Store) scan(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	return f(c)
 }
 
-// updateNow is update for a change that must be on disk before anybody is told of
-// it. After an error of the flush the change may be stored or not, and the caller
+// updateNow is update for a change that must be on disk before its outcome is
+// reported. After a failed flush the change may or may not be stored, and the caller
 // must not act on it.
 func (s *Store) updateNow(ctx context.Context, f func(c *sqlite.Conn) error) error {
 	if err := s.update(ctx, f); err != nil {
@@ -262,7 +262,7 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 		return err
 	}
 	if err = f(c); err == nil {
-		err = ctx.Err() // the last chance to end with nothing stored
+		err = ctx.Err() // the last chance to stop with nothing stored
 	}
 	if err == nil {
 		err = exec(c, "COMMIT")
@@ -277,8 +277,8 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 	return err
 }
 
-// begin begins a write transaction. It waits for other processes until the
-// context ends.
+// begin begins a write transaction. It waits for other processes until the context is
+// done.
 func begin(ctx context.Context, c *sqlite.Conn) error {
 	for {
 		err := exec(c, "BEGIN IMMEDIATE")
@@ -307,7 +307,7 @@ func exec(c *sqlite.Conn, query string, args ...any) error {
 	return errors.Join(err, stmt.Reset())
 }
 
-// one runs a query and has scan read its first row; without one it returns
+// one runs a query and calls scan for its first row; without one it returns
 // login.ErrNotFound.
 func one(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
 	found := false
@@ -321,7 +321,7 @@ func one(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) err
 	return err
 }
 
-// each runs a query and has scan read each row.
+// each runs a query and calls scan for each row.
 func each(c *sqlite.Conn, scan func(r *row) error, query string, args ...any) error {
 	stmt, err := c.Prepare(query)
 	if err != nil {

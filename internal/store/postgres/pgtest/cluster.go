@@ -13,24 +13,24 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// errMissing says that there is no PostgreSQL on this machine.
+// errMissing means that PostgreSQL is not installed on this machine.
 var errMissing = errors.New("PostgreSQL is not installed: there is no initdb in PATH or in /usr/lib/postgresql/*/bin")
 
-// A Cluster is a PostgreSQL server of the tests' own, on a Unix socket in a
-// directory that nobody else may enter. It ends with the process that started
-// it, however that ends. It does not wait for the disk.
+// A Cluster is a PostgreSQL server for tests, on a Unix socket in a directory that
+// nobody else may enter. It ends with the process that started it, however that ends.
+// It does not wait for the disk.
 type Cluster struct {
 	dir    string
 	bin    string
 	owner  *owner
 	args   []string
 	keeper *exec.Cmd      // nil while the server is stopped
-	word   io.WriteCloser // what the keeper waits for
+	word   io.WriteCloser // wakes the keeper
 }
 
-// keep runs the server until it reads a word or the end of its input. The word is
-// the signal to stop the server with. Without one the process that started it is
-// done, or gone, and the directory goes too.
+// keep runs the server until it reads a word or the end of its input. The word is the
+// signal with which to stop the server. Without one, the process that started it has
+// finished or died, and the directory is removed too.
 const keep = `trap '' INT # Ctrl-C is for the tests: they end, and then so does this
 dir=$1; shift
 "$@" >>"$dir/log" 2>&1 </dev/null &
@@ -49,7 +49,7 @@ func New(settings ...string) (_ *Cluster, err error) {
 	if c.owner, err = findOwner(); err != nil {
 		return nil, err
 	}
-	// Not where TMPDIR says: the path of a socket has at most a hundred bytes.
+	// Not in TMPDIR: the path of a socket has at most about a hundred bytes.
 	if c.dir, err = os.MkdirTemp("/tmp", "neo-pg-"); err != nil {
 		return nil, err
 	}
@@ -121,11 +121,11 @@ func (c *Cluster) URL(database string) string {
 // Dir returns the directory of the cluster and of its socket.
 func (c *Cluster) Dir() string { return c.dir }
 
-// Crash ends the server at once, as a loss of its machine would, and keeps the
-// data: the next Start recovers.
+// Crash kills the server, as the loss of its machine would, and keeps the data: the
+// next Start recovers.
 func (c *Cluster) Crash() error { return c.end("QUIT\n") }
 
-// Stop ends the server in order, telling its connections first, and keeps the data.
+// Stop shuts the server down cleanly, notifying its connections first, and keeps the data.
 func (c *Cluster) Stop() error { return c.end("INT\n") }
 
 // Remove ends the server and removes its data.
@@ -149,7 +149,7 @@ func (c *Cluster) end(word string) error {
 // binaries returns the folder of PostgreSQL's programs.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is beside it there
+		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is in the same directory
 			return filepath.Dir(path), nil
 		}
 	}
@@ -160,7 +160,7 @@ func binaries() (string, error) {
 	return filepath.Dir(all[len(all)-1]), nil
 }
 
-// Program is the path of one of PostgreSQL's own programs, such as pg_dump.
+// Program returns the path of one of PostgreSQL's programs, such as pg_dump.
 func Program(name string) (string, error) {
 	bin, err := binaries()
 	return filepath.Join(bin, name), err

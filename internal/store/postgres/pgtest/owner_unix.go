@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// An owner is the user that a cluster runs as: nil for the one that runs the
-// tests, or somebody else in place of root, which PostgreSQL refuses to run as.
+// An owner is the user that a cluster runs as: nil for the one that runs the tests,
+// or another user in place of root, as which PostgreSQL refuses to run.
 type owner struct{ uid, gid int }
 
 func findOwner() (*owner, error) {

@@ -1,10 +1,10 @@
 // Package pgtest gives tests a real PostgreSQL: a cluster of their own, and in it
 // a fresh database for each test that asks.
 //
-// Start with [Database]. It starts one cluster for the whole process, which ends
-// with it; the environment variable NEO_TEST_POSTGRES names the address of a
-// running one to use instead, as its superuser. Faults need a cluster that a test
-// has for itself: [Private]. With go test -short tests that need either are skipped.
+// Start with [Database]. It starts one cluster for the whole process, which ends with
+// it; the environment variable NEO_TEST_POSTGRES names the address of a running one
+// to use instead, as its superuser. Tests with faults need a cluster of their own:
+// [Private]. With go test -short tests that need either are skipped.
 package pgtest
 
 import (
@@ -37,8 +37,8 @@ var shared = sync.OnceValues(func() (url string, err error) {
 	return own.URL("postgres"), nil
 })
 
-// own is what keeps the cluster of this process: it ends with the last reference
-// to what its keeper reads from, here with the process.
+// own keeps the cluster of this process alive: it ends with the last reference to its
+// keeper's input, here with the process.
 var own *Cluster
 
 // Database returns the address of a fresh database with the store's tables, which
@@ -54,8 +54,8 @@ func Database(t testing.TB) string {
 	return in(admin, name)
 }
 
-// Private starts a cluster that the test has for itself; settings are lines for
-// its configuration. It is removed when the test ends.
+// Private starts a cluster of the test's own; settings are lines for its
+// configuration. It is removed when the test ends.
 func Private(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
 	skipShort(t)
@@ -74,7 +74,7 @@ func Private(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
-// skipShort ends a test that needs PostgreSQL if the tests are to be quick.
+// skipShort skips a test that needs PostgreSQL if -short is set.
 func skipShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -82,8 +82,8 @@ func skipShort(t testing.TB) {
 	}
 }
 
-// missing ends a test for want of PostgreSQL, and says so; where everything has
-// to run, which CI=true says, it fails the test.
+// missing skips a test because PostgreSQL is missing, and reports that; with CI=true
+// it fails the test.
 func missing(t testing.TB) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -92,11 +92,11 @@ func missing(t testing.TB) {
 	t.Skipf("NOT TESTED: %v", errMissing)
 }
 
-// template is the database that others begin as: a copy takes a fraction of the
-// time that the migrations take.
+// template is the database from which others are copied: a copy takes a fraction of
+// the time of the migrations.
 const template = "neo_test_template"
 
-// making keeps the processes apart that make the template of one cluster.
+// making is the lock of processes that create the template of one cluster.
 const making = 7_366_010_001
 
 // create makes a database.
@@ -194,10 +194,10 @@ type ofDir struct {
 
 func init() { testserver.Database = Chosen }
 
-// Chosen returns the database that belongs to a data directory if the tests run on
-// PostgreSQL, which the environment variable NEO_TEST_STORE=postgres says, and ""
-// if they run on SQLite. The first call for a directory makes its database; when
-// the directory has been there and is gone, a later call drops it.
+// Chosen returns the database of a data directory if the tests run on PostgreSQL
+// (NEO_TEST_STORE=postgres), and "" if they run on SQLite. The first call for a
+// directory creates its database; once the directory is removed, a later call drops
+// it.
 func Chosen(t testing.TB, dir string) string {
 	t.Helper()
 	switch store := os.Getenv(testserver.StoreEnv); store {
