@@ -32,6 +32,7 @@ func readsWell(t *testing.T, what string, err error) {
 }
 
 func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	a := srv.Account
 	creds := Credentials{Mobile: a.Mobile, Password: a.Password}

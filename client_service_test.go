@@ -49,6 +49,7 @@ func checkTrade(t *testing.T, srv *neoapitest.Server, s neoapi.Session) {
 }
 
 func TestEveryWayOfLoggingInOpensASession(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	a := srv.Account
 	tests := []struct {
@@ -80,6 +81,7 @@ func TestEveryWayOfLoggingInOpensASession(t *testing.T) {
 }
 
 func TestTOTPAndMPINOpenASession(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	totp := neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}
@@ -101,6 +103,7 @@ func wrong(code string) string {
 }
 
 func TestResendTooEarlySaysHowLongToWait(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
@@ -121,6 +124,7 @@ func TestResendTooEarlySaysHowLongToWait(t *testing.T) {
 }
 
 func TestLoggedOutSessionHasEnded(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
@@ -188,6 +192,7 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 // A service that was set up again knows neither the session nor the access token that
 // came with it: only another login helps.
 func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
+	t.Parallel()
 	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)
 	a := before.Account
 	byPassword := newClient(t, before, nil)

@@ -39,6 +39,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
+	t.Parallel()
 	for _, jump := range []time.Duration{0, 400 * 24 * time.Hour} {
 		srv := neoapitest.NewServer(t)
 		srv.SetTime(srv.Now().Add(jump))
@@ -65,6 +66,7 @@ func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
 
 // By password the access token is needed, too.
 func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Clock: srv.Now, Rate: -1,
@@ -79,6 +81,7 @@ func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
 }
 
 func TestAClientOnAnotherClockIsToldSo(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	_, k := clocked(t, srv, neoapi.Config{Rate: -1}, neoapi.KeepConfig{})
 	s := must.Get(k.Session(t.Context()))(t)
@@ -99,6 +102,7 @@ func TestAClientOnAnotherClockIsToldSo(t *testing.T) {
 
 // At the beginning of a step the next one is 30 seconds away.
 func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	seed := neoapi.Login{}
 	function := neoapi.Login{
@@ -136,6 +140,7 @@ func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
 // The codes of a step and of the next are all there are: then a keeper waits until
 // the test moves the clock.
 func TestAWaitForACodeEndsWhenTheTestsClockGetsThere(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	ctx := within(t, 25*time.Second)
 	srv.SetTime(time.Now().Add(time.Hour).Truncate(30 * time.Second))
@@ -168,6 +173,7 @@ func (w *waiting) Handle(_ context.Context, line slog.Record) error {
 
 // Forty requests at two a second, between which the clock of both sides jumps.
 func TestTheRateGoesByTheTestsClock(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(2))
 	ctx := within(t, 15*time.Second)
 	c, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: 2}, neoapi.KeepConfig{})
@@ -182,6 +188,7 @@ func TestTheRateGoesByTheTestsClock(t *testing.T) {
 
 // A clock that stands still holds nobody up.
 func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	noon := srv.Now()
 	c, k := clocked(t, srv, neoapi.Config{Clock: func() time.Time { return noon }}, neoapi.KeepConfig{})
@@ -193,6 +200,7 @@ func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
 }
 
 func TestRunGoesByTheTestsClock(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	said := make(chan string, 10)
 	note := func(what string) func(neoapi.Session) { return func(neoapi.Session) { said <- what } }

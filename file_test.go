@@ -37,6 +37,7 @@ func fileStore(t *testing.T, path string, opts ...FileOption) *FileStore {
 }
 
 func TestFileKeepsEveryFieldOfASession(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]FileOption{
 		"in the clear": nil, "sealed with a key": {WithKey([32]byte{7})}, "sealed with a pass phrase": {phrase(canaryPassword)},
 	} {
@@ -189,6 +190,7 @@ func TestEmptyFileIsNoSavedSession(t *testing.T) {
 }
 
 func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T) {
+	t.Parallel()
 	export, _ := kept.Export()
 	seal := func(opt FileOption) []byte {
 		path := filepath.Join(t.TempDir(), "session")

@@ -31,6 +31,7 @@ func inStore(t *testing.T, store SessionStore) Session {
 // A login takes as long as a person does, and neo login does not wait for it. What it
 // has saved meanwhile is judged as what was there before.
 func TestKeeper_leavesAnAccountsSessionThatCameWhileItLoggedIn(t *testing.T) {
+	t.Parallel()
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	theirs := must.Get(keep(t, onClock(t, srv), KeepConfig{Login: byPassword(other.Account)}).Session(t.Context()))(t)
@@ -94,6 +95,7 @@ func TestKeeper_leavesWhatItCannotReadThatCameWhileItLoggedIn(t *testing.T) {
 // Whoever logs in on the keeper's client beside it, the keeper's two factors are of one
 // login, and its session is the account's own, with a UCC given or without.
 func TestKeeper_bindsItsSecondFactorToItsFirst(t *testing.T) {
+	t.Parallel()
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	beside := map[string]func(context.Context, *Client) error{

@@ -44,6 +44,7 @@ func TestSessionsEndAtMidnightInIndiaIfTheTokenDoesNotSay(t *testing.T) {
 // Three days of a program, on the clock of a synctest bubble; the service's clock
 // is moved along.
 func TestRunKeepsAProgramLoggedInForDays(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		daily bool
 		want  string

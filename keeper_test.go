@@ -346,6 +346,7 @@ func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 // A client that has a keeper calls with the keeper's session, whoever makes the call
 // and however: nobody has to say so.
 func TestAClientsCallsGoByItsKeeper(t *testing.T) {
+	t.Parallel()
 	srv, trail := keepServer(t)
 	c := keepClient(t, srv)
 	k := keep(t, c, KeepConfig{Login: byPassword(srv.Account)})

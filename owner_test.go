@@ -65,6 +65,7 @@ func onClock(t *testing.T, srv *neoapitest.Server) *Client {
 // anything is replaced. A file of a version that did not mark who logged in goes on
 // working, and never for another account either.
 func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
+	t.Parallel()
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	const unmarked = "without a mark"
@@ -117,6 +118,7 @@ func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
 
 // Somebody logs in as another account while a keeper runs, into the keeper's file.
 func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
+	t.Parallel()
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	for way, login := range ways {
@@ -161,6 +163,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 
 // A function that logs another account in than Login.UCC or the session before says.
 func TestAKeeperKeepsOneAccount(t *testing.T) {
+	t.Parallel()
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	who := one
@@ -250,6 +253,7 @@ func TestASessionOfNobodyKnowsWhomIsReplacedAtItsEnd(t *testing.T) {
 }
 
 func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
+	t.Parallel()
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
 	session := func(p person) Session {

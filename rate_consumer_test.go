@@ -15,6 +15,7 @@ import (
 
 // A client that was given its access token alone counts with the consumer's others.
 func TestRate_isSharedByWhoHasTheAccessTokenAlone(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	var sent atomic.Int32
 	whole := limited(t, srv, &sent, nil)

@@ -56,6 +56,7 @@ func posts(ctx context.Context, c *Client, n int) error {
 }
 
 func TestTenOrdersAtOnceAfterALoginAreNotRefused(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	var sent atomic.Int32
 	c := limited(t, srv, &sent, nil)
@@ -68,6 +69,7 @@ func TestTenOrdersAtOnceAfterALoginAreNotRefused(t *testing.T) {
 }
 
 func TestClientsOfOneConsumerShareItsRate(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10), neoapitest.WithAccounts(2))
 	var sent atomic.Int32
 	var wg sync.WaitGroup
@@ -145,6 +147,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 }
 
 func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(1))
 	var sent atomic.Int32
 	c := limited(t, srv, &sent, func(cfg *Config) { cfg.Rate = 1 })
@@ -161,6 +164,7 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 }
 
 func TestProcessesThatShareASessionFileShareTheRate(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	for _, said := range together(t, 3, "trade", srv, filepath.Join(t.TempDir(), "session")) {
 		if got := said(); got != "<nil>" {

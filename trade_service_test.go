@@ -32,6 +32,7 @@ func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neo
 }
 
 func TestTheServicesBooksCanBeRead(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	for name, login := range map[string]func(*testing.T, *neoapitest.Server, *neoapi.Client) neoapi.Session{"by password": passwordSession, "by TOTP": totpSession} {
 		t.Run(name, func(t *testing.T) {
@@ -56,6 +57,7 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 }
 
 func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	session := totpSession(t, srv, c)
@@ -81,6 +83,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 }
 
 func TestTheServicesRateIsObeyed(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
 	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
 	totpSession(t, srv, c)
@@ -109,6 +112,7 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	var line counting
 	c := newClient(t, srv, &http.Client{Transport: &line})
@@ -187,6 +191,7 @@ func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
 // A path without its slash is another address, or none: it is not sent, and no session
 // is asked for.
 func TestDo_pathBeginsWithASlash(t *testing.T) {
+	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	for _, session := range []bool{false, true} {
