@@ -1,0 +1,247 @@
+package argon2
+
+import (
+	"encoding/binary"
+	"hash"
+
+	"golang.org/x/crypto/blake2b"
+)
+
+// Names and letters are those of RFC 9106.
+const (
+	blockWords = 128
+	blockSize  = 8 * blockWords
+	slices     = 4
+	typeID     = 2 // argon2id
+)
+
+type block = [blockWords]uint64
+
+// The blocks behind a matrix, in which addresses are generated.
+const (
+	zeroBlock = iota
+	inputBlock
+	addressBlock
+	scratchBlocks
+)
+
+// callBlocks is how many blocks one call of a kernel computes at most. Nobody can
+// interrupt a call, so the garbage collector, which stops all threads for a moment,
+// waits for it: at 0.1 to 0.3 µs a block for less than 50 µs.
+const callBlocks = 64
+
+// A matrix is the memory of one hash.
+type matrix struct {
+	*kernel
+	blocks                       []block // lane by lane, then scratchBlocks
+	time, lanes, length, segment uint32  // length: blocks of a lane
+}
+
+func newMatrix(k *kernel, time, memory uint32, lanes uint8) matrix {
+	segment := max(memory/(slices*uint32(lanes)), 2)
+	return matrix{kernel: k, time: time, lanes: uint32(lanes), length: slices * segment, segment: segment}
+}
+
+// size returns how many bytes the matrix takes.
+func (m *matrix) size() int { return (int(m.lanes)*int(m.length) + scratchBlocks) * blockSize }
+
+// scratch returns the number of one of the blocks behind the matrix.
+func (m *matrix) scratch(n uint32) uint32 { return m.lanes*m.length + n }
+
+// set and get write and read a block in the order that RFC 9106 has.
+func (m *matrix) set(to *block, words *block) {
+	for i, word := range words {
+		to[m.place(i)] = word
+	}
+}
+
+func (m *matrix) get(from *block) (words block) {
+	for i := range words {
+		words[i] = from[m.place(i)]
+	}
+	return words
+}
+
+// fill computes all blocks.
+func (m *matrix) fill(h0 *[blake2b.Size]byte) {
+	for lane := range m.lanes {
+		for column := range uint32(2) {
+			var bytes [blockSize]byte
+			longHash(bytes[:], h0[:], le32(column), le32(lane))
+			var words block
+			for i := range words {
+				words[i] = binary.LittleEndian.Uint64(bytes[8*i:])
+			}
+			m.set(&m.blocks[lane*m.length+column], &words)
+		}
+	}
+	for pass := range m.time {
+		for slice := range uint32(slices) {
+			for lane := range m.lanes {
+				m.fillSegment(pass, slice, lane)
+			}
+		}
+	}
+}
+
+// A position is that of the block which is computed.
+type position struct{ pass, slice, lane, index uint32 } // index: in its segment
+
+// fillSegment computes one segment of one lane.
+func (m *matrix) fillSegment(pass, slice, lane uint32) {
+	p := position{pass, slice, lane, 0}
+	if pass == 0 && slice == 0 {
+		p.index = 2
+	}
+	var refs [callBlocks + 1]uint32 // one more is read than is used
+	for p.index < m.segment {
+		n := min(m.segment-p.index, callBlocks)
+		switch {
+		case pass == 0 && slice < slices/2: // what is mixed with what depends on nothing
+			if p.index%blockWords == 0 || p.index == 2 {
+				m.address(p)
+			}
+			n = min(n, blockWords-p.index%blockWords)
+			for i := range n {
+				at := p
+				at.index += i
+				refs[i] = m.reference(at, m.blocks[m.scratch(addressBlock)][m.place(int(at.index%blockWords))])
+			}
+			m.mix(p, n, &refs)
+		case m.lanes == 1: // the kernel finds out itself
+			m.mix(p, n, nil)
+		default:
+			n = 1
+			refs[0] = m.reference(p, m.blocks[m.before(p)][m.place(0)])
+			m.mix(p, n, &refs)
+		}
+		p.index += n
+	}
+}
+
+// mix computes n blocks from p on.
+func (m *matrix) mix(p position, n uint32, refs *[callBlocks + 1]uint32) {
+	dst := p.lane*m.length + p.slice*m.segment + p.index
+	area, start := m.area(p, p.lane)
+	c := call{dst: uint64(dst), prev: uint64(m.before(p)), n: uint64(n), again: p.pass > 0,
+		area: uint64(area), last: uint64(start + area - 1), lane: uint64(m.length)}
+	if refs != nil {
+		c.refs = &refs[0]
+	}
+	m.run(m.blocks, c)
+}
+
+// before returns the number of the block before p in its lane; the first one has the last
+// one before it.
+func (m *matrix) before(p position) uint32 {
+	at := p.slice*m.segment + p.index
+	if at == 0 {
+		at = m.length
+	}
+	return p.lane*m.length + at - 1
+}
+
+// area returns how many blocks of a lane the block at p may be mixed with, and from
+// which block of that lane on (RFC 9106, 3.4.2).
+func (m *matrix) area(p position, lane uint32) (area, start uint32) {
+	area = p.slice * m.segment
+	if p.pass > 0 {
+		area, start = (slices-1)*m.segment, (p.slice+1)%slices*m.segment
+	}
+	switch {
+	case lane == p.lane:
+		area += p.index - 1
+	case p.index == 0:
+		area--
+	}
+	return area, start
+}
+
+// reference returns the number of the block that the one at p is mixed with: that is in
+// random, J1 and J2.
+func (m *matrix) reference(p position, random uint64) uint32 {
+	lane := uint32(random>>32) % m.lanes
+	if p.pass == 0 && p.slice == 0 {
+		lane = p.lane
+	}
+	area, start := m.area(p, lane)
+	j1 := random & 0xffffffff
+	x := j1 * j1 >> 32
+	y := uint64(area) * x >> 32
+	at := start + area - 1 - uint32(y)
+	if at >= m.length {
+		at -= m.length
+	}
+	return lane*m.length + at
+}
+
+// address computes the block that says what the next blockWords blocks are mixed with
+// (RFC 9106, 3.4.1.2).
+func (m *matrix) address(p position) {
+	input := block{uint64(p.pass), uint64(p.lane), uint64(p.slice), uint64(m.lanes * m.length), uint64(m.time), typeID, uint64(p.index/blockWords + 1)}
+	m.set(&m.blocks[m.scratch(inputBlock)], &input)
+	m.blocks[m.scratch(zeroBlock)] = block{}
+	for _, from := range []uint32{inputBlock, addressBlock} {
+		refs := [2]uint32{m.scratch(from)}
+		m.run(m.blocks, call{dst: uint64(m.scratch(addressBlock)), prev: uint64(m.scratch(zeroBlock)), n: 1, refs: &refs[0]})
+	}
+}
+
+// key returns what comes of the last blocks.
+func (m *matrix) key(size uint32) []byte {
+	var words block
+	for lane := range m.lanes {
+		for i, word := range m.get(&m.blocks[(lane+1)*m.length-1]) {
+			words[i] ^= word
+		}
+	}
+	var bytes [blockSize]byte
+	for i, word := range words {
+		binary.LittleEndian.PutUint64(bytes[8*i:], word)
+	}
+	key := make([]byte, size)
+	longHash(key, bytes[:])
+	return key
+}
+
+// initialHash returns H_0.
+func initialHash(password, salt []byte, time, memory, lanes, keyLen uint32) (h0 [blake2b.Size]byte) {
+	h := newHash(blake2b.Size)
+	for _, part := range [][]byte{
+		le32(lanes), le32(keyLen), le32(memory), le32(time), le32(Version), le32(typeID),
+		le32(uint32(len(password))), password, le32(uint32(len(salt))), salt,
+		le32(0), le32(0), // neither a secret value nor associated data
+	} {
+		h.Write(part)
+	}
+	h.Sum(h0[:0])
+	return h0
+}
+
+// longHash is H', which fills out with the hash of the parts.
+func longHash(out []byte, parts ...[]byte) {
+	h := newHash(min(len(out), blake2b.Size))
+	h.Write(le32(uint32(len(out))))
+	for _, part := range parts {
+		h.Write(part)
+	}
+	v := h.Sum(nil)
+	for len(out) > blake2b.Size {
+		n := copy(out, v[:blake2b.Size/2])
+		out = out[n:]
+		h = newHash(min(len(out), blake2b.Size))
+		h.Write(v)
+		v = h.Sum(nil)
+	}
+	copy(out, v)
+}
+
+func newHash(size int) hash.Hash {
+	h, err := blake2b.New(size, nil)
+	if err != nil {
+		panic(err) // no size between 1 and 64 is refused
+	}
+	return h
+}
+
+func le32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
