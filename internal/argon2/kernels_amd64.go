@@ -4,12 +4,12 @@
 
 package argon2
 
-// fillAVX2 is a kernel for AVX2: see fillFunc.
+// fillAVX2 is a kernel for AVX2.
 //
 //go:noescape
 func fillAVX2(memory *uint64, dst uint64, prev uint64, n uint64, refs *uint32, again bool, area uint64, last uint64, lane uint64)
 
-// fillAVX512 is a kernel for AVX-512 (F): see fillFunc.
+// fillAVX512 is a kernel for AVX-512.
 //
 //go:noescape
 func fillAVX512(memory *uint64, dst uint64, prev uint64, n uint64, refs *uint32, again bool, area uint64, last uint64, lane uint64)

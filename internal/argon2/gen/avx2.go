@@ -1,8 +1,10 @@
 package main
 
 import (
-	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
+	"strconv"
+
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -10,131 +12,100 @@ var ymm = []reg.VecPhysical{
 	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
-// turn24 and turn16 turn each word of a register right by so many bits.
-func ymmG(turn24, turn16 Op, sets ...[5]reg.VecPhysical) {
-	each := func(f func(a, b, c, d, t reg.VecPhysical)) {
-		for _, s := range sets {
-			f(s[0], s[1], s[2], s[3], s[4])
-		}
-	}
-	mix := func() {
-		each(func(a, b, c, d, t reg.VecPhysical) { VPMULUDQ(a, b, t) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(a, b, a) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(a, t, a) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(a, t, a) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPXOR(a, d, d) })
-	}
-	other := func() { // the same of c, d and b
-		each(func(a, b, c, d, t reg.VecPhysical) { VPMULUDQ(c, d, t) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(c, d, c) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(c, t, c) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(c, t, c) })
-		each(func(a, b, c, d, t reg.VecPhysical) { VPXOR(c, b, b) })
-	}
-	mix()
-	each(func(a, b, c, d, t reg.VecPhysical) { VPSHUFD(U8(0xb1), d, d) })
-	other()
-	each(func(a, b, c, d, t reg.VecPhysical) { VPSHUFB(turn24, b, b) })
-	mix()
-	each(func(a, b, c, d, t reg.VecPhysical) { VPSHUFB(turn16, d, d) })
-	other()
-	each(func(a, b, c, d, t reg.VecPhysical) { VPADDQ(b, b, t) })
-	each(func(a, b, c, d, t reg.VecPhysical) { VPSRLQ(U8(63), b, b) })
-	each(func(a, b, c, d, t reg.VecPhysical) { VPOR(t, b, b) })
-}
-
+// avx2 writes the kernel for AVX2. Half a block fits into the registers, so the rows and
+// columns of a block are computed two at a time; in between it is on the stack. A
+// register holds four words of a row, two each of two columns.
 func avx2() {
-	w, prev := begin("fillAVX2", "fillAVX2 is a kernel for AVX2: see fillFunc.")
-	w.align(2 * blockSize) // the second block is what the rows leave for the columns
-	at := func(base reg.Register, r int) Mem { return Mem{Base: base, Disp: r * 32} }
-	between := func(r int) Mem { return Mem{Base: w.saved, Disp: blockSize + r*32} }
-	turn24, turn16 := bytesTurned("turn24", 3), bytesTurned("turn16", 2)
-
-	VMOVQ(at(prev, 0), reg.X0)
-	w.next("first", reg.X0)
-
-	Label("block")
-	VMOVDQU(turn24, reg.Y15)
-	VMOVDQU(turn16, reg.Y14)
-	for _, rows := range [][]int{{0, 1}, {2, 3}, {4, 5}, {6, 7}} {
-		var sets [][5]reg.VecPhysical
-		for n, r := range rows {
-			set := [5]reg.VecPhysical{ymm[4*n], ymm[4*n+1], ymm[4*n+2], ymm[4*n+3], ymm[12+n]}
-			for j := range 4 {
-				VMOVDQU(at(prev, 4*r+j), set[j])
-				VPXOR(at(w.ref, 4*r+j), set[j], set[j])
-			}
-			for j := range 4 {
-				VMOVDQU(set[j], at(w.saved, 4*r+j))
-			}
-			sets = append(sets, set)
-		}
-		ymmG(reg.Y15, reg.Y14, sets...)
-		for _, s := range sets {
-			VPERMQ(U8(0x93), s[0], s[0])
-			VPERMQ(U8(0x4e), s[3], s[3])
-			VPERMQ(U8(0x39), s[2], s[2])
-		}
-		ymmG(reg.Y15, reg.Y14, sets...)
-		for n, s := range sets {
-			VPERMQ(U8(0x39), s[0], s[0])
-			VPERMQ(U8(0x4e), s[3], s[3])
-			VPERMQ(U8(0x93), s[2], s[2])
-			for j := range 4 {
-				VMOVDQU(s[j], between(4*rows[n]+j))
-			}
+	w := begin("fillAVX2", "fillAVX2 is a kernel for AVX2.", 2*blockSize)
+	mixed := func(r int) operand.Mem { return at(w.saved, r*32) } // the block before, mixed with the other
+	rows := func(r int) operand.Mem { return at(w.saved, blockSize+r*32) }
+	right24, right16 := reg.Y14, reg.Y15
+	build.VMOVDQU(bytesTurned("right24", 3), right24)
+	build.VMOVDQU(bytesTurned("right16", 2), right16)
+	right := func(n uint64, r, temp reg.VecPhysical) {
+		switch n {
+		case 32:
+			build.VPSHUFD(operand.U8(0xb1), r, r)
+		case 24:
+			build.VPSHUFB(right24, r, r)
+		case 16:
+			build.VPSHUFB(right16, r, r)
+		case 63:
+			build.VPADDQ(r, r, temp)
+			build.VPSRLQ(operand.U8(63), r, r)
+			build.VPOR(temp, r, r)
 		}
 	}
-	for j := range 4 {
-		y := func(row int) reg.VecPhysical { return ymm[row] }
-		even := [5]reg.VecPhysical{y(0), y(2), y(4), y(6), ymm[12]}
-		odd := [5]reg.VecPhysical{y(1), y(3), y(5), y(7), ymm[13]}
-		for row := range 8 {
-			VMOVDQU(between(4*row+j), y(row))
+	temps := [2]reg.VecPhysical{reg.Y12, reg.Y13}
+
+	build.VMOVQ(at(w.prev, 0), reg.X0)
+	w.choose("first", reg.X0)
+	build.Label("block")
+	for row := 0; row < 8; row += 2 {
+		sets := []set{set(ymm[0:4]), set(ymm[4:8])}
+		each := func(f func(r int, y reg.VecPhysical)) {
+			for i := range 8 {
+				f(4*row+i, ymm[i])
+			}
 		}
-		ymmG(reg.Y15, reg.Y14, even, odd)
-		// v5 is in the second word of row 2 and v6 in the first one of row 3.
-		b, b2, d, d2 := ymm[8], ymm[9], ymm[10], ymm[11]
-		VPALIGNR(U8(8), y(2), y(3), b)
-		VPALIGNR(U8(8), y(3), y(2), b2)
-		VPALIGNR(U8(8), y(7), y(6), d)
-		VPALIGNR(U8(8), y(6), y(7), d2)
-		ymmG(reg.Y15, reg.Y14, [5]reg.VecPhysical{y(0), b, y(5), d, ymm[12]}, [5]reg.VecPhysical{y(1), b2, y(4), d2, ymm[13]})
-		VPALIGNR(U8(8), b2, b, y(2))
-		VPALIGNR(U8(8), b, b2, y(3))
-		VPALIGNR(U8(8), d2, d, y(7))
-		VPALIGNR(U8(8), d, d2, y(6))
-		for row := range 8 {
-			VPXOR(at(w.saved, 4*row+j), y(row), y(row))
+		turn := func(a, c, d uint64) { // the fours that a, c and d have of each row
+			for _, s := range sets {
+				build.VPERMQ(operand.U8(a), s[0], s[0])
+				build.VPERMQ(operand.U8(d), s[3], s[3])
+				build.VPERMQ(operand.U8(c), s[2], s[2])
+			}
 		}
-		skip := LabelRef("fresh" + string(rune('0'+j)))
-		CMPB(w.again, U8(0))
-		JE(skip)
-		for row := range 8 {
-			VPXOR(at(w.dst, 4*row+j), y(row), y(row))
+		each(func(r int, y reg.VecPhysical) {
+			build.VMOVDQU(at(w.prev, r*32), y)
+			build.VPXOR(at(w.ref, r*32), y, y)
+			build.VMOVDQU(y, mixed(r))
+		})
+		mix(sets, temps, vpxor, right)
+		turn(0x93, 0x39, 0x4e) // against b, which is ready last
+		mix(sets, temps, vpxor, right)
+		turn(0x39, 0x93, 0x4e)
+		each(func(r int, y reg.VecPhysical) { build.VMOVDQU(y, rows(r)) })
+	}
+	for column := range 4 { // two columns each
+		each := func(f func(r int, y reg.VecPhysical)) {
+			for row := range 8 {
+				f(4*row+column, ymm[row])
+			}
 		}
-		Label(string(skip))
-		for row := range 8 {
-			VMOVDQU(y(row), at(w.dst, 4*row+j))
+		// across puts into four registers, for the diagonal step, what is the second word of
+		// one row's cell and the first of another's.
+		across := func(b0, b1, d0, d1 reg.VecPhysical, of [4]reg.VecPhysical) {
+			build.VPALIGNR(operand.U8(8), of[0], of[1], b0)
+			build.VPALIGNR(operand.U8(8), of[1], of[0], b1)
+			build.VPALIGNR(operand.U8(8), of[3], of[2], d0)
+			build.VPALIGNR(operand.U8(8), of[2], of[3], d1)
 		}
-		if j == 0 {
-			w.next("next", reg.X0)
-			w.prefetch()
+		each(func(r int, y reg.VecPhysical) { build.VMOVDQU(rows(r), y) })
+		mix([]set{{ymm[0], ymm[2], ymm[4], ymm[6]}, {ymm[1], ymm[3], ymm[5], ymm[7]}}, temps, vpxor, right)
+		across(ymm[8], ymm[9], ymm[10], ymm[11], [4]reg.VecPhysical{ymm[2], ymm[3], ymm[6], ymm[7]})
+		mix([]set{{ymm[0], ymm[8], ymm[5], ymm[10]}, {ymm[1], ymm[9], ymm[4], ymm[11]}}, temps, vpxor, right)
+		across(ymm[2], ymm[3], ymm[7], ymm[6], [4]reg.VecPhysical{ymm[9], ymm[8], ymm[10], ymm[11]})
+		each(func(r int, y reg.VecPhysical) { build.VPXOR(mixed(r), y, y) })
+		fresh := "fresh" + strconv.Itoa(column)
+		build.CMPB(w.again, operand.U8(0))
+		build.JE(operand.LabelRef(fresh))
+		each(func(r int, y reg.VecPhysical) { build.VPXOR(at(w.dst, r*32), y, y) })
+		build.Label(fresh)
+		each(func(r int, y reg.VecPhysical) { build.VMOVDQU(y, at(w.dst, r*32)) })
+		if column == 0 {
+			w.choose("next", reg.X0)
 		}
 	}
-	MOVQ(w.dst, prev)
-	ADDQ(U32(blockSize), w.dst)
-	DECQ(w.left)
-	JNZ(LabelRef("block"))
-	VZEROUPPER()
-	RET()
+	w.repeat("block")
 }
 
-// bytesTurned defines what VPSHUFB takes to turn words right by n bytes.
-func bytesTurned(name string, n int) Mem {
-	data := GLOBL(name, RODATA|NOPTR)
+func vpxor(ops ...operand.Op) { build.VPXOR(ops[0], ops[1], ops[2]) }
+
+// bytesTurned returns what VPSHUFB takes to turn words right by n bytes.
+func bytesTurned(name string, n int) operand.Mem {
+	data := build.GLOBL(name, 8|16) // RODATA and NOPTR
 	for i := range 32 {
-		DATA(i, U8(i%16/8*8+(i+n)%8))
+		build.DATA(i, operand.U8(i/8%2*8+(i+n)%8))
 	}
 	return data
 }
