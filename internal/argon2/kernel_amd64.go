@@ -4,7 +4,7 @@ package argon2
 
 import "golang.org/x/sys/cpu"
 
-// kernels returns those that this machine can run, the best first.
+// kernels returns those that this machine has, the best first.
 func kernels() (all []kernel) {
 	if cpu.X86.HasAVX512F {
 		all = append(all, kernel{"avx512", fillAVX512, inPairs})

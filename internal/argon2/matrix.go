@@ -25,30 +25,31 @@ const (
 	scratchBlocks
 )
 
-// callBlocks is how many blocks one call of a kernel computes at most. Nobody can
-// interrupt a call, so the garbage collector, which stops all threads for a moment,
-// waits for it: at 0.1 to 0.3 µs a block for less than 50 µs.
+// callBlocks is how many blocks one call of a kernel computes at most. The garbage
+// collector and the scheduler cannot interrupt it: at 0.1 to 0.3 µs a block they wait
+// for 20 µs.
 const callBlocks = 64
 
 // A matrix is the memory of one hash.
 type matrix struct {
 	*kernel
-	blocks                       []block // lane by lane, then scratchBlocks
-	time, lanes, length, segment uint32  // length: blocks of a lane
+	blocks        []block // lane by lane, and then scratchBlocks
+	time, lanes   uint32
+	lane, segment uint32 // their lengths in blocks
 }
 
 func newMatrix(k *kernel, time, memory uint32, lanes uint8) matrix {
 	segment := max(memory/(slices*uint32(lanes)), 2)
-	return matrix{kernel: k, time: time, lanes: uint32(lanes), length: slices * segment, segment: segment}
+	return matrix{kernel: k, time: time, lanes: uint32(lanes), lane: slices * segment, segment: segment}
 }
 
 // size returns how many bytes the matrix takes.
-func (m *matrix) size() int { return (int(m.lanes)*int(m.length) + scratchBlocks) * blockSize }
+func (m *matrix) size() int { return (int(m.lanes)*int(m.lane) + scratchBlocks) * blockSize }
 
 // scratch returns the number of one of the blocks behind the matrix.
-func (m *matrix) scratch(n uint32) uint32 { return m.lanes*m.length + n }
+func (m *matrix) scratch(n uint32) uint32 { return m.lanes*m.lane + n }
 
-// set and get write and read a block in the order that RFC 9106 has.
+// set writes a block of memory, get reads one.
 func (m *matrix) set(to *block, words *block) {
 	for i, word := range words {
 		to[m.place(i)] = word
@@ -62,8 +63,21 @@ func (m *matrix) get(from *block) (words block) {
 	return words
 }
 
-// fill computes all blocks.
-func (m *matrix) fill(h0 *[blake2b.Size]byte) {
+// key computes all blocks, and then the key.
+func (m *matrix) key(h0 [blake2b.Size]byte, size uint32) []byte {
+	m.start(&h0)
+	for pass := range m.time {
+		for slice := range uint32(slices) {
+			for lane := range m.lanes {
+				m.fillSegment(position{pass, slice, lane, 0})
+			}
+		}
+	}
+	return m.end(size)
+}
+
+// start computes the first two blocks of each lane.
+func (m *matrix) start(h0 *[blake2b.Size]byte) {
 	for lane := range m.lanes {
 		for column := range uint32(2) {
 			var bytes [blockSize]byte
@@ -72,14 +86,7 @@ func (m *matrix) fill(h0 *[blake2b.Size]byte) {
 			for i := range words {
 				words[i] = binary.LittleEndian.Uint64(bytes[8*i:])
 			}
-			m.set(&m.blocks[lane*m.length+column], &words)
-		}
-	}
-	for pass := range m.time {
-		for slice := range uint32(slices) {
-			for lane := range m.lanes {
-				m.fillSegment(pass, slice, lane)
-			}
+			m.set(&m.blocks[lane*m.lane+column], &words)
 		}
 	}
 }
@@ -87,17 +94,16 @@ func (m *matrix) fill(h0 *[blake2b.Size]byte) {
 // A position is that of the block which is computed.
 type position struct{ pass, slice, lane, index uint32 } // index: in its segment
 
-// fillSegment computes one segment of one lane.
-func (m *matrix) fillSegment(pass, slice, lane uint32) {
-	p := position{pass, slice, lane, 0}
-	if pass == 0 && slice == 0 {
+// fillSegment computes the segment at p.
+func (m *matrix) fillSegment(p position) {
+	if p.pass == 0 && p.slice == 0 {
 		p.index = 2
 	}
 	var refs [callBlocks + 1]uint32 // one more is read than is used
 	for p.index < m.segment {
 		n := min(m.segment-p.index, callBlocks)
 		switch {
-		case pass == 0 && slice < slices/2: // what is mixed with what depends on nothing
+		case p.pass == 0 && p.slice < slices/2: // no secret says what is read
 			if p.index%blockWords == 0 || p.index == 2 {
 				m.address(p)
 			}
@@ -108,7 +114,7 @@ func (m *matrix) fillSegment(pass, slice, lane uint32) {
 				refs[i] = m.reference(at, m.blocks[m.scratch(addressBlock)][m.place(int(at.index%blockWords))])
 			}
 			m.mix(p, n, &refs)
-		case m.lanes == 1: // the kernel finds out itself
+		case m.lanes == 1: // the kernel chooses by itself
 			m.mix(p, n, nil)
 		default:
 			n = 1
@@ -121,14 +127,13 @@ func (m *matrix) fillSegment(pass, slice, lane uint32) {
 
 // mix computes n blocks from p on.
 func (m *matrix) mix(p position, n uint32, refs *[callBlocks + 1]uint32) {
-	dst := p.lane*m.length + p.slice*m.segment + p.index
 	area, start := m.area(p, p.lane)
-	c := call{dst: uint64(dst), prev: uint64(m.before(p)), n: uint64(n), again: p.pass > 0,
-		area: uint64(area), last: uint64(start + area - 1), lane: uint64(m.length)}
+	var first *uint32
 	if refs != nil {
-		c.refs = &refs[0]
+		first = &refs[0]
 	}
-	m.run(m.blocks, c)
+	m.fill(&m.blocks[0][0], uint64(p.lane*m.lane+p.slice*m.segment+p.index), uint64(m.before(p)), uint64(n),
+		first, p.pass > 0, uint64(area), uint64(start+area-1), uint64(m.lane))
 }
 
 // before returns the number of the block before p in its lane; the first one has the last
@@ -136,9 +141,9 @@ func (m *matrix) mix(p position, n uint32, refs *[callBlocks + 1]uint32) {
 func (m *matrix) before(p position) uint32 {
 	at := p.slice*m.segment + p.index
 	if at == 0 {
-		at = m.length
+		at = m.lane
 	}
-	return p.lane*m.length + at - 1
+	return p.lane*m.lane + at - 1
 }
 
 // area returns how many blocks of a lane the block at p may be mixed with, and from
@@ -169,29 +174,29 @@ func (m *matrix) reference(p position, random uint64) uint32 {
 	x := j1 * j1 >> 32
 	y := uint64(area) * x >> 32
 	at := start + area - 1 - uint32(y)
-	if at >= m.length {
-		at -= m.length
+	if at >= m.lane {
+		at -= m.lane
 	}
-	return lane*m.length + at
+	return lane*m.lane + at
 }
 
 // address computes the block that says what the next blockWords blocks are mixed with
 // (RFC 9106, 3.4.1.2).
 func (m *matrix) address(p position) {
-	input := block{uint64(p.pass), uint64(p.lane), uint64(p.slice), uint64(m.lanes * m.length), uint64(m.time), typeID, uint64(p.index/blockWords + 1)}
+	input := block{uint64(p.pass), uint64(p.lane), uint64(p.slice), uint64(m.lanes * m.lane), uint64(m.time), typeID, uint64(p.index/blockWords + 1)}
 	m.set(&m.blocks[m.scratch(inputBlock)], &input)
 	m.blocks[m.scratch(zeroBlock)] = block{}
 	for _, from := range []uint32{inputBlock, addressBlock} {
 		refs := [2]uint32{m.scratch(from)}
-		m.run(m.blocks, call{dst: uint64(m.scratch(addressBlock)), prev: uint64(m.scratch(zeroBlock)), n: 1, refs: &refs[0]})
+		m.fill(&m.blocks[0][0], uint64(m.scratch(addressBlock)), uint64(m.scratch(zeroBlock)), 1, &refs[0], false, 0, 0, 0)
 	}
 }
 
-// key returns what comes of the last blocks.
-func (m *matrix) key(size uint32) []byte {
+// end returns the key of the last blocks of all lanes.
+func (m *matrix) end(size uint32) []byte {
 	var words block
 	for lane := range m.lanes {
-		for i, word := range m.get(&m.blocks[(lane+1)*m.length-1]) {
+		for i, word := range m.get(&m.blocks[(lane+1)*m.lane-1]) {
 			words[i] ^= word
 		}
 	}
@@ -205,12 +210,12 @@ func (m *matrix) key(size uint32) []byte {
 }
 
 // initialHash returns H_0.
-func initialHash(password, salt []byte, time, memory, lanes, keyLen uint32) (h0 [blake2b.Size]byte) {
+func initialHash(password, salt, secret, data []byte, time, memory, lanes, keyLen uint32) (h0 [blake2b.Size]byte) {
 	h := newHash(blake2b.Size)
 	for _, part := range [][]byte{
 		le32(lanes), le32(keyLen), le32(memory), le32(time), le32(Version), le32(typeID),
 		le32(uint32(len(password))), password, le32(uint32(len(salt))), salt,
-		le32(0), le32(0), // neither a secret value nor associated data
+		le32(uint32(len(secret))), secret, le32(uint32(len(data))), data,
 	} {
 		h.Write(part)
 	}

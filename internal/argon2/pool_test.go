@@ -1,0 +1,169 @@
+package argon2
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+)
+
+// blocksAt returns the first n blocks of a kernel's memory.
+func blocksAt(memory *uint64, n uint64) []block {
+	return unsafe.Slice((*block)(unsafe.Pointer(memory)), n)
+}
+
+// counted is a pool that counts what it has from the operating system, with a bound.
+type counted struct {
+	*pool
+	mu          sync.Mutex
+	bytes, most int
+	bound       int // -1 for none
+}
+
+func newCounted(bound int) *counted {
+	c := &counted{pool: newPool(), bound: bound}
+	c.room = func(size int) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.bound >= 0 && c.bytes+size > c.bound {
+			return errors.New("that is too much")
+		}
+		return nil
+	}
+	c.obtain = func(size int) ([]byte, error) {
+		memory, err := obtain(size)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.bytes += len(memory)
+		c.most = max(c.most, c.bytes)
+		return memory, err
+	}
+	c.release = func(memory []byte) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.bytes -= len(memory)
+		release(memory)
+	}
+	return c
+}
+
+func (c *counted) taken(t *testing.T, size int) *buffer {
+	t.Helper()
+	b, err := c.take(size, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestABufferIsUsedAgainAndIsZeroUntilThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounted(-1)
+		for _, size := range []int{keptSize, 100 * blockSize, keptSize, 11 * blockSize} {
+			b := c.taken(t, size)
+			if n := len(b.blocks()); n != size/blockSize {
+				t.Errorf("%d blocks for %d bytes", n, size)
+			}
+			if !bytes.Equal(b.memory, make([]byte, keptSize)) {
+				t.Error("a buffer is not zero")
+			}
+			for _, block := range b.blocks() {
+				block[0] = 1
+			}
+			memory := unsafe.Slice((*byte)(unsafe.Pointer(&b.blocks()[0])), size)
+			for i := range memory {
+				memory[i] = 0xff
+			}
+			c.give(b)
+			if !bytes.Equal(c.kept[0].memory, make([]byte, keptSize)) {
+				t.Errorf("a buffer of which %d bytes were used is kept as it was", size)
+			}
+		}
+		if c.most != keptSize {
+			t.Errorf("%d bytes, want one buffer", c.most)
+		}
+		time.Sleep(idleLife)
+		synctest.Wait()
+	})
+}
+
+func TestIdleBuffersAreReleasedAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounted(-1)
+		one, two := c.taken(t, keptSize), c.taken(t, keptSize)
+		c.give(one)
+		c.give(two)
+		after := func(d time.Duration, want int) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if c.bytes != want*keptSize {
+				t.Errorf("%d bytes are held, want %d buffers", c.bytes, want)
+			}
+		}
+		after(idleLife-time.Second, 2)
+		c.give(c.taken(t, keptSize)) // one alone is used
+		after(2*time.Second, 1)
+		c.give(c.taken(t, keptSize))
+		after(idleLife-time.Second, 1)
+		after(time.Second, 0)
+		c.give(c.taken(t, keptSize))
+		after(0, 1)
+		after(idleLife, 0)
+	})
+}
+
+func TestALargeBufferIsReleasedAtOnce(t *testing.T) {
+	c := newCounted(-1)
+	c.give(c.taken(t, keptSize+blockSize))
+	if c.bytes != 0 || len(c.kept) != 0 {
+		t.Errorf("%d bytes are held", c.bytes)
+	}
+}
+
+// Where there is memory for one hash, others wait for it; one that is larger than all
+// memory is refused, and what is kept makes room.
+func TestWhereMemoryIsShortHashesWaitOrAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounted(keptSize + blockSize)
+		first := c.taken(t, keptSize)
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { c.give(c.taken(t, keptSize)) })
+			all.Go(func() { c.give(c.taken(t, keptSize+blockSize)) })
+			all.Go(func() {
+				if _, err := c.take(256<<20, false); !errors.Is(err, ErrMemory) {
+					t.Errorf("256 MiB: %v, want ErrMemory", err)
+				}
+			})
+		}
+		synctest.Wait() // they wait
+		c.give(first)
+		all.Wait()
+		if c.most > keptSize+blockSize || c.inUse != 0 || c.coming != 0 {
+			t.Errorf("%d bytes at most, %d in use, %d coming", c.most, c.inUse, c.coming)
+		}
+		b, err := c.take(keptSize, true) // golang.org/x/crypto/argon2 takes memory too
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.give(b)
+		time.Sleep(idleLife)
+		synctest.Wait()
+	})
+}
+
+func TestMemoryThatTheSystemRefusesIsAnError(t *testing.T) {
+	c := newCounted(-1)
+	refused := errors.New("mmap: cannot allocate memory")
+	c.obtain = func(int) ([]byte, error) { return nil, refused }
+	if _, err := c.take(keptSize, false); !errors.Is(err, ErrMemory) || !errors.Is(err, refused) {
+		t.Errorf("%v, want ErrMemory with its cause", err)
+	}
+	if c.inUse != 0 || c.coming != 0 {
+		t.Errorf("%d in use, %d coming", c.inUse, c.coming)
+	}
+}
