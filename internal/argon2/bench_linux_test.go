@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// cpu returns the CPU time that this process has taken.
-func cpu(b *testing.B) time.Duration {
+// cpuTime returns the CPU time that this process has taken.
+func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
@@ -26,11 +26,11 @@ func BenchmarkIDKey(b *testing.B) {
 	took := make([]time.Duration, len(all))
 	for b.Loop() {
 		for i := range all {
-			begin := cpu(b)
+			begin := cpuTime(b)
 			if _, err := all[i].idKey([]byte("correct horse battery"), []byte("sixteen bytes..."), 2, 19*1024, 1, 32); err != nil {
 				b.Fatal(err)
 			}
-			took[i] += cpu(b) - begin
+			took[i] += cpuTime(b) - begin
 		}
 	}
 	for i, k := range all {
