@@ -132,7 +132,7 @@ func TestEveryLengthAndShapeComesOutAsWithXCrypto(t *testing.T) {
 			for _, segment := range []uint32{callBlocks - 1, callBlocks, callBlocks + 1, callBlocks + 2, blockWords - 1, blockWords, blockWords + 1, blockWords + 2, 2 * blockWords, 2*blockWords + 1} {
 				for _, lanes := range []uint8{1, 2} {
 					in := usual
-					in.time, in.lanes, in.memory = 2, lanes, slices*segment*uint32(lanes)
+					in.time, in.lanes, in.memory = 2, lanes, syncPoints*segment*uint32(lanes)
 					yield(in)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 const (
 	blockWords = 128
 	blockSize  = 8 * blockWords
-	slices     = 4
+	syncPoints = 4
 	typeID     = 2 // argon2id
 )
 
@@ -39,8 +39,8 @@ type matrix struct {
 }
 
 func newMatrix(k *kernel, time, memory uint32, lanes uint8) matrix {
-	segment := max(memory/(slices*uint32(lanes)), 2)
-	return matrix{kernel: k, time: time, lanes: uint32(lanes), lane: slices * segment, segment: segment}
+	segment := max(memory/(syncPoints*uint32(lanes)), 2)
+	return matrix{kernel: k, time: time, lanes: uint32(lanes), lane: syncPoints * segment, segment: segment}
 }
 
 // size returns how many bytes the matrix takes.
@@ -67,7 +67,7 @@ func (m *matrix) get(from *block) (words block) {
 func (m *matrix) key(h0 [blake2b.Size]byte, size uint32) []byte {
 	m.start(&h0)
 	for pass := range m.time {
-		for slice := range uint32(slices) {
+		for slice := range uint32(syncPoints) {
 			for lane := range m.lanes {
 				m.fillSegment(position{pass, slice, lane, 0})
 			}
@@ -103,7 +103,7 @@ func (m *matrix) fillSegment(p position) {
 	for p.index < m.segment {
 		n := min(m.segment-p.index, callBlocks)
 		switch {
-		case p.pass == 0 && p.slice < slices/2: // no secret says what is read
+		case p.pass == 0 && p.slice < syncPoints/2: // no secret says what is read
 			if p.index%blockWords == 0 || p.index == 2 {
 				m.address(p)
 			}
@@ -151,7 +151,7 @@ func (m *matrix) before(p position) uint32 {
 func (m *matrix) area(p position, lane uint32) (area, start uint32) {
 	area = p.slice * m.segment
 	if p.pass > 0 {
-		area, start = (slices-1)*m.segment, (p.slice+1)%slices*m.segment
+		area, start = (syncPoints-1)*m.segment, (p.slice+1)%syncPoints*m.segment
 	}
 	switch {
 	case lane == p.lane:
