@@ -10,7 +10,7 @@ import (
 )
 
 // ErrMemory is returned when there is not the memory that a hash takes.
-var ErrMemory = errors.New("not enough memory for an argon2id hash")
+var ErrMemory = errors.New("not enough memory for a hash")
 
 const (
 	// keptSize is the size of the buffers that are kept: what new hashes take (package
@@ -92,9 +92,19 @@ func (p *pool) take(size int, counted bool) (*buffer, error) {
 			debug.FreeOSMemory() // garbage is memory too
 			collected = true
 		default:
-			return nil, fmt.Errorf("%w of %d MiB: %w", ErrMemory, size>>20, err)
+			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
 		}
 	}
+}
+
+// Hold counts memory that another algorithm takes, in bytes, as that of a hash until
+// free is called. The error is ErrMemory.
+func Hold(size int) (free func(), err error) {
+	b, err := buffers.take(size, true)
+	if err != nil {
+		return nil, err
+	}
+	return func() { buffers.give(b) }, nil
 }
 
 // obtainLocked gives a buffer its memory, if there is room for it. Others need not wait

@@ -29,7 +29,7 @@ var wrappedHashes = map[string]string{
 }
 
 func TestWrappedFormsOfOurAlgorithmsAreTakenOver(t *testing.T) {
-	id := Hash([]byte("secret"))
+	id := hashOf(t, "secret")
 	all := map[string]string{id: "secret", "argon2" + id: "secret", "{argon2}" + id: "secret", "{argon2@SpringSecurity_v5_8}" + id: "secret"}
 	for _, more := range []map[string]string{wrappedHashes, foreignHashes} {
 		for text, secret := range more {
