@@ -103,7 +103,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	defer tellOnQuit(t.err)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
 		c.warn(t, where)
-		debug.FreeOSMemory() // what hashing the demo secrets took
+		debug.FreeOSMemory() // what making the demo accounts took
 		if c.JSON {
 			_ = t.json(sandbox.NewDemo(url, c.Accounts))
 			return

@@ -241,15 +241,15 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 }
 
 // Garbage is collected when it is four times as much as what lives, and more often
-// when memory comes near gcLimit: what lives is little, and each hash throws 19 MiB
-// away, so Go's defaults would collect dozens of times a second in the morning. What
-// is held for clients would count five times, though: the more that is, the sooner
-// garbage is collected, so that the heap stays about where it is.
+// when memory comes near gcLimit: what lives is little, so Go's defaults would collect
+// dozens of times a second. What is held for clients would count five times, though: the
+// more that is, the sooner garbage is collected, so that the heap stays about where it
+// is. The memory of hashes is not in the heap (package argon2).
 const (
 	gcPercent = 400
-	gcLeast   = 40
+	gcLeast   = 25
 	gcLimit   = 256 << 20
-	gcRest    = 8 << 20          // what lives beside what is held for clients
+	gcRest    = 3 << 20          // what lives beside what is held for clients
 	gcCalm    = 10 * time.Second // until it may be collected less often again
 )
 
@@ -342,7 +342,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
-	runtime.GC() // what the start has left behind, hashes above all, is no measure for what comes
+	runtime.GC() // what the start has left behind is no measure for what comes
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
