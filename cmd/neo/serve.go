@@ -27,6 +27,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/background"
 	"neoapi/internal/login"
 	"neoapi/internal/paste"
@@ -244,13 +245,16 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 // when memory comes near gcLimit: what lives is little, so Go's defaults would collect
 // dozens of times a second. What is held for clients would count five times, though: the
 // more that is, the sooner garbage is collected, so that the heap stays about where it
-// is. The memory of hashes is not in the heap (package argon2).
+// is. The memory of hashes is not in the heap, but where golang.org/x/crypto computes
+// them: there each throws 19 MiB away, and the heap is larger.
 const (
-	gcPercent = 400
-	gcLeast   = 25
-	gcLimit   = 256 << 20
-	gcRest    = 3 << 20          // what lives beside what is held for clients
-	gcCalm    = 10 * time.Second // until it may be collected less often again
+	gcPercent    = 400
+	gcLeast      = 25
+	gcLeastLarge = 40
+	gcLimit      = 256 << 20
+	gcRest       = 3 << 20          // what lives beside what is held for clients
+	gcRestLarge  = 8 << 20          // and what is taken for that
+	gcCalm       = 10 * time.Second // until it may be collected less often again
 )
 
 // tuneMemory sets the collector, unless the operator does by GOGC or GOMEMLIMIT. It
@@ -262,10 +266,14 @@ func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
+	rest, least := gcRest, gcLeast
+	if argon2.Kernel() == argon2.Generic {
+		rest, least = gcRestLarge, gcLeastLarge
+	}
 	now, since := gcPercent, time.Now()
 	debug.SetGCPercent(now)
 	return func(bytes int) {
-		percent := max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100)
+		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100)
 		switch {
 		case percent < now:
 		case percent == now || time.Since(since) < gcCalm:

@@ -21,7 +21,10 @@ type kernel struct {
 	place func(word int) int
 }
 
-var generic = kernel{name: "generic"}
+// Generic is the name of golang.org/x/crypto/argon2 as a kernel.
+const Generic = "generic"
+
+var generic = kernel{name: Generic}
 
 func inOrder(word int) int { return word }
 
@@ -53,8 +56,7 @@ func choose(all []kernel) (*kernel, error) {
 	return k, nil
 }
 
-// Kernel names what computes hashes in this process: "avx512", "avx2", or "generic" for
-// golang.org/x/crypto/argon2.
+// Kernel names what computes hashes in this process: "avx512", "avx2", or [Generic].
 func Kernel() string {
 	k, _ := inUse()
 	return k.name

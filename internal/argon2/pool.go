@@ -55,7 +55,7 @@ type pool struct {
 	kept    []*buffer   // the last one was used last
 	idle    *time.Timer // releases them; nil if there are none
 	inUse   int
-	coming  int // bytes that are being obtained
+	coming  int // bytes that are being obtained, or that are counted: the system may not know of them yet
 }
 
 var buffers = newPool()
@@ -118,10 +118,10 @@ func (p *pool) obtainLocked(b *buffer, counted bool) error {
 		return err
 	}
 	p.inUse++
+	p.coming += size
 	if counted {
 		return nil
 	}
-	p.coming += size
 	p.mu.Unlock()
 	memory, err := p.obtain(size)
 	p.mu.Lock()
@@ -147,6 +147,9 @@ func (p *pool) give(b *buffer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inUse--
+	if b.memory == nil {
+		p.coming -= b.size
+	}
 	if keep {
 		b.since = time.Now()
 		p.kept = append(p.kept, b)

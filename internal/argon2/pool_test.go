@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,33 @@ func newCounted(bound int) *counted {
 	return c
 }
 
+// held returns how many bytes it has now, and the most that it had.
+func (c *counted) held() (now, most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes, c.most
+}
+
+// idleMemory returns the buffers that are kept.
+func (c *counted) idleMemory() (all [][]byte) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	for _, b := range c.kept {
+		all = append(all, b.memory)
+	}
+	return all
+}
+
+// rests fails the test if somebody is still in the pool's books.
+func (c *counted) rests(t *testing.T) {
+	t.Helper()
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	if c.inUse != 0 || c.coming != 0 {
+		t.Errorf("%d in use, %d bytes coming", c.inUse, c.coming)
+	}
+}
+
 func (c *counted) taken(t *testing.T, size int) *buffer {
 	t.Helper()
 	b, err := c.take(size, false)
@@ -78,12 +106,12 @@ func TestABufferIsUsedAgainAndIsZeroUntilThen(t *testing.T) {
 				memory[i] = 0xff
 			}
 			c.give(b)
-			if !bytes.Equal(c.kept[0].memory, make([]byte, keptSize)) {
+			if kept := c.idleMemory(); len(kept) != 1 || !bytes.Equal(kept[0], make([]byte, keptSize)) {
 				t.Errorf("a buffer of which %d bytes were used is kept as it was", size)
 			}
 		}
-		if c.most != keptSize {
-			t.Errorf("%d bytes, want one buffer", c.most)
+		if _, most := c.held(); most != keptSize {
+			t.Errorf("%d bytes, want one buffer", most)
 		}
 		time.Sleep(idleLife)
 		synctest.Wait()
@@ -100,8 +128,8 @@ func TestIdleBuffersAreReleasedAfterAMinute(t *testing.T) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
-			if c.bytes != want*keptSize {
-				t.Errorf("%d bytes are held, want %d buffers", c.bytes, want)
+			if now, _ := c.held(); now != want*keptSize {
+				t.Errorf("%d bytes are held, want %d buffers", now, want)
 			}
 		}
 		after(idleLife-time.Second, 2)
@@ -119,8 +147,8 @@ func TestIdleBuffersAreReleasedAfterAMinute(t *testing.T) {
 func TestALargeBufferIsReleasedAtOnce(t *testing.T) {
 	c := newCounted(-1)
 	c.give(c.taken(t, keptSize+blockSize))
-	if c.bytes != 0 || len(c.kept) != 0 {
-		t.Errorf("%d bytes are held", c.bytes)
+	if now, _ := c.held(); now != 0 || len(c.idleMemory()) != 0 {
+		t.Errorf("%d bytes are held", now)
 	}
 }
 
@@ -143,14 +171,34 @@ func TestWhereMemoryIsShortHashesWaitOrAreRefused(t *testing.T) {
 		synctest.Wait() // they wait
 		c.give(first)
 		all.Wait()
-		if c.most > keptSize+blockSize || c.inUse != 0 || c.coming != 0 {
-			t.Errorf("%d bytes at most, %d in use, %d coming", c.most, c.inUse, c.coming)
+		if _, most := c.held(); most > keptSize+blockSize {
+			t.Errorf("%d bytes at most", most)
 		}
+		c.rests(t)
 		b, err := c.take(keptSize, true) // golang.org/x/crypto/argon2 takes memory too
 		if err != nil {
 			t.Fatal(err)
 		}
+		var waited atomic.Bool
+		go func() {
+			other, err := c.take(keptSize, true)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			waited.Store(true)
+			c.give(other)
+		}()
+		synctest.Wait()
+		if waited.Load() {
+			t.Error("two that are counted had the memory of one")
+		}
 		c.give(b)
+		synctest.Wait()
+		if !waited.Load() {
+			t.Error("the other never had its turn")
+		}
+		c.rests(t)
 		time.Sleep(idleLife)
 		synctest.Wait()
 	})
@@ -163,7 +211,5 @@ func TestMemoryThatTheSystemRefusesIsAnError(t *testing.T) {
 	if _, err := c.take(keptSize, false); !errors.Is(err, ErrMemory) || !errors.Is(err, refused) {
 		t.Errorf("%v, want ErrMemory with its cause", err)
 	}
-	if c.inUse != 0 || c.coming != 0 {
-		t.Errorf("%d in use, %d coming", c.inUse, c.coming)
-	}
+	c.rests(t)
 }
