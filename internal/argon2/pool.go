@@ -39,9 +39,15 @@ func (b *buffer) blocks() []block {
 // pass left could try passwords without the memory and time that a hash takes.
 func (b *buffer) wipe() {
 	for from := 0; from < b.size; from += wipeSize {
-		clear(b.memory[from:min(from+wipeSize, b.size)])
+		wipePart(b.memory[from:min(from+wipeSize, b.size)])
 	}
 }
+
+// wipePart is a function so that the collector can interrupt wipe where it is called: a
+// signal nearly always finds it within clear, where nobody can.
+//
+//go:noinline
+func wipePart(b []byte) { clear(b) }
 
 // A pool is where buffers come from. It has as many as are in use at once: callers bound
 // that, and so does the memory that there is.
