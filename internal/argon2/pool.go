@@ -61,6 +61,7 @@ type pool struct {
 	kept    []*buffer   // the last one was used last
 	idle    *time.Timer // releases them; nil if there are none
 	inUse   int
+	held    int // bytes that are in use
 	coming  int // bytes that are being obtained, or that are counted: the system may not know of them yet
 }
 
@@ -84,6 +85,7 @@ func (p *pool) take(size int, counted bool) (*buffer, error) {
 			b.memory = p.kept[last].memory
 			p.kept = p.kept[:last]
 			p.inUse++
+			p.held += len(b.memory)
 			return b, nil
 		}
 		err := p.obtainLocked(b, counted)
@@ -92,7 +94,7 @@ func (p *pool) take(size int, counted bool) (*buffer, error) {
 			return b, nil
 		case len(p.kept) > 0:
 			p.releaseLocked(len(p.kept))
-		case p.inUse > 0:
+		case p.inUse > 0 && p.room(size-p.held) == nil: // there would be room without those
 			p.changed.Wait()
 		case !collected:
 			debug.FreeOSMemory() // garbage is memory too
@@ -124,6 +126,7 @@ func (p *pool) obtainLocked(b *buffer, counted bool) error {
 		return err
 	}
 	p.inUse++
+	p.held += size
 	p.coming += size
 	if counted {
 		return nil
@@ -134,6 +137,7 @@ func (p *pool) obtainLocked(b *buffer, counted bool) error {
 	p.coming -= size
 	if err != nil {
 		p.inUse--
+		p.held -= size
 		p.changed.Broadcast()
 		return err
 	}
@@ -154,8 +158,10 @@ func (p *pool) give(b *buffer) {
 	defer p.mu.Unlock()
 	p.inUse--
 	if b.memory == nil {
+		p.held -= b.size
 		p.coming -= b.size
 	}
+	p.held -= len(b.memory)
 	if keep {
 		b.since = time.Now()
 		p.kept = append(p.kept, b)

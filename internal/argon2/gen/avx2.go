@@ -22,20 +22,7 @@ func avx2() {
 	right24, right16 := reg.Y14, reg.Y15
 	build.VMOVDQU(bytesTurned("right24", 3), right24)
 	build.VMOVDQU(bytesTurned("right16", 2), right16)
-	right := func(n uint64, r, temp reg.VecPhysical) {
-		switch n {
-		case 32:
-			build.VPSHUFD(operand.U8(0xb1), r, r)
-		case 24:
-			build.VPSHUFB(right24, r, r)
-		case 16:
-			build.VPSHUFB(right16, r, r)
-		case 63:
-			build.VPADDQ(r, r, temp)
-			build.VPSRLQ(operand.U8(63), r, r)
-			build.VPOR(temp, r, r)
-		}
-	}
+	right := turnRight(right24, right16)
 	temps := [2]reg.VecPhysical{reg.Y12, reg.Y13}
 
 	build.VMOVQ(at(w.prev, 0), reg.X0)
@@ -97,6 +84,25 @@ func avx2() {
 		}
 	}
 	w.repeat("block")
+}
+
+// turnRight returns what turns the words of a register right, with constants for 24 and
+// 16 bits.
+func turnRight(right24, right16 reg.VecPhysical) func(n uint64, r, temp reg.VecPhysical) {
+	return func(n uint64, r, temp reg.VecPhysical) {
+		switch n {
+		case 32:
+			build.VPSHUFD(operand.U8(0xb1), r, r)
+		case 24:
+			build.VPSHUFB(right24, r, r)
+		case 16:
+			build.VPSHUFB(right16, r, r)
+		case 63:
+			build.VPADDQ(r, r, temp)
+			build.VPSRLQ(operand.U8(63), r, r)
+			build.VPOR(temp, r, r)
+		}
+	}
 }
 
 func vpxor(ops ...operand.Op) { build.VPXOR(ops[0], ops[1], ops[2]) }
