@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"neoapi/internal/argon2"
 )
 
 // commands is the whole command line: commands, flags and help. The tag in is the
@@ -52,10 +54,11 @@ type build struct {
 	Revision string `json:"revision,omitempty"`
 	Go       string `json:"go"`
 	System   string `json:"system"`
+	Hash     string `json:"hash_kernel"` // see [argon2.Kernel]
 }
 
 func thisBuild() build {
-	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Hash: argon2.Kernel()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
@@ -70,7 +73,7 @@ func thisBuild() build {
 }
 
 func (b build) String() string {
-	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ")
+	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ") + "\nhash kernel " + b.Hash
 }
 
 type versionCmd struct {
@@ -96,7 +99,11 @@ func (versionCmd) Help() string {
 
 func (c *versionCmd) Run(t *terminal) error {
 	b := thisBuild()
-	return t.tell(c.JSON, b, b.String())
+	if c.JSON {
+		return t.json(b)
+	}
+	_, err := fmt.Fprintln(t.out, b)
+	return err
 }
 
 // terminal is what commands read from and write to.

@@ -27,6 +27,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/netutil"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/background"
 	"neoapi/internal/login"
 	"neoapi/internal/paste"
@@ -239,16 +240,19 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 }
 
 // Garbage is collected when it is four times the size of live memory, and more often
-// when memory comes near gcLimit. Live memory is small and each hash discards 19 MiB,
-// so Go's defaults would collect dozens of times a second in the morning. Memory held
-// for clients would then count five times, so the more there is, the sooner garbage
-// is collected, which keeps the heap about the same size.
+// when memory comes near gcLimit. Live memory is small, so Go's defaults would collect
+// dozens of times a second. Memory held for clients would then count five times, so the
+// more there is, the sooner garbage is collected, which keeps the heap about the same
+// size. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
+// them: then each hash discards 19 MiB there, and the heap may be larger.
 const (
-	gcPercent = 400
-	gcLeast   = 40
-	gcLimit   = 256 << 20
-	gcRest    = 8 << 20          // live memory besides that held for clients
-	gcCalm    = 10 * time.Second // delay before collecting less often again
+	gcPercent    = 400
+	gcLeast      = 25
+	gcLeastLarge = 40
+	gcLimit      = 256 << 20
+	gcRest       = 3 << 20          // live memory besides that held for clients
+	gcRestLarge  = 8 << 20          // and where x/crypto computes hashes
+	gcCalm       = 10 * time.Second // delay before collecting less often again
 )
 
 // tuneMemory tunes the garbage collector, unless the operator has set GOGC or
@@ -261,10 +265,14 @@ func tuneMemory() (held func(bytes int)) {
 	if os.Getenv("GOGC") != "" {
 		return nil
 	}
+	rest, least := gcRest, gcLeast
+	if argon2.Kernel() == argon2.Generic {
+		rest, least = gcRestLarge, gcLeastLarge
+	}
 	now, since := gcPercent, time.Now()
 	debug.SetGCPercent(now)
 	return func(bytes int) {
-		percent := max(gcLeast, gcRest*(100+gcPercent)/(gcRest+bytes)-100)
+		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100)
 		switch {
 		case percent < now:
 		case percent == now || time.Since(since) < gcCalm:
@@ -341,7 +349,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		}
 		defer stop()
 	}
-	runtime.GC() // garbage of the start, mostly hashes, must not set the next collection
+	runtime.GC() // garbage of the start must not set the next collection
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()

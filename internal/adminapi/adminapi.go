@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/credential"
 	"neoapi/internal/front"
 	"neoapi/internal/login"
@@ -166,6 +167,8 @@ func refusal(err error) front.Answer {
 		status, code, message = http.StatusConflict, wire.BadInput.Code, "account "+taken.There.UCC+" already exists: nothing was added"
 	case errors.As(err, &taken):
 		status, code, message = http.StatusConflict, wire.BadInput.Code, "another account or consumer has this "+taken.Field+": nothing was added"
+	case errors.Is(err, argon2.ErrMemory):
+		message = "the service has no memory for a hash now: try again shortly"
 	case errors.Is(err, login.ErrNotFound):
 		status, code, message = http.StatusNotFound, wire.BadInput.Code, "there is no such account, session or consumer"
 	case errors.As(err, &wrong) && wrong.Kind == login.KindInput:

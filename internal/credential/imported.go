@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
+
+	"neoapi/internal/argon2"
 )
 
 // Hashes that another system has made: bcrypt, scrypt and PBKDF2 as PHC or modular
@@ -112,7 +114,14 @@ func parseScrypt(parameters string, salt, sum []byte) (foreign, error) {
 	if ln > 30 || r > 1<<10 || p > 1<<10 || 128*(1<<ln)*r > maxScryptMem || (1<<ln)*r*p > maxScryptWork {
 		return foreign{}, costError{"scrypt with " + parameters}
 	}
-	return foreign{sum: sum, derive: func(secret []byte) ([]byte, error) { return scrypt.Key(secret, salt, 1<<ln, r, p, len(sum)) }}, nil
+	return foreign{sum: sum, derive: func(secret []byte) ([]byte, error) {
+		free, err := argon2.Hold(128 * (1 << ln) * r)
+		if err != nil {
+			return nil, err
+		}
+		defer free()
+		return scrypt.Key(secret, salt, 1<<ln, r, p, len(sum))
+	}}, nil
 }
 
 func parsePBKDF2(name, parameters string, salt, sum []byte) (foreign, error) {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
+	"neoapi/internal/argon2"
 )
 
 // The argon2id parameters of new hashes: OWASP's floor of 19 MiB, two passes,
@@ -29,11 +29,27 @@ const MaxPassword = 1024
 var ErrHash = errors.New("stored hash cannot be read: expected $argon2id$v=19$m=…,t=…,p=…$salt$hash")
 
 // Hash returns the argon2id hash of a secret as a PHC string with a fresh salt.
-// It takes about 19 MiB and some 20 ms of CPU: bound how many run at once.
-func Hash(secret []byte) string {
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails: crypto/rand ends the process instead
-	sum := argon2.IDKey(secret, salt, argonTime, argonMemory, argonLanes, hashSize)
+// It takes 19 MiB and 5 to 20 ms of CPU: bound how many run at once. The error is
+// [argon2.ErrMemory].
+func Hash(secret []byte) (string, error) {
+	salt := random(saltSize)
+	sum, err := argon2.IDKey(secret, salt, argonTime, argonMemory, argonLanes, hashSize)
+	if err != nil {
+		return "", err
+	}
+	return ownPHC(salt, sum), nil
+}
+
+// Matchless returns a hash like those of Hash that no secret has made.
+func Matchless() string { return ownPHC(random(saltSize), random(hashSize)) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return b
+}
+
+func ownPHC(salt, sum []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
@@ -41,6 +57,7 @@ func Hash(secret []byte) string {
 // Verify tells whether secret made the PHC string phc, in time that does not
 // depend on where they differ. stale tells that the hash was made with weaker
 // parameters than Hash uses today, or by another algorithm, and should be replaced.
+// The error is ErrHash, or [argon2.ErrMemory] where there is not the memory to tell.
 func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	if !strings.HasPrefix(phc, "$argon2id$") {
 		f, err := parseForeign(phc)
@@ -54,7 +71,10 @@ func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	sum := argon2.IDKey(secret, h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
+	sum, err := argon2.IDKey(secret, h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
+	if err != nil {
+		return false, false, err
+	}
 	ok = subtle.ConstantTimeCompare(sum, h.sum) == 1
 	return ok, h.stale(), nil
 }

@@ -31,7 +31,7 @@ var wrappedHashes = map[string]string{
 // A hash of another system, as a framework wraps it or as it is, is verified, and is
 // weaker than ours.
 func TestWrappedFormsOfOurAlgorithmsAreTakenOver(t *testing.T) {
-	id := Hash([]byte("secret"))
+	id := hashOf(t, "secret")
 	all := map[string]string{id: "secret", "argon2" + id: "secret", "{argon2}" + id: "secret", "{argon2@SpringSecurity_v5_8}" + id: "secret"}
 	for _, more := range []map[string]string{wrappedHashes, foreignHashes} {
 		for text, secret := range more {

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"neoapi"
+	"neoapi/internal/argon2"
 	"neoapi/internal/canary"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
@@ -58,6 +59,7 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 		`neo_live_sessions{kind="trade"} 1`,
 		`neo_live_sessions{kind="view"} 0`,
 		`neo_hash_queue{factor="first"} 0`,
+		`neo_hash_kernel{kernel="` + argon2.Kernel() + `"} 1`,
 		`neo_part_up{part="store"} 1`,
 		`neo_jobs{kind="close"} 0`,
 		`neo_jobs_oldest_seconds{kind="code"} 0`,

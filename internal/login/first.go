@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/claims"
 	"neoapi/internal/credential"
 	"neoapi/internal/limit"
@@ -282,7 +283,10 @@ func (s *Service) verifyHash(ctx context.Context, a Account, f Factor, secret cr
 	if err == nil {
 		hashing(ctx, func() { ok, stale, err = credential.Verify(phc, plain) })
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, argon2.ErrMemory):
+		return false, nil, busy(err)
+	case err != nil:
 		return false, nil, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
 	}
 	upgrade = func() {}
@@ -299,8 +303,12 @@ func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored strin
 		plain = s.mpinBytes(secret)
 	}
 	var fresh string
-	hashing(ctx, func() { fresh = credential.Hash(plain) })
-	if err := s.Directory.SetHash(ctx, a.ID, f, stored, fresh); err != nil { // the next login will upgrade
+	var err error
+	hashing(ctx, func() { fresh, err = credential.Hash(plain) })
+	if err == nil {
+		err = s.Directory.SetHash(ctx, a.ID, f, stored, fresh)
+	}
+	if err != nil { // the next login will upgrade
 		s.Log.WarnContext(ctx, "stronger hash not stored", "ucc", a.UCC, "cause", err)
 	}
 }

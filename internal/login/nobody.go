@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
-	"sync"
 	"time"
 
 	"neoapi/internal/credential"
@@ -30,10 +29,6 @@ func (s *Service) standIn(name string) Account {
 	_, _ = h.Write([]byte(name))
 	return s.nobody.Load()[h.Sum32()%nobodies]
 }
-
-// ownHash is what stands in where there are no accounts. The hash of a random
-// secret matches nothing, and checking it takes as long as any other.
-var ownHash = sync.OnceValue(func() string { return credential.Hash([]byte(credential.NewMasterKey())) })
 
 // fillNobodies makes the stand-ins. Hashes of other systems take their own time to
 // check, so the stand-ins have such hashes as often as the accounts have: how long a
@@ -85,7 +80,7 @@ func shares(hashes []hashKind) []hashKind {
 // decoy returns the hash of decoy number i.
 func (s *Service) decoy(hashes []hashKind, i int, id string) string {
 	if len(hashes) == 0 {
-		return ownHash()
+		return credential.Matchless()
 	}
 	like := hashes[i*len(hashes)/nobodies]
 	phc := credential.Decoy(like.phc)

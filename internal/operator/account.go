@@ -106,9 +106,13 @@ func (m *Admin) Hash(n NewAccount) (HashedAccount, error) {
 	if err := errors.Join(problems...); err != nil {
 		return h, err
 	}
-	h.PasswordHash = credential.Hash([]byte(n.Password))
+	if h.PasswordHash, err = credential.Hash([]byte(n.Password)); err != nil {
+		return h, err
+	}
 	if n.MPIN != "" {
-		h.MPINHash = credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(n.MPIN)))
+		if h.MPINHash, err = credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(n.MPIN))); err != nil {
+			return h, err
+		}
 	}
 	h.Caches = n.Caches
 	if h.Caches == nil {

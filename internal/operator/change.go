@@ -32,7 +32,10 @@ func (m *Admin) SetPassword(ctx context.Context, a login.Account, password crede
 	if err := checkPassword(NewAccount{UCC: a.UCC, UserID: a.UserID, Mobile: a.Mobile, PAN: pan, Password: password}); err != nil {
 		return err
 	}
-	hash := credential.Hash([]byte(password))
+	hash, err := credential.Hash([]byte(password))
+	if err != nil {
+		return err
+	}
 	return m.changeFactor(ctx, a, "password set", login.Password, func(a *login.Account) error { a.PasswordHash = hash; return nil })
 }
 
@@ -52,7 +55,10 @@ func (m *Admin) SetMPIN(ctx context.Context, a login.Account, mpin credential.Se
 	if err != nil {
 		return err
 	}
-	hash := credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(mpin)))
+	hash, err := credential.Hash(m.Vault.MAC(credential.PurposeMPIN, string(mpin)))
+	if err != nil {
+		return err
+	}
 	return m.changeFactor(ctx, a, "MPIN set", login.MPIN, func(a *login.Account) error { a.MPINHash = hash; return nil })
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"neoapi/internal/adminapi"
+	"neoapi/internal/argon2"
 	"neoapi/internal/courier"
 	"neoapi/internal/front"
 	"neoapi/internal/httpapi"
@@ -133,6 +134,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
+	}
+	if err := argon2.Check(); err != nil {
+		cfg.Log.Error("hash kernel not used", "cause", err.Error())
 	}
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	ports, box := cfg.ports(d)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/browser"
 	"neoapi/internal/login"
 )
@@ -22,6 +23,9 @@ func (t *Telemetry) Watch(s *login.Service) {
 	t.Gauge("neo_hash_queue_max", "How many may run and wait: more get 503.", "factor", func(context.Context) (map[string]float64, bool) {
 		_, first, _, second := s.Queues()
 		return map[string]float64{"first": float64(first), "second": float64(second)}, true
+	})
+	t.Gauge("neo_hash_kernel", "1 for what computes argon2id: avx512, avx2, or generic for golang.org/x/crypto.", "kernel", func(context.Context) (map[string]float64, bool) {
+		return map[string]float64{argon2.Kernel(): 1}, true
 	})
 	t.Gauge("neo_part_up", "1 if a part that the service depends on works, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
 		up := map[string]float64{}

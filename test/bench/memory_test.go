@@ -69,6 +69,23 @@ func BenchmarkParallelLogins(b *testing.B) {
 	b.ReportMetric(float64(slowest.Load())/1e6, "slowest-503-ms")
 }
 
+// BenchmarkTenLogins sends ten password logins, one after the other, to a sandbox as it
+// has started, b.N times, and reports what it then holds.
+func BenchmarkTenLogins(b *testing.B) {
+	var held float64
+	for range b.N {
+		s := start(b, b.TempDir(), "--accounts", "10")
+		for i := range 10 {
+			if status := s.passwordLogin(b, i+1); status != http.StatusOK {
+				b.Errorf("status %d", status)
+			}
+		}
+		held += s.memory(b)
+		s.stop()
+	}
+	b.ReportMetric(held/float64(b.N), "resident-MB")
+}
+
 // BenchmarkInventedNames logs in under b.N names that nobody has: they cost
 // bounded memory (the bar is 64 MiB for a million) and evict no real counter
 // (security.md T8).

@@ -1,0 +1,23 @@
+//go:build !purego
+
+package argon2
+
+import "golang.org/x/sys/cpu"
+
+// kernels returns those that this machine has, the best first.
+func kernels() (all []kernel) {
+	if cpu.X86.HasAVX512F {
+		all = append(all, kernel{"avx512", fillAVX512, inPairs})
+	}
+	if cpu.X86.HasAVX2 {
+		all = append(all, kernel{"avx2", fillAVX2, inOrder})
+	}
+	return append(all, generic)
+}
+
+// inPairs is the order of words in which the kernel for AVX-512 keeps its blocks: see
+// gen/avx512.go.
+func inPairs(i int) int {
+	row, column := i/16, i%16
+	return row/2*32 + column/4*8 + row%2*4 + column%4
+}

@@ -1,0 +1,104 @@
+package argon2
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// obtain maps memory, in huge pages where it can, with all its pages: a fault would be
+// served within a call that nobody can interrupt. It is left out of core dumps.
+func obtain(size int) ([]byte, error) {
+	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("mmap: %w", err)
+	}
+	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE) // else a hash takes a little longer
+	_ = unix.Madvise(memory, unix.MADV_DONTDUMP)
+	switch err := unix.Madvise(memory, unix.MADV_POPULATE_WRITE); {
+	case err == nil:
+	case errors.Is(err, unix.EINVAL): // before Linux 5.14
+		for i := 0; i < len(memory); i += os.Getpagesize() {
+			memory[i] = 0
+		}
+	default:
+		release(memory)
+		return nil, fmt.Errorf("madvise: %w", err)
+	}
+	return memory, nil
+}
+
+func release(memory []byte) { _ = unix.Munmap(memory) }
+
+// spare is how much has to be left for all else.
+const spare = 8 << 20
+
+// room returns an error unless this machine and all control groups of this process
+// have size bytes, and spare. Linux would give more, and end the process when it uses
+// that.
+func room(size int) error {
+	left := int64(math.MaxInt64)
+	if available, ok := field(readFile("/proc/meminfo"), "MemAvailable:"); ok {
+		left = available << 10
+	}
+	for _, line := range strings.Split(string(readFile("/proc/self/cgroup")), "\n") {
+		parts := strings.SplitN(line, ":", 3)
+		switch {
+		case len(parts) != 3:
+		case parts[1] == "":
+			left = min(left, cgroupLeft("/sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
+		case parts[1] == "memory":
+			left = min(left, cgroupLeft("/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+		}
+	}
+	if int64(size)+spare > left {
+		return fmt.Errorf("%d MiB of memory are left, %d MiB and %d MiB for all else are needed", max(left, 0)>>20, size>>20, spare>>20)
+	}
+	return nil
+}
+
+// cgroupLeft returns how much memory a control group and those that it is in have left.
+// In a container they are not all seen, and the root is the container's.
+func cgroupLeft(root, group, limit, usage, cache string) int64 {
+	left := int64(math.MaxInt64)
+	for dir := path.Join("/", group); ; dir = path.Dir(dir) {
+		number := func(name string) (int64, bool) {
+			n, err := strconv.ParseInt(string(bytes.TrimSpace(readFile(path.Join(root, dir, name)))), 10, 64)
+			return n, err == nil
+		}
+		most, bounded := number(limit)
+		used, known := number(usage)
+		if bounded && known {
+			cached, _ := field(readFile(path.Join(root, dir, "memory.stat")), cache) // Linux drops it first
+			left = min(left, most-used+cached)
+		}
+		if dir == "/" {
+			return left
+		}
+	}
+}
+
+// field returns the number after a name at the start of a line.
+func field(text []byte, name string) (int64, bool) {
+	for _, line := range strings.Split(string(text), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == name {
+			n, err := strconv.ParseInt(f[1], 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+// readFile returns a file's content, nothing if it cannot be read: then it says of no
+// bound.
+func readFile(name string) []byte {
+	text, _ := os.ReadFile(name)
+	return text
+}

@@ -1,0 +1,58 @@
+package argon2
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestTheTightestControlGroupBoundsMemory(t *testing.T) {
+	root := t.TempDir()
+	write := func(group, name, text string) {
+		t.Helper()
+		dir := filepath.Join(root, group)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(group string) int64 {
+		return cgroupLeft(root, group, "memory.max", "memory.current", "inactive_file")
+	}
+	if n := left("/a/b"); n != math.MaxInt64 {
+		t.Errorf("without control groups %d are left", n)
+	}
+	write("a/b", "memory.max", "max\n")
+	write("a/b", "memory.current", "1000\n")
+	if n := left("/a/b"); n != math.MaxInt64 {
+		t.Errorf("without a bound %d are left", n)
+	}
+	write("a", "memory.max", "5000\n")
+	write("a", "memory.current", "2000\n")
+	if n := left("/a/b"); n != 3000 {
+		t.Errorf("below a bound of 5000 with 2000 used %d are left", n)
+	}
+	write("a", "memory.stat", "file 9\ninactive_file 500\nactive_file 7\n")
+	if n := left("/a/b"); n != 3500 {
+		t.Errorf("with 500 of them in a cache %d are left", n)
+	}
+	write("", "memory.max", "2500\n") // a container sees its own as the root, under whatever name
+	write("", "memory.current", "1500\n")
+	for _, group := range []string{"/a/b", "/", "/elsewhere", "/../../elsewhere"} {
+		if n := left(group); n != 1000 {
+			t.Errorf("%s: %d are left, want what the root says", group, n)
+		}
+	}
+}
+
+func TestNoMachineHasRoomForEverything(t *testing.T) {
+	if err := room(1 << 50); err == nil {
+		t.Error("a pebibyte is said to be there")
+	}
+	if err := room(1 << 20); err != nil {
+		t.Errorf("a mebibyte is said not to be there: %v", err)
+	}
+}

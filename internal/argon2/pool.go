@@ -1,0 +1,196 @@
+package argon2
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// ErrMemory is returned when there is not the memory that a hash takes.
+var ErrMemory = errors.New("not enough memory for a hash")
+
+const (
+	// keptSize is the size of the buffers that are kept: what new hashes take (package
+	// credential). Whatever takes more is a hash of another system, which the next good
+	// login replaces.
+	keptSize = (19*1024 + scratchBlocks) * blockSize
+	// idleLife is how long a buffer is kept that nobody uses.
+	idleLife = time.Minute
+	// wipeSize is how much is wiped at a time. Nobody can interrupt the runtime's loop
+	// that does it.
+	wipeSize = 64 << 10
+)
+
+// A buffer is the memory of one hash. Between hashes it is zero.
+type buffer struct {
+	memory []byte // nil if it is only counted
+	size   int    // of the hash: the rest of memory is untouched
+	since  time.Time
+}
+
+func (b *buffer) blocks() []block {
+	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(b.memory))), b.size/blockSize)
+}
+
+// wipe forgets what belongs to a password. All of it does: whoever finds what the last
+// pass left could try passwords without the memory and time that a hash takes.
+func (b *buffer) wipe() {
+	for from := 0; from < b.size; from += wipeSize {
+		wipePart(b.memory[from:min(from+wipeSize, b.size)])
+	}
+}
+
+// wipePart is a function so that the collector can interrupt wipe where it is called: a
+// signal nearly always finds it within clear, where nobody can.
+//
+//go:noinline
+func wipePart(b []byte) { clear(b) }
+
+// A pool is where buffers come from. It has as many as are in use at once: callers bound
+// that, and so does the memory that there is.
+type pool struct {
+	room    func(size int) error           // refuses what this machine or container does not have
+	obtain  func(size int) ([]byte, error) // takes memory from the operating system
+	release func(memory []byte)            // gives it back
+
+	mu      sync.Mutex
+	changed sync.Cond   // fewer are in use
+	kept    []*buffer   // the last one was used last
+	idle    *time.Timer // releases them; nil if there are none
+	inUse   int
+	held    int // bytes that are in use
+	coming  int // bytes that are being obtained, or that are counted: the system may not know of them yet
+}
+
+var buffers = newPool()
+
+func newPool() *pool {
+	p := &pool{room: room, obtain: obtain, release: release}
+	p.changed.L = &p.mu
+	return p
+}
+
+// take returns a buffer of size bytes, or one that is only counted. Where memory is
+// short it waits for what is in use; if it is too short even so, the error is
+// ErrMemory.
+func (p *pool) take(size int, counted bool) (*buffer, error) {
+	b := &buffer{size: size}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for collected := false; ; {
+		if last := len(p.kept) - 1; last >= 0 && size <= keptSize && !counted {
+			b.memory = p.kept[last].memory
+			p.kept = p.kept[:last]
+			p.inUse++
+			p.held += len(b.memory)
+			return b, nil
+		}
+		err := p.obtainLocked(b, counted)
+		switch {
+		case err == nil:
+			return b, nil
+		case len(p.kept) > 0:
+			p.releaseLocked(len(p.kept))
+		case p.inUse > 0 && p.room(size-p.held) == nil: // there would be room without those
+			p.changed.Wait()
+		case !collected:
+			debug.FreeOSMemory() // garbage is memory too
+			collected = true
+		default:
+			return nil, fmt.Errorf("%w: %w", ErrMemory, err)
+		}
+	}
+}
+
+// Hold counts memory that another algorithm takes, in bytes, as that of a hash until
+// free is called. The error is ErrMemory.
+func Hold(size int) (free func(), err error) {
+	b, err := buffers.take(size, true)
+	if err != nil {
+		return nil, err
+	}
+	return func() { buffers.give(b) }, nil
+}
+
+// obtainLocked gives a buffer its memory, if there is room for it. Others need not wait
+// for the operating system.
+func (p *pool) obtainLocked(b *buffer, counted bool) error {
+	size := b.size
+	if !counted {
+		size = max(size, keptSize)
+	}
+	if err := p.room(p.coming + size); err != nil {
+		return err
+	}
+	p.inUse++
+	p.held += size
+	p.coming += size
+	if counted {
+		return nil
+	}
+	p.mu.Unlock()
+	memory, err := p.obtain(size)
+	p.mu.Lock()
+	p.coming -= size
+	if err != nil {
+		p.inUse--
+		p.held -= size
+		p.changed.Broadcast()
+		return err
+	}
+	b.memory = memory
+	return nil
+}
+
+// give takes a buffer back.
+func (p *pool) give(b *buffer) {
+	keep := len(b.memory) == keptSize
+	switch {
+	case keep:
+		b.wipe()
+	case b.memory != nil:
+		p.release(b.memory) // nobody else gets to see it: the operating system wipes it
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inUse--
+	if b.memory == nil {
+		p.held -= b.size
+		p.coming -= b.size
+	}
+	p.held -= len(b.memory)
+	if keep {
+		b.since = time.Now()
+		p.kept = append(p.kept, b)
+		if p.idle == nil {
+			p.idle = time.AfterFunc(idleLife, p.expire)
+		}
+	}
+	p.changed.Broadcast()
+}
+
+// expire releases the buffers that nobody has used for idleLife.
+func (p *pool) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.kept) && time.Since(p.kept[n].since) >= idleLife {
+		n++
+	}
+	p.releaseLocked(n)
+	p.idle = nil
+	if len(p.kept) > 0 {
+		p.idle = time.AfterFunc(time.Until(p.kept[0].since.Add(idleLife)), p.expire)
+	}
+}
+
+// releaseLocked releases the n buffers that have been kept longest.
+func (p *pool) releaseLocked(n int) {
+	for _, b := range p.kept[:n] {
+		p.release(b.memory)
+	}
+	p.kept = append([]*buffer(nil), p.kept[n:]...)
+}
