@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"neoapi/internal/token"
 )
 
 // commands is the whole command line: one struct for commands, flags and help. in is
@@ -52,6 +54,7 @@ type build struct {
 	Revision string `json:"revision,omitempty"`
 	Go       string `json:"go"`
 	System   string `json:"system"`
+	Signer   string `json:"signer,omitempty"` // what neo version tells besides: see [token.Signer]
 }
 
 func thisBuild() build {
@@ -77,12 +80,23 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// tell prints what this program is, and what it has found to work with.
+func (c versionCmd) tell(out io.Writer) error {
+	b := thisBuild()
+	b.Signer = token.Signer()
+	if c.JSON {
+		return writeJSON(out, b)
+	}
+	_, err := fmt.Fprintf(out, "%s\nsigner: %s\n", b, b.Signer)
+	return err
+}
+
 // versionFlag is neo --version.
 type versionFlag bool
 
 // BeforeReset prints the version in place of everything else.
 func (versionFlag) BeforeReset(app *kong.Kong) error {
-	_, err := fmt.Fprintln(app.Stdout, thisBuild())
+	err := versionCmd{}.tell(app.Stdout)
 	if err == nil {
 		app.Exit(exitDone)
 	}
@@ -94,10 +108,7 @@ func (versionCmd) Help() string {
   neo version --json`
 }
 
-func (c *versionCmd) Run(t *terminal) error {
-	b := thisBuild()
-	return t.tell(c.JSON, b, b.String())
-}
+func (c *versionCmd) Run(t *terminal) error { return c.tell(t.out) }
 
 // terminal is what commands read from and write to.
 type terminal struct {

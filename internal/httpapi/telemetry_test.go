@@ -17,6 +17,7 @@ import (
 	"neoapi/internal/canary"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
+	"neoapi/internal/token"
 )
 
 // A login with a wrong code in between is counted, measured and traced, through
@@ -59,6 +60,7 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 		`neo_live_sessions{kind="view"} 0`,
 		`neo_hash_queue{factor="first"} 0`,
 		`neo_part_up{part="store"} 1`,
+		`neo_signer{signer="` + token.Signer() + `"} 1`,
 		`neo_jobs{kind="close"} 0`,
 		`neo_jobs_oldest_seconds{kind="code"} 0`,
 	} {

@@ -23,6 +23,9 @@ func (t *Telemetry) Watch(s *login.Service) {
 		_, first, _, second := s.Queues()
 		return map[string]float64{"first": float64(first), "second": float64(second)}, true
 	})
+	t.Gauge("neo_signer", "1 for what signs tokens: crypto/rsa, or openssl and its version.", "signer", func(context.Context) (map[string]float64, bool) {
+		return map[string]float64{s.Signer(): 1}, true
+	})
 	t.Gauge("neo_part_up", "1 if a part works that the service depends on, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
 		up := map[string]float64{}
 		for _, p := range s.Health(ctx) {
