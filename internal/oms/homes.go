@@ -60,6 +60,9 @@ func (h *Homes) Home(ucc string) string {
 	return best
 }
 
+// Here implements [login.OMS]: whoever asks gets what Home says.
+func (h *Homes) Here() bool { return true }
+
 // Remote implements [login.OMS]: there is nobody to tell anything.
 func (h *Homes) Remote() bool { return false }
 

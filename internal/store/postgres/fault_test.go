@@ -51,7 +51,7 @@ var steps = []step{
 	}},
 	{"Claim", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
 		v := view(sid)
-		_, err := s.Claim(ctx, login.Claim{
+		_, _, err := s.Claim(ctx, login.Claim{
 			SID: sid, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
 		})
 		return err
@@ -108,7 +108,17 @@ func traceOf(t *testing.T, s *postgres.Store, sid string) string {
 func openLine(t *testing.T, more string) (*line, *postgres.Store) {
 	t.Helper()
 	x := newLine(t)
-	return x, openAt(t, x.url+more)
+	return x, withConsumer(t, openAt(t, x.url+more))
+}
+
+// withConsumer returns the store with the consumer of view's sessions in it.
+func withConsumer(t *testing.T, s *postgres.Store) *postgres.Store {
+	t.Helper()
+	c := login.Consumer{Key: view("").Consumer, Incarnation: view("").Incarnation, SecretHash: []byte("secret"), Created: now}
+	if err := s.AddConsumer(t.Context(), c, event("", "consumer added")); err != nil && !errors.Is(err, login.ErrExists) {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
@@ -191,7 +201,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, s := openLine(t, "")
-			direct := openAt(t, x.direct)
+			direct := withConsumer(t, openAt(t, x.direct))
 			for _, sid := range []string{"other", "login"} { // the other makes the connection know the statements
 				for _, step := range steps[:4] {
 					if err := step.do(t.Context(), s, sid); err != nil {
@@ -223,7 +233,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 // A login that is stored while Revoke waits for it is before it.
 func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	for _, step := range steps[:2] {
 		if err := step.do(t.Context(), s, "first"); err != nil {
 			t.Fatal(err)
@@ -336,7 +346,7 @@ func logIn(t *testing.T, s *postgres.Store, sid string) {
 
 func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 	c := pgtest.Private(t)
-	s := openAt(t, c.URL("postgres"))
+	s := withConsumer(t, openAt(t, c.URL("postgres")))
 	for i, end := range []func() error{c.Crash, c.Stop} {
 		logIn(t, s, fmt.Sprint("before ", i))
 		everyStep(t.Context(), s, fmt.Sprint("at once ", i)) // many connections are open
@@ -361,7 +371,7 @@ func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 
 func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	for i := range 5 {
 		everyStep(t.Context(), s, fmt.Sprint("at once ", i))
 		query(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
@@ -378,7 +388,7 @@ func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 // Somebody else's lock, such as a table's that is being changed by hand.
 func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	other := raw(t, url)
 	tx, err := other.Begin(t.Context())
 	if err != nil {
@@ -406,7 +416,7 @@ func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 
 func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url+"&pool_max_conns=1")
+	s := withConsumer(t, openAt(t, url+"&pool_max_conns=1"))
 	logIn(t, s, "first")
 	pid := func() (pid int) {
 		err := raw(t, url).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&pid)

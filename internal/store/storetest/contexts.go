@@ -77,7 +77,7 @@ func everyCall(t *testing.T, s store.Store) (calls []call, sids []string) {
 		}},
 		{"SessionsOf", func(ctx context.Context) error { _, err := s.SessionsOf(ctx, "account-1", at(0)); return err }},
 		{"Revoke", func(ctx context.Context) error { return s.Revoke(ctx, "account-1", "revoke", e) }},
-		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-1", e) }},
+		{"RemoveConsumer", func(ctx context.Context) error { return s.RemoveConsumer(ctx, "consumer-2", e) }},
 		{"ListConsumers", func(ctx context.Context) error { _, err := s.ListConsumers(ctx, "", 10); return err }},
 		{"SigningKeys", func(ctx context.Context) error { _, err := s.SigningKeys(ctx); return err }},
 		{"AddFirstSigningKey", func(ctx context.Context) error {
@@ -109,7 +109,7 @@ func everyCall(t *testing.T, s store.Store) (calls []call, sids []string) {
 		}},
 		{"SetOTP", func(ctx context.Context) error { _, err := s.SetOTP(ctx, newCode("code", 0, at(0))); return err }},
 		{"DropOTP", func(ctx context.Context) error { return s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
-		{"Claim", func(ctx context.Context) error { _, err := s.Claim(ctx, newClaim(free, "claim", at(0))); return err }},
+		{"Claim", func(ctx context.Context) error { _, _, err := s.Claim(ctx, newClaim(free, "claim", at(0))); return err }},
 		{"Fail", func(ctx context.Context) error { return s.Fail(ctx, "fail", "claim", e) }},
 		{"Refund", func(ctx context.Context) error { return s.Refund(ctx, "refund", "claim", e) }},
 		{"Complete", func(ctx context.Context) error {
@@ -206,7 +206,7 @@ var contextTests = []test{
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Microsecond)
 				defer cancel()
 				id := fmt.Sprint("claim ", i)
-				if _, err := s.Claim(ctx, newClaim(v, id, at(0))); err != nil {
+				if _, _, err := s.Claim(ctx, newClaim(v, id, at(0))); err != nil {
 					return err
 				}
 				return s.Refund(ctx, "sid", id, newEvent(id, "account-1"))
