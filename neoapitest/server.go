@@ -405,6 +405,13 @@ func (o *faultyOMS) set(m omsMode) {
 	o.switched = make(chan struct{})
 }
 
+// Here implements [login.OMS]: an OMS that can fail has to be asked.
+func (o *faultyOMS) Here() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mode == omsWorks
+}
+
 func (o *faultyOMS) Open(ctx context.Context, s login.OMSSession) (string, error) {
 	for {
 		o.mu.Lock()

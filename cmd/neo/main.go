@@ -22,6 +22,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"neoapi/internal/argon2"
+	"neoapi/internal/token"
 )
 
 // commands is the whole command line: commands, flags and help. The tag in is the
@@ -54,11 +55,12 @@ type build struct {
 	Revision string `json:"revision,omitempty"`
 	Go       string `json:"go"`
 	System   string `json:"system"`
-	Hash     string `json:"hash_kernel"` // see [argon2.Kernel]
+	Hash     string `json:"hash_kernel,omitempty"` // see [argon2.Kernel]
+	Signer   string `json:"signer,omitempty"`      // see [token.Signer]
 }
 
 func thisBuild() build {
-	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Hash: argon2.Kernel()}
+	b := build{Version: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
@@ -73,11 +75,22 @@ func thisBuild() build {
 }
 
 func (b build) String() string {
-	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ") + "\nhash kernel " + b.Hash
+	return strings.Join(strings.Fields("neo "+b.Version+" "+b.Revision+" "+b.Go+" "+b.System), " ")
 }
 
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// tell prints which program this is, and what computes its hashes and signatures here.
+func (c versionCmd) tell(out io.Writer) error {
+	b := thisBuild()
+	b.Hash, b.Signer = argon2.Kernel(), token.Signer()
+	if c.JSON {
+		return writeJSON(out, b)
+	}
+	_, err := fmt.Fprintf(out, "%s\nhash kernel %s\nsigner %s\n", b, b.Hash, b.Signer)
+	return err
 }
 
 // versionFlag is neo --version.
@@ -85,7 +98,7 @@ type versionFlag bool
 
 // BeforeReset prints the version in place of everything else.
 func (versionFlag) BeforeReset(app *kong.Kong) error {
-	_, err := fmt.Fprintln(app.Stdout, thisBuild())
+	err := versionCmd{}.tell(app.Stdout)
 	if err == nil {
 		app.Exit(exitDone)
 	}
@@ -97,14 +110,7 @@ func (versionCmd) Help() string {
   neo version --json`
 }
 
-func (c *versionCmd) Run(t *terminal) error {
-	b := thisBuild()
-	if c.JSON {
-		return t.json(b)
-	}
-	_, err := fmt.Fprintln(t.out, b)
-	return err
-}
+func (c *versionCmd) Run(t *terminal) error { return c.tell(t.out) }
 
 // terminal is what commands read from and write to.
 type terminal struct {

@@ -144,10 +144,10 @@ func Verify(compact string, key *rsa.PublicKey) (payload []byte, ok bool) {
 
 // Sign returns the compact token of a payload. RS256 is deterministic: the same
 // header, payload and key give the same token again.
-func Sign(header string, payload []byte, key *rsa.PrivateKey) (string, error) {
+func Sign(header string, payload []byte, key crypto.Signer) (string, error) {
 	signed := header + "." + Encode(payload)
 	digest := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	signature, err := key.Sign(nil, digest[:], crypto.SHA256)
 	if err != nil {
 		return "", err
 	}

@@ -18,6 +18,7 @@ import (
 	"neoapi/internal/canary"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
+	"neoapi/internal/token"
 )
 
 // A login with a wrong code in between is counted, measured and traced, through
@@ -44,23 +45,32 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// An MPIN is judged under the claim, and the OMS asked in between.
+	if err := c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Session2FA(t.Context(), srv.Account.MPIN); err != nil {
+		t.Fatal(err)
+	}
 
 	page := scrape(t, tel)
 	for _, want := range []string{
-		`neo_request_seconds_count{op="login",status="200"} 1`,
+		`neo_request_seconds_count{op="login",status="200"} 2`,
 		`neo_request_seconds_count{op="session_2fa",status="401"} 1`,
-		`neo_request_seconds_count{op="session_2fa",status="200"} 1`,
-		`neo_events_total{action="login",factor="password",outcome="ok"} 1`,
+		`neo_request_seconds_count{op="session_2fa",status="200"} 2`,
+		`neo_events_total{action="login",factor="password",outcome="ok"} 2`,
 		`neo_events_total{action="second factor",factor="otp",outcome="ok"} 1`,
-		`neo_port_seconds_count{op="claim",outcome="ok",port="store"} 2`,
+		`neo_events_total{action="second factor",factor="mpin",outcome="ok"} 1`,
+		`neo_port_seconds_count{op="claim",outcome="ok",port="store"} 3`,
 		`neo_port_seconds_count{op="complete",outcome="ok",port="store"} 1`,
 		`neo_port_seconds_count{op="open",outcome="ok",port="oms"} 1`,
-		`neo_port_seconds_count{op="send",outcome="ok",port="courier"} 1`,
-		`neo_live_sessions{kind="trade"} 1`,
+		`neo_port_seconds_count{op="send",outcome="ok",port="courier"} 2`,
+		`neo_live_sessions{kind="trade"} 2`,
 		`neo_live_sessions{kind="view"} 0`,
 		`neo_hash_queue{factor="first"} 0`,
 		`neo_hash_kernel{kernel="` + argon2.Kernel() + `"} 1`,
 		`neo_part_up{part="store"} 1`,
+		`neo_signer{signer="` + token.Signer() + `"} 1`,
 		`neo_jobs{kind="close"} 0`,
 		`neo_jobs_oldest_seconds{kind="code"} 0`,
 	} {

@@ -251,7 +251,37 @@ func (x *Session) TakeClaim(a *AccountState, c Claim) (changed bool, err error) 
 	}
 	x.Tries++
 	x.ClaimID, x.ClaimUntil = c.ID, c.Now.Add(c.Lease)
+	if c.Redeem != nil && x.proves(c.Redeem.OTP, c.Now) {
+		return true, x.Become(a, c.ID, c.Redeem.Trade)
+	}
 	return true, nil
+}
+
+// proves reports whether a keyed hash is that of the session's code, which has not
+// expired at now.
+func (x *Session) proves(otp []byte, now time.Time) bool {
+	return len(x.OTP) > 0 && now.Before(x.OTPExpires) && credential.Equal(otp, x.OTP)
+}
+
+// Redeems reports whether a claim has turned its view session into x.
+func (c Claim) Redeems(x Session) bool {
+	return c.Redeem != nil && x.Kind == Trade && x.RID == c.Redeem.Trade.RID
+}
+
+// By returns the claim as it is judged for an account: one that is disabled, not there,
+// or not the one that c.Redeem names redeems nothing.
+func (c Claim) By(a Account) Claim {
+	if c.Redeem != nil && (a.Disabled || a.ID == "" || !c.Redeem.ID.names(a)) {
+		c.Redeem = nil
+	}
+	return c
+}
+
+// Overtaken returns the event of a second factor that was good, and of whose consumer
+// nothing is left.
+func (e Event) Overtaken() Event {
+	e.Outcome = "consumer removed meanwhile"
+	return e
 }
 
 // repeatClaim judges a claim of a session that is complete. Its tries are
@@ -297,7 +327,7 @@ func (x *Session) Become(a *AccountState, claim string, t Session) error {
 	if _, proven := a.Failures[MPIN].Open[claim]; proven {
 		a.Good(MPIN, claim)
 	}
-	t.Completed = t.Issued
+	t.First, t.Completed = x.First, t.Issued
 	*x = t
 	return nil
 }

@@ -71,6 +71,7 @@ var (
 	ErrClaimLost = errors.New("claim is not ours")       // the lease ran out, or the session was ended meanwhile
 	ErrTooMany   = errors.New("too many one-time codes") // security.md O6, by the hour
 	ErrSigns     = errors.New("this key signs")          // another one must sign before it is removed
+	ErrOvertaken = errors.New("consumer was removed")    // a session that ended as it was completed
 )
 
 // A LockedError is an [ErrLocked] that says when another try is accepted.

@@ -235,9 +235,7 @@ func addressKey(address string) string {
 // and one that misses, so that they take equally long (security.md P5). A PAN is looked
 // up by its keyed hash.
 func (s *Service) account(ctx context.Context, id Identifier) (Account, error) {
-	if id.Kind == ByPAN {
-		id.Value = credential.Secret(s.Vault.MAC(credential.PurposePAN, string(id.Value)))
-	}
+	id = s.hashed(id)
 	a, err := s.Directory.Account(ctx, id)
 	other := Identifier{ByID, credential.Secret(uuid.NewString())}
 	switch {

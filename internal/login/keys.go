@@ -31,6 +31,7 @@ type keys struct {
 	stored  []SigningKey
 	opened  map[string]token.Key
 	failed  bool      // the last reading
+	signer  string    // what the log was told of who signs
 	retired time.Time // when was looked last whether old keys are in use
 }
 
@@ -127,7 +128,24 @@ func (s *Service) readKeys(ctx context.Context) error {
 	}
 	s.keys.opened = opened
 	s.keys.current.Store(ring)
+	s.tellSigner(ctx, ring)
 	return nil
+}
+
+// tellSigner logs, once and not for each new ring, that Go signs in a build for
+// OpenSSL.
+func (s *Service) tellSigner(ctx context.Context, ring *token.Ring) {
+	name, fallback := ring.Signer()
+	if fallback != nil && name != s.keys.signer {
+		s.Log.WarnContext(ctx, "tokens are not signed by OpenSSL, which this program was built for", "signer", name, "cause", fallback)
+	}
+	s.keys.signer = name
+}
+
+// Signer names what signs tokens: see [token.Signer].
+func (s *Service) Signer() string {
+	name, _ := s.keys.ring().Signer()
+	return name
 }
 
 // lookAtKeys reads the keys for a token whose key is not known here. One read serves

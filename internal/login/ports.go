@@ -114,8 +114,8 @@ type Trail interface {
 }
 
 // Sessions are the view and trade sessions with the state of their second factor.
-// Every method except Revocations touches the records of one sid or one account only,
-// so that a cluster keyed by either can serve it. Each is linearizable.
+// Every method touches the records of one sid or one account only, except Revocations,
+// and Claim and Complete, which read the consumer. Each is linearizable.
 type Sessions interface {
 	// OpenView stores a view session, ends the try and forgets the failures of its
 	// first factor. A TOTP step above 0 is marked as used by the account; if that step
@@ -145,7 +145,7 @@ type Sessions interface {
 	DropOTP(ctx context.Context, sid string, otp []byte) error
 	// Claim counts a try of an open view session and of its account's second factor,
 	// and takes the session's claim, before any code is looked at (security.md T2). It returns
-	// the session as it is then.
+	// the session as it is then, and its account, which is empty if it is not there.
 	//   - ErrNotFound: no such session of this account, incarnation of the consumer and
 	//     token, or expired
 	//   - ErrClaimed: another request holds the claim and its lease has not run out, or
@@ -157,7 +157,11 @@ type Sessions interface {
 	// Kind is Trade. A wrong c.Repeat within that time counts a try, and from
 	// c.MaxTries on even the right one gives ErrNotFound, as all other claims of a
 	// completed session do.
-	Claim(ctx context.Context, c Claim) (Session, error)
+	//
+	// If c.Redeem has the session's one-time code, the same transaction goes on as
+	// Complete does with c.Redeem's session and event, and the trade session is returned:
+	// not for an account that is disabled, not there, or not the one that c.Redeem names.
+	Claim(ctx context.Context, c Claim) (Session, Account, error)
 	// Fail gives the claim back; its try stays counted, and the account's try fails at
 	// e.Time, with that of the MPIN if one is open under the claim's name.
 	// ErrClaimLost if the claim is not held any more; the account's tries end and the
@@ -172,6 +176,11 @@ type Sessions interface {
 	// stored, the failures of the account's second factor forgotten, and those of the
 	// MPIN if a try of it is open under the claim's name. ErrClaimLost if not, and
 	// then nothing is stored.
+	//
+	// Whoever removes a consumer ends its sessions, and this one may come just after
+	// (security.md S4): if t's consumer, of that incarnation, is not there any more, t ends
+	// in the same transaction, as by Revoke, e is stored as [Event.Overtaken] and
+	// ErrOvertaken returned. Of a removal and a Complete at once, one sees the other.
 	Complete(ctx context.Context, claim string, t Session, e Event) error
 	// End removes a session whose current token still has the id tokenID, and stores
 	// the event, and the session's closing if the OMS waits to learn of its end.
@@ -256,6 +265,9 @@ type OMS interface {
 	// Home returns the home server that a UCC would get now, for the view session's
 	// answer. It does not wait for anything.
 	Home(ucc string) string
+	// Here reports whether Open asks nobody: then a session's home server is Home's, and
+	// Open need not be called.
+	Here() bool
 	// Remote reports whether the OMS must be told of the end of each session that it
 	// has opened.
 	Remote() bool

@@ -359,6 +359,15 @@ type Claim struct {
 	MaxTries    int
 	Repeat      []byte
 	RepeatFor   time.Duration
+	Redeem      *Redemption // nil if the code is to be judged by the caller, under the claim
+}
+
+// A Redemption is a one-time code that was sent in, with what follows if it is right.
+type Redemption struct {
+	ID    Identifier // what was said of the account with it, perhaps nothing; a PAN as its keyed hash
+	OTP   []byte     // keyed hash of the code
+	Trade Session
+	Event Event
 }
 
 // An Event is one line of the audit trail (security.md L2). It names no secret.

@@ -23,8 +23,9 @@ type SecondFactor struct {
 }
 
 // SecondFactor judges a second factor and turns the view session into a trade
-// session, in the order claim, judge, OMS, complete (docs/design.md). The
-// token leaves only when the session is stored. Refusals: KindMissing,
+// session, in the order claim, judge, OMS, complete (docs/design.md): in one
+// transaction where the code and the OMS allow it. The token leaves only when the
+// session is stored. Refusals: KindMissing,
 // KindSession, KindTokenKind, KindCredentials, KindLocked, KindTooSoon (another try is being
 // judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
 // same code still works.
@@ -37,15 +38,6 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		}
 		return Opened{}, err
 	}
-	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)})
-	if errors.Is(err, ErrNotFound) { // removed since the first factor
-		// Whose it was is not told: an erased person's name must not come back into the
-		// trail. The event of the login has the same sid.
-		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "no such account"), badSession())
-	}
-	if err != nil {
-		return Opened{}, storeFault(err)
-	}
 	claim := Claim{
 		SID: f.SID, Account: says.Sub, Consumer: f.Consumer.Key, Incarnation: f.Consumer.Incarnation, ViewID: says.Jti,
 		ID: uuid.NewString(), Now: s.Now(), Lease: s.opt.OMSTimeout + claimGrace, MaxTries: maxTries,
@@ -54,17 +46,20 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	if f.Caller.RequestID != "" {
 		claim.Repeat = s.Vault.MAC(credential.PurposeRepeat, f.SID, f.Caller.RequestID, string(f.Code))
 	}
-	view, err := s.Sessions.Claim(ctx, claim)
+	claim.Redeem = s.redemption(f, says, claim)
+	view, account, err := s.Sessions.Claim(ctx, claim)
 	if err != nil {
-		outcome, refusal := claimRefused(err)
-		if outcome == "" { // taken or not: nothing was judged
-			s.refundLater(ctx, s.secondEvent(f, account, "not judged"), claim)
-			return Opened{}, refusal
-		}
-		return Opened{}, s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
+		return Opened{}, s.notClaimed(ctx, f, says, claim, err)
+	}
+	if account.ID == "" { // and the session has outlived it: nobody completes it
+		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "no such account"), badSession())
+	}
+	if claim.Redeems(view) {
+		s.logged(ctx, claim.Redeem.Event)
+		return s.opened(ctx, account, view)
 	}
 	if view.Kind == Trade { // a repeat of the request that completed it
-		if !s.names(f.ID, account) {
+		if !s.hashed(f.ID).names(account) {
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, account, "no such view session"), badSession())
 		}
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
@@ -77,6 +72,57 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	return (&attempt{s, f, account, view, claim}).complete(ctx)
+}
+
+// redemption returns what the claim does if the code is the one-time code, so that one
+// transaction is the whole second factor: nil where there is more to do under a claim,
+// because the OMS has to be asked.
+func (s *Service) redemption(f SecondFactor, says claims.View, c Claim) *Redemption {
+	if f.MPINOnly || !s.OMS.Here() {
+		return nil
+	}
+	trade := s.tradeOf(Session{
+		SID: c.SID, Account: c.Account, UCC: says.UCC, Consumer: c.Consumer, Incarnation: c.Incarnation, ViewID: c.ViewID,
+	}, c)
+	trade.Home = s.OMS.Home(says.UCC)
+	return &Redemption{ID: s.hashed(f.ID), OTP: s.otpHash(c.SID, f.Code), Trade: trade, Event: s.secondEvent(f, Account{ID: says.Sub, UCC: says.UCC}, "ok")}
+}
+
+// tradeOf returns the trade session that a view session becomes now, but for its home
+// server.
+func (s *Service) tradeOf(view Session, c Claim) Session {
+	now := s.Now()
+	return Session{
+		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
+		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
+		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: s.keys.ring().Active(),
+		Issued: now, Expires: s.tradeEnd(now), Repeat: c.Repeat, Remote: s.OMS.Remote(),
+	}
+}
+
+// notClaimed returns what the caller hears of a claim that was not given, once the
+// audit trail has it.
+func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.View, claim Claim, err error) error {
+	if errors.Is(err, ErrOvertaken) {
+		s.logged(ctx, claim.Redeem.Event.Overtaken())
+		return badSession()
+	}
+	account := Account{ID: says.Sub, UCC: says.UCC}
+	outcome, refusal := claimRefused(err)
+	if outcome == "" { // taken or not: nothing was told
+		s.refundLater(ctx, s.secondEvent(f, account, "not judged"), claim)
+		return refusal
+	}
+	// Of an account that was removed since the first factor is not told whose it was: an
+	// erased person's name must not come back into the trail. The event of the login has
+	// the same sid.
+	switch _, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)}); {
+	case errors.Is(err, ErrNotFound):
+		account, outcome, refusal = Account{}, "no such account", badSession()
+	case err != nil:
+		return storeFault(err)
+	}
+	return s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 }
 
 // claimRefused returns what the audit trail records and the caller hears of a claim
@@ -111,13 +157,7 @@ func (a *attempt) complete(ctx context.Context) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	now, view := a.Now(), a.view
-	trade := Session{
-		SID: view.SID, RID: uuid.NewString(), Kind: Trade,
-		Account: view.Account, UCC: view.UCC, Consumer: view.Consumer, Incarnation: view.Incarnation, First: view.First,
-		ViewID: view.ViewID, TradeID: claims.TradeID(view.SID), KeyID: a.keys.ring().Active(),
-		Issued: now, Expires: a.tradeEnd(now), Repeat: a.claim.Repeat, Remote: a.OMS.Remote(),
-	}
+	trade := a.tradeOf(a.view, a.claim)
 	var outcome string
 	if trade.Home, outcome, err = a.openOMS(ctx, trade); err != nil {
 		a.refund(ctx, outcome)
@@ -126,9 +166,6 @@ func (a *attempt) complete(ctx context.Context) (Opened, error) {
 	event := a.event("ok")
 	event.Factor = factor
 	if err := a.store(ctx, trade, event); err != nil {
-		return Opened{}, err
-	}
-	if err := a.consumerStands(ctx, a.second.Consumer, trade, event); err != nil {
 		return Opened{}, err
 	}
 	return a.opened(ctx, a.account, trade)
@@ -161,7 +198,7 @@ func (a *attempt) fail(ctx context.Context, outcome string, refusal error) error
 // judge returns the factor that the code proves, or the refusal, with which the claim
 // has ended.
 func (a *attempt) judge(ctx context.Context) (Factor, error) {
-	if !a.names(a.second.ID, a.account) { // it costs a try: whoever holds a view token must not find out names by asking
+	if !a.hashed(a.second.ID).names(a.account) { // it costs a try: whoever holds a view token must not find out names by asking
 		return "", a.fail(ctx, "another account's identifier", &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in"})
 	}
 	mpinOnly := a.second.MPINOnly
@@ -195,6 +232,10 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 // store completes the claim with the trade session, or ends it with the refusal.
 func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 	switch err := a.Sessions.Complete(ctx, a.claim.ID, trade, event); {
+	case errors.Is(err, ErrOvertaken):
+		a.logged(ctx, event.Overtaken())
+		a.closings.wake()
+		return badSession()
 	case errors.Is(err, ErrClaimLost):
 		a.refund(ctx, "ended meanwhile")
 		a.closeLater(ctx, trade)
@@ -229,29 +270,6 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: the same code still works", Err: err}
 }
 
-// consumerStands ends a trade session again if its consumer was removed since it was
-// recognised: whoever removes one has its sessions' tokens revoked and the OMS told,
-// and this one may have come just after (security.md S4).
-func (s *Service) consumerStands(ctx context.Context, c Consumer, trade Session, event Event) error {
-	now, err := s.Directory.Consumer(ctx, c.Key)
-	switch {
-	case err == nil && now.Incarnation == c.Incarnation:
-		return nil
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return storeFault(err) // the session is there, and nobody has its token
-	}
-	event.Outcome = "consumer removed meanwhile"
-	switch err := s.Sessions.Revoke(ctx, trade.Account, trade.SID, event); {
-	case errors.Is(err, ErrNotFound):
-		return s.refuse(ctx, event, badSession())
-	case err != nil:
-		return storeFault(err)
-	}
-	s.logged(ctx, event)
-	s.closings.wake()
-	return badSession()
-}
-
 // refundLater gives a claim back, if it is held, after the answer.
 func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
 	s.after(ctx, func(ctx context.Context) error {
@@ -263,8 +281,17 @@ func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
 	})
 }
 
-// names reports whether an identifier, when there is one, names the account.
-func (s *Service) names(id Identifier, a Account) bool {
+// hashed returns an identifier with a PAN as its keyed hash.
+func (s *Service) hashed(id Identifier) Identifier {
+	if id.Kind == ByPAN {
+		id.Value = credential.Secret(s.Vault.MAC(credential.PurposePAN, string(id.Value)))
+	}
+	return id
+}
+
+// names reports whether an identifier, when there is one, names the account. A PAN is
+// its keyed hash.
+func (id Identifier) names(a Account) bool {
 	v := string(id.Value)
 	switch id.Kind {
 	case "":
@@ -274,7 +301,7 @@ func (s *Service) names(id Identifier, a Account) bool {
 	case ByMobile:
 		return v == a.Mobile
 	case ByPAN:
-		return credential.Equal(s.Vault.MAC(credential.PurposePAN, v), a.PANIndex)
+		return credential.Equal([]byte(v), a.PANIndex)
 	}
 	return v == a.UCC
 }

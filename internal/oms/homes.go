@@ -60,6 +60,9 @@ func (h *Homes) Home(ucc string) string {
 	return best
 }
 
+// Here implements [login.OMS]: Homes answers at once.
+func (h *Homes) Here() bool { return true }
+
 // Remote implements [login.OMS]: Homes is not remote.
 func (h *Homes) Remote() bool { return false }
 

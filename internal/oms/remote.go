@@ -118,6 +118,9 @@ func (r *Remote) Home(string) string { return r.home }
 // Remote implements [login.OMS].
 func (r *Remote) Remote() bool { return true }
 
+// Here implements [login.OMS].
+func (r *Remote) Here() bool { return false }
+
 // Health returns why the OMS is not called for a while, or nil.
 func (r *Remote) Health() error {
 	if r.breaker.Open() {

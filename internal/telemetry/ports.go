@@ -57,7 +57,7 @@ func outcomeOf(err error) string {
 	}
 	for _, answer := range []error{
 		login.ErrNotFound, login.ErrExists, login.ErrLocked, login.ErrStepUsed, login.ErrClaimed, login.ErrTriesUsed, login.ErrClaimLost,
-		login.ErrTooMany, login.ErrRefused,
+		login.ErrTooMany, login.ErrRefused, login.ErrOvertaken,
 	} {
 		if errors.Is(err, answer) {
 			return "refused"

@@ -27,6 +27,9 @@ func (t *Telemetry) Watch(s *login.Service) {
 	t.Gauge("neo_hash_kernel", "1 for what computes argon2id: avx512, avx2, or generic for golang.org/x/crypto.", "kernel", func(context.Context) (map[string]float64, bool) {
 		return map[string]float64{argon2.Kernel(): 1}, true
 	})
+	t.Gauge("neo_signer", "1 for what signs tokens: crypto/rsa, or openssl and its version.", "signer", func(context.Context) (map[string]float64, bool) {
+		return map[string]float64{s.Signer(): 1}, true
+	})
 	t.Gauge("neo_part_up", "1 if a part that the service depends on works, 0 if not.", "part", func(ctx context.Context) (map[string]float64, bool) {
 		up := map[string]float64{}
 		for _, p := range s.Health(ctx) {

@@ -117,8 +117,12 @@ func (x sessions) DropOTP(ctx context.Context, sid string, otp []byte) error {
 	return x.t.call(ctx, "store", "drop_otp", func(ctx context.Context) error { return x.next.DropOTP(ctx, sid, otp) })
 }
 
-func (x sessions) Claim(ctx context.Context, c login.Claim) (login.Session, error) {
-	return result(x.t, ctx, "store", "claim", func(ctx context.Context) (login.Session, error) { return x.next.Claim(ctx, c) })
+func (x sessions) Claim(ctx context.Context, c login.Claim) (v login.Session, a login.Account, err error) {
+	err = x.t.call(ctx, "store", "claim", func(ctx context.Context) error {
+		v, a, err = x.next.Claim(ctx, c)
+		return err
+	})
+	return v, a, err
 }
 
 func (x sessions) Fail(ctx context.Context, sid, claim string, e login.Event) error {

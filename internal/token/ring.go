@@ -84,8 +84,9 @@ type Ring struct {
 }
 
 type ringKey struct {
-	private *rsa.PrivateKey
-	header  string // the first segment of every token it signs
+	signer
+	public *rsa.PublicKey
+	header string // the first segment of every token it signs
 }
 
 // NewRing returns a ring of keys; active names the one that signs.
@@ -93,9 +94,9 @@ func NewRing(keys []Key, active string) (*Ring, error) {
 	r := &Ring{active: active, keys: map[string]ringKey{}, byHeader: map[string]ringKey{}}
 	var set jose.JSONWebKeySet
 	for _, k := range keys {
-		key := ringKey{k.Private, claims.Header(k.ID)}
+		key := ringKey{newSigner(k.Private), &k.Private.PublicKey, claims.Header(k.ID)}
 		r.keys[k.ID], r.byHeader[key.header] = key, key
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.Private.Public(), KeyID: k.ID, Algorithm: "RS256", Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.public, KeyID: k.ID, Algorithm: "RS256", Use: "sig"})
 	}
 	if _, ok := r.keys[active]; !ok {
 		return nil, errors.New("the key ring has no active key")
@@ -110,6 +111,13 @@ func (r *Ring) JWKS() []byte { return r.public }
 
 // Active returns the id of the key that signs new tokens.
 func (r *Ring) Active() string { return r.active }
+
+// Signer names what signs new tokens, as the function [Signer] does. In a build for
+// OpenSSL, fallback is why it is Go all the same.
+func (r *Ring) Signer() (name string, fallback error) {
+	active := r.keys[r.active]
+	return active.name, active.fallback
+}
 
 // IDs returns the ids of all keys.
 func (r *Ring) IDs() []string { return slices.Collect(maps.Keys(r.keys)) }
@@ -126,7 +134,7 @@ func (r *Ring) Mint(kid string, c any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	compact, err := claims.Sign(key.header, payload, key.private)
+	compact, err := claims.Sign(key.header, payload, key)
 	if err != nil {
 		return "", err
 	}
@@ -177,7 +185,7 @@ func (r *Ring) verify(compact string) (*goodToken, error) {
 	if !known {
 		return nil, claims.ErrInvalid
 	}
-	payload, ok := claims.Verify(compact, &key.private.PublicKey)
+	payload, ok := claims.Verify(compact, key.public)
 	if !ok {
 		return nil, claims.ErrInvalid
 	}

@@ -78,8 +78,8 @@ func build(b *testing.B) {
 	if _, err := os.Stat(binary); err == nil {
 		return
 	}
-	cmd := exec.Command("go", "build", "-o", binary, "neoapi/cmd/neo")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.Command("go", "build", "-tags", tags, "-o", binary, "neoapi/cmd/neo")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
@@ -154,6 +154,16 @@ func must(b *testing.B, err error) {
 // do sends one request and returns the body of its success.
 func (s *service) do(b *testing.B, method, path string, header map[string]string, body any) []byte {
 	b.Helper()
+	status, answer := s.send(b, method, path, header, body)
+	if status/100 != 2 {
+		b.Fatalf("%s: %d %s", path, status, answer)
+	}
+	return answer
+}
+
+// send sends one request and returns its answer.
+func (s *service) send(b *testing.B, method, path string, header map[string]string, body any) (status int, answer []byte) {
+	b.Helper()
 	text, err := json.Marshal(body)
 	must(b, err)
 	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(text))
@@ -167,13 +177,10 @@ func (s *service) do(b *testing.B, method, path string, header map[string]string
 	}
 	resp, err := s.client.Do(req)
 	must(b, err)
-	answer, err := io.ReadAll(resp.Body)
+	answer, err = io.ReadAll(resp.Body)
 	must(b, err)
 	must(b, resp.Body.Close())
-	if resp.StatusCode/100 != 2 {
-		b.Fatalf("%s: %s %s", path, resp.Status, answer)
-	}
-	return answer
+	return resp.StatusCode, answer
 }
 
 // cpu returns the CPU time that the service's threads have used, by the
@@ -342,6 +349,22 @@ func (s *service) session(b *testing.B, header, body map[string]string) wire.Ses
 	var answer wire.Success[wire.Session]
 	must(b, json.Unmarshal(s.do(b, "POST", validate, header, body), &answer))
 	return answer.Data
+}
+
+// ask is one factor at an address. ok is false if the service has no place for it.
+func (s *service) ask(b *testing.B, path string, header, body map[string]string) (session wire.Session, ok bool) {
+	b.Helper()
+	status, answer := s.send(b, "POST", path, header, body)
+	switch status {
+	case http.StatusOK:
+		var got wire.Success[wire.Session]
+		must(b, json.Unmarshal(answer, &got))
+		return got.Data, true
+	case http.StatusServiceUnavailable:
+		return session, false
+	}
+	b.Fatalf("%s: %d %s", path, status, answer)
+	return session, false
 }
 
 // BenchmarkSession2FA is one session_2fa by OTP over HTTP on SQLite, whole

@@ -213,10 +213,11 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 }
 
 // RemoveConsumer implements [login.Operations]. The consumer's sessions have ended by
-// that; their tokens are revoked, for those who cannot know it. The lock is that of
-// the trigger on sessions.
+// that; their tokens are revoked, for those who cannot know it. The second
+// lock is that of the trigger on sessions.
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
 	return s.mustChange(ctx,
+		statement{`SELECT pg_advisory_xact_lock($1)`, []any{standing}},
 		statement{`SELECT pg_advisory_xact_lock(7366010001)`, nil},
 		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
 			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},

@@ -40,6 +40,10 @@ func BenchmarkLogin(b *testing.B) {
 			Consumer: x.Consumer, SID: x.SID, Address: "192.0.2.1", RequestID: x.SID,
 		}
 	}
+	consumer := login.Consumer{Key: view(0).Consumer, Incarnation: view(0).Incarnation, SecretHash: []byte("secret"), Created: now}
+	if err := s.AddConsumer(ctx, consumer, event(view(0))); err != nil {
+		b.Fatal(err)
+	}
 	for _, step := range []struct {
 		name string
 		do   func(x login.Session) error
@@ -53,7 +57,7 @@ func BenchmarkLogin(b *testing.B) {
 			return err
 		}},
 		{"Claim", func(x login.Session) error {
-			_, err := s.Claim(ctx, login.Claim{
+			_, _, err := s.Claim(ctx, login.Claim{
 				SID: x.SID, Account: x.Account, Consumer: x.Consumer, Incarnation: x.Incarnation, ViewID: x.ViewID, ID: x.SID, Now: now, Lease: time.Minute, MaxTries: 3,
 			})
 			return err

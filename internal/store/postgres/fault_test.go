@@ -52,7 +52,7 @@ var steps = []step{
 	}},
 	{"Claim", 2, func(ctx context.Context, s *postgres.Store, sid string) error {
 		v := view(sid)
-		_, err := s.Claim(ctx, login.Claim{
+		_, _, err := s.Claim(ctx, login.Claim{
 			SID: sid, Account: v.Account, Consumer: v.Consumer, Incarnation: v.Incarnation, ViewID: v.ViewID, ID: "claim", Now: now, Lease: time.Minute, MaxTries: 3,
 		})
 		return err
@@ -123,12 +123,22 @@ func take(t *testing.T, s *postgres.Store, sid string, steps ...step) {
 	}
 }
 
+// withConsumer returns the store with the consumer of view's sessions in it.
+func withConsumer(t *testing.T, s *postgres.Store) *postgres.Store {
+	t.Helper()
+	c := login.Consumer{Key: view("").Consumer, Incarnation: view("").Incarnation, SecretHash: []byte("secret"), Created: now}
+	if err := s.AddConsumer(t.Context(), c, event("", "consumer added")); err != nil && !errors.Is(err, login.ErrExists) {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // openProxied opens the store by so many connections through a proxy.
 func openProxied(t *testing.T, connections int) (p *pgtest.Proxy, s *postgres.Store, direct string) {
 	t.Helper()
 	direct = pgtest.Database(t)
 	p, url := pgtest.NewProxy(t, direct)
-	return p, openAt(t, fmt.Sprintf("%s&pool_max_conns=%d", url, connections)), direct
+	return p, withConsumer(t, openAt(t, fmt.Sprintf("%s&pool_max_conns=%d", url, connections))), direct
 }
 
 // once plans one fault, for the question after so many, and sees to it that it happens.
@@ -243,7 +253,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 // A login that is stored while Revoke waits for it is before it.
 func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	take(t, s, "first", steps[:2]...)
 	tx, err := raw(t, url).Begin(t.Context())
 	if err != nil {
@@ -342,7 +352,7 @@ func shortly(t *testing.T) context.Context {
 
 func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 	c := pgtest.Private(t)
-	s := openAt(t, c.URL("postgres"))
+	s := withConsumer(t, openAt(t, c.URL("postgres")))
 	for i, end := range []func() error{c.Crash, c.Stop} {
 		take(t, s, fmt.Sprint("before ", i), steps...)
 		everyStep(t.Context(), s, fmt.Sprint("at once ", i)) // many connections are open
@@ -367,7 +377,7 @@ func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 
 func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	for i := range 5 {
 		everyStep(t.Context(), s, fmt.Sprint("at once ", i))
 		query(t, url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
@@ -384,7 +394,7 @@ func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 // Somebody else's lock, such as a table's that is being changed by hand.
 func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url)
+	s := withConsumer(t, openAt(t, url))
 	other := raw(t, url)
 	tx, err := other.Begin(t.Context())
 	if err != nil {
@@ -412,7 +422,7 @@ func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 
 func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
 	url := pgtest.Database(t)
-	s := openAt(t, url+"&pool_max_conns=1")
+	s := withConsumer(t, openAt(t, url+"&pool_max_conns=1"))
 	take(t, s, "first", steps...)
 	pid := func() (pid int) {
 		err := raw(t, url).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&pid)

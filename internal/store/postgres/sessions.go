@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,8 +37,13 @@ const stateColumns = `version, totp_step, sent, failures, totp_used`
 // load runs a query for one row of stateColumns and more, or returns
 // login.ErrNotFound.
 func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string, key string) error {
+	return l.scan(func(into []any) error { return one(ctx, c, into, query, key) }, more)
+}
+
+// scan reads a row of stateColumns and more.
+func (l *loaded) scan(read func(into []any) error, more []any) error {
 	var failures string
-	err := one(ctx, c, append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures, &l.state.TOTPUsed}, more...), query, key)
+	err := read(append([]any{&l.version, &l.state.TOTPStep, &l.state.Sent, &failures, &l.state.TOTPUsed}, more...))
 	if err == nil {
 		l.state.Failures, err = login.ParseFailures(failures)
 	}
@@ -62,21 +68,46 @@ func loadState(ctx context.Context, c *pgx.Conn, account string) (*loaded, error
 // login.ErrNotFound.
 func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) {
 	var l loaded
-	err := l.load(ctx, c, columnsOfSession(&l.session),
-		`SELECT `+stateColumns+`, `+sessionColumns+` FROM sessions JOIN account_states USING (account) WHERE sid = $1`, sid)
+	err := l.load(ctx, c, columnsOfSession(&l.session), selectSession, sid)
 	l.state.Account = l.session.Account
 	return &l, err
 }
+
+// loadClaim is loadSession with the session's account, which is empty if there is none.
+func loadClaim(ctx context.Context, c *pgx.Conn, sid string) (*loaded, login.Account, error) {
+	var l loaded
+	var a login.Account
+	var b pgx.Batch
+	b.Queue(selectSession, asText([]any{sid})...)
+	b.Queue(`SELECT `+accountColumns+` FROM accounts WHERE id = (SELECT account FROM sessions WHERE sid = $1)`, asText([]any{sid})...)
+	results := c.SendBatch(ctx, &b)
+	err := l.scan(func(into []any) error { return scanned(results.QueryRow().Scan(into...), c) }, columnsOfSession(&l.session))
+	if err == nil {
+		if err = scanned(results.QueryRow().Scan(columnsOfAccount(&a)...), c); errors.Is(err, login.ErrNotFound) {
+			a, err = login.Account{}, nil
+		}
+	}
+	if cerr := results.Close(); err == nil {
+		err = scanned(cerr, c)
+	}
+	l.state.Account = l.session.Account
+	return &l, a, err
+}
+
+const selectSession = `SELECT ` + stateColumns + `, ` + sessionColumns + ` FROM sessions JOIN account_states USING (account) WHERE sid = $1`
 
 // The parts of a statement that saves what was loaded. The first one raises the
 // version if it still is the one that was loaded; the others do nothing if it
 // did nothing. Their arguments are in this order.
 const (
-	saveState = `WITH saved AS (
+	raise = `WITH saved AS (
 		INSERT INTO account_states (account, version, totp_step, sent, failures, totp_used) VALUES ($1, $2 + 1, $3, $4, $5, $6)
 		ON CONFLICT (account) DO UPDATE SET version = excluded.version, totp_step = excluded.totp_step,
 			sent = excluded.sent, failures = excluded.failures, totp_used = excluded.totp_used
-		WHERE account_states.version = $2 RETURNING 1)`
+		WHERE account_states.version = $2`
+	saveState = raise + ` RETURNING 1)`
+	// saveTrade saves nothing, too, if the consumer was removed: see standing.
+	saveTrade = raise + ` AND EXISTS (SELECT FROM consumers WHERE key = $38 AND incarnation = $39) RETURNING 1)`
 	// What never changes in a session's life (sid, account, UCC, consumer and its
 	// incarnation, first factor, view id) is not written again.
 	saveSession = `, session AS (
@@ -95,6 +126,7 @@ var (
 
 	saveSessionOnly   = saveState + saveSession + saveDone
 	saveSessionEvent  = saveState + saveSession + saveEventAt(27) + saveDone
+	saveTradeEvent    = saveTrade + saveSession + saveEventAt(27) + saveDone
 	saveNewView       = saveState + saveNewSession + saveEventAt(33) + saveDone
 	saveStateOnly     = saveState + saveDone
 	saveStateAndEvent = saveState + saveEventAt(7) + saveDone
@@ -103,8 +135,12 @@ var (
 // save saves what was loaded and changed with one of the statements above, or
 // returns errRace if somebody has changed it meanwhile.
 func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
-	args := append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures), l.state.TOTPUsed}, more...)
-	return changeOne(ctx, c, query, args...)
+	return changeOne(ctx, c, query, l.args(more...)...)
+}
+
+// args are the arguments of saveState and more.
+func (l *loaded) args(more ...any) []any {
+	return append([]any{l.state.Account, l.version, l.state.TOTPStep, l.state.Sent, login.FormatFailures(l.state.Failures), l.state.TOTPUsed}, more...)
 }
 
 // changes are the arguments of saveSession.
@@ -227,6 +263,44 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 	return l.save(ctx, c, saveSessionEvent, append(l.changes(), eventArgs(e)...)...)
 }
 
+// standing is the advisory lock that whoever completes a session shares, and whoever
+// removes a consumer has alone: one of them sees what the other did. It is taken by a
+// statement of its own, whose successors see all that was done before.
+const standing = 7_366_010_002
+
+// saveTrade saves a session that has become a trade session, with its event. If its
+// consumer was removed the session is saved and ended at once: login.ErrOvertaken.
+func (l *loaded) saveTrade(ctx context.Context, c *pgx.Conn, e login.Event) error {
+	x := &l.session
+	saved, err := inOne(ctx, c,
+		statement{`SELECT pg_advisory_xact_lock_shared($1)`, []any{standing}},
+		statement{saveTradeEvent, l.args(slices.Concat(l.changes(), eventArgs(&e), []any{x.Consumer, x.Incarnation})...)})
+	if err != nil || saved[1] > 0 {
+		return err
+	}
+	var stands bool
+	err = one(ctx, c, []any{&stands}, `SELECT EXISTS (SELECT FROM consumers WHERE key = $1 AND incarnation = $2)`, x.Consumer, x.Incarnation)
+	if err != nil {
+		return err
+	}
+	if stands {
+		return errRace
+	}
+	e = e.Overtaken()
+	const this = `sid = $1 AND kind = 'trade' AND trade_id = $2`
+	saved, err = inOne(ctx, c,
+		statement{saveSessionEvent, l.args(append(l.changes(), eventArgs(&e)...)...)},
+		closings(this, x.SID, x.TradeID),
+		statement{`DELETE FROM sessions WHERE ` + this, []any{x.SID, x.TradeID}})
+	switch {
+	case err != nil:
+		return err
+	case saved[0] == 0:
+		return errRace
+	}
+	return login.ErrOvertaken
+}
+
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
@@ -259,29 +333,34 @@ func (s *Store) DropOTP(ctx context.Context, sid string, otp []byte) error {
 	return err
 }
 
-// errUnchanged ends an operation that has nothing to save.
-var errUnchanged = errors.New("unchanged")
-
 // Claim implements [login.Sessions].
-func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, error) {
+func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, login.Account, error) {
 	var claimed login.Session
+	var account login.Account
 	var refused error
-	err := s.change(ctx, claim.SID, nil, func(l *loaded) error {
-		var changed bool
-		changed, refused = l.session.TakeClaim(&l.state, claim)
-		claimed = l.session
-		if !changed {
-			return errUnchanged
+	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, a, err := loadClaim(ctx, c, claim.SID)
+		if err != nil {
+			return err
 		}
-		return nil
+		var changed bool
+		changed, refused = l.session.TakeClaim(&l.state, claim.By(a))
+		claimed, account = l.session, a
+		switch {
+		case !changed:
+			return nil
+		case claim.Redeems(claimed):
+			return l.saveTrade(ctx, c, claim.Redeem.Event)
+		}
+		return l.saveBoth(ctx, c, nil)
 	})
-	switch {
-	case err != nil && !errors.Is(err, errUnchanged): // before a refusal, which can count a try
-		return login.Session{}, err
-	case refused != nil:
-		return login.Session{}, refused
+	if err == nil { // a refusal can count a try
+		err = refused
 	}
-	return claimed, nil
+	if err != nil {
+		return login.Session{}, login.Account{}, err
+	}
+	return claimed, account, nil
 }
 
 // Fail implements [login.Sessions].
@@ -323,7 +402,16 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
-	err := s.change(ctx, t.SID, &e, func(l *loaded) error { return l.session.Become(&l.state, claim, t) })
+	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+		l, err := loadSession(ctx, c, t.SID)
+		if err != nil {
+			return err
+		}
+		if err := l.session.Become(&l.state, claim, t); err != nil {
+			return err
+		}
+		return l.saveTrade(ctx, c, e)
+	})
 	if errors.Is(err, login.ErrNotFound) { // the session was ended meanwhile
 		return login.ErrClaimLost
 	}

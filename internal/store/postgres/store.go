@@ -194,7 +194,11 @@ func (e *readError) Unwrap() error { return e.error }
 
 // one runs a query for one row, or returns login.ErrNotFound.
 func one(ctx context.Context, c *pgx.Conn, into []any, query string, args ...any) error {
-	err := c.QueryRow(ctx, query, asText(args)...).Scan(into...)
+	return scanned(c.QueryRow(ctx, query, asText(args)...).Scan(into...), c)
+}
+
+// scanned returns the error of reading one row as one does.
+func scanned(err error, c *pgx.Conn) error {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return login.ErrNotFound
@@ -244,25 +248,34 @@ type statement struct {
 // many rows the last one has changed.
 func (s *Store) write(ctx context.Context, all ...statement) (changed int64, err error) {
 	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		var b pgx.Batch
-		for _, x := range all {
-			b.Queue(x.query, asText(x.args)...)
-		}
-		results := c.SendBatch(ctx, &b)
-		var err error
-		for range all {
-			var tag pgconn.CommandTag
-			if tag, err = results.Exec(); err != nil {
-				break
-			}
-			changed = tag.RowsAffected()
-		}
-		// The transaction ends here.
-		if cerr := results.Close(); err == nil {
-			err = cerr
+		rows, err := inOne(ctx, c, all...)
+		if err == nil {
+			changed = rows[len(rows)-1]
 		}
 		return err
 	})
+	return changed, err
+}
+
+// inOne runs statements in one transaction and one round trip, and returns how many
+// rows each has changed.
+func inOne(ctx context.Context, c *pgx.Conn, all ...statement) (changed []int64, err error) {
+	var b pgx.Batch
+	for _, x := range all {
+		b.Queue(x.query, asText(x.args)...)
+	}
+	results := c.SendBatch(ctx, &b)
+	for range all {
+		var tag pgconn.CommandTag
+		if tag, err = results.Exec(); err != nil {
+			break
+		}
+		changed = append(changed, tag.RowsAffected())
+	}
+	// The transaction ends here.
+	if cerr := results.Close(); err == nil {
+		err = cerr
+	}
 	return changed, err
 }
 

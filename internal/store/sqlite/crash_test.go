@@ -37,14 +37,14 @@ var life = []struct {
 		return err
 	}},
 	{"claim", false, func(ctx context.Context, s *sqlite.Store, v login.Session, _ login.Event) error {
-		_, err := s.Claim(ctx, claimOf(v, "wrong", 3))
+		_, _, err := s.Claim(ctx, claimOf(v, "wrong", 3))
 		return err
 	}},
 	{"fail", true, func(ctx context.Context, s *sqlite.Store, v login.Session, e login.Event) error {
 		return s.Fail(ctx, v.SID, "wrong", e)
 	}},
 	{"claim again", false, func(ctx context.Context, s *sqlite.Store, v login.Session, _ login.Event) error {
-		_, err := s.Claim(ctx, claimOf(v, "right", 3))
+		_, _, err := s.Claim(ctx, claimOf(v, "right", 3))
 		return err
 	}},
 	{"complete", true, func(ctx context.Context, s *sqlite.Store, v login.Session, e login.Event) error {
@@ -86,6 +86,10 @@ func eventOf(sid string, steps int) login.Event {
 func workUntilKilled(path string) error {
 	s, err := sqlite.Open(context.Background(), path)
 	if err != nil {
+		return err
+	}
+	c := login.Consumer{Key: viewOf("").Consumer, Incarnation: viewOf("").Incarnation, SecretHash: []byte("secret")}
+	if err := s.AddConsumer(context.Background(), c, login.Event{}); err != nil && !errors.Is(err, login.ErrExists) {
 		return err
 	}
 	errs := make(chan error)
@@ -260,11 +264,11 @@ func checkRefusals(t *testing.T, s *sqlite.Store, sid string, steps int) {
 		again("the used TOTP code", s.OpenView(t.Context(), other, totpStep, "", eventOf(sid, 1)), login.ErrStepUsed)
 	}
 	if steps == 4 {
-		_, err := s.Claim(t.Context(), claimOf(v, "again", 1))
+		_, _, err := s.Claim(t.Context(), claimOf(v, "again", 1))
 		again("a try beyond the last", err, login.ErrTriesUsed)
 	}
 	if steps >= 6 {
-		_, err := s.Claim(t.Context(), claimOf(v, "again", 3))
+		_, _, err := s.Claim(t.Context(), claimOf(v, "again", 3))
 		again("the used code", err, login.ErrNotFound)
 		again("a second completion", s.Complete(t.Context(), "right", tradeOf(v), eventOf(sid, 6)), login.ErrClaimLost)
 	}

@@ -77,11 +77,11 @@ func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 		{"AddAccount", true, func() error { return s.AddAccount(ctx, account, login.Event{}) }},
 		{"SetHash", true, func() error { return s.SetHash(ctx, "a", login.Password, "", "hash") }},
 		{"AddConsumer", true, func() error {
-			return s.AddConsumer(ctx, login.Consumer{Key: "c", SecretHash: []byte("h")}, login.Event{})
+			return s.AddConsumer(ctx, login.Consumer{Key: "c", Incarnation: "i", SecretHash: []byte("h")}, login.Event{})
 		}},
 		{"AddFirstSigningKey", true, func() error { return s.AddFirstSigningKey(ctx, login.SigningKey{ID: "k", Sealed: []byte("s")}) }},
 		{"OpenView", false, func() error { return s.OpenView(ctx, view, 1, "", login.Event{}) }},
-		{"Claim", false, func() error { _, err := s.Claim(ctx, claim); return err }},
+		{"Claim", false, func() error { _, _, err := s.Claim(ctx, claim); return err }},
 		{"Complete", false, func() error { return s.Complete(ctx, "claim", done, login.Event{}) }},
 		{"End", true, func() error { return s.End(ctx, "sid", "t", login.Event{}) }},
 		{"Record", false, func() error { return s.Record(ctx, login.Event{}) }},

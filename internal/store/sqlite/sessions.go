@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -75,27 +76,43 @@ func state(c *sqlite.Conn, account string) (login.AccountState, error) {
 }
 
 // changeState loads an account's state, applies f and saves it, in the
-// transaction that is open. If f returns an error nothing is saved.
+// transaction that is open. If f returns an error, or leaves the state as it was,
+// nothing is saved: a code that is right at the first try changes nothing here.
 func changeState(c *sqlite.Conn, account string, f func(a *login.AccountState) error) error {
 	a, err := state(c, account)
 	if err != nil {
 		return err
 	}
+	before := stored(a)
 	if err := f(&a); err != nil {
 		return err
 	}
-	sent := make([]byte, 0, 8*len(a.Sent))
-	for _, t := range a.Sent {
-		sent = binary.BigEndian.AppendUint64(sent, uint64(millis(t)))
-	}
-	used := make([]byte, 0, 8*len(a.TOTPUsed))
-	for _, step := range a.TOTPUsed {
-		used = binary.BigEndian.AppendUint64(used, uint64(step))
+	x := stored(a)
+	if x.step == before.step && x.failures == before.failures && bytes.Equal(x.sent, before.sent) && bytes.Equal(x.used, before.used) {
+		return nil
 	}
 	return exec(c, `INSERT INTO account_states (account, totp_step, sent, failures, totp_used) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (account) DO UPDATE SET totp_step = excluded.totp_step, sent = excluded.sent, failures = excluded.failures,
 			totp_used = excluded.totp_used`,
-		account, a.TOTPStep, sent, login.FormatFailures(a.Failures), used)
+		account, x.step, x.sent, x.failures, x.used)
+}
+
+// A storedState is an account's state as it is in its columns.
+type storedState struct {
+	step       int64
+	sent, used []byte
+	failures   string
+}
+
+func stored(a login.AccountState) storedState {
+	x := storedState{step: a.TOTPStep, failures: login.FormatFailures(a.Failures)}
+	for _, t := range a.Sent {
+		x.sent = binary.BigEndian.AppendUint64(x.sent, uint64(millis(t)))
+	}
+	for _, step := range a.TOTPUsed {
+		x.used = binary.BigEndian.AppendUint64(x.used, uint64(step))
+	}
+	return x
 }
 
 // changeBoth is change for a rule that changes the account's state too.
@@ -242,27 +259,62 @@ func dropOTP(c *sqlite.Conn, sid string, otp []byte) error {
 var errUnchanged = errors.New("unchanged")
 
 // Claim implements [login.Sessions].
-func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, error) {
+func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, login.Account, error) {
 	var claimed login.Session
+	var account login.Account
 	var refused error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
-		return changeBoth(c, claim.SID, func(x *login.Session, a *login.AccountState) error {
+		err := changeBoth(c, claim.SID, func(x *login.Session, a *login.AccountState) (err error) {
+			if account, err = oneAccount(c, "id", x.Account); err != nil && !errors.Is(err, login.ErrNotFound) {
+				return err
+			}
 			var changed bool
-			changed, refused = x.TakeClaim(a, claim)
+			changed, refused = x.TakeClaim(a, claim.By(account))
 			claimed = *x
 			if !changed {
 				return errUnchanged
 			}
 			return nil
 		})
+		if err == nil && claim.Redeems(claimed) {
+			refused, err = complete(c, claimed, claim.Redeem.Event)
+		}
+		return err
 	})
 	switch {
 	case err != nil && !errors.Is(err, errUnchanged): // before a refusal, which can count a try
-		return login.Session{}, err
+		return login.Session{}, login.Account{}, err
 	case refused != nil:
-		return login.Session{}, refused
+		return login.Session{}, login.Account{}, s.ended(refused)
 	}
-	return claimed, nil
+	return claimed, account, nil
+}
+
+// complete stores the event of a view session that has become the trade session t, in
+// the transaction that is open. If t's consumer was removed it ends t: overtaken is
+// what to tell then.
+func complete(c *sqlite.Conn, t login.Session, e login.Event) (overtaken, err error) {
+	err = one(c, func(*row) error { return nil }, `SELECT 1 FROM consumers WHERE key = ? AND incarnation = ?`, t.Consumer, t.Incarnation)
+	if errors.Is(err, login.ErrNotFound) {
+		overtaken, e = login.ErrOvertaken, e.Overtaken()
+		if err = addClosings(c, `sid = ?`, t.SID); err == nil {
+			err = exec(c, `DELETE FROM sessions WHERE sid = ?`, t.SID)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return overtaken, addEvent(c, e)
+}
+
+// ended returns a refusal, once what it may have ended is on disk.
+func (s *Store) ended(refused error) error {
+	if errors.Is(refused, login.ErrOvertaken) {
+		if err := s.log.flush(); err != nil {
+			return err
+		}
+	}
+	return refused
 }
 
 // Fail implements [login.Sessions].
@@ -299,17 +351,21 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
+	var overtaken error
 	err := s.update(ctx, func(c *sqlite.Conn) error {
 		err := changeBoth(c, t.SID, func(x *login.Session, a *login.AccountState) error { return x.Become(a, claim, t) })
-		if err != nil {
-			return err
+		if err == nil {
+			overtaken, err = complete(c, t, e)
 		}
-		return addEvent(c, e)
+		return err
 	})
-	if errors.Is(err, login.ErrNotFound) { // the session was ended meanwhile
+	switch {
+	case errors.Is(err, login.ErrNotFound): // the session was ended meanwhile
 		return login.ErrClaimLost
+	case err != nil:
+		return err
 	}
-	return err
+	return s.ended(overtaken)
 }
 
 // KeyInUse implements [login.Keys]. Like Sweep it reads beside those who write.

@@ -41,7 +41,7 @@ var claimTests = []test{
 			c := good1
 			spoil(&c)
 			unchanged(t, s, []string{"sid", "sid-2"}, func() {
-				got, err := s.Claim(t.Context(), c)
+				got, _, err := s.Claim(t.Context(), c)
 				if !errors.Is(err, login.ErrNotFound) {
 					t.Errorf("%s: got error %v, want not found", name, err)
 				}
@@ -57,7 +57,7 @@ var claimTests = []test{
 		unchanged(t, s, []string{"sid"}, func() {
 			for _, d := range []time.Duration{0, time.Second, lease - time.Millisecond} {
 				for _, id := range []string{"second", "first"} {
-					got, err := s.Claim(t.Context(), newClaim(v, id, at(d)))
+					got, _, err := s.Claim(t.Context(), newClaim(v, id, at(d)))
 					refused(t, err, login.ErrClaimed)
 					same(t, "session returned", got, login.Session{})
 				}
@@ -87,14 +87,14 @@ var claimTests = []test{
 			}
 		}
 		unchanged(t, s, []string{"sid"}, func() {
-			_, err := s.Claim(t.Context(), newClaim(v, "early", at((maxTries-1)*lease)))
+			_, _, err := s.Claim(t.Context(), newClaim(v, "early", at((maxTries-1)*lease)))
 			refused(t, err, login.ErrClaimed) // the last try may still be given back
-			_, err = s.Claim(t.Context(), newClaim(v, "late", at(maxTries*lease)))
+			_, _, err = s.Claim(t.Context(), newClaim(v, "late", at(maxTries*lease)))
 			refused(t, err, login.ErrTriesUsed)
 		})
 		good(t, s.Fail(t.Context(), "sid", fmt.Sprint("claim ", maxTries-1), newEvent("failed", "account-1")))
 		unchanged(t, s, []string{"sid"}, func() {
-			_, err := s.Claim(t.Context(), newClaim(v, "late", at(0)))
+			_, _, err := s.Claim(t.Context(), newClaim(v, "late", at(0)))
 			refused(t, err, login.ErrTriesUsed)
 		})
 	}},
@@ -168,7 +168,7 @@ var completeTests = []test{
 		x := newTrade(v, at(0))
 		x.Repeat = nil
 		good(t, s.Complete(t.Context(), "claim", x, newEvent("completed", "account-1")))
-		_, err := s.Claim(t.Context(), newClaim(v, "again", at(1)))
+		_, _, err := s.Claim(t.Context(), newClaim(v, "again", at(1)))
 		refused(t, err, login.ErrNotFound)
 		x.TradeID = "another"
 		unchanged(t, s, []string{"sid"}, func() {
@@ -220,7 +220,7 @@ var completeTests = []test{
 				}
 			}
 			c.Now = at(repeatFor + time.Millisecond)
-			got, err := s.Claim(t.Context(), c)
+			got, _, err := s.Claim(t.Context(), c)
 			refused(t, err, login.ErrNotFound)
 			same(t, "session returned too late", got, login.Session{})
 		})
@@ -232,14 +232,14 @@ var completeTests = []test{
 		for i := range maxTries {
 			same(t, "session", claim(t, s, right), stored(t, s, "sid"))
 			wrong.Repeat = [][]byte{[]byte("wrong"), nil, x.Repeat[1:]}[i%3]
-			got, err := s.Claim(t.Context(), wrong)
+			got, _, err := s.Claim(t.Context(), wrong)
 			refused(t, err, login.ErrNotFound)
 			same(t, "session returned", got, login.Session{})
 			if tries := stored(t, s, "sid").Tries; tries != i+1 {
 				t.Errorf("%d tries are counted after wrong repeat %d", tries, i+1)
 			}
 		}
-		_, err := s.Claim(t.Context(), right)
+		_, _, err := s.Claim(t.Context(), right)
 		refused(t, err, login.ErrNotFound)
 		want := x
 		want.Tries = maxTries
@@ -250,7 +250,7 @@ var completeTests = []test{
 		wrong := newClaim(x, "wrong", at(0))
 		wrong.MaxTries, wrong.Repeat = 100, []byte("wrong")
 		got := outcomes(t, together(20, func(int) error {
-			_, err := s.Claim(t.Context(), wrong)
+			_, _, err := s.Claim(t.Context(), wrong)
 			return err
 		}))
 		same(t, "outcomes", got, map[string]int{"not found": 20})
@@ -272,7 +272,7 @@ var completeTests = []test{
 			c.Repeat = x.Repeat
 			spoil(&c)
 			unchanged(t, s, []string{"sid"}, func() {
-				_, err := s.Claim(t.Context(), c)
+				_, _, err := s.Claim(t.Context(), c)
 				refused(t, err, login.ErrNotFound)
 			})
 		}
@@ -286,7 +286,7 @@ var completeTests = []test{
 		for _, repeat := range [][]byte{nil, {}, []byte("repeat of sid")} {
 			c := newClaim(v, "repeat", at(0))
 			c.Repeat = repeat
-			_, err := s.Claim(t.Context(), c)
+			_, _, err := s.Claim(t.Context(), c)
 			refused(t, err, login.ErrNotFound)
 		}
 	}},

@@ -20,7 +20,7 @@ var clockTests = []test{
 		c := newClaim(v, "claim", at(0))
 		c.Incarnation = again.Incarnation
 		unchanged(t, s, []string{"sid"}, func() {
-			_, err = s.Claim(t.Context(), c)
+			_, _, err = s.Claim(t.Context(), c)
 			refused(t, err, login.ErrNotFound)
 		})
 		claim(t, s, newClaim(v, "claim", at(0)))

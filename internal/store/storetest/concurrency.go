@@ -26,13 +26,14 @@ var concurrencyTests = []test{
 		stored(t, s, names[0])
 	}},
 	{"100 concurrent claims and completes on one view session make one trade session, the rest are refused", func(t *testing.T, s store.Store) {
+		withConsumer(t, s)
 		for round := range rounds(10) {
 			sid := fmt.Sprint("sid-", round)
 			v := open(t, s, sid, sid)
 			var winner atomic.Int64
 			errs := together(100, func(i int) error {
 				id := fmt.Sprint("claim ", i)
-				if _, err := s.Claim(t.Context(), newClaim(v, id, at(0))); err != nil {
+				if _, _, err := s.Claim(t.Context(), newClaim(v, id, at(0))); err != nil {
 					return err
 				}
 				x := newTrade(v, at(0))
@@ -62,7 +63,7 @@ var concurrencyTests = []test{
 			errs := together(50, func(i int) error {
 				id := fmt.Sprint("claim ", i)
 				for {
-					_, err := s.Claim(t.Context(), newClaim(v, id, at(0)))
+					_, _, err := s.Claim(t.Context(), newClaim(v, id, at(0)))
 					if errors.Is(err, login.ErrClaimed) {
 						runtime.Gosched()
 						continue
@@ -88,6 +89,7 @@ var concurrencyTests = []test{
 		}
 	}},
 	{"sessions of different accounts do not disturb one another", func(t *testing.T, s store.Store) {
+		withConsumer(t, s)
 		errs := together(20, func(i int) error {
 			sid := fmt.Sprint("sid-", i)
 			v := newView(sid, sid)
@@ -97,13 +99,13 @@ var concurrencyTests = []test{
 			if _, err := s.SetOTP(t.Context(), newCode(sid, 0, at(0))); err != nil {
 				return err
 			}
-			if _, err := s.Claim(t.Context(), newClaim(v, "wrong", at(0))); err != nil {
+			if _, _, err := s.Claim(t.Context(), newClaim(v, "wrong", at(0))); err != nil {
 				return err
 			}
 			if err := s.Fail(t.Context(), sid, "wrong", newEvent("failed", sid)); err != nil {
 				return err
 			}
-			if _, err := s.Claim(t.Context(), newClaim(v, "right", at(0))); err != nil {
+			if _, _, err := s.Claim(t.Context(), newClaim(v, "right", at(0))); err != nil {
 				return err
 			}
 			return s.Complete(t.Context(), "right", newTrade(v, at(0)), newEvent("completed", sid))

@@ -106,7 +106,7 @@ func (x prepared) directory() []call {
 		}},
 		{"SessionsOf", func(ctx context.Context) error { return only(x.s.SessionsOf(ctx, "account-1", at(0))) }},
 		{"Revoke", func(ctx context.Context) error { return x.s.Revoke(ctx, "account-1", "revoke", x.event) }},
-		{"RemoveConsumer", func(ctx context.Context) error { return x.s.RemoveConsumer(ctx, "consumer-1", x.event) }},
+		{"RemoveConsumer", func(ctx context.Context) error { return x.s.RemoveConsumer(ctx, "consumer-2", x.event) }},
 		{"ListConsumers", func(ctx context.Context) error { return only(x.s.ListConsumers(ctx, "", 10)) }},
 	}
 }
@@ -149,7 +149,7 @@ func (x prepared) sessions() []call {
 		}},
 		{"SetOTP", func(ctx context.Context) error { return only(x.s.SetOTP(ctx, newCode("code", 0, at(0)))) }},
 		{"DropOTP", func(ctx context.Context) error { return x.s.DropOTP(ctx, "drop", newCode("drop", 0, at(0)).Hash) }},
-		{"Claim", func(ctx context.Context) error { return only(x.s.Claim(ctx, newClaim(x.free, "claim", at(0)))) }},
+		{"Claim", func(ctx context.Context) error { return only2(x.s.Claim(ctx, newClaim(x.free, "claim", at(0)))) }},
 		{"Fail", func(ctx context.Context) error { return x.s.Fail(ctx, "fail", "claim", x.event) }},
 		{"Refund", func(ctx context.Context) error { return x.s.Refund(ctx, "refund", "claim", x.event) }},
 		{"Complete", func(ctx context.Context) error {
@@ -251,7 +251,7 @@ var contextTests = []test{
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Microsecond)
 				defer cancel()
 				id := fmt.Sprint("claim ", i)
-				if _, err := s.Claim(ctx, newClaim(v, id, at(0))); err != nil {
+				if _, _, err := s.Claim(ctx, newClaim(v, id, at(0))); err != nil {
 					return err
 				}
 				return s.Refund(ctx, "sid", id, newEvent(id, "account-1"))

@@ -24,7 +24,7 @@ var endTests = []test{
 			refused(t, s.End(t.Context(), "sid", x.TradeID, newEvent("again", "account-1")), login.ErrNotFound)
 			c := newClaim(x, "repeat", at(0))
 			c.Repeat = x.Repeat
-			_, err := s.Claim(t.Context(), c)
+			_, _, err := s.Claim(t.Context(), c)
 			refused(t, err, login.ErrNotFound)
 			refused(t, s.Complete(t.Context(), "claim of sid", x, newEvent("again", "account-1")), login.ErrClaimLost)
 		})

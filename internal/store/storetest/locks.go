@@ -203,7 +203,7 @@ var lockTests = []test{
 
 		v := open(t, s, "sid", "account-1")
 		before := stored(t, s, "sid")
-		_, err := s.Claim(t.Context(), newClaim(v, "claim", at(time.Second)))
+		_, _, err := s.Claim(t.Context(), newClaim(v, "claim", at(time.Second)))
 		lockedFor(t, err, 59*time.Second)
 		same(t, "the session", stored(t, s, "sid"), before)
 		claim(t, s, newClaim(v, "claim", at(time.Minute)))
@@ -218,7 +218,7 @@ var lockTests = []test{
 			views[i] = open(t, s, fmt.Sprint("sid-", i), "account-1")
 		}
 		got := outcomes(t, together(30, func(i int) error {
-			_, err := s.Claim(t.Context(), newClaim(views[i], fmt.Sprint("claim ", i), at(0)))
+			_, _, err := s.Claim(t.Context(), newClaim(views[i], fmt.Sprint("claim ", i), at(0)))
 			return err
 		}))
 		same(t, "outcomes", got, map[string]int{"ok": 10, "claim is held": 20})

@@ -59,7 +59,7 @@ var revocationTests = []test{
 	{"what is refused revokes nothing", func(t *testing.T, s store.Store) {
 		trade(t, s, "sid", "account-1")
 		refused(t, s.End(t.Context(), "sid", "another", newEvent("refused", "account-1")), login.ErrNotFound)
-		refused(t, s.RemoveConsumer(t.Context(), "consumer-1", newEvent("refused", "")), login.ErrNotFound)
+		refused(t, s.RemoveConsumer(t.Context(), "consumer-2", newEvent("refused", "")), login.ErrNotFound)
 		refused(t, s.RemoveAccount(t.Context(), "account-1", newEvent("refused", "")), login.ErrNotFound)
 		ids, _ := revoked(t, s, 0, at(0))
 		same(t, "revoked", ids, []string(nil))

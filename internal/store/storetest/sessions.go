@@ -187,7 +187,7 @@ var codeTests = []test{
 				claim(t, s, newClaim(want, id, now))
 				good(t, s.Fail(t.Context(), "sid", id, newEvent(id, "account-1")))
 			}
-			_, err := s.Claim(t.Context(), newClaim(want, "one too many", now))
+			_, _, err := s.Claim(t.Context(), newClaim(want, "one too many", now))
 			refused(t, err, login.ErrTriesUsed)
 
 			o := newCode("sid", n, now.Add(crumb))
@@ -317,7 +317,7 @@ var codeTests = []test{
 		}
 		failing(t, s, "sid")
 		unchanged(t, s, []string{"sid"}, func() { failing(t, s, "sid") })
-		_, err := s.Claim(t.Context(), newClaim(v, "one too many", at(0)))
+		_, _, err := s.Claim(t.Context(), newClaim(v, "one too many", at(0)))
 		refused(t, err, login.ErrTriesUsed)
 	}},
 	{"a code that has been replaced, used or never was is not taken back", func(t *testing.T, s store.Store) {

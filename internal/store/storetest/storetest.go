@@ -44,7 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Directory and Operations", [][]test{accountTests, consumerTests, changeTests, importTests}},
 		{"Keys", [][]test{keyTests}},
 		{"Trail", [][]test{eventTests}},
-		{"Sessions", [][]test{viewTests, codeTests, claimTests, completeTests, endTests, revocationTests}},
+		{"Sessions", [][]test{viewTests, codeTests, claimTests, redeemTests, completeTests, endTests, revocationTests}},
 		{"Allowances", [][]test{lockTests, allowanceTests}},
 		{"Jobs", [][]test{jobTests}},
 		{"Once", [][]test{onceTests}},
@@ -195,10 +195,21 @@ func trade(t *testing.T, s store.Store, sid, account string) login.Session {
 	return completed(x)
 }
 
-// claim takes a claim that must be given.
+// withConsumer adds the consumer that newView's sessions are opened through, if it is
+// not there.
+func withConsumer(t *testing.T, s store.Store) {
+	t.Helper()
+	if err := s.AddConsumer(t.Context(), newConsumer("consumer-1"), newEvent("added consumer-1", "")); !errors.Is(err, login.ErrExists) {
+		good(t, err)
+	}
+}
+
+// claim takes a claim that must be given. Its consumer is there from then on: nothing is
+// completed for one that is not.
 func claim(t *testing.T, s store.Store, c login.Claim) login.Session {
 	t.Helper()
-	x, err := s.Claim(t.Context(), c)
+	withConsumer(t, s)
+	x, _, err := s.Claim(t.Context(), c)
 	if err != nil {
 		t.Fatalf("claim %s: %v", c.ID, err)
 	}

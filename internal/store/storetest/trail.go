@@ -153,7 +153,7 @@ var eventTests = []test{
 			refused(t, err, login.ErrNotFound)
 			_, err = s.PendingView(t.Context(), name, consumerOf(name), time.Time{}, at(0))
 			refused(t, err, login.ErrNotFound)
-			_, err = s.Claim(t.Context(), newClaim(newView(name, "account-1"), "claim", at(0)))
+			_, _, err = s.Claim(t.Context(), newClaim(newView(name, "account-1"), "claim", at(0)))
 			refused(t, err, login.ErrNotFound)
 			_, err = s.SetOTP(t.Context(), newCode(name, 0, at(0)))
 			refused(t, err, login.ErrNotFound)

@@ -44,6 +44,10 @@ func Check(t *testing.T, s store.Store, others ...Handle) {
 	}
 	handles := append([]Handle{s}, others...)
 	seed := rand.Uint64()
+	c := login.Consumer{Key: view("").Consumer, Incarnation: view("").Incarnation, SecretHash: []byte("secret")}
+	if err := s.AddConsumer(t.Context(), c, event("consumer", "")); err != nil && !errors.Is(err, login.ErrExists) {
+		t.Fatal(err)
+	}
 	for h := range n {
 		sid := fmt.Sprintf("history-%d-%d", seed, h)
 		v := view(sid)

@@ -92,7 +92,7 @@ func (in input) do(ctx context.Context, s Handle, v login.Session) (output, erro
 	case "DropOTP":
 		err = s.DropOTP(ctx, v.SID, []byte(in.code))
 	case "Claim":
-		x, err = s.Claim(ctx, in.newClaim(v))
+		x, _, err = s.Claim(ctx, in.newClaim(v))
 	case "Fail":
 		err = s.Fail(ctx, v.SID, in.claim, e)
 	case "Refund":

@@ -75,7 +75,7 @@ func (x *Served) Do(c Call, res *Result) error {
 	case "EndTry":
 		err = x.s.EndTry(ctx, c.Try, c.Failed, c.Event)
 	case "Claim":
-		res.Session, err = x.s.Claim(ctx, c.Claim)
+		res.Session, _, err = x.s.Claim(ctx, c.Claim)
 	case "Fail":
 		err = x.s.Fail(ctx, c.SID, c.Name, c.Event)
 	case "Refund":
@@ -148,9 +148,9 @@ func (r *Remote) EndTry(_ context.Context, t login.Try, failed bool, e login.Eve
 }
 
 // Claim implements [Handle].
-func (r *Remote) Claim(_ context.Context, c login.Claim) (login.Session, error) {
+func (r *Remote) Claim(_ context.Context, c login.Claim) (login.Session, login.Account, error) {
 	res, err := r.call(Call{Method: "Claim", Claim: c})
-	return res.Session, err
+	return res.Session, login.Account{}, err
 }
 
 // Fail implements [Handle].

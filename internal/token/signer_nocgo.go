@@ -1,0 +1,5 @@
+//go:build openssl && !cgo
+
+package token
+
+var _ int = "the tag openssl needs cgo: set CGO_ENABLED=1, and have a C compiler"
