@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/bounded"
 	"neoapi/internal/claims"
 )
 
@@ -133,6 +134,10 @@ func New(cfg Config) (*Verifier, error) {
 		copied := *cfg.HTTPClient
 		client = &copied
 	}
+	if client.Transport == nil {
+		client.Transport = bounded.Default()
+	}
+	client.Transport = bounded.Transport(client.Transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, stop := context.WithCancel(context.Background())
 	v := &Verifier{cfg: cfg, service: u, client: client, stop: stop, done: make(chan struct{}), wanted: make(chan struct{}, 1)}

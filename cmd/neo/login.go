@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/bounded"
 	"neoapi/internal/paste"
 )
 
@@ -52,7 +53,7 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	if !roots.AppendCertsFromPEM(text) {
 		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := bounded.New()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	return cfg, nil

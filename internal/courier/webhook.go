@@ -227,6 +227,9 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	if err != nil {
 		return errors.New("the request cannot be made")
 	}
+	// With GetBody, net/http would by itself send a request with an Idempotency-Key again,
+	// on another connection. How often a code is sent is for [Couriers] to say.
+	r.GetBody = nil
 	r.Header.Set("Idempotency-Key", m.ID)
 	r.Header.Set("User-Agent", "neo")
 	for name, t := range w.headers {
@@ -238,6 +241,7 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	}
 	answer, err := w.client.Do(r)
 	if err != nil {
+		w.client.CloseIdleConnections() // they may be as dead: the next try has one of its own
 		return outward.Cause(err)
 	}
 	return w.verdict(answer)

@@ -25,6 +25,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 	"go.yaml.in/yaml/v4"
 
+	"neoapi/internal/bounded"
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/paste"
@@ -149,15 +150,24 @@ func URL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Client returns an HTTP client that follows no redirect: what it sends is for one
-// server.
+// idle is how long a connection waits for the next call: shorter than servers in the
+// field wait (5 s and more), so that a call is seldom sent on one that is being closed.
+const idle = 4 * time.Second
+
+// Client returns an HTTP client for one server, which it trusts in nothing: it follows
+// no redirect, and whatever comes ends with the call's context. What is read of a body
+// its reader bounds; it is never decompressed, so that this is what is received. It speaks
+// HTTP/1.1, where nothing of a call is left on a connection when the call is given up.
 func Client(cfg *tls.Config) *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := bounded.New()
 	t.TLSClientConfig = cfg
 	t.MaxIdleConnsPerHost = 16
-	t.MaxResponseHeaderBytes = 64 << 10
+	t.IdleConnTimeout = idle
+	t.DisableCompression = true
+	t.Protocols = &http.Protocols{}
+	t.Protocols.SetHTTP1(true)
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: bounded.Transport(t), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Cause returns what went wrong with a call of [http.Client.Do] without the address
@@ -173,6 +183,8 @@ func Cause(err error) error {
 		return context.DeadlineExceeded
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
+	case errors.Is(err, bounded.ErrSwitched):
+		return bounded.ErrSwitched
 	case errors.As(err, &network):
 		return network
 	case errors.As(err, &name):

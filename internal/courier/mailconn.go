@@ -1,0 +1,115 @@
+package courier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+)
+
+// maxHeard is how much a mail server may send for one mail, in bytes as they come, those
+// of TLS included: so no line and no number of lines takes more. Honest ones send some
+// 6 KiB, most of it their certificates.
+const maxHeard = 64 << 10
+
+var errEndless = errors.New("the mail server sends more than " + strconv.Itoa(maxHeard) + " bytes")
+
+// A mailConn is the connection to a mail server for one mail.
+type mailConn struct {
+	net.Conn
+	left int // that may still be read
+}
+
+func (c *mailConn) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, errEndless
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// A line is what one mail is sent over: it ends with the context, whatever is under
+// way on it and whoever holds it, and close ends it.
+type line struct {
+	conn *mailConn
+	stop func() bool
+}
+
+// dial connects to the server and, with implicit TLS, shakes hands.
+func (l *line) dial(ctx context.Context, s *mailer) gomail.DialContextFunc {
+	return func(dialing context.Context, network, address string) (net.Conn, error) {
+		raw, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err != nil {
+			return nil, err
+		}
+		l.conn = &mailConn{raw, maxHeard}
+		l.stop = context.AfterFunc(ctx, func() { _ = raw.Close() })
+		if !s.implicit {
+			return l.conn, nil
+		}
+		secure := tls.Client(l.conn, s.tls)
+		return secure, secure.HandshakeContext(dialing)
+	}
+}
+
+func (l *line) close() {
+	if l.conn != nil {
+		l.stop()
+		_ = l.conn.Close()
+	}
+}
+
+// endless reports whether the server sent more than it may.
+func (l *line) endless() bool { return l.conn != nil && l.conn.left == 0 }
+
+// maxRounds is how many rounds of hashing a server may ask for (SCRAM, RFC 7677: at
+// least 4,096). The library does as many as it is told, and looks at no context.
+const maxRounds = 100_000
+
+var rounds = regexp.MustCompile(`(?:^|,)i=([^,]*)`)
+
+// An auth shows a mail server who we are, in the best way that it offers. The connection is
+// encrypted whenever it is used.
+type auth struct {
+	mailer *mailer
+	smtp.Auth
+}
+
+// Start implements [smtp.Auth].
+func (a *auth) Start(server *smtp.ServerInfo) (string, []byte, error) {
+	user, password := a.mailer.user, string(a.mailer.password)
+	for _, known := range []struct {
+		name string
+		make func() smtp.Auth
+	}{
+		{"SCRAM-SHA-256", func() smtp.Auth { return smtp.ScramSHA256Auth(user, password) }},
+		{"SCRAM-SHA-1", func() smtp.Auth { return smtp.ScramSHA1Auth(user, password) }},
+		{"CRAM-MD5", func() smtp.Auth { return smtp.CRAMMD5Auth(user, password) }},
+		{"PLAIN", func() smtp.Auth { return smtp.PlainAuth("", user, password, a.mailer.host, false) }},
+		{"NTLM", func() smtp.Auth { return smtp.NTLMAuth(user, password, "") }},
+		{"LOGIN", func() smtp.Auth { return smtp.LoginAuth(user, password, a.mailer.host, false) }},
+	} {
+		if slices.Contains(server.Auth, known.name) {
+			a.Auth = known.make()
+			return a.Auth.Start(server)
+		}
+	}
+	return "", nil, errors.New("the mail server offers no way to log in that is known here")
+}
+
+// Next implements [smtp.Auth].
+func (a *auth) Next(said []byte, more bool) ([]byte, error) {
+	for _, m := range rounds.FindAllSubmatch(said, -1) {
+		if n, err := strconv.Atoi(string(m[1])); err != nil || n > maxRounds {
+			return nil, errors.New("the mail server asks for too many rounds of hashing")
+		}
+	}
+	return a.Auth.Next(said, more)
+}
