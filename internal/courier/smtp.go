@@ -127,7 +127,7 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 	defer over.close()
 	options := []gomail.Option{
 		gomail.WithPort(s.port), gomail.WithTLSConfig(s.tls), gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithTimeout(max(left, time.Millisecond)),
-		gomail.WithoutNoop(), gomail.WithDialContextFunc(over.dial(ctx, s)),
+		gomail.WithoutNoop(), gomail.WithoutRset(), gomail.WithDialContextFunc(over.dial(ctx, s)),
 	}
 	if s.implicit {
 		options = append(options, gomail.WithSSL())

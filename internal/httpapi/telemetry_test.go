@@ -61,6 +61,7 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 		`neo_part_up{part="store"} 1`,
 		`neo_jobs{kind="close"} 0`,
 		`neo_jobs_oldest_seconds{kind="code"} 0`,
+		`neo_jobs_given_up_total{kind="code"} 0`,
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("not there: %s", want)

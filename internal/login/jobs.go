@@ -24,6 +24,7 @@ const (
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
 	jobSettle   = 5 * time.Second  // how long storing its end may be tried
+	jobLast     = time.Second      // and then it has come to its end, or is given up
 	jobLease    = 40 * time.Second // then it is taken for interrupted: 10 s are left for processes whose clocks differ
 	jobAgain    = time.Second      // after a fault that is not its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
@@ -136,15 +137,33 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	}
 }
 
+// doJob does a job and returns when it has come to its end, or has had its time: then
+// it is given up. Its context has long ended, and whatever holds it all the same is left
+// behind with what it holds, because nothing ends a goroutine from outside; when that
+// returns after all, the claim is lost and it changes nothing. Whoever claims the
+// job next takes it for interrupted.
 func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
-	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
-	defer cancel()
-	defer func() { // nobody's request: it must not end the service
-		if p := recover(); p != nil {
-			s.Log.ErrorContext(ctx, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
-		}
+	doing, cancel := context.WithTimeout(ctx, jobTimeout)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		defer func() { // nobody's request: it must not end the service
+			if p := recover(); p != nil {
+				s.Log.ErrorContext(doing, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
+			}
+		}()
+		q.do(doing, j)
 	}()
-	q.do(ctx, j)
+	<-doing.Done() // it is done, has had its time, or the service ends
+	select {
+	case <-done:
+	case <-time.After(jobSettle + jobLast):
+		s.Log.ErrorContext(ctx, "a job was given up: it did not end in its time", "kind", j.Kind, "sid", j.SID, "tries", j.Tries)
+		if s.GaveUp != nil {
+			s.GaveUp(j.Kind)
+		}
+	}
 }
 
 // settle does what ends or puts off a job, again while the store is in trouble, for

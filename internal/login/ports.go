@@ -225,7 +225,10 @@ type Jobs interface {
 	// first, and makes them due again at the end of the lease: until then nobody else
 	// gets them. A job that is due later than a lease that begins now was claimed before
 	// the clock was set back: it is due. Of each it reports whether somebody had it before
-	// and neither ended it nor put it off.
+	// and neither ended it nor put it off: it was interrupted. One that was interrupted
+	// before is due later each time, because it may be what ends the processes: a lease
+	// later for the second time, then three, seven and fifteen leases ([MostDoublings]), but
+	// not after it has expired.
 	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
 	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
 	// the claim is not held any more.

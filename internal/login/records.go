@@ -337,6 +337,10 @@ type JobClaim struct {
 	Doing []string // ids of jobs that the caller is doing: not to be claimed, whatever the clock says
 }
 
+// MostDoublings is how often the time doubles, at most, for which a job is left alone
+// that was interrupted again and again.
+const MostDoublings = 4
+
 // Latest returns when a job is due at the latest that was claimed or put off by a
 // clock that has not been set back since, and allows for the skew of others.
 func (c JobClaim) Latest() time.Time { return c.Now.Add(c.Lease + clockSkew) }

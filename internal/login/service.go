@@ -73,7 +73,8 @@ type Ports struct {
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger
-	Observe    func(Event) // told of each event that this process has stored; nil: nobody is
+	Observe    func(Event)   // told of each event that this process has stored; nil: nobody is
+	GaveUp     func(JobKind) // told of each job that did not end in its time; nil: nobody is
 }
 
 // A Service keeps the rules. Make one with [New]. It is safe for concurrent use.
