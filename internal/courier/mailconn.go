@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
@@ -58,6 +59,12 @@ func (l *line) dial(ctx context.Context, s *mailer) gomail.DialContextFunc {
 		return secure, secure.HandshakeContext(dialing)
 	}
 }
+
+// goodbye is how long the answer to QUIT is waited for: nothing depends on it.
+const goodbye = 250 * time.Millisecond
+
+// leave gives what is left to be said its time.
+func (l *line) leave() { _ = l.conn.SetDeadline(time.Now().Add(goodbye)) }
 
 func (l *line) close() {
 	if l.conn != nil {

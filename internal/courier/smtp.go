@@ -144,6 +144,7 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 	if err == nil {
 		doing = "sending"
 		err = client.SendWithSMTPClient(conn, message)
+		over.leave()
 		_ = client.CloseWithSMTPClient(conn) // what the server has taken it has taken
 	}
 	switch {

@@ -241,7 +241,6 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	}
 	answer, err := w.client.Do(r)
 	if err != nil {
-		w.client.CloseIdleConnections() // they may be as dead: the next try has one of its own
 		return outward.Cause(err)
 	}
 	return w.verdict(answer)

@@ -167,7 +167,21 @@ func Client(cfg *tls.Config) *http.Client {
 	t.Protocols = &http.Protocols{}
 	t.Protocols.SetHTTP1(true)
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	return &http.Client{Transport: bounded.Transport(t), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: server{bounded.Transport(t)}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// A server is the way to one server. After a call that failed the next one gets a
+// connection of its own: others that are open may be as dead, and one that was not made
+// in the call's time is given up, which net/http would go on with for the next call.
+type server struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (s server) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := s.RoundTripper.RoundTrip(r)
+	if err != nil {
+		(&http.Client{Transport: s.RoundTripper}).CloseIdleConnections()
+	}
+	return resp, err
 }
 
 // Cause returns what went wrong with a call of [http.Client.Do] without the address
