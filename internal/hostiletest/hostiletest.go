@@ -50,14 +50,22 @@ type Server struct {
 	ended bool
 }
 
+var walks atomic.Int64 // that are under way
+
 // Walk starts a server of each mode and has call call it, many at once. What call
 // returns is reported with the mode's name. most is how many bytes may be taken from a server
 // on one connection, beside what buffers hold; every connection must have ended
 // when the call has, or soon after. Mail servers need cfg.
 func Walk(t *testing.T, modes []Mode, cfg *tls.Config, most int64, call func(s *Server) error) {
 	t.Helper()
-	log.SetOutput(io.Discard) // where net/http quotes what servers say unasked
-	defer log.SetOutput(os.Stderr)
+	if walks.Add(1) == 1 {
+		log.SetOutput(io.Discard) // where net/http quotes what servers say unasked
+	}
+	defer func() {
+		if walks.Add(-1) == 0 {
+			log.SetOutput(os.Stderr)
+		}
+	}()
 	var all sync.WaitGroup
 	turns := make(chan struct{}, 24)
 	for _, m := range modes {
