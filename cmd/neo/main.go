@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"os"
 	"reflect"
 	"runtime"
@@ -107,6 +108,7 @@ type terminal struct {
 }
 
 func main() {
+	log.SetOutput(io.Discard) // net/http quotes there what servers send unasked, which may be a secret
 	ctx, stop := untilSignal(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
