@@ -50,10 +50,10 @@ type Config struct {
 	AccessToken string
 
 	// HTTPClient supplies Transport, Timeout and Jar; the client works on a copy
-	// and never follows a redirect. nil means a timeout of 30 seconds a request. No
-	// Transport means a copy of [http.DefaultTransport] that takes heads of answers up
-	// to 64 KiB; give one of your own its MaxResponseHeaderBytes. A Transport that sends
-	// requests again by itself breaks the promise that a code is submitted at most once.
+	// and never follows a redirect. nil means [http.DefaultTransport] and a
+	// timeout of 30 seconds a request. How large an answer's head may be is the
+	// Transport's to say (MaxResponseHeaderBytes; 10 MB by default). A Transport that
+	// sends requests again by itself breaks the promise that a code is submitted at most once.
 	HTTPClient *http.Client
 
 	// Rate is how many requests the consumer may send in any second, up to 1,000; 0
@@ -156,7 +156,7 @@ func New(cfg Config) (*Client, error) {
 		hc = *cfg.HTTPClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = bounded.Default()
+		hc.Transport = http.DefaultTransport
 	}
 	hc.Transport = bounded.Transport(hc.Transport)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -58,7 +58,7 @@ func (d *diagnosis) look(ctx context.Context, cfg Config, base string) (*look, e
 		hc = *cfg.HTTPClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = bounded.Default()
+		hc.Transport = bounded.New()
 	}
 	l := &look{d: d, host: u.Hostname(), scheme: u.Scheme}
 	if t, ok := hc.Transport.(*http.Transport); ok {

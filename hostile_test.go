@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"neoapi/internal/bounded"
 	"neoapi/internal/hostiletest"
 )
 
@@ -20,7 +19,7 @@ func TestClient_aServiceThatMeansHarmCostsACallItsTimeAtMost(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			hostiletest.Walk(t, modes, nil, maxBook+1<<20, func(s *hostiletest.Server) error {
-				transport := bounded.New() // the default is one of these that all share
+				transport := http.DefaultTransport.(*http.Transport).Clone()
 				// net/http goes on with a connection whose call has ended, for the next call.
 				transport.TLSHandshakeTimeout = time.Second
 				defer transport.CloseIdleConnections()

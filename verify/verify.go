@@ -135,7 +135,7 @@ func New(cfg Config) (*Verifier, error) {
 		client = &copied
 	}
 	if client.Transport == nil {
-		client.Transport = bounded.Default()
+		client.Transport = bounded.New()
 	}
 	client.Transport = bounded.Transport(client.Transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -155,6 +155,9 @@ func loopback(host string) bool {
 func (v *Verifier) Close() {
 	v.stop()
 	<-v.done
+	if v.cfg.HTTPClient == nil || v.cfg.HTTPClient.Transport == nil { // no other has its connections
+		v.client.CloseIdleConnections()
+	}
 }
 
 // Format implements [fmt.Formatter], so that no verb shows what a Verifier holds.

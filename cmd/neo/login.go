@@ -36,6 +36,8 @@ type wayFlags struct {
 // config is the configuration of a client that goes this way.
 func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	cfg := neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: consumerKey, InsecureHTTP: f.InsecureHTTP}
+	transport := bounded.New()
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	if f.CA == "" {
 		return cfg, nil
 	}
@@ -53,9 +55,7 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	if !roots.AppendCertsFromPEM(text) {
 		return cfg, usage(fmt.Errorf("--ca: %s holds no certificate in PEM", f.CA))
 	}
-	transport := bounded.New()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	return cfg, nil
 }
 

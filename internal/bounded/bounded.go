@@ -6,7 +6,6 @@ package bounded
 import (
 	"errors"
 	"net/http"
-	"sync"
 )
 
 // maxHead is how large an answer's head may be, and all informational answers before
@@ -28,27 +27,6 @@ func New() *http.Transport {
 	t = t.Clone()
 	t.MaxResponseHeaderBytes = maxHead
 	return t
-}
-
-var standard struct {
-	sync.Mutex
-	of, copied *http.Transport
-}
-
-// Default returns a copy of [http.DefaultTransport] that takes no large head, the
-// same one each time: it is there to share connections, as the original is. What a
-// program has put in the original's place is returned as it is.
-func Default() http.RoundTripper {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return http.DefaultTransport
-	}
-	standard.Lock()
-	defer standard.Unlock()
-	if standard.of != t {
-		standard.of, standard.copied = t, New()
-	}
-	return standard.copied
 }
 
 // Transport returns a transport that sends what base sends and refuses an answer 101 to a
