@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"neoapi/internal/bounded"
 	"neoapi/internal/paste"
 	"neoapi/internal/wire"
 )
@@ -49,8 +50,9 @@ type Config struct {
 
 	// HTTPClient supplies Transport, Timeout and Jar; the client uses a copy that
 	// follows no redirect. nil means [http.DefaultTransport] and a timeout of 30 seconds
-	// a request. A Transport that resends requests by itself breaks the promise that a
-	// code is submitted at most once.
+	// a request. The Transport limits the size of an answer's head
+	// (MaxResponseHeaderBytes; 10 MB by default). A Transport that resends requests by
+	// itself breaks the promise that a code is submitted at most once.
 	HTTPClient *http.Client
 
 	// Rate is the number of requests the consumer may send in any second, up to 1,000. 0
@@ -150,6 +152,10 @@ func New(cfg Config) (*Client, error) {
 	if cfg.HTTPClient != nil {
 		hc = *cfg.HTTPClient
 	}
+	if hc.Transport == nil {
+		hc.Transport = http.DefaultTransport
+	}
+	hc.Transport = bounded.Transport(hc.Transport)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{
 		env: cfg.Environment, place: cfg.Environment.place(), consumer: fingerprint(cmp.Or(cfg.ConsumerKey, cfg.AccessToken)),

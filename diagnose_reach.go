@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/bounded"
 	"neoapi/internal/wire"
 )
 
@@ -57,7 +58,7 @@ func (d *diagnosis) look(ctx context.Context, cfg Config, base string) (*look, e
 		hc = *cfg.HTTPClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = http.DefaultTransport
+		hc.Transport = bounded.New()
 	}
 	l := &look{d: d, host: u.Hostname(), scheme: u.Scheme}
 	if t, ok := hc.Transport.(*http.Transport); ok {
@@ -70,6 +71,7 @@ func (d *diagnosis) look(ctx context.Context, cfg Config, base string) (*look, e
 			}
 		}
 	}
+	hc.Transport = bounded.Transport(hc.Transport)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	hc.Timeout = reachTime
 	ctx = httptrace.WithClientTrace(ctx, l.way.trace())

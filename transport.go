@@ -69,9 +69,6 @@ func (c *Client) caller(opts []CallOption) *caller {
 	if k := c.keeper.Load(); k != nil {
 		t.sessions, t.renews = k, true
 	}
-	if t.base == nil {
-		t.base = http.DefaultTransport
-	}
 	for _, opt := range opts {
 		opt(t)
 	}

@@ -259,6 +259,10 @@ func (k *known) forget(now time.Time) {
 	}
 }
 
+// maxModulus is the length of the longest key accepted, in bits: the time to check a
+// token grows with its square.
+const maxModulus = 16384
+
 // askKeys fetches the key set.
 func (v *Verifier) askKeys(ctx context.Context) error {
 	var set struct {
@@ -271,7 +275,7 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 	for _, k := range set.Keys {
 		n, ok1 := claims.Decode(k.N)
 		e, ok2 := claims.Decode(k.E)
-		if k.Kty != "RSA" || k.Alg != "RS256" || !ok1 || !ok2 || len(n) < 2048/8 || len(e) > 4 {
+		if k.Kty != "RSA" || k.Alg != "RS256" || !ok1 || !ok2 || len(n) < 2048/8 || len(n) > maxModulus/8 || len(e) > 4 {
 			continue // perhaps from a newer version of the service
 		}
 		public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"neoapi/internal/bounded"
 	"neoapi/internal/claims"
 )
 
@@ -131,6 +132,10 @@ func New(cfg Config) (*Verifier, error) {
 		copied := *cfg.HTTPClient
 		client = &copied
 	}
+	if client.Transport == nil {
+		client.Transport = bounded.New()
+	}
+	client.Transport = bounded.Transport(client.Transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, stop := context.WithCancel(context.Background())
 	v := &Verifier{cfg: cfg, service: u, client: client, stop: stop, done: make(chan struct{}), wanted: make(chan struct{}, 1)}
@@ -148,6 +153,9 @@ func loopback(host string) bool {
 func (v *Verifier) Close() {
 	v.stop()
 	<-v.done
+	if v.cfg.HTTPClient == nil || v.cfg.HTTPClient.Transport == nil { // the connections are only its own
+		v.client.CloseIdleConnections()
+	}
 }
 
 // Format implements [fmt.Formatter], so that no verb shows a Verifier's contents.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/bounded"
 	"neoapi/internal/paste"
 )
 
@@ -35,6 +36,8 @@ type wayFlags struct {
 // config returns the configuration of a client with these flags.
 func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	cfg := neoapi.Config{Environment: neoapi.Environment(env), ConsumerKey: consumerKey, InsecureHTTP: f.InsecureHTTP}
+	transport := bounded.New()
+	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	if f.CA == "" {
 		return cfg, nil
 	}
@@ -52,9 +55,7 @@ func (f wayFlags) config(env, consumerKey string) (neoapi.Config, error) {
 	if !roots.AppendCertsFromPEM(text) {
 		return cfg, usage(fmt.Errorf("--ca: %s contains no PEM certificate", f.CA))
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	cfg.HTTPClient = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	return cfg, nil
 }
 

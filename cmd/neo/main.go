@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"os"
 	"reflect"
 	"runtime"
@@ -120,6 +121,7 @@ type terminal struct {
 }
 
 func main() {
+	log.SetOutput(io.Discard) // net/http logs what servers send unasked, which may contain a secret
 	ctx, stop := untilSignal(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

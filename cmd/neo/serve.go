@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -30,6 +32,7 @@ import (
 	"neoapi/internal/argon2"
 	"neoapi/internal/background"
 	"neoapi/internal/login"
+	"neoapi/internal/outward"
 	"neoapi/internal/paste"
 	"neoapi/internal/serve"
 	"neoapi/internal/telemetry"
@@ -221,7 +224,11 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 		return nil, func() {}, nil
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces not sent", "cause", err.Error()) }))
-	exporter, err := otlptracehttp.New(ctx)
+	client, err := collector()
+	if err != nil {
+		return nil, nil, fmt.Errorf("traces: %w", err)
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithHTTPClient(client), otlptracehttp.WithMaxResponseSize(64<<10))
 	if err != nil {
 		return nil, nil, fmt.Errorf("traces: %w", err)
 	}
@@ -237,6 +244,25 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 			log.Warn("the last traces not sent", "cause", err.Error())
 		}
 	}, nil
+}
+
+// collector returns the client that calls the collector, configured by OpenTelemetry's
+// variables. The exporter's default client would wait forever for a collector that
+// switches protocols.
+func collector() (*http.Client, error) {
+	set := func(name string) string {
+		return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
+	}
+	cfg, err := outward.TLS(set("CERTIFICATE"), set("CLIENT_CERTIFICATE"), set("CLIENT_KEY"))
+	if err != nil {
+		return nil, err
+	}
+	client := outward.Client(cfg)
+	client.Timeout = 10 * time.Second
+	if ms, err := strconv.Atoi(set("TIMEOUT")); err == nil && ms > 0 {
+		client.Timeout = time.Duration(ms) * time.Millisecond
+	}
+	return client, nil
 }
 
 // Garbage is collected when it is four times the size of live memory, and more often

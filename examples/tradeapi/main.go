@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"os"
@@ -97,7 +98,7 @@ func (v *verifier) known(ctx context.Context, kid string) (jose.JSONWebKeySet, e
 		return v.keys, fmt.Errorf("the keys: %s", resp.Status)
 	}
 	var keys jose.JSONWebKeySet
-	if err := json.NewDecoder(resp.Body).Decode(&keys); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&keys); err != nil {
 		return v.keys, err
 	}
 	v.keys, v.asked = keys, time.Now()

@@ -123,32 +123,39 @@ func (s *mailer) send(ctx context.Context, m login.Message) error {
 	if end, ok := ctx.Deadline(); ok {
 		left = time.Until(end)
 	}
+	var over line
+	defer over.close()
 	options := []gomail.Option{
 		gomail.WithPort(s.port), gomail.WithTLSConfig(s.tls), gomail.WithTLSPolicy(gomail.TLSMandatory), gomail.WithTimeout(max(left, time.Millisecond)),
-		gomail.WithoutNoop(),
+		gomail.WithoutNoop(), gomail.WithoutRset(), gomail.WithDialContextFunc(over.dial(ctx, s)),
 	}
 	if s.implicit {
 		options = append(options, gomail.WithSSL())
 	}
 	if s.user != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.user), gomail.WithPassword(string(s.password)))
+		options = append(options, gomail.WithSMTPAuthCustom(&auth{mailer: s}))
 	}
 	client, err := gomail.NewClient(s.host, options...)
 	if err != nil {
 		return errors.New("the mail client cannot be made")
 	}
+	doing := "connecting"
 	conn, err := client.DialToSMTPClientWithContext(ctx)
-	if err != nil {
-		return said("connecting", err)
+	if err == nil {
+		doing = "sending"
+		err = client.SendWithSMTPClient(conn, message)
+		over.leave()
+		_ = client.CloseWithSMTPClient(conn) // what the server has accepted stays accepted
 	}
-	// A silent server must not delay a message beyond its time.
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	err = client.SendWithSMTPClient(conn, message)
-	_ = client.CloseWithSMTPClient(conn) // what the server has accepted stays accepted
-	if err != nil {
-		return said("sending", err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // which has closed the connection
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	case over.endless():
+		return fmt.Errorf("%s: %w", doing, errEndless)
 	}
-	return nil
+	return said(doing, err)
 }
 
 func (s *mailer) message(m login.Message) (*gomail.Msg, error) {

@@ -227,6 +227,9 @@ func (w *webhook) send(ctx context.Context, m login.Message) error {
 	if err != nil {
 		return errors.New("the request cannot be made")
 	}
+	// With GetBody, net/http would resend a request with an Idempotency-Key on another
+	// connection. Only [Couriers] may decide to send a code again.
+	r.GetBody = nil
 	r.Header.Set("Idempotency-Key", m.ID)
 	r.Header.Set("User-Agent", "neo")
 	for name, t := range w.headers {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ const (
 	answerTimeout = 20 * time.Second // from a call's head to the head of the trade API's answer
 	renewWriting  = 5 * time.Second  // how often the write deadline of a continuing answer is renewed
 	upstreamRetry = 2 * time.Second  // the Retry-After when the trade API is down
+	maxInformed   = 16               // informational answers (1xx) to one call
 )
 
 // Run ends streams whose session has ended, within a second, and monitors the trade
@@ -109,6 +111,7 @@ type passage struct {
 	slow    *time.Timer
 	status  int   // of the answer, 0 before it has begun
 	size    int64 // of its body so far
+	inform  int   // number of informational answers before it
 	renewed time.Time
 	end     error // why there is no answer, or why it ended too early
 	control *http.ResponseController
@@ -123,6 +126,8 @@ func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}
 var (
 	errSlow     = errors.New("no answer within " + answerTimeout.String())
 	errTooEarly = errors.New("the trade API ended its answer before it was complete")
+	errInformed = errors.New("the trade API gave more than " + strconv.Itoa(maxInformed) + " informational answers (1xx)")
+	errSwitched = errors.New("the trade API switched to a protocol that the client did not ask for")
 )
 
 // forward ends a call with the trade API's answer. The answer is passed back unchanged;
@@ -200,6 +205,9 @@ func (g *Gateway) answered(resp *http.Response) error {
 	}
 	switches := resp.StatusCode == http.StatusSwitchingProtocols
 	if switches {
+		if !strings.EqualFold(resp.Header.Get("Upgrade"), resp.Request.Header.Get("Upgrade")) {
+			return errSwitched // here, or the connection would stay open
+		}
 		resp.ContentLength = 0 // of the body; if it is unknown, [http.Response.Write] adds Connection: close
 	}
 	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
@@ -267,6 +275,8 @@ func unquoted(err error) error {
 		return network
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the connection ended before the answer")
+	case errors.Is(err, errInformed), errors.Is(err, errSwitched):
+		return err
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	}
@@ -305,6 +315,18 @@ func (p *passage) writes() {
 
 // Unwrap is for [http.ResponseController].
 func (p *passage) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// WriteHeader implements [http.ResponseWriter]. It passes on informational answers too:
+// net/http limits the size of each, but not their number.
+func (p *passage) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		if p.inform++; p.inform > maxInformed {
+			p.cancel(errInformed)
+			return
+		}
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
 
 // Write implements [http.ResponseWriter].
 func (p *passage) Write(b []byte) (int, error) {

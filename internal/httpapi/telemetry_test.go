@@ -73,6 +73,7 @@ func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
 		`neo_signer{signer="` + token.Signer() + `"} 1`,
 		`neo_jobs{kind="close"} 0`,
 		`neo_jobs_oldest_seconds{kind="code"} 0`,
+		`neo_jobs_given_up_total{kind="code"} 0`,
 	} {
 		if !strings.Contains(page, want+"\n") {
 			t.Errorf("not there: %s", want)

@@ -24,6 +24,7 @@ const (
 	jobEvery    = time.Second      // how often the store is asked for jobs of other processes
 	jobTimeout  = 25 * time.Second // how long one may take
 	jobSettle   = 5 * time.Second  // how long to retry storing its outcome
+	jobLast     = time.Second      // then it must return, or is given up
 	jobLease    = 40 * time.Second // then the job counts as interrupted: 10 s of it allow for processes whose clocks differ
 	jobAgain    = time.Second      // after a failure not of its own
 	closeAgain  = time.Second      // after the first closing that failed; each further one waits twice as long
@@ -136,15 +137,32 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	}
 }
 
+// doJob does a job, and gives it up if it does not return in its time. By then its
+// context has long ended, but Go cannot end a goroutine from outside, so it is left
+// behind with what it holds. If it does return later, the claim is lost and it changes
+// nothing. To the process that claims the job next, it was interrupted.
 func (s *Service) doJob(ctx context.Context, q *jobs, j Job) {
-	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
-	defer cancel()
-	defer func() { // not a request: a panic must not end the service
-		if p := recover(); p != nil {
-			s.Log.ErrorContext(ctx, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
-		}
+	doing, cancel := context.WithTimeout(ctx, jobTimeout)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer cancel()
+		defer func() { // not a request: a panic must not end the service
+			if p := recover(); p != nil {
+				s.Log.ErrorContext(doing, "a panic in a job", "kind", j.Kind, "sid", j.SID, "panic", fmt.Sprint(p))
+			}
+		}()
+		q.do(doing, j)
 	}()
-	q.do(ctx, j)
+	<-doing.Done() // the job is done or out of time, or the service ends
+	select {
+	case <-done:
+	case <-time.After(jobSettle + jobLast):
+		s.Log.ErrorContext(ctx, "a job was given up: it did not end in its time", "kind", j.Kind, "sid", j.SID, "tries", j.Tries)
+		if s.GaveUp != nil {
+			s.GaveUp(j.Kind)
+		}
+	}
 }
 
 // settle runs f, which ends or postpones a job, and retries while the store fails,

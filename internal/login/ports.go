@@ -230,8 +230,11 @@ type Jobs interface {
 	// ClaimJobs returns up to c.N jobs of a kind that are due at c.Now, the oldest first,
 	// and makes them due again at the end of the lease: until then no other process gets
 	// them. A job that is due later than the end of a lease that begins now was claimed
-	// before the clock was set back: it is due. Each job says whether it was claimed
-	// before and neither ended nor put off.
+	// before the clock was set back: it is due. Each job says whether it was interrupted:
+	// claimed before, and neither ended nor put off. A job may be what ends the
+	// processes, so one that is interrupted repeatedly is due later each time: one lease
+	// later the second time, then three, seven and fifteen leases ([MostDoublings]), but
+	// no later than it expires.
 	ClaimJobs(ctx context.Context, c JobClaim) ([]Job, error)
 	// PutOffJob gives a claimed job back, to be done at due or later. ErrClaimLost if
 	// the claim is not held any more.

@@ -336,6 +336,9 @@ type JobClaim struct {
 	Doing []string // ids of jobs that the caller is doing: not to be claimed, whatever the clock says
 }
 
+// MostDoublings is how often, at most, the wait of a repeatedly interrupted job doubles.
+const MostDoublings = 4
+
 // Latest returns when a job is due at the latest that was claimed or put off by a
 // clock that has not been set back since, and allows for the skew of others.
 func (c JobClaim) Latest() time.Time { return c.Now.Add(c.Lease + clockSkew) }

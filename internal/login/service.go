@@ -73,7 +73,8 @@ type Ports struct {
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger
-	Observe    func(Event) // called with each event that this process has stored; may be nil
+	Observe    func(Event)   // called with each event that this process has stored; may be nil
+	GaveUp     func(JobKind) // called for each job that did not end in its time; may be nil
 }
 
 // A Service implements the rules. Create one with [New]. It is safe for concurrent use.

@@ -26,6 +26,7 @@ func (t *Telemetry) Ports(p login.Ports) login.Ports {
 		p.Courier = courier{p.Courier, t}
 	}
 	p.Observe = t.Event
+	p.GaveUp = func(kind login.JobKind) { t.givenUp.WithLabelValues(string(kind)).Inc() }
 	return p
 }
 

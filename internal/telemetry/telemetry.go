@@ -34,6 +34,7 @@ type Telemetry struct {
 	requests *prometheus.HistogramVec
 	events   *prometheus.CounterVec
 	ports    *prometheus.HistogramVec
+	givenUp  *prometheus.CounterVec
 }
 
 // Upper bounds of histogram buckets, in seconds: from a cached token to the longest
@@ -56,7 +57,13 @@ func New(provider trace.TracerProvider) *Telemetry {
 	t.ports = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "neo_port_seconds", Help: "Time of calls to the store, the OMS and the couriers, by operation and outcome (ok, refused or failed).", Buckets: buckets,
 	}, []string{"port", "op", "outcome"})
-	t.registry.MustRegister(t.requests, t.events, t.ports, collectors.NewGoCollector(),
+	t.givenUp = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "neo_jobs_given_up_total", Help: "Jobs that did not return in their time and were given up, by kind.",
+	}, []string{"kind"})
+	for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
+		t.givenUp.WithLabelValues(string(kind))
+	}
+	t.registry.MustRegister(t.requests, t.events, t.ports, t.givenUp, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return t
 }

@@ -43,12 +43,13 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []logi
 		rows, err := c.Query(ctx, `WITH due AS (
 				SELECT n, id, claim FROM jobs
 				WHERE kind = $1 AND (due <= $2 OR due > $6) AND (claim = '' OR NOT $7) AND NOT id = ANY ($8)
+					AND (claim = '' OR due > $6 OR expires <= $2 OR due + $9::interval * ((1 << least(interrupted, $10)) - 1) <= $2)
 				ORDER BY n LIMIT $3 FOR UPDATE SKIP LOCKED),
 			claimed AS (
-				UPDATE jobs SET due = $4, tries = tries + 1, claim = $5 FROM due WHERE jobs.id = due.id
+				UPDATE jobs SET due = $4, tries = tries + 1, interrupted = interrupted + (due.claim <> '')::int, claim = $5 FROM due WHERE jobs.id = due.id
 				RETURNING jobs.n, jobs.id, kind, sid, account, sealed, created, expires, tries, jobs.claim, due.claim <> '')
 			SELECT * FROM claimed ORDER BY n`, string(claim.Kind), claim.Now, claim.N, until, claim.ID,
-			claim.Latest(), claim.Fresh, append([]string{}, claim.Doing...))
+			claim.Latest(), claim.Fresh, append([]string{}, claim.Doing...), claim.Lease, login.MostDoublings)
 		if err != nil {
 			return err
 		}

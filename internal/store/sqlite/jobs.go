@@ -47,7 +47,9 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Jo
 			return nil
 		}, `SELECT id, kind, sid, account, sealed, created, expires, tries, claim FROM jobs
 			WHERE kind = ? AND (due <= ? OR due > ?) AND (claim = '' OR NOT ?) AND id NOT IN (SELECT value FROM json_each(?))
-			ORDER BY n LIMIT ?`, string(claim.Kind), claim.Now, claim.Latest(), claim.Fresh, string(doing), claim.N)
+				AND (claim = '' OR due > ? OR expires <= ? OR due + ? * ((1 << min(interrupted, ?)) - 1) <= ?)
+			ORDER BY n LIMIT ?`, string(claim.Kind), claim.Now, claim.Latest(), claim.Fresh, string(doing),
+			claim.Latest(), claim.Now, claim.Lease.Milliseconds(), login.MostDoublings, claim.Now, claim.N)
 		return all, err
 	}
 	var all []login.Job
@@ -63,7 +65,7 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Jo
 			return err
 		}
 		for _, j := range all {
-			err := exec(c, `UPDATE jobs SET due = ?, tries = tries + 1, claim = ? WHERE id = ?`, claim.Now.Add(claim.Lease), claim.ID, j.ID)
+			err := exec(c, `UPDATE jobs SET due = ?, tries = tries + 1, interrupted = interrupted + (claim <> ''), claim = ? WHERE id = ?`, claim.Now.Add(claim.Lease), claim.ID, j.ID)
 			if err != nil {
 				return err
 			}

@@ -111,6 +111,33 @@ var jobTests = []test{
 			}
 		}
 	}},
+	{"a job that is interrupted repeatedly waits longer each time, until it expires", func(t *testing.T, s store.Store) {
+		now := at(time.Second)
+		job := newJob("job", "sid")
+		job.Expires = at(1000 * lease)
+		good(t, s.AddJob(t.Context(), job))
+		claimJobs(t, s, login.JobCode, "first", now)
+		for i, leases := range []time.Duration{1, 2, 4, 8, 16, 16} {
+			due := now.Add(leases * lease)
+			good(t, s.AddJob(t.Context(), newJob(fmt.Sprint("new ", i), "sid"))) // which does not wait for it
+			same(t, "before", ids(claimJobs(t, s, login.JobCode, "early", due.Add(-time.Millisecond))), []string{fmt.Sprint("new ", i)})
+			good(t, s.EndJob(t.Context(), login.Job{ID: fmt.Sprint("new ", i), Claim: "early"}, nil, nil))
+			all := claimJobs(t, s, login.JobCode, "again", due)
+			if len(all) != 1 || all[0].ID != "job" || !all[0].Interrupted {
+				t.Fatalf("after %d leases: %+v", leases, all)
+			}
+			now = due
+		}
+		// A job that was put off was not interrupted, and is due at the time given.
+		claimJobs(t, s, login.JobCode, "put off", now.Add(16*lease))
+		good(t, s.PutOffJob(t.Context(), "job", "put off", now.Add(16*lease+time.Second)))
+		all := claimJobs(t, s, login.JobCode, "last", now.Add(16*lease+time.Second))
+		if len(all) != 1 || all[0].Interrupted {
+			t.Errorf("put off: %+v", all)
+		}
+		// An expired job is due at once.
+		same(t, "expired", ids(claimJobs(t, s, login.JobCode, "end", job.Expires)), []string{"job"})
+	}},
 	{"of claims at once one gets each job", func(t *testing.T, s store.Store) {
 		const n = 8
 		for i := range n {

@@ -1,0 +1,54 @@
+// Package bounded limits what a hostile HTTP server can do to its caller: every answer
+// ends with the call's context, and its head is small. Readers limit bodies themselves.
+// It imports only the standard library.
+package bounded
+
+import (
+	"errors"
+	"net/http"
+)
+
+// maxHead limits an answer's head, together with all informational answers before it.
+// The default of net/http is 10 MB, which takes 25 times as much memory if its lines
+// are short.
+const maxHead = 64 << 10
+
+// ErrSwitched is returned for an answer 101 Switching Protocols to a request that asked
+// for no other protocol.
+var ErrSwitched = errors.New("the server switched to another protocol (101) without being asked")
+
+// New returns a copy of [http.DefaultTransport] that refuses large heads. Wrap it in
+// [Transport].
+func New() *http.Transport {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // the program has replaced it
+		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	}
+	t = t.Clone()
+	t.MaxResponseHeaderBytes = maxHead
+	return t
+}
+
+// Transport returns a transport that sends by base, and returns [ErrSwitched] for an
+// answer 101 to a request without an Upgrade header. The body of such an answer is the
+// connection itself, which ignores the context, so reading it might never end.
+func Transport(base http.RoundTripper) http.RoundTripper { return transport{base} }
+
+type transport struct{ base http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols && r.Header.Get("Upgrade") == "" {
+		_ = resp.Body.Close()
+		return nil, ErrSwitched
+	}
+	return resp, err
+}
+
+// CloseIdleConnections makes [http.Client.CloseIdleConnections] work.
+func (t transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,90 @@
+package bounded_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"neoapi/internal/bounded"
+	"neoapi/internal/hostiletest"
+)
+
+func TestNew_refusesALargeHead(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for range 70 {
+			w.Header().Add("X", strings.Repeat("x", 1000))
+		}
+	}))
+	defer srv.Close()
+	if resp, err := (&http.Client{Transport: bounded.Transport(bounded.New())}).Get(srv.URL); err == nil {
+		_ = resp.Body.Close()
+		t.Error("a head of 70 KB was accepted")
+	}
+}
+
+// A request for another protocol, as for a WebSocket, still works.
+func TestTransport_allowsARequestedUpgrade(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+		_ = conn.Close()
+	}))
+	defer srv.Close()
+	client := &http.Client{Transport: bounded.Transport(bounded.New())}
+	for _, asked := range []string{"websocket", ""} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asked != "" {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", asked)
+		}
+		resp, err := client.Do(r)
+		if asked == "" {
+			if !errors.Is(err, bounded.ErrSwitched) {
+				t.Errorf("without an Upgrade header: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != 101 || string(text) != "hello" {
+			t.Errorf("%s: %q", resp.Status, text)
+		}
+	}
+}
+
+// Whatever the server does, an answer ends with its context.
+func TestTransport_answerEndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	hostiletest.Walk(t, hostiletest.HTTP(), nil, 1<<20, func(s *hostiletest.Server) error {
+		transport := bounded.New()
+		defer transport.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(t.Context(), s.Patience())
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.Addr, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := bounded.Transport(transport).RoundTrip(r)
+		if err != nil {
+			return s.Judge(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+		return s.Judge(err)
+	})
+}
