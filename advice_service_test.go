@@ -31,7 +31,7 @@ func readsWell(t *testing.T, what string, err error) {
 	noCanary(t, err)
 }
 
-func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
+func TestAdvice_isOneForEveryFaultOfTheService(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	a := srv.Account
@@ -100,7 +100,7 @@ func TestEveryFaultOfTheServiceReadsAsOneAdvice(t *testing.T) {
 
 // What the service says by itself, from wrong secrets to a missing OMS, reads well with
 // the client's hints.
-func TestEveryRefusalOfTheServiceReadsAsOneAdvice(t *testing.T) {
+func TestAdvice_isOneForEveryRefusalOfTheService(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithAddressRate(12), neoapitest.WithOMSTimeout(50*time.Millisecond), neoapitest.WithAccounts(2))
 	a := srv.Account
 	client := func(key, secret string) *Client {

@@ -112,7 +112,7 @@ func tradeCall(method, path string) func(*testing.T, *Client) error {
 
 // Message and hint of a failure are read together: they fit, say nothing twice, and
 // are short, for each code of the protocol at each operation of the client.
-func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
+func TestAdvice_isOneForEveryCodeAtEveryOperation(t *testing.T) {
 	operations := maps.Clone(atStep)
 	for _, r := range append(tradewire.Reports, tradewire.Call{Op: wire.OpClientIP, Method: http.MethodGet, Path: clientIPPath}) {
 		operations[r.Path] = tradeCall(r.Method, r.Path)
@@ -160,7 +160,7 @@ func TestEveryCodeAtEveryOperationReadsAsOneAdvice(t *testing.T) {
 
 // Whatever breaks off on the way, it is one situation, told in one way: whether the
 // answer is lost whole, or half, makes no difference to what is to be done.
-func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
+func TestAdvice_isTheSameForHalfAnAnswerAsForNone(t *testing.T) {
 	for op, call := range atStep {
 		var told *Error
 		for name, h := range badhttp.BrokenOff(200, `{"data":{"token":"ey`) {
@@ -186,7 +186,7 @@ func TestHalfAnAnswerIsToldAsNone(t *testing.T) {
 }
 
 // What was certainly not done is not told as if it might have been.
-func TestAnOrderThatWasNotSentNeedsNoLookIntoTheOrderBook(t *testing.T) {
+func TestAdvice_sendsNobodyToTheOrderBookForAnUnsentOrder(t *testing.T) {
 	s := newScripted(t)
 	s.on(placePath, answer(503, `{"error":[{"code":"503","message":"the trade API is not available, and the call was not sent"}]}`))
 	c := s.trading(t, gen3)
@@ -202,7 +202,7 @@ func TestAnOrderThatWasNotSentNeedsNoLookIntoTheOrderBook(t *testing.T) {
 }
 
 // The hints themselves leave room for a message.
-func TestNoHintIsLongerThanAMessageLeavesRoomFor(t *testing.T) {
+func TestHints_leaveRoomForAMessage(t *testing.T) {
 	for _, h := range hints {
 		if n := len(strings.Replace(h.hint, "{skew}", "95 s ahead of", 1)); n > 81 {
 			t.Errorf("%d characters: %s", n, h.hint)
@@ -216,7 +216,7 @@ func TestNoHintIsLongerThanAMessageLeavesRoomFor(t *testing.T) {
 }
 
 // What the client itself says is as short, each problem for itself.
-func TestNoMessageOfTheClientIsLongerThanAPersonReads(t *testing.T) {
+func TestError_messageIsShortEnoughToRead(t *testing.T) {
 	said := regexp.MustCompile(`(?:Message: |Message = |invalid\([^"]*?|problems, |found, |return (?:at|Session\{\}|""), )"((?:[^"\\]|\\.){15,})"`)
 	files := must.Get(filepath.Glob("*.go"))(t)
 	found := 0

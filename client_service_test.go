@@ -48,7 +48,7 @@ func checkTrade(t *testing.T, srv *neoapitest.Server, s neoapi.Session) {
 	}
 }
 
-func TestEveryWayOfLoggingInOpensASession(t *testing.T) {
+func TestLogin_opensASessionInEveryWay(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	a := srv.Account
@@ -80,7 +80,7 @@ func TestEveryWayOfLoggingInOpensASession(t *testing.T) {
 	}
 }
 
-func TestTOTPAndMPINOpenASession(t *testing.T) {
+func TestLoginTOTP_opensASessionWithTheMPIN(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
@@ -102,7 +102,7 @@ func wrong(code string) string {
 	return string('0'+(code[0]-'0'+1)%10) + code[1:]
 }
 
-func TestResendTooEarlySaysHowLongToWait(t *testing.T) {
+func TestSendOTP_tooEarlySaysHowLongToWait(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
@@ -123,7 +123,7 @@ func TestResendTooEarlySaysHowLongToWait(t *testing.T) {
 	must.Get(c.Session2FA(t.Context(), second))(t)
 }
 
-func TestLoggedOutSessionHasEnded(t *testing.T) {
+func TestLogout_endsTheSession(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
@@ -138,7 +138,7 @@ func TestLoggedOutSessionHasEnded(t *testing.T) {
 	wantError(t, c.Logout(t.Context()), neoapi.ErrSessionEnded)
 }
 
-func TestSameCodeAfterABrokenConnectionGivesTheSameSession(t *testing.T) {
+func TestSession2FA_givesTheSameSessionAfterABrokenConnection(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	for _, fault := range []string{"lost", "truncated"} {
 		c := newClient(t, srv, &http.Client{})
@@ -160,7 +160,7 @@ func TestSameCodeAfterABrokenConnectionGivesTheSameSession(t *testing.T) {
 	}
 }
 
-func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
+func TestSession2FA_opensOneSessionForManyCallers(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	must.Do(t, c.Login(t.Context(), neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password}))
@@ -191,7 +191,7 @@ func TestOneCodeFromManyCallersOpensOneSession(t *testing.T) {
 
 // A service that was set up again knows neither the session nor the access token that
 // came with it: only another login helps.
-func TestDiagnoseOfAForgottenSessionSaysToLogInAgain(t *testing.T) {
+func TestDiagnose_saysToLogInAgainForAForgottenSession(t *testing.T) {
 	t.Parallel()
 	before, after := neoapitest.NewServer(t), neoapitest.NewServer(t)
 	a := before.Account

@@ -20,7 +20,7 @@ import (
 	"neoapi/internal/wire"
 )
 
-func TestNewNamesEveryProblem(t *testing.T) {
+func TestNew_namesEveryProblem(t *testing.T) {
 	tests := []struct {
 		name string
 		cfg  Config
@@ -71,7 +71,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 	}
 }
 
-func TestEachEnvironmentHasItsAddresses(t *testing.T) {
+func TestEnvironment_hasItsAddresses(t *testing.T) {
 	tests := []struct {
 		name string
 		cfg  Config
@@ -117,7 +117,7 @@ func TestEachEnvironmentHasItsAddresses(t *testing.T) {
 	}
 }
 
-func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
+func TestAccessToken_isFetchedOnceAndRenewedInTime(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	now := time.Now()
@@ -153,7 +153,7 @@ func TestAccessTokenIsFetchedOnceAndRenewedInTime(t *testing.T) {
 	login(3)
 }
 
-func TestAccessTokenGivenIsUsedAndNeverForgotten(t *testing.T) {
+func TestAccessToken_ifGivenIsUsedAndNeverForgotten(t *testing.T) {
 	s := newScripted(t)
 	c := must.Get(New(Config{Environment: Environment(s.URL), AccessToken: canaryAccess}))(t)
 	s.on(opLogin, answer(401, `{"fault":{"code":900901,"message":"Invalid Credentials"}}`))
@@ -167,7 +167,7 @@ func TestAccessTokenGivenIsUsedAndNeverForgotten(t *testing.T) {
 	}
 }
 
-func TestAccessTokenRefusals(t *testing.T) {
+func TestAccessToken_refusalsAreTold(t *testing.T) {
 	tests := []struct {
 		name   string
 		status int
@@ -202,7 +202,7 @@ func TestAccessTokenRefusals(t *testing.T) {
 	}
 }
 
-func TestOneAccessTokenServesManyCallersAtOnce(t *testing.T) {
+func TestAccessToken_servesManyCallersAtOnce(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	var wg sync.WaitGroup
@@ -219,7 +219,7 @@ func TestOneAccessTokenServesManyCallersAtOnce(t *testing.T) {
 	}
 }
 
-func TestRedirectsAreNotFollowed(t *testing.T) {
+func TestRedirect_isNotFollowed(t *testing.T) {
 	var reached atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer other.Close()
@@ -254,7 +254,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
+func TestRedirect_thatCannotBeReadShowsNoSecret(t *testing.T) {
 	s := newScripted(t)
 	s.on(opLogin, answer(302, "", "Location: http://"+canaryPassword+"%zz/"))
 	err := s.client(t).Login(t.Context(), Credentials{UserID: "u", Password: canaryPassword})
@@ -268,7 +268,7 @@ func TestRedirectTheHTTPClientCannotReadShowsNoSecret(t *testing.T) {
 
 // The service reads a request on a connection that has been used before, and
 // hangs up: just when net/http is most inclined to send it again.
-func TestCodeIsNeverSubmittedTwice(t *testing.T) {
+func TestSession2FA_neverSendsACodeTwice(t *testing.T) {
 	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer l.Close()
 	var codes, reused atomic.Int32
@@ -330,7 +330,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestContextsAreHonoured(t *testing.T) {
+func TestClient_honoursContexts(t *testing.T) {
 	tests := []struct {
 		name string
 		hang string // the step that never answers
@@ -367,7 +367,7 @@ func TestContextsAreHonoured(t *testing.T) {
 	}
 }
 
-func TestCallerWaitingForAnothersAccessTokenCanLeave(t *testing.T) {
+func TestAccessToken_fetchedByAnotherNeedNotBeWaitedFor(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	asked, release := make(chan struct{}), make(chan struct{})
@@ -392,7 +392,7 @@ func TestCallerWaitingForAnothersAccessTokenCanLeave(t *testing.T) {
 	wg.Wait()
 }
 
-func TestEveryRequestSaysWhoItIs(t *testing.T) {
+func TestClient_saysWhoItIsInEveryRequest(t *testing.T) {
 	s := newScripted(t)
 	c := must.Get(New(Config{Environment: Environment(s.URL), ConsumerKey: "k", ConsumerSecret: "s", UserAgent: "bot/1"}))(t)
 	must.Do(t, c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}))

@@ -38,7 +38,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
+func TestClock_ofTheServiceIsFollowed(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{0, 400 * 24 * time.Hour} {
 		srv := neoapitest.NewServer(t)
@@ -65,7 +65,7 @@ func TestAClientOnTheServicesClockGoesAlongWithIt(t *testing.T) {
 }
 
 // By password the access token is needed, too.
-func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
+func TestClock_endsAnAccessToken(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := must.Get(neoapi.New(neoapi.Config{
@@ -80,7 +80,7 @@ func TestAnAccessTokenEndsByTheClientsClock(t *testing.T) {
 	}
 }
 
-func TestAClientOnAnotherClockIsToldSo(t *testing.T) {
+func TestClock_thatDiffersIsTold(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	_, k := clocked(t, srv, neoapi.Config{Rate: -1}, neoapi.KeepConfig{})
@@ -101,7 +101,7 @@ func TestAClientOnAnotherClockIsToldSo(t *testing.T) {
 }
 
 // At the beginning of a step the next one is 30 seconds away.
-func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
+func TestClock_ofATestSparesALoginTheRealWait(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	seed := neoapi.Login{}
@@ -139,7 +139,7 @@ func TestALoginAgainWaitsForNoRealTimeOnATestsClock(t *testing.T) {
 
 // The codes of a step and of the next are all there are: then a keeper waits until
 // the test moves the clock.
-func TestAWaitForACodeEndsWhenTheTestsClockGetsThere(t *testing.T) {
+func TestClock_ofATestEndsAWaitForACode(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	ctx := within(t, 25*time.Second)
@@ -172,7 +172,7 @@ func (w *waiting) Handle(_ context.Context, line slog.Record) error {
 }
 
 // Forty requests at two a second, between which the clock of both sides jumps.
-func TestTheRateGoesByTheTestsClock(t *testing.T) {
+func TestRate_goesByTheTestsClock(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(2))
 	ctx := within(t, 15*time.Second)
@@ -187,7 +187,7 @@ func TestTheRateGoesByTheTestsClock(t *testing.T) {
 }
 
 // A clock that stands still holds nobody up.
-func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
+func TestRate_goesOnWhereTheClockStandsStill(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	noon := srv.Now()
@@ -199,7 +199,7 @@ func TestTheRateGoesOnWhereATestsClockStandsStill(t *testing.T) {
 	}
 }
 
-func TestRunGoesByTheTestsClock(t *testing.T) {
+func TestRun_goesByTheTestsClock(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	said := make(chan string, 10)
@@ -229,7 +229,7 @@ func TestRunGoesByTheTestsClock(t *testing.T) {
 }
 
 // Diagnose judges by the clock that it is given.
-func TestDiagnoseGoesByTheTestsClock(t *testing.T) {
+func TestDiagnose_goesByTheTestsClock(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	srv.Advance(3 * time.Hour)
 	for verdict, clock := range map[neoapi.Verdict]func() time.Time{neoapi.VerdictGood: srv.Now, neoapi.VerdictFailed: nil} {

@@ -30,7 +30,7 @@ type failureShape struct {
 	message string
 }
 
-func TestEveryFailureShapeOfTheFieldIsRead(t *testing.T) {
+func TestError_isReadFromEveryShapeOfTheField(t *testing.T) {
 	html := "<html><head><title>504 Gateway\n Time-out</title></head><body>nginx</body></html>"
 	both := []failureShape{
 		{"the protocol's own", 401, `{"error":[{"code":"10020","message":"wrong"}]}`, ErrWrongOTP, "10020", "wrong"},
@@ -145,7 +145,7 @@ func (s failureShape) check(t *testing.T, err error, op string) *Error {
 	return e
 }
 
-func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
+func TestSession_isReadFromAnAnswerThatLacksSomething(t *testing.T) {
 	for name, tt := range map[string]struct {
 		data string
 		want Session
@@ -176,7 +176,7 @@ func TestAnswersThatLackSomethingStillGiveASession(t *testing.T) {
 	}
 }
 
-func TestViewSessionsThatLeadNowhereAreRefused(t *testing.T) {
+func TestLogin_refusesAViewSessionThatLeadsNowhere(t *testing.T) {
 	for name, data := range map[string]string{
 		"a token that is no JWT": `{"token":"opaque","sid":"x"}`,
 		"a token without a sub":  `{"token":"` + jwt(`{}`) + `","sid":"x"}`,
@@ -195,7 +195,7 @@ func TestViewSessionsThatLeadNowhereAreRefused(t *testing.T) {
 	}
 }
 
-func TestBrokenAnswerKeepsItsCause(t *testing.T) {
+func TestError_ofABrokenAnswerKeepsItsCause(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	for _, status := range []int{200, 502} {
@@ -227,7 +227,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-func TestErrorReadsAsOneLine(t *testing.T) {
+func TestError_readsAsOneLine(t *testing.T) {
 	e := &Error{Op: "session_2fa", Category: ErrWrongOTP, Code: "10020", Status: 401, Message: "2 tries left", RequestID: "id", RetryAfter: 1500 * time.Millisecond}
 	if got, want := e.Error(), "neoapi: session_2fa: wrong OTP (401, code 10020, retry after 2s): 2 tries left [request id id]"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -240,7 +240,7 @@ func TestErrorReadsAsOneLine(t *testing.T) {
 	}
 }
 
-func TestEchoedSecretsAreRedacted(t *testing.T) {
+func TestRedaction_hidesEchoedSecrets(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	echo := func(w http.ResponseWriter, r *http.Request) {
@@ -293,7 +293,7 @@ func TestEchoedSecretsAreRedacted(t *testing.T) {
 	again(opTOTPValidate, func() error { _, err := c.ValidateMPIN(t.Context(), canaryMPIN); return err })
 }
 
-func TestTextCutInTheMiddleOfASecretShowsNoHalfOfIt(t *testing.T) {
+func TestRedaction_showsNoHalfOfASecretThatWasCut(t *testing.T) {
 	secret := "Canary-" + strings.Repeat("x", maxText-10)
 	got := tidy("hello "+secret, []string{secret})
 	if strings.Contains(got, "Canary") {
@@ -304,7 +304,7 @@ func TestTextCutInTheMiddleOfASecretShowsNoHalfOfIt(t *testing.T) {
 	}
 }
 
-func TestKnownCodeIsShownEvenIfTheOTPHasItsDigits(t *testing.T) {
+func TestRedaction_showsAKnownCodeWithTheDigitsOfTheOTP(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	s.on(opSession2FA, answer(401, `{"error":[{"code":"10020","message":"10020 is wrong"}]}`))
@@ -328,7 +328,7 @@ func TestRedaction_leavesNoGapInAKnownSentence(t *testing.T) {
 	}
 }
 
-func TestNothingExportedPrintsASecret(t *testing.T) {
+func TestRedaction_coversEverythingExported(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	creds := Credentials{PAN: canaryPAN, UserID: "canary-user", Password: canaryPassword, MPIN: canaryMPIN}

@@ -52,7 +52,7 @@ func shownFindings(found []Finding) string {
 	return b.String()
 }
 
-func TestDiagnoseNamesEverySettingOfAWrongForm(t *testing.T) {
+func TestDiagnose_namesEverySettingOfAWrongForm(t *testing.T) {
 	s := newScripted(t)
 	found := Diagnose(t.Context(), Config{Environment: Environment(s.URL), ConsumerKey: `"` + canaryPAN + `"`, ConsumerSecret: canarySecret + " "},
 		Subject{Mobile: "919999999908", UCC: `"AB1234"`, PAN: "CANARY123"})
@@ -72,7 +72,7 @@ func TestDiagnoseNamesEverySettingOfAWrongForm(t *testing.T) {
 	noCanary(t, found)
 }
 
-func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
+func TestDiagnose_failsNothingOfAHealthyService(t *testing.T) {
 	s := newScripted(t)
 	s.on("/login/1.0/get-client-ip", answer(200, `{"data":[{"ip":"203.0.113.7","time":"now"}],"stCode":1000,"status":"success"}`))
 	c := s.client(t)
@@ -110,7 +110,7 @@ func TestDiagnoseOfAHealthyServiceFailsNothing(t *testing.T) {
 	wantFinding(t, Diagnose(t.Context(), cfg, Subject{Session: session}), "session", VerdictFailed, "the session ended at")
 }
 
-func TestDiagnoseSaysHowFarTheWayToTheServiceWent(t *testing.T) {
+func TestDiagnose_saysHowFarTheWayToTheServiceWent(t *testing.T) {
 	nobody := &http.Transport{DialContext: (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no resolver")
 	}}}).DialContext}
@@ -185,7 +185,7 @@ func certified(t *testing.T, change func(*x509.Certificate)) (url string, roots 
 	return srv.URL, roots
 }
 
-func TestDiagnoseNamesWhatIsWrongWithACertificate(t *testing.T) {
+func TestDiagnose_namesWhatIsWrongWithACertificate(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*x509.Certificate)
 		trust  bool
@@ -219,7 +219,7 @@ func TestDiagnoseNamesWhatIsWrongWithACertificate(t *testing.T) {
 	}
 }
 
-func TestDiagnoseAsksThoseHostsAloneThatALoginNeeds(t *testing.T) {
+func TestDiagnose_asksOnlyTheHostsThatALoginNeeds(t *testing.T) {
 	for _, test := range []struct {
 		cfg  Config
 		want []string

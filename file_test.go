@@ -36,7 +36,7 @@ func fileStore(t *testing.T, path string, opts ...FileOption) *FileStore {
 	return must.Get(NewFileStore(path, opts...))(t)
 }
 
-func TestFileKeepsEveryFieldOfASession(t *testing.T) {
+func TestFileStore_keepsEveryFieldOfASession(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]FileOption{
 		"in the clear": nil, "sealed with a key": {WithKey([32]byte{7})}, "sealed with a pass phrase": {phrase(canaryPassword)},
@@ -70,7 +70,7 @@ func TestFileKeepsEveryFieldOfASession(t *testing.T) {
 	}
 }
 
-func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
+func TestFileStore_readsAFileOfNeoLogin(t *testing.T) {
 	export, _ := kept.Export()
 	path := filepath.Join(t.TempDir(), "session.json")
 	text := bytes.Replace(export, []byte("{"), []byte(`{"consumerKey": "key", "accessToken": "a",`), 1)
@@ -82,7 +82,7 @@ func TestFileOfNeoLoginIsASavedSession(t *testing.T) {
 
 // What others have written beside a session stays, sealed or not, until its value is
 // taken away or the session of another consumer follows.
-func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
+func TestFileStore_keepsFieldsItDoesNotKnow(t *testing.T) {
 	for name, opts := range map[string][]FileOption{"in the clear": nil, "sealed": {WithKey([32]byte{7})}} {
 		t.Run(name, func(t *testing.T) {
 			ctx, path := t.Context(), filepath.Join(t.TempDir(), "session")
@@ -125,7 +125,7 @@ func TestFileKeepsFieldsItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestWritableSaysBeforehandWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
+func TestFileStore_writableSaysWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"file": "x", "empty": ""} {
 		must.Do(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
@@ -160,7 +160,7 @@ func TestWritableSaysBeforehandWhatSaveWouldAndLeavesNoTrace(t *testing.T) {
 	}
 }
 
-func TestALinkToAFileStaysGood(t *testing.T) {
+func TestFileStore_leavesALinkToItsFileGood(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "link")
 	must.Do(t, errors.Join(fileStore(t, filepath.Join(dir, "session")).Save(t.Context(), kept), os.Symlink("session", link)))
@@ -179,7 +179,7 @@ func TestALinkToAFileStaysGood(t *testing.T) {
 	}
 }
 
-func TestEmptyFileIsNoSavedSession(t *testing.T) {
+func TestFileStore_holdsNoSessionWhenEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	must.Do(t, os.WriteFile(path, nil, 0o600))
 	f := fileStore(t, path)
@@ -189,7 +189,7 @@ func TestEmptyFileIsNoSavedSession(t *testing.T) {
 	must.Do(t, f.Save(t.Context(), kept))
 }
 
-func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T) {
+func TestFileStore_refusesAFileThatCannotBeTrustedAndLeavesIt(t *testing.T) {
 	t.Parallel()
 	export, _ := kept.Export()
 	seal := func(opt FileOption) []byte {
@@ -268,7 +268,7 @@ func TestFileThatCannotBeTrustedIsRefusedWithTheReasonAndLeftAsItIs(t *testing.T
 	}
 }
 
-func TestPassphraseIsAskedForOnceUnlessItWasWrong(t *testing.T) {
+func TestFileStore_asksOnceForAPassphraseUnlessItWasWrong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	must.Do(t, fileStore(t, path, phrase("right")).Save(t.Context(), kept))
 	answers := []string{"wrong", "right"}
@@ -295,7 +295,7 @@ func TestPassphraseIsAskedForOnceUnlessItWasWrong(t *testing.T) {
 	}
 }
 
-func TestFileStoreNamesEveryProblem(t *testing.T) {
+func TestFileStore_namesEveryProblem(t *testing.T) {
 	_, err := NewFileStore("", WithKey([32]byte{}), phrase("p"))
 	for _, problem := range []string{"path is missing", "not both", "all zeros"} {
 		if !errors.Is(err, ErrInvalidInput) || !strings.Contains(err.Error(), problem) {
@@ -304,7 +304,7 @@ func TestFileStoreNamesEveryProblem(t *testing.T) {
 	}
 }
 
-func TestStoresReturnAtOnceWhenCancelled(t *testing.T) {
+func TestFileStore_returnsAtOnceWhenCancelled(t *testing.T) {
 	f := fileStore(t, filepath.Join(t.TempDir(), "session"), phrase("p"))
 	unlock := must.Get(f.Lock(t.Context()))(t)
 	defer unlock()
@@ -323,7 +323,7 @@ func TestStoresReturnAtOnceWhenCancelled(t *testing.T) {
 	}
 }
 
-func TestLockIsHeldByOneAtATime(t *testing.T) {
+func TestFileStore_lockIsHeldByOneAtATime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	var inside atomic.Int32
 	var wg sync.WaitGroup
@@ -389,7 +389,7 @@ func TestFileStore_remembersTheStepOfEachAccount(t *testing.T) {
 }
 
 // A disk of two blocks, in a name space of its own, where the system lets one be made.
-func TestAFullDiskIsNoticedBeforehand(t *testing.T) {
+func TestFileStore_noticesAFullDiskBeforehand(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command("unshare", "-r", "-m", "sh", "-c", `mount -t tmpfs -o size=8k,mode=700 tmpfs "$STORE" && exec "$SELF"`)
 	self := must.Get(os.Executable())(t)
@@ -406,7 +406,7 @@ func TestAFullDiskIsNoticedBeforehand(t *testing.T) {
 	}
 }
 
-func TestCrashedHolderOfTheLockIsInNobodysWay(t *testing.T) {
+func TestFileStore_lockDiesWithItsHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "session")
 	cmd, _, out := child(t, "hold the lock", "STORE="+path)
 	if line, err := out.ReadString('\n'); line != "held <nil>\n" {

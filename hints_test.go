@@ -69,7 +69,7 @@ func TestHints_nameNothingOfGo(t *testing.T) {
 // goName is a name of the client's that nobody types into a shell.
 var goName = regexp.MustCompile(`\b(?:[A-Z][a-z]+[A-Z]\w*|Session2FA|Client\.\w+|Config\b|Keeper|TOTPSeed|Environment)`)
 
-func TestEveryMethodInTheGuideExists(t *testing.T) {
+func TestDocs_nameMethodsThatExist(t *testing.T) {
 	text := must.Get(os.ReadFile("docs/client.md"))(t)
 	named := regexp.MustCompile("[`.]Client\\.(\\w+)|`client\\.(\\w+)").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 10 {
@@ -82,7 +82,7 @@ func TestEveryMethodInTheGuideExists(t *testing.T) {
 	}
 }
 
-func TestEveryHintIsGivenWhereItBelongs(t *testing.T) {
+func TestHints_areGivenWhereTheyBelong(t *testing.T) {
 	login, loginTOTP, logout := atStep[opLogin], atStep[opTOTPLogin], atStep[opLogout]
 	second, mpin, sendOTP := atStep[opSession2FA], atStep[opTOTPValidate], atStep[opOTP]
 	loginBy := func(password string) func(t *testing.T, c *Client) error {
@@ -267,7 +267,7 @@ func below(t *testing.T, url string, hc *http.Client) *Error {
 	return e
 }
 
-func TestClockSkewIsToldOnlyWhereItMatters(t *testing.T) {
+func TestClock_skewIsToldOnlyWhereItMatters(t *testing.T) {
 	for skew, want := range map[time.Duration]string{
 		31 * time.Second: "31 s ahead of", -95 * time.Second: "95 s behind", 29 * time.Second: "", -time.Second: "", 26 * time.Hour: "26h0m0s ahead of",
 	} {

@@ -16,7 +16,7 @@ import (
 	"neoapi/internal/must"
 )
 
-// All other ways are those of TestASavedSessionIsUsedByTheSameAccountAlone.
+// All other ways are those of TestKeeper_usesOnlyItsAccountsSavedSession.
 func TestKeeper_logsInByOTP(t *testing.T) {
 	srv, _ := keepServer(t)
 	login := byPassword(srv.Account)
@@ -26,7 +26,7 @@ func TestKeeper_logsInByOTP(t *testing.T) {
 	}
 }
 
-func TestRefusedLoginsAreTriedThreeTimes(t *testing.T) {
+func TestKeeper_triesARefusedLoginThreeTimes(t *testing.T) {
 	srv, trail := keepServer(t)
 	login := byPassword(srv.Account)
 	right := login.Credentials
@@ -59,7 +59,7 @@ func TestRefusedLoginsAreTriedThreeTimes(t *testing.T) {
 	trail.want(t, "login", 4)
 }
 
-func TestNoLoginFollowsByItselfOnATimeoutA429OrA5xx(t *testing.T) {
+func TestKeeper_repeatsNoLoginAfterATimeoutA429OrA5xx(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer http.HandlerFunc
 		want   Category
@@ -101,7 +101,7 @@ func TestNoLoginFollowsByItselfOnATimeoutA429OrA5xx(t *testing.T) {
 	}
 }
 
-func TestNoTOTPStepIsUsedTwice(t *testing.T) {
+func TestKeeper_usesNoTOTPStepTwice(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	var ahead atomic.Int64
@@ -180,7 +180,7 @@ func TestKeeper_saysThatTheMPINWasWrong(t *testing.T) {
 }
 
 // The vectors of RFC 6238, appendix B, whose codes have eight digits.
-func TestTOTPCodesAreThoseOfRFC6238(t *testing.T) {
+func TestTOTP_codesAreThoseOfRFC6238(t *testing.T) {
 	seed := parseSeed("gezd gnbv gy3t qojq gezd gnbv gy3t qojq==")
 	if string(seed) != "12345678901234567890" {
 		t.Fatalf("the seed is %q", seed)
@@ -197,7 +197,7 @@ func TestTOTPCodesAreThoseOfRFC6238(t *testing.T) {
 	}
 }
 
-func TestYourOwnFailingFunctionIsNoTry(t *testing.T) {
+func TestKeeper_countsNoTryWhenAFunctionFails(t *testing.T) {
 	srv, trail := keepServer(t)
 	login := byPassword(srv.Account)
 	cause := errors.New("the vault is closed")
@@ -220,7 +220,7 @@ func TestYourOwnFailingFunctionIsNoTry(t *testing.T) {
 	trail.want(t, opened, 1)
 }
 
-func TestNewSessionThatHasEndedIsNoSession(t *testing.T) {
+func TestKeeper_takesNoNewSessionThatHasEnded(t *testing.T) {
 	srv, trail := keepServer(t)
 	c := keepClient(t, srv)
 	ahead := 3 * time.Hour
@@ -235,7 +235,7 @@ func TestNewSessionThatHasEndedIsNoSession(t *testing.T) {
 	trail.want(t, opened, 3)
 }
 
-func TestKeepNamesEveryProblem(t *testing.T) {
+func TestKeep_namesEveryProblem(t *testing.T) {
 	c := must.Get(New(Config{Environment: PROD, ConsumerKey: "key"}))(t)
 	text, who, totp := always("x"), always(Credentials{}), always(TOTP{})
 	for want, cfg := range map[string]KeepConfig{

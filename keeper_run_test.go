@@ -14,7 +14,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestSessionsEndAtMidnightInIndiaIfTheTokenDoesNotSay(t *testing.T) {
+func TestSession_endsAtMidnightInIndiaIfTheTokenDoesNotSay(t *testing.T) {
 	at := func(text string) time.Time {
 		return must.Get(time.Parse(time.RFC3339, text))(t)
 	}
@@ -43,7 +43,7 @@ func TestSessionsEndAtMidnightInIndiaIfTheTokenDoesNotSay(t *testing.T) {
 
 // Three days of a program, on the clock of a synctest bubble; the service's clock
 // is moved along.
-func TestRunKeepsAProgramLoggedInForDays(t *testing.T) {
+func TestRun_keepsAProgramLoggedInForDays(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		daily bool
@@ -101,7 +101,7 @@ func TestRunKeepsAProgramLoggedInForDays(t *testing.T) {
 	}
 }
 
-func TestRunEndsWithALoginThatFails(t *testing.T) {
+func TestRun_endsWithALoginThatFails(t *testing.T) {
 	srv, trail := keepServer(t)
 	login := byPassword(srv.Account)
 	login.MPIN = always("000000")

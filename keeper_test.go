@@ -101,7 +101,7 @@ func bySeed(a neoapitest.Account) Login {
 	return Login{TOTPSeed: always(a.TOTPSeed), Mobile: a.Mobile, UCC: a.UCC, MPIN: always(a.MPIN)}
 }
 
-func TestProcessesStartedTogetherMakeOneLogin(t *testing.T) {
+func TestKeeper_logsInOnceForManyProcesses(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	must.Do(t, os.WriteFile(path, nil, 0o600))
@@ -120,7 +120,7 @@ func TestProcessesStartedTogetherMakeOneLogin(t *testing.T) {
 	trail.want(t, "login", 1)
 }
 
-func TestManyCallersMakeOneLogin(t *testing.T) {
+func TestKeeper_logsInOnceForManyCallers(t *testing.T) {
 	srv, trail := keepServer(t)
 	logins := 0
 	k := keep(t, keepClient(t, srv), KeepConfig{Login: byPassword(srv.Account), OnLogin: func(Session) { logins++ }})
@@ -144,7 +144,7 @@ func TestManyCallersMakeOneLogin(t *testing.T) {
 	trail.want(t, opened, 1)
 }
 
-func TestOneCallersEndDoesNotEndTheLoginOfOthers(t *testing.T) {
+func TestKeeper_logsInForOthersWhenACallerLeaves(t *testing.T) {
 	srv, trail := keepServer(t)
 	asked, answer := make(chan bool), make(chan bool)
 	login := byPassword(srv.Account)
@@ -209,7 +209,7 @@ func TestOneCallersEndDoesNotEndTheLoginOfOthers(t *testing.T) {
 	trail.want(t, opened, 2)
 }
 
-func TestCancelledLoginReturnsAtOnceAndLeavesNothingBehind(t *testing.T) {
+func TestKeeper_returnsAtOnceWhenCancelledAndLeavesNothing(t *testing.T) {
 	srv, trail := keepServer(t, neoapitest.WithOMSTimeout(time.Minute))
 	c := keepClient(t, srv)
 	if _, err := c.AccessToken(t.Context()); err != nil { // by now the service runs with all that belongs to it
@@ -239,7 +239,7 @@ func TestCancelledLoginReturnsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	trail.want(t, "login ok", 1)
 }
 
-func TestRefusedSessionIsReplacedOnceForAllWhoShareIt(t *testing.T) {
+func TestKeeper_replacesARefusedSessionOnceForAllWhoShareIt(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	cfg := KeepConfig{Login: byPassword(srv.Account), Store: fileStore(t, path)}
@@ -263,7 +263,7 @@ func TestRefusedSessionIsReplacedOnceForAllWhoShareIt(t *testing.T) {
 	trail.want(t, opened, 2)
 }
 
-func TestKeeperLeavesASavedSessionThatIsNotItsOwn(t *testing.T) {
+func TestKeeper_leavesASavedSessionThatIsNotItsOwn(t *testing.T) {
 	srv, trail := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	must.Do(t, fileStore(t, path).Save(t.Context(), kept))
@@ -283,7 +283,7 @@ type full struct{ *FileStore }
 
 func (full) Save(context.Context, Session) error { return errors.New("no space left on device") }
 
-func TestSessionThatCannotBeSavedIsStillWorthHaving(t *testing.T) {
+func TestKeeper_returnsASessionThatCannotBeSaved(t *testing.T) {
 	srv, _ := keepServer(t)
 	var lines strings.Builder
 	k := keep(t, keepClient(t, srv), KeepConfig{
@@ -301,7 +301,7 @@ func TestSessionThatCannotBeSavedIsStillWorthHaving(t *testing.T) {
 }
 
 // A store that cannot be written to is noticed before a code is spent on it.
-func TestNoLoginForAStoreThatCannotBeWrittenTo(t *testing.T) {
+func TestKeeper_logsInForNoStoreThatCannotBeWrittenTo(t *testing.T) {
 	srv, trail := keepServer(t)
 	file := filepath.Join(t.TempDir(), "file")
 	must.Do(t, os.WriteFile(file, []byte("x"), 0o600))
@@ -325,7 +325,7 @@ type unwritable struct{ *FileStore }
 
 func (unwritable) Writable(context.Context) error { return errors.New("read-only file system") }
 
-func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
+func TestRedaction_coversWhateverKeepsASession(t *testing.T) {
 	login := Login{TOTPSeed: always(canarySecret), MPIN: always(canaryMPIN), Mobile: "9999999908", UCC: "U"}
 	c := must.Get(New(Config{Environment: PROD, ConsumerKey: canarySecret}))(t)
 	k := keep(t, c, KeepConfig{Login: login})
@@ -345,7 +345,7 @@ func TestNothingThatKeepsASessionPrintsASecret(t *testing.T) {
 
 // A client that has a keeper calls with the keeper's session, whoever makes the call
 // and however: nobody has to say so.
-func TestAClientsCallsGoByItsKeeper(t *testing.T) {
+func TestClient_callsWithItsKeepersSession(t *testing.T) {
 	t.Parallel()
 	srv, trail := keepServer(t)
 	c := keepClient(t, srv)

@@ -42,7 +42,7 @@ func (s *scripted) watchedClient(t *testing.T, level slog.Level) (c *Client, log
 
 type seenBy struct{}
 
-func TestEachExchangeIsLoggedWithoutItsSecrets(t *testing.T) {
+func TestLog_hasEachExchangeWithoutItsSecrets(t *testing.T) {
 	s := newScripted(t)
 	c, log, steps := s.watchedClient(t, slog.LevelDebug)
 	creds := Credentials{PAN: canaryPAN, Password: canaryPassword}
@@ -104,7 +104,7 @@ func TestEachExchangeIsLoggedWithoutItsSecrets(t *testing.T) {
 	}
 }
 
-func TestNothingIsLoggedAboveDebug(t *testing.T) {
+func TestLog_hasNothingAboveDebug(t *testing.T) {
 	s := newScripted(t)
 	c, log, _ := s.watchedClient(t, slog.LevelInfo)
 	if err := c.Login(t.Context(), Credentials{UserID: "u", Password: "p"}); err != nil || log.Len() != 0 {
@@ -112,7 +112,7 @@ func TestNothingIsLoggedAboveDebug(t *testing.T) {
 	}
 }
 
-func TestObserversContextReachesTheTransport(t *testing.T) {
+func TestObserve_contextReachesTheTransport(t *testing.T) {
 	s := newScripted(t)
 	c, _, _ := s.watchedClient(t, slog.LevelInfo)
 	var ops []any
@@ -129,7 +129,7 @@ func TestObserversContextReachesTheTransport(t *testing.T) {
 	}
 }
 
-func TestLoggedBodyIsTheCallersAllTheSame(t *testing.T) {
+func TestLog_leavesTheBodyToTheCaller(t *testing.T) {
 	s := newScripted(t)
 	c, log, _ := s.watchedClient(t, slog.LevelDebug)
 	must.Do(t, c.Use(gen3))

@@ -14,7 +14,7 @@ import (
 	"neoapi/internal/must"
 )
 
-func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
+func TestLogin_sendsWhatTheFieldsClientsSend(t *testing.T) {
 	tests := []struct {
 		name string
 		cr   Credentials
@@ -53,7 +53,7 @@ func TestLoginSendsWhatTheFieldsClientsSend(t *testing.T) {
 	}
 }
 
-func TestBadInputIsRefusedWithoutSending(t *testing.T) {
+func TestClient_refusesBadInputWithoutSending(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	login := func(cr Credentials) func() error { return func() error { return c.Login(t.Context(), cr) } }
@@ -111,7 +111,7 @@ func TestBadInputIsRefusedWithoutSending(t *testing.T) {
 }
 
 // The service takes ASCII digits alone, so that is what it gets.
-func TestPastedCodesAreSentAsDigits(t *testing.T) {
+func TestSession2FA_sendsAPastedCodeAsDigits(t *testing.T) {
 	s := newScripted(t)
 	for _, pasted := range []string{"918 273", "918-273", "918273\r\n", "\u200b918\u00a0273\ufeff", "９１８２７３", "९१८२७३"} {
 		c := s.loggedIn(t)
@@ -139,7 +139,7 @@ func TestPastedCodesAreSentAsDigits(t *testing.T) {
 	}
 }
 
-func TestSeedOfAQRCodeIsTakenAndOneOfAnotherKindIsNamed(t *testing.T) {
+func TestTOTP_takesTheSeedOfAQRCodeAndNamesOneOfAnotherKind(t *testing.T) {
 	const uri = "OTPAUTH://totp/Neo:AB1234?issuer=Neo&secret=GEZDGNBVGY3TQOJQ"
 	if got := string(parseSeed(uri + "\n")); got != "1234567890" {
 		t.Errorf("the seed is %q", got)
@@ -153,7 +153,7 @@ func TestSeedOfAQRCodeIsTakenAndOneOfAnotherKindIsNamed(t *testing.T) {
 	}
 }
 
-func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
+func TestSession2FA_sendsWhatTheFieldsClientsSend(t *testing.T) {
 	sub := "0b9f9a3c-user"
 	tests := []struct {
 		name string
@@ -201,7 +201,7 @@ func TestSession2FASendsWhatTheFieldsClientsSend(t *testing.T) {
 	}
 }
 
-func TestTOTPFlowOfEachGeneration(t *testing.T) {
+func TestLoginTOTP_goesTheWayOfItsGeneration(t *testing.T) {
 	for name, tt := range map[string]struct{ key, token, auth, login, validate string }{
 		"a consumer key speaks generation 3":           {"the-key", "", "the-key", "/login/1.0/tradeApiLogin", "/login/1.0/tradeApiValidate"},
 		"an access token without a key, generation 2":  {"", "tok", "Bearer tok", "/apim/login/2.0/login/v6/totp/login", "/apim/login/2.0/login/v6/totp/validate"},
@@ -243,7 +243,7 @@ func TestTOTPFlowOfEachGeneration(t *testing.T) {
 	}
 }
 
-func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
+func TestClient_refusesStepsOutOfOrderWithoutSending(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	for name, call := range map[string]func() error{
@@ -270,7 +270,7 @@ func TestStepsOutOfOrderAreRefusedWithoutSending(t *testing.T) {
 	}
 }
 
-func TestLoginStaysPendingWhenTheOTPCannotBeSent(t *testing.T) {
+func TestLogin_staysPendingWhenTheOTPCannotBeSent(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	s.on(opOTP, answer(500, `{"error":[{"code":"10522","message":"no courier"}]}`))
@@ -289,7 +289,7 @@ func TestLoginStaysPendingWhenTheOTPCannotBeSent(t *testing.T) {
 	must.Get(c.Session2FA(t.Context(), canaryOTP))(t)
 }
 
-func TestLoginSaysOTPWhenTheAccessTokenEndsBetweenTheSteps(t *testing.T) {
+func TestLogin_saysOTPWhenTheAccessTokenEndsBetweenTheSteps(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	s.on(opAccessToken, answer(200, `{"access_token":"a","expires_in":30}`)) // renewed at every call
@@ -304,7 +304,7 @@ func TestLoginSaysOTPWhenTheAccessTokenEndsBetweenTheSteps(t *testing.T) {
 	}
 }
 
-func TestFailedLoginLeavesThePendingOneAndASuccessReplacesIt(t *testing.T) {
+func TestLogin_replacesThePendingOneOnlyOnSuccess(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	s.on(opLogin, answer(401, `{"error":[{"code":"10020","message":"no"}]}`))
@@ -323,7 +323,7 @@ func TestFailedLoginLeavesThePendingOneAndASuccessReplacesIt(t *testing.T) {
 	}
 }
 
-func TestSessionOfAReplacedLoginIsReturnedButNotMadeCurrent(t *testing.T) {
+func TestSession2FA_ofAReplacedLoginIsNotMadeCurrent(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	asked, release := make(chan struct{}), make(chan struct{})
@@ -350,7 +350,7 @@ func TestSessionOfAReplacedLoginIsReturnedButNotMadeCurrent(t *testing.T) {
 	}
 }
 
-func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
+func TestSession2FA_keepsACodesRequestIDUntilItIsJudged(t *testing.T) {
 	tests := []struct {
 		name string
 		h    http.HandlerFunc
@@ -387,7 +387,7 @@ func TestCodeKeepsItsRequestIDUntilTheServiceHasJudgedIt(t *testing.T) {
 	}
 }
 
-func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
+func TestLogout_forgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	must.Get(c.Session2FA(t.Context(), "1234"))(t)
@@ -416,7 +416,7 @@ func TestLogoutForgetsTheSessionOnlyWhenTheServiceDid(t *testing.T) {
 }
 
 // Run with -race: everything at once on one client.
-func TestClientIsSafeForConcurrentUse(t *testing.T) {
+func TestClient_isSafeForConcurrentUse(t *testing.T) {
 	s := newScripted(t)
 	c := s.client(t)
 	calls := []func(){

@@ -64,7 +64,7 @@ func onClock(t *testing.T, srv *neoapitest.Server) *Client {
 // goes to the same account's alone, and the other account's login is refused before
 // anything is replaced. A file of a version that did not mark who logged in goes on
 // working, and never for another account either.
-func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
+func TestKeeper_usesOnlyItsAccountsSavedSession(t *testing.T) {
 	t.Parallel()
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
@@ -117,7 +117,7 @@ func TestASavedSessionIsUsedByTheSameAccountAlone(t *testing.T) {
 }
 
 // Somebody logs in as another account while a keeper runs, into the keeper's file.
-func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
+func TestKeeper_noticesThatItsFileIsAnothersNow(t *testing.T) {
 	t.Parallel()
 	srv, trail := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
@@ -162,7 +162,7 @@ func TestARunningKeeperNoticesThatItsFileIsAnothersNow(t *testing.T) {
 }
 
 // A function that logs another account in than Login.UCC or the session before says.
-func TestAKeeperKeepsOneAccount(t *testing.T) {
+func TestKeeper_keepsOneAccount(t *testing.T) {
 	t.Parallel()
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
@@ -190,7 +190,7 @@ func TestAKeeperKeepsOneAccount(t *testing.T) {
 	}
 }
 
-func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
+func TestKeeper_asksNoFunctionForASavedSessionOfAKnownUCC(t *testing.T) {
 	srv, _ := keepServer(t)
 	path := filepath.Join(t.TempDir(), "session")
 	login := byPassword(srv.Account)
@@ -231,7 +231,7 @@ func TestFunctionsAreNotAskedForASavedSessionOfAKnownUCC(t *testing.T) {
 }
 
 // Where the service says no UCC and the file has no mark, nobody can tell.
-func TestASessionOfNobodyKnowsWhomIsReplacedAtItsEnd(t *testing.T) {
+func TestKeeper_replacesASessionOfNobodyKnowsWhomAtItsEnd(t *testing.T) {
 	s := newScripted(t)
 	s.on(opSession2FA, answer(200, `{"data":{"token":"fresh","sid":"s"}}`))
 	path := filepath.Join(t.TempDir(), "session")
@@ -252,7 +252,7 @@ func TestASessionOfNobodyKnowsWhomIsReplacedAtItsEnd(t *testing.T) {
 	}
 }
 
-func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
+func TestRestore_refusesAnotherAccountsSession(t *testing.T) {
 	t.Parallel()
 	srv, _ := keepServer(t, neoapitest.WithAccounts(1))
 	one, other := people(t, srv)
@@ -292,7 +292,7 @@ func TestRestoreRefusesAnotherAccountsSession(t *testing.T) {
 }
 
 // A mark says nothing to whoever has not the session's token.
-func TestAMarkDoesNotSayWhoLoggedIn(t *testing.T) {
+func TestMark_doesNotSayWhoLoggedIn(t *testing.T) {
 	who := Credentials{PAN: canaryPAN}.identity()
 	mark := who.mark(canaryTrade)
 	if !strings.HasPrefix(mark, "pan:") || len(mark) != len("pan:")+32 {

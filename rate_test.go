@@ -55,7 +55,7 @@ func posts(ctx context.Context, c *Client, n int) error {
 	return errors.Join(errs...)
 }
 
-func TestTenOrdersAtOnceAfterALoginAreNotRefused(t *testing.T) {
+func TestRate_allowsTenOrdersAtOnceAfterALogin(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	var sent atomic.Int32
@@ -68,7 +68,7 @@ func TestTenOrdersAtOnceAfterALoginAreNotRefused(t *testing.T) {
 	}
 }
 
-func TestClientsOfOneConsumerShareItsRate(t *testing.T) {
+func TestRate_isSharedByClientsOfOneConsumer(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10), neoapitest.WithAccounts(2))
 	var sent atomic.Int32
@@ -86,7 +86,7 @@ func TestClientsOfOneConsumerShareItsRate(t *testing.T) {
 
 // What the service counts, the client counts: with one request a second allowed, each
 // step and each call is a second after the one before.
-func TestEveryRequestIsCounted(t *testing.T) {
+func TestRate_countsEveryRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := map[string]string{
 			"/oauth2/token":                 `{"access_token":"a","expires_in":3600}`,
@@ -146,7 +146,7 @@ func TestEveryRequestIsCounted(t *testing.T) {
 	})
 }
 
-func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
+func TestRate_waitEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(1))
 	var sent atomic.Int32
@@ -163,7 +163,7 @@ func TestWaitingForTheRateEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestProcessesThatShareASessionFileShareTheRate(t *testing.T) {
+func TestRate_isSharedByProcessesWithOneSessionFile(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(10))
 	for _, said := range together(t, 3, "trade", srv, filepath.Join(t.TempDir(), "session")) {
@@ -189,7 +189,7 @@ func respond(r *http.Request, status int, header http.Header) *http.Response {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(`{"stat":"Ok"}`)), ContentLength: 13, Request: r}
 }
 
-func TestNoSecondSeesMoreThanTenRequests(t *testing.T) {
+func TestRate_isTenRequestsInAnySecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var times []time.Time
@@ -226,7 +226,7 @@ func TestNoSecondSeesMoreThanTenRequests(t *testing.T) {
 	})
 }
 
-func TestRateCanBeChangedAndLiftedAndWaitingCancelled(t *testing.T) {
+func TestRate_canBeChangedAndLiftedAndItsWaitCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := bubble(t, func(r *http.Request) (*http.Response, error) { return respond(r, 200, nil), nil })
 		start := time.Now()
@@ -258,7 +258,7 @@ func TestRateCanBeChangedAndLiftedAndWaitingCancelled(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsObeyedOnceForWhatIsSafe(t *testing.T) {
+func TestRetryAfter_isObeyedOnceForWhatIsSafe(t *testing.T) {
 	tests := []struct {
 		name, method  string
 		status        int

@@ -59,7 +59,7 @@ func only(token string, status int, refusal string) http.HandlerFunc {
 
 const ended = `{"stat":"Not_Ok","stCode":100022,"errMsg":"invalid session token"}`
 
-func TestEndedSessionIsRenewedOnceAndTheCallRepeated(t *testing.T) {
+func TestCall_renewsAnEndedSessionOnceAndIsRepeated(t *testing.T) {
 	for name, refusal := range map[string]struct {
 		status int
 		body   string
@@ -93,7 +93,7 @@ func TestEndedSessionIsRenewedOnceAndTheCallRepeated(t *testing.T) {
 	}
 }
 
-func TestRefusalsThatAreNotOfTheSessionLeaveIt(t *testing.T) {
+func TestCall_leavesTheSessionOnOtherRefusals(t *testing.T) {
 	s := newScripted(t)
 	k := &keeping{tokens: []string{"one", "two"}}
 	hc := s.client(t).HTTPClient(WithKeeper(k), WithRate(0))
@@ -119,7 +119,7 @@ func TestRefusalsThatAreNotOfTheSessionLeaveIt(t *testing.T) {
 	}
 }
 
-func TestNewSessionThatIsRefusedTooIsNotRenewedAgain(t *testing.T) {
+func TestCall_renewsNoNewSessionThatIsRefusedToo(t *testing.T) {
 	s := newScripted(t)
 	s.on(ordersPath, answer(403, ended))
 	k := &keeping{tokens: []string{"one", "two", "three"}}
@@ -148,7 +148,7 @@ func TestNewSessionThatIsRefusedTooIsNotRenewedAgain(t *testing.T) {
 	}
 }
 
-func TestAnOrderIsNeverSentAgain(t *testing.T) {
+func TestOrder_isNeverSentAgain(t *testing.T) {
 	order := url.Values{"jData": {`{"am":"NO","qt":"1"}`}}
 	tests := []struct {
 		name  string
@@ -196,7 +196,7 @@ func TestAnOrderIsNeverSentAgain(t *testing.T) {
 	}
 }
 
-func TestRenewalThatFailsIsTheError(t *testing.T) {
+func TestCall_returnsTheErrorOfARenewal(t *testing.T) {
 	s := newScripted(t)
 	s.on(ordersPath, answer(403, ended))
 	s.on(placePath, answer(403, ended))
@@ -211,7 +211,7 @@ func TestRenewalThatFailsIsTheError(t *testing.T) {
 	}
 }
 
-func TestRefusedAccessTokenIsFetchedAgainOnce(t *testing.T) {
+func TestAccessToken_isFetchedAgainOnceWhenRefused(t *testing.T) {
 	s := newScripted(t)
 	var calls atomic.Int32
 	s.on("/Orders/2.0/quick/user/orders", func(w http.ResponseWriter, r *http.Request) {
@@ -237,7 +237,7 @@ func TestRefusedAccessTokenIsFetchedAgainOnce(t *testing.T) {
 	}
 }
 
-func TestOrderWithoutABodyIsNotReplayedByNetHTTP(t *testing.T) {
+func TestOrder_withoutABodyIsNotReplayedByNetHTTP(t *testing.T) {
 	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	var orders, conns atomic.Int32
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

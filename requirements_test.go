@@ -13,7 +13,7 @@ import (
 )
 
 // A user's program that imports the client, and a test of it, in a module of its own.
-func TestImportingTheClientBringsAtMostThreeRequirements(t *testing.T) {
+func TestModule_bringsAtMostThreeRequirements(t *testing.T) {
 	here := must.Get(os.Getwd())(t)
 	dir := t.TempDir()
 	run := func(args ...string) string {

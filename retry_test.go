@@ -14,7 +14,7 @@ import (
 	"neoapi/internal/tradewire"
 )
 
-func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
+func TestError_opIsExplainedForEveryStep(t *testing.T) {
 	text := must.Get(os.ReadFile("errors.go"))(t)
 	comment := regexp.MustCompile(`(?s)// Op is the step.*?Op string`).Find(text)
 	ops := map[string]bool{}
@@ -43,7 +43,7 @@ func TestErrorOpIsExplainedForEveryStep(t *testing.T) {
 	}
 }
 
-func TestWhatHappensBesideTheServiceSaysWhetherTryingAgainHelps(t *testing.T) {
+func TestError_fromElsewhereSaysWhetherTryingAgainHelps(t *testing.T) {
 	dir := t.TempDir()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -11,7 +11,7 @@ import (
 	"neoapi/internal/must"
 )
 
-func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
+func TestSession_currentOneIsOutOfCallersReach(t *testing.T) {
 	s := newScripted(t)
 	c := s.loggedIn(t)
 	first := must.Get(c.Session2FA(t.Context(), "1234"))(t)
@@ -31,7 +31,7 @@ func TestCallersCannotReachIntoTheCurrentSession(t *testing.T) {
 	}
 }
 
-func TestExportedSessionReadsBackTheSame(t *testing.T) {
+func TestParseSession_readsBackWhatExportWrote(t *testing.T) {
 	full := Session{
 		Token: canaryTrade, SID: "sid", RID: "rid", HSServerID: "server1", UCC: "U", GreetingName: "ñ", KType: "Trade", DataCenter: "d", BaseURL: "b",
 		Caches:   map[string]time.Time{"watchlist": time.Unix(1638271224, 0).UTC()},
@@ -63,7 +63,7 @@ func TestExportedSessionReadsBackTheSame(t *testing.T) {
 	}
 }
 
-func TestParseSessionRefusesWhatExportDidNotWrite(t *testing.T) {
+func TestParseSession_refusesWhatExportDidNotWrite(t *testing.T) {
 	text, _ := json.Marshal(Session{Token: canaryTrade})
 	for name, data := range map[string]string{
 		"nothing":                       "",
@@ -80,7 +80,7 @@ func TestParseSessionRefusesWhatExportDidNotWrite(t *testing.T) {
 	}
 }
 
-func TestRestoreJudgesASession(t *testing.T) {
+func TestRestore_judgesASession(t *testing.T) {
 	now := time.Now()
 	good := func(env string) Session {
 		return Session{Token: canaryTrade, SID: "s", Environment: env, Consumer: fingerprint("key"), ExpiresAt: now.Add(time.Minute)}

@@ -31,7 +31,7 @@ func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neo
 	return must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 }
 
-func TestTheServicesBooksCanBeRead(t *testing.T) {
+func TestReports_ofTheServiceCanBeRead(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	for name, login := range map[string]func(*testing.T, *neoapitest.Server, *neoapi.Client) neoapi.Session{"by password": passwordSession, "by TOTP": totpSession} {
@@ -56,7 +56,7 @@ func TestTheServicesBooksCanBeRead(t *testing.T) {
 	}
 }
 
-func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
+func TestCall_tellsTheServicesRefusals(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
@@ -82,7 +82,7 @@ func TestTheServicesRefusalsOfTradeCallsAreTold(t *testing.T) {
 	}
 }
 
-func TestTheServicesRateIsObeyed(t *testing.T) {
+func TestRate_ofTheServiceIsObeyed(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(4))
 	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
@@ -111,7 +111,7 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestEveryFaultOfTheServiceIsToldAndNoPOSTIsSentTwice(t *testing.T) {
+func TestCall_tellsEveryFaultAndSendsNoPOSTTwice(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	var line counting

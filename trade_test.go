@@ -48,7 +48,7 @@ func get(t *testing.T, hc *http.Client, url string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-func TestEachGenerationsCallsCarryWhatItNeeds(t *testing.T) {
+func TestCall_carriesWhatItsGenerationNeeds(t *testing.T) {
 	bearer := "Bearer " + canaryAccess
 	tests := []struct {
 		name    string
@@ -101,7 +101,7 @@ func TestEachGenerationsCallsCarryWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestRequestsToOtherHostsAreNotSent(t *testing.T) {
+func TestHTTPClient_sendsNothingToOtherHosts(t *testing.T) {
 	var reached atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer other.Close()
@@ -129,7 +129,7 @@ func TestRequestsToOtherHostsAreNotSent(t *testing.T) {
 	}
 }
 
-func TestTheSessionsBaseURLIsBelievedWithinItsService(t *testing.T) {
+func TestBaseURL_isBelievedWithinItsService(t *testing.T) {
 	tests := []struct {
 		name, opened, named string
 		want                string // "" for the one that the session was opened at
@@ -162,7 +162,7 @@ func TestTheSessionsBaseURLIsBelievedWithinItsService(t *testing.T) {
 	}
 }
 
-func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
+func TestDo_decodesEveryShapeOfSuccess(t *testing.T) {
 	type order struct {
 		Number string `json:"nOrdNo"`
 		Stat   string `json:"stat"`
@@ -194,7 +194,7 @@ func TestSuccessesOfATradeCallAreDecoded(t *testing.T) {
 	}
 }
 
-func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
+func TestCall_prefixesANeutralPathForTheGeneration(t *testing.T) {
 	for address, x := range map[string]struct {
 		session Session
 		path    string
@@ -226,7 +226,7 @@ func TestANeutralPathGetsThePrefixOfTheSessionsGeneration(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
+func TestCall_costsLittleIfTheServerHangsOrSendsAGigabyte(t *testing.T) {
 	s := newScripted(t)
 	c := s.trading(t, gen3)
 	var taken atomic.Int64
@@ -263,7 +263,7 @@ func TestAServerThatHangsOrSendsAGigabyteCostsLittle(t *testing.T) {
 	}
 }
 
-func TestTradeTransportPrintsNoSecret(t *testing.T) {
+func TestHTTPClient_printsNoSecret(t *testing.T) {
 	s := newScripted(t)
 	s.on(ordersPath, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(401)

@@ -23,7 +23,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestEachAlertHasItsPlaceInTheRunbook(t *testing.T) {
+func TestAlerts_areInTheRunbook(t *testing.T) {
 	var file struct {
 		Groups []struct {
 			Rules []struct {
@@ -58,7 +58,7 @@ func TestEachAlertHasItsPlaceInTheRunbook(t *testing.T) {
 	}
 }
 
-func TestAlertsAndDashboardNameOnlyMetricsThatThereAre(t *testing.T) {
+func TestMetrics_ofAlertsAndDashboardExist(t *testing.T) {
 	sources, err := filepath.Glob("../internal/telemetry/*.go")
 	if err != nil {
 		t.Fatal(err)

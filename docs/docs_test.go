@@ -19,7 +19,7 @@ import (
 var lines = strings.Fields(`P1 P2 P3 P4 P5 T1 T2 T3 T4 T5 T6 T7 T8 O1 O2 O3 O4 O5 O6 S1 S2 S3 S4 J1 J2 J3 J4 I1 H1 H2 H3 H4 H5 H6 H7
 	L1 L2 L3 C1 R1 R2 R3 R4 R5 R6`)
 
-func TestEveryOutcomeInTheAuditTrailIsExplained(t *testing.T) {
+func TestAudit_outcomesAreExplained(t *testing.T) {
 	tests, err := os.ReadFile("../internal/httpapi/trail_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func declared(t *testing.T) map[string]bool {
 	return exists
 }
 
-func TestEveryComplaintNamesTestsAndExamplesThatExist(t *testing.T) {
+func TestClient_complaintsNameTestsAndExamplesThatExist(t *testing.T) {
 	exists := declared(t)
 	text, err := os.ReadFile("client.md")
 	if err != nil {
@@ -110,7 +110,7 @@ func TestEveryComplaintNamesTestsAndExamplesThatExist(t *testing.T) {
 	}
 }
 
-func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
+func TestSecurity_everyLineNamesTestsThatExist(t *testing.T) {
 	exists := declared(t)
 	text, err := os.ReadFile("security.md")
 	if err != nil {
@@ -138,7 +138,7 @@ func TestEveryLineOfTheBarNamesTestsThatExist(t *testing.T) {
 
 // People copy what they are shown: no server, in programs, examples, comments and
 // documents, waits for a client for ever.
-func TestNoServerIsShownWithoutTimeOuts(t *testing.T) {
+func TestDocs_showNoServerWithoutTimeouts(t *testing.T) {
 	without := regexp.MustCompile(`\bhttp\.(ListenAndServe|ListenAndServeTLS|Serve|ServeTLS)\(`)
 	servers := 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {

@@ -25,7 +25,7 @@ func start(t *testing.T) {
 	}
 }
 
-func TestKeyringKeepsEveryFieldOfASession(t *testing.T) {
+func TestKeyring_keepsEveryFieldOfASession(t *testing.T) {
 	start(t)
 	store := keyring.New("neoapi-test", "TESTYA24")
 	if _, err := store.Load(t.Context()); !errors.Is(err, neoapi.ErrNotLoggedIn) {
@@ -51,7 +51,7 @@ func TestKeyringKeepsEveryFieldOfASession(t *testing.T) {
 	}
 }
 
-func TestKeyringRefusesWhatIsNoSessionAndLeavesIt(t *testing.T) {
+func TestKeyring_refusesWhatIsNoSessionAndLeavesIt(t *testing.T) {
 	start(t)
 	if err := zalando.Set("neoapi-test", "TESTYA24", "hunter2"); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestKeyringRefusesWhatIsNoSessionAndLeavesIt(t *testing.T) {
 	}
 }
 
-func TestKeyringThatDoesNotWorkSaysSo(t *testing.T) {
+func TestKeyring_thatDoesNotWorkSaysSo(t *testing.T) {
 	start(t)
 	cause := errors.New("no keyring here")
 	zalando.MockInitWithError(cause)
@@ -96,7 +96,7 @@ func TestKeyringThatDoesNotWorkSaysSo(t *testing.T) {
 }
 
 // One name in the keyring, two accounts.
-func TestASessionInTheKeyringIsItsAccountsAlone(t *testing.T) {
+func TestKeyring_sessionIsItsAccountsAlone(t *testing.T) {
 	start(t)
 	srv := neoapitest.NewServer(t, neoapitest.WithAccounts(1))
 	store := keyring.New("neoapi-test", "me")
@@ -135,7 +135,7 @@ func TestASessionInTheKeyringIsItsAccountsAlone(t *testing.T) {
 	}
 }
 
-func TestKeepersShareASessionThroughTheKeyring(t *testing.T) {
+func TestKeyring_isSharedByKeepers(t *testing.T) {
 	start(t)
 	srv := neoapitest.NewServer(t)
 	var sids []string

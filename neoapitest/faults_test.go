@@ -24,7 +24,7 @@ func client(t *testing.T, srv *neoapitest.Server) *neoapi.Client {
 
 // Every fault makes a login fail as its name says, as often as asked, and what
 // comes after works again; the client reads each of them as one error.
-func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
+func TestFault_happensAsOftenAsAskedAndNoMore(t *testing.T) {
 	want := map[string]neoapi.Category{
 		"10020": neoapi.ErrWrongCredentials, "70009": neoapi.ErrLocked, "900802": neoapi.ErrRateLimited, "502": neoapi.ErrOMSDown,
 		"503": neoapi.ErrUnavailable, "504": neoapi.ErrTimeout, "html_502": neoapi.ErrUnavailable, "html_504": neoapi.ErrTimeout,
@@ -57,7 +57,7 @@ func TestEachFaultHappensAsOftenAsAskedAndNoMore(t *testing.T) {
 	}
 }
 
-func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
+func TestWorks_forgetsWhatHasNotHappened(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	srv.Fail(t, "login", "500", 10)
 	srv.Works()
@@ -66,7 +66,7 @@ func TestWorksForgetsWhatHasNotHappened(t *testing.T) {
 	}
 }
 
-func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
+func TestServer_endsASessionAndSetsItsClock(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	nine := time.Date(2026, time.November, 24, 3, 45, 0, 0, time.UTC) // 09:15 IST
 	srv.SetTime(nine)
@@ -83,7 +83,7 @@ func TestASessionCanBeEndedAndTheClockSet(t *testing.T) {
 }
 
 // The sandbox's faults over HTTP, as a client in any language makes them.
-func TestFaultsOverHTTP(t *testing.T) {
+func TestFault_isSetOverHTTP(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	hc := &http.Client{Transport: apitest.Transport(t, http.DefaultTransport)}
 	call := func(method, body string, status int) string {

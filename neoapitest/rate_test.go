@@ -12,7 +12,7 @@ import (
 
 // The default is what the sandbox and the live services have: a client that knows no
 // limit is refused, one as New makes it is not.
-func TestTheDefaultRateIsTen(t *testing.T) {
+func TestRate_isTenByDefault(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	count := func(rate, n int) (refused int) {
 		c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Rate: rate}))(t)

@@ -17,7 +17,7 @@ import (
 	"neoapi/trade"
 )
 
-func TestEachExchangeIsASpanWithoutSecrets(t *testing.T) {
+func TestObserve_makesEachExchangeASpanWithoutSecrets(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	spans := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))

@@ -60,7 +60,7 @@ func between(t *testing.T, srv *neoapitest.Server) *way {
 	return w
 }
 
-func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T) {
+func TestVerifier_goesOnAsLongAsConfiguredWithoutTheService(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
@@ -108,7 +108,7 @@ func TestWhileTheServiceIsAwaySessionsAreGoodForAsLongAsConfigured(t *testing.T)
 	}
 }
 
-func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
+func TestVerifier_withoutAServiceSaysSo(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
@@ -130,7 +130,7 @@ func TestAVerifierWithoutAServiceSaysSo(t *testing.T) {
 	}
 }
 
-func TestACallAsksNobody(t *testing.T) {
+func TestVerifier_asksNobodyInACall(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)
@@ -145,7 +145,7 @@ func TestACallAsksNobody(t *testing.T) {
 	}
 }
 
-func TestInventedKeysDoNotFloodTheService(t *testing.T) {
+func TestVerifier_doesNotFloodTheServiceForInventedKeys(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	w := between(t, srv)

@@ -128,7 +128,7 @@ func want(t *testing.T, v *verify.Verifier, sid, token string, want error) {
 	}
 }
 
-func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
+func TestVerifier_givesWhatTheTokenOfAGoodSessionSays(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	v := verifier(t, srv, srv.URL, nil)
@@ -141,7 +141,7 @@ func TestAGoodSessionIsVerifiedWithWhatItsTokenSays(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoTradeTokenOfItsSidIsRefused(t *testing.T) { // security.md J1 to J3, S1 and S2
+func TestVerifier_refusesWhatIsNoTradeTokenOfItsSid(t *testing.T) { // security.md J1 to J3, S1 and S2
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -224,7 +224,7 @@ func ringOf(t *testing.T, dir string) *token.Ring {
 }
 
 // security.md S4: however a session ends, it ends here too.
-func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
+func TestVerifier_refusesASessionThatEndsAnywhere(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir), neoapitest.WithAccounts(1))
@@ -301,7 +301,7 @@ func TestASessionThatEndsAnywhereIsRefused(t *testing.T) {
 
 // A second factor that is under way while its consumer is removed opens nothing that
 // others would take for good.
-func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // security.md S4
+func TestVerifier_refusesASessionOvertakenByItsConsumersRemoval(t *testing.T) { // security.md S4
 	t.Parallel()
 	dir := t.TempDir()
 	var key string
@@ -345,7 +345,7 @@ func TestASessionThatTheRemovalOfItsConsumerOvertakesIsNone(t *testing.T) { // s
 }
 
 // security.md J4, in the eyes of another service.
-func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
+func TestVerifier_takesTokensOfANewKeyAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	srv := neoapitest.NewServer(t, neoapitest.WithData(dir))
@@ -364,7 +364,7 @@ func TestTokensOfANewKeyAreTakenAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
+func TestMiddleware_answersAsTheServiceDoes(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	v := verifier(t, srv, srv.URL, nil)
@@ -423,7 +423,7 @@ func TestTheMiddlewareAnswersAsTheServiceDoes(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfTheConfigurationIsNamedAndNoSecret(t *testing.T) {
+func TestConfig_namesEveryProblemAndNoSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "do not tell"
 	for service, problems := range map[string][]string{
@@ -453,7 +453,7 @@ func TestEveryProblemOfTheConfigurationIsNamedAndNoSecret(t *testing.T) {
 	}
 }
 
-func TestACloseLeavesNothingBehind(t *testing.T) {
+func TestClose_leavesNothingBehind(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	session(t, srv) // then the service has all its goroutines
 	before := goleak.IgnoreCurrent()

@@ -53,7 +53,7 @@ func following(t *testing.T, args ...string) (out *watched, stop func() string) 
 	}
 }
 
-func TestAnEventThatCanBeReadLateIsPrintedOnce(t *testing.T) {
+func TestAudit_printsALateEventOnce(t *testing.T) {
 	t.Parallel()
 	address := pgtest.Database(t)
 	place := serve.Place{Dir: t.TempDir(), Database: address}
@@ -126,7 +126,7 @@ func TestAnEventThatCanBeReadLateIsPrintedOnce(t *testing.T) {
 	}
 }
 
-func TestATrailReadAgainShowsEachEventOnce(t *testing.T) {
+func TestAudit_showsEachEventOnceWhenReadAgain(t *testing.T) {
 	t.Parallel()
 	known := trail{seen: map[int64]bool{}}
 	var shown []int64
@@ -161,7 +161,7 @@ func TestATrailReadAgainShowsEachEventOnce(t *testing.T) {
 	}
 }
 
-func TestWhatATerminalObeysIsShownAsEscapes(t *testing.T) {
+func TestAudit_showsWhatATerminalObeysAsEscapes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data := opened(t, serve.Place{Dir: dir})
@@ -207,7 +207,7 @@ func TestWhatATerminalObeysIsShownAsEscapes(t *testing.T) {
 	}
 }
 
-func TestATimeInThePast(t *testing.T) {
+func TestAudit_takesATimeInThePast(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for text, want := range map[string]time.Time{
@@ -234,7 +234,7 @@ func TestATimeInThePast(t *testing.T) {
 	}
 }
 
-func TestTheHelpOfColumnsNamesThemAll(t *testing.T) {
+func TestAudit_helpNamesEveryColumn(t *testing.T) {
 	t.Parallel()
 	field, ok := reflect.TypeFor[auditCmd]().FieldByName("Columns")
 	if help := field.Tag.Get("help"); !ok || !strings.HasSuffix(help, ": "+columnNames()+".") {
@@ -242,7 +242,7 @@ func TestTheHelpOfColumnsNamesThemAll(t *testing.T) {
 	}
 }
 
-func TestADayBeginsInIndia(t *testing.T) {
+func TestAudit_dayBeginsInIndia(t *testing.T) {
 	t.Parallel()
 	// 19:00 UTC of the 23rd is 00:30 of the 24th in India.
 	now := time.Date(2026, 11, 23, 19, 0, 0, 0, time.UTC)
@@ -263,7 +263,7 @@ func TestADayBeginsInIndia(t *testing.T) {
 	}
 }
 
-func TestLocksAreToldAsATryWouldFindThem(t *testing.T) {
+func TestLocks_areToldAsATryWouldFindThem(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	soon := now.Add(time.Minute).In(login.IST).Format(time.RFC3339)

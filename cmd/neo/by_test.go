@@ -18,7 +18,7 @@ func grammar(t *testing.T) *kong.Application {
 	return parser.Model
 }
 
-func TestEveryCommandThatChangesDataTakesTheNameOfWhoDoesIt(t *testing.T) {
+func TestCommands_thatChangeDataTakeTheNameOfWhoDoesIt(t *testing.T) {
 	t.Parallel()
 	// These only read; a service's own changes are nobody's.
 	others := []string{"serve", "sandbox", "config check", "config show", "audit", "backup", "account list", "account show", "account sessions", "account export",

@@ -87,7 +87,7 @@ func first(t *testing.T, pattern, text string) string {
 	return m[1]
 }
 
-func TestTheProgramWritesNoSecret(t *testing.T) { // security.md L1
+func TestCommands_writeNoSecret(t *testing.T) { // security.md L1
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("NOT TESTED with -short: whether the program writes a secret")

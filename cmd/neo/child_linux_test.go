@@ -36,7 +36,7 @@ func started(t *testing.T, script string) (neo *exec.Cmd, out *watched) {
 }
 
 // Whatever signal somebody may send is the program's.
-func TestProgram_getsWhateverSignalIsSent(t *testing.T) {
+func TestExec_passesOnWhateverSignalIsSent(t *testing.T) {
 	signals := map[string]syscall.Signal{
 		"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
 		"ALRM": syscall.SIGALRM, "VTALRM": syscall.SIGVTALRM, "WINCH": syscall.SIGWINCH, "CONT": syscall.SIGCONT, "TSTP": syscall.SIGTSTP,
@@ -67,7 +67,7 @@ func state(t *testing.T, pid string) string {
 }
 
 // A job that is stopped stops as a whole, so that a shell sees it, and goes on as a whole.
-func TestProgram_stopsAndGoesOnWithNeo(t *testing.T) {
+func TestExec_stopsAndGoesOnWithItsProgram(t *testing.T) {
 	// One process: a shell that starts another by vfork does not stop while that one,
 	// stopped too, has not run its program yet.
 	neo, out := started(t, "echo ready $$.; exec sleep 600")

@@ -25,7 +25,7 @@ func loginScript(t *testing.T, url string) (stdout, stderr string, err error) {
 	return out.String(), messages.String(), err
 }
 
-func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
+func TestShellExample_doesTheWholeFlow(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	stdout, stderr, err := loginScript(t, srv.URL+"/")
@@ -59,7 +59,7 @@ func TestTheShellExampleDoesTheWholeSeedFlow(t *testing.T) {
 	}
 }
 
-func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
+func TestShellExample_stopsAtTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	down := neoapitest.NewServer(t)
 	down.BreakOMS()
@@ -85,7 +85,7 @@ func TestTheShellExampleStopsAtTheFirstFailure(t *testing.T) {
 	}
 }
 
-func TestTheConfigurationFileOfTheDeploymentIsGood(t *testing.T) {
+func TestConfig_ofTheDeploymentIsGood(t *testing.T) {
 	t.Parallel()
 	var out, messages bytes.Buffer
 	args := []string{"config", "check", "--config", filepath.Join("..", "..", "deploy", "neo.yaml")}

@@ -6,7 +6,7 @@ import (
 )
 
 // Whatever setting a service gets, a program that neo exec runs does not.
-func TestNoSettingOfAServiceReachesAProgram(t *testing.T) {
+func TestExec_hidesEverySettingOfAService(t *testing.T) {
 	model := grammar(t)
 	var environ []string
 	for _, command := range model.Children {

@@ -12,7 +12,7 @@ import (
 
 // Each row of the table of exit codes is in docs/exit-codes.md, word for word, and
 // happens in testdata/exit-codes.txtar.
-func TestEveryExitCodeIsDocumentedAndHappens(t *testing.T) {
+func TestExitCodes_areDocumentedAndHappen(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/exit-codes.md")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestEveryExitCodeIsDocumentedAndHappens(t *testing.T) {
 
 // Each category of the client's errors has an exit code, so that a new one is not
 // forgotten.
-func TestEveryCategoryHasAnExitCode(t *testing.T) {
+func TestExitCodes_coverEveryCategory(t *testing.T) {
 	categories := regexp.MustCompile(`(?m)^\t(Err\w+)\s+= Category\(`)
 	declared := 0
 	for _, file := range []string{"errors.go", "store.go"} {

@@ -44,7 +44,7 @@ func check(err error) {
 }
 `
 
-func TestTheGoLinesThatTheSandboxPrintsWork(t *testing.T) {
+func TestSandbox_printsGoLinesThatWork(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	out := watching()

@@ -9,7 +9,7 @@ import (
 
 // Every advice to log in, the client's hints included, can be pasted: it names the
 // profile.
-func TestEveryAdviceToLogInNamesTheProfile(t *testing.T) {
+func TestProfile_isNamedInEveryAdviceToLogIn(t *testing.T) {
 	named := terminal{login: "neo login --profile wife"}
 	for _, e := range []neoapi.Error{
 		{Op: "orders", Category: neoapi.ErrSessionEnded, Hint: "log in again", Retry: neoapi.RetryLoginAgain},
@@ -25,7 +25,7 @@ func TestEveryAdviceToLogInNamesTheProfile(t *testing.T) {
 	}
 }
 
-func TestQuotedWordsAreWhatAShellReads(t *testing.T) {
+func TestQuoted_isWhatAShellReads(t *testing.T) {
 	for word, want := range map[string]string{
 		"wife": "wife", "/home/a/b.json": "/home/a/b.json", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$HOME": "'$HOME'", "~/x": "'~/x'", "http://[::1]:9": "'http://[::1]:9'",
 	} {

@@ -8,7 +8,7 @@ import (
 	"github.com/pquerna/otp"
 )
 
-func TestAnEnrolmentIsReadBackByAnotherLibrary(t *testing.T) {
+func TestEnrolment_isReadBackByAnotherLibrary(t *testing.T) {
 	const seed = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	key, err := otp.NewKeyFromURL(enrolment("AB1234", seed))
 	if err != nil {
@@ -23,7 +23,7 @@ func TestAnEnrolmentIsReadBackByAnotherLibrary(t *testing.T) {
 }
 
 // The picture is a square with the three finder patterns of a QR code.
-func TestAQRCodeHasItsFinderPatterns(t *testing.T) {
+func TestQRCode_hasItsFinderPatterns(t *testing.T) {
 	picture, err := qrCode(enrolment("AB1234", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestASandboxSaysWhereItIsReachedAndByWhom(t *testing.T) {
+func TestSandbox_saysWhereItIsReachedAndByWhom(t *testing.T) {
 	l, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)

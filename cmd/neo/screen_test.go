@@ -12,7 +12,7 @@ import (
 
 // A line is broken between words only, none is lost, and none is longer than the
 // terminal is wide unless one word is.
-func TestLinesBreakBetweenWords(t *testing.T) {
+func TestWrap_breaksBetweenWords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(rapid.StringMatching(`[a-zé…/:.]{1,30}`), 1, 30).Draw(t, "words")
 		width, indent := rapid.IntRange(20, 100).Draw(t, "width"), rapid.IntRange(0, 10).Draw(t, "indent")
@@ -45,7 +45,7 @@ func TestLinesBreakBetweenWords(t *testing.T) {
 }
 
 // Every command that prints a result takes --json.
-func TestEveryCommandPrintsJSON(t *testing.T) {
+func TestCommands_printJSON(t *testing.T) {
 	own := []string{
 		"serve",          // its log is JSON
 		"exec",           // its output is a program's

@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 }
 
 // The scripts in testdata/postgres find a fresh PostgreSQL database at $DATABASE.
-func TestScriptsOnPostgreSQL(t *testing.T) {
+func TestScripts_onPostgreSQL(t *testing.T) {
 	t.Parallel()
 	needs(t, "curl")
 	pgtest.Database(t) // or the test ends here

@@ -180,7 +180,7 @@ func keyOf(t *testing.T, h held) string {
 	return header.Kid
 }
 
-func TestSeveralServicesOnOneDatabaseAreOneService(t *testing.T) {
+func TestServe_severalOnOneDatabaseAreOneService(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
 	a, b := newMachine(t, database), newMachine(t, database)

@@ -15,7 +15,7 @@ import (
 
 // Names with characters that nobody sees are refused. Those that were stored before
 // are shown so that they are seen, by every command that prints them.
-func TestStoredNamesAreShownWithNothingHidden(t *testing.T) {
+func TestCommands_showStoredNamesWithNothingHidden(t *testing.T) {
 	const hidden = "As\u200bha\u2060\u202e\u2800\u3164\ufe0f\U000e0041R"
 	dir := t.TempDir()
 	d := opened(t, serve.Place{Dir: dir})
@@ -62,7 +62,7 @@ func TestStoredNamesAreShownWithNothingHidden(t *testing.T) {
 	}
 }
 
-func TestPrintableKeepsTheJoinersOfANameAndShowsAllOthers(t *testing.T) {
+func TestPrintable_keepsTheJoinersOfANameAndShowsAllOthers(t *testing.T) {
 	for given, want := range map[string]string{
 		"Asha Räo": "Asha Räo", "क्\u200dष": "क्\u200dष", "ශ්\u200dරී": "ශ්\u200dරී", "a\u200db": `a\u200db`, "a\u00a0b": `a\u00a0b`, "\U000e0041": `\udb40\udc41`, "a\xffb": `a\xffb`, "a\nb": `a\u000ab`,
 	} {

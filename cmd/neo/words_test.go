@@ -12,7 +12,7 @@ import (
 var goName = regexp.MustCompile(`\b(?:[A-Z][a-z]+[A-Z]\w*|Session2FA|Client\.\w+|Config\b|Keeper|TOTPSeed|Environment)`)
 
 // What New says of a configuration names flags.
-func TestFailuresSpeakOfFlagsNotOfGo(t *testing.T) {
+func TestFailures_speakOfFlagsNotOfGo(t *testing.T) {
 	for _, cfg := range []neoapi.Config{
 		{},
 		{Environment: "http://neo.example.com", ConsumerKey: "a:b", ConsumerSecret: `"s"`, AccessToken: "Bearer x"},

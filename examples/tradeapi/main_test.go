@@ -12,7 +12,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestTheExampleKnowsWhoseCallItGetsAndBelievesNobodyElse(t *testing.T) {
+func TestTradeAPI_knowsWhoseCallItGetsAndBelievesNobodyElse(t *testing.T) {
 	var gateway verifier
 	var came []http.Header
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

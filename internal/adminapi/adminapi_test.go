@@ -136,7 +136,7 @@ const asha = `{"ucc":"AB1234","userId":"asha","mobile":"9876543210","pan":"AVRFT
 
 func socket(t *testing.T) string { return "unix:" + filepath.Join(t.TempDir(), "s") }
 
-func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
+func TestAdminAPI_keepsAccountsAndConsumersOverASocket(t *testing.T) {
 	t.Parallel()
 	at := socket(t)
 	o := start(t, serve.Config{Admin: at})
@@ -216,7 +216,7 @@ func TestAnOperatorKeepsAccountsAndConsumersOverASocket(t *testing.T) {
 	}
 }
 
-func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
+func TestAdminAPI_refusesAWrongRequestAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	o := start(t, serve.Config{Admin: socket(t)})
 	before := o.ask(t, 201, "POST", "/accounts", asha) // what is answered of something new is what later answers say
@@ -246,7 +246,7 @@ func TestWhatAnOperatorAsksWronglyIsRefusedAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAnErasureThatBrokeOffIsDoneAgain(t *testing.T) {
+func TestErasure_thatBrokeOffIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	o := start(t, serve.Config{Admin: socket(t)})
 	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", `{"ucc":"AB1234"}`)
@@ -262,7 +262,7 @@ func TestAnErasureThatBrokeOffIsDoneAgain(t *testing.T) {
 	o.ask(t, 404, "POST", "/accounts/AB1234/erasure", `{"ucc":"AB1234"}`)
 }
 
-func TestASocketThatADeadProcessLeftIsReplacedAndALivingOnesIsNot(t *testing.T) {
+func TestSocket_isReplacedOnlyIfItsProcessIsDead(t *testing.T) {
 	t.Parallel()
 	at := socket(t)
 	path := strings.TrimPrefix(at, "unix:")
@@ -329,7 +329,7 @@ func overNetwork(t *testing.T, hosts ...string) (o *operator, as func(name strin
 	return o, as
 }
 
-func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
+func TestTLS_onlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 	t.Parallel()
 	o, as := overNetwork(t)
 	as("ops")
@@ -346,7 +346,7 @@ func TestOverTheNetworkOnlyACertificateOfTheCAOpensTheAPI(t *testing.T) {
 	}
 }
 
-func TestAnAddressForOperatorsWithoutAuthorityIsRefusedAtStart(t *testing.T) {
+func TestAdminAPI_withoutAuthorityIsRefusedAtStart(t *testing.T) {
 	t.Parallel()
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {

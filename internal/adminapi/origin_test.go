@@ -91,7 +91,7 @@ var sentAsJSON = []string{"application/json"}
 
 // A page of another origin is refused, whatever it makes an operator's browser send, and
 // so is a host that is none of ours.
-func TestNothingIsDoneForAPageOfAnotherOrigin(t *testing.T) {
+func TestAdminAPI_doesNothingForAPageOfAnotherOrigin(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, all [][2]string) {
 		before := len(o.events(t))
 		for _, header := range []http.Header{
@@ -126,7 +126,7 @@ func TestNothingIsDoneForAPageOfAnotherOrigin(t *testing.T) {
 }
 
 // What a page can send unasked is not JSON.
-func TestAChangeThatIsNotSentAsJSONIsRefusedAlsoWithoutABody(t *testing.T) {
+func TestAdminAPI_refusesAChangeThatIsNotSentAsJSON(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, all [][2]string) {
 		before := len(o.events(t))
 		for _, kind := range [][]string{nil, {""}, {"text/plain"}, {"application/x-www-form-urlencoded"}, {"multipart/form-data; boundary=x"}, {"application/jsonp"}, {"application/json", "text/plain"}, {"application/json, text/plain"}} {
@@ -150,7 +150,7 @@ func TestAChangeThatIsNotSentAsJSONIsRefusedAlsoWithoutABody(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeUndoneIsNamedTwice(t *testing.T) {
+func TestAdminAPI_wantsWhatCannotBeUndoneNamedTwice(t *testing.T) {
 	everywhere(t, func(t *testing.T, o *operator, _ [][2]string) {
 		before := len(o.events(t))
 		for _, x := range []struct{ method, path, field string }{

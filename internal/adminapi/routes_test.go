@@ -10,7 +10,7 @@ import (
 	"neoapi/internal/apitest"
 )
 
-func TestEveryRouteIsDescribedAndNoOther(t *testing.T) {
+func TestRoutes_areThoseDescribed(t *testing.T) {
 	d, err := apitest.LoadAdmin()
 	if err != nil {
 		t.Fatal(err)

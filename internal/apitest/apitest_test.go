@@ -21,7 +21,7 @@ func load(t testing.TB) *Description {
 
 // The schema is the OpenAPI Initiative's own, of 2022-10-07. It leaves the
 // schemas of the document to JSON Schema's own, by which Load compiles them.
-func TestTheDescriptionIsAnOpenAPI31Document(t *testing.T) {
+func TestDescription_isAnOpenAPI31Document(t *testing.T) {
 	f := must.Get(os.Open("testdata/openapi-3.1.schema.json"))(t)
 	defer f.Close()
 	doc := must.Get(jsonschema.UnmarshalJSON(f))(t)
@@ -47,7 +47,7 @@ func walk(pointer string, value any, f func(pointer string, object map[string]an
 	}
 }
 
-func TestEveryPartOfTheDescriptionIsUsedAndThere(t *testing.T) {
+func TestDescription_partsAreUsedAndThere(t *testing.T) {
 	d := load(t)
 	components := d.Document.(map[string]any)["components"].(map[string]any)
 	unused := map[string]bool{}
@@ -83,7 +83,7 @@ func list(value any) []any {
 	return l
 }
 
-func TestEveryExampleIsOne(t *testing.T) {
+func TestDescription_examplesAreOfTheirSchema(t *testing.T) {
 	d := load(t)
 	n := 0
 	walk("", d.Document, func(pointer string, object map[string]any) {
@@ -147,7 +147,7 @@ func replace(old, new string) func(*Exchange) {
 	return func(x *Exchange) { x.Body = []byte(strings.Replace(string(x.Body), old, new, 1)) }
 }
 
-func TestWhatIsAsDescribedIsTaken(t *testing.T) {
+func TestCheck_takesWhatIsAsDescribed(t *testing.T) {
 	for name, change := range map[string]func(*Exchange){
 		"a session":             func(*Exchange) {},
 		"a connection's end":    func(x *Exchange) { x.Header.Set("Connection", "close") },
@@ -173,7 +173,7 @@ func inbox(code string) func(*Exchange) {
 	}
 }
 
-func TestWhatIsNotAsDescribedIsFound(t *testing.T) {
+func TestCheck_findsWhatIsNotAsDescribed(t *testing.T) {
 	for name, change := range map[string]func(*Exchange){
 		"a status":                      func(x *Exchange) { x.Status = 202 },
 		"a code at another status":      refuse(401, "502"),
@@ -231,7 +231,7 @@ func TestWhatIsNotAsDescribedIsFound(t *testing.T) {
 }
 
 // A schema that OpenAPI 3.1 does not know would be ignored, not refused.
-func TestNoSchemaHasAKeywordThatNobodyKnows(t *testing.T) {
+func TestDescription_hasNoKeywordThatNobodyKnows(t *testing.T) {
 	known := map[string]bool{}
 	for _, word := range strings.Fields(`$ref description type enum const format pattern minLength maxLength minimum maximum minItems maxItems
 		items properties required additionalProperties unevaluatedProperties allOf anyOf oneOf dependentSchemas`) {

@@ -50,7 +50,7 @@ func (in input) same(t *testing.T, k kernel) {
 
 // RFC 9106, 5.3, the only vector for argon2id: it has a secret value and associated
 // data, which passwords here have not.
-func TestEveryKernelComputesTheVectorOfTheRFC(t *testing.T) {
+func TestKernel_computesTheVectorOfTheRFC(t *testing.T) {
 	fill := func(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
 	const want = "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
 	for _, k := range assembly(t) {
@@ -63,7 +63,7 @@ func TestEveryKernelComputesTheVectorOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestEveryKernelSaysOfRandomInputsWhatXCryptoSays(t *testing.T) {
+func TestKernel_saysOfRandomInputsWhatXCryptoSays(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	r := rand.New(random)
 	text := func(n int) []byte {
@@ -84,7 +84,7 @@ func TestEveryKernelSaysOfRandomInputsWhatXCryptoSays(t *testing.T) {
 	}
 }
 
-func TestEveryLengthAndShapeComesOutAsWithXCrypto(t *testing.T) {
+func TestKernel_saysOfEveryLengthAndShapeWhatXCryptoSays(t *testing.T) {
 	long := bytes.Repeat([]byte("0123456789abcdef"), 70)
 	usual := input{long[:20], long[:16], 1, 8, 1, 32}
 	cases := map[string]func(yield func(input)){
@@ -160,7 +160,7 @@ func TestEveryLengthAndShapeComesOutAsWithXCrypto(t *testing.T) {
 }
 
 // A call cannot be interrupted: the collector waits for its end.
-func TestACallComputesFewBlocks(t *testing.T) {
+func TestKernel_computesFewBlocksInACall(t *testing.T) {
 	for _, k := range assembly(t) {
 		for _, lanes := range []uint8{1, 4} {
 			counted, most, total := k, uint64(0), uint64(0)
@@ -178,7 +178,7 @@ func TestACallComputesFewBlocks(t *testing.T) {
 	}
 }
 
-func TestAKernelIsUsedIfItComputesTheKnownAnswer(t *testing.T) {
+func TestKernel_isUsedIfItComputesTheKnownAnswer(t *testing.T) {
 	want := argon2.IDKey([]byte("password"), []byte("sixteen bytes..."), knownTime, knownMemory, 1, 32)
 	if hex.EncodeToString(want) != known {
 		t.Fatalf("the known answer is %x", want)
@@ -194,7 +194,7 @@ func TestAKernelIsUsedIfItComputesTheKnownAnswer(t *testing.T) {
 }
 
 // A bit is wrong in one block, at the start, in an address, in the middle and at the end.
-func TestAKernelThatComputesAnythingElseIsNotUsed(t *testing.T) {
+func TestKernel_thatComputesAnythingElseIsNotUsed(t *testing.T) {
 	for _, k := range assembly(t) {
 		for _, wrong := range []int{0, 1, 2, 5, 12, 20, 31} {
 			broken, call := k, 0
@@ -213,7 +213,7 @@ func TestAKernelThatComputesAnythingElseIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestParametersThatArgon2DoesNotHaveAreRefused(t *testing.T) {
+func TestKernel_refusesParametersThatArgon2DoesNotHave(t *testing.T) {
 	for _, k := range kernels() {
 		for _, in := range []input{{time: 0, lanes: 1, size: 32}, {time: 1, lanes: 0, size: 32}, {time: 1, lanes: 1, size: 3}} {
 			if key, err := k.idKey(nil, nil, in.time, 8, in.lanes, in.size); err == nil {

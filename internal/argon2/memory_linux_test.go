@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTheTightestControlGroupBoundsMemory(t *testing.T) {
+func TestMemory_isBoundedByTheTightestControlGroup(t *testing.T) {
 	root := t.TempDir()
 	write := func(group, name, text string) {
 		t.Helper()
@@ -48,7 +48,7 @@ func TestTheTightestControlGroupBoundsMemory(t *testing.T) {
 	}
 }
 
-func TestNoMachineHasRoomForEverything(t *testing.T) {
+func TestMemory_hasNoRoomForEverything(t *testing.T) {
 	if err := room(1 << 50); err == nil {
 		t.Error("a pebibyte is said to be there")
 	}

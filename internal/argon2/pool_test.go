@@ -87,7 +87,7 @@ func (c *counted) taken(t *testing.T, size int) *buffer {
 	return b
 }
 
-func TestABufferIsUsedAgainAndIsZeroUntilThen(t *testing.T) {
+func TestPool_usesABufferAgainAndKeepsItZeroUntilThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounted(-1)
 		for _, size := range []int{keptSize, 100 * blockSize, keptSize, 11 * blockSize} {
@@ -118,7 +118,7 @@ func TestABufferIsUsedAgainAndIsZeroUntilThen(t *testing.T) {
 	})
 }
 
-func TestIdleBuffersAreReleasedAfterAMinute(t *testing.T) {
+func TestPool_releasesIdleBuffersAfterAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounted(-1)
 		one, two := c.taken(t, keptSize), c.taken(t, keptSize)
@@ -144,7 +144,7 @@ func TestIdleBuffersAreReleasedAfterAMinute(t *testing.T) {
 	})
 }
 
-func TestALargeBufferIsReleasedAtOnce(t *testing.T) {
+func TestPool_releasesALargeBufferAtOnce(t *testing.T) {
 	c := newCounted(-1)
 	c.give(c.taken(t, keptSize+blockSize))
 	if now, _ := c.mapped(); now != 0 || len(c.idleMemory()) != 0 {
@@ -154,7 +154,7 @@ func TestALargeBufferIsReleasedAtOnce(t *testing.T) {
 
 // Where there is memory for one hash, others wait for it; one that is larger than all
 // memory is refused, and what is kept makes room.
-func TestWhereMemoryIsShortHashesWaitOrAreRefused(t *testing.T) {
+func TestPool_letsHashesWaitOrRefusesThemWhereMemoryIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounted(keptSize + blockSize)
 		first := c.taken(t, keptSize)
@@ -202,7 +202,7 @@ func TestWhereMemoryIsShortHashesWaitOrAreRefused(t *testing.T) {
 	})
 }
 
-func TestMemoryThatTheSystemRefusesIsAnError(t *testing.T) {
+func TestPool_returnsAnErrorWhereTheSystemRefusesMemory(t *testing.T) {
 	c := newCounted(-1)
 	refused := errors.New("mmap: cannot allocate memory")
 	c.obtain = func(int) ([]byte, error) { return nil, refused }

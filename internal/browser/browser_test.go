@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestWhatBrowsersSayOfAPageTellsARequestOfAnotherOrigin(t *testing.T) {
+func TestCrossOrigin_isToldByWhatBrowsersSay(t *testing.T) {
 	for _, x := range []struct {
 		name    string
 		header  http.Header
@@ -37,7 +37,7 @@ func TestWhatBrowsersSayOfAPageTellsARequestOfAnotherOrigin(t *testing.T) {
 	}
 }
 
-func TestOnlyANameThatCanBeRegisteredIsAStrangers(t *testing.T) {
+func TestUnregistrable_isEveryNameThatNoStrangerCanHave(t *testing.T) {
 	for host, want := range map[string]bool{
 		"127.0.0.1:9155": true, "[::1]:9155": true, "[::1]": true, "10.0.0.5": true, "localhost:9155": true, "LOCALHOST.": true, "neo": true, "a.localhost": true,
 		"sandbox.test:80": true, "neo.internal": true,

@@ -23,7 +23,7 @@ func flock() *Flock {
 	return &f
 }
 
-func TestWhatIsPlantedIsFound(t *testing.T) {
+func TestIn_findsWhatIsPlanted(t *testing.T) {
 	t.Parallel()
 	f := flock()
 	for _, around := range []string{"", "a log line\nand another one\n", "\x00\xff binary \x80", "0e1f9182739b-4c5d"} {
@@ -62,7 +62,7 @@ func TestWhatIsPlantedIsFound(t *testing.T) {
 	})
 }
 
-func TestANumberWithinALongerOneIsNoCode(t *testing.T) {
+func TestIn_leavesOutANumberWithinALongerOne(t *testing.T) {
 	t.Parallel()
 	var f Flock
 	f.Add("MPIN", "918273")
@@ -76,7 +76,7 @@ func TestANumberWithinALongerOneIsNoCode(t *testing.T) {
 	}
 }
 
-func TestFilesAreSearchedWhole(t *testing.T) {
+func TestInFiles_searchesFilesWhole(t *testing.T) {
 	t.Parallel()
 	f := flock()
 	dir := t.TempDir()

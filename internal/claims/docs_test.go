@@ -10,7 +10,7 @@ import (
 )
 
 // The example in docs/verify.md is for those who do it in another language.
-func TestATradeTokensIDFollowsFromItsSID(t *testing.T) {
+func TestTradeID_followsFromTheSID(t *testing.T) {
 	const sid = "b3ebb6af-7205-43e9-8513-189472393cab"
 	text := must.Get(os.ReadFile("../../docs/verify.md"))(t)
 	if id := claims.TradeID(sid); !strings.Contains(string(text), sid) || !strings.Contains(string(text), "`"+id+"`") {

@@ -124,7 +124,7 @@ func load(t *testing.T, log io.Writer, entries ...string) *courier.Couriers {
 	return must.Get(courier.Load(writeFile(t, "couriers.yaml", "couriers:"+strings.Join(entries, ""), 0o644), slog.New(slog.NewTextHandler(log, nil))))(t)
 }
 
-func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
+func TestGateway_getsAFormWithBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, badhttp.Answer(http.StatusCreated, ""))
 	c := load(t, io.Discard, fmt.Sprintf(formGateway, "sms", "5s", g.URL+"/send", g.ca, writeFile(t, "token", token+"\n", 0o600)))
@@ -143,7 +143,7 @@ func TestAGatewayThatTakesAFormGetsItWithBasicAuthentication(t *testing.T) {
 	}
 }
 
-func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
+func TestGateway_getsJSONWithABearerKey(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, queued)
 	c := g.sms(t, io.Discard)
@@ -161,7 +161,7 @@ func TestAGatewayThatTakesJSONGetsItWithABearerKey(t *testing.T) {
 	}
 }
 
-func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
+func TestCouriers_areTriedInTheOrderOfTheAccount(t *testing.T) {
 	t.Parallel()
 	var down, up = startGateway(t, badhttp.Answer(http.StatusBadGateway, "")), startGateway(t, queued)
 	secret := writeFile(t, "token", token, 0o600)
@@ -200,7 +200,7 @@ func TestTheNextCourierIsTriedInTheOrderOfTheAccount(t *testing.T) {
 	}
 }
 
-func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
+func TestCourier_thatFailsIsLeftAloneForAWhile(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, badhttp.Answer(http.StatusServiceUnavailable, ""))
 	c := g.sms(t, io.Discard)
@@ -221,7 +221,7 @@ func TestACourierThatFailsIsLeftAloneForAWhile(t *testing.T) {
 
 // A courier is known to fail from the first code on that it cannot carry, until it
 // carries one: whether others do, and whether it is left alone for a while.
-func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
+func TestCourier_thatFailsIsSeenAtTheFirstCode(t *testing.T) {
 	status := make(chan int, 1)
 	good := startGateway(t, queued)
 	bad := startGateway(t, func(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func TestACourierThatFailsIsSeenAtTheFirstCode(t *testing.T) {
 	}
 }
 
-func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
+func TestCourier_thatCarriesACodeAgainIsWell(t *testing.T) {
 	var failing atomic.Bool
 	g := startGateway(t, func(w http.ResponseWriter, r *http.Request) {
 		if failing.Load() {
@@ -293,7 +293,7 @@ func TestACourierThatCarriesACodeAgainIsWell(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
+func TestCourier_sendsARefusedMessageOnceAndOpensNoBreaker(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, badhttp.Answer(http.StatusUnprocessableEntity, ""))
 	c := g.sms(t, io.Discard)
@@ -307,7 +307,7 @@ func TestAMessageThatIsRefusedIsNotSentAgainAndOpensNoBreaker(t *testing.T) {
 	}
 }
 
-func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
+func TestGateway_answerIsTakenForNoMoreThanItIs(t *testing.T) {
 	t.Parallel()
 	other := startGateway(t, queued)
 	answers := badhttp.BrokenOff(http.StatusOK, `{"status": "queued"}`)
@@ -337,7 +337,7 @@ func TestNoAnswerOfAGatewayIsTakenForMoreThanItIs(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfAFileOfCouriersIsNamedAtOnce(t *testing.T) {
+func TestConfig_namesEveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
 	open := writeFile(t, "open", token, 0o604)
 	empty := writeFile(t, "empty", "\n", 0o600)

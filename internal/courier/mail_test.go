@@ -119,7 +119,7 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 func (quiet) Println(...any)        {}
 
-func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
+func TestMail_goesOverTLSAlone(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, queued)
 	right, wrong := writeFile(t, "password", token, 0o600), writeFile(t, "wrong", "wr0ng", 0o600)
@@ -168,7 +168,7 @@ func TestAMailServerGetsTheCodeOverTLSAlone(t *testing.T) {
 	}
 }
 
-func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
+func TestMail_errorHasNoWordOfTheServer(t *testing.T) {
 	t.Parallel()
 	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = l.Close() })
@@ -188,7 +188,7 @@ func TestNoWordOfAMailServerStandsInAnError(t *testing.T) {
 	}
 }
 
-func TestASilentServerIsGivenUpInItsTime(t *testing.T) {
+func TestCourier_givesUpASilentServerInItsTime(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
 	if err != nil {

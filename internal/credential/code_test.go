@@ -13,7 +13,7 @@ import (
 // rfcSeed is the secret of the test vectors in both RFCs.
 var rfcSeed = []byte("12345678901234567890")
 
-func TestTOTPCodeGivesTheVectorsOfRFC4226(t *testing.T) {
+func TestTOTPCode_givesTheVectorsOfRFC4226(t *testing.T) {
 	want := []string{"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"}
 	for step, code := range want {
 		got, err := TOTPCode(rfcSeed, int64(step))
@@ -36,7 +36,7 @@ var rfc6238 = []struct {
 	{20000000000, "65353130"},
 }
 
-func TestMatchTOTPAcceptsTheVectorsOfRFC6238(t *testing.T) {
+func TestMatchTOTP_acceptsTheVectorsOfRFC6238(t *testing.T) {
 	for _, v := range rfc6238 {
 		step, ok := MatchTOTP(rfcSeed, Secret(v.code[2:]), time.Unix(v.unix, 0))
 		if !ok || step != v.unix/30 {
@@ -45,7 +45,7 @@ func TestMatchTOTPAcceptsTheVectorsOfRFC6238(t *testing.T) {
 	}
 }
 
-func TestMatchTOTPAllowsOneStepOfDriftEachWayAndNoMore(t *testing.T) {
+func TestMatchTOTP_allowsOneStepOfDriftEachWayAndNoMore(t *testing.T) {
 	// 07081804 is the code of the step that spans 1111111080 to 1111111109.
 	const code, step, first, last = "081804", 37037036, 1111111080, 1111111109
 	for _, c := range []struct {
@@ -68,7 +68,7 @@ func TestMatchTOTPAllowsOneStepOfDriftEachWayAndNoMore(t *testing.T) {
 	}
 }
 
-func TestMatchTOTPRefusesAnythingButTheExactCode(t *testing.T) {
+func TestMatchTOTP_refusesAnythingButTheExactCode(t *testing.T) {
 	now := time.Unix(1111111109, 0)
 	for _, code := range []Secret{"", "081805", "07081804", "81804", " 081804", "081804 ", "081804\n", "０８１８０４", "+81804"} {
 		if _, ok := MatchTOTP(rfcSeed, code, now); ok {
@@ -81,7 +81,7 @@ func TestMatchTOTPRefusesAnythingButTheExactCode(t *testing.T) {
 	}
 }
 
-func TestTOTPWorksForSeedsOfEveryLengthThatIsAllowed(t *testing.T) {
+func TestMatchTOTP_worksForSeedsOfEveryLengthAllowed(t *testing.T) {
 	now := time.Unix(1111111109, 0)
 	for size := 16; size <= 64; size++ {
 		seed := bytes.Repeat([]byte{0xA5}, size)
@@ -95,7 +95,7 @@ func TestTOTPWorksForSeedsOfEveryLengthThatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestNewOTPHasTheDigitsThatWereAskedFor(t *testing.T) {
+func TestNewOTP_hasTheDigitsThatWereAskedFor(t *testing.T) {
 	for digits := 4; digits <= 8; digits++ {
 		form := regexp.MustCompile(fmt.Sprintf(`\A[0-9]{%d}\z`, digits))
 		for range 1000 {
@@ -108,7 +108,7 @@ func TestNewOTPHasTheDigitsThatWereAskedFor(t *testing.T) {
 
 // 100,000 codes show even the bias of "random byte modulo ten": its chi-square
 // would be about 300. A fair source passes 100 once in 10^17 runs.
-func TestNewOTPDrawsEveryDigitEquallyOftenInEveryPlace(t *testing.T) {
+func TestNewOTP_drawsEveryDigitEquallyOftenInEveryPlace(t *testing.T) {
 	const codes, digits = 100_000, 8
 	var place [digits][10]int
 	var all [10]int
@@ -142,7 +142,7 @@ func TestNewOTPDrawsEveryDigitEquallyOftenInEveryPlace(t *testing.T) {
 	}
 }
 
-func TestNewOTPDoesNotRepeatItself(t *testing.T) {
+func TestNewOTP_doesNotRepeatItself(t *testing.T) {
 	seen := map[Secret]bool{}
 	for range 1000 {
 		seen[NewOTP(8)] = true
@@ -153,7 +153,7 @@ func TestNewOTPDoesNotRepeatItself(t *testing.T) {
 	}
 }
 
-func TestIsDigitsTakesASCIIDigitsAndNothingElse(t *testing.T) {
+func TestIsDigits_takesASCIIDigitsAndNothingElse(t *testing.T) {
 	for _, c := range []struct {
 		text     string
 		min, max int
@@ -192,7 +192,7 @@ func TestIsDigitsTakesASCIIDigitsAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestNewTOTPSeedHas160BitsAndIsNewEachTime(t *testing.T) {
+func TestNewTOTPSeed_has160BitsAndIsNewEachTime(t *testing.T) {
 	a, b := NewTOTPSeed(), NewTOTPSeed()
 	if a == b {
 		t.Error("two seeds are the same")
@@ -209,7 +209,7 @@ const rfcSeedText = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-func TestParseTOTPSeedReadsASeedAsPeoplePasteIt(t *testing.T) {
+func TestParseTOTPSeed_readsASeedAsPeoplePasteIt(t *testing.T) {
 	for _, text := range []string{
 		rfcSeedText,
 		strings.ToLower(rfcSeedText),
@@ -234,7 +234,7 @@ func TestParseTOTPSeedReadsASeedAsPeoplePasteIt(t *testing.T) {
 	}
 }
 
-func TestParseTOTPSeedRefusesWhatIsNoSeedAndNeverQuotesIt(t *testing.T) {
+func TestParseTOTPSeed_refusesWhatIsNoSeedAndNeverQuotesIt(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":                 "",
 		"only spaces":           "    ",
@@ -261,7 +261,7 @@ func TestParseTOTPSeedRefusesWhatIsNoSeedAndNeverQuotesIt(t *testing.T) {
 	}
 }
 
-func TestParseTOTPSeedNamesTheLengthsThatItTakes(t *testing.T) {
+func TestParseTOTPSeed_namesTheLengthsThatItTakes(t *testing.T) {
 	shortest, longest := 0, 0
 	for n := 1; n <= 200; n++ {
 		if _, err := ParseTOTPSeed(strings.Repeat("A", n)); err == nil {

@@ -22,7 +22,7 @@ var foreignHashes = map[string]string{
 }
 
 // A hash that would take a minute or 10 GB must not be stored: every login would.
-func TestAHashWithAbsurdParametersIsRefusedAtOnce(t *testing.T) {
+func TestCheckForeign_refusesAbsurdParametersAtOnce(t *testing.T) {
 	salt, sum := "$MDEyMzQ1Njc4OWFiY2RlZg", "$Vo8pPTsQC1Uwgv9gHpIK7qvd9w0UVROxkFeRUZb9OIk"
 	rest := strings.Repeat("a", 53)
 	started := time.Now()
@@ -55,7 +55,7 @@ func TestAHashWithAbsurdParametersIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-func TestADecoyCostsTheSameAndIsMadeByNothing(t *testing.T) {
+func TestDecoy_costsTheSameAndMatchesNoSecret(t *testing.T) {
 	all := maps.Clone(foreignHashes)
 	all[Matchless()] = "secret"
 	all[hashOf(t, "secret")] = "secret"
@@ -81,7 +81,7 @@ func TestADecoyCostsTheSameAndIsMadeByNothing(t *testing.T) {
 	}
 }
 
-func TestASealedHashIsReadByItsOwnerOnly(t *testing.T) {
+func TestSealHash_isReadByItsOwnerOnly(t *testing.T) {
 	v, err := NewVault(make([]byte, MasterKeySize))
 	if err != nil {
 		t.Fatal(err)

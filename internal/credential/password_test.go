@@ -16,7 +16,7 @@ const (
 	vector256K = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 )
 
-func TestVerifyReadsTheHashesOfTheReferenceImplementation(t *testing.T) {
+func TestVerify_readsTheHashesOfTheReferenceImplementation(t *testing.T) {
 	for _, phc := range []string{vector64M, vector256K} {
 		if ok, _, err := Verify(phc, []byte("password")); !ok || err != nil {
 			t.Errorf("%s: got %t, %v", phc, ok, err)
@@ -36,7 +36,7 @@ func hashOf(t *testing.T, secret string) string {
 	return phc
 }
 
-func TestHashWritesAPHCStringWithOWASPsFloorAndAFreshSalt(t *testing.T) {
+func TestHash_writesAPHCStringWithOWASPsFloorAndAFreshSalt(t *testing.T) {
 	form := regexp.MustCompile(`\A\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}\z`)
 	a, b := hashOf(t, "correct horse"), hashOf(t, "correct horse")
 	if !form.MatchString(a) || !form.MatchString(b) {
@@ -47,7 +47,7 @@ func TestHashWritesAPHCStringWithOWASPsFloorAndAFreshSalt(t *testing.T) {
 	}
 }
 
-func TestVerifyAcceptsExactlyThePasswordThatWasHashed(t *testing.T) {
+func TestVerify_acceptsExactlyThePasswordThatWasHashed(t *testing.T) {
 	same72 := strings.Repeat("a", 72)
 	for _, c := range []struct {
 		name   string
@@ -73,7 +73,7 @@ func TestVerifyAcceptsExactlyThePasswordThatWasHashed(t *testing.T) {
 	}
 }
 
-func TestVerifyTellsWhichHashesAreWeakerThanTodays(t *testing.T) {
+func TestVerify_tellsWhichHashesAreWeakerThanTodays(t *testing.T) {
 	salt, sum32 := "c29tZXNhbHQ", strings.Repeat("A", 43)
 	for _, c := range []struct {
 		name, phc string
@@ -137,7 +137,7 @@ var hostile = map[string]string{
 	"a newline in the salt":       strings.Replace(vector256K, "c29tZXNhbHQ", "c29t\nZXNhbHQ", 1),
 }
 
-func TestVerifyRefusesDamagedAndHostileHashesWithoutSpendingMemory(t *testing.T) {
+func TestVerify_refusesHostileHashesWithoutSpendingMemory(t *testing.T) {
 	for name, phc := range hostile {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

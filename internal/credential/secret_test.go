@@ -53,7 +53,7 @@ func held() holder {
 	return holder{"n", s, nil, s, []Secret{s}, map[string]Secret{"k": s}}
 }
 
-func TestASecretIsHiddenUnderEveryVerbOfFmt(t *testing.T) {
+func TestSecret_isHiddenUnderEveryVerbOfFmt(t *testing.T) {
 	s := Secret(needle)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%t", "%10.4s", "%-40v", "%U", "%c", "%b", "%g", "%z"} {
 		for name, value := range map[string]any{
@@ -71,7 +71,7 @@ func TestASecretIsHiddenUnderEveryVerbOfFmt(t *testing.T) {
 	mustHide(t, "Join", errors.Join(fmt.Errorf("%s", s)).Error())
 }
 
-func TestASecretIsHiddenInJSON(t *testing.T) {
+func TestSecret_isHiddenInJSON(t *testing.T) {
 	for name, value := range map[string]any{
 		"a value": Secret(needle), "a struct": held(), "a slice": []Secret{needle}, "a map's value": map[string]Secret{"k": needle},
 	} {
@@ -83,14 +83,14 @@ func TestASecretIsHiddenInJSON(t *testing.T) {
 	}
 }
 
-func TestASecretIsReadFromJSONAsItIs(t *testing.T) {
+func TestSecret_isReadFromJSONAsItIs(t *testing.T) {
 	var body struct{ Password Secret }
 	if err := json.Unmarshal([]byte(`{"Password":"`+needle+`"}`), &body); err != nil || string(body.Password) != needle {
 		t.Errorf("got %q, %v", string(body.Password), err)
 	}
 }
 
-func TestASecretIsHiddenInLogs(t *testing.T) {
+func TestSecret_isHiddenInLogs(t *testing.T) {
 	s := Secret(needle)
 	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },

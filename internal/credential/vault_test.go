@@ -25,7 +25,7 @@ func vaultOf(t testing.TB, fill byte) *Vault {
 	return v
 }
 
-func TestAVaultOpensWhatItSealedForEveryPurpose(t *testing.T) {
+func TestVault_opensWhatItSealedForEveryPurpose(t *testing.T) {
 	v := vaultOf(t, 1)
 	for _, p := range allPurposes {
 		for _, plain := range []string{"", "x", "a seed of 20 bytes!!", strings.Repeat("long", 1000)} {
@@ -41,21 +41,21 @@ func TestAVaultOpensWhatItSealedForEveryPurpose(t *testing.T) {
 	}
 }
 
-func TestAVaultOpensWhatAnotherOfTheSameMasterKeySealed(t *testing.T) {
+func TestVault_opensWhatAnotherOfTheSameMasterKeySealed(t *testing.T) {
 	sealed := vaultOf(t, 1).Seal(PurposeTOTP, "owner", []byte("plain"))
 	if got, err := vaultOf(t, 1).Open(PurposeTOTP, "owner", sealed); err != nil || string(got) != "plain" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
 
-func TestSealingTwiceGivesTwoDifferentValues(t *testing.T) {
+func TestVault_sealsTheSameTwiceDifferently(t *testing.T) {
 	v := vaultOf(t, 1)
 	if bytes.Equal(v.Seal(PurposePAN, "owner", []byte("AVRFT7865T")), v.Seal(PurposePAN, "owner", []byte("AVRFT7865T"))) {
 		t.Error("equal plain values can be told by their sealed ones")
 	}
 }
 
-func TestAVaultRefusesWhatWasSealedOtherwise(t *testing.T) {
+func TestVault_refusesWhatWasSealedOtherwise(t *testing.T) {
 	v := vaultOf(t, 1)
 	sealed := v.Seal(PurposeTOTP, "owner", []byte("plain"))
 	refuse := func(name string, v *Vault, p Purpose, owner string, sealed []byte) {
@@ -90,7 +90,7 @@ func TestAVaultRefusesWhatWasSealedOtherwise(t *testing.T) {
 	refuse("nothing", v, PurposeTOTP, "owner", nil)
 }
 
-func TestAMACDependsOnTheKeyThePurposeAndEveryPart(t *testing.T) {
+func TestMAC_dependsOnTheKeyThePurposeAndEveryPart(t *testing.T) {
 	v := vaultOf(t, 1)
 	seen := map[string]string{}
 	note := func(name string, mac []byte) {
@@ -120,7 +120,7 @@ func TestAMACDependsOnTheKeyThePurposeAndEveryPart(t *testing.T) {
 	}
 }
 
-func TestNoTwoListsOfPartsShareAMAC(t *testing.T) {
+func TestMAC_isSharedByNoTwoListsOfParts(t *testing.T) {
 	v := vaultOf(t, 1)
 	rapid.Check(t, func(t *rapid.T) {
 		// Few characters and short parts, so that their concatenations often agree.
@@ -132,7 +132,7 @@ func TestNoTwoListsOfPartsShareAMAC(t *testing.T) {
 	})
 }
 
-func TestEqualHoldsForTheSameHashOnlyAndNeverForAnEmptyOne(t *testing.T) {
+func TestEqual_holdsForTheSameHashOnlyAndNeverForAnEmptyOne(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		a, b []byte
@@ -153,7 +153,7 @@ func TestEqualHoldsForTheSameHashOnlyAndNeverForAnEmptyOne(t *testing.T) {
 	}
 }
 
-func TestNewMasterKeyIsTheTextOfAKeyFile(t *testing.T) {
+func TestNewMasterKey_isTheTextOfAKeyFile(t *testing.T) {
 	a, b := NewMasterKey(), NewMasterKey()
 	if a == b || len(a) != 65 || !strings.HasSuffix(a, "\n") {
 		t.Errorf("got %q and %q", a, b)
@@ -163,7 +163,7 @@ func TestNewMasterKeyIsTheTextOfAKeyFile(t *testing.T) {
 	}
 }
 
-func TestParseMasterKeyTakesAKeyWithItsLineEndAndRefusesTheRest(t *testing.T) {
+func TestParseMasterKey_takesAKeyWithItsLineEndAndRefusesTheRest(t *testing.T) {
 	good := strings.Repeat("0123456789abcdef", 4)
 	for _, text := range []string{good, good + "\n", good + "\r\n", "  " + good + "  ", strings.ToUpper(good)} {
 		if key, err := ParseMasterKey(text); err != nil || hex.EncodeToString(key) != good {
@@ -195,7 +195,7 @@ func TestParseMasterKeyTakesAKeyWithItsLineEndAndRefusesTheRest(t *testing.T) {
 	}
 }
 
-func TestNewVaultRefusesAMasterKeyOfAnotherLength(t *testing.T) {
+func TestNewVault_refusesAMasterKeyOfAnotherLength(t *testing.T) {
 	for _, n := range []int{0, 16, 31, 33, 64} {
 		if v, err := NewVault(make([]byte, n)); err == nil || v != nil {
 			t.Errorf("%d bytes: accepted", n)
@@ -204,7 +204,7 @@ func TestNewVaultRefusesAMasterKeyOfAnotherLength(t *testing.T) {
 }
 
 // A vault is in structs that may be printed in trouble.
-func TestAVaultPrintsNoKey(t *testing.T) {
+func TestVault_printsNoKey(t *testing.T) {
 	v := vaultOf(t, 1)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		printed := fmt.Sprintf(verb, v)

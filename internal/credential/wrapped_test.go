@@ -30,7 +30,7 @@ var wrappedHashes = map[string]string{
 
 // A hash of another system, as a framework wraps it or as it is, is verified, and is
 // weaker than ours.
-func TestWrappedFormsOfOurAlgorithmsAreTakenOver(t *testing.T) {
+func TestForeign_takesOverWrappedFormsOfOurAlgorithms(t *testing.T) {
 	id := hashOf(t, "secret")
 	all := map[string]string{id: "secret", "argon2" + id: "secret", "{argon2}" + id: "secret", "{argon2@SpringSecurity_v5_8}" + id: "secret"}
 	for _, more := range []map[string]string{wrappedHashes, foreignHashes} {
@@ -58,7 +58,7 @@ func TestWrappedFormsOfOurAlgorithmsAreTakenOver(t *testing.T) {
 	}
 }
 
-func TestAHashThatCannotBeTakenOverIsCalledByItsKind(t *testing.T) {
+func TestForeign_namesTheKindOfAHashThatItCannotTakeOver(t *testing.T) {
 	hex := strings.Repeat("0123456789abcdef", 8)
 	for text, kind := range map[string]string{
 		"$argon2i$v=19$m=65536,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Vo8pPTsQC1Uwgv9gHpIK7qvd9w0UVROxkFeRUZb9OIk": "argon2i",
@@ -95,7 +95,7 @@ func TestAHashThatCannotBeTakenOverIsCalledByItsKind(t *testing.T) {
 }
 
 // What looks like a wrapped form and is none, or asks for too much, is refused.
-func TestABrokenWrappedFormIsRefused(t *testing.T) {
+func TestForeign_refusesABrokenWrappedForm(t *testing.T) {
 	for _, text := range []string{
 		"", "{", "}", "{}", "{bcrypt}", "{bcrypt", "bcrypt", "bcrypt$", "argon2", "argon2$", "scrypt", "scrypt$$$$$", "scrypt:::$$", "pbkdf2:$$", "pbkdf2_sha256$$$",
 		"pbkdf2_sha256$390000$seasalt$not base64", "pbkdf2_sha256$-1$seasalt$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=",

@@ -9,7 +9,7 @@ import (
 	"neoapi/internal/must"
 )
 
-func TestWhoWaitsToBeAcceptedAtTheEndIsAccepted(t *testing.T) {
+func TestDoor_acceptsWhoWaitsAtTheEnd(t *testing.T) {
 	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	d := newDoor(l, 1000, slog.New(slog.DiscardHandler))
 	const n = 50

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestFramesAreFoundHoweverTheyAreCut(t *testing.T) {
+func TestFrames_areFoundHoweverTheyAreCut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var text bytes.Buffer
 		to := http2.NewFramer(&text, nil)

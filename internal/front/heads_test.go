@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNoBodyIsTakenForAHeadAndNoHeadForABody(t *testing.T) {
+func TestHeads_areNotTakenForBodiesNorBodiesForHeads(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type request struct {
 			length int

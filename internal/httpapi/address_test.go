@@ -33,7 +33,7 @@ const (
 	hop = "10.0.0.1:4711" // a trusted proxy's connection
 )
 
-func TestTheAddressIsTheOneThatATrustedProxyNames(t *testing.T) {
+func TestClientAddress_isTheOneThatATrustedProxyNames(t *testing.T) {
 	p := behind(t, "10.0.0.0/8", "192.0.2.7", "2001:db8:aaaa::/48", "::ffff:192.0.2.8", "fe80::1%eth0")
 	for name, x := range map[string]struct {
 		remote string
@@ -108,7 +108,7 @@ func TestTheAddressIsTheOneThatATrustedProxyNames(t *testing.T) {
 	}
 }
 
-func TestEveryBadTrustedProxyIsNamed(t *testing.T) {
+func TestParseProxies_namesEveryBadOne(t *testing.T) {
 	good := []string{"10.0.0.0/8", "::1", "2001:db8::/32", "127.0.0.1"}
 	bad := []string{"0.0.0.0/0", "::/0", "10.0.0.1/8", "10.0.0.0/33", "example.com", "", "::ffff:10.0.0.0/104", "10.0.0.1:80", "10.0.0"}
 	_, err := ParseProxies(append(bad, good...))
@@ -129,8 +129,8 @@ func TestEveryBadTrustedProxyIsNamed(t *testing.T) {
 	}
 }
 
-// FuzzClientSends: whatever a client sends itself, a proxy's word stands.
-func FuzzClientSends(f *testing.F) {
+// FuzzClientAddress: whatever a client sends itself, a proxy's word stands.
+func FuzzClientAddress(f *testing.F) {
 	for _, sent := range []string{"", "6.6.6.6", "10.0.0.1", `"`, `\`, `for="a`, `for=6.6.6.6;host="\"`, ",", "for=10.0.0.1, for=10.0.0.2", "[", "::1%"} {
 		f.Add(sent)
 	}
@@ -166,7 +166,7 @@ func FuzzClientSends(f *testing.F) {
 	})
 }
 
-func TestOfAnyChainTheRightMostStrangerIsTheClient(t *testing.T) {
+func TestClientAddress_isTheRightMostStrangerOfAnyChain(t *testing.T) {
 	p := behind(t, "10.0.0.0/8", "2001:db8::/32")
 	address := rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) netip.Addr {

@@ -10,7 +10,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestAConsumerThatIsAddedAgainBringsNoOldSessionBack(t *testing.T) {
+func TestConsumer_addedAgainBringsNoOldSessionBack(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.addConsumer(t, "algo")
@@ -35,7 +35,7 @@ func TestAConsumerThatIsAddedAgainBringsNoOldSessionBack(t *testing.T) {
 	fresh.second(t, waiting, code).refused(t, 401, "100022")
 }
 
-func TestAnAccountsSessionsEndWithItAndItsRemovalCanBeRepeated(t *testing.T) {
+func TestAccount_removalEndsItsSessionsAndCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	waiting, session := c.login(t), c.byMPIN(t)
@@ -53,7 +53,7 @@ func TestAnAccountsSessionsEndWithItAndItsRemovalCanBeRepeated(t *testing.T) {
 	c.post(t, validatePath, object("userid", c.Account.UserID, "password", c.Account.Password)).refused(t, 401, "10020")
 }
 
-func TestACodeThatIsAskedForAgainGoesToTheNewestLogin(t *testing.T) {
+func TestOTP_askedForAgainGoesToTheNewestLogin(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	c.login(t) // given up
@@ -68,7 +68,7 @@ func TestACodeThatIsAskedForAgainGoesToTheNewestLogin(t *testing.T) {
 	c.second(t, view, again).session(t)
 }
 
-func TestEmptySidAndAuthAreNoLogin(t *testing.T) {
+func TestSession2FA_refusesAnEmptySidAndAuth(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	body := object("mobileNumber", c.Account.Mobile, "mpin", c.Account.MPIN)
@@ -81,7 +81,7 @@ func TestEmptySidAndAuthAreNoLogin(t *testing.T) {
 	with().want(t, 200)
 }
 
-func TestARepeatUnderAnotherNameIsNoRepeat(t *testing.T) {
+func TestSession2FA_repeatUnderAnotherNameIsRefused(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
 	view := c.login(t)
@@ -91,7 +91,7 @@ func TestARepeatUnderAnotherNameIsNoRepeat(t *testing.T) {
 	c.post(t, validatePath, object("mobileNumber", c.Account.Mobile, "mpin", c.Account.MPIN), id...).session(t)
 }
 
-func TestAnyNumberMayStandInAFieldThatNobodyReads(t *testing.T) {
+func TestInput_anyNumberMayBeInAFieldThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	c.post(t, validatePath, `{"n":1e999,"userid":"`+c.Account.UserID+`","mpin":"`+c.Account.MPIN+`"}`).want(t, http.StatusOK)

@@ -49,7 +49,7 @@ func (h tripping) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func TestNoSecretIsWrittenAnywhere(t *testing.T) { // security.md L1
+func TestSecrets_areWrittenNowhere(t *testing.T) { // security.md L1
 	t.Parallel()
 	// How long a request took, and when it was, could look like a code by chance.
 	options := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

@@ -70,7 +70,7 @@ func (q question) check(h http.Header, body []byte) error {
 	return nil
 }
 
-func TestRequestsThatAreCancelledHalfWayDisturbNobody(t *testing.T) { // security.md R6
+func TestRequests_cancelledHalfWayDisturbNobody(t *testing.T) { // security.md R6
 	// Not parallel: it counts goroutines.
 	before := runtime.NumGoroutine()
 	for name, change := range map[string]func(*serve.Config){

@@ -15,7 +15,7 @@ import (
 
 // Clients judge their own clock by the header Date, so it is the service's time, in
 // every answer: successes, refusals, faults, and what no handler answers.
-func TestTheDateOfEveryAnswerIsTheServicesTime(t *testing.T) {
+func TestDate_ofEveryAnswerIsTheServicesTime(t *testing.T) {
 	t.Parallel()
 	moved := func() time.Time { return time.Now().Add(-1000 * time.Hour) }
 	judge := func(t *testing.T, what string, header http.Header) {

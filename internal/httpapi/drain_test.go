@@ -83,7 +83,7 @@ func (f *fates) client(t *testing.T, srv *neoapitest.Server, text string, keep, 
 	}
 }
 
-func TestTheEndUnderLoadLosesNoRequest(t *testing.T) { // security.md R4
+func TestShutdown_underLoadLosesNoRequest(t *testing.T) { // security.md R4
 	t.Parallel()
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = 2 * time.Second })
 	c := consumer(t, srv)
@@ -122,7 +122,7 @@ func TestTheEndUnderLoadLosesNoRequest(t *testing.T) { // security.md R4
 	t.Logf("%d answered, %d of them their connection's last; %d on connections that were not accepted", f.answered.Load(), f.last.Load(), f.refused.Load())
 }
 
-func TestTheEndUnderLoadLosesNoRequestOfHTTP2(t *testing.T) {
+func TestShutdown_underLoadLosesNoRequestOfHTTP2(t *testing.T) {
 	t.Parallel()
 	srv, stop := serving(t, func(cfg *serve.Config) {
 		withTLS(t, cfg)
@@ -167,7 +167,7 @@ func TestTheEndUnderLoadLosesNoRequestOfHTTP2(t *testing.T) {
 	all.Wait()
 }
 
-func TestTheEndWaitsForWhatHasBegun(t *testing.T) {
+func TestShutdown_waitsForWhatHasBegun(t *testing.T) {
 	t.Parallel()
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.Limits.Linger = time.Second })
 	const first = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"

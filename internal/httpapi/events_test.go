@@ -80,7 +80,7 @@ func sameEvents(t *testing.T, store store.Store, logged []login.Event) {
 	}
 }
 
-func TestAnAddressThatMustWaitLeavesAnEventForEachLogin(t *testing.T) {
+func TestAudit_hasEachLoginOfAnAddressThatMustWait(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithAccounts(1), neoapitest.WithAddressRate(2))
 	x := &trail{store: c.data.Store}
@@ -106,7 +106,7 @@ func TestAnAddressThatMustWaitLeavesAnEventForEachLogin(t *testing.T) {
 	}
 }
 
-func TestOverloadLeavesNoEvent(t *testing.T) {
+func TestAudit_hasNoEventOfOverload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var log lines
@@ -132,7 +132,7 @@ func TestOverloadLeavesNoEvent(t *testing.T) {
 	sameEvents(t, openStore(t, dir), log.audited(t))
 }
 
-func TestOfManyRequestsForACodeEachLeavesAnEvent(t *testing.T) {
+func TestAudit_hasEachOfManyRequestsForACode(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	x := &trail{store: c.data.Store}
@@ -156,7 +156,7 @@ func TestOfManyRequestsForACodeEachLeavesAnEvent(t *testing.T) {
 }
 
 // Without couriers, too, the event says whose login it is.
-func TestAServiceWithoutCourierLeavesAnEventForEachCodeAskedFor(t *testing.T) {
+func TestAudit_hasEachCodeAskedForWithoutCourier(t *testing.T) {
 	t.Parallel()
 	c := realService(t)
 	view := c.login(t)
@@ -178,7 +178,7 @@ func TestAServiceWithoutCourierLeavesAnEventForEachCodeAskedFor(t *testing.T) {
 
 // A client that ends its side of the connection at once still reads the answer:
 // its tries must not go unrecorded.
-func TestAClientThatHasLeftLeavesItsEventAllTheSame(t *testing.T) {
+func TestAudit_hasTheEventOfAClientThatHasLeft(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	x := &trail{store: c.data.Store}

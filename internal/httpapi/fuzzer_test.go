@@ -34,7 +34,7 @@ var (
 // most of them with something made wrong: a header twice, half a token, a list
 // for a text, bytes that flipped. They go over real connections, because
 // net/http has a say in what is answered.
-func TestRandomRequestsGetNothingButWhatIsDescribed(t *testing.T) {
+func TestRandomRequests_getNothingButWhatIsDescribed(t *testing.T) {
 	t.Parallel()
 	if *seed == 0 {
 		*seed = rand.Uint64()

@@ -129,7 +129,7 @@ func onlyLegitimate(t testing.TB, r *http.Request, own ...string) {
 	}
 }
 
-func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing.T) {
+func TestGateway_putsTheIdentityInPlaceOfCredentials(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
 	var sent []byte
@@ -188,7 +188,7 @@ func TestACallGoesToTheTradeAPIWithItsIdentityInPlaceOfItsCredentials(t *testing
 	}
 }
 
-func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
+func TestIdentity_isSignedAnewInTimeAndEndsWithItsSession(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
@@ -216,7 +216,7 @@ func TestAnIdentityIsSignedAnewBeforeItEndsAndEndsWithItsSession(t *testing.T) {
 	}
 }
 
-func TestNoTokenOfAnotherKindIsAnIdentityAndNoIdentityIsAToken(t *testing.T) {
+func TestIdentity_isNoTokenAndNoTokenIsAnIdentity(t *testing.T) {
 	t.Parallel()
 	var identity string
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { identity = r.Header.Get("Neo-Identity") })
@@ -229,7 +229,7 @@ func TestNoTokenOfAnotherKindIsAnIdentityAndNoIdentityIsAToken(t *testing.T) {
 	c.send(t, "GET", "/auth", "", "sid", session.SID, "Auth", identity).refusedTrade(t, 401, wire.BadSession.Code)
 }
 
-func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
+func TestGateway_passesOnlyAGoodSession(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
@@ -257,7 +257,7 @@ func TestOnlyAGoodSessionReachesTheTradeAPI(t *testing.T) {
 	}
 }
 
-func TestTheServicesOwnAddressesDoNotGoToTheTradeAPI(t *testing.T) {
+func TestGateway_keepsTheServicesOwnAddresses(t *testing.T) {
 	for _, r := range allRoutes {
 		if own := httpapi.Own(r.Path); own == afterLogin(r.Op) {
 			t.Errorf("%s: own is %v", r.Path, own)
@@ -265,7 +265,7 @@ func TestTheServicesOwnAddressesDoNotGoToTheTradeAPI(t *testing.T) {
 	}
 }
 
-func TestTheConsumersRateHoldsForCallsToTheTradeAPI(t *testing.T) {
+func TestGateway_holdsCallsToTheConsumersRate(t *testing.T) {
 	t.Parallel()
 	upstream := tradeAPI(t, func(http.ResponseWriter, *http.Request) {})
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(7), neoapitest.WithTradeAPI(upstream.URL))
@@ -281,7 +281,7 @@ func TestTheConsumersRateHoldsForCallsToTheTradeAPI(t *testing.T) {
 	t.Error("sixty calls at once were within the rate")
 }
 
-func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
+func TestGateway_passesAnAnswerAsItIs(t *testing.T) {
 	t.Parallel()
 	big := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
 	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
@@ -337,7 +337,7 @@ func TestAnAnswerOfTheTradeAPIComesAsItIs(t *testing.T) {
 	}
 }
 
-func TestBodiesOfCallsMayBeLargerThanOtherBodiesButNotEndless(t *testing.T) {
+func TestGateway_takesLargerBodiesButNotEndlessOnes(t *testing.T) {
 	t.Parallel()
 	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)

@@ -60,7 +60,7 @@ func seedSession(t *testing.T) (doc []byte, seed held) {
 	return doc, reply{status: 200, body: doc}.session(t)
 }
 
-func TestTheAnswerOfSession2FAIsTheSeeds(t *testing.T) {
+func TestSession2FA_answersAsTheSeedDoes(t *testing.T) {
 	t.Parallel()
 	doc, seed := seedSession(t)
 	c := consumer(t, neoapitest.NewServer(t))
@@ -86,7 +86,7 @@ func TestTheAnswerOfSession2FAIsTheSeeds(t *testing.T) {
 	}
 }
 
-func TestTheTradeTokenIsTheSeeds(t *testing.T) {
+func TestTradeToken_isTheSeeds(t *testing.T) {
 	t.Parallel()
 	_, seed := seedSession(t)
 	c := consumer(t, neoapitest.NewServer(t))
@@ -132,7 +132,7 @@ func TestTheTradeTokenIsTheSeeds(t *testing.T) {
 	}
 }
 
-func TestTheViewTokenIsTheFieldsWithoutThePAN(t *testing.T) {
+func TestViewToken_isTheFieldsWithoutThePAN(t *testing.T) {
 	t.Parallel()
 	doc, _ := seedSession(t)
 	c := consumer(t, neoapitest.NewServer(t))
@@ -168,7 +168,7 @@ func TestTheViewTokenIsTheFieldsWithoutThePAN(t *testing.T) {
 	}
 }
 
-func TestLaterGenerationsFindWhatTheyRead(t *testing.T) {
+func TestLogin_laterGenerationsFindWhatTheyRead(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	for name, who := range map[string]string{"generation 2": consumer(t, srv).who, "generation 3": srv.ConsumerKey} {

@@ -17,7 +17,7 @@ import (
 // More password logins than fit into the queue: what does not fit is told so at
 // once, what fits succeeds, and second factors and trade calls go on meanwhile
 // (security.md P4).
-func TestWhatDoesNotFitIntoTheQueueOfHashesIsToldToWait(t *testing.T) {
+func TestHashQueue_tellsWhatDoesNotFitToWait(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithHashes(1)))
 	live := c.second(t, c.login(t), c.Account.MPIN).session(t)
@@ -60,7 +60,7 @@ func TestWhatDoesNotFitIntoTheQueueOfHashesIsToldToWait(t *testing.T) {
 // A hash that is weaker than today's, ours or another system's, is replaced by the next
 // good login and by nothing else (security.md P1). What the operator locks is refused as a
 // wrong password is.
-func TestAWeakHashIsReplacedByTheNextGoodLogin(t *testing.T) {
+func TestHash_thatIsWeakIsReplacedByTheNextGoodLogin(t *testing.T) {
 	t.Parallel()
 	salt := []byte("sixteen bytes...")
 	b64 := base64.RawStdEncoding.EncodeToString

@@ -45,7 +45,7 @@ func imported(t *testing.T, m *operator.Admin, n int) (all []login.Account) {
 
 // Three accounts of four have hashes that are checked in no time, one has ours: an
 // unknown name takes as long as either, as often (security.md P5).
-func TestTheKindOfHashDoesNotTellWhetherAnAccountExists(t *testing.T) {
+func TestHash_kindDoesNotTellWhetherAnAccountExists(t *testing.T) {
 	const accounts = 80
 	dir := t.TempDir()
 	m, _ := admin(t, dir)

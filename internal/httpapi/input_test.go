@@ -140,7 +140,7 @@ func (c caller) refusals(t *testing.T, step, path string, all []badInput, pairs 
 	}
 }
 
-func TestBadInputIsRefusedWithTheFieldNamedAndLeavesNothing(t *testing.T) {
+func TestInput_refusalNamesTheFieldAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	ctx, c := t.Context(), newHouse(t, neoapitest.WithAccounts(1))
 	store := c.data.Store
@@ -232,7 +232,7 @@ func malformed(name, value, more string) []badInput {
 	}
 }
 
-func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // security.md H3 and H4
+func TestInput_mustBeAFlatObjectAtEveryPOSTAddress(t *testing.T) { // security.md H3 and H4
 	t.Parallel()
 	plain, _ := serving(t, nil)
 	secure, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
@@ -286,7 +286,7 @@ func TestEveryPOSTAddressRefusesWhatIsNoFlatObject(t *testing.T) { // security.m
 	}
 }
 
-func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
+func TestHTTP_whatItForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	good := object("mobileNumber", c.Account.Mobile, "password", c.Account.Password)
@@ -326,7 +326,7 @@ func TestWhatHTTPItselfForbidsIsAnsweredInTheProtocolsJSON(t *testing.T) {
 	})
 }
 
-func TestEveryAddressTakesItsMethodOnly(t *testing.T) {
+func TestRoutes_takeTheirMethodOnly(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	for _, route := range allRoutes {
@@ -354,7 +354,7 @@ func TestEveryAddressTakesItsMethodOnly(t *testing.T) {
 	}
 }
 
-func TestARefusedLoginDoesNotTellWhy(t *testing.T) {
+func TestLogin_refusalDoesNotTellWhy(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	_, err := c.admin.AddAccount(t.Context(), operator.NewAccount{

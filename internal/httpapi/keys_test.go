@@ -52,7 +52,7 @@ func signedBy(t *testing.T, h held) string {
 	return header.Kid
 }
 
-func TestTheKeySetVerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
+func TestKeySet_verifiesTokensAndHoldsNothingPrivate(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	trade := consumer(t, srv).byMPIN(t)
@@ -85,7 +85,7 @@ func TestTheKeySetVerifiesTokensAndHoldsNothingPrivate(t *testing.T) {
 }
 
 // security.md J4. The sessions of old keys are used to the end.
-func TestTenRotationsUnderLoadRefuseNobody(t *testing.T) {
+func TestKeyRing_rotatedUnderLoadRefusesNobody(t *testing.T) {
 	t.Parallel()
 	a, b, operator := two(t)
 	var last atomic.Value
@@ -133,7 +133,7 @@ func TestTenRotationsUnderLoadRefuseNobody(t *testing.T) {
 	}
 }
 
-func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // security.md S4 and J4
+func TestKeyRing_refusesOnlyTokensOfARemovedKeyEverywhere(t *testing.T) { // security.md S4 and J4
 	t.Parallel()
 	a, b, operator := two(t)
 	ca, cb := consumer(t, a), consumer(t, b)
@@ -169,7 +169,7 @@ func TestTokensOfARemovedKeyAreRefusedEverywhereAndOthersNot(t *testing.T) { // 
 	ca.byMPIN(t)
 }
 
-func TestAnOldKeyIsKeptUntilItsLastTokenHasExpiredAndThenGoes(t *testing.T) {
+func TestKeyRing_keepsAnOldKeyUntilItsLastTokenHasExpired(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	srv := h.Server
@@ -193,7 +193,7 @@ func TestAnOldKeyIsKeptUntilItsLastTokenHasExpiredAndThenGoes(t *testing.T) {
 	}
 }
 
-func TestInventedKeysAreLookedForNowAndThenOnly(t *testing.T) {
+func TestKeyRing_looksForInventedKeysNowAndThenOnly(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := consumer(t, srv)

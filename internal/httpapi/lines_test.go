@@ -113,7 +113,7 @@ func parseTextLine(text string) (line, error) {
 	return l, nil
 }
 
-func TestNothingAClientSendsBreaksALogLine(t *testing.T) { // security.md L3
+func TestLog_lineIsBrokenByNothingAClientSends(t *testing.T) { // security.md L3
 	t.Parallel()
 	options := &slog.HandlerOptions{Level: slog.LevelDebug}
 	for name, x := range map[string]struct {

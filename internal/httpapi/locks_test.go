@@ -7,7 +7,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestTenWrongPasswordsLockThePasswordForAMinute(t *testing.T) {
+func TestLock_followsTenWrongPasswordsForAMinute(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	try := func(password string) reply {
@@ -39,7 +39,7 @@ func TestTenWrongPasswordsLockThePasswordForAMinute(t *testing.T) {
 	try(c.Account.Password).want(t, 200)
 }
 
-func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
+func TestLock_followsTenWrongCodesOverAllLogins(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	live := c.byMPIN(t)
@@ -72,7 +72,7 @@ func TestTenWrongCodesLockTheSecondFactorOverAllLogins(t *testing.T) {
 	c.second(t, view, c.Account.MPIN).session(t)
 }
 
-func TestOfManyWrongPasswordsAtOnceTenAreJudged(t *testing.T) {
+func TestTries_wrongPasswordsAtOnceAreJudgedTenTimes(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	together(30, func(int) reply {

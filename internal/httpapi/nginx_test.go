@@ -95,7 +95,7 @@ func (c caller) ask(t testing.TB, method, path, body string, pairs ...string) re
 	return answer(t, r)
 }
 
-func TestNginxPassesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
+func TestNginx_passesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 	t.Parallel()
 	p := behindNginx(t, nil)
 	session := caller{p.service, p.front.who}.trade(t)
@@ -170,7 +170,7 @@ func TestNginxPassesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 	}
 }
 
-func TestNginxTellsWhenTheConsumersRateIsOver(t *testing.T) {
+func TestNginx_tellsWhenTheConsumersRateIsOver(t *testing.T) {
 	t.Parallel()
 	p := behindNginx(t, func(cfg *serve.Config) { cfg.ConsumerRate = 8 })
 	session := caller{p.service, p.front.who}.trade(t)
@@ -188,7 +188,7 @@ func TestNginxTellsWhenTheConsumersRateIsOver(t *testing.T) {
 	t.Error("two hundred calls at once were within the rate")
 }
 
-func TestForwardAuthenticationTellsWhoseASessionIs(t *testing.T) {
+func TestForwardAuth_tellsWhoseASessionIs(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	c := consumer(t, srv)
@@ -230,7 +230,7 @@ func TestForwardAuthenticationTellsWhoseASessionIs(t *testing.T) {
 
 // What nginx lets through is what the gateway does: but Expect and TE, which nginx has a
 // say in by itself.
-func TestNginxAndTheGatewayLetTheSameHeadersThrough(t *testing.T) {
+func TestNginx_passesTheSameHeadersAsTheGateway(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/nginx.conf")
 	if err != nil {
 		t.Fatal(err)

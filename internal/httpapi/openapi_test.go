@@ -39,7 +39,7 @@ func describedRaw(t testing.TB, text string, got reply) {
 	}
 }
 
-func TestEveryAddressIsDescribedAndNoOther(t *testing.T) {
+func TestRoutes_areThoseDescribed(t *testing.T) {
 	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true, "GET /": true, "HEAD /": true}
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
@@ -81,7 +81,7 @@ var oauthErrors = map[int][]string{
 	415: {"invalid_request"}, 431: {"invalid_request"}, 429: {"temporarily_unavailable"}, 500: {"server_error"}, 503: {"temporarily_unavailable"},
 }
 
-func TestEveryFailureIsDescribedWithItsStatus(t *testing.T) {
+func TestFailures_areDescribedWithTheirStatus(t *testing.T) {
 	described := map[string]bool{}
 	for path, ops := range description(t).Operations {
 		for method, op := range ops {
@@ -140,14 +140,14 @@ func credentials(way []string) []string {
 	})
 }
 
-func TestEveryAddressWantsTheCredentialsThatAreDescribed(t *testing.T) {
+func TestRoutes_wantTheCredentialsDescribed(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	bearer := consumer(t, srv)
 	for _, r := range allRoutes {
 		op := description(t).Operations[r.Path][r.Method]
 		if op == nil {
-			continue // TestEveryAddressIsDescribedAndNoOther
+			continue // TestRoutes_areThoseDescribed
 		}
 		ways := op.Security
 		open := len(ways) == 1 && len(ways[0]) == 0
@@ -155,7 +155,7 @@ func TestEveryAddressWantsTheCredentialsThatAreDescribed(t *testing.T) {
 			c       caller
 			schemes []string
 		}{{caller{srv, ""}, []string{}}, {bearer, []string{"accessToken"}}, {caller{srv, srv.ConsumerKey}, []string{"consumerKey"}}} {
-			if r.Op == wire.OpAccessToken { // TestAccessTokensAreGivenAsRFC6749Says
+			if r.Op == wire.OpAccessToken { // TestAccessToken_isGivenAsRFC6749Says
 				continue
 			}
 			answer := string(x.c.send(t, r.Method, r.Path, object("mpin", "123456")).body)

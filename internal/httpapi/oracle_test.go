@@ -48,7 +48,7 @@ func auc(a, b []time.Duration) float64 {
 	return (ranks - n*(n+1)/2) / (n * m)
 }
 
-func TestTheMeasureTellsApartWhatCanBe(t *testing.T) {
+func TestMeasure_tellsApartWhatCanBe(t *testing.T) {
 	var a, b, c []time.Duration
 	for i := range 1000 {
 		a, b, c = append(a, time.Duration(2*i)), append(b, time.Duration(2*i+1)), append(c, time.Duration(i+5000))
@@ -138,7 +138,7 @@ func cannotTell(t *testing.T, c caller, path string, rounds int, least float64, 
 // factor: the answers are the same to the byte, and as fast (security.md P5). Each kind is
 // measured in turn with a wrong secret of an ordinary account. The short form sees
 // a branch that is left out; the long one is the bar's 2,000 pairs.
-func TestNobodyCanTellWhetherAnAccountExists(t *testing.T) {
+func TestLogin_doesNotTellWhetherAnAccountExists(t *testing.T) {
 	const kinds = 300 // accounts of each kind: none is tried so often in the short form that it locks
 	c := newHouse(t, neoapitest.WithAccounts(kinds))
 	m, data := c.admin, c.data

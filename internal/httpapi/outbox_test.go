@@ -135,7 +135,7 @@ func became(t *testing.T, store store.Store, sid string) (outcome string) {
 	return outcome
 }
 
-func TestACodeIsSentAfterTheAnswer(t *testing.T) {
+func TestOutbox_sendsACodeAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	g, c := delivering(t, "9s")
 	store := c.data.Store
@@ -162,7 +162,7 @@ func TestACodeIsSentAfterTheAnswer(t *testing.T) {
 	}
 }
 
-func TestACodeThatCannotBeDeliveredIsToldAtTheNextValidateAndANewOneMayBeAskedForAtOnce(t *testing.T) {
+func TestOutbox_undeliveredCodeIsToldAtTheNextValidate(t *testing.T) {
 	t.Parallel()
 	g, c := delivering(t, "5s")
 	store := c.data.Store
@@ -197,7 +197,7 @@ func TestACodeThatCannotBeDeliveredIsToldAtTheNextValidateAndANewOneMayBeAskedFo
 	c.second(t, view, c.Account.MPIN).session(t)
 }
 
-func TestWhereNoCourierCanReachAnAccountItIsToldAtOnce(t *testing.T) {
+func TestOutbox_tellsAtOnceThatNoCourierReachesAnAccount(t *testing.T) {
 	t.Parallel()
 	g, c := delivering(t, "5s", neoapitest.WithAccounts(2))
 	if err := c.admin.SetReach(t.Context(), c.account(t, "TEST000001"), login.Reach{Couriers: []string{"pigeon"}}); err != nil {
@@ -222,7 +222,7 @@ func TestWhereNoCourierCanReachAnAccountItIsToldAtOnce(t *testing.T) {
 	c.second(t, view, c.Account.MPIN).session(t)
 }
 
-func TestACodeThatWaitedForLongerThanItLivesIsReportedAndNotSent(t *testing.T) {
+func TestOutbox_reportsAnExpiredCodeAndDoesNotSendIt(t *testing.T) {
 	t.Parallel()
 	const people = atOnce + 4
 	g, c := delivering(t, "9s", neoapitest.WithAccounts(people))
@@ -238,7 +238,7 @@ func TestACodeThatWaitedForLongerThanItLivesIsReportedAndNotSent(t *testing.T) {
 	}
 }
 
-func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
+func TestOutbox_sendsNoCodeThatIsNotWantedAnyMore(t *testing.T) {
 	t.Parallel()
 	const people = atOnce + 3
 	g, c := delivering(t, "9s", neoapitest.WithAccounts(people))
@@ -266,7 +266,7 @@ func TestACodeThatIsNotWantedAnyMoreIsNotSent(t *testing.T) {
 	}
 }
 
-func TestALetterThatCannotBeReadIsReported(t *testing.T) {
+func TestOutbox_reportsALetterThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	g, c := delivering(t, "5s")
 	store := c.data.Store
@@ -288,7 +288,7 @@ func TestALetterThatCannotBeReadIsReported(t *testing.T) {
 	c.second(t, view, g.code(c.Account.Mobile)).session(t)
 }
 
-func TestACodeThatWaitsToBeSentIsSealed(t *testing.T) {
+func TestOutbox_sealsACodeThatWaits(t *testing.T) {
 	t.Parallel()
 	g, c := delivering(t, "9s")
 	held := make(chan struct{})

@@ -11,7 +11,7 @@ import (
 	"neoapi/internal/operator"
 )
 
-func TestWhateverAnOperatorChangesOfAnAccountEndsItsSessions(t *testing.T) { // security.md S4
+func TestAccount_sessionsEndWithWhateverAnOperatorChanges(t *testing.T) { // security.md S4
 	t.Parallel()
 	for name, change := range map[string]func(m *operator.Admin, a login.Account) error{
 		"password": func(m *operator.Admin, a login.Account) error {
@@ -45,7 +45,7 @@ func TestWhateverAnOperatorChangesOfAnAccountEndsItsSessions(t *testing.T) { // 
 
 // A login whose password was judged before an operator changed it must not leave a
 // session that is stored after it.
-func TestALoginThatAChangeOfItsPasswordOvertakesOpensNothing(t *testing.T) { // security.md S4
+func TestLogin_overtakenByAChangeOfItsPasswordOpensNothing(t *testing.T) { // security.md S4
 	t.Parallel()
 	c := newHouse(t)
 	a := c.demo(t)
@@ -70,7 +70,7 @@ func TestALoginThatAChangeOfItsPasswordOvertakesOpensNothing(t *testing.T) { // 
 	}
 }
 
-func TestARotatedSecretWorksBesideTheNewOneUntilTheOverlapEnds(t *testing.T) {
+func TestConsumer_rotatedSecretWorksUntilTheOverlapEnds(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	m, srv, old := h.admin, h.Server, h.caller
@@ -102,7 +102,7 @@ func TestARotatedSecretWorksBesideTheNewOneUntilTheOverlapEnds(t *testing.T) {
 	grant(again).want(t, 200)
 }
 
-func TestAConsumerMaySendFromItsNetworksOnly(t *testing.T) {
+func TestConsumer_maySendFromItsNetworksOnly(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	session := c.trade(t)

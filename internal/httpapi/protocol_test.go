@@ -79,7 +79,7 @@ var flows = []flow{
 	},
 }
 
-func TestEveryAddressAnswersTheFlowOfItsClients(t *testing.T) {
+func TestRoutes_answerTheFlowOfTheirClients(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	answered := map[string]bool{}
@@ -157,7 +157,7 @@ func TestEveryAddressAnswersTheFlowOfItsClients(t *testing.T) {
 	}
 }
 
-func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // security.md T6
+func TestClientIP_behindATrustedProxyIsTheOneItNames(t *testing.T) { // security.md T6
 	t.Parallel()
 	for name, x := range map[string]struct {
 		trusted []string
@@ -211,7 +211,7 @@ func TestBehindATrustedProxyTheAddressIsTheOneItNames(t *testing.T) { // securit
 	}
 }
 
-func TestHeaderNamesHaveNoCase(t *testing.T) {
+func TestHeaders_namesHaveNoCase(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	view := c.login(t)
@@ -230,7 +230,7 @@ func TestHeaderNamesHaveNoCase(t *testing.T) {
 	}
 }
 
-func TestEveryIdentifierAndFirstFactorLogsIn(t *testing.T) {
+func TestLogin_takesEveryIdentifierAndFirstFactor(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	a := c.Account
@@ -253,7 +253,7 @@ func TestEveryIdentifierAndFirstFactorLogsIn(t *testing.T) {
 	}
 }
 
-func TestEveryFormOfTheSecondFactorIsTaken(t *testing.T) {
+func TestSession2FA_takesEveryFormOfTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	a := c.Account
@@ -278,7 +278,7 @@ func TestEveryFormOfTheSecondFactorIsTaken(t *testing.T) {
 	}
 }
 
-func TestTheNodeClientGetsThe201ItNeeds(t *testing.T) {
+func TestSession2FA_givesTheNodeClientThe201ItNeeds(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	view := c.login(t)
@@ -292,7 +292,7 @@ func TestTheNodeClientGetsThe201ItNeeds(t *testing.T) {
 	c.call(t, trade).want(t, 200)
 }
 
-func TestAccessTokensAreGivenAsRFC6749Says(t *testing.T) {
+func TestAccessToken_isGivenAsRFC6749Says(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
@@ -357,7 +357,7 @@ func TestAccessTokensAreGivenAsRFC6749Says(t *testing.T) {
 	})
 }
 
-func TestAnAccessTokenEndsAfterAnHour(t *testing.T) {
+func TestAccessToken_endsAfterAnHour(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	c.Advance(time.Hour - time.Minute)
@@ -367,7 +367,7 @@ func TestAnAccessTokenEndsAfterAnHour(t *testing.T) {
 	consumer(t, c.Server).post(t, validatePath, "{}").refused(t, 400, "10300")
 }
 
-func TestARequestWithoutARecognisedConsumerIsRefused(t *testing.T) {
+func TestConsumer_thatIsNotRecognisedIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	good := consumer(t, srv).who
@@ -415,7 +415,7 @@ func realService(t *testing.T) house {
 	return h
 }
 
-func TestTheStatusesOfTheSeedsTable(t *testing.T) {
+func TestFailures_haveTheStatusesOfTheSeedsTable(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithOMSTimeout(50*time.Millisecond)))
 	view := c.login(t)
@@ -450,7 +450,7 @@ func TestTheStatusesOfTheSeedsTable(t *testing.T) {
 	})
 }
 
-func TestTheInboxIsTheSandboxs(t *testing.T) {
+func TestInbox_isTheSandboxs(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithOTPDigits(4)))
 	inbox := caller{c.Server, ""}

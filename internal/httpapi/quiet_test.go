@@ -8,7 +8,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestGoodAnswersToThoseWhoAskAllDayAreNoLinesOfTheLog(t *testing.T) {
+func TestLog_hasNoLineOfGoodAnswersToThoseWhoAskAllDay(t *testing.T) {
 	var log lines
 	srv := neoapitest.NewServer(t, neoapitest.WithLog(slog.NewJSONHandler(&log, nil)))
 	ask := func(path, secret string, want int) {

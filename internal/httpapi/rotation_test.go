@@ -17,7 +17,7 @@ import (
 
 // What an operator grants holds from the next request on, at every server: no remembered
 // record refuses it.
-func TestANewSecretItsTokensAndANewNetworkWorkAtOnce(t *testing.T) {
+func TestConsumer_newSecretItsTokensAndNewNetworkWorkAtOnce(t *testing.T) {
 	t.Parallel()
 	a, b, m := two(t)
 	secret := a.ConsumerSecret
@@ -61,7 +61,7 @@ func TestANewSecretItsTokensAndANewNetworkWorkAtOnce(t *testing.T) {
 
 // However many wrong secrets come, the store is asked for their consumer so often and no
 // more.
-func TestWrongSecretsCostFewReadingsOfTheirConsumer(t *testing.T) {
+func TestConsumer_isReadFewTimesForWrongSecrets(t *testing.T) {
 	t.Parallel()
 	tel := telemetry.New(nil)
 	srv, _ := serving(t, func(cfg *serve.Config) { cfg.Telemetry = tel })

@@ -10,7 +10,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestTheFactorUsedFirstIsNotAcceptedSecond(t *testing.T) {
+func TestSession2FA_refusesTheFactorUsedFirst(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	a := c.Account
@@ -42,7 +42,7 @@ func TestTheFactorUsedFirstIsNotAcceptedSecond(t *testing.T) {
 	})
 }
 
-func TestACodeHasThreeTriesAndAResendGivesFreshOnes(t *testing.T) {
+func TestOTP_hasThreeTriesAndAResendGivesFreshOnes(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithOTPDigits(4)))
 	view := c.login(t)
@@ -64,7 +64,7 @@ func TestACodeHasThreeTriesAndAResendGivesFreshOnes(t *testing.T) {
 	c.second(t, view, fresh).session(t)
 }
 
-func TestThreeCodesALoginAndThirtySecondsBetweenThem(t *testing.T) {
+func TestOTP_isSentThreeTimesALoginThirtySecondsApart(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	view := c.login(t)
@@ -86,7 +86,7 @@ func TestThreeCodesALoginAndThirtySecondsBetweenThem(t *testing.T) {
 	c.otp(t, c.login(t))               // and another login has codes of its own
 }
 
-func TestACodeDiesAfterFiveMinutes(t *testing.T) {
+func TestOTP_diesAfterFiveMinutes(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	for name, wait := range map[string]time.Duration{"before": 5*time.Minute - 30*time.Second, "after": 5 * time.Minute} {
@@ -103,7 +103,7 @@ func TestACodeDiesAfterFiveMinutes(t *testing.T) {
 	}
 }
 
-func TestACodeWorksForItsOwnLoginOnceAndForNobodyElse(t *testing.T) {
+func TestOTP_worksForItsOwnLoginOnceAndForNobodyElse(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
 	view := c.login(t)
@@ -135,7 +135,7 @@ func TestACodeWorksForItsOwnLoginOnceAndForNobodyElse(t *testing.T) {
 	c.second(t, view, c.Account.MPIN).refused(t, 401, "100022")
 }
 
-func TestARepeatWithTheSameRequestIDGetsTheSameSession(t *testing.T) {
+func TestSession2FA_repeatOfARequestIDGetsTheSameSession(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	for _, header := range []string{"X-Request-ID", "Idempotency-Key"} {
@@ -188,7 +188,7 @@ func TestARepeatWithTheSameRequestIDGetsTheSameSession(t *testing.T) {
 	})
 }
 
-func TestATOTPCodeWorksOnceAndNoEarlierOneAfterIt(t *testing.T) {
+func TestTOTP_codeWorksOnceAndNoEarlierOneAfterIt(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
 	demo := []string{"mobileNumber", c.Account.Mobile, "ucc", c.Account.UCC, "totp"}
@@ -225,7 +225,7 @@ func together(n int, f func(i int) reply, judge func(reply)) {
 	}
 }
 
-func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
+func TestSession2FA_opensOneSessionForAHundredRightCodes(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	all := map[int]int{}
@@ -269,7 +269,7 @@ func TestOfAHundredRightCodesExactlyOneOpensASession(t *testing.T) {
 
 var rounds = flag.Int("httpapi.rounds", 3, "how often a hundred right codes are sent at once (security.md O2)")
 
-func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
+func TestSession2FA_evaluatesThreeOfFiftyWrongCodesAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithOTPDigits(8))
 	view := c.login(t)
@@ -299,7 +299,7 @@ func TestOfFiftyWrongCodesAtOnceAtMostThreeAreEvaluated(t *testing.T) {
 	c.second(t, view, code).refused(t, 401, "10020")
 }
 
-func TestAConsumersRateIsLimitedAndWaitingExactlyWorks(t *testing.T) {
+func TestRate_isLimitedAndWaitingExactlyWorks(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(2))
 	c := consumer(t, srv)
@@ -329,7 +329,7 @@ func TestAConsumersRateIsLimitedAndWaitingExactlyWorks(t *testing.T) {
 	consumer(t, srv)
 }
 
-func TestAnOTPRequestDoesNotTellWhoIsThere(t *testing.T) {
+func TestOTP_requestDoesNotTellWhoIsThere(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithAccounts(1)))
 	ask := func(user string) reply {

@@ -23,7 +23,7 @@ func askRoot(t *testing.T, srv *neoapitest.Server, method, accept string) reply 
 	return got
 }
 
-func TestTheRootOfASandboxSaysWhatThisIs(t *testing.T) {
+func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	for _, accept := range []string{"", "*/*", "application/json", "application/json, text/html;q=0.9", "text/html;q=0, */*", "text/html, application/json", "image/png", "text/html;q=x"} {
 		var answer struct {
@@ -72,7 +72,7 @@ func TestTheRootOfASandboxSaysWhatThisIs(t *testing.T) {
 }
 
 // A service has no such page: nothing of it is public.
-func TestTheRootOfAServiceIsNothing(t *testing.T) {
+func TestHome_isAbsentFromAService(t *testing.T) {
 	srv := neoapitest.NewServer(t, neoapitest.WithoutSandbox())
 	for _, accept := range []string{"", "text/html"} {
 		if r := askRoot(t, srv, http.MethodGet, accept).want(t, 404); strings.Contains(string(r.body), "sandbox") {
@@ -83,7 +83,7 @@ func TestTheRootOfAServiceIsNothing(t *testing.T) {
 
 // A page that a developer looks at neither reads the inbox nor makes answers fail; a
 // program does, and so does a page of the sandbox's own.
-func TestAWebPageDoesNotDriveALocalSandbox(t *testing.T) {
+func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) { cfg.PublicURL = "http://sandbox.example.com:9155" })
 	const fault = `{"op":"login","fault":"502"}`

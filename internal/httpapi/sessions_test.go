@@ -9,7 +9,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestNoTokenStandsInForAnother(t *testing.T) {
+func TestTokens_doNotStandInForOneAnother(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.addConsumer(t, "second-consumer")
@@ -119,7 +119,7 @@ func endsAt(t *testing.T, options ...neoapitest.Option) time.Time {
 	return time.Time{}
 }
 
-func TestASessionEndsToTheSecond(t *testing.T) {
+func TestSession_endsToTheSecond(t *testing.T) {
 	t.Parallel()
 	before := time.Now().Truncate(time.Second)
 	if exp := endsAt(t); exp.Before(before.Add(time.Hour)) || exp.After(time.Now().Add(time.Hour)) {
@@ -127,7 +127,7 @@ func TestASessionEndsToTheSecond(t *testing.T) {
 	}
 }
 
-func TestWithDayEndASessionEndsAtMidnightIST(t *testing.T) {
+func TestSession_withDayEndEndsAtMidnightIST(t *testing.T) {
 	t.Parallel()
 	exp := endsAt(t, neoapitest.WithDayEnd())
 	if at := exp.UTC().Format("15:04:05"); at != "18:30:00" || time.Until(exp) > 24*time.Hour {
@@ -135,7 +135,7 @@ func TestWithDayEndASessionEndsAtMidnightIST(t *testing.T) {
 	}
 }
 
-func TestTwoServersOnOneDataDirectoryAreOneService(t *testing.T) {
+func TestServers_onOneDataDirectoryAreOneService(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var view, trade, open held

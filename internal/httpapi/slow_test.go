@@ -58,7 +58,7 @@ func nowhere(t *testing.T, srv *neoapitest.Server) {
 	}
 }
 
-func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { // security.md H6
+func TestConnections_slowOnesEndAndKeepNobodyFromLoggingIn(t *testing.T) { // security.md H6
 	t.Parallel()
 	const n = 1000
 	srv, _ := serving(t, func(cfg *serve.Config) {
@@ -91,7 +91,7 @@ func TestAThousandSlowConnectionsEndAndKeepNobodyFromLoggingIn(t *testing.T) { /
 	ends[4].Wait()
 }
 
-func TestWhenAllConnectionsAreTakenTheSlowestMakesRoom(t *testing.T) {
+func TestConnections_slowestMakesRoomWhenAllAreTaken(t *testing.T) {
 	t.Parallel()
 	for way, x := range slow {
 		t.Run(x.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestWhenAllConnectionsAreTakenTheSlowestMakesRoom(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsWorkedOnMakesNoRoom(t *testing.T) {
+func TestConnections_makeNoRoomWhileARequestIsWorkedOn(t *testing.T) {
 	t.Parallel()
 	const most = 5
 	srv, _ := serving(t, func(cfg *serve.Config) { cfg.Limits.Connections = most })

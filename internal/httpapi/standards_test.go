@@ -52,7 +52,7 @@ func (r reply) refusedOAuth(t testing.TB, status int, word string) {
 	}
 }
 
-func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
+func TestIntrospection_tellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 	t.Parallel()
 	h := newHouse(t)
 	srv, own, other := h.Server, bySecret(h.Server), h.another(t)
@@ -104,7 +104,7 @@ func TestIntrospectionTellsWhatATokenIsWorth(t *testing.T) { // security.md I1
 	inactive("an expired access token", access)
 }
 
-func TestATokenDiesWithItsConsumerForIntrospectionToo(t *testing.T) {
+func TestIntrospection_tokenDiesWithItsConsumer(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	other, trade := c.another(t), c.byMPIN(t)
@@ -116,7 +116,7 @@ func TestATokenDiesWithItsConsumerForIntrospectionToo(t *testing.T) {
 	}
 }
 
-func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // security.md I1 and S4
+func TestRevocation_endsTheSessionAsALogoutDoes(t *testing.T) { // security.md I1 and S4
 	t.Parallel()
 	c := newHouse(t)
 	own, other := bySecret(c.Server), c.another(t)
@@ -138,7 +138,7 @@ func TestRevocationEndsTheSessionAsALogoutDoes(t *testing.T) { // security.md I1
 	}
 }
 
-func TestOnlyConsumersAskAboutTokens(t *testing.T) { // security.md I1 and H3
+func TestIntrospection_isForConsumersOnly(t *testing.T) { // security.md I1 and H3
 	t.Parallel()
 	h := newHouse(t)
 	srv, own, form := h.Server, bySecret(h.Server), "application/x-www-form-urlencoded"
@@ -174,7 +174,7 @@ func TestOnlyConsumersAskAboutTokens(t *testing.T) { // security.md I1 and H3
 	}
 }
 
-func TestTheMetadataNameWhatIsServed(t *testing.T) { // RFC 8414
+func TestMetadata_nameWhatIsServed(t *testing.T) { // RFC 8414
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	var meta map[string]any
@@ -196,7 +196,7 @@ func TestTheMetadataNameWhatIsServed(t *testing.T) { // RFC 8414
 	caller{bare, ""}.send(t, "GET", "/.well-known/oauth-authorization-server", "").refused(t, 503, "503")
 }
 
-func TestTheRevocationsTellWhatEndedBeforeItsTime(t *testing.T) { // security.md S4
+func TestRevocations_tellWhatEndedBeforeItsTime(t *testing.T) { // security.md S4
 	t.Parallel()
 	c := newHouse(t)
 	own := bySecret(c.Server)

@@ -109,7 +109,7 @@ func (c caller) events(t testing.TB, session held) *http.Response {
 	return resp
 }
 
-func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
+func TestStreams_goThroughAndEndWithTheirSession(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(caller, held){
 		"logout elsewhere": func(c caller, s held) { c.EndSession(t, s.SID) },
@@ -132,7 +132,7 @@ func TestAWebSocketAndAStreamGoThroughAndEndWithTheirSession(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
+func TestStreams_endWithTheKeyOfTheirToken(t *testing.T) { // security.md S4
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithTradeAPI(streaming(t)))
 	web := c.upgrade(t, c.trade(t))
@@ -147,7 +147,7 @@ func TestAStreamEndsWithTheKeyOfItsToken(t *testing.T) { // security.md S4
 	web.closes(t)
 }
 
-func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
+func TestStreams_upgradeToAWebSocketAndNothingElse(t *testing.T) {
 	t.Parallel()
 	asked := make(chan http.Header, 1)
 	c, session := trading(t, tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header }).URL)
@@ -162,7 +162,7 @@ func TestAConnectionBecomesAWebSocketAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestASessionHasABoundOnItsStreams(t *testing.T) {
+func TestStreams_ofASessionAreBounded(t *testing.T) {
 	t.Parallel()
 	c, session := trading(t, streaming(t))
 	var all []socket
@@ -183,7 +183,7 @@ func TestASessionHasABoundOnItsStreams(t *testing.T) {
 	})
 }
 
-func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {
+func TestStreams_endWithTheServiceAndHoldItUpForNobody(t *testing.T) {
 	t.Parallel()
 	upstream := streaming(t)
 	var web socket
@@ -199,7 +199,7 @@ func TestStreamsEndWithTheServiceAndHoldItUpForNobody(t *testing.T) {
 	}
 }
 
-func TestAWebSocketLeavesItsPlaceWhenItIsOver(t *testing.T) {
+func TestStreams_leaveTheirPlaceWhenTheyAreOver(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) { cfg.TradeAPI, cfg.Limits.Connections = streaming(t), 4 })
 	c := consumer(t, srv)
@@ -213,7 +213,7 @@ func TestAWebSocketLeavesItsPlaceWhenItIsOver(t *testing.T) {
 	}
 }
 
-func TestStreamsGoThroughTLSAndHTTP2(t *testing.T) {
+func TestStreams_goThroughTLSAndHTTP2(t *testing.T) {
 	t.Parallel()
 	scheme := make(chan string, 10)
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) { scheme <- r.Header.Get("X-Forwarded-Proto") })

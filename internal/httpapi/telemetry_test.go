@@ -23,7 +23,7 @@ import (
 
 // A login with a wrong code in between is counted, measured and traced, through
 // every port, and no secret and no person is named (security.md L1).
-func TestALoginIsCountedMeasuredAndTraced(t *testing.T) {
+func TestMetrics_countMeasureAndTraceALogin(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(spans))
 	tel := telemetry.New(provider)
@@ -128,7 +128,7 @@ func scrape(t *testing.T, tel *telemetry.Telemetry) string {
 
 // A courier that cannot reach its mail server is seen by the operator at the first code
 // that it does not carry, and until it carries one. Strangers are told nothing of it.
-func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
+func TestMetrics_showACourierThatIsDownAtTheFirstCode(t *testing.T) {
 	g, dir := startGateway(t), t.TempDir()
 	g.set(http.StatusServiceUnavailable, nil)
 	tel := telemetry.New(nil)
@@ -173,7 +173,7 @@ func TestACourierThatIsDownIsSeenAtTheFirstCode(t *testing.T) {
 }
 
 // Whoever points a name of their own at the operator's machine reads nothing there.
-func TestTheOperatorsAddressAnswersNoPageOfAStranger(t *testing.T) {
+func TestMetrics_answerNoPageOfAStranger(t *testing.T) {
 	_, status, _ := servingWithStatus(t, t.TempDir(), nil, func(cfg *serve.Config) { cfg.Telemetry = telemetry.New(nil) })
 	at := httptest.NewServer(status)
 	defer at.Close()

@@ -19,7 +19,7 @@ func (c caller) totpOf(t testing.TB, n int, code string) reply {
 	return c.post(t, totpPath, object("mobileNumber", mobile, "ucc", ucc, "totp", code))
 }
 
-func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
+func TestWrongLogins_fromOneAddressMustWait(t *testing.T) {
 	t.Parallel()
 	opts := []neoapitest.Option{neoapitest.WithAccounts(20), neoapitest.WithAddressRate(6)}
 	h := newHouse(t, opts...)
@@ -57,7 +57,7 @@ func TestManyAccountsTriedFromOneAddressMustWait(t *testing.T) {
 	}
 }
 
-func TestAConsumersRateIsThatOfAllServersTogether(t *testing.T) {
+func TestRate_isThatOfAllServersTogether(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	opts := []neoapitest.Option{neoapitest.WithData(dir), neoapitest.WithConsumerRate(10)}
@@ -81,7 +81,7 @@ func TestAConsumersRateIsThatOfAllServersTogether(t *testing.T) {
 	}
 }
 
-func TestAConsumerHasItsOwnRate(t *testing.T) {
+func TestRate_isEachConsumersOwn(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithConsumerRate(1))
 	flood := func(n int) (refused int) {
@@ -107,7 +107,7 @@ func TestAConsumerHasItsOwnRate(t *testing.T) {
 }
 
 // One counter for all names of an account, on all servers, over restarts (security.md T3).
-func TestTriesCountTogetherWhateverTheName(t *testing.T) {
+func TestTries_countTogetherWhateverTheName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	one, two := consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir))), consumer(t, neoapitest.NewServer(t, neoapitest.WithData(dir)))
@@ -129,7 +129,7 @@ func TestTriesCountTogetherWhateverTheName(t *testing.T) {
 }
 
 // The MPIN has one counter, whether it comes as the first factor or the second.
-func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
+func TestLock_ofTheMPINHoldsForTheSecondFactorToo(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	for range 10 {
@@ -147,7 +147,7 @@ func TestALockedMPINIsNoSecondFactorEither(t *testing.T) {
 
 // A code that was held against the OTP has cost its try, even if it could not be
 // judged as an MPIN because too many of those wait.
-func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
+func TestTries_countAGuessAtTheCodeEvenWhenMPINsWait(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithAccounts(12))
 	code := c.TOTP(t)
@@ -197,7 +197,7 @@ func TestAGuessAtTheCodeIsNotFreeWhenMPINsWait(t *testing.T) {
 }
 
 // An address sends no more wrong logins by sending them at once.
-func TestManyAtOnceAreNoWayAroundTheAddresssAllowance(t *testing.T) {
+func TestWrongLogins_atOnceGetNoLargerAllowance(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t, neoapitest.WithAccounts(60), neoapitest.WithAddressRate(6))
 	together(60, func(i int) reply { return c.totpOf(t, i+1, "000000") }, func(r reply) {
@@ -212,7 +212,7 @@ func TestManyAtOnceAreNoWayAroundTheAddresssAllowance(t *testing.T) {
 
 // Whoever invents consumers fills no disk: past the address's allowance they leave
 // no event.
-func TestInventedConsumersLeaveFewEvents(t *testing.T) {
+func TestAudit_hasFewEventsOfInventedConsumers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, neoapitest.WithAddressRate(6))
 	statuses := map[int]int{}
@@ -228,7 +228,7 @@ func TestInventedConsumersLeaveFewEvents(t *testing.T) {
 
 // Wrong codes for many open logins at once: no more are evaluated than lead to the
 // lock (security.md T2, T3: new challenges share the counter).
-func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
+func TestTries_wrongCodesForManyLoginsAreEvaluatedTenTimes(t *testing.T) {
 	t.Parallel()
 	c := newHouse(t)
 	views := make([]held, 15)
@@ -264,7 +264,7 @@ func TestOfWrongCodesForManyLoginsAtOnceTenAreEvaluated(t *testing.T) {
 
 // Right codes for many logins of one account at once all work: they wait for one
 // another, and no lock comes of it.
-func TestRightCodesForManyLoginsOfOneAccountAllWork(t *testing.T) {
+func TestSession2FA_worksForManyLoginsOfOneAccountAtOnce(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	views := make([]held, 16)

@@ -22,7 +22,7 @@ import (
 	"neoapi/neoapitest"
 )
 
-func TestALoginOverTLS(t *testing.T) {
+func TestTLS_carriesALogin(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
 	c := consumer(t, srv)
@@ -38,7 +38,7 @@ func TestALoginOverTLS(t *testing.T) {
 	}
 }
 
-func TestTLSBefore12IsRefused(t *testing.T) {
+func TestTLS_before12IsRefused(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
 	address := strings.TrimPrefix(srv.URL, "https://")
@@ -53,7 +53,7 @@ func TestTLSBefore12IsRefused(t *testing.T) {
 	}
 }
 
-func TestATLSPairThatCannotBeUsedStopsTheStart(t *testing.T) {
+func TestTLS_pairThatCannotBeUsedStopsTheStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := func(name string, text []byte) string {
@@ -102,7 +102,7 @@ func (l *lines) count(what string) int {
 	return strings.Count(l.text.String(), what)
 }
 
-func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
+func TestTLS_renewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	t.Parallel()
 	var log lines
 	var cfg serve.Config
@@ -174,7 +174,7 @@ func TestARenewedCertificateIsUsedWithoutARestart(t *testing.T) {
 	}
 }
 
-func TestASlowHandshakeEnds(t *testing.T) {
+func TestTLS_slowHandshakeEnds(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) {
 		withTLS(t, cfg)
@@ -296,7 +296,7 @@ func (f *frames) status(t *testing.T, id uint32) int {
 	return n
 }
 
-func TestHTTP2IsBounded(t *testing.T) {
+func TestHTTP2_isBounded(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
 	alive := func(t *testing.T) {
@@ -421,7 +421,7 @@ func TestHTTP2IsBounded(t *testing.T) {
 }
 
 // A client that is told so sends a request that was on its way again.
-func TestAConnectionOfHTTP2ThatMakesRoomIsTold(t *testing.T) {
+func TestHTTP2_connectionThatMakesRoomIsTold(t *testing.T) {
 	t.Parallel()
 	srv, _ := serving(t, func(cfg *serve.Config) {
 		withTLS(t, cfg)

@@ -314,7 +314,7 @@ var allOutcomes = []outcome{
 	{"a trade token that has expired", func(x *scene) { inAndOut(x); x.Advance(2 * time.Hour); x.caller = consumer(x.t, x.Server) }, logout, 401, "logout", "no such session", nowhose, "", outSID},
 }
 
-func TestEachOutcomeLeavesExactlyOneAuditEvent(t *testing.T) { // security.md L2
+func TestAudit_hasExactlyOneEventOfEachOutcome(t *testing.T) { // security.md L2
 	t.Parallel()
 	dir := t.TempDir()
 	var log lines

@@ -59,7 +59,7 @@ func (p process) RoundTrip(r *http.Request) (*http.Response, error) {
 // A trade API in the service's process gets what one over the network gets, and nothing
 // else reaches it: checked calls with a signed identity, streams that end with their
 // session.
-func TestUpstream_maybeInTheSameProcess(t *testing.T) {
+func TestUpstream_mayBeInTheSameProcess(t *testing.T) {
 	t.Parallel()
 	api := process{make(chan *http.Request, 1)}
 	srv, stop := serving(t, func(cfg *serve.Config) { cfg.TradeTransport = api })
@@ -98,7 +98,7 @@ func TestUpstream_maybeInTheSameProcess(t *testing.T) {
 	}
 }
 
-func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
+func TestGateway_answers503IfTheTradeAPIIsDownAnd504WithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -145,7 +145,7 @@ func TestATradeAPIThatIsDownIs503AndOneThatGivesNoAnswerIs504(t *testing.T) {
 	}
 }
 
-func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
+func TestGateway_closesTheConnectionOfASilentTradeAPI(t *testing.T) {
 	t.Parallel()
 	gone := make(chan bool, 1)
 	upstream := tradeAPI(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -158,7 +158,7 @@ func TestATradeAPIThatIsSilentIs504AndItsConnectionCloses(t *testing.T) {
 	<-gone
 }
 
-func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
+func TestGateway_cutsAnAnswerThatWasCut(t *testing.T) {
 	t.Parallel()
 	upstream := tradeAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/length" {
@@ -186,7 +186,7 @@ func TestAnAnswerThatIsCutIsCutForTheClientToo(t *testing.T) {
 	c.send(t, "GET", "/login/1.0/get-client-ip", "", session.pairs()...).want(t, 200)
 }
 
-func TestNoCallIsSentTwice(t *testing.T) {
+func TestGateway_sendsNoCallTwice(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -159,7 +159,7 @@ func framings(c caller) []framing {
 	}
 }
 
-func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // security.md H2 and H5
+func TestHTTP_onlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // security.md H2 and H5
 	t.Parallel()
 	for name, change := range map[string]func(*serve.Config){
 		"plain": nil,
@@ -187,7 +187,7 @@ func TestOnlyWhatIsWellFramedIsFollowedByAnotherAnswer(t *testing.T) { // securi
 	}
 }
 
-func TestAFoldedHeaderIsRefusedOnEveryAddress(t *testing.T) {
+func TestHeaders_foldedAreRefusedAtEveryAddress(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
 	for _, route := range allRoutes {
@@ -201,7 +201,7 @@ func TestAFoldedHeaderIsRefusedOnEveryAddress(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoHTTPAtAllIsAnsweredOnceAndInJSON(t *testing.T) {
+func TestHTTP_anythingElseIsAnsweredOnceAndInJSON(t *testing.T) {
 	t.Parallel()
 	plain, _ := serving(t, nil)
 	secure, _ := serving(t, func(cfg *serve.Config) { withTLS(t, cfg) })
@@ -229,7 +229,7 @@ func TestWhatIsNoHTTPAtAllIsAnsweredOnceAndInJSON(t *testing.T) {
 	}
 }
 
-func TestASessionsHeadersSentTwiceAreRefused(t *testing.T) {
+func TestHeaders_ofASessionSentTwiceAreRefused(t *testing.T) {
 	t.Parallel()
 	c := consumer(t, neoapitest.NewServer(t))
 	body := object("mobileNumber", c.Account.Mobile, "password", "wrong-password")
@@ -244,7 +244,7 @@ func TestASessionsHeadersSentTwiceAreRefused(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnsweredLikeAnyOtherFault(t *testing.T) {
+func TestPanic_isAnsweredLikeAnyOtherFault(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	// A service that is not there: every call into it panics.

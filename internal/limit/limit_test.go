@@ -29,7 +29,7 @@ func pauses() *rapid.Generator[time.Duration] {
 
 // The allowance is N at once and N a second after that: a span of time sees at
 // most N requests beside those that the rate pays for in it.
-func TestNoSpanOfTimeSeesMoreThanTheBurstAndTheRate(t *testing.T) {
+func TestTake_allowsNoMoreThanTheBurstAndTheRateInAnySpan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rates().Draw(t, "N")
 		var s State
@@ -54,7 +54,7 @@ func TestNoSpanOfTimeSeesMoreThanTheBurstAndTheRate(t *testing.T) {
 	})
 }
 
-func TestAWholeAllowanceIsNAtOnce(t *testing.T) {
+func TestTake_allowsNAtOnce(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 7, 10, 33, 1000} {
 		var s State
 		for i := range n {
@@ -73,7 +73,7 @@ func TestAWholeAllowanceIsNAtOnce(t *testing.T) {
 	}
 }
 
-func TestASteadyRateOfNASecondIsNeverRefused(t *testing.T) {
+func TestTake_neverRefusesASteadyRateOfNASecond(t *testing.T) {
 	for _, n := range []int{1, 3, 7, 10, 999} {
 		var s State
 		// A tick of the steady rate, rounded up to the nanosecond.
@@ -87,7 +87,7 @@ func TestASteadyRateOfNASecondIsNeverRefused(t *testing.T) {
 	}
 }
 
-func TestASecondOfSilenceGivesTheWholeAllowanceBack(t *testing.T) {
+func TestTake_givesTheWholeAllowanceBackAfterASecondOfSilence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rates().Draw(t, "N")
 		s, now := arbitrary(t, n)
@@ -125,7 +125,7 @@ func full(t *rapid.T, n int) (State, time.Time, time.Duration) {
 	return s, now, 0
 }
 
-func TestWaitingExactlyTheReturnedTimeWorksAndLessDoesNot(t *testing.T) {
+func TestTake_worksAfterExactlyTheReturnedTimeAndNoLess(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rates().Draw(t, "N")
 		s, now, wait := full(t, n)
@@ -141,7 +141,7 @@ func TestWaitingExactlyTheReturnedTimeWorksAndLessDoesNot(t *testing.T) {
 	})
 }
 
-func TestARefusedRequestCostsNothing(t *testing.T) {
+func TestTake_chargesNothingForARefusedRequest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rates().Draw(t, "N")
 		patient, now, wait := full(t, n)
@@ -159,7 +159,7 @@ func TestARefusedRequestCostsNothing(t *testing.T) {
 	})
 }
 
-func TestARateOfNothingAllowsEverything(t *testing.T) {
+func TestTake_allowsEverythingAtARateOfNothing(t *testing.T) {
 	for _, n := range []int{0, -1, -1000} {
 		var s State
 		for range 10_000 {
@@ -173,7 +173,7 @@ func TestARateOfNothingAllowsEverything(t *testing.T) {
 
 // A caller whose clock is set back must not be locked out until the clock has
 // caught up: the debt is a second at most, so two seconds are enough.
-func TestAClockThatGoesBackDoesNotLockForLong(t *testing.T) {
+func TestTake_locksNobodyOutForLongWhenTheClockGoesBack(t *testing.T) {
 	for _, back := range []time.Duration{time.Second, time.Minute, time.Hour, 365 * 24 * time.Hour} {
 		s := State{}
 		for range 10 {
@@ -192,7 +192,7 @@ func TestAClockThatGoesBackDoesNotLockForLong(t *testing.T) {
 }
 
 // Two machines whose clocks differ share an allowance as if there were one.
-func TestClocksThatDifferGiveNoMore(t *testing.T) {
+func TestTake_givesNoMoreToClocksThatDiffer(t *testing.T) {
 	rate := Rate{30, time.Minute}
 	for _, skew := range []time.Duration{0, 100 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
 		s, taken := State{}, 0
@@ -213,7 +213,7 @@ func TestClocksThatDifferGiveNoMore(t *testing.T) {
 }
 
 // What is given back can be taken again, and no more than that.
-func TestGivingBack(t *testing.T) {
+func TestTake_takesAgainWhatWasGivenBackAndNoMore(t *testing.T) {
 	rate := Rate{2, time.Minute}
 	s, _ := Take(State{}, rate, 2, start)
 	s, _ = Take(s, rate, -1, start)
@@ -235,7 +235,7 @@ func TestGivingBack(t *testing.T) {
 
 // Asking for nothing tells what one request would be told, and costs nothing;
 // asking for several is all or nothing.
-func TestAskingForNothingAndForSeveral(t *testing.T) {
+func TestTake_forNothingIsFreeAndForSeveralIsAllOrNone(t *testing.T) {
 	rate := Rate{30, time.Minute}
 	s, wait := Take(State{}, rate, 28, start)
 	if wait != 0 {

@@ -31,7 +31,7 @@ func otpOf(hash string, sends int, now time.Time) NewOTP {
 	return NewOTP{SID: "sid", Sends: sends, Hash: []byte(hash), Expires: now.Add(5 * time.Minute), Now: now, PerHour: 10}
 }
 
-func TestATOTPStepIsUsedOnceAndNoEarlierOneAfterIt(t *testing.T) {
+func TestTOTP_stepIsUsedOnceAndNoEarlierOneAfterIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var a AccountState
 		var last int64
@@ -48,7 +48,7 @@ func TestATOTPStepIsUsedOnceAndNoEarlierOneAfterIt(t *testing.T) {
 	})
 }
 
-func TestACodeReplacesTheOneBeforeAndGivesFreshTries(t *testing.T) {
+func TestOTP_replacesTheOneBeforeAndGivesFreshTries(t *testing.T) {
 	x, a := openView(), AccountState{Account: "account"}
 	x.Tries = 3
 	for i, hash := range []string{"one", "two"} {
@@ -62,7 +62,7 @@ func TestACodeReplacesTheOneBeforeAndGivesFreshTries(t *testing.T) {
 	}
 }
 
-func TestACodeThatMayNotBePutChangesNothing(t *testing.T) {
+func TestOTP_thatMayNotBePutChangesNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*Session, *AccountState, *NewOTP)
 		want  error
@@ -87,7 +87,7 @@ func TestACodeThatMayNotBePutChangesNothing(t *testing.T) {
 	}
 }
 
-func TestTheLastMomentOfASessionStillTakesACode(t *testing.T) {
+func TestOTP_isTakenInTheLastMomentOfASession(t *testing.T) {
 	x, a := openView(), AccountState{}
 	if _, err := x.PutOTP(&a, otpOf("hash", 0, x.Expires.Add(-1))); err != nil {
 		t.Error(err)
@@ -96,7 +96,7 @@ func TestTheLastMomentOfASessionStillTakesACode(t *testing.T) {
 
 // The port's words: "fewer than o.PerHour codes in the hour before o.Now", and
 // security.md O6: at most 10 codes an hour for an account. Whenever the hour begins.
-func TestNoHourSeesMoreCodesThanAllowed(t *testing.T) {
+func TestOTP_isSentNoMoreOftenInAnyHourThanAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const perHour = 4
 		var a AccountState
@@ -119,7 +119,7 @@ func TestNoHourSeesMoreCodesThanAllowed(t *testing.T) {
 	})
 }
 
-func TestWaitingExactlyAsLongAsToldAllowsAnotherCode(t *testing.T) {
+func TestOTP_isAllowedAfterExactlyTheWaitThatWasTold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var a AccountState
 		now := noon
@@ -147,7 +147,7 @@ func TestWaitingExactlyAsLongAsToldAllowsAnotherCode(t *testing.T) {
 	})
 }
 
-func TestACodeThatIsTakenBackLeavesTheCountsAsTheyWere(t *testing.T) {
+func TestOTP_takenBackLeavesTheCountsAsTheyWere(t *testing.T) {
 	x, a := openView(), AccountState{Account: "account", Sent: slices.Repeat([]time.Time{noon}, 4)}
 	x.Sends = 1
 	if _, err := x.PutOTP(&a, otpOf("hash", 1, noon.Add(time.Minute))); err != nil {
@@ -166,7 +166,7 @@ func TestACodeThatIsTakenBackLeavesTheCountsAsTheyWere(t *testing.T) {
 
 // "The session and the account are as if it had not been asked for": codes that
 // never arrive must not be a source of fresh tries at the MPIN.
-func TestACodeThatIsTakenBackGivesNoFreshTries(t *testing.T) {
+func TestOTP_takenBackGivesNoFreshTries(t *testing.T) {
 	x, a := openView(), AccountState{Account: "account"}
 	judged := 0
 	for round := range 5 {
@@ -195,7 +195,7 @@ func TestACodeThatIsTakenBackGivesNoFreshTries(t *testing.T) {
 	}
 }
 
-func TestOnlyTheCurrentCodeOfAnOpenSessionIsTakenBack(t *testing.T) {
+func TestOTP_isTakenBackOnlyIfCurrentInAnOpenSession(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*Session)
 		otp   string
@@ -215,7 +215,7 @@ func TestOnlyTheCurrentCodeOfAnOpenSessionIsTakenBack(t *testing.T) {
 	}
 }
 
-func TestAClaimCountsItsTryBeforeAnythingIsJudged(t *testing.T) {
+func TestClaim_countsItsTryBeforeAnythingIsJudged(t *testing.T) {
 	x := openView()
 	changed, err := x.TakeClaim(new(AccountState), claimOf("c1", noon))
 	if !changed || err != nil || x.Tries != 1 || x.ClaimID != "c1" || !x.ClaimUntil.Equal(noon.Add(13*time.Second)) {
@@ -223,7 +223,7 @@ func TestAClaimCountsItsTryBeforeAnythingIsJudged(t *testing.T) {
 	}
 }
 
-func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
+func TestClaim_thatIsRefusedChangesNothing(t *testing.T) {
 	held := func(x *Session) { x.ClaimID, x.ClaimUntil, x.Tries = "other", noon.Add(time.Second), 1 }
 	for name, c := range map[string]struct {
 		spoil func(*Session, *Claim)
@@ -252,7 +252,7 @@ func TestAClaimThatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAClaimWhoseLeaseRanOutIsTakenByTheNext(t *testing.T) {
+func TestClaim_whoseLeaseRanOutIsTakenByTheNext(t *testing.T) {
 	x := openView()
 	if _, err := x.TakeClaim(new(AccountState), claimOf("dead", noon)); err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func tradeOf(now time.Time) Session {
 	}
 }
 
-func TestCompletionEndsTheCodeAndTheClaim(t *testing.T) {
+func TestCompletion_endsTheCodeAndTheClaim(t *testing.T) {
 	x, a := openView(), AccountState{}
 	if _, err := x.PutOTP(&a, otpOf("hash", 0, noon)); err != nil {
 		t.Fatal(err)
@@ -308,7 +308,7 @@ func TestCompletionEndsTheCodeAndTheClaim(t *testing.T) {
 	}
 }
 
-func TestCompletionWithoutTheClaimChangesNothing(t *testing.T) {
+func TestCompletion_withoutTheClaimChangesNothing(t *testing.T) {
 	for name, held := range map[string]string{"nobody's claim": "", "another's claim": "other"} {
 		x := openView()
 		x.ClaimID = held
@@ -333,7 +333,7 @@ func completed(repeat string) Session {
 	return x
 }
 
-func TestARepeatOfTheSameRequestGetsTheSameSessionForAMinute(t *testing.T) {
+func TestRepeat_getsTheSameSessionForAMinute(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		after  time.Duration
@@ -362,7 +362,7 @@ func TestARepeatOfTheSameRequestGetsTheSameSessionForAMinute(t *testing.T) {
 	}
 }
 
-func TestRepeatsAreNoWayToGuessTheCodeThatWasUsed(t *testing.T) {
+func TestRepeat_isNoWayToGuessTheCodeThatWasUsed(t *testing.T) {
 	x := completed("right")
 	for i := range 3 {
 		claim := claimOf("c2", noon.Add(time.Second))
@@ -378,7 +378,7 @@ func TestRepeatsAreNoWayToGuessTheCodeThatWasUsed(t *testing.T) {
 	}
 }
 
-func TestARightRepeatCostsNoTry(t *testing.T) {
+func TestRepeat_thatIsRightCostsNoTry(t *testing.T) {
 	x := completed("right")
 	for i := range 10 {
 		claim := claimOf("c2", noon.Add(time.Second))
@@ -389,9 +389,9 @@ func TestARightRepeatCostsNoTry(t *testing.T) {
 	}
 }
 
-// TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises plays codes, claims, answers
+// TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests plays codes, claims, answers
 // and crashes in any order and checks what a client and an attacker would see.
-func TestAnyOrderOfRequestsKeepsTheSecondFactorsPromises(t *testing.T) {
+func TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, a := openView(), AccountState{Account: "account"}
 		now := noon

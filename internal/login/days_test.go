@@ -22,7 +22,7 @@ func days(t testing.TB, at, calendar string) Days {
 	return d
 }
 
-func TestADayEndsAtItsTimeUnlessTheCalendarSaysOtherwise(t *testing.T) {
+func TestDays_endAtTheirTimeUnlessTheCalendarSaysOtherwise(t *testing.T) {
 	d := days(t, "03:30", `
 		# the exchange's holidays
 		2026-12-25 none      # Christmas
@@ -53,7 +53,7 @@ func TestADayEndsAtItsTimeUnlessTheCalendarSaysOtherwise(t *testing.T) {
 
 // Over nine years, with leap days among them, all who log in between two ends of
 // days have the same one, and it is one that the calendar has.
-func TestTheSessionsOfAllAccountsEndTogether(t *testing.T) {
+func TestDays_endTheSessionsOfAllAccountsTogether(t *testing.T) {
 	d := days(t, "23:59", "2027-03-01 none\n2028-02-29 none\n2028-03-01 00:00\n2032-02-29 12:30\n")
 	from, to := time.Date(2026, 1, 1, 0, 0, 0, 0, IST), time.Date(2035, 1, 1, 0, 0, 0, 0, IST)
 	var ends []time.Time
@@ -77,7 +77,7 @@ func TestTheSessionsOfAllAccountsEndTogether(t *testing.T) {
 	}
 }
 
-func TestACalendarWithMistakesIsRefusedWithEachLineNamed(t *testing.T) {
+func TestCalendar_withMistakesIsRefusedWithEachLineNamed(t *testing.T) {
 	_, err := ParseCalendar(strings.NewReader("2026-12-25 none\n2026-02-29 none\n2026-12-25 03:30\n2026-12-26\n2026-12-27 24:00\n2026-12-28 3:30\n"))
 	for _, want := range []string{
 		`line 2: "2026-02-29" is not a date`, "line 3: duplicate 2026-12-25", "line 4: must be a date and a time",

@@ -8,7 +8,7 @@ import (
 )
 
 // What the service says has room on a line with a client's hint, or needs none.
-func TestNoRefusalIsLongerThanAPersonReads(t *testing.T) {
+func TestError_detailIsShortEnoughToRead(t *testing.T) {
 	detail := regexp.MustCompile(`(?:Detail: |detail: |badBody\(|bad\(|invalid\([^,]+, |fail\("[^"]*", |return )"([^"]{20,})"`)
 	found := 0
 	for _, dir := range []string{".", "../httpapi", "../../verify"} {

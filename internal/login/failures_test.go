@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestFailuresAreReadAsTheyWereWritten(t *testing.T) {
+func TestFailures_areReadAsTheyWereWritten(t *testing.T) {
 	instant := rapid.Custom(func(t *rapid.T) time.Time {
 		ms := rapid.Int64Range(0, 4102444800000).Draw(t, "ms")
 		if ms == 0 {
@@ -38,7 +38,7 @@ func TestFailuresAreReadAsTheyWereWritten(t *testing.T) {
 	})
 }
 
-func TestFailuresThatCannotBeReadAreAnError(t *testing.T) {
+func TestFailures_thatCannotBeReadAreAnError(t *testing.T) {
 	for _, text := range []string{"otp", "otp\t1", "otp\t1\t", "otp\tx\t0", "otp\t1\t0\tid", "otp\t1\t0\tid\tx", "\n", `{"otp":{"Count":1}}`} {
 		if got, err := ParseFailures(text); err == nil {
 			t.Errorf("%q is %v", text, got)

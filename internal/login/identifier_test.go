@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestParseIdentifierGivesEverySpellingOneForm(t *testing.T) {
+func TestParseIdentifier_givesEverySpellingOneForm(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		kind  IdentifierKind
@@ -118,7 +118,7 @@ var notIdentifiers = []struct {
 	{"a kind in another case", "PAN", "AVRFT7865T"},
 }
 
-func TestParseIdentifierRefusesWhatNamesNobody(t *testing.T) {
+func TestParseIdentifier_refusesWhatNamesNobody(t *testing.T) {
 	for _, c := range notIdentifiers {
 		got, err := ParseIdentifier(c.kind, c.value)
 		if err == nil {
@@ -138,7 +138,7 @@ func TestParseIdentifierRefusesWhatNamesNobody(t *testing.T) {
 	}
 }
 
-func TestParseIdentifierNamesTheCharacterAndTellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
+func TestParseIdentifier_namesTheCharacterAndAsksNoForeignNumberForPlus91(t *testing.T) {
 	for value, named := range map[string]string{
 		"+91 98765 43210": "a space", "98765\u00a043210": "U+00A0", "98765.43210": `"."`, "९८७६५४३२१०": "U+096F", "9876543210\n": "a line break", "98765\u200b43210": "U+200B",
 		"4155552671": "for another country give a plus and its code", "447911123456": "the country code",
@@ -152,14 +152,14 @@ func TestParseIdentifierNamesTheCharacterAndTellsNoForeignNumberThatItNeedsPlus9
 
 // The trunk zero is dialled within the United Kingdom only: +44 (0)7911 123456
 // is the same telephone as +447911123456.
-func TestANumberWithATrunkZeroIsNoSecondNameForTheSameTelephone(t *testing.T) {
+func TestParseIdentifier_takesNoTrunkZeroForASecondName(t *testing.T) {
 	got, err := ParseIdentifier(ByMobile, "+4407911123456")
 	if err == nil && got.Value != "+447911123456" {
 		t.Errorf("is read as %s", string(got.Value))
 	}
 }
 
-func TestAnIdentifierDoesNotPrintItsValue(t *testing.T) {
+func TestIdentifier_doesNotPrintItsValue(t *testing.T) {
 	id, err := ParseIdentifier(ByPAN, "AVRFT7865T")
 	if err != nil {
 		t.Fatal(err)

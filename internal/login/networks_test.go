@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNetworksAllowWhatIsWithinThem(t *testing.T) {
+func TestNetworks_allowWhatIsWithinThem(t *testing.T) {
 	networks, err := ParseNetworks(" 203.0.113.0/24  198.51.100.7 2001:db8:5::/48\n2001:db8:6::9 ::ffff:192.0.2.9 ")
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestNetworksAllowWhatIsWithinThem(t *testing.T) {
 	}
 }
 
-func TestEachWrongNetworkIsNamed(t *testing.T) {
+func TestParseNetworks_namesEveryWrongOne(t *testing.T) {
 	_, err := ParseNetworks("203.0.113.7/24 home ::ffff:10.0.0.0/104 10.0.0.0/33 fe80::1%eth0 10.0.0.0/8")
 	for _, want := range []string{
 		"203.0.113.7/24 is an address within a network: write the address alone, or 203.0.113.0/24", `"home" is not an address`,

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestARequestWaitsSoLongForTheStoresInAll(t *testing.T) {
+func TestPatience_isForAllStoresOfARequestTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := WithPatience(t.Context())
 		defer cancel()
@@ -23,7 +23,7 @@ func TestARequestWaitsSoLongForTheStoresInAll(t *testing.T) {
 	})
 }
 
-func TestWhatMustBeDoneOutlivesTheClientAndHasTimeLeft(t *testing.T) {
+func TestToTheEnd_outlivesTheClientAndHasTimeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for spent, want := range map[time.Duration]time.Duration{0: patience, time.Second: patience - time.Second, patience - theEnd: theEnd, patience: theEnd} {
 			client, gone := context.WithCancel(t.Context())
@@ -42,7 +42,7 @@ func TestWhatMustBeDoneOutlivesTheClientAndHasTimeLeft(t *testing.T) {
 	})
 }
 
-func TestTimeThatDoesNotCountIsNotCountedByWhatIsDoneToTheEnd(t *testing.T) {
+func TestToTheEnd_countsNoUnhurriedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := WithPatience(t.Context())
 		defer cancel()
@@ -59,7 +59,7 @@ func TestTimeThatDoesNotCountIsNotCountedByWhatIsDoneToTheEnd(t *testing.T) {
 	})
 }
 
-func TestAContextWithoutPatienceIsLeftAlone(t *testing.T) {
+func TestPatience_leavesAContextWithoutItAlone(t *testing.T) {
 	ran := false
 	unhurried(t.Context(), func() { ran = true })
 	ctx, cancel := toTheEnd(t.Context())
@@ -69,7 +69,7 @@ func TestAContextWithoutPatienceIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAQueueTakesSoManyAndTurnsTheRestAwayAtOnce(t *testing.T) {
+func TestQueue_takesSoManyAndTurnsTheRestAwayAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(2, 3)
 		var mu sync.Mutex
@@ -115,7 +115,7 @@ func TestAQueueTakesSoManyAndTurnsTheRestAwayAtOnce(t *testing.T) {
 	})
 }
 
-func TestWaitingInAQueueEnds(t *testing.T) {
+func TestQueue_waitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(1, 5)
 		go func() { _ = q.turn(t.Context(), func() error { time.Sleep(time.Hour); return nil }) }()
@@ -141,7 +141,7 @@ func (o omsThat) Open(ctx context.Context, _ OMSSession) (string, error) {
 	return "server1", o.opens(ctx)
 }
 
-func TestTheOMSIsNotBlamedForTimeThatThisProcessHasLost(t *testing.T) {
+func TestOMS_isNotBlamedForTimeThatThisProcessHasLost(t *testing.T) {
 	waits := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	for name, c := range map[string]struct {
 		stoodStill time.Duration // before the OMS is asked

@@ -19,7 +19,7 @@ func utc(text string) time.Time {
 	return t
 }
 
-func TestAViewSessionEndsAtAMidnightInIndiaThatIsTenMinutesAway(t *testing.T) {
+func TestViewSession_endsAtAMidnightInIndiaThatIsTenMinutesAway(t *testing.T) {
 	for _, c := range []struct{ name, now, want string }{
 		{"in the morning", "2026-08-03 03:45:00", "2026-08-03 18:30:00"},
 		{"at noon", "2026-08-03 06:30:00", "2026-08-03 18:30:00"},
@@ -42,7 +42,7 @@ func TestAViewSessionEndsAtAMidnightInIndiaThatIsTenMinutesAway(t *testing.T) {
 	}
 }
 
-func TestATradeSessionOfTheDayEndsAtTheNextMidnightInIndia(t *testing.T) {
+func TestTradeSession_ofTheDayEndsAtTheNextMidnightInIndia(t *testing.T) {
 	s := &Service{opt: Options{DayEnds: true, SessionTTL: time.Hour}}
 	for _, c := range []struct{ name, now, want string }{
 		{"in the morning", "2026-08-03 03:45:00", "2026-08-03 18:30:00"},
@@ -58,7 +58,7 @@ func TestATradeSessionOfTheDayEndsAtTheNextMidnightInIndia(t *testing.T) {
 }
 
 // A token whose exp is not after its iat is refused as invalid.
-func TestATradeSessionThatStartsWithinTheLastSecondHasAnEndAfterItsStart(t *testing.T) {
+func TestTradeSession_startedInTheLastSecondEndsAfterItsStart(t *testing.T) {
 	s := &Service{opt: Options{DayEnds: true}}
 	now := utc("2026-08-03 18:29:59.5")
 	if got := s.tradeEnd(now); got.Unix() <= now.Unix() {
@@ -66,7 +66,7 @@ func TestATradeSessionThatStartsWithinTheLastSecondHasAnEndAfterItsStart(t *test
 	}
 }
 
-func TestADaysEndIsAMidnightInIndiaNeitherTooNearNorTooFar(t *testing.T) {
+func TestDayEnd_isAMidnightInIndiaNeitherTooNearNorTooFar(t *testing.T) {
 	zones := []*time.Location{
 		time.UTC, IST, time.FixedZone("", -12*3600), time.FixedZone("", 14*3600), time.FixedZone("", 5*3600+45*60),
 	}
@@ -84,7 +84,7 @@ func TestADaysEndIsAMidnightInIndiaNeitherTooNearNorTooFar(t *testing.T) {
 	})
 }
 
-func TestATradeSessionsTokenLives3600SecondsWhateverTheFractionOfItsStart(t *testing.T) {
+func TestTradeSession_tokenLives3600SecondsWhateverTheFraction(t *testing.T) {
 	s := &Service{opt: Options{SessionTTL: time.Hour}}
 	for _, start := range []string{
 		"2026-08-03 03:45:00", "2026-08-03 03:45:00.000000001", "2026-08-03 03:45:00.5", "2026-08-03 03:45:00.999999999",
@@ -98,7 +98,7 @@ func TestATradeSessionsTokenLives3600SecondsWhateverTheFractionOfItsStart(t *tes
 	}
 }
 
-func TestTheZeroOptionsAreTheSeedsRules(t *testing.T) {
+func TestOptions_zeroAreTheSeedsRules(t *testing.T) {
 	var o Options
 	if err := o.fill(); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestTheZeroOptionsAreTheSeedsRules(t *testing.T) {
 	}
 }
 
-func TestOptionsWithinTheirBoundsAreKept(t *testing.T) {
+func TestOptions_withinTheirBoundsAreKept(t *testing.T) {
 	for _, want := range []Options{
 		{OTPDigits: 4, OTPPerHour: 1, SessionTTL: time.Minute, ConsumerRate: 1, OMSTimeout: time.Millisecond, Hashes: 1},
 		{OTPDigits: 8, OTPPerHour: 1000, SessionTTL: 24 * time.Hour, DayEnds: true, ConsumerRate: 100, AddressRate: 30, OMSTimeout: time.Minute, Hashes: 7},
@@ -121,7 +121,7 @@ func TestOptionsWithinTheirBoundsAreKept(t *testing.T) {
 	}
 }
 
-func TestEachOptionOutOfBoundsIsRefused(t *testing.T) {
+func TestOptions_outOfBoundsAreRefused(t *testing.T) {
 	for name, o := range map[string]Options{
 		"hashes below nothing":   {Hashes: -1},
 		"addresses below zero":   {AddressRate: -1},
@@ -141,7 +141,7 @@ func TestEachOptionOutOfBoundsIsRefused(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfTheOptionsIsNamedAtOnce(t *testing.T) {
+func TestOptions_problemsAreNamedAtOnce(t *testing.T) {
 	o := Options{OTPDigits: 3, OTPPerHour: -2, SessionTTL: time.Second, ConsumerRate: -4, OMSTimeout: -5}
 	err := o.fill()
 	if err == nil {

@@ -20,7 +20,7 @@ const accounts = 20_000
 
 func ucc(i int) string { return fmt.Sprintf("AB%06d", i) }
 
-func TestEveryServerGetsItsShareOfTheAccounts(t *testing.T) {
+func TestHomes_giveEveryServerItsShareOfTheAccounts(t *testing.T) {
 	h := homes(t, "server1", "server2", "server3", "server4")
 	share := map[string]int{}
 	for i := range accounts {
@@ -33,7 +33,7 @@ func TestEveryServerGetsItsShareOfTheAccounts(t *testing.T) {
 	}
 }
 
-func TestANewServerTakesItsShareAndMovesNobodyElse(t *testing.T) {
+func TestHomes_giveANewServerItsShareAndMoveNobodyElse(t *testing.T) {
 	before, after := homes(t, "server1", "server2", "server3"), homes(t, "server0", "server1", "server2", "server3")
 	moved := 0
 	for i := range accounts {
@@ -51,7 +51,7 @@ func TestANewServerTakesItsShareAndMovesNobodyElse(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfTheListMeansNothing(t *testing.T) {
+func TestHomes_doNotDependOnTheOrderOfTheList(t *testing.T) {
 	a, b := homes(t, "x", "y", "z"), homes(t, "z", "x", "y")
 	for i := range 1000 {
 		if a.Home(ucc(i)) != b.Home(ucc(i)) {
@@ -60,7 +60,7 @@ func TestTheOrderOfTheListMeansNothing(t *testing.T) {
 	}
 }
 
-func TestOpeningGivesTheHomeAndEndsWithItsContext(t *testing.T) {
+func TestHomes_openGivesTheHomeAndEndsWithItsContext(t *testing.T) {
 	h := homes(t, "server1", "server2")
 	for range 2 { // idempotent
 		home, err := h.Open(t.Context(), login.OMSSession{SID: "sid", UCC: "TESTYA24"})
@@ -78,7 +78,7 @@ func TestOpeningGivesTheHomeAndEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestABadListIsRefusedWithEveryProblemNamed(t *testing.T) {
+func TestHomes_badListIsRefusedWithEveryProblemNamed(t *testing.T) {
 	_, err := NewHomes("server1", "a b", "server1", "")
 	for _, want := range []string{`"a b" is not a name`, `duplicate "server1"`, `"" is not a name`} {
 		if err == nil || !strings.Contains(err.Error(), want) {

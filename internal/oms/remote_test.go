@@ -122,7 +122,7 @@ func home(w http.ResponseWriter, r *http.Request) {
 
 var session = login.OMSSession{SID: "7e57acc0-1111-4000-8000-000000000000", UCC: "AB1234", Consumer: "app", Expires: time.Date(2026, 3, 2, 15, 0, 0, 0, login.IST)}
 
-func TestASessionIsOpenedAndClosedWithTheOMSAsDocumented(t *testing.T) {
+func TestRemote_opensAndClosesASessionAsDocumented(t *testing.T) {
 	const body = `{"ucc":"AB1234","consumer":"app","expires":"2026-03-02T09:30:00Z"}`
 	for _, mutual := range []bool{true, false} {
 		s := startRemote(t, mutual, home)
@@ -148,7 +148,7 @@ func TestASessionIsOpenedAndClosedWithTheOMSAsDocumented(t *testing.T) {
 	}
 }
 
-func TestAnOMSThatAsksForACertificateTakesNoOther(t *testing.T) {
+func TestRemote_needsTheCertificateThatTheOMSAsksFor(t *testing.T) {
 	s := startRemote(t, true, home)
 	cert, key, _ := certificate(t, "stranger")
 	o := load(t, fmt.Sprintf("url: %s\nca: %s\ncert: %s\nkey: %s\n", s.URL, s.ca, cert, key))
@@ -161,7 +161,7 @@ func TestAnOMSThatAsksForACertificateTakesNoOther(t *testing.T) {
 	}
 }
 
-func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
+func TestRemote_judgesWhateverTheOMSAnswers(t *testing.T) {
 	const home7 = `{"home": "server7"}`
 	status := func(n int) http.HandlerFunc { return badhttp.Answer(n, home7) }
 	text := func(s string) http.HandlerFunc { return badhttp.Answer(200, s) }
@@ -224,7 +224,7 @@ func TestWhateverTheOMSAnswersIsJudged(t *testing.T) {
 	}
 }
 
-func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
+func TestRemote_givesUpASlowOMSInItsTime(t *testing.T) {
 	o := startRemote(t, true, badhttp.Silent).oms(t, "timeout: 200ms\n")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -234,7 +234,7 @@ func TestAnOMSThatIsSlowIsGivenUpInItsTime(t *testing.T) {
 }
 
 // That it is asked again is the breaker's promise: see package outward.
-func TestAnOMSThatIsDownIsLeftAloneForAWhile(t *testing.T) {
+func TestRemote_leavesAnOMSThatIsDownAloneForAWhile(t *testing.T) {
 	s := startRemote(t, true, badhttp.Answer(500, ""))
 	o := s.oms(t, "")
 	health := o.(*oms.Remote).Health
@@ -251,7 +251,7 @@ func TestAnOMSThatIsDownIsLeftAloneForAWhile(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfAFileOfTheOMSIsNamedAtOnce(t *testing.T) {
+func TestConfig_namesEveryProblemAtOnce(t *testing.T) {
 	open := write(t, "open", "s3cret", 0o604)
 	for name, x := range map[string]struct {
 		text string

@@ -33,7 +33,7 @@ func testAccount() NewAccount {
 	}
 }
 
-func TestHashKeepsNoSecretOfTheAccountInTheClear(t *testing.T) {
+func TestHash_keepsNoSecretOfTheAccountInTheClear(t *testing.T) {
 	m := testAdmin(t)
 	h, err := m.Hash(testAccount())
 	if err != nil {
@@ -61,7 +61,7 @@ func TestHashKeepsNoSecretOfTheAccountInTheClear(t *testing.T) {
 	}
 }
 
-func TestAnAccountNeedsNeitherPANNorMPINNorTOTP(t *testing.T) {
+func TestNewAccount_needsNeitherPANNorMPINNorTOTP(t *testing.T) {
 	n := testAccount()
 	n.PAN, n.MPIN, n.TOTPSeed, n.GreetingName = "", "", "", ""
 	n.Caches = map[string]int64{"baskets": 1}
@@ -71,7 +71,7 @@ func TestAnAccountNeedsNeitherPANNorMPINNorTOTP(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfANewAccountIsNamedAtOnceAndNoSecretIsQuoted(t *testing.T) {
+func TestNewAccount_namesEveryProblemAtOnceAndQuotesNoSecret(t *testing.T) {
 	n := NewAccount{
 		UCC: "bad ucc!", UserID: "bad user id!", Mobile: "12345", PAN: "QQQQQ12345", GreetingName: strings.Repeat("g", 129),
 		Password: "s3cret!", MPIN: "86421",
@@ -106,7 +106,7 @@ func TestEveryProblemOfANewAccountIsNamedAtOnceAndNoSecretIsQuoted(t *testing.T)
 
 // What an operator pastes, or a file holds, gives the account that the protocol's own
 // spelling names, and no other.
-func TestWhatIsPastedGivesTheProtocolsForm(t *testing.T) {
+func TestNewAccount_isOfTheProtocolsFormWhenPasted(t *testing.T) {
 	m := testAdmin(t)
 	plain, pasted := testAccount(), testAccount()
 	plain.UCC, plain.UserID, plain.Mobile, plain.PAN, plain.GreetingName, plain.MPIN = "AB1234", "asha", "+919876543210", "AVRFT7865T", "Asha Rao", "864213"
@@ -135,7 +135,7 @@ func TestWhatIsPastedGivesTheProtocolsForm(t *testing.T) {
 	}
 }
 
-func TestEachProblemOfANewAccountAloneIsNamed(t *testing.T) {
+func TestNewAccount_namesEachProblemAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		field string
 		spoil func(*NewAccount)
@@ -218,7 +218,7 @@ func TestPassword_isLongEnoughNotCommonAndNoNameOfItsOwner(t *testing.T) {
 	}
 }
 
-func TestANewAccountPrintsNoneOfItsSecrets(t *testing.T) {
+func TestNewAccount_printsNoneOfItsSecrets(t *testing.T) {
 	n := testAccount()
 	h := HashedAccount{pan: "AVRFT7865T", seed: []byte("12345678901234567890")}
 	shown := func(printed string) bool {
@@ -247,7 +247,7 @@ func TestANewAccountPrintsNoneOfItsSecrets(t *testing.T) {
 	}
 }
 
-func TestAHashedAccountServesForOtherNames(t *testing.T) {
+func TestHashedAccount_servesForOtherNames(t *testing.T) {
 	h := HashedAccount{Account: login.Account{UCC: "A", PasswordHash: "p", MPINHash: "m"}, pan: "AVRFT7865T", seed: []byte("seed")}
 	other := h.As("id", "B", "user", "+919999999909", "AVRFT7866T")
 	if other.UCC != "B" || other.UserID != "user" || other.Mobile != "+919999999909" || other.pan != "AVRFT7866T" ||
@@ -259,7 +259,7 @@ func TestAHashedAccountServesForOtherNames(t *testing.T) {
 	}
 }
 
-func TestAPANIsShownWithItsMiddleHidden(t *testing.T) {
+func TestPAN_isShownWithItsMiddleHidden(t *testing.T) {
 	m := testAdmin(t)
 	a := login.Account{ID: "id", PAN: m.Vault.Seal(credential.PurposePAN, "id", []byte("AVRFT7865T"))}
 	if got, err := m.PAN(a); got != "AVR****65T" || err != nil {

@@ -23,7 +23,7 @@ func run(t *testing.T, x *operator.Import, want operator.Result) {
 
 // A file whose bad lines have been mended in the file for them, and that was imported,
 // is all in, whatever was wrong and whatever was changed to mend it.
-func TestAFileIsRunAgainAfterItsRejectedLinesWereMended(t *testing.T) {
+func TestImportAgain_isAllInAfterRejectedLinesWereMended(t *testing.T) {
 	t.Parallel()
 	bad := []struct{ line, mended string }{
 		{"UC3,three,9800000002,Three," + goodHash, "UC3,three,9800000003,Three," + goodHash},
@@ -80,7 +80,7 @@ func mend(t *testing.T, file, comma, end string, bad []struct{ line, mended stri
 	put(t, file, text)
 }
 
-func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
+func TestImportAgain_addsNothingThatWasRemoved(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	file := write(t, head+row(1)+row(2)+"UC3,three,9800000002,Three,"+goodHash+"\n")
@@ -101,7 +101,7 @@ func TestOfAFileThatIsRunAgainNothingIsAddedThatWasRemoved(t *testing.T) {
 
 // An account is there already if nothing of a line is another one's, and what differs
 // was changed by a login or an operator.
-func TestALineWhoseAccountIsThereIsRejectedOnlyIfItSaysSomethingElse(t *testing.T) {
+func TestImportAgain_rejectsAnAccountThatIsThereOnlyIfItDiffers(t *testing.T) {
 	t.Parallel()
 	const first = "UC1,one,9800000001,One,AVRFT7865T,"
 	data := open(t, t.TempDir())
@@ -134,7 +134,7 @@ func TestALineWhoseAccountIsThereIsRejectedOnlyIfItSaysSomethingElse(t *testing.
 }
 
 // An import goes on where it stopped, in UTF-16 at a character's beginning too.
-func TestAnInterruptedImportCountsThisRunAndAll(t *testing.T) {
+func TestImport_interruptedCountsThisRunAndAll(t *testing.T) {
 	t.Parallel()
 	const lines = 12_000 // more than a step
 	text := head + "not an account\nUC9,nine,9000000001,Nine,5f4dcc3b5aa765d61d8327deb882cf99\n" + rows(lines)
@@ -152,7 +152,7 @@ func TestAnInterruptedImportCountsThisRunAndAll(t *testing.T) {
 	}
 }
 
-func TestAFileIsRunAgainOnPostgreSQL(t *testing.T) {
+func TestImportAgain_worksOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	data := openAt(t, serve.Place{Dir: t.TempDir(), Database: pgtest.Database(t)})
 	file := write(t, head+row(1)+row(2)+row(2)+strings.Replace(row(3), "user", "other", 1)+strings.Replace(row(3), "98", "97", 1)+"bad\n")

@@ -32,7 +32,7 @@ const argon = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$Vo8pPTsQC1U
 
 // What spreadsheets write is taken as it is, and what was rejected of it is in the
 // same form, but for the encoding, and is taken too when it has been mended.
-func TestAFileIsTakenInEveryFormThatSpreadsheetsWrite(t *testing.T) {
+func TestImport_takesEveryFormThatSpreadsheetsWrite(t *testing.T) {
 	t.Parallel()
 	lines := []string{
 		"ucc,user_id,mobile,name,password_hash",
@@ -78,7 +78,7 @@ func TestAFileIsTakenInEveryFormThatSpreadsheetsWrite(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
+func TestImport_callsAFileThatIsNoCSVByWhatItIs(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	for text, want := range map[string]string{
@@ -100,7 +100,7 @@ func TestAFileThatIsNoCSVIsCalledByWhatItIs(t *testing.T) {
 	}
 }
 
-func TestALineThatCannotBeReadIsRejectedWithItsReason(t *testing.T) {
+func TestImport_rejectsALineThatCannotBeReadWithItsReason(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	for text, want := range map[string]string{

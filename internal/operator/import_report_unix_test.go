@@ -15,7 +15,7 @@ const somebodyElse = 60123
 
 // Rejected lines hold hashes: they go into a file that is the user's own and nobody
 // else's, or nowhere. What lies in its place stays as it is, and nothing is imported.
-func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
+func TestImportRejected_goesIntoNobodyElsesFile(t *testing.T) {
 	t.Parallel()
 	for _, x := range []struct {
 		name string
@@ -77,7 +77,7 @@ func TestRejectedLinesGoIntoNobodyElsesFile(t *testing.T) {
 
 // A directory such as /tmp, where nobody removes what others have made, will do; and a
 // file that others may have open is made again.
-func TestRejectedLinesGoIntoANewFile(t *testing.T) {
+func TestImportRejected_goesIntoANewFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {

@@ -171,7 +171,7 @@ func rejected(t testing.TB, file string) (reasons map[int]string) {
 	return reasons
 }
 
-func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
+func TestImport_reportsEachBadLineWithItsReasonAndLosesNone(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	lines := []struct{ text, reason string }{
@@ -233,7 +233,7 @@ func TestEachBadLineIsReportedWithItsReasonAndNoneIsLost(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
+func TestImport_namesEveryProblemOfAFileThatItRefuses(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	for text, wants := range map[string][]string{
@@ -260,7 +260,7 @@ func TestAFileThatCannotBeImportedIsRefusedWithEveryProblemNamed(t *testing.T) {
 	}
 }
 
-func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
+func TestImportAgain_leavesOthersFilesAlone(t *testing.T) {
 	t.Parallel()
 	data := open(t, t.TempDir())
 	const mine = "line,reason,ucc,user_id,mobile,name,password_hash\n2,\"mine\",x\n"
@@ -303,7 +303,7 @@ func TestAnImportThatIsRunAgainLeavesOthersFilesAlone(t *testing.T) {
 
 // An import that is killed at random moments, again and again, has in the end added
 // every good line once and reported every bad one once.
-func TestAnImportThatIsKilledGoesOnWhereItStopped(t *testing.T) {
+func TestImport_thatIsKilledGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
 	const lines = 12 * childStep
 	var text strings.Builder

@@ -24,7 +24,7 @@ func asked(t *testing.T, b *outward.Breaker, end error) (made bool) {
 	return made
 }
 
-func TestWhoFailsIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
+func TestBreaker_leavesWhoFailsAloneForAWhileAndThenAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := outward.NewBreaker(false)
 		for range 2 {
@@ -54,7 +54,7 @@ func TestWhoFailsIsLeftAloneForAWhileAndThenAskedAgain(t *testing.T) {
 	})
 }
 
-func TestWhoRefusesOrIsNotWaitedForHasNotFailed(t *testing.T) {
+func TestBreaker_countsNoRefusalAndNoCancelledCall(t *testing.T) {
 	b := outward.NewBreaker(false)
 	for range 3 * outward.Failures {
 		for _, end := range []error{fmt.Errorf("no: %w", login.ErrRefused), context.Canceled, nil} {
@@ -70,7 +70,7 @@ func TestWhoRefusesOrIsNotWaitedForHasNotFailed(t *testing.T) {
 	}
 }
 
-func TestACallThatFailsIsMadeOnceMoreIfItMayBe(t *testing.T) {
+func TestBreaker_makesAFailedCallOnceMoreIfItMay(t *testing.T) {
 	for again, want := range map[bool]int{false: 1, true: 2} {
 		synctest.Test(t, func(t *testing.T) {
 			b, made := outward.NewBreaker(again), 0

@@ -9,7 +9,7 @@ import (
 )
 
 // An editor on Windows writes a byte-order mark, or UTF-16.
-func TestSecretOfAWindowsEditorIsTheSecretAlone(t *testing.T) {
+func TestSecret_ofAWindowsEditorIsTheSecretAlone(t *testing.T) {
 	write := func(text string) string {
 		path := filepath.Join(t.TempDir(), "secret")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -31,7 +31,7 @@ func as(t *testing.T, uid int, f func()) {
 	}
 }
 
-func TestAFileOfRootsInAServicesDirectoryIsRefusedWithTheChown(t *testing.T) {
+func TestExplain_namesTheChownForAFileOfRoots(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("only root makes files that the directory's owner cannot open, and CI=true")

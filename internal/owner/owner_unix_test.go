@@ -40,7 +40,7 @@ func belongs(t *testing.T, path string, uid int, mode fs.FileMode) {
 	}
 }
 
-func TestWhatRootMakesBelongsToTheDirectorysOwner(t *testing.T) {
+func TestCreate_givesWhatRootMakesToTheDirectorysOwner(t *testing.T) {
 	dir, uid := theirs(t)
 	for _, name := range []string{"file", "file"} { // the second one is there
 		if err := owner.Create(filepath.Join(dir, name)); err != nil {
@@ -67,7 +67,7 @@ func TestWhatRootMakesBelongsToTheDirectorysOwner(t *testing.T) {
 
 // Whoever owns a directory must not have root give them the file that a link of theirs
 // leads to, or one that was there.
-func TestNoFileThatIsThereIsGivenAway(t *testing.T) {
+func TestCreate_givesAwayNoFileThatIsThere(t *testing.T) {
 	dir, _ := theirs(t)
 	mine := filepath.Join(t.TempDir(), "mine")
 	if err := os.WriteFile(mine, nil, 0o600); err != nil {
@@ -92,7 +92,7 @@ func TestNoFileThatIsThereIsGivenAway(t *testing.T) {
 	belongs(t, filepath.Join(dir, "there"), os.Geteuid(), 0o600)
 }
 
-func TestAnErrorStaysAsItIsWhereNoOwnerIsToBlame(t *testing.T) {
+func TestExplain_leavesAnErrorWhereNoOwnerIsToBlame(t *testing.T) {
 	dir, _ := theirs(t)
 	path := filepath.Join(dir, "file")
 	if err := owner.Create(path); err != nil {

@@ -39,7 +39,7 @@ var scripts = map[string]rune{
 	"full-width": '０', "Devanagari": '०', "Bengali": '০', "Gujarati": '૦', "Tamil": '௦', "Telugu": '౦', "Malayalam": '൦', "Arabic-Indic": '٠', "bold": '𝟎',
 }
 
-func TestMobile_TakesNumbersAsPeopleHaveThem(t *testing.T) {
+func TestMobile_takesNumbersAsPeopleHaveThem(t *testing.T) {
 	const indian = "+919876543210"
 	want := map[string]string{
 		"9876543210": indian, "+919876543210": indian, "+91 98765 43210": indian, "+91-98765-43210": indian, "98765.43210": indian, "987.654.3210": indian,
@@ -65,7 +65,7 @@ func TestMobile_TakesNumbersAsPeopleHaveThem(t *testing.T) {
 }
 
 // What a number lacks, or has too much, is named; nothing is made up for it.
-func TestMobile_RefusesByNameWhatCouldBeAnotherNumber(t *testing.T) {
+func TestMobile_refusesByNameWhatCouldBeAnotherNumber(t *testing.T) {
 	for given, named := range map[string]string{
 		"": "is missing", " \u200b": "is missing", "98765,43210": `","`, "98765/43210": `"/"`, "98765 43210 x12": `"x"`, "tel:+919876543210;ext=5": `";"`,
 		"98765O3210": `"O"`, "98765\u041e3210": "U+041E", "9876543210\n9876543211": "a line break", "98765\u202e43210": "U+202E", "'9876543210": `"'"`,
@@ -82,7 +82,7 @@ func TestMobile_RefusesByNameWhatCouldBeAnotherNumber(t *testing.T) {
 	}
 }
 
-func TestMobile_TellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
+func TestMobile_tellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
 	for _, foreign := range []string{
 		"4155552671", "14155552671", "1 415 555 2671", "447911123456", "07911123456", "971501234567", "6581234567x", "+4479111", "+44(0)20(0)1", "4915112345678", "2125550100", "0501234567",
 	} {
@@ -95,7 +95,7 @@ func TestMobile_TellsNoForeignNumberThatItNeedsPlus91(t *testing.T) {
 	}
 }
 
-func TestPasted_CodesIdentifiersAndSeedsAreTakenOrNamed(t *testing.T) {
+func TestPasted_codesIdentifiersAndSeedsAreTakenOrNamed(t *testing.T) {
 	pan := func(s string) (string, error) { return PAN(s) }
 	code := func(s string) (string, error) { return Code(s, 6, 6) }
 	seed := func(s string) (string, error) {
@@ -170,7 +170,7 @@ func TestPasted_CodesIdentifiersAndSeedsAreTakenOrNamed(t *testing.T) {
 	}
 }
 
-func TestSeed_TakesOtpauthAddressesOfOurKindAndNamesWhatIsNot(t *testing.T) {
+func TestSeed_takesOtpauthAddressesOfOurKindAndNamesWhatIsNot(t *testing.T) {
 	const secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	for _, given := range []string{
 		secret, strings.ToLower(secret), "jbsw y3dp-ehpk 3pxp jbsw y3dp ehpk 3pxp", secret + "======",
@@ -201,7 +201,7 @@ func TestSeed_TakesOtpauthAddressesOfOurKindAndNamesWhatIsNot(t *testing.T) {
 	}
 }
 
-func TestName_HasNothingThatCannotBeSeen(t *testing.T) {
+func TestName_hasNothingThatCannotBeSeen(t *testing.T) {
 	for given, want := range map[string]string{
 		"": "", "Asha Räo": "Asha Räo", " Asha\u00a0Rao\u3000": "Asha Rao", "आशा": "आशा", "क्\u200dष": "क्\u200dष", "ශ්\u200dරී": "ශ්\u200dරී", "ಅರ್\u200cಜುನ್": "ಅರ್\u200cಜುನ್", "𝒜 & Co.": "𝒜 & Co.",
 	} {
@@ -221,7 +221,7 @@ func TestName_HasNothingThatCannotBeSeen(t *testing.T) {
 	}
 }
 
-func TestLine_DropsAByteOrderMarkAndRefusesUTF16ByName(t *testing.T) {
+func TestLine_dropsAByteOrderMarkAndRefusesUTF16ByName(t *testing.T) {
 	for given, want := range map[string]string{
 		"secret": "secret", "secret\n": "secret", "secret\r\nmore": "secret", "\ufeffsecret\r\n": "secret", "\ufeff\ufeffsecret": "secret", "\ufeff": "", "": "", " sec ret ": " sec ret ", "sécret\n": "sécret",
 	} {
@@ -241,7 +241,7 @@ func TestLine_DropsAByteOrderMarkAndRefusesUTF16ByName(t *testing.T) {
 	}
 }
 
-func TestKeyPair_OfAWindowsEditorIsRead(t *testing.T) {
+func TestKeyPair_ofAWindowsEditorIsRead(t *testing.T) {
 	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"neo.example.com"}}
 	der := must.Get(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
@@ -259,7 +259,7 @@ func TestKeyPair_OfAWindowsEditorIsRead(t *testing.T) {
 	}
 }
 
-func TestDigitsOfAllScriptsAreRead(t *testing.T) {
+func TestDigit_ofAnyScriptIsRead(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !unicode.Is(unicode.Nd, r) {
 			continue

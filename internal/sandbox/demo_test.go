@@ -6,7 +6,7 @@ import (
 	"neoapi/internal/login"
 )
 
-func TestEveryDemoAccountHasNamesOfItsOwn(t *testing.T) {
+func TestDemo_accountsHaveNamesOfTheirOwn(t *testing.T) {
 	seen := map[string]int{}
 	for n := 1; n <= MaxAccounts; n++ {
 		if n%10_000 > 20 && n%1_009 != 0 { // the names turn over at ten thousands

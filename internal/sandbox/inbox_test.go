@@ -24,7 +24,7 @@ func send(t *testing.T, b *Inbox, m login.Message) {
 
 func all(context.Context, login.Message) (bool, error) { return true, nil }
 
-func TestTheNewestLiveCodeIsReturned(t *testing.T) {
+func TestInbox_returnsTheNewestLiveCode(t *testing.T) {
 	var b Inbox
 	send(t, &b, message("U", "a", "111111"))
 	send(t, &b, message("U", "b", "222222"))
@@ -42,7 +42,7 @@ func TestTheNewestLiveCodeIsReturned(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfTheJudgeIsReturnedAndForgetsNothing(t *testing.T) {
+func TestInbox_returnsAnErrorOfTheJudgeAndForgetsNothing(t *testing.T) {
 	var b Inbox
 	send(t, &b, message("U", "a", "111111"))
 	trouble := errors.New("store down")
@@ -52,7 +52,7 @@ func TestAnErrorOfTheJudgeIsReturnedAndForgetsNothing(t *testing.T) {
 	}
 }
 
-func TestWaitingEndsWithACodeOrWithTheContext(t *testing.T) {
+func TestInbox_waitEndsWithACodeOrWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Inbox
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -81,7 +81,7 @@ func TestWaitingEndsWithACodeOrWithTheContext(t *testing.T) {
 	})
 }
 
-func TestTheInboxOfOneAccountIsBounded(t *testing.T) {
+func TestInbox_ofOneAccountIsBounded(t *testing.T) {
 	var b Inbox
 	for i := range 10 * kept {
 		send(t, &b, message("U", fmt.Sprint(i), "111111"))

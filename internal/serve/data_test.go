@@ -21,7 +21,7 @@ func place(t *testing.T, dir string) Place {
 	return Place{dir, pgtest.Chosen(t, dir)}
 }
 
-func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
+func TestMasterKey_isSharedByProcessesThatStartAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	var all sync.WaitGroup
 	macs := make([]string, 10)
@@ -59,7 +59,7 @@ func TestProcessesThatStartAtOnceShareOneMasterKey(t *testing.T) {
 	}
 }
 
-func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
+func TestData_sandboxAndServiceRefuseEachOthers(t *testing.T) {
 	open := func(demo bool, dir string) (*Data, error) {
 		d := mustReopen(t, place(t, dir))
 		_, err := New(t.Context(), d, Config{Sandbox: demo, Log: slog.New(slog.DiscardHandler)})
@@ -92,7 +92,7 @@ func TestTheSandboxAndTheServiceRefuseEachOthersData(t *testing.T) {
 	}
 }
 
-func TestABadConfigurationIsRefusedWithEveryProblemNamed(t *testing.T) {
+func TestConfig_namesEveryProblemAtOnce(t *testing.T) {
 	err := Config{
 		Homes: []string{"a b"}, PublicURL: "nowhere", Accounts: -1,
 		Options: login.Options{OTPDigits: 9, ConsumerRate: -1},

@@ -20,7 +20,7 @@ func behind(t *testing.T, d *Data) *login.Service {
 	return server.login
 }
 
-func TestATokenOfAKeyThatIsNewerThanTheProcessIsTaken(t *testing.T) { // security.md J4
+func TestKeyRing_takesATokenOfAKeyNewerThanTheProcess(t *testing.T) { // security.md J4
 	d := mustReopen(t, place(t, t.TempDir()))
 	old := behind(t, d)
 	keys, err := d.Admin().Keys(t.Context())

@@ -9,7 +9,7 @@ import (
 
 // A look at data changes neither them nor the log of a process that writes or was
 // killed. Only what says who reads the log may be made.
-func TestALookAtDataChangesNothing(t *testing.T) {
+func TestLook_changesNothing(t *testing.T) {
 	p := Place{Dir: t.TempDir()}
 	d := full(t, p)
 	if err := d.ClaimKind(t.Context(), Service); err != nil {

@@ -73,7 +73,7 @@ func readable(t *testing.T, d *Data) {
 	}
 }
 
-func TestANewMasterKeyOpensWhatTheOldOneDidAndTheOldOneUntilItIsForgotten(t *testing.T) {
+func TestMasterKey_newAndOldOpenTheDataUntilTheOldIsForgotten(t *testing.T) {
 	p := place(t, t.TempDir())
 	running := full(t, p)
 	path := MasterKey(p.Dir)
@@ -135,7 +135,7 @@ func TestANewMasterKeyOpensWhatTheOldOneDidAndTheOldOneUntilItIsForgotten(t *tes
 	}
 }
 
-func TestAMasterKeyThatNeverWasIsRefusedAndForgetsNothing(t *testing.T) {
+func TestMasterKey_thatNeverWasIsRefusedAndForgetsNothing(t *testing.T) {
 	p := place(t, t.TempDir())
 	d := full(t, p)
 	good, err := os.ReadFile(MasterKey(p.Dir))
@@ -155,7 +155,7 @@ func TestAMasterKeyThatNeverWasIsRefusedAndForgetsNothing(t *testing.T) {
 
 // A database that was made before there were data keys is sealed with its master
 // key itself.
-func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
+func TestData_withoutADataKeyIsRead(t *testing.T) {
 	p := place(t, t.TempDir())
 	text := credential.NewMasterKey()
 	putKey(t, p, []byte(text))
@@ -189,7 +189,7 @@ func TestADatabaseWithoutADataKeyIsRead(t *testing.T) {
 	}
 }
 
-func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
+func TestMasterKey_rotationsAtOnceLeaveOneThatOpensTheData(t *testing.T) {
 	p := place(t, t.TempDir())
 	d := full(t, p)
 	var all sync.WaitGroup
@@ -213,7 +213,7 @@ func TestRotationsAtOnceLeaveAKeyThatOpensTheData(t *testing.T) {
 	readable(t, d)
 }
 
-func TestOperatorsWhoChangeTheMasterKeyAtOnceLeaveOneThatOpensTheData(t *testing.T) {
+func TestMasterKey_changesByManyOperatorsLeaveOneThatOpensTheData(t *testing.T) {
 	p := place(t, t.TempDir())
 	readable(t, full(t, p))
 	if _, err := writeMasterKey(p.Dir, credential.NewMasterKey(), ""); err != nil { // of one that was killed

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestANewMasterKeyBelongsToWhomTheOldOneDid(t *testing.T) {
+func TestMasterKey_newBelongsToWhomTheOldOneDid(t *testing.T) {
 	p := place(t, t.TempDir())
 	d := full(t, p)
 	key := MasterKey(p.Dir)
@@ -38,7 +38,7 @@ func TestANewMasterKeyBelongsToWhomTheOldOneDid(t *testing.T) {
 	}
 }
 
-func TestAllThatRootMakesInADataDirectoryBelongsToItsOwner(t *testing.T) {
+func TestData_madeByRootBelongsToTheDirectorysOwner(t *testing.T) {
 	home, uid := t.TempDir(), os.Geteuid()
 	if uid == 0 {
 		uid = 65534

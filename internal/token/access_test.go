@@ -30,7 +30,7 @@ func seal(t testing.TB, v *credential.Vault, a Access) string {
 	return must.Get(SealAccess(v, a))(t)
 }
 
-func TestAnAccessTokenIsReadBackWholeAndTellsNothing(t *testing.T) {
+func TestAccessToken_isReadBackWholeAndTellsNothing(t *testing.T) {
 	v := vault(t, 1)
 	for _, consumer := range []string{"demo-consumer", strings.Repeat("k", 64)} { // the longest there is
 		a := access()
@@ -50,7 +50,7 @@ func TestAnAccessTokenIsReadBackWholeAndTellsNothing(t *testing.T) {
 	}
 }
 
-func TestAnAccessTokenEndsToTheSecond(t *testing.T) {
+func TestAccessToken_endsToTheSecond(t *testing.T) {
 	v := vault(t, 1)
 	compact := seal(t, v, access())
 	end := time.Unix(access().Expires, 0)
@@ -74,7 +74,7 @@ func TestAnAccessTokenEndsToTheSecond(t *testing.T) {
 	}
 }
 
-func TestAnAccessTokenThatWeDidNotSealIsRefused(t *testing.T) {
+func TestAccessToken_thatWeDidNotSealIsRefused(t *testing.T) {
 	v := vault(t, 1)
 	good := seal(t, v, access())
 	plain := must.Get(json.Marshal(access()))(t)
@@ -114,7 +114,7 @@ func TestAnAccessTokenThatWeDidNotSealIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnAccessTokenHasOneSpelling(t *testing.T) {
+func TestAccessToken_hasOneSpelling(t *testing.T) {
 	// The last character's loose bits: how many there are depends on the length.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	v, tried := vault(t, 1), 0
@@ -136,7 +136,7 @@ func TestAnAccessTokenHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestASecretMarkIsOfOneSecretAndOneRegistration(t *testing.T) {
+func TestSecretMark_isOfOneSecretAndOneRegistration(t *testing.T) {
 	added := time.Date(2026, 11, 23, 9, 0, 0, 123_456_789, time.UTC)
 	hash := make([]byte, 8, 32) // with room behind it, which must stay as it is
 	mark := SecretMark(hash, added)

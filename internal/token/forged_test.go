@@ -237,7 +237,7 @@ func forgeries(t testing.TB) map[string]string {
 	}
 }
 
-func TestTheTestsOwnSignatureIsGood(t *testing.T) {
+func TestSign_inTestsGivesWhatMintDoes(t *testing.T) {
 	// Without this the forgeries might be refused for a mistake in making them.
 	compact := sign(t, ours(), goodHeader(), goodPayload)
 	must.Get(ring(t).Trade(compact, now))(t)
@@ -246,7 +246,7 @@ func TestTheTestsOwnSignatureIsGood(t *testing.T) {
 	}
 }
 
-func TestForgedAndMisplacedTokensAreRefused(t *testing.T) {
+func TestToken_forgedOrMisplacedIsRefused(t *testing.T) {
 	r := ring(t)
 	for name, compact := range forgeries(t) {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestForgedAndMisplacedTokensAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnAlteredCharacterAnywhereMakesATokenInvalid(t *testing.T) {
+func TestToken_isInvalidWithAnyCharacterAltered(t *testing.T) {
 	r := ring(t)
 	good := mint(t, r, seedClaims())
 	last := len(good) - 1 // its loose bits are a forgery of their own

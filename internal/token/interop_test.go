@@ -11,7 +11,7 @@ import (
 )
 
 // A verifier that nobody here wrote accepts our tokens by the public key alone.
-func TestAnotherLibraryVerifiesOurTokens(t *testing.T) {
+func TestToken_isVerifiedByAnotherLibrary(t *testing.T) {
 	public := &ours().Private.PublicKey
 	jws := must.Get(jose.ParseSignedCompact(mint(t, ring(t), seedClaims()), []jose.SignatureAlgorithm{jose.RS256}))(t)
 	must.Get(jws.Verify(public))(t)

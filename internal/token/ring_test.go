@@ -91,7 +91,7 @@ func segment(t testing.TB, compact string, i int) []byte {
 	return must.Get(base64.RawURLEncoding.Strict().DecodeString(parts[i]))(t)
 }
 
-func TestATradeTokenIsTheSeedsTokenButForItsKid(t *testing.T) {
+func TestTradeToken_isTheSeedsButForItsKid(t *testing.T) {
 	seed, minted := seedToken(t), mint(t, ring(t), seedClaims())
 
 	if got, want := strings.Split(minted, ".")[1], strings.Split(seed, ".")[1]; got != want {
@@ -113,7 +113,7 @@ func TestATradeTokenIsTheSeedsTokenButForItsKid(t *testing.T) {
 	}
 }
 
-func TestClaimsHaveTheSeedsKeysInTheSeedsOrderWithTheSeedsTypes(t *testing.T) {
+func TestClaims_haveTheSeedsKeysOrderAndTypes(t *testing.T) {
 	type member struct{ Key, Type string }
 	members := func(payload []byte) (list []member) {
 		d := json.NewDecoder(bytes.NewReader(payload))
@@ -143,7 +143,7 @@ func TestClaimsHaveTheSeedsKeysInTheSeedsOrderWithTheSeedsTypes(t *testing.T) {
 	}
 }
 
-func TestMintRefusesAKeyThatIsNotInTheRing(t *testing.T) {
+func TestMint_refusesAKeyThatIsNotInTheRing(t *testing.T) {
 	for _, kid := range []string{"", foreign().ID} {
 		if compact, err := ring(t).Mint(kid, seedClaims()); err == nil || compact != "" {
 			t.Errorf("kid %q: minted %q", kid, compact)
@@ -151,7 +151,7 @@ func TestMintRefusesAKeyThatIsNotInTheRing(t *testing.T) {
 	}
 }
 
-func TestNewRingNeedsItsActiveKey(t *testing.T) {
+func TestNewRing_needsItsActiveKey(t *testing.T) {
 	for name, keys := range map[string][]Key{"no key": nil, "another key": {foreign()}} {
 		if r, err := NewRing(keys, ours().ID); err == nil || r != nil {
 			t.Errorf("%s: made a ring", name)
@@ -159,7 +159,7 @@ func TestNewRingNeedsItsActiveKey(t *testing.T) {
 	}
 }
 
-func TestAKeyIsNamedByItsThumbprintAndSurvivesStorage(t *testing.T) {
+func TestKey_isNamedByItsThumbprintAndSurvivesStorage(t *testing.T) {
 	key := foreign()
 	if bits := key.Private.N.BitLen(); bits != 2048 || key.Private.E != 65537 {
 		t.Errorf("%d bits, exponent %d", bits, key.Private.E)
@@ -177,7 +177,7 @@ func TestAKeyIsNamedByItsThumbprintAndSurvivesStorage(t *testing.T) {
 	}
 }
 
-func TestParseKeyRefusesWhatIsNoRSAKey(t *testing.T) {
+func TestParseKey_refusesWhatIsNoRSAKey(t *testing.T) {
 	curve := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	ec := must.Get(x509.MarshalPKCS8PrivateKey(curve))(t)
 	good := must.Get(MarshalKey(ours()))(t)
@@ -191,7 +191,7 @@ func TestParseKeyRefusesWhatIsNoRSAKey(t *testing.T) {
 	}
 }
 
-func TestOldKeysStillJudgeAndOnlyTheActiveOneSigns(t *testing.T) {
+func TestRing_judgesByOldKeysAndSignsWithTheActiveOneOnly(t *testing.T) {
 	old := mint(t, ring(t), seedClaims())
 	both := must.Get(NewRing([]Key{ours(), foreign()}, foreign().ID))(t)
 	if _, err := both.Trade(old, now); err != nil {
@@ -209,7 +209,7 @@ func TestOldKeysStillJudgeAndOnlyTheActiveOneSigns(t *testing.T) {
 	}
 }
 
-func TestAGoodTokenIsReadBackWhole(t *testing.T) {
+func TestToken_isReadBackWhole(t *testing.T) {
 	minter, other := ring(t), ring(t)
 	trade, view := mint(t, minter, seedClaims()), mint(t, minter, viewClaims())
 	for _, c := range []struct {
@@ -237,7 +237,7 @@ func TestAGoodTokenIsReadBackWhole(t *testing.T) {
 	}
 }
 
-func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
+func TestToken_verifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
 	r := ring(t)
 	compact := sign(t, ours(), goodHeader(), goodPayload)
 	for range 2 {
@@ -254,7 +254,7 @@ func TestATokenThatWasVerifiedOnceStillEndsAndIsStillOfItsKind(t *testing.T) {
 	}
 }
 
-func TestTheMemoryForgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
+func TestMemory_forgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
 	var m memory
 	name := func(i int) string { return fmt.Sprint("token ", i) }
 	const all = 5*remembered + 100
@@ -277,7 +277,7 @@ func TestTheMemoryForgetsTheOldestAndNeverGrowsPastItsBound(t *testing.T) {
 	}
 }
 
-func TestATokenEndsToTheSecond(t *testing.T) {
+func TestToken_endsToTheSecond(t *testing.T) {
 	r := ring(t)
 	trade, view := mint(t, r, seedClaims()), mint(t, r, viewClaims())
 	for _, c := range []struct {
@@ -302,7 +302,7 @@ func TestATokenEndsToTheSecond(t *testing.T) {
 
 // The clock may have been set back since: the record of the session says when it was
 // issued.
-func TestWhenATokenWasIssuedIsNotComparedWithTheClock(t *testing.T) {
+func TestToken_timeOfIssueIsNotComparedWithTheClock(t *testing.T) {
 	r := ring(t)
 	for _, ahead := range []int64{61, 3600, 86400} {
 		trade, view := seedClaims(), viewClaims()

@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-func TestOpenSSLSigns(t *testing.T) {
+func TestOpenSSL_signs(t *testing.T) {
 	if name, err := library(); err != nil || !strings.HasPrefix(name, "openssl 3.") {
 		t.Fatalf("%q, %v", name, err)
 	}
@@ -24,7 +24,7 @@ func TestOpenSSLSigns(t *testing.T) {
 	}
 }
 
-func TestWithoutTheLibraryGoSigns(t *testing.T) {
+func TestOpenSSL_missingLeavesSigningToGo(t *testing.T) {
 	found := library
 	defer func() { library = found }()
 	library = func() (string, error) { return load("libcrypto.so.0") }
@@ -38,7 +38,7 @@ func TestWithoutTheLibraryGoSigns(t *testing.T) {
 	mint(t, r, seedClaims())
 }
 
-func TestAKeyThatOpenSSLRefusesIsSignedWithByGo(t *testing.T) {
+func TestOpenSSL_leavesAKeyThatItRefusesToGo(t *testing.T) {
 	//lint:ignore SA1019 such a key can be stored, and no other way makes one
 	three, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, Bits2048)
 	if err != nil {
@@ -50,7 +50,7 @@ func TestAKeyThatOpenSSLRefusesIsSignedWithByGo(t *testing.T) {
 }
 
 // What has gone wrong before must not be told of what goes wrong next, nor must a key.
-func TestAnErrorOfOpenSSLSaysWhyAndNoMore(t *testing.T) {
+func TestOpenSSL_errorSaysWhyAndNoMore(t *testing.T) {
 	small := ours().Private.Primes[0] // a modulus in which the hash has no room
 	small = new(big.Int).Rsh(small, uint(small.BitLen()-257))
 	s, err := newLibrarySigner(&rsa.PrivateKey{
@@ -70,7 +70,7 @@ func TestAnErrorOfOpenSSLSaysWhyAndNoMore(t *testing.T) {
 	}
 }
 
-func TestOpenSSLSignsRS256Alone(t *testing.T) {
+func TestOpenSSL_signsRS256Alone(t *testing.T) {
 	s, err := newLibrarySigner(ours().Private)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestOpenSSLSignsRS256Alone(t *testing.T) {
 }
 
 // A ring is replaced whenever the keys change: OpenSSL's copy of its keys goes with it.
-func TestAKeyThatIsNotUsedAnyMoreIsFreed(t *testing.T) {
+func TestOpenSSL_freesAKeyThatIsNotUsedAnyMore(t *testing.T) {
 	free := release
 	freed := make(chan unsafe.Pointer, 100)
 	release = func(key unsafe.Pointer) { free(key); freed <- key }

@@ -14,7 +14,7 @@ import (
 
 // In the default build both sides are Go's; ./check runs these with -tags openssl too.
 
-func TestWhatSignsMakesTheSameBytesAsGo(t *testing.T) {
+func TestSigner_makesTheSameBytesAsGo(t *testing.T) {
 	for _, bits := range []int{Bits2048, Bits3072} {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			for range 3 {
@@ -44,7 +44,7 @@ func TestWhatSignsMakesTheSameBytesAsGo(t *testing.T) {
 	}
 }
 
-func TestManySignAtOnceWithOneKey(t *testing.T) {
+func TestSigner_servesManyAtOnceWithOneKey(t *testing.T) {
 	r := ring(t)
 	want := mint(t, r, seedClaims())
 	var all sync.WaitGroup
@@ -60,14 +60,14 @@ func TestManySignAtOnceWithOneKey(t *testing.T) {
 	all.Wait()
 }
 
-func TestTheRingNamesWhatSigns(t *testing.T) {
+func TestRing_namesWhatSigns(t *testing.T) {
 	name, fallback := ring(t).Signer()
 	if name != Signer() || fallback != nil {
 		t.Errorf("%s (%v), and this program has %s", name, fallback, Signer())
 	}
 }
 
-func TestASignerThatSignsOtherwiseIsNotTaken(t *testing.T) {
+func TestSigner_thatSignsOtherwiseIsNotTaken(t *testing.T) {
 	other, err := NewKey(Bits2048)
 	if err != nil {
 		t.Fatal(err)

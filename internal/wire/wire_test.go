@@ -56,7 +56,7 @@ var addresses = []struct {
 	{OpBaseURL, "GET", Gen2, "/algo-user/v5/get-base-url"},
 }
 
-func TestRoutesAreTheProtocolsTableAndNothingElse(t *testing.T) {
+func TestRoutes_areTheProtocolsTableAndNothingElse(t *testing.T) {
 	type address struct{ Method, Path string }
 	type meaning struct {
 		Op       Op
@@ -85,7 +85,7 @@ func TestRoutesAreTheProtocolsTableAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestPathIsTheFirstAddressOfAFamilysCell(t *testing.T) {
+func TestPath_isTheFirstAddressOfAFamilysCell(t *testing.T) {
 	for _, a := range addresses {
 		first, _, _ := strings.Cut(a.paths, " ")
 		if got := Path(a.op, a.family); got != first {
@@ -97,7 +97,7 @@ func TestPathIsTheFirstAddressOfAFamilysCell(t *testing.T) {
 	}
 }
 
-func TestEveryPathIsClean(t *testing.T) {
+func TestRoutes_haveCleanPaths(t *testing.T) {
 	for _, r := range Routes {
 		if !strings.HasPrefix(r.Path, "/") || strings.HasSuffix(r.Path, "/") || strings.ContainsAny(r.Path, " {}?*") || strings.Contains(r.Path, "//") {
 			t.Errorf("%s: a mux would not match it literally", r.Path)
@@ -128,7 +128,7 @@ var met = map[string]int{
 	"504": http.StatusGatewayTimeout,
 }
 
-func TestFailuresHoldsEveryCodeOfTheProtocolOnceWithItsStatus(t *testing.T) {
+func TestFailures_haveEveryCodeOfTheProtocolOnceWithItsStatus(t *testing.T) {
 	got := map[string]int{}
 	for _, f := range Failures {
 		if _, ok := got[f.Code]; ok {
@@ -144,7 +144,7 @@ func TestFailuresHoldsEveryCodeOfTheProtocolOnceWithItsStatus(t *testing.T) {
 	}
 }
 
-func TestEveryStatusIsOneOfTheSeeds(t *testing.T) {
+func TestFailures_haveTheStatusesOfTheSeed(t *testing.T) {
 	seed := map[int]bool{200: true, 400: true, 401: true, 429: true, 500: true, 502: true, 503: true, 504: true}
 	used := map[int]bool{}
 	for _, f := range Failures {
@@ -158,7 +158,7 @@ func TestEveryStatusIsOneOfTheSeeds(t *testing.T) {
 	}
 }
 
-func TestLookupFindsEveryRowByItsCodeAndNothingElse(t *testing.T) {
+func TestLookup_findsEveryRowByItsCodeAndNothingElse(t *testing.T) {
 	for _, want := range Failures {
 		if got, ok := Lookup(want.Code); !ok || got != want {
 			t.Errorf("%s: got %+v, %t", want.Code, got, ok)
@@ -171,7 +171,7 @@ func TestLookupFindsEveryRowByItsCodeAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestTheSeedsAnswerIsWrittenAsItStandsInTheSeed(t *testing.T) {
+func TestSession_isWrittenAsInTheSeed(t *testing.T) {
 	seed, err := os.ReadFile("testdata/seed_answer.json")
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestTheSeedsAnswerIsWrittenAsItStandsInTheSeed(t *testing.T) {
 	}
 }
 
-func TestASessionWithNothingToSayStillHasTheSeedsKeys(t *testing.T) {
+func TestSession_withNothingToSayHasTheSeedsKeys(t *testing.T) {
 	written, err := json.Marshal(Success[Session]{})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestASessionWithNothingToSayStillHasTheSeedsKeys(t *testing.T) {
 	}
 }
 
-func TestShapesHaveTheProtocolsKeys(t *testing.T) {
+func TestShapes_haveTheProtocolsKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		shape any
 		want  string

@@ -16,7 +16,7 @@ import (
 // Nothing can be written, because another process keeps the file locked or there
 // is no room: what writes is answered by 503 in time, what only reads goes on, and
 // afterwards everything works again without a restart (security.md R1, R4).
-func TestAFullDiskAndALockedFile(t *testing.T) {
+func TestSQLite_fullOrLockedIsAnsweredWith503(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string

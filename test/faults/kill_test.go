@@ -14,7 +14,7 @@ import (
 // The service is killed at random moments in the middle of traffic and started
 // again. Whatever a client had an answer to still is so: used codes are used,
 // sessions live or have ended, wrong tries are counted (security.md R2).
-func TestWhatWasAcknowledgedSurvivesKills(t *testing.T) {
+func TestKills_loseNothingThatWasAcknowledged(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const walkers, most = 6, 100 // lives at a time, and before a kill
 		all := &everybody{last: *kills * (most + walkers)}

@@ -21,7 +21,7 @@ import (
 
 // systemd holds the socket while one process ends and the next one starts: no
 // connection is refused meanwhile, and each gets its answer.
-func TestASocketThatSystemdHoldsRefusesNobodyDuringARestart(t *testing.T) {
+func TestSocket_heldBySystemdRefusesNobodyDuringARestart(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -76,7 +76,7 @@ func TestASocketThatSystemdHoldsRefusesNobodyDuringARestart(t *testing.T) {
 
 // The operator's own address tells what the service has done and how its parts
 // are.
-func TestTheOperatorsAddressTellsHowTheServiceIs(t *testing.T) {
+func TestMetrics_tellHowTheServiceIs(t *testing.T) {
 	t.Parallel()
 	s := prepare(t, t.TempDir(), "", "sandbox", "--consumer-rate=0", "--metrics=127.0.0.1:0")
 	s.start(t)
@@ -112,7 +112,7 @@ func TestTheOperatorsAddressTellsHowTheServiceIs(t *testing.T) {
 
 // A copy that is made while people log in holds every session that was opened
 // before it began, and a service started from it goes on where it was made.
-func TestABackupHoldsWhatWasAcknowledged(t *testing.T) {
+func TestBackup_holdsWhatWasAcknowledged(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const before, meanwhile = 8, 24
 		s := startSandbox(t, database, before+meanwhile)

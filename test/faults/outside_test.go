@@ -284,7 +284,7 @@ func (s *service) ask(t *testing.T, persons []person) []session {
 // Requests for codes that were answered, and sessions that were ended, are seen to
 // by the next process if this one is killed: each code arrives, and each session is
 // closed with the OMS.
-func TestCodesAndClosingsSurviveAKill(t *testing.T) {
+func TestKill_losesNoCodeAndNoClosing(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const people, leaving = 24, 12 // more than one process sends at once; and who ends a session
 		o := startOutside(t)

@@ -13,7 +13,7 @@ import (
 // The store is down, slow or silent: every call is answered in time, by 503 or,
 // where a slow store lets it, as ever; no token leaves without its session; and
 // when the store is back everything works again (security.md R1, R4).
-func TestPostgresDownSlowOrSilent(t *testing.T) {
+func TestPostgreSQL_downSlowOrSilentIsAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -43,7 +43,7 @@ func TestPostgresDownSlowOrSilent(t *testing.T) {
 
 // PostgreSQL ends, in order or as when its machine is lost, and comes back: what
 // was acknowledged is there, and the service goes on by itself (security.md R1, R4).
-func TestPostgresStoppedAndStartedAgain(t *testing.T) {
+func TestPostgreSQL_stoppedAndStartedAgainLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -72,7 +72,7 @@ func TestPostgresStoppedAndStartedAgain(t *testing.T) {
 
 // Connections end at any statement, before it was done, after it, or nobody knows:
 // what was done counts once, and what was not can be done again (security.md R1, R4).
-func TestConnectionsToPostgresCutAtAnyStatement(t *testing.T) {
+func TestPostgreSQL_cutConnectionsCountEachStepOnce(t *testing.T) {
 	t.Parallel()
 	p, url := pgtest.NewProxy(t, pgtest.Database(t))
 	x := startTrial(t, startSandbox(t, url, inTrial))

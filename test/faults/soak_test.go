@@ -27,7 +27,7 @@ const (
 // Mixed traffic for a while: what the process holds afterwards is what it held
 // when it had warmed up (security.md R5). In so short a time as by default that shows
 // only what leaks with each request.
-func TestASoakChangesNothing(t *testing.T) {
+func TestSoak_changesNothing(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		s := startSandbox(t, database, soakers*perSoaker)
 		s.again = false

@@ -15,7 +15,7 @@ import (
 // Of two processes on one store one is stopped in the middle of second factors
 // and goes on later. Meanwhile the other one works, for these logins too; and
 // each code opens one session in all (security.md R3).
-func TestAStoppedProcessDisturbsNobody(t *testing.T) {
+func TestProcess_thatIsStoppedDisturbsNobody(t *testing.T) {
 	stores(t, func(t *testing.T, database string) {
 		const n, others = 24, 6
 		stops := startSandbox(t, database, n+others)

@@ -213,10 +213,10 @@ func (f *http2Conn) get() (id uint32) {
 	return f.open(true, ":method", "GET", ":path", wire.Path(wire.OpConfig, wire.Gen3))
 }
 
-// TestNoStrangerCostsMoreThan64MB: what a process keeps for clients is bounded over all
+// TestStranger_costsNoMoreThan64MB: what a process keeps for clients is bounded over all
 // connections, whatever they send and do not read; and others get their answers
 // meanwhile.
-func TestNoStrangerCostsMoreThan64MB(t *testing.T) {
+func TestStranger_costsNoMoreThan64MB(t *testing.T) {
 	t.Parallel()
 	built, err := lean()
 	if err != nil {

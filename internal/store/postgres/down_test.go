@@ -10,7 +10,7 @@ import (
 )
 
 // What may work later is told from what somebody has to put right.
-func TestDownIsADatabaseThatMayBeThereLater(t *testing.T) {
+func TestDown_isADatabaseThatMayBeThereLater(t *testing.T) {
 	withoutEnv(t)
 	noTLS, name := listen(t, nil)
 	certificate, _ := selfSigned(t)

@@ -158,7 +158,7 @@ func once(t *testing.T, p *pgtest.Proxy, f pgtest.Fault, after int) {
 	})
 }
 
-func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
+func TestStep_whoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
 	p, s, _ := openProxied(t, 1)
 	for _, step := range steps {
 		take(t, s, "other", step) // shows what must have happened
@@ -170,7 +170,7 @@ func TestAStepWhoseAnswerIsLostIsAnErrorAndHasHappenedOnce(t *testing.T) {
 	}
 }
 
-func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
+func TestStep_thatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
 	p, s, _ := openProxied(t, 1)
 	for _, step := range steps {
 		take(t, s, "other", step)
@@ -189,7 +189,7 @@ func TestAStepThatDoesNotArriveIsAnErrorAndHasNotHappened(t *testing.T) {
 	likeOther(t, s, "in the end")
 }
 
-func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *testing.T) {
+func TestConnections_brokenBeforeAChangeAreReplacedQuietly(t *testing.T) {
 	for _, f := range []pgtest.Fault{pgtest.CutBefore, pgtest.CutAfter} {
 		p, s, _ := openProxied(t, 1)
 		for _, step := range steps {
@@ -205,7 +205,7 @@ func TestAConnectionThatBreaksBeforeAnythingChangesIsReplacedWithoutAWord(t *tes
 
 // Whatever happens to a session between the two questions of an operation, the
 // operation sees it.
-func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
+func TestSession_thatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 	for name, end := range map[string]func(s *postgres.Store) error{
 		"Revoke": func(s *postgres.Store) error { return s.Revoke(t.Context(), "account of login", "", login.Event{}) },
 		"Sweep": func(s *postgres.Store) error {
@@ -251,7 +251,7 @@ func TestASessionThatEndsBetweenLoadingAndSavingIsNotSaved(t *testing.T) {
 }
 
 // A login that is stored while Revoke waits for it is before it.
-func TestASessionThatIsStoredWhileAllAreEndedIsEndedToo(t *testing.T) {
+func TestSession_storedWhileAllAreEndedIsEndedToo(t *testing.T) {
 	url := pgtest.Database(t)
 	s := withConsumer(t, openAt(t, url))
 	take(t, s, "first", steps[:2]...)
@@ -325,7 +325,7 @@ func someoneWaits(t *testing.T, url string) {
 
 // security.md R1: no call waits for a database that does not answer, and security.md R4: it works
 // again when the database does.
-func TestADatabaseThatHangsIsGivenUpAndUsedAgain(t *testing.T) {
+func TestDatabase_thatHangsIsGivenUpAndUsedAgain(t *testing.T) {
 	p, s, _ := openProxied(t, 3)
 	everyStep(t.Context(), s, "before ") // all connections are open
 	p.Set(pgtest.Weather{Silent: true})
@@ -350,7 +350,7 @@ func shortly(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
+func TestDatabase_thatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 	c := pgtest.Private(t)
 	s := withConsumer(t, openAt(t, c.URL("postgres")))
 	for i, end := range []func() error{c.Crash, c.Stop} {
@@ -375,7 +375,7 @@ func TestADatabaseThatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
+func TestConnections_thatTheServerEndsAreReplaced(t *testing.T) {
 	url := pgtest.Database(t)
 	s := withConsumer(t, openAt(t, url))
 	for i := range 5 {
@@ -392,7 +392,7 @@ func TestConnectionsThatTheServerEndsAreReplaced(t *testing.T) {
 }
 
 // Somebody else's lock, such as a table's that is being changed by hand.
-func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
+func TestCall_waitingForALockEndsWithItsContextOrInTime(t *testing.T) {
 	url := pgtest.Database(t)
 	s := withConsumer(t, openAt(t, url))
 	other := raw(t, url)
@@ -420,7 +420,7 @@ func TestACallThatWaitsForALockEndsWithItsContextOrInTime(t *testing.T) {
 	take(t, s, "login", steps...)
 }
 
-func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
+func TestConnections_outliveAContextThatEnds(t *testing.T) {
 	url := pgtest.Database(t)
 	s := withConsumer(t, openAt(t, url+"&pool_max_conns=1"))
 	take(t, s, "first", steps...)
@@ -449,7 +449,7 @@ func TestAContextThatEndsDoesNotCostTheConnection(t *testing.T) {
 	}
 }
 
-func TestAProcessOpensNoMoreConnectionsThanItMay(t *testing.T) {
+func TestConnections_areNoMoreThanAllowed(t *testing.T) {
 	url := pgtest.Database(t)
 	for more, most := range map[string]int{"": 16, "&pool_max_conns=3": 3} {
 		s, err := postgres.Open(t.Context(), url+more)
@@ -479,7 +479,7 @@ func TestAProcessOpensNoMoreConnectionsThanItMay(t *testing.T) {
 	}
 }
 
-func TestCloseLeavesNothingBehind(t *testing.T) {
+func TestClose_leavesNothingBehind(t *testing.T) {
 	url := pgtest.Database(t)
 	before := goleak.IgnoreCurrent()
 	for range 3 {

@@ -20,7 +20,7 @@ func wantHint(t *testing.T, address, want string) {
 	}
 }
 
-func TestADatabaseThatCannotBeOpenedSaysWhatToDo(t *testing.T) {
+func TestOpen_saysWhatToDoWhenItCannot(t *testing.T) {
 	withoutEnv(t)
 	port, name := listen(t, nil)
 	wantHint(t, "postgres://postgres@127.0.0.1:"+port+name, "sslmode=disable")

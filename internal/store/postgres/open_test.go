@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { processes.Main(m) }
 
 func TestProcesses(t *testing.T) { processes.Run(t, pgtest.Empty) }
 
-func TestOpenWaitsForAnotherThatMigratesAndHonoursItsContext(t *testing.T) {
+func TestOpen_waitsForAMigrationAndHonoursItsContext(t *testing.T) {
 	url := pgtest.Empty(t)
 	other := raw(t, url)
 	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock(7366010000)`); err != nil {

@@ -64,11 +64,11 @@ func query(t *testing.T, url, sql string) {
 	}
 }
 
-func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+func TestMigrations_letTwoVersionsRunAtOnce(t *testing.T) {
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql")
 }
 
-func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
+func TestMigrations_keepDataOfTheVersionBeforeWorking(t *testing.T) {
 	url := pgtest.Empty(t)
 	db, err := sql.Open("pgx", url)
 	if err != nil {

@@ -87,7 +87,7 @@ func works(url string) error {
 	return s.Close()
 }
 
-func TestTheServersCertificateIsVerifiedUnlessToldOtherwise(t *testing.T) {
+func TestTLS_certificateIsVerifiedUnlessToldOtherwise(t *testing.T) {
 	t.Setenv("PGSSLMODE", "")
 	certificate, root := selfSigned(t)
 	port, name := listen(t, &certificate)
@@ -110,7 +110,7 @@ func TestTheServersCertificateIsVerifiedUnlessToldOtherwise(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutTLSIsRefused(t *testing.T) {
+func TestTLS_serverWithoutItIsRefused(t *testing.T) {
 	t.Setenv("PGSSLMODE", "")
 	port, name := listen(t, nil)
 	if err := works("postgres://postgres@127.0.0.1:" + port + name); err == nil || !strings.Contains(err.Error(), "TLS") {
@@ -142,7 +142,7 @@ func guarded(t *testing.T) *pgtest.Cluster {
 	return c
 }
 
-func TestThePasswordIsFoundWhereItMayStandAndInNoError(t *testing.T) {
+func TestPassword_isFoundWhereItMayBeAndIsInNoError(t *testing.T) {
 	c := guarded(t)
 	file := filepath.Join(t.TempDir(), "passwords")
 	line := "localhost:5432:*:neo:" + strings.ReplaceAll(secret, ":", `\:`) + "\n"
@@ -203,7 +203,7 @@ func TestThePasswordIsFoundWhereItMayStandAndInNoError(t *testing.T) {
 	}
 }
 
-func TestAURLTellsWhetherItHoldsAPassword(t *testing.T) {
+func TestHasPassword_reportsWhetherAURLHoldsOne(t *testing.T) {
 	for url, want := range map[string]bool{
 		"postgres://h/x": false, "postgres://neo@h/x": false, "postgresql://neo:@h/x": false, "postgres:///x?host=/run": false,
 		"postgres://neo@h1:1,h2:2/x?sslmode=disable": false, "postgres://neo:p@h/x": true, "postgres://:p@h/x": true,

@@ -13,7 +13,7 @@ import (
 
 // A database that another process keeps to itself may be free later; one that is
 // broken or cannot be written is not busy.
-func TestADatabaseThatAnotherProcessKeepsIsBusy(t *testing.T) {
+func TestBusy_isADatabaseThatAnotherProcessKeeps(t *testing.T) {
 	t.Parallel() // it waits for the other process as long as a service does
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s, err := sqlite.Open(t.Context(), path)

@@ -117,7 +117,7 @@ func workUntilKilled(path string) error {
 }
 
 // What was acknowledged survives kill -9 at any moment (security.md R2).
-func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+func TestKill_losesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	acknowledged := map[string]int{}

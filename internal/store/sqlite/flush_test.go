@@ -30,7 +30,7 @@ func unflushed(s *Store) uint64 {
 	return s.log.last.Load() - s.log.synced
 }
 
-func TestTheFileThatIsFlushedIsTheLogThatIsWritten(t *testing.T) {
+func TestFlush_isOfTheLogThatIsWritten(t *testing.T) {
 	t.Parallel()
 	s, path := openForFlush(t)
 	if err := s.Record(t.Context(), login.Event{Action: "here"}); err != nil {
@@ -60,7 +60,7 @@ func TestTheFileThatIsFlushedIsTheLogThatIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
+func TestFlush_ofWhatEndsSomethingComesBeforeItsAnswer(t *testing.T) {
 	t.Parallel()
 	s, _ := openForFlush(t)
 	ctx, now := t.Context(), time.Now()
@@ -103,7 +103,7 @@ func TestWhatEndsSomethingIsOnDiskBeforeItsCallerIsTold(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFlushedAtOnceIsFlushedSoon(t *testing.T) {
+func TestFlush_ofTheRestComesSoon(t *testing.T) {
 	t.Parallel()
 	s, _ := openForFlush(t)
 	if err := s.Record(t.Context(), login.Event{}); err != nil {
@@ -116,7 +116,7 @@ func TestWhatIsNotFlushedAtOnceIsFlushedSoon(t *testing.T) {
 	}
 }
 
-func TestClosingFlushesWhatIsLeft(t *testing.T) {
+func TestClose_flushesWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "neo.db"))
 	if err != nil {
@@ -133,7 +133,7 @@ func TestClosingFlushesWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestCallersAtOnceAreAllFlushed(t *testing.T) {
+func TestFlush_coversAllCallersAtOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := openForFlush(t)
 	var all sync.WaitGroup
@@ -150,7 +150,7 @@ func TestCallersAtOnceAreAllFlushed(t *testing.T) {
 	}
 }
 
-func TestALogThatCannotBeFlushedTakesNoMoreChanges(t *testing.T) {
+func TestFlush_failureStopsFurtherChanges(t *testing.T) {
 	t.Parallel()
 	s, _ := openForFlush(t)
 	if err := s.log.file.Close(); err != nil {

@@ -28,7 +28,7 @@ func TestProcesses(t *testing.T) {
 // first its data: another process would believe itself alone, and its Close
 // would take the log away from under the first. SQLite guards against that by
 // the locks that it has on the -shm file.
-func TestASecondOpenDoesNotLoseTheLocksOfTheFirst(t *testing.T) {
+func TestOpen_twiceKeepsTheLocksOfTheFirst(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)

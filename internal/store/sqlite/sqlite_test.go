@@ -87,7 +87,7 @@ func actions(t *testing.T, s store.Store) []string {
 	return names
 }
 
-func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
+func TestFiles_areReadableByTheirOwnerOnly(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)
@@ -103,7 +103,7 @@ func TestTheFilesAreReadableByTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-func TestAnyPathWorks(t *testing.T) {
+func TestOpen_takesAnyPath(t *testing.T) {
 	for _, name := range []string{
 		"with space.db", "what?.db", "100%.db", "%41.db", "a#b.db", "a?mode=memory", "a&b=c;d.db", "a+b.db", "naïve-नियो.db", `a'"b.db`,
 		"a:b.db", ":memory:", "file:x.db", "folder with ?/neo.db",
@@ -147,7 +147,7 @@ func works(t *testing.T, name, path string) {
 	}
 }
 
-func TestOpenNamesThePathThatItCannotOpen(t *testing.T) {
+func TestOpen_namesThePathThatItCannotOpen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	noDatabase := filepath.Join(dir, "notes.txt")
@@ -168,7 +168,7 @@ func TestOpenNamesThePathThatItCannotOpen(t *testing.T) {
 	}
 }
 
-func TestOpenHonoursItsContext(t *testing.T) {
+func TestOpen_honoursItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -181,7 +181,7 @@ func TestOpenHonoursItsContext(t *testing.T) {
 	}
 }
 
-func TestNoGoroutineIsLeft(t *testing.T) {
+func TestClose_leavesNoGoroutine(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	dir := t.TempDir()
 	noDatabase := filepath.Join(dir, "notes.txt")
@@ -210,7 +210,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 
 // Another process may hold the database for long, as a backup does. A caller
 // does not wait longer than its context allows (security.md R1), and reads do not wait.
-func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
+func TestCall_waitingForAnotherProcessEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	s := openAt(t, path)
@@ -253,12 +253,12 @@ func TestACallThatWaitsForAnotherProcessEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestTwoVersionsMayRunAtOnce(t *testing.T) {
+func TestMigrations_letTwoVersionsRunAtOnce(t *testing.T) {
 	t.Parallel()
 	storetest.OnlyAdds(t, os.DirFS("."), "00001_start.sql", "00002_throttle.sql")
 }
 
-func TestDataOfTheVersionBeforeGoOnWorking(t *testing.T) {
+func TestMigrations_keepDataOfTheVersionBeforeWorking(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "neo.db")
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
