@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,6 +75,18 @@ func declared(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	return exists
+}
+
+// A test is called TestSubject_whatHolds (CONTRIBUTING.md), so that -run and a list of
+// failures group by subject. Some are whole suites and have nothing to add.
+func TestNames_beginWithTheirSubject(t *testing.T) {
+	form := regexp.MustCompile(`^(Fuzz|Benchmark|Example)|^Test[A-Z][A-Za-z0-9]*_[a-z][A-Za-z0-9]*$`)
+	suites := strings.Fields("TestMain TestStore TestScripts TestProcesses TestVeil TestRetryAfter")
+	for name := range declared(t) {
+		if !form.MatchString(name) && !slices.Contains(suites, name) {
+			t.Errorf("%s is not of the form TestSubject_whatHolds", name)
+		}
+	}
 }
 
 func TestClient_complaintsNameTestsAndExamplesThatExist(t *testing.T) {

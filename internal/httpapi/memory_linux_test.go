@@ -17,7 +17,7 @@ import (
 // An imported hash may ask for more memory than there is: whoever logs in is told to
 // wait, nothing ends, and others log in meanwhile (security.md P4). Not parallel: it
 // takes memory away from this process.
-func TestAHashForWhichThereIsNoMemoryIsToldToWait(t *testing.T) {
+func TestHash_withoutMemoryIs503(t *testing.T) {
 	if argon2.Kernel() == argon2.Generic {
 		t.Skip("golang.org/x/crypto/argon2 takes memory from Go's heap, which ends the process without")
 	}
