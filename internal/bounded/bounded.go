@@ -17,8 +17,9 @@ const maxHead = 64 << 10
 // for no other protocol.
 var ErrSwitched = errors.New("the server switched to another protocol (101) without being asked")
 
-// New returns a copy of [http.DefaultTransport] that refuses large heads. Wrap it in
-// [Transport].
+// New returns a copy of [http.DefaultTransport] that refuses large heads. It does not
+// decompress, so a reader's limit is on what is received: compressed, an endless answer
+// may be empty. Wrap it in [Transport].
 func New() *http.Transport {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok { // the program has replaced it
@@ -26,6 +27,7 @@ func New() *http.Transport {
 	}
 	t = t.Clone()
 	t.MaxResponseHeaderBytes = maxHead
+	t.DisableCompression = true
 	return t
 }
 

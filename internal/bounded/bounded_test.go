@@ -27,6 +27,21 @@ func TestNew_refusesALargeHead(t *testing.T) {
 	}
 }
 
+func TestNew_asksForNoCompression(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Accept-Encoding") }))
+	defer srv.Close()
+	resp, err := (&http.Client{Transport: bounded.Transport(bounded.New())}).Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := <-asked; got != "" {
+		t.Errorf("Accept-Encoding: %s", got)
+	}
+}
+
 // A request for another protocol, as for a WebSocket, still works.
 func TestTransport_allowsARequestedUpgrade(t *testing.T) {
 	t.Parallel()

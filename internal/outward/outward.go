@@ -163,7 +163,6 @@ func Client(cfg *tls.Config) *http.Client {
 	t.TLSClientConfig = cfg
 	t.MaxIdleConnsPerHost = 16
 	t.IdleConnTimeout = idle
-	t.DisableCompression = true
 	t.Protocols = &http.Protocols{}
 	t.Protocols.SetHTTP1(true)
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
