@@ -21,6 +21,7 @@ func TestClient_hostileServiceCostsACallItsTimeAtMost(t *testing.T) {
 			t.Parallel()
 			hostiletest.Walk(t, modes, nil, maxBook+1<<20, func(s *hostiletest.Server) error {
 				transport := http.DefaultTransport.(*http.Transport).Clone()
+				transport.MaxResponseHeaderBytes = 256 << 10 // the default, 10 MB, takes seconds of CPU
 				// net/http goes on connecting for the next call after a call has ended.
 				transport.TLSHandshakeTimeout = time.Second
 				defer transport.CloseIdleConnections()
