@@ -55,8 +55,8 @@ var walks atomic.Int64 // in progress
 
 // Walk starts a server for each mode, runs call against each, many at once, and reports
 // the errors that call returns. most is how many bytes a client may take on one
-// connection, apart from what buffers hold, if the server is not endless. Every connection must end with the call or
-// soon after. Mail servers need cfg.
+// connection, apart from what buffers hold, of servers that are not endless. Every
+// connection must end with the call or soon after. Mail servers need cfg.
 func Walk(t *testing.T, modes []Mode, cfg *tls.Config, most int64, call func(s *Server) error) {
 	t.Helper()
 	if walks.Add(1) == 1 {

@@ -178,9 +178,14 @@ type server struct{ http.RoundTripper }
 func (s server) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := s.RoundTripper.RoundTrip(r)
 	if err != nil {
-		(&http.Client{Transport: s.RoundTripper}).CloseIdleConnections()
+		s.CloseIdleConnections()
 	}
 	return resp, err
+}
+
+// CloseIdleConnections makes [http.Client.CloseIdleConnections] work.
+func (s server) CloseIdleConnections() {
+	(&http.Client{Transport: s.RoundTripper}).CloseIdleConnections()
 }
 
 // Cause returns what went wrong with a call of [http.Client.Do], without the address
