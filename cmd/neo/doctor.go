@@ -69,7 +69,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r.Findings = append(r.Findings, found)
 	notFlags = append(notFlags, err)
 	if c.ConsumerSecretFile != "" || os.Getenv("NEO_CONSUMER_SECRET") != "" {
-		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "")
+		cfg.ConsumerSecret, err = t.secret(ctx, consumerSecret(c.ConsumerSecretFile))
 		notFlags = append(notFlags, err)
 	}
 	if cfg.ConsumerSecret == "" && saved.Consumer != "" {
