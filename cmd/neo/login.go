@@ -154,7 +154,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return c.unsaved(ctx, t, client, session, err)
 	}
 	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
-		t.note("the settings for the next login were not saved: " + err.Error())
+		t.note("the settings for the next login were not saved: " + inFlags(err))
 	}
 	return printSession(t, session, c.JSON, place.store.Path())
 }
@@ -222,7 +222,7 @@ func (c *loginCmd) check(t *terminal, cfg neoapi.Config) error {
 		form        func(string) (string, error)
 	}{{"--mobile", c.Mobile, paste.Mobile}, {"--user-id", c.UserID, paste.UserID}, {"--ucc", c.UCC, paste.UCC}} {
 		if _, err := id.form(id.value); id.value != "" && err != nil {
-			problems = append(problems, fmt.Errorf("%s %w", id.flag, err))
+			problems = append(problems, fmt.Errorf("%s: %w", id.flag, err))
 		}
 	}
 	if who != 1 { // it is not known which secrets the login needs

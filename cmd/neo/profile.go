@@ -257,7 +257,7 @@ func viewProfile(name string) profileView {
 		saved, err = savedLogin{}, nil
 	}
 	if err = cmp.Or(err, wrong); err != nil {
-		v.Session, v.Problem = "unreadable", err.Error()
+		v.Session, v.Problem = "unreadable", inFlags(err)
 	}
 	if err != nil || saved.Token == "" {
 		return v
