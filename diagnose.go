@@ -113,7 +113,8 @@ func (d *diagnosis) add(check string, v Verdict, detail, hint string, err error)
 	d.found = append(d.found, Finding{check, v, detail, hint, err})
 }
 
-// fail adds an *Error's finding.
+// fail adds an *Error's finding. The check's name is not repeated, nor the operation,
+// which the check implies.
 func (d *diagnosis) fail(check string, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -122,7 +123,11 @@ func (d *diagnosis) fail(check string, err error) {
 	}
 	plain := *e
 	plain.Hint = ""
-	d.add(check, VerdictFailed, strings.TrimPrefix(plain.Error(), "neoapi: "), e.Hint, err)
+	said := strings.TrimPrefix(plain.Error(), "neoapi: "+e.Op+": ")
+	if facts, twice := strings.CutPrefix(said, check+" ("); twice { // the category has the check's name
+		said = "refused (" + facts
+	}
+	d.add(check, VerdictFailed, said, e.Hint, err)
 }
 
 func (d *diagnosis) settings(cfg Config, about Subject, misconfiguration []Problem) {
@@ -234,7 +239,7 @@ func (d *diagnosis) clock() {
 func (d *diagnosis) access(ctx context.Context, c *Client, cfg Config) (works bool) {
 	switch {
 	case cfg.AccessToken != "":
-		d.add("access token", VerdictSkipped, "one was given, and is used as it is", "", nil)
+		d.add("access token", VerdictSkipped, "the given one is used as it is", "", nil)
 	case cfg.ConsumerSecret == "":
 		d.add("access token", VerdictSkipped, "there is no consumer secret; a login by TOTP and MPIN needs none", "", nil)
 	default:

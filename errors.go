@@ -27,7 +27,7 @@ type Category string
 
 // The categories. docs/protocol.md has the table of codes and statuses for each.
 const (
-	ErrInvalidInput     = Category(wire.CategoryInput)        // the configuration or an argument is wrong; refused by the client or by the service; the same call fails again
+	ErrInvalidInput     = Category(wire.CategoryInput)        // the configuration or an argument is wrong; refused by the client or by the service; the same call fails again. With RetryNewCode: a used TOTP code
 	ErrAccessToken      = Category(wire.CategoryAccess)       // the consumer or its access token was refused
 	ErrWrongCredentials = Category(wire.CategoryCredentials)  // the first factor was refused
 	ErrWrongOTP         = Category("wrong OTP")               // Session2FA: the OTP or MPIN was refused
@@ -89,7 +89,10 @@ func (e *Error) Error() string {
 		facts = append(facts, "retry after "+e.RetryAfter.Round(time.Second).String())
 	}
 	line := "neoapi: " + e.Op
-	if e.Category != ErrNetwork || !strings.HasPrefix(e.Message, stoppedWaiting) { // then the service was not asked
+	switch {
+	case e.Category == ErrNetwork && strings.HasPrefix(e.Message, stoppedWaiting): // the service was not asked
+	case e.Category == ErrInvalidInput && e.Retry == RetryNewCode: // nothing was wrong with the code but that it was used
+	default:
 		line += ": " + string(e.Category)
 	}
 	if len(facts) > 0 {

@@ -61,7 +61,7 @@ func TestCall_tellsTheServicesRefusals(t *testing.T) {
 	srv := neoapitest.NewServer(t)
 	c := newClient(t, srv, nil)
 	session := totpSession(t, srv, c)
-	const noTradeAPI = "orders cannot be placed here, because there is no trade API behind this sandbox"
+	const noTradeAPI = "a sandbox has only empty reports, because there is no trade API behind it"
 	for path, said := range map[string]string{ // the base URL has led to the session: no hint doubts it
 		"/no/such/path": noTradeAPI, "/quick/order/rule/ms/place": noTradeAPI, "/Orders/2.0/quick/order/rule/ms/place": noTradeAPI, "/login/nothing": "there is nothing at this path",
 	} {

@@ -63,7 +63,8 @@ func (accountAddCmd) Help() string {
 
 Password, MPIN and PAN are asked for without echo. When standard input is not a
 terminal they are read from it: lines of password=..., mpin=... and pan=..., of
-which only the password is required.`
+which only the password is required. An account without an MPIN can log in only
+where the service sends one-time codes (neo serve --couriers).`
 }
 
 func (c *accountAddCmd) Run(ctx context.Context, t *terminal) error {
@@ -302,7 +303,7 @@ func locks(state login.AccountState, now time.Time) []string {
 		if !errors.As(state.Locked(f, now), &locked) {
 			continue
 		}
-		name := string(f)
+		name := factorName(f)
 		if f == login.OTP {
 			name = "second factor"
 		}
@@ -353,13 +354,22 @@ func shownAccount(a login.Account, pan string) accountView {
 	}
 }
 
+// factorName returns a factor's name for people. Records, logs and metrics have it in
+// lower case.
+func factorName(f login.Factor) string {
+	if f == login.MPIN || f == login.TOTP || f == login.OTP {
+		return strings.ToUpper(string(f))
+	}
+	return string(f)
+}
+
 func factors(a login.Account) []string {
-	all := []string{"password"}
+	all := []string{factorName(login.Password)}
 	if a.MPINHash != "" {
-		all = append(all, "MPIN")
+		all = append(all, factorName(login.MPIN))
 	}
 	if len(a.TOTPSeed) > 0 {
-		all = append(all, "TOTP")
+		all = append(all, factorName(login.TOTP))
 	}
 	return all
 }

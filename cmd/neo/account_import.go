@@ -126,7 +126,7 @@ func (c *accountImportCmd) tell(t *terminal, res operator.Result, rejected strin
 		said += fmt.Sprintf(", %d already there", res.There)
 	}
 	if res.In != res.Added {
-		said += fmt.Sprintf(", %d in all", res.In)
+		said += "; " + some(res.In, "of the file's lines has", "of the file's lines have") + " an account now"
 	}
 	if res.Own > 0 {
 		said += fmt.Sprintf("\n%d of those already there with a password of their own, set or rehashed here, which was not compared with the file's", res.Own)

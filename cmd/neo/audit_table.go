@@ -79,7 +79,7 @@ var eventColumns = []eventColumn{
 	{"action", "ACTION", 16, func(e login.Event) string { return e.Action }},
 	{"outcome", "OUTCOME", 10, func(e login.Event) string { return e.Outcome }},
 	{"ucc", "UCC", 10, func(e login.Event) string { return e.UCC }},
-	{"factor", "FACTOR", 8, func(e login.Event) string { return string(e.Factor) }},
+	{"factor", "FACTOR", 8, func(e login.Event) string { return factorName(e.Factor) }},
 	{"consumer", "CONSUMER", 36, func(e login.Event) string { return e.Consumer }},
 	{"address", "ADDRESS", 15, func(e login.Event) string { return e.Address }},
 	{"by", "BY", 15, func(e login.Event) string { return e.By }},

@@ -74,9 +74,11 @@ func (consumerAllowCmd) Help() string {
   neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 203.0.113.7 2001:db8:5::/48
   neo consumer allow --data /var/lib/neo 0b6ec5a4-6f0c-4b6e-8a49-6a4bb7ac4a43 anywhere
 
-From then on the consumer's requests are accepted from these addresses only, and
-refused from others with code 100008. Running services apply it within a second.
-If the service is behind a proxy, name that with neo serve --trusted-proxy.`
+From then on the consumer's requests are accepted from these addresses only. A
+request from elsewhere is refused, with invalid_client at oauth2/token and the other
+addresses below oauth2/, and with code 100008 at all others. Running services apply it
+within a second. If the service is behind a proxy, name that with neo serve
+--trusted-proxy.`
 }
 
 func (c *consumerAllowCmd) Run(ctx context.Context, t *terminal) error {

@@ -69,7 +69,7 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	r.Findings = append(r.Findings, found)
 	notFlags = append(notFlags, err)
 	if c.ConsumerSecretFile != "" || os.Getenv("NEO_CONSUMER_SECRET") != "" {
-		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "")
+		cfg.ConsumerSecret, err = t.secret(ctx, consumerSecret(c.ConsumerSecretFile))
 		notFlags = append(notFlags, err)
 	}
 	if cfg.ConsumerSecret == "" && saved.Consumer != "" {
@@ -92,6 +92,9 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 			if f.Hint != "" {
 				f.Hint = shellHint(e)
 			}
+		}
+		if f.Check == "access token" { // no flag gives one
+			f.Detail = strings.Replace(f.Detail, "the given one", "the saved session's", 1)
 		}
 		if f.Check == "session" && f.Verdict == neoapi.VerdictSkipped && found.Verdict == neoapi.VerdictFailed {
 			f.Detail = "its file cannot be used"
@@ -156,7 +159,7 @@ func (c *doctorCmd) savedSession(login string) (savedLogin, neoapi.Finding) {
 	case errors.As(err, &none):
 		f.Verdict, f.Detail = neoapi.VerdictNote, withoutHome(path)+" does not exist: "+login+" creates it"
 	case err != nil:
-		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(err.Error()), err
+		f.Verdict, f.Detail, f.Err = neoapi.VerdictFailed, withoutHome(inFlags(err)), err
 	default:
 		f.Detail = withoutHome(path) + ", readable only by you"
 	}

@@ -48,7 +48,8 @@ nothing is written to disk, and no secret is in an argument.
 
 The exit code is the program's, 128+N if signal N ended it, 127 if there is no
 such program and 126 if it cannot be executed. Signals are passed on to it. If the
-session has ended, the program is not run: exit code 3.`
+session's time is over, the program is not run: exit code 3. The service is not
+asked: a session that it ended before its time looks valid here (try neo doctor).`
 }
 
 func (c *execCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context) error {

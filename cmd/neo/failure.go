@@ -70,12 +70,15 @@ func asJSON(parsed *kong.Context) bool {
 
 // askedJSON is asJSON for a command line that could not be fully parsed.
 func askedJSON(parsed *kong.Context, args []string) bool {
-	if parsed == nil || parsed.Selected() == nil {
-		return false
-	}
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
 	}
-	return slices.Contains(args, "--json") &&
-		slices.ContainsFunc(parsed.Selected().Flags, func(f *kong.Flag) bool { return f.Name == "json" })
+	if !slices.Contains(args, "--json") {
+		return false
+	}
+	node := parsed.Selected()
+	if node == nil || len(node.Children) > 0 { // no command was found that could refuse it
+		return true
+	}
+	return slices.ContainsFunc(node.Flags, func(f *kong.Flag) bool { return f.Name == "json" })
 }

@@ -113,15 +113,9 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 	if c.recall(remembered) && t.interactive() && c.accepts(c.Env) { // otherwise the checks below, or New, report what is wrong
 		_, _ = fmt.Fprintf(t.err, "As last time: %s, %s\n", printable(c.Env), printable(cmp.Or(c.profile().who(), "nobody")))
 	}
-	if err := c.check(); err != nil {
-		return usage(err)
-	}
 	cfg, err := c.config(c.Env, c.ConsumerKey)
-	if err != nil {
-		return err
-	}
-	if _, err := neoapi.New(cfg); err != nil { // before any secret is asked for
-		return err
+	if err := errors.Join(err, c.check(t, cfg)); err != nil { // before any secret is asked for
+		return usage(err)
 	}
 	place, err := c.place(ctx)
 	if err != nil {
@@ -134,7 +128,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		}
 	}
 	if !totp {
-		cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+		cfg.ConsumerSecret, err = t.secret(ctx, consumerSecret(c.ConsumerSecretFile))
 		if err != nil {
 			return err
 		}
@@ -161,7 +155,7 @@ func (c *loginCmd) Run(ctx context.Context, t *terminal) error {
 		return c.unsaved(ctx, t, client, session, err)
 	}
 	if err := c.Session.remember(c.profile()); err != nil { // the session is what counts
-		t.note("the settings for the next login were not saved: " + err.Error())
+		t.note("the settings for the next login were not saved: " + inFlags(err))
 	}
 	return printSession(t, session, c.JSON, place.store.Path())
 }
@@ -195,8 +189,9 @@ func (c *loginCmd) unsaved(ctx context.Context, t *terminal, client *neoapi.Clie
 	return fmt.Errorf("logged in, but the session was not saved, so it was ended: %w", cause)
 }
 
-// check returns every mistake in the flags at once.
-func (c *loginCmd) check() error {
+// check returns every mistake in the flags at once, those in the client's configuration
+// too, and every secret that is not given and that nobody can be asked for.
+func (c *loginCmd) check(t *terminal, cfg neoapi.Config) error {
 	var problems []error
 	wrong := func(is bool, problem string) {
 		if is {
@@ -208,6 +203,10 @@ func (c *loginCmd) check() error {
 	}
 	wrong(c.Env == "", "--env is missing: give uat, prod or the base URL of a service")
 	wrong(c.ConsumerKey == "", "--consumer-key is missing")
+	if c.Env != "" && c.ConsumerKey != "" {
+		_, err := neoapi.New(cfg)
+		problems = append(problems, err)
+	}
 	who := 0
 	for _, given := range []bool{c.Mobile != "", c.UserID != "", c.PAN} {
 		if given {
@@ -219,18 +218,67 @@ func (c *loginCmd) check() error {
 	wrong(c.UCC != "" && (c.PasswordFile != "" || c.OTPCommand != ""), "--ucc logs in by TOTP and MPIN: leave out --password-file and --otp-command")
 	wrong(c.UCC == "" && c.TOTPCommand != "", "--totp-command needs --ucc and --mobile")
 	wrong(c.OTPCommand != "" && c.MPINFile != "", "--otp-command and --mpin-file are two second factors: give one")
+	for _, id := range []struct {
+		flag, value string
+		form        func(string) (string, error)
+	}{{"--mobile", c.Mobile, paste.Mobile}, {"--user-id", c.UserID, paste.UserID}, {"--ucc", c.UCC, paste.UCC}} {
+		if _, err := id.form(id.value); id.value != "" && err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", id.flag, err))
+		}
+	}
+	if who != 1 { // it is not known which secrets the login needs
+		return errors.Join(problems...)
+	}
+	for _, s := range c.secrets() {
+		problems = append(problems, t.lacks(s))
+	}
 	return errors.Join(problems...)
+}
+
+// The secrets of a login for which there are no files.
+var (
+	codeOrMPIN = secret{what: "one-time code or MPIN", orGive: "--otp-command or --mpin-file"}
+	totpCode   = secret{what: "TOTP code", orGive: "--totp-command"}
+)
+
+func (c *loginCmd) pan() secret { return secret{what: "PAN", file: c.PANFile, orGive: "--pan-file"} }
+
+func (c *loginCmd) password() secret {
+	return secret{what: "password", file: c.PasswordFile, orGive: "--password-file"}
+}
+
+func (c *loginCmd) ownMPIN() secret {
+	return secret{what: "MPIN", file: c.MPINFile, orGive: "--mpin-file"}
+}
+
+// secrets returns the secrets that this login needs, but for those that a command prints.
+func (c *loginCmd) secrets() (all []secret) {
+	if c.UCC != "" {
+		if c.TOTPCommand == "" {
+			all = append(all, totpCode)
+		}
+		return append(all, c.ownMPIN())
+	}
+	all = append(all, consumerSecret(c.ConsumerSecretFile))
+	if c.PAN {
+		all = append(all, c.pan())
+	}
+	all = append(all, c.password())
+	if c.OTPCommand == "" && c.MPINFile == "" {
+		all = append(all, codeOrMPIN)
+	}
+	return all
 }
 
 func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.Client) (neoapi.Session, error) {
 	who := neoapi.Credentials{Mobile: c.Mobile, UserID: c.UserID, NoOTP: c.MPINFile != ""}
 	var err error
 	if c.PAN {
-		if who.PAN, err = t.secret(ctx, "PAN", c.PANFile, "", "--pan-file"); err != nil {
+		if who.PAN, err = t.secret(ctx, c.pan()); err != nil {
 			return neoapi.Session{}, err
 		}
 	}
-	if who.Password, err = t.secret(ctx, "password", c.PasswordFile, "", "--password-file"); err != nil {
+	if who.Password, err = t.secret(ctx, c.password()); err != nil {
 		return neoapi.Session{}, err
 	}
 	mpin := ""
@@ -239,48 +287,56 @@ func (c *loginCmd) byPassword(ctx context.Context, t *terminal, client *neoapi.C
 			return neoapi.Session{}, err
 		}
 	}
-	onlyMPIN := mpin != ""
-	if err := client.Login(ctx, who); err != nil {
-		if !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive() {
-			return neoapi.Session{}, err
-		}
-		_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN.", width(t.err), 0))
-		onlyMPIN = true
-	}
-	for try := 1; ; try++ {
-		code := mpin
-		switch {
-		case code != "":
-		case onlyMPIN:
-			code, err = c.mpin(ctx, t)
-		default:
-			code, err = c.code(ctx, t)
-		}
+	switch err := client.Login(ctx, who); {
+	case err == nil && mpin != "":
+		session, err := client.Session2FA(ctx, mpin)
+		return session, ofMPIN(err)
+	case err == nil && c.OTPCommand != "":
+		code, err := output(ctx, t, "one-time code", c.OTPCommand)
 		if err != nil {
 			return neoapi.Session{}, err
 		}
-		session, err := client.Session2FA(ctx, code)
-		if onlyMPIN {
-			err = ofMPIN(err)
-		}
-		again := errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrWrongMPIN) || errors.Is(err, neoapi.ErrInvalidInput)
-		if !again || try == tries || c.OTPCommand != "" || c.MPINFile != "" {
+		return client.Session2FA(ctx, code)
+	case err == nil:
+		return c.typed(ctx, t, client, codeOrMPIN)
+	case !errors.Is(err, neoapi.ErrOTPNotSent) || c.OTPCommand != "" || !t.interactive():
+		return neoapi.Session{}, err
+	}
+	_, _ = fmt.Fprintln(t.err, wrap("The password is right. No one-time code could be sent: type the MPIN. "+noMPIN, width(t.err), 0))
+	session, err := c.typed(ctx, t, client, c.ownMPIN())
+	if errors.Is(err, neoapi.ErrWrongMPIN) {
+		err = fmt.Errorf("%w\n%s", err, noMPIN)
+	}
+	return session, err
+}
+
+// noMPIN is for a person who is asked for an MPIN and may not have one.
+const noMPIN = "If the account has none, only the service's operator can help: with neo account set-mpin, or with a courier for codes."
+
+// typed has a person type the second factor, who may mistype it.
+func (c *loginCmd) typed(ctx context.Context, t *terminal, client *neoapi.Client, s secret) (session neoapi.Session, err error) {
+	for try := 1; ; try++ {
+		code, err := t.secret(ctx, s)
+		if err != nil {
 			return session, err
 		}
-		t.note(t.named(inFlags(err))) // a person may mistype
+		if s.what == codeOrMPIN.what {
+			session, err = client.Session2FA(ctx, code)
+		} else if code, err = mpinOf(code); err == nil {
+			session, err = client.Session2FA(ctx, code)
+			err = ofMPIN(err)
+		}
+		_, malformed := errors.AsType[usageError](err)
+		again := malformed || errors.Is(err, neoapi.ErrWrongOTP) || errors.Is(err, neoapi.ErrWrongMPIN) || errors.Is(err, neoapi.ErrInvalidInput)
+		if !again || try == tries {
+			return session, err
+		}
+		t.note(t.named(inFlags(err)))
 	}
 }
 
 // tries is how often a person is asked for a code: as often as the service accepts one.
 const tries = 3
-
-// code returns the second factor from a command or a person, who may give the MPIN.
-func (c *loginCmd) code(ctx context.Context, t *terminal) (string, error) {
-	if c.OTPCommand != "" {
-		return output(ctx, t, "one-time code", c.OTPCommand)
-	}
-	return t.secret(ctx, "one-time code or MPIN", "", "", "--otp-command or --mpin-file")
-}
 
 // aboutCodes matches what services say about a code that they checked as a one-time code.
 var aboutCodes = regexp.MustCompile(`(?i)\b(code|otp)\b`)
@@ -334,30 +390,37 @@ func (c *loginCmd) totp(ctx context.Context, t *terminal) (string, error) {
 	if c.TOTPCommand != "" {
 		return output(ctx, t, "TOTP code", c.TOTPCommand)
 	}
-	return t.secret(ctx, "TOTP code", "", "", "--totp-command")
+	return t.secret(ctx, totpCode)
 }
 
 // mpin returns the MPIN from its file or from a person, who may mistype it. One of
 // the wrong form is refused here, so that it costs neither a code nor a try.
 func (c *loginCmd) mpin(ctx context.Context, t *terminal) (string, error) {
 	for try := 1; ; try++ {
-		text, err := t.secret(ctx, "MPIN", c.MPINFile, "", "--mpin-file")
+		text, err := t.secret(ctx, c.ownMPIN())
 		if err != nil {
 			return "", err
 		}
-		mpin, err := paste.Code(text, 6, 6)
-		if err == nil {
+		mpin, err := mpinOf(text)
+		switch {
+		case err == nil:
 			return mpin, nil
-		}
-		err = fmt.Errorf("the MPIN is six digits: this one %w", err)
-		if c.MPINFile != "" {
-			err = fmt.Errorf("--mpin-file: %w", err)
-		}
-		if c.MPINFile != "" || try == tries {
-			return "", usage(err)
+		case c.MPINFile != "":
+			return "", usage(fmt.Errorf("--mpin-file: %w", err))
+		case try == tries:
+			return "", err
 		}
 		t.note(err.Error())
 	}
+}
+
+// mpinOf returns the MPIN that a text is.
+func mpinOf(text string) (string, error) {
+	mpin, err := paste.Code(text, 6, 6)
+	if err != nil {
+		return "", usage(fmt.Errorf("the MPIN is six digits: this one %w", err))
+	}
+	return mpin, nil
 }
 
 // output runs a shell command and returns what it prints, without white space around

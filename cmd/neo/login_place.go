@@ -79,7 +79,7 @@ func (p *place) save(ctx context.Context, t *terminal, s savedLogin) error {
 		if ends := p.before.Ends(); !ends.IsZero() {
 			until = " until " + shownTime(ends)
 		}
-		t.note("this replaces the session of " + printable(p.before.UCC) + ", which is still valid and stays open at the service" + until + ": neo login --profile NAME keeps several")
+		t.note("this replaces the session of " + printable(p.before.UCC) + ", which was not logged out from here: it may stay open at the service" + until + "; neo login --profile NAME keeps several")
 	}
 	return nil
 }

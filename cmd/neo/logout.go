@@ -35,9 +35,12 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Local {
 		return c.forgetHere(ctx, t, saved, path)
 	}
+	said := "session of " + saved.UCC + " ended"
 	err = c.end(ctx, t, saved)
 	switch {
-	case err == nil || errors.Is(err, neoapi.ErrSessionEnded):
+	case err == nil:
+	case errors.Is(err, neoapi.ErrSessionEnded):
+		said = "session of " + saved.UCC + " had already ended"
 	case ctx.Err() != nil:
 		return err
 	default:
@@ -46,7 +49,7 @@ func (c *logoutCmd) Run(ctx context.Context, t *terminal) error {
 	if err := forget(ctx, t, path, saved.Session); err != nil {
 		return err
 	}
-	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, "session of "+saved.UCC+" ended")
+	return t.tell(c.JSON, map[string]any{"ucc": saved.UCC, "ended": true}, said)
 }
 
 // local returns the command that forgets this session, ready to paste.
@@ -92,10 +95,11 @@ func forget(ctx context.Context, t *terminal, path string, s neoapi.Session) err
 }
 
 // end ends a session at the service, with the access token of its login (none for a
-// login by TOTP) if that still works, and otherwise with a new one.
+// login by TOTP) if that still works, and otherwise with a new one. ErrSessionEnded: it
+// had ended before.
 func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) error {
 	if ended(saved.Session) {
-		return nil
+		return sessionEnded("logout")
 	}
 	if saved.ConsumerKey == "" {
 		return usage(errors.New("this session was saved by a program, without the consumer key needed to end it: log out there"))
@@ -113,7 +117,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 		return err
 	}
 	cfg.AccessToken = ""
-	cfg.ConsumerSecret, err = t.secret(ctx, "consumer secret", c.ConsumerSecretFile, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET")
+	cfg.ConsumerSecret, err = t.secret(ctx, consumerSecret(c.ConsumerSecretFile))
 	if err != nil {
 		return fmt.Errorf("ending this session needs a new access token: %w", err)
 	}

@@ -143,6 +143,18 @@ func duration(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
+// noCommand returns a parser's error, in plain words if it is about an unknown command.
+func noCommand(wrong *kong.ParseError) error {
+	node := wrong.Context.Model.Node
+	if selected := wrong.Context.Selected(); selected != nil {
+		node = selected
+	}
+	if given, unexpected := strings.CutPrefix(wrong.Error(), "unexpected argument "); unexpected && len(node.Children) > 0 {
+		return errors.New("there is no command " + strings.TrimSpace(node.Path()+" "+given))
+	}
+	return wrong
+}
+
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := &terminal{in: stdin, out: stdout, err: stderr, login: "neo login"}
@@ -177,14 +189,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err != nil {
 		about, wrong := "neo", (*kong.ParseError)(nil)
-		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
-			about += " " + wrong.Context.Selected().Path()
+		if errors.As(err, &wrong) && wrong.Context != nil {
+			if selected := wrong.Context.Selected(); selected != nil {
+				about += " " + selected.Path()
+			}
+			err = noCommand(wrong)
 			if askedJSON(wrong.Context, args) {
 				t.fail(err, exitUsage, true)
 				return exitUsage
 			}
 		}
-		t.note(err.Error())
+		t.note(inFlags(err))
 		t.note("for help: " + about + " --help")
 		return exitUsage
 	}

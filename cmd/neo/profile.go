@@ -174,7 +174,9 @@ func (profilesCmd) Help() string {
 
 A profile keeps the session of one account and the settings of its last neo login:
 service, consumer key, mobile number or user id, UCC. The next neo login with its
-name needs none of them. Commands without --profile use the profile without a name.`
+name needs none of them. Commands without --profile use the profile without a name.
+
+It only reads files; neo doctor asks whether the service still knows a session.`
 }
 
 // profileView is a profile as neo profiles prints it.
@@ -255,7 +257,7 @@ func viewProfile(name string) profileView {
 		saved, err = savedLogin{}, nil
 	}
 	if err = cmp.Or(err, wrong); err != nil {
-		v.Session, v.Problem = "unreadable", err.Error()
+		v.Session, v.Problem = "unreadable", inFlags(err)
 	}
 	if err != nil || saved.Token == "" {
 		return v

@@ -44,9 +44,9 @@ finds in its environment:
 
   NEO_URL, NEO_ENV                       the sandbox's address
   NEO_CONSUMER_KEY, NEO_CONSUMER_SECRET  the consumer
-  NEO_UCC, NEO_USER_ID, NEO_MOBILE       the account
-  NEO_PAN, NEO_PASSWORD, NEO_MPIN        its secrets
-  NEO_TOTP_SEED                          and its authenticator
+  NEO_UCC, NEO_USER_ID, NEO_MOBILE,      the account's identifiers
+  NEO_PAN
+  NEO_PASSWORD, NEO_MPIN, NEO_TOTP_SEED  its secrets
   NEO_SESSION                            a file for neo login's session, removed with
                                          the sandbox
 

@@ -73,26 +73,51 @@ func (t *terminal) askSecret(ctx context.Context, prompt string) (string, error)
 	}
 }
 
-// secret returns a secret from a file ("-" is standard input, one line), or from the
-// environment, or from a person. what is its name in prompts; orGive says how a
-// script can give it.
-func (t *terminal) secret(ctx context.Context, what, file, variable, orGive string) (string, error) {
-	if file != "" {
-		return t.readLine(what, file)
+// A secret is one that a command needs, and where it may come from.
+type secret struct {
+	what     string // its name in prompts
+	file     string // "-" is standard input, one line
+	variable string // of the environment
+	orGive   string // how a script can give it
+}
+
+// consumerSecret is the secret of the consumer that logs in.
+func consumerSecret(file string) secret {
+	return secret{"consumer secret", file, "NEO_CONSUMER_SECRET", "--consumer-secret-file or NEO_CONSUMER_SECRET"}
+}
+
+// secret returns a secret from its file, or from the environment, or from a person.
+func (t *terminal) secret(ctx context.Context, s secret) (string, error) {
+	if s.file != "" {
+		return t.readLine(s.what, s.file)
 	}
-	if variable != "" {
-		if value, err := paste.Line([]byte(os.Getenv(variable))); err != nil || value != "" {
-			return value, err
-		}
+	if value, err := s.fromEnvironment(); err != nil || value != "" {
+		return value, err
 	}
-	if !t.interactive() {
-		return "", usage(fmt.Errorf("the %s is missing: standard input is not a terminal; give %s", what, orGive))
+	if err := t.lacks(s); err != nil {
+		return "", err
 	}
-	value, err := t.askSecret(ctx, strings.ToUpper(what[:1])+what[1:]+": ")
+	value, err := t.askSecret(ctx, strings.ToUpper(s.what[:1])+s.what[1:]+": ")
 	if err == nil && value == "" {
-		err = usage(fmt.Errorf("the %s is missing", what))
+		err = usage(fmt.Errorf("the %s is missing", s.what))
 	}
 	return value, err
+}
+
+func (s secret) fromEnvironment() (string, error) {
+	if s.variable == "" {
+		return "", nil
+	}
+	return paste.Line([]byte(os.Getenv(s.variable)))
+}
+
+// lacks returns an error if a secret is not given and there is nobody to ask for it.
+func (t *terminal) lacks(s secret) error {
+	value, err := s.fromEnvironment()
+	if s.file != "" || value != "" || err != nil || t.interactive() {
+		return nil
+	}
+	return usage(fmt.Errorf("the %s is missing: standard input is not a terminal; give %s", s.what, s.orGive))
 }
 
 // readLine returns the first line of a file, without a byte-order mark; "-" is

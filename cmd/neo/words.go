@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"io/fs"
+	"slices"
 	"strings"
 
 	"neoapi"
@@ -12,7 +14,7 @@ import (
 // inFlags describes a failure in terms of the command line instead of the client or
 // the protocol.
 func inFlags(err error) string {
-	text := err.Error()
+	text := withoutCalls(err.Error(), err)
 	if _, ok := errors.AsType[*login.Error](err); ok { // there may be several
 		for field, flag := range fieldFlags {
 			text = strings.ReplaceAll(text, field+": ", flag+": ")
@@ -27,6 +29,23 @@ func inFlags(err error) string {
 		text = strings.Replace(text, e.Error(), said, 1)
 	}
 	return strings.ReplaceAll(strings.TrimPrefix(text, "neoapi: "), ": neoapi: ", ": ")
+}
+
+// withoutCalls removes the names of system calls before the names of files from an
+// error's text: "stat accounts.csv: no such file or directory".
+func withoutCalls(text string, err error) string {
+	if e, ok := err.(*fs.PathError); ok && slices.Contains([]string{"stat", "lstat", "open", "openat"}, e.Op) {
+		return strings.ReplaceAll(text, e.Error(), e.Path+": "+e.Err.Error())
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return withoutCalls(text, e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			text = withoutCalls(text, err)
+		}
+	}
+	return text
 }
 
 // fieldFlags are the flags of account fields that have other names on the wire.

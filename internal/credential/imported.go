@@ -36,7 +36,7 @@ const (
 )
 
 // ErrForeign is returned for a hash that cannot be imported.
-var ErrForeign = errors.New("is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string")
+var ErrForeign = errors.New("is not an argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string")
 
 // A costError refuses parameters that would take too long or too much memory.
 type costError struct{ what string }

@@ -218,7 +218,7 @@ func (a *api) nothing(path string) string {
 	case path == "/" || isOwnPath(path) || a.TradeAPI != nil:
 		return nothing
 	case a.Books:
-		return nothing + ": orders cannot be placed here, because there is no trade API behind this sandbox"
+		return nothing + ": a sandbox has only empty reports, because there is no trade API behind it"
 	}
 	return nothing + ": there is no trade API behind this service"
 }

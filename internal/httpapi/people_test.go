@@ -122,7 +122,7 @@ func TestConsumer_maySendFromItsNetworksOnly(t *testing.T) {
 	c.call(t, session).want(t, 401)
 	caller{c.Server, ""}.send(t, "GET", barePath, "", session.pairs()...).want(t, 401)
 	caller{c.Server, c.ConsumerKey}.totp(t).refused(t, 401, "100008")
-	bySecret(c.Server).post(t, tokenPath, grantBody).want(t, 401)
+	bySecret(c.Server).post(t, tokenPath, grantBody).refusedOAuth(t, 401, "invalid_client")
 	all := events(t, c.data.Store, 0)
 	if e := all[len(all)-1]; e.Action != "access token" || e.Outcome != "address not allowed" || e.Consumer != c.ConsumerKey {
 		t.Errorf("the last event is %+v", e)

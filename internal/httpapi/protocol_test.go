@@ -455,7 +455,12 @@ func TestInbox_isTheSandboxs(t *testing.T) {
 	c := consumer(t, neoapitest.NewServer(t, neoapitest.WithOTPDigits(4)))
 	inbox := caller{c.Server, ""}
 	const path = "/sandbox/otp/TESTYA24"
-	inbox.send(t, "GET", path, "").refused(t, 404, "10300")
+	if early := inbox.send(t, "GET", path, "").refused(t, 404, "10300"); !strings.Contains(early, "no unused one-time code") {
+		t.Error(early)
+	}
+	if unknown := inbox.send(t, "GET", "/sandbox/otp/NOBODY?wait=20s", "").refused(t, 404, "10300"); !strings.HasPrefix(unknown, "no account has this UCC") {
+		t.Error(unknown)
+	}
 	view := c.login(t)
 	waiting := make(chan reply, 1)
 	go func() { waiting <- inbox.send(t, "GET", path+"?wait=20s", "") }() // whichever comes first, the code or the question

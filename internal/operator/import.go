@@ -316,7 +316,10 @@ func (x *Import) take(b *batch, h header, raw []byte, n int64, now time.Time) {
 		if len(fields) == 1 {
 			noun = "field"
 		}
-		err = fmt.Errorf("has %d %s, the first line %d", len(fields), noun, h.n)
+		err = fmt.Errorf("has %d %s, but the first line names %d columns", len(fields), noun, h.n)
+		if len(fields) > h.n {
+			err = fmt.Errorf("%w: quote fields that contain the separator", err)
+		}
 	}
 	if err == nil {
 		field := func(name string) string {

@@ -286,7 +286,7 @@ func (x *Import) begins(f *lockedfile.File, text string) (bool, error) {
 }
 
 var (
-	unknownKind = regexp.MustCompile(`_hash: ` + regexp.QuoteMeta(credential.ErrForeign.Error()))
+	unknownKind = regexp.MustCompile(`_hash: (?:is no argon2id, |` + regexp.QuoteMeta(credential.ErrForeign.Error()) + `)`) // the first as the previous version wrote it
 	knownKind   = regexp.MustCompile(`_hash: is ([^,;]+), which cannot be taken over`)
 	tooCostly   = regexp.MustCompile(`_hash: [^;]*: checking one password would take too long`)
 )

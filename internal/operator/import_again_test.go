@@ -3,10 +3,12 @@ package operator_test
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"neoapi/internal/credential"
 	"neoapi/internal/operator"
 	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres/pgtest"
@@ -279,5 +281,14 @@ func TestImportPassword_isComparedOrSaidNotToBe(t *testing.T) {
 		t.Log(x.name)
 		x.want.Lines += int64(n) // empty lines, lest it is a file that was there before
 		run(t, importer(data, write(t, head+x.line+strings.Repeat("\n", n+1))), x.want)
+	}
+}
+
+// An import that the previous version began is continued, and its rejected lines count.
+func TestImport_countsTheReasonsOfThePreviousVersion(t *testing.T) {
+	const before = "password_hash: is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string"
+	got := operator.Kinds(before, "password_hash: "+credential.ErrForeign.Error(), "password_hash: is MD5, which cannot be taken over: only argon2id can")
+	if want := map[string]int64{"of an unknown kind": 2, "MD5": 1}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -149,7 +149,7 @@ func TestImportRejected_hasNumberAndReasonOnce(t *testing.T) {
 				t.Errorf("rejected are\n%s, want line %s", first, l)
 			}
 		}
-		first = strings.Replace(first, "has 2 fields, the first line 5", "has 4 fields, the first line 7", 1) // as it is there
+		first = strings.Replace(first, "has 2 fields, but the first line names 5 columns", "has 4 fields, but the first line names 7 columns", 1) // as it is there
 		for range 2 {
 			file += ".rejected"
 			change(t, file, "12", "1", 1)

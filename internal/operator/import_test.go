@@ -176,12 +176,13 @@ func TestImport_reportsEachBadLineWithItsReasonAndLosesNone(t *testing.T) {
 	data := open(t, t.TempDir())
 	lines := []struct{ text, reason string }{
 		{"UC1,user1,9800000001,Asha,AVRFT7865T," + goodHash + "," + goodHash + ",JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", ""},
-		{"uc1,user2,9800000002,,,$2b$04$x,,", "password_hash: is no argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string"},
+		{"uc1,user2,9800000002,,,$2b$04$x,,", "password_hash: is not an argon2id, bcrypt, scrypt or PBKDF2 hash as a PHC or modular crypt string"},
 		{"UC1,user2,9800000002,,," + goodHash + ",,", "another account has this UCC"},
 		{"UC2,user1,9800000002,,," + goodHash + ",,", "another account has this user id"},
 		{"UC2,user2,+919800000001,,," + goodHash + ",,", "another account has this mobile number"},
 		{"UC2,user2,9800000002,,avrft7865t," + goodHash + ",,", "another account has this PAN"},
-		{"UC2,user2,9800000002,,," + goodHash, "has 6 fields, the first line 8"},
+		{"UC2,user2,9800000002,,," + goodHash, "has 6 fields, but the first line names 8 columns"},
+		{"UC2,user2,9800000002,,," + goodHash + ",,,", "has 9 fields, but the first line names 8 columns: quote fields that contain the separator"},
 		{`UC2,user2,9800000002,"Asha,,` + goodHash + ",,", "a quote that is not closed"},
 		{"UC2,user2,12,,PAN,$2b$31$" + strings.Repeat("a", 53) + ",plain,seed", "mobile: must be ten digits"},
 		{"", ""},
@@ -195,7 +196,7 @@ func TestImport_reportsEachBadLineWithItsReasonAndLosesNone(t *testing.T) {
 	}
 	file := write(t, strings.TrimSuffix(text, "\n"))
 	at, err := importer(data, file).Run(t.Context())
-	if err != nil || at.Added != 3 || at.Rejected != 9 || at.In != 3 || at.Out != 9 || at.Lines != int64(len(lines)) {
+	if err != nil || at.Added != 3 || at.Rejected != 10 || at.In != 3 || at.Out != 10 || at.Lines != int64(len(lines)) {
 		t.Fatalf("%+v, %v", at, err)
 	}
 	if got := uccs(t, data); !slices.Equal(got, []string{"UC1", "UC3", "UC4"}) {
@@ -207,9 +208,9 @@ func TestImport_reportsEachBadLineWithItsReasonAndLosesNone(t *testing.T) {
 			t.Errorf("line %d: %q, want %q", i+2, reason, l.reason)
 		}
 	}
-	for _, want := range []string{"pan: must be", "bcrypt with cost 31: checking one password would take too long", "mpin_hash: is no", "totp_seed: a TOTP seed"} {
-		if !strings.Contains(got[10], want) {
-			t.Errorf("of several problems of a line %q is missing: %s", want, got[10])
+	for _, want := range []string{"pan: must be", "bcrypt with cost 31: checking one password would take too long", "mpin_hash: is not", "totp_seed: a TOTP seed"} {
+		if !strings.Contains(got[11], want) {
+			t.Errorf("of several problems of a line %q is missing: %s", want, got[11])
 		}
 	}
 	if info, err := os.Stat(file + ".rejected"); err != nil || info.Mode().Perm() != 0o600 {
@@ -219,7 +220,7 @@ func TestImport_reportsEachBadLineWithItsReasonAndLosesNone(t *testing.T) {
 	// The same file again adds nothing and rejects nothing again.
 	before, _ := os.ReadFile(file + ".rejected")
 	again, err := importer(data, file).Run(t.Context())
-	if after, _ := os.ReadFile(file + ".rejected"); err != nil || again.Added != 0 || again.There != 3 || again.In != 3 || again.Out != 9 || !bytes.Equal(before, after) {
+	if after, _ := os.ReadFile(file + ".rejected"); err != nil || again.Added != 0 || again.There != 3 || again.In != 3 || again.Out != 10 || !bytes.Equal(before, after) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 

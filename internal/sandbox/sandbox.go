@@ -28,6 +28,8 @@ type Sandbox struct {
 
 	// Live reports whether a code can still be used: [login.Service.Live].
 	Live func(context.Context, login.Message) (bool, error)
+
+	Directory login.Directory // whose inboxes there are
 }
 
 // A Page is what one address answers.
@@ -105,11 +107,17 @@ func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
 			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
 		}
 	}
+	switch _, err := s.Directory.Account(r.Context(), id); {
+	case errors.Is(err, login.ErrNotFound):
+		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
+	case err != nil:
+		return front.Answer{}, err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	m, err := s.Inbox.Newest(ctx, string(id.Value), s.Live)
 	if errors.Is(err, login.ErrNotFound) {
-		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no unused one-time code has arrived for this UCC: ask for one, or wait with ?wait=5s"}
+		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no unused one-time code has arrived for this account: ask for one, or wait with ?wait=5s"}
 	}
 	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: front.PlainText, Text: []byte(m.Code)}}, err
 }

@@ -162,7 +162,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if box != nil {
-		box.Live = svc.Live
+		box.Live, box.Directory = svc.Live, d.Store
 		web.Fault = box.Faults.Next
 		web.Page = func(path string) (httpapi.Page, bool) {
 			p, found := box.Page(path)

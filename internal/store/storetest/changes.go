@@ -23,6 +23,7 @@ var changeTests = []test{
 			return false, nil
 		}))
 		want.PasswordHash, want.MPINHash, want.TOTPSeed, want.Disabled, want.Version = "$new", "", nil, false, want.Version+1
+		changed(t, newAccount(1), want, "ID", "UCC", "UserID", "Mobile", "Reach", "PANIndex", "PAN", "GreetingName", "Caches", "Created") // are not saved
 		for _, want := range []login.Account{want, newAccount(2)} {
 			got, err := s.Account(t.Context(), named(login.ByID, want.ID))
 			good(t, err)
@@ -131,6 +132,7 @@ var changeTests = []test{
 		}
 		want := newConsumer("consumer-1")
 		want.Rate, want.SecretHash, want.OldSecretHash, want.OldSecretUntil, want.Allow = -1, []byte("new"), nil, time.Time{}, nil
+		changed(t, newConsumer("consumer-1"), want, "Key", "Incarnation", "Name", "Created") // are not saved
 		good(t, s.ChangeConsumer(t.Context(), "consumer-1", newEvent("changed", ""), func(c *login.Consumer) error {
 			*c = want
 			c.Key, c.Name = "other", "other" // not saved

@@ -343,6 +343,19 @@ fields:
 	}
 }
 
+// changed fails unless every field of a record differs from before, but for some: a new
+// field must be changed in the test, which then notices if a store does not save it.
+func changed[R any](t *testing.T, before, after R, except ...string) {
+	t.Helper()
+	was, is := reflect.ValueOf(before), reflect.ValueOf(after)
+	for i := range was.NumField() {
+		name := was.Type().Field(i).Name
+		if !slices.Contains(except, name) && reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
+			t.Fatalf("%s.%s is not changed in this test", was.Type(), name)
+		}
+	}
+}
+
 // together runs f n times at once and returns what each run gave.
 func together(n int, f func(i int) error) []error {
 	errs := make([]error, n)
