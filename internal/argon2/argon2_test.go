@@ -12,19 +12,19 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-var inputs = flag.Int("argon2.inputs", 300, "random inputs that each kernel is tried with")
+var inputs = flag.Int("argon2.inputs", 300, "number of random inputs to try with each kernel")
 
-// assembly returns the kernels of this machine but golang.org/x/crypto/argon2, which
-// they are held against.
+// assembly returns this machine's kernels except golang.org/x/crypto/argon2, which they
+// are compared with.
 func assembly(t testing.TB) []kernel {
 	all := kernels()
 	if len(all) == 1 {
-		t.Skip("this machine or this build has no kernel but golang.org/x/crypto/argon2")
+		t.Skip("this machine or build has only golang.org/x/crypto/argon2")
 	}
 	return all[:len(all)-1]
 }
 
-// an input is what a key is derived from.
+// An input holds what a key is derived from.
 type input struct {
 	password, salt []byte
 	time, memory   uint32
@@ -36,7 +36,7 @@ func (in input) String() string {
 	return fmt.Sprintf("password %x, salt %x, m=%d,t=%d,p=%d, %d bytes", in.password, in.salt, in.memory, in.time, in.lanes, in.size)
 }
 
-// same holds a kernel's key against that of golang.org/x/crypto/argon2.
+// same compares a kernel's key with that of golang.org/x/crypto/argon2.
 func (in input) same(t *testing.T, k kernel) {
 	t.Helper()
 	got, err := k.idKey(in.password, in.salt, in.time, in.memory, in.lanes, in.size)
@@ -48,8 +48,8 @@ func (in input) same(t *testing.T, k kernel) {
 	}
 }
 
-// RFC 9106, 5.3, the only vector for argon2id: it has a secret value and associated
-// data, which passwords here have not.
+// RFC 9106, 5.3, has the only vector for argon2id. It uses a secret value and associated
+// data, which our passwords do not.
 func TestKernel_computesTheVectorOfTheRFC(t *testing.T) {
 	fill := func(b byte, n int) []byte { return bytes.Repeat([]byte{b}, n) }
 	const want = "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
@@ -128,7 +128,7 @@ func TestKernel_saysOfEveryLengthAndShapeWhatXCryptoSays(t *testing.T) {
 				yield(in)
 			}
 		},
-		"segments round a call and a block of addresses": func(yield func(input)) {
+		"segments around the size of a call and of an address block": func(yield func(input)) {
 			for _, segment := range []uint32{callBlocks - 1, callBlocks, callBlocks + 1, callBlocks + 2, blockWords - 1, blockWords, blockWords + 1, blockWords + 2, 2 * blockWords, 2*blockWords + 1} {
 				for _, lanes := range []uint8{1, 2} {
 					in := usual
@@ -137,7 +137,7 @@ func TestKernel_saysOfEveryLengthAndShapeWhatXCryptoSays(t *testing.T) {
 				}
 			}
 		},
-		"less memory than there is": func(yield func(input)) {
+		"less memory than the minimum": func(yield func(input)) {
 			for n := range uint32(8) {
 				in := usual
 				in.memory = n
@@ -159,7 +159,7 @@ func TestKernel_saysOfEveryLengthAndShapeWhatXCryptoSays(t *testing.T) {
 	}
 }
 
-// A call cannot be interrupted: the collector waits for its end.
+// The collector cannot interrupt a call, so it waits for its end.
 func TestKernel_computesFewBlocksInACall(t *testing.T) {
 	for _, k := range assembly(t) {
 		for _, lanes := range []uint8{1, 4} {
@@ -172,7 +172,7 @@ func TestKernel_computesFewBlocksInACall(t *testing.T) {
 				t.Fatal(err)
 			}
 			if most > callBlocks || total < 2*4096-2*uint64(lanes) {
-				t.Errorf("%s with %d lanes: %d blocks in calls of at most %d, want all in calls of at most %d", k.name, lanes, total, most, callBlocks)
+				t.Errorf("%s with %d lanes: %d blocks in calls of up to %d, want all blocks in calls of up to %d", k.name, lanes, total, most, callBlocks)
 			}
 		}
 	}
@@ -181,19 +181,19 @@ func TestKernel_computesFewBlocksInACall(t *testing.T) {
 func TestKernel_isUsedIfItComputesTheKnownAnswer(t *testing.T) {
 	want := argon2.IDKey([]byte("password"), []byte("sixteen bytes..."), knownTime, knownMemory, 1, 32)
 	if hex.EncodeToString(want) != known {
-		t.Fatalf("the known answer is %x", want)
+		t.Fatalf("the known answer should be %x", want)
 	}
 	for _, k := range kernels() {
 		if got, err := choose([]kernel{k, generic}); err != nil || got.name != k.name {
-			t.Errorf("%s: %v, and %s is used", k.name, err, got.name)
+			t.Errorf("%s: %v, chose %s", k.name, err, got.name)
 		}
 	}
 	if best := kernels()[0].name; Kernel() != best || Check() != nil {
-		t.Errorf("%s is used, want %s: %v", Kernel(), best, Check())
+		t.Errorf("chose %s, want %s: %v", Kernel(), best, Check())
 	}
 }
 
-// A bit is wrong in one block, at the start, in an address, in the middle and at the end.
+// One bit of a block is wrong, at the start, in an address, in the middle or at the end.
 func TestKernel_thatComputesAnythingElseIsNotUsed(t *testing.T) {
 	for _, k := range assembly(t) {
 		for _, wrong := range []int{0, 1, 2, 5, 12, 20, 31} {
@@ -201,13 +201,13 @@ func TestKernel_thatComputesAnythingElseIsNotUsed(t *testing.T) {
 			broken.fill = func(memory *uint64, dst, prev, n uint64, refs *uint32, again bool, area, last, lane uint64) {
 				k.fill(memory, dst, prev, n, refs, again, area, last, lane)
 				if call == wrong {
-					blocksAt(memory, dst+n)[dst+n-1][3] ^= 1 << 31 // of an address this bit matters
+					blocksAt(memory, dst+n)[dst+n-1][3] ^= 1 << 31 // this bit matters in an address
 				}
 				call++
 			}
 			got, err := choose([]kernel{broken, generic})
 			if err == nil || got.name != "generic" || !strings.Contains(err.Error(), k.name) {
-				t.Errorf("%s with a wrong bit in call %d: %s is used, and the error is %v", k.name, wrong, got.name, err)
+				t.Errorf("%s with a wrong bit in call %d: chose %s, error %v", k.name, wrong, got.name, err)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime returns the CPU time that this process has taken.
+// cpuTime returns the CPU time this process has used.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -21,9 +21,9 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkIDKey computes new hashes by each kernel in turns, and compares their CPU
-// time: the bar is 0.34 for AVX-512 and 0.45 for AVX2 of what
-// golang.org/x/crypto/argon2 takes.
+// BenchmarkIDKey computes new hashes with each kernel in turn and compares their CPU
+// time with that of golang.org/x/crypto/argon2: the bar is 0.34 for AVX-512 and 0.45
+// for AVX2.
 func BenchmarkIDKey(b *testing.B) {
 	all := kernels()
 	took := make([]time.Duration, len(all))
@@ -42,8 +42,8 @@ func BenchmarkIDKey(b *testing.B) {
 	}
 }
 
-// BenchmarkCall measures the longest call of each kernel in CPU time of its thread,
-// which says what a busy machine hides: the bar is 50 µs.
+// BenchmarkCall measures the longest call of each kernel in CPU time of its thread, so
+// that a busy machine does not distort it: the bar is 50 µs.
 func BenchmarkCall(b *testing.B) {
 	for _, k := range assembly(b) {
 		b.Run(k.name, func(b *testing.B) {
@@ -76,9 +76,9 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkStop measures how long the garbage collector waits until all threads have
-// stopped while hashes are computed: the bar is 100 µs. On a machine that is busy
-// with other work the threads wait for a processor too.
+// BenchmarkStop measures how long the garbage collector waits for all threads to stop
+// while hashes are computed: the bar is 100 µs. On a machine busy with other work the
+// threads wait for a processor too.
 func BenchmarkStop(b *testing.B) {
 	for _, k := range kernels() {
 		b.Run(k.name, func(b *testing.B) {
@@ -108,7 +108,7 @@ func BenchmarkStop(b *testing.B) {
 			for i := range after.Counts {
 				total += after.Counts[i] - before.Counts[i]
 			}
-			for i := range after.Counts { // the upper ends of the histogram's steps
+			for i := range after.Counts { // upper ends of the histogram's buckets
 				most := after.Buckets[i+1]
 				if math.IsInf(most, 1) {
 					most = after.Buckets[i]

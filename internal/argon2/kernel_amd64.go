@@ -4,7 +4,7 @@ package argon2
 
 import "golang.org/x/sys/cpu"
 
-// kernels returns those that this machine has, the best first.
+// kernels returns the kernels that this machine supports, best first.
 func kernels() (all []kernel) {
 	if cpu.X86.HasAVX512F {
 		all = append(all, kernel{"avx512", fillAVX512, inPairs})
@@ -15,7 +15,7 @@ func kernels() (all []kernel) {
 	return append(all, generic)
 }
 
-// inPairs is the order of words in which the kernel for AVX-512 keeps its blocks: see
+// inPairs returns the position of a word in the blocks of the AVX-512 kernel: see
 // gen/avx512.go.
 func inPairs(i int) int {
 	row, column := i/16, i%16

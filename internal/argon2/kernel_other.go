@@ -2,5 +2,5 @@
 
 package argon2
 
-// kernels returns those that this machine has, the best first.
+// kernels returns the kernels that this machine supports, best first.
 func kernels() []kernel { return []kernel{generic} }

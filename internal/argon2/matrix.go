@@ -17,7 +17,7 @@ const (
 
 type block = [blockWords]uint64
 
-// The blocks behind a matrix, in which addresses are generated.
+// The blocks after a matrix, used to generate addresses.
 const (
 	zeroBlock = iota
 	inputBlock
@@ -25,17 +25,17 @@ const (
 	scratchBlocks
 )
 
-// callBlocks is how many blocks one call of a kernel computes at most. The garbage
-// collector and the scheduler cannot interrupt it: at 0.1 to 0.3 µs a block they wait
-// for 20 µs.
+// callBlocks is the most blocks that one call of a kernel computes. The garbage
+// collector and the scheduler cannot interrupt a call: at 0.1 to 0.3 µs a block they
+// wait for 20 µs.
 const callBlocks = 64
 
 // A matrix is the memory of one hash.
 type matrix struct {
 	*kernel
-	blocks        []block // lane by lane, and then scratchBlocks
+	blocks        []block // lane by lane, then scratchBlocks
 	time, lanes   uint32
-	lane, segment uint32 // their lengths in blocks
+	lane, segment uint32 // lengths in blocks
 }
 
 func newMatrix(k *kernel, time, memory uint32, lanes uint8) matrix {
@@ -43,13 +43,13 @@ func newMatrix(k *kernel, time, memory uint32, lanes uint8) matrix {
 	return matrix{kernel: k, time: time, lanes: uint32(lanes), lane: syncPoints * segment, segment: segment}
 }
 
-// size returns how many bytes the matrix takes.
+// size returns the size of the matrix in bytes.
 func (m *matrix) size() int { return (int(m.lanes)*int(m.lane) + scratchBlocks) * blockSize }
 
-// scratch returns the number of one of the blocks behind the matrix.
+// scratch returns the number of scratch block n.
 func (m *matrix) scratch(n uint32) uint32 { return m.lanes*m.lane + n }
 
-// set writes a block of memory, get reads one.
+// set writes words into a block of memory, and get reads them.
 func (m *matrix) set(to *block, words *block) {
 	for i, word := range words {
 		to[m.place(i)] = word
@@ -63,7 +63,7 @@ func (m *matrix) get(from *block) (words block) {
 	return words
 }
 
-// key computes all blocks, and then the key.
+// key computes all blocks and then the key.
 func (m *matrix) key(h0 [blake2b.Size]byte, size uint32) []byte {
 	m.start(&h0)
 	for pass := range m.time {
@@ -91,19 +91,19 @@ func (m *matrix) start(h0 *[blake2b.Size]byte) {
 	}
 }
 
-// A position is that of the block which is computed.
-type position struct{ pass, slice, lane, index uint32 } // index: in its segment
+// A position locates the block to compute.
+type position struct{ pass, slice, lane, index uint32 } // index is within the segment
 
 // fillSegment computes the segment at p.
 func (m *matrix) fillSegment(p position) {
 	if p.pass == 0 && p.slice == 0 {
 		p.index = 2
 	}
-	var refs [callBlocks + 1]uint32 // one more is read than is used
+	var refs [callBlocks + 1]uint32 // kernels read one more than they use
 	for p.index < m.segment {
 		n := min(m.segment-p.index, callBlocks)
 		switch {
-		case p.pass == 0 && p.slice < syncPoints/2: // no secret says what is read
+		case p.pass == 0 && p.slice < syncPoints/2: // no secret decides what to read
 			if p.index%blockWords == 0 || p.index == 2 {
 				m.address(p)
 			}
@@ -114,7 +114,7 @@ func (m *matrix) fillSegment(p position) {
 				refs[i] = m.reference(at, m.blocks[m.scratch(addressBlock)][m.place(int(at.index%blockWords))])
 			}
 			m.mix(p, n, &refs)
-		case m.lanes == 1: // the kernel chooses by itself
+		case m.lanes == 1: // the kernel chooses
 			m.mix(p, n, nil)
 		default:
 			n = 1
@@ -125,7 +125,7 @@ func (m *matrix) fillSegment(p position) {
 	}
 }
 
-// mix computes n blocks from p on.
+// mix computes n blocks, starting at p.
 func (m *matrix) mix(p position, n uint32, refs *[callBlocks + 1]uint32) {
 	area, start := m.area(p, p.lane)
 	var first *uint32
@@ -136,8 +136,8 @@ func (m *matrix) mix(p position, n uint32, refs *[callBlocks + 1]uint32) {
 		first, p.pass > 0, uint64(area), uint64(start+area-1), uint64(m.lane))
 }
 
-// before returns the number of the block before p in its lane; the first one has the last
-// one before it.
+// before returns the number of the block before p in its lane. Before the first comes
+// the last.
 func (m *matrix) before(p position) uint32 {
 	at := p.slice*m.segment + p.index
 	if at == 0 {
@@ -146,8 +146,8 @@ func (m *matrix) before(p position) uint32 {
 	return p.lane*m.lane + at - 1
 }
 
-// area returns how many blocks of a lane the block at p may be mixed with, and from
-// which block of that lane on (RFC 9106, 3.4.2).
+// area returns how many blocks of a lane may be mixed into the block at p, and the first
+// of them (RFC 9106, 3.4.2).
 func (m *matrix) area(p position, lane uint32) (area, start uint32) {
 	area = p.slice * m.segment
 	if p.pass > 0 {
@@ -162,8 +162,8 @@ func (m *matrix) area(p position, lane uint32) (area, start uint32) {
 	return area, start
 }
 
-// reference returns the number of the block that the one at p is mixed with: that is in
-// random, J1 and J2.
+// reference returns the number of the block to mix into the one at p. random holds J1
+// and J2, which choose it.
 func (m *matrix) reference(p position, random uint64) uint32 {
 	lane := uint32(random>>32) % m.lanes
 	if p.pass == 0 && p.slice == 0 {
@@ -180,7 +180,7 @@ func (m *matrix) reference(p position, random uint64) uint32 {
 	return lane*m.lane + at
 }
 
-// address computes the block that says what the next blockWords blocks are mixed with
+// address computes the block that chooses what to mix into the next blockWords blocks
 // (RFC 9106, 3.4.1.2).
 func (m *matrix) address(p position) {
 	input := block{uint64(p.pass), uint64(p.lane), uint64(p.slice), uint64(m.lanes * m.lane), uint64(m.time), typeID, uint64(p.index/blockWords + 1)}
@@ -192,7 +192,7 @@ func (m *matrix) address(p position) {
 	}
 }
 
-// end returns the key of the last blocks of all lanes.
+// end derives the key from the last blocks of all lanes.
 func (m *matrix) end(size uint32) []byte {
 	var words block
 	for lane := range m.lanes {
@@ -223,7 +223,7 @@ func initialHash(password, salt, secret, data []byte, time, memory, lanes, keyLe
 	return h0
 }
 
-// longHash is H', which fills out with the hash of the parts.
+// longHash is H': it fills out with a hash of the parts.
 func longHash(out []byte, parts ...[]byte) {
 	h := newHash(min(len(out), blake2b.Size))
 	h.Write(le32(uint32(len(out))))
@@ -244,7 +244,7 @@ func longHash(out []byte, parts ...[]byte) {
 func newHash(size int) hash.Hash {
 	h, err := blake2b.New(size, nil)
 	if err != nil {
-		panic(err) // no size between 1 and 64 is refused
+		panic(err) // it accepts all sizes from 1 to 64
 	}
 	return h
 }

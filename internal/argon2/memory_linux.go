@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// obtain maps memory, in huge pages where it can, with all its pages: a fault would be
-// served within a call that nobody can interrupt. It is left out of core dumps.
+// obtain maps memory, in huge pages where possible, and leaves it out of core dumps. It
+// populates every page, because a later fault would lengthen a call of a kernel, which
+// cannot be interrupted.
 func obtain(size int) ([]byte, error) {
 	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
-	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE) // else a hash takes a little longer
+	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE) // without it a hash takes a little longer
 	_ = unix.Madvise(memory, unix.MADV_DONTDUMP)
 	switch err := unix.Madvise(memory, unix.MADV_POPULATE_WRITE); {
 	case err == nil:
@@ -37,12 +38,12 @@ func obtain(size int) ([]byte, error) {
 
 func release(memory []byte) { _ = unix.Munmap(memory) }
 
-// spare is how much has to be left for all else.
+// spare is the memory to leave for everything else, in bytes.
 const spare = 8 << 20
 
-// room returns an error unless this machine and all control groups of this process
-// have size bytes, and spare. Linux would give more, and end the process when it uses
-// that.
+// room returns an error unless this machine and all control groups of this process have
+// size plus spare bytes left. Linux would grant more, and end the process when it uses
+// it.
 func room(size int) error {
 	left := int64(math.MaxInt64)
 	if available, ok := field(readFile("/proc/meminfo"), "MemAvailable:"); ok {
@@ -59,13 +60,13 @@ func room(size int) error {
 		}
 	}
 	if int64(size)+spare > left {
-		return fmt.Errorf("%d MiB of memory are left, %d MiB and %d MiB for all else are needed", max(left, 0)>>20, size>>20, spare>>20)
+		return fmt.Errorf("%d MiB of memory left: need %d MiB, and %d MiB to spare", max(left, 0)>>20, size>>20, spare>>20)
 	}
 	return nil
 }
 
-// cgroupLeft returns how much memory a control group and those that it is in have left.
-// In a container they are not all seen, and the root is the container's.
+// cgroupLeft returns how much memory a control group and its ancestors have left. A
+// container does not see all of them, and its root is the container's own group.
 func cgroupLeft(root, group, limit, usage, cache string) int64 {
 	left := int64(math.MaxInt64)
 	for dir := path.Join("/", group); ; dir = path.Dir(dir) {
@@ -85,7 +86,7 @@ func cgroupLeft(root, group, limit, usage, cache string) int64 {
 	}
 }
 
-// field returns the number after a name at the start of a line.
+// field returns the number that follows a name at the start of a line.
 func field(text []byte, name string) (int64, bool) {
 	for _, line := range strings.Split(string(text), "\n") {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == name {
@@ -96,8 +97,8 @@ func field(text []byte, name string) (int64, bool) {
 	return 0, false
 }
 
-// readFile returns a file's content, nothing if it cannot be read: then it says of no
-// bound.
+// readFile returns a file's content, or nothing if it cannot be read, which sets no
+// limit.
 func readFile(name string) []byte {
 	text, _ := os.ReadFile(name)
 	return text

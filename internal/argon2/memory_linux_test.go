@@ -23,36 +23,36 @@ func TestMemory_isBoundedByTheTightestControlGroup(t *testing.T) {
 		return cgroupLeft(root, group, "memory.max", "memory.current", "inactive_file")
 	}
 	if n := left("/a/b"); n != math.MaxInt64 {
-		t.Errorf("without control groups %d are left", n)
+		t.Errorf("without control groups: %d left", n)
 	}
 	write("a/b", "memory.max", "max\n")
 	write("a/b", "memory.current", "1000\n")
 	if n := left("/a/b"); n != math.MaxInt64 {
-		t.Errorf("without a bound %d are left", n)
+		t.Errorf("without a limit: %d left", n)
 	}
 	write("a", "memory.max", "5000\n")
 	write("a", "memory.current", "2000\n")
 	if n := left("/a/b"); n != 3000 {
-		t.Errorf("below a bound of 5000 with 2000 used %d are left", n)
+		t.Errorf("with 2000 of 5000 used: %d left", n)
 	}
 	write("a", "memory.stat", "file 9\ninactive_file 500\nactive_file 7\n")
 	if n := left("/a/b"); n != 3500 {
-		t.Errorf("with 500 of them in a cache %d are left", n)
+		t.Errorf("with 500 of them cached: %d left", n)
 	}
-	write("", "memory.max", "2500\n") // a container sees its own as the root, under whatever name
+	write("", "memory.max", "2500\n") // a container sees its own group as the root, under any name
 	write("", "memory.current", "1500\n")
 	for _, group := range []string{"/a/b", "/", "/elsewhere", "/../../elsewhere"} {
 		if n := left(group); n != 1000 {
-			t.Errorf("%s: %d are left, want what the root says", group, n)
+			t.Errorf("%s: %d left, want the root's 1000", group, n)
 		}
 	}
 }
 
 func TestMemory_hasNoRoomForEverything(t *testing.T) {
 	if err := room(1 << 50); err == nil {
-		t.Error("a pebibyte is said to be there")
+		t.Error("room for a pebibyte")
 	}
 	if err := room(1 << 20); err != nil {
-		t.Errorf("a mebibyte is said not to be there: %v", err)
+		t.Errorf("no room for a mebibyte: %v", err)
 	}
 }

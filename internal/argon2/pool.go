@@ -9,25 +9,25 @@ import (
 	"unsafe"
 )
 
-// ErrMemory is returned when there is not the memory that a hash takes.
+// ErrMemory is returned when there is not enough memory for a hash.
 var ErrMemory = errors.New("not enough memory for a hash")
 
 const (
 	// keptSize is the size of the buffers that are kept: what new hashes take (package
-	// credential). Whatever takes more is a hash of another system, which the next good
-	// login replaces.
+	// credential). Only another system's hash takes more, and the next good login
+	// replaces it.
 	keptSize = (19*1024 + scratchBlocks) * blockSize
-	// idleLife is how long a buffer is kept that nobody uses.
+	// idleLife is how long an unused buffer is kept.
 	idleLife = time.Minute
-	// wipeSize is how much is wiped at a time. Nobody can interrupt the runtime's loop
-	// that does it.
+	// wipeSize is how much is wiped at a time, because the runtime's wiping loop cannot
+	// be interrupted.
 	wipeSize = 64 << 10
 )
 
-// A buffer is the memory of one hash. Between hashes it is zero.
+// A buffer is the memory of one hash. It is zero between hashes.
 type buffer struct {
 	memory []byte // nil if it is only counted
-	size   int    // of the hash: the rest of memory is untouched
+	size   int    // of the hash, which leaves the rest of memory untouched
 	since  time.Time
 }
 
@@ -35,34 +35,34 @@ func (b *buffer) blocks() []block {
 	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(b.memory))), b.size/blockSize)
 }
 
-// wipe forgets what belongs to a password. All of it does: whoever finds what the last
-// pass left could try passwords without the memory and time that a hash takes.
+// wipe clears everything the hash used. An attacker who finds what the last pass left
+// could try passwords without the memory and time that a hash takes.
 func (b *buffer) wipe() {
 	for from := 0; from < b.size; from += wipeSize {
 		wipePart(b.memory[from:min(from+wipeSize, b.size)])
 	}
 }
 
-// wipePart is a function so that the collector can interrupt wipe where it is called: a
-// signal nearly always finds it within clear, where nobody can.
+// wipePart is a function so that the collector can interrupt wipe where it calls it: a
+// signal nearly always arrives within clear, which cannot be interrupted.
 //
 //go:noinline
 func wipePart(b []byte) { clear(b) }
 
-// A pool is where buffers come from. It has as many as are in use at once: callers bound
-// that, and so does the memory that there is.
+// A pool supplies buffers. It has as many as are in use at once, which callers and the
+// available memory limit.
 type pool struct {
-	room    func(size int) error           // refuses what this machine or container does not have
+	room    func(size int) error           // fails if this machine or container lacks the memory
 	obtain  func(size int) ([]byte, error) // takes memory from the operating system
-	release func(memory []byte)            // gives it back
+	release func(memory []byte)            // returns it
 
 	mu      sync.Mutex
-	changed sync.Cond   // fewer are in use
-	kept    []*buffer   // the last one was used last
-	idle    *time.Timer // releases them; nil if there are none
+	changed sync.Cond   // signals that fewer are in use
+	kept    []*buffer   // most recently used last
+	idle    *time.Timer // releases kept; nil if it is empty
 	inUse   int
-	held    int // bytes that are in use
-	coming  int // bytes that are being obtained, or that are counted: the system may not know of them yet
+	held    int // bytes in use
+	coming  int // bytes being obtained or only counted: the system may not know of them yet
 }
 
 var buffers = newPool()
@@ -73,9 +73,9 @@ func newPool() *pool {
 	return p
 }
 
-// take returns a buffer of size bytes, or one that is only counted. Where memory is
-// short it waits for what is in use; if it is too short even so, the error is
-// ErrMemory.
+// take returns a buffer of size bytes, or one without memory that is only counted. When
+// memory is short it waits for buffers in use, and returns ErrMemory if even those would
+// not help.
 func (p *pool) take(size int, counted bool) (*buffer, error) {
 	b := &buffer{size: size}
 	p.mu.Lock()
@@ -94,7 +94,7 @@ func (p *pool) take(size int, counted bool) (*buffer, error) {
 			return b, nil
 		case len(p.kept) > 0:
 			p.releaseLocked(len(p.kept))
-		case p.inUse > 0 && p.room(size-p.held) == nil: // there would be room without those
+		case p.inUse > 0 && p.room(size-p.held) == nil: // room enough once those are back
 			p.changed.Wait()
 		case !collected:
 			debug.FreeOSMemory() // garbage is memory too
@@ -105,8 +105,8 @@ func (p *pool) take(size int, counted bool) (*buffer, error) {
 	}
 }
 
-// Hold counts memory that another algorithm takes, in bytes, as that of a hash until
-// free is called. The error is ErrMemory.
+// Hold counts size bytes, which another algorithm takes, as a hash's memory until free
+// is called. The error is ErrMemory.
 func Hold(size int) (free func(), err error) {
 	b, err := buffers.take(size, true)
 	if err != nil {
@@ -115,8 +115,8 @@ func Hold(size int) (free func(), err error) {
 	return func() { buffers.give(b) }, nil
 }
 
-// obtainLocked gives a buffer its memory, if there is room for it. Others need not wait
-// for the operating system.
+// obtainLocked gives a buffer its memory if there is room for it. It unlocks the pool
+// while it waits for the operating system.
 func (p *pool) obtainLocked(b *buffer, counted bool) error {
 	size := b.size
 	if !counted {
@@ -145,14 +145,14 @@ func (p *pool) obtainLocked(b *buffer, counted bool) error {
 	return nil
 }
 
-// give takes a buffer back.
+// give returns a buffer to the pool.
 func (p *pool) give(b *buffer) {
 	keep := len(b.memory) == keptSize
 	switch {
 	case keep:
 		b.wipe()
 	case b.memory != nil:
-		p.release(b.memory) // nobody else gets to see it: the operating system wipes it
+		p.release(b.memory) // the operating system wipes it before reuse
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +172,7 @@ func (p *pool) give(b *buffer) {
 	p.changed.Broadcast()
 }
 
-// expire releases the buffers that nobody has used for idleLife.
+// expire releases the buffers that were idle for idleLife.
 func (p *pool) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,7 +187,7 @@ func (p *pool) expire() {
 	}
 }
 
-// releaseLocked releases the n buffers that have been kept longest.
+// releaseLocked releases the n buffers kept longest.
 func (p *pool) releaseLocked(n int) {
 	for _, b := range p.kept[:n] {
 		p.release(b.memory)

@@ -16,7 +16,7 @@ func blocksAt(memory *uint64, n uint64) []block {
 	return unsafe.Slice((*block)(unsafe.Pointer(memory)), n)
 }
 
-// counted is a pool that counts what it has from the operating system, with a bound.
+// counted is a pool that counts and limits its memory from the operating system.
 type counted struct {
 	*pool
 	mu          sync.Mutex
@@ -30,7 +30,7 @@ func newCounted(bound int) *counted {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.bound >= 0 && c.bytes+size > c.bound {
-			return errors.New("that is too much")
+			return errors.New("over the limit")
 		}
 		return nil
 	}
@@ -51,14 +51,14 @@ func newCounted(bound int) *counted {
 	return c
 }
 
-// mapped returns how many bytes it has now, and the most that it had.
+// mapped returns how many bytes are mapped now, and the most that ever were.
 func (c *counted) mapped() (now, most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes, c.most
 }
 
-// idleMemory returns the buffers that are kept.
+// idleMemory returns the memory of the kept buffers.
 func (c *counted) idleMemory() (all [][]byte) {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
@@ -68,13 +68,13 @@ func (c *counted) idleMemory() (all [][]byte) {
 	return all
 }
 
-// rests fails the test if somebody is still in the pool's books.
+// rests fails the test if the pool still counts anything as in use.
 func (c *counted) rests(t *testing.T) {
 	t.Helper()
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
 	if c.inUse != 0 || c.held != 0 || c.coming != 0 {
-		t.Errorf("%d with %d bytes in use, %d bytes coming", c.inUse, c.held, c.coming)
+		t.Errorf("%d buffers with %d bytes still in use, %d bytes coming", c.inUse, c.held, c.coming)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestPool_usesABufferAgainAndKeepsItZeroUntilThen(t *testing.T) {
 		for _, size := range []int{keptSize, 100 * blockSize, keptSize, 11 * blockSize} {
 			b := c.taken(t, size)
 			if n := len(b.blocks()); n != size/blockSize {
-				t.Errorf("%d blocks for %d bytes", n, size)
+				t.Errorf("got %d blocks for %d bytes", n, size)
 			}
 			if !bytes.Equal(b.memory, make([]byte, keptSize)) {
 				t.Error("a buffer is not zero")
@@ -107,11 +107,11 @@ func TestPool_usesABufferAgainAndKeepsItZeroUntilThen(t *testing.T) {
 			}
 			c.give(b)
 			if kept := c.idleMemory(); len(kept) != 1 || !bytes.Equal(kept[0], make([]byte, keptSize)) {
-				t.Errorf("a buffer of which %d bytes were used is kept as it was", size)
+				t.Errorf("a buffer was kept without wiping the %d bytes used", size)
 			}
 		}
 		if _, most := c.mapped(); most != keptSize {
-			t.Errorf("%d bytes, want one buffer", most)
+			t.Errorf("mapped %d bytes, want one buffer", most)
 		}
 		time.Sleep(idleLife)
 		synctest.Wait()
@@ -133,7 +133,7 @@ func TestPool_releasesIdleBuffersAfterAMinute(t *testing.T) {
 			}
 		}
 		after(idleLife-time.Second, 2)
-		c.give(c.taken(t, keptSize)) // one alone is used
+		c.give(c.taken(t, keptSize)) // uses only one
 		after(2*time.Second, 1)
 		c.give(c.taken(t, keptSize))
 		after(idleLife-time.Second, 1)
@@ -152,8 +152,8 @@ func TestPool_releasesALargeBufferAtOnce(t *testing.T) {
 	}
 }
 
-// Where there is memory for one hash, others wait for it; one that is larger than all
-// memory is refused, and what is kept makes room.
+// With memory for one hash, others wait for it. A hash larger than all memory is
+// refused, and kept buffers make room.
 func TestPool_letsHashesWaitOrRefusesThemWhereMemoryIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounted(keptSize + blockSize)
@@ -163,14 +163,14 @@ func TestPool_letsHashesWaitOrRefusesThemWhereMemoryIsShort(t *testing.T) {
 			all.Go(func() { c.give(c.taken(t, keptSize)) })
 			all.Go(func() { c.give(c.taken(t, keptSize+blockSize)) })
 		}
-		if _, err := c.take(256<<20, false); !errors.Is(err, ErrMemory) { // it does not wait for what would not help
+		if _, err := c.take(256<<20, false); !errors.Is(err, ErrMemory) { // waiting would not help
 			t.Errorf("256 MiB: %v, want ErrMemory", err)
 		}
 		synctest.Wait() // they wait
 		c.give(first)
 		all.Wait()
 		if _, most := c.mapped(); most > keptSize+blockSize {
-			t.Errorf("%d bytes at most", most)
+			t.Errorf("mapped up to %d bytes", most)
 		}
 		c.rests(t)
 		b, err := c.take(keptSize, true) // golang.org/x/crypto/argon2 takes memory too
@@ -189,12 +189,12 @@ func TestPool_letsHashesWaitOrRefusesThemWhereMemoryIsShort(t *testing.T) {
 		}()
 		synctest.Wait()
 		if waited.Load() {
-			t.Error("two that are counted had the memory of one")
+			t.Error("two counted buffers shared the memory of one")
 		}
 		c.give(b)
 		synctest.Wait()
 		if !waited.Load() {
-			t.Error("the other never had its turn")
+			t.Error("the other never got its turn")
 		}
 		c.rests(t)
 		time.Sleep(idleLife)

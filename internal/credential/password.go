@@ -21,15 +21,15 @@ const (
 	hashSize    = 32
 )
 
-// MaxPassword is the longest password in bytes that is hashed; nothing longer
-// is looked at (security.md P4). There is no truncation below it (P2).
+// MaxPassword is the longest password that is hashed, in bytes. Longer ones are not
+// looked at (security.md P4), and shorter ones are not truncated (P2).
 const MaxPassword = 1024
 
-// ErrHash is returned for a stored hash that cannot be read.
+// ErrHash is returned for an unreadable stored hash.
 var ErrHash = errors.New("stored hash cannot be read: expected $argon2id$v=19$m=…,t=…,p=…$salt$hash")
 
-// Hash returns the argon2id hash of a secret as a PHC string with a fresh salt.
-// It takes 19 MiB and 5 to 20 ms of CPU: bound how many run at once. The error is
+// Hash returns the argon2id hash of a secret as a PHC string with a fresh salt. It takes
+// 19 MiB and 5 to 20 ms of CPU: limit how many run at once. The error is
 // [argon2.ErrMemory].
 func Hash(secret []byte) (string, error) {
 	salt := random(saltSize)
@@ -40,7 +40,7 @@ func Hash(secret []byte) (string, error) {
 	return ownPHC(salt, sum), nil
 }
 
-// Matchless returns a hash like those of Hash that no secret has made.
+// Matchless returns a random hash in the format of Hash, made from no secret.
 func Matchless() string { return ownPHC(random(saltSize), random(hashSize)) }
 
 func random(n int) []byte {
@@ -54,10 +54,10 @@ func ownPHC(salt, sum []byte) string {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-// Verify tells whether secret made the PHC string phc, in time that does not
-// depend on where they differ. stale tells that the hash was made with weaker
-// parameters than Hash uses today, or by another algorithm, and should be replaced.
-// The error is ErrHash, or [argon2.ErrMemory] where there is not the memory to tell.
+// Verify reports whether secret made the PHC string phc, in time that does not depend on
+// where they differ. stale reports that the hash was made with weaker parameters than
+// Hash uses today, or by another algorithm, and should be replaced. The error is ErrHash,
+// or [argon2.ErrMemory] if there is not enough memory to check.
 func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	if !strings.HasPrefix(phc, "$argon2id$") {
 		f, err := parseForeign(phc)
@@ -79,7 +79,7 @@ func Verify(phc string, secret []byte) (ok, stale bool, err error) {
 	return ok, h.stale(), nil
 }
 
-// Lasting reports whether a good login leaves a hash as it is: Verify does not call it
+// Lasting reports whether a good login keeps a hash, because Verify does not call it
 // stale.
 func Lasting(phc string) bool {
 	h, err := parsePHC(phc)
@@ -96,8 +96,8 @@ func (h phcHash) stale() bool {
 	return h.memory < argonMemory || h.memory*h.time < argonMemory*argonTime || h.lanes != argonLanes || len(h.sum) < hashSize
 }
 
-// parsePHC reads an argon2id PHC string. Its bounds keep a damaged or hostile
-// record from asking for more than 256 MiB.
+// parsePHC parses an argon2id PHC string. Its bounds keep a damaged or hostile record
+// from asking for more than 256 MiB.
 func parsePHC(phc string) (phcHash, error) {
 	var h phcHash
 	parts := strings.Split(phc, "$")

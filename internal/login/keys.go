@@ -14,25 +14,25 @@ import (
 )
 
 // The lifetime of signing keys (security.md J4). A key is published when it is created
-// and signs after a lead; once another signs in its place it is kept until the last token
-// that it signed has expired.
+// and signs after a lead. Once another replaces it, it is kept until the last token that
+// it signed has expired.
 const (
 	KeyLeadLeast = 2 * time.Second        // by then every process knows the key
 	keysEvery    = 250 * time.Millisecond // how often each process looks for changes
-	keysLook     = 100 * time.Millisecond // between two reads of the keys for a token
-	KeyKept      = 25 * time.Hour         // no token lives longer: then its use is checked
+	keysLook     = 100 * time.Millisecond // least time between two reads for a token
+	KeyKept      = 25 * time.Hour         // no token lives longer; after this its use is checked
 )
 
 // keys are the signing keys as this process knows them.
 type keys struct {
 	current atomic.Pointer[token.Ring]
 	turn    chan struct{} // held while reading them from the store; guards the fields below
-	looked  time.Time     // when reading them began last
+	looked  time.Time     // when the last read began
 	stored  []SigningKey
 	opened  map[string]token.Key
-	failed  bool      // the last reading
-	signer  string    // what the log was told of who signs
-	retired time.Time // when was looked last whether old keys are in use
+	failed  bool      // whether the last read failed
+	signer  string    // the signer last reported to the log
+	retired time.Time // when old keys were last checked for use
 }
 
 func (k *keys) init() {
@@ -41,7 +41,7 @@ func (k *keys) init() {
 
 func (k *keys) ring() *token.Ring { return k.current.Load() }
 
-// Signing returns which of stored keys signs at now, or -1.
+// Signing returns the index of the stored key that signs at now, or -1.
 func Signing(stored []SigningKey, now time.Time) int {
 	for i, k := range slices.Backward(stored) {
 		if !k.Signs.After(now) {
@@ -51,7 +51,7 @@ func Signing(stored []SigningKey, now time.Time) int {
 	return -1
 }
 
-// NewSigningKey returns a new key that signs from a time on.
+// NewSigningKey returns a new key, created now, that signs from the time signs on.
 func NewSigningKey(v *credential.Vault, bits int, now, signs time.Time) (SigningKey, error) {
 	key, err := token.NewKey(bits)
 	if err != nil {
@@ -73,8 +73,8 @@ func OpenKey(v *credential.Vault, k SigningKey) (token.Key, error) {
 	return token.ParseKey(plain)
 }
 
-// firstKeys loads the keys, creating the first one if there is none. If several
-// processes start on an empty store, all use the one stored first.
+// firstKeys loads the keys, and creates the first one in an empty store. If several
+// processes start on an empty store, all use the key stored first.
 func (s *Service) firstKeys(ctx context.Context) error {
 	stored, err := s.Keys.SigningKeys(ctx)
 	if err != nil {
@@ -93,8 +93,8 @@ func (s *Service) firstKeys(ctx context.Context) error {
 	return s.readKeys(ctx)
 }
 
-// readKeys reads the keys from the store. It makes a new ring if the keys have
-// changed, or if another one signs.
+// readKeys reads the keys from the store. It makes a new ring if the keys have changed
+// or another one signs.
 func (s *Service) readKeys(ctx context.Context) error {
 	s.keys.looked = time.Now()
 	stored, err := s.Keys.SigningKeys(ctx)
@@ -105,7 +105,7 @@ func (s *Service) readKeys(ctx context.Context) error {
 		return errors.New("the store holds no signing key")
 	}
 	s.keys.stored = stored
-	i := max(0, Signing(stored, s.Now())) // the clock of the process that created the first one may be ahead of ours
+	i := max(0, Signing(stored, s.Now())) // the first key's creator may have a clock ahead of ours
 	opened, changed := map[string]token.Key{}, len(stored) != len(s.keys.opened)
 	var all []token.Key
 	for _, k := range stored {
@@ -132,8 +132,8 @@ func (s *Service) readKeys(ctx context.Context) error {
 	return nil
 }
 
-// tellSigner logs, once and not for each new ring, that Go signs in a build for
-// OpenSSL.
+// tellSigner logs that Go signs in a build for OpenSSL, once rather than for each new
+// ring.
 func (s *Service) tellSigner(ctx context.Context, ring *token.Ring) {
 	name, fallback := ring.Signer()
 	if fallback != nil && name != s.keys.signer {
@@ -142,14 +142,14 @@ func (s *Service) tellSigner(ctx context.Context, ring *token.Ring) {
 	s.keys.signer = name
 }
 
-// Signer names what signs tokens: see [token.Signer].
+// Signer returns the name of what signs tokens: see [token.Signer].
 func (s *Service) Signer() string {
 	name, _ := s.keys.ring().Signer()
 	return name
 }
 
-// lookAtKeys reads the keys for a token whose key is not known here. One read serves
-// all requests that wait for it, at most one in each keysLook.
+// lookAtKeys reads the keys for a token whose key this process does not know. One read
+// serves all waiting requests, and starts at least keysLook after the last.
 func (s *Service) lookAtKeys(ctx context.Context) error {
 	asked := time.Now()
 	select {
@@ -169,8 +169,8 @@ func (s *Service) lookAtKeys(ctx context.Context) error {
 	return s.readKeys(ctx)
 }
 
-// followKeys reads the keys periodically until the context is done, so that an added
-// or removed key is known here within a second (security.md S4, J4).
+// followKeys reads the keys periodically until the context is done, so that this process
+// knows an added or removed key within a second (security.md S4, J4).
 func (s *Service) followKeys(ctx context.Context) {
 	tick := time.NewTicker(keysEvery)
 	defer tick.Stop()
@@ -199,7 +199,7 @@ func (s *Service) followKeys(ctx context.Context) {
 func (s *Service) retireKeys(ctx context.Context) {
 	now := s.Now()
 	for i := range max(0, Signing(s.keys.stored, now)) {
-		if now.Sub(s.keys.stored[i+1].Signs) < KeyKept { // since another one took its place
+		if now.Sub(s.keys.stored[i+1].Signs) < KeyKept { // since another replaced it
 			return
 		}
 		s.keys.retired = time.Now()
@@ -218,8 +218,8 @@ func (s *Service) retireKeys(ctx context.Context) {
 	}
 }
 
-// viewClaims verifies a view token with the keys of this process, and with those of
-// the store if it names a key that is not known here.
+// viewClaims verifies a view token with the keys of this process, or with those of the
+// store if this process does not know the token's key.
 func (s *Service) viewClaims(ctx context.Context, compact string) (claims.View, error) {
 	if err := s.knowKey(ctx, compact); err != nil {
 		return claims.View{}, err
@@ -245,7 +245,7 @@ func (s *Service) knowKey(ctx context.Context, compact string) error {
 	return nil
 }
 
-// mint signs claims with a key, which another process may have seen first.
+// mint signs claims with a key that another process may have learned of first.
 func (s *Service) mint(ctx context.Context, key string, says any) (string, error) {
 	compact, err := s.keys.ring().Mint(key, says)
 	if errors.Is(err, token.ErrKeyGone) {
@@ -255,7 +255,7 @@ func (s *Service) mint(ctx context.Context, key string, says any) (string, error
 		compact, err = s.keys.ring().Mint(key, says)
 	}
 	switch {
-	case errors.Is(err, token.ErrKeyGone): // removed meanwhile, and its tokens are no longer accepted
+	case errors.Is(err, token.ErrKeyGone): // removed meanwhile: its tokens are no longer accepted
 		return "", badSession()
 	case err != nil:
 		return "", &Error{Kind: KindInternal, Detail: "the session token could not be signed", Err: err}

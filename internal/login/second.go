@@ -16,19 +16,18 @@ type SecondFactor struct {
 	Consumer Consumer
 	SID      string     // header Sid
 	Auth     string     // header Auth: the view token
-	ID       Identifier // optional: what the body says of the user; must be the view's account
+	ID       Identifier // optional: the user named in the body; must be the view's account
 	Code     credential.Secret
 	MPINOnly bool // the operation takes no OTP (MPIN validate)
 	Caller   Caller
 }
 
 // SecondFactor judges a second factor and turns the view session into a trade
-// session, in the order claim, judge, OMS, complete (docs/design.md): in one
-// transaction where the code and the OMS allow it. The token leaves only when the
-// session is stored. Refusals: KindMissing,
-// KindSession, KindTokenKind, KindCredentials, KindLocked, KindTooSoon (another try is being
-// judged), KindOMSDown, KindOMSTimeout, KindUnavailable. After the last four the
-// same code still works.
+// session, in the order claim, judge, OMS, complete (docs/design.md), and in one
+// transaction where the code and the OMS allow it. It returns the token only once the
+// session is stored. Refusals: KindMissing, KindSession, KindTokenKind, KindCredentials,
+// KindLocked, KindTooSoon (another try is being judged), KindOMSDown, KindOMSTimeout,
+// KindUnavailable. After the last four the same code still works.
 func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, error) {
 	says, err := s.view(ctx, f.SID, f.Auth)
 	if err != nil {
@@ -51,7 +50,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	if err != nil {
 		return Opened{}, s.notClaimed(ctx, f, says, claim, err)
 	}
-	if account.ID == "" { // and the session has outlived it: nobody completes it
+	if account.ID == "" { // removed: the session has outlived it and must not be completed
 		return Opened{}, s.refuse(ctx, s.secondEvent(f, Account{}, "no such account"), badSession())
 	}
 	if claim.Redeems(view) {
@@ -67,16 +66,16 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		}
 		return s.opened(ctx, account, view)
 	}
-	// The try is counted and the claim is ours: from here on the sequence runs to
-	// its end even if the client goes away, so that nothing stays half done.
+	// The try is counted and the claim is ours: from here on the sequence runs to its
+	// end even if the client disconnects, so that nothing stays half done.
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	return (&attempt{s, f, account, view, claim}).complete(ctx)
 }
 
-// redemption returns what the claim does if the code is the one-time code, so that one
-// transaction is the whole second factor: nil where there is more to do under a claim,
-// because the OMS has to be asked.
+// redemption returns what the claim does if the code is the one-time code, so that the
+// whole second factor takes one transaction. It returns nil if the code must be an MPIN
+// or the OMS has to be asked, which needs a claim.
 func (s *Service) redemption(f SecondFactor, says claims.View, c Claim) *Redemption {
 	if f.MPINOnly || !s.OMS.Here() {
 		return nil
@@ -88,7 +87,7 @@ func (s *Service) redemption(f SecondFactor, says claims.View, c Claim) *Redempt
 	return &Redemption{ID: s.hashed(f.ID), OTP: s.otpHash(c.SID, f.Code), Trade: trade, Event: s.secondEvent(f, Account{ID: says.Sub, UCC: says.UCC}, "ok")}
 }
 
-// tradeOf returns the trade session that a view session becomes now, but for its home
+// tradeOf returns the trade session that a view session becomes now, without its home
 // server.
 func (s *Service) tradeOf(view Session, c Claim) Session {
 	now := s.Now()
@@ -100,8 +99,7 @@ func (s *Service) tradeOf(view Session, c Claim) Session {
 	}
 }
 
-// notClaimed returns what the caller hears of a claim that was not given, once the
-// audit trail has it.
+// notClaimed records a failed claim in the audit trail and returns the caller's error.
 func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.View, claim Claim, err error) error {
 	if errors.Is(err, ErrOvertaken) {
 		s.logged(ctx, claim.Redeem.Event.Overtaken())
@@ -109,13 +107,13 @@ func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.Vi
 	}
 	account := Account{ID: says.Sub, UCC: says.UCC}
 	outcome, refusal := claimRefused(err)
-	if outcome == "" { // taken or not: nothing was told
+	if outcome == "" { // the store did not say whether it was taken
 		s.refundLater(ctx, s.secondEvent(f, account, "not judged"), claim)
 		return refusal
 	}
-	// Of an account that was removed since the first factor is not told whose it was: an
-	// erased person's name must not come back into the trail. The event of the login has
-	// the same sid.
+	// If the account was removed since the first factor, the event does not name it: an
+	// erased person's name must not return to the trail. The login's event has the same
+	// sid.
 	switch _, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(says.Sub)}); {
 	case errors.Is(err, ErrNotFound):
 		account, outcome, refusal = Account{}, "no such account", badSession()
@@ -125,8 +123,8 @@ func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.Vi
 	return s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 }
 
-// claimRefused returns what the audit trail records and the caller hears of a claim
-// that was not given. A fault of the store has no outcome.
+// claimRefused returns the audit trail's outcome and the caller's error for a refused
+// claim. The outcome of a store fault is empty.
 func claimRefused(err error) (outcome string, refusal *Error) {
 	var locked *LockedError
 	switch {
@@ -173,8 +171,8 @@ func (a *attempt) complete(ctx context.Context) (Opened, error) {
 
 func (a *attempt) event(outcome string) Event { return a.secondEvent(a.second, a.account, outcome) }
 
-// refund gives the claim back before the answer: whoever tries again at once must find
-// it free.
+// refund gives the claim back before the answer, so that an immediate retry finds it
+// free.
 func (a *attempt) refund(ctx context.Context, outcome string) {
 	event := a.event(outcome)
 	if err := a.Sessions.Refund(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
@@ -195,10 +193,10 @@ func (a *attempt) fail(ctx context.Context, outcome string, refusal error) error
 	return refusal
 }
 
-// judge returns the factor that the code proves, or the refusal, with which the claim
-// has ended.
+// judge returns the factor that the code proves, or a refusal once it has ended the
+// claim.
 func (a *attempt) judge(ctx context.Context) (Factor, error) {
-	if !a.hashed(a.second.ID).names(a.account) { // it costs a try: whoever holds a view token must not find out names by asking
+	if !a.hashed(a.second.ID).names(a.account) { // it costs a try, so that a view token's holder cannot probe for names
 		return "", a.fail(ctx, "another account's identifier", &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in"})
 	}
 	mpinOnly := a.second.MPINOnly
@@ -209,7 +207,7 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 	case errors.Is(err, ErrLocked) && (mpinOnly || !a.view.Undelivered):
 		a.refund(ctx, "locked")
 		return "", err
-	case errors.Is(err, ErrLocked): // it may have been meant as the OTP that never came
+	case errors.Is(err, ErrLocked): // perhaps meant as the OTP that never came
 		a.refund(ctx, "code not delivered")
 		return "", neverCame()
 	case err != nil:
@@ -219,8 +217,8 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 	if factor != "" && !a.account.Disabled {
 		return factor, nil
 	}
-	if factor == "" && a.view.Undelivered && !mpinOnly { // no OTP is right: its owner has none
-		if a.mayBeMPIN(a.second, a.account, a.view) { // and was judged as one: it counts
+	if factor == "" && a.view.Undelivered && !mpinOnly { // no OTP can be right: the owner has none
+		if a.mayBeMPIN(a.second, a.account, a.view) { // judged as one, so it counts
 			return "", a.fail(ctx, "wrong code", neverCame())
 		}
 		a.refund(ctx, "code not delivered")
@@ -248,9 +246,9 @@ func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 	return nil
 }
 
-// openOMS has the OMS open a session, which may take its own time. If it does not,
-// outcome is what the audit trail records. A request that had run out of patience
-// before it could ask, because this process stood still, says nothing about the OMS.
+// openOMS opens a session at the OMS, which has its own time limit. If that fails,
+// outcome is for the audit trail. A request that timed out before it could ask, because
+// this process stalled, says nothing about the OMS.
 func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome string, err error) {
 	var timedOut bool
 	unhurried(ctx, func() {
@@ -270,7 +268,7 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 	return "", "OMS down", &Error{Kind: KindOMSDown, Detail: "not able to communicate with the OMS: the same code still works", Err: err}
 }
 
-// refundLater gives a claim back, if it is held, after the answer.
+// refundLater gives a claim back after the answer if it is held.
 func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
 	s.after(ctx, func(ctx context.Context) error {
 		err := s.Sessions.Refund(ctx, c.SID, c.ID, e)
@@ -281,7 +279,7 @@ func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
 	})
 }
 
-// hashed returns an identifier with a PAN as its keyed hash.
+// hashed returns an identifier with a PAN replaced by its keyed hash.
 func (s *Service) hashed(id Identifier) Identifier {
 	if id.Kind == ByPAN {
 		id.Value = credential.Secret(s.Vault.MAC(credential.PurposePAN, string(id.Value)))
@@ -289,8 +287,8 @@ func (s *Service) hashed(id Identifier) Identifier {
 	return id
 }
 
-// names reports whether an identifier, when there is one, names the account. A PAN is
-// its keyed hash.
+// names reports whether an identifier is empty or names the account. A PAN must be its
+// keyed hash.
 func (id Identifier) names(a Account) bool {
 	v := string(id.Value)
 	switch id.Kind {
@@ -306,14 +304,13 @@ func (id Identifier) names(a Account) bool {
 	return v == a.UCC
 }
 
-// verifySecond returns the factor that code proves, or "" if it proves none. A
-// code is judged as whatever is outstanding: generation 1 sends a six-digit OTP
-// as mpin, and an MPIN as otp. The first factor is never accepted again. compared
-// reports that the code was checked against the OTP and did not match: from then on
-// the try counts.
+// verifySecond returns the factor that the code proves, or "" if it proves none. It
+// judges the code as any factor outstanding: generation 1 sends a six-digit OTP as mpin,
+// and an MPIN as otp. It never accepts the first factor again. compared reports that the
+// code was checked against the OTP and did not match: from then on the try counts.
 func (s *Service) verifySecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, compared bool, err error) {
 	mpin := s.mayBeMPIN(f, account, view)
-	if mpin { // what the queue cannot take is told so before anything is compared at
+	if mpin { // a full queue refuses before anything is compared
 		leave, err := s.second.enter()
 		if err != nil {
 			return "", false, err
@@ -342,7 +339,7 @@ func (s *Service) verifySecond(ctx context.Context, f SecondFactor, account Acco
 		}
 		return err
 	})
-	if compared && errors.Is(err, ErrLocked) { // it may have been meant as the OTP, which it is not
+	if compared && errors.Is(err, ErrLocked) { // perhaps meant as the OTP, which it is not
 		err = nil
 	}
 	return factor, compared, err
@@ -358,10 +355,10 @@ func neverCame() *Error {
 	return &Error{Kind: KindOTPNotSent, Detail: "the last code could not be delivered: ask for a new one, or use the MPIN"}
 }
 
-// mpinAllowed counts a try of the MPIN, which has one counter whether it comes
-// first or second (security.md T3); the try is settled together with the claim. A code
-// that may have been meant as the OTP counts as a second factor only: mistyped OTPs must
-// not lock the MPIN. A locked MPIN is not judged.
+// mpinAllowed counts a try of the MPIN, which has one counter as first and as second
+// factor (security.md T3). The try is settled together with the claim. A code that may
+// have been meant as the OTP counts only as a second factor: mistyped OTPs must not lock
+// the MPIN. A locked MPIN is not judged.
 func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim, ambiguous bool) error {
 	var err error
 	if ambiguous {
@@ -384,8 +381,8 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 	return storeFault(err)
 }
 
-// wrongCode tells a person what to do about a refused code. What it says depends
-// on the view session only, which its owner knows.
+// wrongCode returns advice about a refused code. It depends only on the view session,
+// which its owner knows.
 func wrongCode(view Session, mpinOnly bool) string {
 	switch {
 	case mpinOnly && view.Tries >= maxTries:
@@ -408,7 +405,7 @@ func (s *Service) tradeEnd(now time.Time) time.Time {
 	return now.Truncate(time.Second).Add(s.opt.SessionTTL)
 }
 
-// secondEvent is what the audit trail records of a second factor.
+// secondEvent returns the audit trail's event for a second factor.
 func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	factor := OTP
 	if f.MPINOnly {
@@ -420,9 +417,9 @@ func (s *Service) secondEvent(f SecondFactor, a Account, outcome string) Event {
 	}
 }
 
-// WellFormedSID returns a sid that a client sent if it has the form of one, and
-// otherwise "": anything else, a token in the wrong header say, must not be in
-// the audit trail or the log (security.md L1, L3).
+// WellFormedSID returns a client's sid if it is well formed, and otherwise "": anything
+// else, such as a token in the wrong header, must stay out of the audit trail and the
+// log (security.md L1, L3).
 func WellFormedSID(sid string) string {
 	if len(sid) != len(uuid.UUID{}.String()) || uuid.Validate(sid) != nil {
 		return ""

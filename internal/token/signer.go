@@ -8,11 +8,12 @@ import (
 	"fmt"
 )
 
-// goSigner names Go's own RSA, which needs nothing but this program.
+// goSigner names Go's own RSA, which is always available.
 const goSigner = "crypto/rsa"
 
-// Signer returns what signs tokens in this program: "crypto/rsa", or "openssl" and
-// its version in a build for OpenSSL (-tags openssl) that finds the library.
+// Signer returns the name of what signs tokens in this program: "crypto/rsa", or
+// "openssl" and its version in a build for OpenSSL (-tags openssl) that finds the
+// library.
 func Signer() string {
 	if name, err := library(); err == nil {
 		return name
@@ -20,15 +21,15 @@ func Signer() string {
 	return goSigner
 }
 
-// A signer signs with one private key, whoever does the arithmetic.
+// A signer signs with one private key, through Go or OpenSSL.
 type signer struct {
 	crypto.Signer
 	name     string // see [Signer]
-	fallback error  // why it is Go that signs, in a build for OpenSSL
+	fallback error  // why Go signs in a build for OpenSSL
 }
 
-// newSigner returns what signs with a private key. The library has to show first that
-// it makes the same signature as Go does, byte by byte.
+// newSigner returns the signer for a private key. It uses the library only if that makes
+// the same signature as Go, byte for byte.
 func newSigner(private *rsa.PrivateKey) signer {
 	name, err := library()
 	if err == nil && name != goSigner {
@@ -52,7 +53,7 @@ func same(a, b crypto.Signer) error {
 	}
 	got, err := a.Sign(nil, digest[:], crypto.SHA256)
 	if err == nil && !bytes.Equal(got, want) {
-		err = fmt.Errorf("it signs otherwise than %s", goSigner)
+		err = fmt.Errorf("the signature differs from that of %s", goSigner)
 	}
 	return err
 }

@@ -2,4 +2,4 @@
 
 package token
 
-var _ int = "the tag openssl needs cgo: set CGO_ENABLED=1, and have a C compiler"
+var _ int = "the tag openssl needs cgo: set CGO_ENABLED=1 and install a C compiler"

@@ -8,8 +8,8 @@ package token
 #include <stdlib.h>
 #include <string.h>
 
-// What is used of libcrypto 3, declared here: building needs no headers of OpenSSL,
-// and starting no library.
+// The parts of libcrypto 3 in use, declared here so that building needs no OpenSSL
+// headers and starting needs no library.
 typedef struct {
 	const char *key;
 	unsigned int data_type;
@@ -40,7 +40,7 @@ static struct {
 	void (*clear_errors)(void);
 } lib;
 
-// neo_load loads the library by its name, and returns what is missing or NULL.
+// neo_load loads the library by name, and returns what is missing or NULL.
 static const char *neo_load(const char *name) {
 	struct { void *into; const char *symbol; } all[] = {
 		{&lib.init_crypto, "OPENSSL_init_crypto"}, {&lib.version, "OpenSSL_version"}, {&lib.version_major, "OPENSSL_version_major"},
@@ -65,16 +65,16 @@ static const char *neo_load(const char *name) {
 
 static const char *neo_version(void) { return lib.version(VERSION_STRING); }
 
-// neo_failed empties the thread's queue of errors and returns why the last call of the
-// library failed: one of its own constant texts.
+// neo_failed empties the thread's error queue and returns why the library's last call
+// failed, as one of the library's constant texts.
 static const char *neo_failed(void) {
 	const char *why = lib.reason(lib.first_error());
 	lib.clear_errors();
 	return why ? why : "no reason given";
 }
 
-// neo_key makes a key of its eight numbers, which stand one behind the other in the
-// byte order of this machine, and wipes them. It returns NULL and why not otherwise.
+// neo_key makes a key from its eight numbers, packed in this machine's byte order, and
+// wipes them. On failure it returns NULL and sets why.
 static void *neo_key(unsigned char *numbers, size_t *sizes, const char **why) {
 	static const char *names[] = {"n", "e", "d", "rsa-factor1", "rsa-factor2", "rsa-exponent1", "rsa-exponent2", "rsa-coefficient1"};
 	PARAM params[9] = {{0}};
@@ -95,7 +95,7 @@ static void *neo_key(unsigned char *numbers, size_t *sizes, const char **why) {
 
 static void neo_free(void *key) { lib.pkey_free(key); }
 
-// neo_sign signs a SHA-256 digest by PKCS #1 v1.5, and returns NULL or why not.
+// neo_sign signs a SHA-256 digest with PKCS #1 v1.5, and returns NULL or why it failed.
 static const char *neo_sign(void *key, const unsigned char *digest, unsigned char *signature, size_t size) {
 	const char *why = NULL;
 	size_t written = size;
@@ -125,7 +125,7 @@ import (
 	"unsafe"
 )
 
-// library loads OpenSSL, once, and names it with its version.
+// library loads OpenSSL once, and returns its name and version.
 var library = sync.OnceValues(func() (name string, err error) {
 	if runtime.GOOS == "darwin" {
 		return load("libcrypto.3.dylib")
@@ -139,30 +139,30 @@ func load(file string) (name string, err error) {
 	cname := C.CString(file)
 	defer C.free(unsafe.Pointer(cname))
 	if missing := C.neo_load(cname); missing != nil {
-		return "", fmt.Errorf("OpenSSL 3 is not here: no %s", C.GoString(missing))
+		return "", fmt.Errorf("OpenSSL 3 not found: no %s", C.GoString(missing))
 	}
 	return "openssl " + C.GoString(C.neo_version()), nil
 }
 
-// A librarySigner is a private key in OpenSSL's memory, which wipes it when the last
-// reference to the librarySigner is gone. It is safe for concurrent use.
+// A librarySigner holds a private key in OpenSSL's memory. OpenSSL wipes the key when the
+// last reference to the librarySigner is gone. It is safe for concurrent use.
 type librarySigner struct {
 	key    unsafe.Pointer
 	public *rsa.PublicKey
 }
 
 func newLibrarySigner(private *rsa.PrivateKey) (crypto.Signer, error) {
-	if _, err := library(); err != nil { // or there is nothing to call
+	if _, err := library(); err != nil { // without it the calls below would crash
 		return nil, err
 	}
 	if len(private.Primes) != 2 {
-		return nil, errors.New("an RSA key of more than two primes")
+		return nil, errors.New("the RSA key does not have two primes")
 	}
 	private.Precompute()
 	pre := &private.Precomputed
 	all := [8]*big.Int{private.N, big.NewInt(int64(private.E)), private.D, private.Primes[0], private.Primes[1], pre.Dp, pre.Dq, pre.Qinv}
 	var sizes [8]C.size_t
-	numbers := make([]byte, 0, 8*private.Size()) // room for all: no copy of a part is left behind
+	numbers := make([]byte, 0, 8*private.Size()) // room for all, so that growing leaves no copy behind
 	for i, n := range all {
 		size := (n.BitLen() + 7) / 8
 		sizes[i] = C.size_t(size)
@@ -176,24 +176,24 @@ func newLibrarySigner(private *rsa.PrivateKey) (crypto.Signer, error) {
 	var why *C.char
 	key := C.neo_key((*C.uchar)(&numbers[0]), &sizes[0], &why)
 	if key == nil {
-		return nil, fmt.Errorf("OpenSSL takes no such key: %s", C.GoString(why))
+		return nil, fmt.Errorf("OpenSSL rejects the key: %s", C.GoString(why))
 	}
 	s := &librarySigner{key, &private.PublicKey}
 	runtime.AddCleanup(s, release, key)
 	return s, nil
 }
 
-// release is a variable for tests, which look whether it is called.
+// release is a variable so that tests can see it called.
 var release = func(key unsafe.Pointer) { C.neo_free(key) }
 
 // Public implements [crypto.Signer].
 func (s *librarySigner) Public() crypto.PublicKey { return s.public }
 
-// Sign implements [crypto.Signer] for RS256 alone. No randomness is asked for:
-// OpenSSL blinds by its own.
+// Sign implements [crypto.Signer] for RS256 only. It does not use the reader: OpenSSL
+// blinds with its own randomness.
 func (s *librarySigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if _, pss := opts.(*rsa.PSSOptions); pss || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, errors.New("OpenSSL signs SHA-256 digests by PKCS #1 v1.5 here, nothing else")
+		return nil, errors.New("OpenSSL signs only SHA-256 digests with PKCS #1 v1.5 here")
 	}
 	signature := make([]byte, s.public.Size())
 	why := C.neo_sign(s.key, (*C.uchar)(&digest[0]), (*C.uchar)(&signature[0]), C.size_t(len(signature)))

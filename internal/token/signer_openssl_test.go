@@ -33,13 +33,13 @@ func TestOpenSSL_missingLeavesSigningToGo(t *testing.T) {
 		t.Errorf("%s signs: %v", name, fallback)
 	}
 	if Signer() != goSigner {
-		t.Errorf("this program says that %s signs", Signer())
+		t.Errorf("this program names %s as its signer", Signer())
 	}
 	mint(t, r, seedClaims())
 }
 
 func TestOpenSSL_leavesAKeyThatItRefusesToGo(t *testing.T) {
-	//lint:ignore SA1019 such a key can be stored, and no other way makes one
+	//lint:ignore SA1019 such a key can be stored, and nothing else makes one
 	three, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, Bits2048)
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +49,9 @@ func TestOpenSSL_leavesAKeyThatItRefusesToGo(t *testing.T) {
 	}
 }
 
-// What has gone wrong before must not be told of what goes wrong next, nor must a key.
+// An error must not repeat an earlier one, nor reveal a key.
 func TestOpenSSL_errorSaysWhyAndNoMore(t *testing.T) {
-	small := ours().Private.Primes[0] // a modulus in which the hash has no room
+	small := ours().Private.Primes[0] // a modulus too small for the hash
 	small = new(big.Int).Rsh(small, uint(small.BitLen()-257))
 	s, err := newLibrarySigner(&rsa.PrivateKey{
 		PublicKey: rsa.PublicKey{N: small, E: 3}, D: small, Primes: []*big.Int{small, small},
@@ -88,7 +88,7 @@ func TestOpenSSL_signsRS256Alone(t *testing.T) {
 	}
 }
 
-// A ring is replaced whenever the keys change: OpenSSL's copy of its keys goes with it.
+// A change of keys replaces the ring, and OpenSSL's copy of the old ring's keys goes too.
 func TestOpenSSL_freesAKeyThatIsNotUsedAnyMore(t *testing.T) {
 	free := release
 	freed := make(chan unsafe.Pointer, 100)

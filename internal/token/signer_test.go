@@ -27,7 +27,7 @@ func TestSigner_makesTheSameBytesAsGo(t *testing.T) {
 					t.Fatal(s.fallback)
 				}
 				if !key.Private.PublicKey.Equal(s.Public()) {
-					t.Error("it has another public key")
+					t.Error("the public key differs")
 				}
 				for i := range 200 {
 					digest := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
@@ -36,7 +36,7 @@ func TestSigner_makesTheSameBytesAsGo(t *testing.T) {
 						t.Fatal(err)
 					}
 					if got, err := s.Sign(nil, digest[:], crypto.SHA256); err != nil || !bytes.Equal(got, want) {
-						t.Fatalf("%s signs %x as %x (%v), Go as %x", s.name, digest, got, err, want)
+						t.Fatalf("%s signs %x as %x (%v), want %x as Go does", s.name, digest, got, err, want)
 					}
 				}
 			}
@@ -63,7 +63,7 @@ func TestSigner_servesManyAtOnceWithOneKey(t *testing.T) {
 func TestRing_namesWhatSigns(t *testing.T) {
 	name, fallback := ring(t).Signer()
 	if name != Signer() || fallback != nil {
-		t.Errorf("%s (%v), and this program has %s", name, fallback, Signer())
+		t.Errorf("%s (%v), want %s", name, fallback, Signer())
 	}
 }
 
@@ -72,7 +72,7 @@ func TestSigner_thatSignsOtherwiseIsNotTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := same(other.Private, ours().Private); err == nil || !strings.Contains(err.Error(), "otherwise") {
+	if err := same(other.Private, ours().Private); err == nil || !strings.Contains(err.Error(), "differs") {
 		t.Errorf("%v", err)
 	}
 }

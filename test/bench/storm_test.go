@@ -21,13 +21,12 @@ import (
 	"neoapi/internal/store/postgres/pgtest"
 )
 
-// A storming is one whole login of a demo account, to its trade token. It reports
-// whether the account got one.
+// A storming logs a demo account in up to its trade token, and reports whether the
+// account got one.
 type storming func(s *service, b *testing.B, n int) bool
 
-// byOTP is a login by password and one-time code, as a client does it that sends
-// exactly what it must. Reading the code from the sandbox's inbox is a request more
-// than a real login has.
+// byOTP is a login by password and one-time code by a client that sends only what it
+// must. Reading the code from the sandbox's inbox is one request more than a real login.
 func byOTP(s *service, b *testing.B, n int) bool {
 	ucc, _, mobile, _ := sandbox.DemoAccount(n)
 	view, ok := s.ask(b, validate, nil, map[string]string{"mobileNumber": mobile, "password": sandbox.DemoPassword})
@@ -50,10 +49,10 @@ func byMPIN(s *service, b *testing.B, n int) bool {
 	return ok
 }
 
-// BenchmarkStorm is the morning: b.N accounts log in, each once, by password and OTP or
-// by TOTP and MPIN, on SQLite and on PostgreSQL. First as many are under way at once as
-// there are connections, and then they come by a clock, four fifths as fast, and their
-// time counts from when each was due. docs/capacity.md is made of its figures.
+// BenchmarkStorm is the morning rush: b.N accounts log in once each, by password and OTP
+// or by TOTP and MPIN, on SQLite and on PostgreSQL. First as many run at once as there
+// are connections. Then logins start by the clock at four fifths of that rate, and each
+// one's time counts from when it was due. docs/capacity.md uses its figures.
 //
 //	go test -run '^$' -bench Storm -benchtime 600x ./test/bench
 //	CGO_ENABLED=1 go test -tags openssl -run '^$' -bench Storm -benchtime 600x ./test/bench
@@ -122,8 +121,8 @@ func storm(b *testing.B, store string, login storming) {
 	b.ReportMetric(s.peak(b), "peak-MB")
 }
 
-// whole returns the CPU time of the service's process with that of the threads that have
-// ended, as those do that hash: in ticks of 10 ms.
+// whole returns the CPU time of the service's process in ticks of 10 ms. It includes
+// threads that have ended, as hashing threads do.
 func (s *service) whole(b *testing.B) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
 	must(b, err)
@@ -135,13 +134,14 @@ func (s *service) whole(b *testing.B) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// hash returns the CPU of one hash of a password in this process, on all processors at
-// once as in the service.
+// hash returns the CPU time of one password hash in this process, with all processors
+// hashing at once as in the service.
 func hash(b *testing.B) time.Duration {
 	return bare(b, 20, func() error { credential.Hash([]byte(sandbox.DemoPassword)); return nil })
 }
 
-// walOf returns how many bytes a database's server has written to its log.
+// walOf returns a function that reports how many bytes the database's server has written
+// to its log.
 func walOf(b *testing.B, url string) func() float64 {
 	c, err := pgx.Connect(context.Background(), url)
 	must(b, err)

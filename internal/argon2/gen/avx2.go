@@ -12,12 +12,12 @@ var ymm = []reg.VecPhysical{
 	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
-// avx2 writes the kernel for AVX2. Half a block fits into the registers, so the rows and
-// columns of a block are computed two at a time; in between it is on the stack. A
-// register holds four words of a row, two each of two columns.
+// avx2 writes the kernel for AVX2. Half a block fits into the registers, so the kernel
+// computes the rows and columns of a block two at a time and keeps the block on the
+// stack in between. A register holds four words of a row, two from each of two columns.
 func avx2() {
 	w := begin("fillAVX2", "fillAVX2 is a kernel for AVX2.", 2*blockSize)
-	mixed := func(r int) operand.Mem { return at(w.saved, r*32) } // the block before, mixed with the other
+	mixed := func(r int) operand.Mem { return at(w.saved, r*32) } // the previous block mixed with the other
 	rows := func(r int) operand.Mem { return at(w.saved, blockSize+r*32) }
 	right24, right16 := reg.Y14, reg.Y15
 	build.VMOVDQU(bytesTurned("right24", 3), right24)
@@ -35,7 +35,7 @@ func avx2() {
 				f(4*row+i, ymm[i])
 			}
 		}
-		turn := func(a, c, d uint64) { // the fours that a, c and d have of each row
+		turn := func(a, c, d uint64) { // the four words of each row in a, c and d
 			for _, s := range sets {
 				build.VPERMQ(operand.U8(a), s[0], s[0])
 				build.VPERMQ(operand.U8(d), s[3], s[3])
@@ -48,19 +48,19 @@ func avx2() {
 			build.VMOVDQU(y, mixed(r))
 		})
 		mix(sets, temps, vpxor, right)
-		turn(0x93, 0x39, 0x4e) // against b, which is ready last
+		turn(0x93, 0x39, 0x4e) // relative to b, which is ready last
 		mix(sets, temps, vpxor, right)
 		turn(0x39, 0x93, 0x4e)
 		each(func(r int, y reg.VecPhysical) { build.VMOVDQU(y, rows(r)) })
 	}
-	for column := range 4 { // two columns each
+	for column := range 4 { // two columns at a time
 		each := func(f func(r int, y reg.VecPhysical)) {
 			for row := range 8 {
 				f(4*row+column, ymm[row])
 			}
 		}
-		// across puts into four registers, for the diagonal step, what is the second word of
-		// one row's cell and the first of another's.
+		// across fills four registers for the diagonal step with the second word of one row's
+		// cell and the first of another's.
 		across := func(b0, b1, d0, d1 reg.VecPhysical, of [4]reg.VecPhysical) {
 			build.VPALIGNR(operand.U8(8), of[0], of[1], b0)
 			build.VPALIGNR(operand.U8(8), of[1], of[0], b1)
@@ -86,8 +86,8 @@ func avx2() {
 	w.repeat("block")
 }
 
-// turnRight returns what turns the words of a register right, with constants for 24 and
-// 16 bits.
+// turnRight returns a function that rotates the words of a register right. It takes the
+// constants for 24 and 16 bits.
 func turnRight(right24, right16 reg.VecPhysical) func(n uint64, r, temp reg.VecPhysical) {
 	return func(n uint64, r, temp reg.VecPhysical) {
 		switch n {
@@ -107,7 +107,7 @@ func turnRight(right24, right16 reg.VecPhysical) func(n uint64, r, temp reg.VecP
 
 func vpxor(ops ...operand.Op) { build.VPXOR(ops[0], ops[1], ops[2]) }
 
-// bytesTurned returns what VPSHUFB takes to turn words right by n bytes.
+// bytesTurned returns the VPSHUFB operand that rotates words right by n bytes.
 func bytesTurned(name string, n int) operand.Mem {
 	data := build.GLOBL(name, 8|16) // RODATA and NOPTR
 	for i := range 32 {

@@ -13,22 +13,22 @@ var zmm = []reg.VecPhysical{
 	reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
-// An order says which word each lane of a register holds.
+// An order lists the word that each lane of a register holds.
 //
 // A block is a matrix of 8 by 8 cells of two words. Register 4i+j holds rows 2i and 2i+1
-// of columns 2j and 2j+1: word 4h+k is the word k of these two columns in row 2i+h. So
-// the round over the rows takes the registers of one i as a, b, c and d, the round over
-// the columns those of one j, and nothing has to be moved from one register to another:
-// only the diagonal steps turn what is in them. In memory blocks are in this order too.
+// of columns 2j and 2j+1: word 4h+k is word k of these two columns in row 2i+h. So the
+// round over the rows takes the registers of one i as a, b, c and d, and the round over
+// the columns those of one j. Nothing moves from one register to another: only the
+// diagonal steps rotate words within them. Memory holds blocks in this order too.
 type order [8]int
 
 var natural = order{0, 1, 2, 3, 4, 5, 6, 7}
 
-// diagonal is by how much a, b, c and d are turned for the diagonal step: against b,
+// diagonal lists how far to turn a, b, c and d for the diagonal step: relative to b,
 // which is ready last.
 var diagonal = [4]int{-1, 0, 1, 2}
 
-// inRow returns an order in which each lane has the word that is n further in its row.
+// inRow returns the order in which each lane holds the word n further on in its row.
 func (o order) inRow(n int) order {
 	for lane, word := range o {
 		o[lane] = word&4 | (word+n)&3
@@ -36,7 +36,7 @@ func (o order) inRow(n int) order {
 	return o
 }
 
-// inColumn is inRow for columns, whose four words are in two rows.
+// inColumn is inRow for columns, whose four words span two rows.
 func (o order) inColumn(n int) order {
 	for lane, word := range o {
 		place := (word>>2<<1 | word&1) + n
@@ -45,7 +45,7 @@ func (o order) inColumn(n int) order {
 	return o
 }
 
-// lanes returns from which lane each lane comes when one order is made of another.
+// lanes returns the source of each lane when a register goes from one order to another.
 func lanes(from, to order) (lanes order) {
 	for lane, word := range to {
 		for l, w := range from {
@@ -57,13 +57,13 @@ func lanes(from, to order) (lanes order) {
 	return lanes
 }
 
-// A turner has the constants of the turns that are not a part of their instruction.
+// A turner holds the constants of the turns that an instruction cannot encode.
 type turner struct {
 	registers map[order]reg.VecPhysical
 	free      []reg.VecPhysical
 }
 
-// turn brings a register from one order into another.
+// turn moves a register from one order to another.
 func (t *turner) turn(r reg.VecPhysical, from, to order) {
 	by := lanes(from, to)
 	within, pairs := by.simple()
@@ -78,8 +78,8 @@ func (t *turner) turn(r reg.VecPhysical, from, to order) {
 	}
 }
 
-// simple reports whether the turn is the same within both halves of a register, and
-// whether it is one of pairs of words.
+// simple reports whether a turn stays within the halves of a register, alike in both, and
+// whether it moves words in pairs.
 func (o order) simple() (within, pairs bool) {
 	within, pairs = true, true
 	for l := range 4 {
@@ -89,7 +89,7 @@ func (o order) simple() (within, pairs bool) {
 	return within, pairs
 }
 
-// prepare loads the constant that a turn takes, if any.
+// prepare loads the constant that a turn needs, if any.
 func (t *turner) prepare(from, to order) {
 	by := lanes(from, to)
 	within, pairs := by.simple()
@@ -104,8 +104,8 @@ func (t *turner) prepare(from, to order) {
 	t.registers[by], t.free = t.free[0], t.free[1:]
 }
 
-// avx512 writes the kernel for AVX-512. A block is in the registers from its start to
-// its end, and then the one before the next.
+// avx512 writes the kernel for AVX-512. A block stays in the registers from start to end,
+// and then serves as the previous block of the next.
 func avx512() {
 	w := begin("fillAVX512", "fillAVX512 is a kernel for AVX-512.", blockSize)
 	temps := [2]reg.VecPhysical{zmm[16], zmm[17]}
@@ -113,7 +113,7 @@ func avx512() {
 	byRow, byColumn := make([]set, 4), make([]set, 4)
 	t := &turner{map[order]reg.VecPhysical{}, zmm[18:]}
 	rowStep := func(j int) order { return natural.inRow(diagonal[j]) }
-	columnStep := func(i, j int) order { return rowStep(j).inColumn(diagonal[i]) } // row steps are not turned back before
+	columnStep := func(i, j int) order { return rowStep(j).inColumn(diagonal[i]) } // without turning row steps back first
 	each := func(f func(i, j int, z reg.VecPhysical, offset int)) {
 		for r, z := range zmm[:16] {
 			f(r/4, r%4, z, r*64)

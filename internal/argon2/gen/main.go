@@ -1,7 +1,7 @@
-// Command gen writes the assembly of package argon2: go generate in the folder above
-// runs it.
+// Command gen writes the assembly of package argon2. Run it with go generate in the
+// folder above.
 //
-// It is a module of its own so that what it imports is no requirement of neoapi.
+// It is a separate module so that neoapi does not require its imports.
 package main
 
 import (
@@ -22,19 +22,19 @@ func main() {
 	build.Generate()
 }
 
-// at returns the operand n bytes after an address.
+// at returns the operand n bytes after base.
 func at(base reg.Register, n int) operand.Mem { return operand.Mem{Base: base, Disp: n} }
 
-// A walk is what both kernels have in common: where the blocks of one call are, and
-// which block each one is mixed with. The registers count on from the arguments.
+// A walk is what both kernels share: where the blocks of one call are, and which block
+// to mix into each. The registers start with the arguments and advance.
 type walk struct {
 	memory, dst, prev, left, refs, area, last, lane reg.Register
 	again                                           operand.Mem
-	ref                                             reg.Register // the address of the block that is mixed with the one before
-	saved                                           reg.Register // the address of room on the stack, at the start of a cache line
+	ref                                             reg.Register // address of the block to mix with the previous one
+	saved                                           reg.Register // address of room on the stack, aligned to a cache line
 }
 
-// begin starts a function that has room for size bytes on the stack.
+// begin starts a function with room for size bytes on the stack.
 func begin(name, doc string, size int) walk {
 	build.TEXT(name, 0, "func(memory *uint64, dst, prev, n uint64, refs *uint32, again bool, area, last, lane uint64)")
 	build.Pragma("noescape")
@@ -59,14 +59,15 @@ func begin(name, doc string, size int) walk {
 	return w
 }
 
-// address makes the number of a block its address.
+// address turns the number of a block into its address.
 func (w walk) address(number reg.Register) {
 	build.SHLQ(operand.U8(10), number)
 	build.ADDQ(w.memory, number)
 }
 
-// choose puts into w.ref which block the next one is mixed with: that is in refs, or
-// else the first word of the block before says it (RFC 9106, 3.4.1.1 and 3.4.2).
+// choose puts into w.ref the address of the block to mix into the next one: refs lists
+// it, or else the first word of the block before chooses it (RFC 9106, 3.4.1.1 and
+// 3.4.2).
 func (w walk) choose(label string, word reg.Register) {
 	listed, known := label+"_listed", label+"_known"
 	build.TESTQ(w.refs, w.refs)
@@ -80,7 +81,7 @@ func (w walk) choose(label string, word reg.Register) {
 	build.SUBQ(reg.RAX, w.ref)
 	build.MOVQ(w.ref, reg.RCX)
 	build.SUBQ(w.lane, reg.RCX)
-	build.CMOVQCC(reg.RCX, w.ref) // round the lane's end
+	build.CMOVQCC(reg.RCX, w.ref) // wrap round the lane's end
 	build.INCQ(w.area)
 	build.INCQ(w.last)
 	build.JMP(operand.LabelRef(known))
@@ -91,7 +92,7 @@ func (w walk) choose(label string, word reg.Register) {
 	w.address(w.ref)
 }
 
-// repeat goes back to label for the next block, and ends the function after the last.
+// repeat jumps back to label for the next block, and returns after the last.
 func (w walk) repeat(label string) {
 	build.MOVQ(w.dst, w.prev)
 	build.ADDQ(operand.U32(blockSize), w.dst)
@@ -101,13 +102,13 @@ func (w walk) repeat(label string) {
 	build.RET()
 }
 
-// A set is four registers, a, b, c and d, in whose lanes the permutation GB is computed
-// side by side (RFC 9106, 3.6).
+// A set is four registers, a, b, c and d, whose lanes compute the permutation GB side by
+// side (RFC 9106, 3.6).
 type set [4]reg.VecPhysical
 
-// mix computes GB in some sets. Two of them are computed at a time, in turns: each has
-// to wait for its product. xor and right are the instructions that differ: right turns
-// the words of a register.
+// mix computes GB in some sets. It interleaves two sets at a time, because each has to
+// wait for its product. The kernels differ in xor and right, which rotates the words of
+// a register right.
 func mix(sets []set, temps [2]reg.VecPhysical, xor func(...operand.Op), right func(n uint64, r, temp reg.VecPhysical)) {
 	step := func(x, y, z int, turn uint64) { // x += y + 2·x·y, of the lower halves; z = (z ^ x) >>> turn
 		for n := 0; n < len(sets); n += len(temps) {

@@ -73,7 +73,7 @@ func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) 
 	return &l, err
 }
 
-// loadClaim is loadSession with the session's account, which is empty if there is none.
+// loadClaim is loadSession with the session's account, which is empty if missing.
 func loadClaim(ctx context.Context, c *pgx.Conn, sid string) (*loaded, login.Account, error) {
 	var l loaded
 	var a login.Account
@@ -106,7 +106,7 @@ const (
 			sent = excluded.sent, failures = excluded.failures, totp_used = excluded.totp_used
 		WHERE account_states.version = $2`
 	saveState = raise + ` RETURNING 1)`
-	// saveTrade saves nothing, too, if the consumer was removed: see standing.
+	// saveTrade also saves nothing if the consumer was removed: see standing.
 	saveTrade = raise + ` AND EXISTS (SELECT FROM consumers WHERE key = $38 AND incarnation = $39) RETURNING 1)`
 	// What never changes in a session's life (sid, account, UCC, consumer and its
 	// incarnation, first factor, view id) is not written again.
@@ -263,13 +263,14 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 	return l.save(ctx, c, saveSessionEvent, append(l.changes(), eventArgs(e)...)...)
 }
 
-// standing is the advisory lock that whoever completes a session shares, and whoever
-// removes a consumer has alone: one of them sees what the other did. It is taken by a
-// statement of its own, whose successors see all that was done before.
+// standing is the advisory lock that completions of sessions share and the removal of a
+// consumer takes exclusively, so that one of them sees what the other did. A separate
+// statement takes it, so that later statements see everything done before.
 const standing = 7_366_010_002
 
 // saveTrade saves a session that has become a trade session, with its event. If its
-// consumer was removed the session is saved and ended at once: login.ErrOvertaken.
+// consumer was removed, it saves and ends the session at once and returns
+// login.ErrOvertaken.
 func (l *loaded) saveTrade(ctx context.Context, c *pgx.Conn, e login.Event) error {
 	x := &l.session
 	saved, err := inOne(ctx, c,
@@ -373,8 +374,8 @@ func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) er
 	return s.leave(ctx, sid, claim, true, e)
 }
 
-// leave gives a claim back, and ends the account's tries and stores the event
-// whether or not the claim still was held.
+// leave gives a claim back. It ends the account's tries and stores the event even if the
+// claim was no longer held.
 func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
 	var lost bool
 	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {

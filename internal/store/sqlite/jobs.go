@@ -29,8 +29,8 @@ func (s *Store) AddJob(ctx context.Context, j login.Job) error {
 	return s.update(ctx, func(c *sqlite.Conn) error { return addJob(c, j) })
 }
 
-// ClaimJobs implements [login.Jobs]. It writes only if there is something to
-// claim: it is asked every second.
+// ClaimJobs implements [login.Jobs]. It is called every second, so it writes only if a
+// job can be claimed.
 func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) ([]login.Job, error) {
 	doing, err := json.Marshal(append([]string{}, claim.Doing...))
 	if err != nil {
@@ -103,8 +103,8 @@ func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *
 	})
 }
 
-// changeJob runs a statement that changes a claimed job, or none and then returns
-// login.ErrClaimLost.
+// changeJob runs a statement that changes a claimed job, and returns login.ErrClaimLost
+// if it changed none.
 func changeJob(c *sqlite.Conn, query string, args ...any) error {
 	err := exec(c, query, args...)
 	if err == nil && c.Changes() == 0 {

@@ -282,7 +282,7 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, lo
 		return err
 	})
 	switch {
-	case err != nil && !errors.Is(err, errUnchanged): // before a refusal, which can count a try
+	case err != nil && !errors.Is(err, errUnchanged): // checked before a refusal, which can count a try
 		return login.Session{}, login.Account{}, err
 	case refused != nil:
 		return login.Session{}, login.Account{}, s.ended(refused)
@@ -290,9 +290,9 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, lo
 	return claimed, account, nil
 }
 
-// complete stores the event of a view session that has become the trade session t, in
-// the transaction that is open. If t's consumer was removed it ends t: overtaken is
-// what to tell then.
+// complete stores, in the open transaction, the event of a view session that has become
+// the trade session t. If t's consumer was removed it ends t, and overtaken is the error
+// to return after the commit.
 func complete(c *sqlite.Conn, t login.Session, e login.Event) (overtaken, err error) {
 	err = one(c, func(*row) error { return nil }, `SELECT 1 FROM consumers WHERE key = ? AND incarnation = ?`, t.Consumer, t.Incarnation)
 	if errors.Is(err, login.ErrNotFound) {
@@ -307,7 +307,7 @@ func complete(c *sqlite.Conn, t login.Session, e login.Event) (overtaken, err er
 	return overtaken, addEvent(c, e)
 }
 
-// ended returns a refusal, once what it may have ended is on disk.
+// ended returns a refusal, after flushing to disk what it may have ended.
 func (s *Store) ended(refused error) error {
 	if errors.Is(refused, login.ErrOvertaken) {
 		if err := s.log.flush(); err != nil {
@@ -327,8 +327,8 @@ func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) er
 	return s.leave(ctx, sid, claim, true, e)
 }
 
-// leave gives a claim back, and ends the account's tries and stores the event
-// whether or not the claim still was held.
+// leave gives a claim back. It ends the account's tries and stores the event even if the
+// claim was no longer held.
 func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
 	var lost bool
 	err := s.update(ctx, func(c *sqlite.Conn) error {

@@ -10,8 +10,8 @@ import (
 	"neoapi/internal/store"
 )
 
-// redemption returns a claim that brings a session's code along, and the trade session
-// that it becomes if the code is right.
+// redemption returns a claim that carries a session's code, and the trade session that
+// results if the code is right.
 func redemption(v login.Session, o login.NewOTP, now time.Time) (login.Claim, login.Session) {
 	c := newClaim(v, "claim of "+v.SID, now)
 	x := newTrade(v, now)
@@ -28,7 +28,7 @@ func enabled(t *testing.T, s store.Store, n int) string {
 	return a.ID
 }
 
-// code puts a code into an open session.
+// code sets a code on an open session.
 func code(t *testing.T, s store.Store, v login.Session) login.NewOTP {
 	t.Helper()
 	o := newCode(v.SID, 0, at(0))
@@ -37,7 +37,7 @@ func code(t *testing.T, s store.Store, v login.Session) login.NewOTP {
 }
 
 var redeemTests = []test{
-	{"a claim that brings the code along completes the session, and returns it with its account", func(t *testing.T, s store.Store) {
+	{"a claim with the right code completes the session and returns it with its account", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		a.Disabled = false
 		add(t, s, a)
@@ -55,7 +55,7 @@ var redeemTests = []test{
 		same(t, "failures", state.Failures, map[login.Factor]login.Failures(nil))
 		refused(t, s.Complete(t.Context(), c.ID, want, newEvent("again", a.ID)), login.ErrClaimLost)
 	}},
-	{"a claim with another code, an expired one or none is a claim like any other", func(t *testing.T, s store.Store) {
+	{"a claim with a wrong code, an expired one or none is an ordinary claim", func(t *testing.T, s store.Store) {
 		for i, spoil := range []func(c *login.Claim, o login.NewOTP){
 			func(c *login.Claim, _ login.NewOTP) { c.Redeem.OTP = []byte("another") },
 			func(c *login.Claim, _ login.NewOTP) { c.Redeem.OTP = nil },
@@ -78,7 +78,7 @@ var redeemTests = []test{
 			t.Errorf("without a code: %s", got)
 		}
 	}},
-	{"the code of an account that is disabled or not there is not redeemed", func(t *testing.T, s store.Store) {
+	{"the code of a disabled or missing account is not redeemed", func(t *testing.T, s store.Store) {
 		a := newAccount(1)
 		add(t, s, a)
 		for _, id := range []string{a.ID, "account-1"} {
@@ -89,7 +89,7 @@ var redeemTests = []test{
 			}
 		}
 	}},
-	{"the code of an account that another name came with is not redeemed, of its own it is", func(t *testing.T, s store.Store) {
+	{"a code is redeemed with its account's name and not with another's", func(t *testing.T, s store.Store) {
 		id := enabled(t, s, 1)
 		a := newAccount(1)
 		for i, x := range []struct {
@@ -112,7 +112,7 @@ var redeemTests = []test{
 			}
 		}
 	}},
-	{"a repeat of a claim that completed its session returns it", func(t *testing.T, s store.Store) {
+	{"repeating a claim that completed its session returns the session", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", enabled(t, s, 1))
 		c, want := redemption(v, code(t, s, v), at(time.Second))
 		claim(t, s, c)
@@ -120,7 +120,7 @@ var redeemTests = []test{
 		c.Redeem.Trade.RID = "another"
 		same(t, "session", claim(t, s, c), want)
 	}},
-	{"of many claims that bring the code along one completes the session", func(t *testing.T, s store.Store) {
+	{"of many claims with the right code one completes the session", func(t *testing.T, s store.Store) {
 		v := open(t, s, "sid", enabled(t, s, 1))
 		o := code(t, s, v)
 		withConsumer(t, s)
@@ -129,7 +129,7 @@ var redeemTests = []test{
 			c.ID, c.Redeem.Trade.RID = fmt.Sprint("claim ", i), fmt.Sprint("rid ", i)
 			x, _, err := s.Claim(context.WithoutCancel(t.Context()), c)
 			if err == nil && x.RID != c.Redeem.Trade.RID {
-				t.Errorf("it returned the session of %s", x.RID)
+				t.Errorf("got the session of %s", x.RID)
 			}
 			return err
 		})
@@ -145,7 +145,7 @@ var redeemTests = []test{
 		same(t, "events", eventNames(t, s, v.Account), []string{"added", "opened sid", "completed sid"})
 	}},
 
-	{"a session that the removal of its consumer has overtaken ends as it is completed", func(t *testing.T, s store.Store) {
+	{"a session completed after its consumer was removed ends at once", func(t *testing.T, s store.Store) {
 		held, whole := open(t, s, "held", enabled(t, s, 1)), open(t, s, "whole", enabled(t, s, 2))
 		claim(t, s, newClaim(held, "claim", at(0)))
 		c, _ := redemption(whole, code(t, s, whole), at(0))
@@ -163,7 +163,7 @@ var redeemTests = []test{
 			refused(t, err, login.ErrNotFound)
 			all := events(t, s, v.Account)
 			same(t, "outcome", all[len(all)-1].Outcome, login.Event{}.Overtaken().Outcome)
-			same(t, "events", len(all), 3) // added, opened, and this
+			same(t, "events", len(all), 3) // added, opened and overtaken
 		}
 		revoked, _, err := s.Revocations(t.Context(), 0, at(0), 10)
 		good(t, err)
@@ -172,8 +172,8 @@ var redeemTests = []test{
 		good(t, err)
 		same(t, "closings", q.Length, 1)
 	}},
-	// Whoever comes first, nothing of the consumer stays open that is not revoked.
-	{"of a completion and the removal of its consumer at once one sees the other", func(t *testing.T, s store.Store) {
+	// In either order, the consumer keeps no session that is not revoked.
+	{"a completion and a concurrent removal of its consumer see each other", func(t *testing.T, s store.Store) {
 		withConsumer(t, s)
 		for round := range 20 {
 			v := open(t, s, fmt.Sprint("sid ", round), enabled(t, s, round))
