@@ -273,7 +273,7 @@ func collector() (*http.Client, error) {
 // them: then each hash discards 19 MiB there, and the heap may be larger.
 const (
 	gcPercent    = 400
-	gcLeast      = 25
+	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
 	gcRest       = 3 << 20          // live memory besides that held for clients
