@@ -85,47 +85,52 @@ func (c *doctorCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	c.Session.share(cfg)
 	for _, f := range neoapi.Diagnose(ctx, cfg, about) {
-		if e, ok := errors.AsType[*neoapi.Error](f.Err); ok {
-			if len(e.Problems) > 0 {
-				f.Detail = flagProblems(e)
-			}
-			if f.Hint != "" {
-				f.Hint = shellHint(e)
-			}
-		}
-		if f.Check == "access token" { // no flag gives one
-			f.Detail = strings.Replace(f.Detail, "the given one", "the saved session's", 1)
-		}
-		if f.Check == "session" && f.Verdict == neoapi.VerdictSkipped && found.Verdict == neoapi.VerdictFailed {
-			f.Detail = "its file cannot be used"
-		}
-		if f.Check == "session" && f.Verdict == neoapi.VerdictFailed {
-			why := strings.TrimPrefix(strings.TrimPrefix(f.Hint, "log in again: "), "run neo login")
-			f.Hint = strings.TrimSpace(why + "\nlog in again: " + t.login)
-		}
-		r.Findings = append(r.Findings, f)
+		r.Findings = append(r.Findings, inShellsWords(f, found, t.login))
 	}
-
 	if err := c.print(t, r); err != nil {
 		return err
 	}
-	failed := 0
-	var first error
-	for _, f := range r.Findings {
-		if f.Verdict == neoapi.VerdictFailed {
-			failed++
-			if failed == 1 {
-				first = f.Err
-			}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.ailing()
+}
+
+// inShellsWords returns a finding of the client in the words of the command line. file
+// is the finding about the saved session's file, login the command that logs in again.
+func inShellsWords(f, file neoapi.Finding, login string) neoapi.Finding {
+	if e, ok := errors.AsType[*neoapi.Error](f.Err); ok {
+		if len(e.Problems) > 0 {
+			f.Detail = flagProblems(e)
+		}
+		if f.Hint != "" {
+			f.Hint = shellHint(e)
 		}
 	}
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case failed > 0:
-		return ailing{failed, first}
+	case f.Check == "access token": // no flag gives one
+		f.Detail = strings.Replace(f.Detail, "the given one", "the saved session's", 1)
+	case f.Check == "session" && f.Verdict == neoapi.VerdictSkipped && file.Verdict == neoapi.VerdictFailed:
+		f.Detail = "its file cannot be used"
+	case f.Check == "session" && f.Verdict == neoapi.VerdictFailed:
+		why := strings.TrimPrefix(strings.TrimPrefix(f.Hint, "log in again: "), "run neo login")
+		f.Hint = strings.TrimSpace(why + "\nlog in again: " + login)
 	}
-	return nil
+	return f
+}
+
+// ailing returns the error that says how many checks have failed, or nil.
+func (r report) ailing() error {
+	var failed []neoapi.Finding
+	for _, f := range r.Findings {
+		if f.Verdict == neoapi.VerdictFailed {
+			failed = append(failed, f)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return ailing{len(failed), failed[0].Err}
 }
 
 // another reports whether flags or environment ask about another service or consumer
