@@ -86,6 +86,9 @@ func open(ctx context.Context, url string, begin func(cfg *pgxpool.Config) error
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
 	if err := begin(cfg); err != nil {
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) { // database/sql may report only that its connection is closed
+			err = fmt.Errorf("%w: %w", ended, err)
+		}
 		if advice := hint(err, cfg.ConnConfig.Password != ""); advice != "" {
 			return nil, fmt.Errorf("database: %w; %s", err, advice)
 		}
