@@ -46,6 +46,11 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		claim.Repeat = s.Vault.MAC(credential.PurposeRepeat, f.SID, f.Caller.RequestID, string(f.Code))
 	}
 	claim.Redeem = s.redemption(f, says, claim)
+	if claim.Redeem != nil { // it may complete the session, which must not be half done if the client disconnects
+		var done context.CancelFunc
+		ctx, done = toTheEnd(ctx)
+		defer done()
+	}
 	view, account, err := s.Sessions.Claim(ctx, claim)
 	if err != nil {
 		return Opened{}, s.notClaimed(ctx, f, says, claim, err)
@@ -108,7 +113,11 @@ func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.Vi
 	account := Account{ID: says.Sub, UCC: says.UCC}
 	outcome, refusal := claimRefused(err)
 	if outcome == "" { // the store did not say whether it was taken
-		s.refundLater(ctx, s.secondEvent(f, account, "not judged"), claim)
+		outcome = "not judged"
+		if claim.Redeem != nil { // nor whether it completed the session: if it did, a repeat of the request gets it
+			outcome = "not stored"
+		}
+		s.refundLater(ctx, s.secondEvent(f, Account{ID: says.Sub}, outcome), claim) // no UCC: the account may have been erased
 		return refusal
 	}
 	// If the account was removed since the first factor, the event does not name it: an

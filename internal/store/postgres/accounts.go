@@ -218,7 +218,7 @@ func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f
 func (s *Store) RemoveConsumer(ctx context.Context, key string, e login.Event) error {
 	return s.mustChange(ctx,
 		statement{`SELECT pg_advisory_xact_lock($1)`, []any{standing}},
-		statement{`SELECT pg_advisory_xact_lock(7366010001)`, nil},
+		statement{`SELECT pg_advisory_xact_lock($1)`, []any{revoking}},
 		statement{`INSERT INTO revocations (token_id, expires) SELECT trade_id, expires FROM sessions
 			WHERE consumer = $1 AND kind = 'trade' AND expires IS NOT NULL AND EXISTS (SELECT FROM consumers WHERE key = $1)`, []any{key}},
 		closings(`consumer = $1 AND EXISTS (SELECT FROM consumers WHERE key = $1)`, key),
@@ -262,7 +262,7 @@ func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.E
 // RemoveSigningKey implements [login.Keys]. Others wait until it is done: none
 // removes a key because of one that is being removed.
 func (s *Store) RemoveSigningKey(ctx context.Context, id string, e login.Event) error {
-	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock(7366010002)`, nil},
+	err := s.mustChange(ctx, statement{`SELECT pg_advisory_xact_lock($1)`, []any{removing}},
 		recordIf(`DELETE FROM signing_keys WHERE id = $1 AND n IS DISTINCT FROM
 			(SELECT n FROM signing_keys WHERE signs <= $2 ORDER BY signs DESC, n DESC LIMIT 1)`, e, id, when{&e.Time}))
 	if errors.Is(err, login.ErrNotFound) {

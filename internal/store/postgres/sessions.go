@@ -263,11 +263,6 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 	return l.save(ctx, c, saveSessionEvent, append(l.changes(), eventArgs(e)...)...)
 }
 
-// standing is the advisory lock that completions of sessions share and the removal of a
-// consumer takes exclusively, so that one of them sees what the other did. A separate
-// statement takes it, so that later statements see everything done before.
-const standing = 7_366_010_002
-
 // saveTrade saves a session that has become a trade session, with its event. If its
 // consumer was removed, it saves and ends the session at once and returns
 // login.ErrOvertaken.

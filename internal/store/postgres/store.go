@@ -113,8 +113,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// migrating is the advisory lock under which one process migrates.
-const migrating = 7_366_010_000
+// Advisory locks.
+const (
+	migrating = 7_366_010_000 // one process migrates at a time
+	revoking  = 7_366_010_001 // tokens are revoked one transaction at a time: the trigger on sessions takes it too
+	removing  = 7_366_010_002 // signing keys are removed one at a time
+	// standing is shared by completions of sessions, and taken exclusively by the removal
+	// of a consumer, so that one of them sees what the other did. A separate statement
+	// takes it, so that later statements see everything done before.
+	standing = 7_366_010_003
+)
 
 func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
 	cfg = cfg.Copy()
