@@ -265,14 +265,14 @@ func collector() (*http.Client, error) {
 	return client, nil
 }
 
-// Garbage is collected when it is four times the size of live memory, and more often
+// Garbage is collected when it is twice the size of live memory, and more often
 // when memory comes near gcLimit. Live memory is small, so Go's defaults would collect
-// dozens of times a second. Memory held for clients would then count five times, so the
+// dozens of times a second. Memory held for clients would then count three times, so the
 // more there is, the sooner garbage is collected, which keeps the heap about the same
 // size. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
 // them: then each hash discards 19 MiB there, and the heap may be larger.
 const (
-	gcPercent    = 400
+	gcPercent    = 200
 	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
