@@ -22,13 +22,13 @@ type oneAccount struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// nothingToDo says why a change had no effect.
-type nothingToDo string
+// noEffect says why a change had no effect.
+type noEffect string
 
-func (n nothingToDo) Error() string { return string(n) }
+func (n noEffect) Error() string { return string(n) }
 
 // unless returns the error of a change, or nothing if there was nothing to do.
-func unless(err error, nothing nothingToDo) error {
+func unless(err error, nothing noEffect) error {
 	if errors.Is(err, operator.ErrNothing) {
 		return nothing
 	}
@@ -45,7 +45,7 @@ func (c *oneAccount) change(ctx context.Context, t *terminal, done string, f fun
 			return err
 		}
 		var bad *login.Error
-		var nothing nothingToDo
+		var nothing noEffect
 		switch err := f(d.Admin(), a); {
 		case errors.As(err, &nothing):
 			done = string(nothing)
@@ -286,7 +286,7 @@ func (c *accountRevokeCmd) Run(ctx context.Context, t *terminal) error {
 		err := m.Revoke(ctx, a, c.SID)
 		switch {
 		case errors.Is(err, login.ErrNotFound) && c.All:
-			return nothingToDo("no sessions: nothing to revoke")
+			return noEffect("no sessions: nothing to revoke")
 		case errors.Is(err, login.ErrNotFound):
 			return fmt.Errorf("account %s has no session %s: neo account sessions shows all", a.UCC, printable(c.SID))
 		}

@@ -89,9 +89,6 @@ func first(t *testing.T, pattern, text string) string {
 
 func TestCommands_writeNoSecret(t *testing.T) { // security.md L1
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("NOT TESTED with -short: whether the program writes a secret")
-	}
 	if err := asShipped(); err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,6 @@ const Generic = "generic"
 
 var generic = kernel{name: Generic}
 
-func inOrder(word int) int { return word }
-
 // The known answer that a kernel must compute before it is used: a key with two passes
 // over segments that need two blocks of addresses.
 const (

@@ -15,6 +15,9 @@ func kernels() (all []kernel) {
 	return append(all, generic)
 }
 
+// inOrder is for kernels that keep a block's words in their order.
+func inOrder(word int) int { return word }
+
 // inPairs returns the position of a word in the blocks of the AVX-512 kernel: see
 // gen/avx512.go.
 func inPairs(i int) int {

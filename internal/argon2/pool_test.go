@@ -11,11 +11,6 @@ import (
 	"unsafe"
 )
 
-// blocksAt returns the first n blocks of a kernel's memory.
-func blocksAt(memory *uint64, n uint64) []block {
-	return unsafe.Slice((*block)(unsafe.Pointer(memory)), n)
-}
-
 // counted is a pool that counts and limits its memory from the operating system.
 type counted struct {
 	*pool

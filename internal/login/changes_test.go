@@ -143,7 +143,7 @@ func TestOTP_isAllowedAfterExactlyTheWaitThatWasTold(t *testing.T) {
 			}
 			return
 		}
-		t.Skip("never refused")
+		t.Fatal("50 codes, at most five minutes apart, and none is refused")
 	})
 }
 
@@ -436,7 +436,7 @@ func TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests(t *testing.T) {
 			},
 			"the code was wrong": func(t *rapid.T) {
 				if live.id == "" {
-					t.Skip()
+					return
 				}
 				if err := x.LeaveClaim(live.id, false); err != nil {
 					t.Fatalf("the holder cannot give its claim back: %v", err)
@@ -445,7 +445,7 @@ func TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests(t *testing.T) {
 			},
 			"the OMS was down": func(t *rapid.T) {
 				if live.id == "" {
-					t.Skip()
+					return
 				}
 				before := x.Tries
 				if err := x.LeaveClaim(live.id, true); err != nil {
@@ -459,7 +459,7 @@ func TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests(t *testing.T) {
 			},
 			"a late answer of a lost claim": func(t *rapid.T) {
 				if len(lost) == 0 {
-					t.Skip()
+					return
 				}
 				id := rapid.SampledFrom(lost).Draw(t, "lost claim")
 				before := x
@@ -472,7 +472,7 @@ func TestSecondFactor_keepsItsPromisesInAnyOrderOfRequests(t *testing.T) {
 			},
 			"the code was right": func(t *rapid.T) {
 				if live.id == "" || rapid.IntRange(0, 4).Draw(t, "one in five") > 0 {
-					t.Skip()
+					return
 				}
 				if err := x.Become(new(AccountState), live.id, tradeOf(now)); err != nil {
 					t.Fatalf("the holder cannot complete: %v", err)

@@ -1,8 +1,21 @@
-// Package must ends a test at the first error that it does not expect. It is for
-// tests only.
+// Package must ends a test at its first unexpected error, and decides what may be
+// skipped. It is for tests only.
 package must
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
+
+// Skip skips a test that this machine cannot run, and says so. With CI=true, where
+// nothing may be skipped, it fails the test.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("cannot be skipped, because CI=true: "+format, args...)
+	}
+	t.Skipf("NOT TESTED: "+format, args...)
+}
 
 // Do ends the test if err is not nil.
 func Do(t testing.TB, err error) {
