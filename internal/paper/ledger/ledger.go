@@ -113,6 +113,7 @@ type Account struct {
 
 	used             parts
 	delivered        listing.Price // what CNC purchases of the day cost
+	ordered          listing.Price // and what open ones will
 	credit           listing.Price // what settled shares were sold for today
 	pledgedReference listing.Price // value of the pledged shares after the haircut
 }
@@ -135,10 +136,18 @@ func (p *parts) total() listing.Price {
 	return p.orders + p.intraday + p.premium + p.span + p.exposure + p.loss
 }
 
-func (a *Account) delivery() listing.Price { return max(0, a.delivered-a.credit) }
+// delivery returns what of the day's purchases under CNC its sales do not pay for, and
+// what of the open ones.
+func (a *Account) delivery() (filled, open listing.Price) {
+	filled = max(0, a.delivered-a.credit)
+	return filled, max(0, a.delivered+a.ordered-a.credit) - filled
+}
 
 // Used returns what orders and positions need, and what the day has cost.
-func (a *Account) Used() listing.Price { return a.used.total() + a.delivery() }
+func (a *Account) Used() listing.Price {
+	filled, open := a.delivery()
+	return a.used.total() + filled + open
+}
 
 // Net returns what is left.
 func (a *Account) Net() listing.Price { return a.cash + a.pledgedReference - a.Used() }
@@ -234,6 +243,9 @@ func (a *Account) open(s *slot, o Order, sign int64) {
 	if o.Buy {
 		s.openBuy += sign * o.Quantity
 		s.openBuyAmount += amount
+		if o.Product == CNC {
+			a.ordered += amount
+		}
 	} else {
 		s.openSell += sign * o.Quantity
 		s.openSellAmount += amount
@@ -263,6 +275,7 @@ func (a *Account) Fill(o Order, price listing.Price) {
 		a.book(s, -o.Quantity, traded)
 	}
 	if o.Product == CNC && o.Buy {
+		a.ordered -= amount
 		a.delivered += traded
 	}
 	a.weigh(s)

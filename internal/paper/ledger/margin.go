@@ -26,7 +26,7 @@ func (a *Account) weigh(s *slot) {
 func (s *slot) weight() parts {
 	switch {
 	case s.product == CNC:
-		return parts{orders: s.openBuyAmount}
+		return parts{} // see Account.delivery
 	case s.Kind.Option():
 		return parts{
 			premium: max(0, s.boughtAmount-s.soldAmount),

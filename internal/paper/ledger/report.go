@@ -18,7 +18,7 @@ type Position struct {
 }
 
 // Net returns how much is held; negative if it was sold short.
-func (p *Position) Net() int64 { return p.CarriedBuy + p.Bought - p.CarriedSell - p.Sold }
+func (p Position) Net() int64 { return p.CarriedBuy + p.Bought - p.CarriedSell - p.Sold }
 
 // Positions returns what the account has carried and traded, in the order in which it
 // came.
@@ -66,9 +66,10 @@ type Limits struct {
 
 // Limits returns the account's money. last returns the last price of an instrument.
 func (a *Account) Limits(last func(*listing.Instrument) listing.Price) Limits {
+	filled, open := a.delivery()
 	l := Limits{
 		Cash: a.cash, Pledged: a.pledgedReference, Used: a.Used(), Net: a.Net(),
-		Orders: a.used.orders, Delivery: a.delivery(), Intraday: a.used.intraday, Premium: a.used.premium,
+		Orders: a.used.orders + open, Delivery: filled, Intraday: a.used.intraday, Premium: a.used.premium,
 		Span: a.used.span, Exposure: a.used.exposure, Loss: a.used.loss,
 	}
 	for _, s := range a.order {

@@ -34,7 +34,7 @@ func (a *Account) roll(st Settlement) {
 		h.t1 = 0
 	}
 	old := a.order
-	a.order, a.used, a.delivered, a.credit = nil, parts{}, 0, 0
+	a.order, a.used, a.delivered, a.ordered, a.credit = nil, parts{}, 0, 0, 0
 	clear(a.slots)
 	clear(a.groups)
 	for _, s := range old {
