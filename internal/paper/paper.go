@@ -251,3 +251,14 @@ type Event struct {
 	Trade    *Trade // set beside Order if the row is a fill
 	Position *Position
 }
+
+var stateNames = [...]string{
+	PutReceived: "put order req received", ValidationPending: "validation pending", OpenPending: "open pending", Open: "open",
+	TriggerPending: "trigger pending", Complete: "complete", Cancelled: "cancelled", Rejected: "rejected",
+	ModifyValidationPending: "modify validation pending", ModifyPending: "modify pending", Modified: "modified", NotModified: "not modified",
+	CancelPending: "cancel pending", NotCancelled: "not cancelled", AfterMarketReceived: "after market order req received",
+	ModifyAfterMarketReceived: "modify after market order req received", CancelledAfterMarket: "cancelled after market order",
+}
+
+// String returns the state as the protocol writes it.
+func (s State) String() string { return stateNames[s] }
