@@ -238,6 +238,12 @@ func (a *api) find(path string) (endpoint, bool) {
 		return a.authEndpoint(path), true
 	}
 	if a.TradeAPI != nil && !isOwnPath(path) {
+		if a.TradeAPI.public != nil && a.TradeAPI.public(path) {
+			return a.public(), true
+		}
+		if op, rate := tradewire.OpenTo(path); op != "" {
+			return a.market(op, rate), true
+		}
 		return a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path)), true
 	}
 	return endpoint{}, false

@@ -88,19 +88,53 @@ func (a *api) passing(op wire.Op, need access) endpoint {
 // admitted is an endpoint's work before a call goes to the trade API: it checks the
 // session and gets its signed identity.
 func (a *api) admitted(c *call) (front.Answer, error) {
-	switch {
-	case climbs(c.URL.Path):
-		return front.Answer{}, &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
-	case c.ContentLength > wire.MaxTradeBody:
-		return front.Answer{}, front.TooLarge(wire.MaxTradeBody)
+	err := a.passable(c)
+	if err == nil {
+		c.session, err = a.tradeSession(c)
 	}
-	var err error
-	if c.session, err = a.tradeSession(c); err != nil {
+	if err != nil {
 		return front.Answer{}, err
 	}
-	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
 	c.identity, err = a.login.Identity(c.session)
 	return front.Answer{}, err
+}
+
+// market is the endpoint of a call that needs no session: a consumer may ask for market
+// data at a rate of its own. With a session and without Authorization it is a trade call.
+func (a *api) market(op wire.Op, rate int) endpoint {
+	return endpoint{op: op, passes: true, style: styleTrade, handle: func(c *call) (front.Answer, error) {
+		if len(c.Header["Authorization"]) == 0 && c.Header.Get(wire.HeaderSID) != "" {
+			return a.admitted(c)
+		}
+		c.caller.Lane = login.Lane{Name: string(op), Rate: rate}
+		err := a.recognise(c, accessBearerOrKey)
+		if err == nil {
+			err = a.passable(c)
+		}
+		if err == nil {
+			c.identity, err = a.login.ConsumerIdentity(c.consumer)
+		}
+		return front.Answer{}, err
+	}}
+}
+
+// public is the endpoint of a file that everybody may have.
+func (a *api) public() endpoint {
+	return endpoint{op: "scrip_file", passes: true, style: styleTrade, handle: func(c *call) (front.Answer, error) {
+		return front.Answer{}, a.passable(c)
+	}}
+}
+
+// passable refuses a call that no trade API should get.
+func (a *api) passable(c *call) error {
+	switch {
+	case climbs(c.URL.Path):
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
+	case c.ContentLength > wire.MaxTradeBody:
+		return front.TooLarge(wire.MaxTradeBody)
+	}
+	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
+	return nil
 }
 
 // A passage is a call on its way to the trade API, and its answer on the way back.
@@ -182,7 +216,9 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Trailer = nil // the client could announce one of these
 	set := func(name, value string) { h[name] = []string{value} }
-	set(wire.HeaderIdentity, p.call.identity)
+	if p.call.identity != "" {
+		set(wire.HeaderIdentity, p.call.identity)
+	}
 	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
@@ -211,7 +247,11 @@ func (g *Gateway) answered(resp *http.Response) error {
 		resp.ContentLength = 0 // of the body; if it is unknown, [http.Response.Write] adds Connection: close
 	}
 	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
-	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
+	switch {
+	case p.call.session.SID == "" && stays:
+		return errSwitched // a stream ends with its session, and here is none
+	case p.call.session.SID == "":
+	case stays || resp.ContentLength < 0 || resp.ContentLength > streamSize:
 		if err := g.streams.add(p, stays); err != nil {
 			return err
 		}

@@ -75,19 +75,23 @@ var others = []struct{ address, path string }{
 	{"/apim/quotes/2.0/quotes/neosymbol/", PathQuotes},
 }
 
-// OpenTo reports whether an address needs no session: the key of a consumer is enough
-// for it. The rate is what a consumer may ask a second there.
-func OpenTo(address string) (rate int, ok bool) {
-	path := Neutral(address)
-	switch {
-	case path == PathMaster || strings.HasPrefix(path, PathQuotes):
-		return 25, true
-	case path == PathCandles || path == PathExpiries:
-		return 2, true
+// OpenTo returns the call of an address that needs no session, because the key of a
+// consumer is enough for it, and how often a second a consumer may call it. Of any other
+// address it returns "".
+func OpenTo(address string) (op wire.Op, rate int) {
+	switch path := Neutral(address); {
+	case path == PathMaster:
+		return OpMaster, 25
+	case strings.HasPrefix(path, PathQuotes):
+		return OpQuotes, 25
+	case path == PathCandles:
+		return OpCandles, 2
+	case path == PathExpiries:
+		return OpExpiries, 2
 	case path == PathChain:
-		return 1, true
+		return OpChain, 1
 	}
-	return 0, false
+	return "", 0
 }
 
 // A Call is a call of the trade API by its neutral path, which is the address that
