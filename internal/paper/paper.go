@@ -102,8 +102,18 @@ type Place struct {
 	Source     string // who placed it, as the order's row shows it
 	AfterHours bool
 
+	Twist Twist // what goes wrong with it on purpose
+
 	// Of cover and bracket orders: distances from the entry's price, 0 for none.
 	StopDistance, TargetDistance, Trail listing.Price
+}
+
+// A Twist is what goes wrong with an order on purpose. The zero Twist is nothing.
+type Twist struct {
+	Reject string // it is rejected for this
+	Later  bool   // but only after it was open
+	Stuck  bool   // it stays in OpenPending
+	Parts  int    // what would fill at once fills in so many parts, a second apart
 }
 
 // A Change is what a modification makes of an order.

@@ -24,13 +24,21 @@ import (
 
 // Config configures an [API].
 type Config struct {
-	Exchange *paper.Exchange
-	Now      func() time.Time // the service's clock: the market's too
+	// Open opens the exchange as it is at the start.
+	Open func(now time.Time) *paper.Exchange
+
+	Now func() time.Time // the service's clock: the market's too
+
+	// Faults, if not nil, takes the fault of the next call of an operation.
+	Faults func(wire.Op, Subject) (Fault, bool)
 }
 
 // An API answers trade calls. It is safe for concurrent use.
 type API struct {
-	now func() time.Time
+	now    func() time.Time
+	renew  func(time.Time) *paper.Exchange
+	faults func(wire.Op, Subject) (Fault, bool)
+	asked  requests
 
 	mu       sync.Mutex // an Exchange is not safe for concurrent use
 	exchange *paper.Exchange
@@ -38,7 +46,16 @@ type API struct {
 }
 
 // New returns the API of an exchange.
-func New(cfg Config) *API { return &API{exchange: cfg.Exchange, now: cfg.Now} }
+func New(cfg Config) *API {
+	return &API{exchange: cfg.Open(cfg.Now()), renew: cfg.Open, now: cfg.Now, faults: cfg.Faults}
+}
+
+// Exchange calls f with the exchange and the market's time, and nobody else meanwhile.
+func (a *API) Exchange(f func(x *paper.Exchange, now time.Time)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a.exchange, a.now())
+}
 
 // A call is one trade call.
 type call struct {
@@ -47,6 +64,8 @@ type call struct {
 	account string // the UCC; "" for a call by the consumer alone
 	now     time.Time
 	path    string // without the prefix of a generation
+	body    []byte
+	fault   Fault
 }
 
 // An operation answers one path.
@@ -128,15 +147,27 @@ func (a *API) serve(r *http.Request) (int, http.Header, []byte) {
 	}
 	c.account = id.Sub
 	body, err := a.answer(c, o)
+	var header http.Header
+	status := http.StatusOK
 	if err != nil {
-		return c.fails(err)
+		status, header, body = c.fails(err)
 	}
-	return http.StatusOK, nil, body
+	a.note(c, o, status, body)
+	if wait := c.fault.wait(); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-r.Context().Done():
+		}
+	}
+	return status, header, body
 }
 
 // answer runs an operation on the exchange.
 func (a *API) answer(c *call, o operation) ([]byte, error) {
-	if err := c.buffer(); err != nil { // no lock is held while a client sends
+	if err := c.read(); err != nil { // no lock is held while a client sends
+		return nil, err
+	}
+	if err := c.strike(o); err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
@@ -145,17 +176,34 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 	return o.answer(c)
 }
 
-// buffer reads the body, which may come slowly.
-func (c *call) buffer() error {
+// read reads the body, which may come slowly.
+func (c *call) read() (err error) {
 	if c.Body == nil {
-		c.Body = http.NoBody
+		return nil
 	}
-	b, err := io.ReadAll(io.LimitReader(c.Body, maxBody+1))
-	if err != nil {
+	if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
 		return errNoForm
 	}
-	c.Body = io.NopCloser(bytes.NewReader(b))
 	return nil
+}
+
+// note remembers a call and what became of it.
+func (a *API) note(c *call, o operation, status int, body []byte) {
+	x := Asked{
+		At: a.now().UTC(), Op: string(o.op), Method: c.Method, Path: c.URL.Path, Account: c.account,
+		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
+	}
+	x.Body, _ = c.fields()
+	if status != http.StatusOK || len(body) < 512 {
+		var said struct {
+			Order  string `json:"nOrdNo"`
+			StCode int    `json:"stCode"`
+			Text   string `json:"errMsg"`
+		}
+		_ = json.Unmarshal(body, &said) // what has another form says none of it
+		x.Order, x.StCode, x.Error = said.Order, said.StCode, said.Text
+	}
+	a.asked.add(x)
 }
 
 // fails answers with a failure, in the form of the call.

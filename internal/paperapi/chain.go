@@ -159,19 +159,80 @@ func (c *call) chain() ([]byte, error) {
 			return nil, invalid("please provide valid expiry")
 		}
 	}
-	var rows []*listing.Instrument
-	for _, i := range day.Instruments() {
-		if i.Segment == s && i.Symbol == symbol && slices.Contains(contractKinds(futures), i.Kind) && (futures || i.Expiry == expiry) {
-			rows = append(rows, i)
-		}
-	}
-	slices.SortFunc(rows, func(x, y *listing.Instrument) int {
-		return cmp.Or(cmp.Compare(x.Expiry.String(), y.Expiry.String()), cmp.Compare(x.Strike, y.Strike))
-	})
+	rows := day.Chain(s, symbol, expiry)
 	if futures {
+		rows = slices.DeleteFunc(slices.Clone(day.Instruments()), func(i *listing.Instrument) bool {
+			return i.Segment != s || i.Symbol != symbol || i.Kind != listing.Future
+		})
+		slices.SortFunc(rows, func(x, y *listing.Instrument) int { return cmp.Compare(x.Expiry.String(), y.Expiry.String()) })
+	}
+	switch {
+	case futures:
 		return c.futuresChain(rows)
+	case c.fault.Name == faultDocument:
+		return c.documentedChain(rows, count)
 	}
 	return c.optionChain(rows, count)
+}
+
+// documentedChain is a chain in the form of the vendor's documents.
+func (c *call) documentedChain(rows []*listing.Instrument, count int) ([]byte, error) {
+	var r row
+	r.begin()
+	r.key("data")
+	r.begin()
+	r.common(rows[0])
+	spot := c.spot(rows[0])
+	for name, kind := range map[string]listing.Kind{"call": listing.Call, "put": listing.Put} {
+		of := slices.DeleteFunc(slices.Clone(rows), func(i *listing.Instrument) bool { return i.Kind != kind })
+		r.key(name)
+		r = append(r, '[')
+		for n, i := range nearest(of, spot, count) {
+			if n > 0 {
+				r = append(r, ',')
+			}
+			q := c.quoteAt(i)
+			r.begin()
+			r.key("instrument")
+			r.begin()
+			r.text("neoSymbol", i.Key.String())
+			r.text("symbol", i.Name)
+			r.text("optionType", optionTypes[kind])
+			r.text("strikePrice", short(i.Strike))
+			r.text("moneyness", moneyness(i, spot))
+			r.end()
+			r = append(r, `,"quote":`...)
+			r.begin()
+			r.price("ltp", q.Last, 4)
+			r.price("open", q.Open, 4)
+			r.price("high", q.High, 4)
+			r.price("low", q.Low, 4)
+			r.price("prevClose", q.Close, 4)
+			r = append(r, `"close":null,`...)
+			r.number("volume", q.Volume)
+			r.end()
+			r = append(r, `,"openInterest":`...)
+			r.begin()
+			r.number("current", q.OpenInterest)
+			r.number("previous", q.OpenInterest)
+			r.number("change", 0)
+			r = append(r, `"changePct":0.0}}`...)
+		}
+		r = append(r, ']', ',')
+	}
+	r.end()
+	return append(r, '}'), nil
+}
+
+// moneyness says which side of the price an option's strike is on.
+func moneyness(i *listing.Instrument, spot listing.Price) string {
+	switch {
+	case away(i.Strike, spot)*400 <= spot: // a quarter of a per cent
+		return "ATM"
+	case (i.Kind == listing.Call) == (i.Strike < spot):
+		return "ITM"
+	}
+	return "OTM"
 }
 
 // common adds what the rows of a chain have in common.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -71,16 +70,12 @@ const maxBody = 64 << 10
 
 var errNoForm = &failure{code: codeMalformed, text: "please send the form field jData with one JSON object"}
 
-// readFields reads the form field jData of a request.
-func readFields(r *http.Request) (fields, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil || len(body) > maxBody {
+// fields reads the form field jData of a call.
+func (c *call) fields() (fields, error) {
+	if t, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
 		return nil, errNoForm
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return nil, errNoForm
-	}
-	form, err := url.ParseQuery(string(body))
+	form, err := url.ParseQuery(string(c.body))
 	if err != nil || len(form["jData"]) != 1 {
 		return nil, errNoForm
 	}

@@ -17,7 +17,7 @@ var zeroLimits = strings.Fields(`AdhocMargin AmountUtilizedPrsnt AuxAdhocMargin 
 // limits answers with the account's money. What it asks for by segment is answered for
 // all of them: an account has one cash box.
 func (c *call) limits() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func anyOf(values ...string) map[string]bool {
 
 // margin answers with what an order would need.
 func (c *call) margin() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/listing"
@@ -41,7 +40,7 @@ const maxSource = 40
 
 // place places an order.
 func (c *call) place() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +48,14 @@ func (c *call) place() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Twist = c.fault.twist()
 	n, refusal := c.exchange.Place(c.now, p)
 	if refusal != nil {
 		return nil, refused(refusal)
+	}
+	if c.fault.Name == faultTwice {
+		p.Tag = "" // which is used now
+		_, _ = c.exchange.Place(c.now, p)
 	}
 	return accepted(n), nil
 }
@@ -144,7 +148,7 @@ func (f fields) number(field string) (paper.Number, error) {
 
 // modify changes an order. What is absent stays as it is.
 func (c *call) modify() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +222,7 @@ func (c *call) exit() ([]byte, error) {
 
 // ended reads which order shall end.
 func (c *call) ended() (n paper.Number, after bool, err error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return 0, false, err
 	}
@@ -232,7 +236,7 @@ func (c *call) ended() (n paper.Number, after bool, err error) {
 // convert moves a position to another product. The fields are those of the one public
 // client that uses it.
 func (c *call) convert() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -276,6 +280,3 @@ func refused(r *paper.Refusal) *failure {
 	}
 	return invalid(text)
 }
-
-// wall returns when a day's minute is, for times without a date.
-func wall(t time.Time) string { return t.In(listing.India).Format("15:04:05") }

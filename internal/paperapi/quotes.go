@@ -63,7 +63,11 @@ func (c *call) quoteOf(name string) (paper.Quote, bool) {
 	if !ok {
 		return paper.Quote{}, false
 	}
-	return c.exchange.Quote(c.now, i.Key)
+	q, ok := c.exchange.Quote(c.now, i.Key)
+	if c.fault.Name == faultStale {
+		q.At, q.LastTime = q.At.Add(-c.fault.seconds()), q.LastTime.Add(-c.fault.seconds())
+	}
+	return q, ok
 }
 
 // instrumentOf returns the instrument that "nse_cm|11536" or "nse_cm|Nifty 50" names.

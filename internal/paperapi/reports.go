@@ -48,7 +48,7 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 
 // orders answers with the day's orders, the newest first.
 func (c *call) orders() ([]byte, error) {
-	all := c.exchange.Orders(c.now, c.account)
+	all := c.book()
 	return list("Ok", len(all), func(r *row, i int) { r.order(&all[len(all)-1-i], false) })
 }
 
@@ -68,7 +68,7 @@ func (c *call) oneOrder() ([]byte, error) {
 
 // history answers with an order's rows, the newest first.
 func (c *call) history() ([]byte, error) {
-	f, err := readFields(c.Request)
+	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func exchangeOf(s listing.Segment) string {
 
 // trades answers with the day's fills, the newest first.
 func (c *call) trades() ([]byte, error) {
-	all := c.exchange.Trades(c.now, c.account)
+	all := c.fills()
 	slices.Reverse(all)
 	return list("ok", len(all), func(r *row, i int) {
 		t := &all[i]
