@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -170,12 +171,61 @@ func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if _, err := a.work(w, c); err != nil {
 		return a.refuse(w, c, err)
 	}
+	if fault := a.faultOf(c); fault != nil {
+		var o outcome
+		o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer { return a.passed(c) })
+		return o
+	}
 	p := a.TradeAPI.pass(w, c)
 	if p.status == 0 {
 		return a.refuse(w, c, p.end)
 	}
 	return outcome{status: p.status, size: int(p.size), err: p.end, cut: p.end != nil}
 }
+
+// faultOf takes the fault of a call, if faults are made here. They can depend on the
+// call's body.
+func (a *api) faultOf(c *call) func(http.ResponseWriter, *http.Request, func() front.Answer) (status, size int, cut bool) {
+	if a.Fault == nil {
+		return nil
+	}
+	var body []byte
+	if c.ContentLength > 0 && c.ContentLength <= wire.MaxBody {
+		var err error
+		if body, err = io.ReadAll(c.Body); err != nil {
+			return nil // the trade API's side says so
+		}
+		c.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return a.Fault(string(c.operation()), true, c.session.UCC, body)
+}
+
+// passed passes a call on and returns the answer, for a fault that affects only that.
+func (a *api) passed(c *call) front.Answer {
+	kept := keeper{header: http.Header{}}
+	p := a.TradeAPI.pass(&kept, c)
+	if p.status == 0 {
+		return failure(c.endpoint, p.end)
+	}
+	contentType := kept.header.Get("Content-Type")
+	kept.header.Del("Content-Length")
+	return front.Answer{Status: p.status, Body: front.Raw{Type: contentType, Text: kept.body.Bytes()}, Header: kept.header}
+}
+
+// A keeper keeps an answer instead of sending it.
+type keeper struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements [http.ResponseWriter].
+func (k *keeper) Header() http.Header { return k.header }
+
+// Write implements [http.ResponseWriter].
+func (k *keeper) Write(b []byte) (int, error) { return k.body.Write(b) }
+
+// WriteHeader implements [http.ResponseWriter].
+func (k *keeper) WriteHeader(int) {}
 
 // pass passes a call on, and the answer back. If there is none, it has written nothing.
 func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {

@@ -403,8 +403,5 @@ func (a *api) book(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err
 	}
-	if !a.Books {
-		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API is behind this service"}
-	}
-	return front.Answer{Status: http.StatusOK, Body: wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
+	return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API is behind this service"}
 }

@@ -20,12 +20,24 @@ type Control struct {
 	Fields       map[string]any
 }
 
-// ControlPaths are the paths of controls; one that ends in a slash is followed by a UCC.
-var ControlPaths = map[string]string{ // and their methods
+// controlPaths are the paths of controls; one that ends in a slash is followed by a UCC.
+var controlPaths = map[string]string{ // and their methods
 	"/sandbox/market":    "POST",
 	"/sandbox/accounts/": "GET, POST",
 	"/sandbox/state":     "DELETE",
 	"/sandbox/requests":  "GET",
+}
+
+// ControlMethods returns the methods of a control's path, "" if it is none.
+func ControlMethods(path string) string {
+	if methods, ok := controlPaths[path]; ok && !strings.HasSuffix(path, "/") {
+		return methods
+	}
+	const accounts = "/sandbox/accounts/"
+	if ucc, ok := strings.CutPrefix(path, accounts); ok && ucc != "" && !strings.Contains(ucc, "/") {
+		return controlPaths[accounts]
+	}
+	return ""
 }
 
 // A ControlError says what is wrong with a control, and of which field.

@@ -22,6 +22,10 @@ var fileNames = map[listing.Segment]string{
 	listing.BSEDeriv: "bse_fo.csv", listing.Currency: "cde_fo.csv", listing.MCX: "mcx_fo.csv",
 }
 
+// Public reports whether a path is that of a scrip master's file, which needs no
+// credentials.
+func Public(path string) bool { return strings.HasPrefix(path, tradewire.PathFiles) }
+
 // masterFiles answers with where the scrip master's files are.
 func (c *call) masterFiles() ([]byte, error) {
 	scheme := c.Header.Get("X-Forwarded-Proto")

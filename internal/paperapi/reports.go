@@ -338,3 +338,11 @@ func (c *call) holdings() ([]byte, error) {
 	r[len(r)-1] = ']'
 	return append(r, '}'), nil
 }
+
+// Words returns an order's side, product and price type as the wire has them.
+func Words(o *paper.Order) (side, product, kind string) {
+	return sideNames[o.Side], productNames[o.Product], typeNames[o.Type]
+}
+
+// ProductName returns a product as the wire has it.
+func ProductName(p paper.Product) string { return productNames[p] }
