@@ -79,6 +79,7 @@ const (
 	styleSession style = iota // {"error":[{code,message}]}
 	styleOAuth                // RFC 6749
 	styleTrade                // the trade API's, together with the session protocol's
+	styleGen3                 // generation 3's documented one, together with the session protocol's
 )
 
 // A call is one request being processed.

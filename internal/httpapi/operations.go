@@ -28,6 +28,9 @@ const (
 // endpoint returns what a route of the protocol answers.
 func (a *api) endpoint(r wire.Route) endpoint {
 	ep := endpoint{op: r.Op, method: r.Method}
+	if r.Families == wire.Gen3 && r.Op != wire.OpConfig {
+		ep.style = styleGen3
+	}
 	need := accessBearer
 	var handle func(*call) (front.Answer, error)
 	switch r.Op {
