@@ -97,7 +97,7 @@ func (r *trader) send(g generation, kind, path, jData string) (int, map[string]a
 		method, body = http.MethodPost, strings.NewReader("jData="+url.QueryEscape(jData))
 	}
 	if g.query && kind != "market" {
-		path += "?sId=" + url.QueryEscape("server1")
+		path += "?sId=" + url.QueryEscape(r.session.HSServerID)
 	}
 	req, err := http.NewRequest(method, r.srv.URL+path, body)
 	if err != nil {
