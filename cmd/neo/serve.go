@@ -82,6 +82,7 @@ type serveCmd struct {
 	OMS            string   `name:"oms" placeholder:"FILE" help:"The OMS, YAML: its home servers or its address; without it all sessions are on server1."`
 	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Most connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API, to which calls of valid sessions are forwarded."`
+	Paper          bool     `help:"Put the exchange on paper behind the service, as in the sandbox: a test system for a team, without money."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where to serve the admin API: a Unix socket, or TLS with certificates of --admin-ca."`
@@ -110,6 +111,11 @@ MPIN. Logs are JSON lines on standard error.
 The files of --couriers and --oms are described in docs/couriers.md and
 docs/oms.md. They are read and checked at start; a courier or an OMS that does not
 answer is noticed only when it is called.
+
+With --paper an exchange on paper is behind the service, as in the sandbox: orders
+fill at made-up prices and cost nothing. Its prices, money and faults are changed at the
+address of --metrics alone, below /sandbox/. It runs in one process, and so not with
+--database. docs/paper.md describes it.
 
 With --trade-api the service is the gateway to the trade API: calls of valid
 sessions are forwarded, without their credentials and with a signed header
@@ -162,6 +168,9 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	if cfg.Paper = c.Paper; c.Paper && c.Database != "" {
+		err = errors.Join(err, errors.New("--paper is one process's and cannot be used with --database"))
+	}
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
 	err = errors.Join(err, c.days(&cfg))
@@ -183,6 +192,9 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
+		}
+		if c.Paper {
+			cfg.Log.Warn("orders are on paper: nothing reaches an exchange")
 		}
 		cfg.Log.Info("ready", "url", url, "data", c.Data, "store", store)
 	})

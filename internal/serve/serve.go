@@ -73,10 +73,11 @@ func (s *Server) Paper() *paperapi.API { return s.paper }
 
 // A Server is a service that is ready to serve.
 type Server struct {
-	web   front.Server
-	login *login.Service
-	box   *sandbox.Sandbox // nil except in the sandbox
-	paper *paperapi.API    // nil without an exchange on paper
+	web    front.Server
+	login  *login.Service
+	box    *sandbox.Sandbox // nil except in the sandbox
+	paper  *paperapi.API    // nil without an exchange on paper
+	faults *sandbox.Faults  // those of the exchange on paper
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
@@ -120,6 +121,9 @@ func (cfg *Config) fill() error {
 		}
 		cfg.gateway, err = httpapi.NewGateway(to, cfg.Log)
 		problems = append(problems, err)
+	}
+	if cfg.Paper && !cfg.Sandbox && cfg.TradeAPI != "" {
+		problems = append(problems, errors.New("paper: there is a trade API already: give --paper or --trade-api"))
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
@@ -192,6 +196,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			return httpapi.Page(p), found
 		}
 	}
+	if box == nil && cfg.paper != nil {
+		web.Fault = cfg.Faults.Next
+	}
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
 	}
@@ -211,7 +218,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper,
+		paper: cfg.paper, faults: cfg.Faults,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
@@ -265,7 +272,11 @@ func (s *Server) Status() http.Handler {
 	if s.telemetry == nil {
 		return nil
 	}
-	return s.telemetry.Status(s.login)
+	var more http.Handler
+	if s.paper != nil && s.box == nil {
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper}).Operator()
+	}
+	return s.telemetry.Status(s.login, more)
 }
 
 // FollowClock is [login.Service.FollowClock].

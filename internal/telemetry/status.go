@@ -99,9 +99,13 @@ func (t *Telemetry) couriers(c courier) {
 // Status returns the handler of the operator's own address: /metrics, /livez, and
 // /readyz, which names what is wrong with each part. Strangers must not be able to
 // reach it, nor their pages in an operator's browser: at the machine's own address it
-// refuses hosts that a stranger can register (DNS rebinding).
-func (t *Telemetry) Status(s *login.Service) http.Handler {
+// refuses hosts that a stranger can register (DNS rebinding). more, if not nil, answers
+// below /sandbox/.
+func (t *Telemetry) Status(s *login.Service, more http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	if more != nil {
+		mux.Handle("/sandbox/", more)
+	}
 	mux.Handle("GET /metrics", t.Metrics())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive", nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
