@@ -3,7 +3,6 @@ package listing
 import (
 	"bytes"
 	"slices"
-	"time"
 )
 
 var monthNames = [...]string{"", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
@@ -121,13 +120,4 @@ func (k Kind) String() string {
 	default:
 		return ""
 	}
-}
-
-// Expires returns when trading in the contract ends; the zero time for what does not
-// expire. The contract is listed until the day has ended.
-func (i *Instrument) Expires() time.Time {
-	if i.Expiry.IsZero() {
-		return time.Time{}
-	}
-	return i.Expiry.Add(1).Start()
 }
