@@ -3,6 +3,7 @@ package paper
 import (
 	"time"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -71,7 +72,7 @@ func (x *Exchange) Margin(now time.Time, p Place) (Need, *Refusal) { panic("not 
 
 // Fund replaces an account's money, and its holdings unless they are nil. It refuses
 // while the account has open orders or positions of the day.
-func (x *Exchange) Fund(now time.Time, account string, funds listing.Price, holdings []Holding) *Refusal {
+func (x *Exchange) Fund(now time.Time, account string, funds listing.Price, holdings []ledger.Holding) *Refusal {
 	panic("not written")
 }
 

@@ -12,6 +12,7 @@ package paper
 import (
 	"time"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -36,16 +37,16 @@ const (
 )
 
 // A Product is how a position is held.
-type Product uint8
+type Product = ledger.Product
 
 // The products.
 const (
-	CNC     Product = iota + 1 // shares, paid in full
-	MIS                        // within the day
-	NRML                       // contracts, carried
-	MTF                        // shares, partly funded
-	Cover                      // CO: an entry with a stop
-	Bracket                    // BO: an entry with a stop and a target
+	CNC     = ledger.CNC
+	MIS     = ledger.MIS
+	NRML    = ledger.NRML
+	MTF     = ledger.MTF
+	Cover   = ledger.Cover
+	Bracket = ledger.Bracket
 )
 
 // A Validity says how long an order rests.
@@ -187,51 +188,23 @@ type Trade struct {
 
 // A Position is what an account bought and sold of an instrument under a product.
 type Position struct {
-	*listing.Instrument
-	Product Product
-
-	// Carried from earlier days, valued at the last settlement, and traded today.
-	// Amounts have the instrument's factors in them.
-	CarriedBuy, CarriedSell             int64
-	CarriedBuyAmount, CarriedSellAmount listing.Price
-	Bought, Sold                        int64
-	BoughtAmount, SoldAmount            listing.Price
-	Last                                listing.Price
-	Updated                             time.Time
+	ledger.Position
+	Last    listing.Price
+	Updated time.Time // of the last trade
 }
-
-// Net returns how much is held; negative if it was sold short.
-func (p *Position) Net() int64 { return p.CarriedBuy + p.Bought - p.CarriedSell - p.Sold }
 
 // A Holding is shares in an account.
 type Holding struct {
-	*listing.Instrument
-	Quantity int64         // all of them
-	Free     int64         // settled
-	T1       int64         // bought yesterday
-	Pledged  int64         // as margin
-	Sellable int64         // Free and T1 less open sells
-	Cost     listing.Price // of all of them
-	Close    listing.Price // the previous one
-	Last     listing.Price
+	ledger.Holding
+	Close listing.Price // the previous one
+	Last  listing.Price
 }
 
-// Limits are an account's money. Net is Cash + Pledged − Used.
-type Limits struct {
-	Cash, Pledged, Used, Net   listing.Price
-	Realized, Unrealized       listing.Price
-	Premium, Span, Exposure    listing.Price // parts of Used
-	Delivery, Intraday, Orders listing.Price // parts of Used
-}
+// Limits are an account's money.
+type Limits = ledger.Limits
 
 // A Need is what an order needs.
-type Need struct {
-	Order     listing.Price // the order's own
-	Total     listing.Price // used with it
-	Used      listing.Price // used now
-	Available listing.Price
-	Short     listing.Price // what is missing; 0 if it fits
-}
+type Need = ledger.Need
 
 // A Quote is the market's picture of an instrument.
 type Quote struct {
