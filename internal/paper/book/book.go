@@ -306,18 +306,19 @@ func (b *Book) Print(price listing.Price, quantity int64, fills []Fill) []Fill {
 // reach fills what a trade of the market reaches at a level.
 func (b *Book) reach(lv *level, quantity int64, fills []Fill) []Fill {
 	before := lv.printed
-	lv.printed += quantity
-	var filled int64
+	var filled, market int64 // of the quantity, what accounts and the market's orders got
 	for lv.orders > 0 {
 		r := lv.head
 		n := b.node(r)
-		q := min(quantity-max(0, n.until-before)-filled, n.shown)
+		market = max(market, n.until-before)
+		q := min(quantity-market-filled, n.shown)
 		if q <= 0 {
 			break
 		}
 		filled += q
 		fills = append(fills, b.fill(r, n, lv, q))
 	}
+	lv.printed += quantity - filled // the rest went to the market's orders
 	return fills
 }
 
