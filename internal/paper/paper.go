@@ -104,6 +104,16 @@ type Place struct {
 
 	// Of cover and bracket orders: distances from the entry's price, 0 for none.
 	StopDistance, TargetDistance, Trail listing.Price
+
+	Fault Fault
+}
+
+// A Fault is what goes wrong with an order on purpose.
+type Fault struct {
+	Reject  string        // it is rejected with the text
+	After   time.Duration // with Reject: not at once but so much later, unless it is final by then
+	Stuck   bool          // it stays in open pending
+	InParts int           // it fills in so many parts, one at each step of the tape
 }
 
 // A Change is what a modification makes of an order.
@@ -123,11 +133,12 @@ type Reason uint8
 
 // The reasons, with the codes that the protocol has for them.
 const (
-	Invalid   Reason = iota + 1 // 1009: a field, an unknown instrument, or a foreign order number
-	TagUsed                     // 32
-	Final                       // 1021: the order is complete, cancelled or rejected
-	NotAMO                      // 14: an order of another kind than the command says
-	NoAccount                   // the account is unknown
+	Invalid    Reason = iota + 1 // 1009: a field, an unknown instrument, or a foreign order number
+	TagUsed                      // 32
+	Final                        // 1021: the order is complete, cancelled or rejected
+	NotAMO                       // 14: an order of another kind than the command says
+	NoAccount                    // the account is unknown
+	NotWritten                   // the log could not be written
 )
 
 // A Refusal is a command that was refused.
