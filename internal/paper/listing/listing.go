@@ -153,7 +153,7 @@ func (d Date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.M
 type Instrument struct {
 	Key
 	Symbol      string // pSymbolName: the underlying's name, such as NIFTY
-	Name        string // pTrdSymbol: the trading symbol, such as TCS-EQ
+	Name        string // pTrdSymbol: the trading symbol, such as TCS-EQ; of an index its name in quotes, such as Nifty 50
 	Series      string // pGroup: EQ, BE, …; "" for contracts
 	ISIN        string
 	Description string
@@ -172,8 +172,12 @@ type Instrument struct {
 	// An amount of money is price × quantity × Multiplier × GenNum/GenDen × PriceNum/PriceDen.
 	Multiplier, GenNum, GenDen, PriceNum, PriceDen int64
 
-	Band    int   // of the day, in hundredths of a per cent of the base price
-	Opening Price // the base price on the first day
+	Band    int   // of the day, in hundredths of a per cent of the base price; 0 for none
+	Opening Price // what its prices move around; of a contract its underlying's
+
+	Volatility int   // of a day, in hundredths of a per cent; of a contract its underlying's
+	Wander     int   // how far prices go from Opening, in hundredths of a per cent
+	Volume     int64 // about how many lots trade in a minute; 0 for an index
 
 	Margin Margin
 }
@@ -181,7 +185,7 @@ type Instrument struct {
 // Margin is what a position in an instrument needs, in hundredths of a per cent of its
 // value. CNC needs all of it.
 type Margin struct {
-	Intraday int // MIS
+	Intraday int // MIS; 0 if it may not be bought so
 	Funded   int // MTF; 0 if it may not be bought so
 	Span     int // of contracts
 	Exposure int // of contracts, beside Span

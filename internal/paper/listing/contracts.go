@@ -1,0 +1,140 @@
+package listing
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var monthNames = [...]string{"", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
+
+// list appends the contracts that live on a date: futures first, then options by expiry
+// and strike, calls first. A contract is the same on every day of its life: all of it
+// follows from its underlying, expiry, strike and kind.
+func (c *contracts) list(all []*Instrument, d Date, underlyings *cash) []*Instrument {
+	r := data().Expiries[c.Expiry]
+	under := underlyings.of[c.Of]
+	if f := c.Future; f != nil {
+		for _, e := range r.months(d, f.Months, 0) {
+			i := c.contract(under, e, Future, 0)
+			i.Type, i.Tick, i.Band, i.Volume = f.Type, Price(f.Tick), f.Band, f.Volume
+			if c.Segment == MCX {
+				i.Multiplier = 1
+			}
+			all = append(all, i)
+		}
+	}
+	o := c.Option
+	if o == nil {
+		return all
+	}
+	expiries := r.months(d, o.Months, o.Before)
+	if o.Weeks > 0 {
+		expiries = append(expiries, r.weeks(d, o.Weeks)...)
+	}
+	slices.SortFunc(expiries, func(a, b expiry) int { return a.compare(b.Date) })
+	expiries = slices.CompactFunc(expiries, func(a, b expiry) bool { return a.Date == b.Date })
+	step := Price(o.Step)
+	middle := (under.Opening + step/2) / step
+	for _, e := range expiries {
+		for n := -o.Strikes; n <= o.Strikes; n++ {
+			for _, k := range []Kind{Call, Put} {
+				i := c.contract(under, e, k, (middle+Price(n))*step)
+				i.Token += uint32(n+128) << 2
+				i.Type, i.Tick, i.Band = o.Type, Price(o.Tick), under.Band
+				i.Volume = max(1, o.Volume/int64(1+n*n/16))
+				all = append(all, i)
+			}
+		}
+	}
+	return all
+}
+
+// contract returns what the contracts of an underlying have in common. Its token is that
+// of the expiry and the kind: bits for the expiry's day (it comes again after 256 days,
+// when no contract of it lives any more), the underlying, the strike and the kind.
+func (c *contracts) contract(under *Instrument, e expiry, k Kind, strike Price) *Instrument {
+	return &Instrument{
+		Key:    Key{c.Segment, 35_000 + uint32(e.days()&255)<<14 + c.order<<10 + uint32(k-Future)},
+		Symbol: c.Symbol, Name: c.name(e, k, strike), RefKey: c.refKey(e, k, strike),
+		Kind: k, Strike: strike, Expiry: e.Date, Underlying: under,
+		Lot: at(c.Lots, e.Date), MaxOrder: at(c.Max, e.Date), Precision: c.Precision,
+		Multiplier: 1, GenNum: 1, GenDen: c.GenDen, PriceNum: 1, PriceDen: 1,
+		Opening: under.Opening, Volatility: under.Volatility, Wander: under.Wander,
+		Margin: Margin{Intraday: (c.Margin[0] + c.Margin[1]), Span: c.Margin[0], Exposure: c.Margin[1]},
+	}
+}
+
+// name returns the trading symbol: NIFTY26SEPFUT, NIFTY26SEP24500CE, of a week
+// NIFTY2692221000PE, and of a commodity GOLDM25SEP26148500CE.
+func (c *contracts) name(e expiry, k Kind, strike Price) string {
+	b := make([]byte, 0, 32)
+	b = append(b, c.Symbol...)
+	year := e.Year % 100
+	switch {
+	case c.Segment == MCX:
+		b = appendDayFirst(b, e.Date)
+	case e.monthly:
+		b = append(appendTwo(b, year), monthNames[e.Month]...)
+	default:
+		b = append(appendTwo(b, year), " 123456789OND"[e.Month])
+		b = appendTwo(b, e.Day)
+	}
+	return string(appendKind(b, k, shortest(strike)))
+}
+
+// refKey returns what names the contract with its date: NIFTY22SEP2621000.00PE. The real
+// files have none for commodities.
+func (c *contracts) refKey(e expiry, k Kind, strike Price) string {
+	if c.Segment == MCX {
+		return ""
+	}
+	b := appendDayFirst(append(make([]byte, 0, 32), c.Symbol...), e.Date)
+	return string(appendKind(b, k, strike.String()))
+}
+
+func appendDayFirst(b []byte, d Date) []byte {
+	b = append(appendTwo(b, d.Day), monthNames[d.Month]...)
+	return appendTwo(b, d.Year%100)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+
+func appendKind(b []byte, k Kind, strike string) []byte {
+	if k == Future {
+		return append(b, "FUT"...)
+	}
+	return append(append(b, strike...), k.String()...)
+}
+
+// String returns CE, PE, FUT, or "" for what is not a contract.
+func (k Kind) String() string {
+	switch k {
+	case Call:
+		return "CE"
+	case Put:
+		return "PE"
+	case Future:
+		return "FUT"
+	default:
+		return ""
+	}
+}
+
+// shortest returns a price with no more decimals than it has.
+func shortest(p Price) string {
+	if p%Rupee == 0 {
+		return strconv.FormatInt(int64(p/Rupee), 10)
+	}
+	return strings.TrimRight(p.String(), "0")
+}
+
+// Expires returns when trading in the contract ends; the zero time for what does not
+// expire. The contract is listed until the day has ended.
+func (i *Instrument) Expires() time.Time {
+	if i.Expiry.IsZero() {
+		return time.Time{}
+	}
+	return i.Expiry.Add(1).Start()
+}
