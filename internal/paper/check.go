@@ -24,6 +24,9 @@ func (x *Exchange) check(in *instrument, t *terms) string {
 			return text
 		}
 	}
+	if t.kind == Limit && x.beyond(in, t.side, t.price) {
+		return "17070 : The price is out of the current execution range  "
+	}
 	if t.trigger > 0 {
 		if text := checkPrice(in, "Trigger", t.trigger); text != "" {
 			return text
@@ -41,11 +44,11 @@ func checkProduct(in *instrument, t *terms) string {
 	allowed := true
 	switch t.product {
 	case CNC:
-		allowed = in.Segment.Cash()
+		allowed = in.Delivery()
 	case MTF:
-		allowed = in.Segment.Cash() && in.Margin.Funded > 0
+		allowed = in.Funded()
 	case MIS, Cover, Bracket:
-		allowed = !in.Segment.Cash() || in.Margin.Intraday > 0
+		allowed = in.Intraday()
 	}
 	if !allowed {
 		return fmt.Sprintf("RMS:Rule: Check product, product type is not allowed for %s %s", in.Segment, in.Name)
@@ -55,10 +58,10 @@ func checkProduct(in *instrument, t *terms) string {
 
 func (x *Exchange) checkKind(in *instrument, t *terms) string {
 	switch {
-	case t.kind == StopMarket && (!x.cfg.StopMarket || in.Kind.Option() || in.Segment == listing.BSE || in.Segment == listing.BSEDeriv):
+	case t.kind == StopMarket && (!x.cfg.StopMarket || !in.StopMarket()):
 		return "Market order with Algo Id not allowed"
-	case t.validity == IOC && in.Segment == listing.MCX:
-		return "RMS:Rule: IOC is not allowed for mcx_fo"
+	case t.validity == IOC && !in.Immediate():
+		return "RMS:Rule: IOC is not allowed for " + in.Segment.String()
 	case t.validity == IOC && (t.kind == Stop || t.kind == StopMarket):
 		return "16329 : IOC is not allowed for stop loss orders  "
 	case t.validity == IOC && t.amo:
@@ -69,7 +72,7 @@ func (x *Exchange) checkKind(in *instrument, t *terms) string {
 
 // checkPrice checks a price against tick and band.
 func checkPrice(in *instrument, what string, p listing.Price) string {
-	if p%in.Tick != 0 {
+	if !in.OnTick(p) {
 		return "16283 : " + what + " price is not a multiple of tick size  "
 	}
 	if p < in.low || p > in.high {
@@ -87,7 +90,7 @@ func (x *Exchange) checkGap(in *instrument, t *terms) string {
 	if gap < 0 {
 		return fmt.Sprintf("RMS:Rule: Trigger price %s is beyond the limit price %s", t.trigger, t.price)
 	}
-	if d, ok := distance(rules.StopGap, in.Instrument, x.dayStart/1_000_000, t.trigger); ok && gap > d {
+	if d, ok := in.StopGap(x.date, t.trigger); ok && gap > d {
 		return fmt.Sprintf("RMS:Rule: Limit price %s is more than %s from the trigger price %s", t.price, d, t.trigger)
 	}
 	return ""
@@ -97,7 +100,7 @@ func (x *Exchange) checkDisclosed(in *instrument, t *terms) string {
 	if t.disclosed == 0 || t.disclosed == t.quantity {
 		return ""
 	}
-	switch least, ok := distance(rules.LeastDisclosed, in.Instrument, x.dayStart/1_000_000, listing.Price(t.quantity)*10_000); {
+	switch least, ok := in.Disclosable(t.quantity); {
 	case !ok:
 		return "RMS:Rule: Disclosed quantity is not allowed for " + in.Segment.String()
 	case t.validity == IOC:
@@ -106,8 +109,22 @@ func (x *Exchange) checkDisclosed(in *instrument, t *terms) string {
 		return "RMS:Rule: Disclosed quantity is not allowed for stop loss orders"
 	case t.disclosed%in.Lot != 0:
 		return "RMS:Rule: Disclosed quantity is not a multiple of the lot"
-	case listing.Price(t.disclosed)*10_000 < least:
+	case t.disclosed < least:
 		return fmt.Sprintf("RMS:Rule: Disclosed quantity %d is too small a part of the quantity %d", t.disclosed, t.quantity)
 	}
 	return ""
+}
+
+// beyond reports whether a limit is further on the wrong side of the last price than the
+// exchange lets in (limit price protection).
+func (x *Exchange) beyond(in *instrument, side Side, p listing.Price) bool {
+	last := x.look(in)
+	low, high, ok := in.Aggressive(x.date, last)
+	return ok && (side == Buy && p > high || side == Sell && p < low)
+}
+
+// protected returns the limit of a market order, inside the band.
+func (x *Exchange) protected(in *instrument, s Side, last listing.Price, percent int) listing.Price {
+	p := in.Protected(x.date, last, s == Buy, percent)
+	return max(in.low, min(in.high, p))
 }

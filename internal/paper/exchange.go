@@ -68,6 +68,7 @@ type Exchange struct {
 	texts    []string
 	tags     tags
 	sequence Number
+	before   uint32            // how many orders were carried into the day
 	carried  map[Number]uint32 // orders of an earlier day
 
 	flight  []inFlight // commands under way, by when they arrive
@@ -132,30 +133,37 @@ func (x *Exchange) Run(now time.Time) { x.advance(now.UnixMicro()) }
 
 func (x *Exchange) advance(to int64) {
 	for x.now < to {
-		next := min(to, x.dayEnd)
-		if len(x.active) > 0 {
-			next = min(next, (x.now/stepMicros+1)*stepMicros)
-		}
+		end := min(to, x.dayEnd)
 		if len(x.flight) > 0 {
-			next = min(next, max(x.flight[0].at, x.now))
+			end = min(end, max(x.flight[0].at, x.now))
+		}
+		next := end
+		if end/stepMicros > x.now/stepMicros {
+			for _, k := range x.active {
+				next = min(next, x.until(x.instruments[k], next))
+			}
 		}
 		moved := next > x.now
 		x.now = next
 		if moved && next == x.dayEnd {
 			x.roll()
 		}
-		if moved && next%stepMicros == 0 {
-			x.tickAll()
+		if moved {
+			x.tickDue()
 		}
 		x.land()
 	}
 }
 
-// tickAll lets the tape trade in the instruments that have something to match.
-func (x *Exchange) tickAll() {
+// tickDue lets the tape trade in the instruments where that matters now.
+func (x *Exchange) tickDue() {
 	for k := 0; k < len(x.active); {
 		in := x.instruments[x.active[k]]
-		x.tick(in)
+		if in.due == x.now {
+			in.touched()
+			in.clear = x.now
+			x.tick(in)
+		}
 		if in.idle() {
 			x.active = slices.Delete(x.active, k, k+1)
 			continue
@@ -184,11 +192,17 @@ func (x *Exchange) accountOf(name string) uint32 {
 
 // find returns an instrument that is listed today.
 func (x *Exchange) find(k listing.Key) *instrument {
-	i, ok := x.byKey[k]
+	if i, ok := x.byKey[k]; ok {
+		return x.instruments[i]
+	}
+	i, ok := x.day.Find(k) // a spot price, which nobody trades
 	if !ok {
 		return nil
 	}
-	return x.instruments[i]
+	in := &instrument{Instrument: i, index: uint32(len(x.instruments)), step: -1}
+	x.instruments = append(x.instruments, in)
+	x.byKey[k] = in.index
+	return in
 }
 
 // Listing returns what is listed on the day.

@@ -66,7 +66,7 @@ func (x *Exchange) bear(b birth) {
 		sign = -1
 	}
 	clip := func(p listing.Price) listing.Price {
-		return max(in.low, in.Tick, min(in.high, floor(p, in.Tick)))
+		return max(in.low, in.Tick, min(in.high, in.Floor(p)))
 	}
 	trigger := e.cover
 	if e.stop > 0 {
@@ -92,7 +92,7 @@ func (x *Exchange) bear(b birth) {
 		x.rare(x.orders.at(i)).sibling = pair[1-k]
 		if k == 0 && e.trail > 0 {
 			l := x.rare(x.orders.at(i))
-			l.trail, l.best = ceil(e.trail, in.Tick), x.look(in)
+			l.trail, l.best = in.Ceil(e.trail), x.look(in)
 			in.trailing = append(in.trailing, i)
 		}
 	}

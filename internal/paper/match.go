@@ -135,6 +135,7 @@ func (x *Exchange) rest(in *instrument, i uint32, left int64) {
 		ID: i, Owner: o.account, Side: book.Side(o.side()), Price: o.price, Quantity: left, Disclosed: x.disclosed(o),
 		Ahead: x.ahead(in, o.side(), o.price),
 	})
+	in.touched()
 	x.activate(in)
 }
 
@@ -147,7 +148,7 @@ func (x *Exchange) apply(in *instrument, i uint32, found []book.Fill) {
 			x.expel(f.ID, "17287 : The order was cancelled: it would have traded with an order of the same client  ")
 			continue
 		}
-		in.printed(x.now, f.Price, f.Quantity)
+		x.printed(in, f.Price, f.Quantity)
 		if i != 0 {
 			x.trade(in, i, f.Price, f.Quantity)
 		}
@@ -216,6 +217,7 @@ func (x *Exchange) overtaken(i uint32) {
 func (x *Exchange) withdraw(i uint32) {
 	o := x.orders.at(i)
 	in := x.instruments[o.instrument]
+	in.touched()
 	if o.ref != 0 {
 		in.book.Remove(o.ref)
 		o.ref = 0

@@ -85,7 +85,7 @@ type extra struct {
 	older      uint32        // of a leg: the leg before it
 	versions   uint32        // how the order was before its last change
 	parts      int           // of a fault: how many fills it takes
-	rejection   uint32 // of a fault: the text
+	rejection  uint32        // of a fault: the text
 }
 
 // version is how an order was before a change.

@@ -35,6 +35,7 @@ func (x *Exchange) stopAt(in *instrument, i uint32) {
 	list := &in.stops[o.side()]
 	k, _ := slices.BinarySearchFunc(*list, s, func(a, b stop) int { return firesLast(o.side(), a, b) })
 	*list = slices.Insert(*list, k, s)
+	in.touched()
 	x.activate(in)
 }
 
@@ -99,8 +100,8 @@ func (x *Exchange) triggered(in *instrument, i uint32) {
 		}
 		o.flags |= blocked
 	}
-	if o.price < in.low || o.price > in.high { // the band was moved meanwhile
-		x.expel(i, "16284 : The price of the released order is outside the day's range  ")
+	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
+		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
 		return
 	}
 	x.row(i, Open)
