@@ -115,7 +115,7 @@ func WithOMS(file string) Option { return func(o *options) { o.OMSFile = file } 
 // WithoutSandbox starts the service as neo serve does: without demo data, inbox and
 // order books. No login is possible, and Account and ConsumerKey are of no use: it is
 // for tests of refusals.
-func WithoutSandbox() Option { return func(o *options) { o.Sandbox = false } }
+func WithoutSandbox() Option { return func(o *options) { o.Sandbox, o.Paper = false, false } }
 
 // WithTradeAPI puts a trade API behind the service: calls of valid sessions are
 // forwarded to url, with the header Neo-Identity in place of their credentials.
@@ -147,7 +147,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		t.Fatal(err)
 	}
 	s.oms.OMS = homes
-	o := options{Config: serve.Config{Sandbox: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
+	o := options{Config: serve.Config{Sandbox: true, Paper: true, OMS: &s.oms, Log: slog.New(slog.DiscardHandler)}}
 	o.ConsumerRate = testserver.Rate
 	for _, opt := range opts {
 		opt(&o)

@@ -80,7 +80,8 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		}
 	}
 	cfg, err := c.config()
-	cfg.Sandbox, cfg.Accounts, cfg.AddressRate = true, c.Accounts, c.WrongLogins
+	cfg.Sandbox, cfg.Paper = true, true
+	cfg.Accounts, cfg.AddressRate = c.Accounts, c.WrongLogins
 	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {

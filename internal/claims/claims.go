@@ -23,6 +23,7 @@ const (
 	ScopeView        = "View"
 	ScopeTrade       = "Trade"
 	ScopeIdentity    = "Identity"
+	ScopeConsumer    = "Consumer" // of an identity without a session
 	IdentityAudience = "trade-api"
 )
 
@@ -55,7 +56,8 @@ type Trade struct {
 }
 
 // Identity is the payload of the header Neo-Identity: what the service asserts to the
-// trade API about a session that it has checked. Scope and audience distinguish it
+// trade API about a session that it has checked, or with the scope Consumer and
+// neither sub nor sid about a consumer alone. Scope and audience distinguish it
 // from users' tokens.
 type Identity struct {
 	Scope    []string `json:"scope"`
@@ -63,9 +65,9 @@ type Identity struct {
 	Iat      int64    `json:"iat"`
 	Iss      string   `json:"iss"`
 	Aud      string   `json:"aud"`
-	Sub      string   `json:"sub"` // the UCC
-	SID      string   `json:"sid"`
-	Home     string   `json:"hsServerId"`
+	Sub      string   `json:"sub,omitempty"` // the UCC
+	SID      string   `json:"sid,omitempty"`
+	Home     string   `json:"hsServerId,omitempty"`
 	Consumer string   `json:"consumer"`
 }
 

@@ -26,7 +26,6 @@ import (
 // Config is what the HTTP side needs besides the service.
 type Config struct {
 	PublicURL string   // the address clients reach this service at; "" if not known
-	Books     bool     // answer trade calls with empty books; otherwise they answer 503
 	Proxies   Proxies  // trusted to report a request's origin
 	TradeAPI  *Gateway // where trade calls go; nil for nowhere
 	Log       *slog.Logger
@@ -35,10 +34,11 @@ type Config struct {
 	Page func(path string) (Page, bool)
 
 	// Fault returns the deliberate fault for the next answer of an operation, as in a
-	// sandbox, or nil for none. trade reports that the operation is one of the trade API.
+	// sandbox, or nil for none. trade reports that the operation is one of the trade API;
+	// account and body then are whose call it is and what it says, if that is known.
 	// The fault is called with a function that carries out the operation, and returns the
 	// answer's status and size, and whether it was cut short.
-	Fault func(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
+	Fault func(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
 	// Begin, if not nil, is called with the operation's name when a request's head and
 	// body have been read, and end when it has been answered; ctx is the context in
@@ -79,6 +79,7 @@ const (
 	styleSession style = iota // {"error":[{code,message}]}
 	styleOAuth                // RFC 6749
 	styleTrade                // the trade API's, together with the session protocol's
+	styleGen3                 // generation 3's documented one, together with the session protocol's
 )
 
 // A call is one request being processed.
@@ -156,8 +157,11 @@ func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 	if err != nil {
 		return a.refuse(w, c, err)
 	}
+	if c.passes {
+		return a.forward(w, c)
+	}
 	if a.Fault != nil {
-		if fault := a.Fault(string(c.operation()), c.style == styleTrade); fault != nil {
+		if fault := a.Fault(string(c.operation()), c.style == styleTrade, "", nil); fault != nil {
 			var o outcome
 			o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer {
 				var ans front.Answer
@@ -168,9 +172,6 @@ func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
 			})
 			return o
 		}
-	}
-	if c.passes {
-		return a.forward(w, c)
 	}
 	return a.answer(w, c)
 }
@@ -214,11 +215,8 @@ func (a *api) route(c *call) (err error) {
 // nothing returns the error for an unknown path.
 func (a *api) nothing(path string) string {
 	const nothing = "there is nothing at this path"
-	switch {
-	case path == "/" || isOwnPath(path) || a.TradeAPI != nil:
+	if path == "/" || isOwnPath(path) || a.TradeAPI != nil {
 		return nothing
-	case a.Books:
-		return nothing + ": a sandbox has only empty reports, because there is no trade API behind it"
 	}
 	return nothing + ": there is no trade API behind this service"
 }
@@ -238,6 +236,12 @@ func (a *api) find(path string) (endpoint, bool) {
 		return a.authEndpoint(path), true
 	}
 	if a.TradeAPI != nil && !isOwnPath(path) {
+		if a.TradeAPI.public != nil && a.TradeAPI.public(path) {
+			return a.public(), true
+		}
+		if op, rate := tradewire.OpenTo(path); op != "" {
+			return a.market(op, rate), true
+		}
 		return a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path)), true
 	}
 	return endpoint{}, false

@@ -102,6 +102,11 @@ func failureBody(s style, row wire.Failure, status int, message string, err erro
 	switch s {
 	case styleOAuth:
 		return wire.OAuthFailed{Error: oauthError(err, status), Description: ascii(message)}
+	case styleGen3:
+		return struct {
+			wire.Failed
+			wire.StatusFailed
+		}{failed, wire.StatusFailed{Status: "error", Message: message, ErrorCode: row.Code}}
 	case styleTrade:
 		code, _ := strconv.Atoi(row.Code)
 		return struct {

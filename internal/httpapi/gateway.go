@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -88,19 +89,53 @@ func (a *api) passing(op wire.Op, need access) endpoint {
 // admitted is an endpoint's work before a call goes to the trade API: it checks the
 // session and gets its signed identity.
 func (a *api) admitted(c *call) (front.Answer, error) {
-	switch {
-	case climbs(c.URL.Path):
-		return front.Answer{}, &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
-	case c.ContentLength > wire.MaxTradeBody:
-		return front.Answer{}, front.TooLarge(wire.MaxTradeBody)
+	err := a.passable(c)
+	if err == nil {
+		c.session, err = a.tradeSession(c)
 	}
-	var err error
-	if c.session, err = a.tradeSession(c); err != nil {
+	if err != nil {
 		return front.Answer{}, err
 	}
-	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
 	c.identity, err = a.login.Identity(c.session)
 	return front.Answer{}, err
+}
+
+// market is the endpoint of a call that needs no session: a consumer may ask for market
+// data at a rate of its own. With a session and without Authorization it is a trade call.
+func (a *api) market(op wire.Op, rate int) endpoint {
+	return endpoint{op: op, passes: true, style: styleTrade, handle: func(c *call) (front.Answer, error) {
+		if len(c.Header["Authorization"]) == 0 && c.Header.Get(wire.HeaderSID) != "" {
+			return a.admitted(c)
+		}
+		c.caller.Lane = login.Lane{Name: string(op), Rate: rate}
+		err := a.recognise(c, accessBearerOrKey)
+		if err == nil {
+			err = a.passable(c)
+		}
+		if err == nil {
+			c.identity, err = a.login.ConsumerIdentity(c.consumer)
+		}
+		return front.Answer{}, err
+	}}
+}
+
+// public is the endpoint of a file that everybody may have.
+func (a *api) public() endpoint {
+	return endpoint{op: "scrip_file", passes: true, style: styleTrade, handle: func(c *call) (front.Answer, error) {
+		return front.Answer{}, a.passable(c)
+	}}
+}
+
+// passable refuses a call that no trade API should get.
+func (a *api) passable(c *call) error {
+	switch {
+	case climbs(c.URL.Path):
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "the path must not have segments of dots"}
+	case c.ContentLength > wire.MaxTradeBody:
+		return front.TooLarge(wire.MaxTradeBody)
+	}
+	c.secure = strings.EqualFold(c.Header.Get("X-Forwarded-Proto"), "https") && a.Proxies.sent(c.Request)
+	return nil
 }
 
 // A passage is a call on its way to the trade API, and its answer on the way back.
@@ -136,12 +171,61 @@ func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if _, err := a.work(w, c); err != nil {
 		return a.refuse(w, c, err)
 	}
+	if fault := a.faultOf(c); fault != nil {
+		var o outcome
+		o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer { return a.passed(c) })
+		return o
+	}
 	p := a.TradeAPI.pass(w, c)
 	if p.status == 0 {
 		return a.refuse(w, c, p.end)
 	}
 	return outcome{status: p.status, size: int(p.size), err: p.end, cut: p.end != nil}
 }
+
+// faultOf takes the fault of a call, if faults are made here. They can depend on the
+// call's body.
+func (a *api) faultOf(c *call) func(http.ResponseWriter, *http.Request, func() front.Answer) (status, size int, cut bool) {
+	if a.Fault == nil {
+		return nil
+	}
+	var body []byte
+	if c.ContentLength > 0 && c.ContentLength <= wire.MaxBody {
+		var err error
+		if body, err = io.ReadAll(c.Body); err != nil {
+			return nil // the trade API's side says so
+		}
+		c.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return a.Fault(string(c.operation()), true, c.session.UCC, body)
+}
+
+// passed passes a call on and returns the answer, for a fault that affects only that.
+func (a *api) passed(c *call) front.Answer {
+	kept := keeper{header: http.Header{}}
+	p := a.TradeAPI.pass(&kept, c)
+	if p.status == 0 {
+		return failure(c.endpoint, p.end)
+	}
+	contentType := kept.header.Get("Content-Type")
+	kept.header.Del("Content-Length")
+	return front.Answer{Status: p.status, Body: front.Raw{Type: contentType, Text: kept.body.Bytes()}, Header: kept.header}
+}
+
+// A keeper keeps an answer instead of sending it.
+type keeper struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements [http.ResponseWriter].
+func (k *keeper) Header() http.Header { return k.header }
+
+// Write implements [http.ResponseWriter].
+func (k *keeper) Write(b []byte) (int, error) { return k.body.Write(b) }
+
+// WriteHeader implements [http.ResponseWriter].
+func (k *keeper) WriteHeader(int) {}
 
 // pass passes a call on, and the answer back. If there is none, it has written nothing.
 func (g *Gateway) pass(w http.ResponseWriter, c *call) *passage {
@@ -182,7 +266,9 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Trailer = nil // the client could announce one of these
 	set := func(name, value string) { h[name] = []string{value} }
-	set(wire.HeaderIdentity, p.call.identity)
+	if p.call.identity != "" {
+		set(wire.HeaderIdentity, p.call.identity)
+	}
 	set(wire.HeaderRequestID, p.call.requestID)
 	set("X-Forwarded-For", p.call.caller.Address)
 	set("X-Forwarded-Host", pr.In.Host)
@@ -211,7 +297,11 @@ func (g *Gateway) answered(resp *http.Response) error {
 		resp.ContentLength = 0 // of the body; if it is unknown, [http.Response.Write] adds Connection: close
 	}
 	stays := switches || strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
-	if stays || resp.ContentLength < 0 || resp.ContentLength > streamSize {
+	switch {
+	case p.call.session.SID == "" && stays:
+		return errSwitched // a stream ends with its session, and here is none
+	case p.call.session.SID == "":
+	case stays || resp.ContentLength < 0 || resp.ContentLength > streamSize:
 		if err := g.streams.add(p, stays); err != nil {
 			return err
 		}

@@ -28,6 +28,9 @@ const (
 // endpoint returns what a route of the protocol answers.
 func (a *api) endpoint(r wire.Route) endpoint {
 	ep := endpoint{op: r.Op, method: r.Method}
+	if r.Families == wire.Gen3 && r.Op != wire.OpConfig {
+		ep.style = styleGen3
+	}
 	need := accessBearer
 	var handle func(*call) (front.Answer, error)
 	switch r.Op {
@@ -403,8 +406,5 @@ func (a *api) book(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err
 	}
-	if !a.Books {
-		return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API is behind this service"}
-	}
-	return front.Answer{Status: http.StatusOK, Body: wire.Book{Stat: "Ok", StCode: http.StatusOK, Data: []any{}}}, nil
+	return front.Answer{}, &login.Error{Kind: login.KindNotConfigured, Detail: "no trade API is behind this service"}
 }

@@ -32,6 +32,7 @@ const (
 type Gateway struct {
 	target  *url.URL
 	dial    dialFunc // nil: the trade API is in this process
+	public  func(path string) bool
 	proxy   httputil.ReverseProxy
 	streams streams
 	trouble atomic.Pointer[error] // why the trade API could not be reached last time
@@ -46,6 +47,9 @@ type Upstream struct {
 	// body. The end of a session closes the bodies of its running answers, whose reads must
 	// then fail. nil means the network.
 	Transport http.RoundTripper
+
+	// Public reports whether a path needs no credentials at all. nil: none does.
+	Public func(path string) bool
 }
 
 // inProcess is the address used for a trade API in this process.
@@ -61,7 +65,7 @@ func NewGateway(to Upstream, log *slog.Logger) (*Gateway, error) {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
 		return nil, errors.New("trade API: must be an address such as https://trade.example.com, without user, query or fragment")
 	}
-	g := &Gateway{target: u}
+	g := &Gateway{target: u, public: to.Public}
 	if to.Transport == nil {
 		to.Transport = g.network()
 	}

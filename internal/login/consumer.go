@@ -74,7 +74,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 		event.Outcome = "address not allowed"
 		return Consumer{}, s.refuse(ctx, event, err)
 	}
-	return c, s.admit(ctx, c)
+	return c, s.admit(ctx, c, Lane{})
 }
 
 // ByAccessToken returns the consumer that an access token was issued to and
@@ -101,7 +101,7 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 	if err := c.from(caller.Address); err != nil {
 		return Consumer{}, err
 	}
-	return c, s.admit(ctx, c)
+	return c, s.admit(ctx, c, caller.Lane)
 }
 
 // issued reports whether an access token was obtained with a secret of the consumer
@@ -153,7 +153,7 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 	if err := c.from(caller.Address); err != nil {
 		return Consumer{}, err
 	}
-	return c, s.admit(ctx, c)
+	return c, s.admit(ctx, c, caller.Lane)
 }
 
 // consumer returns a consumer by its key: from memory if it was read a moment ago, so
@@ -232,13 +232,16 @@ func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error
 // admit counts a request of a consumer and refuses it past the consumer's rate: first
 // by what this process knows, then by the allowance that all processes share, which
 // is charged in advance for a twentieth of a second.
-func (s *Service) admit(ctx context.Context, c Consumer) error {
+func (s *Service) admit(ctx context.Context, c Consumer, lane Lane) error {
 	rate := limit.Rate{N: c.Rate, Per: time.Second}
 	if c.Rate == 0 {
 		rate.N = s.opt.ConsumerRate
 	}
 	if rate.N <= 0 {
 		return nil
+	}
+	if lane != (Lane{}) {
+		return s.admitLane(ctx, c, lane)
 	}
 	charge, wait := s.admitHere(c.Key, rate)
 	if charge > 0 {
@@ -254,6 +257,36 @@ func (s *Service) admit(ctx context.Context, c Consumer) error {
 		return &Error{Kind: KindThrottled, Detail: "this consumer sends too many requests", RetryAfter: wait}
 	}
 	return nil
+}
+
+// admitLane counts a request of a lane: in this process, and then in all.
+func (s *Service) admitLane(ctx context.Context, c Consumer, lane Lane) error {
+	rate := limit.Rate{N: lane.Rate, Per: time.Second}
+	wait := s.admitLaneHere(c.Key, lane.Name, rate)
+	if wait == 0 {
+		var err error
+		if wait, err = s.Allowances.Take(ctx, "consumer "+c.Key+" "+lane.Name, rate, 1, s.Now()); err != nil {
+			return storeFault(err)
+		}
+	}
+	if wait > 0 {
+		return &Error{Kind: KindThrottled, Detail: "this consumer asks for " + lane.Name + " too often", RetryAfter: wait}
+	}
+	return nil
+}
+
+func (s *Service) admitLaneHere(key, lane string, rate limit.Rate) (wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.consumers[key]
+	if !ok { // just removed, after the request was recognised
+		return 0
+	}
+	if known.lanes == nil {
+		known.lanes = map[string]limit.State{}
+	}
+	known.lanes[lane], wait = limit.Take(known.lanes[lane], rate, 1, s.Now())
+	return wait
 }
 
 // admitHere counts a request in this process. It returns how much the shared

@@ -81,6 +81,26 @@ func (s *Service) Identity(session Session) (string, error) {
 	return compact, nil
 }
 
+// ConsumerIdentity returns which consumer sends a call that needs no session, signed as
+// [Service.Identity] is. Its scope is Consumer, so that who expects a session refuses it.
+func (s *Service) ConsumerIdentity(c Consumer) (string, error) {
+	now, ring := s.Now().Round(0), s.keys.ring()
+	key, cached := ring.Active(), "consumer "+c.Key
+	if id, ok := s.identities.get(cached); ok && id.keyID == key && !now.Before(id.issued) && now.Before(id.renew) {
+		return id.compact, nil
+	}
+	expires := now.Add(identityLife)
+	compact, err := ring.Mint(key, claims.Identity{
+		Scope: []string{claims.ScopeConsumer}, Exp: expires.Unix(), Iat: now.Unix(), Iss: claims.Issuer, Aud: claims.IdentityAudience,
+		Consumer: c.Key,
+	})
+	if err != nil {
+		return "", &Error{Kind: KindInternal, Detail: "the consumer's identity could not be signed", Err: err}
+	}
+	s.identities.add(cached, identity{compact, key, now, expires.Add(-identityLeft)})
+	return compact, nil
+}
+
 // Stands reports whether a trade session returned by CheckTrade is still alive, for
 // answers that outlast a call.
 func (s *Service) Stands(ctx context.Context, trade Session) (bool, error) {

@@ -403,6 +403,15 @@ type EventQuery struct {
 type Caller struct {
 	Address   string // IP address
 	RequestID string // X-Request-ID or Idempotency-Key; "" if none was sent
+	Lane      Lane   // a rate of its own for the request, in place of the consumer's
+}
+
+// A Lane is a rate that some requests of a consumer have to themselves: a consumer's key
+// is no secret, and a stranger who knows it must not use up the rate of its sessions. The
+// zero Lane is the consumer's rate. A lane has no limit where a consumer has none.
+type Lane struct {
+	Name string
+	Rate int // requests a second
 }
 
 // String names a session without its secrets.

@@ -107,6 +107,7 @@ type knownConsumer struct {
 	looked  time.Time     // when reading it began, by the machine's clock
 	turn    chan struct{} // held while it is read again for a request that it would refuse
 	state   limit.State
+	lanes   map[string]limit.State
 	taken   int
 	takenAt time.Time
 }

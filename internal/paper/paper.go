@@ -102,6 +102,8 @@ type Place struct {
 	Source     string // who placed it, as the order's row shows it
 	AfterHours bool
 
+	Twist Twist // what goes wrong with it on purpose
+
 	// Of cover and bracket orders: distances from the entry's price, 0 for none.
 	StopDistance, TargetDistance, Trail listing.Price
 
@@ -114,6 +116,14 @@ type Fault struct {
 	After   time.Duration // with Reject: not at once but so much later, unless it is final by then
 	Stuck   bool          // it stays in open pending
 	InParts int           // it fills in so many parts, one at each step of the tape
+}
+
+// A Twist is what goes wrong with an order on purpose. The zero Twist is nothing.
+type Twist struct {
+	Reject string // it is rejected for this
+	Later  bool   // but only after it was open
+	Stuck  bool   // it stays in OpenPending
+	Parts  int    // what would fill at once fills in so many parts, a second apart
 }
 
 // A Change is what a modification makes of an order.
@@ -262,3 +272,14 @@ type Event struct {
 	Trade    *Trade // set beside Order if the row is a fill
 	Position *Position
 }
+
+var stateNames = [...]string{
+	PutReceived: "put order req received", ValidationPending: "validation pending", OpenPending: "open pending", Open: "open",
+	TriggerPending: "trigger pending", Complete: "complete", Cancelled: "cancelled", Rejected: "rejected",
+	ModifyValidationPending: "modify validation pending", ModifyPending: "modify pending", Modified: "modified", NotModified: "not modified",
+	CancelPending: "cancel pending", NotCancelled: "not cancelled", AfterMarketReceived: "after market order req received",
+	ModifyAfterMarketReceived: "modify after market order req received", CancelledAfterMarket: "cancelled after market order",
+}
+
+// String returns the state as the protocol writes it.
+func (s State) String() string { return stateNames[s] }

@@ -8,6 +8,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/operator"
+	"neoapi/internal/paper/listing"
 )
 
 // The sandbox's demo data, fixed and documented. Most of it is in the original document.
@@ -125,3 +126,6 @@ func missingDemo(ctx context.Context, admin *operator.Admin, accounts int) ([]in
 	}
 	return missing, nil
 }
+
+// Funds is what an account on paper begins with: ten lakh rupees.
+const Funds = 1_000_000 * listing.Rupee

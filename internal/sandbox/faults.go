@@ -9,7 +9,7 @@ import (
 
 	"neoapi/internal/front"
 	"neoapi/internal/login"
-	"neoapi/internal/tradewire"
+	"neoapi/internal/paperapi"
 	"neoapi/internal/wire"
 )
 
@@ -26,6 +26,21 @@ type Fault struct {
 	Op    string `json:"op"`
 	Fault string `json:"fault"`
 	Times int    `json:"times"`
+
+	// Which calls it strikes; "" for any.
+	Account string `json:"account,omitempty"` // UCC
+	Symbol  string `json:"symbol,omitempty"`  // the order's trading symbol
+	Side    string `json:"side,omitempty"`    // the order's, B or S
+	Tag     string `json:"tag,omitempty"`     // the order's
+
+	Text string `json:"text,omitempty"` // what a rejection says
+	N    int    `json:"n,omitempty"`    // parts, or seconds
+}
+
+// strikes reports whether a fault is for a call.
+func (x *Fault) strikes(op string, on paperapi.Subject) bool {
+	is := func(want, has string) bool { return want == "" || want == has }
+	return x.Op == op && is(x.Account, on.Account) && is(x.Symbol, on.Symbol) && is(x.Side, on.Side) && is(x.Tag, on.Tag)
 }
 
 // shapes are the faults that are not in the table of codes. Those marked lost affect
@@ -48,6 +63,8 @@ var shapes = map[string]struct {
 	"html_502":     {status: 502, body: "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>", html: true},
 	"html_504":     {status: 504, body: "<html><head><title>504 Gateway Time-out</title></head><body></body></html>", html: true},
 	"redirect":     {status: 302},
+	"lost_502":     {status: 502, body: "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>", html: true, lost: true},
+	"lost_hang":    {lost: true},
 	"truncated":    {lost: true},
 	"lost":         {lost: true},
 	"close":        {},
@@ -63,14 +80,15 @@ func FaultNames() []string {
 	for name := range shapes {
 		all = append(all, name)
 	}
+	all = append(all, paperapi.FaultNames()...)
 	slices.Sort(all)
 	return all
 }
 
 // FaultOps are the operations whose answers can fail.
 func FaultOps() []string {
-	all := []string{"login", "session_2fa"}
-	for _, r := range slices.Concat(wire.Routes, tradewire.Routes()) {
+	all := append([]string{"login", "session_2fa"}, paperapi.Ops()...)
+	for _, r := range wire.Routes {
 		if op := string(r.Op); r.Op != wire.OpValidate && !slices.Contains(all, op) {
 			all = append(all, op)
 		}
@@ -90,6 +108,12 @@ func (f *Faults) Add(x Fault) error {
 		return login.Invalid("op", fmt.Sprintf("must be one of %v", FaultOps()))
 	case !slices.Contains(FaultNames(), x.Fault):
 		return login.Invalid("fault", fmt.Sprintf("must be one of %v", FaultNames()))
+	case !fits(x):
+		return login.Invalid("fault", "is not one for this op")
+	case x.Side != "" && x.Side != "B" && x.Side != "S":
+		return login.Invalid("side", "must be B or S")
+	case x.N < 0 || x.N > maxFaults:
+		return login.Invalid("n", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	case x.Times < 1 || x.Times > maxFaults:
 		return login.Invalid("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	}
@@ -100,6 +124,13 @@ func (f *Faults) Add(x Fault) error {
 	}
 	f.pending = append(f.pending, x)
 	return nil
+}
+
+// fits reports whether a fault is one for its operation: those of the exchange are for
+// some only.
+func fits(x Fault) bool {
+	known, fits := paperapi.IsFault(x.Fault, wire.Op(x.Op))
+	return !known || fits
 }
 
 // Clear forgets all faults that have not happened yet.
@@ -116,31 +147,42 @@ func (f *Faults) Pending() []Fault {
 	return append([]Fault{}, f.pending...)
 }
 
-// take takes the fault of an operation's next answer, "" for none.
-func (f *Faults) take(op string) string {
+// take takes the fault of an operation's next answer: of those that the exchange on paper
+// makes itself, or of the others.
+func (f *Faults) take(op string, on paperapi.Subject, exchange bool) (Fault, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.pending {
-		if x := &f.pending[i]; x.Op == op {
-			name := x.Fault
-			if x.Times--; x.Times == 0 {
-				f.pending = slices.Delete(f.pending, i, i+1)
-			}
-			return name
+		x := &f.pending[i]
+		if known, _ := paperapi.IsFault(x.Fault, wire.Op(op)); known != exchange || !x.strikes(op, on) {
+			continue
 		}
+		took := *x
+		if x.Times--; x.Times == 0 {
+			f.pending = slices.Delete(f.pending, i, i+1)
+		}
+		return took, true
 	}
-	return ""
+	return Fault{}, false
+}
+
+// OfExchange takes the fault of a call that the exchange on paper makes itself.
+func (f *Faults) OfExchange(op wire.Op, on paperapi.Subject) (paperapi.Fault, bool) {
+	x, ok := f.take(string(op), on, true)
+	return paperapi.Fault{Name: x.Fault, Text: x.Text, N: x.N}, ok
 }
 
 // Next takes the fault of an operation's next answer: a function that answers with it,
-// or nil for none. trade reports that the operation is one of the trade API. The
+// or nil for none. trade reports that the operation is one of the trade API; then account
+// and body say which call it is. The
 // function is called with one that carries out the operation, and returns the answer's
 // status and size, and whether it was cut short, as its connection must then be.
-func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
-	name := f.take(op)
-	if name == "" {
+func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+	x, ok := f.take(op, paperapi.SubjectOf(account, body), false)
+	if !ok {
 		return nil
 	}
+	name := x.Fault
 	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 		shape := shapes[name]
 		switch {
@@ -149,6 +191,14 @@ func (f *Faults) Next(op string, trade bool) func(w http.ResponseWriter, r *http
 			return 0, 0, true
 		case name == "close":
 			return 0, 0, true
+		case name == "lost_hang":
+			do()
+			<-r.Context().Done()
+			return 0, 0, true
+		case name == "lost_502":
+			do()
+			ans := answer(name, trade)
+			return ans.Status, front.Send(w, r, ans), false
 		case name == "truncated":
 			ans := do()
 			size := front.Send(half{w}, r, ans)
@@ -208,6 +258,14 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 		x := Fault{Times: 1}
 		x.Op, _ = f["op"].(string) // anything but a string is refused as an unknown name
 		x.Fault, _ = f["fault"].(string)
+		for name, to := range map[string]*string{"account": &x.Account, "symbol": &x.Symbol, "side": &x.Side, "tag": &x.Tag, "text": &x.Text} {
+			*to, _ = f[name].(string)
+		}
+		if n, given := f["n"]; given {
+			if x.N, _ = strconv.Atoi(fmt.Sprint(n)); x.N < 1 {
+				x.N = -1 // which is refused
+			}
+		}
 		if times, given := f["times"]; given {
 			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // anything but a number is 0, which is refused
 		}

@@ -16,6 +16,7 @@ import (
 	"neoapi/internal/browser"
 	"neoapi/internal/front"
 	"neoapi/internal/login"
+	"neoapi/internal/paperapi"
 	"neoapi/internal/wire"
 )
 
@@ -23,8 +24,9 @@ import (
 type Sandbox struct {
 	Inbox     *Inbox
 	Faults    *Faults
-	PublicURL string // the address clients reach the service at; "" if not known
-	Home      bool   // / is the sandbox's, because there is no trade API that may use it
+	PublicURL string        // the address clients reach the service at; "" if not known
+	Home      bool          // / is the sandbox's, because there is no trade API that may use it
+	Paper     *paperapi.API // the exchange on paper; nil if there is another trade API
 
 	// Live reports whether a code can still be used: [login.Service.Live].
 	Live func(context.Context, login.Message) (bool, error)
@@ -51,10 +53,29 @@ func (s *Sandbox) Page(path string) (Page, bool) {
 		return Page{"sandbox_otp", http.MethodGet, maxWait, s.notForeign(s.otpPage)}, true
 	case path == faultsPath:
 		return Page{"sandbox_faults", "GET, HEAD, POST, DELETE", 0, s.notForeign(s.faultsPage)}, true
+	case s.Paper != nil && paperapi.ControlMethods(path) != "":
+		return Page{"sandbox_paper", paperapi.ControlMethods(path), 0, s.notForeign(s.paperPage)}, true
 	case path == "/" && s.Home:
 		return Page{"sandbox_home", http.MethodGet, 0, s.home}, true
 	}
 	return Page{}, false
+}
+
+// paperPage shows and changes the exchange on paper.
+func (s *Sandbox) paperPage(r *http.Request, fields Fields) (front.Answer, error) {
+	c := paperapi.Control{Method: r.Method, Path: r.URL.Path}
+	if r.Method == http.MethodPost {
+		var err error
+		if c.Fields, err = fields(); err != nil {
+			return front.Answer{}, err
+		}
+	}
+	data, err := s.Paper.Control(c)
+	var wrong *paperapi.ControlError
+	if errors.As(err, &wrong) {
+		return front.Answer{}, login.Invalid(wrong.Field, wrong.Text)
+	}
+	return success(data, nil), err
 }
 
 type handle = func(*http.Request, Fields) (front.Answer, error)

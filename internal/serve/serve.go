@@ -20,6 +20,8 @@ import (
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
 	"neoapi/internal/operator"
+	"neoapi/internal/paper"
+	"neoapi/internal/paperapi"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/telemetry"
 )
@@ -39,6 +41,10 @@ type Config struct {
 	// Faults are the sandbox's deliberate faults; nil means only those requested over
 	// HTTP.
 	Faults *sandbox.Faults
+
+	// Paper puts the exchange on paper behind the service, unless there is another trade API.
+	Paper bool
+	paper *paperapi.API
 
 	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
@@ -62,11 +68,15 @@ type Config struct {
 	gateway     *httpapi.Gateway
 }
 
+// Paper returns the exchange on paper behind the service, or nil.
+func (s *Server) Paper() *paperapi.API { return s.paper }
+
 // A Server is a service that is ready to serve.
 type Server struct {
 	web   front.Server
 	login *login.Service
 	box   *sandbox.Sandbox // nil except in the sandbox
+	paper *paperapi.API    // nil without an exchange on paper
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
@@ -104,7 +114,11 @@ func (cfg *Config) fill() error {
 		problems = append(problems, err)
 	}
 	if cfg.TradeAPI != "" || cfg.TradeTransport != nil {
-		cfg.gateway, err = httpapi.NewGateway(httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}, cfg.Log)
+		to := httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}
+		if cfg.paper != nil {
+			to.Public = paperapi.Public
+		}
+		cfg.gateway, err = httpapi.NewGateway(to, cfg.Log)
 		problems = append(problems, err)
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
@@ -124,6 +138,15 @@ func (cfg *Config) operators() adminapi.Config {
 // New starts a service on open data. It returns every problem of the configuration at
 // once.
 func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
+	if cfg.Paper && cfg.TradeAPI == "" && cfg.TradeTransport == nil {
+		if cfg.Faults == nil {
+			cfg.Faults = &sandbox.Faults{}
+		}
+		cfg.paper = paperapi.New(paperapi.Config{Now: d.now, Faults: cfg.Faults.OfExchange, Open: func(now time.Time) *paper.Exchange {
+			return paper.New(paper.Config{Seed: 1, Start: now, Funds: sandbox.Funds})
+		}})
+		cfg.TradeTransport = cfg.paper
+	}
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -141,7 +164,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
 	ports, box := cfg.ports(d)
 	web := httpapi.Config{
-		PublicURL: cfg.PublicURL, Books: cfg.Sandbox, Proxies: cfg.proxies, TradeAPI: cfg.gateway, Log: cfg.Log,
+		PublicURL: cfg.PublicURL, Proxies: cfg.proxies, TradeAPI: cfg.gateway, Log: cfg.Log,
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
@@ -188,6 +211,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		web:   server,
 		login: svc,
 		box:   box,
+		paper: cfg.paper,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
@@ -209,7 +233,9 @@ func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	if !cfg.Sandbox {
 		return ports, nil
 	}
-	box := &sandbox.Sandbox{Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil}
+	box := &sandbox.Sandbox{
+		Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil || cfg.paper != nil, Paper: cfg.paper,
+	}
 	if box.Faults == nil {
 		box.Faults = &sandbox.Faults{}
 	}

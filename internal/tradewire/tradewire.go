@@ -22,6 +22,78 @@ const (
 	OpHoldings  wire.Op = "holdings"
 )
 
+// The other calls.
+const (
+	OpPlace    wire.Op = "place"
+	OpModify   wire.Op = "modify"
+	OpCancel   wire.Op = "cancel"
+	OpExit     wire.Op = "exit"
+	OpConvert  wire.Op = "convert"
+	OpHistory  wire.Op = "history"
+	OpMargin   wire.Op = "margin"
+	OpQuotes   wire.Op = "quotes"
+	OpMaster   wire.Op = "scrip_master"
+	OpCandles  wire.Op = "candles"
+	OpChain    wire.Op = "option_chain"
+	OpExpiries wire.Op = "expiries"
+)
+
+// The neutral paths. What follows PathQuotes is instruments and a type of quote; what
+// follows PathOrders and a slash is the number of one order. Below PathFiles are the
+// files of a scrip master, which need no credentials.
+const (
+	PathPlace        = "/quick/order/rule/ms/place"
+	PathModify       = "/quick/order/vr/modify"
+	PathCancel       = "/quick/order/cancel"
+	PathExitCover    = "/quick/order/co/exit"
+	PathExitBracket  = "/quick/order/bo/exit"
+	PathConvert      = "/quick/convert/partialposition"
+	PathHistory      = "/quick/order/history"
+	PathOrders       = "/quick/user/orders"
+	PathTrades       = "/quick/user/trades"
+	PathPositions    = "/quick/user/positions"
+	PathPositionsNew = "/portfolio/v2/positions"
+	PathLimits       = "/quick/user/limits"
+	PathMargin       = "/quick/user/check-margin"
+	PathHoldings     = "/portfolio/v1/holdings"
+	PathMaster       = "/script-details/1.0/masterscrip/file-paths"
+	PathQuotes       = "/script-details/1.0/quotes/neosymbol/"
+	PathCandles      = "/market-data/1.0/historical/details"
+	PathChain        = "/market-data/1.0/watchlist/option-chain"
+	PathExpiries     = "/market-data/1.0/watchlist/expiries"
+	PathFiles        = "/masterscrip-files/"
+)
+
+// others are the addresses that older generations have for paths of generation 3: not
+// a prefix before the path, but another one.
+var others = []struct{ address, path string }{
+	{"/scrip/1.0/masterscrip/file-paths", PathMaster},
+	{"/Files/1.0/masterscrip/v1/file-paths", PathMaster},
+	{"/Files/1.0/masterscrip/v2/file-paths", PathMaster},
+	{"/apim/files/2.0/masterscrip/v1/file-paths", PathMaster},
+	{"/apim/quotes/1.0/quotes/neosymbol/", PathQuotes},
+	{"/apim/quotes/2.0/quotes/neosymbol/", PathQuotes},
+}
+
+// OpenTo returns the call of an address that needs no session, because the key of a
+// consumer is enough for it, and how often a second a consumer may call it. Of any other
+// address it returns "".
+func OpenTo(address string) (op wire.Op, rate int) {
+	switch path := Neutral(address); {
+	case path == PathMaster:
+		return OpMaster, 25
+	case strings.HasPrefix(path, PathQuotes):
+		return OpQuotes, 25
+	case path == PathCandles:
+		return OpCandles, 2
+	case path == PathExpiries:
+		return OpExpiries, 2
+	case path == PathChain:
+		return OpChain, 1
+	}
+	return "", 0
+}
+
 // A Call is a call of the trade API by its neutral path, which is the address that
 // generation 3 uses.
 type Call struct {
@@ -78,6 +150,11 @@ func Neutral(address string) string {
 	for _, p := range prefixes {
 		if path, ok := strings.CutPrefix(address, p.prefix); ok && strings.HasPrefix(path, p.below) {
 			return path
+		}
+	}
+	for _, o := range others {
+		if rest, ok := strings.CutPrefix(address, o.address); ok && (rest == "" || strings.HasSuffix(o.address, "/")) {
+			return o.path + rest
 		}
 	}
 	return address

@@ -50,6 +50,14 @@ type Problem struct {
 	Message string `json:"message"`
 }
 
+// StatusFailed is what generation 3's documents say of a failed login. Some clients show
+// nothing else.
+type StatusFailed struct {
+	Status    string `json:"status"` // "error"
+	Message   string `json:"message"`
+	ErrorCode string `json:"errorCode"`
+}
+
 // OAuthFailed is the body of a refused access token (RFC 6749, section 5.2).
 type OAuthFailed struct {
 	Error       string `json:"error"`

@@ -1,0 +1,261 @@
+// Package paperapi speaks the trade protocol for the exchange on paper, behind the
+// gateway: it believes the header Neo-Identity, which the gateway alone writes, and
+// checks no session itself.
+//
+// Start with [New]. An [API] is the gateway's transport.
+package paperapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"neoapi/internal/claims"
+	"neoapi/internal/paper"
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
+)
+
+// Config configures an [API].
+type Config struct {
+	// Open opens the exchange as it is at the start.
+	Open func(now time.Time) *paper.Exchange
+
+	Now func() time.Time // the service's clock: the market's too
+
+	// Faults, if not nil, takes the fault of the next call of an operation.
+	Faults func(wire.Op, Subject) (Fault, bool)
+}
+
+// An API answers trade calls. It is safe for concurrent use.
+type API struct {
+	now    func() time.Time
+	renew  func(time.Time) *paper.Exchange
+	faults func(wire.Op, Subject) (Fault, bool)
+	asked  requests
+
+	mu       sync.Mutex // an Exchange is not safe for concurrent use
+	exchange *paper.Exchange
+	files    masters
+}
+
+// New returns the API of an exchange.
+func New(cfg Config) *API {
+	return &API{exchange: cfg.Open(cfg.Now()), renew: cfg.Open, now: cfg.Now, faults: cfg.Faults}
+}
+
+// Exchange calls f with the exchange and the market's time, and nobody else meanwhile.
+func (a *API) Exchange(f func(x *paper.Exchange, now time.Time)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a.exchange, a.now())
+}
+
+// A call is one trade call.
+type call struct {
+	*http.Request
+	*API
+	account string // the UCC; "" for a call by the consumer alone
+	now     time.Time
+	path    string // without the prefix of a generation
+	body    []byte
+	fault   Fault
+}
+
+// An operation answers one path.
+type operation struct {
+	method string
+	op     wire.Op
+	open   bool // a consumer's key is enough
+	answer func(*call) ([]byte, error)
+}
+
+// operations are the paths that are not followed by anything.
+var operations = map[string]operation{
+	tradewire.PathPlace:        {"POST", tradewire.OpPlace, false, (*call).place},
+	tradewire.PathModify:       {"POST", tradewire.OpModify, false, (*call).modify},
+	tradewire.PathCancel:       {"POST", tradewire.OpCancel, false, (*call).cancel},
+	tradewire.PathExitCover:    {"POST", tradewire.OpExit, false, (*call).exit},
+	tradewire.PathExitBracket:  {"POST", tradewire.OpExit, false, (*call).exit},
+	tradewire.PathConvert:      {"POST", tradewire.OpConvert, false, (*call).convert},
+	tradewire.PathHistory:      {"POST", tradewire.OpHistory, false, (*call).history},
+	tradewire.PathOrders:       {"GET", tradewire.OpOrders, false, (*call).orders},
+	tradewire.PathTrades:       {"GET", tradewire.OpTrades, false, (*call).trades},
+	tradewire.PathPositions:    {"GET", tradewire.OpPositions, false, (*call).positions},
+	tradewire.PathPositionsNew: {"GET", tradewire.OpPositions, false, (*call).positions},
+	tradewire.PathHoldings:     {"GET", tradewire.OpHoldings, false, (*call).holdings},
+	tradewire.PathLimits:       {"POST", tradewire.OpLimits, false, (*call).limits},
+	tradewire.PathMargin:       {"POST", tradewire.OpMargin, false, (*call).margin},
+	tradewire.PathMaster:       {"GET", tradewire.OpMaster, true, (*call).masterFiles},
+	tradewire.PathCandles:      {"GET", tradewire.OpCandles, true, (*call).candles},
+	tradewire.PathChain:        {"GET", tradewire.OpChain, true, (*call).chain},
+	tradewire.PathExpiries:     {"GET", tradewire.OpExpiries, true, (*call).expiries},
+}
+
+// find returns the operation of a neutral path.
+func find(path string) (operation, bool) {
+	if o, ok := operations[path]; ok {
+		return o, true
+	}
+	switch {
+	case strings.HasPrefix(path, tradewire.PathQuotes):
+		return operation{"GET", tradewire.OpQuotes, true, (*call).quotes}, true
+	case strings.HasPrefix(path, tradewire.PathOrders+"/"):
+		return operation{"GET", tradewire.OpOrders, false, (*call).oneOrder}, true
+	}
+	return operation{}, false
+}
+
+// RoundTrip implements [http.RoundTripper]: it answers a call that the gateway has let
+// through.
+func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		defer func() { _ = r.Body.Close() }()
+	}
+	status, header, body := a.serve(r)
+	if header == nil {
+		header = http.Header{"Content-Type": {"application/json"}}
+	}
+	return &http.Response{
+		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+	}, nil
+}
+
+func (a *API) serve(r *http.Request) (int, http.Header, []byte) {
+	c := &call{Request: r, API: a, path: tradewire.Neutral(r.URL.Path)}
+	if strings.HasPrefix(c.path, tradewire.PathFiles) {
+		return a.file(c)
+	}
+	o, ok := find(c.path)
+	switch {
+	case !ok:
+		return c.fails(&failure{status: http.StatusNotFound, code: codeField, text: "there is nothing at this path"})
+	case r.Method != o.method && !(r.Method == http.MethodHead && o.method == http.MethodGet):
+		return c.fails(&failure{status: http.StatusMethodNotAllowed, code: codeField, text: "this path takes " + o.method})
+	}
+	id, err := identity(r.Header.Get(wire.HeaderIdentity))
+	if err != nil || !o.open && id.Sub == "" {
+		return c.fails(&failure{status: http.StatusUnauthorized, code: codeSession, text: "a session is needed"})
+	}
+	c.account = id.Sub
+	body, err := a.answer(c, o)
+	var header http.Header
+	status := http.StatusOK
+	if err != nil {
+		status, header, body = c.fails(err)
+	}
+	a.note(c, o, status, body)
+	if wait := c.fault.wait(); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-r.Context().Done():
+		}
+	}
+	return status, header, body
+}
+
+// answer runs an operation on the exchange.
+func (a *API) answer(c *call, o operation) ([]byte, error) {
+	if err := c.read(); err != nil { // no lock is held while a client sends
+		return nil, err
+	}
+	if err := c.strike(o); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c.now = a.now()
+	return o.answer(c)
+}
+
+// read reads the body, which may come slowly.
+func (c *call) read() (err error) {
+	if c.Body == nil {
+		return nil
+	}
+	if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
+		return errNoForm
+	}
+	return nil
+}
+
+// note remembers a call and what became of it.
+func (a *API) note(c *call, o operation, status int, body []byte) {
+	x := Asked{
+		At: a.now().UTC(), Op: string(o.op), Method: c.Method, Path: c.URL.Path, Account: c.account,
+		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
+	}
+	x.Body, _ = c.fields()
+	if status != http.StatusOK || len(body) < 512 {
+		var said struct {
+			Order  string `json:"nOrdNo"`
+			StCode int    `json:"stCode"`
+			Text   string `json:"errMsg"`
+		}
+		_ = json.Unmarshal(body, &said) // what has another form says none of it
+		x.Order, x.StCode, x.Error = said.Order, said.StCode, said.Text
+	}
+	a.asked.add(x)
+}
+
+// fails answers with a failure, in the form of the call.
+func (c *call) fails(err error) (int, http.Header, []byte) {
+	f := &failure{status: http.StatusInternalServerError, code: codeInternal, text: "internal error"}
+	var shaped *shapedFailure
+	if errors.As(err, &shaped) {
+		return shaped.status, nil, shaped.body
+	}
+	errors.As(err, &f)
+	status := f.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	stat := f.stat
+	if stat == "" {
+		stat = "Not_Ok"
+	}
+	var b row
+	b.begin()
+	b.text("stat", stat)
+	b.number("stCode", int64(f.code))
+	b.texts(f.text, "errMsg", "emsg")
+	b.end()
+	return status, nil, b
+}
+
+// A shapedFailure is a failure whose body is not the protocol's usual one.
+type shapedFailure struct {
+	status int
+	body   []byte
+}
+
+// Error implements error.
+func (s *shapedFailure) Error() string { return string(s.body) }
+
+// fault is the failure of candles.
+func fault(status int, text string) error {
+	body, _ := json.Marshal(map[string]any{"status": "ERROR", "fault": map[string]any{"code": status, "message": text}})
+	return &shapedFailure{status, body}
+}
+
+// identity reads the header that the gateway wrote.
+func identity(header string) (claims.Identity, error) {
+	var id claims.Identity
+	parts := strings.Split(header, ".")
+	if len(parts) != 3 {
+		return id, errors.New("no identity")
+	}
+	payload, ok := claims.Decode(parts[1])
+	if !ok {
+		return id, errors.New("no identity")
+	}
+	return id, json.Unmarshal(payload, &id)
+}

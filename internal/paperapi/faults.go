@@ -1,0 +1,214 @@
+package paperapi
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"neoapi/internal/paper"
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
+)
+
+// A Fault is what shall go wrong in one call.
+type Fault struct {
+	Name string
+	Text string // of a rejection
+	N    int    // parts, or seconds
+}
+
+// A Subject is what a call is about. A fault may be meant for some subjects only.
+type Subject struct {
+	Account string
+	Symbol  string // the trading symbol
+	Side    string // B or S
+	Tag     string
+}
+
+// Faults of the exchange: what becomes of a call, beside the shapes that an answer can
+// have. N is given as "n".
+const (
+	faultTwice     = "twice"            // place: carried out twice
+	faultDelayed   = "delayed"          // carried out, the answer comes n seconds later
+	faultRejected  = "rejected"         // place: the order is rejected, for "text"
+	faultLater     = "rejected_later"   // place: it rests, and is then rejected
+	faultStuck     = "stuck"            // place: it stays in open pending
+	faultParts     = "parts"            // place: it fills in n parts
+	faultLag       = "book_lag"         // orders, trades: as n seconds ago
+	faultMissing   = "missing_row"      // orders, trades: without the newest row
+	faultDuplicate = "duplicate_tag"    // place: the tag is said to be used
+	faultStale     = "stale"            // quotes: n seconds old
+	faultStub      = "stub"             // scrip master: files of headers alone
+	faultAddress   = "address"          // place, modify, cancel: the address is not registered (100008)
+	faultMoved     = "address_changed"  // place, modify, cancel: not the session's address (1037)
+	faultDelivery  = "no_authorisation" // place: a delivery sale lacks its authorisation
+	faultDocument  = "documented"       // option chain: in the form of the documents
+)
+
+// exchangeFaults says which operations each fault of the exchange is for.
+var exchangeFaults = map[string][]wire.Op{
+	faultTwice: {tradewire.OpPlace}, faultRejected: {tradewire.OpPlace}, faultLater: {tradewire.OpPlace}, faultStuck: {tradewire.OpPlace},
+	faultParts: {tradewire.OpPlace}, faultDuplicate: {tradewire.OpPlace}, faultDelivery: {tradewire.OpPlace},
+	faultDelayed: {tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel, tradewire.OpExit},
+	faultLag:     {tradewire.OpOrders, tradewire.OpTrades}, faultMissing: {tradewire.OpOrders, tradewire.OpTrades},
+	faultStale: {tradewire.OpQuotes}, faultStub: {tradewire.OpMaster}, faultDocument: {tradewire.OpChain},
+	faultAddress: {tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel}, faultMoved: {tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel},
+}
+
+// refusals are the codes that the real service has and the exchange on paper only gives
+// by a fault.
+var refusals = map[string]string{
+	"1004": "insufficient balance", "1005": "internal error", "1006": "order already executed or cancelled", "1017": "algo order not allowed",
+	"1041": "limits exceeded per second", "5204": "client order id already exists",
+}
+
+// IsFault reports whether a fault of the exchange has this name, and whether it is one
+// for the operation.
+func IsFault(name string, op wire.Op) (known, fits bool) {
+	if _, ok := refusals[name]; ok {
+		_, trade := slices.BinarySearch(Ops(), string(op))
+		return true, trade
+	}
+	ops, known := exchangeFaults[name]
+	return known, slices.Contains(ops, op)
+}
+
+// FaultNames are the faults of the exchange.
+func FaultNames() []string {
+	var all []string
+	for name := range exchangeFaults {
+		all = append(all, name)
+	}
+	for code := range refusals {
+		all = append(all, code)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Ops are the operations.
+func Ops() []string {
+	all := []string{string(tradewire.OpQuotes)}
+	for _, o := range operations {
+		if !slices.Contains(all, string(o.op)) {
+			all = append(all, string(o.op))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// SubjectOf returns what a call is about, by its body.
+func SubjectOf(account string, body []byte) Subject {
+	s := Subject{Account: account}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return s
+	}
+	f, err := parseFields([]byte(form.Get("jData")))
+	if err != nil {
+		return s
+	}
+	side := sides[strings.ToLower(f["tt"])]
+	s.Symbol, s.Tag = f["ts"], f["ig"]
+	if side != 0 {
+		s.Side = sideNames[side]
+	}
+	return s
+}
+
+// strike takes the fault of a call, if there is one, and returns the failure that it is.
+func (c *call) strike(o operation) error {
+	if c.faults == nil {
+		return nil
+	}
+	f, ok := c.faults(o.op, SubjectOf(c.account, c.body))
+	if !ok {
+		return nil
+	}
+	c.fault = f
+	if text, ok := refusals[f.Name]; ok {
+		code, _ := strconv.Atoi(f.Name)
+		return &failure{code: code, text: cmp.Or(f.Text, text)}
+	}
+	switch f.Name {
+	case faultDuplicate:
+		return refused(&paper.Refusal{Reason: paper.TagUsed})
+	case faultAddress:
+		return &failure{status: http.StatusForbidden, code: codeAddress, text: "unauthorized"}
+	case faultMoved:
+		return &failure{status: http.StatusForbidden, code: codeAddressGone, text: "the address of the session has changed"}
+	}
+	return nil
+}
+
+// wait returns how long an answer is held back.
+func (f Fault) wait() time.Duration {
+	if f.Name != faultDelayed {
+		return 0
+	}
+	return f.seconds()
+}
+
+func (f Fault) seconds() time.Duration { return time.Duration(max(1, f.N)) * time.Second }
+
+// twist is what a fault makes of an order.
+func (f Fault) twist() paper.Twist {
+	switch f.Name {
+	case faultRejected:
+		return paper.Twist{Reject: cmp.Or(f.Text, "RMS:Rule: rejected on purpose")}
+	case faultLater:
+		return paper.Twist{Reject: cmp.Or(f.Text, "rejected by the exchange on purpose"), Later: true}
+	case faultDelivery:
+		return paper.Twist{Reject: "RMS:Rule: Check holdings: the sale is not authorised by DDPI or TPIN"}
+	case faultStuck:
+		return paper.Twist{Stuck: true}
+	case faultParts:
+		return paper.Twist{Parts: max(2, f.N)}
+	}
+	return paper.Twist{}
+}
+
+// asOf returns the day's orders as they were at a time: those that had come by then.
+func (c *call) asOf(at time.Time) []paper.Order {
+	var all []paper.Order
+	for _, o := range c.exchange.Orders(c.now, c.account) {
+		rows, _ := c.exchange.History(c.now, c.account, o.Number)
+		for n := len(rows) - 1; n >= 0; n-- {
+			if !rows[n].Entered.After(at) {
+				all = append(all, rows[n])
+				break
+			}
+		}
+	}
+	return all
+}
+
+// book returns the day's orders, as a fault shows them.
+func (c *call) book() []paper.Order {
+	switch c.fault.Name {
+	case faultLag:
+		return c.asOf(c.now.Add(-c.fault.seconds()))
+	case faultMissing:
+		all := c.exchange.Orders(c.now, c.account)
+		return all[:max(0, len(all)-1)]
+	}
+	return c.exchange.Orders(c.now, c.account)
+}
+
+// fills returns the day's trades, as a fault shows them.
+func (c *call) fills() []paper.Trade {
+	all := c.exchange.Trades(c.now, c.account)
+	switch c.fault.Name {
+	case faultLag:
+		at := c.now.Add(-c.fault.seconds())
+		return slices.DeleteFunc(all, func(t paper.Trade) bool { return t.At.After(at) })
+	case faultMissing:
+		return all[:max(0, len(all)-1)]
+	}
+	return all
+}
