@@ -54,30 +54,27 @@ func (x *Exchange) logPlace(p *Place) *Refusal {
 		return nil
 	}
 	b := appendKey(appendText(x.recordOf(recordPlace), p.Account), p.Instrument)
-	amo := byte(0)
-	if p.AfterHours {
-		amo = 1
-	}
-	b = append(b, byte(p.Side), byte(p.Type), byte(p.Product), byte(p.Validity), amo, byte(p.Protection))
+	b = append(b, byte(p.Side), byte(p.Type), byte(p.Product), byte(p.Validity), bit(p.AfterHours), byte(p.Protection))
 	b = binary.AppendVarint(b, int64(p.Price))
 	b = binary.AppendVarint(b, int64(p.Trigger))
 	b = binary.AppendVarint(b, p.Quantity)
 	b = binary.AppendVarint(b, p.Disclosed)
 	b = appendText(appendText(b, p.Tag), p.Source)
-	if p.StopDistance|p.TargetDistance|p.Trail == 0 && p.Fault == (Fault{}) {
+	if p.StopDistance|p.TargetDistance|p.Trail == 0 && p.Twist == (Twist{}) {
 		return x.write(append(b, 0))
 	}
 	b = append(b, 1)
 	for _, d := range [...]listing.Price{p.StopDistance, p.TargetDistance, p.Trail} {
 		b = binary.AppendVarint(b, int64(d))
 	}
-	b = appendText(b, p.Fault.Reject)
-	b = binary.AppendVarint(b, p.Fault.After.Microseconds())
-	stuck := byte(0)
-	if p.Fault.Stuck {
-		stuck = 1
+	return x.write(binary.AppendVarint(append(appendText(b, p.Twist.Reject), bit(p.Twist.Later), bit(p.Twist.Stuck)), int64(p.Twist.Parts)))
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
 	}
-	return x.write(binary.AppendVarint(append(b, stuck), int64(p.Fault.InParts)))
+	return 0
 }
 
 func (x *Exchange) logChange(c *Change) *Refusal {
@@ -97,10 +94,7 @@ func (x *Exchange) logCancel(account string, n Number, afterHours bool) *Refusal
 		return nil
 	}
 	b := binary.AppendUvarint(appendText(x.recordOf(recordCancel), account), uint64(n))
-	if afterHours {
-		return x.write(append(b, 1))
-	}
-	return x.write(append(b, 0))
+	return x.write(append(b, bit(afterHours)))
 }
 
 func (x *Exchange) logExit(account string, n Number) *Refusal {
@@ -278,10 +272,7 @@ func (r *reader) place() Place {
 	p.Tag, p.Source = r.text(), r.text()
 	if r.byte() == 1 {
 		p.StopDistance, p.TargetDistance, p.Trail = r.price(), r.price(), r.price()
-		p.Fault.Reject = r.text()
-		p.Fault.After = time.Duration(r.int()) * time.Microsecond
-		p.Fault.Stuck = r.byte() == 1
-		p.Fault.InParts = int(r.int())
+		p.Twist = Twist{Reject: r.text(), Later: r.byte() == 1, Stuck: r.byte() == 1, Parts: int(r.int())}
 	}
 	return p
 }

@@ -20,7 +20,6 @@ const (
 	alter                    // a change
 	leave                    // a cancellation
 	again                    // the next part of an order that a fault lets fill in parts
-	fail                     // a fault rejects an order
 )
 
 // send brings a command to the exchange, after the latency.
@@ -72,9 +71,6 @@ func (x *Exchange) take(f *inFlight) {
 		x.row(f.order, Cancelled)
 	case again:
 		x.match(f.order)
-	case fail:
-		x.withdraw(f.order)
-		x.rowWith(f.order, Rejected, reasonArgument, x.extras.at(o.extra).rejection)
 	}
 }
 
@@ -82,7 +78,14 @@ func (x *Exchange) take(f *inFlight) {
 func (x *Exchange) arrives(i uint32) {
 	o := x.orders.at(i)
 	o.flags |= entered
-	if o.kind == Stop || o.kind == StopMarket {
+	stop := o.kind == Stop || o.kind == StopMarket
+	if o.extra != 0 && x.extras.at(o.extra).rejection != 0 { // a fault
+		x.row(i, map[bool]State{true: TriggerPending, false: Open}[stop])
+		x.withdraw(i)
+		x.rowWith(i, Rejected, reasonArgument, x.extras.at(o.extra).rejection)
+		return
+	}
+	if stop {
 		x.await(i)
 		return
 	}
@@ -114,7 +117,7 @@ func (x *Exchange) match(i uint32) {
 	case in0.Own:
 		x.expel(i, "17287 : The order was cancelled: it would have traded with an order of the same client  ")
 	case in0.Quantity == 0: // the rest of its parts
-		x.fly(inFlight{at: (x.now/stepMicros + 1) * stepMicros, order: i, kind: again})
+		x.fly(inFlight{at: x.now + 1_000_000, order: i, kind: again})
 	case o.flags&immediate != 0:
 		x.expel(i, "The rest of an IOC order was cancelled")
 	default:

@@ -106,16 +106,6 @@ type Place struct {
 
 	// Of cover and bracket orders: distances from the entry's price, 0 for none.
 	StopDistance, TargetDistance, Trail listing.Price
-
-	Fault Fault
-}
-
-// A Fault is what goes wrong with an order on purpose.
-type Fault struct {
-	Reject  string        // it is rejected with the text
-	After   time.Duration // with Reject: not at once but so much later, unless it is final by then
-	Stuck   bool          // it stays in open pending
-	InParts int           // it fills in so many parts, one at each step of the tape
 }
 
 // A Twist is what goes wrong with an order on purpose. The zero Twist is nothing.

@@ -184,15 +184,15 @@ func (x *Exchange) place(in *instrument, p *Place) Number {
 	x.row(i, ValidationPending)
 	t := termsOf(p)
 	text := x.check(in, &t)
-	if text == "" && p.Fault.After == 0 {
-		text = p.Fault.Reject
+	if text == "" && !p.Twist.Later {
+		text = p.Twist.Reject
 	}
 	if text != "" {
 		x.reject(i, text)
 		return o.number
 	}
-	if p.Fault != (Fault{}) {
-		x.burden(i, &p.Fault)
+	if p.Twist != (Twist{}) {
+		x.twist(o, &p.Twist)
 	}
 	if o.kind == Market {
 		o.flags |= market
@@ -213,18 +213,16 @@ func (x *Exchange) place(in *instrument, p *Place) Number {
 	return o.number
 }
 
-// burden makes an order go wrong.
-func (x *Exchange) burden(i uint32, f *Fault) {
-	o := x.orders.at(i)
-	if f.Stuck {
+// twist makes an order go wrong.
+func (x *Exchange) twist(o *order, t *Twist) {
+	if t.Stuck {
 		o.flags |= stuck
 	}
-	if f.InParts > 1 {
-		x.rare(o).parts = f.InParts
+	if t.Parts > 1 {
+		x.rare(o).parts = t.Parts
 	}
-	if f.Reject != "" {
-		x.rare(o).rejection = x.text(f.Reject)
-		x.fly(inFlight{at: x.now + f.After.Microseconds(), order: i, kind: fail})
+	if t.Reject != "" {
+		x.rare(o).rejection = x.text(t.Reject)
 	}
 }
 

@@ -78,6 +78,7 @@ type extra struct {
 	stop       listing.Price // distances of a cover or bracket order's legs
 	target     listing.Price
 	trail      listing.Price
+	cover      listing.Price // of a cover order: its stop's trigger
 	parent     uint32        // of a leg: its entry
 	sibling    uint32        // of a leg: the other one
 	best       listing.Price // of a trailing stop: the best price seen
