@@ -118,9 +118,11 @@ func (x *Exchange) checkDisclosed(in *instrument, t *terms) string {
 // beyond reports whether a limit is further on the wrong side of the last price than the
 // exchange lets in (limit price protection).
 func (x *Exchange) beyond(in *instrument, side Side, p listing.Price) bool {
-	last := x.look(in)
-	low, high, ok := in.Aggressive(x.date, last)
-	return ok && (side == Buy && p > high || side == Sell && p < low)
+	if !in.protected {
+		return false
+	}
+	low, high, _ := in.Aggressive(x.date, x.look(in))
+	return side == Buy && p > high || side == Sell && p < low
 }
 
 // protected returns the limit of a market order, inside the band.

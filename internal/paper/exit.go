@@ -69,7 +69,7 @@ func (x *Exchange) exit(i uint32) {
 	}
 	p := x.leg(in, o, left)
 	p.Type = Market
-	k := x.newOrder(in, &p)
+	k := x.newOrder(o.account, in, &p)
 	closing := x.orders.at(k)
 	closing.flags |= market | exited
 	e := x.rare(closing)

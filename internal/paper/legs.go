@@ -108,14 +108,14 @@ func (x *Exchange) bear(b birth) {
 
 func (x *Exchange) leg(in *instrument, entry *order, quantity int64) Place {
 	return Place{
-		Account: x.accounts[entry.account].name, Instrument: in.Key, Side: Buy + Sell - entry.side(),
+		Instrument: in.Key, Side: Buy + Sell - entry.side(),
 		Product: entry.product, Validity: Day, Quantity: quantity, Source: x.sources[entry.source],
 	}
 }
 
 // bearLeg makes a leg, which is submitted once its pair is known.
 func (x *Exchange) bearLeg(in *instrument, entry uint32, p *Place) uint32 {
-	i := x.newOrder(in, p)
+	i := x.newOrder(x.orders.at(entry).account, in, p)
 	l := x.rare(x.orders.at(i))
 	l.parent = entry
 	parent := x.extras.at(x.orders.at(entry).extra)

@@ -19,6 +19,7 @@ type instrument struct {
 	base, low, high   listing.Price // of the day; 0 until somebody asks
 	yearLow, yearHigh listing.Price // the same
 	halted            bool
+	protected         bool // the exchange has limits round the last price
 
 	step  int64 // of value and last
 	value listing.Price
@@ -73,6 +74,7 @@ func (x *Exchange) bandOf(in *instrument) {
 	if in.base == 0 {
 		in.base = x.market.Close(in.Instrument, x.date.Add(-1))
 		in.low, in.high = in.Bands(in.base)
+		_, _, in.protected = in.Aggressive(x.date, in.base)
 	}
 }
 

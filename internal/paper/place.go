@@ -27,15 +27,17 @@ func (x *Exchange) Place(now time.Time, p Place) (Number, *Refusal) {
 	if r != nil {
 		return 0, r
 	}
-	if p.Tag != "" {
-		if a, ok := x.byName[p.Account]; ok && x.tagged(a, p.Tag) != 0 {
-			return 0, &Refusal{TagUsed, "ig", "Client Order Id Error Client OrderID already exists"}
-		}
+	a, known := x.byName[p.Account]
+	if known && p.Tag != "" && x.tagged(a, p.Tag) != 0 {
+		return 0, &Refusal{TagUsed, "ig", "Client Order Id Error Client OrderID already exists"}
 	}
 	if r := x.logPlace(&p); r != nil {
 		return 0, r
 	}
-	return x.place(in, &p), nil
+	if !known {
+		a = x.accountOf(p.Account)
+	}
+	return x.place(a, in, &p), nil
 }
 
 func invalid(field, text string) *Refusal { return &Refusal{Invalid, field, text} }
@@ -120,10 +122,9 @@ func validTag(tag string) bool {
 }
 
 // newOrder gives an order its number and its first row.
-func (x *Exchange) newOrder(in *instrument, p *Place) uint32 {
+func (x *Exchange) newOrder(a uint32, in *instrument, p *Place) uint32 {
 	o, i := x.orders.add()
 	x.sequence++
-	a := x.accountOf(p.Account)
 	*o = order{
 		number: x.prefix + x.sequence, account: a, instrument: in.index,
 		price: p.Price, trigger: p.Trigger, quantity: p.Quantity, kind: p.Type, product: p.Product, source: x.sourceOf(p.Source),
@@ -178,8 +179,8 @@ func (x *Exchange) sourceOf(s string) uint8 {
 }
 
 // place takes an order that makes sense.
-func (x *Exchange) place(in *instrument, p *Place) Number {
-	i := x.newOrder(in, p)
+func (x *Exchange) place(a uint32, in *instrument, p *Place) Number {
+	i := x.newOrder(a, in, p)
 	o := x.orders.at(i)
 	x.row(i, ValidationPending)
 	t := termsOf(p)

@@ -140,7 +140,7 @@ func (d Date) Start() time.Time { return time.Date(d.Year, d.Month, d.Day, 0, 0,
 func (d Date) Add(n int) Date { return DateOf(time.Date(d.Year, d.Month, d.Day+n, 12, 0, 0, 0, India)) }
 
 // Before reports whether d is earlier than e.
-func (d Date) Before(e Date) bool { return d.Start().Before(e.Start()) }
+func (d Date) Before(e Date) bool { return d.compare(e) < 0 }
 
 // IsZero reports whether d is no day.
 func (d Date) IsZero() bool { return d == Date{} }
