@@ -1,10 +1,13 @@
 package paper
 
 import (
+	"slices"
 	"time"
 
+	"neoapi/internal/paper/book"
 	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
+	"neoapi/internal/paper/tape"
 )
 
 // Config configures an [Exchange].
@@ -13,108 +16,197 @@ type Config struct {
 	Start   time.Time     // when the market begins
 	Latency time.Duration // from a command to its effect at the exchange
 	Funds   listing.Price // what an account begins with
+
+	// NoHouse leaves the market's own liquidity away: accounts trade with each other, and
+	// with what the tape prints.
+	NoHouse bool
+
+	// CancelPassive makes an order that meets one of its own account cancel that one and
+	// go on. Otherwise what is left of the new order is cancelled.
+	CancelPassive bool
+
+	// StopMarket lets SL-M orders in.
+	StopMarket bool
+
+	// Log, if set, gets each command before it takes effect; [Exchange.Apply] takes it
+	// back. If it fails, the command is refused. Snapshot, if set, gets what each new day
+	// begins with, for [Restore]: earlier commands need not be kept then.
+	Log      func(record []byte) error
+	Snapshot func(snapshot []byte)
 }
 
 // An Exchange is the market with its accounts. It is not safe for concurrent use.
 // Every method that takes the time first brings the market up to it; the market's time
 // never goes back, so an earlier time counts as the latest one.
-type Exchange struct{}
+type Exchange struct {
+	cfg     Config
+	latency int64
+
+	now      int64 // microseconds
+	date     listing.Date
+	dayStart int64
+	dayEnd   int64
+	prefix   Number // of the day's order numbers
+
+	market      *tape.Market
+	day         *listing.Day
+	instruments []*instrument // by the listing's order
+	byKey       map[listing.Key]uint32
+	active      []uint32 // instruments with something to match, ascending
+
+	ledger   *ledger.Ledger
+	accounts []*account
+	byName   map[string]uint32
+	sources  []string
+
+	// Of the day.
+	orders   slab[order]
+	extras   slab[extra]
+	versions slab[version]
+	rows     slab[row]
+	fills    slab[fill]
+	texts    []string
+	tags     tags
+	sequence Number
+	before   uint32            // how many orders were carried into the day
+	carried  map[Number]uint32 // orders of an earlier day
+
+	flight  []inFlight // commands under way, by when they arrive
+	born    []birth    // fills of cover and bracket orders whose legs have to be made
+	arrival uint64     // counts stops, for their priority
+	found   []book.Fill
+
+	events    events
+	record    []byte
+	replaying bool
+}
+
+// account is an account's place in the exchange.
+type account struct {
+	name                string
+	money               *ledger.Account
+	first, last         uint32 // orders
+	firstFill, lastFill uint32
+}
 
 // New opens an exchange.
-func New(cfg Config) *Exchange { return &Exchange{} }
+func New(cfg Config) *Exchange {
+	x := open(cfg)
+	x.begin(listing.DateOf(cfg.Start))
+	x.now = cfg.Start.UnixMicro()
+	return x
+}
+
+// open makes an exchange without a day.
+func open(cfg Config) *Exchange {
+	x := &Exchange{
+		cfg: cfg, latency: cfg.Latency.Microseconds(), market: tape.New(cfg.Seed),
+		byName: map[string]uint32{}, carried: map[Number]uint32{},
+	}
+	x.ledger = ledger.New(cfg.Funds, x.basePrice)
+	return x
+}
+
+// begin makes a date the present day.
+func (x *Exchange) begin(d listing.Date) {
+	x.date = d
+	x.dayStart = d.Start().UnixMicro()
+	x.dayEnd = d.Add(1).Start().UnixMicro()
+	x.now = max(x.now, x.dayStart)
+	x.prefix = Number((d.Year%100*100+int(d.Month))*100+d.Day) * 1_000_000_000
+	x.sequence = 0
+	x.day = listing.On(d)
+	all := x.day.Instruments()
+	x.instruments = make([]*instrument, len(all))
+	x.byKey = make(map[listing.Key]uint32, len(all))
+	block := make([]instrument, len(all))
+	for k, i := range all {
+		block[k] = instrument{Instrument: i, index: uint32(k), step: -1}
+		x.instruments[k] = &block[k]
+		x.byKey[i.Key] = uint32(k)
+	}
+	x.active = x.active[:0]
+}
 
 // Run brings the market up to a time: prices move, orders fill, days roll.
-func (x *Exchange) Run(now time.Time) { panic("not written") }
+func (x *Exchange) Run(now time.Time) { x.advance(now.UnixMicro()) }
 
-// Place places an order. The number is given whatever becomes of it: an order that
-// breaks a rule of money or the exchange becomes rejected.
-func (x *Exchange) Place(now time.Time, p Place) (Number, *Refusal) { panic("not written") }
-
-// Modify changes an order. A change that breaks a rule leaves the order as it was, and
-// says so in its history.
-func (x *Exchange) Modify(now time.Time, c Change) *Refusal { panic("not written") }
-
-// Cancel cancels an order. afterHours is what the caller said of it.
-func (x *Exchange) Cancel(now time.Time, account string, n Number, afterHours bool) *Refusal {
-	panic("not written")
+func (x *Exchange) advance(to int64) {
+	for x.now < to {
+		end := min(to, x.dayEnd)
+		if len(x.flight) > 0 {
+			end = min(end, max(x.flight[0].at, x.now))
+		}
+		next := end
+		if end/stepMicros > x.now/stepMicros {
+			for _, k := range x.active {
+				next = min(next, x.until(x.instruments[k], next))
+			}
+		}
+		moved := next > x.now
+		x.now = next
+		if moved && next == x.dayEnd {
+			x.roll()
+		}
+		if moved {
+			x.tickDue()
+		}
+		x.land()
+	}
 }
 
-// Exit ends a cover or bracket order: what rests is cancelled, what was filled is closed.
-func (x *Exchange) Exit(now time.Time, account string, n Number) *Refusal { panic("not written") }
-
-// Convert moves a quantity of a position to another product.
-func (x *Exchange) Convert(now time.Time, account string, key listing.Key, side Side, from, to Product, quantity int64) *Refusal {
-	panic("not written")
+// tickDue lets the tape trade in the instruments where that matters now.
+func (x *Exchange) tickDue() {
+	for k := 0; k < len(x.active); {
+		in := x.instruments[x.active[k]]
+		if in.due == x.now {
+			in.touched()
+			in.clear = x.now
+			x.tick(in)
+		}
+		if in.idle() {
+			x.active = slices.Delete(x.active, k, k+1)
+			continue
+		}
+		k++
+	}
 }
 
-// Orders returns an account's orders of the day, as they are, by number.
-func (x *Exchange) Orders(now time.Time, account string) []Order { panic("not written") }
-
-// History returns an order's rows, oldest first.
-func (x *Exchange) History(now time.Time, account string, n Number) ([]Order, *Refusal) {
-	panic("not written")
+// activate makes an instrument tick.
+func (x *Exchange) activate(in *instrument) {
+	if k, found := slices.BinarySearch(x.active, in.index); !found {
+		x.active = slices.Insert(x.active, k, in.index)
+	}
 }
 
-// Trades returns an account's fills of the day, oldest first.
-func (x *Exchange) Trades(now time.Time, account string) []Trade { panic("not written") }
+// accountOf returns an account, which a first command opens.
+func (x *Exchange) accountOf(name string) uint32 {
+	if k, ok := x.byName[name]; ok {
+		return k
+	}
+	k := uint32(len(x.accounts))
+	x.accounts = append(x.accounts, &account{name: name, money: x.ledger.Account(name)})
+	x.byName[name] = k
+	return k
+}
 
-// Positions returns an account's positions.
-func (x *Exchange) Positions(now time.Time, account string) []Position { panic("not written") }
-
-// Holdings returns an account's shares.
-func (x *Exchange) Holdings(now time.Time, account string) []Holding { panic("not written") }
-
-// Limits returns an account's money.
-func (x *Exchange) Limits(now time.Time, account string) Limits { panic("not written") }
-
-// Margin returns what an order would need. It checks the order as Place does.
-func (x *Exchange) Margin(now time.Time, p Place) (Need, *Refusal) { panic("not written") }
-
-// Fund replaces an account's money, and its holdings unless they are nil. It refuses
-// while the account has open orders or positions of the day.
-func (x *Exchange) Fund(now time.Time, account string, funds listing.Price, holdings []ledger.Holding) *Refusal {
-	panic("not written")
+// find returns an instrument that is listed today.
+func (x *Exchange) find(k listing.Key) *instrument {
+	if i, ok := x.byKey[k]; ok {
+		return x.instruments[i]
+	}
+	i, ok := x.day.Find(k) // a spot price, which nobody trades
+	if !ok {
+		return nil
+	}
+	in := &instrument{Instrument: i, index: uint32(len(x.instruments)), step: -1}
+	x.instruments = append(x.instruments, in)
+	x.byKey[k] = in.index
+	return in
 }
 
 // Listing returns what is listed on the day.
-func (x *Exchange) Listing(now time.Time) *listing.Day { panic("not written") }
-
-// Quote returns the market's picture of an instrument.
-func (x *Exchange) Quote(now time.Time, key listing.Key) (Quote, bool) { panic("not written") }
-
-// Candles returns the bars that start from from and before to; interval is a minute's
-// multiple, a day or a week.
-func (x *Exchange) Candles(now time.Time, key listing.Key, interval time.Duration, from, to time.Time) []Candle {
-	panic("not written")
+func (x *Exchange) Listing(now time.Time) *listing.Day {
+	x.Run(now)
+	return x.day
 }
-
-// SetPrice prints one lot at a price, moves the market there, fills what it goes
-// through, and holds the price until [Exchange.Release].
-func (x *Exchange) SetPrice(now time.Time, key listing.Key, p listing.Price) *Refusal {
-	panic("not written")
-}
-
-// Print makes a trade of the market at a price.
-func (x *Exchange) Print(now time.Time, key listing.Key, p listing.Price, quantity int64) *Refusal {
-	panic("not written")
-}
-
-// Halt stops matching in an instrument, or lets it go on.
-func (x *Exchange) Halt(now time.Time, key listing.Key, halted bool) *Refusal { panic("not written") }
-
-// SetBand sets an instrument's price band of the day.
-func (x *Exchange) SetBand(now time.Time, key listing.Key, low, high listing.Price) *Refusal {
-	panic("not written")
-}
-
-// Gap moves the market to a price without trades between: stops fire at the new price.
-func (x *Exchange) Gap(now time.Time, key listing.Key, p listing.Price) *Refusal {
-	panic("not written")
-}
-
-// Release lets an instrument's price move again by itself; a zero key, all of them.
-func (x *Exchange) Release(now time.Time, key listing.Key) { panic("not written") }
-
-// Events returns what happened since the last call. Without a call they are kept up to
-// a bound, and then forgotten from the oldest.
-func (x *Exchange) Events() []Event { panic("not written") }

@@ -133,11 +133,12 @@ type Reason uint8
 
 // The reasons, with the codes that the protocol has for them.
 const (
-	Invalid   Reason = iota + 1 // 1009: a field, an unknown instrument, or a foreign order number
-	TagUsed                     // 32
-	Final                       // 1021: the order is complete, cancelled or rejected
-	NotAMO                      // 14: an order of another kind than the command says
-	NoAccount                   // the account is unknown
+	Invalid    Reason = iota + 1 // 1009: a field, an unknown instrument, or a foreign order number
+	TagUsed                      // 32
+	Final                        // 1021: the order is complete, cancelled or rejected
+	NotAMO                       // 14: an order of another kind than the command says
+	NoAccount                    // the account is unknown
+	NotWritten                   // the log could not be written
 )
 
 // A Refusal is a command that was refused.

@@ -108,6 +108,7 @@ type Account struct {
 	cash     listing.Price
 	slots    map[slotKey]*slot
 	order    []*slot // in the order in which they came
+	recent   *slot   // the one that was asked for last
 	groups   map[groupKey]*group
 	holdings map[listing.Key]*holding
 
@@ -180,9 +181,13 @@ type slot struct {
 
 // slotOf returns the slot of an instrument under a product, which a first call makes.
 func (a *Account) slotOf(i *listing.Instrument, p Product) *slot {
+	if s := a.recent; s != nil && s.Key == i.Key && s.product == p {
+		return s
+	}
 	k := slotKey{i.Key, p}
 	s, ok := a.slots[k]
 	if ok {
+		a.recent = s
 		return s
 	}
 	s = &slot{Instrument: i, product: p}

@@ -36,6 +36,7 @@ func (a *Account) roll(st Settlement) {
 	old := a.order
 	a.order, a.used, a.delivered, a.ordered, a.credit = nil, parts{}, 0, 0, 0
 	clear(a.slots)
+	a.recent = nil
 	clear(a.groups)
 	for _, s := range old {
 		a.settle(s, st)

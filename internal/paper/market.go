@@ -1,0 +1,393 @@
+package paper
+
+import (
+	"time"
+
+	"neoapi/internal/paper/book"
+	"neoapi/internal/paper/listing"
+	"neoapi/internal/paper/tape"
+)
+
+// stepMicros is how often a price moves.
+const stepMicros = int64(tape.Step / time.Microsecond)
+
+// instrument is what goes on in an instrument on the day.
+type instrument struct {
+	*listing.Instrument
+	index uint32
+
+	base, low, high   listing.Price // of the day; 0 until somebody asks
+	yearLow, yearHigh listing.Price // the same
+	halted            bool
+	protected         bool // the exchange has limits round the last price
+
+	step  int64 // of value and last
+	value listing.Price
+	last  listing.Price // what was traded last
+	low0  listing.Price // the lowest and highest trade since stops were looked at
+	high0 listing.Price
+
+	book     *book.Book
+	stops    [Sell + 1][]stop
+	trailing []uint32
+
+	levels    [Sell + 1][depth]book.Level // the house's, of the step levelStep
+	levelStep int64
+
+	ownAt       int64 // when an account traded last
+	ownQuantity int64
+
+	clear int64 // until then the tape does nothing that matters to what rests
+	due   int64 // when it does, if it is later than that
+}
+
+// depth is how many levels the house shows on a side.
+const depth = 5
+
+// open makes the book, if it is not there.
+func (in *instrument) open() {
+	if in.book == nil {
+		in.book = book.New(in.Tick)
+	}
+}
+
+// idle reports whether nothing can happen when the price moves.
+func (in *instrument) idle() bool {
+	return (in.book == nil || in.book.Len(book.Buy)+in.book.Len(book.Sell) == 0) && len(in.stops[Buy])+len(in.stops[Sell]) == 0
+}
+
+// touched says that what rests has changed: the tape has to be asked again when it matters.
+func (in *instrument) touched() { in.clear, in.due = 0, 0 }
+
+// basePrice returns an instrument's base price of the day.
+func (x *Exchange) basePrice(i *listing.Instrument) listing.Price {
+	if k, ok := x.byKey[i.Key]; ok {
+		in := x.instruments[k]
+		x.bandOf(in)
+		return in.base
+	}
+	return x.market.Close(i, x.date.Add(-1))
+}
+
+// bandOf finds the day's base price and band.
+func (x *Exchange) bandOf(in *instrument) {
+	if in.base == 0 {
+		in.base = x.market.Close(in.Instrument, x.date.Add(-1))
+		in.low, in.high = in.Bands(in.base)
+		_, _, in.protected = in.Aggressive(x.date, in.base)
+	}
+}
+
+// look brings an instrument's price to the present and returns what was traded last: by
+// an account in this step, else by the tape.
+func (x *Exchange) look(in *instrument) listing.Price {
+	if step := x.now / stepMicros; in.step != step {
+		x.bandOf(in)
+		in.step = step
+		in.value = x.market.At(in.Instrument, at(x.now))
+		if in.high > 0 {
+			in.value = min(in.high, max(in.low, in.value))
+		}
+		in.last = in.value
+		in.low0, in.high0 = in.last, in.last
+	}
+	return in.last
+}
+
+// calm forgets the trades that stops have been looked at for.
+func (in *instrument) calm() { in.low0, in.high0 = in.last, in.last }
+
+// printed notes a trade of an account.
+func (x *Exchange) printed(in *instrument, p listing.Price, quantity int64) {
+	in.last = p
+	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	in.ownAt, in.ownQuantity = x.now, quantity
+	x.market.Record(in.Instrument, at(x.now), p, quantity)
+}
+
+// tick lets the tape trade at its price.
+func (x *Exchange) tick(in *instrument) {
+	x.look(in)
+	if in.halted {
+		return
+	}
+	if t, ok := x.market.Tick(in.Instrument, at(x.now)); ok {
+		x.print(in, in.value, t.Quantity)
+	}
+}
+
+// until returns when the tape next trades at a price that matters to what rests in an
+// instrument: at most end.
+func (x *Exchange) until(in *instrument, end int64) int64 {
+	if in.due > x.now {
+		return min(in.due, end)
+	}
+	if in.clear >= end || in.halted {
+		return end
+	}
+	low, high := listing.Price(-1), listing.Price(0)
+	if in.book != nil {
+		if p, ok := in.book.Best(book.Buy); ok {
+			low = p
+		}
+		if p, ok := in.book.Best(book.Sell); ok {
+			high = p
+		}
+	}
+	if n := len(in.stops[Sell]); n > 0 {
+		low = max(low, in.stops[Sell][n-1].trigger)
+	}
+	if n := len(in.stops[Buy]); n > 0 {
+		if t := in.stops[Buy][n-1].trigger; high == 0 || t < high {
+			high = t
+		}
+	}
+	if len(in.trailing) > 0 {
+		low = maxPrice
+	}
+	from := (max(x.now, in.clear)/stepMicros + 1) * stepMicros
+	t, ok := x.market.Next(in.Instrument, at(from), at(end+1), low, high)
+	if !ok {
+		in.clear = end
+		return end
+	}
+	in.due = t.At.UnixMicro()
+	in.clear = in.due - 1
+	return in.due
+}
+
+// print lets the tape trade: what rests fills as far as it reaches, then stops go.
+func (x *Exchange) print(in *instrument, p listing.Price, quantity int64) {
+	if in.book != nil {
+		x.found = in.book.Print(p, quantity, x.found[:0])
+		x.apply(in, 0, x.found)
+	}
+	in.last = p
+	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	x.settle(in)
+}
+
+// house returns the levels of the market's own liquidity that an order can take, best
+// first.
+func (x *Exchange) house(in *instrument, side Side, limit listing.Price) []book.Level {
+	if x.cfg.NoHouse || side == Buy && limit < in.value || side == Sell && limit > in.value {
+		return nil
+	}
+	x.show(in)
+	return in.levels[Buy+Sell-side][:]
+}
+
+// ahead returns what of the house is ahead of an order at its price: nothing if the
+// price is better than the house's best, else as much as the house shows there, or would.
+func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity int64) {
+	if x.cfg.NoHouse {
+		return 0
+	}
+	x.show(in)
+	for _, l := range in.levels[side] {
+		if l.Price == 0 {
+			continue
+		}
+		if side == Buy && p > l.Price || side == Sell && p < l.Price {
+			return 0
+		}
+		if quantity = l.Quantity; p == l.Price {
+			return quantity
+		}
+	}
+	return quantity // further away than what is shown: as much as in the last level
+}
+
+// show makes the house's levels of the step, without those that orders of accounts rest
+// at or beyond: the house does not cross them, and what rests fills by the tape.
+func (x *Exchange) show(in *instrument) {
+	if in.levelStep == in.step+1 {
+		return
+	}
+	in.levelStep = in.step + 1 // so that zero is no step
+	bids, asks := x.market.Depth(in.Instrument, at(x.now), in.low, in.high)
+	for k := range depth {
+		in.levels[Buy][k] = book.Level(bids[k])
+		in.levels[Sell][k] = book.Level(asks[k])
+	}
+	if in.book == nil {
+		return
+	}
+	if p, ok := in.book.Best(book.Sell); ok {
+		in.levels[Buy] = without(in.levels[Buy], func(l book.Level) bool { return l.Price >= p })
+	}
+	if p, ok := in.book.Best(book.Buy); ok {
+		in.levels[Sell] = without(in.levels[Sell], func(l book.Level) bool { return l.Price <= p })
+	}
+}
+
+// without returns the levels that stay, from the front.
+func without(levels [depth]book.Level, goes func(book.Level) bool) (left [depth]book.Level) {
+	k := 0
+	for _, l := range levels {
+		if l.Price > 0 && !goes(l) {
+			left[k] = l
+			k++
+		}
+	}
+	return left
+}
+
+// hold moves a price by hand, and holds it there or lets it go on.
+func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
+	if hold {
+		x.market.Set(in.Instrument, at(x.now), p)
+	} else {
+		x.market.Gap(in.Instrument, at(x.now), p)
+	}
+	in.step, in.levelStep = -1, 0
+	x.look(in)
+	if in.Kind != listing.Index {
+		x.print(in, p, in.Lot)
+	}
+	x.refresh()
+}
+
+// refresh looks at all prices anew, after one was changed by hand: contracts follow their
+// underlying at once.
+func (x *Exchange) refresh() {
+	for _, in := range x.instruments {
+		if in.step >= 0 {
+			in.step, in.levelStep = -1, 0
+			in.touched()
+		}
+	}
+	for _, k := range append([]uint32(nil), x.active...) {
+		in := x.instruments[k]
+		if x.look(in); !in.halted {
+			x.print(in, in.value, 0)
+		}
+	}
+}
+
+// letGo lets a price move by itself; nil lets all.
+func (x *Exchange) letGo(in *instrument) {
+	for _, i := range x.instruments {
+		if (in == nil || in == i) && x.market.Held(i.Instrument, at(x.now)) {
+			x.market.Release(i.Instrument, at(x.now))
+		}
+	}
+	x.refresh()
+}
+
+// moveBand moves an instrument's band. What rests outside it is cancelled.
+func (x *Exchange) moveBand(in *instrument, low, high listing.Price) {
+	x.bandOf(in)
+	in.low, in.high = low, high
+	x.market.Band(in.Instrument, at(x.now), low, high)
+	var out []uint32
+	if in.book != nil {
+		for _, s := range [...]book.Side{book.Buy, book.Sell} {
+			in.book.Each(s, func(_ book.Ref, o book.Order) bool {
+				if o.Price < low || o.Price > high {
+					out = append(out, o.ID)
+				}
+				return true
+			})
+		}
+	}
+	for _, i := range out {
+		x.expel(i, "16283 : The order was cancelled: its price is outside the day's new range  ")
+	}
+	x.refresh()
+}
+
+// Quote returns the market's picture of an instrument.
+func (x *Exchange) Quote(now time.Time, key listing.Key) (Quote, bool) {
+	x.Run(now)
+	in := x.find(key)
+	if in == nil {
+		return Quote{}, false
+	}
+	x.look(in)
+	t := at(x.now)
+	day := x.market.Day(in.Instrument, t)
+	q := Quote{
+		Instrument: in.Instrument, Last: in.last, LastTime: at(in.step * stepMicros),
+		Open: day.Open, High: day.High, Low: day.Low, Close: in.base, Volume: day.Volume, Traded: day.Traded, OpenInterest: day.OpenInterest,
+		BandLow: in.low, BandHigh: in.high, At: t,
+	}
+	if trade, ok := x.market.Tick(in.Instrument, t); ok {
+		q.LastQuantity = trade.Quantity
+	} else {
+		q.LastQuantity = in.Lot
+	}
+	if in.ownAt >= in.step*stepMicros {
+		q.LastQuantity, q.LastTime = in.ownQuantity, at(in.ownAt)
+	}
+	q.YearLow, q.YearHigh = x.year(in)
+	q.YearLow, q.YearHigh = min(q.YearLow, day.Low), max(q.YearHigh, day.High)
+	if in.Kind == listing.Index {
+		q.LastQuantity = 0
+		return q, true
+	}
+	x.depthOf(in, Buy, &q.Bids, &q.TotalBuy)
+	x.depthOf(in, Sell, &q.Asks, &q.TotalSell)
+	return q, true
+}
+
+// year returns the extremes of the year before the day, which are found once a day.
+func (x *Exchange) year(in *instrument) (low, high listing.Price) {
+	if in.yearHigh == 0 {
+		in.yearLow, in.yearHigh = x.market.Year(in.Instrument, x.date)
+	}
+	return in.yearLow, in.yearHigh
+}
+
+// depthOf merges the house's levels and those of accounts.
+func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, total *int64) {
+	var house []book.Level
+	if !x.cfg.NoHouse {
+		x.show(in)
+		house = in.levels[side][:]
+	}
+	var own []book.Level
+	if in.book != nil {
+		own = in.book.Depth(book.Side(side), depth, nil)
+		*total = in.book.Total(book.Side(side))
+	}
+	for _, l := range house {
+		*total += l.Quantity
+	}
+	for k := 0; k < depth; {
+		for len(house) > 0 && (house[0].Quantity == 0 || house[0].Price == 0) {
+			house = house[1:]
+		}
+		var l book.Level
+		switch {
+		case len(house) == 0 && len(own) == 0:
+			return
+		case len(house) == 0 || len(own) > 0 && own[0].Price != house[0].Price && (own[0].Price > house[0].Price) == (side == Buy):
+			l, own = own[0], own[1:]
+		case len(own) == 0 || own[0].Price != house[0].Price:
+			l, house = house[0], house[1:]
+		default:
+			l = house[0]
+			l.Quantity += own[0].Quantity
+			l.Orders += own[0].Orders
+			house, own = house[1:], own[1:]
+		}
+		levels[k] = Level(l)
+		k++
+	}
+}
+
+// Candles returns the bars that start from from on and before to; interval is a minute's
+// multiple, a day or a week.
+func (x *Exchange) Candles(now time.Time, key listing.Key, interval time.Duration, from, to time.Time) []Candle {
+	x.Run(now)
+	in := x.find(key)
+	if in == nil {
+		return nil
+	}
+	var all []Candle
+	for _, b := range x.market.Candles(in.Instrument, interval, from, to, at(x.now)) {
+		all = append(all, Candle{Start: b.Start, Open: b.Open, High: b.High, Low: b.Low, Close: b.Close, Volume: b.Volume, OpenInterest: b.OpenInterest})
+	}
+	return all
+}
