@@ -188,8 +188,8 @@ func TestClients_ofAllGenerationsTrade(t *testing.T) {
 			if _, o, _ := r.send(g, "order", g.orders+"/quick/order/cancel", `{"on": "`+resting+`", "am": "NO"}`); o["stCode"] != json.Number("1021") {
 				t.Errorf("cancelled twice: %v", o)
 			}
-			r.checkHoldings(g)
 			r.checkMarketData(g)
+			r.checkHoldings(g)
 		})
 	}
 }
