@@ -160,7 +160,7 @@ have had two seconds for one more. A second SIGTERM ends it at once.`
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
-	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
+	cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, logTimes(time.UTC)) })
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger
@@ -174,11 +174,12 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 }
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
+	t.queue()
 	cfg, err := c.settings(t)
 	if err != nil {
 		return err
 	}
-	defer tellOnQuit(t.err)()
+	defer tellOnQuit(t)()
 	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
@@ -314,12 +315,15 @@ func tuneMemory() (held func(bytes int)) {
 // tellOnQuit makes SIGQUIT print goroutine traces and end the process, as in any Go
 // program, until stop is called. It prints only the call chains: Go would also print
 // argument values from the stacks, which can be parts of secrets (security.md L1).
-func tellOnQuit(stderr io.Writer) (stop func()) {
+func tellOnQuit(t *terminal) (stop func()) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	go func() {
 		if _, asked := <-quit; asked {
-			_ = pprof.Lookup("goroutine").WriteTo(stderr, 1)
+			var dump bytes.Buffer
+			_ = pprof.Lookup("goroutine").WriteTo(&dump, 1)
+			_, _ = t.err.Write(dump.Bytes())
+			t.flush()
 			os.Exit(2) // as Go does
 		}
 	}()
