@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"neoapi/internal/wire"
 )
 
 // narrowPipe is a pipe with room for some twenty lines of a log.
@@ -191,16 +193,24 @@ func TestLog_thatNobodyReadsStopsNobody(t *testing.T) {
 		status, parts := own.parts(t)
 		return status == "ready" && parts["log"] == "ok"
 	})
-	if a := s.call("the next request", "GET", "/livez", nil); !a.good() {
-		t.Error(a)
-	}
-	for line := ""; !strings.Contains(line, "op=livez"); {
+	s.logs(t)
+	for line := ""; !strings.Contains(line, logged); {
 		var err error
 		if line, err = lines.ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
+
+// logs makes a request whose line in the log contains logged.
+func (s *service) logs(t *testing.T) {
+	t.Helper()
+	if a := s.callOnce("client IP", "GET", wire.Path(wire.OpClientIP, wire.Gen3), nil); !a.refused() {
+		t.Fatal(a)
+	}
+}
+
+const logged = "op=client_ip"
 
 // trades logs a person in by both factors, from any goroutine.
 func (s *service) trades(t *testing.T, p person) {
@@ -265,9 +275,7 @@ func TestLog_thatTakesNothingKeepsNoServiceFromStartingOrEnding(t *testing.T) {
 					return status == "degraded" && strings.Contains(parts["log"], x.says)
 				})
 				for range 1200 { // more than the queue holds
-					if a := s.callOnce("livez", "GET", "/livez", nil); !a.good() {
-						t.Fatal(a)
-					}
+					s.logs(t)
 				}
 				if own.metric(t, "neo_log_lines_lost_total") == 0 {
 					t.Error("no line was lost")
@@ -307,16 +315,14 @@ func TestLog_isWrittenToItsEnd(t *testing.T) {
 	s.start(t)
 	_ = w.Close()
 	for range 500 { // more than the pipe holds, less than the queue
-		if a := s.callOnce("livez", "GET", "/livez", nil); !a.good() {
-			t.Fatal(a)
-		}
+		s.logs(t)
 	}
 	s.signal(t, syscall.SIGTERM)
 	text, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), "op=livez"); n != 500 || !strings.HasSuffix(string(text), "msg=stopped\n") {
+	if n := strings.Count(string(text), logged); n != 500 || !strings.HasSuffix(string(text), "msg=stopped\n") {
 		t.Errorf("%d of 500 lines, and at the end %q", n, text[max(0, len(text)-200):])
 	}
 }
