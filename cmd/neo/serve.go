@@ -31,6 +31,7 @@ import (
 
 	"neoapi/internal/argon2"
 	"neoapi/internal/background"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/outward"
 	"neoapi/internal/paste"
@@ -349,6 +350,13 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	defer flush()
 	if at.Metrics != "" || traces != nil {
 		cfg.Telemetry = telemetry.New(traces)
+		cfg.Limits.NotAccepted = cfg.Telemetry.NotAccepted
+	}
+	operators := operatorsAtOnce
+	if limit, known := openFiles(); known {
+		if operators, err = filesFor(place, at, cfg).fit(&cfg, limit); err != nil {
+			return usage(err)
+		}
 	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
@@ -373,7 +381,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		return usage(errors.Join(err, listener.Close()))
 	}
 	if at.Metrics != "" {
-		stop, err := tell(ctx, at.Metrics, server.Status(), cfg.Log)
+		stop, err := tell(ctx, at.Metrics, server.Status(), operators, cfg.Log)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
@@ -411,11 +419,9 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// metricsAtOnce limits the connections to the operator's address.
-const metricsAtOnce = 256
-
-// tell serves the operator's address until stop is called.
-func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
+// tell serves the operator's address, with so many connections at once, until stop is
+// called.
+func tell(ctx context.Context, address string, h http.Handler, atOnce int, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%w: give another address with --metrics", err))
@@ -428,7 +434,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(front.Spare(l), atOnce)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics address no longer answers", "cause", err)
 		}
 	}()
