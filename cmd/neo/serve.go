@@ -21,6 +21,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -151,7 +152,12 @@ request seems to come from the proxy. A trusted proxy must append the client's
 address to X-Forwarded-For, or to Forwarded and then remove X-Forwarded-For.
 
 When all connections are taken, a new one replaces the one that has kept the
-service waiting longest.
+service waiting longest. If the limit of open files (ulimit -n) is too low for
+--max-connections, the service accepts fewer and says so; if it is too low to work,
+the service does not start.
+
+If nobody reads standard error, the service goes on: lines of the log are dropped
+after 100 ms, and counted. The audit trail is in the store.
 
 SIGTERM ends the service once running requests have finished and idle connections
 have had two seconds for one more. A second SIGTERM ends it at once.`
@@ -225,6 +231,7 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return nil, func() {}, nil
 	}
+	otel.SetLogger(logr.FromSlogHandler(log.Handler())) // by default it writes to standard error itself
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces not sent", "cause", err.Error()) }))
 	client, err := collector()
 	if err != nil {
