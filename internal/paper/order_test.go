@@ -456,7 +456,7 @@ func TestHand_haltBandAndGap(t *testing.T) {
 		t.Fatal(r)
 	}
 	equal(t, "bought where it rested", d.fills("D", low), "10 @ 9.50")
-	equal(t, "stop", d.last("C", stop).State, Open)
+	equal(t, "stop", d.fills("C", stop), "10 @ 9.00")
 	if r := d.x.SetPrice(d.now, i.Key, rupees("8.00")); r == nil {
 		t.Error("a price outside the band was set")
 	}
