@@ -35,9 +35,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Journal struct {
 	dir    string
 	unlock func()
-	file   *os.File
+	tail   *tail // of the latest file
 	number int
 	buffer []byte
+	upTo   int64 // what is on the disk of the latest file
 	err    error // why nothing more is written
 }
 
@@ -120,32 +121,27 @@ func (j *Journal) replay(cfg paper.Config, warn func(string)) (*paper.Exchange, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for at += n; at < len(b); at += n {
+	for at += n; ; at += n {
 		var command []byte
 		if command, n = record(b[at:]); n == 0 {
 			break
+		}
+		if command[0] == synced {
+			continue
 		}
 		if err := x.Apply(command); err != nil {
 			return nil, fmt.Errorf("%s, byte %d: %w", path, at, err)
 		}
 	}
 	x.Events() // nobody waits for those
-	if j.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
-		return nil, err
+	if wasSynced(b[at:], at) {
+		return nil, fmt.Errorf("%s is damaged at byte %d, and not at its end: restore it, or cut it there to lose what follows", path, at)
 	}
-	if at == len(b) {
-		return x, nil
+	if n := len(strings.TrimRight(string(b[at:]), "\x00")); n > 0 && warn != nil {
+		warn(fmt.Sprintf("%s: %d bytes of what was being written at the end were cut off", path, n))
 	}
-	if follows(b[at:]) {
-		return nil, fmt.Errorf("%s is damaged at byte %d, and whole records follow: restore it, or cut it there to lose them", path, at)
-	}
-	if warn != nil {
-		warn(fmt.Sprintf("%s: %d bytes of a record that was being written at the end were cut off", path, len(b)-at))
-	}
-	if err := j.file.Truncate(int64(at)); err != nil {
-		return nil, err
-	}
-	return x, j.file.Sync()
+	j.tail, err = openTail(path, int64(at))
+	return x, err
 }
 
 // record returns the record at the begin of b and how long it is in the file; 0 if there
@@ -165,17 +161,22 @@ func record(b []byte) (content []byte, length int) {
 	return content, head + int(n)
 }
 
-// follows reports whether a whole record follows after a damaged one, by its length.
-func follows(b []byte) bool {
-	if len(b) < head {
-		return false
+// synced begins a record that says up to which byte the file had been synced. After a
+// power cut, what was written since may be there in parts: it is cut off from the first
+// part that is missing. A part that is missing before is damage.
+const synced = 0
+
+// wasSynced reports whether a record in b, which is damaged at its begin, says that the
+// byte at had been synced.
+func wasSynced(b []byte, at int) bool {
+	for k := range b {
+		if content, n := record(b[k:]); n > 0 && content[0] == synced {
+			if upTo, _ := binary.Uvarint(content[1:]); upTo > uint64(at) {
+				return true
+			}
+		}
 	}
-	n := uint64(binary.LittleEndian.Uint32(b)) + head
-	if n > uint64(len(b)) {
-		return false
-	}
-	_, length := record(b[n:])
-	return length > 0
+	return false
 }
 
 func appendRecord(b, content []byte) []byte {
@@ -191,9 +192,7 @@ func (j *Journal) write(content []byte) error {
 		return j.err
 	}
 	j.buffer = appendRecord(j.buffer[:0], content)
-	if _, err := j.file.Write(j.buffer); err != nil {
-		j.err = err
-	}
+	j.err = j.tail.append(j.buffer)
 	return j.err
 }
 
@@ -204,17 +203,20 @@ func (j *Journal) roll(snapshot []byte) {
 	}
 	next := j.number + 1
 	j.err = func() error {
-		if err := private.Write(j.path(next), appendRecord([]byte(magic), snapshot)); err != nil {
+		begin := appendRecord([]byte(magic), snapshot)
+		if err := private.Write(j.path(next), begin); err != nil {
 			return err
 		}
-		f, err := os.OpenFile(j.path(next), os.O_WRONLY|os.O_APPEND, 0)
+		t, err := openTail(j.path(next), int64(len(begin)))
 		if err != nil {
 			return err
 		}
-		if j.file != nil {
-			j.file.Close()
+		if j.tail != nil {
+			if err := j.tail.close(); err != nil {
+				return err
+			}
 		}
-		j.file, j.number = f, next
+		j.tail, j.number, j.upTo = t, next, 0
 		numbers, err := j.numbers()
 		for _, n := range numbers {
 			if n < next-1 {
@@ -231,7 +233,16 @@ func (j *Journal) Sync() error {
 	if j.err != nil {
 		return j.err
 	}
-	return j.file.Sync()
+	end := j.tail.end
+	if end == j.upTo {
+		return nil
+	}
+	if err := j.tail.sync(); err != nil {
+		return err
+	}
+	err := j.write(binary.AppendUvarint([]byte{synced}, uint64(end)))
+	j.upTo = j.tail.end
+	return err
 }
 
 // Clear removes all that was kept, and begins anew with what another exchange begins
@@ -249,8 +260,8 @@ func (j *Journal) Clear(cfg paper.Config) (*paper.Exchange, error) {
 // Close syncs and closes the files.
 func (j *Journal) Close() error {
 	var err error
-	if j.file != nil {
-		err = errors.Join(j.file.Sync(), j.file.Close())
+	if j.tail != nil {
+		err = errors.Join(j.tail.sync(), j.tail.close())
 	}
 	if j.err == nil {
 		j.err = errors.New("the log was closed")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,25 +92,46 @@ func TestOpen_cutsATornEnd(t *testing.T) {
 	now := trade(t, x, start, 0, 5)
 	want := dump(t, x, now)
 	path := j.path(j.number)
+	_ = j.Close()
 	whole := must.Get(os.ReadFile(path))(t)
+	x, j, _ = open(t, dir)
 	now = trade(t, x, now, 5, 1)
 	_ = j.Close()
 	longer := must.Get(os.ReadFile(path))(t)
 	for n := len(whole) + 1; n < len(longer); n++ {
-		must.Do(t, os.WriteFile(path, longer[:n], 0o600))
-		x, j, lines := open(t, dir)
-		if got := dump(t, x, now); got != want {
-			// the last order came a second before the dump: what is left has to be the same then too
-			t.Fatalf("cut at byte %d:\n%s\nwant\n%s", n, got, want)
+		for _, zeros := range []int{0, 5000} { // as a killed process leaves it, too
+			if zeros > 0 && strings.Trim(string(longer[n:]), "\x00") == "" {
+				continue // that makes it whole
+			}
+			must.Do(t, os.WriteFile(path, append(longer[:n:n], make([]byte, zeros)...), 0o600))
+			x, j, lines := open(t, dir)
+			if got := dump(t, x, now); got != want {
+				// the last order came a second before the dump: what is left has to be the same then too
+				t.Fatalf("cut at byte %d:\n%s\nwant\n%s", n, got, want)
+			}
+			if len(lines) != 1 && len(strings.Trim(string(longer[len(whole):n]), "\x00")) > 0 {
+				t.Fatalf("cut at byte %d: warned %q", n, lines)
+			}
+			_ = j.Close()
 		}
-		if len(lines) != 1 {
-			t.Fatalf("cut at byte %d: warned %q", n, lines)
-		}
-		_ = j.Close()
 	}
-	must.Do(t, os.WriteFile(path, whole, 0o600))
+	must.Do(t, os.WriteFile(path, append(whole, make([]byte, 5000)...), 0o600))
 	if _, _, lines := open(t, dir); len(lines) != 0 {
 		t.Errorf("warned: %q", lines)
+	}
+}
+
+func TestOpen_takesWhatAKilledProcessWrote(t *testing.T) {
+	dir := t.TempDir()
+	x, j, _ := open(t, dir)
+	now := trade(t, x, start, 0, 20)
+	want := dump(t, x, now)
+	copied := t.TempDir() // the files as they are, with the process still there
+	name := filepath.Base(j.path(j.number))
+	must.Do(t, os.WriteFile(filepath.Join(copied, name), must.Get(os.ReadFile(filepath.Join(dir, name)))(t), 0o600))
+	x, _, lines := open(t, copied)
+	if got := dump(t, x, now); got != want || len(lines) != 0 {
+		t.Errorf("warned %q:\n%s\nwant\n%s", lines, got, want)
 	}
 }
 
@@ -118,6 +139,7 @@ func TestOpen_refusesADamagedMiddle(t *testing.T) {
 	dir := t.TempDir()
 	x, j, _ := open(t, dir)
 	trade(t, x, start, 0, 5)
+	must.Do(t, j.Sync())
 	path := j.path(j.number)
 	_ = j.Close()
 	b := must.Get(os.ReadFile(path))(t)
@@ -153,33 +175,4 @@ func TestClear_beginsAnew(t *testing.T) {
 	if got := dump(t, x, now); got != want {
 		t.Errorf("opened after Clear: %s\nwant %s", got, want)
 	}
-}
-
-// BenchmarkPlace places resting orders with the log written.
-func BenchmarkPlace(b *testing.B) {
-	dir := b.TempDir()
-	x, _, _ := open(b, dir)
-	i, last := share(b, x, start)
-	tags := make([]string, 1<<20)
-	for k := range tags {
-		tags[k] = fmt.Sprintf("tag-%016d", k)
-	}
-	p := paper.Place{Account: "A", Instrument: i.Key, Side: paper.Buy, Type: paper.Limit, Product: paper.MIS, Validity: paper.Day, Quantity: 1, Source: "bench"}
-	var before, after syscall.Rusage
-	must.Do(b, syscall.Getrusage(syscall.RUSAGE_SELF, &before))
-	k := 0
-	for b.Loop() {
-		p.Price = i.Floor(last) - i.Tick*listing.Price(20+k%100)
-		if k < len(tags) {
-			p.Tag = tags[k]
-		} else {
-			p.Tag = ""
-		}
-		if _, r := x.Place(start, p); r != nil {
-			b.Fatal(r)
-		}
-		k++
-	}
-	must.Do(b, syscall.Getrusage(syscall.RUSAGE_SELF, &after))
-	b.ReportMetric(float64(after.Utime.Nano()+after.Stime.Nano()-before.Utime.Nano()-before.Stime.Nano())/float64(k), "cpu-ns/op")
 }
