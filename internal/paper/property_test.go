@@ -19,7 +19,7 @@ var next = map[State][]State{
 	ValidationPending:         {OpenPending, Rejected, AfterMarketReceived},
 	OpenPending:               {Open, TriggerPending, Rejected, ModifyValidationPending, CancelPending, Cancelled},
 	Open:                      {Open, Complete, Cancelled, Rejected, ModifyValidationPending, CancelPending, Modified, NotModified, NotCancelled, ModifyPending},
-	TriggerPending:            {Open, Rejected, Cancelled, ModifyValidationPending, CancelPending, Modified},
+	TriggerPending:            {Open, Rejected, Cancelled, ModifyValidationPending, CancelPending, Modified, NotModified, NotCancelled},
 	ModifyValidationPending:   {ModifyPending, NotModified},
 	ModifyPending:             {Modified, NotModified, Open, Cancelled, Rejected, TriggerPending, OpenPending},
 	Modified:                  {Open, TriggerPending, OpenPending},
