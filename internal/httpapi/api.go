@@ -6,9 +6,11 @@
 package httpapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -228,6 +230,7 @@ func (a *api) find(path string) (endpoint, bool) {
 	if a.Page != nil {
 		if p, ok := a.Page(path); ok {
 			return endpoint{op: wire.Op(p.Op), method: p.Methods, wait: p.Wait, handle: func(c *call) (front.Answer, error) {
+				c.Body = io.NopCloser(bytes.NewReader(c.body))
 				return p.Handle(c.Request, func() (map[string]any, error) { return jsonBody(c) })
 			}}, true
 		}

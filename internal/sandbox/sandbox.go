@@ -6,10 +6,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,11 +66,11 @@ func (s *Sandbox) Page(path string) (Page, bool) {
 }
 
 // paperPage shows and changes the exchange on paper.
-func (s *Sandbox) paperPage(r *http.Request, fields Fields) (front.Answer, error) {
+func (s *Sandbox) paperPage(r *http.Request, _ Fields) (front.Answer, error) {
 	c := paperapi.Control{Method: r.Method, Path: r.URL.Path}
 	if r.Method == http.MethodPost {
 		var err error
-		if c.Fields, err = fields(); err != nil {
+		if c.Fields, err = object(r); err != nil {
 			return front.Answer{}, err
 		}
 	}
@@ -76,6 +80,48 @@ func (s *Sandbox) paperPage(r *http.Request, fields Fields) (front.Answer, error
 		return front.Answer{}, login.Invalid(wrong.Field, wrong.Text)
 	}
 	return success(data, nil), err
+}
+
+// object reads a JSON object, whose values may be lists of objects.
+func object(r *http.Request) (map[string]any, error) {
+	text, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxBody))
+	if err != nil {
+		return nil, login.Invalid("body", "did not arrive")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var f map[string]any
+	if err := d.Decode(&f); err != nil || f == nil {
+		return nil, login.Invalid("body", "must be a JSON object")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, login.Invalid("body", "must be one JSON object")
+	}
+	return f, nil
+}
+
+// Operator serves the pages of the exchange on paper, and its faults, for the operator's
+// own address.
+func (s *Sandbox) Operator() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := Page{Methods: "GET, HEAD, POST, DELETE", Handle: s.faultsPage}
+		if methods := paperapi.ControlMethods(r.URL.Path); methods != "" {
+			page.Methods, page.Handle = methods, s.paperPage
+		} else if r.URL.Path != faultsPath {
+			http.NotFound(w, r)
+			return
+		}
+		if !slices.Contains(strings.Split(page.Methods, ", "), r.Method) {
+			w.Header().Set("Allow", page.Methods)
+			http.Error(w, "this path takes "+page.Methods, http.StatusMethodNotAllowed)
+			return
+		}
+		ans, err := page.Handle(r, func() (map[string]any, error) { return object(r) })
+		if err != nil {
+			ans = front.Answer{Status: http.StatusBadRequest, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: err.Error()}}}}
+		}
+		front.Send(w, r, ans)
+	})
 }
 
 type handle = func(*http.Request, Fields) (front.Answer, error)

@@ -60,7 +60,8 @@ type Config struct {
 	Admin   string // the admin API's address: unix: and a path, or HOST:PORT; "" for none
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
-	AdminHosts []string // host names allowed besides the address's own
+	AdminHosts       []string // host names allowed besides the address's own
+	AdminConnections int      // at once; default [adminapi.AtOnce]
 
 	couriers    *courier.Couriers
 	certificate *front.Certificate
@@ -73,10 +74,11 @@ func (s *Server) Paper() *paperapi.API { return s.paper }
 
 // A Server is a service that is ready to serve.
 type Server struct {
-	web   front.Server
-	login *login.Service
-	box   *sandbox.Sandbox // nil except in the sandbox
-	paper *paperapi.API    // nil without an exchange on paper
+	web    front.Server
+	login  *login.Service
+	box    *sandbox.Sandbox // nil except in the sandbox
+	paper  *paperapi.API    // nil without an exchange on paper
+	faults *sandbox.Faults  // those of the exchange on paper
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
@@ -121,6 +123,9 @@ func (cfg *Config) fill() error {
 		cfg.gateway, err = httpapi.NewGateway(to, cfg.Log)
 		problems = append(problems, err)
 	}
+	if cfg.Paper && !cfg.Sandbox && cfg.TradeAPI != "" {
+		problems = append(problems, errors.New("paper: there is a trade API already: give --paper or --trade-api"))
+	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
 	return errors.Join(append(problems, err, checkPublicURL(cfg.PublicURL), cfg.Options.Check())...)
@@ -128,7 +133,9 @@ func (cfg *Config) fill() error {
 
 // operators returns the configuration of the admin API.
 func (cfg *Config) operators() adminapi.Config {
-	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts}
+	c := adminapi.Config{
+		Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts, Connections: cfg.AdminConnections, NotAccepted: cfg.Limits.NotAccepted,
+	}
 	if cfg.certificate != nil {
 		c.TLS = cfg.certificate.Config()
 	}
@@ -192,6 +199,9 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 			return httpapi.Page(p), found
 		}
 	}
+	if box == nil && cfg.paper != nil {
+		web.Fault = cfg.Faults.Next
+	}
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
 	}
@@ -211,7 +221,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper,
+		paper: cfg.paper, faults: cfg.Faults,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
@@ -265,7 +275,11 @@ func (s *Server) Status() http.Handler {
 	if s.telemetry == nil {
 		return nil
 	}
-	return s.telemetry.Status(s.login)
+	var more http.Handler
+	if s.paper != nil && s.box == nil {
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper}).Operator()
+	}
+	return s.telemetry.Status(s.login, more)
 }
 
 // FollowClock is [login.Service.FollowClock].

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"neoapi/internal/argon2"
 	"neoapi/internal/browser"
 	"neoapi/internal/login"
@@ -40,6 +42,11 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return up, true
 	})
+	if l, ok := s.Log.Handler().(interface{ Lost() uint64 }); ok {
+		t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "neo_log_lines_lost_total", Help: "Lines of the log that were lost because nothing read it, or it could not be written.",
+		}, func() float64 { return float64(l.Lost()) }))
+	}
 	if c, ok := s.Courier.(courier); ok {
 		t.couriers(c)
 	}
@@ -99,9 +106,13 @@ func (t *Telemetry) couriers(c courier) {
 // Status returns the handler of the operator's own address: /metrics, /livez, and
 // /readyz, which names what is wrong with each part. Strangers must not be able to
 // reach it, nor their pages in an operator's browser: at the machine's own address it
-// refuses hosts that a stranger can register (DNS rebinding).
-func (t *Telemetry) Status(s *login.Service) http.Handler {
+// refuses hosts that a stranger can register (DNS rebinding). more, if not nil, answers
+// below /sandbox/.
+func (t *Telemetry) Status(s *login.Service, more http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	if more != nil {
+		mux.Handle("/sandbox/", more)
+	}
 	mux.Handle("GET /metrics", t.Metrics())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "alive", nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

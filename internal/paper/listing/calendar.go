@@ -5,10 +5,6 @@ import (
 	"time"
 )
 
-func (d Date) compare(e Date) int {
-	return (d.Year-e.Year)*512 + int(d.Month-e.Month)*32 + d.Day - e.Day
-}
-
 // Weekday returns the day of the week.
 func (d Date) Weekday() time.Weekday { return time.Weekday(((d.days()+6)%7 + 7) % 7) }
 

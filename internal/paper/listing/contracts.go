@@ -1,10 +1,8 @@
 package listing
 
 import (
+	"bytes"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 )
 
 var monthNames = [...]string{"", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
@@ -17,11 +15,9 @@ func (c *contracts) list(all []*Instrument, d Date, underlyings *cash) []*Instru
 	under := underlyings.of[c.Of]
 	if f := c.Future; f != nil {
 		for _, e := range r.months(d, f.Months, 0) {
-			i := c.contract(under, e, Future, 0)
+			i := new(Instrument)
+			c.fill(i, under, e, Future, 0)
 			i.Type, i.Tick, i.Band, i.Volume = f.Type, Price(f.Tick), f.Band, f.Volume
-			if c.Segment == MCX {
-				i.Multiplier = 1
-			}
 			all = append(all, i)
 		}
 	}
@@ -33,14 +29,17 @@ func (c *contracts) list(all []*Instrument, d Date, underlyings *cash) []*Instru
 	if o.Weeks > 0 {
 		expiries = append(expiries, r.weeks(d, o.Weeks)...)
 	}
-	slices.SortFunc(expiries, func(a, b expiry) int { return a.compare(b.Date) })
+	slices.SortFunc(expiries, func(a, b expiry) int { return a.Compare(b.Date) })
 	expiries = slices.CompactFunc(expiries, func(a, b expiry) bool { return a.Date == b.Date })
 	step := Price(o.Step)
 	middle := (under.Opening + step/2) / step
 	for _, e := range expiries {
+		series := make([]Instrument, 0, 2*(2*o.Strikes+1))
 		for n := -o.Strikes; n <= o.Strikes; n++ {
 			for _, k := range []Kind{Call, Put} {
-				i := c.contract(under, e, k, (middle+Price(n))*step)
+				series = series[:len(series)+1]
+				i := &series[len(series)-1]
+				c.fill(i, under, e, k, (middle+Price(n))*step)
 				i.Token += uint32(n+128) << 2
 				i.Type, i.Tick, i.Band = o.Type, Price(o.Tick), under.Band
 				i.Volume = max(1, o.Volume/int64(1+n*n/16))
@@ -51,11 +50,11 @@ func (c *contracts) list(all []*Instrument, d Date, underlyings *cash) []*Instru
 	return all
 }
 
-// contract returns what the contracts of an underlying have in common. Its token is that
+// fill sets what the contracts of an underlying have in common. The token is that
 // of the expiry and the kind: bits for the expiry's day (it comes again after 256 days,
 // when no contract of it lives any more), the underlying, the strike and the kind.
-func (c *contracts) contract(under *Instrument, e expiry, k Kind, strike Price) *Instrument {
-	return &Instrument{
+func (c *contracts) fill(i *Instrument, under *Instrument, e expiry, k Kind, strike Price) {
+	*i = Instrument{
 		Key:    Key{c.Segment, 35_000 + uint32(e.days()&255)<<14 + c.order<<10 + uint32(k-Future)},
 		Symbol: c.Symbol, Name: c.name(e, k, strike), RefKey: c.refKey(e, k, strike),
 		Kind: k, Strike: strike, Expiry: e.Date, Underlying: under,
@@ -81,7 +80,12 @@ func (c *contracts) name(e expiry, k Kind, strike Price) string {
 		b = append(appendTwo(b, year), " 123456789OND"[e.Month])
 		b = appendTwo(b, e.Day)
 	}
-	return string(appendKind(b, k, shortest(strike)))
+	if k == Future {
+		return string(append(b, "FUT"...))
+	}
+	b = strike.Append(b, 4)
+	b = bytes.TrimRight(bytes.TrimRight(b, "0"), ".")
+	return string(append(b, k.String()...))
 }
 
 // refKey returns what names the contract with its date: NIFTY22SEP2621000.00PE. The real
@@ -91,7 +95,10 @@ func (c *contracts) refKey(e expiry, k Kind, strike Price) string {
 		return ""
 	}
 	b := appendDayFirst(append(make([]byte, 0, 32), c.Symbol...), e.Date)
-	return string(appendKind(b, k, strike.String()))
+	if k != Future {
+		b = strike.Append(b, strike.decimals())
+	}
+	return string(append(b, k.String()...))
 }
 
 func appendDayFirst(b []byte, d Date) []byte {
@@ -100,13 +107,6 @@ func appendDayFirst(b []byte, d Date) []byte {
 }
 
 func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
-
-func appendKind(b []byte, k Kind, strike string) []byte {
-	if k == Future {
-		return append(b, "FUT"...)
-	}
-	return append(append(b, strike...), k.String()...)
-}
 
 // String returns CE, PE, FUT, or "" for what is not a contract.
 func (k Kind) String() string {
@@ -120,21 +120,4 @@ func (k Kind) String() string {
 	default:
 		return ""
 	}
-}
-
-// shortest returns a price with no more decimals than it has.
-func shortest(p Price) string {
-	if p%Rupee == 0 {
-		return strconv.FormatInt(int64(p/Rupee), 10)
-	}
-	return strings.TrimRight(p.String(), "0")
-}
-
-// Expires returns when trading in the contract ends; the zero time for what does not
-// expire. The contract is listed until the day has ended.
-func (i *Instrument) Expires() time.Time {
-	if i.Expiry.IsZero() {
-		return time.Time{}
-	}
-	return i.Expiry.Add(1).Start()
 }

@@ -62,7 +62,7 @@ func (d *Day) Expiries(s Segment, symbol string, kinds ...Kind) []Date {
 			dates = append(dates, i.Expiry)
 		}
 	}
-	slices.SortFunc(dates, Date.compare)
+	slices.SortFunc(dates, Date.Compare)
 	return dates
 }
 

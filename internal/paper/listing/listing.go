@@ -7,6 +7,7 @@
 package listing
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,25 +35,32 @@ func ParsePrice(s string) (Price, error) {
 }
 
 // Decimals returns the price with n decimals, at most four. Further ones are cut off.
-func (p Price) Decimals(n int) string {
-	sign := ""
+func (p Price) Decimals(n int) string { return string(p.Append(make([]byte, 0, 24), n)) }
+
+// Append appends what [Price.Decimals] returns.
+func (p Price) Append(b []byte, n int) []byte {
 	if p < 0 {
-		sign, p = "-", -p
+		b, p = append(b, '-'), -p
 	}
-	s := fmt.Sprintf("%04d", p%Rupee)
+	b = strconv.AppendInt(b, int64(p/Rupee), 10)
 	if n == 0 {
-		return fmt.Sprintf("%s%d", sign, p/Rupee)
+		return b
 	}
-	return fmt.Sprintf("%s%d.%s", sign, p/Rupee, s[:n])
+	f := p % Rupee
+	digits := [5]byte{'.', byte('0' + f/1000), byte('0' + f/100%10), byte('0' + f/10%10), byte('0' + f%10)}
+	return append(b, digits[:n+1]...)
+}
+
+// decimals returns how many decimals the price has, at least two.
+func (p Price) decimals() int {
+	if p%100 == 0 {
+		return 2
+	}
+	return 4
 }
 
 // String returns the price in rupees with the decimals it has, at least two.
-func (p Price) String() string {
-	if p%100 == 0 {
-		return p.Decimals(2)
-	}
-	return p.Decimals(4)
-}
+func (p Price) String() string { return p.Decimals(p.decimals()) }
 
 // A Segment is a market of an exchange.
 type Segment uint8
@@ -140,7 +148,12 @@ func (d Date) Start() time.Time { return time.Date(d.Year, d.Month, d.Day, 0, 0,
 func (d Date) Add(n int) Date { return DateOf(time.Date(d.Year, d.Month, d.Day+n, 12, 0, 0, 0, India)) }
 
 // Before reports whether d is earlier than e.
-func (d Date) Before(e Date) bool { return d.compare(e) < 0 }
+func (d Date) Before(e Date) bool { return d.Compare(e) < 0 }
+
+// Compare returns -1, 0 or 1 as d is before, at or after e.
+func (d Date) Compare(e Date) int {
+	return cmp.Or(cmp.Compare(d.Year, e.Year), cmp.Compare(d.Month, e.Month), cmp.Compare(d.Day, e.Day))
+}
 
 // IsZero reports whether d is no day.
 func (d Date) IsZero() bool { return d == Date{} }

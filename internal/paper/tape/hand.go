@@ -64,7 +64,7 @@ func (m *Market) jump(i *listing.Instrument, t time.Time, p listing.Price, hold 
 	if hold {
 		next.Held = p
 	} else {
-		next.Held, next.Scale = 0, float64(p)/s.model(n)
+		next = s.moved(next, p)
 	}
 	s.then(next)
 	m.hands++
@@ -81,9 +81,7 @@ func (m *Market) Release(i *listing.Instrument, t time.Time) {
 	if old.Held == 0 {
 		return
 	}
-	next := m.limited(s, n)
-	next.Held, next.Scale = 0, float64(old.Held)/s.model(n)
-	s.then(next)
+	s.then(s.moved(m.limited(s, n), old.Held))
 	m.hands++
 }
 
@@ -176,8 +174,8 @@ func (m *Market) Load(b []byte, find func(listing.Key) (*listing.Instrument, boo
 	return nil
 }
 
-// Forget drops what has expired before a day, and what was recorded more than half a year
-// before it.
+// Forget drops what has expired before a day, and what was done by hand or recorded more
+// than half a year before it: bars of that time are then those of the seed.
 func (m *Market) Forget(d listing.Date) {
 	old := (dayNumber(d) - 183) * minutesPerDay
 	for key, s := range m.series {
@@ -187,5 +185,8 @@ func (m *Market) Forget(d listing.Date) {
 		}
 		k, _ := slices.BinarySearchFunc(s.trades, old, func(t minuteTrades, m int64) int { return int(t.Minute - m) })
 		s.trades = slices.Delete(s.trades, 0, k)
+		for len(s.pieces) > 1 && s.pieces[1].From < old*ticksPerMinute {
+			s.pieces = slices.Delete(s.pieces, 0, 1)
+		}
 	}
 }

@@ -132,18 +132,17 @@ func (b *ohlc) add(c ohlc) {
 type dayPath struct {
 	bridge
 	pins
-	number        int64 // since the year 2000
-	ohlc          ohlc
-	highest, last int // minutes in which its high and its low are
-	lowest        int
-	minuteSigma   float64
-	filled        *filled
+	number          int64 // since 1970
+	ohlc            ohlc
+	highest, lowest int // minutes in which its high and its low are
+	minuteSigma     float64
+	filled          *filled // all ends, if a longer stretch was asked for
 }
 
 type minutePath struct {
 	bridge
 	pins
-	number int64 // since the year 2000
+	number int64 // since 1970
 	prints int
 	ohlc   ohlc
 }
@@ -186,16 +185,14 @@ func (p *path) dayOf(number int64) *dayPath {
 	d.ohlc.low = min(open, end) - float64(0.45*p.sigma*math.Abs(swing(mix(seed, 2))))
 	first := 180 + int(mix(seed, 3)%420)
 	second := 840 + int(mix(seed, 4)%420)
-	d.highest, d.lowest = second, first
-	if fall := end < open; fall != (mix(seed, 5)%4 == 0) { // mostly the low is first when the day ends higher
-		d.highest, d.lowest = first, second
-	}
 	room := min(d.minuteSigma, (d.ohlc.high-d.ohlc.low)/4)
 	d.at = [4]int{0, first, second, minutesPerDay}
-	d.value = [4]float64{open, d.ohlc.low + room, d.ohlc.high - room, end}
-	if d.highest == first {
-		d.value[1], d.value[2] = d.value[2], d.value[1]
-		d.value[1], d.value[2] = d.ohlc.high-room, d.ohlc.low+room
+	if fall := end < open; fall != (mix(seed, 5)%4 == 0) { // mostly the high is first when the day ends lower
+		d.highest, d.lowest = first, second
+		d.value = [4]float64{open, d.ohlc.high - room, d.ohlc.low + room, end}
+	} else {
+		d.highest, d.lowest = second, first
+		d.value = [4]float64{open, d.ohlc.low + room, d.ohlc.high - room, end}
 	}
 	d.bridge = bridge{seed: mix(seed, 6), sigma: d.minuteSigma, low: d.ohlc.low, high: d.ohlc.high}
 	return d

@@ -26,6 +26,7 @@ type piece struct {
 	From      int64
 	Held      listing.Price // the price that it stays at; 0 if it moves
 	Scale     float64       // what the price that it would have by itself is multiplied with
+	Shift     float64       // what is added then: an option's price may be next to nothing
 	Day       int64         // the day for which the limits hold
 	Low, High listing.Price // 0 for none
 }
@@ -56,7 +57,7 @@ func (s *series) place(p *piece, v float64, n int64) listing.Price {
 	}
 	var price listing.Price
 	if s.i.Kind.Option() {
-		price = s.i.Ceil(listing.Price(math.Ceil(v*p.Scale - 1e-3))) // never below intrinsic
+		price = s.i.Ceil(listing.Price(math.Ceil(v + p.Shift - 1e-3))) // never below intrinsic
 	} else {
 		price = s.i.Nearest(listing.Price(math.Round(v * p.Scale)))
 	}
@@ -70,6 +71,18 @@ func (s *series) place(p *piece, v float64, n int64) listing.Price {
 		}
 	}
 	return price
+}
+
+// moved returns a piece that goes on from a price at its begin.
+func (s *series) moved(p piece, to listing.Price) piece {
+	v := s.model(p.From)
+	p.Held = 0
+	if s.i.Kind.Option() {
+		p.Shift = float64(to) - v
+	} else {
+		p.Scale = float64(to) / v
+	}
+	return p
 }
 
 // price returns the price at a tick.

@@ -74,7 +74,7 @@ func (m *Market) open(i *listing.Instrument) *series {
 			m.paths[i.Symbol] = s.path
 		}
 	}
-	s.extra = max(0, float64(i.Volume)-float64(s.prints))
+	s.extra = max(0.3*float64(s.prints), float64(i.Volume)-float64(s.prints))
 	return s
 }
 
@@ -251,7 +251,7 @@ func (m *Market) Candles(i *listing.Instrument, interval time.Duration, from, to
 	if s.under != nil {
 		root = s.under
 	}
-	var bars []Bar
+	bars := make([]Bar, 0, max(0, min(last, tick(to)+1)-n)/size+1)
 	for ; n < last && timeOf(n).Before(to); n += size {
 		end := min(n+size, last)
 		if size < ticksPerDay {
@@ -269,16 +269,30 @@ func (m *Market) Candles(i *listing.Instrument, interval time.Duration, from, to
 	return bars
 }
 
-// Year returns the lowest and highest price of the year before a day; of an option, of
-// the week before it.
+// Year returns the lowest and highest price of the year before a day. Of an option they
+// are those of the week before it, not less and about: what its underlying's ranges allow.
 func (m *Market) Year(i *listing.Instrument, d listing.Date) (low, high listing.Price) {
-	days := int64(364)
-	if i.Kind.Option() {
-		days = 7
-	}
+	s := m.of(i)
 	end := dayNumber(d) * ticksPerDay
-	b := m.of(i).bar(end-days*ticksPerDay, end, m.fill)
-	return b.low, b.high
+	if !i.Kind.Option() {
+		b := s.bar(end-364*ticksPerDay, end, m.fill)
+		return b.low, b.high
+	}
+	for n := end - 7*ticksPerDay; n < end; n += ticksPerDay {
+		b := s.under.bar(n, n+ticksPerDay, m.fill)
+		if i.Kind == listing.Put {
+			b.low, b.high = b.high, b.low
+		}
+		first, last := n, n+ticksPerDay-1
+		p, _ := s.pieceAt(last)
+		dayLow := s.place(p, value(i, float64(b.low), years(i, last)), last)
+		dayHigh := s.place(p, value(i, float64(b.high), years(i, first)), last)
+		if low == 0 || dayLow < low {
+			low = dayLow
+		}
+		high = max(high, dayHigh)
+	}
+	return low, high
 }
 
 // OpenInterest returns how much of a contract is open at a time.

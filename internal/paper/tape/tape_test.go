@@ -314,6 +314,85 @@ func TestSet_holdsThePriceUntilItIsReleased(t *testing.T) {
 	}
 }
 
+func TestRelease_goesOnFromThePriceThatWasHeld(t *testing.T) {
+	all := some(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m := New(rapid.Uint64().Draw(t, "seed"))
+		i := rapid.SampledFrom(all).Draw(t, "of")
+		at := today.Start().Add(time.Duration(rapid.IntRange(0, ticksPerDay/2).Draw(t, "at")) * Step)
+		low, high := i.Bands(m.Close(i, today.Add(-1)))
+		if i.Kind == listing.Index {
+			low, high = i.Floor(i.Opening/2), i.Opening*2
+		}
+		p := i.Tick * listing.Price(rapid.Int64Range(int64(low/i.Tick), int64(high/i.Tick)).Draw(t, "to"))
+		m.Set(i, at, p)
+		later := at.Add(time.Duration(rapid.IntRange(0, ticksPerDay/4).Draw(t, "later")) * Step)
+		if got := m.At(i, later); got != p {
+			t.Fatalf("%s held at %s is at %s", i.Name, p, got)
+		}
+		m.Release(i, later)
+		if got := m.At(i, later); got != p {
+			t.Fatalf("%s released at %s is at %s", i.Name, p, got)
+		}
+		if b := m.Day(i, today.Add(1).Start().Add(-Step)); i.Kind != listing.Index && (b.High > high || b.Low < low) {
+			t.Fatalf("%s went from %s to %s in a band from %s to %s", i.Name, b.Low, b.High, low, high)
+		}
+	})
+}
+
+func TestForget_dropsWhatHasExpired(t *testing.T) {
+	m := New(1)
+	tcs, put := instrument(t, listing.NSE, "TCS-EQ"), instrument(t, listing.NSEDeriv, "NIFTY2690124500PE")
+	m.Set(put, today.Start(), 100*listing.Rupee)
+	m.Record(tcs, today.Start(), 3500*listing.Rupee, 10)
+	m.Set(tcs, today.Start(), 3500*listing.Rupee)
+	m.Forget(today)
+	if len(m.of(put).pieces) != 1 {
+		t.Error("forgot a contract on its last day")
+	}
+	m.Forget(today.Add(1))
+	if len(m.of(put).pieces) != 0 || len(m.of(tcs).trades) == 0 {
+		t.Error("wrong things were forgotten")
+	}
+	m.Forget(today.Add(200))
+	if len(m.of(tcs).trades) != 0 || !m.Held(tcs, today.Add(200).Start()) {
+		t.Error("a trade of half a year ago is kept, or a held price is not")
+	}
+}
+
+func TestBand_keepsThePriceWithinUntilTheDayEnds(t *testing.T) {
+	m := New(1)
+	tcs := instrument(t, listing.NSE, "TCS-EQ")
+	at := today.Start().Add(time.Hour)
+	p := m.At(tcs, at)
+	low, high := p-2*tcs.Tick, p+2*tcs.Tick
+	m.Band(tcs, at, low, high)
+	b := m.Candles(tcs, time.Hour, at, today.Add(1).Start(), today.Add(1).Start())
+	for _, b := range b {
+		if b.Low < low || b.High > high {
+			t.Fatalf("went from %s to %s", b.Low, b.High)
+		}
+	}
+	if next := m.Candles(tcs, 24*time.Hour, today.Add(1).Start(), today.Add(2).Start(), today.Add(2).Start())[0]; next.Low >= low && next.High <= high {
+		t.Error("the band holds on the next day")
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	m := New(1)
+	tcs := instrument(f, listing.NSE, "TCS-EQ")
+	m.Set(tcs, today.Start(), 3500*listing.Rupee)
+	m.Record(tcs, today.Start(), 3500*listing.Rupee, 10)
+	f.Add(m.Save())
+	f.Add([]byte(`[{"Segment":"nse_cm","Token":11536,"Pieces":[{},{"From":-1}]}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := New(1)
+		if m.Load(b, listed.Find) == nil {
+			m.Day(tcs, today.Start().Add(time.Hour))
+		}
+	})
+}
+
 func TestGap_movesContractsToo(t *testing.T) {
 	m := New(1)
 	future := instrument(t, listing.NSEDeriv, "NIFTY26SEPFUT")
@@ -364,6 +443,20 @@ func TestDepth_hasBidsBelowAsksOnTheTickAndInTheBand(t *testing.T) {
 	})
 }
 
+func TestYear_holdsTheDaysBeforeIt(t *testing.T) {
+	m := New(5)
+	for _, i := range some(t) {
+		low, high := m.Year(i, today)
+		for n := 1; n <= 7; n++ {
+			d := today.Add(-n)
+			b := m.Candles(i, 24*time.Hour, d.Start(), d.Add(1).Start(), today.Start())[0]
+			if b.Low < low || b.High > high {
+				t.Errorf("%s went from %s to %s on %s; the year's range is %s to %s", i.Name, b.Low, b.High, d, low, high)
+			}
+		}
+	}
+}
+
 func TestSameShare_hasOnePriceOnBothExchanges(t *testing.T) {
 	m := New(3)
 	at := today.Start().Add(time.Hour)
@@ -374,92 +467,5 @@ func TestSameShare_hasOnePriceOnBothExchanges(t *testing.T) {
 	m.Set(n, at, 1500*listing.Rupee)
 	if m.At(b, at) == 1500*listing.Rupee {
 		t.Error("a price set on one exchange is set on the other")
-	}
-}
-
-func BenchmarkAt(b *testing.B) {
-	for _, name := range []struct {
-		s    listing.Segment
-		name string
-	}{{listing.NSE, "TCS-EQ"}, {listing.NSEDeriv, "NIFTY26SEPFUT"}, {listing.NSEDeriv, "NIFTY26SEP24500CE"}} {
-		b.Run(name.name, func(b *testing.B) {
-			b.ReportAllocs()
-			m := New(1)
-			i := instrument(b, name.s, name.name)
-			at := today.Start()
-			for b.Loop() {
-				m.At(i, at)
-				at = at.Add(Step)
-			}
-		})
-	}
-}
-
-// BenchmarkTicking is one step of 3,000 shares: price, day and depth. Twice a second at
-// a twentieth of a core it may take 25 ms.
-func BenchmarkTicking(b *testing.B) {
-	b.ReportAllocs()
-	m := New(1)
-	var all []*listing.Instrument
-	shares := listed.Instruments()[:60]
-	for n := range 3000 {
-		i := *shares[n%len(shares)]
-		if i.Kind != listing.Share {
-			continue
-		}
-		i.Token, i.Symbol = uint32(1_000_000+n), i.Symbol+string(rune('A'+n/60))
-		all = append(all, &i)
-	}
-	at := today.Start().Add(10 * time.Hour)
-	for _, i := range all {
-		m.Day(i, at)
-	}
-	b.ResetTimer()
-	for b.Loop() {
-		at = at.Add(Step)
-		for _, i := range all {
-			m.At(i, at)
-			m.Day(i, at)
-			m.Depth(i, at, 0, 0)
-		}
-	}
-}
-
-func BenchmarkCandles(b *testing.B) {
-	for _, of := range []struct {
-		name     string
-		s        listing.Segment
-		interval time.Duration
-		days     int
-	}{
-		{"TCS-EQ", listing.NSE, time.Minute, 30}, {"TCS-EQ", listing.NSE, 24 * time.Hour, 180},
-		{"NIFTY26SEP24500CE", listing.NSEDeriv, time.Minute, 30}, {"NIFTY26SEP24500CE", listing.NSEDeriv, 24 * time.Hour, 180},
-	} {
-		b.Run(of.name+of.interval.String(), func(b *testing.B) {
-			m := New(1)
-			i := instrument(b, of.s, of.name)
-			for b.Loop() {
-				m.Candles(i, of.interval, today.Add(-of.days).Start(), today.Start(), today.Start())
-			}
-		})
-	}
-}
-
-func BenchmarkNextInADay(b *testing.B) {
-	m := New(1)
-	i := instrument(b, listing.NSE, "TCS-EQ")
-	for b.Loop() {
-		m.Next(i, today.Start(), today.Add(30).Start(), 1, 0)
-	}
-}
-
-// BenchmarkChainOfADay is the first look at a chain's day just before it ends.
-func BenchmarkChainOfADay(b *testing.B) {
-	chain := listed.Chain(listing.NSEDeriv, "NIFTY", listed.Expiries(listing.NSEDeriv, "NIFTY", listing.Call)[2])
-	for b.Loop() {
-		m := New(1)
-		for _, i := range chain {
-			m.Day(i, today.Add(1).Start().Add(-Step))
-		}
 	}
 }
