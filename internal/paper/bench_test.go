@@ -151,3 +151,41 @@ func BenchmarkExchange_rests(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// BenchmarkExchange_orders reports an account's 500 orders of a day with a million.
+func BenchmarkExchange_orders(b *testing.B) {
+	c := newCrowd(b, Config{Seed: 1})
+	for range 1_000_000 {
+		c.do()
+	}
+	for range 500 {
+		c.place("mine", c.i, "buy 1 @ 999.00")
+	}
+	measure(b, func() {
+		if n := len(c.x.Orders(c.now, "mine")); n != 500 {
+			b.Fatal(n)
+		}
+	})
+}
+
+// BenchmarkExchange_replay reads a day of a million commands.
+func BenchmarkExchange_replay(b *testing.B) {
+	var records [][]byte
+	c := newCrowd(b, Config{Seed: 1, Log: func(r []byte) error { records = append(records, append([]byte(nil), r...)); return nil }})
+	begin := c.x.Begin()
+	for range 1_000_000 {
+		c.now = c.now.Add(80 * time.Millisecond)
+		c.do()
+	}
+	measure(b, func() {
+		x, err := Restore(Config{}, begin)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range records {
+			if err := x.Apply(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

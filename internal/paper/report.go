@@ -40,7 +40,7 @@ func (x *Exchange) History(now time.Time, account string, n Number) ([]Order, *R
 		return nil, r
 	}
 	var all []Order
-	x.history(i, x.orders.at(i).last, func(o Order) { all = append(all, o) })
+	x.history(i, x.orders.at(i).last, true, func(o Order) { all = append(all, o) })
 	return all, nil
 }
 
