@@ -21,8 +21,6 @@ type crowd struct {
 	rng   uint64
 	names []string
 	live  []live
-	tags  int
-	tag   []byte
 }
 
 type live struct {
@@ -32,7 +30,7 @@ type live struct {
 
 func newCrowd(b testing.TB, cfg Config) *crowd {
 	cfg.Funds = 1 << 50
-	c := &crowd{desk: newDesk(b, cfg), rng: 1, live: make([]live, 0, 1<<21), tag: make([]byte, 0, 20)}
+	c := &crowd{desk: newDesk(b, cfg), rng: 1, live: make([]live, 0, 1<<21)}
 	c.i = c.share()
 	c.set(c.i, "1000.00")
 	c.mid = rupees("1000.00")

@@ -385,7 +385,7 @@ func TestExchange_conservesCashAndContracts(t *testing.T) {
 
 func FuzzExchange_Apply(f *testing.F) {
 	var records [][]byte
-	d := newDesk(f, Config{Seed: 1, Log: func(r []byte) error { records = append(records, slices.Clone(r)); return nil }})
+	d := newDesk(f, Config{Seed: 1, NoHouse: true, Log: func(r []byte) error { records = append(records, slices.Clone(r)); return nil }})
 	i := d.share()
 	d.set(i, "10.00")
 	d.hold("H", i, 10)
@@ -397,7 +397,12 @@ func FuzzExchange_Apply(f *testing.F) {
 		f.Add(r)
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
-		x := New(Config{Seed: 1, Start: start, Funds: listing.Rupee * 1_000_000})
+		x := New(Config{Seed: 1, Start: start, Funds: 10_000_000 * listing.Rupee, NoHouse: true})
+		for _, r := range records {
+			if err := x.Apply(r); err != nil {
+				t.Fatal(err)
+			}
+		}
 		before := dump(x, start)
 		if err := x.Apply(record); err != nil && x.now == start.UnixMicro() {
 			if after := dump(x, start); after != before {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -175,4 +176,19 @@ func TestClear_beginsAnew(t *testing.T) {
 	if got := dump(t, x, now); got != want {
 		t.Errorf("opened after Clear: %s\nwant %s", got, want)
 	}
+}
+
+func FuzzJournal_record(f *testing.F) {
+	f.Add(appendRecord(appendRecord(nil, []byte("a command")), []byte{synced, 5}))
+	f.Add([]byte{0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		content, n := record(b)
+		if n > len(b) || n > 0 && n != len(content)+head {
+			t.Errorf("a record of %d bytes, %d in the file, out of %d", len(content), n, len(b))
+		}
+		if n > 0 && !bytes.Equal(appendRecord(nil, content), b[:n]) {
+			t.Error("the record written again differs")
+		}
+		wasSynced(b, 0)
+	})
 }
