@@ -118,7 +118,7 @@ func (cfg *Config) fill() error {
 	if cfg.TradeAPI != "" || cfg.TradeTransport != nil {
 		to := httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}
 		if cfg.paper != nil {
-			to.Public = paperapi.Public
+			to.Public, to.Serves = paperapi.Public, paperapi.Serves
 		}
 		cfg.gateway, err = httpapi.NewGateway(to, cfg.Log)
 		problems = append(problems, err)
