@@ -12,9 +12,9 @@ import (
 
 // Config configures an [Exchange].
 type Config struct {
-	Seed    uint64
-	Start   time.Time     // when the market begins
-	Funds   listing.Price // what an account begins with
+	Seed  uint64
+	Start time.Time     // when the market begins
+	Funds listing.Price // what an account begins with
 
 	// Latency is how long a command takes to its effect at the exchange. The command
 	// itself returns at once; until then the order is in OpenPending, ModifyPending or

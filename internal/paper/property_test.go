@@ -23,7 +23,7 @@ var next = map[State][]State{
 	ModifyValidationPending:   {ModifyPending, NotModified},
 	ModifyPending:             {Modified, NotModified, Open, Cancelled, Rejected, TriggerPending, OpenPending},
 	Modified:                  {Open, TriggerPending, OpenPending},
-	NotModified:               {Open, TriggerPending, OpenPending, AfterMarketReceived, ModifyAfterMarketReceived, Complete, Cancelled, CancelPending},
+	NotModified:               {Open, TriggerPending, OpenPending, AfterMarketReceived, ModifyAfterMarketReceived, Complete, Cancelled, Rejected, CancelPending},
 	CancelPending:             {Cancelled, NotCancelled, Open, TriggerPending, Rejected},
 	NotCancelled:              {Complete, Cancelled, Rejected},
 	AfterMarketReceived:       {ModifyAfterMarketReceived, ModifyValidationPending, CancelledAfterMarket, OpenPending, Rejected},
