@@ -159,8 +159,8 @@ func TestNginx_passesOnlyGoodSessionsAndOverwritesWhatTheyClaim(t *testing.T) {
 		t.Errorf("the inner address answers %d", got.status)
 	}
 	refused(p.front.ask(t, "POST", "/quick/order", strings.Repeat("x", 1<<20+1), session.pairs()...), 413, wire.BadInput.Code)
-	refused(p.front.ask(t, "POST", "/quick/broken", "x", session.pairs()...), 503, wire.Unavailable.Code)
-	p.last(t) // once
+	refused(p.front.ask(t, "POST", "/quick/broken", "x", session.pairs()...), 504, wire.Timeout.Code) // it may have been carried out
+	p.last(t)                                                                                         // once
 	p.front.ask(t, "POST", logoutPath, "", session.pairs()...).want(t, 200)
 	refused(p.front.ask(t, "POST", "/quick/order", "x", session.pairs()...), 403, wire.BadSession.Code)
 	p.stop()
