@@ -179,7 +179,8 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer tellOnQuit(t.err)()
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
+	c.notify = func(what string) { cfg.Log.Warn("waiting", "for", what) }
+	return start(ctx, c.place(c.Data), c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"

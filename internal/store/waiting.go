@@ -39,7 +39,7 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return "gave up after " + e.For.String() + " of waiting for " + e.By + ": " + e.Err.Error()
+	return "gave up after " + e.For.String() + " of waiting for " + e.By + " (end that, or wait longer with --lock-wait): " + e.Err.Error()
 }
 
 func (e *HeldError) Unwrap() error { return e.Err }

@@ -35,11 +35,15 @@ func (s *Store) watch(ctx context.Context, wait store.Waiting) *watch {
 	w.stop = func() { cancel(); done.Wait() }
 	done.Go(func() {
 		said := false
-		for pause := min(store.NotifyAfter, wait.Limit/2); ; pause = store.NotifyAfter {
+		for pause := min(store.NotifyAfter, wait.Limit/2); ; {
 			select {
 			case <-looking.Done():
 				return
 			case <-time.After(pause):
+			}
+			pause = store.NotifyAfter
+			if left := store.NotifyAfter - time.Since(w.from); left > 0 {
+				pause = left
 			}
 			by := w.look(looking)
 			if by == "" || looking.Err() != nil {
