@@ -157,27 +157,41 @@ func (s *Store) attach(cfg *pgxpool.Config) {
 			return nil
 		}
 		var own bool
-		err := c.QueryRow(ctx, fmt.Sprintf(`SELECT pg_backend_pid() = %[1]d, CASE pg_backend_pid() WHEN %[1]d THEN `, c.PgConn().PID())+corrected+` END`,
-			pgx.QueryExecModeSimpleProtocol).Scan(&own, nil)
-		if err == nil && !own { // a pooler's, which has taken the settings, and perhaps ignored them
-			err = errPooler
+		var n int
+		err := c.QueryRow(ctx, fmt.Sprintf(`SELECT pg_backend_pid() = %[1]d, CASE pg_backend_pid() WHEN %[1]d THEN `, c.PgConn().PID())+corrected+` END, `+left,
+			pgx.QueryExecModeSimpleProtocol).Scan(&own, nil, &n)
+		switch {
+		case err != nil:
+			return err
+		case !own: // a pooler's, which has taken the settings, and perhaps ignored them
+			return errPooler
+		case n <= 0:
+			s.learn(n)
 		}
-		return err
+		return nil
 	}
 }
 
-// acquire takes a connection from the pool, to which it must be released.
-func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, *conn, error) {
-	for again := true; ; again = false {
-		c, err := s.pool.Acquire(ctx)
-		if err == nil {
-			return c, s.conn(c), nil
-		}
-		if !isPooler(err) || !again {
-			return nil, nil, err
-		}
+// connect takes a connection from the pool, which may make one.
+func (s *Store) connect(ctx context.Context) (*pgxpool.Conn, error) {
+	c, err := s.pool.Acquire(ctx)
+	if isPooler(err) { // others may have found out meanwhile
 		s.pooler.Store(true)
+		c, err = s.pool.Acquire(ctx)
 	}
+	return c, err
+}
+
+// A held is a connection that must be released to the pool.
+type held struct {
+	s    *Store
+	pool *pgxpool.Conn
+	*conn
+}
+
+func (h *held) release() {
+	h.pool.Release()
+	h.s.room.leave()
 }
 
 func (s *Store) conn(c *pgxpool.Conn) *conn {

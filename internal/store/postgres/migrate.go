@@ -31,9 +31,9 @@ func (s *Store) reach(ctx context.Context, wait store.Waiting) error {
 	defer w.stop()
 	ctx, cancel := context.WithTimeout(ctx, wait.Limit)
 	defer cancel()
-	held, _, err := s.acquire(ctx)
+	c, err := s.acquire(ctx)
 	if err == nil {
-		held.Release()
+		c.release()
 	}
 	return w.gaveUp(err)
 }
@@ -46,11 +46,11 @@ func (s *Store) migrate(ctx context.Context, wait store.Waiting) error {
 	defer w.stop()
 	soon, cancel := context.WithTimeout(ctx, wait.Limit)
 	defer cancel()
-	held, c, err := s.acquire(soon)
+	c, err := s.acquire(soon)
 	if err != nil {
 		return w.gaveUp(err)
 	}
-	defer held.Release()
+	defer c.release()
 	params := maps.Clone(s.pool.Config().ConnConfig.RuntimeParams)
 	set(params, map[string]string{
 		"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "lock_timeout": strconv.FormatInt(max(1, wait.Limit.Milliseconds()), 10),

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -41,12 +40,11 @@ var roles = []string{
 	"lc_messages = 'C'",
 }
 
-// asRole returns the address of an empty database for a role of its own with the
-// settings, directly and through PgBouncer in transaction mode.
-func asRole(t *testing.T, settings ...string) (direct, pooled string) {
+// asRole returns the address of an empty database for a role of its own with settings.
+func asRole(t *testing.T, settings ...string) string {
 	t.Helper()
 	admin := pgtest.Empty(t)
-	role := fmt.Sprintf("neo_%x", len(settings)) + strings.ToLower(strings.TrimPrefix(mustParse(t, admin).Path, "/neo_test_"))
+	role := strings.TrimPrefix(mustParse(t, admin).Path, "/")
 	query(t, admin, "CREATE ROLE "+role+" LOGIN; ALTER SCHEMA public OWNER TO "+role)
 	t.Cleanup(func() {
 		c, err := pgx.Connect(context.Background(), admin)
@@ -59,11 +57,17 @@ func asRole(t *testing.T, settings ...string) (direct, pooled string) {
 		}
 	})
 	for _, s := range settings {
-		query(t, admin, "ALTER ROLE "+role+" SET "+s)
+		query(t, admin, "ALTER ROLE "+role+" "+s)
 	}
 	u := mustParse(t, admin)
 	u.User = url.User(role)
-	return u.String(), pgtest.Bouncer(t, u.String(), poolers["transaction"]...)
+	return u.String()
+}
+
+// bothWays are a database's address and that through PgBouncer in transaction mode.
+func bothWays(t *testing.T, address string) map[string]string {
+	t.Helper()
+	return map[string]string{"direct": address, "pooled": pgtest.Bouncer(t, address, poolers["transaction"]...)}
 }
 
 func mustParse(t *testing.T, text string) *url.URL {
@@ -80,11 +84,11 @@ func TestSettings_ofTheRoleChangeNothing(t *testing.T) {
 	var all []string
 	for _, s := range roles {
 		if !strings.Contains(s, "nowhere") { // the last of a name counts
-			all = append(all, s)
+			all = append(all, "SET "+s)
 		}
 	}
-	direct, pooled := asRole(t, all...)
-	for name, address := range map[string]string{"direct": direct, "pooled": pooled} {
+	direct := asRole(t, all...)
+	for name, address := range bothWays(t, direct) {
 		t.Run(name, func(t *testing.T) {
 			s := openAt(t, address)
 			empty := raw(t, direct+"&search_path=public&default_transaction_read_only=off&statement_timeout=0&idle_session_timeout=0")
@@ -96,8 +100,7 @@ func TestSettings_ofTheRoleChangeNothing(t *testing.T) {
 func TestSettings_ofTheRoleDoNotStopAStart(t *testing.T) {
 	for _, setting := range roles {
 		t.Run(setting, func(t *testing.T) {
-			direct, pooled := asRole(t, setting)
-			for name, address := range map[string]string{"direct": direct, "pooled": pooled} {
+			for name, address := range bothWays(t, asRole(t, "SET "+setting)) {
 				s := withConsumer(t, openAt(t, address))
 				take(t, s, name, steps...)
 				if _, err := s.LastEvent(t.Context()); err != nil {
@@ -113,10 +116,10 @@ func TestSettings_ofTheRoleDoNotStopAStart(t *testing.T) {
 
 // What is in force where something is written, directly and through a pooler.
 func TestSettings_inForceAreTheStoresOwn(t *testing.T) {
-	direct, pooled := asRole(t, "DateStyle = 'SQL, DMY'", "IntervalStyle = sql_standard", "TimeZone = 'Asia/Kolkata'", "bytea_output = escape",
-		"default_transaction_isolation = serializable", "default_transaction_read_only = on", "statement_timeout = '3min'", "lock_timeout = '3min'",
-		"idle_in_transaction_session_timeout = '3min'", "synchronous_commit = off", "search_path = nowhere", "client_encoding = LATIN1")
-	for name, address := range map[string]string{"direct": direct, "pooled": pooled} {
+	direct := asRole(t, "SET DateStyle = 'SQL, DMY'", "SET IntervalStyle = sql_standard", "SET TimeZone = 'Asia/Kolkata'", "SET bytea_output = escape",
+		"SET default_transaction_isolation = serializable", "SET default_transaction_read_only = on", "SET statement_timeout = '3min'", "SET lock_timeout = '3min'",
+		"SET idle_in_transaction_session_timeout = '3min'", "SET synchronous_commit = off", "SET search_path = nowhere", "SET client_encoding = LATIN1")
+	for name, address := range bothWays(t, direct) {
 		t.Run(name, func(t *testing.T) {
 			s := openAt(t, address)
 			admin := mustParse(t, direct)

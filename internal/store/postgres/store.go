@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -45,8 +46,13 @@ const lateness = 50 * time.Millisecond
 // A Store is an open database. It implements [store.Store].
 type Store struct {
 	pool     *pgxpool.Pool
+	room     room        // for its connections
 	pooler   atomic.Bool // whether a pooler is before the server
 	settings statement   // of each transaction then
+
+	life   context.Context // of the store, for what it does by itself
+	end    context.CancelFunc
+	living sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -77,7 +83,8 @@ func open(ctx context.Context, url string, wait store.Waiting, begin func(s *Sto
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
-	s := &Store{}
+	s := &Store{room: room{most: int(cfg.MaxConns), limit: int(cfg.MaxConns)}}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.attach(cfg)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -89,6 +96,7 @@ func open(ctx context.Context, url string, wait store.Waiting, begin func(s *Sto
 		}
 		return nil, fmt.Errorf("database: %w", err)
 	}
+	s.living.Go(s.lookAround)
 	return s, nil
 }
 
@@ -100,6 +108,8 @@ func (s *Store) Made(ctx context.Context) (made bool, err error) {
 
 // Close closes the store. It waits for the calls that are under way.
 func (s *Store) Close() error {
+	s.end()
+	s.living.Wait()
 	s.pool.Close()
 	return nil
 }
@@ -134,13 +144,13 @@ func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.
 }
 
 func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *conn) error) error {
-	held, c, err := s.acquire(ctx)
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer held.Release()
+	defer c.release()
 	for {
-		err := f(ctx, c)
+		err := f(ctx, c.conn)
 		if err != nil && ctx.Err() != nil && c.pg.IsClosed() {
 			// The server fell silent on this connection. Others that were open then may have
 			// too, and each would be found out by a request that waits: all are given up.

@@ -74,6 +74,9 @@ func (w *watch) look(ctx context.Context) string {
 	pid := w.pid
 	w.mu.Unlock()
 	if pid == 0 {
+		if why := w.s.room.why(); why != nil {
+			return fmt.Sprintf("a connection (%v)", why)
+		}
 		return "a connection to the database"
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
