@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"testing"
 
 	"neoapi/internal/store"
@@ -20,19 +21,24 @@ var poolers = map[string][]string{
 }
 
 func TestPooler_keepsWhatAStorePromises(t *testing.T) {
-	for _, mode := range []string{"transaction", "ignoring"} {
-		t.Run(mode, func(t *testing.T) {
-			direct := pgtest.Database(t)
-			s, empty := openAt(t, pgtest.Bouncer(t, direct, poolers[mode]...)), raw(t, direct)
-			storetest.Run(t, func(t *testing.T) store.Store { emptied(t, empty); return s })
-		})
-	}
+	direct := pgtest.Database(t)
+	s, empty := openAt(t, pgtest.Bouncer(t, direct, poolers["transaction"]...)), raw(t, direct)
+	storetest.Run(t, func(t *testing.T) store.Store { emptied(t, empty); return s })
 }
 
 func TestPooler_servesSeveralProcesses(t *testing.T) {
+	processes.Run(t, func(t testing.TB) string { return pgtest.Bouncer(t, pgtest.Empty(t), poolers["transaction"]...) })
+}
+
+func TestPooler_needsNoSetting(t *testing.T) {
 	for mode, settings := range poolers {
 		t.Run(mode, func(t *testing.T) {
-			processes.Run(t, func(t testing.TB) string { return pgtest.Bouncer(t, pgtest.Empty(t), settings...) })
+			url := pgtest.Bouncer(t, pgtest.Empty(t), settings...)
+			for i := range 3 { // the server's sessions are the same
+				s := withConsumer(t, openAt(t, url))
+				everyStep(t.Context(), s, fmt.Sprint("at once ", i))
+				take(t, s, fmt.Sprint("login ", i), steps...)
+			}
 		})
 	}
 }
