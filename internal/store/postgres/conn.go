@@ -129,6 +129,9 @@ func collect[T any](ctx context.Context, c *conn, scan func(row pgx.CollectableR
 // a pooler.
 var errPooler = errors.New("there is a pooler before the server")
 
+// errOptions says that a pooler does not pass on what the address contains.
+var errOptions = errors.New("there is a pooler before the server, which does not pass on options: write each setting into the URL by its name")
+
 // isPooler reports whether a connection could not be made because a pooler is before
 // the server, which takes fewer settings.
 func isPooler(err error) bool {
@@ -176,6 +179,9 @@ func (s *Store) attach(cfg *pgxpool.Config) {
 func (s *Store) connect(ctx context.Context) (*pgxpool.Conn, error) {
 	c, err := s.pool.Acquire(ctx)
 	if isPooler(err) { // others may have found out meanwhile
+		if has(s.pool.Config().ConnConfig.RuntimeParams, "options") {
+			return nil, errOptions
+		}
 		s.pooler.Store(true)
 		c, err = s.pool.Acquire(ctx)
 	}

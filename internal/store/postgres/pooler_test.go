@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"net/url"
 	"testing"
 
 	"neoapi/internal/store"
@@ -33,12 +34,27 @@ func TestPooler_servesSeveralProcesses(t *testing.T) {
 func TestPooler_needsNoSetting(t *testing.T) {
 	for mode, settings := range poolers {
 		t.Run(mode, func(t *testing.T) {
-			url := pgtest.Bouncer(t, pgtest.Empty(t), settings...)
+			address := pgtest.Bouncer(t, pgtest.Empty(t), settings...)
 			for i := range 3 { // the server's sessions are the same
-				s := withConsumer(t, openAt(t, url))
+				s := withConsumer(t, openAt(t, address))
 				everyStep(t.Context(), s, fmt.Sprint("at once ", i))
 				take(t, s, fmt.Sprint("login ", i), steps...)
 			}
 		})
 	}
+}
+
+func TestPooler_thatCannotWorkIsRefusedInPlainWords(t *testing.T) {
+	direct := pgtest.Empty(t)
+	wantHint(t, pgtest.Bouncer(t, direct, "pool_mode = statement"), "pool_mode = transaction")
+	wantHint(t, pgtest.Bouncer(t, direct, poolers["transaction"]...)+"&options="+url.QueryEscape("-c search_path=x"), "write each setting into the URL by its name")
+}
+
+// Settings in the URL are those of each transaction.
+func TestPooler_keepsTheURLsSettings(t *testing.T) {
+	direct := pgtest.Empty(t)
+	query(t, direct, "CREATE SCHEMA own")
+	s := withConsumer(t, openAt(t, pgtest.Bouncer(t, direct, poolers["transaction"]...)+"&search_path=own"))
+	take(t, s, "login", steps...)
+	query(t, direct, "SELECT FROM own.sessions")
 }
