@@ -15,6 +15,7 @@ import (
 	"neoapi/internal/login"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/internal/wire"
 )
 
@@ -97,7 +98,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	place := serve.Place{Dir: dir, Database: c.Database}
+	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {
 		return c.around(ctx, t, parsed.Model, p, place, cfg)
 	}

@@ -136,7 +136,9 @@ key. Any number of machines can serve one database as one service: copy master.k
 from the first one to the others. Give the password in PGPASSWORD, in a file that
 PGPASSFILE names, or in the URL if that is in NEO_DATABASE. The server's certificate
 is verified as sslmode and sslrootcert in the URL say; PostgreSQL documents them.
-Each process opens at most 16 connections, or pool_max_conns in the URL.
+Each process opens at most 16 connections, or pool_max_conns in the URL. PgBouncer
+may be in between. A start that finds the data locked by another process says by
+which after two seconds, and gives up after --lock-wait.
 
 Operators can also use an HTTP API, on a listener of its own: --admin unix:PATH,
 protected by the file's permissions, or --admin HOST:PORT, which requires
@@ -187,7 +189,8 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer tellOnQuit(t)()
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
+	c.notify = func(what string) { cfg.Log.Warn("waiting", "for", what) }
+	return start(ctx, c.place(c.Data), c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"

@@ -12,8 +12,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,18 +21,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	"github.com/rogpeppe/go-internal/lockedfile"
-	_ "modernc.org/sqlite" // the driver that migrations run through
 	"zombiezen.com/go/sqlite"
 
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
 	"neoapi/internal/store"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
@@ -57,16 +49,17 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database file at path, creating it readable by its owner only,
-// and brings it to the current schema. Close it when done.
-func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
+// and brings it to the current schema. If another process has it, it waits as wait
+// says. Close it when done.
+func Open(ctx context.Context, path string, wait ...store.Waiting) (*Store, error) {
+	s, err := open(ctx, path, store.Of(wait))
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (*Store, error) {
+func open(ctx context.Context, path string, wait store.Waiting) (*Store, error) {
 	path, err := filepath.Abs(path) // SQLite gives some relative names, and paths with two slashes, a meaning of its own
 	if err != nil {
 		return nil, err
@@ -74,7 +67,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := owner.Create(path); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, path); err != nil {
+	if err := migrate(ctx, path, wait); err != nil {
 		return nil, owner.Explain(err, path+"-wal", path+"-shm")
 	}
 	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers)}
@@ -166,38 +159,6 @@ func (s *Store) Close() error {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// migrate runs the migrations under a lock file: of several processes that start
-// at once, one migrates and the others wait.
-func migrate(ctx context.Context, path string) (err error) {
-	if err := owner.Create(path + ".lock"); err != nil { // only the service's user may hold it
-		return err
-	}
-	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)",
-	}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
 }
 
 // take takes a connection out of a pool, to which it must be returned.
