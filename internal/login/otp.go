@@ -124,7 +124,14 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 	if o.Outbox {
 		code.Job = o.codeJob(m, o.event)
 	}
+	drop := true // until it is known what was stored
+	defer func() {
+		if drop {
+			o.after(ctx, o.drop(hash), o.view.Account)
+		}
+	}()
 	wait, err := o.Sessions.SetOTP(ctx, code)
+	drop = false
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
 		return false, o.end(ctx, "no open login", nil)
@@ -133,7 +140,7 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 	case errors.Is(err, ErrTooMany):
 		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
 	case err != nil: // stored or not: this code will never be sent
-		o.after(ctx, o.drop(hash), o.view.Account)
+		drop = true
 		return false, storeFault(err)
 	}
 	return true, nil

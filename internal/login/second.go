@@ -52,7 +52,14 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		defer done()
 	}
 	s.payFirst(ctx, says.Sub)
+	answered := false
+	defer func() {
+		if !answered { // a panic
+			s.refundUnknown(ctx, s.secondEvent(f, Account{ID: says.Sub}, "not judged"), claim)
+		}
+	}()
 	view, account, err := s.Sessions.Claim(ctx, claim)
+	answered = true
 	if err != nil {
 		return Opened{}, s.notClaimed(ctx, f, says, claim, err)
 	}
