@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,7 +75,7 @@ type world struct {
 	store    *faultyStore
 	vault    *credential.Vault
 	outside  *outside
-	now      time.Time
+	clock    atomic.Int64 // unix seconds
 	consumer login.Consumer
 	hashes   [2]string // of the password and the MPIN
 	people   int
@@ -84,7 +85,8 @@ func newWorld(t *testing.T, here bool) *world {
 	file, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "neo.db"))
 	must.Do(t, err)
 	t.Cleanup(func() { must.Do(t, file.Close()) })
-	w := &world{store: &faultyStore{Store: file, fault: fault{at: -1}}, now: time.Unix(1_700_000_000, 0), outside: &outside{here: here}}
+	w := &world{store: &faultyStore{Store: file, fault: fault{at: -1}}, outside: &outside{here: here}}
+	w.clock.Store(1_700_000_000)
 	w.vault, err = credential.NewVault(make([]byte, credential.MasterKeySize))
 	must.Do(t, err)
 	w.outside.Homes, err = oms.NewHomes("server1")
@@ -93,15 +95,17 @@ func newWorld(t *testing.T, here bool) *world {
 		w.hashes[i], err = credential.Hash(secret)
 		must.Do(t, err)
 	}
-	w.consumer = login.Consumer{Key: "app", Incarnation: "1", SecretHash: w.vault.MAC(credential.PurposeConsumerSecret, "app", "s3cret"), Created: w.now}
+	w.consumer = login.Consumer{Key: "app", Incarnation: "1", SecretHash: w.vault.MAC(credential.PurposeConsumerSecret, "app", "s3cret"), Created: w.now()}
 	must.Do(t, w.store.AddConsumer(t.Context(), w.consumer, login.Event{}))
 	w.Service, err = login.New(t.Context(), login.Ports{
 		Directory: w.store, Keys: w.store, Trail: w.store, Sessions: w.store, Allowances: w.store, Jobs: w.store,
-		OMS: w.outside, Courier: w.outside, Vault: w.vault, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		OMS: w.outside, Courier: w.outside, Vault: w.vault, Now: w.now, Log: slog.New(slog.DiscardHandler),
 	}, login.Options{AddressRate: addressRate, OTPPerHour: codesAnHour})
 	must.Do(t, err)
 	return w
 }
+
+func (w *world) now() time.Time { return time.Unix(w.clock.Load(), 0) }
 
 // A person is an account, alone at its address, with what it should have been charged.
 type person struct {
@@ -125,7 +129,7 @@ func (w *world) person(t must.TB) *person {
 		world: w, seed: seed, failures: map[login.Factor]int{}, open: map[login.Factor]int{}, caller: login.Caller{Address: fmt.Sprintf("10.0.%d.%d", n/250, n%250+1)},
 		account: login.Account{
 			ID: id, UCC: fmt.Sprint("UCC", n), UserID: fmt.Sprint("user", n), Mobile: fmt.Sprintf("+9198%08d", n),
-			PasswordHash: w.hashes[0], MPINHash: w.hashes[1], TOTPSeed: w.vault.Seal(credential.PurposeTOTP, id, seed), Created: w.now,
+			PasswordHash: w.hashes[0], MPINHash: w.hashes[1], TOTPSeed: w.vault.Seal(credential.PurposeTOTP, id, seed), Created: w.now(),
 		},
 	}
 	must.Do(t, w.store.AddAccount(context.Background(), p.account, login.Event{}))
@@ -187,7 +191,7 @@ func (p *person) first(ctx context.Context, f login.Factor, right bool) (login.O
 		x.UCC = login.Identifier{Kind: login.ByUCC, Value: credential.Secret(p.account.UCC)}
 	}
 	if right {
-		code, _ := credential.TOTPCode(p.seed, credential.TOTPStep(p.now))
+		code, _ := credential.TOTPCode(p.seed, credential.TOTPStep(p.now()))
 		x.Secret = map[login.Factor]credential.Secret{login.Password: password, login.MPIN: mpin, login.TOTP: code}[f]
 	}
 	return p.Login(ctx, x)
@@ -202,10 +206,10 @@ func (p *person) otp(ctx context.Context, x login.Opened) error {
 func (p *person) left(t must.TB) int {
 	for n := addressRate; n > 0; n-- {
 		rate := limit.Rate{N: addressRate, Per: time.Minute}
-		wait, err := p.store.Store.Take(context.Background(), "address "+p.caller.Address, rate, n, p.now)
+		wait, err := p.store.Store.Take(context.Background(), "address "+p.caller.Address, rate, n, p.now())
 		must.Do(t, err)
 		if wait == 0 {
-			_, err = p.store.Store.Take(context.Background(), "address "+p.caller.Address, rate, -n, p.now)
+			_, err = p.store.Store.Take(context.Background(), "address "+p.caller.Address, rate, -n, p.now())
 			must.Do(t, err)
 			return n
 		}
@@ -371,7 +375,7 @@ func TestCharges_ofAnOutageAreGivenBackBeforeTheNextLogin(t *testing.T) {
 				}
 			}
 			time.Sleep(5 * time.Minute)
-			w.now = w.now.Add(later)
+			w.clock.Add(int64(later / time.Second))
 			if left := p.left(t); left != int(later/(3*time.Second)) {
 				t.Errorf("the outage has left the address %d", left)
 			}
