@@ -153,7 +153,7 @@ func New(cfg Config) (*Client, error) {
 		hc = *cfg.HTTPClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = http.DefaultTransport
+		hc.Transport = bounded.Default()
 	}
 	hc.Transport = bounded.Transport(hc.Transport)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
