@@ -190,8 +190,10 @@ type conn struct {
 }
 
 // say writes text and reports whether the client is still there.
-func (c *conn) say(text string) bool {
-	n, err := io.WriteString(c.Conn, text)
+func (c *conn) say(text string) bool { return c.send([]byte(text)) }
+
+func (c *conn) send(text []byte) bool {
+	n, err := c.Conn.Write(text)
 	c.server.taken.Add(int64(n))
 	return err == nil
 }
@@ -201,7 +203,7 @@ func (c *conn) flood(text string) {
 	if len(text) < 16<<10 {
 		text = strings.Repeat(text, 16<<10/len(text))
 	}
-	for c.say(text) {
+	for all := []byte(text); c.send(all); {
 	}
 }
 
