@@ -86,6 +86,17 @@ func Walk(t *testing.T, modes []Mode, cfg *tls.Config, most int64, call func(s *
 	all.Wait()
 }
 
+// Start starts a server for each mode until the test ends, for programs that must know them
+// all at once.
+func Start(t testing.TB, modes []Mode, cfg *tls.Config) (all []*Server) {
+	for _, m := range modes {
+		s := m.start(cfg)
+		t.Cleanup(s.end)
+		all = append(all, s)
+	}
+	return all
+}
+
 // Patience is the timeout for a call of this server: a moment if the server never ends by
 // itself, otherwise a time that only a faulty client needs; see [Server.Judge].
 func (s *Server) Patience() time.Duration {
