@@ -299,3 +299,18 @@ func TestRate_countsNothingThatAFaultLeftUnserved(t *testing.T) {
 	h.MendOMS()
 	h.second(t, view, h.Account.MPIN).session(t)
 }
+
+// Right logins at once are not refused because others are being judged just now.
+func TestWrongLogins_rightOnesAtOnceAreNone(t *testing.T) {
+	t.Parallel()
+	c := newHouse(t, neoapitest.WithAccounts(60), neoapitest.WithAddressRate(3))
+	code := c.TOTP(t)
+	together(60, func(i int) reply {
+		for {
+			r := c.totpOf(t, i+1, code)
+			if r.status != 503 { // a slow machine
+				return r
+			}
+		}
+	}, func(r reply) { r.want(t, 200) })
+}

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
@@ -202,6 +203,9 @@ func (a *firstTry) refuse(ctx context.Context, outcome string, failed bool) erro
 // end gives back what a try was charged, unless it was judged to be wrong, even if it
 // panicked. After a success the address has its charge back before the answer.
 func (a *firstTry) end(ctx context.Context) {
+	if a.charge.Key != "" {
+		defer a.inHand.end(a.charge.Key)
+	}
 	if a.wrong {
 		return
 	}
@@ -233,6 +237,9 @@ func (s *Service) fromHere(ctx context.Context, event Event) error {
 	}
 	s.payFirst(ctx, key)
 	wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 0, s.Now())
+	if wait > 0 && s.inHand.any(key) { // its own charge will decide
+		wait = 0
+	}
 	return s.mayGoOn(ctx, event, wait, err)
 }
 
@@ -243,12 +250,27 @@ func (a *firstTry) chargeAddress(ctx context.Context) error {
 	if key == "" || a.opt.AddressRate <= 0 {
 		return nil
 	}
-	a.charge = Charge{Key: key, Rate: a.addressRate(), ID: a.try.ID, Now: a.Now()}
-	wait, err := a.Allowances.Charge(ctx, a.charge)
-	if wait > 0 { // nothing was charged
-		a.charge = Charge{}
+	for {
+		ended := a.inHand.begin(key)
+		a.charge = Charge{Key: key, Rate: a.addressRate(), ID: a.try.ID, Now: a.Now()}
+		wait, err := a.Allowances.Charge(ctx, a.charge)
+		if wait <= 0 {
+			return a.mayGoOn(ctx, a.event, 0, err)
+		}
+		a.charge = Charge{} // nothing was charged
+		again := false
+		if others := a.inHand.wait(key, ended); others != nil {
+			select {
+			case again = <-others:
+			case <-ctx.Done():
+				return busy(fmt.Errorf("waiting for other logins of the address: %w", ctx.Err()))
+			}
+		}
+		if !again {
+			return a.mayGoOn(ctx, a.event, wait, nil)
+		}
+		a.payFirst(ctx, key)
 	}
-	return a.mayGoOn(ctx, a.event, wait, err)
 }
 
 // mayGoOn refuses a login whose address must wait.

@@ -87,6 +87,7 @@ type Service struct {
 	nobody atomic.Pointer[[nobodies]Account] // decoy accounts for logins that name no account
 	later  sync.WaitGroup                    // work done after answers
 	debts  debts
+	inHand inHand
 	doctor doctor
 	clock  clock
 
@@ -123,6 +124,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes),
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
+		inHand:    inHand{all: map[string]*hand{}},
 		debts:     debts{ending: make(chan struct{})},
 		doctor:    doctor{turn: make(chan struct{}, 1)},
 		clock:     clock{turn: make(chan struct{}, 1)},
