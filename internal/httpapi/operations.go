@@ -94,6 +94,7 @@ func (a *api) recognise(c *call, need access) (err error) {
 	default:
 		return &login.Error{Kind: login.KindBadAccess, Detail: "the Authorization header must hold the word Bearer and an access token"}
 	}
+	c.admitted = err == nil
 	return err
 }
 

@@ -209,6 +209,13 @@ type Allowances interface {
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// reports how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// Charge takes one from an allowance under the name c.ID, as Take does with n = 1, so
+	// that GiveBack can undo it even if the caller does not know whether it was taken. A
+	// name that was given back before, because this call is late, gives ErrClaimLost.
+	Charge(ctx context.Context, c Charge) (wait time.Duration, err error)
+	// GiveBack gives back what Charge took under the name c.ID, once however often it is
+	// called. It has no effect [ChargeKept] after c.Now.
+	GiveBack(ctx context.Context, c Charge, now time.Time) error
 	// State returns the counters of an account; an empty state if there are none.
 	State(ctx context.Context, account string) (AccountState, error)
 	// Try counts a try of an account's first factor before it is checked (security.md T1,

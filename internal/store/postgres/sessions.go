@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"neoapi/internal/limit"
 	"neoapi/internal/login"
 )
 
@@ -459,22 +458,4 @@ func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n
 	}
 	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, since, n)
 	return all, last, err
-}
-
-// Take implements [login.Allowances].
-func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
-		var x limit.State
-		err := one(ctx, c, []any{when{&x.Whole}}, `SELECT whole FROM allowances WHERE key = $1`, key)
-		if err != nil && !errors.Is(err, login.ErrNotFound) {
-			return err
-		}
-		before := x.Whole
-		if x, wait = limit.Take(x, r, n, now); wait > 0 || n == 0 {
-			return nil
-		}
-		return changeOne(ctx, c, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET whole = excluded.whole WHERE allowances.whole = $3`, key, when{&x.Whole}, when{&before})
-	})
-	return wait, err
 }
