@@ -35,6 +35,7 @@ type Telemetry struct {
 	events   *prometheus.CounterVec
 	ports    *prometheus.HistogramVec
 	givenUp  *prometheus.CounterVec
+	store    failures
 }
 
 // Upper bounds of histogram buckets, in seconds: from a cached token to the longest
