@@ -58,7 +58,6 @@ func rehearse(ctx context.Context, c *pgx.Conn, now time.Time) error {
 			ON CONFLICT (account) DO UPDATE SET version = excluded.version WHERE account_states.version = 0`, []any{nobody}}},
 		{"sessions", statement{`INSERT INTO sessions (` + sessionColumns + `) VALUES (` + marks(1, len(session)) + `)`, session}},
 		{"sessions", statement{`UPDATE sessions SET claim = '' WHERE sid = $1 AND claim <> ''`, []any{nobody}}},
-		{"sessions", statement{`DELETE FROM sessions WHERE sid = $1 AND claim <> ''`, []any{nobody}}},
 		{"sessions", statement{selectSession, []any{nobody}}},
 		{"events", statement{`INSERT INTO events (seq, ` + eventColumns + `) OVERRIDING SYSTEM VALUE VALUES (` + marks(1, len(event)) + `)`, event}},
 		{"jobs", statement{`INSERT INTO jobs (` + jobColumns + `) VALUES (` + marks(1, len(job)) + `)`, job}},
