@@ -19,7 +19,7 @@ type Part struct {
 // unless calls of the store fail: many processes may share one.
 const (
 	checkupLife   = time.Second
-	rehearsalLife = 3 * time.Second
+	rehearsalLife = 2 * time.Second
 )
 
 // A rehearsal that fails or takes longer than rehearsalWithin is repeated once: one slow
@@ -44,8 +44,8 @@ type doctor struct {
 
 // Health reports the state of the parts that the service depends on: whether a login can
 // be stored and a key signs, and what OMS, couriers, the trade API's gateway and the master
-// key report about themselves, if they do. An answer is up to a second old, or up to three
-// seconds if the store was well then and no calls of it have failed since. It takes no
+// key report about themselves, if they do. An answer is up to a second old, or up to two
+// seconds if the store was well then and too few of its calls fail. It takes no
 // longer than a request may wait for the store.
 func (s *Service) Health(ctx context.Context) []Part {
 	d := &s.doctor

@@ -12,7 +12,7 @@ import (
 // no requests come to a service that is not ready, those shortly before count.
 const (
 	recent      = 3 // seconds
-	remembered  = 10
+	remembered  = 5
 	failedLeast = 3
 )
 
