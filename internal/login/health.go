@@ -22,11 +22,11 @@ const (
 	rehearsalLife = 2 * time.Second
 )
 
-// A rehearsal that fails or takes longer than rehearsalWithin is repeated once: one slow
-// call is no fault.
+// A rehearsal that fails or takes longer than rehearsalWithin is repeated once, after a
+// pause: one slow call or lost connection is no fault.
 const (
-	rehearsals      = 2
-	rehearsalWithin = patience / rehearsals
+	rehearsalPause  = 200 * time.Millisecond
+	rehearsalWithin = (patience - rehearsalPause) / 2
 )
 
 type checkup struct {
@@ -101,18 +101,24 @@ func (s *Service) storeHealth(ctx context.Context) (err error) {
 	if failing == nil && time.Since(s.doctor.rehearsed) < rehearsalLife {
 		return nil
 	}
-	for range rehearsals {
-		began := time.Now()
-		trying, cancel := context.WithTimeout(ctx, rehearsalWithin)
-		err = s.Jobs.Rehearse(trying, s.Now())
-		cancel()
-		if err == nil {
-			s.doctor.rehearsed = began
-			return failing
-		}
+	began := time.Now()
+	if err = s.rehearse(ctx); err != nil {
+		time.Sleep(rehearsalPause)
+		began = time.Now()
+		err = s.rehearse(ctx)
 	}
-	s.doctor.rehearsed = time.Time{}
-	return err
+	if err != nil {
+		s.doctor.rehearsed = time.Time{}
+		return err
+	}
+	s.doctor.rehearsed = began
+	return failing
+}
+
+func (s *Service) rehearse(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rehearsalWithin)
+	defer cancel()
+	return s.Jobs.Rehearse(ctx, s.Now())
 }
 
 // tellChanges logs what the service cannot do without when it stops working, and when it

@@ -28,7 +28,7 @@ func (s *service) own(t *testing.T) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`msg=metrics url=(http://127\.0\.0\.1:\d+)/metrics`).FindAllSubmatch(log, -1)
+	found := regexp.MustCompile(`url"?[=:]"?(http://127\.0\.0\.1:\d+)/metrics`).FindAllSubmatch(log, -1)
 	if found == nil {
 		t.Fatalf("the log does not tell where the metrics are:\n%s", log)
 	}

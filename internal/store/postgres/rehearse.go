@@ -15,7 +15,7 @@ import (
 
 // rehearsing is how long a rehearsal may take. Its statements set their own timeout for
 // locks, so that a locked table costs no connection.
-const rehearsing = 900 * time.Millisecond
+const rehearsing = 800 * time.Millisecond
 
 // Rehearse implements [login.Jobs]. What it inserts is rolled back, so only the right
 // to insert is needed, and nobody can see or wait for it. It changes and deletes no row:
