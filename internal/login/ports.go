@@ -230,7 +230,8 @@ type Allowances interface {
 	Unlock(ctx context.Context, account string, e Event) error
 }
 
-// Jobs is work outside requests: messages to send later, and scans of all sessions.
+// Jobs is work outside requests: messages to send later, scans of all sessions, and
+// the check of the store's health.
 type Jobs interface {
 	// AddJob stores a job.
 	AddJob(ctx context.Context, j Job) error
@@ -259,6 +260,11 @@ type Jobs interface {
 	// DropExpired forgets the codes of open logins that have expired at now: called
 	// when the clock is set back, so that none of them works again.
 	DropExpired(ctx context.Context, now time.Time) error
+	// Rehearse does to the store what a login does, with records of nobody, and takes it
+	// back, except for one small record in its own row that Sweep removes. It returns why
+	// a login would fail. It does not wait long, and its cost does not depend on how much
+	// is stored.
+	Rehearse(ctx context.Context, now time.Time) error
 	// Count returns how many view and how many trade sessions are unexpired at now. It
 	// may read all of them, and is meant for metrics.
 	Count(ctx context.Context, now time.Time) (views, trades int, err error)

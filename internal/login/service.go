@@ -70,11 +70,13 @@ type Ports struct {
 	Courier    Courier
 	Outbox     bool                        // codes are sent after the answer, by Run, and not before it
 	TradeAPI   interface{ Health() error } // the trade API, for Health; nil if there is none
+	MasterKey  interface{ Health() error } // the master key's file, likewise
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger
 	Observe    func(Event)   // called with each event that this process has stored; may be nil
 	GaveUp     func(JobKind) // called for each job that did not end in its time; may be nil
+	Failing    func() error  // returns why the store fails, by the calls of the last seconds; may be nil
 }
 
 // A Service implements the rules. Create one with [New]. It is safe for concurrent use.
@@ -126,7 +128,7 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		consumers: map[string]*knownConsumer{},
 		inHand:    inHand{all: map[string]*hand{}},
 		debts:     debts{ending: make(chan struct{})},
-		doctor:    doctor{turn: make(chan struct{}, 1)},
+		doctor:    doctor{turn: make(chan struct{}, 1), down: map[string]bool{}},
 		clock:     clock{turn: make(chan struct{}, 1)},
 	}
 	s.keys.init()

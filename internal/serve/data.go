@@ -49,6 +49,8 @@ type Data struct {
 	now   func() time.Time
 	place Place
 	key   []byte // the data key
+
+	watched watched
 }
 
 // OpenExisting opens data that Open has created, and creates none.

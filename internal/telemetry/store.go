@@ -225,6 +225,10 @@ func (x jobs) DropExpired(ctx context.Context, now time.Time) error {
 	return x.t.call(ctx, "store", "drop_expired", func(ctx context.Context) error { return x.next.DropExpired(ctx, now) })
 }
 
+func (x jobs) Rehearse(ctx context.Context, now time.Time) error {
+	return x.t.call(ctx, "store", "rehearse", func(ctx context.Context) error { return x.next.Rehearse(ctx, now) })
+}
+
 func (x jobs) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
 	err = x.t.call(ctx, "store", "count", func(ctx context.Context) error {
 		views, trades, err = x.next.Count(ctx, now)

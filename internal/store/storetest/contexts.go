@@ -180,6 +180,7 @@ func (x prepared) jobsAndNames() []call {
 		{"Names", func(ctx context.Context) error { return only(x.s.Names(ctx, "na")) }},
 		{"Forget", func(ctx context.Context) error { return x.s.Forget(ctx, "name", x.event) }},
 		{"DropExpired", func(ctx context.Context) error { return x.s.DropExpired(ctx, at(0)) }},
+		{"Rehearse", func(ctx context.Context) error { return x.s.Rehearse(ctx, at(0)) }},
 		{"Sweep", func(ctx context.Context) error { return only(x.s.Sweep(ctx, at(0), 10)) }},
 	}
 }
