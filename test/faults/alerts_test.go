@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -179,6 +180,19 @@ func startStuck(t *testing.T) (address string) {
 	return strings.TrimPrefix(status.URL, "http://")
 }
 
+// startStrained starts a sandbox whose log goes to a pipe that nobody reads, and returns
+// its operator's address and the pipe.
+func startStrained(t *testing.T) (s *service, address string, log *os.File) {
+	t.Helper()
+	_, log = narrowPipe(t)
+	address = freeAddress(t)
+	s = prepare(t, t.TempDir(), "", "sandbox", "--consumer-rate=0", "--metrics="+address)
+	s.stderr = log
+	s.start(t)
+	s.again = false
+	return s, address, log
+}
+
 // addClosing stores that the OMS has to be told of the end of a session.
 func addClosing(t *testing.T, data *serve.Data, since time.Time) {
 	t.Helper()
@@ -209,11 +223,21 @@ func TestAlerts_fireAtTheirFaults(t *testing.T) {
 	s.logIn(t)
 	s.again = false
 	own := s.own(t)
-	p := startPrometheus(t, strings.TrimPrefix(own.url, "http://"), startStuck(t))
+	strained, address, log := startStrained(t)
+	p := startPrometheus(t, strings.TrimPrefix(own.url, "http://"), startStuck(t), address)
 
 	view := func(p person) session { return must(t, p, s.password(p, sandbox.DemoPassword)) }
 
 	p.fire(t, nil, "NeoTradeAPIDown")
+
+	fill(t, log)
+	p.fire(t, func() { strained.logs(t) }, "NeoLogLost")
+	low := unix.Rlimit{Cur: 60, Max: 60}
+	if err := unix.Prlimit(strained.pid(), unix.RLIMIT_NOFILE, &low, nil); err != nil {
+		t.Fatal(err)
+	}
+	strained.crowd(t, 100)
+	p.fire(t, nil, "NeoOutOfFiles")
 
 	set(func() { o.slow = time.Second })
 	s.again = true

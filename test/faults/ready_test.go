@@ -35,8 +35,8 @@ func (s *service) own(t *testing.T) *service {
 	return &service{url: string(found[len(found)-1][1]), client: s.client}
 }
 
-// measured starts a sandbox with an operator's address.
-func measured(t *testing.T, dir, database string) *service {
+// sandboxWith starts a sandbox with an operator's address.
+func sandboxWith(t *testing.T, dir, database string) *service {
 	t.Helper()
 	s := sandboxIn(t, dir, database, inTrial, "--metrics=127.0.0.1:0")
 	s.again = false
@@ -63,8 +63,8 @@ func becomes(t *testing.T, s *service, ready bool) {
 	t.Logf("%s after %s", up, took)
 }
 
-// logged waits for a line in the service's log.
-func logged(t *testing.T, s *service, pattern string) {
+// recorded waits for a line in the service's log.
+func recorded(t *testing.T, s *service, pattern string) {
 	t.Helper()
 	within(t, noisy(recoverWithin), "a line "+pattern+" in the log", func() bool {
 		log, err := os.ReadFile(s.log)
@@ -95,7 +95,7 @@ func TestReadiness_isThatOfLoginsOnPostgreSQL(t *testing.T) {
 			t.Parallel()
 			database := pgtest.Database(t)
 			owner, role, address := limitedRole(t, database)
-			s := measured(t, t.TempDir(), address)
+			s := sandboxWith(t, t.TempDir(), address)
 			becomes(t, s, true)
 			tx, err := owner.Begin(t.Context())
 			if err != nil {
@@ -117,7 +117,7 @@ func TestReadiness_isThatOfLoginsOnPostgreSQL(t *testing.T) {
 				}
 			}
 			becomes(t, s, false)
-			logged(t, s, `level=ERROR msg="not ready" part=store`)
+			recorded(t, s, `level=ERROR msg="not ready" part=store`)
 			if c.over == "" {
 				err = tx.Rollback(t.Context())
 			} else {
@@ -127,7 +127,7 @@ func TestReadiness_isThatOfLoginsOnPostgreSQL(t *testing.T) {
 				t.Fatal(err)
 			}
 			becomes(t, s, true)
-			logged(t, s, `msg="ready again" part=store`)
+			recorded(t, s, `msg="ready again" part=store`)
 			s.again = true
 			s.view(t, demo(10))
 		})
@@ -199,7 +199,7 @@ func TestDataDirectory_replacedWhileItRunsIsNotWrittenTo(t *testing.T) {
 			t.Parallel()
 			top := t.TempDir()
 			dir, copied := filepath.Join(top, "data"), filepath.Join(top, "copy.db")
-			s := measured(t, dir, "")
+			s := sandboxWith(t, dir, "")
 			s.again = true
 			before := s.trading(t, demo(1))
 			if out, err := s.operator("backup", "--to="+copied); err != nil {
@@ -215,7 +215,7 @@ func TestDataDirectory_replacedWhileItRunsIsNotWrittenTo(t *testing.T) {
 				t.Fatal(err)
 			}
 			becomes(t, s, false)
-			logged(t, s, `level=ERROR msg="the database is not usable"`)
+			recorded(t, s, `level=ERROR msg="the database is not usable"`)
 			if a := s.password(demo(3), sandbox.DemoPassword); !a.unavailable() {
 				t.Errorf("a login: %v", a)
 			}
@@ -246,7 +246,7 @@ func TestDataDirectory_replacedWhileItRunsIsNotWrittenTo(t *testing.T) {
 // A database that is damaged while the service runs is noticed without a login.
 func TestReadiness_noticesADamagedFile(t *testing.T) {
 	t.Parallel()
-	s := measured(t, t.TempDir(), "")
+	s := sandboxWith(t, t.TempDir(), "")
 	s.stop(t) // the log is in the database
 	s.start(t)
 	becomes(t, s, true)
@@ -264,5 +264,5 @@ func TestReadiness_noticesADamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	becomes(t, s, false)
-	logged(t, s, `level=ERROR msg="not ready" part=store cause=".*malformed`)
+	recorded(t, s, `level=ERROR msg="not ready" part=store cause=".*malformed`)
 }
