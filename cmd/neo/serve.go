@@ -281,13 +281,14 @@ func collector() (*http.Client, error) {
 // when memory comes near gcLimit. Live memory is small, so Go's defaults would collect
 // dozens of times a second. Memory held for clients would then count three times, so the
 // more there is, the sooner garbage is collected, which keeps the heap about the same
-// size. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
+// size, but not before it has grown by gcGrowth. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
 // them: then each hash discards 19 MiB there, and the heap may be larger.
 const (
 	gcPercent    = 200
 	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
+	gcGrowth     = 4 << 20          // a collection looks at the stack of every connection, however little there is to collect
 	gcRest       = 3 << 20          // live memory besides that held for clients
 	gcRestLarge  = 8 << 20          // and where x/crypto computes hashes
 	gcCalm       = 10 * time.Second // delay before collecting less often again
@@ -310,7 +311,7 @@ func tuneMemory() (held func(bytes int)) {
 	now, since := gcPercent, time.Now()
 	debug.SetGCPercent(now)
 	return func(bytes int) {
-		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100)
+		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100, 100*gcGrowth/(rest+bytes))
 		switch {
 		case percent < now:
 		case percent == now || time.Since(since) < gcCalm:
