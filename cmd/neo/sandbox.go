@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/login"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
@@ -105,7 +106,8 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	defer tellOnQuit(t)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
 		c.warn(t, where)
-		debug.FreeOSMemory() // the memory used to hash the demo secrets
+		argon2.Release() // the memory used to hash the demo secrets
+		debug.FreeOSMemory()
 		if c.JSON {
 			_ = t.json(sandbox.NewDemo(url, c.Accounts))
 			return
