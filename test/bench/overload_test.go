@@ -73,9 +73,8 @@ func (s *service) try(b *testing.B, path string, body any) int {
 // logins that succeed beside the most that ever do (0.95). -benchtime 1x is one
 // measurement of half a minute.
 //
-// The generator shares the machine with the service: sending hundreds of requests a
-// second that are refused takes a fifth of its processors, which no service could use
-// for logins. So goodput compares the logins for each second of the service's own CPU,
+// The generator and whatever else runs share the machine with the service, and what
+// they take no service could use for logins. So goodput compares the logins for each second of the service's own CPU,
 // all refusals included; the rates by the clock are logins/s and best-logins/s, and the
 // generator's share of the processors is generator-% and best-generator-%.
 func BenchmarkOverload(b *testing.B) {
