@@ -203,10 +203,7 @@ func (x *Exchange) history(i, last uint32, f func(Order)) {
 		Source: x.sources[o.source], Placed: at(first.at()),
 		FirstTag: x.tagOf(o),
 	}
-	out.Tag = out.FirstTag
-	if out.Tag == "" {
-		out.Tag = out.Account + "-" + pseudoUUID(x.cfg.Seed, uint64(o.number))
-	}
+	out.Tag = x.shownTag(o)
 	versions := x.versionsOf(o)
 	for k := o.first; k != 0; k = x.rows.at(k).next {
 		r := x.rows.at(k)
@@ -280,7 +277,7 @@ func (x *Exchange) tradeOf(k uint32) Trade {
 	return Trade{
 		Order: o.number, Exchange: exchangeNumber(in.Segment, o.number), ID: x.tradeID(k),
 		Instrument: in.Instrument, Account: x.accounts[o.account].name, Side: o.side(), Product: o.product, Type: kind,
-		Price: f.price, Quantity: f.quantity, Tag: x.tagOf(o), At: at(f.at),
+		Price: f.price, Quantity: f.quantity, Tag: x.shownTag(o), At: at(f.at),
 	}
 }
 

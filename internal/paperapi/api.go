@@ -29,15 +29,16 @@ type Config struct {
 
 	Now func() time.Time // the service's clock: the market's too
 
-	// Faults, if not nil, takes the fault of the next call of an operation.
-	Faults func(wire.Op, Subject) (Fault, bool)
+	// Faults, if not nil, takes the fault of the next call of an operation. The function says
+	// what the call is about.
+	Faults func(wire.Op, func() Subject) (Fault, bool)
 }
 
 // An API answers trade calls. It is safe for concurrent use.
 type API struct {
 	now    func() time.Time
 	renew  func(time.Time) *paper.Exchange
-	faults func(wire.Op, Subject) (Fault, bool)
+	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
 
 	mu       sync.Mutex // an Exchange is not safe for concurrent use
@@ -66,6 +67,9 @@ type call struct {
 	path    string // without the prefix of a generation
 	body    []byte
 	fault   Fault
+
+	form    fields // of the body
+	formErr error
 }
 
 // An operation answers one path.
@@ -139,7 +143,7 @@ func (a *API) serve(r *http.Request) (int, http.Header, []byte) {
 	case !ok:
 		return c.fails(&failure{status: http.StatusNotFound, code: codeField, text: "there is nothing at this path"})
 	case r.Method != o.method && !(r.Method == http.MethodHead && o.method == http.MethodGet):
-		return c.fails(&failure{status: http.StatusMethodNotAllowed, code: codeField, text: "this path takes " + o.method})
+		return c.fails(&failure{status: http.StatusNotFound, code: codeField, text: "there is nothing at this path for " + r.Method + ": it takes " + o.method})
 	}
 	id, err := identity(r.Header.Get(wire.HeaderIdentity))
 	if err != nil || !o.open && id.Sub == "" {
@@ -184,6 +188,9 @@ func (c *call) read() (err error) {
 	if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
 		return errNoForm
 	}
+	if c.Method == http.MethodPost {
+		c.form, c.formErr = c.parse()
+	}
 	return nil
 }
 
@@ -193,7 +200,10 @@ func (a *API) note(c *call, o operation, status int, body []byte) {
 		At: a.now().UTC(), Op: string(o.op), Method: c.Method, Path: c.URL.Path, Account: c.account,
 		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
 	}
-	x.Body, _ = c.fields()
+	if x.Body = c.form.brief(); o.open {
+		x.Query = brief(c.URL.RawQuery)
+	}
+	x.Path = brief(x.Path)
 	if status != http.StatusOK || len(body) < 512 {
 		var said struct {
 			Order  string `json:"nOrdNo"`
