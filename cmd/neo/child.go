@@ -79,7 +79,7 @@ func (p program) run(ctx context.Context, t *terminal, env []string) error {
 	defer signal.Stop(signals)
 	cmd := exec.Command(p.path, p.args[1:]...)
 	cmd.Args[0] = p.args[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = t.in, t.out, t.err, env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = t.in, under(t.out), under(t.err), env
 	endsWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return cannotRun(p.args[0], err)

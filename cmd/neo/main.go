@@ -23,6 +23,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"neoapi/internal/argon2"
+	"neoapi/internal/logqueue"
 	"neoapi/internal/token"
 )
 
@@ -118,6 +119,7 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	login    string // the command that logs in again, ready to paste
+	queues   []*logqueue.Queue
 }
 
 func main() {
@@ -158,6 +160,7 @@ func noCommand(wrong *kong.ParseError) error {
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	t := &terminal{in: stdin, out: stdout, err: stderr, login: "neo login"}
+	defer t.flush()
 	var cli commands
 	exit := -1
 	parser, err := kong.New(&cli,

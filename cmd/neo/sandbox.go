@@ -79,13 +79,14 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 			return err
 		}
 	}
+	t.queue()
 	cfg, err := c.config()
 	cfg.Sandbox, cfg.Paper = true, true
 	cfg.Accounts, cfg.AddressRate = c.Accounts, c.WrongLogins
 	cfg.Homes = c.Homes
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if !c.Quiet {
-		cfg.Log = slog.New(slog.NewTextHandler(t.err, logTimes(login.IST)))
+		cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, logTimes(login.IST)) })
 	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
@@ -101,7 +102,7 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	if len(c.Command) > 0 {
 		return c.around(ctx, t, parsed.Model, p, place, cfg)
 	}
-	defer tellOnQuit(t.err)()
+	defer tellOnQuit(t)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
 		c.warn(t, where)
 		debug.FreeOSMemory() // the memory used to hash the demo secrets

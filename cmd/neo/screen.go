@@ -11,17 +11,19 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"neoapi/internal/login"
+	"neoapi/internal/logqueue"
 )
 
 // onTerminal reports whether standard output is a terminal that understands escape sequences.
 func (t *terminal) onTerminal() bool {
-	f, ok := t.out.(*os.File)
+	f, ok := under(t.out).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
@@ -53,7 +55,7 @@ func (t *terminal) lines() io.Writer {
 
 // width returns the number of columns of a terminal, or 0 for anything else.
 func width(w io.Writer) int {
-	f, ok := w.(*os.File)
+	f, ok := under(w).(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0
 	}
@@ -120,6 +122,41 @@ func (c *cutter) Write(p []byte) (int, error) {
 // shownTime formats a time for people: in India, where the market is, with the zone.
 // Programs get RFC 3339 in UTC.
 func shownTime(at time.Time) string { return at.In(login.IST).Format("2006-01-02 15:04:05 MST") }
+
+// queue makes a service write to its terminal through queues: it must not wait for who
+// reads its output.
+func (t *terminal) queue() {
+	out, problems := logqueue.New(t.out), logqueue.New(t.err)
+	t.out, t.err, t.queues = out, problems, []*logqueue.Queue{out, problems}
+}
+
+// under returns what a writer writes to, if that is a queue.
+func under(w io.Writer) io.Writer {
+	if q, ok := w.(*logqueue.Queue); ok {
+		return q.Writer()
+	}
+	return w
+}
+
+// lastLines is how long the end of a service may wait for who reads its output.
+const lastLines = time.Second
+
+// flush writes what is queued.
+func (t *terminal) flush() {
+	var all sync.WaitGroup
+	for _, q := range t.queues {
+		all.Go(func() { q.Flush(lastLines) })
+	}
+	all.Wait()
+}
+
+// logger returns a log on standard error.
+func (t *terminal) logger(format func(io.Writer) slog.Handler) *slog.Logger {
+	if q, ok := t.err.(*logqueue.Queue); ok {
+		return slog.New(q.Handler(format))
+	}
+	return slog.New(format(t.err))
+}
 
 // logTimes returns the options of a log whose times are in a zone.
 func logTimes(zone *time.Location) *slog.HandlerOptions {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -31,6 +32,7 @@ import (
 
 	"neoapi/internal/argon2"
 	"neoapi/internal/background"
+	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/outward"
 	"neoapi/internal/paste"
@@ -156,7 +158,12 @@ request seems to come from the proxy. A trusted proxy must append the client's
 address to X-Forwarded-For, or to Forwarded and then remove X-Forwarded-For.
 
 When all connections are taken, a new one replaces the one that has kept the
-service waiting longest.
+service waiting longest. If the limit of open files (ulimit -n) is too low for
+--max-connections, the service accepts fewer and says so; if it is too low to work,
+the service does not start.
+
+If nobody reads standard error, the service goes on: lines of the log are dropped
+after 100 ms, and counted. The audit trail is in the store.
 
 SIGTERM ends the service once running requests have finished and idle connections
 have had two seconds for one more. A second SIGTERM ends it at once.`
@@ -166,7 +173,7 @@ have had two seconds for one more. A second SIGTERM ends it at once.`
 func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg, err := c.config()
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
-	cfg.Log = slog.New(slog.NewJSONHandler(t.err, logTimes(time.UTC)))
+	cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, logTimes(time.UTC)) })
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	if cfg.Paper = c.Paper; c.Paper && c.Database != "" {
 		err = errors.Join(err, errors.New("--paper is one process's and cannot be used with --database"))
@@ -183,11 +190,12 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 }
 
 func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
+	t.queue()
 	cfg, err := c.settings(t)
 	if err != nil {
 		return err
 	}
-	defer tellOnQuit(t.err)()
+	defer tellOnQuit(t)()
 	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
@@ -235,6 +243,7 @@ func tracing(ctx context.Context, log *slog.Logger) (provider trace.TracerProvid
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" || os.Getenv("OTEL_SDK_DISABLED") == "true" {
 		return nil, func() {}, nil
 	}
+	otel.SetLogger(logr.FromSlogHandler(log.Handler())) // by default it writes to standard error itself
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces not sent", "cause", err.Error()) }))
 	client, err := collector()
 	if err != nil {
@@ -326,12 +335,15 @@ func tuneMemory() (held func(bytes int)) {
 // tellOnQuit makes SIGQUIT print goroutine traces and end the process, as in any Go
 // program, until stop is called. It prints only the call chains: Go would also print
 // argument values from the stacks, which can be parts of secrets (security.md L1).
-func tellOnQuit(stderr io.Writer) (stop func()) {
+func tellOnQuit(t *terminal) (stop func()) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	go func() {
 		if _, asked := <-quit; asked {
-			_ = pprof.Lookup("goroutine").WriteTo(stderr, 1)
+			var dump bytes.Buffer
+			_ = pprof.Lookup("goroutine").WriteTo(&dump, 1)
+			_, _ = t.err.Write(dump.Bytes())
+			t.flush()
 			os.Exit(2) // as Go does
 		}
 	}()
@@ -357,6 +369,13 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	defer flush()
 	if at.Metrics != "" || traces != nil {
 		cfg.Telemetry = telemetry.New(traces)
+		cfg.Limits.NotAccepted = cfg.Telemetry.NotAccepted
+	}
+	operators := operatorsAtOnce
+	if limit, known := openFiles(); known {
+		if operators, err = filesFor(place, at, cfg).fit(&cfg, limit); err != nil {
+			return usage(err)
+		}
 	}
 	data, err := serve.Open(ctx, place, nil)
 	if err != nil {
@@ -381,7 +400,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		return usage(errors.Join(err, listener.Close()))
 	}
 	if at.Metrics != "" {
-		stop, err := tell(ctx, at.Metrics, server.Status(), cfg.Log)
+		stop, err := tell(ctx, at.Metrics, server.Status(), operators, cfg.Log)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
@@ -419,11 +438,9 @@ func listen(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// metricsAtOnce limits the connections to the operator's address.
-const metricsAtOnce = 256
-
-// tell serves the operator's address until stop is called.
-func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger) (stop func(), err error) {
+// tell serves the operator's address, with so many connections at once, until stop is
+// called.
+func tell(ctx context.Context, address string, h http.Handler, atOnce int, log *slog.Logger) (stop func(), err error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%w: give another address with --metrics", err))
@@ -436,7 +453,7 @@ func tell(ctx context.Context, address string, h http.Handler, log *slog.Logger)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(netutil.LimitListener(l, metricsAtOnce)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(netutil.LimitListener(front.Spare(l), atOnce)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics address no longer answers", "cause", err)
 		}
 	}()

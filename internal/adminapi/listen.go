@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,12 +28,15 @@ type Config struct {
 	CA      string // file: root certificates of operators' certificates; only for HOST:PORT
 	TLS     *tls.Config
 	Hosts   []string // host names allowed besides its own, without ports
+
+	Connections int    // at once; 0: [AtOnce]
+	NotAccepted func() // see [front.Limits]
 }
 
 const socket = "unix:"
 
-// atOnce limits the connections: over the network anyone can open one.
-const atOnce = 256
+// AtOnce limits the connections by default: over the network anyone can open one.
+const AtOnce = 256
 
 // maxSocket is the longest path of a socket that the system accepts, in bytes,
 // without the final zero.
@@ -163,7 +167,7 @@ func operatorOf(r *http.Request) string {
 func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin, log *slog.Logger) error {
 	server := front.Server{
 		Handler: &handler{c, *admin, log, routes}, Refused: func(r *front.Refusal) any { return refusal(r).Body },
-		Log: log, Limits: front.Limits{Connections: atOnce},
+		Log: log, Limits: front.Limits{Connections: cmp.Or(c.Connections, AtOnce), NotAccepted: c.NotAccepted},
 	}
 	if !strings.HasPrefix(c.Address, socket) {
 		pool, err := c.pool()
@@ -174,5 +178,5 @@ func (c Config) Serve(ctx context.Context, l net.Listener, admin *operator.Admin
 		server.TLS.MinVersion, server.TLS.NextProtos = tls.VersionTLS12, []string{"http/1.1"}
 		server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, pool
 	}
-	return server.Serve(ctx, l)
+	return server.Serve(ctx, front.Spare(l))
 }

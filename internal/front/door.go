@@ -44,6 +44,8 @@ type door struct {
 	now      func() time.Time // for the Date header; limits use the machine's clock
 	refused  func(*Refusal) any
 
+	notAccepted func() // nil, or called for each connection for which there is no descriptor
+
 	mu      sync.Mutex
 	change  *sync.Cond // whatever Accept, settle and fit wait for
 	open    int
@@ -52,7 +54,8 @@ type door struct {
 	told    int // the value of held last reported, in steps
 	tell    chan struct{}
 	waiting list.List // of *conn whose clients' turn it is, the longest first
-	warned  time.Time
+	warned  time.Time // that all connections are taken
+	said    time.Time // that there is no descriptor for one
 	closing bool
 	closeBy time.Time
 }
@@ -66,6 +69,9 @@ func newDoor(l net.Listener, most int, log *slog.Logger) *door {
 // Accept implements [net.Listener].
 func (d *door) Accept() (net.Conn, error) {
 	raw, err := d.Listener.Accept()
+	for err != nil && noMore(err) && d.makeDescriptor(err) {
+		raw, err = d.Listener.Accept()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -112,6 +118,40 @@ func (d *door) makeRoom() {
 		return
 	}
 	d.drop(longest)
+}
+
+// Between two tries to accept a connection for which there is no descriptor.
+const (
+	afterDrop = 20 * time.Millisecond // one was closed to make room
+	afterNone = 50 * time.Millisecond
+)
+
+// makeDescriptor is called when the process has no file descriptor for a connection,
+// because of err. It drops the connection that has kept the service waiting longest, if
+// that was long enough, and waits a moment. It returns false when the door is closing.
+func (d *door) makeDescriptor(err error) bool {
+	if d.notAccepted != nil {
+		d.notAccepted()
+	}
+	d.mu.Lock()
+	say := time.Since(d.said) > time.Minute
+	if say {
+		d.said = time.Now()
+	}
+	closing, wait := d.closing, afterNone
+	if longest := d.waiting.Front(); longest != nil && time.Since(longest.Value.(*conn).since) >= spared {
+		d.drop(longest.Value.(*conn))
+		wait = afterDrop
+	}
+	open := d.open
+	d.mu.Unlock()
+	if say {
+		d.log.Error("connections cannot be accepted: raise the limit of open files", "cause", err, "connections", open)
+	}
+	if !closing {
+		time.Sleep(wait)
+	}
+	return !closing
 }
 
 func (d *door) wake() {

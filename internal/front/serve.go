@@ -39,6 +39,10 @@ type Limits struct {
 	// so that the client's next request is not lost; the default is not at all.
 	Linger time.Duration
 
+	// NotAccepted, if not nil, is called for each try to accept a connection for which
+	// there is no file descriptor.
+	NotAccepted func()
+
 	// Held, if not nil, is called with the approximate memory held for all clients, in
 	// bytes, every second and whenever it has changed by some megabytes.
 	Held func(bytes int)
@@ -73,7 +77,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.Now != nil {
 		d.now = s.Now
 	}
-	d.refused = s.Refused
+	d.refused, d.notAccepted = s.Refused, s.NotAccepted
 	d.headTime, d.readTime = cmp.Or(s.HeadTime, headTime), cmp.Or(s.ReadTime, readTime)
 	server := &http.Server{
 		Handler:           d.timed(d.handled(s.Handler)),

@@ -202,7 +202,7 @@ func (a *api) route(c *call) (err error) {
 	switch {
 	case c.passes && c.Method == http.MethodTrace: // its answer would show headers meant only for the trade API
 		allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-	case c.passes || allowed == anyMethod:
+	case c.passes && allowed == "" || allowed == anyMethod:
 		return nil
 	}
 	if allowed == http.MethodGet {
@@ -223,6 +223,18 @@ func (a *api) nothing(path string) string {
 	return nothing + ": there is no trade API behind this service"
 }
 
+// passes reports whether a path is the trade API's, and for which methods: "" if it
+// decides that itself.
+func (a *api) passes(path string) (methods string, ok bool) {
+	switch {
+	case a.TradeAPI == nil || isOwnPath(path):
+		return "", false
+	case a.TradeAPI.serves == nil:
+		return "", true
+	}
+	return a.TradeAPI.serves(path)
+}
+
 func (a *api) find(path string) (endpoint, bool) {
 	if ep, ok := a.endpoints[path]; ok {
 		return ep, true
@@ -238,14 +250,16 @@ func (a *api) find(path string) (endpoint, bool) {
 	if path == authPath || strings.HasPrefix(path, authPath+"/") {
 		return a.authEndpoint(path), true
 	}
-	if a.TradeAPI != nil && !isOwnPath(path) {
+	if methods, ok := a.passes(path); ok {
 		if a.TradeAPI.public != nil && a.TradeAPI.public(path) {
 			return a.public(), true
 		}
+		ep := a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path))
 		if op, rate := tradewire.OpenTo(path); op != "" {
-			return a.market(op, rate), true
+			ep = a.market(op, rate)
 		}
-		return a.passing(cmp.Or(tradewire.OpOf(path), "trade"), tradeNeed(path)), true
+		ep.method = methods
+		return ep, true
 	}
 	return endpoint{}, false
 }

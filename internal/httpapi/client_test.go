@@ -228,7 +228,10 @@ func (r reply) want(t testing.TB, status int) reply {
 // in exactly the protocol's shape, and returns its message.
 func (r reply) refused(t testing.TB, status int, code string) string {
 	t.Helper()
-	var f wire.Failed
+	var f struct {
+		wire.Failed
+		wire.StatusFailed // of generation 3
+	}
 	r.want(t, status).into(t, &f)
 	if len(f.Error) != 1 || f.Error[0].Code != code || f.Error[0].Message == "" {
 		t.Fatalf("want the one code %s and a message: %s", code, r.body)

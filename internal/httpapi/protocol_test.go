@@ -133,14 +133,18 @@ func TestRoutes_answerTheFlowOfTheirClients(t *testing.T) {
 				t.Helper()
 				form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 				r := ask(t, later, method, path+query, body, trade.pairs(append(fin, form...)...)...).want(t, 200)
-				if diff := cmp.Diff(`{"stat":"Ok","stCode":200,"data":[]}`, string(r.body)); diff != "" {
+				if diff := cmp.Diff(`{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data","emsg":"No Data"}`, string(r.body)); diff != "" {
 					t.Errorf("%s, -empty book +answer:\n%s", path, diff)
 				}
 			}
 			for _, path := range f.books {
 				book("GET", path, "")
 			}
-			book("POST", f.limits, "jData="+url.QueryEscape(`{"seg":"ALL","exch":"ALL","prod":"ALL"}`))
+			form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+			limits := ask(t, later, "POST", f.limits+query, "jData="+url.QueryEscape(`{"seg":"ALL","exch":"ALL","prod":"ALL"}`), trade.pairs(append(fin, form...)...)...)
+			if !strings.Contains(string(limits.want(t, 200).body), `"Net":"1000000.00"`) {
+				t.Errorf("%s: %s", f.limits, limits.body)
+			}
 			if f.logout == "" {
 				return
 			}

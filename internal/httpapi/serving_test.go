@@ -45,7 +45,7 @@ func servingAt(t testing.TB, dir string, now func() time.Time, change func(*serv
 // telemetry.
 func servingWithStatus(t testing.TB, dir string, now func() time.Time, change func(*serve.Config)) (srv *neoapitest.Server, status http.Handler, stop func()) {
 	t.Helper()
-	cfg := serve.Config{Sandbox: true, Log: slog.New(slog.DiscardHandler)}
+	cfg := serve.Config{Sandbox: true, Paper: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&cfg)
 	}

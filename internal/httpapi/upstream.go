@@ -33,6 +33,7 @@ type Gateway struct {
 	target  *url.URL
 	dial    dialFunc // nil: the trade API is in this process
 	public  func(path string) bool
+	serves  func(path string) (methods string, ok bool)
 	proxy   httputil.ReverseProxy
 	streams streams
 	trouble atomic.Pointer[error] // why the trade API could not be reached last time
@@ -50,6 +51,10 @@ type Upstream struct {
 
 	// Public reports whether a path needs no credentials at all. nil: none does.
 	Public func(path string) bool
+
+	// Serves reports whether the trade API has something at a path, and for which methods.
+	// nil: it decides itself.
+	Serves func(path string) (methods string, ok bool)
 }
 
 // inProcess is the address used for a trade API in this process.
@@ -65,7 +70,7 @@ func NewGateway(to Upstream, log *slog.Logger) (*Gateway, error) {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
 		return nil, errors.New("trade API: must be an address such as https://trade.example.com, without user, query or fragment")
 	}
-	g := &Gateway{target: u, public: to.Public}
+	g := &Gateway{target: u, public: to.Public, serves: to.Serves}
 	if to.Transport == nil {
 		to.Transport = g.network()
 	}

@@ -11,7 +11,7 @@ import (
 
 // A Part is something that the service depends on.
 type Part struct {
-	Name   string // "store", "keys", "oms", "courier" or "trade API"
+	Name   string // "store", "keys", "oms", "courier", "trade API" or "log"
 	Err    error  // why it does not work, without secrets; nil if it does
 	Needed bool   // without it nothing can be answered; otherwise only what depends on it fails
 }
@@ -32,8 +32,8 @@ type doctor struct {
 }
 
 // Health reports the state of the parts that the service depends on: whether the store accepts a write and
-// a key signs, and what OMS, couriers and the trade API's gateway report about themselves, if they do. An
-// answer is up to a second old.
+// a key signs, and what OMS, couriers, the trade API's gateway and the log report about themselves, if they
+// do. An answer is up to a second old.
 func (s *Service) Health(ctx context.Context) []Part {
 	d := &s.doctor
 	if c := d.last.Load(); c != nil && time.Since(c.at) < checkupLife {
@@ -72,7 +72,7 @@ func (s *Service) examine(ctx context.Context) []Part {
 	if ring := s.keys.ring(); ring == nil || ring.Active() == "" {
 		parts[1].Err = errors.New("no key to sign with")
 	}
-	for name, port := range map[string]any{"oms": s.OMS, "courier": s.Courier, "trade API": s.TradeAPI} {
+	for name, port := range map[string]any{"oms": s.OMS, "courier": s.Courier, "trade API": s.TradeAPI, "log": s.Log.Handler()} {
 		if p, ok := port.(interface{ Health() error }); ok {
 			parts = append(parts, Part{Name: name, Err: p.Health()})
 		}

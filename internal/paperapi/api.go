@@ -116,6 +116,16 @@ func find(path string) (operation, bool) {
 	return operation{}, false
 }
 
+// Serves reports whether there is something at an address, and for which method.
+func Serves(address string) (method string, ok bool) {
+	path := tradewire.Neutral(address)
+	if Public(path) {
+		return http.MethodGet, true
+	}
+	o, ok := find(path)
+	return o.method, ok
+}
+
 // RoundTrip implements [http.RoundTripper]: it answers a call that the gateway has let
 // through.
 func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -126,6 +136,7 @@ func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
 	if header == nil {
 		header = http.Header{"Content-Type": {"application/json"}}
 	}
+	header.Set("X-Content-Type-Options", "nosniff")
 	return &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -60,7 +60,8 @@ type Config struct {
 	Admin   string // the admin API's address: unix: and a path, or HOST:PORT; "" for none
 	AdminCA string // file: who signs operators' certificates, for HOST:PORT
 
-	AdminHosts []string // host names allowed besides the address's own
+	AdminHosts       []string // host names allowed besides the address's own
+	AdminConnections int      // at once; default [adminapi.AtOnce]
 
 	couriers    *courier.Couriers
 	certificate *front.Certificate
@@ -117,7 +118,7 @@ func (cfg *Config) fill() error {
 	if cfg.TradeAPI != "" || cfg.TradeTransport != nil {
 		to := httpapi.Upstream{URL: cfg.TradeAPI, Transport: cfg.TradeTransport}
 		if cfg.paper != nil {
-			to.Public = paperapi.Public
+			to.Public, to.Serves = paperapi.Public, paperapi.Serves
 		}
 		cfg.gateway, err = httpapi.NewGateway(to, cfg.Log)
 		problems = append(problems, err)
@@ -132,7 +133,9 @@ func (cfg *Config) fill() error {
 
 // operators returns the configuration of the admin API.
 func (cfg *Config) operators() adminapi.Config {
-	c := adminapi.Config{Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts}
+	c := adminapi.Config{
+		Address: cfg.Admin, CA: cfg.AdminCA, Hosts: cfg.AdminHosts, Connections: cfg.AdminConnections, NotAccepted: cfg.Limits.NotAccepted,
+	}
 	if cfg.certificate != nil {
 		c.TLS = cfg.certificate.Config()
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"neoapi/internal/argon2"
 	"neoapi/internal/browser"
 	"neoapi/internal/login"
@@ -40,6 +42,11 @@ func (t *Telemetry) Watch(s *login.Service) {
 		}
 		return up, true
 	})
+	if l, ok := s.Log.Handler().(interface{ Lost() uint64 }); ok {
+		t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "neo_log_lines_lost_total", Help: "Lines of the log that were lost because nothing read it, or it could not be written.",
+		}, func() float64 { return float64(l.Lost()) }))
+	}
 	if c, ok := s.Courier.(courier); ok {
 		t.couriers(c)
 	}

@@ -35,6 +35,8 @@ type Telemetry struct {
 	events   *prometheus.CounterVec
 	ports    *prometheus.HistogramVec
 	givenUp  *prometheus.CounterVec
+
+	notAccepted prometheus.Counter
 }
 
 // Upper bounds of histogram buckets, in seconds: from a cached token to the longest
@@ -63,7 +65,10 @@ func New(provider trace.TracerProvider) *Telemetry {
 	for _, kind := range []login.JobKind{login.JobCode, login.JobClose} {
 		t.givenUp.WithLabelValues(string(kind))
 	}
-	t.registry.MustRegister(t.requests, t.events, t.ports, t.givenUp, collectors.NewGoCollector(),
+	t.notAccepted = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "neo_connections_not_accepted_total", Help: "Tries to accept a connection for which the process had no file descriptor.",
+	})
+	t.registry.MustRegister(t.requests, t.events, t.ports, t.givenUp, t.notAccepted, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return t
 }
@@ -115,6 +120,9 @@ func (t *Telemetry) Metrics() http.Handler {
 func (t *Telemetry) Event(e login.Event) {
 	t.events.WithLabelValues(e.Action, e.Outcome, string(e.Factor)).Inc()
 }
+
+// NotAccepted counts a connection for which there was no file descriptor.
+func (t *Telemetry) NotAccepted() { t.notAccepted.Inc() }
 
 // Begin records the start of a request of an operation, and returns the context for
 // it; call end with its outcome. A trace that the client began (traceparent, W3C

@@ -8,6 +8,7 @@ package tradewire
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"neoapi/internal/wire"
@@ -163,17 +164,37 @@ func Neutral(address string) string {
 // NeedsAccess reports whether the calls of an address have to show which consumer they
 // come from, by the header Authorization: the reports of generations 1 and 2. Existing
 // clients leave it out of other calls.
-func NeedsAccess(address string) bool { return Neutral(address) != address && OpOf(address) != "" }
+func NeedsAccess(address string) bool {
+	path := Neutral(address)
+	return path != address && slices.ContainsFunc(Reports, func(c Call) bool { return c.Path == path })
+}
 
-// OpOf returns the report that an address leads to, or "" if it leads to none.
+// orders are the calls that place, change or look at orders, and what is near them.
+var orders = []Call{
+	{OpPlace, http.MethodPost, PathPlace},
+	{OpModify, http.MethodPost, PathModify},
+	{OpCancel, http.MethodPost, PathCancel},
+	{OpExit, http.MethodPost, PathExitCover},
+	{OpExit, http.MethodPost, PathExitBracket},
+	{OpConvert, http.MethodPost, PathConvert},
+	{OpHistory, http.MethodPost, PathHistory},
+	{OpMargin, http.MethodPost, PathMargin},
+	{OpPositions, http.MethodGet, PathPositionsNew},
+}
+
+// OpOf returns the call that an address leads to, or "" if it leads to none.
 func OpOf(address string) wire.Op {
 	path := Neutral(address)
-	for _, c := range Reports {
+	for _, c := range slices.Concat(Reports, orders) {
 		if c.Path == path {
 			return c.Op
 		}
 	}
-	return ""
+	if strings.HasPrefix(path, PathOrders+"/") {
+		return OpOrders
+	}
+	op, _ := OpenTo(address)
+	return op
 }
 
 // Routes returns every address of the reports, once each.

@@ -99,6 +99,7 @@ type service struct {
 	client   *http.Client
 	access   string   // an access token of the sandbox's consumer
 	socket   *os.File // to listen at, as systemd gives it; nil: the process takes a port
+	stderr   *os.File // in place of the log file; nil: that
 	again    bool     // what is unavailable is asked again: nothing is broken, and the machine may be busy
 
 	mu    sync.Mutex // url changes at a start
@@ -128,7 +129,7 @@ func prepare(t *testing.T, dir, database string, command ...string) *service {
 	s := &service{
 		dir: dir, database: database, log: log,
 		command: append(command, "--listen=127.0.0.1:0", "--data="+dir), again: true,
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute},
+		client: newClient(),
 	}
 	if database != "" {
 		s.command = append(s.command, "--database="+database)
@@ -141,6 +142,10 @@ func prepare(t *testing.T, dir, database string, command ...string) *service {
 		s.judgeLog(t)
 	})
 	return s
+}
+
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute}
 }
 
 // neo returns a command that runs neo.
@@ -179,7 +184,9 @@ func (s *service) tryStart() error {
 		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`, program}, s.command...)
 		cmd.ExtraFiles = []*os.File{s.socket}
 	}
-	cmd.Stderr = log
+	if cmd.Stderr = log; s.stderr != nil {
+		cmd.Stderr = s.stderr
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

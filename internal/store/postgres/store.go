@@ -101,6 +101,16 @@ func open(ctx context.Context, url string, begin func(cfg *pgxpool.Config) error
 	return &Store{pool}, nil
 }
 
+// Connections returns how many connections a process opens to the database that a URL
+// names, at most.
+func Connections(url string) (int, error) {
+	cfg, err := parse(url)
+	if err != nil {
+		return 0, fmt.Errorf("the database URL %w", err)
+	}
+	return int(cfg.MaxConns), nil
+}
+
 // Made reports whether the database has the store's tables.
 func (s *Store) Made(ctx context.Context) (made bool, err error) {
 	err = s.read(ctx, []any{&made}, `SELECT to_regclass('settled') IS NOT NULL`)
