@@ -154,7 +154,7 @@ func (a *API) serve(r *http.Request) (int, http.Header, []byte) {
 	case !ok:
 		return c.fails(&failure{status: http.StatusNotFound, code: codeField, text: "there is nothing at this path"})
 	case r.Method != o.method && !(r.Method == http.MethodHead && o.method == http.MethodGet):
-		return c.fails(&failure{status: http.StatusNotFound, code: codeField, text: "there is nothing at this path for " + r.Method + ": it takes " + o.method})
+		return c.fails(&failure{status: http.StatusMethodNotAllowed, code: codeField, text: "this path takes " + o.method})
 	}
 	id, err := identity(r.Header.Get(wire.HeaderIdentity))
 	if err != nil || !o.open && id.Sub == "" {
