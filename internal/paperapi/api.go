@@ -193,11 +193,10 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 
 // read reads the body, which may come slowly.
 func (c *call) read() (err error) {
-	if c.Body == nil {
-		return nil
-	}
-	if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
-		return errNoForm
+	if c.Body != nil {
+		if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
+			return errNoForm
+		}
 	}
 	if c.Method == http.MethodPost {
 		c.form, c.formErr = c.parse()

@@ -23,6 +23,9 @@ var intervals = map[string]struct {
 	"D": {24 * time.Hour, 180}, "W": {7 * 24 * time.Hour, 180},
 }
 
+// historyYears is how far back bars go.
+const historyYears = 5
+
 // candles answers with the bars of an instrument.
 func (c *call) candles() ([]byte, error) {
 	q := c.URL.Query()
@@ -32,7 +35,7 @@ func (c *call) candles() ([]byte, error) {
 			return nil, bad(name)
 		}
 	}
-	i, ok := c.instrumentOf(q.Get("neosymbol"))
+	i, ok := c.instrumentOf(strings.Replace(q.Get("neosymbol"), "|INDIA VIX", "|India VIX", 1)) // as it is called here
 	if !ok || i.Segment == listing.MCX {
 		return nil, bad("neosymbol")
 	}
@@ -50,6 +53,9 @@ func (c *call) candles() ([]byte, error) {
 	}
 	if int(to.Start().Sub(from.Start())/(24*time.Hour)) > interval.days {
 		return nil, fault(400, "the range is longer than "+strconv.Itoa(interval.days)+" days")
+	}
+	if first := listing.DateOf(c.now.AddDate(-historyYears, 0, 0)); from.Before(first) {
+		from = first
 	}
 	bars := c.exchange.Candles(c.now, i.Key, interval.length, from.Start(), to.Add(1).Start())
 	if len(bars) == 0 {

@@ -33,6 +33,7 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 	r.begin()
 	r.text("stat", stat)
 	r.number("stCode", 200)
+	r.text("tid", "server1_1") // which clients of generation 1 read
 	r.key("data")
 	r = append(r, '[')
 	for i := range n {
