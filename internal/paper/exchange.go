@@ -151,6 +151,7 @@ func (x *Exchange) advance(to int64) {
 		moved := next > x.now
 		x.now = next
 		if moved && next == x.dayEnd {
+			x.leap(to)
 			x.roll()
 		}
 		if moved {

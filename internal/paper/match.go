@@ -142,9 +142,16 @@ func (x *Exchange) uncross(in *instrument) {
 	}
 }
 
-// part returns how much of an order a fault lets fill at once.
+// part returns how much of an order a fault lets fill at once, so that there are as many
+// parts as it says if there are as many lots.
 func (x *Exchange) part(in *instrument, o *order, parts int) int64 {
-	return max(in.Lot, (o.quantity/in.Lot+int64(parts)-1)/int64(parts)*in.Lot)
+	lots := o.quantity / in.Lot
+	for k := range int64(parts) {
+		if end := (k + 1) * lots / int64(parts) * in.Lot; end > o.filled {
+			return end - o.filled
+		}
+	}
+	return in.Lot
 }
 
 // rest puts what is left of an order into the book.

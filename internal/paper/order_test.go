@@ -427,9 +427,9 @@ func TestPlace_twists(t *testing.T) {
 		t.Error(r)
 	}
 	n = twisted(Twist{Parts: 3})
-	equal(t, "the first part", d.fills("A", n), "34 @ 10.00")
+	equal(t, "the first part", d.fills("A", n), "33 @ 10.00")
 	d.now = d.now.Add(2 * time.Second)
-	equal(t, "all", d.fills("A", n), "34 @ 10.00, 34 @ 10.00, 32 @ 10.00")
+	equal(t, "all", d.fills("A", n), "33 @ 10.00, 33 @ 10.00, 34 @ 10.00")
 	equal(t, "state", d.last("A", n).State, Complete)
 	equal(t, "blocked", d.x.Limits(d.now, "A").Orders, 0)
 }

@@ -300,7 +300,7 @@ func (x *Exchange) tradeOf(k uint32) Trade {
 	return Trade{
 		Order: o.number, Exchange: exchangeNumber(in.Segment, o.number), ID: x.tradeID(k),
 		Instrument: in.Instrument, Account: x.accounts[o.account].name, Side: o.side(), Product: o.product, Type: kind,
-		Price: f.price, Quantity: f.quantity, Tag: x.tagOf(o), At: at(f.at),
+		Price: f.price, Quantity: f.quantity, Tag: x.shownTag(o), At: at(f.at),
 	}
 }
 

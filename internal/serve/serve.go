@@ -154,6 +154,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		cfg.paper = paperapi.New(paperapi.Config{Now: d.now, Faults: cfg.Faults.OfExchange, Open: func(now time.Time) *paper.Exchange {
 			return paper.New(paper.Config{Seed: 1, Start: now, Funds: sandbox.Funds})
 		}})
+		cfg.Faults.Of(cfg.paper)
 		cfg.TradeTransport = cfg.paper
 	}
 	if err := cfg.fill(); err != nil {
