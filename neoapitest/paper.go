@@ -200,6 +200,10 @@ func (s *Server) Limits(t testing.TB, ucc string) Limits {
 	return Limits{l.Cash.String(), l.Pledged.String(), l.Used.String(), l.Net.String()}
 }
 
+// ExchangeFaults returns the names of the failures that the exchange on paper makes, each
+// of some operations only: docs/paper.md says which.
+func ExchangeFaults() []string { return paperapi.FaultNames() }
+
 // An OrderFault is a failure that strikes only calls about the orders it describes: a
 // field that is "" fits every order. docs/paper.md lists the faults of the exchange.
 type OrderFault struct {

@@ -125,9 +125,33 @@ func (x *Exchange) match(i uint32) {
 	}
 }
 
-// part returns how much of an order a fault lets fill at once.
+// uncross lets orders meet that came while trading was halted.
+func (x *Exchange) uncross(in *instrument) {
+	for in.book != nil {
+		bid, buys := in.book.Best(book.Buy)
+		ask, sales := in.book.Best(book.Sell)
+		if !buys || !sales || bid < ask {
+			return
+		}
+		var first uint32
+		in.book.Each(book.Sell, func(_ book.Ref, o book.Order) bool { first = o.ID; return false })
+		o := x.orders.at(first)
+		in.book.Remove(o.ref)
+		o.ref = 0
+		x.match(first)
+	}
+}
+
+// part returns how much of an order a fault lets fill at once, so that there are as many
+// parts as it says if there are as many lots.
 func (x *Exchange) part(in *instrument, o *order, parts int) int64 {
-	return max(in.Lot, (o.quantity/in.Lot+int64(parts)-1)/int64(parts)*in.Lot)
+	lots := o.quantity / in.Lot
+	for k := range int64(parts) {
+		if end := (k + 1) * lots / int64(parts) * in.Lot; end > o.filled {
+			return end - o.filled
+		}
+	}
+	return in.Lot
 }
 
 // rest puts what is left of an order into the book.

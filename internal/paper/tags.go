@@ -33,10 +33,18 @@ func tagHash[T string | []byte](account uint32, tag T) uint64 {
 	for k := range len(tag) {
 		h = (h ^ uint64(tag[k])) * 0x100000001b3
 	}
-	return h ^ h>>29
+	return mix(h)
 }
 
 func (x *Exchange) tagOf(o *order) string { return string(x.tags.bytes(o.tag, o.tagLen)) }
+
+// shownTag returns the tag that reports show: an order without one has an identifier.
+func (x *Exchange) shownTag(o *order) string {
+	if o.tagLen == 0 {
+		return x.accounts[o.account].name + "-" + pseudoUUID(x.cfg.Seed, uint64(o.number))
+	}
+	return x.tagOf(o)
+}
 
 // tagged returns the order that used a tag today, or 0.
 func (x *Exchange) tagged(account uint32, tag string) uint32 {

@@ -29,15 +29,16 @@ type Config struct {
 
 	Now func() time.Time // the service's clock: the market's too
 
-	// Faults, if not nil, takes the fault of the next call of an operation.
-	Faults func(wire.Op, Subject) (Fault, bool)
+	// Faults, if not nil, takes the fault of the next call of an operation. The function says
+	// what the call is about.
+	Faults func(wire.Op, func() Subject) (Fault, bool)
 }
 
 // An API answers trade calls. It is safe for concurrent use.
 type API struct {
 	now    func() time.Time
 	renew  func(time.Time) *paper.Exchange
-	faults func(wire.Op, Subject) (Fault, bool)
+	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
 
 	mu       sync.Mutex // an Exchange is not safe for concurrent use
@@ -66,6 +67,9 @@ type call struct {
 	path    string // without the prefix of a generation
 	body    []byte
 	fault   Fault
+
+	form    fields // of the body
+	formErr error
 }
 
 // An operation answers one path.
@@ -189,11 +193,13 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 
 // read reads the body, which may come slowly.
 func (c *call) read() (err error) {
-	if c.Body == nil {
-		return nil
+	if c.Body != nil {
+		if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
+			return errNoForm
+		}
 	}
-	if c.body, err = io.ReadAll(io.LimitReader(c.Body, maxBody+1)); err != nil || len(c.body) > maxBody {
-		return errNoForm
+	if c.Method == http.MethodPost {
+		c.form, c.formErr = c.parse()
 	}
 	return nil
 }
@@ -204,7 +210,10 @@ func (a *API) note(c *call, o operation, status int, body []byte) {
 		At: a.now().UTC(), Op: string(o.op), Method: c.Method, Path: c.URL.Path, Account: c.account,
 		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
 	}
-	x.Body, _ = c.fields()
+	if x.Body = c.form.brief(); o.open {
+		x.Query = brief(c.URL.RawQuery)
+	}
+	x.Path = brief(x.Path)
 	if status != http.StatusOK || len(body) < 512 {
 		var said struct {
 			Order  string `json:"nOrdNo"`

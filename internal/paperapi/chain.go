@@ -23,6 +23,9 @@ var intervals = map[string]struct {
 	"D": {24 * time.Hour, 180}, "W": {7 * 24 * time.Hour, 180},
 }
 
+// historyYears is how far back bars go.
+const historyYears = 5
+
 // candles answers with the bars of an instrument.
 func (c *call) candles() ([]byte, error) {
 	q := c.URL.Query()
@@ -32,7 +35,7 @@ func (c *call) candles() ([]byte, error) {
 			return nil, bad(name)
 		}
 	}
-	i, ok := c.instrumentOf(q.Get("neosymbol"))
+	i, ok := c.instrumentOf(strings.Replace(q.Get("neosymbol"), "|INDIA VIX", "|India VIX", 1)) // as it is called here
 	if !ok || i.Segment == listing.MCX {
 		return nil, bad("neosymbol")
 	}
@@ -50,6 +53,9 @@ func (c *call) candles() ([]byte, error) {
 	}
 	if int(to.Start().Sub(from.Start())/(24*time.Hour)) > interval.days {
 		return nil, fault(400, "the range is longer than "+strconv.Itoa(interval.days)+" days")
+	}
+	if first := listing.DateOf(c.now.AddDate(-historyYears, 0, 0)); from.Before(first) {
+		from = first
 	}
 	bars := c.exchange.Candles(c.now, i.Key, interval.length, from.Start(), to.Add(1).Start())
 	if len(bars) == 0 {
@@ -167,6 +173,8 @@ func (c *call) chain() ([]byte, error) {
 		slices.SortFunc(rows, func(x, y *listing.Instrument) int { return cmp.Compare(x.Expiry.String(), y.Expiry.String()) })
 	}
 	switch {
+	case futures && c.fault.Name == faultDocument:
+		return c.documentedFutures(rows)
 	case futures:
 		return c.futuresChain(rows)
 	case c.fault.Name == faultDocument:
@@ -183,11 +191,12 @@ func (c *call) documentedChain(rows []*listing.Instrument, count int) ([]byte, e
 	r.begin()
 	r.common(rows[0])
 	spot := c.spot(rows[0])
-	for name, kind := range map[string]listing.Kind{"call": listing.Call, "put": listing.Put} {
-		of := slices.DeleteFunc(slices.Clone(rows), func(i *listing.Instrument) bool { return i.Kind != kind })
-		r.key(name)
+	for _, side := range sidesOfChain {
+		of := side.of(rows)
+		atm := middle(of, spot)
+		r.key(side.name)
 		r = append(r, '[')
-		for n, i := range nearest(of, spot, count) {
+		for n, i := range nearest(of, atm, count) {
 			if n > 0 {
 				r = append(r, ',')
 			}
@@ -197,9 +206,9 @@ func (c *call) documentedChain(rows []*listing.Instrument, count int) ([]byte, e
 			r.begin()
 			r.text("neoSymbol", i.Key.String())
 			r.text("symbol", i.Name)
-			r.text("optionType", optionTypes[kind])
+			r.text("optionType", optionTypes[side.kind])
 			r.text("strikePrice", short(i.Strike))
-			r.text("moneyness", moneyness(i, spot))
+			r.text("moneyness", moneyness(i, of[atm].Strike))
 			r.end()
 			r = append(r, `,"quote":`...)
 			r.begin()
@@ -224,12 +233,49 @@ func (c *call) documentedChain(rows []*listing.Instrument, count int) ([]byte, e
 	return append(r, '}'), nil
 }
 
-// moneyness says which side of the price an option's strike is on.
-func moneyness(i *listing.Instrument, spot listing.Price) string {
+// documentedFutures are the futures in the form of the vendor's documents.
+func (c *call) documentedFutures(rows []*listing.Instrument) ([]byte, error) {
+	var r row
+	r.begin()
+	r.key("data")
+	r.begin()
+	r.common(rows[0])
+	r = append(r, `"call":[],"put":[],`...)
+	r.key("fut")
+	r = append(r, '[')
+	for n, i := range rows {
+		if n > 0 {
+			r = append(r, ',')
+		}
+		q := c.quoteAt(i)
+		r.begin()
+		r.key("inst")
+		r.begin()
+		r.text("neoSymbol", i.Key.String())
+		r.text("symbol", i.Name)
+		r.text("expiryDt", strings.ToUpper(i.Expiry.Start().Format("02-Jan-2006")))
+		r.end()
+		r = append(r, ',')
+		r.key("quote")
+		r.prices(q)
+		r = append(r, ',')
+		r.key("oi")
+		r.begin()
+		r.digits("cur", q.OpenInterest)
+		r.digits("prev", q.OpenInterest)
+		r.texts("0", "chg", "chgPct")
+		r.end()
+		r.end()
+	}
+	return append(r, ']', '}', '}'), nil
+}
+
+// moneyness says which side of the strike at the money an option's strike is on.
+func moneyness(i *listing.Instrument, atm listing.Price) string {
 	switch {
-	case away(i.Strike, spot)*400 <= spot: // a quarter of a per cent
+	case i.Strike == atm:
 		return "ATM"
-	case (i.Kind == listing.Call) == (i.Strike < spot):
+	case (i.Kind == listing.Call) == (i.Strike < atm):
 		return "ITM"
 	}
 	return "OTM"
@@ -248,25 +294,35 @@ func (r *row) common(i *listing.Instrument) {
 	*r = append(*r, ',')
 }
 
+// A chainSide is one of the two sides of a chain.
+type chainSide struct {
+	name string
+	kind listing.Kind
+}
+
+var sidesOfChain = []chainSide{{"call", listing.Call}, {"put", listing.Put}}
+
+// of returns the options of the side.
+func (s chainSide) of(rows []*listing.Instrument) (of []*listing.Instrument) {
+	for _, i := range rows {
+		if i.Kind == s.kind {
+			of = append(of, i)
+		}
+	}
+	return of
+}
+
 // optionChain answers with count strikes to each side of the money.
 func (c *call) optionChain(rows []*listing.Instrument, count int) ([]byte, error) {
 	var r row
 	r.begin()
 	r.common(rows[0])
 	spot := c.spot(rows[0])
-	for _, side := range []struct {
-		name string
-		kind listing.Kind
-	}{{"call", listing.Call}, {"put", listing.Put}} {
-		var of []*listing.Instrument
-		for _, i := range rows {
-			if i.Kind == side.kind {
-				of = append(of, i)
-			}
-		}
+	for _, side := range sidesOfChain {
+		of := side.of(rows)
 		r.key(side.name)
 		r = append(r, '[')
-		for n, i := range nearest(of, spot, count) {
+		for n, i := range nearest(of, middle(of, spot), count) {
 			if n > 0 {
 				r = append(r, ',')
 			}
@@ -296,19 +352,21 @@ func (c *call) quoteAt(i *listing.Instrument) *paper.Quote {
 	return &q
 }
 
-// nearest returns the options of count strikes to each side of the one nearest to the
-// price, and that one; of two as near, the lower.
-func nearest(of []*listing.Instrument, spot listing.Price, count int) []*listing.Instrument {
-	if len(of) == 0 {
-		return nil
-	}
-	best := 0
+// middle returns the index of the option whose strike is nearest to the price; of two as
+// near, the lower.
+func middle(of []*listing.Instrument, spot listing.Price) (best int) {
 	for n, i := range of {
 		if away(i.Strike, spot) < away(of[best].Strike, spot) {
 			best = n
 		}
 	}
-	return of[max(0, best-count):min(len(of), best+count+1)]
+	return best
+}
+
+// nearest returns the options of count strikes to each side of the one at the money, and
+// that one.
+func nearest(of []*listing.Instrument, atm, count int) []*listing.Instrument {
+	return of[max(0, atm-count):min(len(of), atm+count+1)]
 }
 
 func away(x, y listing.Price) listing.Price { return max(x-y, y-x) }
@@ -322,15 +380,7 @@ func (r *row) contract(q *paper.Quote, inst func()) {
 	r.end()
 	*r = append(*r, ',')
 	r.key("quote")
-	r.begin()
-	r.price("ltp", q.Last, 4)
-	r.price("o", q.Open, 4)
-	r.price("h", q.High, 4)
-	r.price("l", q.Low, 4)
-	r.price("c", q.Close, 4)
-	r.price("pc", percent(q.Last-q.Close, q.Close), 4)
-	r.digits("vol", q.Volume)
-	r.end()
+	r.prices(q)
 	*r = append(*r, ',')
 	r.key("oi")
 	r.begin()
@@ -339,6 +389,19 @@ func (r *row) contract(q *paper.Quote, inst func()) {
 	r.price("chg", q.Last-q.Close, 4) // the price's change, as the real service has it
 	r.end()
 	*r = append(*r, ',')
+	r.end()
+}
+
+// prices adds the quote of a row of a chain.
+func (r *row) prices(q *paper.Quote) {
+	r.begin()
+	r.price("ltp", q.Last, 4)
+	r.price("o", q.Open, 4)
+	r.price("h", q.High, 4)
+	r.price("l", q.Low, 4)
+	r.price("c", q.Close, 4)
+	r.price("pc", percent(q.Last-q.Close, q.Close), 4)
+	r.digits("vol", q.Volume)
 	r.end()
 }
 

@@ -256,8 +256,8 @@ func (r *trader) checkMarketData(g generation) {
 	}
 	for path, want := range map[string]string{
 		"/market-data/1.0/historical/details?neosymbol=nse_cm%7C11536&interval=D&fromdate=" + r.day(-20) + "&todate=" + r.day(0): `"status":"success"`,
-		"/market-data/1.0/watchlist/expiries?exchange=nse_fo&underlying=NIFTY":                                             `"expiries":["`,
-		"/market-data/1.0/watchlist/option-chain?exchange=nse_fo&underlying=NIFTY&count=20":                                 `"call":[{"inst":`,
+		"/market-data/1.0/watchlist/expiries?exchange=nse_fo&underlying=NIFTY":                                                   `"expiries":["`,
+		"/market-data/1.0/watchlist/option-chain?exchange=nse_fo&underlying=NIFTY&count=20":                                      `"call":[{"inst":`,
 	} {
 		if status, _, text := r.send(g, "market", path, ""); status != http.StatusOK || !bytes.Contains(text, []byte(want)) {
 			r.t.Errorf("%s: %d %.300s", path, status, text)

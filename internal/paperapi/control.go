@@ -267,6 +267,7 @@ type Asked struct {
 	Op      string    `json:"op"`
 	Method  string    `json:"method"`
 	Path    string    `json:"path"`
+	Query   string    `json:"query,omitempty"` // of market data
 	Account string    `json:"account,omitempty"`
 	Request string    `json:"requestId,omitempty"`
 	Body    fields    `json:"jData,omitempty"`
@@ -275,6 +276,59 @@ type Asked struct {
 	Order   string    `json:"nOrdNo,omitempty"`
 	StCode  int       `json:"stCode,omitempty"`
 	Error   string    `json:"errMsg,omitempty"`
+}
+
+// Bounds of what is remembered of a call.
+const (
+	maxBrief  = 500
+	maxFields = 50
+)
+
+func brief(s string) string {
+	if len(s) > maxBrief {
+		return strings.ToValidUTF8(s[:maxBrief], "") + "…"
+	}
+	return s
+}
+
+// brief returns the fields, cut to what is remembered.
+func (f fields) brief() fields {
+	if f == nil {
+		return nil
+	}
+	short := fields{}
+	for name, value := range f {
+		if len(short) == maxFields {
+			break
+		}
+		short[brief(name)] = brief(value)
+	}
+	return short
+}
+
+// Struck adds a fault to what is remembered of a call that it left without its answer;
+// one that it kept from the exchange is remembered by [API.Kept].
+func (a *API) Struck(requestID, fault string) { a.asked.struck(requestID, fault) }
+
+// Kept remembers a call that a fault kept from the exchange, and the status that it got:
+// 0 for no answer.
+func (a *API) Kept(op, account, requestID string, r *http.Request, body []byte, fault string, status int) {
+	f, _ := formFields(body)
+	a.asked.add(Asked{
+		At: a.now().UTC(), Op: op, Method: r.Method, Path: brief(r.URL.Path), Account: account,
+		Request: requestID, Body: f.brief(), Fault: fault, Status: status,
+	})
+}
+
+func (r *requests) struck(requestID, fault string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k := 1; k <= min(r.next, maxRequests); k++ {
+		if x := &r.all[(r.next-k)%maxRequests]; x.Request == requestID {
+			x.Fault = fault
+			return
+		}
+	}
 }
 
 func (r *requests) add(x Asked) {

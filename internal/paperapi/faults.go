@@ -3,7 +3,6 @@ package paperapi
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,21 +101,34 @@ func Ops() []string {
 	return all
 }
 
-// SubjectOf returns what a call is about, by its body.
-func SubjectOf(account string, body []byte) Subject {
+// SubjectOf returns what a call is about, by its body: an order that it has or names.
+func (a *API) SubjectOf(account string, body []byte) Subject {
 	s := Subject{Account: account}
-	form, err := url.ParseQuery(string(body))
+	f, err := formFields(body)
 	if err != nil {
 		return s
 	}
-	f, err := parseFields([]byte(form.Get("jData")))
-	if err != nil {
-		return s
+	for _, field := range []string{"no", "on", "nOrdNo"} {
+		if n, err := f.number(field); err == nil {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if rows, _ := a.exchange.History(a.now(), account, n); len(rows) > 0 {
+				o := &rows[len(rows)-1]
+				s.Symbol, s.Side, s.Tag = o.Name, sideNames[o.Side], o.FirstTag
+			}
+			return s
+		}
 	}
-	side := sides[strings.ToLower(f["tt"])]
-	s.Symbol, s.Tag = f["ts"], f["ig"]
-	if side != 0 {
+	if side, ok := sides[strings.ToLower(cmp.Or(f["tt"], f["trnsTp"]))]; ok {
 		s.Side = sideNames[side]
+	}
+	s.Symbol, s.Tag = strings.TrimSpace(f["ts"]), f["ig"]
+	if s.Symbol == "" { // a check of margin
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if i, ok := a.instrumentOf(f["exSeg"] + "|" + f["tok"]); ok {
+			s.Symbol = i.Name
+		}
 	}
 	return s
 }
@@ -126,7 +138,7 @@ func (c *call) strike(o operation) error {
 	if c.faults == nil {
 		return nil
 	}
-	f, ok := c.faults(o.op, SubjectOf(c.account, c.body))
+	f, ok := c.faults(o.op, func() Subject { return c.SubjectOf(c.account, c.body) })
 	if !ok {
 		return nil
 	}

@@ -70,12 +70,20 @@ const maxBody = 64 << 10
 
 var errNoForm = &failure{code: codeMalformed, text: "please send the form field jData with one JSON object"}
 
-// fields reads the form field jData of a call.
-func (c *call) fields() (fields, error) {
+// fields returns the form field jData of a call.
+func (c *call) fields() (fields, error) { return c.form, c.formErr }
+
+// parse reads it.
+func (c *call) parse() (fields, error) {
 	if t, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
 		return nil, errNoForm
 	}
-	form, err := url.ParseQuery(string(c.body))
+	return formFields(c.body)
+}
+
+// formFields reads the field jData of a form.
+func formFields(body []byte) (fields, error) {
+	form, err := url.ParseQuery(string(body))
 	if err != nil || len(form["jData"]) != 1 {
 		return nil, errNoForm
 	}

@@ -1,18 +1,33 @@
 package paperapi
 
 import (
+	"strconv"
 	"strings"
 
 	"neoapi/internal/paper"
+	"neoapi/internal/paper/listing"
 )
 
-// Values that the limits of a cash account have without meaning anything here.
-var zeroLimits = strings.Fields(`AdhocMargin AmountUtilizedPrsnt AuxAdhocMargin AuxNotionalCash AuxRmsCollateral BondLimitPrsnt BranchAdhocMargin
-	BuyExposurePrsnt CdsSpreadBenefit CncBrokeragePrsnt CncDeliveryMarginPrsnt CncMarginUsedPrsnt CncMtomPrsnt CncRealizedMtomPrsnt
-	CncUnrealizedMtomPrsnt CollateralMultiplier CoverOrderMarginPrsnt CurDerExpMarginPrsnt CurDerPremiumPrsnt CurDerSpanPrsnt DaneLimit
-	DeliveryMarginPrsnt DirectCollateralValue ElmPrsnt FoPremiumPrsnt FundTransferFreeze IpoAmount MfamountUsedPrsnt MfssAmountUsed
-	MisBrokeragePrsnt MisMarginUsedPrsnt MtfMargin NfoSpreadBenefit NotionalCash NrmlBrokeragePrsnt PayoutAmt PremiumBenefit
-	RmsPayInAmt RmsPayOutAmnt SpecialMarginPrsnt SpanBenefit StockLendingMargin TurnoverLimit VarMarginPrsnt BoardLotLimit`)
+// fixedLimits are keys of the limits of a cash account that mean nothing here.
+var fixedLimits = func() string {
+	text := `"EntityId":"","BoardLotLimit":"5000","SlbmVarElm":"","SlbmMtom":"","LendingFee":"",`
+	for _, name := range strings.Fields(`AdhocLimitMult CollateralValueMult NationalCashMult RmsCollateralMult`) {
+		text += `"` + name + `":"1",`
+	}
+	for _, name := range strings.Fields(`AddMrgnMisPrsnt AddMrgnNrmlPrsnt AddPreExpMrgnMisPrsnt AddPreExpMrgnNrmlPrsnt AdhocMargin AmountUtilizedPrsnt AmtUntilizedPrsnt
+		AuxAdhocMargin AuxNotionalCash AuxRmsCollateral BrokeragePrsnt CashRlsMtomPrsnt CashUnRlsMtomPrsnt CdsSpreadBenefit
+		CncMrgnVarPrsnt CncSellcrdPresent ComExpsrMrgnMisPrsnt ComExpsrMrgnNrmlPrsnt ComRlsMtomPrsnt ComSpanMrgnMisPrsnt
+		ComSpanMrgnNrmlPrsnt ComUnRlsMtomPrsnt CurExpMrgnMisPrsnt CurExpMrgnNrmlPrsnt CurPremiumMisPrsnt CurPremiumNrmlPrsnt
+		CurRlsMtomPrsnt CurSpanMrgnMisPrsnt CurSpanMrgnNrmlPrsnt CurUnRlsMtomPrsnt DaneLimit DeliveryMarginPresent DeliveryMrgnMisPrsnt
+		DeliveryMrgnNrmlPrsnt FoExpMrgnMisPrsnt FoExpMrgnNrmlPrsnt FoPremiumMisPrsnt FoPremiumNrmlPrsnt FoRlsMtomPrsnt FoSpanrgnMisPrsnt
+		FoSpanrgnNrmlPrsnt FoUnRlsMtomPrsnt MarginScripBasketPrsnt MarginVarPrsnt MarginWarningPrcntPrsnt MrgnScrpBsktCncPrsnt
+		MrgnScrpBsktMisPrsnt MrgnScrpBsktNrmlPrsnt MrgnVarMisPrsnt MrgnVarNrmlPrsnt MtomSquareOffWarningPrcntPrsnt MtomWarningPrcntPrsnt
+		NfospreadBenefit NotionalCash RmsCollateral RmsIpoAmt RmsMutualFundAmt RmsPayInAmt RmsPayOutAmt SlbmLimit SpecialMarginPrsnt
+		SplMrgnMisPrsnt SplMrgnNrmlPrsnt TenderMrgnMisPrsnt TenderMrgnNrmlPrsnt`) {
+		text += `"` + name + `":"0",`
+	}
+	return text
+}()
 
 // limits answers with the account's money. What it asks for by segment is answered for
 // all of them: an account has one cash box.
@@ -22,9 +37,9 @@ func (c *call) limits() ([]byte, error) {
 		return nil, err
 	}
 	read := reader{f: f, err: &err}
-	pick(read, "seg", anyOf("", "cash", "cur", "fo", "all", "comm", "com"))
-	pick(read, "exch", anyOf("", "nse", "bse", "mcx", "all"))
-	pick(read, "prod", anyOf("", "cnc", "mis", "nrml", "mtf", "co", "bo", "all"))
+	pick(read, "seg", anyOf("cash", "cur", "fo", "all", "comm", "com"))
+	pick(read, "exch", anyOf("nse", "bse", "mcx", "all"))
+	pick(read, "prod", anyOf("cnc", "mis", "nrml", "mtf", "co", "bo", "all"))
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +59,7 @@ func (c *call) limits() ([]byte, error) {
 	r.price("SpanMarginPrsnt", l.Span, 2)
 	r.price("ExposureMarginPrsnt", l.Exposure, 2)
 	r.price("PremiumPrsnt", l.Premium, 2)
-	for _, name := range zeroLimits {
-		r.text(name, "0")
-	}
+	r = append(r, fixedLimits...)
 	r.digits("TimeStamp", c.now.UnixMilli())
 	r.end()
 	return r, nil
@@ -97,12 +110,9 @@ func (c *call) marginOrder(f fields) (p paper.Place, err error) {
 	if err != nil {
 		return p, err
 	}
-	token, err := f.quantity("tok", 1)
-	if err != nil {
-		return p, err
-	}
-	i, ok := c.exchange.Listing(c.now).Find(keyOf(segment, token))
-	if !ok {
+	token, err := strconv.ParseUint(strings.TrimSpace(f["tok"]), 10, 32)
+	i, ok := c.exchange.Listing(c.now).Find(listing.Key{Segment: segment, Token: uint32(token)})
+	if err != nil || !ok {
 		return p, notValid("tok")
 	}
 	p = paper.Place{Account: c.account, Instrument: i.Key, Validity: paper.Day}

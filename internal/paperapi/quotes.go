@@ -71,13 +71,13 @@ func (c *call) quoteOf(name string) (paper.Quote, bool) {
 }
 
 // instrumentOf returns the instrument that "nse_cm|11536" or "nse_cm|Nifty 50" names.
-func (c *call) instrumentOf(name string) (*listing.Instrument, bool) {
+func (a *API) instrumentOf(name string) (*listing.Instrument, bool) {
 	segment, token, ok := strings.Cut(name, "|")
 	s, known := listing.ParseSegment(strings.TrimSpace(segment))
 	if !ok || !known {
 		return nil, false
 	}
-	day := c.exchange.Listing(c.now)
+	day := a.exchange.Listing(a.now())
 	if n, err := strconv.ParseUint(token, 10, 32); err == nil {
 		return day.Find(keyOf(s, int64(n))) //nolint:gosec // 32 bits
 	}

@@ -33,6 +33,7 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 	r.begin()
 	r.text("stat", stat)
 	r.number("stCode", 200)
+	r.text("tid", "server1_1") // which clients of generation 1 read
 	r.key("data")
 	r = append(r, '[')
 	for i := range n {
@@ -59,11 +60,19 @@ func (c *call) oneOrder() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := c.known(n, "nOrdNo")
-	if err != nil {
-		return nil, err
+	if c.fault.Name == "" {
+		o, err := c.known(n, "nOrdNo")
+		if err != nil {
+			return nil, err
+		}
+		return list("Ok", 1, func(r *row, _ int) { r.order(&o, false) })
 	}
-	return list("Ok", 1, func(r *row, _ int) { r.order(&o, false) })
+	all := c.book()
+	k := slices.IndexFunc(all, func(o paper.Order) bool { return o.Number == n })
+	if k < 0 {
+		return nil, notValid("nOrdNo")
+	}
+	return list("Ok", 1, func(r *row, _ int) { r.order(&all[k], false) })
 }
 
 // history answers with an order's rows, the newest first.
@@ -83,72 +92,71 @@ func (c *call) history() ([]byte, error) {
 	return list("Ok", len(rows), func(r *row, i int) { r.order(&rows[len(rows)-1-i], true) })
 }
 
+// fixed are the keys of an order that mean nothing here, as the service has them in an
+// order of a program.
+const fixed = `"usrId":"","algId":"99999","algCat":"NA","algSeqNo":"NA","brkClnt":"NA","coPct":0,"defMktProV":"0","dscQtyPct":"0",` +
+	`"exUsrInfo":"NA","expDtSsb":"-","mktPro":"0","mktProPct":"--","mktProFlg":"0","noMktProFlg":"0","mfdBy":"NA","minQty":0,` +
+	`"ordAutSt":"NA","odCrt":"NA","ordValDt":"NA","refLmtPrc":0,"rptTp":"NA","reqId":"1","sipInd":"NA","symOrdId":"NA",` +
+	`"classification":"0","vendorCode":"","locId":"111111111111100","appInstlId":"NA","strategyCode":"NA",`
+
 // order adds the keys of an order as it is, or of a row of its history.
 func (r *row) order(o *paper.Order, history bool) {
-	number := strconv.FormatUint(uint64(o.Number), 10)
-	if len(number) < 15 { // of the years 2000 to 2009
-		number = strings.Repeat("0", 15-len(number)) + number
-	}
 	state := o.State.String()
 	decimals := max(2, o.Precision)
-	own := "" // the identifier that an order without a tag has
-	if o.Tag == "" {
-		own = o.Account + "-" + uuidOf(o.Number)
-	}
-	r.text("nOrdNo", number)
-	r.texts(o.Account, "actId")
-	r.text("usrId", "")
-	r.text("GuiOrdId", cmp.Or(o.Tag, own))
-	r.text("ordModNo", cmp.Or(own, o.FirstTag))
+	r.text("nOrdNo", pad(o.Number))
+	r.text("actId", o.Account)
+	r.texts(o.Tag, "GuiOrdId", "ordModNo")
 	r.instrument(o.Instrument)
-	r.texts(o.Series, "series")
-	r.text("it", "")
+	r.text("series", o.Series)
+	r.text("it", cmp.Or(o.Instrument.Type, o.Series))
 	r.text("trnsTp", sideNames[o.Side])
 	r.text("prod", productNames[o.Product])
 	r.text("prcTp", typeNames[o.Type])
 	r.price("prc", o.Price, decimals)
 	r.price("trgPrc", o.Trigger, decimals)
-	r.price("avgPrc", average(o.FilledAmount, o.Filled), decimals)
+	r.average("avgPrc", o.FilledAmount, o.Filled, decimals)
 	r.number("qty", o.Quantity)
 	r.number("fldQty", o.Filled)
-	left := o.Quantity - o.Filled - o.Cancelled
+	left, cancelled := o.Quantity-o.Filled-o.Cancelled, o.Cancelled
 	if o.State == paper.Rejected {
-		left = 0
+		left, cancelled = 0, 0
 	}
 	r.number("unFldSz", left)
-	r.number("cnlQty", o.Cancelled)
+	r.number("cnlQty", cancelled)
 	r.number("dscQty", o.Disclosed)
-	r.number("minQty", 0)
 	r.text("vldt", validityNames[o.Validity])
 	r.texts(state, "ordSt", "stat")
 	r.text("rejRsn", cmp.Or(o.Reason, "--"))
 	r.text("rmk", cmp.Or(o.Remark, "--"))
-	r.text("ordSrc", cmp.Or(o.Source, "--"))
-	r.text("algId", "99999")
-	r.text("algCat", "NA")
-	r.text("ordGenTp", map[bool]string{true: "AMO", false: "--"}[o.AfterHours])
+	r.text("ordSrc", "ADMINCPPAPI_"+cmp.Or(o.Source, "NEOTRADEAPI"))
+	r.text("ordGenTp", map[bool]string{true: "AMO", false: "NA"}[o.AfterHours])
 	r.at("ordDtTm", o.Entered, dayAndTime)
-	r.at("ordEntTm", o.Placed, dayAndTime)
+	entered := o.Placed
+	if o.AfterHours && !o.Confirmed.IsZero() {
+		entered = o.Confirmed // the next day
+	}
+	r.at("ordEntTm", entered, dayAndTime)
 	r.at("exCfmTm", o.Confirmed, dayAndTime)
 	r.at("hsUpTm", o.Entered, sorted)
 	r.number("boeSec", o.Entered.Unix())
 	r.number("updRecvTm", o.Entered.UnixNano())
-	r.text("uSec", strconv.Itoa(o.Entered.Nanosecond()/1000))
+	r.digits("uSec", o.Entered.UnixMilli())
+	*r = append(*r, fixed...)
 	if o.State == paper.Rejected {
 		r.texts(o.Reason, "rejShortDesc", "rejLongDesc")
 		r.text("rejAction", "")
 	}
+	r.text("exOrdId", o.Exchange)
 	if !history {
-		r.text("exOrdId", o.Exchange)
 		return
 	}
-	r.texts(o.Exchange, "exOrdId", "exchOrdId")
+	r.text("exchOrdId", o.Exchange)
 	r.text("exch", exchangeOf(o.Segment))
 	r.at("exchTmstp", o.Confirmed, dayAndTime)
 	r.at("flDtTm", o.Entered, dayAndTime)
 	r.text("ordDur", validityNames[o.Validity])
 	r.digits("dclQty", o.Disclosed)
-	r.text("legOrdInd", "")
+	r.text("legOrdInd", "NA")
 	r.text("nReqId", "1")
 	r.text("scripName", o.Description)
 }
@@ -168,7 +176,7 @@ func (r *row) instrument(i *listing.Instrument) {
 	}
 	r.digits("lotSz", i.Lot)
 	r.digits("brdLtQty", i.Lot)
-	r.price("tckSz", i.Tick, max(2, i.Precision))
+	r.price("tckSz", i.Tick, 4)
 	r.factors(i)
 }
 
@@ -201,6 +209,15 @@ func average(amount listing.Price, quantity int64) listing.Price {
 	}
 	half := listing.Price(quantity / 2)
 	return (amount + half) / listing.Price(quantity)
+}
+
+// average adds what a unit cost, with up to four decimals if fewer do not say it.
+func (r *row) average(name string, amount listing.Price, quantity int64, decimals int) {
+	p := average(amount, quantity)
+	for decimals < 4 && p%[...]listing.Price{10_000, 1_000, 100, 10}[decimals] != 0 {
+		decimals++
+	}
+	r.price(name, p, decimals)
 }
 
 // uuidOf returns the identifier of an order without a tag.
@@ -247,7 +264,7 @@ func (c *call) trades() ([]byte, error) {
 		r.text("prod", productNames[t.Product])
 		r.text("trnsTp", sideNames[t.Side])
 		r.text("prcTp", typeNames[t.Type])
-		r.text("GuiOrdId", cmp.Or(t.Tag, t.Account+"-"+uuidOf(t.Order)))
+		r.text("GuiOrdId", t.Tag)
 		r.expiry(t.Instrument)
 		r.text("optTp", cmp.Or(optionTypes[t.Kind], "NA"))
 		r.price("stkPrc", t.Strike, 2)
@@ -267,11 +284,12 @@ func pad(n paper.Number) string {
 func (c *call) positions() ([]byte, error) {
 	all := c.exchange.Positions(c.now, c.account)
 	priced := strings.HasPrefix(c.path, "/portfolio/")
-	return list("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, priced) })
+	today := listing.DateOf(c.now).Start()
+	return list("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, today, priced) })
 }
 
 // position adds the keys of a position.
-func (r *row) position(p *paper.Position, account string, priced bool) {
+func (r *row) position(p *paper.Position, account string, today time.Time, priced bool) {
 	i := p.Instrument
 	r.text("actId", account)
 	r.text("exSeg", i.Segment.String())
@@ -297,8 +315,12 @@ func (r *row) position(p *paper.Position, account string, priced bool) {
 	r.text("sqrFlg", map[bool]string{true: "N", false: "Y"}[p.Net() == 0])
 	r.text("posFlg", "true")
 	r.price("upldPrc", 0, 2)
-	r.at("hsUpTm", p.Updated, sorted)
-	r.number("updRecvTm", max(0, p.Updated.UnixNano()))
+	updated := p.Updated
+	if updated.IsZero() { // carried
+		updated = today
+	}
+	r.at("hsUpTm", updated, sorted)
+	r.number("updRecvTm", updated.UnixNano())
 	if priced {
 		r.price("ltp", p.Last, max(2, i.Precision))
 	}
@@ -315,7 +337,7 @@ func (c *call) holdings() ([]byte, error) {
 		r.begin()
 		r.text("symbol", h.Symbol)
 		r.text("displaySymbol", h.Name)
-		r.digits("instrumentToken", int64(h.Token))
+		r.number("instrumentToken", int64(h.Token))
 		r.digits("exchangeIdentifier", int64(h.Token))
 		r.text("exchangeSegment", h.Segment.String())
 		r.text("instrumentType", "Equity")
@@ -328,7 +350,7 @@ func (c *call) holdings() ([]byte, error) {
 		r.amount("holdingCost", h.Cost, 2)
 		r.amount("mktValue", h.Amount(h.Last, h.Quantity), 2)
 		r.text("scripId", uuidOf(paper.Number(h.Token)))
-		r.text("isAlternateScrip", "N")
+		r = append(r, `"isAlternateScrip":false,`...)
 		r.digits("marketLot", h.Lot)
 		r.price("prevDayLtp", h.Close, 2)
 		r.amount("unrealisedGainLoss", h.Amount(h.Last, h.Quantity)-h.Cost, 2)

@@ -92,22 +92,11 @@ func (r *row) at(name string, t time.Time, form string) {
 	*r = append(*r, '"', ',')
 }
 
-// appendPrice appends a price with up to four decimals, the further ones cut off.
+// appendPrice appends a price: [listing.Price.Append] has up to four decimals.
 func appendPrice(b []byte, p listing.Price, decimals int) []byte {
-	if p < 0 {
-		b, p = append(b, '-'), -p
-	}
-	b = strconv.AppendInt(b, int64(p/listing.Rupee), 10)
-	if decimals == 0 {
-		return b
-	}
-	rest := int64(p % listing.Rupee)
-	b = append(b, '.', byte('0'+rest/1000), byte('0'+rest/100%10), byte('0'+rest/10%10), byte('0'+rest%10))
+	b = p.Append(b, min(4, decimals))
 	for ; decimals > 4; decimals-- {
 		b = append(b, '0')
-	}
-	if decimals < 4 {
-		b = b[:len(b)-4+decimals]
 	}
 	return b
 }

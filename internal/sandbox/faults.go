@@ -19,6 +19,20 @@ import (
 type Faults struct {
 	mu      sync.Mutex
 	pending []Fault
+	paper   *paperapi.API
+}
+
+// Of tells the faults of which exchange on paper they are: it knows the orders that calls
+// name by their number, and remembers what became of calls. Call it before the first
+// call.
+func (f *Faults) Of(a *paperapi.API) { f.paper = a }
+
+// subject returns what a call is about.
+func (f *Faults) subject(account string, body []byte) paperapi.Subject {
+	if f.paper == nil {
+		return paperapi.Subject{Account: account}
+	}
+	return f.paper.SubjectOf(account, body)
 }
 
 // A Fault is what the next answers of an operation will be.
@@ -37,10 +51,15 @@ type Fault struct {
 	N    int    `json:"n,omitempty"`    // parts, or seconds
 }
 
-// strikes reports whether a fault is for a call.
-func (x *Fault) strikes(op string, on paperapi.Subject) bool {
+// strikes reports whether a fault is for a call. What the call is about is only asked for
+// if that matters.
+func (x *Fault) strikes(op string, about func() paperapi.Subject) bool {
+	if x.Op != op || x.Account+x.Symbol+x.Side+x.Tag == "" {
+		return x.Op == op
+	}
 	is := func(want, has string) bool { return want == "" || want == has }
-	return x.Op == op && is(x.Account, on.Account) && is(x.Symbol, on.Symbol) && is(x.Side, on.Side) && is(x.Tag, on.Tag)
+	on := about()
+	return is(x.Account, on.Account) && is(x.Symbol, on.Symbol) && is(x.Side, on.Side) && is(x.Tag, on.Tag)
 }
 
 // shapes are the faults that are not in the table of codes. Those marked lost affect
@@ -71,7 +90,11 @@ var shapes = map[string]struct {
 	"hang":         {},
 }
 
-// FaultNames are the faults there are: the codes of the table, and the shapes.
+// allFaults are the faults there are, of answers and of the exchange on paper.
+func allFaults() []string { return slices.Concat(FaultNames(), paperapi.FaultNames()) }
+
+// FaultNames are the faults that the answer of any operation can have: the codes of the
+// table, and the shapes.
 func FaultNames() []string {
 	var all []string
 	for _, f := range wire.Failures {
@@ -80,7 +103,6 @@ func FaultNames() []string {
 	for name := range shapes {
 		all = append(all, name)
 	}
-	all = append(all, paperapi.FaultNames()...)
 	slices.Sort(all)
 	return all
 }
@@ -106,8 +128,8 @@ func (f *Faults) Add(x Fault) error {
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
 		return login.Invalid("op", fmt.Sprintf("must be one of %v", FaultOps()))
-	case !slices.Contains(FaultNames(), x.Fault):
-		return login.Invalid("fault", fmt.Sprintf("must be one of %v", FaultNames()))
+	case !slices.Contains(allFaults(), x.Fault):
+		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
 		return login.Invalid("fault", "is not one for this op")
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
@@ -149,12 +171,12 @@ func (f *Faults) Pending() []Fault {
 
 // take takes the fault of an operation's next answer: of those that the exchange on paper
 // makes itself, or of the others.
-func (f *Faults) take(op string, on paperapi.Subject, exchange bool) (Fault, bool) {
+func (f *Faults) take(op string, about func() paperapi.Subject, exchange bool) (Fault, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.pending {
 		x := &f.pending[i]
-		if known, _ := paperapi.IsFault(x.Fault, wire.Op(op)); known != exchange || !x.strikes(op, on) {
+		if known, _ := paperapi.IsFault(x.Fault, wire.Op(op)); known != exchange || !x.strikes(op, about) {
 			continue
 		}
 		took := *x
@@ -167,8 +189,8 @@ func (f *Faults) take(op string, on paperapi.Subject, exchange bool) (Fault, boo
 }
 
 // OfExchange takes the fault of a call that the exchange on paper makes itself.
-func (f *Faults) OfExchange(op wire.Op, on paperapi.Subject) (paperapi.Fault, bool) {
-	x, ok := f.take(string(op), on, true)
+func (f *Faults) OfExchange(op wire.Op, about func() paperapi.Subject) (paperapi.Fault, bool) {
+	x, ok := f.take(string(op), about, true)
 	return paperapi.Fault{Name: x.Fault, Text: x.Text, N: x.N}, ok
 }
 
@@ -178,11 +200,33 @@ func (f *Faults) OfExchange(op wire.Op, on paperapi.Subject) (paperapi.Fault, bo
 // function is called with one that carries out the operation, and returns the answer's
 // status and size, and whether it was cut short, as its connection must then be.
 func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
-	x, ok := f.take(op, paperapi.SubjectOf(account, body), false)
+	x, ok := f.take(op, func() paperapi.Subject { return f.subject(account, body) }, false)
 	if !ok {
 		return nil
 	}
-	name := x.Fault
+	fail := failing(x.Fault, trade)
+	if !trade || f.paper == nil {
+		return fail
+	}
+	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
+		id := w.Header().Get(wire.HeaderRequestID)
+		done := false
+		defer func() {
+			if done {
+				f.paper.Struck(id, x.Fault)
+			} else {
+				f.paper.Kept(op, account, id, r, body, x.Fault, status)
+			}
+		}()
+		return fail(w, r, func() front.Answer {
+			done = true
+			return do()
+		})
+	}
+}
+
+// failing returns a function that answers with a failure.
+func failing(name string, trade bool) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 		shape := shapes[name]
 		switch {
@@ -277,5 +321,5 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 		Pending []Fault  `json:"pending"`
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`
-	}{s.Faults.Pending(), FaultOps(), FaultNames()}, nil), nil
+	}{s.Faults.Pending(), FaultOps(), allFaults()}, nil), nil
 }
