@@ -195,10 +195,10 @@ func (f *Faults) OfExchange(op wire.Op, about func() paperapi.Subject) (paperapi
 }
 
 // Next takes the fault of an operation's next answer: a function that answers with it,
-// or nil for none. trade reports that the operation is one of the trade API; then account
-// and body say which call it is. The
-// function is called with one that carries out the operation, and returns the answer's
-// status and size, and whether it was cut short, as its connection must then be.
+// or nil for none. trade reports whether the operation is one of the trade API; if so,
+// account and body say which call it is. The function is called with one that carries out
+// the operation, and returns the answer's status and size, and whether it was cut short, as
+// its connection must then be.
 func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 	x, ok := f.take(op, func() paperapi.Subject { return f.subject(account, body) }, false)
 	if !ok {
