@@ -202,7 +202,7 @@ func (s *Server) Limits(t testing.TB, ucc string) Limits {
 
 // ExchangeFaults returns the names of the failures that the exchange on paper makes, each
 // of some operations only: docs/paper.md says which.
-func ExchangeFaults() []string { return paperapi.FaultNames() }
+func ExchangeFaults() []string { return sandbox.TradeFaultNames() }
 
 // An OrderFault is a failure that strikes only calls about the orders it describes: a
 // field that is "" fits every order. docs/paper.md lists the faults of the exchange.
