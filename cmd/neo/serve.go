@@ -49,6 +49,9 @@ type ruleFlags struct {
 	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
 	Metrics      string `placeholder:"HOST:PORT" help:"Where to serve /metrics, /livez and /readyz, for operators only."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
+
+	Latency    time.Duration `default:"0s" placeholder:"TIME" help:"How long an order takes to the exchange on paper (default ${default})."`
+	StopMarket bool          `name:"sl-m" help:"Let the exchange on paper take SL-M orders, which the real service rejects."`
 }
 
 // config turns the flags into a configuration, naming every problem at once.
@@ -57,9 +60,13 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	ttl, dayEnds, ttlErr := serve.ParseSessionTTL(f.SessionTTL)
 	cfg.OTPDigits, cfg.SessionTTL, cfg.DayEnds = f.OTPDigits, ttl, dayEnds
 	cfg.ConsumerRate, cfg.PublicURL = f.ConsumerRate, f.PublicURL
+	cfg.Market.Latency, cfg.Market.StopMarket = f.Latency, f.StopMarket
 	var digits error
+	if f.Latency < 0 || f.Latency > time.Minute {
+		digits = errors.New("latency: must be a time up to 1m, such as 50ms")
+	}
 	if f.OTPDigits == 0 { // the options' zero value would mean the default
-		digits = errors.New("OTP digits: 0 is not between 4 and 8")
+		digits = errors.Join(digits, errors.New("OTP digits: 0 is not between 4 and 8"))
 	}
 	listen, metrics := f.listensAt()
 	return cfg, errors.Join(digits, ttlErr, checkAddress(listen), checkAddress(metrics), checkShared(metrics, listen))

@@ -47,7 +47,11 @@ type Config struct {
 	// Paper puts the exchange on paper behind the service, unless there is another trade API.
 	Paper     bool
 	PaperData string // where it keeps what happens; "" for nowhere
-	paper     *paperapi.API
+
+	// Market is how the exchange on paper works: latency, and which orders it takes. Its
+	// seed and what accounts begin with are the sandbox's.
+	Market paper.Config
+	paper  *paperapi.API
 
 	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
@@ -250,7 +254,8 @@ func (cfg *Config) usePaper(now func() time.Time) {
 	if cfg.Faults == nil {
 		cfg.Faults = &sandbox.Faults{}
 	}
-	cfg.paper = paperapi.New(paperapi.Config{Now: now, Faults: cfg.Faults.OfExchange, Market: paper.Config{Seed: 1, Funds: sandbox.Funds}})
+	cfg.Market.Seed, cfg.Market.Funds = 1, sandbox.Funds
+	cfg.paper = paperapi.New(paperapi.Config{Now: now, Faults: cfg.Faults.OfExchange, Market: cfg.Market})
 	cfg.Faults.Of(cfg.paper)
 	cfg.TradeTransport = cfg.paper
 }
