@@ -111,6 +111,7 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
   neo serve --data /var/lib/neo --admin unix:/run/neo/admin.sock
   neo serve --data /var/lib/neo --trade-api https://trade.example.com
+  neo serve --data /var/lib/neo --paper --metrics 127.0.0.1:9156
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
@@ -125,7 +126,7 @@ answer is noticed only when it is called.
 With --paper an exchange on paper is behind the service, as in the sandbox: orders
 fill at made-up prices and cost nothing. Prices, money and faults can be changed only
 at the address of --metrics, below /sandbox/. One process has the exchange, so --paper
-cannot be combined with --database. docs/paper.md describes it.
+cannot be combined with --database, or with --trade-api. docs/paper.md describes it.
 
 With --trade-api the service is the gateway to the trade API: calls of valid
 sessions are forwarded, without their credentials and with a signed header

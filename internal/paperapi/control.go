@@ -1,6 +1,7 @@
 package paperapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -145,7 +146,7 @@ func (a *API) move(now time.Time, what string, i *listing.Instrument, f map[stri
 		return &ControlError{"set", "must be price, trade, halt, band, gap or run"}
 	}
 	if refusal != nil {
-		return &ControlError{"price", refusal.Text}
+		return &ControlError{cmp.Or(refusal.Field, "set"), refusal.Text}
 	}
 	return nil
 }

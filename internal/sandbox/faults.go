@@ -143,7 +143,7 @@ func (f *Faults) Add(x Fault) error {
 	case !slices.Contains(allFaults(), x.Fault):
 		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
-		return login.Invalid("fault", "is not one for this op")
+		return login.Invalid("fault", "is not one that can happen to this op")
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
 		return login.Invalid("side", "must be B or S")
 	case x.N < 0 || x.N > maxFaults:

@@ -132,7 +132,7 @@ func (cfg *Config) fill() error {
 		problems = append(problems, err)
 	}
 	if cfg.Paper && !cfg.Sandbox && cfg.TradeAPI != "" {
-		problems = append(problems, errors.New("paper: there is a trade API already: give --paper or --trade-api"))
+		problems = append(problems, errors.New("--paper cannot be combined with --trade-api: a service has one trade API"))
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
