@@ -25,7 +25,7 @@ func (a *Account) weigh(s *slot) {
 // weight returns what a slot needs by itself.
 func (s *slot) weight() parts {
 	switch {
-	case s.product == CNC:
+	case Owned(s.Instrument, s.product):
 		return parts{} // see Account.delivery
 	case s.Kind.Option():
 		return parts{

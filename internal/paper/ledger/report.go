@@ -73,7 +73,7 @@ func (a *Account) Limits(last func(*listing.Instrument) listing.Price) Limits {
 		Span: a.used.span, Exposure: a.used.exposure, Loss: a.used.loss,
 	}
 	for _, s := range a.order {
-		if s.product == CNC {
+		if Owned(s.Instrument, s.product) {
 			continue // a sale from holdings is no short position
 		}
 		l.Realized += s.realized
@@ -98,7 +98,7 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 	if !buy {
 		net = -net
 	}
-	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || to == CNC && !buy && a.Sellable(i) < quantity || f == t {
+	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || Owned(i, to) && !buy && a.Sellable(i) < quantity || f == t {
 		return Need{}, ErrHoldings
 	}
 	n := Need{Used: a.Used(), Available: a.Net()}
@@ -110,7 +110,7 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 		a.moveBack(f, t, buy, quantity, amount)
 		return n, ErrMoney
 	}
-	if to == CNC && !buy {
+	if Owned(i, to) && !buy {
 		a.sellShares(t, quantity, amount)
 	}
 	return n, nil
@@ -143,10 +143,10 @@ func (a *Account) move(f, t *slot, buy bool, quantity int64, amount listing.Pric
 	*tamount += amount
 	a.book(t, sign*quantity, amount)
 	if buy {
-		if f.product == CNC {
+		if Owned(f.Instrument, f.product) {
 			a.delivered -= amount
 		}
-		if t.product == CNC {
+		if Owned(t.Instrument, t.product) {
 			a.delivered += amount
 		}
 	}
