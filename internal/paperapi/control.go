@@ -23,10 +23,10 @@ type Control struct {
 
 // controlPaths are the paths of controls; one that ends in a slash is followed by a UCC.
 var controlPaths = map[string]string{ // and their methods
-	"/sandbox/market":    "POST",
-	"/sandbox/accounts/": "GET, POST",
-	"/sandbox/state":     "DELETE",
-	"/sandbox/requests":  "GET",
+	"/sandbox/market":   "POST",
+	accountsPath:        "GET, POST",
+	"/sandbox/state":    "DELETE",
+	"/sandbox/requests": "GET",
 }
 
 // ControlMethods returns the methods of a control's path, "" if it is none.
@@ -34,11 +34,18 @@ func ControlMethods(path string) string {
 	if methods, ok := controlPaths[path]; ok && !strings.HasSuffix(path, "/") {
 		return methods
 	}
-	const accounts = "/sandbox/accounts/"
-	if ucc, ok := strings.CutPrefix(path, accounts); ok && ucc != "" && !strings.Contains(ucc, "/") {
-		return controlPaths[accounts]
+	if _, ok := AccountOf(path); ok {
+		return controlPaths[accountsPath]
 	}
 	return ""
+}
+
+const accountsPath = "/sandbox/accounts/"
+
+// AccountOf returns the UCC that the path of a control names, if it names one.
+func AccountOf(path string) (ucc string, ok bool) {
+	ucc, ok = strings.CutPrefix(path, accountsPath)
+	return ucc, ok && ucc != "" && !strings.Contains(ucc, "/")
 }
 
 // A ControlError says what is wrong with a control, and of which field.
@@ -58,8 +65,8 @@ func (a *API) Control(c Control) (any, error) {
 		return a.reset()
 	case path == "/sandbox/requests":
 		return a.asked.list(), nil
-	case strings.HasPrefix(path, "/sandbox/accounts/"):
-		ucc := strings.TrimPrefix(path, "/sandbox/accounts/")
+	case strings.HasPrefix(path, accountsPath):
+		ucc := strings.TrimPrefix(path, accountsPath)
 		if c.Method == http.MethodPost {
 			return a.controlAccount(ucc, c.Fields)
 		}

@@ -67,6 +67,11 @@ func (s *Sandbox) Page(path string) (Page, bool) {
 
 // paperPage shows and changes the exchange on paper.
 func (s *Sandbox) paperPage(r *http.Request, _ Fields) (front.Answer, error) {
+	if ucc, ok := paperapi.AccountOf(r.URL.Path); ok {
+		if err := s.known(r.Context(), ucc); err != nil {
+			return front.Answer{}, err
+		}
+	}
 	c := paperapi.Control{Method: r.Method, Path: r.URL.Path}
 	if r.Method == http.MethodPost {
 		var err error
@@ -118,7 +123,11 @@ func (s *Sandbox) Operator() http.Handler {
 		}
 		ans, err := page.Handle(r, func() (map[string]any, error) { return object(r) })
 		if err != nil {
-			ans = front.Answer{Status: http.StatusBadRequest, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: err.Error()}}}}
+			status := http.StatusBadRequest
+			if refused, ok := errors.AsType[*front.Refusal](err); ok {
+				status = refused.Status
+			}
+			ans = front.Answer{Status: status, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: err.Error()}}}}
 		}
 		front.Send(w, r, ans)
 	})
@@ -162,6 +171,18 @@ const otpPath = "/sandbox/otp/"
 // maxWait limits how long a request waits for a code.
 const maxWait = 60 * time.Second
 
+// known refuses a UCC that no account has.
+func (s *Sandbox) known(ctx context.Context, ucc string) error {
+	id, err := login.ParseIdentifier(login.ByUCC, ucc)
+	if err != nil {
+		return err
+	}
+	if _, err = s.Directory.Account(ctx, id); errors.Is(err, login.ErrNotFound) {
+		return &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
+	}
+	return err
+}
+
 // otpPage returns the newest unused code of a UCC as plain text.
 func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
 	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(r.URL.Path, otpPath))
@@ -174,10 +195,7 @@ func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
 			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
 		}
 	}
-	switch _, err := s.Directory.Account(r.Context(), id); {
-	case errors.Is(err, login.ErrNotFound):
-		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
-	case err != nil:
+	if err := s.known(r.Context(), string(id.Value)); err != nil {
 		return front.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)

@@ -317,7 +317,7 @@ func (s *Server) Status() http.Handler {
 	}
 	var more http.Handler
 	if s.paper != nil && s.box == nil {
-		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper}).Operator()
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.data.Store}).Operator()
 	}
 	return s.telemetry.Status(s.login, more)
 }
