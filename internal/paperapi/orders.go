@@ -229,6 +229,9 @@ func (c *call) ended() (n paper.Number, after bool, err error) {
 	if n, err = f.number("on"); err != nil {
 		return 0, false, err
 	}
+	if _, err = c.known(n, "on"); err != nil {
+		return 0, false, err
+	}
 	after, err = f.yes("am")
 	return n, after, err
 }
@@ -274,9 +277,11 @@ func refused(r *paper.Refusal) *failure {
 	case paper.NoAccount:
 		return invalid("please provide a valid account")
 	}
-	text := r.Text
-	if text == "" {
+	switch {
+	case r.Text == "":
 		return notValid(r.Field)
+	case r.Field == "" || strings.Contains(r.Text, "lotwise"): // as the service says it
+		return invalid(r.Text)
 	}
-	return invalid(text)
+	return invalid(r.Text + " (" + r.Field + ")")
 }
