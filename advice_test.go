@@ -195,6 +195,7 @@ func TestAdvice_sendsNobodyToTheOrderBookForAnUnsentOrder(t *testing.T) {
 		t.Errorf("%v, retry %q", err, e.Retry)
 	}
 	s.Close()
+	c.http.CloseIdleConnections() // httptest closes only those of http.DefaultTransport itself
 	err = c.Do(t.Context(), "POST", placePath, nil, nil)
 	if e, ok := errors.AsType[*Error](err); !ok || e.Retry != RetrySame || strings.Contains(e.Error(), "order book") {
 		t.Errorf("nothing listens: %v, retry %q", err, e.Retry)

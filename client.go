@@ -49,9 +49,10 @@ type Config struct {
 	AccessToken string
 
 	// HTTPClient supplies Transport, Timeout and Jar; the client uses a copy that
-	// follows no redirect. nil means [http.DefaultTransport] and a timeout of 30 seconds
-	// a request. The Transport limits the size of an answer's head
-	// (MaxResponseHeaderBytes; 10 MB by default). A Transport that resends requests by
+	// follows no redirect. nil means a timeout of 30 seconds a request, and a copy of
+	// [http.DefaultTransport] that all clients share, which takes a head of 64 KiB at
+	// most and buffers up to 1 MiB of an HTTP/2 connection. A Transport of your own has its
+	// own limits (MaxResponseHeaderBytes, HTTP2; 10 MB and more by default). A Transport that resends requests by
 	// itself breaks the promise that a code is submitted at most once.
 	HTTPClient *http.Client
 
@@ -153,7 +154,7 @@ func New(cfg Config) (*Client, error) {
 		hc = *cfg.HTTPClient
 	}
 	if hc.Transport == nil {
-		hc.Transport = http.DefaultTransport
+		hc.Transport = bounded.Default()
 	}
 	hc.Transport = bounded.Transport(hc.Transport)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

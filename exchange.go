@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"neoapi/internal/wire"
@@ -52,13 +53,20 @@ func (c *Client) begin(op string, r *http.Request, secrets []string) exchange {
 // needs from a success or returns what is missing; list does so for an answer that is
 // a list, which is a failure if list is nil.
 func (x *exchange) read(resp *http.Response, err error, most int, read func(object) string, list func([]byte) string) *Error {
+	var long bool
 	if x.resp = resp; err == nil {
-		x.answer, err = io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+		x.answer, long, err = readAll(resp, most)
 	}
 	if resp == nil || err != nil && resp.StatusCode/100 == 2 {
 		return x.noAnswer(err)
 	}
-	fail := failureOf(x.op, resp, x.answer, err, most, read, list)
+	fail := failureOf(x.op, resp, x.answer, err, read, list)
+	if long && resp.StatusCode/100 != 3 {
+		fail = &Error{
+			Op: x.op, Status: resp.StatusCode, Category: categorise(x.op, resp.StatusCode, ""),
+			Message: fmt.Sprintf("the answer is longer than %d bytes", most), unread: resp.StatusCode/100 == 2,
+		}
+	}
 	if fail == nil {
 		return nil
 	}
@@ -69,6 +77,38 @@ func (x *exchange) read(resp *http.Response, err error, most int, read func(obje
 	about.page, about.skew = isPage(x.answer), skew(resp, x.began, c.now())
 	c.advise(fail, about)
 	return fail
+}
+
+// What an answer may contain at most: decoded, a row of three bytes takes a hundred times
+// as much. An order book of 32 MB has some 30,000 rows and 2,000,000 values.
+const (
+	maxRows   = 1 << 17
+	maxValues = 1 << 21
+)
+
+// readAll reads an answer of at most most bytes. Of a longer one it returns the beginning,
+// and true. While it reads it holds little more than the answer, of which [io.ReadAll]
+// holds up to three times as much.
+func readAll(resp *http.Response, most int) (answer []byte, long bool, err error) {
+	const least, largest = 4 << 10, 1 << 20
+	var parts [][]byte
+	part, total := make([]byte, 0, least), 0
+	for {
+		n, err := resp.Body.Read(part[len(part):cap(part)])
+		part, total = part[:len(part)+n], total+n
+		switch {
+		case total > most || total > 0 && resp.ContentLength > int64(most):
+			return append(parts, part)[0], true, nil
+		case errors.Is(err, io.EOF):
+			return slices.Concat(append(parts, part)...), false, nil
+		case err != nil:
+			return slices.Concat(append(parts, part)...), false, err
+		}
+		if len(part) == cap(part) {
+			parts = append(parts, part)
+			part = make([]byte, 0, min(2*cap(part), largest))
+		}
+	}
 }
 
 // noAnswer returns the failure of a request whose answer is missing or incomplete.
@@ -115,7 +155,7 @@ func (x exchange) passOn(resp *http.Response) {
 
 // failureOf returns the failure in an answer whose body was read with err. It still
 // has to be cleaned.
-func failureOf(op string, resp *http.Response, body []byte, err error, most int, read func(object) string, list func([]byte) string) *Error {
+func failureOf(op string, resp *http.Response, body []byte, err error, read func(object) string, list func([]byte) string) *Error {
 	fail := &Error{Op: op, Status: resp.StatusCode, Category: categorise(op, resp.StatusCode, "")}
 	whole := bytes.TrimSpace(body)
 	switch {
@@ -127,8 +167,8 @@ func failureOf(op string, resp *http.Response, body []byte, err error, most int,
 	case err != nil && resp.StatusCode/100 == 4: // a refusal whose text is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
-	case len(body) > most:
-		fail.Message, fail.unread = fmt.Sprintf("the answer is longer than %d bytes", most), resp.StatusCode/100 == 2
+	case bytes.Count(body, []byte("{")) > maxRows || bytes.Count(body, []byte(",")) > maxValues:
+		fail.Message, fail.unread = fmt.Sprintf("the answer has more than %d rows or %d values", maxRows, maxValues), resp.StatusCode/100 == 2
 	case list != nil && resp.StatusCode/100 == 2 && bytes.HasPrefix(whole, []byte("[")): // such as quotes are
 		if fail.Message = list(whole); fail.Message == "" {
 			return nil

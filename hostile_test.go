@@ -2,9 +2,11 @@ package neoapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,4 +99,26 @@ func callAll(ctx context.Context, s *hostiletest.Server, cfg Config) error {
 		}
 	}
 	return nil
+}
+
+// An answer that takes a hundred times its size when it is decoded is refused.
+func TestClient_denseAnswerIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScripted(t)
+	c := s.trading(t, gen3)
+	for name, tt := range map[string]struct {
+		body string
+		want error
+	}{
+		"rows":           {`{"stat":"Ok","data":[{}` + strings.Repeat(",{}", maxRows) + `]}`, ErrBadAnswer},
+		"values":         {`{"stat":"Ok","data":[0` + strings.Repeat(",0", maxValues+1) + `]}`, ErrBadAnswer},
+		"a list of rows": {`[{}` + strings.Repeat(",{}", maxRows) + `]`, ErrBadAnswer},
+		"many rows":      {`{"stat":"Ok","data":[{"a":1}` + strings.Repeat(`,{"a":1}`, maxRows-10) + `]}`, nil},
+	} {
+		s.on(ordersPath, answer(200, tt.body))
+		var into []any
+		if err := c.Do(t.Context(), "GET", ordersPath, nil, &into); !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "rows") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

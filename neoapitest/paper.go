@@ -199,6 +199,10 @@ func (s *Server) Limits(t testing.TB, ucc string) Limits {
 	return Limits{l.Cash.String(), l.Pledged.String(), l.Used.String(), l.Net.String()}
 }
 
+// ExchangeFaults returns the names of the failures that the exchange on paper makes, each
+// of some operations only: docs/paper.md says which.
+func ExchangeFaults() []string { return paperapi.FaultNames() }
+
 // An OrderFault is a failure that strikes only the orders it describes: fields that are
 // "" fit every order.
 type OrderFault struct {

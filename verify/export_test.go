@@ -7,3 +7,10 @@ func Forget(v *Verifier) {
 	clear(v.known.fresh)
 	v.known.old = nil
 }
+
+// Remembered returns how many revocations a verifier remembers.
+func Remembered(v *Verifier) int {
+	v.known.mu.RLock()
+	defer v.known.mu.RUnlock()
+	return len(v.known.revoked)
+}

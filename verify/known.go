@@ -205,32 +205,31 @@ func (v *Verifier) answered(asked time.Time, err error) {
 // It returns the number to continue from.
 func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error) {
 	k := &v.known
-	for {
+	ctx, cancel := context.WithTimeout(ctx, askAllTimeout)
+	defer cancel()
+	began := after
+	for pages := 1; ; pages++ {
 		var told wire.Revocations
 		if err := v.get(ctx, wire.PathRevocations, "after="+strconv.FormatInt(after, 10), &told); err != nil {
 			return 0, err
 		}
-		var missing bool
-		k.mu.Lock()
-		for _, x := range told.Revocations {
-			k.revoked[x.Jti] = x.Exp
+		if told.More && (len(told.Revocations) == 0 || told.Next == after || pages == maxPages) {
+			return 0, fmt.Errorf("%s has no end", wire.PathRevocations)
 		}
-		k.keys = map[string]bool{}
-		for _, id := range told.Keys {
-			k.keys[id] = true
-			if _, have := k.byHeader[claims.Header(id)]; !have {
-				missing = true
-			}
+		missing, err := k.learn(told)
+		if err != nil {
+			return 0, err
 		}
-		k.mu.Unlock()
 		if missing {
 			if err := v.askKeys(ctx); err != nil {
 				return 0, err
 			}
 		}
 		switch {
+		case told.Next < after && began == 0:
+			return 0, fmt.Errorf("the numbers of %s go up and down", wire.PathRevocations)
 		case told.Next < after: // its numbering has started over
-			after = 0
+			began, after = 0, 0
 		case told.More:
 			after = told.Next
 		default:
@@ -238,6 +237,55 @@ func (v *Verifier) ask(ctx context.Context, after int64) (next int64, err error)
 			return told.Next, nil
 		}
 	}
+}
+
+// askAllTimeout limits the time for all pages together. One takes milliseconds.
+const askAllTimeout = 2 * time.Minute
+
+// longest is longer than any token lives, and than clocks differ.
+const longest = 48 * time.Hour
+
+// What a Verifier remembers at most. A service that says more is not believed, and the
+// Verifier goes on with what it knows, as if there had been no answer.
+const (
+	maxRevoked = 1 << 20 // revocations: some 150 MB, of a million sessions a day that end early
+	maxPages   = 4 << 10
+	maxKeys    = 256
+	maxID      = 128 // bytes; ids of tokens and keys are UUIDs
+)
+
+// learn remembers a page of revocations and the ids of the keys, and reports whether one
+// of these keys is not known.
+func (k *known) learn(told wire.Revocations) (missing bool, err error) {
+	if len(told.Keys) > maxKeys {
+		return false, fmt.Errorf("%s names %d keys, more than %d", wire.PathRevocations, len(told.Keys), maxKeys)
+	}
+	for _, id := range told.Keys {
+		if len(id) > maxID {
+			return false, fmt.Errorf("%s names a key by %d bytes, more than %d", wire.PathRevocations, len(id), maxID)
+		}
+	}
+	latest := k.now().Add(longest).Unix()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, x := range told.Revocations {
+		if len(x.Jti) > maxID {
+			return false, fmt.Errorf("%s names a token by %d bytes, more than %d", wire.PathRevocations, len(x.Jti), maxID)
+		}
+		k.revoked[x.Jti] = min(x.Exp, latest)
+		if len(k.revoked) > maxRevoked {
+			delete(k.revoked, x.Jti)
+			return false, fmt.Errorf("%s has more than %d revocations", wire.PathRevocations, maxRevoked)
+		}
+	}
+	k.keys = map[string]bool{}
+	for _, id := range told.Keys {
+		k.keys[id] = true
+		if _, have := k.byHeader[claims.Header(id)]; !have {
+			missing = true
+		}
+	}
+	return missing, nil
 }
 
 // revocationKept is how long a revocation is remembered after its token has expired:
@@ -271,6 +319,9 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 	if err := v.get(ctx, wire.PathKeySet, "", &set); err != nil {
 		return err
 	}
+	if len(set.Keys) > maxKeys {
+		return fmt.Errorf("%s has %d keys, more than %d", wire.PathKeySet, len(set.Keys), maxKeys)
+	}
 	byHeader := map[string]publicKey{}
 	for _, k := range set.Keys {
 		n, ok1 := claims.Decode(k.N)
@@ -287,8 +338,9 @@ func (v *Verifier) askKeys(ctx context.Context) error {
 	return nil
 }
 
-// maxAnswer limits how much of an answer is read, in bytes.
-const maxAnswer = 4 << 20
+// maxAnswer limits how much of an answer is read, in bytes. A page of a thousand
+// revocations has 70 kB.
+const maxAnswer = 512 << 10
 
 // get sends a request to the service and decodes the answer.
 func (v *Verifier) get(ctx context.Context, path, query string, into any) error {

@@ -17,7 +17,6 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
 
-	"neoapi/internal/serve"
 	"neoapi/internal/store/postgres"
 )
 
@@ -162,7 +161,7 @@ service's user. It lists what it did not check.`
 
 func (c *configCheckCmd) Run(ctx context.Context, t *terminal) error {
 	_, err := c.settings(t)
-	first, lerr := (serve.Place{Dir: c.Data, Database: c.Database}).Look(ctx)
+	first, lerr := c.place(c.Data).Look(ctx)
 	if err != nil {
 		return usage(errors.Join(err, lerr))
 	}

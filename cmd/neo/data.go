@@ -13,7 +13,7 @@ type dataFlag struct {
 	databaseFlag
 }
 
-func (d dataFlag) place() serve.Place { return serve.Place{Dir: d.Data, Database: d.Database} }
+func (d dataFlag) place() serve.Place { return d.databaseFlag.place(d.Data) }
 
 // with opens the data and runs f on them.
 func (d dataFlag) with(ctx context.Context, f func(*serve.Data) error) error {

@@ -12,6 +12,7 @@ import (
 
 	"neoapi"
 	"neoapi/internal/private"
+	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
 )
@@ -78,7 +79,8 @@ func (e laterError) Unwrap() error { return e.error }
 
 // ofStore marks an error of a store as one that may be over later, if it may.
 func ofStore(err error) error {
-	if postgres.Down(err) || sqlite.Busy(err) {
+	_, held := errors.AsType[*store.HeldError](err)
+	if held || postgres.Down(err) || sqlite.Busy(err) {
 		return laterError{err}
 	}
 	return err

@@ -12,9 +12,11 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"neoapi/internal/argon2"
 	"neoapi/internal/login"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
+	"neoapi/internal/store"
 	"neoapi/internal/wire"
 )
 
@@ -98,14 +100,15 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	place := serve.Place{Dir: dir, Database: c.Database}
+	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {
 		return c.around(ctx, t, parsed.Model, p, place, cfg)
 	}
 	defer tellOnQuit(t)()
 	return start(ctx, place, c.ruleFlags, cfg, func(url string, where listening) {
 		c.warn(t, where)
-		debug.FreeOSMemory() // the memory used to hash the demo secrets
+		argon2.Release() // the memory used to hash the demo secrets
+		debug.FreeOSMemory()
 		if c.JSON {
 			_ = t.json(sandbox.NewDemo(url, c.Accounts))
 			return

@@ -142,7 +142,9 @@ key. Any number of machines can serve one database as one service: copy master.k
 from the first one to the others. Give the password in PGPASSWORD, in a file that
 PGPASSFILE names, or in the URL if that is in NEO_DATABASE. The server's certificate
 is verified as sslmode and sslrootcert in the URL say; PostgreSQL documents them.
-Each process opens at most 16 connections, or pool_max_conns in the URL.
+Each process opens at most 16 connections, or pool_max_conns in the URL. PgBouncer
+may be in between. A start that finds the data locked by another process says by
+which after two seconds, and gives up after --lock-wait.
 
 Operators can also use an HTTP API, on a listener of its own: --admin unix:PATH,
 protected by the file's permissions, or --admin HOST:PORT, which requires
@@ -196,7 +198,8 @@ func (c *serveCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer tellOnQuit(t)()
-	return start(ctx, serve.Place{Dir: c.Data, Database: c.Database}, c.ruleFlags, cfg, func(url string, _ listening) {
+	c.notify = func(what string) { cfg.Log.Warn("waiting", "for", what) }
+	return start(ctx, c.place(c.Data), c.ruleFlags, cfg, func(url string, _ listening) {
 		store := "sqlite"
 		if c.Database != "" {
 			store = "postgres"
@@ -290,13 +293,14 @@ func collector() (*http.Client, error) {
 // when memory comes near gcLimit. Live memory is small, so Go's defaults would collect
 // dozens of times a second. Memory held for clients would then count three times, so the
 // more there is, the sooner garbage is collected, which keeps the heap about the same
-// size. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
+// size, but not before it has grown by gcGrowth. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
 // them: then each hash discards 19 MiB there, and the heap may be larger.
 const (
 	gcPercent    = 200
 	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
+	gcGrowth     = 4 << 20          // a collection looks at the stack of every connection, however little there is to collect
 	gcRest       = 3 << 20          // live memory besides that held for clients
 	gcRestLarge  = 8 << 20          // and where x/crypto computes hashes
 	gcCalm       = 10 * time.Second // delay before collecting less often again
@@ -319,7 +323,7 @@ func tuneMemory() (held func(bytes int)) {
 	now, since := gcPercent, time.Now()
 	debug.SetGCPercent(now)
 	return func(bytes int) {
-		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100)
+		percent := max(least, rest*(100+gcPercent)/(rest+bytes)-100, 100*gcGrowth/(rest+bytes))
 		switch {
 		case percent < now:
 		case percent == now || time.Since(since) < gcCalm:

@@ -182,7 +182,17 @@ func keyOf(t *testing.T, h held) string {
 
 func TestServe_severalOnOneDatabaseAreOneService(t *testing.T) {
 	t.Parallel()
-	database := pgtest.Database(t)
+	areOneService(t, pgtest.Database(t))
+}
+
+func TestServe_severalBehindPgBouncerAreOneService(t *testing.T) {
+	t.Parallel()
+	areOneService(t, pgtest.Bouncer(t, pgtest.Database(t), "pool_mode = transaction", "default_pool_size = 8"))
+}
+
+// areOneService holds two processes on a database to what is promised of one service.
+func areOneService(t *testing.T, database string) {
+	t.Helper()
 	a, b := newMachine(t, database), newMachine(t, database)
 	machines := []*machine{a, b}
 	want := func(what string, got, want int) {

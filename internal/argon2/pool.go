@@ -115,6 +115,14 @@ func Hold(size int) (free func(), err error) {
 	return func() { buffers.give(b) }, nil
 }
 
+// Release gives the memory that is kept for the next hashes back to the system, for a
+// program that has done its hashes for now.
+func Release() {
+	buffers.mu.Lock()
+	defer buffers.mu.Unlock()
+	buffers.releaseLocked(len(buffers.kept))
+}
+
 // obtainLocked gives a buffer its memory if there is room for it. It unlocks the pool
 // while it waits for the operating system.
 func (p *pool) obtainLocked(b *buffer, counted bool) error {

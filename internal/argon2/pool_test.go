@@ -206,3 +206,19 @@ func TestPool_returnsAnErrorWhereTheSystemRefusesMemory(t *testing.T) {
 	}
 	c.rests(t)
 }
+
+func TestRelease_keepsNoBuffer(t *testing.T) {
+	if _, err := IDKey([]byte("password"), []byte("sixteen bytes..."), 1, 8, 1, 32); err != nil {
+		t.Fatal(err)
+	}
+	Release()
+	buffers.mu.Lock()
+	kept := len(buffers.kept)
+	buffers.mu.Unlock()
+	if kept != 0 {
+		t.Errorf("%d buffers kept", kept)
+	}
+	if _, err := IDKey([]byte("password"), []byte("sixteen bytes..."), 1, 8, 1, 32); err != nil {
+		t.Errorf("the next hash: %v", err)
+	}
+}

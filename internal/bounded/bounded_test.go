@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"neoapi/internal/bounded"
 	"neoapi/internal/hostiletest"
@@ -102,4 +104,61 @@ func TestTransport_answerEndsWithTheContext(t *testing.T) {
 		_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 		return s.Judge(err)
 	})
+}
+
+// Of HTTP/2 answers that nobody reads, little is buffered on a connection.
+func TestLimited_buffersLittleOfAnHTTP2Connection(t *testing.T) {
+	var sent atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("%s, want HTTP/2", r.Proto)
+		}
+		some := make([]byte, 16<<10)
+		for {
+			n, err := w.Write(some)
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	transport := bounded.Limited(srv.Client().Transport.(*http.Transport))
+	defer transport.CloseIdleConnections()
+	const answers = 16
+	for range answers {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+	}
+	for last, still := int64(-1), 0; still < 20; time.Sleep(10 * time.Millisecond) { // until it has to wait
+		if now := sent.Load(); now != last {
+			last, still = now, 0
+		}
+		still++
+	}
+	if most := int64(1<<20 + answers*(32<<10)); sent.Load() > most {
+		t.Errorf("%d bytes of %d answers were taken, want at most %d", sent.Load(), answers, most)
+	}
+}
+
+func TestDefault_isACopyOfTheProgramsOwn(t *testing.T) {
+	one, ok := bounded.Default().(*http.Transport)
+	if !ok || one == http.DefaultTransport || bounded.Default() != one || one.MaxResponseHeaderBytes > 64<<10 || one.DisableCompression {
+		t.Errorf("it is %+v", one)
+	}
+	was := http.DefaultTransport
+	defer func() { http.DefaultTransport = was }()
+	replaced := bounded.Transport(was) // of another type
+	if http.DefaultTransport = replaced; bounded.Default() != replaced {
+		t.Error("the program's own transport is not used")
+	}
 }

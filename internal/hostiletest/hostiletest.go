@@ -86,6 +86,17 @@ func Walk(t *testing.T, modes []Mode, cfg *tls.Config, most int64, call func(s *
 	all.Wait()
 }
 
+// Start starts a server for each mode until the test ends, for programs that must know them
+// all at once.
+func Start(t testing.TB, modes []Mode, cfg *tls.Config) (all []*Server) {
+	for _, m := range modes {
+		s := m.start(cfg)
+		t.Cleanup(s.end)
+		all = append(all, s)
+	}
+	return all
+}
+
 // Patience is the timeout for a call of this server: a moment if the server never ends by
 // itself, otherwise a time that only a faulty client needs; see [Server.Judge].
 func (s *Server) Patience() time.Duration {
@@ -190,8 +201,10 @@ type conn struct {
 }
 
 // say writes text and reports whether the client is still there.
-func (c *conn) say(text string) bool {
-	n, err := io.WriteString(c.Conn, text)
+func (c *conn) say(text string) bool { return c.send([]byte(text)) }
+
+func (c *conn) send(text []byte) bool {
+	n, err := c.Conn.Write(text)
 	c.server.taken.Add(int64(n))
 	return err == nil
 }
@@ -201,7 +214,7 @@ func (c *conn) flood(text string) {
 	if len(text) < 16<<10 {
 		text = strings.Repeat(text, 16<<10/len(text))
 	}
-	for c.say(text) {
+	for all := []byte(text); c.send(all); {
 	}
 }
 

@@ -93,6 +93,7 @@ type call struct {
 	requestID string
 	body      []byte // all of it
 	consumer  login.Consumer
+	admitted  bool // the consumer's rate has counted it
 	caller    login.Caller
 
 	// Of a call that goes to the trade API.
@@ -297,6 +298,9 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 		if p := recover(); p != nil {
 			err = unexpected(p)
 		}
+		if c.admitted && c.Context().Err() == nil && unserved(err) {
+			a.login.Unserved(c.consumer, c.caller.Lane)
+		}
 	}()
 	var cancel context.CancelFunc
 	c.stores, cancel = login.WithPatience(c.Context())
@@ -311,6 +315,13 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 		ans.Header = http.Header{"Cache-Control": {c.cache}}
 	}
 	return ans, err
+}
+
+// unserved reports whether an error is the service's own and not an answer to what was
+// asked.
+func unserved(err error) bool {
+	var e *login.Error
+	return errors.As(err, &e) && slices.Contains([]login.Kind{login.KindInternal, login.KindUnavailable, login.KindOMSDown, login.KindOMSTimeout}, e.Kind)
 }
 
 // unexpected returns the error of a panic. Call it in the deferred function that recovers.

@@ -1,6 +1,11 @@
 package httpapi
 
-import "neoapi/internal/login"
+import (
+	"maps"
+	"slices"
+
+	"neoapi/internal/login"
+)
 
 // Rows is each kind of refusal's row in the table of codes.
 var Rows = failures
@@ -14,8 +19,6 @@ func Own(path string) bool { return isOwnPath(path) }
 // StreamsAtOnce is how many streams a session may have.
 const StreamsAtOnce = streamsAtOnce
 
-// Passing reports whether a header of a client goes to the trade API.
-func Passing(name string) bool { return passing[name] }
-
-// PassingHeaders is how many there are.
-var PassingHeaders = len(passing)
+// PassingHeaders are the headers of a client that go to the trade API, with those of a
+// WebSocket.
+var PassingHeaders = slices.Concat(slices.Collect(maps.Keys(passing)), ofWebSocket)

@@ -54,7 +54,24 @@ func (a *api) endpoint(r wire.Route) endpoint {
 		need, handle = accessOpen, func(*call) (front.Answer, error) { return success(struct{}{}) }
 	}
 	ep.handle = a.recognised(need, handle)
+	if r.Op == wire.OpValidate {
+		ep.handle = a.unlessFull(ep.handle)
+	}
 	return ep
+}
+
+// unlessFull refuses logins that would find the queue full before anything else is done
+// for them: beyond what the machine can hash, refusing must cost as little as possible.
+func (a *api) unlessFull(handle func(*call) (front.Answer, error)) func(*call) (front.Answer, error) {
+	return func(c *call) (front.Answer, error) {
+		if c.operation() == "login" {
+			if err := a.login.Full(); err != nil {
+				c.op = "login"
+				return front.Answer{}, err
+			}
+		}
+		return handle(c)
+	}
 }
 
 // recognised is handle for calls whose consumer is known.
@@ -97,6 +114,7 @@ func (a *api) recognise(c *call, need access) (err error) {
 	default:
 		return &login.Error{Kind: login.KindBadAccess, Detail: "the Authorization header must hold the word Bearer and an access token"}
 	}
+	c.admitted = err == nil
 	return err
 }
 

@@ -8,7 +8,7 @@ import (
 // passing are the client's headers that are passed to the trade API, besides those of a
 // WebSocket. All others are dropped: servers trust dozens of headers for who sends a call,
 // from where, by which method and for which path, and here the client has set them.
-// deploy/nginx.conf has the same list.
+// docs/security.md and the configurations in deploy/ have the same list.
 var passing = func() map[string]bool {
 	names := map[string]bool{}
 	for name := range strings.FieldsSeq(`

@@ -86,6 +86,7 @@ func (a *api) client(c *call, f fields) error {
 		return err
 	}
 	c.consumer, err = a.login.BySecret(c.stores, id, secret, c.caller)
+	c.admitted = err == nil
 	return err
 }
 

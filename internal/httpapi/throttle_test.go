@@ -281,3 +281,36 @@ func TestSession2FA_worksForManyLoginsOfOneAccountAtOnce(t *testing.T) {
 		}
 	}, func(r reply) { r.session(t) })
 }
+
+// A request that a fault of the service leaves unserved is not counted against the
+// consumer's rate.
+func TestRate_countsNothingThatAFaultLeftUnserved(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	view := h.login(t)
+	if err := h.admin.SetConsumerRate(t.Context(), h.ConsumerKey, 2); err != nil {
+		t.Fatal(err)
+	}
+	h.Advance(2 * time.Second)
+	h.BreakOMS()
+	for range 10 {
+		h.second(t, view, h.Account.MPIN).refused(t, 502, "502")
+	}
+	h.MendOMS()
+	h.second(t, view, h.Account.MPIN).session(t)
+}
+
+// Right logins at once are not refused because others are being judged just now.
+func TestWrongLogins_rightOnesAtOnceAreNone(t *testing.T) {
+	t.Parallel()
+	c := newHouse(t, neoapitest.WithAccounts(60), neoapitest.WithAddressRate(3))
+	code := c.TOTP(t)
+	together(60, func(i int) reply {
+		for {
+			r := c.totpOf(t, i+1, code)
+			if r.status != 503 { // a slow machine
+				return r
+			}
+		}
+	}, func(r reply) { r.want(t, 200) })
+}

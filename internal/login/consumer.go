@@ -24,6 +24,12 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	if err != nil {
 		return AccessToken{}, err
 	}
+	served := false
+	defer func() {
+		if !served && ctx.Err() == nil {
+			s.Unserved(c, Lane{})
+		}
+	}()
 	event.Consumer = c.Key
 	hash, _ := c.secret(s.Vault.MAC(credential.PurposeConsumerSecret, key, string(secret)), event.Time)
 	sealed, err := token.SealAccess(s.Vault, token.Access{
@@ -36,6 +42,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	if err := s.record(ctx, event); err != nil {
 		return AccessToken{}, storeFault(err)
 	}
+	served = true
 	return AccessToken{sealed, accessLife}, nil
 }
 
@@ -59,6 +66,8 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 		// Anyone can cause a refusal here: beyond the address's allowance it is not
 		// recorded, or strangers could fill the disk.
 		if key := addressKey(event.Address); key != "" && s.opt.AddressRate > 0 {
+			ctx, cancel := toTheEnd(ctx) // it was judged: going away makes it no cheaper
+			defer cancel()
 			wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 1, s.Now())
 			if err != nil {
 				return Consumer{}, storeFault(err)
@@ -233,10 +242,7 @@ func (s *Service) readConsumer(ctx context.Context, key string) (Consumer, error
 // by what this process knows, then by the allowance that all processes share, which
 // is charged in advance for a twentieth of a second.
 func (s *Service) admit(ctx context.Context, c Consumer, lane Lane) error {
-	rate := limit.Rate{N: c.Rate, Per: time.Second}
-	if c.Rate == 0 {
-		rate.N = s.opt.ConsumerRate
-	}
+	rate := s.rateOf(c)
 	if rate.N <= 0 {
 		return nil
 	}
@@ -245,12 +251,14 @@ func (s *Service) admit(ctx context.Context, c Consumer, lane Lane) error {
 	}
 	charge, wait := s.admitHere(c.Key, rate)
 	if charge > 0 {
+		taken := 0
+		defer func() { s.charged(c.Key, rate, charge, taken) }()
 		var err error
 		if wait, err = s.Allowances.Take(ctx, "consumer "+c.Key, rate, charge, s.Now()); err != nil {
 			return storeFault(err)
 		}
 		if wait == 0 {
-			s.charged(c.Key, charge-1)
+			taken = charge
 		}
 	}
 	if wait > 0 {
@@ -289,6 +297,34 @@ func (s *Service) admitLaneHere(key, lane string, rate limit.Rate) (wait time.Du
 	return wait
 }
 
+// rateOf returns a consumer's rate; N is 0 or less for no limit.
+func (s *Service) rateOf(c Consumer) limit.Rate {
+	rate := limit.Rate{N: c.Rate, Per: time.Second}
+	if c.Rate == 0 {
+		rate.N = s.opt.ConsumerRate
+	}
+	return rate
+}
+
+// Unserved gives back what a request was counted that was admitted, and that a fault of
+// the service left without an answer of its own.
+func (s *Service) Unserved(c Consumer, lane Lane) {
+	rate := s.rateOf(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.consumers[c.Key]
+	switch {
+	case !ok || rate.N <= 0:
+	case lane != (Lane{}):
+		if known.lanes != nil {
+			known.lanes[lane.Name], _ = limit.Take(known.lanes[lane.Name], limit.Rate{N: lane.Rate, Per: time.Second}, -1, s.Now())
+		}
+	default:
+		known.state, _ = limit.Take(known.state, rate, -1, s.Now())
+		known.taken, known.takenAt = known.taken+1, s.Now()
+	}
+}
+
 // admitHere counts a request in this process. It returns how much the shared
 // allowance must be charged with first, 0 if it has been.
 func (s *Service) admitHere(key string, rate limit.Rate) (charge int, wait time.Duration) {
@@ -310,12 +346,18 @@ func (s *Service) admitHere(key string, rate limit.Rate) (charge int, wait time.
 	return max(1, rate.N/20), 0
 }
 
-// charged remembers what the shared allowance was charged with beyond the request
-// at hand.
-func (s *Service) charged(key string, n int) {
+// charged remembers that the shared allowance was charged with taken, which pays for the
+// request at hand and later ones. If it was not, this process did not admit the request
+// either.
+func (s *Service) charged(key string, rate limit.Rate, asked, taken int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.consumers[key]; ok {
-		known.taken, known.takenAt = known.taken+n, s.Now()
+	known, ok := s.consumers[key]
+	switch {
+	case !ok:
+	case taken < asked:
+		known.state, _ = limit.Take(known.state, rate, -1, s.Now())
+	default:
+		known.taken, known.takenAt = known.taken+taken-1, s.Now()
 	}
 }

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
@@ -63,18 +64,41 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		event.Account, event.UCC = account.ID, account.UCC
 	}
 
-	try := Try{Account: account.ID, Factor: f.Factor, ID: uuid.NewString(), Now: s.Now(), Lease: tryLease}
-	var step int64
-	check := func() (err error) { step, err = s.tryFirst(ctx, f, account, try, event); return err }
+	s.payFirst(ctx, account.ID)
+
+	a := &firstTry{
+		Service: s, first: f, account: account, event: event,
+		try: Try{Account: account.ID, Factor: f.Factor, ID: uuid.NewString(), Now: s.Now(), Lease: tryLease},
+	}
+	defer a.end(ctx)
 	if hashed {
-		err = s.first.turn(ctx, check)
+		err = s.first.turn(ctx, func() error { return a.check(ctx) })
 	} else {
-		err = check()
+		err = a.check(ctx)
 	}
 	if err != nil {
 		return Opened{}, err
 	}
+	return a.open(ctx)
+}
 
+// A firstTry is a first factor that is being judged.
+type firstTry struct {
+	*Service
+	first   FirstFactor
+	account Account
+	event   Event
+	try     Try
+	charge  Charge // that the address may have been charged; none without a Key
+	tried   bool   // the account may have been charged
+	step    int64  // of a TOTP code
+	wrong   bool   // judged, and not right: what it was charged is not given back
+	stored  bool   // the store knows how it ended
+}
+
+// open opens the view session of a factor that is right.
+func (a *firstTry) open(ctx context.Context) (Opened, error) {
+	s, f, account, event := a.Service, a.first, a.account, a.event
 	now := s.Now()
 	view := Session{
 		SID: uuid.NewString(), RID: uuid.NewString(), Kind: View,
@@ -83,15 +107,14 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 		Issued: now, Expires: dayEnd(now, viewAtLeast),
 	}
 	event.SID, event.Outcome = view.SID, "ok"
-	switch err := s.Sessions.OpenView(ctx, view, step, try.ID, event); {
+	a.event.Outcome = "not stored"
+	switch err := s.Sessions.OpenView(ctx, view, a.step, a.try.ID, event); {
 	case errors.Is(err, ErrStepUsed):
-		event.SID, event.Outcome = "", "TOTP code used before"
-		return Opened{}, s.refuseFirst(ctx, try, event, true)
+		return Opened{}, a.refuse(ctx, "TOTP code used before", true)
 	case err != nil:
-		event.SID, event.Outcome = "", "not stored"
-		s.giveBack(ctx, try, event)
 		return Opened{}, storeFault(err)
 	}
+	a.stored = true
 	s.logged(ctx, event)
 	if err := s.unchanged(ctx, account, view, event); err != nil {
 		return Opened{}, err
@@ -122,83 +145,136 @@ func (s *Service) unchanged(ctx context.Context, a Account, view Session, event 
 	return wrongCredentials()
 }
 
-// tryFirst counts a first factor, checks it, and ends the try if it is refused. It
-// runs in a hash's turn, so that no more tries are open at once than there are turns.
-func (s *Service) tryFirst(ctx context.Context, f FirstFactor, a Account, try Try, event Event) (step int64, err error) {
-	if err := s.chargeAddress(ctx, event, 1); err != nil {
-		return 0, err
+// check counts a first factor and checks it. It runs in a hash's turn, so that no more
+// tries are open at once than there are turns.
+func (a *firstTry) check(ctx context.Context) error {
+	a.event.Outcome = "not judged"
+	if err := a.chargeAddress(ctx); err != nil {
+		return err
 	}
-	err = s.Allowances.Try(ctx, try)
+	a.tried = true
+	err := a.Allowances.Try(ctx, a.try)
 	// A locked account is checked like any other, so that its answer takes as long
 	// (security.md P5), and so is one with so many open tries that they could exceed the lock
 	// together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
-	if err != nil && !locked { // counted or not: nothing was checked
-		event.Outcome = "not judged"
-		s.giveBack(ctx, try, event)
-		return 0, storeFault(err)
+	if err != nil && !locked {
+		return storeFault(err)
 	}
 	var good bool
 	upgrade := func() {}
-	if f.Factor == TOTP {
-		good, step = s.verifyTOTP(a, f.Secret)
-		good = good && a.UCC == string(f.UCC.Value)
-	} else if good, upgrade, err = s.verifyHash(ctx, a, f.Factor, f.Secret); err != nil {
-		event.Outcome = "not judged"
-		s.giveBack(ctx, try, event)
-		return 0, err
+	if a.first.Factor == TOTP {
+		good, a.step, err = a.verifyTOTP(a.account, a.first.Secret)
+		good = good && a.account.UCC == string(a.first.UCC.Value)
+	} else {
+		good, upgrade, err = a.verifyHash(ctx, a.account, a.first.Factor, a.first.Secret)
 	}
-	if good && !locked && !a.Disabled {
-		upgrade()
-		return step, s.chargeAddress(ctx, event, -1)
-	}
-	switch event.Outcome = "refused"; {
-	case locked && event.Account != "":
-		event.Outcome = "locked"
-	case good:
-		event.Outcome = "disabled"
-	}
-	return 0, s.refuseFirst(ctx, try, event, !good)
-}
-
-// giveBack ends a try that a fault of the service cut short, after the answer.
-func (s *Service) giveBack(ctx context.Context, try Try, event Event) {
-	s.after(ctx, func(ctx context.Context) error {
-		err := s.Allowances.EndTry(ctx, try, false, event)
-		if err == nil {
-			s.logged(ctx, event)
-		}
+	if err != nil {
 		return err
-	})
+	}
+	switch {
+	case good && !locked && !a.account.Disabled:
+		upgrade()
+		return nil
+	case locked && a.event.Account != "":
+		return a.refuse(ctx, "locked", !good)
+	case good:
+		return a.refuse(ctx, "disabled", false)
+	}
+	return a.refuse(ctx, "refused", true)
 }
 
-// refuseFirst ends a try of a first factor with its event and returns the one answer
-// to all of them, even if the client has gone away, because the secret was checked.
-func (s *Service) refuseFirst(ctx context.Context, try Try, event Event, failed bool) error {
+// refuse ends a try with its event and returns the one answer to all of them, even if the
+// client has gone away, because the secret was checked. failed means that it counts for
+// the account. It costs the address its charge in any case.
+func (a *firstTry) refuse(ctx context.Context, outcome string, failed bool) error {
+	a.wrong = true
+	a.event.Outcome = outcome
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
-	if err := s.Allowances.EndTry(ctx, try, failed, event); err != nil {
+	if err := a.Allowances.EndTry(ctx, a.try, failed, a.event); err != nil {
 		return storeFault(err) // a try left open counts as failed when its lease expires
 	}
-	s.logged(ctx, event)
+	a.stored = true
+	a.logged(ctx, a.event)
 	return wrongCredentials()
+}
+
+// end gives back what a try was charged, unless it was judged to be wrong, even if it
+// panicked. After a success the address has its charge back before the answer.
+func (a *firstTry) end(ctx context.Context) {
+	if a.charge.Key != "" {
+		defer a.inHand.end(a.charge.Key)
+	}
+	if a.wrong {
+		return
+	}
+	if a.tried && !a.stored {
+		a.after(ctx, func(ctx context.Context) error {
+			err := a.Allowances.EndTry(ctx, a.try, false, a.event)
+			if err == nil {
+				a.logged(ctx, a.event)
+			}
+			return err
+		}, a.account.ID)
+	}
+	giveBack := func(ctx context.Context) error { return a.Allowances.GiveBack(ctx, a.charge, a.Now()) }
+	switch {
+	case a.charge.Key == "":
+	case a.stored:
+		a.atOnce(ctx, giveBack, a.charge.Key)
+	default:
+		a.after(ctx, giveBack, a.charge.Key)
+	}
 }
 
 // fromHere refuses a login from an address with so many wrong logins that it must
 // wait: trying one password on many accounts locks none of them.
 func (s *Service) fromHere(ctx context.Context, event Event) error {
-	return s.chargeAddress(ctx, event, 0)
-}
-
-// chargeAddress takes n from the allowance of the address that a login comes from, by
-// the rule of Allowances.Take. It is charged before the secret is checked, so that
-// concurrent logins cannot evade it, and given back after a successful login.
-func (s *Service) chargeAddress(ctx context.Context, event Event, n int) error {
 	key := addressKey(event.Address)
 	if key == "" || s.opt.AddressRate <= 0 {
 		return nil
 	}
-	wait, err := s.Allowances.Take(ctx, key, s.addressRate(), n, s.Now())
+	s.payFirst(ctx, key)
+	wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 0, s.Now())
+	if wait > 0 && s.inHand.any(key) { // its own charge will decide
+		wait = 0
+	}
+	return s.mayGoOn(ctx, event, wait, err)
+}
+
+// chargeAddress charges the address that a login comes from before the secret is checked,
+// so that concurrent logins cannot evade the limit.
+func (a *firstTry) chargeAddress(ctx context.Context) error {
+	key := addressKey(a.event.Address)
+	if key == "" || a.opt.AddressRate <= 0 {
+		return nil
+	}
+	for {
+		ended := a.inHand.begin(key)
+		a.charge = Charge{Key: key, Rate: a.addressRate(), ID: a.try.ID, Now: a.Now()}
+		wait, err := a.Allowances.Charge(ctx, a.charge)
+		if wait <= 0 {
+			return a.mayGoOn(ctx, a.event, 0, err)
+		}
+		a.charge = Charge{} // nothing was charged
+		again := false
+		if others := a.inHand.wait(key, ended); others != nil {
+			select {
+			case again = <-others:
+			case <-ctx.Done():
+				return busy(fmt.Errorf("waiting for other logins of the address: %w", ctx.Err()))
+			}
+		}
+		if !again {
+			return a.mayGoOn(ctx, a.event, wait, nil)
+		}
+		a.payFirst(ctx, key)
+	}
+}
+
+// mayGoOn refuses a login whose address must wait.
+func (s *Service) mayGoOn(ctx context.Context, event Event, wait time.Duration, err error) error {
 	switch {
 	case err != nil:
 		return storeFault(err)
@@ -285,13 +361,17 @@ func (s *Service) verifyHash(ctx context.Context, a Account, f Factor, secret cr
 	case errors.Is(err, argon2.ErrMemory):
 		return false, nil, busy(err)
 	case err != nil:
-		return false, nil, &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
+		return false, nil, unreadable(err)
 	}
 	upgrade = func() {}
 	if ok && exists && (stale || sealed) {
 		upgrade = func() { s.upgrade(ctx, a, f, stored, secret) }
 	}
 	return ok && exists, upgrade, nil
+}
+
+func unreadable(err error) *Error {
+	return &Error{Kind: KindInternal, Detail: "the service could not read its records: tell its operator", Err: err}
 }
 
 // upgrade replaces a stored hash by one of today's.
@@ -313,18 +393,17 @@ func (s *Service) upgrade(ctx context.Context, a Account, f Factor, stored strin
 
 // verifyTOTP checks a TOTP code and returns its step. Whether the step was used
 // before is checked when the session is stored.
-func (s *Service) verifyTOTP(a Account, code credential.Secret) (bool, int64) {
+func (s *Service) verifyTOTP(a Account, code credential.Secret) (good bool, step int64, err error) {
 	enrolled := len(a.TOTPSeed) > 0
 	if !enrolled {
 		a = s.standIn(a.ID)
 	}
 	seed, err := s.Vault.Open(credential.PurposeTOTP, a.ID, a.TOTPSeed)
 	if err != nil {
-		s.Log.Error("TOTP seed cannot be opened", "ucc", a.UCC, "cause", err)
-		return false, 0
+		return false, 0, unreadable(err)
 	}
 	step, ok := credential.MatchTOTP(seed, code, s.Now())
-	return ok && enrolled, step
+	return ok && enrolled, step, nil
 }
 
 // opened mints the token of a stored session.

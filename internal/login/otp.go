@@ -48,6 +48,7 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		Address: r.Caller.Address, RequestID: r.Caller.RequestID,
 	}}
 	var err error
+	s.payFirst(ctx, r.Account)
 	o.view, err = s.viewForOTP(ctx, r, o.event.Time)
 	if err == nil {
 		o.event.Account, o.event.UCC, o.event.SID = o.view.Account, o.view.UCC, o.view.SID
@@ -123,7 +124,14 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 	if o.Outbox {
 		code.Job = o.codeJob(m, o.event)
 	}
+	drop := true // until it is known what was stored
+	defer func() {
+		if drop {
+			o.after(ctx, o.drop(hash), o.view.Account)
+		}
+	}()
 	wait, err := o.Sessions.SetOTP(ctx, code)
+	drop = false
 	switch {
 	case errors.Is(err, ErrNotFound): // ended meanwhile
 		return false, o.end(ctx, "no open login", nil)
@@ -132,7 +140,7 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 	case errors.Is(err, ErrTooMany):
 		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
 	case err != nil: // stored or not: this code will never be sent
-		o.after(ctx, func(ctx context.Context) error { return o.Sessions.DropOTP(ctx, o.view.SID, hash) })
+		drop = true
 		return false, storeFault(err)
 	}
 	return true, nil
@@ -145,18 +153,24 @@ func (o *sending) deliver(ctx context.Context, m Message, hash []byte) error {
 		o.outbox.wake()
 		return err
 	}
+	sent := false
+	defer func() {
+		if !sent { // before the answer, so that a client that asks again at once does not have to wait
+			o.atOnce(ctx, o.drop(hash), o.view.Account)
+		}
+	}()
 	var err error
 	unhurried(ctx, func() { err = o.Courier.Send(ctx, m) })
 	if err != nil {
-		// Before the answer, so that a client that asks again at once does not have to wait.
-		ctx, cancel := toTheEnd(ctx)
-		defer cancel()
-		if derr := o.Sessions.DropOTP(ctx, o.view.SID, hash); derr != nil {
-			o.Log.WarnContext(ctx, "undelivered code not taken back", "sid", o.view.SID, "cause", derr)
-		}
 		return o.end(ctx, "not delivered", undelivered(err))
 	}
+	sent = true
 	return o.end(ctx, "ok", nil)
+}
+
+// drop takes back a code that was not delivered.
+func (o *sending) drop(hash []byte) func(ctx context.Context) error {
+	return func(ctx context.Context) error { return o.Sessions.DropOTP(ctx, o.view.SID, hash) }
 }
 
 // undelivered returns the client's error for a code that could not be delivered.

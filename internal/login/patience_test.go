@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"neoapi/internal/must"
 )
 
 func TestPatience_isForAllStoresOfARequestTogether(t *testing.T) {
@@ -170,5 +172,24 @@ func TestOMS_isNotBlamedForTimeThatThisProcessHasLost(t *testing.T) {
 				t.Errorf("%s: %v, %q", name, err, outcome)
 			}
 		})
+	}
+}
+
+func TestService_isFullWhileNoMoreLoginsCanWait(t *testing.T) {
+	s := &Service{first: newQueue(1, 1), second: newQueue(1, 1)}
+	var leave func()
+	for range 2 {
+		if err := s.Full(); err != nil {
+			t.Fatalf("full with a place left: %v", err)
+		}
+		leave = must.Get(s.first.enter())(t)
+	}
+	var refusal *Error
+	if err := s.Full(); !errors.As(err, &refusal) || refusal.Kind != KindUnavailable || refusal.RetryAfter <= 0 {
+		t.Errorf("with no place left: %v", err)
+	}
+	leave()
+	if err := s.Full(); err != nil {
+		t.Errorf("after one has left: %v", err)
 	}
 }

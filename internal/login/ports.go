@@ -209,6 +209,13 @@ type Allowances interface {
 	// and returns how long to wait: 0 if they were taken. n = 0 takes nothing and
 	// reports how long one would have to wait; n < 0 gives back.
 	Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error)
+	// Charge takes one from an allowance under the name c.ID, as Take does with n = 1, so
+	// that GiveBack can undo it even if the caller does not know whether it was taken. A
+	// name that was given back before, because this call is late, gives ErrClaimLost.
+	Charge(ctx context.Context, c Charge) (wait time.Duration, err error)
+	// GiveBack gives back what Charge took under the name c.ID, once however often it is
+	// called. It has no effect [ChargeKept] after c.Now.
+	GiveBack(ctx context.Context, c Charge, now time.Time) error
 	// State returns the counters of an account; an empty state if there are none.
 	State(ctx context.Context, account string) (AccountState, error)
 	// Try counts a try of an account's first factor before it is checked (security.md T1,
@@ -223,7 +230,8 @@ type Allowances interface {
 	Unlock(ctx context.Context, account string, e Event) error
 }
 
-// Jobs is work outside requests: messages to send later, and scans of all sessions.
+// Jobs is work outside requests: messages to send later, scans of all sessions, and
+// the check of the store's health.
 type Jobs interface {
 	// AddJob stores a job.
 	AddJob(ctx context.Context, j Job) error
@@ -252,6 +260,11 @@ type Jobs interface {
 	// DropExpired forgets the codes of open logins that have expired at now: called
 	// when the clock is set back, so that none of them works again.
 	DropExpired(ctx context.Context, now time.Time) error
+	// Rehearse does to the store what a login does, with records of nobody, and takes it
+	// back, except for one small record in its own row that Sweep removes. It returns why
+	// a login would fail. It does not wait long, and its cost does not depend on how much
+	// is stored.
+	Rehearse(ctx context.Context, now time.Time) error
 	// Count returns how many view and how many trade sessions are unexpired at now. It
 	// may read all of them, and is meant for metrics.
 	Count(ctx context.Context, now time.Time) (views, trades int, err error)

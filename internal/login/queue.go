@@ -33,6 +33,15 @@ func hashing(ctx context.Context, f func()) {
 	unhurried(ctx, func() { background.Run(f) })
 }
 
+// Full returns the refusal of a login by password or MPIN if no more can wait, so that
+// nothing need be done for one that would be refused. A place may be gone a moment later.
+func (s *Service) Full() error {
+	if q := s.first; len(q.places) == cap(q.places) {
+		return busy(errQueue)
+	}
+	return nil
+}
+
 // enter takes a place, which leave gives back, or refuses at once.
 func (q *queue) enter() (leave func(), err error) {
 	select {

@@ -51,7 +51,15 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 		ctx, done = toTheEnd(ctx)
 		defer done()
 	}
+	s.payFirst(ctx, says.Sub)
+	answered := false
+	defer func() {
+		if !answered { // a panic
+			s.refundUnknown(ctx, s.secondEvent(f, Account{ID: says.Sub}, "not judged"), claim)
+		}
+	}()
 	view, account, err := s.Sessions.Claim(ctx, claim)
+	answered = true
 	if err != nil {
 		return Opened{}, s.notClaimed(ctx, f, says, claim, err)
 	}
@@ -75,7 +83,9 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 	// end even if the client disconnects, so that nothing stays half done.
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
-	return (&attempt{s, f, account, view, claim}).complete(ctx)
+	a := &attempt{Service: s, second: f, account: account, view: view, claim: claim}
+	defer a.end(ctx)
+	return a.complete(ctx)
 }
 
 // redemption returns what the claim does if the code is the one-time code, so that the
@@ -117,7 +127,7 @@ func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.Vi
 		if claim.Redeem != nil { // nor whether it completed the session: if it did, a repeat of the request gets it
 			outcome = "not stored"
 		}
-		s.refundLater(ctx, s.secondEvent(f, Account{ID: says.Sub}, outcome), claim) // no UCC: the account may have been erased
+		s.refundUnknown(ctx, s.secondEvent(f, Account{ID: says.Sub}, outcome), claim) // no UCC: the account may have been erased
 		return refusal
 	}
 	// If the account was removed since the first factor, the event does not name it: an
@@ -156,6 +166,17 @@ type attempt struct {
 	account Account
 	view    Session
 	claim   Claim
+
+	compared bool // with the one-time code, and different: from then on the try counts
+	ended    bool // the claim is given back, or is to count
+}
+
+// end gives the claim back after the answer if a panic has left it held. Nothing was
+// judged then, or the code was right, unless it was compared and different.
+func (a *attempt) end(ctx context.Context) {
+	if !a.ended && !a.compared {
+		a.refundLater(ctx, a.event("not judged"), a.claim)
+	}
 }
 
 // complete is steps 2 to 5: judge, open the session at the OMS, store it.
@@ -184,7 +205,9 @@ func (a *attempt) event(outcome string) Event { return a.secondEvent(a.second, a
 // free.
 func (a *attempt) refund(ctx context.Context, outcome string) {
 	event := a.event(outcome)
-	if err := a.Sessions.Refund(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
+	err := a.Sessions.Refund(ctx, a.second.SID, a.claim.ID, event)
+	a.ended = true
+	if err != nil && !errors.Is(err, ErrClaimLost) {
 		a.refundLater(ctx, event, a.claim)
 		return
 	}
@@ -194,6 +217,7 @@ func (a *attempt) refund(ctx context.Context, outcome string) {
 // fail ends the claim as a failed try. If the store fails the try stays open, and
 // counts as failed when its lease runs out.
 func (a *attempt) fail(ctx context.Context, outcome string, refusal error) error {
+	a.ended = true
 	event := a.event(outcome)
 	if err := a.Sessions.Fail(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
 		return storeFault(err)
@@ -209,9 +233,9 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 		return "", a.fail(ctx, "another account's identifier", &Error{Kind: KindCredentials, Detail: "the identifier is not the one that logged in"})
 	}
 	mpinOnly := a.second.MPINOnly
-	factor, compared, err := a.verifySecond(ctx, a.second, a.account, a.view, a.claim)
+	factor, err := a.verify(ctx)
 	switch {
-	case err != nil && compared: // a guess at the OTP is not free because the rest failed
+	case err != nil && a.compared: // a guess at the OTP is not free because the rest failed
 		return "", a.fail(ctx, "not judged", err)
 	case errors.Is(err, ErrLocked) && (mpinOnly || !a.view.Undelivered):
 		a.refund(ctx, "locked")
@@ -240,6 +264,7 @@ func (a *attempt) judge(ctx context.Context) (Factor, error) {
 func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 	switch err := a.Sessions.Complete(ctx, a.claim.ID, trade, event); {
 	case errors.Is(err, ErrOvertaken):
+		a.ended = true
 		a.logged(ctx, event.Overtaken())
 		a.closings.wake()
 		return badSession()
@@ -248,9 +273,11 @@ func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 		a.closeLater(ctx, trade)
 		return badSession()
 	case err != nil: // stored or not: if it was, a repeat of the request gets the session
+		a.ended = true
 		a.refundLater(ctx, a.event("not stored"), a.claim)
 		return storeFault(err)
 	}
+	a.ended = true
 	a.logged(ctx, event)
 	return nil
 }
@@ -279,13 +306,36 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 
 // refundLater gives a claim back after the answer if it is held.
 func (s *Service) refundLater(ctx context.Context, e Event, c Claim) {
+	s.after(ctx, func(ctx context.Context) error { return s.leave(ctx, e, c, s.Sessions.Refund) }, c.Account)
+}
+
+// refundUnknown is refundLater for a claim of which it is not known whether it was taken. If
+// it was, and the code was compared with the one-time code, it counts as a failed try:
+// guesses are not free because their answer is lost.
+func (s *Service) refundUnknown(ctx context.Context, e Event, c Claim) {
 	s.after(ctx, func(ctx context.Context) error {
-		err := s.Sessions.Refund(ctx, c.SID, c.ID, e)
-		if err == nil || errors.Is(err, ErrClaimLost) {
-			s.logged(ctx, e)
+		if c.Redeem != nil {
+			x, err := s.Sessions.Session(ctx, c.SID)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			if x.ClaimID == c.ID && len(x.OTP) > 0 && c.Now.Before(x.OTPExpires) { // otherwise it has redeemed the code
+				e := e
+				e.Outcome = "wrong code"
+				return s.leave(ctx, e, c, s.Sessions.Fail)
+			}
 		}
-		return err
-	})
+		return s.leave(ctx, e, c, s.Sessions.Refund)
+	}, c.Account)
+}
+
+// leave ends a claim with its event.
+func (s *Service) leave(ctx context.Context, e Event, c Claim, end func(ctx context.Context, sid, claim string, e Event) error) error {
+	err := end(ctx, c.SID, c.ID, e)
+	if err == nil || errors.Is(err, ErrClaimLost) {
+		s.logged(ctx, e)
+	}
+	return err
 }
 
 // hashed returns an identifier with a PAN replaced by its keyed hash.
@@ -313,45 +363,52 @@ func (id Identifier) names(a Account) bool {
 	return v == a.UCC
 }
 
-// verifySecond returns the factor that the code proves, or "" if it proves none. It
-// judges the code as any factor outstanding: generation 1 sends a six-digit OTP as mpin,
-// and an MPIN as otp. It never accepts the first factor again. compared reports that the
-// code was checked against the OTP and did not match: from then on the try counts.
-func (s *Service) verifySecond(ctx context.Context, f SecondFactor, account Account, view Session, claim Claim) (factor Factor, compared bool, err error) {
-	mpin := s.mayBeMPIN(f, account, view)
-	if mpin { // a full queue refuses before anything is compared
-		leave, err := s.second.enter()
+// verify returns the factor that the code proves, or "" if it proves none. It judges the
+// code as any factor outstanding: generation 1 sends a six-digit OTP as mpin, and an MPIN
+// as otp. It never accepts the first factor again.
+func (a *attempt) verify(ctx context.Context) (factor Factor, err error) {
+	f, view := a.second, a.view
+	live := !f.MPINOnly && a.Now().Before(view.OTPExpires) && len(view.OTP) > 0
+	// A claim that could have redeemed the code has compared it.
+	a.compared = live && a.claim.Redeem != nil
+	mpin := a.mayBeMPIN(f, a.account, view)
+	if mpin { // otherwise a full queue refuses before anything is compared
+		leave, err := a.Service.second.enter()
 		if err != nil {
-			return "", false, err
+			return "", err
 		}
 		defer leave()
 	}
-	if !f.MPINOnly && s.Now().Before(view.OTPExpires) && len(view.OTP) > 0 {
-		if credential.Equal(s.otpHash(view.SID, f.Code), view.OTP) {
-			return OTP, true, nil
+	if live {
+		if credential.Equal(a.otpHash(view.SID, f.Code), view.OTP) {
+			a.compared = false
+			return OTP, nil
 		}
-		compared = true
+		a.compared = true
 	}
 	if !mpin {
-		return "", compared, nil
+		return "", nil
 	}
-	err = s.second.turn(ctx, func() error {
-		if err := s.mpinAllowed(ctx, account, claim, compared); err != nil {
+	err = a.Service.second.turn(ctx, func() error {
+		if err := a.mpinAllowed(ctx, a.account, a.claim, a.compared); err != nil {
 			return err
 		}
-		good, upgrade, err := s.verifyHash(ctx, account, MPIN, f.Code)
+		good, upgrade, err := a.verifyHash(ctx, a.account, MPIN, f.Code)
 		if good {
 			factor = MPIN
-			if !account.Disabled {
+			if !a.account.Disabled {
 				upgrade()
 			}
 		}
 		return err
 	})
-	if compared && errors.Is(err, ErrLocked) { // perhaps meant as the OTP, which it is not
+	if a.compared && errors.Is(err, ErrLocked) { // perhaps meant as the OTP, which it is not
 		err = nil
 	}
-	return factor, compared, err
+	if factor == MPIN {
+		a.compared = false // it is right after all
+	}
+	return factor, err
 }
 
 // mayBeMPIN reports whether a code is judged as the MPIN if it is not the OTP.

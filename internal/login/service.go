@@ -70,11 +70,13 @@ type Ports struct {
 	Courier    Courier
 	Outbox     bool                        // codes are sent after the answer, by Run, and not before it
 	TradeAPI   interface{ Health() error } // the trade API, for Health; nil if there is none
+	MasterKey  interface{ Health() error } // the master key's file, likewise
 	Vault      *credential.Vault
 	Now        func() time.Time
 	Log        *slog.Logger
 	Observe    func(Event)   // called with each event that this process has stored; may be nil
 	GaveUp     func(JobKind) // called for each job that did not end in its time; may be nil
+	Failing    func() error  // returns why the store fails, by the calls of the last seconds; may be nil
 }
 
 // A Service implements the rules. Create one with [New]. It is safe for concurrent use.
@@ -86,6 +88,8 @@ type Service struct {
 	second *queue                            // of second factors, which do not wait for first ones
 	nobody atomic.Pointer[[nobodies]Account] // decoy accounts for logins that name no account
 	later  sync.WaitGroup                    // work done after answers
+	debts  debts
+	inHand inHand
 	doctor doctor
 	clock  clock
 
@@ -123,7 +127,9 @@ func New(ctx context.Context, p Ports, opt Options) (*Service, error) {
 		first:     newQueue(opt.Hashes, hashesWaiting*opt.Hashes),
 		second:    newQueue(1, hashesWaiting),
 		consumers: map[string]*knownConsumer{},
-		doctor:    doctor{turn: make(chan struct{}, 1)},
+		inHand:    inHand{all: map[string]*hand{}},
+		debts:     debts{ending: make(chan struct{})},
+		doctor:    doctor{turn: make(chan struct{}, 1), down: map[string]bool{}},
 		clock:     clock{turn: make(chan struct{}, 1)},
 	}
 	s.keys.init()
@@ -233,39 +239,12 @@ func (e Event) attrs() []slog.Attr {
 	return attrs
 }
 
-// after runs f after the answer, and again if it fails, since the store may be back in a
-// moment (security.md R4). f only cleans up, and may run twice: if the process dies first,
-// nothing but time is lost.
-func (s *Service) after(ctx context.Context, f func(ctx context.Context) error) {
-	ctx = context.WithoutCancel(ctx)
-	s.later.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, laterTimeout)
-		defer cancel()
-		defer func() { // not a request: a panic must not end the service
-			if p := recover(); p != nil {
-				s.Log.ErrorContext(ctx, "a panic while tidying up", "panic", fmt.Sprint(p))
-			}
-		}()
-		for wait := laterTimeout / 20; ; wait *= 2 {
-			err := f(ctx)
-			if err == nil || errors.Is(err, ErrClaimLost) {
-				return
-			}
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				s.Log.WarnContext(ctx, "not tidied up", "cause", err)
-				return
-			}
-		}
-	})
-}
-
 // Run removes expired sessions in small batches, follows the signing keys, sends
 // codes and reports ended sessions to the OMS until the context is done, and then
 // waits for the work after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, s.debts.end) })()
 	s.later.Go(func() { s.followKeys(ctx) })
 	for _, q := range []*jobs{s.outbox, s.closings} {
 		s.later.Go(func() { s.work(ctx, q) })

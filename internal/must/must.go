@@ -17,8 +17,14 @@ func Skip(t testing.TB, format string, args ...any) {
 	t.Skipf("NOT TESTED: "+format, args...)
 }
 
+// A TB is what the functions need of a test: a [testing.TB], or a rapid.T.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // Do ends the test if err is not nil.
-func Do(t testing.TB, err error) {
+func Do(t TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,11 @@
-// Package nginxtest gives tests a real nginx before a service, with the
-// configuration that deploy/nginx.conf recommends.
+// Package nginxtest gives tests a real nginx before a service, with a configuration
+// from deploy/.
 //
-// Start with [Start].
+// Start with [Start], which is for nginx.conf, or [Front], which is for front.conf.
 package nginxtest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/certtest"
 	"neoapi/internal/must"
 )
 
@@ -23,14 +25,42 @@ const patience = 30 * time.Second
 
 // A Server is a running nginx.
 type Server struct {
-	URL string // http://127.0.0.1:port
-	PID int    // of its master process, whose children are the workers
+	URL string      // http://127.0.0.1:port, or https
+	TLS *tls.Config // with which clients trust it; nil without TLS
+	PID int         // of its master process, whose children are the workers
 }
 
 // Start starts nginx with the configuration file at a path in deploy/, in front of a
 // service and a trade API, both HOST:PORT. It stops when the test ends. Without nginx
 // the test is skipped, or fails if CI=true.
 func Start(t testing.TB, conf, service, tradeAPI string) Server {
+	t.Helper()
+	s := with(t, conf, func(address string) [][2]string {
+		return [][2]string{{"127.0.0.1:9155", service}, {"127.0.0.1:9200", tradeAPI}, {"listen 8080;", "listen " + address + ";"}}
+	})
+	s.URL = "http://" + s.URL
+	return s
+}
+
+// Front is [Start] for a configuration with TLS in front of two services.
+func Front(t testing.TB, conf, first, second string) Server {
+	t.Helper()
+	dir := t.TempDir()
+	pair := certtest.New("nginx", nil, nil)
+	cert, key := pair.Write(t, dir)
+	s := with(t, conf, func(address string) [][2]string {
+		return [][2]string{
+			{"127.0.0.1:9155", first}, {"127.0.0.1:9157", second}, {"listen 443 ", "listen " + address + " "},
+			{"/etc/neo/tls/chain.pem", cert}, {"/etc/neo/tls/key.pem", key},
+		}
+	})
+	s.URL, s.TLS = "https://"+s.URL, &tls.Config{RootCAs: pair.Pool()}
+	return s
+}
+
+// with starts nginx with a configuration in which it replaces what changes returns for
+// nginx's own address.
+func with(t testing.TB, conf string, changes func(address string) [][2]string) Server {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -44,7 +74,8 @@ func Start(t testing.TB, conf, service, tradeAPI string) Server {
 		t.Fatal(err)
 	}
 	for range 5 { // another process may take the address first
-		s, err := start(t, program, string(text), service, tradeAPI)
+		address := free(t)
+		s, err := start(t, program, string(text), address, changes(address))
 		if err == nil {
 			return s
 		}
@@ -70,11 +101,10 @@ http {
 }
 `
 
-func start(t testing.TB, program, text, service, tradeAPI string) (Server, error) {
+func start(t testing.TB, program, text, address string, changes [][2]string) (Server, error) {
 	t.Helper()
 	dir := t.TempDir()
-	address := free(t)
-	for _, x := range [][2]string{{"127.0.0.1:9155", service}, {"127.0.0.1:9200", tradeAPI}, {"listen 8080;", "listen " + address + ";"}} {
+	for _, x := range changes {
 		if strings.Count(text, x[0]) != 1 {
 			t.Fatalf("the configuration has not one %q", x[0])
 		}
@@ -118,7 +148,7 @@ func start(t testing.TB, program, text, service, tradeAPI string) (Server, error
 			t.Logf("nginx's log:\n%s", log)
 		}
 	})
-	return Server{URL: "http://" + address, PID: cmd.Process.Pid}, nil
+	return Server{URL: address, PID: cmd.Process.Pid}, nil
 }
 
 // listens reports whether nginx, and not another process, listens at an address: it

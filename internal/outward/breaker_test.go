@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,4 +85,56 @@ func TestBreaker_makesAFailedCallOnceMoreIfItMay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The one call that an open breaker lets through to see may itself never return: then
+// another one is let through after the next pause.
+func TestBreaker_isNotHeldByACallThatPanicsOrIgnoresItsContext(t *testing.T) {
+	freed := make(chan struct{})
+	for name, x := range map[string]struct {
+		call func(context.Context) error
+		most time.Duration
+	}{
+		"panics":        {func(context.Context) error { panic("a fault") }, 0},
+		"ends":          {func(context.Context) error { runtime.Goexit(); return nil }, 0},
+		"never returns": {func(context.Context) error { <-freed; return nil }, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				freed = make(chan struct{})
+				b := outward.NewBreaker(false)
+				for range outward.Failures {
+					asked(t, b, errDown)
+				}
+				for range 3 {
+					time.Sleep(outward.OpenFor + time.Millisecond)
+					began := time.Now()
+					err := b.Do(t.Context(), time.Second, x.call)
+					if took := time.Since(began); err == nil || errors.Is(err, outward.ErrOpen) || took > x.most {
+						t.Errorf("after %s: %v", took, err)
+					}
+				}
+				time.Sleep(outward.OpenFor + time.Millisecond)
+				if !asked(t, b, nil) || b.Open() || !asked(t, b, nil) {
+					t.Error("a server that is well again is not asked")
+				}
+				close(freed)
+			})
+		})
+	}
+}
+
+// A caller that goes away is not held by a call either.
+func TestBreaker_returnsToACallerWhoseContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		freed := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		time.AfterFunc(time.Second, cancel)
+		err := outward.NewBreaker(true).Do(ctx, time.Hour, func(context.Context) error { <-freed; return nil })
+		if took := time.Since(began); err == nil || took > 3*time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+		close(freed)
+	})
 }

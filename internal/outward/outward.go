@@ -20,14 +20,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go"
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
-	"github.com/failsafe-go/failsafe-go/retrypolicy"
 	"go.yaml.in/yaml/v4"
 
 	"neoapi/internal/bounded"
 	"neoapi/internal/credential"
-	"neoapi/internal/login"
 	"neoapi/internal/paste"
 )
 
@@ -216,48 +212,3 @@ func Cause(err error) error {
 	}
 	return errors.New("the answer cannot be read")
 }
-
-// The failures in a row after which a breaker opens, and how long it stays open.
-const (
-	Failures = 5
-	OpenFor  = 10 * time.Second
-)
-
-// ErrOpen is the error of calls while the breaker is open.
-var ErrOpen = circuitbreaker.ErrOpen
-
-// A Breaker refuses calls for [OpenFor] after five that failed in a row, and then
-// lets one through to see. A refused call ([login.ErrRefused]) has not failed: the
-// server answered.
-type Breaker struct {
-	breaker circuitbreaker.CircuitBreaker[any]
-	policy  failsafe.Executor[any]
-}
-
-// NewBreaker returns a closed breaker. If again is true, a failed call is repeated
-// once, after a moment.
-func NewBreaker(again bool) *Breaker {
-	failed := func(_ any, err error) bool {
-		return err != nil && !errors.Is(err, login.ErrRefused) && !errors.Is(err, context.Canceled)
-	}
-	b := circuitbreaker.NewBuilder[any]().HandleIf(failed).WithFailureThreshold(Failures).WithSuccessThreshold(1).WithDelay(OpenFor).Build()
-	policies := []failsafe.Policy[any]{b}
-	if again {
-		retry := retrypolicy.NewBuilder[any]().WithMaxRetries(1).WithBackoff(250*time.Millisecond, time.Second).ReturnLastFailure().
-			HandleIf(func(x any, err error) bool { return failed(x, err) && !errors.Is(err, ErrOpen) }).Build()
-		policies = []failsafe.Policy[any]{retry, b}
-	}
-	return &Breaker{b, failsafe.With(policies...)}
-}
-
-// Do makes a call, with a time limit for each try.
-func (b *Breaker) Do(ctx context.Context, within time.Duration, call func(ctx context.Context) error) error {
-	return b.policy.WithContext(ctx).RunWithExecution(func(e failsafe.Execution[any]) error {
-		ctx, cancel := context.WithTimeout(e.Context(), within)
-		defer cancel()
-		return call(ctx)
-	})
-}
-
-// Open reports whether the next call would be refused.
-func (b *Breaker) Open() bool { return b.breaker.IsOpen() && b.breaker.RemainingDelay() > 0 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package paper
 
 import (
@@ -19,8 +21,6 @@ type crowd struct {
 	rng   uint64
 	names []string
 	live  []live
-	tags  int
-	tag   []byte
 }
 
 type live struct {
@@ -30,7 +30,7 @@ type live struct {
 
 func newCrowd(b testing.TB, cfg Config) *crowd {
 	cfg.Funds = 1 << 50
-	c := &crowd{desk: newDesk(b, cfg), rng: 1, live: make([]live, 0, 1<<21), tag: make([]byte, 0, 20)}
+	c := &crowd{desk: newDesk(b, cfg), rng: 1, live: make([]live, 0, 1<<21)}
 	c.i = c.share()
 	c.set(c.i, "1000.00")
 	c.mid = rupees("1000.00")
@@ -143,9 +143,46 @@ func BenchmarkExchange_rests(b *testing.B) {
 		runtime.ReadMemStats(&after)
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/order")
 		b.ReportMetric(float64(mallocs-before.Mallocs)/n, "allocs/order")
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/float64(max(1, b.N)), "ns/order")
 		runtime.KeepAlive(c)
 		runtime.KeepAlive(tags)
 		b.StartTimer()
 	}
+}
+
+// BenchmarkExchange_orders reports an account's 500 orders of a day with a million.
+func BenchmarkExchange_orders(b *testing.B) {
+	c := newCrowd(b, Config{Seed: 1})
+	for range 1_000_000 {
+		c.do()
+	}
+	for range 500 {
+		c.place("mine", c.i, "buy 1 @ 999.00")
+	}
+	measure(b, func() {
+		if n := len(c.x.Orders(c.now, "mine")); n != 500 {
+			b.Fatal(n)
+		}
+	})
+}
+
+// BenchmarkExchange_replay reads a day of a million commands.
+func BenchmarkExchange_replay(b *testing.B) {
+	var records [][]byte
+	c := newCrowd(b, Config{Seed: 1, Log: func(r []byte) error { records = append(records, append([]byte(nil), r...)); return nil }})
+	begin := c.x.Begin()
+	for range 1_000_000 {
+		c.now = c.now.Add(80 * time.Millisecond)
+		c.do()
+	}
+	measure(b, func() {
+		x, err := Restore(Config{}, begin)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range records {
+			if err := x.Apply(r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

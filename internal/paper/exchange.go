@@ -12,10 +12,15 @@ import (
 
 // Config configures an [Exchange].
 type Config struct {
-	Seed    uint64
-	Start   time.Time     // when the market begins
-	Latency time.Duration // from a command to its effect at the exchange
-	Funds   listing.Price // what an account begins with
+	Seed  uint64
+	Start time.Time     // when the market begins
+	Funds listing.Price // what an account begins with
+
+	// Latency is how long a command takes to its effect at the exchange. The command
+	// itself returns at once; until then the order is in OpenPending, ModifyPending or
+	// CancelPending, and what fills meanwhile has one outcome: NotModified or
+	// NotCancelled, then Complete. With 0 the effect is there when the command returns.
+	Latency time.Duration
 
 	// NoHouse leaves the market's own liquidity away: accounts trade with each other, and
 	// with what the tape prints.

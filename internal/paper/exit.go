@@ -58,8 +58,11 @@ func (x *Exchange) exit(i uint32) {
 		case leg.state.beforeMarket():
 			x.row(k, CancelledAfterMarket)
 		default:
-			x.overtaken(k)
-			x.row(k, CancelPending)
+			if leg.flags&leaving == 0 {
+				x.overtaken(k)
+				x.row(k, CancelPending)
+			}
+			leg.flags &^= leaving
 			x.withdraw(k)
 			x.row(k, Cancelled)
 		}

@@ -81,7 +81,8 @@ func (x *Exchange) byHand(now time.Time, h hand) *Refusal {
 		in.halted = true
 	case handResume:
 		in.halted = false
-		x.tick(in)
+		x.uncross(in)
+		x.refresh()
 	case handBand:
 		x.moveBand(in, h.price, h.high)
 	case handPrint:

@@ -29,16 +29,6 @@ func newDesk(t testing.TB, cfg Config) *desk {
 	return &desk{t, New(cfg), start}
 }
 
-// named returns an instrument by its trading symbol.
-func (d *desk) named(s listing.Segment, name string) *listing.Instrument {
-	d.t.Helper()
-	i, ok := d.x.Listing(d.now).Named(s, name)
-	if !ok {
-		d.t.Fatalf("%s is not listed in %s", name, s)
-	}
-	return i
-}
-
 // share returns a share of NSE with a lot of one.
 func (d *desk) share() *listing.Instrument {
 	for _, i := range d.x.Listing(d.now).Instruments() {

@@ -111,9 +111,8 @@ func (x *Exchange) tick(in *instrument) {
 	if in.halted {
 		return
 	}
-	if t, ok := x.market.Tick(in.Instrument, at(x.now)); ok {
-		x.print(in, in.value, t.Quantity)
-	}
+	t, _ := x.market.Tick(in.Instrument, at(x.now)) // its quantity is 0 if there is none
+	x.print(in, in.value, t.Quantity)
 }
 
 // until returns when the tape next trades at a price that matters to what rests in an
@@ -125,14 +124,23 @@ func (x *Exchange) until(in *instrument, end int64) int64 {
 	if in.clear >= end || in.halted {
 		return end
 	}
+	from := (max(x.now, in.clear)/stepMicros + 1) * stepMicros
 	low, high := listing.Price(-1), listing.Price(0)
+	crossed := false // what rests is better for the house than the price: it takes it in the next step
 	if in.book != nil {
 		if p, ok := in.book.Best(book.Buy); ok {
 			low = p
+			crossed = p > in.value
 		}
 		if p, ok := in.book.Best(book.Sell); ok {
 			high = p
+			crossed = crossed || p < in.value
 		}
+	}
+	if crossed && !x.cfg.NoHouse {
+		in.due = from
+		in.clear = from - 1
+		return min(from, end)
 	}
 	if n := len(in.stops[Sell]); n > 0 {
 		low = max(low, in.stops[Sell][n-1].trigger)
@@ -145,7 +153,6 @@ func (x *Exchange) until(in *instrument, end int64) int64 {
 	if len(in.trailing) > 0 {
 		low = maxPrice
 	}
-	from := (max(x.now, in.clear)/stepMicros + 1) * stepMicros
 	t, ok := x.market.Next(in.Instrument, at(from), at(end+1), low, high)
 	if !ok {
 		in.clear = end

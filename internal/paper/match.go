@@ -125,6 +125,23 @@ func (x *Exchange) match(i uint32) {
 	}
 }
 
+// uncross lets orders meet that came while trading was halted.
+func (x *Exchange) uncross(in *instrument) {
+	for in.book != nil {
+		bid, buys := in.book.Best(book.Buy)
+		ask, sales := in.book.Best(book.Sell)
+		if !buys || !sales || bid < ask {
+			return
+		}
+		var first uint32
+		in.book.Each(book.Sell, func(_ book.Ref, o book.Order) bool { first = o.ID; return false })
+		o := x.orders.at(first)
+		in.book.Remove(o.ref)
+		o.ref = 0
+		x.match(first)
+	}
+}
+
 // part returns how much of an order a fault lets fill at once, so that there are as many
 // parts as it says if there are as many lots.
 func (x *Exchange) part(in *instrument, o *order, parts int) int64 {

@@ -2,6 +2,7 @@ package paper
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -192,22 +193,22 @@ func (x *Exchange) disclosed(o *order) int64 {
 	return x.extras.at(o.extra).disclosed
 }
 
-// history calls f with each row of an order's history up to the row last.
-func (x *Exchange) history(i, last uint32, f func(Order)) {
+// history calls f with each row of an order's history up to the row last, or with that
+// one alone.
+func (x *Exchange) history(i, last uint32, each bool, f func(Order)) {
 	o := x.orders.at(i)
 	in := x.instruments[o.instrument]
-	first := x.rows.at(o.first)
 	out := Order{
 		Number: o.number, Account: x.accounts[o.account].name, Instrument: in.Instrument,
 		Side: o.side(), Product: o.product, AfterHours: o.flags&amo != 0,
-		Source: x.sources[o.source], Placed: at(first.at()),
-		FirstTag: x.tagOf(o),
+		Source: x.sources[o.source], Placed: at(x.rows.at(o.first).at()), FirstTag: x.tagOf(o),
 	}
-	out.Tag = x.shownTag(o)
-	versions := x.versionsOf(o)
+	var all [1]version
+	versions := x.versionsOf(o, all[:0])
+	modified, cancelled := int64(0), int64(0) // when the tag was replaced
 	for k := o.first; k != 0; k = x.rows.at(k).next {
 		r := x.rows.at(k)
-		v := versions[min(int(r.version()), len(versions)-1)]
+		v := &versions[min(int(r.version()), len(versions)-1)]
 		out.Type, out.Validity, out.Price, out.Trigger, out.Quantity, out.Disclosed = v.kind, v.validity, v.price, v.trigger, v.quantity, v.disclosed
 		out.State, out.Modified, out.Entered = r.state(), int(r.version()), at(r.at())
 		out.Reason, out.Remark = "", ""
@@ -228,28 +229,50 @@ func (x *Exchange) history(i, last uint32, f func(Order)) {
 				out.Type, out.Price = Market, 0
 			}
 		case Open, TriggerPending:
-			if out.Exchange == "" {
-				out.Exchange = exchangeNumber(in.Segment, o.number)
+			if out.Confirmed.IsZero() {
 				out.Confirmed = out.Entered
 			}
 		case Modified:
-			out.Tag = fmt.Sprintf("%d-%d-%s-ADMINAPI", out.Entered.Unix(), o.number, out.Account)
+			modified = r.at()
 		case Cancelled, CancelledAfterMarket:
 			out.Cancelled = out.Quantity - out.Filled
 			if out.Remark == "" {
-				out.Tag += "-" + strconv.FormatInt(out.Entered.Unix(), 10)
+				cancelled = r.at()
 			}
 		}
-		f(out)
+		if each || k == last {
+			out.Exchange = ""
+			if !out.Confirmed.IsZero() {
+				out.Exchange = exchangeNumber(in.Segment, o.number)
+			}
+			out.Tag = x.tagNow(&out, modified, cancelled)
+			f(out)
+		}
 		if k == last {
 			return
 		}
 	}
 }
 
-// versionsOf returns how an order was after each of its changes.
-func (x *Exchange) versionsOf(o *order) []version {
-	all := make([]version, int(o.modified)+1)
+// tagNow returns how an order's tag reads once it was changed or cancelled, at times
+// that are 0 if it was not.
+func (x *Exchange) tagNow(o *Order, modified, cancelled int64) string {
+	tag := o.FirstTag
+	switch {
+	case modified > 0:
+		tag = strconv.FormatInt(modified/1_000_000, 10) + "-" + strconv.FormatUint(uint64(o.Number), 10) + "-" + o.Account + "-ADMINAPI"
+	case tag == "":
+		tag = o.Account + "-" + pseudoUUID(x.cfg.Seed, uint64(o.Number))
+	}
+	if cancelled > 0 {
+		tag += "-" + strconv.FormatInt(cancelled/1_000_000, 10)
+	}
+	return tag
+}
+
+// versionsOf returns how an order was after each of its changes, in all if there is room.
+func (x *Exchange) versionsOf(o *order, all []version) []version {
+	all = slices.Grow(all, int(o.modified)+1)[:int(o.modified)+1]
 	all[o.modified] = version{price: o.price, trigger: o.trigger, quantity: o.quantity, disclosed: x.disclosed(o), kind: o.kind, validity: o.validity()}
 	if o.modified > 0 {
 		v := x.extras.at(o.extra).versions
@@ -265,7 +288,7 @@ func (x *Exchange) versionsOf(o *order) []version {
 func (x *Exchange) asIs(i uint32) (out Order) { return x.asOf(i, x.orders.at(i).last) }
 
 func (x *Exchange) asOf(i, row uint32) (out Order) {
-	x.history(i, row, func(o Order) { out = o })
+	x.history(i, row, false, func(o Order) { out = o })
 	return out
 }
 

@@ -1,6 +1,7 @@
 package paper
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -39,7 +40,7 @@ func (x *Exchange) History(now time.Time, account string, n Number) ([]Order, *R
 		return nil, r
 	}
 	var all []Order
-	x.history(i, x.orders.at(i).last, func(o Order) { all = append(all, o) })
+	x.history(i, x.orders.at(i).last, true, func(o Order) { all = append(all, o) })
 	return all, nil
 }
 
@@ -57,7 +58,7 @@ func (x *Exchange) Trades(now time.Time, account string) []Trade {
 	return all
 }
 
-// Positions returns an account's positions.
+// Positions returns an account's positions, by segment, token and product.
 func (x *Exchange) Positions(now time.Time, account string) []Position {
 	x.Run(now)
 	a := x.known(account)
@@ -82,6 +83,9 @@ func (x *Exchange) Positions(now time.Time, account string) []Position {
 		}
 		all = append(all, out)
 	}
+	slices.SortFunc(all, func(a, b Position) int {
+		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Token, b.Token), cmp.Compare(a.Product, b.Product))
+	})
 	return all
 }
 
@@ -219,12 +223,7 @@ func (x *Exchange) Dump(now time.Time) []Dumped {
 		}
 		all = append(all, d)
 	}
-	slices.SortFunc(all, func(a, b Dumped) int {
-		if a.Account < b.Account {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b Dumped) int { return cmp.Compare(a.Account, b.Account) })
 	return all
 }
 

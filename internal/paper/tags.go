@@ -33,7 +33,7 @@ func tagHash[T string | []byte](account uint32, tag T) uint64 {
 	for k := range len(tag) {
 		h = (h ^ uint64(tag[k])) * 0x100000001b3
 	}
-	return h ^ h>>29
+	return mix(h)
 }
 
 func (x *Exchange) tagOf(o *order) string { return string(x.tags.bytes(o.tag, o.tagLen)) }

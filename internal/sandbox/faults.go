@@ -90,7 +90,11 @@ var shapes = map[string]struct {
 	"hang":         {},
 }
 
-// FaultNames are the faults there are: the codes of the table, and the shapes.
+// allFaults are the faults there are, of answers and of the exchange on paper.
+func allFaults() []string { return slices.Concat(FaultNames(), paperapi.FaultNames()) }
+
+// FaultNames are the faults that the answer of any operation can have: the codes of the
+// table, and the shapes.
 func FaultNames() []string {
 	var all []string
 	for _, f := range wire.Failures {
@@ -99,7 +103,6 @@ func FaultNames() []string {
 	for name := range shapes {
 		all = append(all, name)
 	}
-	all = append(all, paperapi.FaultNames()...)
 	slices.Sort(all)
 	return all
 }
@@ -125,8 +128,8 @@ func (f *Faults) Add(x Fault) error {
 	switch {
 	case !slices.Contains(FaultOps(), x.Op):
 		return login.Invalid("op", fmt.Sprintf("must be one of %v", FaultOps()))
-	case !slices.Contains(FaultNames(), x.Fault):
-		return login.Invalid("fault", fmt.Sprintf("must be one of %v", FaultNames()))
+	case !slices.Contains(allFaults(), x.Fault):
+		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
 		return login.Invalid("fault", "is not one for this op")
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
@@ -318,5 +321,5 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 		Pending []Fault  `json:"pending"`
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`
-	}{s.Faults.Pending(), FaultOps(), FaultNames()}, nil), nil
+	}{s.Faults.Pending(), FaultOps(), allFaults()}, nil), nil
 }

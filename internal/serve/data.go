@@ -36,6 +36,8 @@ const (
 type Place struct {
 	Dir      string // the data directory, which holds the master key
 	Database string // URL of a PostgreSQL database; "" for a file in the data directory
+
+	Wait store.Waiting // for another process that holds the data
 }
 
 // Data are open data: the store and the vault of their data key.
@@ -47,6 +49,8 @@ type Data struct {
 	now   func() time.Time
 	place Place
 	key   []byte // the data key
+
+	watched watched
 }
 
 // OpenExisting opens data that Open has created, and creates none.
@@ -115,9 +119,9 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 // then agree with the database server's: other processes on the database use theirs.
 func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	if p.Database == "" {
-		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile))
+		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile), p.Wait)
 	}
-	store, err := postgres.Open(ctx, p.Database)
+	store, err := postgres.Open(ctx, p.Database, p.Wait)
 	if err != nil || !system {
 		return store, err
 	}

@@ -18,7 +18,7 @@ import (
 // place is a data directory with the database that the tests run on.
 func place(t *testing.T, dir string) Place {
 	t.Helper()
-	return Place{dir, pgtest.Chosen(t, dir)}
+	return Place{Dir: dir, Database: pgtest.Chosen(t, dir)}
 }
 
 func TestMasterKey_isSharedByProcessesThatStartAtOnce(t *testing.T) {

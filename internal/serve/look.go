@@ -94,7 +94,7 @@ func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, er
 		made, err = s.Made(ctx)
 		return s, made, err
 	}
-	s, err := postgres.OpenToRead(ctx, p.Database)
+	s, err := postgres.OpenToRead(ctx, p.Database, p.Wait)
 	if err != nil {
 		return nil, false, err
 	}

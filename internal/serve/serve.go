@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,7 @@ type Server struct {
 	adminAPI  adminapi.Config
 	admin     *operator.Admin
 	gateway   *httpapi.Gateway // nil without a trade API
+	data      *Data
 }
 
 // Check returns every problem of the configuration at once, without touching
@@ -176,7 +178,11 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	if cfg.Telemetry != nil {
 		ports, web.Begin = cfg.Telemetry.Ports(ports), cfg.Telemetry.Begin
+	} else { // readiness needs to know which calls of the store fail
+		ports = telemetry.New(nil).Ports(ports)
 	}
+	failing := ports.Failing
+	ports.Failing = func() error { return cmp.Or(load(&d.watched.database), failing()) }
 	// The signing key and the demo accounts' hashes take the longest at a first
 	// start: make them side by side.
 	var svc *login.Service
@@ -225,7 +231,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		paper: cfg.paper, faults: cfg.Faults,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
-		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(),
+		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
 	}, nil
 }
 
@@ -233,7 +239,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	ports := login.Ports{
 		Directory: d.Store, Keys: d.Store, Trail: d.Store, Sessions: d.Store, Allowances: d.Store, Jobs: d.Store,
-		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log,
+		OMS: cfg.OMS, Vault: d.Vault, Now: d.now, Log: cfg.Log, MasterKey: d,
 	}
 	if cfg.couriers != nil {
 		ports.Courier, ports.Outbox = cfg.couriers, true
@@ -292,6 +298,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.login.Run(sweeping) })
+	sweeper.Go(func() { s.data.watch(sweeping, s.web.Log) })
 	if s.box != nil {
 		defer context.AfterFunc(ctx, s.box.Inbox.Close)()
 	}

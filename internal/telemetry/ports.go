@@ -26,6 +26,7 @@ func (t *Telemetry) Ports(p login.Ports) login.Ports {
 		p.Courier = courier{p.Courier, t}
 	}
 	p.Observe = t.Event
+	p.Failing = func() error { return t.store.failing(time.Now()) }
 	p.GaveUp = func(kind login.JobKind) { t.givenUp.WithLabelValues(string(kind)).Inc() }
 	return p
 }
@@ -40,6 +41,9 @@ func (t *Telemetry) call(ctx context.Context, port, op string, f func(ctx contex
 	err := f(ctx)
 	outcome := outcomeOf(err)
 	t.ports.WithLabelValues(port, op, outcome).Observe(time.Since(start).Seconds())
+	if port == "store" {
+		t.store.add(op, outcome, err, time.Now())
+	}
 	if span != nil {
 		span.SetAttributes(attribute.String("neo.outcome", outcome))
 		if outcome == "failed" {

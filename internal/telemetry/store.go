@@ -167,6 +167,14 @@ func (x allowances) Take(ctx context.Context, key string, r limit.Rate, n int, n
 	return result(x.t, ctx, "store", "take", func(ctx context.Context) (time.Duration, error) { return x.next.Take(ctx, key, r, n, now) })
 }
 
+func (x allowances) Charge(ctx context.Context, c login.Charge) (time.Duration, error) {
+	return result(x.t, ctx, "store", "charge", func(ctx context.Context) (time.Duration, error) { return x.next.Charge(ctx, c) })
+}
+
+func (x allowances) GiveBack(ctx context.Context, c login.Charge, now time.Time) error {
+	return x.t.call(ctx, "store", "give_back", func(ctx context.Context) error { return x.next.GiveBack(ctx, c, now) })
+}
+
 func (x allowances) State(ctx context.Context, account string) (login.AccountState, error) {
 	return result(x.t, ctx, "store", "state", func(ctx context.Context) (login.AccountState, error) { return x.next.State(ctx, account) })
 }
@@ -215,6 +223,10 @@ func (x jobs) Sweep(ctx context.Context, now time.Time, n int) (int, error) {
 
 func (x jobs) DropExpired(ctx context.Context, now time.Time) error {
 	return x.t.call(ctx, "store", "drop_expired", func(ctx context.Context) error { return x.next.DropExpired(ctx, now) })
+}
+
+func (x jobs) Rehearse(ctx context.Context, now time.Time) error {
+	return x.t.call(ctx, "store", "rehearse", func(ctx context.Context) error { return x.next.Rehearse(ctx, now) })
 }
 
 func (x jobs) Count(ctx context.Context, now time.Time) (views, trades int, err error) {

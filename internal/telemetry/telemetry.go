@@ -35,6 +35,7 @@ type Telemetry struct {
 	events   *prometheus.CounterVec
 	ports    *prometheus.HistogramVec
 	givenUp  *prometheus.CounterVec
+	store    failures
 
 	notAccepted prometheus.Counter
 }

@@ -368,7 +368,7 @@ func (s *service) ask(b *testing.B, path string, header, body map[string]string)
 }
 
 // BenchmarkSession2FA is one session_2fa by OTP over HTTP on SQLite, whole
-// server. The bar is 1.3 signatures.
+// server. The bar is 1.15 signatures.
 func BenchmarkSession2FA(b *testing.B) {
 	const warm = 200
 	s := start(b, b.TempDir(), "--accounts", strconv.Itoa(b.N+warm))
@@ -382,7 +382,7 @@ func BenchmarkSession2FA(b *testing.B) {
 
 // BenchmarkLogin is one login apart from argon2id: by TOTP, which does all that
 // a password login does but for the hash, and checks and marks the code besides.
-// The bar is 1.5 signatures.
+// The bar is 1.25 signatures.
 func BenchmarkLogin(b *testing.B) {
 	s := start(b, b.TempDir(), "--accounts", strconv.Itoa(b.N))
 	s.perOp(b, func(i int) { s.totpLogin(b, i+1) })

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,15 +80,7 @@ func TestMetrics_tellHowTheServiceIs(t *testing.T) {
 	s := prepare(t, t.TempDir(), "", "sandbox", "--consumer-rate=0", "--metrics=127.0.0.1:0")
 	s.start(t)
 	s.logIn(t)
-	log, err := os.ReadFile(s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`msg=metrics url=(http://127\.0\.0\.1:\d+)/metrics`).FindSubmatch(log)
-	if found == nil {
-		t.Fatalf("the log does not tell where the metrics are:\n%s", log)
-	}
-	own := &service{url: string(found[1]), client: s.client}
+	own := s.own(t)
 	if a := own.call("metrics", "GET", "/metrics", nil); !a.good() || !strings.Contains(string(a.body), `neo_request_seconds_count{op="access_token",status="200"} 1`+"\n") {
 		t.Errorf("metrics: %v", a)
 	}

@@ -57,6 +57,8 @@ type outside struct {
 	mu    sync.Mutex
 	hold  chan struct{}   // gateway and mail server answer nobody until it is closed; nil: at once
 	down  bool            // the OMS
+	slow  time.Duration   // what the OMS takes to answer
+	full  bool            // gateway and mail server take no codes
 	sms   []sms           // in the order in which they came, those that were never answered too
 	mails []string        // that were taken
 	open  map[string]bool // sessions with the OMS
@@ -124,9 +126,9 @@ func (o *outside) answer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	sid, isOMS := strings.CutPrefix(r.URL.Path, "/oms/sessions/")
 	o.mu.Lock()
-	hold := o.hold
+	hold, slow := o.hold, o.slow
 	switch {
-	case isOMS && o.down:
+	case !isOMS && o.full, isOMS && o.down:
 		o.mu.Unlock()
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -141,6 +143,7 @@ func (o *outside) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	o.mu.Unlock()
 	if isOMS {
+		time.Sleep(slow)
 		_, _ = io.WriteString(w, `{"home": "server7"}`)
 		return
 	}
@@ -165,8 +168,11 @@ func (m *mailing) Mail(string, *smtp.MailOptions) error { return nil }
 func (m *mailing) Rcpt(to string, _ *smtp.RcptOptions) error {
 	m.to = to
 	m.o.mu.Lock()
-	hold := m.o.hold
+	hold, full := m.o.hold, m.o.full
 	m.o.mu.Unlock()
+	if full {
+		return errors.New("no room")
+	}
 	if hold != nil {
 		<-hold
 	}

@@ -4,9 +4,11 @@ package faults
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
+	"neoapi/internal/sandbox"
 	"neoapi/internal/store/postgres/pgtest"
 )
 
@@ -88,4 +90,56 @@ func TestPostgreSQL_cutConnectionsCountEachStepOnce(t *testing.T) {
 	x.crowd(t, 12)
 	p.SetPlan(nil)
 	x.judge(t)
+}
+
+// Right logins whose connections to the store are cut, or that fall into an outage, charge
+// their address nothing: as soon as the store is well none is told of too many wrong ones.
+func TestPostgreSQL_outageChargesRightLoginsNothing(t *testing.T) {
+	t.Parallel()
+	p, url := pgtest.NewProxy(t, pgtest.Database(t))
+	s := startSandbox(t, url, 60, "--wrong-logins=4")
+	s.again = false
+	crowd := func(n int, good func(a answer) bool) {
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				if a := s.mpin(demo(i+1), sandbox.DemoMPIN); !good(a) {
+					t.Errorf("a right login: %v", a)
+				}
+			})
+		}
+		all.Wait()
+	}
+	cut := func(a answer) bool { return a.good() || a.unavailable() }
+	for range 3 {
+		p.SetPlan(func() pgtest.Fault {
+			if rand.IntN(6) > 0 {
+				return pgtest.Pass
+			}
+			return pgtest.CutBefore + pgtest.Fault(rand.IntN(int(pgtest.CutAtOnce)))
+		})
+		crowd(20, cut)
+		p.SetPlan(nil)
+		p.Set(pgtest.Weather{Down: true})
+		crowd(5, cut)
+		p.Set(pgtest.Weather{Silent: true})
+		crowd(5, cut)
+		p.Set(pgtest.Weather{})
+		within(t, noisy(recoverWithin), "a right login", func() bool {
+			a := s.mpin(demo(60), sandbox.DemoMPIN)
+			if !cut(a) {
+				t.Errorf("after an outage: %v", a)
+			}
+			return a.good()
+		})
+		crowd(10, cut)
+	}
+	for range 4 {
+		if a := s.mpin(demo(59), "000000"); a.status != 401 {
+			t.Errorf("a wrong MPIN: %v", a)
+		}
+	}
+	if a := s.mpin(demo(58), sandbox.DemoMPIN); a.status != 429 {
+		t.Errorf("after four wrong ones: %v", a)
+	}
 }

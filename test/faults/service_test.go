@@ -12,6 +12,7 @@
 //	go test -race -timeout 60m -run Kills ./test/faults -faults.kills 200
 //	go test -race -timeout 60m ./test/faults -faults.strangers -faults.noise 2
 //	go test -timeout 3h -run Soak ./test/faults -faults.soak 1h
+//	go test -timeout 30m -v -run Hostile ./test/faults -faults.hostile
 package faults
 
 import (
@@ -40,6 +41,7 @@ var (
 	kills     = flag.Int("faults.kills", 4, "how often each test of kills kills")
 	soak      = flag.Duration("faults.soak", 4*time.Second, "how long each soak lasts")
 	strangers = flag.Bool("faults.strangers", false, "let every stranger come, and not only those that cost most")
+	hostile   = flag.Bool("faults.hostile", false, "meet every hostile server on every call, and not only every seventh where each takes a process")
 	noise     = flag.Int("faults.noise", 12, "how many times as long as the bars allow an answer and a recovery may take: the machine may be busy with others")
 )
 
@@ -58,6 +60,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv(verifyEnv); at != "" { // the process of another test
+		verifyAt(at)
+		return
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil { // the tests wait more than they compute
 		panic(err)

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 )
@@ -195,7 +193,7 @@ func (s *Store) AddConsumer(ctx context.Context, x login.Consumer, e login.Event
 
 // ChangeConsumer implements [login.Operations].
 func (s *Store) ChangeConsumer(ctx context.Context, key string, e login.Event, f func(c *login.Consumer) error) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		var x login.Consumer
 		var version int64
 		err := one(ctx, c, append(columnsOfConsumer(&x), &version), `SELECT `+consumerColumns+`, version FROM consumers WHERE key = $1`, key)
@@ -251,7 +249,7 @@ func (s *Store) AddFirstSigningKey(ctx context.Context, k login.SigningKey) erro
 // AddSigningKey implements [login.Keys]. Of two that would get the same number
 // one begins again.
 func (s *Store) AddSigningKey(ctx context.Context, k login.SigningKey, e login.Event) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		add := recordIf(`INSERT INTO signing_keys (n, id, sealed, created, signs)
 			SELECT coalesce(max(n), 0) + 1, $1, $2::bytea, $3::timestamptz, $4::timestamptz FROM signing_keys ON CONFLICT (n) DO NOTHING`,
 			e, k.ID, k.Sealed, when{&k.Created}, when{&k.Signs})

@@ -19,6 +19,9 @@ func hint(err error, password bool) string {
 	var unknown *net.DNSError
 	switch {
 	case errors.As(err, &refused):
+		if strings.Contains(refused.Message, "statement pooling mode") {
+			return "set pool_mode = transaction in PgBouncer's configuration"
+		}
 		switch refused.Code {
 		case "28P01", "28000": // invalid_password, invalid_authorization_specification
 			if strings.Contains(refused.Message, "pg_hba.conf") {

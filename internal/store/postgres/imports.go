@@ -67,8 +67,8 @@ const withinImport = time.Minute
 // table and from there to the others, so that collisions can be reported while the
 // rest is stored.
 func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.Account, done func(taken []error) (login.Import, login.Event, error)) error {
-	return s.do(ctx, withinImport, func(ctx context.Context, c *pgx.Conn) error {
-		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	return s.do(ctx, withinImport, func(ctx context.Context, c *conn) error {
+		return c.transaction(ctx, func(tx *pgx.Conn) error {
 			if _, err := tx.Exec(ctx, `INSERT INTO imports (file, `+importColumns+`) VALUES ($1, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING`, from.File); err != nil {
 				return err
 			}
@@ -99,8 +99,8 @@ func (s *Store) AddAccounts(ctx context.Context, from login.Import, all []login.
 }
 
 // copyAccounts stores accounts, and returns for each why it was not stored, or nil.
-func copyAccounts(ctx context.Context, tx pgx.Tx, all []login.Account) ([]error, error) {
-	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE IF NOT EXISTS coming (n integer, LIKE accounts) ON COMMIT DELETE ROWS`)
+func copyAccounts(ctx context.Context, tx *pgx.Conn, all []login.Account) ([]error, error) {
+	_, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE coming (n integer, LIKE accounts) ON COMMIT DROP`)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func copyAccounts(ctx context.Context, tx pgx.Tx, all []login.Account) ([]error,
 }
 
 // accountsOf returns the accounts with some UCCs, by these.
-func accountsOf(ctx context.Context, tx pgx.Tx, uccs []string) (map[string]*login.Account, error) {
+func accountsOf(ctx context.Context, tx *pgx.Conn, uccs []string) (map[string]*login.Account, error) {
 	rows, err := tx.Query(ctx, `SELECT `+accountColumns+` FROM accounts WHERE ucc = ANY($1)`, uccs)
 	if err != nil {
 		return nil, err

@@ -39,8 +39,12 @@ func (s *Store) AddJob(ctx context.Context, j login.Job) error {
 // ClaimJobs implements [login.Jobs].
 func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []login.Job, err error) {
 	until := claim.Now.Add(claim.Lease)
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, `WITH due AS (
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
+		all, err = collect(ctx, c, func(row pgx.CollectableRow) (j login.Job, err error) {
+			var n int64
+			err = row.Scan(&n, &j.ID, &j.Kind, &j.SID, &j.Account, &j.Sealed, when{&j.Created}, when{&j.Expires}, &j.Tries, &j.Claim, &j.Interrupted)
+			return j, err
+		}, `WITH due AS (
 				SELECT n, id, claim FROM jobs
 				WHERE kind = $1 AND (due <= $2 OR due > $6) AND (claim = '' OR NOT $7) AND NOT id = ANY ($8)
 					AND (claim = '' OR due > $6 OR expires <= $2 OR due + $9::interval * ((1 << least(interrupted, $10)) - 1) <= $2)
@@ -50,14 +54,6 @@ func (s *Store) ClaimJobs(ctx context.Context, claim login.JobClaim) (all []logi
 				RETURNING jobs.n, jobs.id, kind, sid, account, sealed, created, expires, tries, jobs.claim, due.claim <> '')
 			SELECT * FROM claimed ORDER BY n`, string(claim.Kind), claim.Now, claim.N, until, claim.ID,
 			claim.Latest(), claim.Fresh, append([]string{}, claim.Doing...), claim.Lease, login.MostDoublings)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (j login.Job, err error) {
-			var n int64
-			err = row.Scan(&n, &j.ID, &j.Kind, &j.SID, &j.Account, &j.Sealed, when{&j.Created}, when{&j.Expires}, &j.Tries, &j.Claim, &j.Interrupted)
-			return j, err
-		})
 		return err
 	})
 	return all, err
@@ -93,7 +89,7 @@ func (s *Store) EndJob(ctx context.Context, j login.Job, undelivered []byte, e *
 // endUndelivered is EndJob for a code that can be taken back; done is false if it
 // cannot.
 func (s *Store) endUndelivered(ctx context.Context, j login.Job, code []byte, e *login.Event) (done bool, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		// Before the code is taken back and not together with it: a claim is lost when its
 		// lease has expired, and its holder gives up long before.
 		var held bool

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver that goose migrates through
 	"github.com/pressly/goose/v3"
 
 	"neoapi/internal/store"
@@ -20,15 +21,18 @@ func TestStore(t *testing.T) {
 	// to open it three times.
 	url := pgtest.Database(t)
 	s, empty := openAt(t, url), raw(t, url)
-	storetest.Run(t, func(t *testing.T) store.Store {
-		_, err := empty.Exec(t.Context(), `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
-			DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs;
-			DELETE FROM imports`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	})
+	storetest.Run(t, func(t *testing.T) store.Store { emptied(t, empty); return s })
+}
+
+// emptied empties a database by a connection to it.
+func emptied(t *testing.T, c *pgx.Conn) {
+	t.Helper()
+	_, err := c.Exec(t.Context(), `DELETE FROM settled; DELETE FROM accounts; DELETE FROM consumers; DELETE FROM signing_keys;
+		DELETE FROM events; DELETE FROM account_states; DELETE FROM sessions; DELETE FROM allowances; DELETE FROM revocations; DELETE FROM jobs;
+		DELETE FROM imports`)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // openAt opens the database at url and closes it when the test is over.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"neoapi/internal/limit"
 	"neoapi/internal/login"
 )
 
@@ -36,7 +35,7 @@ const stateColumns = `version, totp_step, sent, failures, totp_used`
 
 // load runs a query for one row of stateColumns and more, or returns
 // login.ErrNotFound.
-func (l *loaded) load(ctx context.Context, c *pgx.Conn, more []any, query string, key string) error {
+func (l *loaded) load(ctx context.Context, c *conn, more []any, query string, key string) error {
 	return l.scan(func(into []any) error { return one(ctx, c, into, query, key) }, more)
 }
 
@@ -55,7 +54,7 @@ func (l *loaded) scan(read func(into []any) error, more []any) error {
 
 // loadState loads what is counted for an account: nothing, at version 0, if there
 // is no row.
-func loadState(ctx context.Context, c *pgx.Conn, account string) (*loaded, error) {
+func loadState(ctx context.Context, c *conn, account string) (*loaded, error) {
 	l := &loaded{state: login.AccountState{Account: account}}
 	err := l.load(ctx, c, nil, `SELECT `+stateColumns+` FROM account_states WHERE account = $1`, account)
 	if errors.Is(err, login.ErrNotFound) {
@@ -66,7 +65,7 @@ func loadState(ctx context.Context, c *pgx.Conn, account string) (*loaded, error
 
 // loadSession loads a session and what is counted for its account, or returns
 // login.ErrNotFound.
-func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) {
+func loadSession(ctx context.Context, c *conn, sid string) (*loaded, error) {
 	var l loaded
 	err := l.load(ctx, c, columnsOfSession(&l.session), selectSession, sid)
 	l.state.Account = l.session.Account
@@ -74,22 +73,20 @@ func loadSession(ctx context.Context, c *pgx.Conn, sid string) (*loaded, error) 
 }
 
 // loadClaim is loadSession with the session's account, which is empty if missing.
-func loadClaim(ctx context.Context, c *pgx.Conn, sid string) (*loaded, login.Account, error) {
+func loadClaim(ctx context.Context, c *conn, sid string) (*loaded, login.Account, error) {
 	var l loaded
 	var a login.Account
-	var b pgx.Batch
-	b.Queue(selectSession, asText([]any{sid})...)
-	b.Queue(`SELECT `+accountColumns+` FROM accounts WHERE id = (SELECT account FROM sessions WHERE sid = $1)`, asText([]any{sid})...)
-	results := c.SendBatch(ctx, &b)
-	err := l.scan(func(into []any) error { return scanned(results.QueryRow().Scan(into...), c) }, columnsOfSession(&l.session))
-	if err == nil {
-		if err = scanned(results.QueryRow().Scan(columnsOfAccount(&a)...), c); errors.Is(err, login.ErrNotFound) {
-			a, err = login.Account{}, nil
+	err := c.run(ctx, func(r pgx.BatchResults) error {
+		err := l.scan(func(into []any) error { return r.QueryRow().Scan(into...) }, columnsOfSession(&l.session))
+		if err == nil {
+			if err = r.QueryRow().Scan(columnsOfAccount(&a)...); errors.Is(err, pgx.ErrNoRows) {
+				a, err = login.Account{}, nil
+			}
 		}
-	}
-	if cerr := results.Close(); err == nil {
-		err = scanned(cerr, c)
-	}
+		return err
+	}, statement{selectSession, []any{sid}},
+		statement{`SELECT ` + accountColumns + ` FROM accounts WHERE id = (SELECT account FROM sessions WHERE sid = $1)`, []any{sid}})
+	err = scanned(err, c)
 	l.state.Account = l.session.Account
 	return &l, a, err
 }
@@ -134,7 +131,7 @@ var (
 
 // save saves what was loaded and changed with one of the statements above, or
 // returns errRace if somebody has changed it meanwhile.
-func (l *loaded) save(ctx context.Context, c *pgx.Conn, query string, more ...any) error {
+func (l *loaded) save(ctx context.Context, c *conn, query string, more ...any) error {
 	return changeOne(ctx, c, query, l.args(more...)...)
 }
 
@@ -155,7 +152,7 @@ func (l *loaded) changes() []any {
 
 // State implements [login.Allowances].
 func (s *Store) State(ctx context.Context, account string) (a login.AccountState, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadState(ctx, c, account)
 		a = l.state
 		return err
@@ -166,7 +163,7 @@ func (s *Store) State(ctx context.Context, account string) (a login.AccountState
 // changeState loads what is counted for an account, applies f and saves it, with
 // an event if there is one.
 func (s *Store) changeState(ctx context.Context, account string, e *login.Event, f func(a *login.AccountState)) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadState(ctx, c, account)
 		if err != nil {
 			return err
@@ -202,7 +199,7 @@ func (s *Store) Unlock(ctx context.Context, account string, e login.Event) error
 
 // OpenView implements [login.Sessions].
 func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, try string, e login.Event) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadState(ctx, c, x.Account)
 		if err != nil {
 			return err
@@ -244,7 +241,7 @@ func (s *Store) PendingView(ctx context.Context, account string, consumer login.
 // saves both, with an event if there is one. If f returns an error, nothing is
 // saved.
 func (s *Store) change(ctx context.Context, sid string, e *login.Event, f func(l *loaded) error) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadSession(ctx, c, sid)
 		if err != nil {
 			return err
@@ -256,7 +253,7 @@ func (s *Store) change(ctx context.Context, sid string, e *login.Event, f func(l
 	})
 }
 
-func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) error {
+func (l *loaded) saveBoth(ctx context.Context, c *conn, e *login.Event) error {
 	if e == nil {
 		return l.save(ctx, c, saveSessionOnly, l.changes()...)
 	}
@@ -266,7 +263,7 @@ func (l *loaded) saveBoth(ctx context.Context, c *pgx.Conn, e *login.Event) erro
 // saveTrade saves a session that has become a trade session, with its event. If its
 // consumer was removed, it saves and ends the session at once and returns
 // login.ErrOvertaken.
-func (l *loaded) saveTrade(ctx context.Context, c *pgx.Conn, e login.Event) error {
+func (l *loaded) saveTrade(ctx context.Context, c *conn, e login.Event) error {
 	x := &l.session
 	saved, err := inOne(ctx, c,
 		statement{`SELECT pg_advisory_xact_lock_shared($1)`, []any{standing}},
@@ -299,7 +296,7 @@ func (l *loaded) saveTrade(ctx context.Context, c *pgx.Conn, e login.Event) erro
 
 // SetOTP implements [login.Sessions].
 func (s *Store) SetOTP(ctx context.Context, o login.NewOTP) (wait time.Duration, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadSession(ctx, c, o.SID)
 		if err != nil {
 			return err
@@ -334,7 +331,7 @@ func (s *Store) Claim(ctx context.Context, claim login.Claim) (login.Session, lo
 	var claimed login.Session
 	var account login.Account
 	var refused error
-	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, a, err := loadClaim(ctx, c, claim.SID)
 		if err != nil {
 			return err
@@ -373,7 +370,7 @@ func (s *Store) Refund(ctx context.Context, sid, claim string, e login.Event) er
 // claim was no longer held.
 func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e login.Event) error {
 	var lost bool
-	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadSession(ctx, c, sid)
 		if err != nil && !errors.Is(err, login.ErrNotFound) {
 			return err
@@ -398,7 +395,7 @@ func (s *Store) leave(ctx context.Context, sid, claim string, refund bool, e log
 
 // Complete implements [login.Sessions].
 func (s *Store) Complete(ctx context.Context, claim string, t login.Session, e login.Event) error {
-	err := s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		l, err := loadSession(ctx, c, t.SID)
 		if err != nil {
 			return err
@@ -423,7 +420,7 @@ func hold(account string) statement {
 
 // KeyInUse implements [login.Keys].
 func (s *Store) KeyInUse(ctx context.Context, key string, now time.Time) (used bool, err error) {
-	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *conn) error {
 		return one(ctx, c, []any{&used}, `SELECT EXISTS (SELECT FROM sessions WHERE key_id = $1 AND expires > $2)`, key, now)
 	})
 	return used, err
@@ -461,22 +458,4 @@ func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n
 	}
 	all, err = list(ctx, s, columns, `SELECT seq, token_id, expires FROM revocations WHERE seq > $1 AND expires > $2 ORDER BY seq LIMIT $3`, after, since, n)
 	return all, last, err
-}
-
-// Take implements [login.Allowances].
-func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
-		var x limit.State
-		err := one(ctx, c, []any{when{&x.Whole}}, `SELECT whole FROM allowances WHERE key = $1`, key)
-		if err != nil && !errors.Is(err, login.ErrNotFound) {
-			return err
-		}
-		before := x.Whole
-		if x, wait = limit.Take(x, r, n, now); wait > 0 || n == 0 {
-			return nil
-		}
-		return changeOne(ctx, c, `INSERT INTO allowances (key, whole) VALUES ($1, $2)
-			ON CONFLICT (key) DO UPDATE SET whole = excluded.whole WHERE allowances.whole = $3`, key, when{&x.Whole}, when{&before})
-	})
-	return wait, err
 }

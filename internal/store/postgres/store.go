@@ -13,11 +13,11 @@ package postgres
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -26,15 +26,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 
 	"neoapi/internal/login"
 	"neoapi/internal/store"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // How long an operation may take, waiting for a connection included, whatever its
 // context allows: on a record or two, and on many.
@@ -49,35 +44,38 @@ const (
 const lateness = 50 * time.Millisecond
 
 // A Store is an open database. It implements [store.Store].
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool     *pgxpool.Pool
+	room     room        // for its connections
+	pooler   atomic.Bool // whether a pooler is before the server
+	settings statement   // of each transaction then
+
+	life   context.Context // of the store, for what it does by itself
+	end    context.CancelFunc
+	living sync.WaitGroup
+}
 
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database that a URL such as postgres://neo@db.example.com/neo
 // names, and brings it to the current schema: of several processes that start at
-// once, one does so and the others wait. Close it when done.
+// once, one does so and the others wait, as wait says. Close it when done.
 //
 // The server's certificate is verified unless the URL's sslmode or PGSSLMODE says
 // otherwise. The password comes from PGPASSWORD, PGPASSFILE or the URL. Up to 16
 // connections are open, or as many as the URL's pool_max_conns says.
-func Open(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, func(cfg *pgxpool.Config) error { return migrate(ctx, cfg.ConnConfig) })
+func Open(ctx context.Context, url string, wait ...store.Waiting) (*Store, error) {
+	return open(ctx, url, store.Of(wait), (*Store).migrate)
 }
 
 // OpenToRead is Open for the methods that only read: it does not bring the database to
 // the current schema.
-func OpenToRead(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, func(cfg *pgxpool.Config) error {
-		c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
-		if err != nil {
-			return err
-		}
-		return c.Close(ctx)
-	})
+func OpenToRead(ctx context.Context, url string, wait ...store.Waiting) (*Store, error) {
+	return open(ctx, url, store.Of(wait), (*Store).reach)
 }
 
-// open opens a database with which begin can do what has to be done first.
-func open(ctx context.Context, url string, begin func(cfg *pgxpool.Config) error) (*Store, error) {
+// open opens a database with which begin does what has to be done first.
+func open(ctx context.Context, url string, wait store.Waiting, begin func(s *Store, ctx context.Context, wait store.Waiting) error) (*Store, error) {
 	cfg, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("the database URL %w", err)
@@ -85,20 +83,21 @@ func open(ctx context.Context, url string, begin func(cfg *pgxpool.Config) error
 	cfg.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: lateness}
 	}
-	if err := begin(cfg); err != nil {
-		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) { // database/sql may report only that its connection is closed
-			err = fmt.Errorf("%w: %w", ended, err)
-		}
+	s := &Store{room: room{most: int(cfg.MaxConns), limit: int(cfg.MaxConns)}}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.attach(cfg)
+	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	if err := begin(s, ctx, wait); err != nil {
+		_ = s.Close()
 		if advice := hint(err, cfg.ConnConfig.Password != ""); advice != "" {
 			return nil, fmt.Errorf("database: %w; %s", err, advice)
 		}
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
-	}
-	return &Store{pool}, nil
+	s.living.Go(s.lookAround)
+	return s, nil
 }
 
 // Connections returns how many connections a process opens to the database that a URL
@@ -119,6 +118,8 @@ func (s *Store) Made(ctx context.Context) (made bool, err error) {
 
 // Close closes the store. It waits for the calls that are under way.
 func (s *Store) Close() error {
+	s.end()
+	s.living.Wait()
 	s.pool.Close()
 	return nil
 }
@@ -134,36 +135,9 @@ const (
 	standing = 7_366_010_003
 )
 
-func migrate(ctx context.Context, cfg *pgx.ConnConfig) (err error) {
-	cfg = cfg.Copy()
-	for _, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
-		cfg.RuntimeParams[name] = "0" // the context says how long
-	}
-	db := stdlib.OpenDB(*cfg)
-	defer func() { err = errors.Join(err, db.Close()) }() // and the lock ends with its connection
-	lock, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrating); err != nil {
-		return err
-	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
 // do runs f on a connection. It runs it again if somebody else's change came
 // first, or if the connection turned out to be dead before anything was changed.
-func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.Context, c *pgx.Conn) error) error {
+func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.Context, c *conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -179,15 +153,15 @@ func (s *Store) do(ctx context.Context, limit time.Duration, f func(ctx context.
 	}
 }
 
-func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Conn) error) error {
-	c, err := s.pool.Acquire(ctx)
+func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *conn) error) error {
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.Release()
+	defer c.release()
 	for {
-		err := f(ctx, c.Conn())
-		if err != nil && ctx.Err() != nil && c.Conn().IsClosed() {
+		err := f(ctx, c.conn)
+		if err != nil && ctx.Err() != nil && c.pg.IsClosed() {
 			// The server fell silent on this connection. Others that were open then may have
 			// too, and each would be found out by a request that waits: all are given up.
 			s.pool.Reset()
@@ -207,32 +181,36 @@ func (s *Store) once(ctx context.Context, f func(ctx context.Context, c *pgx.Con
 // nothing was saved.
 var errRace = errors.New("changed meanwhile")
 
-// A readError is a connection that broke while something was read: the same may
-// be read again on another one.
+// A readError is a connection that broke while something was read, or before anything
+// was done: the same may be done again on another one.
 type readError struct{ error }
 
 func (e *readError) Unwrap() error { return e.error }
 
 // one runs a query for one row, or returns login.ErrNotFound.
-func one(ctx context.Context, c *pgx.Conn, into []any, query string, args ...any) error {
-	return scanned(c.QueryRow(ctx, query, asText(args)...).Scan(into...), c)
+func one(ctx context.Context, c *conn, into []any, query string, args ...any) error {
+	if c.pooled != nil {
+		err := c.run(ctx, func(r pgx.BatchResults) error { return r.QueryRow().Scan(into...) }, statement{query, args})
+		return scanned(err, c)
+	}
+	return scanned(c.pg.QueryRow(ctx, query, asText(args)...).Scan(into...), c)
 }
 
 // scanned returns the error of reading one row as one does.
-func scanned(err error, c *pgx.Conn) error {
+func scanned(err error, c *conn) error {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return login.ErrNotFound
-	case err != nil && c.IsClosed():
+	case err != nil && c.pg.IsClosed():
 		return &readError{err}
 	}
 	return err
 }
 
 // changeOne runs a statement that changes a row, or none and then returns errRace.
-func changeOne(ctx context.Context, c *pgx.Conn, query string, args ...any) error {
-	tag, err := c.Exec(ctx, query, asText(args)...)
-	if err == nil && tag.RowsAffected() == 0 {
+func changeOne(ctx context.Context, c *conn, query string, args ...any) error {
+	changed, err := c.exec(ctx, query, args...)
+	if err == nil && changed == 0 {
 		err = errRace
 	}
 	return err
@@ -240,18 +218,18 @@ func changeOne(ctx context.Context, c *pgx.Conn, query string, args ...any) erro
 
 // read runs a query for one row as an operation of its own.
 func (s *Store) read(ctx context.Context, into []any, query string, args ...any) error {
-	return s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error { return one(ctx, c, into, query, args...) })
+	return s.do(ctx, within, func(ctx context.Context, c *conn) error { return one(ctx, c, into, query, args...) })
 }
 
 // list collects the rows of a query. scan returns where the columns of a row go.
 func list[T any](ctx context.Context, s *Store, columns func(*T) []any, query string, args ...any) (all []T, err error) {
-	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-		// Planned for these arguments, not once for all.
-		rows, err := c.Query(ctx, query, append([]any{pgx.QueryExecModeExec}, asText(args)...)...)
-		if err == nil {
-			all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (x T, err error) { return x, row.Scan(columns(&x)...) })
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *conn) error {
+		args := args
+		if c.pooled == nil { // planned for these arguments, not once for all
+			args = append([]any{pgx.QueryExecModeExec}, args...)
 		}
-		if err != nil && c.IsClosed() {
+		all, err = collect(ctx, c, func(row pgx.CollectableRow) (x T, err error) { return x, row.Scan(columns(&x)...) }, query, args...)
+		if err != nil && c.pg.IsClosed() {
 			return &readError{err}
 		}
 		return err
@@ -265,10 +243,10 @@ type statement struct {
 	args  []any
 }
 
-// write runs statements in one transaction and one round trip, and returns how
-// many rows the last one has changed.
+// write runs statements in one transaction, and returns how many rows the last one
+// has changed.
 func (s *Store) write(ctx context.Context, all ...statement) (changed int64, err error) {
-	err = s.do(ctx, within, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
 		rows, err := inOne(ctx, c, all...)
 		if err == nil {
 			changed = rows[len(rows)-1]
@@ -278,25 +256,19 @@ func (s *Store) write(ctx context.Context, all ...statement) (changed int64, err
 	return changed, err
 }
 
-// inOne runs statements in one transaction and one round trip, and returns how many
-// rows each has changed.
-func inOne(ctx context.Context, c *pgx.Conn, all ...statement) (changed []int64, err error) {
-	var b pgx.Batch
-	for _, x := range all {
-		b.Queue(x.query, asText(x.args)...)
-	}
-	results := c.SendBatch(ctx, &b)
-	for range all {
-		var tag pgconn.CommandTag
-		if tag, err = results.Exec(); err != nil {
-			break
+// inOne runs statements in one transaction, and returns how many rows each has
+// changed.
+func inOne(ctx context.Context, c *conn, all ...statement) (changed []int64, err error) {
+	err = c.run(ctx, func(r pgx.BatchResults) error {
+		for range all {
+			tag, err := r.Exec()
+			if err != nil {
+				return err
+			}
+			changed = append(changed, tag.RowsAffected())
 		}
-		changed = append(changed, tag.RowsAffected())
-	}
-	// The transaction ends here.
-	if cerr := results.Close(); err == nil {
-		err = cerr
-	}
+		return nil
+	}, all...)
 	return changed, err
 }
 

@@ -2,10 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"neoapi/internal/login"
 )
@@ -43,23 +40,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (removed int, e
 // sweep runs statements in one transaction and returns how many rows the first one
 // has changed.
 func (s *Store) sweep(ctx context.Context, all []statement) (changed int, err error) {
-	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-		var b pgx.Batch
-		for _, x := range all {
-			b.Queue(x.query, x.args...)
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *conn) error {
+		rows, err := inOne(ctx, c, all...)
+		if err == nil {
+			changed = int(rows[0])
 		}
-		results := c.SendBatch(ctx, &b)
-		tag, err := results.Exec()
-		changed = int(tag.RowsAffected())
-		return errors.Join(err, results.Close())
+		return err
 	})
 	return changed, err
 }
 
 // DropExpired implements [login.Jobs].
 func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
-	return s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `WITH held AS (
+	return s.do(ctx, withinMany, func(ctx context.Context, c *conn) error {
+		_, err := c.exec(ctx, `WITH held AS (
 				UPDATE account_states SET version = version + 1
 				WHERE account IN (SELECT account FROM sessions WHERE kind = 'view' AND otp_expires <= $1) RETURNING account)
 			UPDATE sessions SET otp = NULL, otp_expires = NULL FROM held
@@ -70,9 +64,9 @@ func (s *Store) DropExpired(ctx context.Context, now time.Time) error {
 
 // Count implements [login.Jobs].
 func (s *Store) Count(ctx context.Context, now time.Time) (views, trades int, err error) {
-	err = s.do(ctx, withinMany, func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, `SELECT count(*) FILTER (WHERE kind = $2), count(*) FILTER (WHERE kind <> $2) FROM sessions WHERE expires > $1`,
-			now, string(login.View)).Scan(&views, &trades)
+	err = s.do(ctx, withinMany, func(ctx context.Context, c *conn) error {
+		return one(ctx, c, []any{&views, &trades},
+			`SELECT count(*) FILTER (WHERE kind = $2), count(*) FILTER (WHERE kind <> $2) FROM sessions WHERE expires > $1`, now, string(login.View))
 	})
 	return views, trades, err
 }

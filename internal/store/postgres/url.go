@@ -25,8 +25,7 @@ var defaults = []struct {
 	{"statement_timeout", "11s", ""},
 	{"lock_timeout", "1500ms", ""},
 	{"idle_in_transaction_session_timeout", "5s", ""},
-	{"default_transaction_isolation", "read%20committed", ""}, // which the statements are written for
-	{"plan_cache_mode", "force_generic_plan", ""},             // they find a record by its key
+	{"plan_cache_mode", "force_generic_plan", ""}, // the statements find a record by its key
 }
 
 // A databaseURL is the address of a database as PostgreSQL's own programs read it:
@@ -73,7 +72,7 @@ func HasPassword(text string) (bool, error) {
 	return u.secret, nil
 }
 
-// parse reads a URL and fills in the defaults.
+// parse reads a URL, fills in the defaults, and adds what is fixed.
 func parse(text string) (*pgxpool.Config, error) {
 	u, err := cutURL(text)
 	if err != nil {
@@ -89,6 +88,7 @@ func parse(text string) (*pgxpool.Config, error) {
 	}
 	cfg, err := pgxpool.ParseConfig(full + query)
 	if err == nil {
+		set(cfg.ConnConfig.RuntimeParams, fixed)
 		return cfg, nil
 	}
 	// The error quotes the URL; the wrapped error says what is wrong, and may quote the

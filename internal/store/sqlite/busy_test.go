@@ -1,13 +1,18 @@
 package sqlite_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
 	driver "zombiezen.com/go/sqlite"
 
+	"neoapi/internal/store"
 	"neoapi/internal/store/sqlite"
 )
 
@@ -40,12 +45,43 @@ func TestBusy_isADatabaseThatAnotherProcessKeeps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := sqlite.Open(t.Context(), path); !sqlite.Busy(err) {
+	if _, err := sqlite.Open(t.Context(), path, store.Waiting{Limit: time.Second}); !sqlite.Busy(err) {
 		t.Errorf("not busy: %v", err)
 	}
 	for _, err := range []error{nil, errors.New("x"), syscall.ENOSPC} {
 		if sqlite.Busy(err) {
 			t.Errorf("busy: %v", err)
 		}
+	}
+}
+
+func TestOpen_saysWhomItWaitsForAndGivesUp(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "neo.db")
+	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan string, 2)
+	wait := store.Waiting{Limit: 3 * time.Second, Notify: func(what string) { said <- what }}
+	_, err = sqlite.Open(t.Context(), path, wait)
+	if held := (*store.HeldError)(nil); !errors.As(err, &held) || !strings.Contains(err.Error(), path+".lock") {
+		t.Errorf("got error %v, want one that names the lock", err)
+	}
+	if len(said) != 1 || !strings.Contains(<-said, path+".lock") {
+		t.Error("it has not said once what it waits for")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := sqlite.Open(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want that of the context", err)
+	}
+	unlock()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

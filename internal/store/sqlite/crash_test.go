@@ -175,8 +175,12 @@ func checkDatabase(t *testing.T, path string, acknowledged map[string]int) {
 	}
 	checkLives(t, s, acknowledged)
 	var verdict string
-	if err := raw(t, path).QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+	beside := raw(t, path)
+	if err := beside.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity check: %q, %v", verdict, err)
+	}
+	if err := beside.Close(); err != nil { // before the store, which would take its locks away
+		t.Error(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

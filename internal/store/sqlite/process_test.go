@@ -13,7 +13,7 @@ import (
 
 var processes = storetest.Processes{
 	Open:  func(ctx context.Context, path string) (store.Store, error) { return sqlite.Open(ctx, path) },
-	Roles: map[string]func(path string) error{"crash": workUntilKilled},
+	Roles: map[string]func(path string) error{"crash": workUntilKilled, "actions": printActions},
 }
 
 func TestMain(m *testing.M) { processes.Main(m) }

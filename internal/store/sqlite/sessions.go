@@ -9,7 +9,6 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
-	"neoapi/internal/limit"
 	"neoapi/internal/login"
 )
 
@@ -176,16 +175,21 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 		if err != nil {
 			return err
 		}
-		err = exec(c, `INSERT INTO sessions (`+sessionColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
-			x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
-			x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote, x.Incarnation)
+		err = addSession(c, x)
 		if err != nil {
 			return err
 		}
 		return addEvent(c, e)
 	})
+}
+
+// addSession stores a session in the transaction that is open.
+func addSession(c *sqlite.Conn, x login.Session) error {
+	return exec(c, `INSERT INTO sessions (`+sessionColumns+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
+		x.Issued, x.Expires, x.Tries, x.TriesBefore, x.Sends, x.OTP, x.OTPExpires, x.LastSend,
+		x.ClaimID, x.ClaimUntil, x.Completed, x.Repeat, x.Undelivered, x.Remote, x.Incarnation)
 }
 
 // Session implements [login.Sessions].
@@ -435,37 +439,4 @@ func (s *Store) Revocations(ctx context.Context, after int64, since time.Time, n
 		all, err = list(ctx, s, scan, `SELECT seq, token_id, expires FROM revocations WHERE seq > ? AND expires > ? ORDER BY seq LIMIT ?`, after, since, n)
 	}
 	return all, last, err
-}
-
-// Take implements [login.Allowances].
-func (s *Store) Take(ctx context.Context, key string, r limit.Rate, n int, now time.Time) (wait time.Duration, err error) {
-	load := func(c *sqlite.Conn) (x limit.State, err error) {
-		err = one(c, func(r *row) error { x.Whole = r.time(); return nil }, `SELECT whole FROM allowances WHERE key = ?`, key)
-		if errors.Is(err, login.ErrNotFound) {
-			err = nil
-		}
-		return x, err
-	}
-	if n == 0 {
-		err = s.view(ctx, func(c *sqlite.Conn) error {
-			x, err := load(c)
-			_, wait = limit.Take(x, r, 0, now)
-			return err
-		})
-		return wait, err
-	}
-	err = s.update(ctx, func(c *sqlite.Conn) error {
-		x, err := load(c)
-		if err != nil {
-			return err
-		}
-		if x, wait = limit.Take(x, r, n, now); wait > 0 {
-			return errUnchanged
-		}
-		return exec(c, `INSERT INTO allowances (key, whole) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET whole = excluded.whole`, key, x.Whole)
-	})
-	if errors.Is(err, errUnchanged) {
-		err = nil
-	}
-	return wait, err
 }

@@ -12,8 +12,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,18 +21,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
-	"github.com/rogpeppe/go-internal/lockedfile"
-	_ "modernc.org/sqlite" // the driver that migrations run through
 	"zombiezen.com/go/sqlite"
 
 	"neoapi/internal/login"
 	"neoapi/internal/owner"
 	"neoapi/internal/store"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // readers is how many connections read at the same time as the one that writes.
 const readers = 4
@@ -52,21 +44,23 @@ type Store struct {
 	writer chan *sqlite.Conn // the one connection that writes, when it is free
 	reader chan *sqlite.Conn
 	log    *flusher
+	place  *place // nil if it is only read
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database file at path, creating it readable by its owner only,
-// and brings it to the current schema. Close it when done.
-func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
+// and brings it to the current schema. If another process has it, it waits as wait
+// says. Close it when done.
+func Open(ctx context.Context, path string, wait ...store.Waiting) (*Store, error) {
+	s, err := open(ctx, path, store.Of(wait))
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (*Store, error) {
+func open(ctx context.Context, path string, wait store.Waiting) (*Store, error) {
 	path, err := filepath.Abs(path) // SQLite gives some relative names, and paths with two slashes, a meaning of its own
 	if err != nil {
 		return nil, err
@@ -74,10 +68,14 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := owner.Create(path); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, path); err != nil {
-		return nil, owner.Explain(err, path+"-wal", path+"-shm")
+	place, err := keep(path)
+	if err != nil {
+		return nil, err
 	}
-	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers)}
+	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers), place: place}
+	if err := migrate(ctx, path, wait); err != nil {
+		return nil, errors.Join(owner.Explain(err, path+"-wal", path+"-shm"), s.Close())
+	}
 	for range readers {
 		if err := connect(ctx, path, s.reader, "PRAGMA query_only = 1"); err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -90,6 +88,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 	writer.SetBusyTimeout(0) // begin waits itself, with the caller's context
 	s.writer <- writer
 	if s.log, err = newFlusher(path + "-wal"); err != nil { // the connections above keep the log in place
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := place.opened(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -146,7 +147,9 @@ func connectAs(ctx context.Context, path string, flags sqlite.OpenFlags, pool ch
 	return ctx.Err()
 }
 
-// Close closes the store. It waits for the calls that are under way.
+// Close closes the store. It waits for the calls that are under way. The connections to
+// files that were replaced stay open until the process ends: closing them would write to
+// what is there now.
 func (s *Store) Close() error {
 	var errs []error
 	var all []*sqlite.Conn
@@ -162,42 +165,16 @@ func (s *Store) Close() error {
 	if s.log != nil { // before the connections: the last of them removes the log
 		errs = append(errs, s.log.Close())
 	}
+	if s.usable() != nil {
+		return errors.Join(errs...)
+	}
 	for _, c := range all {
 		errs = append(errs, c.Close())
 	}
+	if s.place != nil {
+		errs = append(errs, s.place.close())
+	}
 	return errors.Join(errs...)
-}
-
-// migrate runs the migrations under a lock file: of several processes that start
-// at once, one migrates and the others wait.
-func migrate(ctx context.Context, path string) (err error) {
-	if err := owner.Create(path + ".lock"); err != nil { // only the service's user may hold it
-		return err
-	}
-	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)",
-	}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
 }
 
 // take takes a connection out of a pool, to which it must be returned.
@@ -216,7 +193,7 @@ func take(ctx context.Context, pool chan *sqlite.Conn) (*sqlite.Conn, error) {
 // view runs f, which reads a record or two, on the writing connection if that is
 // free: its cache still has what it wrote.
 func (s *Store) view(ctx context.Context, f func(c *sqlite.Conn) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), s.usable()); err != nil {
 		return err
 	}
 	select {
@@ -235,6 +212,9 @@ func (s *Store) scan(ctx context.Context, f func(c *sqlite.Conn) error) error {
 		return err
 	}
 	defer func() { s.reader <- c }()
+	if err := s.usable(); err != nil {
+		return err
+	}
 	return f(c)
 }
 
@@ -258,11 +238,17 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 		return err
 	}
 	defer func() { s.writer <- c }()
+	if err := s.usable(); err != nil {
+		return err
+	}
 	if err := begin(ctx, c); err != nil {
 		return err
 	}
 	if err = f(c); err == nil {
 		err = ctx.Err() // the last chance to stop with nothing stored
+	}
+	if err == nil {
+		err = s.place.look()
 	}
 	if err == nil {
 		err = exec(c, "COMMIT")
@@ -273,6 +259,9 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 	}
 	if !c.AutocommitEnabled() {
 		err = errors.Join(err, exec(c, "ROLLBACK"))
+	}
+	if s.usable() != nil {
+		err = errors.Join(err, s.salvage(c))
 	}
 	return err
 }

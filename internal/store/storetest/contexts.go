@@ -137,6 +137,8 @@ func (x prepared) sessions() []call {
 		{"Take", func(ctx context.Context) error {
 			return only(x.s.Take(ctx, "key", limit.Rate{N: 10, Per: time.Minute}, 1, at(0)))
 		}},
+		{"Charge", func(ctx context.Context) error { return only(x.s.Charge(ctx, newCharge("charge"))) }},
+		{"GiveBack", func(ctx context.Context) error { return x.s.GiveBack(ctx, newCharge("charge"), at(0)) }},
 		{"Unlock", func(ctx context.Context) error { return x.s.Unlock(ctx, "account-1", x.event) }},
 		{"OpenView", func(ctx context.Context) error {
 			return x.s.OpenView(ctx, newView("new", "account-1"), 7, "try", x.event)
@@ -178,6 +180,7 @@ func (x prepared) jobsAndNames() []call {
 		{"Names", func(ctx context.Context) error { return only(x.s.Names(ctx, "na")) }},
 		{"Forget", func(ctx context.Context) error { return x.s.Forget(ctx, "name", x.event) }},
 		{"DropExpired", func(ctx context.Context) error { return x.s.DropExpired(ctx, at(0)) }},
+		{"Rehearse", func(ctx context.Context) error { return x.s.Rehearse(ctx, at(0)) }},
 		{"Sweep", func(ctx context.Context) error { return only(x.s.Sweep(ctx, at(0), 10)) }},
 	}
 }

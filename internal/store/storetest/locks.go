@@ -272,6 +272,11 @@ var lockTests = []test{
 	}},
 }
 
+// newCharge takes one of an address that may take ten a minute.
+func newCharge(id string) login.Charge {
+	return login.Charge{Key: "address", Rate: limit.Rate{N: 10, Per: time.Minute}, ID: id, Now: at(0)}
+}
+
 var allowanceTests = []test{
 	{"an allowance is shared by all who name it, and grows again", func(t *testing.T, s store.Store) {
 		rate := limit.Rate{N: 10, Per: 10 * time.Second}
@@ -302,6 +307,80 @@ var allowanceTests = []test{
 			return err
 		})
 		same(t, "outcomes", outcomes(t, errs), map[string]int{"ok": 20, login.ErrTooMany.Error(): 30})
+	}},
+	{"a charge is given back once, whatever else is charged meanwhile", func(t *testing.T, s store.Store) {
+		left := func(want int) {
+			t.Helper()
+			n := 0
+			for ; n <= want; n++ { // the rate is ten a minute
+				wait, err := s.Charge(t.Context(), newCharge(fmt.Sprint("left ", n)))
+				good(t, err)
+				if wait > 0 {
+					break
+				}
+			}
+			for i := range n {
+				good(t, s.GiveBack(t.Context(), newCharge(fmt.Sprint("left ", i)), at(0)))
+			}
+			if n != want {
+				t.Errorf("%d are left, want %d", n, want)
+			}
+		}
+		for i := range 10 {
+			wait, err := s.Charge(t.Context(), newCharge(fmt.Sprint(i)))
+			good(t, err)
+			same(t, "wait", wait, time.Duration(0))
+		}
+		wait, err := s.Charge(t.Context(), newCharge("refused"))
+		good(t, err)
+		same(t, "wait", wait, 6*time.Second)
+		good(t, s.GiveBack(t.Context(), newCharge("refused"), at(0))) // it took nothing
+		wait, err = s.Take(t.Context(), "address", newCharge("").Rate, 0, at(0))
+		good(t, err)
+		same(t, "wait", wait, 6*time.Second)
+		for range 3 {
+			errs := together(4, func(i int) error { return s.GiveBack(t.Context(), newCharge(fmt.Sprint(i)), at(0)) })
+			same(t, "outcomes", outcomes(t, errs), map[string]int{"ok": 4})
+		}
+		left(4)
+	}},
+	{"a charge that comes after it was given back takes nothing", func(t *testing.T, s store.Store) {
+		good(t, s.GiveBack(t.Context(), newCharge("late"), at(0)))
+		_, err := s.Charge(t.Context(), newCharge("late"))
+		refused(t, err, login.ErrClaimLost)
+		good(t, s.GiveBack(t.Context(), newCharge("late"), at(0)))
+		for i := range 20 { // whichever comes first
+			errs := together(2, func(j int) error {
+				if j == 0 {
+					return s.GiveBack(t.Context(), newCharge(fmt.Sprint("race ", i)), at(0))
+				}
+				_, err := s.Charge(t.Context(), newCharge(fmt.Sprint("race ", i)))
+				if errors.Is(err, login.ErrClaimLost) {
+					err = nil
+				}
+				return err
+			})
+			same(t, "outcomes", outcomes(t, errs), map[string]int{"ok": 2})
+		}
+		wait, err := s.Take(t.Context(), "address", newCharge("").Rate, 10, at(0))
+		good(t, err)
+		same(t, "wait for all ten", wait, time.Duration(0))
+	}},
+	{"a charge is forgotten after its time, and giving it back then does no harm", func(t *testing.T, s store.Store) {
+		_, err := s.Charge(t.Context(), newCharge("old"))
+		good(t, err)
+		if _, err = s.Sweep(t.Context(), at(time.Minute), 10); err != nil { // its allowance is full
+			t.Fatal(err)
+		}
+		good(t, s.GiveBack(t.Context(), newCharge("old"), at(time.Minute)))
+		_, err = s.Charge(t.Context(), newCharge("older"))
+		good(t, err)
+		n, err := s.Sweep(t.Context(), at(login.ChargeKept+time.Second), 10)
+		good(t, err)
+		if n < 2 {
+			t.Errorf("%d were swept, want an allowance and a charge", n)
+		}
+		good(t, s.GiveBack(t.Context(), newCharge("older"), at(login.ChargeKept+time.Second)))
 	}},
 	{"allowances that are whole again are swept, others stay", func(t *testing.T, s store.Store) {
 		rate := limit.Rate{N: 2, Per: 2 * time.Second}

@@ -29,13 +29,13 @@ type Cluster struct {
 }
 
 // keep runs the server until it reads a word or the end of its input. The word is the
-// signal with which to stop the server. Without one, the process that started it has
+// signal with which to stop the server; without one it is the last, and the process that started it has
 // finished or died, and the directory is removed too.
 const keep = `trap '' INT # Ctrl-C is for the tests: they end, and then so does this
-dir=$1; shift
+dir=$1 last=$2; shift 2
 "$@" >>"$dir/log" 2>&1 </dev/null &
 read -r word
-kill -"${word:-QUIT}" $!
+kill -"${word:-$last}" $!
 wait $!
 [ -n "$word" ] || rm -rf "$dir"`
 
@@ -67,7 +67,7 @@ func New(settings ...string) (_ *Cluster, err error) {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	c.args = []string{
-		"-c", keep, "keep", c.dir, filepath.Join(c.bin, "postgres"), "-D", c.dir + "/data", "-k", c.dir, "-c", "listen_addresses=",
+		"-c", keep, "keep", c.dir, "QUIT", filepath.Join(c.bin, "postgres"), "-D", c.dir + "/data", "-k", c.dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=500", "-c", "log_line_prefix=%m [%p] %d ",
 	}
 	for _, s := range settings {

@@ -1,0 +1,84 @@
+package postgres_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"neoapi/internal/store/postgres"
+	"neoapi/internal/store/postgres/pgtest"
+)
+
+// Two processes for which the server has fewer connections than they could use: every
+// login is made in its time, of both.
+func TestRoom_isSharedByProcessesForWhichThereIsLittle(t *testing.T) {
+	for _, connections := range []int{1, 2, 4} {
+		t.Run(fmt.Sprint(connections), func(t *testing.T) {
+			address := asRole(t, fmt.Sprint("CONNECTION LIMIT ", connections))
+			stores := []*postgres.Store{withConsumer(t, openAt(t, address)), openAt(t, address)}
+			var all sync.WaitGroup
+			for i, s := range stores {
+				for worker := range 8 {
+					all.Go(func() {
+						for login := range 300 / 2 / 8 {
+							sid := fmt.Sprint("login ", i, worker, login)
+							for _, step := range steps {
+								if err := step.do(t.Context(), s, sid); err != nil {
+									t.Errorf("%s: %s: %v", sid, step.name, err)
+									return
+								}
+							}
+						}
+					})
+				}
+			}
+			all.Wait()
+		})
+	}
+}
+
+// A process that holds all connections, and has nothing to do, gives some to one that
+// has none: it was not alone when it took them.
+func TestRoom_isGivenToAProcessThatHasNone(t *testing.T) {
+	address := asRole(t)
+	idle := withConsumer(t, openAt(t, address))
+	everyStep(t.Context(), idle, "at once ") // many connections are open
+	admin := mustParse(t, address)
+	role := admin.User.Username()
+	admin.User = nil
+	query(t, strings.Replace(admin.String(), "postgres://", "postgres://postgres@", 1), "ALTER ROLE "+role+" CONNECTION LIMIT 2")
+	other := openAt(t, address)
+	for i := range 20 {
+		take(t, other, fmt.Sprint("login ", i), steps...)
+	}
+	take(t, idle, "login", steps...)
+}
+
+// The same where the server's own limit is reached, by others too.
+func TestRoom_isFoundOnAServerThatIsFull(t *testing.T) {
+	c := pgtest.Private(t, "max_connections=8", "superuser_reserved_connections=3")
+	query(t, c.URL("postgres"), "CREATE ROLE neo LOGIN; ALTER SCHEMA public OWNER TO neo")
+	address := strings.Replace(c.URL("postgres"), "postgres@", "neo@", 1)
+	for range 3 {
+		raw(t, address)
+	}
+	stores := []*postgres.Store{withConsumer(t, openAt(t, address)), openAt(t, address), openAt(t, address)}
+	var all sync.WaitGroup
+	for i, s := range stores {
+		for worker := range 4 {
+			all.Go(func() {
+				for login := range 10 {
+					sid := fmt.Sprint("login ", i, worker, login)
+					for _, step := range steps {
+						if err := step.do(t.Context(), s, sid); err != nil {
+							t.Errorf("%s: %s: %v", sid, step.name, err)
+							return
+						}
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package sqlite
+
+import "io/fs"
+
+func inodeOf(fs.FileInfo) string { return "" }
