@@ -236,8 +236,18 @@ func (a *API) holding(now time.Time, row any) (h ledger.Holding, err error) {
 func (a *API) account(ucc string) any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.exchange.Limits(a.now(), ucc)
-	return map[string]any{"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String()}
+	now := a.now()
+	l := a.exchange.Limits(now, ucc)
+	holdings := []map[string]any{}
+	for _, h := range a.exchange.Holdings(now, ucc) {
+		holdings = append(holdings, map[string]any{
+			"segment": h.Segment.String(), "token": strconv.Itoa(int(h.Token)), "symbol": h.Name, "averagePrice": average(h.Cost, h.Quantity).String(),
+			"quantity": h.Quantity, "t1": h.T1, "pledged": h.Pledged,
+		})
+	}
+	return map[string]any{
+		"ucc": ucc, "funds": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String(), "holdings": holdings,
+	}
 }
 
 // reset returns to the seed.

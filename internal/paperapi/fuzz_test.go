@@ -78,7 +78,9 @@ func FuzzCalls(f *testing.F) {
 	d := newDesk(f)
 	number := d.post(tradewire.PathPlace, d.good())["nOrdNo"].(string)
 	mine := func() (all []any) {
-		d.Exchange(func(x *paper.Exchange, now time.Time) { all = []any{x.Orders(now, "A"), x.Limits(now, "A"), x.Positions(now, "A")} })
+		d.Exchange(func(x *paper.Exchange, now time.Time) {
+			all = []any{x.Orders(now, "A"), x.Limits(now, "A"), x.Positions(now, "A")}
+		})
 		return all
 	}
 	state := mine()

@@ -43,8 +43,10 @@ type failer interface {
 func newDesk(t failer) *desk {
 	d := &desk{t: t, now: monday}
 	d.API = New(Config{
-		Now:  func() time.Time { return d.now },
-		Open: func(now time.Time) *paper.Exchange { return paper.New(paper.Config{Seed: 7, Start: now, Funds: 1_000_000 * listing.Rupee}) },
+		Now: func() time.Time { return d.now },
+		Open: func(now time.Time) *paper.Exchange {
+			return paper.New(paper.Config{Seed: 7, Start: now, Funds: 1_000_000 * listing.Rupee})
+		},
 	})
 	return d
 }
@@ -293,7 +295,9 @@ func TestMargin_whatFitsIsAcceptedAndOneRupeeLessIsNot(t *testing.T) {
 	t.Parallel()
 	var listed []*listing.Instrument
 	newDesk(t).Exchange(func(x *paper.Exchange, now time.Time) { listed = x.Listing(now).Instruments() })
-	listed = slices.DeleteFunc(slices.Clone(listed), func(i *listing.Instrument) bool { return i.Kind == listing.Index || i.Kind == listing.Future && i.Margin.Span == 0 })
+	listed = slices.DeleteFunc(slices.Clone(listed), func(i *listing.Instrument) bool {
+		return i.Kind == listing.Index || i.Kind == listing.Future && i.Margin.Span == 0
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		i := rapid.SampledFrom(listed).Draw(t, "instrument")
 		product := "NRML"

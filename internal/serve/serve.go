@@ -81,6 +81,8 @@ type Server struct {
 	paper  *paperapi.API    // nil without an exchange on paper
 	faults *sandbox.Faults  // those of the exchange on paper
 
+	directory login.Directory // whose accounts trade on paper
+
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
 	adminAPI  adminapi.Config
@@ -228,7 +230,7 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper, faults: cfg.Faults,
+		paper: cfg.paper, faults: cfg.Faults, directory: d.Store,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
@@ -284,7 +286,7 @@ func (s *Server) Status() http.Handler {
 	}
 	var more http.Handler
 	if s.paper != nil && s.box == nil {
-		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper}).Operator()
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.directory}).Operator()
 	}
 	return s.telemetry.Status(s.login, more)
 }
