@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,9 +98,11 @@ func WithAccounts(n int) Option { return func(o *options) { o.Accounts = n } }
 // WithLog sends the service's log lines to h; the default discards them.
 func WithLog(h slog.Handler) Option { return func(o *options) { o.Log = slog.New(h) } }
 
-// WithData keeps the store in dir, so that a later server in the same test has the
-// same sessions; the default is a temporary directory.
-func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
+// WithData keeps the store and the exchange on paper in dir, so that a later server in
+// the same test has the same sessions and orders; the default is a temporary directory.
+func WithData(dir string) Option {
+	return func(o *options) { o.dir, o.PaperData = dir, filepath.Join(dir, "paper") }
+}
 
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }

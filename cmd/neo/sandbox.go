@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -99,6 +100,9 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	if c.Data != "" {
+		cfg.PaperData = filepath.Join(c.Data, "paper")
 	}
 	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {

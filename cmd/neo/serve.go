@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -177,6 +178,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.AddressRate, cfg.Couriers, cfg.OMSFile = c.WrongLogins, c.Couriers, c.OMS
 	cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, logTimes(time.UTC)) })
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
+	cfg.PaperData = filepath.Join(c.Data, "paper")
 	if cfg.Paper = c.Paper; c.Paper && c.Database != "" {
 		err = errors.Join(err, errors.New("--paper is one process's and cannot be used with --database"))
 	}

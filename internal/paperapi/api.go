@@ -7,8 +7,10 @@ package paperapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -18,16 +20,15 @@ import (
 
 	"neoapi/internal/claims"
 	"neoapi/internal/paper"
+	"neoapi/internal/paper/journal"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
 // Config configures an [API].
 type Config struct {
-	// Open opens the exchange as it is at the start.
-	Open func(now time.Time) *paper.Exchange
-
-	Now func() time.Time // the service's clock: the market's too
+	Market paper.Config     // of the exchange: its seed, what accounts begin with, and so on
+	Now    func() time.Time // the service's clock: the market's too
 
 	// Faults, if not nil, takes the fault of the next call of an operation. The function says
 	// what the call is about.
@@ -37,18 +38,72 @@ type Config struct {
 // An API answers trade calls. It is safe for concurrent use.
 type API struct {
 	now    func() time.Time
-	renew  func(time.Time) *paper.Exchange
+	market paper.Config
 	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
 
 	mu       sync.Mutex // an Exchange is not safe for concurrent use
 	exchange *paper.Exchange
+	journal  *journal.Journal // nil: nothing is kept
 	files    masters
 }
 
-// New returns the API of an exchange.
-func New(cfg Config) *API {
-	return &API{exchange: cfg.Open(cfg.Now()), renew: cfg.Open, now: cfg.Now, faults: cfg.Faults}
+// New returns an API. Call [API.Open] before anything else.
+func New(cfg Config) *API { return &API{market: cfg.Market, now: cfg.Now, faults: cfg.Faults} }
+
+// Open opens the exchange: in memory, or as a directory keeps it if dir is not "". warn
+// gets what a person should know of what was found there. Call [API.Close] in the end.
+func (a *API) Open(dir string, warn func(string)) (err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.market.Start = a.now()
+	if dir == "" {
+		a.exchange = paper.New(a.market)
+		return nil
+	}
+	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); err != nil {
+		return fmt.Errorf("the exchange on paper: %w", err)
+	}
+	return nil
+}
+
+// Run brings what happens to the disk once a second until the context is done. failed
+// gets the first error of several in a row.
+func (a *API) Run(ctx context.Context, failed func(error)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for was := error(nil); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := a.sync()
+		if err != nil && was == nil {
+			failed(err)
+		}
+		was = err
+	}
+}
+
+func (a *API) sync() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.exchange.Run(a.now())
+	if a.journal == nil {
+		return nil
+	}
+	return a.journal.Sync()
+}
+
+// Close closes the files of the exchange.
+func (a *API) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.journal == nil {
+		return nil
+	}
+	return a.journal.Close()
 }
 
 // Exchange calls f with the exchange and the market's time, and nobody else meanwhile.

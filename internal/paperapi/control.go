@@ -54,7 +54,7 @@ func (a *API) Control(c Control) (any, error) {
 	case path == "/sandbox/market":
 		return a.controlMarket(c.Fields)
 	case path == "/sandbox/state":
-		return a.reset(), nil
+		return a.reset()
 	case path == "/sandbox/requests":
 		return a.asked.list(), nil
 	case strings.HasPrefix(path, "/sandbox/accounts/"):
@@ -251,15 +251,22 @@ func (a *API) account(ucc string) any {
 }
 
 // reset returns to the seed.
-func (a *API) reset() any {
+func (a *API) reset() (any, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.renew != nil {
-		a.exchange = a.renew(a.now())
+	a.market.Start = a.now()
+	if a.journal == nil {
+		a.exchange = paper.New(a.market)
+	} else {
+		x, err := a.journal.Clear(a.market)
+		if err != nil {
+			return nil, &ControlError{"state", "could not be cleared: " + err.Error()}
+		}
+		a.exchange = x
 	}
 	a.files = masters{}
 	a.asked.clear()
-	return map[string]any{"state": "as at the start"}
+	return map[string]any{"state": "as at the start"}, nil
 }
 
 // requests are the last calls and what became of each.

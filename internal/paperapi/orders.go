@@ -274,6 +274,8 @@ func refused(r *paper.Refusal) *failure {
 		return &failure{code: codeFinal, stat: "please provide valid order number", text: "order is completed"}
 	case paper.NotAMO:
 		return &failure{code: codeNotAMO, text: "error from core"}
+	case paper.NotWritten:
+		return &failure{status: http.StatusInternalServerError, code: codeInternal, text: r.Text}
 	case paper.NoAccount:
 		return invalid("please provide a valid account")
 	}

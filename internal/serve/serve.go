@@ -22,6 +22,7 @@ import (
 	"neoapi/internal/oms"
 	"neoapi/internal/operator"
 	"neoapi/internal/paper"
+	"neoapi/internal/paper/listing"
 	"neoapi/internal/paperapi"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/telemetry"
@@ -44,8 +45,9 @@ type Config struct {
 	Faults *sandbox.Faults
 
 	// Paper puts the exchange on paper behind the service, unless there is another trade API.
-	Paper bool
-	paper *paperapi.API
+	Paper     bool
+	PaperData string // where it keeps what happens; "" for nowhere
+	paper     *paperapi.API
 
 	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
@@ -148,17 +150,8 @@ func (cfg *Config) operators() adminapi.Config {
 
 // New starts a service on open data. It returns every problem of the configuration at
 // once.
-func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
-	if cfg.Paper && cfg.TradeAPI == "" && cfg.TradeTransport == nil {
-		if cfg.Faults == nil {
-			cfg.Faults = &sandbox.Faults{}
-		}
-		cfg.paper = paperapi.New(paperapi.Config{Now: d.now, Faults: cfg.Faults.OfExchange, Open: func(now time.Time) *paper.Exchange {
-			return paper.New(paper.Config{Seed: 1, Start: now, Funds: sandbox.Funds})
-		}})
-		cfg.Faults.Of(cfg.paper)
-		cfg.TradeTransport = cfg.paper
-	}
+func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
+	cfg.usePaper(d.now)
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
@@ -169,6 +162,16 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	if err := d.ClaimKind(ctx, kind); err != nil {
 		return nil, err
+	}
+	if cfg.paper != nil {
+		if err := cfg.openPaper(d.now()); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, cfg.paper.Close())
+			}
+		}()
 	}
 	if err := argon2.Check(); err != nil {
 		cfg.Log.Error("hash kernel not used", "cause", err.Error())
@@ -185,19 +188,8 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 	}
 	failing := ports.Failing
 	ports.Failing = func() error { return cmp.Or(load(&d.watched.database), failing()) }
-	// The signing key and the demo accounts' hashes take the longest at a first
-	// start: make them side by side.
-	var svc *login.Service
-	var svcErr, dataErr error
-	var both sync.WaitGroup
-	both.Go(func() { svc, svcErr = login.New(ctx, ports, cfg.Options) })
-	both.Go(func() {
-		if cfg.Sandbox {
-			dataErr = sandbox.AddDemo(ctx, d.Admin(), cfg.Accounts)
-		}
-	})
-	both.Wait()
-	if err := errors.Join(svcErr, dataErr); err != nil {
+	svc, err := cfg.newLogin(ctx, d, ports)
+	if err != nil {
 		return nil, err
 	}
 	if box != nil {
@@ -235,6 +227,42 @@ func New(ctx context.Context, d *Data, cfg Config) (*Server, error) {
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
 	}, nil
+}
+
+// newLogin starts the login service, and adds a sandbox's accounts. The signing key and
+// the accounts' hashes take the longest at a first start: they are made side by side.
+func (cfg *Config) newLogin(ctx context.Context, d *Data, ports login.Ports) (svc *login.Service, err error) {
+	var demo error
+	var both sync.WaitGroup
+	both.Go(func() { svc, err = login.New(ctx, ports, cfg.Options) })
+	both.Go(func() {
+		if cfg.Sandbox {
+			demo = sandbox.AddDemo(ctx, d.Admin(), cfg.Accounts)
+		}
+	})
+	both.Wait()
+	return svc, errors.Join(err, demo)
+}
+
+// usePaper makes the exchange on paper the trade API, if there shall be one.
+func (cfg *Config) usePaper(now func() time.Time) {
+	if !cfg.Paper || cfg.TradeAPI != "" || cfg.TradeTransport != nil {
+		return
+	}
+	if cfg.Faults == nil {
+		cfg.Faults = &sandbox.Faults{}
+	}
+	cfg.paper = paperapi.New(paperapi.Config{Now: now, Faults: cfg.Faults.OfExchange, Market: paper.Config{Seed: 1, Funds: sandbox.Funds}})
+	cfg.Faults.Of(cfg.paper)
+	cfg.TradeTransport = cfg.paper
+}
+
+// openPaper opens the exchange on paper.
+func (cfg *Config) openPaper(now time.Time) error {
+	if year := listing.DateOf(now).Year; !listing.HolidaysKnown(listing.NSE, year) {
+		cfg.Log.Warn("no holidays are known for this year: contracts on paper expire on their weekday even if that is one", "year", year)
+	}
+	return cfg.paper.Open(cfg.PaperData, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
 }
 
 // ports returns what the service depends on and, for a sandbox, the sandbox.
@@ -296,7 +324,7 @@ func (s *Server) FollowClock(ctx context.Context) error { return s.login.FollowC
 
 // Run answers requests on the listener until the context is done, and removes expired
 // sessions meanwhile. Requests in progress when the context is done are finished.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
+func (s *Server) Run(ctx context.Context, l net.Listener) (err error) {
 	sweeping, stop := context.WithCancel(ctx)
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { s.login.Run(sweeping) })
@@ -308,6 +336,12 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		sweeper.Go(func() { s.gateway.Run(ctx, s.login, s.web.Log) })
 		defer s.gateway.Wait()
 	}
+	if s.paper != nil {
+		sweeper.Go(func() {
+			s.paper.Run(sweeping, func(err error) { s.web.Log.Error("what happens on paper cannot be kept", "cause", err) })
+		})
+		defer func() { err = errors.Join(err, s.paper.Close()) }()
+	}
 	if s.operators != nil {
 		sweeper.Go(func() {
 			if err := s.adminAPI.Serve(ctx, s.operators, s.admin, s.web.Log); err != nil {
@@ -315,7 +349,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 			}
 		})
 	}
-	err := s.web.Serve(ctx, l)
+	err = s.web.Serve(ctx, l)
 	stop()
 	sweeper.Wait()
 	return err
