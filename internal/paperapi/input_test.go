@@ -42,12 +42,10 @@ type failer interface {
 
 func newDesk(t failer) *desk {
 	d := &desk{t: t, now: monday}
-	d.API = New(Config{
-		Now: func() time.Time { return d.now },
-		Open: func(now time.Time) *paper.Exchange {
-			return paper.New(paper.Config{Seed: 7, Start: now, Funds: 1_000_000 * listing.Rupee})
-		},
-	})
+	d.API = New(Config{Now: func() time.Time { return d.now }, Market: paper.Config{Seed: 7, Funds: 1_000_000 * listing.Rupee}})
+	if err := d.Open("", nil); err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
