@@ -6,7 +6,6 @@
 package paperapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/journal"
+	"neoapi/internal/paper/listing"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -46,6 +46,8 @@ type API struct {
 	exchange *paper.Exchange
 	journal  *journal.Journal // nil: nothing is kept
 	files    masters
+
+	descriptions map[*listing.Instrument][]byte
 }
 
 // New returns an API. Call [API.Open] before anything else.
@@ -195,7 +197,7 @@ func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+		Header: header, Body: newAnswer(body, Public(tradewire.Neutral(r.URL.Path))), ContentLength: int64(len(body)), Request: r,
 	}, nil
 }
 

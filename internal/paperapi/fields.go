@@ -169,6 +169,15 @@ func (f fields) quantity(field string, least int64) (int64, error) {
 	return n, nil
 }
 
+// percent returns a whole per cent.
+func (f fields) percent(field string) (int64, error) {
+	n, err := f.quantity(field, 0)
+	if err != nil || n > 100 {
+		return 0, notValid(field)
+	}
+	return n, nil
+}
+
 // maxQuantity is more than anybody can order, and small enough that amounts stay exact.
 const maxQuantity = 10_000_000
 

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,7 +189,7 @@ func TestPlace_refusesBadFieldsAndChangesNothing(t *testing.T) {
 		}
 	}
 	for field, values := range map[string][]any{
-		"qt": {"0", "-1", 1e20, "x"}, "pr": {"", "0", "100.00001", "-5"}, "tp": {"x"}, "vd": {"GTC", "EOS", "GTD"}, "pt": {"SP", "x"}, "dq": {"-1", "9"},
+		"qt": {"0", "-1", 1e20, "x"}, "pr": {"", "0", "100.00001", "-5"}, "tp": {"x"}, "vd": {"GTC", "EOS", "GTD"}, "pt": {"SP", "x"}, "dq": {"-1", "9"}, "mp": {"0.5", "x", 101}, "am": {"perhaps", 2},
 		"no": {"250122000624384", "18446744073709551616"},
 	} {
 		for _, value := range values {
@@ -372,4 +373,59 @@ func TestMargin_whatFitsIsAcceptedAndOneRupeeLessIsNot(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Answers whose buffers are used again are never another's: each account reads its own
+// orders while others read theirs, and one that was closed reads nothing.
+func TestAnswers_keepToThemselves(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	good := d.good()
+	body, err := json.Marshal(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts := []string{"A", "B", "C", "D"}
+	for _, ucc := range accounts {
+		for range 60 {
+			r := identified(httptest.NewRequest(http.MethodPost, tradewire.PathPlace, strings.NewReader("jData="+url.QueryEscape(string(body)))), ucc)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			d.ask(r)
+		}
+	}
+	var all sync.WaitGroup
+	for k := range 8 {
+		ucc := accounts[k%len(accounts)]
+		all.Go(func() {
+			for n := range 50 {
+				resp, err := d.RoundTrip(identified(httptest.NewRequest(http.MethodGet, tradewire.PathOrders, nil), ucc))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n%5 == 4 { // its session has ended
+					_ = resp.Body.Close()
+					if got, err := io.ReadAll(resp.Body); err == nil || len(got) > 0 {
+						t.Errorf("%d bytes of a closed answer, %v", len(got), err)
+					}
+					continue
+				}
+				var report struct {
+					Data []struct {
+						Account string `json:"actId"`
+					}
+				}
+				err = json.NewDecoder(resp.Body).Decode(&report)
+				_ = resp.Body.Close()
+				if err != nil || len(report.Data) != 60 || slices.ContainsFunc(report.Data, func(o struct {
+					Account string `json:"actId"`
+				}) bool {
+					return o.Account != ucc
+				}) {
+					t.Errorf("%s reads %d orders, %v", ucc, len(report.Data), err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }
