@@ -75,7 +75,7 @@ func TestLog_hasEachExchangeWithoutItsSecrets(t *testing.T) {
 			}
 		}
 	}
-	if got := strings.Join(ops, " "); got != "access_token login otp session_2fa orders call totp_login totp_validate totp_validate" {
+	if got := strings.Join(ops, " "); got != "access_token login otp session_2fa orders place totp_login totp_validate totp_validate" {
 		t.Fatalf("logged were %s", got)
 	}
 	for i, want := range map[int][]string{
@@ -98,7 +98,7 @@ func TestLog_hasEachExchangeWithoutItsSecrets(t *testing.T) {
 	if lines[3]["status"] != 200.0 || !strings.Contains(lines[3]["answer"].(string), `"sid":"sid-1"`) {
 		t.Errorf("the answer of session_2fa is logged as %v", lines[3])
 	}
-	want := "access_token: ok, login: ok, otp: ok, session_2fa: ok, orders: ok, call: invalid input, totp_login: ok, totp_validate: wrong MPIN, totp_validate: no answer"
+	want := "access_token: ok, login: ok, otp: ok, session_2fa: ok, orders: ok, place: invalid input, totp_login: ok, totp_validate: wrong MPIN, totp_validate: no answer"
 	if got := strings.Join(*steps, ", "); got != want {
 		t.Errorf("observed were\n%s, want\n%s", got, want)
 	}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole life of a session with curl alone: access token, login, one-time
-# code, session_2fa, a trade call, logout. Start a service first, then run it:
+# code, session_2fa, an order, logout. Start a sandbox first, then run it:
 #
 #   neo sandbox
 #   sh examples/login.sh [URL]        # default: http://127.0.0.1:9155
@@ -88,16 +88,22 @@ session=$answer
 token=$(printf '%s\n' "$session" | field token)
 server=$(printf '%s\n' "$session" | field hsServerId)
 
-# Every later call carries the trade token and the sid.
-request '5. positions' 200 "$url/Orders/2.0/quick/user/positions?sId=$server" \
-  -H "Authorization: Bearer $access" -H "Sid: $sid" -H "Auth: $token"
+# Every later call carries the trade token and the sid. The order is on paper: the
+# sandbox has an exchange of its own.
+request '5. an order' 200 "$url/Orders/2.0/quick/order/rule/ms/place?sId=$server" \
+  -H "Authorization: Bearer $access" -H "Sid: $sid" -H "Auth: $token" \
+  --data-urlencode 'jData={"es":"nse_cm","ts":"TCS-EQ","tt":"B","qt":"1","pt":"MKT","pr":"0","pc":"CNC","rt":"DAY"}'
 say "   $answer"
 
-request '6. logout' 200 "$url/login/1.0/logout" \
+request '6. what became of it' 200 "$url/Orders/2.0/quick/user/orders?sId=$server" \
+  -H "Authorization: Bearer $access" -H "Sid: $sid" -H "Auth: $token"
+say "   $(printf '%s\n' "$answer" | field ordSt) at $(printf '%s\n' "$answer" | field avgPrc)"
+
+request '7. logout' 200 "$url/login/1.0/logout" \
   -H "Authorization: Bearer $access" -H "Sid: $sid" -H "Auth: $token" -d ''
 
-request '7. positions again: refused, because the session has ended' 403 \
-  "$url/Orders/2.0/quick/user/positions?sId=$server" \
+request '8. the orders again: refused, because the session has ended' 403 \
+  "$url/Orders/2.0/quick/user/orders?sId=$server" \
   -H "Authorization: Bearer $access" -H "Sid: $sid" -H "Auth: $token"
 say "   $answer"
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -82,4 +83,55 @@ func ExampleNewServer() {
 	// orders: true
 	// ended elsewhere: true
 	// a day later: true
+}
+
+// A strategy of yours trades on paper: its order rests, the market comes to it, and the
+// answer to the next order is lost.
+func ExampleServer_Market() {
+	t := new(tester) // in your test: func TestMyStrategy(t *testing.T)
+	defer t.end()
+	ctx := context.Background()
+
+	srv := neoapitest.NewServer(t)
+	ucc, market := srv.Account.UCC, srv.Market(t)
+	market.Band("nse_cm", "TCS-EQ", "3000.00", "4000.00")
+	market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	srv.Fund(t, ucc, "100000.00")
+
+	client, err := neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+	})
+	if err == nil {
+		err = client.Login(ctx, neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password})
+	}
+	if err == nil {
+		_, err = client.Session2FA(ctx, srv.OTP(t))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := func(tag string) error {
+		order := fmt.Sprintf(`{"es":"nse_cm","ts":"TCS-EQ","tt":"B","qt":"10","pt":"L","pr":"3450","pc":"CNC","rt":"DAY","ig":%q}`, tag)
+		return client.Do(ctx, "POST", "/quick/order/rule/ms/place", url.Values{"jData": {order}}, nil)
+	}
+
+	fmt.Println("placed:", place("first") == nil)
+	fmt.Println(srv.Orders(t, ucc)[0].State, srv.Limits(t, ucc).Net)
+	market.SetPrice("nse_cm", "TCS-EQ", "3440.00")
+	fmt.Println(srv.Orders(t, ucc)[0].State, srv.Orders(t, ucc)[0].Average)
+
+	market.SetPrice("nse_cm", "TCS-EQ", "3500.00") // the next one rests again
+	srv.FailOrder(t, neoapitest.OrderFault{Op: "place", Fault: "lost", Tag: "second"})
+	fmt.Println("answered:", place("second") == nil)
+	fmt.Println("orders:", len(srv.Orders(t, ucc)))
+
+	srv.Advance(24 * time.Hour) // the day is settled: the shares are a holding, the order has ended
+	fmt.Println("positions:", len(srv.Positions(t, ucc)), "cash:", srv.Limits(t, ucc).Cash)
+	// Output:
+	// placed: true
+	// open 65500.00
+	// complete 3450.00
+	// answered: false
+	// orders: 2
+	// positions: 0 cash: 65500.00
 }

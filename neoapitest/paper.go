@@ -21,8 +21,8 @@ type Market struct {
 	server *Server
 }
 
-// Market returns the market of the server's exchange on paper, which every server has
-// but those of [WithTradeAPI] and [WithoutSandbox].
+// Market returns the market of the server's exchange on paper. Every server has one of its
+// own, except those with [WithTradeAPI] or [WithoutSandbox]. docs/paper.md describes it.
 func (s *Server) Market(t testing.TB) Market {
 	t.Helper()
 	s.paper(t)
@@ -45,31 +45,33 @@ func (m Market) SetPrice(segment, symbol, price string) {
 }
 
 // Trade prints a trade of the market, which fills orders that are first in the queue at
-// that price.
+// that price. The market's own price is not moved.
 func (m Market) Trade(segment, symbol, price string, quantity int64) {
 	m.t.Helper()
 	m.control(map[string]any{"set": "trade", "segment": segment, "symbol": symbol, "price": price, "quantity": quantity})
 }
 
-// Gap moves the market to a price without trades in between, and holds it.
+// Gap moves the market to a price without trades in between: what it goes through fills,
+// and the price runs on from there.
 func (m Market) Gap(segment, symbol, price string) {
 	m.t.Helper()
 	m.control(map[string]any{"set": "gap", "segment": segment, "symbol": symbol, "price": price})
 }
 
-// Band sets the price band of the day: orders outside of it are rejected.
+// Band sets an instrument's price band for the rest of the day. Orders outside it are
+// rejected, those that rest there are cancelled.
 func (m Market) Band(segment, symbol, low, high string) {
 	m.t.Helper()
 	m.control(map[string]any{"set": "band", "segment": segment, "symbol": symbol, "low": low, "high": high})
 }
 
-// Halt stops trading in an instrument until [Market.Run].
+// Halt stops trading in an instrument until [Market.Run]. Orders are accepted and rest.
 func (m Market) Halt(segment, symbol string) {
 	m.t.Helper()
 	m.control(map[string]any{"set": "halt", "segment": segment, "symbol": symbol})
 }
 
-// Run lets an instrument trade and its price move by itself again.
+// Run ends Halt and SetPrice: the instrument trades, and its price moves by itself.
 func (m Market) Run(segment, symbol string) {
 	m.t.Helper()
 	m.control(map[string]any{"set": "run", "segment": segment, "symbol": symbol})
@@ -112,7 +114,7 @@ func (s *Server) History(t testing.TB, ucc, number string) []Order {
 	t.Helper()
 	var n uint64
 	if _, err := fmt.Sscan(number, &n); err != nil {
-		t.Fatalf("neoapitest: %q is no order number", number)
+		t.Fatalf("neoapitest: %q is not an order number", number)
 	}
 	var all []Order
 	s.paper(t).Exchange(func(x *paper.Exchange, now time.Time) {
@@ -144,8 +146,8 @@ func orderOf(o paper.Order) Order {
 // A Position is what an account bought and sold of an instrument under a product.
 type Position struct {
 	Segment, Symbol, Product string
-	Net, Bought, Sold        int64 // Bought and Sold today; Net with what was carried
-	Realized                 string
+	Net, Bought, Sold        int64  // Bought and Sold are today's; Net includes what was carried
+	Realized                 string // today's profit or loss of what was closed
 }
 
 // Positions returns an account's positions.
@@ -170,9 +172,8 @@ type Holding struct {
 	AveragePrice    string
 }
 
-// Fund gives an account money, such as "100000.00", in place of what it has, and these
-// shares if there are any. An account that has traded today keeps what it has, and the
-// test fails.
+// Fund replaces an account's money, such as "100000.00", and its shares if holdings are
+// given. The test fails if the account has traded today or has an open order.
 func (s *Server) Fund(t testing.TB, ucc, funds string, holdings ...Holding) {
 	t.Helper()
 	fields := map[string]any{"funds": funds}
@@ -201,22 +202,21 @@ func (s *Server) Limits(t testing.TB, ucc string) Limits {
 
 // ExchangeFaults returns the names of the failures that the exchange on paper makes, each
 // of some operations only: docs/paper.md says which.
-func ExchangeFaults() []string { return paperapi.FaultNames() }
+func ExchangeFaults() []string { return sandbox.TradeFaultNames() }
 
-// An OrderFault is a failure that strikes only the orders it describes: fields that are
-// "" fit every order.
+// An OrderFault is a failure that strikes only calls about the orders it describes: a
+// field that is "" fits every order. docs/paper.md lists the faults of the exchange.
 type OrderFault struct {
 	Op, Fault string // as for [Server.Fail]
-	Times     int
+	Times     int    // 0 means once
 
 	Account, Symbol, Side, Tag string
 
 	Text string // what a rejection says
-	N    int    // parts, or seconds
+	N    int    // how many parts or seconds, where the fault has them
 }
 
-// FailOrder makes the next answers of an operation fail if they are about the orders
-// that the fault describes.
+// FailOrder is [Server.Fail] for the orders that a fault describes.
 func (s *Server) FailOrder(t testing.TB, f OrderFault) {
 	t.Helper()
 	if f.Times == 0 {

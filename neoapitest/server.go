@@ -116,7 +116,7 @@ func WithCouriers(file string) Option { return func(o *options) { o.Couriers = f
 func WithOMS(file string) Option { return func(o *options) { o.OMSFile = file } }
 
 // WithoutSandbox starts the service as neo serve does: without demo data, inbox and
-// order books. No login is possible, and Account and ConsumerKey are of no use: it is
+// exchange on paper. No login is possible, and Account and ConsumerKey are of no use: it is
 // for tests of refusals.
 func WithoutSandbox() Option { return func(o *options) { o.Sandbox, o.Paper = false, false } }
 

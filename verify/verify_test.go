@@ -469,3 +469,29 @@ func TestClose_leavesNothingBehind(t *testing.T) {
 	transport.CloseIdleConnections()
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("net/http.(*conn).serve"), goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"))
 }
+
+// What the gateway asserts to a trade API is no trade token: neither whose session a call
+// is of, nor which consumer asks for market data.
+func TestVerifier_refusesAnIdentity(t *testing.T) {
+	t.Parallel()
+	came := make(chan string, 2)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { came <- r.Header.Get("Neo-Identity") }))
+	t.Cleanup(upstream.Close)
+	srv := neoapitest.NewServer(t, neoapitest.WithTradeAPI(upstream.URL))
+	s := session(t, srv)
+	v := verifier(t, srv, srv.URL, nil)
+	want(t, v, s.SID, s.Token, nil)
+	for path, header := range map[string]http.Header{
+		"/quick/user/orders": {"Sid": {s.SID}, "Auth": {s.Token}},
+		"/script-details/1.0/quotes/neosymbol/nse_cm|11536": {"Authorization": {srv.ConsumerKey}},
+	} {
+		r := must.Get(http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil))(t)
+		r.Header = header
+		resp := must.Get(http.DefaultClient.Do(r))(t)
+		must.Do(t, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s", path, resp.Status)
+		}
+		want(t, v, s.SID, <-came, verify.ErrInvalid)
+	}
+}

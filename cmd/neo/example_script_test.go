@@ -47,8 +47,8 @@ func TestShellExample_doesTheWholeFlow(t *testing.T) {
 		t.Errorf("not the original document's session: %s", stdout)
 	}
 	for _, said := range []string{
-		"1. access token", "2. login", "3. one-time code", "4. session_2fa", "5. positions", "6. logout", "7. positions again: refused",
-		`{"stat":"Ok","stCode":200,"data":[]}`, "the session has ended",
+		"1. access token", "2. login", "3. one-time code", "4. session_2fa", "5. an order", `{"stat":"Ok","nOrdNo":"`, "6. what became of it",
+		"complete at ", "7. logout", "8. the orders again: refused", "the session has ended",
 	} {
 		if !strings.Contains(stderr, said) {
 			t.Errorf("the script does not say %q:\n%s", said, stderr)

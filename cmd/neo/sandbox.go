@@ -18,6 +18,7 @@ import (
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/store"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -38,6 +39,7 @@ func (sandboxCmd) Help() string {
   neo sandbox
   neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
+  curl http://127.0.0.1:9155/sandbox/requests
   neo sandbox -- pytest
   neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
 
@@ -57,8 +59,11 @@ As with neo exec, your own session, the secrets of a login, and the settings of 
 serve and PostgreSQL are removed: they may belong to a real service.
 
 The sandbox is the session service itself with demo data, an OTP inbox that
-anyone can read, and empty order books. Its secrets are public: never let it
-listen where strangers can reach it. It warns you if other machines can.`
+anyone can read, and an exchange on paper: orders fill at made-up prices and cost
+nothing. Prices, funds and faults are set below /sandbox/ (docs/paper.md). With
+--data orders and positions survive a restart. The sandbox's secrets are public:
+never let it listen where strangers can reach it. It warns you if other machines
+can.`
 }
 
 // AfterApply refuses a password in a flag. The sandbox's database never comes from
@@ -168,7 +173,15 @@ curl -s -H "Authorization: Bearer $ACCESS" -H 'Content-Type: application/json' -
 OTP=$(curl -s '{url}/sandbox/otp/{ucc}?wait=5s')
 # 4. session_2fa: the final session
 #    session, err := client.Session2FA(ctx, otp)
-curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"otp\":\"$OTP\"}" {url}{validate}
+FINAL=$(curl -s -H "Authorization: Bearer $ACCESS" -H "sid: $SID" -H "Auth: $TOKEN" -H 'Content-Type: application/json' -d "{\"userId\":\"$USERID\",\"otp\":\"$OTP\"}" {url}{validate}); echo "$FINAL"
+TOKEN=$(echo "$FINAL" | sed 's/.*"token":"\([^"]*\)".*/\1/')
+# 5. an order on paper, the order book, a quote
+#    orders, err := trade.New(client).Orders(ctx)
+curl -s -H "Sid: $SID" -H "Auth: $TOKEN" -d 'jData={"es":"nse_cm","ts":"TCS-EQ","tt":"B","qt":"10","pt":"MKT","pr":"0","pc":"CNC","rt":"DAY"}' {url}{place}
+curl -s -H "Sid: $SID" -H "Auth: $TOKEN" {url}{orders}
+curl -s -H 'Authorization: {key}' '{url}{quotes}nse_cm|11536/ltp'
+# 6. the market by hand: docs/paper.md
+curl -s -d '{"set":"gap","segment":"nse_cm","symbol":"Nifty 50","price":"24500"}' {url}/sandbox/market
 
 Or with this program (go build ./cmd/neo; it asks for the secrets):
 
@@ -182,5 +195,6 @@ Ctrl-C ends the sandbox.
 		"{mpin}", sandbox.DemoMPIN, "{seed}", sandbox.DemoTOTPSeed, "{more}", more, "{rate}", rate, "{store}", store,
 		"{token}", wire.Path(wire.OpAccessToken, wire.Gen1PROD), "{validate}", wire.Path(wire.OpValidate, wire.Gen1PROD),
 		"{otp}", wire.Path(wire.OpOTP, wire.Gen1PROD),
+		"{place}", tradewire.PathPlace, "{orders}", tradewire.PathOrders, "{quotes}", tradewire.PathQuotes,
 	).Replace(text))
 }

@@ -116,9 +116,9 @@ docs/oms.md. They are read and checked at start; a courier or an OMS that does n
 answer is noticed only when it is called.
 
 With --paper an exchange on paper is behind the service, as in the sandbox: orders
-fill at made-up prices and cost nothing. Its prices, money and faults are changed at the
-address of --metrics alone, below /sandbox/. It runs in one process, and so not with
---database. docs/paper.md describes it.
+fill at made-up prices and cost nothing. Prices, money and faults can be changed only
+at the address of --metrics, below /sandbox/. One process has the exchange, so --paper
+cannot be combined with --database. docs/paper.md describes it.
 
 With --trade-api the service is the gateway to the trade API: calls of valid
 sessions are forwarded, without their credentials and with a signed header
@@ -180,7 +180,7 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.TLSCert, cfg.TLSKey, cfg.TrustedProxies = c.TLSCert, c.TLSKey, c.TrustedProxy
 	cfg.PaperData = filepath.Join(c.Data, "paper")
 	if cfg.Paper = c.Paper; c.Paper && c.Database != "" {
-		err = errors.Join(err, errors.New("--paper is one process's and cannot be used with --database"))
+		err = errors.Join(err, errors.New("--paper cannot be combined with --database: one process has the exchange"))
 	}
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger

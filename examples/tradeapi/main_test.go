@@ -47,6 +47,21 @@ func TestTradeAPI_knowsWhoseCallItGetsAndBelievesNobodyElse(t *testing.T) {
 		t.Errorf("the call is of %+v", id)
 	}
 
+	// Quotes may be asked for by a consumer without a session: that names nobody.
+	quotes, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/script-details/1.0/quotes/neosymbol/nse_cm|11536", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quotes.Header.Set("Authorization", srv.ConsumerKey)
+	refused, err := http.DefaultClient.Do(quotes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer refused.Body.Close()
+	if refused.StatusCode != http.StatusForbidden || len(came) != 2 || came[1].Get("Neo-Identity") == "" {
+		t.Errorf("a consumer alone got %s after %d calls", refused.Status, len(came))
+	}
+
 	good := came[0].Get("Neo-Identity")
 	parts := strings.Split(good, ".")
 	other := strings.Split(session.Token, ".")

@@ -36,8 +36,8 @@ type Config struct {
 	Page func(path string) (Page, bool)
 
 	// Fault returns the deliberate fault for the next answer of an operation, as in a
-	// sandbox, or nil for none. trade reports that the operation is one of the trade API;
-	// account and body then are whose call it is and what it says, if that is known.
+	// sandbox, or nil for none. trade reports whether the operation is one of the trade API;
+	// if so, account and body are whose call it is and what it says, where that is known.
 	// The fault is called with a function that carries out the operation, and returns the
 	// answer's status and size, and whether it was cut short.
 	Fault func(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)

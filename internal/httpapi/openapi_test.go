@@ -12,6 +12,7 @@ import (
 
 	"neoapi/internal/apitest"
 	"neoapi/internal/httpapi"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
 )
@@ -43,6 +44,16 @@ func TestRoutes_areThoseDescribed(t *testing.T) {
 	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true, "GET /": true, "HEAD /": true}
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
+	}
+	for _, address := range []string{
+		"POST /sandbox/market", "GET /sandbox/accounts/{ucc}", "POST /sandbox/accounts/{ucc}", "DELETE /sandbox/state", "GET /sandbox/requests", "HEAD /sandbox/requests",
+	} {
+		served[address] = true
+	}
+	for _, path := range []string{
+		tradewire.PathQuotes + "{neosymbol}", tradewire.PathQuotes + "{neosymbol}/{type}", tradewire.PathMaster, tradewire.PathCandles, tradewire.PathChain, tradewire.PathExpiries,
+	} {
+		served["GET "+path], served["HEAD "+path] = true, true
 	}
 	for _, path := range []string{"/livez", "/readyz"} {
 		served["GET "+path], served["HEAD "+path] = true, true

@@ -28,8 +28,8 @@ func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 	for _, accept := range []string{"", "*/*", "application/json", "application/json, text/html;q=0.9", "text/html;q=0, */*", "text/html, application/json", "image/png", "text/html;q=x"} {
 		var answer struct {
 			Data struct {
-				Service, URL, ConsumerKey, ConsumerSecret, Password, MPIN, TOTPSeed, Inbox string
-				Accounts                                                                   []struct{ UCC string }
+				Service, URL, ConsumerKey, ConsumerSecret, Password, MPIN, TOTPSeed, Inbox, Market string
+				Accounts                                                                           []struct{ UCC string }
 			}
 		}
 		r := askRoot(t, srv, http.MethodGet, accept).want(t, 200)
@@ -38,7 +38,7 @@ func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 		}
 		d := answer.Data
 		if d.Service != "neo sandbox" || d.URL != srv.URL || d.ConsumerKey != srv.ConsumerKey || d.ConsumerSecret != srv.ConsumerSecret ||
-			d.Password != srv.Account.Password || len(d.Accounts) != 1 || d.Accounts[0].UCC != srv.Account.UCC || !strings.HasPrefix(d.Inbox, srv.URL+"/sandbox/otp/") {
+			d.Password != srv.Account.Password || len(d.Accounts) != 1 || d.Accounts[0].UCC != srv.Account.UCC || !strings.HasPrefix(d.Inbox, srv.URL+"/sandbox/otp/") || d.Market != srv.URL+"/sandbox/market" {
 			t.Errorf("Accept %q: %s", accept, r.body)
 		}
 	}
@@ -51,7 +51,7 @@ func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 		if !strings.HasPrefix(body, "<!doctype html>") || r.header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("Accept %q: no page: %s", accept, body)
 		}
-		for _, said := range []string{srv.URL, srv.ConsumerKey, srv.ConsumerSecret, srv.Account.UCC, srv.Account.Password, "neo sandbox -- CMD", "/sandbox/faults"} {
+		for _, said := range []string{srv.URL, srv.ConsumerKey, srv.ConsumerSecret, srv.Account.UCC, srv.Account.Password, "neo sandbox -- CMD", "/sandbox/faults", "/quick/order/rule/ms/place", "/sandbox/market", "/sandbox/accounts/TESTYA24", "/sandbox/state", "/sandbox/requests"} {
 			if !strings.Contains(body, said) {
 				t.Errorf("the page does not show %q", said)
 			}
@@ -116,6 +116,11 @@ func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 			send("GET", "/sandbox/faults", "", x.reading)
 			send("POST", "/sandbox/faults", fault, x.doing)
 			send("DELETE", "/sandbox/faults", "", x.doing)
+			send("POST", "/sandbox/market", `{"set":"run"}`, x.doing)
+			send("POST", "/sandbox/accounts/TESTYA24", `{"funds":"100000.00"}`, x.doing)
+			send("GET", "/sandbox/accounts/TESTYA24", "", x.reading)
+			send("DELETE", "/sandbox/state", "", x.doing)
+			send("GET", "/sandbox/requests", "", x.reading)
 			inbox := 404 // no code has come
 			if x.reading == 403 {
 				inbox = 403

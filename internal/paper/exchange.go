@@ -22,15 +22,16 @@ type Config struct {
 	// NotCancelled, then Complete. With 0 the effect is there when the command returns.
 	Latency time.Duration
 
-	// NoHouse leaves the market's own liquidity away: accounts trade with each other, and
+	// NoHouse leaves out the market's own liquidity: accounts trade with each other, and
 	// with what the tape prints.
 	NoHouse bool
 
-	// CancelPassive makes an order that meets one of its own account cancel that one and
-	// go on. Otherwise what is left of the new order is cancelled.
+	// CancelPassive decides what happens when an order meets one of its own account: the
+	// resting one is cancelled and the new one goes on. Otherwise what is left of the new
+	// one is cancelled.
 	CancelPassive bool
 
-	// StopMarket lets SL-M orders in.
+	// StopMarket allows SL-M orders, which are otherwise rejected.
 	StopMarket bool
 
 	// Log, if set, gets each command before it takes effect; [Exchange.Apply] takes it

@@ -240,7 +240,7 @@ func without(levels [depth]book.Level, goes func(book.Level) bool) (left [depth]
 	return left
 }
 
-// hold moves a price by hand, and holds it there or lets it go on.
+// move moves a price by hand, and holds it there or lets it go on.
 func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 	if hold {
 		x.market.Set(in.Instrument, at(x.now), p)

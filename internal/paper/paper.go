@@ -108,12 +108,12 @@ type Place struct {
 	StopDistance, TargetDistance, Trail listing.Price
 }
 
-// A Twist is what goes wrong with an order on purpose. The zero Twist is nothing.
+// A Twist is what goes wrong with an order on purpose. With the zero Twist nothing does.
 type Twist struct {
 	Reject string // it is rejected for this
 	Later  bool   // but only after it was open
 	Stuck  bool   // it stays in OpenPending
-	Parts  int    // what would fill at once fills in so many parts, a second apart
+	Parts  int    // what would fill at once fills in this many parts, a second apart
 }
 
 // A Change is what a modification makes of an order.

@@ -39,8 +39,9 @@ func (x *Exchange) stopAt(in *instrument, i uint32) {
 	x.activate(in)
 }
 
-// firesLast compares stops: it sorts them stops so that what fires first comes last: buys by the lowest trigger,
-// sells by the highest, equal ones by arrival.
+// firesLast compares stops to sort them so that the one that fires first comes last: of
+// buys the one with the lowest trigger, of sells the one with the highest, of equal ones
+// the first to arrive.
 func firesLast(side Side, a, b stop) int {
 	switch {
 	case a.trigger == b.trigger && a.arrival > b.arrival:

@@ -90,7 +90,8 @@ func date(text string) (listing.Date, error) {
 	return listing.DateOf(t), err
 }
 
-// of returns the segment and the underlying that a query names, and which contracts.
+// contracts returns the segment and the underlying that a query names, and whether it asks
+// for futures.
 func (c *call) contracts() (s listing.Segment, symbol string, futures bool, err error) {
 	q := c.URL.Query()
 	s, ok := listing.ParseSegment(q.Get("exchange"))

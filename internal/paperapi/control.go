@@ -64,7 +64,7 @@ func (a *API) Control(c Control) (any, error) {
 		}
 		return a.account(ucc), nil
 	}
-	return nil, &ControlError{"path", "is none of the sandbox's"}
+	return nil, &ControlError{"path", "is not one of the sandbox's"}
 }
 
 // text returns a field that is a text or a number, "" if it is absent.

@@ -13,7 +13,7 @@ import (
 	"neoapi/internal/wire"
 )
 
-// A Fault is what shall go wrong in one call.
+// A Fault is what is to go wrong in one call.
 type Fault struct {
 	Name string
 	Text string // of a rejection
@@ -28,8 +28,8 @@ type Subject struct {
 	Tag     string
 }
 
-// Faults of the exchange: what becomes of a call, beside the shapes that an answer can
-// have. N is given as "n".
+// The faults of the exchange: what becomes of a call, besides the forms that its answer can
+// take. Their number is given as "n".
 const (
 	faultTwice     = "twice"            // place: carried out twice
 	faultDelayed   = "delayed"          // carried out, the answer comes n seconds later
@@ -58,8 +58,7 @@ var exchangeFaults = map[string][]wire.Op{
 	faultAddress: {tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel}, faultMoved: {tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel},
 }
 
-// refusals are the codes that the real service has and the exchange on paper only gives
-// by a fault.
+// refusals are codes of the real service that the exchange on paper gives only as a fault.
 var refusals = map[string]string{
 	"1004": "insufficient balance", "1005": "internal error", "1006": "order already executed or cancelled", "1017": "algo order not allowed",
 	"1041": "limits exceeded per second", "5204": "client order id already exists",
@@ -76,7 +75,7 @@ func IsFault(name string, op wire.Op) (known, fits bool) {
 	return known, slices.Contains(ops, op)
 }
 
-// FaultNames are the faults of the exchange.
+// FaultNames returns the names of the faults of the exchange.
 func FaultNames() []string {
 	var all []string
 	for name := range exchangeFaults {
@@ -89,7 +88,7 @@ func FaultNames() []string {
 	return all
 }
 
-// Ops are the operations.
+// Ops returns the names of the operations.
 func Ops() []string {
 	all := []string{string(tradewire.OpQuotes)}
 	for _, o := range operations {

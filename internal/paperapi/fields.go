@@ -61,8 +61,8 @@ func notValid(field string) *failure {
 	return invalid("please provide valid " + name + " (" + field + ")")
 }
 
-// Fields are the values of jData as text: numbers as they were written, true and false,
-// null as absent.
+// fields are the values of jData as text: numbers as they were written, booleans as true
+// and false. A null counts as absent.
 type fields map[string]string
 
 // maxBody bounds a body.
@@ -149,7 +149,7 @@ func cut(s string) string {
 	return s
 }
 
-// choice returns which of the values a field has, in any case. want is for the failure.
+// choice returns which of the values a field has, in upper or lower case.
 func choice[T any](f fields, field string, values map[string]T) (value T, err error) {
 	value, ok := values[strings.ToLower(strings.TrimSpace(f[field]))]
 	if !ok {

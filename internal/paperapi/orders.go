@@ -35,7 +35,7 @@ var (
 	}()
 )
 
-// Sources are what the generations say of themselves.
+// maxSource is the longest source (os) that is kept, in bytes.
 const maxSource = 40
 
 // place places an order.
@@ -100,7 +100,7 @@ func printable(s string) bool {
 	return strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) < 0
 }
 
-// A reader reads fields until one is wrong.
+// A reader reads fields until one is invalid.
 type reader struct {
 	f   fields
 	err *error

@@ -91,7 +91,17 @@ var shapes = map[string]struct {
 }
 
 // allFaults are the faults there are, of answers and of the exchange on paper.
-func allFaults() []string { return slices.Concat(FaultNames(), paperapi.FaultNames()) }
+func allFaults() []string { return slices.Concat(FaultNames(), TradeFaultNames()) }
+
+// TradeFaultNames are the faults that only calls of the exchange on paper can have.
+func TradeFaultNames() []string {
+	all := append(slices.Clone(lostAnswers), paperapi.FaultNames()...)
+	slices.Sort(all)
+	return all
+}
+
+// lostAnswers are the shapes in which a trade API's answer has been seen to be lost.
+var lostAnswers = []string{"lost_502", "lost_hang"}
 
 // FaultNames are the faults that the answer of any operation can have: the codes of the
 // table, and the shapes.
@@ -101,7 +111,9 @@ func FaultNames() []string {
 		all = append(all, f.Code)
 	}
 	for name := range shapes {
-		all = append(all, name)
+		if !slices.Contains(lostAnswers, name) {
+			all = append(all, name)
+		}
 	}
 	slices.Sort(all)
 	return all
@@ -151,6 +163,9 @@ func (f *Faults) Add(x Fault) error {
 // fits reports whether a fault is one for its operation: those of the exchange are for
 // some only.
 func fits(x Fault) bool {
+	if slices.Contains(lostAnswers, x.Fault) {
+		return slices.Contains(paperapi.Ops(), x.Op)
+	}
 	known, fits := paperapi.IsFault(x.Fault, wire.Op(x.Op))
 	return !known || fits
 }
@@ -195,10 +210,10 @@ func (f *Faults) OfExchange(op wire.Op, about func() paperapi.Subject) (paperapi
 }
 
 // Next takes the fault of an operation's next answer: a function that answers with it,
-// or nil for none. trade reports that the operation is one of the trade API; then account
-// and body say which call it is. The
-// function is called with one that carries out the operation, and returns the answer's
-// status and size, and whether it was cut short, as its connection must then be.
+// or nil for none. trade reports whether the operation is one of the trade API; if so,
+// account and body say which call it is. The function is called with one that carries out
+// the operation, and returns the answer's status and size, and whether it was cut short, as
+// its connection must then be.
 func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 	x, ok := f.take(op, func() paperapi.Subject { return f.subject(account, body) }, false)
 	if !ok {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"neoapi/internal/front"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -31,13 +32,37 @@ func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
 			Demo
 			Inbox  string `json:"inbox"`
 			Faults string `json:"faults"`
-		}{"neo sandbox", d, inbox, faults}, header), nil
+			*controls
+		}{"neo sandbox", d, inbox, faults, s.controls(url)}, header), nil
 	}
 	var text bytes.Buffer
 	err := homePage.Execute(&text, map[string]any{
-		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
+		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Paper": s.controls(url), "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
 	})
 	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
+}
+
+// controls are where the exchange on paper is used and changed, and a first order.
+type controls struct {
+	Place    string `json:"place"`
+	Order    string `json:"order"` // the body of a first order
+	Orders   string `json:"orders"`
+	Market   string `json:"market"`
+	Account  string `json:"account"`
+	State    string `json:"state"`
+	Requests string `json:"requests"`
+}
+
+const firstOrder = `jData={"es":"nse_cm","ts":"TCS-EQ","tt":"B","qt":"10","pt":"MKT","pr":"0","pc":"CNC","rt":"DAY"}`
+
+func (s *Sandbox) controls(url string) *controls {
+	if s.Paper == nil {
+		return nil
+	}
+	return &controls{
+		Place: url + tradewire.PathPlace, Order: firstOrder, Orders: url + tradewire.PathOrders,
+		Market: url + "/sandbox/market", Account: url + "/sandbox/accounts/" + DemoUCC, State: url + "/sandbox/state", Requests: url + "/sandbox/requests",
+	}
 }
 
 // localAddress returns the address of this machine at which a request arrived.
@@ -81,8 +106,8 @@ var homePage = template.Must(template.New("home").Parse(`<!doctype html>
 <title>neo sandbox</title>
 <style>body{font:1rem/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}pre,td{overflow-wrap:anywhere;white-space:pre-wrap}pre{background:#8882;padding:.7rem}th{text-align:left;vertical-align:top;padding-right:1.5rem;font-weight:normal}</style>
 <h1>This is a neo sandbox</h1>
-<p>The session service of the Neo trade API with demo data, for a laptop or a CI job. A program logs in here as it does to
-the real service; only the address differs. Everything on this page is public: put nothing of your own into a sandbox.</p>
+<p>The session service of the Neo trade API with demo data{{if .Paper}} and an exchange on paper{{end}}, for a laptop or a CI job.
+A program logs in{{if .Paper}} and trades{{end}} here as it does with the real service; only the address differs. Everything on this page is public: put nothing of your own into a sandbox.</p>
 <table>
 <tr><th>address<td><code>{{.Demo.URL}}</code>
 <tr><th>consumer key, secret<td><code>{{.Demo.ConsumerKey}}</code>, <code>{{.Demo.ConsumerSecret}}</code>
@@ -94,8 +119,17 @@ the real service; only the address differs. Everything on this page is public: p
 <pre>neo login --env {{.Demo.URL}} --consumer-key {{.Demo.ConsumerKey}} --mobile {{.Account.Mobile}} --otp-command "curl -sf '{{.Inbox}}'"</pre>
 <p>Or begin with the access token, from any program:</p>
 <pre>curl -u {{.Demo.ConsumerKey}}:{{.Demo.ConsumerSecret}} -d grant_type=client_credentials {{.Token}}</pre>
-<p>One-time codes arrive in the <a href="{{.Inbox}}">inbox</a>. <a href="{{.Faults}}">Faults</a> on demand show what a program does when
-the service fails. A CI job runs its tests with <code>neo sandbox -- CMD</code>. The rest is in docs/sandbox.md; programs that
-ask for this page get it as JSON.</p>
+{{with .Paper}}<p>With the session's <code>sid</code> and <code>token</code>, place an order. It fills at a made-up price and costs nothing:</p>
+<pre>curl -H "Sid: $SID" -H "Auth: $TOKEN" -d '{{.Order}}' {{.Place}}
+curl -H "Sid: $SID" -H "Auth: $TOKEN" {{.Orders}}</pre>
+<p>Set a price and fill what it goes through, let it run again, give an account money, or begin anew:</p>
+<pre>curl -d '{"set":"price","segment":"nse_cm","symbol":"TCS-EQ","price":"3500.00"}' {{.Market}}
+curl -d '{"set":"run"}' {{.Market}}
+curl -d '{"funds":"100000.00"}' {{.Account}}
+curl -X DELETE {{.State}}</pre>
+<p>See what the <a href="{{.Account}}">account</a> has, and the <a href="{{.Requests}}">last calls</a> and what became of each.</p>
+{{end}}<p>One-time codes arrive in the <a href="{{.Inbox}}">inbox</a>. <a href="{{.Faults}}">Faults</a> on demand show what a program does when
+the service fails. A CI job runs its tests with <code>neo sandbox -- CMD</code>. The rest is in docs/sandbox.md and
+docs/paper.md; programs that ask for this page get it as JSON.</p>
 </html>
 `))
