@@ -90,7 +90,7 @@ func (c *call) history() ([]byte, error) {
 	}
 	rows, refusal := c.exchange.History(c.now, c.account, n)
 	if refusal != nil {
-		return nil, refused(refusal)
+		return nil, notValid("nOrdNo")
 	}
 	return list("Ok", len(rows), func(r *row, i int) {
 		o := &rows[len(rows)-1-i]

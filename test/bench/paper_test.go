@@ -104,9 +104,9 @@ func BenchmarkPaperReport(b *testing.B) {
 	b.ReportMetric(float64(size)/1e3, "KB/op")
 }
 
-// BenchmarkPaperIdle is the sandbox with its market running and orders resting in it: how
-// long the start takes (the bar is 0.5 s), what it holds after ten seconds without a call
-// (60 MB), and the share of a processor that it uses meanwhile.
+// BenchmarkPaperIdle is the sandbox with its market running, its scrip master read and
+// orders resting in it: how long the start takes (the bar is 0.5 s), what it holds after
+// ten seconds without a call (60 MB), and the share of a processor that it uses meanwhile.
 func BenchmarkPaperIdle(b *testing.B) {
 	var ready, cpu, took time.Duration
 	var held, after float64
@@ -114,6 +114,11 @@ func BenchmarkPaperIdle(b *testing.B) {
 		d := trading(b)
 		ready += d.ready
 		held += d.memory(b)
+		var master struct{ Data struct{ FilesPaths []string } }
+		must(b, json.Unmarshal(d.do(b, http.MethodGet, "/script-details/1.0/masterscrip/file-paths", map[string]string{"Authorization": sandbox.DemoConsumerKey}, nil), &master))
+		for _, file := range master.Data.FilesPaths {
+			d.do(b, http.MethodGet, strings.TrimPrefix(file, d.url), nil, nil)
+		}
 		for i := range 10 {
 			d.place(b, fmt.Sprintf("idle-%d", i))
 		}
