@@ -246,7 +246,7 @@ func (a *API) account(ucc string) any {
 		})
 	}
 	return map[string]any{
-		"ucc": ucc, "funds": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String(), "holdings": holdings,
+		"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String(), "holdings": holdings,
 	}
 }
 

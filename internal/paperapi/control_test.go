@@ -124,18 +124,18 @@ func TestControls_accountsStateAndRequests(t *testing.T) {
 	account := "/sandbox/accounts/" + r.srv.Account.UCC
 	holding := order{"segment": "nse_cm", "symbol": "TCS-EQ", "quantity": 25, "averagePrice": "3000.50"}
 	_, before, _ := r.control("GET", account, nil)
-	if before["funds"] != "1000000.00" || before["net"] != "1000000.00" {
+	if before["cash"] != "1000000.00" || before["net"] != "1000000.00" {
 		t.Errorf("at the start: %v", before)
 	}
 	status, data, body := r.control("POST", account, order{"funds": "250000.50", "holdings": []any{holding}})
-	if status != http.StatusOK || data["funds"] != "250000.50" || len(data["holdings"].([]any)) != 1 {
+	if status != http.StatusOK || data["cash"] != "250000.50" || len(data["holdings"].([]any)) != 1 {
 		t.Fatalf("%d %s", status, body)
 	}
 	row := r.rows("/portfolio/v1/holdings")[0].(map[string]any)
 	if row["averagePrice"] != json.Number("3000.5000") || row["quantity"] != json.Number("25") || row["sellableQuantity"] != json.Number("25") || row["exchangeIdentifier"] != "11536" {
 		t.Errorf("%v", row)
 	}
-	if status, again, text := r.control("POST", account, data); status != http.StatusOK || again["funds"] != data["funds"] || len(again["holdings"].([]any)) != 1 {
+	if status, again, text := r.control("POST", account, order{"funds": data["cash"], "holdings": data["holdings"]}); status != http.StatusOK || again["cash"] != data["cash"] || len(again["holdings"].([]any)) != 1 {
 		t.Errorf("what it shows is not what it takes: %d %s", status, text)
 	}
 	for name, o := range map[string]order{
@@ -148,7 +148,7 @@ func TestControls_accountsStateAndRequests(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
 	}
-	if _, now, _ := r.control("GET", account, nil); now["funds"] != "250000.50" {
+	if _, now, _ := r.control("GET", account, nil); now["cash"] != "250000.50" {
 		t.Errorf("a refused change changed something: %v", now)
 	}
 	if status, _, _ := r.control("GET", "/sandbox/accounts/NOBODY1", nil); status != http.StatusNotFound {
@@ -175,7 +175,7 @@ func TestControls_accountsStateAndRequests(t *testing.T) {
 	if len(r.orders()) != 0 || len(r.asked()) != 0 {
 		t.Error("orders or requests are left")
 	}
-	if _, now, _ := r.control("GET", account, nil); now["funds"] != "1000000.00" || len(now["holdings"].([]any)) != 0 {
+	if _, now, _ := r.control("GET", account, nil); now["cash"] != "1000000.00" || len(now["holdings"].([]any)) != 0 {
 		t.Errorf("not as at the start: %v", now)
 	}
 	r.place(limitBuy.with(order{"ig": "remember"})) // the tag is free again
