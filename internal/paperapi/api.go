@@ -6,7 +6,6 @@
 package paperapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/journal"
+	"neoapi/internal/paper/listing"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -42,18 +42,22 @@ type API struct {
 	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
 
-	mu       sync.Mutex // an Exchange is not safe for concurrent use
-	exchange *paper.Exchange
+	mu       sync.Mutex       // an Exchange is not safe for concurrent use
+	exchange *paper.Exchange  // nil: another process has it
 	journal  *journal.Journal // nil: nothing is kept
 	files    masters
+
+	descriptions map[*listing.Instrument][]byte
 }
 
 // New returns an API. Call [API.Open] before anything else.
 func New(cfg Config) *API { return &API{market: cfg.Market, now: cfg.Now, faults: cfg.Faults} }
 
 // Open opens the exchange: in memory, or as a directory keeps it if dir is not "". warn
-// gets what a person should know of what was found there. Call [API.Close] in the end.
-func (a *API) Open(dir string, warn func(string)) (err error) {
+// gets what a person should know of what was found there. If another process has it, that
+// is an error, unless the service is shared with it: then calls are refused here. Call
+// [API.Close] in the end.
+func (a *API) Open(dir string, shared bool, warn func(string)) (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.market.Start = a.now()
@@ -61,7 +65,12 @@ func (a *API) Open(dir string, warn func(string)) (err error) {
 		a.exchange = paper.New(a.market)
 		return nil
 	}
-	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); err != nil {
+	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); errors.Is(err, journal.ErrUsed) && shared {
+		a.exchange, a.journal = nil, nil
+		warn(err.Error() + "; here all trade calls are refused")
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("the exchange on paper: %w", err)
 	}
 	return nil
@@ -89,6 +98,9 @@ func (a *API) Run(ctx context.Context, failed func(error)) {
 func (a *API) sync() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.exchange == nil {
+		return nil
+	}
 	a.exchange.Run(a.now())
 	if a.journal == nil {
 		return nil
@@ -195,7 +207,7 @@ func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+		Header: header, Body: newAnswer(body, Public(tradewire.Neutral(r.URL.Path))), ContentLength: int64(len(body)), Request: r,
 	}, nil
 }
 
@@ -242,6 +254,9 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.exchange == nil {
+		return nil, errElsewhere
+	}
 	c.now = a.now()
 	return o.answer(c)
 }
@@ -304,6 +319,12 @@ func (c *call) fails(err error) (int, http.Header, []byte) {
 	b.texts(f.text, "errMsg", "emsg")
 	b.end()
 	return status, nil, b
+}
+
+// errElsewhere refuses what only the process can answer that has the exchange.
+var errElsewhere = &failure{
+	status: http.StatusServiceUnavailable, code: codeInternal,
+	text: "the exchange on paper of this data is in another process: call that one",
 }
 
 // A shapedFailure is a failure whose body is not the protocol's usual one.

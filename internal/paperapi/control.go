@@ -58,6 +58,9 @@ func (e *ControlError) Error() string { return e.Field + " " + e.Text }
 
 // Control does what a control asks and returns its answer. The error is a [ControlError].
 func (a *API) Control(c Control) (any, error) {
+	if a.elsewhere() {
+		return nil, &ControlError{"path", "cannot be used here: " + errElsewhere.text}
+	}
 	switch path := c.Path; {
 	case path == "/sandbox/market":
 		return a.controlMarket(c.Fields)
@@ -73,6 +76,12 @@ func (a *API) Control(c Control) (any, error) {
 		return a.account(ucc), nil
 	}
 	return nil, &ControlError{"path", "is not one of the sandbox's"}
+}
+
+func (a *API) elsewhere() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.exchange == nil
 }
 
 // text returns a field that is a text or a number, "" if it is absent.
@@ -244,8 +253,18 @@ func (a *API) holding(now time.Time, row any) (h ledger.Holding, err error) {
 func (a *API) account(ucc string) any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.exchange.Limits(a.now(), ucc)
-	return map[string]any{"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String()}
+	now := a.now()
+	l := a.exchange.Limits(now, ucc)
+	holdings := []map[string]any{}
+	for _, h := range a.exchange.Holdings(now, ucc) {
+		holdings = append(holdings, map[string]any{
+			"segment": h.Segment.String(), "token": strconv.Itoa(int(h.Token)), "symbol": h.Name, "averagePrice": average(h.Cost, h.Quantity).String(),
+			"quantity": h.Quantity, "t1": h.T1, "pledged": h.Pledged,
+		})
+	}
+	return map[string]any{
+		"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String(), "holdings": holdings,
+	}
 }
 
 // reset returns to the seed.

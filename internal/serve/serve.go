@@ -87,6 +87,8 @@ type Server struct {
 	paper  *paperapi.API    // nil without an exchange on paper
 	faults *sandbox.Faults  // those of the exchange on paper
 
+	directory login.Directory // whose accounts trade on paper
+
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
 	adminAPI  adminapi.Config
@@ -224,7 +226,7 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper, faults: cfg.Faults,
+		paper: cfg.paper, faults: cfg.Faults, directory: d.Store,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
@@ -265,7 +267,7 @@ func (cfg *Config) openPaper(now time.Time) error {
 	if year := listing.DateOf(now).Year; !listing.HolidaysKnown(listing.NSE, year) {
 		cfg.Log.Warn("no holidays are known for this year: contracts on paper expire on their weekday even if that is one", "year", year)
 	}
-	return cfg.paper.Open(cfg.PaperData, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
+	return cfg.paper.Open(cfg.PaperData, cfg.Sandbox, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
 }
 
 // ports returns what the service depends on and, for a sandbox, the sandbox.
@@ -317,7 +319,7 @@ func (s *Server) Status() http.Handler {
 	}
 	var more http.Handler
 	if s.paper != nil && s.box == nil {
-		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.data.Store}).Operator()
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.directory}).Operator()
 	}
 	return s.telemetry.Status(s.login, more)
 }
