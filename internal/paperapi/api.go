@@ -42,8 +42,8 @@ type API struct {
 	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
 
-	mu       sync.Mutex       // an Exchange is not safe for concurrent use
-	exchange *paper.Exchange  // nil: another process has it
+	mu       sync.Mutex // an Exchange is not safe for concurrent use
+	exchange *paper.Exchange
 	journal  *journal.Journal // nil: nothing is kept
 	files    masters
 
@@ -55,7 +55,7 @@ func New(cfg Config) *API { return &API{market: cfg.Market, now: cfg.Now, faults
 
 // Open opens the exchange: in memory, or as a directory keeps it if dir is not "". warn
 // gets what a person should know of what was found there. If another process has it, that
-// is an error, unless the service is shared with it: then calls are refused here. Call
+// is an error, or if shared is set the exchange is one of its own, in memory. Call
 // [API.Close] in the end.
 func (a *API) Open(dir string, shared bool, warn func(string)) (err error) {
 	a.mu.Lock()
@@ -66,8 +66,8 @@ func (a *API) Open(dir string, shared bool, warn func(string)) (err error) {
 		return nil
 	}
 	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); errors.Is(err, journal.ErrUsed) && shared {
-		a.exchange, a.journal = nil, nil
-		warn(err.Error() + "; here all trade calls are refused")
+		warn(err.Error() + "; meanwhile this process has an exchange of its own, in memory")
+		a.exchange, a.journal = paper.New(a.market), nil
 		return nil
 	}
 	if err != nil {
@@ -98,9 +98,6 @@ func (a *API) Run(ctx context.Context, failed func(error)) {
 func (a *API) sync() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.exchange == nil {
-		return nil
-	}
 	a.exchange.Run(a.now())
 	if a.journal == nil {
 		return nil
@@ -254,9 +251,6 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.exchange == nil {
-		return nil, errElsewhere
-	}
 	c.now = a.now()
 	return o.answer(c)
 }
@@ -319,12 +313,6 @@ func (c *call) fails(err error) (int, http.Header, []byte) {
 	b.texts(f.text, "errMsg", "emsg")
 	b.end()
 	return status, nil, b
-}
-
-// errElsewhere refuses what only the process can answer that has the exchange.
-var errElsewhere = &failure{
-	status: http.StatusServiceUnavailable, code: codeInternal,
-	text: "the exchange on paper of this data is in another process: call that one",
 }
 
 // A shapedFailure is a failure whose body is not the protocol's usual one.

@@ -58,9 +58,6 @@ func (e *ControlError) Error() string { return e.Field + " " + e.Text }
 
 // Control does what a control asks and returns its answer. The error is a [ControlError].
 func (a *API) Control(c Control) (any, error) {
-	if a.elsewhere() {
-		return nil, &ControlError{"path", "cannot be used here: " + errElsewhere.text}
-	}
 	switch path := c.Path; {
 	case path == "/sandbox/market":
 		return a.controlMarket(c.Fields)
@@ -76,12 +73,6 @@ func (a *API) Control(c Control) (any, error) {
 		return a.account(ucc), nil
 	}
 	return nil, &ControlError{"path", "is not one of the sandbox's"}
-}
-
-func (a *API) elsewhere() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.exchange == nil
 }
 
 // text returns a field that is a text or a number, "" if it is absent.
