@@ -120,6 +120,11 @@ func success(data any) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: wire.Success[any]{Data: data}}, nil
 }
 
+// opens is success with a session.
+func opens(s wire.Session) (front.Answer, error) {
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "application/json", Text: s.Answer()}}, nil
+}
+
 // An oauthProblem is a refusal that OAuth has a word for.
 type oauthProblem struct {
 	word string
@@ -230,7 +235,7 @@ func (a *api) firstFactor(c *call, f fields) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(seedShape(opened))
+	return opens(seedShape(opened))
 }
 
 // session2FA is the second factor of generation 1. The user in the body is optional,
@@ -259,7 +264,7 @@ func (a *api) session2FA(c *call, f fields, sid, auth string) (front.Answer, err
 	if err != nil {
 		return front.Answer{}, err
 	}
-	ans, err := success(seedShape(opened))
+	ans, err := opens(seedShape(opened))
 	if len(c.Header.Values(wire.HeaderRID)) > 0 {
 		ans.Status = http.StatusCreated // the Node client, the only one that sends a rid, accepts nothing else
 	}
@@ -348,7 +353,7 @@ func (a *api) totpLogin(c *call) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(a.laterShape(opened))
+	return opens(a.laterShape(opened))
 }
 
 // totpValidate is the second factor of generations 2 and 3.
@@ -371,7 +376,7 @@ func (a *api) totpValidate(c *call) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(a.laterShape(opened))
+	return opens(a.laterShape(opened))
 }
 
 // tradeSession checks the trade session of a call.
