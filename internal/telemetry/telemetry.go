@@ -40,7 +40,7 @@ type Telemetry struct {
 	eventsOf   handles[eventLabels, prometheus.Counter]
 	portsOf    handles[portLabels, prometheus.Observer]
 
-	store    failures
+	store failures
 
 	notAccepted prometheus.Counter
 }
