@@ -59,6 +59,7 @@ type api struct {
 	Config
 	login     *login.Service
 	endpoints map[string]endpoint // by path: no patterns, and so no redirects (security.md H3)
+	busy      front.Answer        // to a login that finds the queue full
 }
 
 // An endpoint is what one path answers.
@@ -110,7 +111,7 @@ type outcome struct {
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
-	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
+	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}, busy: plain(failure(endpoint{}, login.Busy()))}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
@@ -257,6 +258,9 @@ func (c *call) operation() wire.Op {
 
 // answer ends a call that this service answers.
 func (a *api) answer(w http.ResponseWriter, c *call) outcome {
+	if err := a.full(c); err != nil {
+		return outcome{status: a.busy.Status, size: front.Send(w, c.Request, a.busy), err: err}
+	}
 	ans, err := a.work(w, c)
 	if err != nil {
 		return a.refuse(w, c, err)

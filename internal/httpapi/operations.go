@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -51,24 +52,31 @@ func (a *api) endpoint(r wire.Route) endpoint {
 		need, handle = accessOpen, func(*call) (front.Answer, error) { return success(struct{}{}) }
 	}
 	ep.handle = a.recognised(need, handle)
-	if r.Op == wire.OpValidate {
-		ep.handle = a.unlessFull(ep.handle)
-	}
 	return ep
 }
 
-// unlessFull refuses logins that would find the queue full before anything else is done
-// for them: beyond what the machine can hash, refusing must cost as little as possible.
-func (a *api) unlessFull(handle func(*call) (front.Answer, error)) func(*call) (front.Answer, error) {
-	return func(c *call) (front.Answer, error) {
-		if c.operation() == "login" {
-			if err := a.login.Full(); err != nil {
-				c.op = "login"
-				return front.Answer{}, err
-			}
-		}
-		return handle(c)
+// full returns the refusal of a login that would find the queue full, before anything else
+// is done for it: beyond what the machine can hash, refusing must cost as little as
+// possible.
+func (a *api) full(c *call) error {
+	if c.op != wire.OpValidate || c.operation() != "login" {
+		return nil
 	}
+	err := a.login.Full()
+	if err != nil {
+		c.op = "login"
+	}
+	return err
+}
+
+// plain returns an answer with its body as it is sent, to be sent many times.
+func plain(ans front.Answer) front.Answer {
+	text, err := json.Marshal(ans.Body)
+	if err != nil { // cannot happen: our own types
+		panic(err)
+	}
+	ans.Body = front.Raw{Type: "application/json", Text: text}
+	return ans
 }
 
 // recognised is handle for calls whose consumer is known.
