@@ -258,9 +258,6 @@ func (c *call) operation() wire.Op {
 
 // answer ends a call that this service answers.
 func (a *api) answer(w http.ResponseWriter, c *call) outcome {
-	if err := a.full(c); err != nil {
-		return outcome{status: a.busy.Status, size: front.Send(w, c.Request, a.busy), err: err}
-	}
 	ans, err := a.work(w, c)
 	if err != nil {
 		return a.refuse(w, c, err)
@@ -270,7 +267,10 @@ func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 
 // refuse ends a call that failed.
 func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
-	ans := failure(c.endpoint, err)
+	ans := a.busy
+	if err != login.Busy() { // that very one, which Full returns
+		ans = failure(c.endpoint, err)
+	}
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
 }
 
@@ -285,6 +285,9 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 			a.login.Unserved(c.consumer)
 		}
 	}()
+	if err = a.full(c); err != nil {
+		return ans, err
+	}
 	var cancel context.CancelFunc
 	c.stores, cancel = login.WithPatience(c.Context())
 	defer cancel()
