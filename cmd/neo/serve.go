@@ -310,7 +310,7 @@ const (
 	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
-	gcGrowth     = 4 << 20          // a collection looks at the stack of every connection, however little there is to collect
+	gcGrowth     = 5 << 20          // a collection looks at the stack of every connection, however little there is to collect
 	gcRest       = 3 << 20          // live memory besides that held for clients
 	gcRestLarge  = 8 << 20          // and where x/crypto computes hashes
 	gcCalm       = 10 * time.Second // delay before collecting less often again
@@ -421,6 +421,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		defer stop()
 	}
 	runtime.GC() // garbage of the start must not set the next collection
+	dropText()
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
