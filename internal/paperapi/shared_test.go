@@ -4,10 +4,29 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"neoapi/neoapitest"
 )
+
+// lines is a log that several goroutines write.
+type lines struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.String()
+}
 
 // A kept exchange belongs to one process. Another sandbox on the same data has one of its
 // own, and says so in its log.
@@ -15,7 +34,7 @@ func TestExchange_belongsToOneProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := login(t, neoapitest.WithPaperData(dir))
-	var log bytes.Buffer
+	var log lines
 	other := login(t, neoapitest.WithPaperData(dir), neoapitest.WithLog(slog.NewTextHandler(&log, nil)))
 	told := log.String()
 	order := `{"am": "NO", "es": "nse_cm", "pc": "CNC", "pr": "3400", "pt": "L", "qt": "1", "rt": "DAY", "ts": "TCS-EQ", "tt": "B"}`
