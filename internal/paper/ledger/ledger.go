@@ -14,7 +14,8 @@
 //
 // Shares under CNC need their price in full, and a sale needs shares that are held; what
 // settled shares were sold for pays for the day's purchases. Under MIS, CO, BO and MTF
-// they need a part of their value. A bought option needs its premium, which stays used
+// they need a part of their value, under NRML all of it. Under MTF and NRML only what was
+// bought there can be sold. A bought option needs its premium, which stays used
 // until the end of the day. Futures and sold options need the largest loss that the
 // positions of one underlying make together while it moves by the scan range, and the
 // exposure beside it; a bought option lowers that loss once it is filled, unless it
@@ -200,6 +201,12 @@ func (a *Account) slotOf(i *listing.Instrument, p Product) *slot {
 	return s
 }
 
+// covered reports whether only what was bought can be sold: nobody lends shares for
+// longer than a day.
+func (s *slot) covered() bool {
+	return s.product == MTF || s.product == NRML && s.Segment.Cash()
+}
+
 // Need returns what an order would need, and why it does not fit, as Open.
 func (a *Account) Need(o Order) (Need, error) { return a.change(Order{}, o, false) }
 
@@ -214,6 +221,9 @@ func (a *Account) Change(was, is Order) (Need, error) { return a.change(was, is,
 func (a *Account) change(was, is Order, keep bool) (Need, error) {
 	s := a.slotOf(is.Instrument, is.Product)
 	if is.Product == CNC && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity {
+		return Need{}, ErrHoldings
+	}
+	if s.covered() && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
 		return Need{}, ErrHoldings
 	}
 	before := a.Used()

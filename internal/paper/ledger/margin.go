@@ -36,8 +36,11 @@ func (s *slot) weight() parts {
 		return parts{loss: max(0, -s.realized)}
 	}
 	rate := s.Margin.Intraday
-	if s.product == MTF {
+	switch s.product {
+	case MTF:
 		rate = s.Margin.Funded
+	case NRML:
+		rate = 10_000
 	}
 	held := s.cost
 	worst := max(held,

@@ -98,7 +98,11 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 	if !buy {
 		net = -net
 	}
-	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || to == CNC && !buy && a.Sellable(i) < quantity || f == t {
+	if f.covered() {
+		net -= f.openSell
+	}
+	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || f == t ||
+		!buy && (from == CNC || t.covered() || to == CNC && a.Sellable(i) < quantity) { // shares that were sold are gone
 		return Need{}, ErrHoldings
 	}
 	n := Need{Used: a.Used(), Available: a.Net()}

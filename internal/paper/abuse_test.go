@@ -1,0 +1,209 @@
+package paper
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"neoapi/internal/paper/listing"
+)
+
+// change modifies an order: f changes what it is.
+func (d *desk) change(account string, n Number, f func(*Change)) *Refusal {
+	d.t.Helper()
+	o := d.last(account, n)
+	c := Change{Account: account, Number: n, Type: o.Type, Validity: o.Validity, Price: o.Price, Trigger: o.Trigger, Quantity: o.Quantity, Disclosed: o.Disclosed}
+	f(&c)
+	return d.x.Modify(d.now, c)
+}
+
+// A sale from holdings that waits as a stop has nothing blocked. Once it is changed to a
+// limit order it needs its shares.
+func TestModify_stopSaleNeedsSharesOnceItIsALimitOrder(t *testing.T) {
+	for _, latency := range []time.Duration{0, 20 * time.Millisecond} {
+		d := newDesk(t, Config{Seed: 1, Latency: latency})
+		i := d.share()
+		d.set(i, "100.00")
+		for account, held := range map[string]int64{"A": 0, "B": 9, "C": 10} {
+			d.hold(account, i, held)
+			n := d.place(account, i, "sell 10 CNC @ 90.00 trigger 90.00")
+			d.now = d.now.Add(time.Second)
+			if r := d.change(account, n, func(c *Change) { c.Type, c.Price, c.Trigger = Limit, rupees("99.00"), 0 }); r != nil {
+				t.Fatal(r)
+			}
+			d.now = d.now.Add(time.Second)
+			want := TriggerPending
+			if held == 10 {
+				want = Complete
+			}
+			equal(t, account, d.last(account, n).State, want)
+		}
+		d.now = d.now.Add(24 * time.Hour)
+		equal(t, "cash of who had none to sell", d.x.Limits(d.now, "A").Cash, d.x.cfg.Funds)
+	}
+}
+
+// A leg closes what its entry filled: no more, and not twice.
+func TestLegs_quantityIsTheEntrys(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.share()
+	d.set(i, "100.00")
+	d.place("H", i, "sell 10 @ 100.00")
+	n := d.place("A", i, "buy 10 BO @ 100.00 stop 5 target 5")
+	for _, leg := range []Number{n + 1, n + 2} {
+		if r := d.change("A", leg, func(c *Change) { c.Quantity = 1000 }); r != nil {
+			t.Fatal(r)
+		}
+		equal(t, "quantity", d.last("A", leg).Quantity, 10)
+	}
+	d.place("H", i, "buy 1000 @ 105.00")
+	equal(t, "net", d.net("A", i, Bracket), 0)
+}
+
+func TestLegs_sweepFillsOneOfThem(t *testing.T) {
+	release := map[string]func(d *desk, i *listing.Instrument, stop Number){
+		"triggered": func(d *desk, i *listing.Instrument, _ Number) {
+			d.place("H", i, "sell 1 @ 94.00")
+			d.place("C", i, "buy 1 @ 94.00")
+		},
+		"changed": func(d *desk, _ *listing.Instrument, stop Number) {
+			d.change("A", stop, func(c *Change) { c.Type, c.Price, c.Trigger = Limit, rupees("104.00"), 0 })
+		},
+	}
+	for name, let := range release {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, Config{Seed: 1, NoHouse: true})
+			i := d.share()
+			d.set(i, "100.00")
+			d.place("H", i, "sell 10 @ 100.00")
+			n := d.place("A", i, "buy 10 BO @ 100.00 stop 5 target 5")
+			let(d, i, n+1)
+			equal(t, "the stop rests", d.last("A", n+1).State, Open)
+			d.place("H", i, "buy 100 @ 106.00")
+			equal(t, "stop", d.last("A", n+1).State, Complete)
+			equal(t, "target", d.last("A", n+2).State, Cancelled)
+			equal(t, "net", d.net("A", i, Bracket), 0)
+		})
+	}
+}
+
+// Shares sold under CNC have left the holdings: the sale is no short position that could
+// be converted.
+func TestConvert_saleFromHoldingsStays(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.share()
+	d.set(i, "100.00")
+	d.hold("A", i, 10)
+	d.place("H", i, "buy 10 @ 100.00")
+	d.place("A", i, "sell 10 CNC @ 100.00")
+	for _, to := range []Product{MIS, NRML, MTF} {
+		if r := d.x.Convert(d.now, "A", i.Key, Sell, CNC, to, 10); r == nil {
+			t.Errorf("a sale from holdings became %d", to)
+		}
+	}
+}
+
+func TestResume_tradesTriggerStops(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.share()
+	d.set(i, "100.00")
+	s := d.place("A", i, "buy 10 @ 106.00 trigger 105.00")
+	d.x.Halt(d.now, i.Key, true)
+	b := d.place("B", i, "buy 10 @ 106.00")
+	d.place("C", i, "sell 10 @ 106.00")
+	d.x.Halt(d.now, i.Key, false)
+	equal(t, "met", d.fills("B", b), "10 @ 106.00")
+	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open, complete")
+}
+
+// Under NRML shares need their full price, whatever their series; under NRML and MTF only
+// what was bought can be sold.
+func TestPlace_sharesOfCarriedProductsAreNotSoldShort(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	all := d.x.Listing(d.now).Instruments()
+	series := all[slices.IndexFunc(all, func(i *listing.Instrument) bool { return i.Kind == listing.Share && !i.Intraday() && i.Lot == 1 })]
+	for _, i := range []*listing.Instrument{d.share(), series} {
+		q, _ := d.x.Quote(d.now, i.Key)
+		place := func(account string, side Side, p Product) Order {
+			n, r := d.x.Place(d.now, Place{Account: account, Instrument: i.Key, Side: side, Type: Limit, Product: p, Validity: Day, Price: q.Last, Quantity: 10})
+			if r != nil {
+				t.Fatal(r)
+			}
+			return d.last(account, n)
+		}
+		used := d.x.Limits(d.now, "A").Used
+		equal(t, "bought", place("A", Buy, NRML).State, Open)
+		equal(t, "used", d.x.Limits(d.now, "A").Used-used, 10*q.Last)
+		equal(t, "sold short", place("B", Sell, NRML).State, Rejected)
+		place("C", Sell, CNC)
+		if i.Funded() {
+			equal(t, "sold short", place("B", Sell, MTF).State, Rejected)
+		}
+	}
+	i := d.share()
+	q, _ := d.x.Quote(d.now, i.Key)
+	d.hold("H", i, 10)
+	d.place("H", i, "sell 10 CNC @ "+q.Last.String())
+	equal(t, "held", d.net("A", i, NRML), 10)
+	for _, want := range []State{Open, Rejected} { // the open sale counts
+		n := d.place("A", i, "sell 10 NRML @ "+(q.Last+i.Tick).String())
+		equal(t, "sold", d.last("A", n).State, want)
+	}
+}
+
+// An order that was under way when the band was moved never rests or fills outside it.
+func TestSetBand_strikesOrdersUnderWay(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.share()
+	d.set(i, "100.00")
+	d.place("H", i, "sell 2 @ 100.00")
+	p := orderOf("A", i, "buy 4 @ 110.00")
+	p.Twist.Parts = 2
+	n, r := d.x.Place(d.now, p)
+	if r != nil {
+		t.Fatal(r)
+	}
+	if r := d.x.SetBand(d.now, i.Key, rupees("90.00"), rupees("105.00")); r != nil {
+		t.Fatal(r)
+	}
+	d.now = d.now.Add(2 * time.Second)
+	equal(t, "the second part", d.last("A", n).State, Cancelled)
+	d.set(i, "104.00")
+	equal(t, "fills", d.fills("A", n), "2 @ 100.00")
+}
+
+// Whatever year the clock is set to, histories are right and the log can be read.
+func TestExchange_worksInAllYears(t *testing.T) {
+	for _, year := range []int{2000, 2019, 2028, 2038, 2056, 2100} {
+		var records [][]byte
+		now := time.Date(year, 2, 28, 23, 59, 0, 0, listing.India)
+		x := New(Config{Seed: 1, Start: now, Funds: 10_000_000 * listing.Rupee})
+		d := &desk{t, x, now}
+		snapshot := x.Begin()
+		x.cfg.Log = func(r []byte) error { records = append(records, slices.Clone(r)); return nil }
+		x.cfg.Snapshot = func(s []byte) { snapshot, records = s, nil }
+		i := d.share()
+		n := d.place("A", i, "buy 10")
+		equal(t, "states", d.states("A", n), "put order req received, validation pending, open pending, open, complete")
+		equal(t, "year", d.last("A", n).Entered.Year(), year)
+		amo := d.place("A", i, "buy 10 AMO")
+		for range 2 { // a leap day, if there is one, and the day after it
+			d.now = d.now.Add(24 * time.Hour)
+			d.place("A", i, "buy 10")
+			if h, r := x.History(d.now, "A", amo); r == nil {
+				equal(t, "the order of the day before", h[len(h)-1].State, Complete)
+			}
+			again, err := Restore(Config{}, snapshot)
+			if err != nil {
+				t.Fatal(year, err)
+			}
+			for _, r := range records {
+				if err := again.Apply(r); err != nil {
+					t.Fatal(year, err)
+				}
+			}
+			equal(t, "state from the log", dump(again, d.now), dump(x, d.now))
+		}
+	}
+}
+
