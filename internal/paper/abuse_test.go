@@ -206,4 +206,3 @@ func TestExchange_worksInAllYears(t *testing.T) {
 		}
 	}
 }
-
