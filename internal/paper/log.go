@@ -42,7 +42,7 @@ func (x *Exchange) write(b []byte) *Refusal {
 		return nil
 	}
 	if err := x.cfg.Log(b); err != nil {
-		return &Refusal{NotWritten, "", "the command could not be written to the log, and was not carried out: " + err.Error()}
+		return &Refusal{NotWritten, "", "the command could not be written down and was not carried out: the service's log says why"}
 	}
 	return nil
 }

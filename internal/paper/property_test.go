@@ -242,6 +242,9 @@ func (tr *trader) check(*rapid.T) {
 		if l.Net != l.Cash+l.Pledged-l.Used {
 			tr.rt.Fatalf("limits %+v", l)
 		}
+		if l.Cash%100 != 0 || l.Pledged%100 != 0 || l.Used%100 != 0 {
+			tr.rt.Fatalf("limits that do not add up to the paisa when they are shown: %+v", l)
+		}
 	}
 }
 

@@ -173,7 +173,7 @@ func (a *API) chosen(now time.Time, f map[string]any) (*listing.Instrument, erro
 // controlAccount replaces an account's money and shares.
 func (a *API) controlAccount(ucc string, f map[string]any) (any, error) {
 	funds, err := listing.ParsePrice(text(f, "funds"))
-	if err != nil || funds < 0 || funds > 1_000_000_000_000*listing.Rupee/1000 {
+	if err != nil || funds < 0 || funds > 1_000_000_000*listing.Rupee || funds%(listing.Rupee/100) != 0 {
 		return nil, &ControlError{"funds", `must be an amount such as "100000.00"`}
 	}
 	a.mu.Lock()

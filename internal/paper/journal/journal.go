@@ -40,6 +40,7 @@ type Journal struct {
 	buffer []byte
 	upTo   int64  // what is on the disk of the latest file
 	begin  []byte // what a new file begins with that could not be made yet
+	failed error  // why the last command was not written
 	err    error  // why nothing more is written
 }
 
@@ -189,11 +190,11 @@ func appendRecord(b, content []byte) []byte {
 // write appends a command. After a failure the file is as it was before, so that the next
 // command is written once there is room again.
 func (j *Journal) write(content []byte) error {
-	if err := j.renew(); err != nil {
-		return err
+	if j.failed = j.renew(); j.failed == nil {
+		j.buffer = appendRecord(j.buffer[:0], content)
+		j.failed = j.tail.append(j.buffer)
 	}
-	j.buffer = appendRecord(j.buffer[:0], content)
-	return j.tail.append(j.buffer)
+	return j.failed
 }
 
 // roll begins a new file. The one before is kept until the next time.
@@ -236,7 +237,7 @@ func (j *Journal) Sync() error {
 	}
 	end := j.tail.end
 	if end == j.upTo {
-		return nil
+		return j.failed
 	}
 	if err := j.tail.sync(); err != nil {
 		return err

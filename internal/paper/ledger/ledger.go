@@ -141,8 +141,8 @@ func (p *parts) total() listing.Price {
 // delivery returns what of the day's purchases under CNC its sales do not pay for, and
 // what of the open ones.
 func (a *Account) delivery() (filled, open listing.Price) {
-	filled = max(0, a.delivered-a.credit)
-	return filled, max(0, a.delivered+a.ordered-a.credit) - filled
+	filled = whole(max(0, a.delivered-a.credit))
+	return filled, whole(max(0, a.delivered+a.ordered-a.credit)) - filled
 }
 
 // Used returns what orders and positions need, and what the day has cost.
