@@ -1,6 +1,7 @@
 package paper
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -204,5 +205,26 @@ func TestExchange_worksInAllYears(t *testing.T) {
 			}
 			equal(t, "state from the log", dump(again, d.now), dump(x, d.now))
 		}
+	}
+}
+
+// Somebody who names a new source with each order never has it shown on another's.
+func TestPlace_tooManySourcesAreForgotten(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1})
+	i := d.share()
+	d.set(i, "100.00")
+	p := orderOf("A", i, "buy 1 @ 90.00")
+	for day := range 2 {
+		for k := range 300 {
+			p.Source = fmt.Sprint(day, " ", k)
+			n, r := d.x.Place(d.now, p)
+			if r != nil {
+				t.Fatal(r)
+			}
+			if got := d.last("A", n).Source; got != p.Source && (k < 250 || got != "") {
+				t.Fatalf("order %d of %q shows %q", k, p.Source, got)
+			}
+		}
+		d.now = d.now.Add(24 * time.Hour)
 	}
 }

@@ -147,7 +147,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 // restore empties the day's lists and puts the carried orders in.
 func (x *Exchange) restore(orders []kept) {
 	x.orders, x.extras, x.versions, x.rows, x.fills = slab[order]{}, slab[extra]{}, slab[version]{}, slab[row]{}, slab[fill]{}
-	x.texts, x.tags, x.before = nil, tags{}, 0
+	x.texts, x.tags, x.before, x.sources = nil, tags{}, 0, []string{""}
 	clear(x.carried)
 	for _, a := range x.accounts {
 		a.first, a.last, a.firstFill, a.lastFill = 0, 0, 0, 0
