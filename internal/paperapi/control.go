@@ -3,6 +3,7 @@ package paperapi
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -291,7 +292,14 @@ const (
 	maxFields = 50
 )
 
+// token is a token as the service issues them, wherever a client has put it.
+var token = regexp.MustCompile(`eyJ[\w-]*\.[\w-]*\.[\w-]*`)
+
+// brief returns a text cut to what is remembered, without tokens.
 func brief(s string) string {
+	if strings.Contains(s, "eyJ") {
+		s = token.ReplaceAllString(s, "(token)")
+	}
 	if len(s) > maxBrief {
 		return strings.ToValidUTF8(s[:maxBrief], "") + "…"
 	}
