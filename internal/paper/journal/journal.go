@@ -40,7 +40,7 @@ type Journal struct {
 	buffer []byte
 	upTo   int64  // what is on the disk of the latest file
 	begin  []byte // what a new file begins with that could not be made yet
-	failed error  // why the last command was not written
+	failed error  // why a command since the last Sync was not written
 	err    error  // why nothing more is written
 }
 
@@ -190,11 +190,15 @@ func appendRecord(b, content []byte) []byte {
 // write appends a command. After a failure the file is as it was before, so that the next
 // command is written once there is room again.
 func (j *Journal) write(content []byte) error {
-	if j.failed = j.renew(); j.failed == nil {
+	err := j.renew()
+	if err == nil {
 		j.buffer = appendRecord(j.buffer[:0], content)
-		j.failed = j.tail.append(j.buffer)
+		err = j.tail.append(j.buffer)
 	}
-	return j.failed
+	if err != nil {
+		j.failed = err
+	}
+	return err
 }
 
 // roll begins a new file. The one before is kept until the next time.
@@ -229,22 +233,25 @@ func (j *Journal) renew() error {
 	return nil
 }
 
-// Sync brings what was written to the disk. Call it once a second, under the lock under
+// Sync brings what was written to the disk. Its error is also why a command could not be
+// written since the last time. Call it once a second, under the lock under
 // which the exchange is used.
 func (j *Journal) Sync() error {
 	if err := j.renew(); err != nil {
 		return err
 	}
+	failed := j.failed
+	j.failed = nil
 	end := j.tail.end
 	if end == j.upTo {
-		return j.failed
+		return failed
 	}
 	if err := j.tail.sync(); err != nil {
 		return err
 	}
 	err := j.write(binary.AppendUvarint([]byte{synced}, uint64(end)))
 	j.upTo = j.tail.end
-	return err
+	return errors.Join(failed, err)
 }
 
 // Clear removes all that was kept, and begins anew with what another exchange begins
