@@ -228,3 +228,29 @@ func TestPlace_tooManySourcesAreForgotten(t *testing.T) {
 		d.now = d.now.Add(24 * time.Hour)
 	}
 }
+
+// What was earned with an option comes at the roll: it pays for no other purchase of it.
+func TestLimits_profitOfAnOptionPaysForNothing(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.contract(listing.NSEDeriv, listing.Call)
+	q, _ := d.x.Quote(d.now, i.Key)
+	if r := d.x.SetPrice(d.now, i.Key, q.Last); r != nil {
+		t.Fatal(r)
+	}
+	deal := func(side, other string, lots int64, p listing.Price) {
+		d.place("H", i, fmt.Sprintf("%s %d @ %s", other, lots*i.Lot, p))
+		d.place("A", i, fmt.Sprintf("%s %d @ %s", side, lots*i.Lot, p))
+	}
+	used := func(what string, want listing.Price) { t.Helper(); equal(t, what, d.x.Limits(d.now, "A").Used, want) }
+	low, high := q.Last, q.Last+200*i.Tick
+	deal("sell", "buy", 10, high)
+	deal("buy", "sell", 10, low)
+	used("after a profit", 0)
+	deal("buy", "sell", 1, low)
+	used("after a purchase", i.Amount(low, i.Lot))
+	deal("sell", "buy", 1, high)
+	used("after another profit", 0)
+	deal("buy", "sell", 1, high)
+	deal("sell", "buy", 1, low)
+	used("what was lost of it", 0)
+}

@@ -35,7 +35,7 @@ func (s *slot) weight() parts {
 		return parts{} // see Account.delivery
 	case s.Kind.Option():
 		return parts{
-			premium: whole(max(0, s.boughtAmount-s.soldAmount)),
+			premium: whole(max(0, s.boughtAmount-s.soldAmount+max(0, s.realized))), // what was earned pays for nothing before the roll
 			orders:  whole(share(s.openBuyAmount, s.excess(s.openBuy, -s.net), max(1, s.openBuy))),
 		}
 	case s.group != nil:
