@@ -159,6 +159,6 @@ func orders(ctx context.Context, c *Client, opts ...CallOption) (rows []map[stri
 }
 
 func limits(ctx context.Context, c *Client, opts ...CallOption) (rows any, err error) {
-	err = c.Do(ctx, http.MethodPost, "/quick/user/limits", url.Values{"jData": {"{}"}}, &rows, opts...)
+	err = c.Do(ctx, http.MethodPost, "/quick/user/limits", url.Values{"jData": {`{"seg":"ALL","exch":"ALL","prod":"ALL"}`}}, &rows, opts...)
 	return rows, err
 }

@@ -25,7 +25,10 @@ func TestPaper_linesWorkAsTheyArePasted(t *testing.T) {
 		says   []string
 	}{
 		"../README.md": {1, []string{`"nOrdNo":"`, `"ordSt":"complete"`, `"ltp":"`}},
-		"paper.md":     {6, []string{`"nOrdNo":"`, `"avgPrc":"3450.00"`, `"baseFolder":"`, `"pledged":"`, `"pending":[`}},
+		"paper.md": {9, []string{
+			`"nOrdNo":"`, `"avgPrc":"3450.00"`, `"GuiOrdId":"my-stop"`, `"ordSt":"cancelled"`, `"baseFolder":"`, "CE ", `"pledged":"`,
+			`"pending":[`, `"display_symbol":"Nifty 50"`, `"expiries":["`, `"put":[`, `"candles":[`,
+		}},
 	} {
 		t.Run(strings.TrimPrefix(file, "../"), func(t *testing.T) {
 			t.Parallel()
@@ -33,7 +36,7 @@ func TestPaper_linesWorkAsTheyArePasted(t *testing.T) {
 			var script strings.Builder
 			found := 0
 			for _, m := range block.FindAllStringSubmatch(string(must.Get(os.ReadFile(file))(t)), -1) {
-				if strings.Contains(m[1], "curl -s") {
+				if strings.Contains(m[1], "curl -s") || strings.Contains(m[1], "trade ") {
 					script.WriteString(m[1])
 					found++
 				}

@@ -165,11 +165,24 @@ func (s *Server) Positions(t testing.TB, ucc string) []Position {
 	return all
 }
 
-// A Holding is shares that [Server.Fund] gives an account.
+// A Holding is shares of an account: what [Server.Fund] gives it, and [Server.Holdings]
+// finds there.
 type Holding struct {
 	Segment, Symbol string
 	Quantity        int64
 	AveragePrice    string
+}
+
+// Holdings returns an account's shares: those that were bought are there the next day.
+func (s *Server) Holdings(t testing.TB, ucc string) []Holding {
+	t.Helper()
+	var all []Holding
+	s.paper(t).Exchange(func(x *paper.Exchange, now time.Time) {
+		for _, h := range x.Holdings(now, ucc) {
+			all = append(all, Holding{h.Segment.String(), h.Name, h.Quantity, (h.Cost / listing.Price(h.Quantity)).String()})
+		}
+	})
+	return all
 }
 
 // Fund replaces an account's money, such as "100000.00", and its shares if holdings are

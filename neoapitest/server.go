@@ -23,7 +23,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -98,11 +97,13 @@ func WithAccounts(n int) Option { return func(o *options) { o.Accounts = n } }
 // WithLog sends the service's log lines to h; the default discards them.
 func WithLog(h slog.Handler) Option { return func(o *options) { o.Log = slog.New(h) } }
 
-// WithData keeps the store and the exchange on paper in dir, so that a later server in
-// the same test has the same sessions and orders; the default is a temporary directory.
-func WithData(dir string) Option {
-	return func(o *options) { o.dir, o.PaperData = dir, filepath.Join(dir, "paper") }
-}
+// WithData keeps the store in dir, so that a later server in the same test has the
+// same sessions; the default is a temporary directory.
+func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
+
+// WithPaperData keeps the exchange on paper in dir, so that a later server in the same
+// test has the same orders; the default is memory. Two servers at once cannot have one.
+func WithPaperData(dir string) Option { return func(o *options) { o.PaperData = dir } }
 
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }

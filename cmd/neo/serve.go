@@ -49,6 +49,9 @@ type ruleFlags struct {
 	ConsumerRate int    `name:"consumer-rate" default:"10" placeholder:"N" help:"Requests a second of one consumer; 0 for no limit (default ${default})."`
 	Metrics      string `placeholder:"HOST:PORT" help:"Where to serve /metrics, /livez and /readyz, for operators only."`
 	PublicURL    string `name:"public-url" placeholder:"URL" help:"Address at which clients reach this service."`
+
+	Latency    time.Duration `default:"0s" placeholder:"TIME" help:"How long an order takes to the exchange on paper (default ${default})."`
+	StopMarket bool          `name:"sl-m" help:"Let the exchange on paper take SL-M orders, which the real service rejects."`
 }
 
 // config turns the flags into a configuration, naming every problem at once.
@@ -57,9 +60,13 @@ func (f *ruleFlags) config() (serve.Config, error) {
 	ttl, dayEnds, ttlErr := serve.ParseSessionTTL(f.SessionTTL)
 	cfg.OTPDigits, cfg.SessionTTL, cfg.DayEnds = f.OTPDigits, ttl, dayEnds
 	cfg.ConsumerRate, cfg.PublicURL = f.ConsumerRate, f.PublicURL
+	cfg.Market.Latency, cfg.Market.StopMarket = f.Latency, f.StopMarket
 	var digits error
+	if f.Latency < 0 || f.Latency > time.Minute {
+		digits = errors.New("latency: must be a time up to 1m, such as 50ms")
+	}
 	if f.OTPDigits == 0 { // the options' zero value would mean the default
-		digits = errors.New("OTP digits: 0 is not between 4 and 8")
+		digits = errors.Join(digits, errors.New("OTP digits: 0 is not between 4 and 8"))
 	}
 	listen, metrics := f.listensAt()
 	return cfg, errors.Join(digits, ttlErr, checkAddress(listen), checkAddress(metrics), checkShared(metrics, listen))
@@ -104,6 +111,7 @@ func (serveCmd) Help() string {
   neo serve --data /var/lib/neo --couriers /etc/neo/couriers.yaml --oms /etc/neo/oms.yaml
   neo serve --data /var/lib/neo --admin unix:/run/neo/admin.sock
   neo serve --data /var/lib/neo --trade-api https://trade.example.com
+  neo serve --data /var/lib/neo --paper --metrics 127.0.0.1:9156
   NEO_DATABASE=postgres://neo@db.example.com/neo neo serve --data /var/lib/neo
 
 The service starts without accounts: add a consumer and an account with
@@ -118,7 +126,7 @@ answer is noticed only when it is called.
 With --paper an exchange on paper is behind the service, as in the sandbox: orders
 fill at made-up prices and cost nothing. Prices, money and faults can be changed only
 at the address of --metrics, below /sandbox/. One process has the exchange, so --paper
-cannot be combined with --database. docs/paper.md describes it.
+cannot be combined with --database, or with --trade-api. docs/paper.md describes it.
 
 With --trade-api the service is the gateway to the trade API: calls of valid
 sessions are forwarded, without their credentials and with a signed header
@@ -302,7 +310,7 @@ const (
 	gcLeast      = 10
 	gcLeastLarge = 40
 	gcLimit      = 256 << 20
-	gcGrowth     = 4 << 20          // a collection looks at the stack of every connection, however little there is to collect
+	gcGrowth     = 5 << 20          // a collection looks at the stack of every connection, however little there is to collect
 	gcRest       = 3 << 20          // live memory besides that held for clients
 	gcRestLarge  = 8 << 20          // and where x/crypto computes hashes
 	gcCalm       = 10 * time.Second // delay before collecting less often again
@@ -413,6 +421,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		defer stop()
 	}
 	runtime.GC() // garbage of the start must not set the next collection
+	dropText()
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()

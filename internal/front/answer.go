@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -139,7 +140,26 @@ func SetDate(h http.Header, r *http.Request) {
 	if c := connOf(r); c != nil {
 		now = c.door.now
 	}
-	h["Date"] = []string{now().UTC().Format(http.TimeFormat)}
+	h["Date"] = date(now())
+}
+
+// written is the Date of the second that was last written.
+var written atomic.Pointer[writtenDate]
+
+type writtenDate struct {
+	unix int64
+	date []string // read-only
+}
+
+// date returns the value of the header Date at a time. Answers of a second share it.
+func date(now time.Time) []string {
+	unix := now.Unix()
+	w := written.Load()
+	if w == nil || w.unix != unix {
+		w = &writtenDate{unix, []string{now.UTC().Format(http.TimeFormat)}}
+		written.Store(w)
+	}
+	return w.date
 }
 
 // Panicked returns a handler's panic as an error for the log, with the active

@@ -61,6 +61,7 @@ type api struct {
 	Config
 	login     *login.Service
 	endpoints map[string]endpoint // by path: no patterns, and so no redirects (security.md H3)
+	busy      front.Answer        // to a login that finds the queue full
 }
 
 // An endpoint is what one path answers.
@@ -113,7 +114,7 @@ type outcome struct {
 // New returns the handler of a service. It answers every failure in the
 // protocol's shape, panics included, and sends no redirect.
 func New(svc *login.Service, cfg Config) http.Handler {
-	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}}
+	a := &api{Config: cfg, login: svc, endpoints: map[string]endpoint{}, busy: plain(failure(endpoint{}, login.Busy()))}
 	for _, r := range wire.Routes {
 		a.endpoints[r.Path] = a.endpoint(r)
 	}
@@ -287,7 +288,10 @@ func (a *api) answer(w http.ResponseWriter, c *call) outcome {
 
 // refuse ends a call that failed.
 func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
-	ans := failure(c.endpoint, err)
+	ans := a.busy
+	if err != login.Busy() { // that very one, which Full returns
+		ans = failure(c.endpoint, err)
+	}
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
 }
 
@@ -302,6 +306,9 @@ func (a *api) work(w http.ResponseWriter, c *call) (ans front.Answer, err error)
 			a.login.Unserved(c.consumer, c.caller.Lane)
 		}
 	}()
+	if err = a.full(c); err != nil {
+		return ans, err
+	}
 	var cancel context.CancelFunc
 	c.stores, cancel = login.WithPatience(c.Context())
 	defer cancel()

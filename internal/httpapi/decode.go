@@ -21,8 +21,8 @@ type fields map[string]any
 // none.
 func mediaType(c *call) (string, error) {
 	header := c.Header.Get("Content-Type")
-	if header == "" {
-		return "", nil
+	if header == "" || header == "application/json" { // as nearly all send it
+		return header, nil
 	}
 	t, params, err := mime.ParseMediaType(header)
 	if err != nil {
@@ -78,6 +78,78 @@ func badBody(detail string) error {
 
 // parseJSON reads one flat JSON object.
 func parseJSON(body []byte) (fields, error) {
+	if f, ok := plainJSON(string(body)); ok {
+		return f, nil
+	}
+	return anyJSON(body)
+}
+
+// plainJSON is parseJSON for what nearly all clients send: ASCII texts without escapes,
+// true and false. Of anything else it says nothing.
+func plainJSON(body string) (f fields, ok bool) {
+	rest, ok := cutSign(body, '{')
+	if !ok {
+		return nil, false
+	}
+	f = make(fields, 4)
+	for {
+		var name string
+		if name, rest, ok = cutText(rest); !ok {
+			return nil, false
+		}
+		if _, twice := f[name]; twice {
+			return nil, false
+		}
+		if rest, ok = cutSign(rest, ':'); !ok {
+			return nil, false
+		}
+		if text, after, isText := cutText(rest); isText {
+			f[name], rest = text, after
+		} else if after, is := strings.CutPrefix(rest, "true"); is {
+			f[name], rest = true, after
+		} else if after, is := strings.CutPrefix(rest, "false"); is {
+			f[name], rest = false, after
+		} else {
+			return nil, false
+		}
+		if after, ends := cutSign(rest, '}'); ends {
+			return f, after == ""
+		}
+		if rest, ok = cutSign(rest, ','); !ok {
+			return nil, false
+		}
+	}
+}
+
+const jsonSpace = " \t\r\n"
+
+// cutSign cuts a sign and the space around it from the beginning of a JSON text.
+func cutSign(text string, sign byte) (rest string, ok bool) {
+	text = strings.TrimLeft(text, jsonSpace)
+	if text == "" || text[0] != sign {
+		return "", false
+	}
+	return strings.TrimLeft(text[1:], jsonSpace), true
+}
+
+// cutText cuts an ASCII string without escapes from the beginning of a JSON text.
+func cutText(text string) (value, rest string, ok bool) {
+	if text == "" || text[0] != '"' {
+		return "", "", false
+	}
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return text[1:i], text[i+1:], true
+		case c < ' ' || c > '~' || c == '\\':
+			return "", "", false
+		}
+	}
+	return "", "", false
+}
+
+// anyJSON is parseJSON for all bodies.
+func anyJSON(body []byte) (fields, error) {
 	if !utf8.Valid(body) {
 		return nil, badBody("is not valid UTF-8")
 	}

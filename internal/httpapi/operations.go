@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -54,24 +55,31 @@ func (a *api) endpoint(r wire.Route) endpoint {
 		need, handle = accessOpen, func(*call) (front.Answer, error) { return success(struct{}{}) }
 	}
 	ep.handle = a.recognised(need, handle)
-	if r.Op == wire.OpValidate {
-		ep.handle = a.unlessFull(ep.handle)
-	}
 	return ep
 }
 
-// unlessFull refuses logins that would find the queue full before anything else is done
-// for them: beyond what the machine can hash, refusing must cost as little as possible.
-func (a *api) unlessFull(handle func(*call) (front.Answer, error)) func(*call) (front.Answer, error) {
-	return func(c *call) (front.Answer, error) {
-		if c.operation() == "login" {
-			if err := a.login.Full(); err != nil {
-				c.op = "login"
-				return front.Answer{}, err
-			}
-		}
-		return handle(c)
+// full returns the refusal of a login that would find the queue full, before anything else
+// is done for it: beyond what the machine can hash, refusing must cost as little as
+// possible.
+func (a *api) full(c *call) error {
+	if c.op != wire.OpValidate || c.operation() != "login" {
+		return nil
 	}
+	err := a.login.Full()
+	if err != nil {
+		c.op = "login"
+	}
+	return err
+}
+
+// plain returns an answer with its body as it is sent, to be sent many times.
+func plain(ans front.Answer) front.Answer {
+	text, err := json.Marshal(ans.Body)
+	if err != nil { // cannot happen: our own types
+		panic(err)
+	}
+	ans.Body = front.Raw{Type: "application/json", Text: text}
+	return ans
 }
 
 // recognised is handle for calls whose consumer is known.
@@ -121,6 +129,11 @@ func (a *api) recognise(c *call, need access) (err error) {
 // success is an answer with data in the shape of the protocol.
 func success(data any) (front.Answer, error) {
 	return front.Answer{Status: http.StatusOK, Body: wire.Success[any]{Data: data}}, nil
+}
+
+// opens is success with a session.
+func opens(s wire.Session) (front.Answer, error) {
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "application/json", Text: s.Answer()}}, nil
 }
 
 // An oauthProblem is a refusal that OAuth has a word for.
@@ -233,7 +246,7 @@ func (a *api) firstFactor(c *call, f fields) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(seedShape(opened))
+	return opens(seedShape(opened))
 }
 
 // session2FA is the second factor of generation 1. The user in the body is optional,
@@ -262,7 +275,7 @@ func (a *api) session2FA(c *call, f fields, sid, auth string) (front.Answer, err
 	if err != nil {
 		return front.Answer{}, err
 	}
-	ans, err := success(seedShape(opened))
+	ans, err := opens(seedShape(opened))
 	if len(c.Header.Values(wire.HeaderRID)) > 0 {
 		ans.Status = http.StatusCreated // the Node client, the only one that sends a rid, accepts nothing else
 	}
@@ -351,7 +364,7 @@ func (a *api) totpLogin(c *call) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(a.laterShape(opened))
+	return opens(a.laterShape(opened))
 }
 
 // totpValidate is the second factor of generations 2 and 3.
@@ -374,7 +387,7 @@ func (a *api) totpValidate(c *call) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return success(a.laterShape(opened))
+	return opens(a.laterShape(opened))
 }
 
 // tradeSession checks the trade session of a call.

@@ -342,3 +342,12 @@ func (a *AccountState) Open(v Session, totpStep int64, try string) error {
 	a.Good(v.First, try)
 	return nil
 }
+
+// TryOpen is the rule of [Sessions.TryView] for the account's state, which is saved even
+// if it returns an error.
+func (a *AccountState) TryOpen(t Try, v Session, totpStep int64) error {
+	if err := a.Try(t); err != nil {
+		return err
+	}
+	return a.Open(v, totpStep, t.ID)
+}

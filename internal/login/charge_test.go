@@ -242,7 +242,7 @@ func (p *person) firstFactor(t *rapid.T, f fault) string {
 	went, err := p.request(f, func(ctx context.Context) error { _, err := p.first(ctx, factor, right); return err })
 	judged := went.did["Try"] && (went.lost == "" || went.lost == "EndTry" || went.lost == "GiveBack")
 	switch {
-	case went.did["OpenView"]:
+	case went.did["OpenView"] || went.did["TryView"]:
 		p.forget(factor)
 		p.stepUsed = p.stepUsed || factor == login.TOTP
 	case judged && (!right || p.stepUsed && factor == login.TOTP):

@@ -93,7 +93,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 func (s *Service) ByAccessToken(ctx context.Context, access string, caller Caller) (Consumer, error) {
 	refused := &Error{Kind: KindBadAccess, Detail: "the access token is invalid or has expired"}
 	now := s.Now()
-	a, err := token.OpenAccess(s.Vault, access, now)
+	a, err := s.access.Open(s.Vault, access, now)
 	if err != nil {
 		return Consumer{}, refused
 	}

@@ -159,6 +159,14 @@ func (s *faultyStore) OpenView(ctx context.Context, v login.Session, step int64,
 	return done(ctx, s, "OpenView", func() error { return s.Store.OpenView(ctx, v, step, try, e) })
 }
 
+func (s *faultyStore) TryView(ctx context.Context, t login.Try, v login.Session, step int64, e login.Event) (int64, error) {
+	version, err := through(ctx, s, "TryView", func() (int64, error) { return s.Store.TryView(ctx, t, v, step, e) })
+	if errors.Is(err, login.ErrStepUsed) {
+		s.note("Try", true, false)
+	}
+	return version, err
+}
+
 func (s *faultyStore) Session(ctx context.Context, sid string) (login.Session, error) {
 	return through(ctx, s, "Session", func() (login.Session, error) { return s.Store.Session(ctx, sid) })
 }

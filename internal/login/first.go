@@ -108,32 +108,52 @@ func (a *firstTry) open(ctx context.Context) (Opened, error) {
 	}
 	event.SID, event.Outcome = view.SID, "ok"
 	a.event.Outcome = "not stored"
-	switch err := s.Sessions.OpenView(ctx, view, a.step, a.try.ID, event); {
+	version, err := a.store(ctx, view, event)
+	switch {
 	case errors.Is(err, ErrStepUsed):
 		return Opened{}, a.refuse(ctx, "TOTP code used before", true)
+	case errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed):
+		return Opened{}, a.refuse(ctx, "locked", false)
 	case err != nil:
 		return Opened{}, storeFault(err)
 	}
-	a.stored = true
-	s.logged(ctx, event)
-	if err := s.unchanged(ctx, account, view, event); err != nil {
+	if err := s.unchanged(ctx, account, version, view, event); err != nil {
 		return Opened{}, err
 	}
 	view.Home = s.OMS.Home(account.UCC)
 	return s.opened(ctx, account, view)
 }
 
+// store stores the view session of a factor that is right, and counts a TOTP code's try
+// in the same transaction. It returns the version that the account has afterwards.
+func (a *firstTry) store(ctx context.Context, view Session, event Event) (version int64, err error) {
+	if a.first.Factor == TOTP {
+		a.tried = true
+		if version, err = a.Sessions.TryView(ctx, a.try, view, a.step, event); err == nil {
+			a.stored = true
+			a.logged(ctx, event)
+		}
+		return version, err
+	}
+	if err := a.Sessions.OpenView(ctx, view, 0, a.try.ID, event); err != nil {
+		return 0, err
+	}
+	a.stored = true
+	a.logged(ctx, event)
+	now, err := a.Directory.Account(ctx, Identifier{ByID, credential.Secret(a.account.ID)})
+	if errors.Is(err, ErrNotFound) {
+		return -1, nil
+	}
+	return now.Version, err // if it fails the session is there, and nobody has its token
+}
+
 // unchanged ends a view session again if an operator has changed or removed its account
 // since the account was read for the first factor: changing an account ends its sessions,
 // and this one may have been opened just after (security.md S4). Only logins with the
-// right secret take this extra read, so its cost reveals nothing (security.md P5).
-func (s *Service) unchanged(ctx context.Context, a Account, view Session, event Event) error {
-	now, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(a.ID)})
-	switch {
-	case err == nil && now.Version == a.Version:
+// right secret read the version, so its cost reveals nothing (security.md P5).
+func (s *Service) unchanged(ctx context.Context, a Account, version int64, view Session, event Event) error {
+	if version == a.Version {
 		return nil
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return storeFault(err) // the session is there, and nobody has its token
 	}
 	event.Outcome = "changed meanwhile"
 	if err := s.Sessions.Revoke(ctx, a.ID, view.SID, event); errors.Is(err, ErrNotFound) {
@@ -146,14 +166,27 @@ func (s *Service) unchanged(ctx context.Context, a Account, view Session, event 
 }
 
 // check counts a first factor and checks it. It runs in a hash's turn, so that no more
-// tries are open at once than there are turns.
+// tries are open at once than there are turns. A TOTP code that is right is counted when
+// its session is stored: nothing is answered before.
 func (a *firstTry) check(ctx context.Context) error {
 	a.event.Outcome = "not judged"
 	if err := a.chargeAddress(ctx); err != nil {
 		return err
 	}
+	var good bool
+	var err error
+	if a.first.Factor == TOTP {
+		good, a.step, err = a.verifyTOTP(a.account, a.first.Secret)
+		if err != nil {
+			return err
+		}
+		good = good && a.account.UCC == string(a.first.UCC.Value)
+		if good && !a.account.Disabled { // TryView counts it, and takes as long for a locked account as Try
+			return nil
+		}
+	}
 	a.tried = true
-	err := a.Allowances.Try(ctx, a.try)
+	err = a.Allowances.Try(ctx, a.try)
 	// A locked account is checked like any other, so that its answer takes as long
 	// (security.md P5), and so is one with so many open tries that they could exceed the lock
 	// together.
@@ -161,16 +194,11 @@ func (a *firstTry) check(ctx context.Context) error {
 	if err != nil && !locked {
 		return storeFault(err)
 	}
-	var good bool
 	upgrade := func() {}
-	if a.first.Factor == TOTP {
-		good, a.step, err = a.verifyTOTP(a.account, a.first.Secret)
-		good = good && a.account.UCC == string(a.first.UCC.Value)
-	} else {
-		good, upgrade, err = a.verifyHash(ctx, a.account, a.first.Factor, a.first.Secret)
-	}
-	if err != nil {
-		return err
+	if a.first.Factor != TOTP {
+		if good, upgrade, err = a.verifyHash(ctx, a.account, a.first.Factor, a.first.Secret); err != nil {
+			return err
+		}
 	}
 	switch {
 	case good && !locked && !a.account.Disabled:

@@ -121,6 +121,11 @@ type Sessions interface {
 	// first factor. A TOTP step above 0 is marked as used by the account; if that step
 	// or a later one was used before, nothing is stored and ErrStepUsed is returned.
 	OpenView(ctx context.Context, v Session, totpStep int64, try string, e Event) error
+	// TryView is Try and, if that is not refused, OpenView, in one transaction, for a
+	// factor that is judged before it is counted because that takes no time. If the step
+	// was used before, the try stays open. version is the account's, -1 if there is no such
+	// account, read once an operator's change can no longer miss the session.
+	TryView(ctx context.Context, t Try, v Session, totpStep int64, e Event) (version int64, err error)
 	// Session returns the session of a sid, whatever its state, or ErrNotFound.
 	Session(ctx context.Context, sid string) (Session, error)
 	// SessionOf returns the session of an account whose current token has an id, or

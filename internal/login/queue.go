@@ -37,10 +37,15 @@ func hashing(ctx context.Context, f func()) {
 // nothing need be done for one that would be refused. A place may be gone a moment later.
 func (s *Service) Full() error {
 	if q := s.first; len(q.places) == cap(q.places) {
-		return busy(errQueue)
+		return errFull
 	}
 	return nil
 }
+
+var errFull = busy(errQueue)
+
+// Busy returns the error that [Service.Full] returns if no more can wait.
+func Busy() error { return errFull }
 
 // enter takes a place, which leave gives back, or refuses at once.
 func (q *queue) enter() (leave func(), err error) {

@@ -18,6 +18,7 @@ import (
 
 	"neoapi/internal/credential"
 	"neoapi/internal/limit"
+	"neoapi/internal/token"
 )
 
 // IST is the exchange's time zone, in which days end.
@@ -84,6 +85,7 @@ type Service struct {
 	Ports
 	opt    Options
 	keys   keys
+	access token.Opener
 	first  *queue                            // of hashes of first factors
 	second *queue                            // of second factors, which do not wait for first ones
 	nobody atomic.Pointer[[nobodies]Account] // decoy accounts for logins that name no account

@@ -117,39 +117,36 @@ func TestResume_tradesTriggerStops(t *testing.T) {
 	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open, complete")
 }
 
-// Under NRML shares need their full price, whatever their series; under NRML and MTF only
-// what was bought can be sold.
-func TestPlace_sharesOfCarriedProductsAreNotSoldShort(t *testing.T) {
+// Nobody lends shares for longer than a day: under MTF only what was bought can be sold.
+func TestPlace_fundedSharesAreNotSoldShort(t *testing.T) {
 	d := newDesk(t, Config{Seed: 1, NoHouse: true})
-	all := d.x.Listing(d.now).Instruments()
-	series := all[slices.IndexFunc(all, func(i *listing.Instrument) bool { return i.Kind == listing.Share && !i.Intraday() && i.Lot == 1 })]
-	for _, i := range []*listing.Instrument{d.share(), series} {
-		q, _ := d.x.Quote(d.now, i.Key)
-		place := func(account string, side Side, p Product) Order {
-			n, r := d.x.Place(d.now, Place{Account: account, Instrument: i.Key, Side: side, Type: Limit, Product: p, Validity: Day, Price: q.Last, Quantity: 10})
-			if r != nil {
-				t.Fatal(r)
-			}
-			return d.last(account, n)
-		}
-		used := d.x.Limits(d.now, "A").Used
-		equal(t, "bought", place("A", Buy, NRML).State, Open)
-		equal(t, "used", d.x.Limits(d.now, "A").Used-used, 10*q.Last)
-		equal(t, "sold short", place("B", Sell, NRML).State, Rejected)
-		place("C", Sell, CNC)
-		if i.Funded() {
-			equal(t, "sold short", place("B", Sell, MTF).State, Rejected)
-		}
-	}
 	i := d.share()
-	q, _ := d.x.Quote(d.now, i.Key)
-	d.hold("H", i, 10)
-	d.place("H", i, "sell 10 CNC @ "+q.Last.String())
-	equal(t, "held", d.net("A", i, NRML), 10)
-	for _, want := range []State{Open, Rejected} { // the open sale counts
-		n := d.place("A", i, "sell 10 NRML @ "+(q.Last+i.Tick).String())
+	d.set(i, "100.00")
+	sell := func(quantity int64, want State) {
+		t.Helper()
+		p := orderOf("A", i, "sell 1 @ 101.00")
+		p.Product, p.Quantity = MTF, quantity
+		n, r := d.x.Place(d.now, p)
+		if r != nil {
+			t.Fatal(r)
+		}
 		equal(t, "sold", d.last("A", n).State, want)
 	}
+	sell(1, Rejected)
+	d.place("H", i, "sell 10 @ 100.00")
+	p := orderOf("A", i, "buy 10 @ 100.00")
+	p.Product = MTF
+	if _, r := d.x.Place(d.now, p); r != nil {
+		t.Fatal(r)
+	}
+	sell(11, Rejected)
+	sell(6, Open)
+	sell(5, Rejected) // the open sale counts
+	if r := d.x.Convert(d.now, "A", i.Key, Buy, MTF, CNC, 5); r == nil {
+		t.Error("what an open sale sells was converted")
+	}
+	d.now = d.now.Add(24 * time.Hour)
+	sell(10, Open) // what was carried too
 }
 
 // An order that was under way when the band was moved never rests or fills outside it.

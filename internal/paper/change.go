@@ -2,6 +2,8 @@ package paper
 
 import (
 	"time"
+
+	"neoapi/internal/paper/ledger"
 )
 
 // numbered returns an account's order, and refuses a number that is not the account's.
@@ -162,7 +164,7 @@ func (x *Exchange) pay(o *order, v version, keep bool) string {
 		if !keep {
 			_, _ = money.Change(is, was)
 		}
-	case o.product == CNC && o.side() == Sell && v.kind != Stop:
+	case ledger.Owned(x.instruments[o.instrument].Instrument, o.product) && o.side() == Sell && v.kind != Stop:
 		if need, err := money.Open(is); err != nil {
 			return x.moneyText(o, need, err)
 		}

@@ -1,6 +1,7 @@
 package paper
 
 import (
+	"strconv"
 	"time"
 
 	"neoapi/internal/paper/listing"
@@ -102,20 +103,26 @@ func (x *Exchange) screenHand(in *instrument, h *hand) *Refusal {
 	case handSet, handPrint, handGap:
 		x.look(in)
 		if h.price <= 0 || h.price > maxPrice || h.price%in.Tick != 0 {
-			return invalid("price", "please provide valid price: a multiple of the tick "+in.Tick.String())
+			return invalid("price", "must be a multiple of the tick "+in.Tick.String())
 		}
 		if in.Kind != listing.Index && (h.price < in.low || h.price > in.high) {
-			return invalid("price", "please provide valid price: the day's band is "+in.low.String()+" to "+in.high.String()+"; set the band first")
+			return invalid("price", "must be within the day's band, "+in.low.String()+" to "+in.high.String()+": set the band first")
 		}
-		if h.kind == handPrint && (h.quantity <= 0 || h.quantity > maxQuantity || h.quantity%in.Lot != 0 || in.Kind == listing.Index) {
-			return invalid("quantity", "please provide valid lotwise quantity")
+		if h.kind == handPrint && in.Kind == listing.Index {
+			return invalid("symbol", "is an index, in which nobody trades: set its price")
+		}
+		if h.kind == handPrint && (h.quantity <= 0 || h.quantity > maxQuantity || h.quantity%in.Lot != 0) {
+			return invalid("quantity", "must be a multiple of the lot "+strconv.FormatInt(in.Lot, 10))
 		}
 		if in.halted {
-			return invalid("symbol", "trading in the instrument is halted")
+			return invalid("symbol", "is halted: end that with run")
 		}
 	case handBand:
-		if in.Kind == listing.Index || h.price <= 0 || h.price >= h.high || h.high > maxPrice || h.price%in.Tick != 0 || h.high%in.Tick != 0 {
-			return invalid("band", "please provide valid band: low and high price on the tick")
+		if in.Kind == listing.Index {
+			return invalid("symbol", "is an index, which has no band")
+		}
+		if h.price <= 0 || h.price >= h.high || h.high > maxPrice || h.price%in.Tick != 0 || h.high%in.Tick != 0 {
+			return invalid("low", "must be below high, and both multiples of the tick "+in.Tick.String())
 		}
 	case handHalt, handResume, handRelease:
 	default:

@@ -54,6 +54,9 @@ func (x *Exchange) shrink(i uint32, quantity int64) {
 		_, _ = x.accounts[o.account].money.Change(was, is) // less is always there
 	}
 	x.save(o, v)
+	if o.flags&entered == 0 { // it is under way, and arrives as it is now
+		return
+	}
 	x.row(i, Modified)
 	if o.flags&waiting != 0 {
 		x.row(i, TriggerPending)

@@ -244,7 +244,7 @@ func (x *Exchange) submit(i uint32, protection int) {
 	if o.kind == StopMarket {
 		o.price = x.protected(in, o.side(), o.trigger, protection)
 	}
-	if o.kind == Stop && o.product == CNC && o.side() == Sell {
+	if o.kind == Stop && ledger.Owned(in.Instrument, o.product) && o.side() == Sell {
 		o.flags |= free // its shares are looked for when it is triggered
 	}
 	if o.flags&free == 0 {

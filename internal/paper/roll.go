@@ -212,7 +212,7 @@ type saved struct {
 	Market   []byte         `json:"market"`
 }
 
-const savedVersion = 1
+const savedVersion = 2
 
 func (x *Exchange) snapshot(orders []kept) []byte {
 	c := &x.cfg

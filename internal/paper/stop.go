@@ -115,6 +115,10 @@ func (x *Exchange) trail(in *instrument) {
 	for k := 0; k < len(in.trailing); {
 		i := in.trailing[k]
 		o := x.orders.at(i)
+		if o.flags&(waiting|entered) == 0 && !o.final() { // it is under way
+			k++
+			continue
+		}
 		if o.flags&waiting == 0 {
 			in.trailing = slices.Delete(in.trailing, k, k+1)
 			continue

@@ -6,7 +6,6 @@
 package paperapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +20,7 @@ import (
 	"neoapi/internal/claims"
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/journal"
+	"neoapi/internal/paper/listing"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -46,14 +46,18 @@ type API struct {
 	exchange *paper.Exchange
 	journal  *journal.Journal // nil: nothing is kept
 	files    masters
+
+	descriptions map[*listing.Instrument][]byte
 }
 
 // New returns an API. Call [API.Open] before anything else.
 func New(cfg Config) *API { return &API{market: cfg.Market, now: cfg.Now, faults: cfg.Faults} }
 
 // Open opens the exchange: in memory, or as a directory keeps it if dir is not "". warn
-// gets what a person should know of what was found there. Call [API.Close] in the end.
-func (a *API) Open(dir string, warn func(string)) (err error) {
+// gets what a person should know of what was found there. If another process has it, that
+// is an error, or if shared is set the exchange is one of its own, in memory. Call
+// [API.Close] in the end.
+func (a *API) Open(dir string, shared bool, warn func(string)) (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.market.Start = a.now()
@@ -61,7 +65,12 @@ func (a *API) Open(dir string, warn func(string)) (err error) {
 		a.exchange = paper.New(a.market)
 		return nil
 	}
-	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); err != nil {
+	if a.exchange, a.journal, err = journal.Open(dir, a.market, warn); errors.Is(err, journal.ErrUsed) && shared {
+		warn(err.Error() + "; meanwhile this process has an exchange of its own, in memory")
+		a.exchange, a.journal = paper.New(a.market), nil
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("the exchange on paper: %w", err)
 	}
 	return nil
@@ -197,7 +206,7 @@ func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+		Header: header, Body: newAnswer(body, Public(tradewire.Neutral(r.URL.Path))), ContentLength: int64(len(body)), Request: r,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package paperapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -23,10 +24,10 @@ type Control struct {
 
 // controlPaths are the paths of controls; one that ends in a slash is followed by a UCC.
 var controlPaths = map[string]string{ // and their methods
-	"/sandbox/market":    "POST",
-	"/sandbox/accounts/": "GET, POST",
-	"/sandbox/state":     "DELETE",
-	"/sandbox/requests":  "GET",
+	"/sandbox/market":   "POST",
+	accountsPath:        "GET, POST",
+	"/sandbox/state":    "DELETE",
+	"/sandbox/requests": "GET",
 }
 
 // ControlMethods returns the methods of a control's path, "" if it is none.
@@ -34,11 +35,18 @@ func ControlMethods(path string) string {
 	if methods, ok := controlPaths[path]; ok && !strings.HasSuffix(path, "/") {
 		return methods
 	}
-	const accounts = "/sandbox/accounts/"
-	if ucc, ok := strings.CutPrefix(path, accounts); ok && ucc != "" && !strings.Contains(ucc, "/") {
-		return controlPaths[accounts]
+	if _, ok := AccountOf(path); ok {
+		return controlPaths[accountsPath]
 	}
 	return ""
+}
+
+const accountsPath = "/sandbox/accounts/"
+
+// AccountOf returns the UCC that the path of a control names, if it names one.
+func AccountOf(path string) (ucc string, ok bool) {
+	ucc, ok = strings.CutPrefix(path, accountsPath)
+	return ucc, ok && ucc != "" && !strings.Contains(ucc, "/")
 }
 
 // A ControlError says what is wrong with a control, and of which field.
@@ -58,8 +66,8 @@ func (a *API) Control(c Control) (any, error) {
 		return a.reset()
 	case path == "/sandbox/requests":
 		return a.asked.list(), nil
-	case strings.HasPrefix(path, "/sandbox/accounts/"):
-		ucc := strings.TrimPrefix(path, "/sandbox/accounts/")
+	case strings.HasPrefix(path, accountsPath):
+		ucc := strings.TrimPrefix(path, accountsPath)
 		if c.Method == http.MethodPost {
 			return a.controlAccount(ucc, c.Fields)
 		}
@@ -146,7 +154,7 @@ func (a *API) move(now time.Time, what string, i *listing.Instrument, f map[stri
 		return &ControlError{"set", "must be price, trade, halt, band, gap or run"}
 	}
 	if refusal != nil {
-		return &ControlError{"price", refusal.Text}
+		return &ControlError{cmp.Or(refusal.Field, "set"), refusal.Text}
 	}
 	return nil
 }
@@ -237,8 +245,18 @@ func (a *API) holding(now time.Time, row any) (h ledger.Holding, err error) {
 func (a *API) account(ucc string) any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.exchange.Limits(a.now(), ucc)
-	return map[string]any{"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String()}
+	now := a.now()
+	l := a.exchange.Limits(now, ucc)
+	holdings := []map[string]any{}
+	for _, h := range a.exchange.Holdings(now, ucc) {
+		holdings = append(holdings, map[string]any{
+			"segment": h.Segment.String(), "token": strconv.Itoa(int(h.Token)), "symbol": h.Name, "averagePrice": average(h.Cost, h.Quantity).String(),
+			"quantity": h.Quantity, "t1": h.T1, "pledged": h.Pledged,
+		})
+	}
+	return map[string]any{
+		"ucc": ucc, "cash": l.Cash.String(), "pledged": l.Pledged.String(), "used": l.Used.String(), "net": l.Net.String(), "holdings": holdings,
+	}
 }
 
 // reset returns to the seed.

@@ -64,6 +64,14 @@ var refusals = map[string]string{
 	"1041": "limits exceeded per second", "5204": "client order id already exists",
 }
 
+// SideOf returns the side of the orders that a fault is for, "" for both.
+func SideOf(fault string) string {
+	if fault == faultDelivery {
+		return sideNames[paper.Sell]
+	}
+	return ""
+}
+
 // IsFault reports whether a fault of the exchange has this name, and whether it is one
 // for the operation.
 func IsFault(name string, op wire.Op) (known, fits bool) {

@@ -92,6 +92,7 @@ func TestFaults_doWhatTheirNamesSay(t *testing.T) {
 	r := login(t)
 	market := r.srv.Market(t)
 	market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	r.srv.Fund(t, r.srv.Account.UCC, "1000000.00", neoapitest.Holding{Segment: "nse_cm", Symbol: "TCS-EQ", Quantity: 10, AveragePrice: "3000.00"})
 	last := func() neoapitest.Order { all := r.orders(); return all[len(all)-1] }
 	crossing := limitBuy.with(order{"pr": "3600.00"})
 	done := map[string]bool{}
@@ -138,7 +139,10 @@ func TestFaults_doWhatTheirNamesSay(t *testing.T) {
 		}
 	})
 	strike("place", "no_authorisation", nil, func(t *testing.T) {
-		if r.place(crossing); last().State != "rejected" || !strings.Contains(last().Reason, "TPIN") {
+		if r.place(limitBuy); last().State != "open" {
+			t.Errorf("a purchase: %+v", last())
+		}
+		if r.place(limitBuy.with(order{"tt": "S", "pr": "3600.00"})); last().State != "rejected" || !strings.Contains(last().Reason, "TPIN") {
 			t.Errorf("%+v", last())
 		}
 	})

@@ -98,6 +98,7 @@ func parseFields(text []byte) (fields, error) {
 		return nil, errNoForm
 	}
 	f := fields{}
+	null := map[string]bool{}
 	for d.More() {
 		t, err := d.Token()
 		name, ok := t.(string)
@@ -108,7 +109,7 @@ func parseFields(text []byte) (fields, error) {
 		if err != nil {
 			return nil, errNoForm
 		}
-		if _, twice := f[name]; twice {
+		if _, twice := f[name]; twice || null[name] {
 			return nil, invalid("please provide " + strconv.QuoteToASCII(cut(name)) + " once")
 		}
 		switch v := value.(type) {
@@ -119,7 +120,7 @@ func parseFields(text []byte) (fields, error) {
 		case bool:
 			f[name] = strconv.FormatBool(v)
 		case nil:
-			f[name] = absent
+			null[name] = true
 		default: // an object or a list
 			return nil, notValid(cut(name))
 		}
@@ -130,16 +131,8 @@ func parseFields(text []byte) (fields, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errNoForm
 	}
-	for name, v := range f {
-		if v == absent {
-			delete(f, name)
-		}
-	}
 	return f, nil
 }
-
-// absent stands for null while an object is read: no text of the protocol has a NUL.
-const absent = "\x00"
 
 // cut cuts what a stranger wrote for an error.
 func cut(s string) string {
@@ -164,6 +157,15 @@ func (f fields) quantity(field string, least int64) (int64, error) {
 	whole, decimals, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || strings.Trim(decimals, "0") != "" || n < least || n > maxQuantity {
+		return 0, notValid(field)
+	}
+	return n, nil
+}
+
+// percent returns a whole per cent.
+func (f fields) percent(field string) (int64, error) {
+	n, err := f.quantity(field, 0)
+	if err != nil || n > 100 {
 		return 0, notValid(field)
 	}
 	return n, nil

@@ -29,17 +29,17 @@ var fixedLimits = func() string {
 	return text
 }()
 
-// limits answers with the account's money. What it asks for by segment is answered for
-// all of them: an account has one cash box.
+// limits answers with the account's money. What it asks for by segment, or does not say, is
+// answered for all of them: an account has one cash box.
 func (c *call) limits() ([]byte, error) {
 	f, err := c.fields()
 	if err != nil {
 		return nil, err
 	}
 	read := reader{f: f, err: &err}
-	pick(read, "seg", anyOf("cash", "cur", "fo", "all", "comm", "com"))
-	pick(read, "exch", anyOf("nse", "bse", "mcx", "all"))
-	pick(read, "prod", anyOf("cnc", "mis", "nrml", "mtf", "co", "bo", "all"))
+	pick(read, "seg", anyOf("", "cash", "cur", "fo", "all", "comm", "com"))
+	pick(read, "exch", anyOf("", "nse", "bse", "mcx", "all"))
+	pick(read, "prod", anyOf("", "cnc", "mis", "nrml", "mtf", "co", "bo", "all"))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (c *call) order(f fields) (p paper.Place, err error) {
 	p.Quantity = take(read, "qt", func(field string) (int64, error) { return f.quantity(field, 1) })
 	p.Trigger = maybe(read, "tp", 0, f.price)
 	p.Disclosed = maybe(read, "dq", 0, func(field string) (int64, error) { return f.quantity(field, 0) })
-	p.Protection = int(maybe(read, "mp", 0, func(field string) (int64, error) { return f.quantity(field, 0) }))
+	p.Protection = int(maybe(read, "mp", 0, f.percent))
 	p.AfterHours = take(read, "am", f.yes)
 	p.StopDistance = maybe(read, "slv", 0, f.price)
 	p.TargetDistance = maybe(read, "sov", 0, f.price)
@@ -173,6 +173,8 @@ func (c *call) modify() ([]byte, error) {
 	if _, given := f["qt"]; given {
 		x.Quantity = take(read, "qt", func(field string) (int64, error) { return f.quantity(field, 1) })
 	}
+	maybe(read, "mp", 0, f.percent) // what is left is priced by the table
+	maybe(read, "am", false, f.yes)
 	x.Trigger = maybe(read, "tp", x.Trigger, f.price)
 	x.Disclosed = maybe(read, "dq", x.Disclosed, func(field string) (int64, error) { return f.quantity(field, 0) })
 	if err != nil {
@@ -229,6 +231,9 @@ func (c *call) ended() (n paper.Number, after bool, err error) {
 	if n, err = f.number("on"); err != nil {
 		return 0, false, err
 	}
+	if _, err = c.known(n, "on"); err != nil {
+		return 0, false, err
+	}
 	after, err = f.yes("am")
 	return n, after, err
 }
@@ -276,9 +281,11 @@ func refused(r *paper.Refusal) *failure {
 	case paper.NoAccount:
 		return invalid("please provide a valid account")
 	}
-	text := r.Text
-	if text == "" {
+	switch {
+	case r.Text == "":
 		return notValid(r.Field)
+	case r.Field == "" || strings.Contains(r.Text, "lotwise"): // as the service says it
+		return invalid(r.Text)
 	}
-	return invalid(text)
+	return invalid(r.Text + " (" + r.Field + ")")
 }

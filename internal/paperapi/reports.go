@@ -29,7 +29,7 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 	if n == 0 {
 		return nil, &failure{code: codeNoData, text: "No Data"}
 	}
-	r := make(row, 0, 256+n*2200)
+	r := row(newBuffer())
 	r.begin()
 	r.text("stat", stat)
 	r.number("stCode", 200)
@@ -50,8 +50,15 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 // orders answers with the day's orders, the newest first.
 func (c *call) orders() ([]byte, error) {
 	all := c.book()
+	told := make([][]byte, len(all)) // of their instruments, which the exchange's lock guards
+	for i := range all {
+		told[i] = c.described(all[i].Instrument)
+	}
 	c.write = func() ([]byte, error) {
-		return list("Ok", len(all), func(r *row, i int) { r.order(&all[len(all)-1-i], false) })
+		return list("Ok", len(all), func(r *row, i int) {
+			i = len(all) - 1 - i
+			r.order(&all[i], told[i], false)
+		})
 	}
 	return nil, nil
 }
@@ -68,14 +75,14 @@ func (c *call) oneOrder() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return list("Ok", 1, func(r *row, _ int) { r.order(&o, false) })
+		return list("Ok", 1, func(r *row, _ int) { r.order(&o, c.described(o.Instrument), false) })
 	}
 	all := c.book()
 	k := slices.IndexFunc(all, func(o paper.Order) bool { return o.Number == n })
 	if k < 0 {
 		return nil, notValid("nOrdNo")
 	}
-	return list("Ok", 1, func(r *row, _ int) { r.order(&all[k], false) })
+	return list("Ok", 1, func(r *row, _ int) { r.order(&all[k], c.described(all[k].Instrument), false) })
 }
 
 // history answers with an order's rows, the newest first.
@@ -90,9 +97,12 @@ func (c *call) history() ([]byte, error) {
 	}
 	rows, refusal := c.exchange.History(c.now, c.account, n)
 	if refusal != nil {
-		return nil, refused(refusal)
+		return nil, notValid("nOrdNo")
 	}
-	return list("Ok", len(rows), func(r *row, i int) { r.order(&rows[len(rows)-1-i], true) })
+	return list("Ok", len(rows), func(r *row, i int) {
+		o := &rows[len(rows)-1-i]
+		r.order(o, c.described(o.Instrument), true)
+	})
 }
 
 // fixed are the keys of an order that mean nothing here, as the service has them in an
@@ -102,16 +112,15 @@ const fixed = `"usrId":"","algId":"99999","algCat":"NA","algSeqNo":"NA","brkClnt
 	`"ordAutSt":"NA","odCrt":"NA","ordValDt":"NA","refLmtPrc":0,"rptTp":"NA","reqId":"1","sipInd":"NA","symOrdId":"NA",` +
 	`"classification":"0","vendorCode":"","locId":"111111111111100","appInstlId":"NA","strategyCode":"NA",`
 
-// order adds the keys of an order as it is, or of a row of its history.
-func (r *row) order(o *paper.Order, history bool) {
+// order adds the keys of an order as it is, or of a row of its history. instrument is
+// those of [API.described].
+func (r *row) order(o *paper.Order, instrument []byte, history bool) {
 	state := o.State.String()
 	decimals := max(2, o.Precision)
 	r.text("nOrdNo", pad(o.Number))
 	r.text("actId", o.Account)
 	r.texts(o.Tag, "GuiOrdId", "ordModNo")
-	r.instrument(o.Instrument)
-	r.text("series", o.Series)
-	r.text("it", cmp.Or(o.Instrument.Type, o.Series))
+	*r = append(*r, instrument...)
 	r.text("trnsTp", sideNames[o.Side])
 	r.text("prod", productNames[o.Product])
 	r.text("prcTp", typeNames[o.Type])
@@ -163,6 +172,25 @@ func (r *row) order(o *paper.Order, history bool) {
 	r.text("nReqId", "1")
 	r.text("scripName", o.Description)
 }
+
+// described returns the keys that an order of an instrument has of it, made once.
+func (a *API) described(i *listing.Instrument) []byte {
+	if text, ok := a.descriptions[i]; ok {
+		return text
+	}
+	if a.descriptions == nil || len(a.descriptions) > maxDescriptions {
+		a.descriptions = map[*listing.Instrument][]byte{}
+	}
+	var r row
+	r.instrument(i)
+	r.text("series", i.Series)
+	r.text("it", cmp.Or(i.Type, i.Series))
+	a.descriptions[i] = r
+	return r
+}
+
+// maxDescriptions is more than the instruments of a day.
+const maxDescriptions = 10_000
 
 // instrument adds the keys that say what is traded.
 func (r *row) instrument(i *listing.Instrument) {

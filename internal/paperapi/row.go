@@ -88,9 +88,32 @@ func (r *row) at(name string, t time.Time, form string) {
 	}
 	r.key(name)
 	*r = append(*r, '"')
-	*r = t.In(listing.India).AppendFormat(*r, form)
+	*r = appendTime(*r, t.In(listing.India), form)
 	*r = append(*r, '"', ',')
 }
+
+// appendTime appends a time in a form. A report has thousands of two of them.
+func appendTime(b []byte, t time.Time, form string) []byte {
+	if form != dayAndTime && form != sorted {
+		return t.AppendFormat(b, form)
+	}
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if form == sorted {
+		b = appendTwo(appendTwo(b, year/100), year%100)
+		b = appendTwo(append(b, '/'), int(month))
+		b = appendTwo(append(b, '/'), day)
+	} else {
+		b = append(appendTwo(b, day), '-')
+		b = append(append(b, month.String()[:3]...), '-')
+		b = appendTwo(appendTwo(b, year/100), year%100)
+	}
+	b = appendTwo(append(b, ' '), hour)
+	b = appendTwo(append(b, ':'), minute)
+	return appendTwo(append(b, ':'), second)
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10%10), byte('0'+n%10)) }
 
 // appendPrice appends a price: [listing.Price.Append] has up to four decimals.
 func appendPrice(b []byte, p listing.Price, decimals int) []byte {

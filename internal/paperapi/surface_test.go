@@ -205,7 +205,7 @@ func TestFailures_areThoseOfTheProtocol(t *testing.T) {
 		"exit of none":           {"/quick/order/co/exit", order{"on": "1", "am": "NO"}, 1009, "order number"},
 		"foreign number":         {cancelPath, order{"on": "250122000624384", "am": "NO"}, 1009, "order number"},
 		"number of text":         {modifyPath, modify.with(order{"no": "x"}), 1009, "order number"},
-		"history of none":        {"/quick/order/history", order{"nOrdNo": "1"}, 1009, "order number"},
+		"history of none":        {"/quick/order/history", order{"nOrdNo": "1"}, 1009, "(nOrdNo)"},
 		"lot":                    {placePath, limitBuy.with(order{"es": "nse_fo", "ts": r.option().symbol, "pc": "NRML"}), 1009, "lotwise"},
 		"instrument":             {placePath, limitBuy.with(order{"ts": "NOTHING-EQ"}), 1009, "(ts)"},
 		"index":                  {placePath, limitBuy.with(order{"ts": "Nifty 50"}), 1009, "(ts)"},
@@ -218,7 +218,7 @@ func TestFailures_areThoseOfTheProtocol(t *testing.T) {
 		"validity GTD":           {modifyPath, modify.with(order{"vd": "GTD"}), 1009, "(vd)"},
 		"protection of half":     {placePath, limitBuy.with(order{"mp": "0.5"}), 1009, "(mp)"},
 		"no data":                {"/quick/order/history", order{}, 1009, "order number"},
-		"limits without segment": {"/quick/user/limits", order{"exch": "ALL", "prod": "ALL"}, 1009, "(seg)"},
+		"limits of a segment":    {"/quick/user/limits", order{"seg": "nse_cm", "exch": "ALL", "prod": "ALL"}, 1009, "(seg)"},
 		"margin without token":   {"/quick/user/check-margin", order{"exSeg": "nse_cm"}, 1009, "(tok)"},
 	} {
 		status, o := r.post(c.path, c.o)

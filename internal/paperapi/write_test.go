@@ -17,7 +17,7 @@ import (
 func TestReports_areWrittenWhileOthersTrade(t *testing.T) {
 	now := time.Date(2026, 10, 5, 10, 0, 0, 0, listing.India)
 	a := New(Config{Now: func() time.Time { return now }, Market: paper.Config{Seed: 1, Funds: 1_000_000 * listing.Rupee}})
-	must.Do(t, a.Open("", nil))
+	must.Do(t, a.Open("", false, nil))
 	a.Exchange(func(x *paper.Exchange, now time.Time) {
 		i, _ := x.Listing(now).Named(listing.NSE, "TCS-EQ")
 		if n, r := x.Place(now, paper.Place{Account: "A", Instrument: i.Key, Side: paper.Buy, Type: paper.Market, Product: paper.CNC, Validity: paper.Day, Quantity: 1}); r != nil {

@@ -143,13 +143,16 @@ func (f *Faults) Add(x Fault) error {
 	case !slices.Contains(allFaults(), x.Fault):
 		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
-		return login.Invalid("fault", "is not one for this op")
+		return login.Invalid("fault", "is not one that can happen to this op")
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
 		return login.Invalid("side", "must be B or S")
 	case x.N < 0 || x.N > maxFaults:
 		return login.Invalid("n", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	case x.Times < 1 || x.Times > maxFaults:
 		return login.Invalid("times", "must be a number from 1 to "+strconv.Itoa(maxFaults))
+	}
+	if x.Side == "" {
+		x.Side = paperapi.SideOf(x.Fault)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -225,17 +228,17 @@ func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w
 	}
 	return func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool) {
 		id := w.Header().Get(wire.HeaderRequestID)
-		done := false
-		defer func() {
-			if done {
-				f.paper.Struck(id, x.Fault)
-			} else {
-				f.paper.Kept(op, account, id, r, body, x.Fault, status)
+		if !shapes[x.Fault].lost {
+			status := 0
+			if x.Fault != "hang" && x.Fault != "close" {
+				status = answer(x.Fault, trade).Status
 			}
-		}()
+			f.paper.Kept(op, account, id, r, body, x.Fault, status)
+		}
 		return fail(w, r, func() front.Answer {
-			done = true
-			return do()
+			ans := do()
+			f.paper.Struck(id, x.Fault)
+			return ans
 		})
 	}
 }

@@ -74,12 +74,32 @@ func (s *Sandbox) paperPage(r *http.Request, _ Fields) (front.Answer, error) {
 			return front.Answer{}, err
 		}
 	}
+	if ucc, ok := paperapi.AccountOf(c.Path); ok {
+		id, err := s.known(r.Context(), ucc)
+		if err != nil {
+			return front.Answer{}, err
+		}
+		c.Path = strings.TrimSuffix(c.Path, ucc) + string(id.Value)
+	}
 	data, err := s.Paper.Control(c)
 	var wrong *paperapi.ControlError
 	if errors.As(err, &wrong) {
 		return front.Answer{}, login.Invalid(wrong.Field, wrong.Text)
 	}
 	return success(data, nil), err
+}
+
+// known returns the identifier of an account that there is.
+func (s *Sandbox) known(ctx context.Context, ucc string) (login.Identifier, error) {
+	id, err := login.ParseIdentifier(login.ByUCC, ucc)
+	if err != nil {
+		return id, err
+	}
+	_, err = s.Directory.Account(ctx, id)
+	if errors.Is(err, login.ErrNotFound) {
+		return id, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
+	}
+	return id, err
 }
 
 // object reads a JSON object, whose values may be lists of objects.
@@ -104,9 +124,9 @@ func object(r *http.Request) (map[string]any, error) {
 // own address.
 func (s *Sandbox) Operator() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := Page{Methods: "GET, HEAD, POST, DELETE", Handle: s.faultsPage}
+		page := Page{Methods: "GET, HEAD, POST, DELETE", Handle: s.notForeign(s.faultsPage)}
 		if methods := paperapi.ControlMethods(r.URL.Path); methods != "" {
-			page.Methods, page.Handle = methods, s.paperPage
+			page.Methods, page.Handle = methods, s.notForeign(s.paperPage)
 		} else if r.URL.Path != faultsPath {
 			http.NotFound(w, r)
 			return
@@ -118,7 +138,12 @@ func (s *Sandbox) Operator() http.Handler {
 		}
 		ans, err := page.Handle(r, func() (map[string]any, error) { return object(r) })
 		if err != nil {
-			ans = front.Answer{Status: http.StatusBadRequest, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: err.Error()}}}}
+			status, text := http.StatusBadRequest, err.Error()
+			var refusal *front.Refusal
+			if errors.As(err, &refusal) {
+				status, text = refusal.Status, refusal.Detail
+			}
+			ans = front.Answer{Status: status, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: text}}}}
 		}
 		front.Send(w, r, ans)
 	})
@@ -174,10 +199,7 @@ func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
 			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
 		}
 	}
-	switch _, err := s.Directory.Account(r.Context(), id); {
-	case errors.Is(err, login.ErrNotFound):
-		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
-	case err != nil:
+	if _, err := s.known(r.Context(), string(id.Value)); err != nil {
 		return front.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)

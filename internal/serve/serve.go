@@ -47,7 +47,11 @@ type Config struct {
 	// Paper puts the exchange on paper behind the service, unless there is another trade API.
 	Paper     bool
 	PaperData string // where it keeps what happens; "" for nowhere
-	paper     *paperapi.API
+
+	// Market is how the exchange on paper works: latency, and which orders it takes. Its
+	// seed and what accounts begin with are the sandbox's.
+	Market paper.Config
+	paper  *paperapi.API
 
 	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
@@ -82,6 +86,8 @@ type Server struct {
 	box    *sandbox.Sandbox // nil except in the sandbox
 	paper  *paperapi.API    // nil without an exchange on paper
 	faults *sandbox.Faults  // those of the exchange on paper
+
+	directory login.Directory // whose accounts trade on paper
 
 	telemetry *telemetry.Telemetry
 	operators net.Listener // nil without an admin API
@@ -128,7 +134,7 @@ func (cfg *Config) fill() error {
 		problems = append(problems, err)
 	}
 	if cfg.Paper && !cfg.Sandbox && cfg.TradeAPI != "" {
-		problems = append(problems, errors.New("paper: there is a trade API already: give --paper or --trade-api"))
+		problems = append(problems, errors.New("--paper cannot be combined with --trade-api: a service has one trade API"))
 	}
 	problems = append(problems, cfg.operators().Check(cfg.TLSCert != ""))
 	cfg.proxies, err = httpapi.ParseProxies(cfg.TrustedProxies)
@@ -220,7 +226,7 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper, faults: cfg.Faults,
+		paper: cfg.paper, faults: cfg.Faults, directory: d.Store,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
@@ -250,7 +256,8 @@ func (cfg *Config) usePaper(now func() time.Time) {
 	if cfg.Faults == nil {
 		cfg.Faults = &sandbox.Faults{}
 	}
-	cfg.paper = paperapi.New(paperapi.Config{Now: now, Faults: cfg.Faults.OfExchange, Market: paper.Config{Seed: 1, Funds: sandbox.Funds}})
+	cfg.Market.Seed, cfg.Market.Funds = 1, sandbox.Funds
+	cfg.paper = paperapi.New(paperapi.Config{Now: now, Faults: cfg.Faults.OfExchange, Market: cfg.Market})
 	cfg.Faults.Of(cfg.paper)
 	cfg.TradeTransport = cfg.paper
 }
@@ -260,7 +267,7 @@ func (cfg *Config) openPaper(now time.Time) error {
 	if year := listing.DateOf(now).Year; !listing.HolidaysKnown(listing.NSE, year) {
 		cfg.Log.Warn("no holidays are known for this year: contracts on paper expire on their weekday even if that is one", "year", year)
 	}
-	return cfg.paper.Open(cfg.PaperData, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
+	return cfg.paper.Open(cfg.PaperData, cfg.Sandbox, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
 }
 
 // ports returns what the service depends on and, for a sandbox, the sandbox.
@@ -312,7 +319,7 @@ func (s *Server) Status() http.Handler {
 	}
 	var more http.Handler
 	if s.paper != nil && s.box == nil {
-		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper}).Operator()
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.directory}).Operator()
 	}
 	return s.telemetry.Status(s.login, more)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -39,10 +40,13 @@ func (t *Telemetry) call(ctx context.Context, port, op string, f func(ctx contex
 	}
 	start := time.Now()
 	err := f(ctx)
+	took := time.Since(start)
 	outcome := outcomeOf(err)
-	t.ports.WithLabelValues(port, op, outcome).Observe(time.Since(start).Seconds())
+	t.portsOf.of(portLabels{port, op, outcome}, func(l portLabels) prometheus.Observer {
+		return t.ports.WithLabelValues(l.port, l.op, l.outcome)
+	}).Observe(took.Seconds())
 	if port == "store" {
-		t.store.add(op, outcome, err, time.Now())
+		t.store.add(op, outcome, err, start.Add(took))
 	}
 	if span != nil {
 		span.SetAttributes(attribute.String("neo.outcome", outcome))

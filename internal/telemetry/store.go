@@ -95,6 +95,10 @@ func (x sessions) OpenView(ctx context.Context, v login.Session, totpStep int64,
 	return x.t.call(ctx, "store", "open_view", func(ctx context.Context) error { return x.next.OpenView(ctx, v, totpStep, try, e) })
 }
 
+func (x sessions) TryView(ctx context.Context, t login.Try, v login.Session, totpStep int64, e login.Event) (int64, error) {
+	return result(x.t, ctx, "store", "try_view", func(ctx context.Context) (int64, error) { return x.next.TryView(ctx, t, v, totpStep, e) })
+}
+
 func (x sessions) Session(ctx context.Context, sid string) (login.Session, error) {
 	return result(x.t, ctx, "store", "session", func(ctx context.Context) (login.Session, error) { return x.next.Session(ctx, sid) })
 }

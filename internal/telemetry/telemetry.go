@@ -35,7 +35,12 @@ type Telemetry struct {
 	events   *prometheus.CounterVec
 	ports    *prometheus.HistogramVec
 	givenUp  *prometheus.CounterVec
-	store    failures
+
+	requestsOf handles[requestLabels, prometheus.Observer]
+	eventsOf   handles[eventLabels, prometheus.Counter]
+	portsOf    handles[portLabels, prometheus.Observer]
+
+	store failures
 
 	notAccepted prometheus.Counter
 }
@@ -119,7 +124,9 @@ func (t *Telemetry) Metrics() http.Handler {
 
 // Event counts an audit event that was stored.
 func (t *Telemetry) Event(e login.Event) {
-	t.events.WithLabelValues(e.Action, e.Outcome, string(e.Factor)).Inc()
+	t.eventsOf.of(eventLabels{e.Action, e.Outcome, string(e.Factor)}, func(l eventLabels) prometheus.Counter {
+		return t.events.WithLabelValues(l.action, l.outcome, l.factor)
+	}).Inc()
 }
 
 // NotAccepted counts a connection for which there was no file descriptor.
@@ -136,7 +143,9 @@ func (t *Telemetry) Begin(r *http.Request, op string) (ctx context.Context, end 
 		ctx, span = t.tracer.Start(ctx, "neo "+op, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("neo.op", op)))
 	}
 	return ctx, func(status int, took time.Duration) {
-		t.requests.WithLabelValues(op, strconv.Itoa(status)).Observe(took.Seconds())
+		t.requestsOf.of(requestLabels{op, status}, func(l requestLabels) prometheus.Observer {
+			return t.requests.WithLabelValues(l.op, strconv.Itoa(l.status))
+		}).Observe(took.Seconds())
 		if span == nil {
 			return
 		}

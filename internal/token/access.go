@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"neoapi/internal/claims"
@@ -45,6 +46,44 @@ func SealAccess(v *credential.Vault, a Access) (string, error) {
 
 // ErrAccess means that a token is not one of our access tokens, or has expired.
 var ErrAccess = errors.New("access token is invalid or has expired")
+
+// An Opener opens access tokens like [OpenAccess], and remembers those that it has opened
+// by their hash, so that most are opened once. It is safe for concurrent use.
+type Opener struct {
+	mu  sync.Mutex
+	all map[[sha256.Size]byte]Access
+}
+
+// openedMost is how many access tokens an Opener remembers. A consumer needs one an hour.
+const openedMost = 1024
+
+// Open returns what an access token carries if it is ours and unexpired.
+func (o *Opener) Open(v *credential.Vault, compact string, now time.Time) (Access, error) {
+	if len(compact) > claims.MaxToken {
+		return Access{}, ErrAccess
+	}
+	key := sha256.Sum256([]byte(compact))
+	o.mu.Lock()
+	a, known := o.all[key]
+	o.mu.Unlock()
+	if known {
+		if now.Unix() >= a.Expires {
+			return Access{}, ErrAccess
+		}
+		return a, nil
+	}
+	a, err := OpenAccess(v, compact, now)
+	if err != nil {
+		return a, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil || len(o.all) >= openedMost {
+		o.all = map[[sha256.Size]byte]Access{}
+	}
+	o.all[key] = a
+	return a, nil
+}
 
 // OpenAccess returns what an access token carries if it is ours and unexpired.
 func OpenAccess(v *credential.Vault, compact string, now time.Time) (Access, error) {

@@ -114,6 +114,30 @@ func TestAccessToken_thatWeDidNotSealIsRefused(t *testing.T) {
 	}
 }
 
+func TestOpener_saysWhatOpenAccessSays(t *testing.T) {
+	v := vault(t, 1)
+	var o Opener
+	end := time.Unix(access().Expires, 0)
+	all := []string{"", "noise", strings.Repeat("A", 5000), seal(t, vault(t, 2), access())}
+	for range 3 * openedMost / 2 { // more than it remembers
+		all = append(all, seal(t, v, access()))
+	}
+	for range 2 {
+		for i, compact := range all {
+			for _, at := range []time.Time{now, end.Add(-1), end, end.Add(time.Second), now} {
+				want, werr := OpenAccess(v, compact, at)
+				got, err := o.Open(v, compact, at)
+				if diff := cmp.Diff(want, got); diff != "" || err != werr {
+					t.Fatalf("token %d at %s: %v, want %v\n%s", i, at, err, werr, diff)
+				}
+			}
+		}
+	}
+	if len(o.all) > openedMost {
+		t.Errorf("it remembers %d", len(o.all))
+	}
+}
+
 func TestAccessToken_hasOneSpelling(t *testing.T) {
 	// The last character's loose bits: how many there are depends on the length.
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -21,9 +21,10 @@ type memory struct {
 }
 
 // A goodToken is the payload of a verified token and, once parsed, its claims, which
-// every call with a trade token needs.
+// every call with a trade token needs, and every second factor.
 type goodToken struct {
 	payload []byte
+	view    atomic.Pointer[claims.View]
 	trade   atomic.Pointer[claims.Trade]
 }
 

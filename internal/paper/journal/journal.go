@@ -44,6 +44,9 @@ type Journal struct {
 	err    error  // why nothing more is written
 }
 
+// ErrUsed is why a directory cannot be opened that another process has open.
+var ErrUsed = errors.New("is used by another process")
+
 // Open opens the exchange that a directory has, or a new one of the configuration in an
 // empty directory. warn gets a line about what was cut off the end of a file that a
 // crash tore; it may be nil. Only one process at a time can have the directory.
@@ -52,7 +55,7 @@ func Open(dir string, cfg paper.Config, warn func(string)) (*paper.Exchange, *Jo
 	defer cancel()
 	unlock, err := private.LockFile{Path: filepath.Join(dir, "lock")}.Lock(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, nil, fmt.Errorf("%s is used by another process: stop that one, or use another directory", dir)
+		return nil, nil, fmt.Errorf("%s %w: stop that one, or use another directory", dir, ErrUsed)
 	}
 	if err != nil {
 		return nil, nil, err

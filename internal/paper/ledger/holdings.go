@@ -37,8 +37,10 @@ func (a *Account) Sellable(i *listing.Instrument) int64 {
 		return 0
 	}
 	n := h.free + h.t1
-	if s, ok := a.slots[slotKey{i.Key, CNC}]; ok {
-		n -= s.openSell
+	for _, p := range []Product{CNC, NRML} {
+		if s, ok := a.slots[slotKey{i.Key, p}]; ok {
+			n -= s.openSell
+		}
 	}
 	return n
 }

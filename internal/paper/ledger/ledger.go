@@ -12,10 +12,9 @@
 // The cash of an account does not change within a day: what it spends and loses is used,
 // what it earns comes at the day's end. Net is always cash + pledged − used.
 //
-// Shares under CNC need their price in full, and a sale needs shares that are held; what
+// Shares under CNC (and under NRML, which is for contracts) need their price in full, and a sale needs shares that are held; what
 // settled shares were sold for pays for the day's purchases. Under MIS, CO, BO and MTF
-// they need a part of their value, under NRML all of it. Under MTF and NRML only what was
-// bought there can be sold. A bought option needs its premium, which stays used
+// they need a part of their value; under MTF only what was bought there can be sold. A bought option needs its premium, which stays used
 // until the end of the day. Futures and sold options need the largest loss that the
 // positions of one underlying make together while it moves by the scan range, and the
 // exposure beside it; a bought option lowers that loss once it is filled, unless it
@@ -43,6 +42,10 @@ const (
 	Cover                      // CO: an entry with a stop
 	Bracket                    // BO: an entry with a stop and a target
 )
+
+// Owned reports whether an instrument under a product is bought to be owned: paid in
+// full, and sold from holdings alone.
+func Owned(i *listing.Instrument, p Product) bool { return p == CNC || p == NRML && i.Segment.Cash() }
 
 // Why an order does not fit.
 var (
@@ -201,12 +204,6 @@ func (a *Account) slotOf(i *listing.Instrument, p Product) *slot {
 	return s
 }
 
-// covered reports whether only what was bought can be sold: nobody lends shares for
-// longer than a day.
-func (s *slot) covered() bool {
-	return s.product == MTF || s.product == NRML && s.Segment.Cash()
-}
-
 // Need returns what an order would need, and why it does not fit, as Open.
 func (a *Account) Need(o Order) (Need, error) { return a.change(Order{}, o, false) }
 
@@ -220,10 +217,10 @@ func (a *Account) Change(was, is Order) (Need, error) { return a.change(was, is,
 
 func (a *Account) change(was, is Order, keep bool) (Need, error) {
 	s := a.slotOf(is.Instrument, is.Product)
-	if is.Product == CNC && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity {
+	if Owned(is.Instrument, is.Product) && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity {
 		return Need{}, ErrHoldings
 	}
-	if s.covered() && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
+	if s.product == MTF && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
 		return Need{}, ErrHoldings
 	}
 	before := a.Used()
@@ -258,7 +255,7 @@ func (a *Account) open(s *slot, o Order, sign int64) {
 	if o.Buy {
 		s.openBuy += sign * o.Quantity
 		s.openBuyAmount += amount
-		if o.Product == CNC {
+		if Owned(o.Instrument, o.Product) {
 			a.ordered += amount
 		}
 	} else {
@@ -284,12 +281,12 @@ func (a *Account) Fill(o Order, price listing.Price) {
 		s.openSellAmount -= amount
 		s.sold += o.Quantity
 		s.soldAmount += traded
-		if o.Product == CNC {
+		if Owned(o.Instrument, o.Product) {
 			a.sellShares(s, o.Quantity, traded)
 		}
 		a.book(s, -o.Quantity, traded)
 	}
-	if o.Product == CNC && o.Buy {
+	if Owned(o.Instrument, o.Product) && o.Buy {
 		a.ordered -= amount
 		a.delivered += traded
 	}

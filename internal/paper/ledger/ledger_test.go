@@ -71,6 +71,7 @@ func TestNeed_isWhatTheRulesSay(t *testing.T) {
 		want   string
 	}{
 		"CNC in full":                         {nil, order(tcs, ledger.CNC, true, 10, "100"), "1000.00"},
+		"NRML as CNC":                         {nil, order(tcs, ledger.NRML, true, 10, "100"), "1000.00"},
 		"MIS a fifth":                         {nil, order(tcs, ledger.MIS, true, 10, "100"), "200.00"},
 		"MIS a fifth, sold":                   {nil, order(tcs, ledger.MIS, false, 10, "100"), "200.00"},
 		"MTF two fifths":                      {nil, order(tcs, ledger.MTF, true, 10, "100"), "400.00"},

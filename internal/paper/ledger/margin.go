@@ -31,7 +31,7 @@ func (a *Account) weigh(s *slot) {
 // weight returns what a slot needs by itself.
 func (s *slot) weight() parts {
 	switch {
-	case s.product == CNC:
+	case Owned(s.Instrument, s.product):
 		return parts{} // see Account.delivery
 	case s.Kind.Option():
 		return parts{
@@ -42,11 +42,8 @@ func (s *slot) weight() parts {
 		return parts{loss: whole(max(0, -s.realized))}
 	}
 	rate := s.Margin.Intraday
-	switch s.product {
-	case MTF:
+	if s.product == MTF {
 		rate = s.Margin.Funded
-	case NRML:
-		rate = 10_000
 	}
 	held := s.cost
 	worst := max(held,

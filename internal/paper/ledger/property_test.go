@@ -25,7 +25,7 @@ type book struct {
 }
 
 var books = []book{
-	{tcs, ledger.CNC}, {tcs, ledger.MIS}, {tcs, ledger.MTF},
+	{tcs, ledger.CNC}, {tcs, ledger.NRML}, {tcs, ledger.MIS}, {tcs, ledger.MTF},
 	{option(50, listing.Call, 20_500, near), ledger.NRML}, {option(51, listing.Call, 20_700, near), ledger.NRML},
 	{option(52, listing.Put, 19_500, far), ledger.NRML}, {option(53, listing.Future, 0, near), ledger.NRML},
 	{option(54, listing.Future, 0, far), ledger.MIS}, {goldm(), ledger.NRML},
@@ -150,7 +150,7 @@ func (a *trader) rolls(t *rapid.T, l *ledger.Ledger) {
 		bought[b] = true
 		value := p.Amount(settle, p.Net())
 		switch {
-		case p.Product == ledger.CNC:
+		case ledger.Owned(p.Instrument, p.Product):
 			shares += p.Net()
 		case p.Product == ledger.MIS && p.Segment.Cash():
 			if p.Net() > 0 {

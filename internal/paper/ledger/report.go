@@ -73,7 +73,7 @@ func (a *Account) Limits(last func(*listing.Instrument) listing.Price) Limits {
 		Span: a.used.span, Exposure: a.used.exposure, Loss: a.used.loss,
 	}
 	for _, s := range a.order {
-		if s.product == CNC {
+		if Owned(s.Instrument, s.product) {
 			continue // a sale from holdings is no short position
 		}
 		l.Realized += s.realized
@@ -98,11 +98,11 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 	if !buy {
 		net = -net
 	}
-	if f.covered() {
+	if f.product == MTF {
 		net -= f.openSell
 	}
 	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || f == t ||
-		!buy && (from == CNC || t.covered() || to == CNC && a.Sellable(i) < quantity) { // shares that were sold are gone
+		!buy && (Owned(i, from) || to == MTF || Owned(i, to) && a.Sellable(i) < quantity) { // shares that were sold are gone
 		return Need{}, ErrHoldings
 	}
 	n := Need{Used: a.Used(), Available: a.Net()}
@@ -114,7 +114,7 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 		a.moveBack(f, t, buy, quantity, amount)
 		return n, ErrMoney
 	}
-	if to == CNC && !buy {
+	if Owned(i, to) && !buy {
 		a.sellShares(t, quantity, amount)
 	}
 	return n, nil
@@ -147,10 +147,10 @@ func (a *Account) move(f, t *slot, buy bool, quantity int64, amount listing.Pric
 	*tamount += amount
 	a.book(t, sign*quantity, amount)
 	if buy {
-		if f.product == CNC {
+		if Owned(f.Instrument, f.product) {
 			a.delivered -= amount
 		}
-		if t.product == CNC {
+		if Owned(t.Instrument, t.product) {
 			a.delivered += amount
 		}
 	}

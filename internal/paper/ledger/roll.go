@@ -58,7 +58,7 @@ func (a *Account) settle(s *slot, st Settlement) {
 	price := st.Price(s.Instrument)
 	value := s.Amount(price, s.net)
 	switch {
-	case s.product == CNC:
+	case Owned(s.Instrument, s.product):
 		a.cash += day
 		if s.bought > 0 { // what was sold has left the holdings already
 			a.receive(s, s.bought, s.boughtAmount)

@@ -207,12 +207,43 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 		if err := l.state.Open(x, totpStep, try); err != nil {
 			return err
 		}
-		return l.save(ctx, c, saveNewView, append([]any{
-			x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
-			when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
-			x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote, x.Incarnation,
-		}, eventArgs(&e)...)...)
+		return l.saveNew(ctx, c, x, e)
 	})
+}
+
+// saveNew saves the state with a new view session and its event.
+func (l *loaded) saveNew(ctx context.Context, c *conn, x login.Session, e login.Event) error {
+	return l.save(ctx, c, saveNewView, append([]any{
+		x.SID, x.RID, string(x.Kind), x.Account, x.UCC, x.Consumer, string(x.First), x.ViewID, x.TradeID, x.KeyID, x.Home,
+		when{&x.Issued}, when{&x.Expires}, x.Tries, x.TriesBefore, x.Sends, some(x.OTP), when{&x.OTPExpires}, when{&x.LastSend},
+		x.ClaimID, when{&x.ClaimUntil}, when{&x.Completed}, some(x.Repeat), x.Undelivered, x.Remote, x.Incarnation,
+	}, eventArgs(&e)...)...)
+}
+
+// TryView implements [login.Sessions]. It reads the account's version after its
+// transaction: a change before it is seen, and one after it ends the session.
+func (s *Store) TryView(ctx context.Context, t login.Try, x login.Session, totpStep int64, e login.Event) (version int64, err error) {
+	var refused error
+	err = s.do(ctx, within, func(ctx context.Context, c *conn) error {
+		l, err := loadState(ctx, c, t.Account)
+		if err != nil {
+			return err
+		}
+		if refused = l.state.TryOpen(t, x, totpStep); refused != nil {
+			return l.save(ctx, c, saveStateOnly)
+		}
+		return l.saveNew(ctx, c, x, e)
+	})
+	if err == nil {
+		err = refused
+	}
+	if err != nil {
+		return -1, err
+	}
+	if err = s.read(ctx, []any{&version}, `SELECT version FROM accounts WHERE id = $1`, t.Account); errors.Is(err, login.ErrNotFound) {
+		return -1, nil
+	}
+	return version, err
 }
 
 // Session implements [login.Sessions].

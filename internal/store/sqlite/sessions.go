@@ -183,6 +183,32 @@ func (s *Store) OpenView(ctx context.Context, x login.Session, totpStep int64, t
 	})
 }
 
+// TryView implements [login.Sessions]. One transaction at a time writes, so that a change
+// of the account comes before this one, which reads its version, or after it, and ends the
+// session.
+func (s *Store) TryView(ctx context.Context, t login.Try, x login.Session, totpStep int64, e login.Event) (version int64, err error) {
+	version = -1
+	var refused error
+	err = s.update(ctx, func(c *sqlite.Conn) error {
+		err := changeState(c, t.Account, func(a *login.AccountState) error { refused = a.TryOpen(t, x, totpStep); return nil })
+		if err != nil || refused != nil {
+			return err
+		}
+		if err := addSession(c, x); err != nil {
+			return err
+		}
+		err = each(c, func(r *row) error { version = r.int(); return nil }, `SELECT version FROM accounts WHERE id = ?`, t.Account)
+		if err != nil {
+			return err
+		}
+		return addEvent(c, e)
+	})
+	if err == nil {
+		err = refused
+	}
+	return version, err
+}
+
 // addSession stores a session in the transaction that is open.
 func addSession(c *sqlite.Conn, x login.Session) error {
 	return exec(c, `INSERT INTO sessions (`+sessionColumns+`)

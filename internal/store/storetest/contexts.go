@@ -143,6 +143,9 @@ func (x prepared) sessions() []call {
 		{"OpenView", func(ctx context.Context) error {
 			return x.s.OpenView(ctx, newView("new", "account-1"), 7, "try", x.event)
 		}},
+		{"TryView", func(ctx context.Context) error {
+			return only(x.s.TryView(ctx, newTry("account-1", login.TOTP, "try view"), newView("tried", "account-1"), 8, x.event))
+		}},
 		{"Session", func(ctx context.Context) error { return only(x.s.Session(ctx, "claim")) }},
 		{"SessionOf", func(ctx context.Context) error { return only(x.s.SessionOf(ctx, "account-1", x.free.ViewID)) }},
 		{"Revocations", func(ctx context.Context) error { return only2(x.s.Revocations(ctx, 0, at(0), 10)) }},

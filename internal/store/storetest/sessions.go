@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/store"
 )
@@ -76,6 +78,64 @@ var viewTests = []test{
 		good(t, login1("account-1", step+3))
 		same(t, "events of what was opened", eventNames(t, s, "account-1"),
 			[]string{"opened sid-1", "opened sid-5", "opened sid-8", "opened sid-10"})
+	}},
+	{"a try and its view session are one change, or the try stays open", func(t *testing.T, s store.Store) {
+		account := newAccount(1).ID
+		good(t, s.AddAccount(t.Context(), newAccount(1), newEvent("added", account)))
+		version := func() int64 {
+			a, err := s.Account(t.Context(), login.Identifier{Kind: login.ByID, Value: credential.Secret(account)})
+			good(t, err)
+			return a.Version
+		}
+		tryView := func(account, sid string, step int64) (int64, error) {
+			v := newView(sid, account)
+			v.First = login.TOTP
+			return s.TryView(t.Context(), newTry(account, login.TOTP, "try "+sid), v, step, newEvent("opened "+sid, account))
+		}
+		tries := func() (count, open int) {
+			state, err := s.State(t.Context(), account)
+			good(t, err)
+			return state.Failures[login.TOTP].Count, len(state.Failures[login.TOTP].Open)
+		}
+		got, err := tryView(account, "one", 7)
+		good(t, err)
+		same(t, "version", got, version())
+		stored(t, s, "one")
+		good(t, s.ChangeAccount(t.Context(), account, newEvent("changed", account), func(*login.Account) (bool, error) { return false, nil }))
+		got, err = tryView(account, "two", 8)
+		good(t, err)
+		same(t, "version after a change", got, version())
+		got, err = tryView("nobody", "of nobody", 8)
+		good(t, err)
+		same(t, "version of nobody", got, int64(-1))
+
+		_, err = tryView(account, "again", 8)
+		refused(t, err, login.ErrStepUsed)
+		if count, open := tries(); count != 0 || open != 1 {
+			t.Errorf("a used step: %d failures and %d open tries", count, open)
+		}
+		good(t, s.EndTry(t.Context(), newTry(account, login.TOTP, "try again"), true, newEvent("refused", account)))
+		got, err = tryView(account, "three", 9)
+		good(t, err)
+		same(t, "version", got, version())
+		if count, open := tries(); count != 0 || open != 0 {
+			t.Errorf("a good try: %d failures and %d open tries", count, open)
+		}
+		for i := range 10 {
+			x := newTry(account, login.TOTP, fmt.Sprint("wrong ", i))
+			good(t, s.Try(t.Context(), x))
+			good(t, s.EndTry(t.Context(), x, true, newEvent("refused", account)))
+		}
+		_, err = tryView(account, "locked", 10)
+		refused(t, err, login.ErrLocked)
+		_, err = s.Session(t.Context(), "locked")
+		refused(t, err, login.ErrNotFound)
+		names := eventNames(t, s, account)
+		same(t, "events", slices.DeleteFunc(names, func(name string) bool { return name == "refused" }),
+			[]string{"added", "opened one", "changed", "opened two", "opened three"})
+		good(t, s.Unlock(t.Context(), account, newEvent("unlocked", account)))
+		_, err = tryView(account, "unlocked", 10) // its step was not marked
+		good(t, err)
 	}},
 	{"codes that are counted for an account leave its TOTP step as it is", func(t *testing.T, s store.Store) {
 		good(t, s.OpenView(t.Context(), newView("sid", "account-1"), 7, "try", newEvent("opened", "account-1")))
