@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -102,7 +103,7 @@ func (tr *trader) place(*rapid.T) {
 	tr.numbers[p.Account] = append(tr.numbers[p.Account], n)
 	o := tr.last(p.Account, n)
 	money := o.State == Rejected && len(o.Reason) > 18 && (o.Reason[:18] == "RMS:Margin Exceeds" || o.Reason[:14] == "RMS:Rule: Chec" && o.Reason[14:30] == "k T1 holdings in")
-	if fits := refused == nil && need.Short == 0; !p.AfterHours && fits == money && (o.State != Rejected || money) && !(p.Type == Stop && p.Product == CNC) {
+	if fits := refused == nil && need.Short == 0; !p.AfterHours && fits == money && (o.State != Rejected || money) && !(p.Type == Stop && ledger.Owned(tr.x.find(p.Instrument).Instrument, p.Product)) {
 		tr.rt.Fatalf("Margin says %+v, %v; the order became %s: %s", need, refused, o.State, o.Reason)
 	}
 }
