@@ -2,6 +2,8 @@ package paper
 
 import (
 	"time"
+
+	"neoapi/internal/paper/ledger"
 )
 
 // numbered returns an account's order, and refuses a number that is not the account's.
@@ -85,6 +87,8 @@ func (x *Exchange) modify(i uint32, in *instrument, t *terms, c Change) {
 	case text != "":
 	case v.quantity <= o.filled:
 		text = "RMS:Rule: the quantity is not more than what has been filled"
+	case v.quantity != o.quantity && x.isLeg(o):
+		text = "RMS:Rule: the quantity of a leg is what its entry filled"
 	case o.modified == maxModified:
 		text = "RMS:Rule: maximum number of modifications reached"
 	}
@@ -101,15 +105,8 @@ func (x *Exchange) modify(i uint32, in *instrument, t *terms, c Change) {
 	if text == "" && v.kind == Market {
 		v.kind, v.price = Limit, x.protected(in, o.side(), x.look(in), 0)
 	}
-	if text == "" && o.flags&blocked != 0 {
-		was, is := x.openPart(o), x.openPart(o)
-		is.Price, is.Quantity = v.price, v.quantity-o.filled
-		money := x.accounts[o.account].money
-		if need, err := money.Change(was, is); err != nil {
-			text = x.moneyText(o, need, err)
-		} else if x.latency > 0 {
-			_, _ = money.Change(is, was) // it is blocked when the change takes effect
-		}
+	if text == "" {
+		text = x.pay(o, v, x.latency == 0) // with a latency it is blocked when the change takes effect
 	}
 	if text != "" {
 		x.refused(i, former, text)
@@ -152,6 +149,34 @@ func (x *Exchange) save(o *order, v version) {
 	o.modified++
 }
 
+// pay blocks what an order needs after a change, or says why it does not fit; without
+// keep it only looks. A sale from holdings that waited as a stop, for which nothing was
+// blocked, needs its shares once it is none.
+func (x *Exchange) pay(o *order, v version, keep bool) string {
+	money := x.accounts[o.account].money
+	was, is := x.openPart(o), x.openPart(o)
+	is.Price, is.Quantity = v.price, v.quantity-o.filled
+	switch {
+	case o.flags&blocked != 0:
+		if need, err := money.Change(was, is); err != nil {
+			return x.moneyText(o, need, err)
+		}
+		if !keep {
+			_, _ = money.Change(is, was)
+		}
+	case ledger.Owned(x.instruments[o.instrument].Instrument, o.product) && o.side() == Sell && v.kind != Stop:
+		if need, err := money.Open(is); err != nil {
+			return x.moneyText(o, need, err)
+		}
+		if !keep {
+			money.Release(is)
+			return ""
+		}
+		o.flags = o.flags&^free | blocked
+	}
+	return ""
+}
+
 // amend lets a change take effect at the exchange; paid says that its money is blocked.
 func (x *Exchange) amend(i uint32, v version, paid bool) {
 	o := x.orders.at(i)
@@ -163,15 +188,13 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 	if o.flags&entered == 0 {
 		former = OpenPending
 	}
-	if !paid && o.flags&blocked != 0 {
-		if v.quantity <= o.filled {
-			x.refused(i, former, "RMS:Rule: the quantity is not more than what has been filled")
-			return
+	if !paid {
+		text := "RMS:Rule: the quantity is not more than what has been filled"
+		if v.quantity > o.filled {
+			text = x.pay(o, v, true)
 		}
-		was, is := x.openPart(o), x.openPart(o)
-		is.Price, is.Quantity = v.price, v.quantity-o.filled
-		if need, err := x.accounts[o.account].money.Change(was, is); err != nil {
-			x.refused(i, former, x.moneyText(o, need, err))
+		if text != "" {
+			x.refused(i, former, text)
 			return
 		}
 	}
@@ -192,6 +215,7 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 		x.await(i)
 	case o.flags&waiting != 0: // a stop becomes a limit order
 		o.flags &^= waiting
+		x.alone(i)
 		x.row(i, Open)
 		x.match(i)
 	default:

@@ -68,7 +68,7 @@ func (x *Exchange) buildEvents() {
 		o := x.asOf(v.order, v.row)
 		out := Event{Account: o.Account, Order: &o}
 		if r := x.rows.at(v.row); r.argument() == fillArgument {
-			t := x.tradeOf(r.arg)
+			t := x.tradeOf(r.index())
 			out.Trade = &t
 		}
 		e.built = append(e.built, out)

@@ -107,7 +107,7 @@ func New(cfg Config) *Exchange {
 func open(cfg Config) *Exchange {
 	x := &Exchange{
 		cfg: cfg, latency: cfg.Latency.Microseconds(), market: tape.New(cfg.Seed),
-		byName: map[string]uint32{}, carried: map[Number]uint32{},
+		byName: map[string]uint32{}, carried: map[Number]uint32{}, sources: []string{""},
 	}
 	x.ledger = ledger.New(cfg.Funds, x.basePrice)
 	return x

@@ -203,7 +203,7 @@ func TestPlace_sameTokenInTwoSegmentsIsTwoInstruments(t *testing.T) {
 	}
 	qa, _ := d.x.Quote(d.now, a.Key)
 	qb, _ := d.x.Quote(d.now, b.Key)
-	p := Place{Account: "A", Instrument: a.Key, Side: Buy, Type: Limit, Product: NRML, Validity: Day, Price: qa.Last, Quantity: a.Lot}
+	p := Place{Account: "A", Instrument: a.Key, Side: Buy, Type: Limit, Product: MIS, Validity: Day, Price: qa.Last, Quantity: a.Lot}
 	if n, r := d.x.Place(d.now, p); r != nil || d.last("A", n).State != Open {
 		t.Fatal(r, n)
 	}

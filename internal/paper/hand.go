@@ -83,6 +83,7 @@ func (x *Exchange) byHand(now time.Time, h hand) *Refusal {
 	case handResume:
 		in.halted = false
 		x.uncross(in)
+		x.settle(in)
 		x.refresh()
 	case handBand:
 		x.moveBand(in, h.price, h.high)

@@ -22,6 +22,19 @@ func (x *Exchange) legsAfter(i uint32, quantity int64) {
 	}
 }
 
+// alone cancels the sibling of a leg that goes into the book: one sweep of the book must
+// not fill both.
+func (x *Exchange) alone(i uint32) {
+	if o := x.orders.at(i); o.extra != 0 {
+		if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() {
+			x.expel(s, "The other leg was triggered")
+		}
+	}
+}
+
+// isLeg reports whether an order is a leg of a cover or bracket order.
+func (x *Exchange) isLeg(o *order) bool { return o.extra != 0 && x.extras.at(o.extra).parent != 0 }
+
 // shrink takes a quantity from a leg whose sibling has filled.
 func (x *Exchange) shrink(i uint32, quantity int64) {
 	o := x.orders.at(i)

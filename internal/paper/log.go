@@ -42,7 +42,7 @@ func (x *Exchange) write(b []byte) *Refusal {
 		return nil
 	}
 	if err := x.cfg.Log(b); err != nil {
-		return &Refusal{NotWritten, "", "the command could not be written to the log, and was not carried out: " + err.Error()}
+		return &Refusal{NotWritten, "", "the command could not be written down and was not carried out: the service's log says why"}
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (x *Exchange) Apply(record []byte) error {
 	r := &reader{b: record}
 	kind := r.byte()
 	micro := r.int()
-	if r.bad || micro < epoch || micro > epoch+1<<(rowTimeBits-1) || micro > x.now+maxJump {
+	if r.bad || micro < epoch || micro >= epoch+1<<rowTimeBits-dayMicros || micro > x.now+maxJump {
 		return errRecord
 	}
 	do := x.decode(kind, time.UnixMicro(micro), r)
@@ -226,7 +226,9 @@ func (x *Exchange) Apply(record []byte) error {
 
 // maxJump is how far a record can be from the one before: a log has a record for each
 // day's begin.
-const maxJump = 2 * 24 * 3600 * 1_000_000
+const maxJump = 2 * dayMicros
+
+const dayMicros = 24 * 3600 * 1_000_000
 
 // decode returns what a record says has to be done.
 func (x *Exchange) decode(kind byte, now time.Time, r *reader) func() *Refusal {

@@ -299,7 +299,7 @@ func (x *Exchange) moveBand(in *instrument, low, high listing.Price) {
 		}
 	}
 	for _, i := range out {
-		x.expel(i, "16283 : The order was cancelled: its price is outside the day's new range  ")
+		x.expel(i, outside)
 	}
 	x.refresh()
 }

@@ -93,11 +93,18 @@ func (x *Exchange) arrives(i uint32) {
 	x.match(i)
 }
 
+// outside is the remark on an order that a new band leaves no place for.
+const outside = "16283 : The order was cancelled: its price is outside the day's new range  "
+
 // match fills an order as far as it goes, and lets the rest rest.
 func (x *Exchange) match(i uint32) {
 	o := x.orders.at(i)
 	in := x.instruments[o.instrument]
 	x.look(in)
+	if o.price < in.low || o.price > in.high { // the band was moved while it was under way
+		x.expel(i, outside)
+		return
+	}
 	whole := o.quantity - o.filled
 	in0 := book.Incoming{Owner: o.account, Side: book.Side(o.side()), Limit: o.price, Quantity: whole, CancelPassive: x.cfg.CancelPassive}
 	parts := 0

@@ -165,6 +165,8 @@ func (x *Exchange) chain(a, i uint32) {
 	acc.last = i
 }
 
+// sourceOf returns where a source is kept. Beyond what there is room for on a day, it is
+// forgotten: the first place has none.
 func (x *Exchange) sourceOf(s string) uint8 {
 	for k, have := range x.sources {
 		if have == s {

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -39,6 +40,7 @@ type trader struct {
 	numbers     map[string][]Number
 	seen        map[Number]Order // final orders, as they were
 	commands    int
+	converted   bool // positions have moved between products
 }
 
 func newTrader(t *rapid.T, d *desk) *trader {
@@ -65,7 +67,7 @@ func (tr *trader) order() Place {
 		Type: rapid.SampledFrom([]PriceType{Limit, Limit, Limit, Market, Stop}).Draw(tr.rt, "type"), Quantity: i.Lot * rapid.Int64Range(1, 60).Draw(tr.rt, "lots"),
 	}
 	if i.Segment.Cash() {
-		p.Product = rapid.SampledFrom([]Product{MIS, CNC, Bracket}).Draw(tr.rt, "product")
+		p.Product = rapid.SampledFrom([]Product{MIS, CNC, Bracket, Bracket, Cover, NRML, MTF}).Draw(tr.rt, "product")
 	}
 	if p.Type != Market {
 		p.Price = price
@@ -76,7 +78,7 @@ func (tr *trader) order() Place {
 			p.Price, p.Trigger = p.Trigger, p.Price
 		}
 	}
-	if p.Product == Bracket {
+	if p.Product == Cover || p.Product == Bracket {
 		p.StopDistance, p.TargetDistance = 5*i.Tick, 5*i.Tick
 		p.Trail = i.Tick * listing.Price(rapid.IntRange(0, 2).Draw(tr.rt, "trail"))
 	}
@@ -101,7 +103,7 @@ func (tr *trader) place(*rapid.T) {
 	tr.numbers[p.Account] = append(tr.numbers[p.Account], n)
 	o := tr.last(p.Account, n)
 	money := o.State == Rejected && len(o.Reason) > 18 && (o.Reason[:18] == "RMS:Margin Exceeds" || o.Reason[:14] == "RMS:Rule: Chec" && o.Reason[14:30] == "k T1 holdings in")
-	if fits := refused == nil && need.Short == 0; !p.AfterHours && fits == money && (o.State != Rejected || money) && !(p.Type == Stop && p.Product == CNC) {
+	if fits := refused == nil && need.Short == 0; !p.AfterHours && fits == money && (o.State != Rejected || money) && !(p.Type == Stop && ledger.Owned(tr.x.find(p.Instrument).Instrument, p.Product)) {
 		tr.rt.Fatalf("Margin says %+v, %v; the order became %s: %s", need, refused, o.State, o.Reason)
 	}
 }
@@ -127,6 +129,13 @@ func (tr *trader) modify(*rapid.T) {
 		c.Quantity = i.Lot * rapid.Int64Range(1, 60).Draw(tr.rt, "lots")
 		c.Disclosed = min(c.Disclosed, c.Quantity)
 	}
+	if rapid.IntRange(0, 3).Draw(tr.rt, "other type") == 0 {
+		c.Type = rapid.SampledFrom([]PriceType{Limit, Market, Stop}).Draw(tr.rt, "type")
+		c.Price = max(c.Price, i.Tick)
+		if c.Trigger = 0; c.Type == Stop {
+			c.Trigger = c.Price
+		}
+	}
 	r := tr.x.Modify(tr.now, c)
 	tr.commands++
 	if before.State.Final() != (r != nil && r.Reason == Final) {
@@ -148,6 +157,16 @@ func (tr *trader) exit(*rapid.T) {
 	a, n := tr.pick()
 	tr.x.Exit(tr.now, a, n)
 	tr.commands++
+}
+
+func (tr *trader) convert(*rapid.T) {
+	a, i, _ := tr.draw()
+	from := rapid.SampledFrom([]Product{CNC, MIS, NRML, MTF}).Draw(tr.rt, "from")
+	to := rapid.SampledFrom([]Product{CNC, MIS, NRML, MTF}).Draw(tr.rt, "to")
+	side := rapid.SampledFrom([]Side{Buy, Sell}).Draw(tr.rt, "side")
+	tr.x.Convert(tr.now, a, i.Key, side, from, to, i.Lot*rapid.Int64Range(1, 20).Draw(tr.rt, "lots"))
+	tr.commands++
+	tr.converted = true
 }
 
 func (tr *trader) hand(*rapid.T) {
@@ -214,25 +233,27 @@ func (tr *trader) check(*rapid.T) {
 			key listing.Key
 			p   Product
 		}
+		of := func(k listing.Key, p Product) slot {
+			if tr.converted {
+				return slot{key: k}
+			}
+			return slot{k, p}
+		}
 		net := map[slot]int64{}
 		for _, t := range tr.x.Trades(tr.now, a) {
 			filled[t.Order] += t.Quantity
 			if t.Side == Buy {
-				net[slot{t.Key, t.Product}] += t.Quantity
+				net[of(t.Key, t.Product)] += t.Quantity
 			} else {
-				net[slot{t.Key, t.Product}] -= t.Quantity
+				net[of(t.Key, t.Product)] -= t.Quantity
 			}
 		}
 		for _, p := range tr.x.Positions(tr.now, a) {
-			s := slot{p.Key, p.Product}
-			if p.Bought-p.Sold != net[s] {
-				tr.rt.Fatalf("%s %s: the position moved by %d, the trades sum up to %d", a, p.Name, p.Bought-p.Sold, net[s])
-			}
-			delete(net, s)
+			net[of(p.Key, p.Product)] -= p.Bought - p.Sold
 		}
 		for s, n := range net {
 			if n != 0 {
-				tr.rt.Fatalf("%s %s: trades of %d and no position", a, s.key, n)
+				tr.rt.Fatalf("%s %s: the trades sum up to %d more than the position moved", a, s.key, n)
 			}
 		}
 		for _, o := range tr.x.Orders(tr.now, a) {
@@ -241,6 +262,9 @@ func (tr *trader) check(*rapid.T) {
 		l := tr.x.Limits(tr.now, a)
 		if l.Net != l.Cash+l.Pledged-l.Used {
 			tr.rt.Fatalf("limits %+v", l)
+		}
+		if l.Cash%100 != 0 || l.Pledged%100 != 0 || l.Used%100 != 0 {
+			tr.rt.Fatalf("limits that do not add up to the paisa when they are shown: %+v", l)
 		}
 	}
 }
@@ -272,7 +296,7 @@ func (tr *trader) checkOrder(a string, o *Order, filled int64) {
 
 func (tr *trader) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"place": tr.place, "place more": tr.place, "modify": tr.modify, "cancel": tr.cancel, "exit": tr.exit, "wait": tr.wait, "hand": tr.hand, "": tr.check,
+		"place": tr.place, "place more": tr.place, "modify": tr.modify, "cancel": tr.cancel, "exit": tr.exit, "convert": tr.convert, "wait": tr.wait, "hand": tr.hand, "": tr.check,
 	}
 }
 

@@ -99,8 +99,8 @@ type version struct {
 	validity            Validity
 }
 
-// row is a row of an order's history: when, the state, what arg is, and the number of
-// changes accepted before it.
+// row is a row of an order's history: when, the state, and the number of changes accepted
+// before it; and in arg, what it refers to and of which kind that is.
 type row struct {
 	bits uint64
 	next uint32
@@ -117,17 +117,22 @@ const (
 )
 
 const (
-	rowTimeBits = 50 // microseconds since the epoch: 35 years
+	rowTimeBits = 52 // microseconds since the epoch: 142 years
+	rowArgBits  = 30
 	maxModified = 127
 )
 
-// epoch is where times of rows begin.
-var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+// epoch is where times of rows begin. No clock that can be set is outside of what
+// follows: years from 2000 to 2100.
+var epoch = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
 func (r *row) at() int64          { return int64(r.bits&(1<<rowTimeBits-1)) + epoch }
 func (r *row) state() State       { return State(r.bits >> rowTimeBits & 31) }
-func (r *row) argument() argument { return argument(r.bits >> (rowTimeBits + 5) & 3) }
-func (r *row) version() uint8     { return uint8(r.bits >> (rowTimeBits + 7)) }
+func (r *row) version() uint8     { return uint8(r.bits >> (rowTimeBits + 5)) }
+func (r *row) argument() argument { return argument(r.arg >> rowArgBits) }
+func (r *row) index() uint32      { return r.arg & (1<<rowArgBits - 1) }
+
+func (r *row) refer(a argument, index uint32) { r.arg = uint32(a)<<rowArgBits | index }
 
 // fill is a trade of an order.
 type fill struct {
@@ -154,8 +159,8 @@ func (x *Exchange) rowWith(i uint32, s State, a argument, arg uint32) {
 	}
 	o.last = k
 	o.state = s
-	r.bits = uint64(at-epoch) | uint64(s)<<rowTimeBits | uint64(a)<<(rowTimeBits+5) | uint64(o.modified)<<(rowTimeBits+7)
-	r.arg = arg
+	r.bits = uint64(at-epoch) | uint64(s)<<rowTimeBits | uint64(o.modified)<<(rowTimeBits+5)
+	r.refer(a, arg)
 	x.events.add(event{order: i, row: k})
 }
 
@@ -214,13 +219,13 @@ func (x *Exchange) history(i, last uint32, each bool, f func(Order)) {
 		out.Reason, out.Remark = "", ""
 		switch r.argument() {
 		case fillArgument:
-			f := x.fills.at(r.arg)
+			f := x.fills.at(r.index())
 			out.Filled += f.quantity
 			out.FilledAmount += f.price * listing.Price(f.quantity)
 		case reasonArgument:
-			out.Reason = x.textAt(r.arg)
+			out.Reason = x.textAt(r.index())
 		case remarkArgument:
-			out.Remark = x.textAt(r.arg)
+			out.Remark = x.textAt(r.index())
 		}
 		out.Cancelled = 0
 		switch out.State {

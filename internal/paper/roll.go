@@ -89,8 +89,9 @@ type kept struct {
 }
 
 type keptRow struct {
-	Bits uint64 `json:"bits"`
-	Text string `json:"text,omitempty"`
+	Bits uint64   `json:"bits"`
+	Kind argument `json:"kind,omitempty"`
+	Text string   `json:"text,omitempty"`
 }
 
 type keptExtra struct {
@@ -125,7 +126,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 		for r := o.first; r != 0; r = x.rows.at(r).next {
 			row := keptRow{Bits: x.rows.at(r).bits}
 			if a := x.rows.at(r).argument(); a == reasonArgument || a == remarkArgument {
-				row.Text = x.textAt(x.rows.at(r).arg)
+				row.Kind, row.Text = a, x.textAt(x.rows.at(r).index())
 			}
 			k.Rows = append(k.Rows, row)
 		}
@@ -146,7 +147,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 // restore empties the day's lists and puts the carried orders in.
 func (x *Exchange) restore(orders []kept) {
 	x.orders, x.extras, x.versions, x.rows, x.fills = slab[order]{}, slab[extra]{}, slab[version]{}, slab[row]{}, slab[fill]{}
-	x.texts, x.tags, x.before = nil, tags{}, 0
+	x.texts, x.tags, x.before, x.sources = nil, tags{}, 0, []string{""}
 	clear(x.carried)
 	for _, a := range x.accounts {
 		a.first, a.last, a.firstFill, a.lastFill = 0, 0, 0, 0
@@ -174,7 +175,8 @@ func (x *Exchange) revive(k *kept) {
 	}
 	for _, r := range k.Rows {
 		row, n := x.rows.add()
-		row.bits, row.arg = r.Bits, x.text(r.Text)
+		row.bits = r.Bits
+		row.refer(r.Kind, x.text(r.Text))
 		if o.last != 0 {
 			x.rows.at(o.last).next = n
 		} else {
@@ -210,7 +212,7 @@ type saved struct {
 	Market   []byte         `json:"market"`
 }
 
-const savedVersion = 1
+const savedVersion = 2
 
 func (x *Exchange) snapshot(orders []kept) []byte {
 	c := &x.cfg

@@ -105,6 +105,7 @@ func (x *Exchange) triggered(in *instrument, i uint32) {
 		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
 		return
 	}
+	x.alone(i)
 	x.row(i, Open)
 	x.match(i)
 }

@@ -134,6 +134,8 @@ type call struct {
 
 	form    fields // of the body
 	formErr error
+
+	write func() ([]byte, error) // the answer, if it is written without the exchange
 }
 
 // An operation answers one path.
@@ -249,6 +251,14 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 	if err := c.strike(o); err != nil {
 		return nil, err
 	}
+	body, err := a.carryOut(c, o)
+	if c.write != nil { // a day's orders may be many megabytes, and others trade meanwhile
+		return c.write()
+	}
+	return body, err
+}
+
+func (a *API) carryOut(c *call, o operation) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.now = a.now()

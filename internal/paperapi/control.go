@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,7 +182,7 @@ func (a *API) chosen(now time.Time, f map[string]any) (*listing.Instrument, erro
 // controlAccount replaces an account's money and shares.
 func (a *API) controlAccount(ucc string, f map[string]any) (any, error) {
 	funds, err := listing.ParsePrice(text(f, "funds"))
-	if err != nil || funds < 0 || funds > 1_000_000_000_000*listing.Rupee/1000 {
+	if err != nil || funds < 0 || funds > 1_000_000_000*listing.Rupee || funds%(listing.Rupee/100) != 0 {
 		return nil, &ControlError{"funds", `must be an amount such as "100000.00"`}
 	}
 	a.mu.Lock()
@@ -309,7 +310,14 @@ const (
 	maxFields = 50
 )
 
+// token is a token as the service issues them, wherever a client has put it.
+var token = regexp.MustCompile(`eyJ[\w-]*\.[\w-]*\.[\w-]*`)
+
+// brief returns a text cut to what is remembered, without tokens.
 func brief(s string) string {
+	if strings.Contains(s, "eyJ") {
+		s = token.ReplaceAllString(s, "(token)")
+	}
 	if len(s) > maxBrief {
 		return strings.ToValidUTF8(s[:maxBrief], "") + "…"
 	}

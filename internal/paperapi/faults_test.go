@@ -315,6 +315,22 @@ func (r *trader) asked() (list []map[string]any) {
 	return answer.Data
 }
 
+// Where a client puts a token that does not belong there, the list does not show it.
+func TestRequests_haveNoTokens(t *testing.T) {
+	t.Parallel()
+	r := login(t)
+	token := r.session.Token
+	r.post(placePath, limitBuy.with(order{"Auth": token, "ig": token}))
+	r.post("/quick/user/limits/"+token, order{})
+	r.send(gen3, "market", "/script-details/1.0/quotes/neosymbol/nse_cm|11536?Auth="+token, "")
+	r.srv.Fail(t, "place", "html_502", 1)
+	r.post(placePath, limitBuy.with(order{"Auth": "Bearer " + token}))
+	list := fmt.Sprint(r.asked())
+	if !strings.Contains(list, "(token)") || strings.Contains(list, token[len(token)-20:]) || strings.Contains(list, strings.Split(token, ".")[1]) {
+		t.Error("a token is in ", list)
+	}
+}
+
 func (r *trader) cancel(number string) (int, map[string]any) {
 	return r.post("/quick/order/cancel", order{"on": number, "am": "NO"})
 }

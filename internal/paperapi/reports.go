@@ -50,10 +50,17 @@ func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 // orders answers with the day's orders, the newest first.
 func (c *call) orders() ([]byte, error) {
 	all := c.book()
-	return list("Ok", len(all), func(r *row, i int) {
-		o := &all[len(all)-1-i]
-		r.order(o, c.described(o.Instrument), false)
-	})
+	told := make([][]byte, len(all)) // of their instruments, which the exchange's lock guards
+	for i := range all {
+		told[i] = c.described(all[i].Instrument)
+	}
+	c.write = func() ([]byte, error) {
+		return list("Ok", len(all), func(r *row, i int) {
+			i = len(all) - 1 - i
+			r.order(&all[i], told[i], false)
+		})
+	}
+	return nil, nil
 }
 
 // oneOrder answers with the order whose number follows the path.
@@ -266,33 +273,36 @@ func exchangeOf(s listing.Segment) string {
 func (c *call) trades() ([]byte, error) {
 	all := c.fills()
 	slices.Reverse(all)
-	return list("ok", len(all), func(r *row, i int) {
-		t := &all[i]
-		r.text("nOrdNo", pad(t.Order))
-		r.text("exOrdId", t.Exchange)
-		r.digits("flId", int64(t.ID))
-		r.text("actId", t.Account)
-		r.at("flDt", t.At, "02-Jan-2006")
-		r.at("flTm", t.At, "15:04:05")
-		r.at("exTm", t.At, dayAndTime)
-		r.at("hsUpTm", t.At, sorted)
-		r.number("flLeg", 1)
-		r.number("fldQty", t.Quantity)
-		r.number("minQty", 0)
-		r.price("avgPrc", t.Price, max(2, t.Precision))
-		r.text("exSeg", t.Segment.String())
-		r.digits("tok", int64(t.Token))
-		r.text("sym", t.Symbol)
-		r.text("trdSym", t.Name)
-		r.number("brdLtQty", t.Lot)
-		r.text("prod", productNames[t.Product])
-		r.text("trnsTp", sideNames[t.Side])
-		r.text("prcTp", typeNames[t.Type])
-		r.text("GuiOrdId", t.Tag)
-		r.expiry(t.Instrument)
-		r.text("optTp", cmp.Or(optionTypes[t.Kind], "NA"))
-		r.price("stkPrc", t.Strike, 2)
-	})
+	c.write = func() ([]byte, error) {
+		return list("ok", len(all), func(r *row, i int) {
+			t := &all[i]
+			r.text("nOrdNo", pad(t.Order))
+			r.text("exOrdId", t.Exchange)
+			r.digits("flId", int64(t.ID))
+			r.text("actId", t.Account)
+			r.at("flDt", t.At, "02-Jan-2006")
+			r.at("flTm", t.At, "15:04:05")
+			r.at("exTm", t.At, dayAndTime)
+			r.at("hsUpTm", t.At, sorted)
+			r.number("flLeg", 1)
+			r.number("fldQty", t.Quantity)
+			r.number("minQty", 0)
+			r.price("avgPrc", t.Price, max(2, t.Precision))
+			r.text("exSeg", t.Segment.String())
+			r.digits("tok", int64(t.Token))
+			r.text("sym", t.Symbol)
+			r.text("trdSym", t.Name)
+			r.number("brdLtQty", t.Lot)
+			r.text("prod", productNames[t.Product])
+			r.text("trnsTp", sideNames[t.Side])
+			r.text("prcTp", typeNames[t.Type])
+			r.text("GuiOrdId", t.Tag)
+			r.expiry(t.Instrument)
+			r.text("optTp", cmp.Or(optionTypes[t.Kind], "NA"))
+			r.price("stkPrc", t.Strike, 2)
+		})
+	}
+	return nil, nil
 }
 
 // pad returns an order's number: it has fifteen digits.

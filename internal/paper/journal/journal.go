@@ -38,8 +38,10 @@ type Journal struct {
 	tail   *tail // of the latest file
 	number int
 	buffer []byte
-	upTo   int64 // what is on the disk of the latest file
-	err    error // why nothing more is written
+	upTo   int64  // what is on the disk of the latest file
+	begin  []byte // what a new file begins with that could not be made yet
+	failed error  // why a command since the last Sync was not written
+	err    error  // why nothing more is written
 }
 
 // ErrUsed is why a directory cannot be opened that another process has open.
@@ -76,7 +78,7 @@ func (j *Journal) open(cfg paper.Config, warn func(string)) (*paper.Exchange, er
 	if len(numbers) == 0 {
 		x := paper.New(cfg)
 		j.roll(x.Begin())
-		return x, j.err
+		return x, j.renew()
 	}
 	j.number = numbers[len(numbers)-1]
 	return j.replay(cfg, warn)
@@ -188,64 +190,71 @@ func appendRecord(b, content []byte) []byte {
 	return append(b, content...)
 }
 
-// write appends a command. After a failure nothing more is written: the file could have
-// a torn record in its middle.
+// write appends a command. After a failure the file is as it was before, so that the next
+// command is written once there is room again.
 func (j *Journal) write(content []byte) error {
-	if j.err != nil {
-		return j.err
+	err := j.renew()
+	if err == nil {
+		j.buffer = appendRecord(j.buffer[:0], content)
+		err = j.tail.append(j.buffer)
 	}
-	j.buffer = appendRecord(j.buffer[:0], content)
-	j.err = j.tail.append(j.buffer)
-	return j.err
+	if err != nil {
+		j.failed = err
+	}
+	return err
 }
 
 // roll begins a new file. The one before is kept until the next time.
 func (j *Journal) roll(snapshot []byte) {
-	if j.err != nil {
-		return
-	}
-	next := j.number + 1
-	j.err = func() error {
-		begin := appendRecord([]byte(magic), snapshot)
-		if err := private.Write(j.path(next), begin); err != nil {
-			return err
-		}
-		t, err := openTail(j.path(next), int64(len(begin)))
-		if err != nil {
-			return err
-		}
-		if j.tail != nil {
-			if err := j.tail.close(); err != nil {
-				return err
-			}
-		}
-		j.tail, j.number, j.upTo = t, next, 0
-		numbers, err := j.numbers()
-		for _, n := range numbers {
-			if n < next-1 {
-				err = errors.Join(err, os.Remove(j.path(n)))
-			}
-		}
-		return err
-	}()
+	j.begin = appendRecord([]byte(magic), snapshot)
+	_ = j.renew() // else before the next command, which it refuses if it fails again
 }
 
-// Sync brings what was written to the disk. Call it once a second, under the lock under
-// which the exchange is used.
-func (j *Journal) Sync() error {
-	if j.err != nil {
+// renew begins the new file that is due, if there is one.
+func (j *Journal) renew() error {
+	if j.err != nil || j.begin == nil {
 		return j.err
 	}
+	next := j.number + 1
+	if err := private.Write(j.path(next), j.begin); err != nil {
+		return err
+	}
+	t, err := openTail(j.path(next), int64(len(j.begin)))
+	if err != nil {
+		return err
+	}
+	if j.tail != nil {
+		_ = j.tail.close() // the new file has all that counts
+	}
+	j.tail, j.number, j.upTo, j.begin = t, next, 0, nil
+	numbers, _ := j.numbers()
+	for _, n := range numbers {
+		if n < next-1 {
+			_ = os.Remove(j.path(n)) // else the next day
+		}
+	}
+	return nil
+}
+
+// Sync brings what was written to the disk. Its error is also why a command could not be
+// written since the last time. Call it once a second, under the lock under
+// which the exchange is used.
+func (j *Journal) Sync() error {
+	if err := j.renew(); err != nil {
+		return err
+	}
+	failed := j.failed
+	j.failed = nil
 	end := j.tail.end
 	if end == j.upTo {
-		return nil
+		return failed
 	}
 	if err := j.tail.sync(); err != nil {
 		return err
 	}
 	err := j.write(binary.AppendUvarint([]byte{synced}, uint64(end)))
 	j.upTo = j.tail.end
-	return err
+	return errors.Join(failed, err)
 }
 
 // Clear removes all that was kept, and begins anew with what another exchange begins
@@ -253,9 +262,11 @@ func (j *Journal) Sync() error {
 func (j *Journal) Clear(cfg paper.Config) (*paper.Exchange, error) {
 	cfg.Log, cfg.Snapshot = j.write, j.roll
 	x := paper.New(cfg)
+	due := j.begin
 	j.roll(x.Begin())
-	if j.err != nil {
-		return nil, j.err
+	if err := j.renew(); err != nil {
+		j.begin = due
+		return nil, err
 	}
 	return x, os.Remove(j.path(j.number - 1))
 }

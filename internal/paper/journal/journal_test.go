@@ -160,6 +160,55 @@ func TestOpen_letsOneProcessIn(t *testing.T) {
 	}
 }
 
+// A disk that is full for a while refuses commands for that while: those before and after
+// it are kept, also if a day begins meanwhile.
+func TestJournal_goesOnAfterAFailure(t *testing.T) {
+	place := func(x *paper.Exchange, now time.Time) *paper.Refusal {
+		i, last := share(t, x, now)
+		_, r := x.Place(now, paper.Place{Account: "A", Instrument: i.Key, Side: paper.Buy, Type: paper.Limit, Product: paper.MIS, Validity: paper.Day, Price: i.Floor(last), Quantity: 1})
+		return r
+	}
+	fail := map[string]func(j *Journal, now *time.Time) (mend func()){
+		"growing": func(j *Journal, _ *time.Time) func() {
+			file := j.tail.file
+			j.tail.file = must.Get(os.Open(j.path(j.number)))(t) // not to be written
+			return func() { _ = j.tail.file.Close(); j.tail.file = file }
+		},
+		"beginning a day": func(j *Journal, now *time.Time) func() {
+			*now = now.Add(24 * time.Hour)
+			next := j.path(j.number + 1)
+			must.Do(t, os.Mkdir(next, 0o700))
+			return func() { must.Do(t, os.Remove(next)) }
+		},
+	}
+	for name, f := range fail {
+		t.Run(name, func(t *testing.T) {
+			dir, now := t.TempDir(), start
+			x, j, _ := open(t, dir)
+			mend := f(j, &now)
+			for range 2 {
+				if r := place(x, now); r == nil || r.Reason != paper.NotWritten || strings.Contains(r.Text, dir) {
+					t.Errorf("with a log that cannot be written: %v", r)
+				}
+			}
+			mend()
+			if r := place(x, now); r != nil {
+				t.Fatal(r.Text)
+			}
+			if err := j.Sync(); err == nil {
+				t.Error("nobody hears of it")
+			}
+			must.Do(t, j.Sync())
+			want := dump(t, x, now)
+			_ = j.Close()
+			x, _, _ = open(t, dir)
+			if got := dump(t, x, now); got != want {
+				t.Errorf("opened again: %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 func TestClear_beginsAnew(t *testing.T) {
 	dir := t.TempDir()
 	x, j, _ := open(t, dir)

@@ -26,9 +26,11 @@ func openTail(path string, end int64) (*tail, error) {
 }
 
 func (t *tail) append(b []byte) error {
-	n, err := t.file.WriteAt(b, t.end)
-	t.end += int64(n)
-	return err
+	if _, err := t.file.WriteAt(b, t.end); err != nil {
+		return err // what was written of it is overwritten, or cut off as a torn end
+	}
+	t.end += int64(len(b))
+	return nil
 }
 
 func (t *tail) sync() error  { return t.file.Sync() }

@@ -14,7 +14,7 @@
 //
 // Shares under CNC (and under NRML, which is for contracts) need their price in full, and a sale needs shares that are held; what
 // settled shares were sold for pays for the day's purchases. Under MIS, CO, BO and MTF
-// they need a part of their value. A bought option needs its premium, which stays used
+// they need a part of their value; under MTF only what was bought there can be sold. A bought option needs its premium, which stays used
 // until the end of the day. Futures and sold options need the largest loss that the
 // positions of one underlying make together while it moves by the scan range, and the
 // exposure beside it; a bought option lowers that loss once it is filled, unless it
@@ -144,8 +144,8 @@ func (p *parts) total() listing.Price {
 // delivery returns what of the day's purchases under CNC its sales do not pay for, and
 // what of the open ones.
 func (a *Account) delivery() (filled, open listing.Price) {
-	filled = max(0, a.delivered-a.credit)
-	return filled, max(0, a.delivered+a.ordered-a.credit) - filled
+	filled = whole(max(0, a.delivered-a.credit))
+	return filled, whole(max(0, a.delivered+a.ordered-a.credit)) - filled
 }
 
 // Used returns what orders and positions need, and what the day has cost.
@@ -218,6 +218,9 @@ func (a *Account) Change(was, is Order) (Need, error) { return a.change(was, is,
 func (a *Account) change(was, is Order, keep bool) (Need, error) {
 	s := a.slotOf(is.Instrument, is.Product)
 	if Owned(is.Instrument, is.Product) && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity {
+		return Need{}, ErrHoldings
+	}
+	if s.product == MTF && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
 		return Need{}, ErrHoldings
 	}
 	before := a.Used()

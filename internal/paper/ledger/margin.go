@@ -4,10 +4,16 @@ import "neoapi/internal/paper/listing"
 
 // partOf returns hundredths of a per cent of an amount, rounded up to the paisa.
 func partOf(amount listing.Price, hundredths int) listing.Price {
-	const paisa = listing.Rupee / 100
 	q, r := amount/10_000, amount%10_000
 	n := q*listing.Price(hundredths) + (r*listing.Price(hundredths)+9_999)/10_000
-	return (n + paisa - 1) / paisa * paisa
+	return whole(n)
+}
+
+// whole rounds an amount up to the paisa. What is used has no parts of one, so that the
+// limits add up as they are shown.
+func whole(amount listing.Price) listing.Price {
+	const paisa = listing.Rupee / 100
+	return (amount + paisa - 1) / paisa * paisa
 }
 
 // weigh computes a slot's needs anew.
@@ -29,11 +35,11 @@ func (s *slot) weight() parts {
 		return parts{} // see Account.delivery
 	case s.Kind.Option():
 		return parts{
-			premium: max(0, s.boughtAmount-s.soldAmount),
-			orders:  share(s.openBuyAmount, s.excess(s.openBuy, -s.net), max(1, s.openBuy)),
+			premium: whole(max(0, s.boughtAmount-s.soldAmount+max(0, s.realized))), // what was earned pays for nothing before the roll
+			orders:  whole(share(s.openBuyAmount, s.excess(s.openBuy, -s.net), max(1, s.openBuy))),
 		}
 	case s.group != nil:
-		return parts{loss: max(0, -s.realized)}
+		return parts{loss: whole(max(0, -s.realized))}
 	}
 	rate := s.Margin.Intraday
 	if s.product == MTF {
@@ -43,7 +49,7 @@ func (s *slot) weight() parts {
 	worst := max(held,
 		s.side(s.openBuyAmount, s.openBuy, s.net),
 		s.side(s.openSellAmount, s.openSell, -s.net))
-	p := parts{intraday: partOf(held, rate), loss: max(0, -s.realized)}
+	p := parts{intraday: partOf(held, rate), loss: whole(max(0, -s.realized))}
 	p.orders = partOf(worst, rate) - p.intraday
 	return p
 }
@@ -188,9 +194,7 @@ func (g *group) scan(spot listing.Price, x assumption) (span, exposure listing.P
 	}
 	bare := max(0, uncovered[0]) + max(0, uncovered[1])
 	span = max(span, partOf(partOf(bare, rate), leastShort))
-	const paisa = listing.Rupee / 100
-	span = (span + paisa - 1) / paisa * paisa
-	return span + partOf(min(long, short), spread), exposure
+	return whole(span) + partOf(min(long, short), spread), exposure
 }
 
 // worth returns what one unit of a contract is worth at a price of its underlying, at

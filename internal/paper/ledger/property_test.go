@@ -122,6 +122,9 @@ func (a *trader) check(t *rapid.T) {
 	if l.Net != l.Cash+l.Pledged-l.Used || l.Used != sum || l.Used < 0 || l.Orders < 0 {
 		t.Fatalf("limits: %+v, parts make %s", l, sum)
 	}
+	if l.Used%100 != 0 {
+		t.Fatalf("a part of a paisa is used: %+v", l)
+	}
 	for _, p := range a.Positions() {
 		if b := (book{p.Instrument, p.Product}); a.traded[b] != p.Net() {
 			t.Fatalf("%v: net %d, traded %d", p.Key, p.Net(), a.traded[b])

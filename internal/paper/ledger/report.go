@@ -98,7 +98,11 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 	if !buy {
 		net = -net
 	}
-	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || Owned(i, to) && !buy && a.Sellable(i) < quantity || f == t {
+	if f.product == MTF {
+		net -= f.openSell
+	}
+	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || f == t ||
+		!buy && (Owned(i, from) || to == MTF || Owned(i, to) && a.Sellable(i) < quantity) { // shares that were sold are gone
 		return Need{}, ErrHoldings
 	}
 	n := Need{Used: a.Used(), Available: a.Net()}
