@@ -15,19 +15,24 @@ import (
 // ist is India's time zone, in which the end of a certificate is reported.
 var ist = time.FixedZone("IST", 5*60*60+30*60)
 
-// certificateRecheck is how often the certificate's files are checked for changes.
-const certificateRecheck = time.Second
+// certificateRecheck is how often the certificate's files are checked for changes, and
+// certificateWait how long the handshake that does so waits for them.
+const (
+	certificateRecheck = time.Second
+	certificateWait    = 200 * time.Millisecond
+)
 
 // A Certificate is the service's certificate and its key. It is read again when its
 // files change, so that a renewal needs no restart; a pair that cannot be used is
-// logged, and the old one stays in use.
+// logged, and the old one stays in use, also while a file system does not answer.
 type Certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
+	version           [2]version // of the files when they were last read; only renew uses it
 
 	mu      sync.Mutex
 	looked  time.Time
-	version [2]version
+	looking bool
 	pair    *tls.Certificate
 }
 
@@ -74,6 +79,16 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
+// loadAgain is load for files only: opening a pipe would wait for who writes to it.
+func (c *Certificate) loadAgain() (*tls.Certificate, error) {
+	for _, name := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s is not a file", name)
+		}
+	}
+	return c.load()
+}
+
 func (c *Certificate) loadKey() ([]byte, error) {
 	info, err := os.Stat(c.keyFile)
 	if err != nil {
@@ -93,23 +108,40 @@ func (c *Certificate) loadKey() ([]byte, error) {
 func (c *Certificate) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.looked) < certificateRecheck {
+	if c.looking || time.Since(c.looked) < certificateRecheck {
 		return c.pair, nil
 	}
-	c.looked = time.Now()
-	now := c.versions()
-	if now == c.version {
-		return c.pair, nil
+	c.looked, c.looking = time.Now(), true
+	done := make(chan struct{})
+	go c.renew(done)
+	c.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(certificateWait):
 	}
-	c.version = now
-	pair, err := c.load()
-	if err != nil {
-		c.log.Error("the new TLS certificate cannot be used: the old one stays in use", "cause", err)
-		return c.pair, nil
-	}
-	c.pair = pair
-	c.log.Info("new TLS certificate", "ends", pair.Leaf.NotAfter)
+	c.mu.Lock()
 	return c.pair, nil
+}
+
+// renew reads the files again if they have changed.
+func (c *Certificate) renew(done chan<- struct{}) {
+	defer close(done)
+	var pair *tls.Certificate
+	if now := c.versions(); now != c.version {
+		c.version = now
+		var err error
+		if pair, err = c.loadAgain(); err != nil {
+			c.log.Error("the new TLS certificate cannot be used: the old one stays in use", "cause", err)
+		} else {
+			c.log.Info("new TLS certificate", "ends", pair.Leaf.NotAfter)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looking = false
+	if pair != nil {
+		c.pair = pair
+	}
 }
 
 // Config returns the configuration of a listener with this certificate.

@@ -22,6 +22,7 @@ const (
 	maxWait  = 100 * time.Millisecond // for room
 	stuck    = time.Second            // a write that takes longer counts as a fault
 	tellOnce = 10 * time.Second       // how often losses are reported while lines keep getting lost
+	tryAgain = time.Second            // after a line that could not be written
 )
 
 // A Queue passes whole lines on to a writer that may block or fail. Each line is one
@@ -121,12 +122,19 @@ func (q *Queue) drop() {
 }
 
 func (q *Queue) run() {
-	for x := range q.items {
+	for {
+		var x item
+		select {
+		case x = <-q.items:
+		case <-q.again(): // a quiet service must find out that the disk has room again
+			q.report(true)
+			continue
+		}
 		if x.line != nil && !q.write(x.line) {
 			q.drop()
 		}
 		if len(q.items) == 0 || x.written != nil || q.toldLongAgo() {
-			q.report()
+			q.report(false)
 		}
 		if x.written != nil {
 			close(x.written)
@@ -162,11 +170,23 @@ func (q *Queue) toldLongAgo() bool {
 	return time.Since(q.told) > tellOnce
 }
 
-// report writes how many lines were lost, if any were.
-func (q *Queue) report() {
+// again returns when to try again to write, if lines are lost because the last one could
+// not be written.
+func (q *Queue) again() <-chan time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil || q.untold == 0 {
+		return nil
+	}
+	return time.After(tryAgain)
+}
+
+// report writes how many lines were lost, if any were. After an error it does so only
+// if it should try again.
+func (q *Queue) report(again bool) {
 	q.mu.Lock()
 	n, since, notice := q.untold, q.since, q.notice
-	if n == 0 || q.err != nil {
+	if n == 0 || q.err != nil && !again {
 		q.mu.Unlock()
 		return
 	}

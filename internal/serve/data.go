@@ -261,13 +261,16 @@ func (p Place) whereItIs() string {
 }
 
 func readMasterKey(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // opening a pipe would wait for who writes to it
+		return nil, fmt.Errorf("master key: %s is not a file", path)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", owner.Explain(err, path))
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("master key: %s is readable by other users (mode %o): run chmod 600, and replace the secret: it may be known", path, info.Mode().Perm())

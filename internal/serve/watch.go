@@ -26,8 +26,11 @@ const (
 type watched struct {
 	database atomic.Pointer[error] // what is wrong with the database's files
 	key      atomic.Pointer[error]
-	keyFile  os.FileInfo // when it was last opened
-	opened   time.Time
+
+	looking chan error  // gets what a look at the key has found; nil if none is under way
+	found   error       // the last
+	keyFile os.FileInfo // when it was last opened
+	opened  time.Time
 }
 
 // watch looks at the data directory until the context is done, and logs what is wrong
@@ -46,8 +49,8 @@ func (d *Data) watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-func (d *Data) look(ctx context.Context, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, watchEvery)
+func (d *Data) look(life context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(life, watchEvery)
 	defer cancel()
 	if s, ok := d.Store.(*sqlite.Store); ok {
 		was, is := load(&d.watched.database), s.Look(ctx)
@@ -56,9 +59,9 @@ func (d *Data) look(ctx context.Context, log *slog.Logger) {
 		}
 		d.watched.database.Store(&is)
 	}
-	was, is := d.Health(), d.lookAtKey(ctx)
+	was, is := d.Health(), d.findKey(ctx)
 	switch {
-	case ctx.Err() != nil:
+	case life.Err() != nil:
 		return
 	case is != nil && (was == nil || was.Error() != is.Error()):
 		log.Error("the master key's file is wrong", "cause", is.Error())
@@ -78,6 +81,24 @@ func load(p *atomic.Pointer[error]) error {
 	return nil
 }
 
+// findKey is lookAtKey, for which it does not wait forever: a file system that has gone
+// away would keep the service from ending.
+func (d *Data) findKey(ctx context.Context) error {
+	w := &d.watched
+	if w.looking == nil {
+		found := make(chan error, 1)
+		go func() { found <- d.lookAtKey(ctx) }()
+		w.looking = found
+	}
+	select {
+	case w.found = <-w.looking:
+		w.looking = nil
+		return w.found
+	case <-time.After(2 * watchEvery): // the store needs no more than one
+		return fmt.Errorf("master key: %s cannot be read: its file system does not answer", MasterKey(d.place.Dir))
+	}
+}
+
 // lookAtKey returns why the file of the master key would not open the data at the next
 // start, or what it returned last if the store cannot say.
 func (d *Data) lookAtKey(ctx context.Context) error {
@@ -94,7 +115,7 @@ func (d *Data) lookAtKey(ctx context.Context) error {
 	}
 	same := w.keyFile != nil && os.SameFile(file, w.keyFile) && file.ModTime().Equal(w.keyFile.ModTime()) && file.Mode() == w.keyFile.Mode()
 	if same && time.Since(w.opened) < reopenEvery {
-		return d.Health()
+		return w.found
 	}
 	if _, err = readMasterKey(path); err == nil {
 		var key []byte
@@ -103,7 +124,7 @@ func (d *Data) lookAtKey(ctx context.Context) error {
 		case err == nil && subtle.ConstantTimeCompare(key, d.key) == 0:
 			err = credential.ErrSealed
 		case err != nil && !errors.Is(err, credential.ErrSealed): // the store's
-			return d.Health()
+			return w.found
 		}
 	}
 	w.keyFile, w.opened = file, time.Now()

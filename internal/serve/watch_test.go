@@ -48,7 +48,8 @@ func TestMasterKey_isWatchedWhileTheServiceRuns(t *testing.T) {
 		{"by nobody else", func() error { return os.Chmod(path, 0o600) }, ""},
 		{"rotated", func() error { return d.RotateMaster(t.Context()) }, ""},
 		{"others forgotten", func() error { _, err := d.ForgetMasters(t.Context()); return err }, ""},
-		{"the old one", write(string(good)), "is not the key that this database was sealed with"},
+		{"a directory", func() error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is not a file"},
+		{"the old one", func() error { return errors.Join(os.Remove(path), write(string(good))()) }, "is not the key that this database was sealed with"},
 	} {
 		if err := c.do(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
@@ -57,7 +58,7 @@ func TestMasterKey_isWatchedWhileTheServiceRuns(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
-	if n := strings.Count(log.String(), "level=ERROR"); n != 5 {
+	if n := strings.Count(log.String(), "level=ERROR"); n != 6 {
 		t.Errorf("%d lines, want one for each fault:\n%s", n, log.String())
 	}
 }

@@ -3,7 +3,8 @@ package store
 import "time"
 
 // Waiting says what an Open does that finds the database held by another process: by
-// one that migrates it, or has its locks or all its connections.
+// one that migrates it, or has its locks or all its connections. A store in a file does the
+// same for each change.
 type Waiting struct {
 	Limit  time.Duration     // how long it waits before it gives up; 0 means DefaultWait
 	Notify func(what string) // called at most once, after NotifyAfter, with what it waits for; may be nil

@@ -19,7 +19,7 @@ func Down(err error) bool {
 		switch refused.Code {
 		case "57P04": // database_dropped
 			return false
-		case "25006": // read_only_sql_transaction: a standby
+		case "25006", "55P03": // read_only_sql_transaction: a standby; lock_not_available
 			return true
 		}
 		for _, class := range []string{"08", "53", "57"} { // connection, resources, operator intervention

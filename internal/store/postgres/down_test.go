@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"neoapi/internal/store/postgres"
 )
 
@@ -33,6 +35,9 @@ func TestDown_isADatabaseThatMayBeThereLater(t *testing.T) {
 		if got := postgres.Down(err); got != down {
 			t.Errorf("%s: down: %v, want %v: %v", address, got, down, err)
 		}
+	}
+	if locked := (&pgconn.PgError{Code: "55P03"}); !postgres.Down(locked) {
+		t.Error("a lock that was waited for too long is not taken for what may be over later")
 	}
 	if postgres.Down(syscall.ENOSPC) || !postgres.Down(works("postgres://postgres@127.0.0.1:1/neo")) || postgres.Down(nil) || postgres.Down(context.Canceled) {
 		t.Error("what is no failure of the database is taken for one")

@@ -34,6 +34,7 @@ type place struct {
 	changes int       // since then
 
 	overwritten bool // the files are there, but not what was in them
+	spoiled     bool // so is the log, or its index: nothing is copied from it
 	salvaged    bool // by who holds the connection that writes
 }
 
@@ -48,12 +49,19 @@ type copied struct {
 	done, allowed uint32  // how many of its pages have been copied, and how many may be by now
 }
 
+// logged says what the log has.
+type logged struct {
+	salt  [8]byte
+	pages uint32
+	size  int64 // of the file, at least
+}
+
 // kept are open files of a database, to read from. A process that closes a file loses
 // all locks that SQLite has on it there. So the stores of a process share them, and the
 // last one closes them.
 type kept struct {
-	database, index *os.File // the index is nil until connections are open
-	stores          int
+	database, log, index *os.File // the log and its index are nil until connections are open
+	stores               int
 }
 
 var keeping struct {
@@ -96,12 +104,15 @@ func (p *place) opened() (err error) {
 			return err
 		}
 	}
-	if p.kept.index == nil {
-		if p.kept.index, err = os.Open(p.path + suffixes[2]); err != nil {
+	for i, f := range []**os.File{nil, &p.kept.log, &p.kept.index} {
+		if f == nil || *f != nil {
+			continue
+		}
+		if *f, err = os.Open(p.path + suffixes[i]); err != nil {
 			return err
 		}
 	}
-	if p.copied, err = p.kept.copied(); err == nil {
+	if p.copied, _, err = p.kept.state(); err == nil {
 		_, err = p.kept.database.ReadAt(p.header[:], 0)
 	}
 	return err
@@ -116,22 +127,29 @@ func (p *place) close() error {
 	}
 	keeping.all = slices.DeleteFunc(keeping.all, func(k *kept) bool { return k == p.kept })
 	err := p.kept.database.Close()
-	if p.kept.index != nil {
-		err = errors.Join(err, p.kept.index.Close())
+	for _, f := range []*os.File{p.kept.log, p.kept.index} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
 	}
 	return err
 }
 
-// copied reads from the log's index how far the log has been copied. The layout is part
-// of SQLite's file format ("WAL-Index Format").
-func (k *kept) copied() (copied, error) {
+// state reads the log's index: how far the log has been copied, and what it has. The
+// layout is part of SQLite's file format ("WAL-Index Format").
+func (k *kept) state() (copied, logged, error) {
 	var b [132]byte
 	if _, err := k.index.ReadAt(b[:], 0); err != nil {
-		return copied{}, err
+		return copied{}, logged{}, err
 	}
-	c := copied{done: binary.NativeEndian.Uint32(b[96:]), allowed: binary.NativeEndian.Uint32(b[128:])}
-	copy(c.salt[:], b[32:40])
-	return c, nil
+	salt := [8]byte(b[32:40])
+	l := logged{salt: salt, pages: binary.NativeEndian.Uint32(b[16:])}
+	page := int64(binary.NativeEndian.Uint16(b[14:]))
+	if page == 1 {
+		page = 1 << 16
+	}
+	l.size = 32 + int64(l.pages)*(24+page)
+	return copied{salt: salt, done: binary.NativeEndian.Uint32(b[96:]), allowed: binary.NativeEndian.Uint32(b[128:])}, l, nil
 }
 
 // Changes have a look at the files this often. A look costs as much as a statement, so
@@ -188,9 +206,13 @@ func (p *place) lookLocked() error {
 }
 
 // lookInside looks whether the header of the database has changed although nothing was
-// copied from the log.
+// copied from the log, and whether the log still has what its index says.
 func (p *place) lookInside() error {
-	before, err := p.kept.copied()
+	before, has, err := p.kept.state()
+	if errors.Is(err, io.EOF) {
+		p.spoiled = true
+		return p.lose(p.path+suffixes[2], "was overwritten")
+	}
 	if err != nil {
 		return err
 	}
@@ -201,13 +223,25 @@ func (p *place) lookInside() error {
 		}
 		header = [100]byte{} // it was cut short
 	}
-	after, err := p.kept.copied()
+	log, err := p.kept.log.Stat()
+	if err != nil {
+		return err
+	}
+	var salt [8]byte // zeros if the log was cut short
+	if _, err := p.kept.log.ReadAt(salt[:], 16); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	after, still, err := p.kept.state()
 	if err != nil {
 		return err
 	}
 	if header != p.header && before == after && after == p.copied && after.done == after.allowed {
 		p.overwritten = true
 		return p.lose(p.path, "was overwritten")
+	}
+	if has == still && has.pages > 0 && (log.Size() < has.size || salt != has.salt) {
+		p.spoiled = true
+		return p.lose(p.path+suffixes[1], "was overwritten")
 	}
 	p.header, p.copied = header, after
 	return nil
@@ -261,7 +295,7 @@ func (s *Store) Look(ctx context.Context) error {
 // transaction may be open.
 func (s *Store) salvage(c *sqlite.Conn) error {
 	p := s.place
-	if p.salvaged {
+	if p.salvaged || p.spoiled { // the next start takes from the log what it still has
 		return nil
 	}
 	p.salvaged = true

@@ -43,6 +43,25 @@ var displaced = []struct {
 	}, "copied", ""},
 	{"it is cut short", func(dir, _ string) error { return os.Truncate(filepath.Join(dir, "neo.db"), 0) }, "", ""},
 	{"its log is removed", func(dir, _ string) error { return os.Remove(filepath.Join(dir, "neo.db-wal")) }, "copied kept", ""},
+	{"its log is cut short", func(dir, _ string) error { return os.Truncate(filepath.Join(dir, "neo.db-wal"), 0) }, "", ""},
+	{"its log loses its end", func(dir, _ string) error {
+		log := filepath.Join(dir, "neo.db-wal")
+		info, err := os.Stat(log)
+		if err != nil {
+			return err
+		}
+		return os.Truncate(log, info.Size()-1)
+	}, "", ""},
+	{"another log is written over it", func(dir, _ string) error {
+		log := filepath.Join(dir, "neo.db-wal")
+		text, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		text[16]++ // the salt
+		return os.WriteFile(log, text, 0o600)
+	}, "", ""},
+	{"the log's index is cut short", func(dir, _ string) error { return os.Truncate(filepath.Join(dir, "neo.db-shm"), 0) }, "copied kept", ""},
 	{"the log's index is removed", func(dir, _ string) error { return os.Remove(filepath.Join(dir, "neo.db-shm")) }, "copied kept", ""},
 }
 

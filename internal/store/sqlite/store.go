@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -45,6 +46,8 @@ type Store struct {
 	reader chan *sqlite.Conn
 	log    *flusher
 	place  *place // nil if it is only read
+	path   string
+	wait   store.Waiting // for other processes, of each change whose context does not end before
 }
 
 var _ store.Store = (*Store)(nil)
@@ -61,6 +64,9 @@ func Open(ctx context.Context, path string, wait ...store.Waiting) (*Store, erro
 }
 
 func open(ctx context.Context, path string, wait store.Waiting) (*Store, error) {
+	var said sync.Once
+	notify := wait.Notify
+	wait.Notify = func(what string) { said.Do(func() { notify(what) }) }
 	path, err := filepath.Abs(path) // SQLite gives some relative names, and paths with two slashes, a meaning of its own
 	if err != nil {
 		return nil, err
@@ -72,7 +78,7 @@ func open(ctx context.Context, path string, wait store.Waiting) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers), place: place}
+	s := &Store{writer: make(chan *sqlite.Conn, 1), reader: make(chan *sqlite.Conn, readers), place: place, path: path, wait: wait}
 	if err := migrate(ctx, path, wait); err != nil {
 		return nil, errors.Join(owner.Explain(err, path+"-wal", path+"-shm"), s.Close())
 	}
@@ -241,8 +247,8 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 	if err := s.usable(); err != nil {
 		return err
 	}
-	if err := begin(ctx, c); err != nil {
-		return err
+	if err := s.begin(ctx, c); err != nil {
+		return errors.Join(err, s.place.look()) // which may say why
 	}
 	if err = f(c); err == nil {
 		err = ctx.Err() // the last chance to stop with nothing stored
@@ -267,17 +273,23 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 }
 
 // begin begins a write transaction. It waits for other processes until the context is
-// done.
-func begin(ctx context.Context, c *sqlite.Conn) error {
-	for {
+// done, or as long as opening the store may.
+func (s *Store) begin(ctx context.Context, c *sqlite.Conn) error {
+	limited, cancel := context.WithTimeout(ctx, s.wait.Limit)
+	defer cancel()
+	by := "another process that has locked " + s.path
+	for began := time.Now(); ; {
 		err := exec(c, "BEGIN IMMEDIATE")
 		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
 			return err
 		}
 		select {
 		case <-time.After(busyStep):
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+		case <-limited.Done():
+			return gaveUp(ctx, errors.Join(limited.Err(), err), s.wait, by)
+		}
+		if time.Since(began) > store.NotifyAfter {
+			s.wait.Notify(by)
 		}
 	}
 }
