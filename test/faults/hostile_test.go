@@ -151,6 +151,7 @@ func TestHostile_gatewaysAndMailServersCostTheServiceLittle(t *testing.T) {
 			return ended == done
 		})
 		c.add(fmt.Sprint("codes ", done-len(some), " to ", done), time.Since(began), peakOf(s.pid()))
+		s.client.CloseIdleConnections() // which the end would wait for
 		s.stop(t)
 	}
 	c.judge(t, fmt.Sprintf("%d codes by webhook and SMTP, up to 15 at once", done), 15*time.Second)
@@ -196,6 +197,7 @@ func TestHostile_omsAndTradeAPICostTheServiceLittle(t *testing.T) {
 			})
 		}
 		all.Wait()
+		s.client.CloseIdleConnections()
 		s.stop(t)
 	}
 	atOMS.judge(t, "second factors at the OMS", 2*time.Second)
@@ -244,19 +246,22 @@ func TestHostile_servicesCostTheirCallersLittle(t *testing.T) {
 			return cmd
 		},
 	} {
-		var c toll
-		var all sync.WaitGroup
-		turns := make(chan struct{}, 4)
-		for _, server := range hostiletest.Start(t, some(hostiletest.HTTP()), nil) {
-			turns <- struct{}{}
-			all.Go(func() {
-				defer func() { <-turns }()
-				took, mb := measured(t, command("http://"+server.Addr))
-				c.add(server.Mode.Name, took, mb)
-			})
-		}
-		all.Wait()
-		c.judge(t, kind, time.Minute)
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			var c toll
+			var all sync.WaitGroup
+			turns := make(chan struct{}, 4)
+			for _, server := range hostiletest.Start(t, some(hostiletest.HTTP()), nil) {
+				turns <- struct{}{}
+				all.Go(func() {
+					defer func() { <-turns }()
+					took, mb := measured(t, command("http://"+server.Addr))
+					c.add(server.Mode.Name, took, mb)
+				})
+			}
+			all.Wait()
+			c.judge(t, kind, time.Minute)
+		})
 	}
 }
 

@@ -111,7 +111,7 @@ func TestPostgreSQL_outageChargesRightLoginsNothing(t *testing.T) {
 		all.Wait()
 	}
 	cut := func(a answer) bool { return a.good() || a.unavailable() }
-	for range 3 {
+	for range 2 {
 		p.SetPlan(func() pgtest.Fault {
 			if rand.IntN(6) > 0 {
 				return pgtest.Pass

@@ -195,9 +195,21 @@ type held struct {
 	*conn
 }
 
+// release gives the connection back. One that was given up leaves the pool at once:
+// closing it takes 15 seconds if the server has fallen silent, and in its place in the
+// pool nothing could be asked meanwhile, also when the server is back.
 func (h *held) release() {
-	h.pool.Release()
-	h.s.room.leave()
+	defer h.s.room.leave()
+	if !h.pg.IsClosed() || h.s.leaving.Load() >= int64(h.s.room.most) {
+		h.pool.Release()
+		return
+	}
+	h.s.leaving.Add(1)
+	gone := h.pool.Hijack().PgConn().CleanupDone()
+	go func() {
+		<-gone
+		h.s.leaving.Add(-1)
+	}()
 }
 
 func (s *Store) conn(c *pgxpool.Conn) *conn {

@@ -326,6 +326,7 @@ func someoneWaits(t *testing.T, url string) {
 // security.md R1: no call waits for a database that does not answer, and security.md R4: it works
 // again when the database does.
 func TestDatabase_thatHangsIsGivenUpAndUsedAgain(t *testing.T) {
+	t.Parallel()
 	p, s, _ := openProxied(t, 3)
 	everyStep(t.Context(), s, "before ") // all connections are open
 	p.Set(pgtest.Weather{Silent: true})
@@ -338,7 +339,11 @@ func TestDatabase_thatHangsIsGivenUpAndUsedAgain(t *testing.T) {
 		t.Errorf("a list: got error %v", err)
 	}
 	p.Set(pgtest.Weather{})
+	back := time.Now()
 	until(t, func() error { return steps[0].do(t.Context(), s, "after") })
+	if took := time.Since(back); took > 10*time.Second { // closing a connection that is silent takes 15 s
+		t.Errorf("it works again %s after the database does", took)
+	}
 	take(t, s, "login", steps...)
 }
 
@@ -351,6 +356,7 @@ func shortly(t *testing.T) context.Context {
 }
 
 func TestDatabase_thatCrashesIsUsedAgainWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	c := pgtest.Private(t)
 	s := withConsumer(t, openAt(t, c.URL("postgres")))
 	for i, end := range []func() error{c.Crash, c.Stop} {
@@ -393,6 +399,7 @@ func TestConnections_thatTheServerEndsAreReplaced(t *testing.T) {
 
 // Somebody else's lock, such as a table's that is being changed by hand.
 func TestCall_waitingForALockEndsWithItsContextOrInTime(t *testing.T) {
+	t.Parallel()
 	url := pgtest.Database(t)
 	s := withConsumer(t, openAt(t, url))
 	other := raw(t, url)

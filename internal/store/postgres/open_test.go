@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -16,7 +17,13 @@ import (
 
 var processes = storetest.Processes{Open: func(ctx context.Context, url string) (store.Store, error) { return postgres.Open(ctx, url) }}
 
-func TestMain(m *testing.M) { processes.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // the parallel tests wait more than they compute
+		panic(err)
+	}
+	processes.Main(m)
+}
 
 func TestProcesses(t *testing.T) { processes.Run(t, pgtest.Empty) }
 
@@ -74,7 +81,7 @@ func TestOpen_saysWhomItWaitsForAndGivesUp(t *testing.T) {
 				}
 				want := fmt.Sprintf(`PostgreSQL's process %d, application "holder"`, other.PgConn().PID())
 				said := make(chan string, 2)
-				_, err = postgres.Open(t.Context(), url, store.Waiting{Limit: 3 * time.Second, Notify: func(what string) { said <- what }})
+				_, err = postgres.Open(t.Context(), url, store.Waiting{Limit: store.NotifyAfter + 500*time.Millisecond, Notify: func(what string) { said <- what }})
 				var held *store.HeldError
 				if !errors.As(err, &held) || !strings.Contains(err.Error(), want) {
 					t.Errorf("got error %v, want one that names %s", err, want)

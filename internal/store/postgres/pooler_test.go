@@ -8,6 +8,7 @@ import (
 	"neoapi/internal/store"
 	"neoapi/internal/store/postgres/pgtest"
 	"neoapi/internal/store/storetest"
+	"neoapi/internal/store/storetest/linear"
 )
 
 // poolers are the configurations of PgBouncer that the store works behind, without a
@@ -21,13 +22,31 @@ var poolers = map[string][]string{
 	"session": {"pool_mode = session", "default_pool_size = 60"},
 }
 
+// And so whatever the role's settings, none of which is in force by itself behind it.
 func TestPooler_keepsWhatAStorePromises(t *testing.T) {
-	direct := pgtest.Database(t)
-	s, empty := openAt(t, pgtest.Bouncer(t, direct, poolers["transaction"]...)), raw(t, direct)
+	t.Parallel()
+	keepsItsPromises(t, asRole(t, atOnce()...), true)
+	if linear.Long() {
+		keepsItsPromises(t, asRole(t), true)
+	}
+}
+
+// keepsItsPromises runs the stores' tests on an empty database.
+func keepsItsPromises(t *testing.T, direct string, pooled bool) {
+	t.Helper()
+	address := direct
+	if pooled {
+		address = pgtest.Bouncer(t, direct, poolers["transaction"]...)
+	}
+	s := openAt(t, address)
+	empty := raw(t, direct+"&search_path=public&default_transaction_read_only=off&statement_timeout=0&idle_session_timeout=0")
 	storetest.Run(t, func(t *testing.T) store.Store { emptied(t, empty); return s })
 }
 
 func TestPooler_servesSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	processes := processes
+	processes.Again = true
 	processes.Run(t, func(t testing.TB) string { return pgtest.Bouncer(t, pgtest.Empty(t), poolers["transaction"]...) })
 }
 

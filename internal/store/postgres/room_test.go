@@ -8,12 +8,16 @@ import (
 
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/store/storetest/linear"
 )
 
 // Two processes for which the server has fewer connections than they could use: every
 // login is made in its time, of both.
 func TestRoom_isSharedByProcessesForWhichThereIsLittle(t *testing.T) {
 	for _, connections := range []int{1, 2, 4} {
+		if connections == 2 && !linear.Long() {
+			continue
+		}
 		t.Run(fmt.Sprint(connections), func(t *testing.T) {
 			address := asRole(t, fmt.Sprint("CONNECTION LIMIT ", connections))
 			stores := []*postgres.Store{withConsumer(t, openAt(t, address)), openAt(t, address)}
@@ -57,6 +61,7 @@ func TestRoom_isGivenToAProcessThatHasNone(t *testing.T) {
 
 // The same where the server's own limit is reached, by others too.
 func TestRoom_isFoundOnAServerThatIsFull(t *testing.T) {
+	t.Parallel()
 	c := pgtest.Private(t, "max_connections=8", "superuser_reserved_connections=3")
 	query(t, c.URL("postgres"), "CREATE ROLE neo LOGIN; ALTER SCHEMA public OWNER TO neo")
 	address := strings.Replace(c.URL("postgres"), "postgres@", "neo@", 1)

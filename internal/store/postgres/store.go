@@ -46,9 +46,10 @@ const lateness = 50 * time.Millisecond
 // A Store is an open database. It implements [store.Store].
 type Store struct {
 	pool     *pgxpool.Pool
-	room     room        // for its connections
-	pooler   atomic.Bool // whether a pooler is before the server
-	settings statement   // of each transaction then
+	room     room         // for its connections
+	leaving  atomic.Int64 // connections that are closing outside the pool
+	pooler   atomic.Bool  // whether a pooler is before the server
+	settings statement    // of each transaction then
 
 	life   context.Context // of the store, for what it does by itself
 	end    context.CancelFunc

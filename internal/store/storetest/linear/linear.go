@@ -24,7 +24,13 @@ import (
 	"neoapi/internal/store"
 )
 
-var histories = flag.Int("storetest.histories", 50, "how many histories each linearizability test checks")
+const usual = 50
+
+var histories = flag.Int("storetest.histories", usual, "how many histories each linearizability test checks; with more than usual, tests also run in their long form")
+
+// Long reports whether more histories than usual are checked: then tests run in their
+// long form.
+func Long() bool { return *histories > usual }
 
 // A Handle is what the clients use of a store.
 type Handle interface {
@@ -38,7 +44,17 @@ type Handle interface {
 // further handles on the same store, perhaps in other processes.
 func Check(t *testing.T, s store.Store, others ...Handle) {
 	t.Helper()
-	n := *histories
+	check(t, *histories, s, others...)
+}
+
+// Sample is Check with a fifth of the histories.
+func Sample(t *testing.T, s store.Store, others ...Handle) {
+	t.Helper()
+	check(t, *histories/5, s, others...)
+}
+
+func check(t *testing.T, n int, s store.Store, others ...Handle) {
+	t.Helper()
 	if testing.Short() {
 		n = min(n, 10)
 	}
