@@ -30,9 +30,6 @@ type place struct {
 	copied copied
 	lost   error // for good
 
-	looked  time.Time // when a change last had a look
-	changes int       // since then
-
 	overwritten bool // the files are there, but not what was in them
 	spoiled     bool // so is the log, or its index: nothing is copied from it
 	salvaged    bool // by who holds the connection that writes
@@ -152,37 +149,11 @@ func (k *kept) state() (copied, logged, error) {
 	return copied{salt: salt, done: binary.NativeEndian.Uint32(b[96:]), allowed: binary.NativeEndian.Uint32(b[128:])}, l, nil
 }
 
-// Changes have a look at the files this often. A look costs as much as a statement, so
-// that not each change can have one. What is stored until the next look may be lost with
-// the files that were removed or replaced. SQLite copies its log into the database only
-// after many more changes than lookChanges, so that it copies next to nothing into another
-// database.
-const (
-	lookEvery   = 50 * time.Millisecond
-	lookChanges = 16
-)
-
-// lookNowAndThen is look before a change is committed, if it is time for one.
-func (p *place) lookNowAndThen() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if p.changes++; p.lost == nil && p.changes < lookChanges && now.Sub(p.looked) < lookEvery {
-		return nil
-	}
-	p.looked, p.changes = now, 0
-	return p.lookLocked()
-}
-
 // look returns why the database is not to be used: for good if its files are others,
 // or because they cannot be looked at now.
 func (p *place) look() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lookLocked()
-}
-
-func (p *place) lookLocked() error {
 	if p.lost != nil {
 		return p.lost
 	}
@@ -274,8 +245,7 @@ func (s *Store) usable() error {
 
 // Look looks whether the files of the database are still those that were opened, and
 // returns why not. Call it every second. Once they are not, every call of the store
-// fails, even if they come back. Changes look, too, now and then, before they are
-// committed.
+// fails, even if they come back. Each change looks, too, before it is committed.
 func (s *Store) Look(ctx context.Context) error {
 	err := s.place.look()
 	if s.usable() == nil {

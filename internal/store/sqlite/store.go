@@ -254,7 +254,7 @@ func (s *Store) update(ctx context.Context, f func(c *sqlite.Conn) error) error 
 		err = ctx.Err() // the last chance to stop with nothing stored
 	}
 	if err == nil {
-		err = s.place.lookNowAndThen()
+		err = s.place.look()
 	}
 	if err == nil {
 		err = exec(c, "COMMIT")
