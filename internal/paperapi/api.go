@@ -176,7 +176,7 @@ func find(path string) (operation, bool) {
 	switch {
 	case strings.HasPrefix(path, tradewire.PathQuotes):
 		return operation{"GET", tradewire.OpQuotes, true, (*call).quotes}, true
-	case strings.HasPrefix(path, tradewire.PathOrders+"/"):
+	case tradewire.OneOrder(path):
 		return operation{"GET", tradewire.OpOrders, false, (*call).oneOrder}, true
 	}
 	return operation{}, false

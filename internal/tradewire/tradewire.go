@@ -190,11 +190,17 @@ func OpOf(address string) wire.Op {
 			return c.Op
 		}
 	}
-	if strings.HasPrefix(path, PathOrders+"/") {
+	if OneOrder(path) {
 		return OpOrders
 	}
 	op, _ := OpenTo(address)
 	return op
+}
+
+// OneOrder reports whether a neutral path is that of one order, by its number.
+func OneOrder(path string) bool {
+	number, ok := strings.CutPrefix(path, PathOrders+"/")
+	return ok && number != "" && !strings.Contains(number, "/")
 }
 
 // Routes returns every address of the reports, once each.
