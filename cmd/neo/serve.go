@@ -421,7 +421,6 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 		defer stop()
 	}
 	runtime.GC() // garbage of the start must not set the next collection
-	dropText()
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
 	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
