@@ -40,7 +40,7 @@ func (s *Service) AccessToken(ctx context.Context, key string, secret credential
 	}
 	event.Outcome = "ok"
 	if err := s.record(ctx, event); err != nil {
-		return AccessToken{}, storeFault(err)
+		return AccessToken{}, StoreFault(err)
 	}
 	served = true
 	return AccessToken{sealed, accessLife}, nil
@@ -59,7 +59,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 	knows := func(c Consumer) bool { _, ok := c.secret(given, event.Time); return ok }
 	c, err := s.consumer(ctx, key, func(c Consumer) bool { return knows(c) && c.Allow.Allow(event.Address) })
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Consumer{}, storeFault(err)
+		return Consumer{}, StoreFault(err)
 	}
 	event.Consumer = c.Key // none if there is no such consumer: anyone can invent one
 	if err != nil || !knows(c) {
@@ -70,7 +70,7 @@ func (s *Service) bySecret(ctx context.Context, key string, secret credential.Se
 			defer cancel()
 			wait, err := s.Allowances.Take(ctx, key, s.addressRate(), 1, s.Now())
 			if err != nil {
-				return Consumer{}, storeFault(err)
+				return Consumer{}, StoreFault(err)
 			}
 			if wait > 0 {
 				return Consumer{}, addressMustWait(wait)
@@ -102,7 +102,7 @@ func (s *Service) ByAccessToken(ctx context.Context, access string, caller Calle
 		return Consumer{}, refused
 	}
 	if err != nil {
-		return Consumer{}, storeFault(err)
+		return Consumer{}, StoreFault(err)
 	}
 	if !c.issued(a, now) {
 		return Consumer{}, refused
@@ -157,7 +157,7 @@ func (s *Service) ByConsumerKey(ctx context.Context, key string, caller Caller) 
 		return Consumer{}, &Error{Kind: KindBadAccess, Detail: "this consumer key is not known here"}
 	}
 	if err != nil {
-		return Consumer{}, storeFault(err)
+		return Consumer{}, StoreFault(err)
 	}
 	if err := c.from(caller.Address); err != nil {
 		return Consumer{}, err
@@ -255,7 +255,7 @@ func (s *Service) admit(ctx context.Context, c Consumer, lane Lane) error {
 		defer func() { s.charged(c.Key, rate, charge, taken) }()
 		var err error
 		if wait, err = s.Allowances.Take(ctx, "consumer "+c.Key, rate, charge, s.Now()); err != nil {
-			return storeFault(err)
+			return StoreFault(err)
 		}
 		if wait == 0 {
 			taken = charge
@@ -274,7 +274,7 @@ func (s *Service) admitLane(ctx context.Context, c Consumer, lane Lane) error {
 	if wait == 0 {
 		var err error
 		if wait, err = s.Allowances.Take(ctx, "consumer "+c.Key+" "+lane.Name, rate, 1, s.Now()); err != nil {
-			return storeFault(err)
+			return StoreFault(err)
 		}
 	}
 	if wait > 0 {

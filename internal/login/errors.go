@@ -124,7 +124,8 @@ func badSession() *Error {
 // storeRetry is what callers are told to wait when the store does not answer.
 const storeRetry = 2 * time.Second
 
-// storeFault turns an unexpected error of a store into a refusal.
-func storeFault(err error) *Error {
+// StoreFault returns the refusal, of KindUnavailable, that an unexpected error of a store
+// becomes.
+func StoreFault(err error) *Error {
 	return &Error{Kind: KindUnavailable, Detail: "the service cannot reach its store", RetryAfter: storeRetry, Err: err}
 }

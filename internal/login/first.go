@@ -58,7 +58,7 @@ func (s *Service) Login(ctx context.Context, f FirstFactor) (Opened, error) {
 	}
 	account, err := s.account(ctx, f.ID)
 	if err != nil {
-		return Opened{}, storeFault(err)
+		return Opened{}, StoreFault(err)
 	}
 	if account.UCC != "" { // it exists
 		event.Account, event.UCC = account.ID, account.UCC
@@ -115,7 +115,7 @@ func (a *firstTry) open(ctx context.Context) (Opened, error) {
 	case errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed):
 		return Opened{}, a.refuse(ctx, "locked", false)
 	case err != nil:
-		return Opened{}, storeFault(err)
+		return Opened{}, StoreFault(err)
 	}
 	if err := s.unchanged(ctx, account, version, view, event); err != nil {
 		return Opened{}, err
@@ -159,7 +159,7 @@ func (s *Service) unchanged(ctx context.Context, a Account, version int64, view 
 	if err := s.Sessions.Revoke(ctx, a.ID, view.SID, event); errors.Is(err, ErrNotFound) {
 		return s.refuse(ctx, event, wrongCredentials())
 	} else if err != nil {
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	s.logged(ctx, event)
 	return wrongCredentials()
@@ -192,7 +192,7 @@ func (a *firstTry) check(ctx context.Context) error {
 	// together.
 	locked := errors.Is(err, ErrLocked) || errors.Is(err, ErrClaimed)
 	if err != nil && !locked {
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	upgrade := func() {}
 	if a.first.Factor != TOTP {
@@ -221,7 +221,7 @@ func (a *firstTry) refuse(ctx context.Context, outcome string, failed bool) erro
 	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	if err := a.Allowances.EndTry(ctx, a.try, failed, a.event); err != nil {
-		return storeFault(err) // a try left open counts as failed when its lease expires
+		return StoreFault(err) // a try left open counts as failed when its lease expires
 	}
 	a.stored = true
 	a.logged(ctx, a.event)
@@ -305,7 +305,7 @@ func (a *firstTry) chargeAddress(ctx context.Context) error {
 func (s *Service) mayGoOn(ctx context.Context, event Event, wait time.Duration, err error) error {
 	switch {
 	case err != nil:
-		return storeFault(err)
+		return StoreFault(err)
 	case wait > 0:
 		event.Outcome = "too many wrong ones from this address"
 		return s.refuse(ctx, event, addressMustWait(wait))

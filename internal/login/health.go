@@ -72,7 +72,7 @@ func (s *Service) Health(ctx context.Context) []Part {
 func (s *Service) Ready(ctx context.Context) error {
 	for _, p := range s.Health(ctx) {
 		if p.Needed && p.Err != nil {
-			return storeFault(p.Err)
+			return StoreFault(p.Err)
 		}
 	}
 	return nil

@@ -240,7 +240,7 @@ func (s *Service) knowKey(ctx context.Context, compact string) error {
 		return nil
 	}
 	if err := s.lookAtKeys(ctx); err != nil {
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	return nil
 }
@@ -250,7 +250,7 @@ func (s *Service) mint(ctx context.Context, key string, says any) (string, error
 	compact, err := s.keys.ring().Mint(key, says)
 	if errors.Is(err, token.ErrKeyGone) {
 		if err := s.lookAtKeys(ctx); err != nil {
-			return "", storeFault(err)
+			return "", StoreFault(err)
 		}
 		compact, err = s.keys.ring().Mint(key, says)
 	}

@@ -60,14 +60,14 @@ func (s *Service) SendOTP(ctx context.Context, r OTPRequest) (OTPTerms, error) {
 		return terms, o.end(ctx, "no open login", nil)
 	}
 	if err != nil {
-		return terms, storeFault(err)
+		return terms, StoreFault(err)
 	}
 	if err := o.due(ctx); err != nil {
 		return terms, err
 	}
 	account, err := s.Directory.Account(ctx, Identifier{ByID, credential.Secret(o.view.Account)})
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return terms, storeFault(err)
+		return terms, StoreFault(err)
 	}
 	if err == nil {
 		err = s.Courier.Ready(account)
@@ -141,7 +141,7 @@ func (o *sending) put(ctx context.Context, m Message, hash []byte) (stored bool,
 		return false, o.end(ctx, "too many codes this hour", &Error{Kind: KindTooSoon, Detail: "this account has had too many codes: wait, or use the MPIN", RetryAfter: wait})
 	case err != nil: // stored or not: this code will never be sent
 		drop = true
-		return false, storeFault(err)
+		return false, StoreFault(err)
 	}
 	return true, nil
 }

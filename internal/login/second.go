@@ -75,7 +75,7 @@ func (s *Service) SecondFactor(ctx context.Context, f SecondFactor) (Opened, err
 			return Opened{}, s.refuse(ctx, s.secondEvent(f, account, "no such view session"), badSession())
 		}
 		if err := s.record(ctx, s.secondEvent(f, account, "repeated")); err != nil {
-			return Opened{}, storeFault(err)
+			return Opened{}, StoreFault(err)
 		}
 		return s.opened(ctx, account, view)
 	}
@@ -137,7 +137,7 @@ func (s *Service) notClaimed(ctx context.Context, f SecondFactor, says claims.Vi
 	case errors.Is(err, ErrNotFound):
 		account, outcome, refusal = Account{}, "no such account", badSession()
 	case err != nil:
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	return s.refuse(ctx, s.secondEvent(f, account, outcome), refusal)
 }
@@ -156,7 +156,7 @@ func claimRefused(err error) (outcome string, refusal *Error) {
 	case errors.Is(err, ErrTriesUsed):
 		return "tries used up", &Error{Kind: KindCredentials, Detail: "too many wrong tries: ask for a new code, or log in again"}
 	}
-	return "", storeFault(err)
+	return "", StoreFault(err)
 }
 
 // An attempt is a second factor whose claim is held.
@@ -220,7 +220,7 @@ func (a *attempt) fail(ctx context.Context, outcome string, refusal error) error
 	a.ended = true
 	event := a.event(outcome)
 	if err := a.Sessions.Fail(ctx, a.second.SID, a.claim.ID, event); err != nil && !errors.Is(err, ErrClaimLost) {
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	a.logged(ctx, event)
 	return refusal
@@ -275,7 +275,7 @@ func (a *attempt) store(ctx context.Context, trade Session, event Event) error {
 	case err != nil: // stored or not: if it was, a repeat of the request gets the session
 		a.ended = true
 		a.refundLater(ctx, a.event("not stored"), a.claim)
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	a.ended = true
 	a.logged(ctx, event)
@@ -297,7 +297,7 @@ func (s *Service) openOMS(ctx context.Context, trade Session) (home, outcome str
 	case err == nil:
 		return home, "", nil
 	case ctx.Err() != nil:
-		return "", "not judged", storeFault(ctx.Err())
+		return "", "not judged", StoreFault(ctx.Err())
 	case timedOut || errors.Is(err, context.DeadlineExceeded):
 		return "", "OMS timeout", &Error{Kind: KindOMSTimeout, Detail: "the OMS did not answer in time: the same code still works", Err: err}
 	}
@@ -444,7 +444,7 @@ func (s *Service) mpinAllowed(ctx context.Context, account Account, claim Claim,
 	case errors.Is(err, ErrClaimed):
 		return &Error{Kind: KindTooSoon, Detail: "other tries of this MPIN are being checked: wait a moment", RetryAfter: time.Second, Err: err}
 	}
-	return storeFault(err)
+	return StoreFault(err)
 }
 
 // wrongCode returns advice about a refused code. It depends only on the view session,

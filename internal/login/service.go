@@ -210,7 +210,7 @@ func (s *Service) record(ctx context.Context, e Event) error {
 // client. No outcome is answered without its event (security.md L2, R1).
 func (s *Service) refuse(ctx context.Context, e Event, refusal error) error {
 	if err := s.record(ctx, e); err != nil {
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	return refusal
 }

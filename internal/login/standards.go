@@ -44,7 +44,7 @@ func (s *Service) Introspect(ctx context.Context, consumer Consumer, compact str
 		case errors.Is(err, ErrNotFound):
 			return TokenState{}, nil
 		case err != nil:
-			return TokenState{}, storeFault(err)
+			return TokenState{}, StoreFault(err)
 		case !c.issued(a, s.Now()):
 			return TokenState{}, nil
 		}
@@ -102,7 +102,7 @@ func (s *Service) Revoke(ctx context.Context, consumer Consumer, compact string,
 		event.Outcome = noSuchSession
 		return s.refuse(ctx, event, nil)
 	case err != nil:
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	s.logged(ctx, event)
 	s.closings.wake()
@@ -141,7 +141,7 @@ func (s *Service) sessionOf(ctx context.Context, compact string) (Session, claim
 	case errors.Is(err, ErrNotFound):
 		return Session{}, says, ErrNotFound
 	case err != nil:
-		return Session{}, says, storeFault(err)
+		return Session{}, says, StoreFault(err)
 	case !now.Before(session.Expires) || session.Issued.Unix() != says.Iat || !session.through(consumer):
 		return Session{}, says, ErrNotFound
 	}
@@ -172,7 +172,7 @@ func (s *Service) Revocations(ctx context.Context, after int64) (Revoked, error)
 	r := Revoked{Keys: s.keys.ring().IDs()}
 	all, last, err := s.Sessions.Revocations(ctx, after, s.Now().Add(-RevocationKept), revocationsPage+1)
 	if err != nil {
-		return r, storeFault(err)
+		return r, StoreFault(err)
 	}
 	if r.More = len(all) > revocationsPage; r.More {
 		all = all[:revocationsPage]

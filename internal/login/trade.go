@@ -52,7 +52,7 @@ func (s *Service) CheckTrade(ctx context.Context, consumer Consumer, sid, auth s
 func (s *Service) liveTrade(ctx context.Context, sid string, says claims.Trade, now time.Time) (Session, error) {
 	session, err := s.Sessions.Session(ctx, sid)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Session{}, storeFault(err)
+		return Session{}, StoreFault(err)
 	}
 	if err != nil || session.Kind != Trade || session.TradeID != says.Jti || session.Issued.Unix() != says.Iat || !now.Before(session.Expires) {
 		return Session{}, sessionEnded()
@@ -96,7 +96,7 @@ func (s *Service) Logout(ctx context.Context, consumer Consumer, sid, auth strin
 		event.Outcome = noSuchSession
 		return s.refuse(ctx, event, &Error{Kind: KindEnded, Detail: "the session has ended"})
 	case err != nil:
-		return storeFault(err)
+		return StoreFault(err)
 	}
 	s.logged(ctx, event)
 	s.closings.wake()

@@ -327,7 +327,7 @@ func TestMargin_whatFitsIsAcceptedAndOneRupeeLessIsNot(t *testing.T) {
 			price -= price % i.Tick
 		})
 		if i.MaxOrder > 0 && quantity > i.MaxOrder || price <= 0 {
-			t.Skip()
+			return
 		}
 		kind := rapid.SampledFrom([]string{"L", "MKT"}).Draw(t, "kind")
 		if kind == "MKT" {

@@ -95,11 +95,13 @@ func (s *Sandbox) known(ctx context.Context, ucc string) (login.Identifier, erro
 	if err != nil {
 		return id, err
 	}
-	_, err = s.Directory.Account(ctx, id)
-	if errors.Is(err, login.ErrNotFound) {
+	switch _, err = s.Directory.Account(ctx, id); {
+	case errors.Is(err, login.ErrNotFound):
 		return id, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
+	case err != nil:
+		return id, login.StoreFault(err)
 	}
-	return id, err
+	return id, nil
 }
 
 // object reads a JSON object, whose values may be lists of objects.
@@ -205,8 +207,11 @@ func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	m, err := s.Inbox.Newest(ctx, string(id.Value), s.Live)
-	if errors.Is(err, login.ErrNotFound) {
+	switch {
+	case errors.Is(err, login.ErrNotFound):
 		return front.Answer{}, &front.Refusal{Status: http.StatusNotFound, Detail: "no unused one-time code has arrived for this account: ask for one, or wait with ?wait=5s"}
+	case err != nil:
+		return front.Answer{}, login.StoreFault(err)
 	}
-	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: front.PlainText, Text: []byte(m.Code)}}, err
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: front.PlainText, Text: []byte(m.Code)}}, nil
 }

@@ -219,7 +219,7 @@ func TestBook_matchesAsANaiveOneDoes(t *testing.T) {
 			},
 			"cancel": func(t *rapid.T) {
 				if len(refs) == 0 {
-					t.Skip("nothing rests")
+					return
 				}
 				i := rapid.SampledFrom(sorted(refs)).Draw(t, "order")
 				b.Remove(refs[i])
@@ -228,7 +228,7 @@ func TestBook_matchesAsANaiveOneDoes(t *testing.T) {
 			},
 			"reduce": func(t *rapid.T) {
 				if len(refs) == 0 {
-					t.Skip("nothing rests")
+					return
 				}
 				i := rapid.SampledFrom(sorted(refs)).Draw(t, "order")
 				left, _ := b.Left(refs[i])
