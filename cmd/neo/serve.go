@@ -303,8 +303,9 @@ func collector() (*http.Client, error) {
 // when memory comes near gcLimit. Live memory is small, so Go's defaults would collect
 // dozens of times a second. Memory held for clients would then count three times, so the
 // more there is, the sooner garbage is collected, which keeps the heap about the same
-// size, but not before it has grown by gcGrowth. The memory of hashes is not in the heap, unless golang.org/x/crypto computes
-// them: then each hash discards 19 MiB there, and the heap may be larger.
+// size, but not before it has grown by gcGrowth. The memory of hashes is not in the heap,
+// unless golang.org/x/crypto computes them: then each hash discards 19 MiB there, and the
+// heap may be larger.
 const (
 	gcPercent    = 200
 	gcLeast      = 10

@@ -120,7 +120,7 @@ func New(svc *login.Service, cfg Config) http.Handler {
 	}
 	if a.TradeAPI == nil {
 		for _, r := range tradewire.Routes() {
-			a.endpoints[r.Path] = endpoint{op: r.Op, method: r.Method, style: styleTrade, handle: a.recognised(tradeNeed(r.Path), a.book)}
+			a.endpoints[r.Path] = endpoint{op: r.Op, method: r.Method, style: styleTrade, handle: a.recognised(tradeNeed(r.Path), a.noTradeAPI)}
 		}
 	}
 	a.addHealth()

@@ -431,9 +431,9 @@ func (a *api) baseURL(c *call) (front.Answer, error) {
 	return success(wire.BaseURL{BaseURL: a.PublicURL})
 }
 
-// book answers a trade call with an empty book in the sandbox, or with a failure if
-// there is no trade API behind the service.
-func (a *api) book(c *call) (front.Answer, error) {
+// noTradeAPI refuses a trade call of a session, because there is no trade API behind the
+// service.
+func (a *api) noTradeAPI(c *call) (front.Answer, error) {
 	if _, err := a.tradeSession(c); err != nil {
 		return front.Answer{}, err
 	}

@@ -134,7 +134,7 @@ func TestRoutes_answerTheFlowOfTheirClients(t *testing.T) {
 				form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 				r := ask(t, later, method, path+query, body, trade.pairs(append(fin, form...)...)...).want(t, 200)
 				if diff := cmp.Diff(`{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data","emsg":"No Data"}`, string(r.body)); diff != "" {
-					t.Errorf("%s, -empty book +answer:\n%s", path, diff)
+					t.Errorf("%s, -empty report +answer:\n%s", path, diff)
 				}
 			}
 			for _, path := range f.books {

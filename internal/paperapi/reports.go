@@ -251,10 +251,10 @@ func (r *row) average(name string, amount listing.Price, quantity int64, decimal
 	r.price(name, p, decimals)
 }
 
-// uuidOf returns the identifier of an order without a tag.
-func uuidOf(n paper.Number) string {
+// scripID returns the identifier that a holding has beside its token.
+func scripID(token uint32) string {
 	h := fnv.New128a()
-	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(token)))
 	s := hex.EncodeToString(h.Sum(nil))
 	return s[:8] + "-" + s[8:12] + "-4" + s[13:16] + "-8" + s[17:20] + "-" + s[20:32]
 }
@@ -383,7 +383,7 @@ func (c *call) holdings() ([]byte, error) {
 		r.amount("closingPrice", h.Close, 2)
 		r.amount("holdingCost", h.Cost, 2)
 		r.amount("mktValue", h.Amount(h.Last, h.Quantity), 2)
-		r.text("scripId", uuidOf(paper.Number(h.Token)))
+		r.text("scripId", scripID(h.Token))
 		r = append(r, `"isAlternateScrip":false,`...)
 		r.digits("marketLot", h.Lot)
 		r.price("prevDayLtp", h.Close, 2)

@@ -37,7 +37,7 @@ type Config struct {
 	PublicURL string   // where clients reach this service; "" if not known
 	OMS       login.OMS
 	Log       *slog.Logger
-	Sandbox   bool // demo data, a readable inbox, empty books
+	Sandbox   bool // demo data, a readable inbox
 	Accounts  int  // sandbox: how many more demo accounts
 
 	// Faults are the sandbox's deliberate faults; nil means only those requested over

@@ -103,14 +103,14 @@ type Call struct {
 	Path   string
 }
 
-// Reports are the calls that a service without a trade API answers itself, with
-// nothing in them.
+// Reports are the calls that a service without a trade API refuses itself, once it has
+// checked the session.
 var Reports = []Call{
-	{OpPositions, http.MethodGet, "/quick/user/positions"},
-	{OpOrders, http.MethodGet, "/quick/user/orders"},
-	{OpTrades, http.MethodGet, "/quick/user/trades"},
-	{OpLimits, http.MethodPost, "/quick/user/limits"},
-	{OpHoldings, http.MethodGet, "/portfolio/v1/holdings"},
+	{OpPositions, http.MethodGet, PathPositions},
+	{OpOrders, http.MethodGet, PathOrders},
+	{OpTrades, http.MethodGet, PathTrades},
+	{OpLimits, http.MethodPost, PathLimits},
+	{OpHoldings, http.MethodGet, PathHoldings},
 }
 
 // prefixes are what generations 1 and 2 put before a neutral path. Of several for one

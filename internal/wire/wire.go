@@ -123,13 +123,6 @@ type ObservedIP struct {
 	Time string `json:"time"`
 }
 
-// Book is the trade API's success: an empty or filled list.
-type Book struct {
-	Stat   string `json:"stat"` // "Ok"
-	StCode int    `json:"stCode"`
-	Data   []any  `json:"data"`
-}
-
 // NotOk is the trade API's failure.
 type NotOk struct {
 	Stat   string `json:"stat"` // "Not_Ok"

@@ -84,6 +84,9 @@ func New(funds listing.Price, base func(*listing.Instrument) listing.Price) *Led
 	return &Ledger{funds: funds, base: base, accounts: map[string]*Account{}}
 }
 
+// Base sets where base prices of the present day come from.
+func (l *Ledger) Base(base func(*listing.Instrument) listing.Price) { l.base = base }
+
 // Account returns an account, which a first call opens.
 func (l *Ledger) Account(ucc string) *Account {
 	a, ok := l.accounts[ucc]
@@ -245,6 +248,10 @@ func (a *Account) change(was, is Order, keep bool) (Need, error) {
 	}
 	return n, nil
 }
+
+// Block blocks what an order needs, whether it fits or not: of an order that only closes
+// what another one opened.
+func (a *Account) Block(o Order) { a.open(a.slotOf(o.Instrument, o.Product), o, 1) }
 
 // Release frees what the open part of an order had blocked.
 func (a *Account) Release(o Order) { a.open(a.slotOf(o.Instrument, o.Product), o, -1) }

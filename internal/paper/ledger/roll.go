@@ -117,3 +117,19 @@ func (a *Account) carry(s *slot, value listing.Price) {
 	a.book(t, s.net, max(value, -value))
 	t.realized = 0
 }
+
+// Still reports whether the end of a day would change nothing: nobody has a position, or
+// shares that are still to come.
+func (l *Ledger) Still() bool {
+	for _, a := range l.Accounts() {
+		if len(a.order) > 0 {
+			return false
+		}
+		for _, h := range a.holdings {
+			if h.t1 > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -456,36 +456,6 @@ func TestConnections_outliveAContextThatEnds(t *testing.T) {
 	}
 }
 
-func TestConnections_areNoMoreThanAllowed(t *testing.T) {
-	url := pgtest.Database(t)
-	for more, most := range map[string]int{"": 16, "&pool_max_conns=3": 3} {
-		s, err := postgres.Open(t.Context(), url+more)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 10 {
-			everyStep(t.Context(), s, fmt.Sprint("login ", i))
-		}
-		var all sync.WaitGroup
-		for range 100 {
-			all.Go(func() {
-				if _, err := s.State(t.Context(), "nobody"); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		var open int
-		err = raw(t, url).QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'neo'`).Scan(&open)
-		if err != nil || open > most || open == 0 {
-			t.Errorf("%d connections are open, want at most %d (%v)", open, most, err)
-		}
-		all.Wait()
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestClose_leavesNothingBehind(t *testing.T) {
 	url := pgtest.Database(t)
 	before := goleak.IgnoreCurrent()
