@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
@@ -26,6 +27,7 @@ type trader struct {
 func login(t testing.TB, opts ...neoapitest.Option) *trader {
 	t.Helper()
 	srv := neoapitest.NewServer(t, append([]neoapitest.Option{neoapitest.WithConsumerRate(0)}, opts...)...)
+	srv.Advance(testserver.IntoTheDay(srv.Now()))
 	c, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret, Clock: srv.Now, Rate: -1,
 	})

@@ -5,6 +5,7 @@ package testserver
 import (
 	"os"
 	"testing"
+	"time"
 )
 
 // StoreEnv is the environment variable that selects the store of the tests.
@@ -22,4 +23,16 @@ var Database = func(t testing.TB, _ string) string {
 		t.Fatalf("%s is %s, and this package's tests run on SQLite alone", StoreEnv, store)
 	}
 	return ""
+}
+
+// IntoTheDay returns how far to advance a clock so that the day in India does not end
+// soon: at its end the exchange on paper forgets the day's orders.
+func IntoTheDay(now time.Time) time.Duration {
+	const soon = 10 * time.Minute
+	day := 24 * time.Hour
+	left := day - (time.Duration(now.Unix())*time.Second+5*time.Hour+30*time.Minute)%day
+	if left > soon {
+		return 0
+	}
+	return left + time.Second
 }
