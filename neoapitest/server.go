@@ -166,7 +166,8 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	if o.Sandbox {
 		o.Faults = &s.faults
 	}
-	if o.dir == "" {
+	temporary := o.dir == ""
+	if temporary {
 		o.dir = t.TempDir()
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,13 +179,25 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		o.PublicURL = s.URL
 	}
 
+	place := serve.Place{Dir: o.dir, Database: testserver.Database(t, o.dir)}
+	if temporary && place.Database == "" {
+		if err := copyTables(o.dir); err != nil {
+			t.Fatal(errors.Join(err, listener.Close()))
+		}
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	data, err := serve.Open(ctx, serve.Place{Dir: o.dir, Database: testserver.Database(t, o.dir)}, s.Now)
+	data, err := serve.Open(ctx, place, s.Now)
 	if err != nil {
 		stop()
 		t.Fatal(err)
 	}
-	server, err := serve.New(ctx, data, o.Config)
+	if temporary {
+		err = addKey(ctx, t, data, s.Now())
+	}
+	var server *serve.Server
+	if err == nil {
+		server, err = serve.New(ctx, data, o.Config)
+	}
 	if err != nil {
 		stop()
 		t.Fatal(errors.Join(err, data.Close(), listener.Close()))

@@ -57,6 +57,11 @@ func NewSigningKey(v *credential.Vault, bits int, now, signs time.Time) (Signing
 	if err != nil {
 		return SigningKey{}, err
 	}
+	return SealSigningKey(v, key, now, signs)
+}
+
+// SealSigningKey is NewSigningKey for a key that exists.
+func SealSigningKey(v *credential.Vault, key token.Key, now, signs time.Time) (SigningKey, error) {
 	plain, err := token.MarshalKey(key)
 	if err != nil {
 		return SigningKey{}, err

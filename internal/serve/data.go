@@ -27,7 +27,7 @@ import (
 
 // The files of a data directory.
 const (
-	databaseFile = "neo.db"
+	DatabaseFile = "neo.db" // unless the database is elsewhere
 	masterFile   = "master.key"
 	masterTemp   = ".master-*" // a master key on its way there
 )
@@ -64,7 +64,7 @@ func OpenExisting(ctx context.Context, p Place) (*Data, error) {
 // Exists reports whether a place has data: the database file or, for a database
 // elsewhere, the master key.
 func (p Place) Exists() bool {
-	file := databaseFile
+	file := DatabaseFile
 	if p.Database != "" {
 		file = masterFile
 	}
@@ -91,7 +91,7 @@ func (p Place) CheckUnused() error {
 		return nil
 	}
 	return private.Refused(fmt.Sprintf("there is a %s in %s but no %s: if the data is in PostgreSQL, give the service's NEO_DATABASE or --database",
-		masterFile, p.Dir, databaseFile))
+		masterFile, p.Dir, DatabaseFile))
 }
 
 // Open opens the data of a place, creating the data directory and what it lacks: the
@@ -119,7 +119,7 @@ func Open(ctx context.Context, p Place, now func() time.Time) (*Data, error) {
 // then agree with the database server's: other processes on the database use theirs.
 func (p Place) open(ctx context.Context, system bool) (store.Store, error) {
 	if p.Database == "" {
-		return sqlite.Open(ctx, filepath.Join(p.Dir, databaseFile), p.Wait)
+		return sqlite.Open(ctx, filepath.Join(p.Dir, DatabaseFile), p.Wait)
 	}
 	store, err := postgres.Open(ctx, p.Database, p.Wait)
 	if err != nil || !system {
@@ -325,7 +325,7 @@ func (p Place) Backup(ctx context.Context, to string) error {
 	if !p.Exists() {
 		return p.nothing()
 	}
-	if err := sqlite.Backup(ctx, filepath.Join(p.Dir, databaseFile), to); err != nil {
+	if err := sqlite.Backup(ctx, filepath.Join(p.Dir, DatabaseFile), to); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil

@@ -49,7 +49,7 @@ func TestMasterKey_isSharedByProcessesThatStartAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range left {
-		if f.Name() != masterFile && f.Name() != databaseFile && f.Name() != databaseFile+".lock" {
+		if f.Name() != masterFile && f.Name() != DatabaseFile && f.Name() != DatabaseFile+".lock" {
 			t.Errorf("%s is left behind", f.Name())
 		}
 	}

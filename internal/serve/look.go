@@ -87,7 +87,7 @@ func (p Place) canBeMade() error {
 // yet.
 func (p Place) openToRead(ctx context.Context) (store store.Store, made bool, err error) {
 	if p.Database == "" {
-		s, err := sqlite.OpenToRead(ctx, filepath.Join(p.Dir, databaseFile))
+		s, err := sqlite.OpenToRead(ctx, filepath.Join(p.Dir, DatabaseFile))
 		if err != nil {
 			return nil, false, err
 		}
