@@ -200,20 +200,21 @@ func (f *Flock) Planted(text []byte) map[string][]byte {
 // stands reports whether text contains a form of a secret. A number must not be part
 // of something longer: six digits within a UUID or a longer number are not a code.
 func stands(text, form []byte) bool {
-	number := isNumber(string(form))
-	alone := func(i int) bool {
-		return !number || i < 0 || i >= len(text) || !bytes.ContainsAny(text[i:i+1], "0123456789abcdef-")
-	}
 	for from := 0; ; {
 		i := bytes.Index(text[from:], form)
 		if i < 0 {
 			return false
 		}
-		if i += from; alone(i-1) && alone(i+len(form)) {
+		if i += from; !isNumber(string(form)) || alone(text, i-1) && alone(text, i+len(form)) {
 			return true
 		}
 		from = i + 1
 	}
+}
+
+// alone reports whether what is at i in text cannot belong to a number beside it.
+func alone(text []byte, i int) bool {
+	return i < 0 || i >= len(text) || !bytes.ContainsAny(text[i:i+1], "0123456789abcdef-")
 }
 
 // isNumber reports whether a secret is a code's few digits, which are found by chance in
