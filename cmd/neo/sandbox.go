@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -92,9 +93,9 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	cfg.Sandbox, cfg.Paper = true, true
 	cfg.Accounts, cfg.AddressRate = c.Accounts, c.WrongLogins
 	cfg.Homes = c.Homes
-	cfg.Log = slog.New(slog.DiscardHandler)
-	if !c.Quiet {
-		cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, logTimes(login.IST)) })
+	cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, logTimes(login.IST)) })
+	if c.Quiet {
+		cfg.Log = slog.New(onlyErrors{cfg.Log.Handler()})
 	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
@@ -108,6 +109,15 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	}
 	if c.Data != "" {
 		cfg.PaperData = filepath.Join(c.Data, "paper")
+	}
+	cfg.Found = func(what string) { t.note("the exchange on paper: " + what) }
+	if c.Database == "" { // whose other processes have their clocks
+		if cfg.Clock, err = sandbox.KeptClock(dir); err != nil {
+			return err
+		}
+		if ahead := cfg.Clock.Ahead(); ahead != 0 {
+			t.note(fmt.Sprintf("the sandbox's clock is at %s, as it was left: /sandbox/clock moves it", cfg.Clock.Now().In(login.IST).Format(time.RFC3339)))
+		}
 	}
 	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {
@@ -125,6 +135,30 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		c.welcome(t.out, url, c.Data)
 	})
 }
+
+// onlyErrors leaves out of a log what is not an error, and all requests.
+type onlyErrors struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (h onlyErrors) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError && h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements [slog.Handler].
+func (h onlyErrors) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "request" {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (h onlyErrors) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return onlyErrors{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (h onlyErrors) WithGroup(name string) slog.Handler { return onlyErrors{h.Handler.WithGroup(name)} }
 
 // warn warns if other machines can reach the sandbox.
 func (c *sandboxCmd) warn(t *terminal, where listening) {

@@ -392,7 +392,11 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 			return usage(err)
 		}
 	}
-	data, err := serve.Open(ctx, place, nil)
+	var now func() time.Time // the system's
+	if cfg.Clock != nil {
+		now = cfg.Clock.Now
+	}
+	data, err := serve.Open(ctx, place, now)
 	if err != nil {
 		return ofStore(usage(err))
 	}

@@ -53,7 +53,7 @@ type Page struct {
 	Op      string
 	Methods string
 	Wait    time.Duration // how long it may wait besides its work
-	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
+	Handle  func(r *http.Request) (front.Answer, error)
 }
 
 // An api is the handler that New returns.
@@ -245,7 +245,7 @@ func (a *api) find(path string) (endpoint, bool) {
 		if p, ok := a.Page(path); ok {
 			return endpoint{op: wire.Op(p.Op), method: p.Methods, wait: p.Wait, handle: func(c *call) (front.Answer, error) {
 				c.Body = io.NopCloser(bytes.NewReader(c.body))
-				return p.Handle(c.Request, func() (map[string]any, error) { return jsonBody(c) })
+				return p.Handle(c.Request)
 			}}, true
 		}
 	}

@@ -48,6 +48,9 @@ func TestServe_paperIsControlledAtTheOperatorsAddressAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
 		for k := 0; k < len(header); k += 2 {
 			req.Header.Set(header[k], header[k+1])
 		}
