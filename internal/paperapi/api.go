@@ -313,17 +313,11 @@ func (a *API) note(c *call, o operation, status int, body []byte) {
 		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
 	}
 	if x.Body = c.form.brief(); o.open {
-		x.Query = brief(c.URL.RawQuery)
+		x.Query = briefQuery(c.URL.RawQuery)
 	}
 	x.Path = brief(x.Path)
 	if status != http.StatusOK || len(body) < 512 {
-		var said struct {
-			Order  string `json:"nOrdNo"`
-			StCode int    `json:"stCode"`
-			Text   string `json:"errMsg"`
-		}
-		_ = json.Unmarshal(body, &said) // what has another form says none of it
-		x.Order, x.StCode, x.Error = said.Order, said.StCode, said.Text
+		x.tell(body)
 	}
 	a.asked.add(x)
 }

@@ -1,7 +1,9 @@
 package paperapi
 
 import (
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,7 +19,8 @@ type requests struct {
 
 const maxRequests = 1000
 
-// An Asked is one call that came, and what became of it. Credentials are not in it.
+// An Asked is one call that came, and what became of it. No credentials are in it, also if
+// they were sent where none belong.
 type Asked struct {
 	At      time.Time `json:"at"`
 	Op      string    `json:"op"`
@@ -54,6 +57,27 @@ func brief(s string) string {
 	return s
 }
 
+// hidden is what stands for a secret that a client sent where none belongs.
+const hidden = "(hidden)"
+
+// secret matches the names of fields that hold secrets. Those of instruments are tk and tok.
+var secret = regexp.MustCompile(`(?i)pass|pin$|otp|ott$|secret|auth|^sid$|token|key$`)
+
+// briefQuery returns a query, cut to what is remembered.
+func briefQuery(raw string) string {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return ""
+	}
+	for name := range q {
+		if secret.MatchString(name) {
+			q[name] = []string{hidden}
+		}
+	}
+	text, _ := url.QueryUnescape(q.Encode()) // for people
+	return brief(text)
+}
+
 // brief returns the fields, cut to what is remembered.
 func (f fields) brief() fields {
 	if f == nil {
@@ -63,6 +87,9 @@ func (f fields) brief() fields {
 	for name, value := range f {
 		if len(short) == maxFields {
 			break
+		}
+		if secret.MatchString(name) {
+			value = hidden
 		}
 		short[brief(name)] = brief(value)
 	}
@@ -81,6 +108,33 @@ func (a *API) Kept(op, account, requestID string, r *http.Request, body []byte, 
 		At: a.now().UTC(), Op: op, Method: r.Method, Path: brief(r.URL.Path), Account: account,
 		Request: requestID, Body: f.brief(), Fault: fault, Status: status,
 	})
+}
+
+// Turned remembers a call that the service refused itself, and its answer: for its
+// session, its address or its rate, or because there is nothing at its path. What it asked
+// for was not read.
+func (a *API) Turned(op, account, requestID string, r *http.Request, status int, body any) {
+	text, _ := json.Marshal(body) // it is an answer
+	x := Asked{At: a.now().UTC(), Op: op, Method: r.Method, Path: brief(r.URL.Path), Account: account, Request: requestID, Status: status}
+	x.tell(text)
+	a.asked.add(x)
+}
+
+// tell adds what an answer says.
+func (x *Asked) tell(body []byte) {
+	var said struct {
+		Order  string `json:"nOrdNo"`
+		StCode int    `json:"stCode"`
+		Text   string `json:"errMsg"`
+		Error  []struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	_ = json.Unmarshal(body, &said) // what has another form says none of it
+	x.Order, x.StCode, x.Error = said.Order, said.StCode, brief(said.Text)
+	if x.Error == "" && len(said.Error) > 0 {
+		x.Error = brief(said.Error[0].Message)
+	}
 }
 
 func (r *requests) struck(requestID, fault string) {

@@ -211,6 +211,9 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 			return httpapi.Page(p), found
 		}
 	}
+	if cfg.paper != nil {
+		web.Turned = cfg.paper.Turned
+	}
 	if box == nil && cfg.paper != nil {
 		web.Fault = cfg.Faults.Next
 	}
