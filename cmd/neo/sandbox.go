@@ -27,7 +27,7 @@ type sandboxCmd struct {
 	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
 	Database string `placeholder:"URL" help:"PostgreSQL database for the store; requires --data, for the master key."`
 	Accounts int    `placeholder:"N" help:"Number of further demo accounts: TEST000001, +919900000001 and so on."`
-	Quiet    bool   `short:"q" help:"Do not log requests."`
+	Quiet    bool   `short:"q" help:"Do not log requests; errors are still reported."`
 	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
 	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
@@ -41,6 +41,7 @@ func (sandboxCmd) Help() string {
   neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
   curl http://127.0.0.1:9155/sandbox/requests
+  curl -H 'Content-Type: application/json' -d '{"advance":"24h"}' http://127.0.0.1:9155/sandbox/clock
   neo sandbox -- pytest
   neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
 
@@ -61,8 +62,9 @@ serve and PostgreSQL are removed: they may belong to a real service.
 
 The sandbox is the session service itself with demo data, an OTP inbox that
 anyone can read, and an exchange on paper: orders fill at made-up prices and cost
-nothing. Prices, funds and faults are set below /sandbox/ (docs/paper.md). With
---data orders and positions survive a restart. The sandbox's secrets are public:
+nothing. Below /sandbox/ prices (market), funds (accounts), faults and the clock are
+set, and the last requests listed (docs/paper.md). With --data orders and positions
+survive a restart, and the clock goes on as it was left. The sandbox's secrets are public:
 never let it listen where strangers can reach it. It warns you if other machines
 can.`
 }
@@ -215,7 +217,7 @@ curl -s -H "Sid: $SID" -H "Auth: $TOKEN" -d 'jData={"es":"nse_cm","ts":"TCS-EQ",
 curl -s -H "Sid: $SID" -H "Auth: $TOKEN" {url}{orders}
 curl -s -H 'Authorization: {key}' '{url}{quotes}nse_cm|11536/ltp'
 # 6. the market by hand: docs/paper.md
-curl -s -d '{"set":"gap","segment":"nse_cm","symbol":"Nifty 50","price":"24500"}' {url}/sandbox/market
+curl -s -H 'Content-Type: application/json' -d '{"set":"gap","segment":"nse_cm","symbol":"Nifty 50","price":"24500"}' {url}/sandbox/market
 
 Or with this program (go build ./cmd/neo; it asks for the secrets):
 
