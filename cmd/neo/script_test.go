@@ -31,6 +31,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/must"
 	"neoapi/internal/store/postgres/pgtest"
+	"neoapi/internal/testserver"
 )
 
 // The scripts in testdata are the manual of the command line that is tested.
@@ -39,6 +40,8 @@ import (
 //
 //	sandbox [FLAGS]         start neo sandbox on a free port; sets $URL and stdout
 //	serve [FLAGS]           start neo serve on a free port; sets $URL
+//	into-the-day            if the day in India ends soon, move the sandbox's clock into the
+//	                        next one: at its end the exchange forgets the day's orders
 //	clock-off DURATION      put a proxy before the service, so that for clients of
 //	                        $URL this machine's clock is so far ahead of it
 //	certificate CERT KEY    make a certificate for 127.0.0.1 and its key, as PEM
@@ -162,6 +165,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sandbox":      cmdSandbox,
 	"serve":        cmdServe,
 	"certificate":  cmdCertificate,
+	"into-the-day": cmdIntoTheDay,
 	"clock-off":    cmdClockOff,
 	"stop-service": cmdStopService,
 	"exits":        cmdExits,
@@ -326,6 +330,20 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	cert, key := certtest.New("neo", nil, nil).PEM() // curl wants a name
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), cert, 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
+}
+
+func cmdIntoTheDay(ts *testscript.TestScript, neg bool, _ []string) {
+	noNegation(ts, neg)
+	ahead := testserver.IntoTheDay(time.Now())
+	if ahead == 0 {
+		return
+	}
+	resp, err := http.Post(ts.Getenv("URL")+"/sandbox/clock", "application/json", strings.NewReader(fmt.Sprintf(`{"advance":%q}`, ahead)))
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("the sandbox's clock: %s", resp.Status)
+	}
 }
 
 func cmdClockOff(ts *testscript.TestScript, neg bool, args []string) {
