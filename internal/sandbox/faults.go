@@ -243,7 +243,7 @@ func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w
 		if !shapes[x.Fault].lost {
 			status := 0
 			if x.Fault != "hang" && x.Fault != "close" {
-				status = answer(x.Fault, trade).Status
+				status = answer(x.Fault, trade, r.URL.Path).Status
 			}
 			f.paper.Kept(op, account, id, r, body, x.Fault, status)
 		}
@@ -271,7 +271,7 @@ func failing(name string, trade bool) func(w http.ResponseWriter, r *http.Reques
 			return 0, 0, true
 		case name == "lost_502":
 			do()
-			ans := answer(name, trade)
+			ans := answer(name, trade, r.URL.Path)
 			return ans.Status, front.Send(w, r, ans), false
 		case name == "truncated":
 			ans := do()
@@ -282,13 +282,13 @@ func failing(name string, trade bool) func(w http.ResponseWriter, r *http.Reques
 			do()
 			return 0, 0, true
 		}
-		ans := answer(name, trade)
+		ans := answer(name, trade, r.URL.Path)
 		return ans.Status, front.Send(w, r, ans), false
 	}
 }
 
-// answer sends the answer of a fault that is not cut short.
-func answer(name string, trade bool) front.Answer {
+// answer returns the answer of a fault that is not cut short, at a path.
+func answer(name string, trade bool, path string) front.Answer {
 	row, inTable := wire.Lookup(name)
 	shape := shapes[name]
 	switch {
@@ -297,9 +297,15 @@ func answer(name string, trade bool) front.Answer {
 		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
 			ans.Header = http.Header{"Retry-After": {"1"}}
 		}
-		if trade || row.Status == http.StatusOK {
+		if row.Status == http.StatusUnauthorized {
+			ans.Header = http.Header{"Www-Authenticate": {`Bearer realm="neo"`}}
+		}
+		switch {
+		case trade || row.Status == http.StatusOK:
 			code, _ := strconv.Atoi(row.Code)
 			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
+		case slices.ContainsFunc(wire.Routes, func(r wire.Route) bool { return r.Path == path && r.SaysGen3() }):
+			ans.Body = wire.NewGen3Failed(row.Code, row.Meaning+", on purpose")
 		}
 		return ans
 	case shape.status == http.StatusFound:
