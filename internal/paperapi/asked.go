@@ -1,23 +1,46 @@
 package paperapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// requests are the last calls and what became of each.
+// requests are the last calls and what became of each. What the service refused itself is
+// kept apart: strangers can send any number of such calls.
 type requests struct {
-	mu   sync.Mutex
+	mu            sync.Mutex
+	last          uint64 // numbers them: their times may go back
+	took, refused ring
+}
+
+const (
+	maxRequests = 1000
+	maxRefused  = 500 // of them, if there are others
+)
+
+// ring is the last of many.
+type ring struct {
 	all  [maxRequests]Asked
 	next int // how many there have been
 }
 
-const maxRequests = 1000
+func (r *ring) add(x Asked) {
+	r.all[r.next%maxRequests] = x
+	r.next++
+}
+
+// newest calls f with each, the newest first, while it returns true.
+func (r *ring) newest(f func(*Asked) bool) {
+	for k := 1; k <= min(r.next, maxRequests) && f(&r.all[(r.next-k)%maxRequests]); k++ {
+	}
+}
 
 // An Asked is one call that came, and what became of it. No credentials are in it, also if
 // they were sent where none belong.
@@ -35,6 +58,8 @@ type Asked struct {
 	Order   string    `json:"nOrdNo,omitempty"`
 	StCode  int       `json:"stCode,omitempty"`
 	Error   string    `json:"errMsg,omitempty"`
+
+	number uint64
 }
 
 // Bounds of what is remembered of a call.
@@ -117,7 +142,7 @@ func (a *API) Turned(op, account, requestID string, r *http.Request, status int,
 	text, _ := json.Marshal(body) // it is an answer
 	x := Asked{At: a.now().UTC(), Op: op, Method: r.Method, Path: brief(r.URL.Path), Account: account, Request: requestID, Status: status}
 	x.tell(text)
-	a.asked.add(x)
+	a.asked.refuse(x)
 }
 
 // tell adds what an answer says.
@@ -140,35 +165,52 @@ func (x *Asked) tell(body []byte) {
 func (r *requests) struck(requestID, fault string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for k := 1; k <= min(r.next, maxRequests); k++ {
-		if x := &r.all[(r.next-k)%maxRequests]; x.Request == requestID {
+	r.took.newest(func(x *Asked) bool {
+		if x.Request == requestID {
 			x.Fault = fault
-			return
 		}
-	}
+		return x.Request != requestID
+	})
 }
 
 func (r *requests) add(x Asked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all[r.next%maxRequests] = x
-	r.next++
+	r.last++
+	x.number = r.last
+	r.took.add(x)
+}
+
+func (r *requests) refuse(x Asked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last++
+	x.number = r.last
+	r.refused.add(x)
 }
 
 func (r *requests) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.next = 0
+	r.took.next, r.refused.next = 0, 0
 }
 
-// list returns them, the newest first.
+// list returns them, the newest first: the last thousand, but no more than half of them
+// refused if there are others.
 func (r *requests) list() []Asked {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(r.next, maxRequests)
-	list := make([]Asked, 0, n)
-	for k := 1; k <= n; k++ {
-		list = append(list, r.all[(r.next-k)%maxRequests])
-	}
-	return list
+	took, refused := make([]Asked, 0, maxRequests), make([]Asked, 0, maxRefused)
+	most := max(maxRefused, maxRequests-r.took.next)
+	r.refused.newest(func(x *Asked) bool {
+		refused = append(refused, *x)
+		return len(refused) < most
+	})
+	r.took.newest(func(x *Asked) bool {
+		took = append(took, *x)
+		return true
+	})
+	all := append(took, refused...)
+	slices.SortFunc(all, func(a, b Asked) int { return cmp.Compare(b.number, a.number) })
+	return all[:min(len(all), maxRequests)]
 }

@@ -346,6 +346,32 @@ func TestRequests_haveWhatTheServiceRefuses(t *testing.T) {
 	}
 }
 
+// Strangers, who can send any number of calls, do not drive a trader's from the list.
+func TestRequests_keepWhatStrangersDriveOut(t *testing.T) {
+	t.Parallel()
+	r := login(t)
+	for range 600 {
+		r.rows("/portfolio/v1/holdings")
+	}
+	for range 1100 {
+		resp, err := http.Get(r.srv.URL + "/quick/user/orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	r.rows("/quick/user/orders")
+	count := map[any]int{}
+	asked := r.asked()
+	for _, a := range asked {
+		count[a["status"]]++
+	}
+	if len(asked) != 1000 || count[200.0] != 500 || asked[0]["status"] != 200.0 || asked[1]["status"] != 401.0 {
+		t.Errorf("%d calls: %v, the newest %v", len(asked), count, asked[0])
+	}
+}
+
 // From another language the clocks are moved over HTTP, as Advance and SetTime do.
 func TestClock_isMovedOverHTTP(t *testing.T) {
 	t.Parallel()
