@@ -145,7 +145,7 @@ func (s *Sandbox) Operator() http.Handler {
 		page, ok := s.controlPage(r.URL.Path)
 		switch {
 		case ok:
-		case r.URL.Path == indexPath+"/":
+		case r.URL.Path == indexPath:
 			page = Page{Methods: "GET, HEAD", Handle: s.index}
 		default:
 			refuse(w, r, &front.Refusal{Status: http.StatusNotFound, Detail: "there is nothing at this path: /sandbox/ says what there is"})

@@ -77,7 +77,6 @@ var shapes = map[string]struct {
 	"fault":        {status: 401, body: `{"fault":{"code":"900901","message":"Invalid Credentials"}}`},
 	"not_ok":       {status: 400, body: `{"stat":"Not_Ok","stCode":1005,"errMsg":"a failure in the trade API's shape"}`},
 	"status_error": {status: 400, body: `{"status":"error","message":"a failure in yet another shape","errorCode":"10300"}`},
-	"429":          {status: 429, body: `{"code":429,"error":"Too Many Requests","message":"too many requests, on purpose"}`},
 	"rate_limit":   {status: 429, body: `{"code":"900802","error":"Rate limit exceeded","message":"too many requests"}`},
 	"double":       {status: 400, body: `"{\"error\":[{\"code\":\"10300\",\"message\":\"encoded twice\"}]}"`},
 	"null_data":    {status: 200, body: `{"data":null}`},

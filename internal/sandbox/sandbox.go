@@ -53,7 +53,7 @@ func (s *Sandbox) Page(path string) (Page, bool) {
 	switch {
 	case inbox && ucc != "" && !strings.Contains(ucc, "/"):
 		return Page{"sandbox_otp", http.MethodGet, maxWait, s.control(s.otpPage)}, true
-	case path == "/" && s.Home, path == indexPath, path == indexPath+"/":
+	case path == "/" && s.Home, path == indexPath:
 		return Page{"sandbox_home", http.MethodGet, 0, s.home}, true
 	}
 	return s.controlPage(path)
@@ -73,7 +73,7 @@ func (s *Sandbox) controlPage(path string) (Page, bool) {
 }
 
 // indexPath is where the pages are.
-const indexPath = "/sandbox"
+const indexPath = "/sandbox/"
 
 // paperPage shows and changes the exchange on paper.
 func (s *Sandbox) paperPage(r *http.Request, fields map[string]any) (front.Answer, error) {
