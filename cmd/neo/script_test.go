@@ -31,7 +31,6 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/must"
 	"neoapi/internal/store/postgres/pgtest"
-	"neoapi/internal/testserver"
 )
 
 // The scripts in testdata are the manual of the command line that is tested.
@@ -330,20 +329,6 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	cert, key := certtest.New("neo", nil, nil).PEM() // curl wants a name
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), cert, 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), key, 0o600))
-}
-
-func cmdIntoTheDay(ts *testscript.TestScript, neg bool, _ []string) {
-	noNegation(ts, neg)
-	ahead := testserver.IntoTheDay(time.Now())
-	if ahead == 0 {
-		return
-	}
-	resp, err := http.Post(ts.Getenv("URL")+"/sandbox/clock", "application/json", strings.NewReader(fmt.Sprintf(`{"advance":%q}`, ahead)))
-	ts.Check(err)
-	ts.Check(resp.Body.Close())
-	if resp.StatusCode != http.StatusOK {
-		ts.Fatalf("the sandbox's clock: %s", resp.Status)
-	}
 }
 
 func cmdClockOff(ts *testscript.TestScript, neg bool, args []string) {
