@@ -92,7 +92,8 @@ func ExampleServer_Market() {
 	defer t.end()
 	ctx := context.Background()
 
-	srv := neoapitest.NewServer(t)
+	// A time of its own: the exchange forgets the day's orders at 24:00.
+	srv := neoapitest.NewServer(t, neoapitest.WithTime(time.Date(2031, time.March, 3, 4, 0, 0, 0, time.UTC)))
 	ucc, market := srv.Account.UCC, srv.Market(t)
 	market.Band("nse_cm", "TCS-EQ", "3000.00", "4000.00")
 	market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
@@ -100,6 +101,7 @@ func ExampleServer_Market() {
 
 	client, err := neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret,
+		Clock: srv.Now,
 	})
 	if err == nil {
 		err = client.Login(ctx, neoapi.Credentials{Mobile: srv.Account.Mobile, Password: srv.Account.Password})

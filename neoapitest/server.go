@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +52,7 @@ type Server struct {
 	faults sandbox.Faults
 	data   *serve.Data
 	server *serve.Server
-	ahead  atomic.Int64 // how far the service's clock is ahead, in nanoseconds
+	clock  sandbox.Clock
 
 	moving          sync.Mutex // locked while the service follows its clock
 	moved, followed chan struct{}
@@ -157,14 +156,14 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 		opt(&o)
 	}
 	if !o.at.IsZero() {
-		s.ahead.Store(int64(time.Until(o.at)))
+		s.clock.Set(o.at)
 	} else if ahead, err := testTime(); err == nil {
-		s.ahead.Store(int64(ahead))
+		s.clock.Advance(ahead)
 	} else {
 		t.Fatalf("neoapitest: NEO_TEST_TIME: %v", err)
 	}
 	if o.Sandbox {
-		o.Faults = &s.faults
+		o.Faults, o.Clock = &s.faults, &s.clock
 	}
 	temporary := o.dir == ""
 	if temporary {
@@ -231,7 +230,7 @@ var testTime = sync.OnceValues(func() (ahead time.Duration, err error) {
 // make a client use it too, set its clock:
 //
 //	neoapi.Config{Clock: srv.Now, …}
-func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+func (s *Server) Now() time.Time { return s.clock.Now() }
 
 // Advance moves the service's clock, and that of clients whose clock is [Server.Now]:
 // their waits end if their time has come. Other clients behave as if their own clock
@@ -239,7 +238,7 @@ func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.ahead.L
 // so that the next call fails once with neoapi.ErrAccessToken, and it refuses their
 // TOTP codes, with a hint that says by how much the clocks differ.
 func (s *Server) Advance(d time.Duration) {
-	s.ahead.Add(int64(d))
+	s.clock.Advance(d)
 	s.follow()
 }
 
@@ -248,7 +247,7 @@ func (s *Server) Advance(d time.Duration) {
 // [Server.Now] follow. When the clock is set back, a live session keeps its expiry, and one
 // that has ended stays ended.
 func (s *Server) SetTime(t time.Time) {
-	s.ahead.Store(int64(time.Until(t)))
+	s.clock.Set(t)
 	s.follow()
 }
 

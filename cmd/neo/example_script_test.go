@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
@@ -28,6 +34,7 @@ func loginScript(t *testing.T, url string) (stdout, stderr string, err error) {
 func TestShellExample_doesTheWholeFlow(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
+	srv.Advance(testserver.IntoTheDay(srv.Now())) // or the order may be forgotten before it is looked for
 	stdout, stderr, err := loginScript(t, srv.URL+"/")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
@@ -91,5 +98,20 @@ func TestConfig_ofTheDeploymentIsGood(t *testing.T) {
 	args := []string{"config", "check", "--config", filepath.Join("..", "..", "deploy", "neo.yaml")}
 	if code := run(t.Context(), args, strings.NewReader(""), &out, &messages); code != exitDone {
 		t.Errorf("exit code %d: %s%s", code, &out, &messages)
+	}
+}
+
+// cmdIntoTheDay keeps a script that places orders clear of the day's end.
+func cmdIntoTheDay(ts *testscript.TestScript, neg bool, _ []string) {
+	noNegation(ts, neg)
+	ahead := testserver.IntoTheDay(time.Now())
+	if ahead == 0 {
+		return
+	}
+	resp, err := http.Post(ts.Getenv("URL")+"/sandbox/clock", "application/json", strings.NewReader(fmt.Sprintf(`{"advance":%q}`, ahead)))
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("the sandbox's clock: %s", resp.Status)
 	}
 }

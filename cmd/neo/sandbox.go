@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -26,7 +27,7 @@ type sandboxCmd struct {
 	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
 	Database string `placeholder:"URL" help:"PostgreSQL database for the store; requires --data, for the master key."`
 	Accounts int    `placeholder:"N" help:"Number of further demo accounts: TEST000001, +919900000001 and so on."`
-	Quiet    bool   `short:"q" help:"Do not log requests."`
+	Quiet    bool   `short:"q" help:"Do not log requests; errors are still reported."`
 	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
 	Homes       []string `name:"home-servers" default:"server1" placeholder:"NAME" help:"Home servers that the built-in OMS gives to sessions (default ${default})."`
@@ -40,6 +41,7 @@ func (sandboxCmd) Help() string {
   neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
   curl http://127.0.0.1:9155/sandbox/requests
+  curl -H 'Content-Type: application/json' -d '{"advance":"24h"}' http://127.0.0.1:9155/sandbox/clock
   neo sandbox -- pytest
   neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
 
@@ -60,8 +62,9 @@ serve and PostgreSQL are removed: they may belong to a real service.
 
 The sandbox is the session service itself with demo data, an OTP inbox that
 anyone can read, and an exchange on paper: orders fill at made-up prices and cost
-nothing. Prices, funds and faults are set below /sandbox/ (docs/paper.md). With
---data orders and positions survive a restart. The sandbox's secrets are public:
+nothing. Below /sandbox/ prices (market), funds (accounts), faults and the clock are
+set, and the last requests listed (docs/paper.md). With --data orders and positions
+survive a restart, and the clock goes on as it was left. The sandbox's secrets are public:
 never let it listen where strangers can reach it. It warns you if other machines
 can.`
 }
@@ -92,9 +95,9 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	cfg.Sandbox, cfg.Paper = true, true
 	cfg.Accounts, cfg.AddressRate = c.Accounts, c.WrongLogins
 	cfg.Homes = c.Homes
-	cfg.Log = slog.New(slog.DiscardHandler)
-	if !c.Quiet {
-		cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, logTimes(login.IST)) })
+	cfg.Log = t.logger(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, logTimes(login.IST)) })
+	if c.Quiet {
+		cfg.Log = slog.New(onlyErrors{cfg.Log.Handler()})
 	}
 	if err := errors.Join(err, cfg.Check()); err != nil {
 		return usage(err)
@@ -108,6 +111,15 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 	}
 	if c.Data != "" {
 		cfg.PaperData = filepath.Join(c.Data, "paper")
+	}
+	cfg.Found = func(what string) { t.note("the exchange on paper: " + what) }
+	if c.Database == "" { // whose other processes have their clocks
+		if cfg.Clock, err = sandbox.KeptClock(dir); err != nil {
+			return err
+		}
+		if ahead := cfg.Clock.Ahead(); ahead != 0 {
+			t.note(fmt.Sprintf("the sandbox's clock is at %s, as it was left: /sandbox/clock moves it", cfg.Clock.Now().In(login.IST).Format(time.RFC3339)))
+		}
 	}
 	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {
@@ -125,6 +137,30 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		c.welcome(t.out, url, c.Data)
 	})
 }
+
+// onlyErrors leaves out of a log what is not an error, and all requests.
+type onlyErrors struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (h onlyErrors) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError && h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements [slog.Handler].
+func (h onlyErrors) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "request" {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (h onlyErrors) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return onlyErrors{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (h onlyErrors) WithGroup(name string) slog.Handler { return onlyErrors{h.Handler.WithGroup(name)} }
 
 // warn warns if other machines can reach the sandbox.
 func (c *sandboxCmd) warn(t *terminal, where listening) {
@@ -181,7 +217,7 @@ curl -s -H "Sid: $SID" -H "Auth: $TOKEN" -d 'jData={"es":"nse_cm","ts":"TCS-EQ",
 curl -s -H "Sid: $SID" -H "Auth: $TOKEN" {url}{orders}
 curl -s -H 'Authorization: {key}' '{url}{quotes}nse_cm|11536/ltp'
 # 6. the market by hand: docs/paper.md
-curl -s -d '{"set":"gap","segment":"nse_cm","symbol":"Nifty 50","price":"24500"}' {url}/sandbox/market
+curl -s -H 'Content-Type: application/json' -d '{"set":"gap","segment":"nse_cm","symbol":"Nifty 50","price":"24500"}' {url}/sandbox/market
 
 Or with this program (go build ./cmd/neo; it asks for the secrets):
 

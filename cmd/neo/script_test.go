@@ -39,6 +39,8 @@ import (
 //
 //	sandbox [FLAGS]         start neo sandbox on a free port; sets $URL and stdout
 //	serve [FLAGS]           start neo serve on a free port; sets $URL
+//	into-the-day            if the day in India ends soon, move the sandbox's clock into the
+//	                        next one: at its end the exchange forgets the day's orders
 //	clock-off DURATION      put a proxy before the service, so that for clients of
 //	                        $URL this machine's clock is so far ahead of it
 //	certificate CERT KEY    make a certificate for 127.0.0.1 and its key, as PEM
@@ -162,6 +164,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"sandbox":      cmdSandbox,
 	"serve":        cmdServe,
 	"certificate":  cmdCertificate,
+	"into-the-day": cmdIntoTheDay,
 	"clock-off":    cmdClockOff,
 	"stop-service": cmdStopService,
 	"exits":        cmdExits,

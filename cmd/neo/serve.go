@@ -125,7 +125,7 @@ answer is noticed only when it is called.
 
 With --paper an exchange on paper is behind the service, as in the sandbox: orders
 fill at made-up prices and cost nothing. Prices, money and faults can be changed only
-at the address of --metrics, below /sandbox/. One process has the exchange, so --paper
+at the address of --metrics, below /sandbox/, which lists the pages. One process has the exchange, so --paper
 cannot be combined with --database, or with --trade-api. docs/paper.md describes it.
 
 With --trade-api the service is the gateway to the trade API: calls of valid
@@ -392,7 +392,11 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 			return usage(err)
 		}
 	}
-	data, err := serve.Open(ctx, place, nil)
+	var now func() time.Time // the system's
+	if cfg.Clock != nil {
+		now = cfg.Clock.Now
+	}
+	data, err := serve.Open(ctx, place, now)
 	if err != nil {
 		return ofStore(usage(err))
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	// answer's status and size, and whether it was cut short.
 	Fault func(op string, trade bool, account string, body []byte) func(w http.ResponseWriter, r *http.Request, do func() front.Answer) (status, size int, cut bool)
 
+	// Turned, if not nil, is told of each call to the trade API that the service refused, and
+	// of the answer. account is whose call it is, "" if that is not known.
+	Turned func(op, account, requestID string, r *http.Request, status int, body any)
+
 	// Begin, if not nil, is called with the operation's name when a request's head and
 	// body have been read, and end when it has been answered; ctx is the context in
 	// between.
@@ -53,7 +57,7 @@ type Page struct {
 	Op      string
 	Methods string
 	Wait    time.Duration // how long it may wait besides its work
-	Handle  func(r *http.Request, fields func() (map[string]any, error)) (front.Answer, error)
+	Handle  func(r *http.Request) (front.Answer, error)
 }
 
 // An api is the handler that New returns.
@@ -101,6 +105,7 @@ type call struct {
 	session  login.Session
 	identity string // signed
 	secure   bool   // a trusted proxy reports that it came by TLS
+	passed   bool   // it was let through
 }
 
 // An outcome is how a call ended.
@@ -245,7 +250,7 @@ func (a *api) find(path string) (endpoint, bool) {
 		if p, ok := a.Page(path); ok {
 			return endpoint{op: wire.Op(p.Op), method: p.Methods, wait: p.Wait, handle: func(c *call) (front.Answer, error) {
 				c.Body = io.NopCloser(bytes.NewReader(c.body))
-				return p.Handle(c.Request, func() (map[string]any, error) { return jsonBody(c) })
+				return p.Handle(c.Request)
 			}}, true
 		}
 	}
@@ -292,7 +297,16 @@ func (a *api) refuse(w http.ResponseWriter, c *call, err error) outcome {
 	if err != login.Busy() { // that very one, which Full returns
 		ans = failure(c.endpoint, err)
 	}
+	if a.Turned != nil && !c.passed && a.tradeCall(c) {
+		a.Turned(string(cmp.Or(c.op, "unknown")), c.session.UCC, c.requestID, c.Request, ans.Status, ans.Body)
+	}
 	return outcome{status: ans.Status, size: front.Send(w, c.Request, ans), err: err}
+}
+
+// tradeCall reports whether a call is meant for the trade API, also if that has nothing at its
+// path.
+func (a *api) tradeCall(c *call) bool {
+	return c.passes || a.TradeAPI != nil && c.handle == nil && !isOwnPath(c.URL.Path)
 }
 
 // work does a call's work. A panic becomes an error, so that it is answered and

@@ -103,10 +103,7 @@ func failureBody(s style, row wire.Failure, status int, message string, err erro
 	case styleOAuth:
 		return wire.OAuthFailed{Error: oauthError(err, status), Description: ascii(message)}
 	case styleGen3:
-		return struct {
-			wire.Failed
-			wire.StatusFailed
-		}{failed, wire.StatusFailed{Status: "error", Message: message, ErrorCode: row.Code}}
+		return wire.NewGen3Failed(row.Code, message)
 	case styleTrade:
 		code, _ := strconv.Atoi(row.Code)
 		return struct {

@@ -171,6 +171,7 @@ func (a *api) forward(w http.ResponseWriter, c *call) outcome {
 	if _, err := a.work(w, c); err != nil {
 		return a.refuse(w, c, err)
 	}
+	c.passed = true
 	if fault := a.faultOf(c); fault != nil {
 		var o outcome
 		o.status, o.size, o.cut = fault(w, c.Request, func() front.Answer { return a.passed(c) })

@@ -46,6 +46,7 @@ func TestRoutes_areThoseDescribed(t *testing.T) {
 		served[method+" /sandbox/faults"] = true
 	}
 	for _, address := range []string{
+		"GET /sandbox/", "HEAD /sandbox/", "GET /sandbox/clock", "HEAD /sandbox/clock", "POST /sandbox/clock",
 		"POST /sandbox/market", "GET /sandbox/accounts/{ucc}", "POST /sandbox/accounts/{ucc}", "DELETE /sandbox/state", "GET /sandbox/requests", "HEAD /sandbox/requests",
 	} {
 		served[address] = true

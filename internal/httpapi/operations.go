@@ -29,7 +29,7 @@ const (
 // endpoint returns what a route of the protocol answers.
 func (a *api) endpoint(r wire.Route) endpoint {
 	ep := endpoint{op: r.Op, method: r.Method}
-	if r.Families == wire.Gen3 && r.Op != wire.OpConfig {
+	if r.SaysGen3() {
 		ep.style = styleGen3
 	}
 	need := accessBearer

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/neoapitest"
 )
@@ -85,7 +86,9 @@ func TestHome_isAbsentFromAService(t *testing.T) {
 // program does, and so does a page of the sandbox's own.
 func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 	t.Parallel()
-	srv, _ := serving(t, func(cfg *serve.Config) { cfg.PublicURL = "http://sandbox.example.com:9155" })
+	srv, _ := serving(t, func(cfg *serve.Config) {
+		cfg.PublicURL, cfg.Clock = "http://sandbox.example.com:9155", &sandbox.Clock{}
+	})
 	const fault = `{"op":"login","fault":"502"}`
 	for name, x := range map[string]struct {
 		header  []string
@@ -119,6 +122,8 @@ func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 			send("POST", "/sandbox/market", `{"set":"run"}`, x.doing)
 			send("POST", "/sandbox/accounts/TESTYA24", `{"funds":"100000.00"}`, x.doing)
 			send("GET", "/sandbox/accounts/TESTYA24", "", x.reading)
+			send("POST", "/sandbox/clock", `{"advance":"1s"}`, x.doing)
+			send("GET", "/sandbox/clock", "", x.reading)
 			send("DELETE", "/sandbox/state", "", x.doing)
 			send("GET", "/sandbox/requests", "", x.reading)
 			inbox := 404 // no code has come
@@ -127,5 +132,31 @@ func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 			}
 			send("GET", "/sandbox/otp/TESTYA24", "", inbox)
 		})
+	}
+}
+
+// A page can make a browser post a form or a text to any address without asking: such a body
+// does nothing, also where the browser does not say who sent it.
+func TestSandbox_takesJSONAlone(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
+	for path, body := range map[string]string{
+		"/sandbox/faults": `{"op":"login","fault":"502"}`, "/sandbox/market": `{"set":"run"}`, "/sandbox/clock": `{"advance":"1s"}`,
+		"/sandbox/accounts/TESTYA24": `{"funds":"100000.00"}`,
+	} {
+		for contentType, want := range map[string]int{
+			"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415, "application/json; charset=latin1": 415,
+			"application/jsonp": 415, "text/plain; application/json": 415,
+			"application/json": 200, "application/json; charset=UTF-8": 200, "Application/JSON": 200,
+		} {
+			r := request(t, "POST", srv.URL+path, strings.NewReader(body))
+			if r.Header.Del("Content-Type"); contentType != "" {
+				r.Header.Set("Content-Type", contentType)
+			}
+			got := answer(t, r).want(t, want)
+			got.described(t, r, body)
+		}
+		r := request(t, "POST", srv.URL+path, nil, "Content-Type", "application/json")
+		answer(t, r).want(t, 400)
 	}
 }

@@ -41,6 +41,7 @@ type API struct {
 	market paper.Config
 	faults func(wire.Op, func() Subject) (Fault, bool)
 	asked  requests
+	turns  turns
 
 	mu       sync.Mutex // an Exchange is not safe for concurrent use
 	exchange *paper.Exchange
@@ -135,7 +136,10 @@ type call struct {
 	form    fields // of the body
 	formErr error
 
-	write func() ([]byte, error) // the answer, if it is written without the exchange
+	after func() ([]byte, error) // makes the answer, if it takes long, without the exchange's lock
+
+	rows *report // the answer, if it is a list
+	long *answer // the answer, if it is a long one
 }
 
 // An operation answers one path.
@@ -198,23 +202,31 @@ func (a *API) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer func() { _ = r.Body.Close() }()
 	}
-	status, header, body := a.serve(r)
+	c := &call{Request: r, API: a, path: tradewire.Neutral(r.URL.Path)}
+	status, header, text := a.serve(c)
 	if header == nil {
-		header = http.Header{"Content-Type": {"application/json"}}
+		header = http.Header{}
+	}
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json")
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
+	body, size := c.long, int64(-1) // of a long answer: nobody knows
+	if body == nil {
+		body, size = newAnswer(text, Public(c.path)), int64(len(text))
+	}
 	return &http.Response{
 		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: newAnswer(body, Public(tradewire.Neutral(r.URL.Path))), ContentLength: int64(len(body)), Request: r,
+		Header: header, Body: body, ContentLength: size, Request: r,
 	}, nil
 }
 
-func (a *API) serve(r *http.Request) (int, http.Header, []byte) {
-	c := &call{Request: r, API: a, path: tradewire.Neutral(r.URL.Path)}
+func (a *API) serve(c *call) (int, http.Header, []byte) {
 	if strings.HasPrefix(c.path, tradewire.PathFiles) {
 		return a.file(c)
 	}
+	r := c.Request
 	o, ok := find(c.path)
 	switch {
 	case !ok:
@@ -252,16 +264,32 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 		return nil, err
 	}
 	body, err := a.carryOut(c, o)
-	if c.write != nil { // a day's orders may be many megabytes, and others trade meanwhile
-		return c.write()
+	switch {
+	case err == nil && c.after != nil:
+		return c.after()
+	case err != nil || c.rows == nil:
+		return body, err
+	case c.rows.n <= pieceRows:
+		r := opened(c.rows.stat)
+		err := a.piece(c.rows, &r, 0)
+		return r, err
 	}
-	return body, err
+	done, err := a.turns.take(c.Context(), c.account)
+	if err != nil {
+		return nil, err
+	}
+	if body, err = a.carryOut(c, o); err != nil || c.rows == nil { // time has passed
+		done()
+		return body, err
+	}
+	c.long = a.longAnswer(c.rows, done)
+	return nil, nil
 }
 
 func (a *API) carryOut(c *call, o operation) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c.now = a.now()
+	c.now, c.rows = a.now(), nil
 	return o.answer(c)
 }
 
@@ -285,17 +313,11 @@ func (a *API) note(c *call, o operation, status int, body []byte) {
 		Request: c.Header.Get(wire.HeaderRequestID), Fault: c.fault.Name, Status: status,
 	}
 	if x.Body = c.form.brief(); o.open {
-		x.Query = brief(c.URL.RawQuery)
+		x.Query = briefQuery(c.URL.RawQuery)
 	}
 	x.Path = brief(x.Path)
 	if status != http.StatusOK || len(body) < 512 {
-		var said struct {
-			Order  string `json:"nOrdNo"`
-			StCode int    `json:"stCode"`
-			Text   string `json:"errMsg"`
-		}
-		_ = json.Unmarshal(body, &said) // what has another form says none of it
-		x.Order, x.StCode, x.Error = said.Order, said.StCode, said.Text
+		x.tell(body)
 	}
 	a.asked.add(x)
 }
@@ -322,7 +344,11 @@ func (c *call) fails(err error) (int, http.Header, []byte) {
 	b.number("stCode", int64(f.code))
 	b.texts(f.text, "errMsg", "emsg")
 	b.end()
-	return status, nil, b
+	var header http.Header
+	if f.retry > 0 {
+		header = http.Header{"Retry-After": {strconv.Itoa(int(f.retry.Seconds()))}}
+	}
+	return status, header, b
 }
 
 // A shapedFailure is a failure whose body is not the protocol's usual one.

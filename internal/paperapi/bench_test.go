@@ -5,8 +5,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"time"
 
+	"neoapi/internal/paper"
 	"neoapi/internal/tradewire"
 )
 
@@ -30,4 +33,33 @@ func BenchmarkReport(b *testing.B) {
 		}
 		_ = resp.Body.Close()
 	}
+}
+
+// BenchmarkPlaceBesideReports is an order of one account while another reads its 80,000
+// orders, again and again: worst-µs is the slowest.
+func BenchmarkPlaceBesideReports(b *testing.B) {
+	a, _ := longDay(b, 80_000)
+	var reading sync.WaitGroup
+	done := make(chan struct{})
+	defer reading.Wait()
+	defer close(done)
+	reading.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			resp := ask(b, b.Context(), a, "A", tradewire.PathOrders)
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+	worst := time.Duration(0)
+	for b.Loop() {
+		began := time.Now()
+		placeFor(b, a, paper.Place{Account: "B", Type: paper.Market})
+		worst = max(worst, time.Since(began))
+	}
+	b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
 }

@@ -30,21 +30,31 @@ type answer struct {
 	read   int
 	reused bool // Close gives the text back
 	closed bool
+
+	more func() ([]byte, error) // of a long one: returns the next piece in the text's place, none at the end
+	done func()                 // of a long one: Close calls it
 }
 
 // newAnswer returns a body. A text that others have too is shared.
-func newAnswer(text []byte, shared bool) *answer {
-	return &answer{text: text, reused: !shared && cap(text) >= leastBuffer && cap(text) <= mostBuffer}
-}
+func newAnswer(text []byte, shared bool) *answer { return &answer{text: text, reused: !shared} }
 
 // Read implements [io.Reader].
 func (a *answer) Read(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case a.closed:
+	if a.closed {
 		return 0, fs.ErrClosed
-	case a.read == len(a.text):
+	}
+	if a.read == len(a.text) && a.more != nil {
+		text, err := a.more()
+		if err != nil {
+			return 0, err
+		}
+		if len(text) > 0 {
+			a.text, a.read = text, 0
+		}
+	}
+	if a.read == len(a.text) {
 		return 0, io.EOF
 	}
 	n := copy(b, a.text[a.read:])
@@ -56,10 +66,15 @@ func (a *answer) Read(b []byte) (int, error) {
 func (a *answer) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.reused && !a.closed {
-		text := a.text
-		buffers.Put(&text)
+	if a.closed {
+		return nil
 	}
 	a.closed = true
+	if text := a.text; a.reused && cap(text) >= leastBuffer && cap(text) <= mostBuffer {
+		buffers.Put(&text)
+	}
+	if a.done != nil {
+		a.done()
+	}
 	return nil
 }

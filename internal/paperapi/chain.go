@@ -57,17 +57,40 @@ func (c *call) candles() ([]byte, error) {
 	if first := listing.DateOf(c.now.AddDate(-historyYears, 0, 0)); from.Before(first) {
 		from = first
 	}
-	bars := c.exchange.Candles(c.now, i.Key, interval.length, from.Start(), to.Add(1).Start())
-	if len(bars) == 0 {
-		return nil, fault(400, "No data found")
+	c.after = func() ([]byte, error) {
+		bars := c.bars(i, interval.length, from, to)
+		if len(bars) == 0 {
+			return nil, fault(400, "No data found")
+		}
+		return candlesOf(bars, q.Get("interval"), max(2, i.Precision)), nil
 	}
+	return nil, nil
+}
+
+// bars returns the bars of some days. Those of a month's minutes take a tenth of a second,
+// and others trade meanwhile: they are read day by day.
+func (c *call) bars(i *listing.Instrument, length time.Duration, from, to listing.Date) (bars []paper.Candle) {
+	step := 1
+	if length >= 24*time.Hour {
+		step = int(to.Start().Sub(from.Start())/(24*time.Hour)) + 1
+	}
+	for d := from; !to.Before(d); d = d.Add(step) {
+		end := d.Add(step)
+		c.Exchange(func(x *paper.Exchange, _ time.Time) {
+			bars = append(bars, x.Candles(c.now, i.Key, length, d.Start(), end.Start())...)
+		})
+	}
+	return bars
+}
+
+// candlesOf writes bars out.
+func candlesOf(bars []paper.Candle, interval string, decimals int) row {
 	r := make(row, 0, 128+len(bars)*80)
 	r.begin()
 	r.text("status", "success")
-	r.text("interval", q.Get("interval"))
+	r.text("interval", interval)
 	r.key("data")
 	r = append(r, `{"candles":[`...)
-	decimals := max(2, i.Precision)
 	for _, b := range bars {
 		r = append(r, '[', '"')
 		r = b.Start.In(listing.India).AppendFormat(r, "2006-01-02T15:04:05-0700")
@@ -82,7 +105,7 @@ func (c *call) candles() ([]byte, error) {
 		r = append(r, ']', ',')
 	}
 	r[len(r)-1] = ']'
-	return append(r, '}', '}'), nil
+	return append(r, '}', '}')
 }
 
 func date(text string) (listing.Date, error) {

@@ -2,12 +2,12 @@ package paperapi
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"neoapi/internal/paper"
@@ -57,11 +57,12 @@ type ControlError struct {
 // Error implements error.
 func (e *ControlError) Error() string { return e.Field + " " + e.Text }
 
-// Control does what a control asks and returns its answer. The error is a [ControlError].
+// Control does what a control asks and returns its answer. The error is a [ControlError]
+// if the control is wrong.
 func (a *API) Control(c Control) (any, error) {
 	switch path := c.Path; {
 	case path == "/sandbox/market":
-		return a.controlMarket(c.Fields)
+		return a.controlMarket(formOf(c.Fields))
 	case path == "/sandbox/state":
 		return a.reset()
 	case path == "/sandbox/requests":
@@ -69,40 +70,53 @@ func (a *API) Control(c Control) (any, error) {
 	case strings.HasPrefix(path, accountsPath):
 		ucc := strings.TrimPrefix(path, accountsPath)
 		if c.Method == http.MethodPost {
-			return a.controlAccount(ucc, c.Fields)
+			return a.controlAccount(ucc, formOf(c.Fields))
 		}
 		return a.account(ucc), nil
 	}
 	return nil, &ControlError{"path", "is not one of the sandbox's"}
 }
 
-// text returns a field that is a text or a number, "" if it is absent.
-func text(f map[string]any, name string) string {
-	if v, ok := f[name]; ok && v != nil {
-		return fmt.Sprint(v)
+// priceOf returns a price that a field gives, which must be there.
+func priceOf(f form, name string) (listing.Price, *ControlError) {
+	v, err := f.text(name)
+	if err != nil {
+		return 0, err
 	}
-	return ""
-}
-
-func priceOf(f map[string]any, name string) (listing.Price, error) {
-	p, err := listing.ParsePrice(text(f, name))
-	if err != nil || p <= 0 || p > maxPrice {
+	p, wrong := listing.ParsePrice(v)
+	if wrong != nil || p <= 0 || p > maxPrice {
 		return 0, &ControlError{name, `must be a price such as "3500.05"`}
 	}
 	return p, nil
 }
 
+// marketForms are what can be set, and the fields that each takes besides the instrument's.
+var marketForms = map[string][]string{
+	"price": {"price"}, "gap": {"price"}, "trade": {"price", "quantity"}, "band": {"low", "high"}, "halt": nil, "run": nil,
+}
+
 // controlMarket sets a price, prints a trade, halts, and so on.
-func (a *API) controlMarket(f map[string]any) (any, error) {
-	what := text(f, "set")
+func (a *API) controlMarket(f form) (any, error) {
+	what, err := f.name("set")
+	more, known := marketForms[what]
+	if err != nil || !known {
+		return nil, &ControlError{"set", "must be price, trade, halt, band, gap or run"}
+	}
+	all := what == "run" && len(f) == 1
+	if err := f.only("set "+what, append([]string{"set", "segment", "symbol", "token"}, more...)...); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	if what == "run" && text(f, "segment") == "" {
+	if all {
 		a.exchange.Release(now, listing.Key{})
 		return map[string]any{"set": what}, nil
 	}
 	i, err := a.chosen(now, f)
+	if what == "run" && err != nil {
+		err.Text += `; {"set":"run"} alone lets all prices go`
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +128,7 @@ func (a *API) controlMarket(f map[string]any) (any, error) {
 }
 
 // move does one thing to an instrument.
-func (a *API) move(now time.Time, what string, i *listing.Instrument, f map[string]any) error {
+func (a *API) move(now time.Time, what string, i *listing.Instrument, f form) error {
 	var refusal *paper.Refusal
 	switch what {
 	case "price", "gap", "trade":
@@ -128,9 +142,9 @@ func (a *API) move(now time.Time, what string, i *listing.Instrument, f map[stri
 		case "gap":
 			refusal = a.exchange.Gap(now, i.Key, p)
 		default:
-			n, err := strconv.ParseInt(text(f, "quantity"), 10, 64)
-			if err != nil || n < 1 || n > maxQuantity {
-				return &ControlError{"quantity", "must be a number from 1"}
+			n, err := f.whole("quantity", 1)
+			if err != nil {
+				return err
 			}
 			refusal = a.exchange.Print(now, i.Key, p, n)
 		}
@@ -150,93 +164,154 @@ func (a *API) move(now time.Time, what string, i *listing.Instrument, f map[stri
 			return err
 		}
 		refusal = a.exchange.SetBand(now, i.Key, low, high)
-	default:
-		return &ControlError{"set", "must be price, trade, halt, band, gap or run"}
 	}
 	if refusal != nil {
-		return &ControlError{cmp.Or(refusal.Field, "set"), refusal.Text}
+		return undone(refusal, "set")
 	}
 	return nil
 }
 
+// undone is the error of a control that the exchange refuses: of a field, unless the
+// exchange could not write it down.
+func undone(r *paper.Refusal, field string) error {
+	if r.Reason == paper.NotWritten {
+		return errors.New(r.Text)
+	}
+	return &ControlError{cmp.Or(r.Field, field), r.Text}
+}
+
+// howNamed says how an instrument is named.
+const howNamed = "an instrument is named by segment and symbol, or by segment and token"
+
 // chosen returns the instrument that fields name by segment and token or symbol.
-func (a *API) chosen(now time.Time, f map[string]any) (*listing.Instrument, error) {
-	s, ok := listing.ParseSegment(text(f, "segment"))
+func (a *API) chosen(now time.Time, f form) (*listing.Instrument, *ControlError) {
+	name, err := f.name("segment")
+	if err != nil {
+		return nil, &ControlError{"segment", err.Text + ": " + howNamed}
+	}
+	s, ok := listing.ParseSegment(name)
 	if !ok {
 		return nil, &ControlError{"segment", "must be nse_cm, bse_cm, nse_fo, bse_fo, cde_fo or mcx_fo"}
 	}
 	day := a.exchange.Listing(now)
-	if token := text(f, "token"); token != "" {
-		n, err := strconv.ParseUint(token, 10, 32)
-		if i, ok := day.Find(listing.Key{Segment: s, Token: uint32(n)}); err == nil && ok {
-			return i, nil
+	_, byToken := f["token"]
+	_, bySymbol := f["symbol"]
+	if !byToken && !bySymbol {
+		return nil, &ControlError{"symbol", "is missing: " + howNamed}
+	}
+	var found *listing.Instrument
+	if byToken {
+		token, err := f.text("token")
+		if err != nil {
+			return nil, err
 		}
-		return nil, &ControlError{"token", "is not listed in " + s.String()}
+		n, wrong := strconv.ParseUint(token, 10, 32)
+		if found, ok = day.Find(listing.Key{Segment: s, Token: uint32(n)}); wrong != nil || !ok {
+			return nil, &ControlError{"token", "is not listed in " + s.String() + " today: the scrip master has the tokens"}
+		}
 	}
-	if i, ok := day.Named(s, text(f, "symbol")); ok {
-		return i, nil
+	if !bySymbol {
+		return found, nil
 	}
-	return nil, &ControlError{"symbol", "is not listed in " + s.String() + " today: the scrip master has the names"}
+	symbol, err := f.name("symbol")
+	if err != nil {
+		return nil, err
+	}
+	named, ok := day.Named(s, symbol)
+	switch {
+	case !ok:
+		return nil, &ControlError{"symbol", "is not listed in " + s.String() + " today: the scrip master has the names"}
+	case byToken && named.Key != found.Key:
+		return nil, &ControlError{"symbol", "is not that of the token, which is " + found.Name + "'s: send one of the two"}
+	}
+	return named, nil
 }
 
 // controlAccount replaces an account's money and shares.
-func (a *API) controlAccount(ucc string, f map[string]any) (any, error) {
-	funds, err := listing.ParsePrice(text(f, "funds"))
-	if err != nil || funds < 0 || funds > 1_000_000_000*listing.Rupee || funds%(listing.Rupee/100) != 0 {
-		return nil, &ControlError{"funds", `must be an amount such as "100000.00"`}
+func (a *API) controlAccount(ucc string, f form) (any, error) {
+	if err := f.only("an account", "funds", "holdings"); err != nil {
+		return nil, err
+	}
+	wrong := &ControlError{"funds", `must be an amount such as "100000.00"`}
+	amount, err := f.text("funds")
+	if err != nil {
+		wrong.Text = err.Text + `: an amount such as "100000.00"`
+		return nil, wrong
+	}
+	funds, bad := listing.ParsePrice(amount)
+	if bad != nil || funds < 0 || funds > 1_000_000_000*listing.Rupee || funds%(listing.Rupee/100) != 0 {
+		return nil, wrong
 	}
 	a.mu.Lock()
-	now := a.now()
-	var holdings []ledger.Holding
-	if list, given := f["holdings"]; given {
-		rows, ok := list.([]any)
-		if !ok {
-			a.mu.Unlock()
-			return nil, &ControlError{"holdings", "must be a list"}
-		}
-		holdings = []ledger.Holding{}
-		for _, row := range rows {
-			h, err := a.holding(now, row)
-			if err != nil {
-				a.mu.Unlock()
-				return nil, err
-			}
-			holdings = append(holdings, h)
-		}
+	holdings, err := a.holdings(a.now(), f)
+	if err != nil {
+		a.mu.Unlock()
+		return nil, err
 	}
-	refusal := a.exchange.Fund(now, ucc, funds, holdings)
+	refusal := a.exchange.Fund(a.now(), ucc, funds, holdings)
 	a.mu.Unlock()
 	if refusal != nil {
-		return nil, &ControlError{"funds", refusal.Text}
+		return nil, undone(refusal, "funds")
 	}
 	return a.account(ucc), nil
 }
 
+// holdings reads the holdings of an account, nil if there are none given.
+func (a *API) holdings(now time.Time, f form) ([]ledger.Holding, *ControlError) {
+	list, given := f["holdings"]
+	if !given {
+		return nil, nil
+	}
+	rows, ok := list.([]any)
+	if !ok {
+		return nil, &ControlError{"holdings", "must be a list of objects"}
+	}
+	all := []ledger.Holding{}
+	for n, row := range rows {
+		h, err := a.holding(now, row)
+		if err != nil {
+			err.Field = strings.TrimSuffix(fmt.Sprintf("holdings[%d].%s", n, err.Field), ".")
+			return nil, err
+		}
+		if slices.ContainsFunc(all, func(o ledger.Holding) bool { return o.Key == h.Key }) {
+			return nil, &ControlError{fmt.Sprintf("holdings[%d]", n), "is " + h.Name + ", which is in the list already"}
+		}
+		all = append(all, h)
+	}
+	return all, nil
+}
+
 // holding reads one holding.
-func (a *API) holding(now time.Time, row any) (h ledger.Holding, err error) {
+func (a *API) holding(now time.Time, row any) (h ledger.Holding, err *ControlError) {
 	f, ok := row.(map[string]any)
 	if !ok {
-		return h, &ControlError{"holdings", "must be a list of objects"}
+		return h, &ControlError{"", "must be an object"}
 	}
-	if h.Instrument, err = a.chosen(now, f); err != nil {
+	in := formOf(f)
+	if err = in.only("a holding", "segment", "symbol", "token", "quantity", "averagePrice", "t1", "pledged"); err != nil {
+		return h, err
+	}
+	if h.Instrument, err = a.chosen(now, in); err != nil {
 		return h, err
 	}
 	if !h.Segment.Cash() {
 		return h, &ControlError{"segment", "of a holding must be nse_cm or bse_cm"}
 	}
-	h.Quantity, err = strconv.ParseInt(text(f, "quantity"), 10, 64)
-	if err != nil || h.Quantity < 1 || h.Quantity > maxQuantity {
-		return h, &ControlError{"quantity", "must be a number from 1"}
+	if h.Quantity, err = in.whole("quantity", 1); err != nil {
+		return h, err
 	}
-	for name, n := range map[string]*int64{"t1": &h.T1, "pledged": &h.Pledged} {
-		if text(f, name) == "" {
+	for _, part := range []struct {
+		name string
+		of   *int64
+	}{{"t1", &h.T1}, {"pledged", &h.Pledged}} {
+		if _, given := in[part.name]; !given {
 			continue
 		}
-		if *n, err = strconv.ParseInt(text(f, name), 10, 64); err != nil || *n < 0 || h.T1+h.Pledged > h.Quantity {
-			return h, &ControlError{name, "must be a part of the quantity"}
+		if *part.of, err = in.whole(part.name, 0); err != nil || h.T1+h.Pledged > h.Quantity {
+			return h, &ControlError{part.name, "must be a part of the quantity"}
 		}
 	}
-	average, err := priceOf(f, "averagePrice")
+	average, err := priceOf(in, "averagePrice")
 	h.Cost = h.Amount(average, h.Quantity)
 	return h, err
 }
@@ -259,6 +334,12 @@ func (a *API) account(ucc string) any {
 	}
 }
 
+// Time returns the market's time.
+func (a *API) Time() (t time.Time) {
+	a.Exchange(func(x *paper.Exchange, now time.Time) { t = x.Time(now) })
+	return t
+}
+
 // reset returns to the seed.
 func (a *API) reset() (any, error) {
 	a.mu.Lock()
@@ -269,122 +350,11 @@ func (a *API) reset() (any, error) {
 	} else {
 		x, err := a.journal.Clear(a.market)
 		if err != nil {
-			return nil, &ControlError{"state", "could not be cleared: " + err.Error()}
+			return nil, fmt.Errorf("the exchange on paper could not be cleared: %w", err)
 		}
 		a.exchange = x
 	}
 	a.files = masters{}
 	a.asked.clear()
 	return map[string]any{"state": "as at the start"}, nil
-}
-
-// requests are the last calls and what became of each.
-type requests struct {
-	mu   sync.Mutex
-	all  [maxRequests]Asked
-	next int // how many there have been
-}
-
-const maxRequests = 1000
-
-// An Asked is one call that came, and what became of it. Credentials are not in it.
-type Asked struct {
-	At      time.Time `json:"at"`
-	Op      string    `json:"op"`
-	Method  string    `json:"method"`
-	Path    string    `json:"path"`
-	Query   string    `json:"query,omitempty"` // of market data
-	Account string    `json:"account,omitempty"`
-	Request string    `json:"requestId,omitempty"`
-	Body    fields    `json:"jData,omitempty"`
-	Fault   string    `json:"fault,omitempty"`
-	Status  int       `json:"status"`
-	Order   string    `json:"nOrdNo,omitempty"`
-	StCode  int       `json:"stCode,omitempty"`
-	Error   string    `json:"errMsg,omitempty"`
-}
-
-// Bounds of what is remembered of a call.
-const (
-	maxBrief  = 500
-	maxFields = 50
-)
-
-// token is a token as the service issues them, wherever a client has put it.
-var token = regexp.MustCompile(`eyJ[\w-]*\.[\w-]*\.[\w-]*`)
-
-// brief returns a text cut to what is remembered, without tokens.
-func brief(s string) string {
-	if strings.Contains(s, "eyJ") {
-		s = token.ReplaceAllString(s, "(token)")
-	}
-	if len(s) > maxBrief {
-		return strings.ToValidUTF8(s[:maxBrief], "") + "…"
-	}
-	return s
-}
-
-// brief returns the fields, cut to what is remembered.
-func (f fields) brief() fields {
-	if f == nil {
-		return nil
-	}
-	short := fields{}
-	for name, value := range f {
-		if len(short) == maxFields {
-			break
-		}
-		short[brief(name)] = brief(value)
-	}
-	return short
-}
-
-// Struck adds a fault to what is remembered of a call that it left without its answer;
-// one that it kept from the exchange is remembered by [API.Kept].
-func (a *API) Struck(requestID, fault string) { a.asked.struck(requestID, fault) }
-
-// Kept remembers a call that a fault kept from the exchange, and the status that it got:
-// 0 for no answer.
-func (a *API) Kept(op, account, requestID string, r *http.Request, body []byte, fault string, status int) {
-	f, _ := formFields(body)
-	a.asked.add(Asked{
-		At: a.now().UTC(), Op: op, Method: r.Method, Path: brief(r.URL.Path), Account: account,
-		Request: requestID, Body: f.brief(), Fault: fault, Status: status,
-	})
-}
-
-func (r *requests) struck(requestID, fault string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for k := 1; k <= min(r.next, maxRequests); k++ {
-		if x := &r.all[(r.next-k)%maxRequests]; x.Request == requestID {
-			x.Fault = fault
-			return
-		}
-	}
-}
-
-func (r *requests) add(x Asked) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.all[r.next%maxRequests] = x
-	r.next++
-}
-
-func (r *requests) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.next = 0
-}
-
-// list returns them, the newest first.
-func (r *requests) list() []Asked {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := min(r.next, maxRequests)
-	list := make([]Asked, 0, n)
-	for k := 1; k <= n; k++ {
-		list = append(list, r.all[(r.next-k)%maxRequests])
-	}
-	return list
 }

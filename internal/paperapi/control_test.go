@@ -7,7 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"neoapi/neoapitest"
 )
 
 // control sends a request to one of the sandbox's own addresses.
@@ -68,9 +72,9 @@ func TestControls_moveTheMarket(t *testing.T) {
 		t.Errorf("price: %v", got)
 	}
 	resting := r.place(limitBuy.with(order{"pr": "3450.00"}))
-	set(order{"set": "trade", "price": 3450.5, "quantity": 100})
-	if state(resting) != "open" || last()["ltp"] != "3450.5000" {
-		t.Errorf("a trade above the limit: %s, %v", state(resting), last())
+	traded := set(order{"set": "trade", "price": 3450.5, "quantity": 100}) // and half a second later the price is its own again
+	if state(resting) != "open" || traded["last"] != "3450.50" {
+		t.Errorf("a trade above the limit: %s, %v", state(resting), traded)
 	}
 	set(order{"set": "price", "price": "3449.9", "symbol": nil, "token": 11536})
 	if state(resting) != "complete" {
@@ -184,5 +188,212 @@ func TestControls_accountsStateAndRequests(t *testing.T) {
 	}
 	if asked := r.asked(); len(asked) != 1000 || slices.ContainsFunc(asked, func(a map[string]any) bool { return a["op"] != "holdings" }) {
 		t.Errorf("%d requests are listed", len(asked))
+	}
+}
+
+// What a control does not know, or what is not clear, is refused with what would do: a
+// misspelt field must not let all prices go.
+func TestControls_refuseWhatIsNotClear(t *testing.T) {
+	t.Parallel()
+	r := login(t, neoapitest.WithAccounts(1))
+	r.srv.Market(t).SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	tcs := order{"segment": "nse_cm", "symbol": "TCS-EQ"}
+	share := tcs.with(order{"quantity": 1, "averagePrice": "1.00"})
+	for _, c := range []struct {
+		page  string
+		body  any
+		names string
+	}{
+		{"market", order{"set": "run", "symbol": "TCS-EQ"}, "segment: is missing"},
+		{"market", order{"set": "run", "token": 11536}, "segment: is missing"},
+		{"market", order{"set": "run", "segment": "nse_cm"}, "symbol: is missing"},
+		{"market", order{"set": "run", "symbl": "TCS-EQ"}, "symbl: is not known"},
+		{"market", order{"set": "run", "price": "1"}, "price: is not known"},
+		{"market", order{"set": "halt"}, "segment: is missing"},
+		{"market", tcs.with(order{"set": "halt", "token": "1594"}), "symbol: is not that of the token, which is INFY-EQ's"},
+		{"market", tcs.with(order{"set": "price", "price": "3500", "quantity": 1}), "quantity: is not known"},
+		{"market", tcs.with(order{"set": "price", "price": true}), "price: must be a text or a number"},
+		{"market", tcs.with(order{"set": "trade", "price": "3500", "quantity": 1.5}), "quantity: must be a whole number"},
+		{"market", tcs.with(order{"set": "trade", "price": "3500"}), "quantity: is missing"},
+		{"market", tcs.with(order{"set": "band", "low": "3000"}), "high: is missing"},
+		{"market", order{"set": "halt", "segment": []string{"nse_cm"}, "symbol": "TCS-EQ"}, "segment: must be a text"},
+		{"market", order{"set": "halt", "segment": "nse_cm", "symbol": 11536}, "symbol: must be a text"},
+		{"market", json.RawMessage(`{"set":"halt","set":"run"}`), "set: is in the body more than once"},
+		{"market", json.RawMessage(`[{"set":"run"}]`), "body: must be a JSON object"},
+		{"market", json.RawMessage(`{"set":[[[[[1]]]]]}`), "body: is nested too deeply"},
+		{"accounts/TEST000001", order{"fund": "1.00"}, "fund: is not known"},
+		{"accounts/TEST000001", order{"holdings": []any{}}, "funds: is missing"},
+		{"accounts/TEST000001", order{"funds": true}, "funds: must be a text or a number"},
+		{"accounts/TEST000001", order{"funds": "1.00", "holdings": []any{share, "x"}}, "holdings[1]: must be an object"},
+		{"accounts/TEST000001", order{"funds": "1.00", "holdings": []any{share, share}}, "holdings[1]: is TCS-EQ, which is in the list already"},
+		{"accounts/TEST000001", order{"funds": "1.00", "holdings": []any{share.with(order{"qty": 1})}}, "holdings[0].qty: is not known"},
+		{"accounts/TEST000001", order{"funds": "1.00", "holdings": []any{share.with(order{"t1": 2})}}, "holdings[0].t1: must be a part"},
+		{"accounts/TEST000001", order{"funds": "1.00", "holdings": []any{tcs.with(order{"quantity": 1})}}, "holdings[0].averagePrice: is missing"},
+		{"accounts/TEST000001", json.RawMessage(`{"funds":"1","holdings":[{"quantity":1,"quantity":2}]}`), "holdings[0].quantity: is in the body more than once"},
+		{"clock", order{}, "body: must have one of"},
+		{"clock", order{"advance": "5m", "set": "2031-03-03T09:20:00+05:30"}, "body: must have one of"},
+		{"clock", order{"advance": 5}, "advance: must be a time"},
+		{"clock", order{"advance": "-5m"}, "advance: must be a time"},
+		{"clock", order{"advance": "2562047h"}, "advance: leads past"},
+		{"clock", order{"set": "2031-03-03"}, "set: must be a time"},
+		{"clock", order{"set": "2101-01-01T00:00:00Z"}, "set: must be a time"},
+		{"clock", order{"sett": "2031-03-03T09:20:00+05:30"}, "sett: is not known"},
+		{"faults", order{"op": "place", "fault": "lost", "tags": "x"}, "tags: is not known"},
+		{"faults", order{"op": "place", "fault": "lost", "tag": 5}, "tag: must be a text"},
+		{"faults", order{"op": "place", "fault": "lost", "account": ""}, "account: must be a text that is not empty"},
+		{"faults", order{"op": []string{"place"}, "fault": "lost"}, "op: must be a text"},
+		{"faults", order{"fault": "lost"}, "op: must be one of"},
+		{"faults", order{"op": "place", "fault": "lost", "times": "many"}, "times: must be a number"},
+		{"faults", order{"op": "place", "fault": "delayed", "n": 1e6}, "n: must be a number"},
+		{"faults", order{"op": "login", "fault": "502", "account": r.srv.Account.UCC}, "op: is not a trade call"},
+		{"faults", order{"op": "orders", "fault": "lost", "symbol": "TCS-EQ"}, "op: is not about an order"},
+		{"faults", json.RawMessage(`{"op":"place","fault":"lost","op":"cancel"}`), "op: is in the body more than once"},
+	} {
+		if status, _, text := r.control("POST", "/sandbox/"+c.page, c.body); status != http.StatusBadRequest || !strings.Contains(text, c.names) {
+			t.Errorf("%s %s: %d %s, want %q", c.page, said(c.body), status, text, c.names)
+		}
+	}
+	if status, _, text := r.control("DELETE", "/sandbox/faults", order{"op": "place"}); status != http.StatusBadRequest {
+		t.Errorf("DELETE of one fault: %d %s", status, text)
+	}
+	if _, now, _ := r.control("GET", "/sandbox/accounts/TEST000001", nil); now["cash"] != "1000000.00" {
+		t.Errorf("a refused body changed the account: %v", now)
+	}
+	if _, quote, _ := r.control("POST", "/sandbox/market", tcs.with(order{"set": "run"})); quote["last"] != "3500.00" {
+		t.Errorf("a refused body moved the market: %v", quote)
+	}
+	// All forms of a value that there may be, and nulls as in jData.
+	for _, body := range []any{
+		order{"set": "price", "segment": "nse_cm", "symbol": nil, "token": "11536", "price": 3500},
+		tcs.with(order{"set": "price", "token": 11536, "price": "3500.00"}), tcs.with(order{"set": "run", "token": nil}), order{"set": "run"},
+	} {
+		if status, _, text := r.control("POST", "/sandbox/market", body); status != http.StatusOK {
+			t.Errorf("%v: %d %s", body, status, text)
+		}
+	}
+}
+
+func said(body any) string {
+	text, _ := json.Marshal(body)
+	return string(text)
+}
+
+// The list has what the service refuses itself, and never a secret, wherever one was sent.
+func TestRequests_haveWhatTheServiceRefuses(t *testing.T) {
+	t.Parallel()
+	r := login(t, neoapitest.WithConsumerRate(10))
+	ask := func(method, path string, header ...string) {
+		t.Helper()
+		req, err := http.NewRequest(method, r.srv.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := 0; k < len(header); k += 2 {
+			req.Header.Set(header[k], header[k+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = resp.Body.Close()
+	}
+	sid, auth := []string{"Sid", r.session.SID}, []string{"Auth", r.session.Token}
+	const orders = "/quick/user/orders"
+	ask("GET", orders)
+	ask("GET", orders, append(sid, "Auth", r.session.Token[:len(r.session.Token)-2])...)
+	ask("GET", orders, append(append(sid, auth...), "Authorization", "not-a-key-of-ours")...)
+	ask("GET", "/quick/user/nothing", append(sid, auth...)...)
+	ask("DELETE", orders, append(sid, auth...)...)
+	ask("GET", "/script-details/1.0/masterscrip/file-paths")
+	ask("GET", "/login/nothing") // not a trade call
+	r.post("/quick/order/cancel", order{"on": "1", "password": r.srv.Account.Password, "mpin": r.srv.Account.MPIN})
+	ask("GET", "/market-data/1.0/watchlist/expiries?exchange=nse_fo&underlying=NIFTY&password="+r.srv.Account.Password, "Authorization", r.srv.ConsumerKey)
+	var burst sync.WaitGroup
+	for range 60 {
+		burst.Go(func() { ask("GET", orders, "Sid", r.session.SID, "Auth", r.session.Token) })
+	}
+	burst.Wait()
+	r.srv.EndSession(t, r.session.SID)
+	r.srv.Advance(time.Second)
+	ask("GET", orders, append(sid, auth...)...)
+	asked := r.asked()
+	at := 0
+	for _, want := range []struct {
+		op     string
+		status float64
+	}{
+		{"orders", 403}, {"orders", 429}, {"expiries", 200}, {"cancel", 200}, {"scrip_master", 401}, {"orders", 405}, {"unknown", 404}, {"orders", 401}, {"orders", 401}, {"orders", 401},
+	} {
+		for ; at < len(asked) && (asked[at]["op"] != want.op || asked[at]["status"] != want.status); at++ {
+			if want.op != "expiries" && want.status != 429 {
+				t.Errorf("before %v: %v", want, asked[at])
+			}
+		}
+		if at == len(asked) {
+			t.Fatalf("%v is not listed where it belongs: %v", want, asked)
+		}
+		if want.status >= 400 && asked[at]["errMsg"] == nil {
+			t.Errorf("%v says nothing", asked[at])
+		}
+		at++
+	}
+	listed := text(t, asked)
+	for _, secret := range []string{r.session.Token[20:60], r.session.SID, r.srv.Account.Password, r.srv.Account.MPIN, r.srv.ConsumerKey, "not-a-key-of-ours", r.access} {
+		if strings.Contains(listed, secret) {
+			t.Errorf("%q is listed", secret)
+		}
+	}
+}
+
+// Strangers, who can send any number of calls, do not drive a trader's from the list.
+func TestRequests_keepWhatStrangersDriveOut(t *testing.T) {
+	t.Parallel()
+	r := login(t)
+	for range 600 {
+		r.rows("/portfolio/v1/holdings")
+	}
+	for range 1100 {
+		resp, err := http.Get(r.srv.URL + "/quick/user/orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+	}
+	r.rows("/quick/user/orders")
+	count := map[any]int{}
+	asked := r.asked()
+	for _, a := range asked {
+		count[a["status"]]++
+	}
+	if len(asked) != 1000 || count[200.0] != 500 || asked[0]["status"] != 200.0 || asked[1]["status"] != 401.0 {
+		t.Errorf("%d calls: %v, the newest %v", len(asked), count, asked[0])
+	}
+}
+
+// From another language the clocks are moved over HTTP, as Advance and SetTime do.
+func TestClock_isMovedOverHTTP(t *testing.T) {
+	t.Parallel()
+	r := login(t)
+	at := time.Date(2031, time.March, 3, 9, 20, 0, 0, time.FixedZone("IST", 19800))
+	if status, data, text := r.control("POST", "/sandbox/clock", order{"set": at.Format(time.RFC3339)}); status != http.StatusOK || data["service"] != at.Format(time.RFC3339) || data["market"] != data["service"] {
+		t.Fatalf("%d %s", status, text)
+	}
+	if now := r.srv.Now(); now.Before(at) || now.After(at.Add(time.Hour)) {
+		t.Errorf("the service's clock is at %v", now)
+	}
+	if status, _, _ := r.send(gen3, "order", "/quick/user/orders", ""); status != http.StatusForbidden {
+		t.Errorf("a session that ended years ago: %d", status)
+	}
+	if _, data, text := r.control("POST", "/sandbox/clock", order{"advance": "24h"}); !strings.HasPrefix(text, `{"data":{"service":"2031-03-04T09:2`) {
+		t.Errorf("a day later: %v", data)
+	}
+	if status, data, _ := r.control("POST", "/sandbox/clock", order{"set": "2031-03-03T09:20:00+05:30"}); status != http.StatusOK || data["market"] == data["service"] {
+		t.Errorf("set back, the market went back too: %v", data)
+	}
+	r.control("DELETE", "/sandbox/state", nil)
+	if _, data, _ := r.control("GET", "/sandbox/clock", nil); !strings.HasPrefix(data["market"].(string), "2031-03-03T09:2") {
+		t.Errorf("a new market is at %v", data)
 	}
 }

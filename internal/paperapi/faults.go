@@ -119,8 +119,7 @@ func (a *API) SubjectOf(account string, body []byte) Subject {
 		if n, err := f.number(field); err == nil {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			if rows, _ := a.exchange.History(a.now(), account, n); len(rows) > 0 {
-				o := &rows[len(rows)-1]
+			if o, refusal := a.exchange.Order(a.now(), account, n); refusal == nil {
 				s.Symbol, s.Side, s.Tag = o.Name, sideNames[o.Side], o.FirstTag
 			}
 			return s
@@ -129,7 +128,7 @@ func (a *API) SubjectOf(account string, body []byte) Subject {
 	if side, ok := sides[strings.ToLower(cmp.Or(f["tt"], f["trnsTp"]))]; ok {
 		s.Side = sideNames[side]
 	}
-	s.Symbol, s.Tag = strings.TrimSpace(f["ts"]), f["ig"]
+	s.Symbol, s.Tag = strings.TrimSpace(cmp.Or(f["ts"], f["trdSym"])), f["ig"]
 	if s.Symbol == "" { // a check of margin
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -192,42 +191,28 @@ func (f Fault) twist() paper.Twist {
 	return paper.Twist{}
 }
 
-// asOf returns the day's orders as they were at a time: those that had come by then.
-func (c *call) asOf(at time.Time) []paper.Order {
-	var all []paper.Order
-	for _, o := range c.exchange.Orders(c.now, c.account) {
-		rows, _ := c.exchange.History(c.now, c.account, o.Number)
-		for n := len(rows) - 1; n >= 0; n-- {
-			if !rows[n].Entered.After(at) {
-				all = append(all, rows[n])
-				break
-			}
-		}
-	}
-	return all
-}
-
 // book returns the day's orders, as a fault shows them.
-func (c *call) book() []paper.Order {
-	switch c.fault.Name {
-	case faultLag:
-		return c.asOf(c.now.Add(-c.fault.seconds()))
-	case faultMissing:
-		all := c.exchange.Orders(c.now, c.account)
-		return all[:max(0, len(all)-1)]
-	}
-	return c.exchange.Orders(c.now, c.account)
+func (c *call) book() paper.Marks {
+	return c.fault.shown(c.exchange.MarkOrders(c.now, c.account, c.fault.asOf(c.now)))
 }
 
 // fills returns the day's trades, as a fault shows them.
-func (c *call) fills() []paper.Trade {
-	all := c.exchange.Trades(c.now, c.account)
-	switch c.fault.Name {
-	case faultLag:
-		at := c.now.Add(-c.fault.seconds())
-		return slices.DeleteFunc(all, func(t paper.Trade) bool { return t.At.After(at) })
-	case faultMissing:
-		return all[:max(0, len(all)-1)]
+func (c *call) fills() paper.Marks {
+	return c.fault.shown(c.exchange.MarkTrades(c.now, c.account, c.fault.asOf(c.now)))
+}
+
+// asOf returns the time whose orders a fault shows, zero for the present.
+func (f Fault) asOf(now time.Time) time.Time {
+	if f.Name != faultLag {
+		return time.Time{}
 	}
-	return all
+	return now.Add(-f.seconds())
+}
+
+// shown returns what a fault shows of a book.
+func (f Fault) shown(m paper.Marks) paper.Marks {
+	if f.Name == faultMissing {
+		m.DropNewest()
+	}
+	return m
 }

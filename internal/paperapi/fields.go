@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"neoapi/internal/paper/listing"
 )
@@ -35,6 +36,7 @@ type failure struct {
 	code   int
 	stat   string // "Not_Ok" unless the service says more in it
 	text   string
+	retry  time.Duration // when it may work, 0 if that is not known
 }
 
 // Error implements error.

@@ -191,11 +191,11 @@ func (c *call) modify() ([]byte, error) {
 
 // known returns an order of the caller's as it is.
 func (c *call) known(n paper.Number, field string) (paper.Order, error) {
-	rows, refusal := c.exchange.History(c.now, c.account, n)
-	if refusal != nil || len(rows) == 0 {
-		return paper.Order{}, notValid(field)
+	o, refusal := c.exchange.Order(c.now, c.account, n)
+	if refusal != nil {
+		return o, notValid(field)
 	}
-	return rows[len(rows)-1], nil
+	return o, nil
 }
 
 // cancel cancels an order.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/fnv"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,40 +26,31 @@ var (
 // list answers with rows, or that there are none.
 func list(stat string, n int, each func(*row, int)) ([]byte, error) {
 	if n == 0 {
-		return nil, &failure{code: codeNoData, text: "No Data"}
+		return nil, noData
 	}
-	r := row(newBuffer())
-	r.begin()
-	r.text("stat", stat)
-	r.number("stCode", 200)
-	r.text("tid", "server1_1") // which clients of generation 1 read
-	r.key("data")
-	r = append(r, '[')
+	r := opened(stat)
 	for i := range n {
-		r.begin()
-		each(&r, i)
-		r.end()
-		r = append(r, ',')
+		r.element(each, i)
 	}
-	r[len(r)-1] = ']'
-	r.end()
-	return r, nil
+	return r.closed(), nil
 }
 
 // orders answers with the day's orders, the newest first.
 func (c *call) orders() ([]byte, error) {
-	all := c.book()
-	told := make([][]byte, len(all)) // of their instruments, which the exchange's lock guards
-	for i := range all {
-		told[i] = c.described(all[i].Instrument)
-	}
-	c.write = func() ([]byte, error) {
-		return list("Ok", len(all), func(r *row, i int) {
-			i = len(all) - 1 - i
-			r.order(&all[i], told[i], false)
-		})
-	}
-	return nil, nil
+	marks := c.book()
+	piece := make([]paper.Order, 0, min(marks.Len(), pieceRows))
+	told := make([][]byte, 0, cap(piece)) // of their instruments, which the exchange's lock guards
+	return nil, c.report(&report{stat: "Ok", n: marks.Len(), read: func(from, to int) bool {
+		piece, told = piece[:0], told[:0]
+		for i := from; i < to; i++ {
+			o, ok := marks.Order(marks.Len() - 1 - i)
+			if !ok {
+				return false
+			}
+			piece, told = append(piece, o), append(told, c.described(o.Instrument))
+		}
+		return true
+	}, write: func(r *row, i int) { r.order(&piece[i], told[i], false) }})
 }
 
 // oneOrder answers with the order whose number follows the path.
@@ -77,12 +67,13 @@ func (c *call) oneOrder() ([]byte, error) {
 		}
 		return list("Ok", 1, func(r *row, _ int) { r.order(&o, c.described(o.Instrument), false) })
 	}
-	all := c.book()
-	k := slices.IndexFunc(all, func(o paper.Order) bool { return o.Number == n })
-	if k < 0 {
-		return nil, notValid("nOrdNo")
+	marks := c.book()
+	for k := range marks.Len() {
+		if o, ok := marks.Order(k); ok && o.Number == n {
+			return list("Ok", 1, func(r *row, _ int) { r.order(&o, c.described(o.Instrument), false) })
+		}
 	}
-	return list("Ok", 1, func(r *row, _ int) { r.order(&all[k], c.described(all[k].Instrument), false) })
+	return nil, notValid("nOrdNo")
 }
 
 // history answers with an order's rows, the newest first.
@@ -99,10 +90,8 @@ func (c *call) history() ([]byte, error) {
 	if refusal != nil {
 		return nil, notValid("nOrdNo")
 	}
-	return list("Ok", len(rows), func(r *row, i int) {
-		o := &rows[len(rows)-1-i]
-		r.order(o, c.described(o.Instrument), true)
-	})
+	told := c.described(rows[0].Instrument)
+	return nil, c.report(written("Ok", len(rows), func(r *row, i int) { r.order(&rows[len(rows)-1-i], told, true) }))
 }
 
 // fixed are the keys of an order that mean nothing here, as the service has them in an
@@ -271,38 +260,47 @@ func exchangeOf(s listing.Segment) string {
 
 // trades answers with the day's fills, the newest first.
 func (c *call) trades() ([]byte, error) {
-	all := c.fills()
-	slices.Reverse(all)
-	c.write = func() ([]byte, error) {
-		return list("ok", len(all), func(r *row, i int) {
-			t := &all[i]
-			r.text("nOrdNo", pad(t.Order))
-			r.text("exOrdId", t.Exchange)
-			r.digits("flId", int64(t.ID))
-			r.text("actId", t.Account)
-			r.at("flDt", t.At, "02-Jan-2006")
-			r.at("flTm", t.At, "15:04:05")
-			r.at("exTm", t.At, dayAndTime)
-			r.at("hsUpTm", t.At, sorted)
-			r.number("flLeg", 1)
-			r.number("fldQty", t.Quantity)
-			r.number("minQty", 0)
-			r.price("avgPrc", t.Price, max(2, t.Precision))
-			r.text("exSeg", t.Segment.String())
-			r.digits("tok", int64(t.Token))
-			r.text("sym", t.Symbol)
-			r.text("trdSym", t.Name)
-			r.number("brdLtQty", t.Lot)
-			r.text("prod", productNames[t.Product])
-			r.text("trnsTp", sideNames[t.Side])
-			r.text("prcTp", typeNames[t.Type])
-			r.text("GuiOrdId", t.Tag)
-			r.expiry(t.Instrument)
-			r.text("optTp", cmp.Or(optionTypes[t.Kind], "NA"))
-			r.price("stkPrc", t.Strike, 2)
-		})
-	}
-	return nil, nil
+	marks := c.fills()
+	piece := make([]paper.Trade, 0, min(marks.Len(), pieceRows))
+	return nil, c.report(&report{stat: "ok", n: marks.Len(), read: func(from, to int) bool {
+		piece = piece[:0]
+		for i := from; i < to; i++ {
+			t, ok := marks.Trade(marks.Len() - 1 - i)
+			if !ok {
+				return false
+			}
+			piece = append(piece, t)
+		}
+		return true
+	}, write: func(r *row, i int) { r.trade(&piece[i]) }})
+}
+
+// trade adds the keys of a fill.
+func (r *row) trade(t *paper.Trade) {
+	r.text("nOrdNo", pad(t.Order))
+	r.text("exOrdId", t.Exchange)
+	r.digits("flId", int64(t.ID))
+	r.text("actId", t.Account)
+	r.at("flDt", t.At, "02-Jan-2006")
+	r.at("flTm", t.At, "15:04:05")
+	r.at("exTm", t.At, dayAndTime)
+	r.at("hsUpTm", t.At, sorted)
+	r.number("flLeg", 1)
+	r.number("fldQty", t.Quantity)
+	r.number("minQty", 0)
+	r.price("avgPrc", t.Price, max(2, t.Precision))
+	r.text("exSeg", t.Segment.String())
+	r.digits("tok", int64(t.Token))
+	r.text("sym", t.Symbol)
+	r.text("trdSym", t.Name)
+	r.number("brdLtQty", t.Lot)
+	r.text("prod", productNames[t.Product])
+	r.text("trnsTp", sideNames[t.Side])
+	r.text("prcTp", typeNames[t.Type])
+	r.text("GuiOrdId", t.Tag)
+	r.expiry(t.Instrument)
+	r.text("optTp", cmp.Or(optionTypes[t.Kind], "NA"))
+	r.price("stkPrc", t.Strike, 2)
 }
 
 // pad returns an order's number: it has fifteen digits.
@@ -319,7 +317,7 @@ func (c *call) positions() ([]byte, error) {
 	all := c.exchange.Positions(c.now, c.account)
 	priced := strings.HasPrefix(c.path, "/portfolio/")
 	today := listing.DateOf(c.now).Start()
-	return list("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, today, priced) })
+	return nil, c.report(written("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, today, priced) }))
 }
 
 // position adds the keys of a position.
@@ -364,7 +362,7 @@ func (r *row) position(p *paper.Position, account string, today time.Time, price
 func (c *call) holdings() ([]byte, error) {
 	all := c.exchange.Holdings(c.now, c.account)
 	if len(all) == 0 {
-		return nil, &failure{code: codeNoData, text: "No Data"}
+		return nil, noData
 	}
 	r := row(`{"data":[`)
 	for _, h := range all {

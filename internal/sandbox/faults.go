@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
 
@@ -144,6 +146,10 @@ func (f *Faults) Add(x Fault) error {
 		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
 		return login.Invalid("fault", "is not one that can happen to this op")
+	case !slices.Contains(paperapi.Ops(), x.Op) && x.Account+x.Symbol+x.Side+x.Tag != "":
+		return login.Invalid("op", "is not a trade call: account, symbol, side and tag are of trade calls, so this fault would strike none")
+	case !slices.Contains(aboutOrders, x.Op) && x.Symbol+x.Side+x.Tag != "":
+		return login.Invalid("op", fmt.Sprintf("is not about an order: symbol, side and tag are for %v, so this fault would strike none", aboutOrders))
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
 		return login.Invalid("side", "must be B or S")
 	case x.N < 0 || x.N > maxFaults:
@@ -161,6 +167,12 @@ func (f *Faults) Add(x Fault) error {
 	}
 	f.pending = append(f.pending, x)
 	return nil
+}
+
+// aboutOrders are the operations that say which order they are about.
+var aboutOrders = []string{
+	string(tradewire.OpPlace), string(tradewire.OpModify), string(tradewire.OpCancel), string(tradewire.OpExit), string(tradewire.OpHistory),
+	string(tradewire.OpMargin), string(tradewire.OpConvert),
 }
 
 // fits reports whether a fault is one for its operation: those of the exchange are for
@@ -231,7 +243,7 @@ func (f *Faults) Next(op string, trade bool, account string, body []byte) func(w
 		if !shapes[x.Fault].lost {
 			status := 0
 			if x.Fault != "hang" && x.Fault != "close" {
-				status = answer(x.Fault, trade).Status
+				status = answer(x.Fault, trade, r.URL.Path).Status
 			}
 			f.paper.Kept(op, account, id, r, body, x.Fault, status)
 		}
@@ -259,7 +271,7 @@ func failing(name string, trade bool) func(w http.ResponseWriter, r *http.Reques
 			return 0, 0, true
 		case name == "lost_502":
 			do()
-			ans := answer(name, trade)
+			ans := answer(name, trade, r.URL.Path)
 			return ans.Status, front.Send(w, r, ans), false
 		case name == "truncated":
 			ans := do()
@@ -270,13 +282,13 @@ func failing(name string, trade bool) func(w http.ResponseWriter, r *http.Reques
 			do()
 			return 0, 0, true
 		}
-		ans := answer(name, trade)
+		ans := answer(name, trade, r.URL.Path)
 		return ans.Status, front.Send(w, r, ans), false
 	}
 }
 
-// answer sends the answer of a fault that is not cut short.
-func answer(name string, trade bool) front.Answer {
+// answer returns the answer of a fault that is not cut short, at a path.
+func answer(name string, trade bool, path string) front.Answer {
 	row, inTable := wire.Lookup(name)
 	shape := shapes[name]
 	switch {
@@ -285,9 +297,15 @@ func answer(name string, trade bool) front.Answer {
 		if row.Status == http.StatusTooManyRequests || row.Status == http.StatusServiceUnavailable {
 			ans.Header = http.Header{"Retry-After": {"1"}}
 		}
-		if trade || row.Status == http.StatusOK {
+		if row.Status == http.StatusUnauthorized {
+			ans.Header = http.Header{"Www-Authenticate": {`Bearer realm="neo"`}}
+		}
+		switch {
+		case trade || row.Status == http.StatusOK:
 			code, _ := strconv.Atoi(row.Code)
 			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
+		case slices.ContainsFunc(wire.Routes, func(r wire.Route) bool { return r.Path == path && r.SaysGen3() }):
+			ans.Body = wire.NewGen3Failed(row.Code, row.Meaning+", on purpose")
 		}
 		return ans
 	case shape.status == http.StatusFound:
@@ -308,28 +326,14 @@ func (h half) Write(b []byte) (int, error) { return h.ResponseWriter.Write(b[:le
 const faultsPath = "/sandbox/faults"
 
 // faultsPage lists, adds and clears faults.
-func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, error) {
+func (s *Sandbox) faultsPage(r *http.Request, fields map[string]any) (front.Answer, error) {
 	switch r.Method {
 	case http.MethodDelete:
 		s.Faults.Clear()
 	case http.MethodPost:
-		f, err := fields()
+		x, err := faultOf(fields)
 		if err != nil {
 			return front.Answer{}, err
-		}
-		x := Fault{Times: 1}
-		x.Op, _ = f["op"].(string) // anything but a string is refused as an unknown name
-		x.Fault, _ = f["fault"].(string)
-		for name, to := range map[string]*string{"account": &x.Account, "symbol": &x.Symbol, "side": &x.Side, "tag": &x.Tag, "text": &x.Text} {
-			*to, _ = f[name].(string)
-		}
-		if n, given := f["n"]; given {
-			if x.N, _ = strconv.Atoi(fmt.Sprint(n)); x.N < 1 {
-				x.N = -1 // which is refused
-			}
-		}
-		if times, given := f["times"]; given {
-			x.Times, _ = strconv.Atoi(fmt.Sprint(times)) // anything but a number is 0, which is refused
 		}
 		if err := s.Faults.Add(x); err != nil {
 			return front.Answer{}, err
@@ -340,4 +344,36 @@ func (s *Sandbox) faultsPage(r *http.Request, fields Fields) (front.Answer, erro
 		Ops     []string `json:"ops"`
 		Faults  []string `json:"faults"`
 	}{s.Faults.Pending(), FaultOps(), allFaults()}, nil), nil
+}
+
+// faultOf reads a fault. A null counts as absent.
+func faultOf(fields map[string]any) (Fault, error) {
+	x := Fault{Times: 1}
+	texts := map[string]*string{
+		"op": &x.Op, "fault": &x.Fault, "account": &x.Account, "symbol": &x.Symbol, "side": &x.Side, "tag": &x.Tag, "text": &x.Text,
+	}
+	numbers := map[string]*int{"times": &x.Times, "n": &x.N}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		value := fields[name]
+		text, isText := texts[name]
+		number, isNumber := numbers[name]
+		switch {
+		case !isText && !isNumber:
+			return x, login.Invalid(shown(name), "is not known: a fault takes op, fault, times, account, symbol, side, tag, text and n")
+		case value == nil:
+		case isText:
+			s, ok := value.(string)
+			if !ok || s == "" {
+				return x, login.Invalid(name, "must be a text that is not empty")
+			}
+			*text = s
+		default:
+			n, err := strconv.Atoi(fmt.Sprint(value))
+			if err != nil || n < 1 || n > maxFaults {
+				return x, login.Invalid(name, "must be a number from 1 to "+strconv.Itoa(maxFaults))
+			}
+			*number = n
+		}
+	}
+	return x, nil
 }

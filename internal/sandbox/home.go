@@ -18,28 +18,55 @@ const pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'non
 
 // home answers what a sandbox is and what to do next: a page for people, JSON for
 // programs.
-func (s *Sandbox) home(r *http.Request, _ Fields) (front.Answer, error) {
+func (s *Sandbox) home(r *http.Request) (front.Answer, error) {
 	url := s.PublicURL
 	if url == "" { // it listens on all addresses; the caller used this one
 		url = "http://" + localAddress(r)
 	}
 	d := NewDemo(url, 0)
 	inbox, faults := url+otpPath+d.Accounts[0].UCC+"?wait=5s", url+faultsPath
-	header := http.Header{"Vary": {"Accept"}, "Content-Security-Policy": {pagePolicy}, "Referrer-Policy": {"no-referrer"}}
+	header := pageHeader()
 	if !wantsPage(r.Header.Values("Accept")) {
 		return success(struct {
 			Service string `json:"service"`
 			Demo
 			Inbox  string `json:"inbox"`
 			Faults string `json:"faults"`
+			Clock  string `json:"clock"`
 			*controls
-		}{"neo sandbox", d, inbox, faults, s.controls(url)}, header), nil
+		}{"neo sandbox", d, inbox, faults, url + clockPath, s.controls(url)}, header), nil
 	}
 	var text bytes.Buffer
 	err := homePage.Execute(&text, map[string]any{
-		"Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Paper": s.controls(url), "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
+		"Style": style, "Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Clock": url + clockPath, "Paper": s.controls(url), "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
 	})
 	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
+}
+
+// pageHeader is the header of an answer that is a page for people and JSON for programs.
+func pageHeader() http.Header {
+	return http.Header{"Vary": {"Accept"}, "Content-Security-Policy": {pagePolicy}, "Referrer-Policy": {"no-referrer"}}
+}
+
+// listed is a page in an index.
+type listed struct {
+	Path    string `json:"path"`
+	Methods string `json:"methods"`
+	What    string `json:"what"`
+	Example string `json:"example,omitempty"` // of a body of POST
+}
+
+// index answers which pages the operator of an exchange on paper has.
+func (s *Sandbox) index(r *http.Request) (front.Answer, error) {
+	if !wantsPage(r.Header.Values("Accept")) {
+		return success(struct {
+			Service string   `json:"service"`
+			Pages   []listed `json:"pages"`
+		}{"the exchange on paper", s.pages()}, pageHeader()), nil
+	}
+	var text bytes.Buffer
+	err := indexPage.Execute(&text, map[string]any{"Style": style, "Pages": s.pages(), "URL": "http://" + localAddress(r)})
+	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: pageHeader()}, err
 }
 
 // controls are where the exchange on paper is used and changed, and a first order.
@@ -99,12 +126,30 @@ func wantsPage(accept []string) bool {
 	return of("text/html") > of("application/json")
 }
 
+// style is how our pages look.
+const style = template.HTML(`<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}pre,td{overflow-wrap:anywhere;white-space:pre-wrap}pre{background:#8882;padding:.7rem}th{text-align:left;vertical-align:top;padding-right:1.5rem;font-weight:normal}</style>`)
+
+var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>The exchange on paper</title>
+{{.Style}}
+<h1>The exchange on paper</h1>
+<p>Behind this service orders are on paper: no order reaches an exchange and no money moves. These pages are for its operators alone.</p>
+<table>
+{{range .Pages}}<tr><th>{{.Methods}}<td>{{if .Example}}<pre>curl -H 'Content-Type: application/json' -d '{{.Example}}' {{$.URL}}{{.Path}}</pre>{{else}}<code>{{.Path}}</code>{{end}} {{.What}}
+{{end}}</table>
+<p>The rest is in docs/paper.md; programs that ask for this page get it as JSON.</p>
+</html>
+`))
+
 var homePage = template.Must(template.New("home").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>neo sandbox</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}pre,td{overflow-wrap:anywhere;white-space:pre-wrap}pre{background:#8882;padding:.7rem}th{text-align:left;vertical-align:top;padding-right:1.5rem;font-weight:normal}</style>
+{{.Style}}
 <h1>This is a neo sandbox</h1>
 <p>The session service of the Neo trade API with demo data{{if .Paper}} and an exchange on paper{{end}}, for a laptop or a CI job.
 A program logs in{{if .Paper}} and trades{{end}} here as it does with the real service; only the address differs. Everything on this page is public: put nothing of your own into a sandbox.</p>
@@ -123,13 +168,14 @@ A program logs in{{if .Paper}} and trades{{end}} here as it does with the real s
 <pre>curl -H "Sid: $SID" -H "Auth: $TOKEN" -d '{{.Order}}' {{.Place}}
 curl -H "Sid: $SID" -H "Auth: $TOKEN" {{.Orders}}</pre>
 <p>Set a price and fill what it goes through, let it run again, give an account money, or begin anew:</p>
-<pre>curl -d '{"set":"price","segment":"nse_cm","symbol":"TCS-EQ","price":"3500.00"}' {{.Market}}
-curl -d '{"set":"run"}' {{.Market}}
-curl -d '{"funds":"100000.00"}' {{.Account}}
+<pre>JSON='Content-Type: application/json'
+curl -H "$JSON" -d '{"set":"price","segment":"nse_cm","symbol":"TCS-EQ","price":"3500.00"}' {{.Market}}
+curl -H "$JSON" -d '{"set":"run"}' {{.Market}}
+curl -H "$JSON" -d '{"funds":"100000.00"}' {{.Account}}
 curl -X DELETE {{.State}}</pre>
 <p>See what the <a href="{{.Account}}">account</a> has, and the <a href="{{.Requests}}">last calls</a> and what became of each.</p>
 {{end}}<p>One-time codes arrive in the <a href="{{.Inbox}}">inbox</a>. <a href="{{.Faults}}">Faults</a> on demand show what a program does when
-the service fails. A CI job runs its tests with <code>neo sandbox -- CMD</code>. The rest is in docs/sandbox.md and
+the service fails, and the <a href="{{.Clock}}">clock</a> can be moved. A CI job runs its tests with <code>neo sandbox -- CMD</code>. The rest is in docs/sandbox.md and
 docs/paper.md; programs that ask for this page get it as JSON.</p>
 </html>
 `))

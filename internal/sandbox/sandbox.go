@@ -6,14 +6,10 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +31,11 @@ type Sandbox struct {
 	// Live reports whether a code can still be used: [login.Service.Live].
 	Live func(context.Context, login.Message) (bool, error)
 
+	Now        func() time.Time // the service's clock
+	Clock      *Clock           // moves it; nil if it cannot be moved, for which FixedClock says why
+	FixedClock string
+	Follow     func(context.Context) error // makes the service notice that it was moved
+
 	Directory login.Directory // whose inboxes there are
 }
 
@@ -43,37 +44,40 @@ type Page struct {
 	Op      string // its name in logs and metrics
 	Methods string
 	Wait    time.Duration // how long it may wait besides its work
-	Handle  func(r *http.Request, fields Fields) (front.Answer, error)
+	Handle  func(r *http.Request) (front.Answer, error)
 }
-
-// Fields reads a request's body: a flat JSON object.
-type Fields = func() (map[string]any, error)
 
 // Page returns the page at a path.
 func (s *Sandbox) Page(path string) (Page, bool) {
 	ucc, inbox := strings.CutPrefix(path, otpPath)
 	switch {
 	case inbox && ucc != "" && !strings.Contains(ucc, "/"):
-		return Page{"sandbox_otp", http.MethodGet, maxWait, s.notForeign(s.otpPage)}, true
-	case path == faultsPath:
-		return Page{"sandbox_faults", "GET, HEAD, POST, DELETE", 0, s.notForeign(s.faultsPage)}, true
-	case s.Paper != nil && paperapi.ControlMethods(path) != "":
-		return Page{"sandbox_paper", paperapi.ControlMethods(path), 0, s.notForeign(s.paperPage)}, true
-	case path == "/" && s.Home:
+		return Page{"sandbox_otp", http.MethodGet, maxWait, s.control(s.otpPage)}, true
+	case path == "/" && s.Home, path == indexPath:
 		return Page{"sandbox_home", http.MethodGet, 0, s.home}, true
+	}
+	return s.controlPage(path)
+}
+
+// controlPage returns the page at a path that shows or changes something.
+func (s *Sandbox) controlPage(path string) (Page, bool) {
+	switch {
+	case path == faultsPath:
+		return Page{"sandbox_faults", "GET, HEAD, POST, DELETE", 0, s.control(s.faultsPage)}, true
+	case path == clockPath:
+		return Page{"sandbox_clock", "GET, HEAD, POST", 0, s.control(s.clockPage)}, true
+	case s.Paper != nil && paperapi.ControlMethods(path) != "":
+		return Page{"sandbox_paper", paperapi.ControlMethods(path), 0, s.control(s.paperPage)}, true
 	}
 	return Page{}, false
 }
 
+// indexPath is where the pages are.
+const indexPath = "/sandbox/"
+
 // paperPage shows and changes the exchange on paper.
-func (s *Sandbox) paperPage(r *http.Request, _ Fields) (front.Answer, error) {
-	c := paperapi.Control{Method: r.Method, Path: r.URL.Path}
-	if r.Method == http.MethodPost {
-		var err error
-		if c.Fields, err = object(r); err != nil {
-			return front.Answer{}, err
-		}
-	}
+func (s *Sandbox) paperPage(r *http.Request, fields map[string]any) (front.Answer, error) {
+	c := paperapi.Control{Method: r.Method, Path: r.URL.Path, Fields: fields}
 	if ucc, ok := paperapi.AccountOf(c.Path); ok {
 		id, err := s.known(r.Context(), ucc)
 		if err != nil {
@@ -104,64 +108,6 @@ func (s *Sandbox) known(ctx context.Context, ucc string) (login.Identifier, erro
 	return id, nil
 }
 
-// object reads a JSON object, whose values may be lists of objects.
-func object(r *http.Request) (map[string]any, error) {
-	text, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxBody))
-	if err != nil {
-		return nil, login.Invalid("body", "did not arrive")
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var f map[string]any
-	if err := d.Decode(&f); err != nil || f == nil {
-		return nil, login.Invalid("body", "must be a JSON object")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, login.Invalid("body", "must be one JSON object")
-	}
-	return f, nil
-}
-
-// Operator serves the pages of the exchange on paper, and its faults, for the operator's
-// own address.
-func (s *Sandbox) Operator() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := Page{Methods: "GET, HEAD, POST, DELETE", Handle: s.notForeign(s.faultsPage)}
-		if methods := paperapi.ControlMethods(r.URL.Path); methods != "" {
-			page.Methods, page.Handle = methods, s.notForeign(s.paperPage)
-		} else if r.URL.Path != faultsPath {
-			http.NotFound(w, r)
-			return
-		}
-		if !slices.Contains(strings.Split(page.Methods, ", "), r.Method) {
-			w.Header().Set("Allow", page.Methods)
-			http.Error(w, "this path takes "+page.Methods, http.StatusMethodNotAllowed)
-			return
-		}
-		ans, err := page.Handle(r, func() (map[string]any, error) { return object(r) })
-		if err != nil {
-			status, text := http.StatusBadRequest, err.Error()
-			var refusal *front.Refusal
-			if errors.As(err, &refusal) {
-				status, text = refusal.Status, refusal.Detail
-			}
-			ans = front.Answer{Status: status, Body: wire.Failed{Error: []wire.Problem{{Code: wire.BadInput.Code, Message: text}}}}
-		}
-		front.Send(w, r, ans)
-	})
-}
-
-type handle = func(*http.Request, Fields) (front.Answer, error)
-
-func (s *Sandbox) notForeign(h handle) handle {
-	return func(r *http.Request, fields Fields) (front.Answer, error) {
-		if err := s.foreign(r); err != nil {
-			return front.Answer{}, err
-		}
-		return h(r, fields)
-	}
-}
-
 // foreign returns why a request for a sandbox's own address is refused: a web page that
 // a developer visits may have made the browser send it. On the developer's machine, a
 // host name that a stranger can own must have been pointed there (DNS rebinding).
@@ -190,7 +136,7 @@ const otpPath = "/sandbox/otp/"
 const maxWait = 60 * time.Second
 
 // otpPage returns the newest unused code of a UCC as plain text.
-func (s *Sandbox) otpPage(r *http.Request, _ Fields) (front.Answer, error) {
+func (s *Sandbox) otpPage(r *http.Request, _ map[string]any) (front.Answer, error) {
 	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(r.URL.Path, otpPath))
 	if err != nil {
 		return front.Answer{}, err

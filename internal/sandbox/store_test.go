@@ -25,7 +25,7 @@ func TestSandbox_saysThatItsStoreDoesNotAnswer(t *testing.T) {
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	_, err := page.Handle(httptest.NewRequestWithContext(gone, "GET", "http://127.0.0.1/sandbox/otp/TESTYA24", nil), nil)
+	_, err := page.Handle(httptest.NewRequestWithContext(gone, "GET", "http://127.0.0.1/sandbox/otp/TESTYA24", nil))
 	if refused, ok := errors.AsType[*login.Error](err); !ok || refused.Kind != login.KindUnavailable {
 		t.Errorf("%v, want one of KindUnavailable", err)
 	}

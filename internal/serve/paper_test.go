@@ -48,6 +48,9 @@ func TestServe_paperIsControlledAtTheOperatorsAddressAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
 		for k := 0; k < len(header); k += 2 {
 			req.Header.Set(header[k], header[k+1])
 		}
@@ -67,6 +70,8 @@ func TestServe_paperIsControlledAtTheOperatorsAddressAlone(t *testing.T) {
 		{"POST", "/sandbox/market", price, `"last":"3500.00"`},
 		{"POST", "/sandbox/faults", `{"op":"place","fault":"lost"}`, `"fault":"lost"`},
 		{"GET", "/sandbox/requests", "", `"data":[]`},
+		{"GET", "/sandbox/clock", "", `"market":"`},
+		{"GET", "/sandbox/", "", `"path":"/sandbox/accounts/{ucc}"`},
 		{"DELETE", "/sandbox/state", "", `"state"`},
 	} {
 		if status, text := ask(operator.URL, c.method, c.path, c.body); status != http.StatusOK || !strings.Contains(text, c.answer) {
@@ -81,6 +86,18 @@ func TestServe_paperIsControlledAtTheOperatorsAddressAlone(t *testing.T) {
 	}
 	if status, text := ask(operator.URL, "GET", "/sandbox/accounts/NOBODY", ""); status != http.StatusNotFound {
 		t.Errorf("an account that there is not: %d %s", status, text)
+	}
+	if status, text := ask(operator.URL, "GET", "/sandbox/", "", "Accept", "text/html"); status != http.StatusOK || !strings.Contains(text, "<title>The exchange on paper</title>") {
+		t.Errorf("the index: %d %s", status, text)
+	}
+	if status, text := ask(operator.URL, "GET", "/sandbox/nothing", ""); status != http.StatusNotFound || !strings.Contains(text, "/sandbox/ says") {
+		t.Errorf("a page that there is not: %d %s", status, text)
+	}
+	if status, text := ask(operator.URL, "POST", "/sandbox/clock", `{"advance":"5m"}`); status != http.StatusForbidden || !strings.Contains(text, "not moved") {
+		t.Errorf("everybody's clock is moved: %d %s", status, text)
+	}
+	if status, text := ask(operator.URL, "POST", "/sandbox/market", price, "Content-Type", "text/plain"); status != http.StatusUnsupportedMediaType {
+		t.Errorf("a text: %d %s", status, text)
 	}
 	if status, text := ask(operator.URL, "PUT", "/sandbox/market", price); status != http.StatusMethodNotAllowed {
 		t.Errorf("PUT: %d %s", status, text)

@@ -53,6 +53,13 @@ type Config struct {
 	Market paper.Config
 	paper  *paperapi.API
 
+	// Clock, if not nil, is the sandbox's clock, with which its data were opened. It can then
+	// be moved over HTTP.
+	Clock *sandbox.Clock
+
+	// Found gets what a person must know of what was found in PaperData; nil means the log.
+	Found func(what string)
+
 	Telemetry *telemetry.Telemetry // counts what the service does; may be nil
 
 	TLSCert, TLSKey string   // files; "" for plain HTTP
@@ -197,12 +204,15 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	if box != nil {
-		box.Live, box.Directory = svc.Live, d.Store
+		box.Live, box.Directory, box.Follow = svc.Live, d.Store, svc.FollowClock
 		web.Fault = box.Faults.Next
 		web.Page = func(path string) (httpapi.Page, bool) {
 			p, found := box.Page(path)
 			return httpapi.Page(p), found
 		}
+	}
+	if cfg.paper != nil {
+		web.Turned = cfg.paper.Turned
 	}
 	if box == nil && cfg.paper != nil {
 		web.Fault = cfg.Faults.Next
@@ -267,7 +277,11 @@ func (cfg *Config) openPaper(now time.Time) error {
 	if year := listing.DateOf(now).Year; !listing.HolidaysKnown(listing.NSE, year) {
 		cfg.Log.Warn("no holidays are known for this year: contracts on paper expire on their weekday even if that is one", "year", year)
 	}
-	return cfg.paper.Open(cfg.PaperData, cfg.Sandbox, func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) })
+	found := cfg.Found
+	if found == nil {
+		found = func(what string) { cfg.Log.Warn("the exchange on paper", "found", what) }
+	}
+	return cfg.paper.Open(cfg.PaperData, cfg.Sandbox, found)
 }
 
 // ports returns what the service depends on and, for a sandbox, the sandbox.
@@ -287,6 +301,7 @@ func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	}
 	box := &sandbox.Sandbox{
 		Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil || cfg.paper != nil, Paper: cfg.paper,
+		Now: d.now, Clock: cfg.Clock, FixedClock: "this sandbox's clock cannot be moved: other processes on its database have theirs",
 	}
 	if box.Faults == nil {
 		box.Faults = &sandbox.Faults{}
@@ -311,6 +326,10 @@ func checkPublicURL(text string) error {
 	return nil
 }
 
+// fixedClock says why a service's clock is not moved, not even with the exchange on paper
+// behind it: the market has the same one.
+const fixedClock = "a shared service's clock is not moved: everybody's sessions, codes and locks, and the times of the audit trail, go by it; neo sandbox has one that can be"
+
 // Status returns the handler of the operator's own address, or nil if the service
 // was started without telemetry: see [telemetry.Telemetry.Status].
 func (s *Server) Status() http.Handler {
@@ -319,7 +338,7 @@ func (s *Server) Status() http.Handler {
 	}
 	var more http.Handler
 	if s.paper != nil && s.box == nil {
-		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.directory}).Operator()
+		more = (&sandbox.Sandbox{Faults: s.faults, Paper: s.paper, Directory: s.directory, Now: s.data.now, FixedClock: fixedClock}).Operator()
 	}
 	return s.telemetry.Status(s.login, more)
 }

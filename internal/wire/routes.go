@@ -48,6 +48,10 @@ type Route struct {
 	Families Family // which clients use this address
 }
 
+// SaysGen3 reports whether failures at the route have the form that generation 3's documents
+// describe: nobody else calls there.
+func (r Route) SaysGen3() bool { return r.Families == Gen3 && r.Op != OpConfig }
+
 // Routes is every address of the operations above, once each. Within a family the
 // first route of an operation is the one a client should use. Those of trade calls
 // are in package tradewire.

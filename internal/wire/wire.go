@@ -58,6 +58,18 @@ type StatusFailed struct {
 	ErrorCode string `json:"errorCode"`
 }
 
+// Gen3Failed is the body of a failure at an address of generation 3: its documented form
+// beside the others'.
+type Gen3Failed struct {
+	Failed
+	StatusFailed
+}
+
+// NewGen3Failed returns the failure with a code and a message.
+func NewGen3Failed(code, message string) Gen3Failed {
+	return Gen3Failed{Failed{Error: []Problem{{Code: code, Message: message}}}, StatusFailed{Status: "error", Message: message, ErrorCode: code}}
+}
+
 // OAuthFailed is the body of a refused access token (RFC 6749, section 5.2).
 type OAuthFailed struct {
 	Error       string `json:"error"`
