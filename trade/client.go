@@ -1,0 +1,52 @@
+package trade
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"neoapi"
+)
+
+// A Client trades for one account. All its methods are safe for concurrent use. Like the
+// [neoapi.Client] that it calls with, it prints without secrets.
+type Client struct {
+	api  *neoapi.Client
+	opts []neoapi.CallOption // of every call
+}
+
+// An Option sets up a [Client].
+type Option func(*Client)
+
+// With makes every call with these options, before the call's own: for example
+// neoapi.WithKeeper.
+func With(opts ...neoapi.CallOption) Option {
+	return func(t *Client) { t.opts = append(t.opts, opts...) }
+}
+
+// New returns a client that uses c's session, and renews it if c has a [neoapi.Keeper].
+func New(c *neoapi.Client, opts ...Option) *Client {
+	t := &Client{api: c}
+	for _, opt := range opts {
+		opt(t)
+	}
+	return t
+}
+
+// get calls a report and returns its answer: the field data, or the whole answer if it has
+// none; nil for an empty report.
+func (t *Client) get(ctx context.Context, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
+	return t.call(ctx, http.MethodGet, path, query, opts)
+}
+
+// post calls with a JSON object in the field jData.
+func (t *Client) post(ctx context.Context, path, jData string, opts []neoapi.CallOption) (json.RawMessage, error) {
+	return t.call(ctx, http.MethodPost, path, url.Values{"jData": {jData}}, opts)
+}
+
+func (t *Client) call(ctx context.Context, method, path string, form url.Values, opts []neoapi.CallOption) (answer json.RawMessage, err error) {
+	err = t.api.Do(ctx, method, path, form, &answer, slices.Concat(t.opts, opts)...)
+	return answer, err
+}

@@ -1,0 +1,69 @@
+package trade
+
+// A Ticket is an order that has not been placed: what [Buy] and [Sell] begin and
+// [Client.Place] sends. It has no useful zero: side, instrument, quantity, price type and
+// product have to be given. A Ticket is a value; its methods return a changed copy.
+type Ticket struct {
+	instrument Instrument
+	side       Side
+	quantity   int64
+	kind       PriceType
+	price      Rupees
+	trigger    Rupees
+	product    Product
+	validity   Validity // "" is Day
+	disclosed  int64
+	protection int64 // whole per cent; 0 leaves it to the service
+	after      bool  // after market
+	tag        Tag
+	stopMarket bool // send an SL-M although the service rejects it
+}
+
+// Buy begins an order to buy a quantity of an instrument. Quantity counts units in every
+// segment but mcx_fo, where it has to be a multiple of the lot as well.
+func Buy(i Instrument, quantity int64) Ticket {
+	return Ticket{instrument: i, side: SideBuy, quantity: quantity}
+}
+
+// Sell begins an order to sell.
+func Sell(i Instrument, quantity int64) Ticket {
+	return Ticket{instrument: i, side: SideSell, quantity: quantity}
+}
+
+// Limit makes it a limit order.
+func (t Ticket) Limit(price Rupees) Ticket {
+	t.kind, t.price, t.trigger = Limit, price, Rupees{}
+	return t
+}
+
+// Market makes it a market order: a limit order at the last price ± a protection, which
+// the service chooses by its own table. What does not fill rests.
+func (t Ticket) Market() Ticket {
+	t.kind, t.price, t.trigger = Market, Rupees{}, Rupees{}
+	return t
+}
+
+// Stop makes it a stop order: when the last price reaches trigger it becomes a limit
+// order at price.
+func (t Ticket) Stop(trigger, price Rupees) Ticket {
+	t.kind, t.price, t.trigger = StopLimit, price, trigger
+	return t
+}
+
+// Product sets how the position is carried.
+func (t Ticket) Product(p Product) Ticket { t.product = p; return t }
+
+// Validity sets how long it rests; the default is [Day].
+func (t Ticket) Validity(v Validity) Ticket { t.validity = v; return t }
+
+// Tag labels the order.
+func (t Ticket) Tag(tag Tag) Ticket { t.tag = tag; return t }
+
+// Disclosed shows the market only a part of the quantity at a time.
+func (t Ticket) Disclosed(quantity int64) Ticket { t.disclosed = quantity; return t }
+
+// Protection sets a market order's protection in whole per cent.
+func (t Ticket) Protection(percent int64) Ticket { t.protection = percent; return t }
+
+// AfterMarket makes it an order for the next trading day, to be sent outside of hours.
+func (t Ticket) AfterMarket() Ticket { t.after = true; return t }
