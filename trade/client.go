@@ -15,6 +15,7 @@ import (
 type Client struct {
 	api  *neoapi.Client
 	opts []neoapi.CallOption // of every call
+	live *live               // what a feed says of orders, or nil
 }
 
 // An Option sets up a [Client].

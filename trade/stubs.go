@@ -37,40 +37,6 @@ func (t *Client) Margin(ctx context.Context, orders ...Ticket) (Margin, error) {
 	return Margin{}, errTodo
 }
 
-// A Tag labels an order.
-type Tag struct {
-	label string
-	day   bool
-}
-
-// Label and DayTag: see the issue.
-func Label(s string) Tag  { return Tag{label: s} }
-func DayTag(s string) Tag { return Tag{label: s, day: true} }
-
-// A Change is what Modify changes; what is not set stays.
-type Change struct {
-	Quantity       int64 // new total, filled part included; 0 leaves it
-	Price, Trigger Rupees
-	Type           PriceType
-	Validity       Validity
-	Disclosed      int64
-}
-
-func (t *Client) Check(ctx context.Context, order Ticket) error              { return errTodo }
-func (t *Client) Place(ctx context.Context, order Ticket) (Order, error)     { return Order{}, errTodo }
-func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) { return Order{}, errTodo }
-func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order, error) {
-	return Order{}, errTodo
-}
-func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) { return Order{}, errTodo }
-func (t *Client) Exit(ctx context.Context, order Order) (Order, error)   { return Order{}, errTodo }
-func (t *Client) Await(ctx context.Context, order Order, states ...State) (Order, error) {
-	return Order{}, errTodo
-}
-
-// Slice cuts at the freeze limit.
-func Slice(order Ticket) []Ticket { return nil }
-
 // A Result is what became of one order of several.
 type Result struct {
 	Order  Order
