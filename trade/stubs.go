@@ -37,24 +37,6 @@ func (t *Client) Margin(ctx context.Context, orders ...Ticket) (Margin, error) {
 	return Margin{}, errTodo
 }
 
-// A Result is what became of one order of several.
-type Result struct {
-	Order  Order
-	Ticket Ticket // what was or would be sent
-	Err    error
-}
-
-// An Only narrows CancelAll and SquareOff: Intraday, DryRun, All, In(instrument), OfProduct(p), Tagged(prefix)
-type Only func(*selection)
-type selection struct{}
-
-func (t *Client) CancelAll(ctx context.Context, only ...Only) ([]Result, error) { return nil, errTodo }
-func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) { return nil, errTodo }
-func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error)  { return nil, errTodo }
-func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Product) (Position, error) {
-	return Position{}, errTodo
-}
-
 func (t *Client) Instrument(ctx context.Context, segment Segment, symbol string) (Instrument, error) {
 	return Instrument{}, errTodo
 }
