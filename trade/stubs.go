@@ -37,41 +37,6 @@ func (t *Client) Margin(ctx context.Context, orders ...Ticket) (Margin, error) {
 	return Margin{}, errTodo
 }
 
-func (t *Client) Instrument(ctx context.Context, segment Segment, symbol string) (Instrument, error) {
-	return Instrument{}, errTodo
-}
-
-// Instruments returns today's scrip master of the segments (all if none).
-func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master, error) {
-	return nil, errTodo
-}
-
-// A Master is the scrip masters of a day.
-type Master struct{}
-type Search struct {
-	Text             string
-	Segment          Segment
-	Name             string
-	Kind             Kind
-	Expiry           Date
-	Strike, StrikeTo Rupees
-	Limit            int
-}
-
-func (m *Master) Symbol(segment Segment, symbol string) (Instrument, error) {
-	return Instrument{}, errTodo
-}
-func (m *Master) Token(segment Segment, token string) (Instrument, error) {
-	return Instrument{}, errTodo
-}
-func (m *Master) Find(s Search) []Instrument { return nil }
-
-func (t *Client) Quote(ctx context.Context, i Instrument, opts ...neoapi.CallOption) (Quote, error) {
-	return Quote{}, errTodo
-}
-func (t *Client) Quotes(ctx context.Context, of []Instrument, opts ...neoapi.CallOption) ([]Quote, error) {
-	return nil, errTodo
-}
 
 // An Interval of candles: OneMinute … Weekly, as the protocol has them
 type Interval string
