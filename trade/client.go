@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 
 	"neoapi"
 )
@@ -15,6 +16,8 @@ import (
 type Client struct {
 	api  *neoapi.Client
 	opts []neoapi.CallOption // of every call
+
+	noOrder, oldPositions atomic.Bool // what the service was found not to have: the address of one order, the new report of positions
 }
 
 // An Option sets up a [Client].
