@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 	}
 	if now.State.Final() {
 		return now, fmt.Errorf("trade: modify: order %s is %s: %w", now.Number, now.short(), ErrEnded)
+	}
+	if missesAny(now.Unread, "qty", "fldQty", "dscQty", "prc", "trgPrc", "prcTp", "vldt") {
+		return now, fmt.Errorf("trade: modify: nothing was sent, because the report of order %s cannot be read: %s", now.Number, now.Unread)
 	}
 	want := change.apply(now)
 	if bad := want.check(); bad != nil {
@@ -92,6 +96,11 @@ func (c Change) apply(o Order) Order {
 		o.Validity = Day
 	}
 	return o
+}
+
+// missesAny reports whether a list of keys that could not be read has one of names.
+func missesAny(unread string, names ...string) bool {
+	return unread != "" && slices.ContainsFunc(strings.Split(unread, ","), func(key string) bool { return slices.Contains(names, key) })
 }
 
 // same reports whether two prices are the same to the service, which has no absent one.

@@ -16,7 +16,7 @@ import (
 // If the answer is lost the positions are read to see what became of it. The error is
 // [ErrUnchanged] if they are as before, and an [*Unknown] if they could not be read.
 func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Product) (Position, error) {
-	net := p.net()
+	net := p.Net
 	switch {
 	case quantity <= 0 || quantity > max(net, -net):
 		return p, &Invalid{Field: "quantity", Value: strconv.FormatInt(quantity, 10), Problem: "is not a part of the position", Nearest: []string{strconv.FormatInt(max(net, -net), 10)}}
@@ -56,7 +56,7 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 		switch {
 		case failed != nil:
 			err = errors.Join(err, failed)
-		case to1.net()-to0.net() == quantity || from0.net()-from1.net() == quantity:
+		case to1.Net-to0.Net == quantity || from0.Net-from1.Net == quantity:
 			return to1, nil
 		case n == 3 && judge(err) == lost:
 			return from1, fmt.Errorf("trade: convert, whose answer was lost (%w): %w", err, ErrUnchanged)
@@ -74,7 +74,7 @@ func (t *Client) sides(ctx context.Context, p Position, to Product) (from, other
 	all, err := t.Positions(ctx)
 	from, other = p, p
 	for _, q := range []*Position{&from, &other} {
-		q.CarriedBuyQty, q.CarriedSellQty, q.BuyQty, q.SellQty = 0, 0, 0, 0
+		*q = Position{Instrument: p.Instrument, Product: p.Product}
 	}
 	other.Product = to
 	for _, q := range all {

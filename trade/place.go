@@ -43,11 +43,14 @@ func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 
 // place sends a checked order.
 func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, error) {
+	sent := t.now()
 	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
 	switch judge(err) {
 	case answered:
 		if number != "" {
-			return t.newest(order.accepted(number, tag)), nil
+			placed := order.accepted(number, tag)
+			placed.Sent = sent
+			return t.newest(placed), nil
 		}
 		err = errors.New("the answer has no order number")
 		fallthrough
@@ -146,6 +149,3 @@ func (n *numberText) UnmarshalJSON(b []byte) error {
 	*n = numberText(s)
 	return nil
 }
-
-// now is this machine's time.
-func (t *Client) now() time.Time { return time.Now() }

@@ -238,11 +238,6 @@ func (p *Position) is(o Order) bool {
 	return same(p.Segment, p.Token, p.Symbol, o.Segment, o.Token, o.Symbol)
 }
 
-// net returns what is held: bought less sold, carried and today's.
-func (p *Position) net() int64 {
-	return p.CarriedBuyQty + p.BuyQty - p.CarriedSellQty - p.SellQty
-}
-
 // exposed returns the positions that are selected and not flat, with the quantity that is
 // to be closed as their only one, and the orders that are selected.
 func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order, error) {
@@ -264,7 +259,10 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 	}
 	var open []Position
 	for _, p := range positions {
-		net := p.net()
+		if missesAny(p.Unread, "cfBuyQty", "cfSellQty", "flBuyQty", "flSellQty", "prod") {
+			return nil, nil, fmt.Errorf("trade: nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
+		}
+		net := p.Net
 		fromHoldings := p.Product == CNC && p.Segment.Cash() && net < 0
 		if net == 0 || !s.picks(p.Segment, p.Token, p.Symbol, p.Product) || fromHoldings && !s.names(p.Segment, p.Token, p.Symbol) {
 			continue
@@ -274,7 +272,7 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 				continue
 			}
 		}
-		p.CarriedBuyQty, p.CarriedSellQty, p.BuyQty, p.SellQty = 0, 0, max(0, net), max(0, -net)
+		p.Net = net
 		open = append(open, p)
 	}
 	return open, orders, nil
@@ -308,18 +306,16 @@ func madeBy(orders []Order, trades []Trade, p *Position) (net int64) {
 
 // closing returns the orders that close a position.
 func (t *Client) closing(ctx context.Context, p Position, tag Tag) []Ticket {
-	i := Instrument{Segment: p.Segment, Token: p.Token, Symbol: p.Symbol, Name: p.Name, Kind: p.Kind, Lot: 1}
-	if p.Kind == IndexKind {
-		i.Kind = Share // a position is in what can be traded
-	}
+	i := p.Instrument
+	i.Lot = 1
 	if master, err := t.Instruments(ctx, p.Segment); err == nil { // which has the freeze quantity
 		if listed, err := master.Token(p.Segment, p.Token); err == nil {
 			i.Freeze, i.Lot = listed.Freeze, listed.Lot
 		}
 	}
-	order := Sell(i, p.net())
-	if p.net() < 0 {
-		order = Buy(i, -p.net())
+	order := Sell(i, p.Net)
+	if p.Net < 0 {
+		order = Buy(i, -p.Net)
 	}
 	return Slice(order.Market().Product(p.Product).Tag(tag))
 }

@@ -10,34 +10,6 @@ import (
 
 var errTodo = errors.New("not built yet")
 
-func (t *Client) Orders(ctx context.Context, opts ...neoapi.CallOption) ([]Order, error) {
-	return nil, errTodo
-}
-func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOption) (Order, error) {
-	return Order{}, errTodo
-}
-
-// History: states of an order, oldest first.
-func (t *Client) History(ctx context.Context, number string, opts ...neoapi.CallOption) ([]Order, error) {
-	return nil, errTodo
-}
-func (t *Client) Trades(ctx context.Context, opts ...neoapi.CallOption) ([]Trade, error) {
-	return nil, errTodo
-}
-func (t *Client) Positions(ctx context.Context, opts ...neoapi.CallOption) ([]Position, error) {
-	return nil, errTodo
-}
-func (t *Client) Holdings(ctx context.Context, opts ...neoapi.CallOption) ([]Holding, error) {
-	return nil, errTodo
-}
-func (t *Client) Limits(ctx context.Context, opts ...neoapi.CallOption) (Limits, error) {
-	return Limits{}, errTodo
-}
-func (t *Client) Margin(ctx context.Context, orders ...Ticket) (Margin, error) {
-	return Margin{}, errTodo
-}
-
-
 // An Interval of candles: OneMinute … Weekly, as the protocol has them
 type Interval string
 

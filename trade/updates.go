@@ -138,6 +138,9 @@ func filled(o, other Order) Order {
 	if !o.AvgPrice.Known() && o.FilledQty == other.FilledQty {
 		o.AvgPrice = other.AvgPrice
 	}
+	if o.Sent.IsZero() {
+		o.Sent = other.Sent
+	}
 	if o.Entered.IsZero() {
 		o.Entered = other.Entered
 	}
