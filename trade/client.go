@@ -3,9 +3,12 @@ package trade
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"neoapi"
 )
@@ -15,6 +18,9 @@ import (
 type Client struct {
 	api  *neoapi.Client
 	opts []neoapi.CallOption // of every call
+	live *live               // what a feed says of orders, or nil
+
+	noOrder, oldPositions atomic.Bool // what the service was found not to have: the address of one order, the new report of positions
 }
 
 // An Option sets up a [Client].
@@ -46,7 +52,25 @@ func (t *Client) post(ctx context.Context, path, jData string, opts []neoapi.Cal
 	return t.call(ctx, http.MethodPost, path, url.Values{"jData": {jData}}, opts)
 }
 
+// readWithin is how long one try of a read may take.
+const readWithin = 5 * time.Second
+
+// call reads something. A try that takes too long is given up, with its connection, and a
+// second one made on another.
 func (t *Client) call(ctx context.Context, method, path string, form url.Values, opts []neoapi.CallOption) (answer json.RawMessage, err error) {
-	err = t.api.Do(ctx, method, path, form, &answer, slices.Concat(t.opts, opts)...)
-	return answer, err
+	opts = slices.Concat(t.opts, opts)
+	for n := 0; ; n++ {
+		try, cancel := context.WithTimeout(ctx, readWithin)
+		answer = nil
+		err = t.api.Do(try, method, path, form, &answer, opts...)
+		cancel()
+		switch fail, ok := errors.AsType[*neoapi.Error](err); {
+		case err == nil || !ok || fail.Category != neoapi.ErrNetwork || ctx.Err() != nil:
+			return answer, err
+		case judge(err) == unsent && try.Err() != nil: // it waited for its turn in the rate
+			n--
+		case n > 0:
+			return answer, err
+		}
+	}
 }

@@ -3,7 +3,11 @@ package trade
 import "time"
 
 // An Order is an order as the service last reported it. Amounts that it did not report
-// are unknown, texts "" and times zero.
+// are unknown, texts "" and times zero; Unread says what it reported in a form that could
+// not be read.
+//
+// The texts of an order are parts of the report that it came with, which stays in memory
+// as long as the order does.
 type Order struct {
 	Number         string // the service's
 	ExchangeNumber string
@@ -27,21 +31,29 @@ type Order struct {
 	PendingQty   int64
 	CancelledQty int64
 	DisclosedQty int64
-	AvgPrice     Rupees // of what has filled; unknown before the first fill
+	AvgPrice     Rupees // of what has filled, as the service rounds it; unknown before the first fill
 
 	State  State
-	Reason string // why it was rejected or, while it is open, why its last change was refused
+	Reason string // why it was rejected or, while it is open, why its last change was refused: see [Order.Refused]
 
+	Sent      time.Time // when [Client.Place] sent it, by Config.Clock; zero for an order that was read from a report
 	Entered   time.Time // when the service received it
 	Confirmed time.Time // when the exchange confirmed it
 	Updated   time.Time // its newest state
-	Sequence  int64     // orders the states of an order: updRecvTm, ns
+	Sequence  int64     // orders the states of an order: nanoseconds, by the service's clock
 
-	Raw Raw // every field of the row
+	Unread string // the keys, with commas between, whose values had another form, or quantities that are missing
+	Raw    Raw    // every field of the row
 }
 
-// Raw is a row as the service sent it, for fields that the package does not know.
-type Raw string
+// Refused returns why the last change of an order was refused, if it was: such an order
+// is as open as before, with its old price and quantity.
+func (o Order) Refused() string {
+	if o.State.Final() {
+		return ""
+	}
+	return o.Reason
+}
 
 // A Trade is one fill of an order.
 type Trade struct {
@@ -57,68 +69,9 @@ type Trade struct {
 	PriceType      PriceType
 	Quantity       int64
 	Price          Rupees
-	At             time.Time
+	At             time.Time // the exchange's
+	Unread         string    // as in [Order]
 	Raw            Raw
-}
-
-// A Position is what an account holds of an instrument under a product today.
-type Position struct {
-	Segment Segment
-	Token   string
-	Symbol  string
-	Name    string
-	Product Product
-	Kind    Kind
-	Expiry  Date
-	Strike  Rupees
-	Lot     int64
-
-	CarriedBuyQty, CarriedSellQty int64  // from the days before
-	CarriedBuy, CarriedSell       Rupees // amounts, valued at the previous settlement and not at cost
-	BuyQty, SellQty               int64  // today's
-	BuyAmount, SellAmount         Rupees
-	Last                          Rupees // the last price; only /portfolio/v2/positions has it
-
-	Precision                                      int
-	Multiplier, GenNum, GenDen, PriceNum, PriceDen int64
-	Updated                                        time.Time
-	Raw                                            Raw
-}
-
-// A Holding is shares that are held.
-type Holding struct {
-	Segment     Segment
-	Token       string // exchangeIdentifier: what quotes and orders use
-	Symbol      string
-	Series      string
-	Quantity    int64 // all
-	Sellable    int64
-	AvgPrice    Rupees
-	ClosePrice  Rupees
-	Cost        Rupees
-	MarketValue Rupees
-	Raw         Raw
-}
-
-// Limits are an account's money.
-type Limits struct {
-	Cash      Rupees // CollateralValue: the cash, whatever its name on the wire says
-	Pledged   Rupees // Collateral: margin from pledged shares
-	Used      Rupees // MarginUsed
-	Available Rupees // Net = Cash + Pledged − Used
-	At        time.Time
-	Raw       Raw
-}
-
-// A Margin is what orders would need.
-type Margin struct {
-	Need      Rupees // the orders' own
-	Short     Rupees // what is missing of it; 0 if it fits
-	Available Rupees
-	Used      Rupees
-	Fits      bool
-	Legs      int // how many orders it is a sum of; their margins can be less together
-	Raw       Raw
 }
 
 // A Level is a price in a book with its quantity and number of orders.

@@ -16,7 +16,7 @@ type Ticket struct {
 	protection int64 // whole per cent; 0 leaves it to the service
 	after      bool  // after market
 	tag        Tag
-	stopMarket bool // send an SL-M although the service rejects it
+	anyway     bool // send an SL-M although the service rejects it
 }
 
 // Buy begins an order to buy a quantity of an instrument. Quantity counts units in every
@@ -30,16 +30,17 @@ func Sell(i Instrument, quantity int64) Ticket {
 	return Ticket{instrument: i, side: SideSell, quantity: quantity}
 }
 
-// Limit makes it a limit order.
+// Limit makes it a limit order. A trigger that a call of Stop has set is not dropped: the
+// order is refused before it is sent.
 func (t Ticket) Limit(price Rupees) Ticket {
-	t.kind, t.price, t.trigger = Limit, price, Rupees{}
+	t.kind, t.price = Limit, price
 	return t
 }
 
 // Market makes it a market order: a limit order at the last price ± a protection, which
 // the service chooses by its own table. What does not fill rests.
 func (t Ticket) Market() Ticket {
-	t.kind, t.price, t.trigger = Market, Rupees{}, Rupees{}
+	t.kind, t.price = Market, Rupees{}
 	return t
 }
 
@@ -50,6 +51,16 @@ func (t Ticket) Stop(trigger, price Rupees) Ticket {
 	return t
 }
 
+// StopMarket makes it a stop order that becomes a market order. The service rejects those
+// of programs, so the order is refused before it is sent unless [Ticket.Anyway] is called.
+func (t Ticket) StopMarket(trigger Rupees) Ticket {
+	t.kind, t.price, t.trigger = StopMarket, Rupees{}, trigger
+	return t
+}
+
+// Anyway sends an order of type SL-M although the service is known to reject it.
+func (t Ticket) Anyway() Ticket { t.anyway = true; return t }
+
 // Product sets how the position is carried.
 func (t Ticket) Product(p Product) Ticket { t.product = p; return t }
 
@@ -59,10 +70,12 @@ func (t Ticket) Validity(v Validity) Ticket { t.validity = v; return t }
 // Tag labels the order.
 func (t Ticket) Tag(tag Tag) Ticket { t.tag = tag; return t }
 
-// Disclosed shows the market only a part of the quantity at a time.
+// Disclosed shows the market only a part of the quantity at a time. It is for shares,
+// currencies and commodities, and not for stop orders.
 func (t Ticket) Disclosed(quantity int64) Ticket { t.disclosed = quantity; return t }
 
-// Protection sets a market order's protection in whole per cent.
+// Protection sets a market order's protection in whole per cent; 0, the default, leaves it
+// to the service's table.
 func (t Ticket) Protection(percent int64) Ticket { t.protection = percent; return t }
 
 // AfterMarket makes it an order for the next trading day, to be sent outside of hours.

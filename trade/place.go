@@ -1,0 +1,151 @@
+package trade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"neoapi/internal/tradewire"
+)
+
+// Place checks an order and sends it, once. The order that it returns is accepted, which
+// says nothing yet of what becomes of it: its State is "" until [Client.Await] or
+// [Client.Order] has read it. Of the errors,
+//
+//   - an [*Invalid] was not sent, because it breaks a rule;
+//   - a [*Rejection] was refused by the service or the exchange, with its reason;
+//   - [ErrAddress] was refused because of this program's address;
+//   - [ErrNotPlaced] was looked for and is not there;
+//   - an [*Unknown] may stand or not: it says what to do;
+//   - any other error is package neoapi's, and the order was not placed.
+//
+// If the answer is lost (a time-out, a broken connection, a proxy's page, an answer
+// without a number) the order is not sent again. It is looked for by its tag in the order
+// book, and in the histories of orders whose tag a change has replaced: at once, and four
+// more times in the seven seconds after. ErrNotPlaced means that none of them had it, and
+// that at least the last two looks were complete. If they were not, if ctx ends first, or
+// if the service says that the tag was used, which only this order can have done, and does
+// not show the order, the error is an *Unknown.
+//
+// The answer is waited for 10 seconds, or half the time until ctx ends if that is less, so
+// that time is left to look.
+func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
+	if bad := t.check(&order); bad != nil {
+		return Order{}, bad
+	}
+	return t.place(ctx, &order, order.tag.make(t.now()))
+}
+
+// place sends a checked order.
+func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, error) {
+	sent := t.now()
+	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
+	switch judge(err) {
+	case answered:
+		if number != "" {
+			placed := order.accepted(number, tag)
+			placed.Sent = sent
+			return t.newest(placed), nil
+		}
+		err = errors.New("the answer has no order number")
+		fallthrough
+	case lost:
+		return t.look(ctx, &search{tag: tag, ticket: order}, err, false)
+	case duplicate:
+		return t.look(ctx, &search{tag: tag, ticket: order}, err, true)
+	case refused:
+		return Order{}, refusal(err, order.accepted("", tag), false)
+	}
+	return Order{}, err
+}
+
+// accepted returns the order that a ticket became.
+func (o *Ticket) accepted(number, tag string) Order {
+	validity := o.validity
+	if validity == "" {
+		validity = Day
+	}
+	i := &o.instrument
+	return Order{
+		Number: number, Tag: tag, Segment: i.Segment, Token: i.Token, Symbol: i.Symbol, Name: i.Name, Series: i.Series,
+		Side: o.side, Product: o.product, PriceType: o.kind, Validity: validity, Price: o.price, Trigger: o.trigger,
+		Quantity: o.quantity, DisclosedQty: o.disclosed,
+	}
+}
+
+// PlaceOnce places an order that has a [DayTag], once a day, whatever becomes of the
+// program in between: if there is an order with this label today it is returned, and
+// nothing is placed. An order of this label for another instrument, side or product is an
+// [*Invalid]. PlaceOnce may be called again after any error. If the order was rejected
+// the error is a [*Rejection], today and for this label.
+//
+// The tag is the same for every call of a day, and the service refuses one that was used:
+// so two programs that run at the same time place one order, too.
+func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
+	if bad := t.check(&order); bad != nil {
+		return Order{}, bad
+	}
+	if !order.tag.day {
+		return Order{}, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is not a DayTag, by which PlaceOnce finds the order of an earlier call"}
+	}
+	tag := order.tag.make(t.now())
+	there, found, err := t.find(ctx, &search{tag: tag, ticket: &order})
+	switch {
+	case found && !order.describes(&there):
+		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
+	case found:
+		return there, stands(there)
+	case err != nil:
+		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
+	}
+	return t.place(ctx, &order, tag)
+}
+
+// describes reports whether an order can be what a ticket became. Quantity and price can
+// have been changed since.
+func (o *Ticket) describes(there *Order) bool {
+	i := &o.instrument
+	return there.Side == o.side && there.Product == o.product && there.Segment == i.Segment && (there.Symbol == i.Symbol || there.Token != "" && there.Token == i.Token)
+}
+
+// submit sends a call that is not repeatable and returns the order number of its answer.
+func (t *Client) submit(ctx context.Context, path, jData string) (number string, err error) {
+	for {
+		within := answerWithin
+		if end, ok := ctx.Deadline(); ok {
+			within = min(within, time.Until(end)/2)
+		}
+		try, cancel := context.WithTimeout(ctx, within)
+		var got struct {
+			Number numberText `json:"nOrdNo"`
+		}
+		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.opts...)
+		ended := try.Err() != nil
+		cancel()
+		if err != nil && ended && ctx.Err() == nil && judge(err) == unsent {
+			continue // it waited for its turn in the rate
+		}
+		return string(got.Number), err
+	}
+}
+
+// numberText is an order number, as a string or a number. Anything else is none.
+type numberText string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *numberText) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		s = string(b)
+	}
+	if len(s) == 0 || len(s) > 30 || slices.ContainsFunc([]byte(s), func(c byte) bool { return c-'0' > 9 }) {
+		s = ""
+	}
+	*n = numberText(s)
+	return nil
+}

@@ -1,0 +1,691 @@
+package trade
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+)
+
+// scrips are the instruments of a segment's scrip master, in little memory: their texts
+// end to end, fixed-size rows in the order of their symbols, and two hash tables. An
+// [Instrument] is made when somebody asks for it.
+type scrips struct {
+	segment Segment
+	date    Date
+	text    string
+	rows    []scrip
+	names   []string
+	series  []string
+	terms   []terms
+	symbols table
+	tokens  table
+	bad     []BadRow
+	badRows int // how many rows were left out, also those that are not in bad
+}
+
+// A scrip is a row. Its symbol, token, company and ISIN follow each other in the text.
+type scrip struct {
+	strike, lower, upper Rupees
+	lot, freeze          int64
+	at                   uint32
+	name, series, terms  uint32
+	marks                uint64 // which pairs of characters symbol, company and name have
+	expiry               day
+	symbol, token        uint8 // lengths
+	company, isin        uint8
+	kind                 uint8
+}
+
+// terms are what few rows have of their own.
+type terms struct {
+	tick                                           Rupees
+	precision                                      int
+	multiplier, genNum, genDen, priceNum, priceDen int64
+}
+
+var kinds = [...]Kind{Share, IndexKind, Future, Call, Put}
+
+const (
+	kindShare = iota
+	kindIndex
+	kindFuture
+	kindCall
+	kindPut
+)
+
+// A BadRow is a row of a scrip master that is not as it should be.
+type BadRow struct {
+	Segment Segment
+	Line    int // of the file; the header is line 1
+	Symbol  string
+	Problem string
+	Kept    bool // the instrument is there all the same, without what Problem names
+}
+
+// Error says where the row is and what is wrong with it.
+func (b BadRow) Error() string {
+	return fmt.Sprintf("scrip master of %s, line %d (%s): %s", b.Segment, b.Line, b.Symbol, b.Problem)
+}
+
+// The bounds of what a service may send.
+const (
+	maxMasterBytes = 512 << 20
+	maxMasterRows  = 2_000_000
+	maxLine        = 64 << 10
+	maxBadRows     = 100 // whose problem is kept
+)
+
+// The columns that are read, by their names without blanks and semicolons.
+const (
+	colToken = iota
+	colSegment
+	colType
+	colName
+	colSymbol
+	colOption
+	colISIN
+	colDesc
+	colRefKey
+	colTick
+	colLot
+	colPrecision
+	colMultiplier
+	colLExpiry
+	colPExpiry
+	colStrike
+	colFreeze
+	colHigh
+	colLow
+	colRating
+	colGroup
+	colGenNum
+	colGenDen
+	colPriceNum
+	colPriceDen
+	columns
+)
+
+var columnNames = [columns]string{
+	"pSymbol", "pExchSeg", "pInstType", "pSymbolName", "pTrdSymbol", "pOptionType", "pISIN", "pDesc", "pScripRefKey", "dTickSize", "lLotSize",
+	"lPrecision", "lMultiplier", "lExpiryDate", "pExpiryDate", "dStrikePrice", "lFreezeQty", "dHighPriceRange", "dLowPriceRange", "pCreditRating",
+	"pGroup", "dGenNum", "dGenDen", "dPriceNum", "dPriceDen",
+}
+
+// needed are the columns without which a file is of no use.
+func needed(s Segment) []int {
+	all := []int{colToken, colName, colSymbol, colTick, colLot, colFreeze}
+	if s.Cash() {
+		return append(all, colISIN)
+	}
+	return append(all, colOption, colStrike)
+}
+
+// A reading is a scrip master while it is read.
+type reading struct {
+	*scrips
+	slots   []int8 // what each column of the file is, -1 for one that is not read
+	cells   [columns][]byte
+	line    int
+	text    []byte
+	chunks  [][]scrip
+	nameIDs map[string]uint32
+	serIDs  map[string]uint32
+	termIDs map[terms]uint32
+	seconds int64 // the last expiry, and its day: rows of one follow each other
+	day     day
+	unquote []byte
+}
+
+// readScrips reads a scrip master row by row; the file is never in memory as a whole. A
+// bad row costs that row. The error is about the file: no header, no rows, or cut off.
+func readScrips(r io.Reader, segment Segment, date Date) (*scrips, error) {
+	p := reading{
+		scrips: &scrips{segment: segment, date: date}, nameIDs: map[string]uint32{}, serIDs: map[string]uint32{}, termIDs: map[terms]uint32{},
+	}
+	limited := &io.LimitedReader{R: r, N: maxMasterBytes}
+	b := bufio.NewReaderSize(limited, maxLine)
+	for {
+		line, err := b.ReadSlice('\n')
+		if len(line) > 0 {
+			p.line++
+			long := errors.Is(err, bufio.ErrBufferFull)
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = b.ReadSlice('\n')
+			}
+			if failed := p.read(line, long, err != nil); failed != nil {
+				return nil, failed
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF) && limited.N <= 0:
+			return nil, p.fail("is longer than %d MB", maxMasterBytes>>20)
+		case errors.Is(err, io.EOF):
+			return p.finish()
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+func (p *reading) fail(format string, args ...any) error {
+	return fmt.Errorf("the scrip master of %s "+format, append([]any{p.segment}, args...)...)
+}
+
+// read takes a line: the header, a row, or nothing.
+func (p *reading) read(line []byte, long, last bool) error {
+	line = bytes.TrimRight(line, "\r\n")
+	switch {
+	case p.line == 1 && long:
+		return p.fail("begins with a line of more than %d bytes: it is no CSV file", maxLine)
+	case p.line == 1:
+		return p.header(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
+	case len(bytes.TrimSpace(line)) == 0:
+		return nil
+	case long:
+		p.refuse("the row is longer than %d bytes", maxLine)
+	case !p.split(line):
+		if last {
+			return p.fail("was cut off in line %d", p.line)
+		}
+	default:
+		p.row()
+	}
+	if len(p.chunks)*chunk > maxMasterRows {
+		return p.fail("has more than %d rows", maxMasterRows)
+	}
+	return nil
+}
+
+func (p *reading) header(line []byte) error {
+	byName := map[string]int8{}
+	for n, name := range columnNames {
+		byName[name] = int8(n) //nolint:gosec // few
+	}
+	var have [columns]bool
+	for name := range strings.SplitSeq(string(line), ",") {
+		n, ok := byName[strings.Trim(name, " ;\t\"")]
+		if !ok || have[n] {
+			n = -1
+		} else {
+			have[n] = true
+		}
+		p.slots = append(p.slots, n)
+	}
+	var missing []string
+	for _, n := range needed(p.segment) {
+		if !have[n] {
+			missing = append(missing, columnNames[n])
+		}
+	}
+	if !p.segment.Cash() && !have[colLExpiry] && !have[colPExpiry] {
+		missing = append(missing, columnNames[colPExpiry])
+	}
+	if len(missing) > 0 {
+		return p.fail("has no column %s: its form is new, or it is no scrip master", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// split cuts a row into the cells that are read.
+func (p *reading) split(line []byte) bool {
+	p.cells = [columns][]byte{}
+	if bytes.IndexByte(line, '"') >= 0 {
+		return p.splitQuoted(line)
+	}
+	col := 0
+	for ; ; col++ {
+		end := bytes.IndexByte(line, ',')
+		cell := line
+		if end >= 0 {
+			cell = line[:end]
+		}
+		if !p.cell(col, cell) {
+			return false
+		}
+		if end < 0 {
+			return p.whole(col + 1)
+		}
+		line = line[end+1:]
+	}
+}
+
+func (p *reading) whole(cells int) bool {
+	if cells < len(p.slots) {
+		p.refuse("the row has %d cells, the header %d", cells, len(p.slots))
+		return false
+	}
+	return true
+}
+
+// cell takes a cell. More than the header has may only be empty: else something in the
+// row has moved.
+func (p *reading) cell(col int, cell []byte) bool {
+	if col >= len(p.slots) {
+		if len(bytes.TrimSpace(cell)) > 0 {
+			p.refuse("the row has more than the %d cells of the header", len(p.slots))
+			return false
+		}
+		return true
+	}
+	if n := p.slots[col]; n >= 0 {
+		if len(cell) > 0 && (cell[0] <= ' ' || cell[len(cell)-1] <= ' ') {
+			cell = bytes.TrimSpace(cell)
+		}
+		p.cells[n] = cell
+	}
+	return true
+}
+
+// splitQuoted is split for a row with quotation marks: two of them inside a quoted cell
+// are one. A cell does not go on in the next line.
+func (p *reading) splitQuoted(line []byte) bool {
+	p.unquote = p.unquote[:0]
+	if cap(p.unquote) < len(line) {
+		p.unquote = make([]byte, 0, 2*len(line)) // cells are parts of it: it must not move
+	}
+	for col := 0; ; col++ {
+		start := len(p.unquote)
+		quoted := len(line) > 0 && line[0] == '"'
+		if quoted {
+			line = line[1:]
+		}
+		for {
+			if len(line) == 0 {
+				if quoted {
+					p.refuse("a quotation mark is not closed")
+					return false
+				}
+				break
+			}
+			c := line[0]
+			if quoted && c == '"' {
+				if len(line) > 1 && line[1] == '"' {
+					line = line[1:]
+				} else {
+					quoted = false
+					line = line[1:]
+					continue
+				}
+			} else if !quoted && c == ',' {
+				break
+			}
+			p.unquote = append(p.unquote, c)
+			line = line[1:]
+		}
+		if !p.cell(col, p.unquote[start:len(p.unquote):len(p.unquote)]) {
+			return false
+		}
+		if len(line) == 0 {
+			return p.whole(col + 1)
+		}
+		line = line[1:]
+	}
+}
+
+// refuse leaves a row out.
+func (p *reading) refuse(format string, args ...any) {
+	p.badRows++
+	p.note(false, format, args...)
+}
+
+func (p *reading) note(kept bool, format string, args ...any) {
+	if len(p.bad) < maxBadRows {
+		p.bad = append(p.bad, BadRow{p.segment, p.line, clip(strings.ToValidUTF8(string(p.cells[colSymbol]), "?")), fmt.Sprintf(format, args...), kept})
+	}
+}
+
+const chunk = 4096
+
+// row takes the row whose cells have been cut.
+func (p *reading) row() {
+	var s scrip
+	c := &p.cells
+	for _, n := range [...]int{colToken, colSymbol, colName} {
+		if len(c[n]) == 0 {
+			p.refuse("%s is empty", columnNames[n])
+			return
+		}
+	}
+	for _, n := range [...]int{colToken, colSymbol, colName, colDesc, colISIN, colGroup} {
+		if len(c[n]) > 255 {
+			p.refuse("%s has %d bytes: more than 255", columnNames[n], len(c[n]))
+			return
+		}
+	}
+	if seg := c[colSegment]; len(seg) > 0 && string(seg) != string(p.segment) {
+		p.refuse("the row is of the segment %q", clip(string(seg)))
+		return
+	}
+	if !p.kind(&s) || !p.numbers(&s) || (s.kind >= kindFuture && !p.contract(&s)) {
+		return
+	}
+	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, c[colGroup])
+	s.at = uint32(len(p.text)) //nolint:gosec // at most maxMasterBytes
+	p.text = append(p.text, c[colSymbol]...)
+	p.text = append(p.text, c[colToken]...)
+	p.text = append(p.text, c[colDesc]...)
+	p.text = append(p.text, c[colISIN]...)
+	s.symbol, s.token, s.company, s.isin = uint8(len(c[colSymbol])), uint8(len(c[colToken])), uint8(len(c[colDesc])), uint8(len(c[colISIN])) //nolint:gosec // checked
+	s.marks = marks(c[colSymbol]) | marks(c[colDesc]) | marks(c[colName])
+	if n := len(p.chunks); n == 0 || len(p.chunks[n-1]) == chunk {
+		p.chunks = append(p.chunks, make([]scrip, 0, chunk))
+	}
+	last := &p.chunks[len(p.chunks)-1]
+	*last = append(*last, s)
+}
+
+// kind finds out what the row is.
+func (p *reading) kind(s *scrip) bool {
+	c := &p.cells
+	if p.segment.Cash() {
+		if len(c[colISIN]) == 0 {
+			s.kind = kindIndex
+		}
+		return true
+	}
+	switch option := c[colOption]; string(option) {
+	case "CE":
+		s.kind = kindCall
+	case "PE":
+		s.kind = kindPut
+	case "", "XX":
+		s.kind = kindFuture
+		if bytes.HasPrefix(c[colType], []byte("OPT")) {
+			p.refuse("an option without an option type")
+			return false
+		}
+	default:
+		p.refuse("pOptionType is %q", clip(string(option)))
+		return false
+	}
+	return true
+}
+
+// whole reads a cell that holds a whole number; empty is absent, -1.
+func (p *reading) number(column int) (n int64, ok bool) {
+	cell := p.cells[column]
+	if len(cell) == 0 {
+		return -1, true
+	}
+	if n, ok = scaled(cell, 0); !ok {
+		p.refuse("%s is %q: not a whole number", columnNames[column], clip(string(cell)))
+	}
+	return n, ok
+}
+
+// price reads a cell in paise; what is empty or not above 0 is absent.
+func (p *reading) price(column int) (r Rupees, ok bool) {
+	cell := p.cells[column]
+	if len(cell) == 0 {
+		return Rupees{}, true
+	}
+	n, ok := scaled(cell, paise)
+	if !ok {
+		p.refuse("%s is %q: not an amount in paise", columnNames[column], clip(string(cell)))
+	}
+	if n <= 0 {
+		return Rupees{}, ok
+	}
+	return rupees(n), ok
+}
+
+// noFreeze is the freeze quantity of rows that have none.
+const noFreeze = 99_999_999
+
+func (p *reading) numbers(s *scrip) bool {
+	var t terms
+	var ok bool
+	var precision int64
+	if s.lot, ok = p.number(colLot); !ok {
+		return false
+	}
+	if s.lot <= 0 {
+		if s.kind != kindIndex {
+			p.refuse("lLotSize is %q: not above 0", clip(string(p.cells[colLot])))
+			return false
+		}
+		s.lot = 1
+	}
+	if s.freeze, ok = p.number(colFreeze); !ok {
+		return false
+	}
+	switch {
+	case s.freeze <= 0 || s.freeze == noFreeze:
+		s.freeze = 0
+	case s.freeze <= s.lot:
+		p.note(true, "the freeze quantity %d is not above the lot of %d: taken for none", s.freeze, s.lot)
+		s.freeze = 0
+	}
+	if t.tick, ok = p.price(colTick); !ok {
+		return false
+	}
+	if precision, ok = p.number(colPrecision); !ok {
+		return false
+	}
+	t.precision = 2
+	if precision >= 0 && precision <= decimals {
+		t.precision = int(precision)
+	}
+	for _, f := range [...]struct {
+		column int
+		to     *int64
+	}{{colMultiplier, &t.multiplier}, {colGenNum, &t.genNum}, {colGenDen, &t.genDen}, {colPriceNum, &t.priceNum}, {colPriceDen, &t.priceDen}} {
+		if *f.to, ok = p.number(f.column); !ok {
+			return false
+		}
+		if *f.to <= 0 {
+			*f.to = 1
+		}
+	}
+	s.lower, s.upper = band(p.cells[colLow], p.cells[colHigh], p.cells[colRating])
+	id, ok := p.termIDs[t]
+	if !ok {
+		id = uint32(len(p.terms)) //nolint:gosec // at most maxMasterRows
+		p.terms = append(p.terms, t)
+		p.termIDs[t] = id
+	}
+	s.terms = id
+	return true
+}
+
+// contract reads expiry and strike, and compares them with what pScripRefKey says.
+func (p *reading) contract(s *scrip) bool {
+	seconds, ok := p.number(colPExpiry)
+	if ok && seconds <= 0 {
+		seconds, ok = p.number(colLExpiry)
+	}
+	if !ok {
+		return false
+	}
+	if seconds != p.seconds || p.day == 0 {
+		d, known := expiryOf(p.segment, seconds)
+		if !known {
+			p.refuse("a contract without an expiry: pExpiryDate is %q, lExpiryDate %q", clip(string(p.cells[colPExpiry])), clip(string(p.cells[colLExpiry])))
+			return false
+		}
+		p.seconds, p.day = seconds, d
+	}
+	s.expiry = p.day
+	if s.kind != kindFuture {
+		if s.strike, ok = p.price(colStrike); !ok {
+			return false
+		}
+		if !s.strike.Known() {
+			p.refuse("an option without a strike: dStrikePrice is %q", clip(string(p.cells[colStrike])))
+			return false
+		}
+	}
+	key, ok := refKey(p.cells[colRefKey], p.cells[colName])
+	switch {
+	case !ok:
+		return true
+	case key.expiry != s.expiry:
+		p.refuse("expires on %s by its expiry, on %s by its pScripRefKey %s", s.expiry.date(), key.expiry.date(), clip(string(p.cells[colRefKey])))
+		return false
+	case s.kind != kindFuture && key.kind != "" && key.kind != kinds[s.kind]:
+		p.refuse("is a %s by its option type, a %s by its pScripRefKey %s", kinds[s.kind], key.kind, clip(string(p.cells[colRefKey])))
+		return false
+	case s.kind != kindFuture && key.strike.Known() && key.strike != s.strike:
+		p.refuse("has the strike %s by dStrikePrice, %s by its pScripRefKey %s", s.strike, key.strike, clip(string(p.cells[colRefKey])))
+		return false
+	}
+	return true
+}
+
+func intern(ids map[string]uint32, all *[]string, text []byte) uint32 {
+	id, ok := ids[string(text)]
+	if !ok {
+		id = uint32(len(*all)) //nolint:gosec // at most maxMasterRows
+		*all = append(*all, string(text))
+		ids[(*all)[id]] = id
+	}
+	return id
+}
+
+// finish orders the rows by symbol and makes the tables.
+func (p *reading) finish() (*scrips, error) {
+	f := p.scrips
+	n := 0
+	for _, c := range p.chunks {
+		n += len(c)
+	}
+	switch {
+	case p.line == 0:
+		return nil, p.fail("is empty")
+	case n == 0 && f.badRows > 0:
+		return nil, fmt.Errorf("%w: and all other rows are bad too", f.bad[0])
+	case n == 0:
+		return nil, p.fail("has a header and no rows")
+	case n < f.badRows:
+		return nil, p.fail("has %d bad rows and %d good ones; the first: %w", f.badRows, n, f.bad[0])
+	}
+	f.text = string(p.text)
+	p.text = nil
+	type key struct {
+		hi, lo uint64
+		row    uint32
+	}
+	keys := make([]key, 0, n)
+	row := func(n uint32) *scrip { return &p.chunks[n/chunk][n%chunk] }
+	for i := range uint32(n) { //nolint:gosec // at most maxMasterRows
+		symbol := f.symbol(row(i))
+		keys = append(keys, key{eight(symbol), eight(symbol[min(8, len(symbol)):]), i})
+	}
+	slices.SortFunc(keys, func(x, y key) int {
+		if x.hi != y.hi {
+			return cmp.Compare(x.hi, y.hi)
+		}
+		if x.lo != y.lo {
+			return cmp.Compare(x.lo, y.lo)
+		}
+		return cmp.Or(strings.Compare(f.symbol(row(x.row)), f.symbol(row(y.row))), cmp.Compare(x.row, y.row))
+	})
+	f.rows = make([]scrip, 0, n)
+	for _, k := range keys {
+		f.rows = append(f.rows, *row(k.row))
+	}
+	p.chunks = nil
+	f.symbols, f.tokens = newTable(n), newTable(n)
+	for i := range f.rows {
+		s := &f.rows[i]
+		f.symbols.add(f.symbol(s), uint32(i), f.symbolOf) //nolint:gosec // at most maxMasterRows
+		f.tokens.add(f.token(s), uint32(i), f.tokenOf)    //nolint:gosec // at most maxMasterRows
+	}
+	return f, nil
+}
+
+// eight returns the first bytes of a text as a number of the same order.
+func eight(s string) (n uint64) {
+	for i := range 8 {
+		n <<= 8
+		if i < len(s) {
+			n |= uint64(s[i])
+		}
+	}
+	return n
+}
+
+// marks returns a bit for each pair of characters of a text, in upper case: a text can
+// only be a part of one that has all its bits.
+func marks[T string | []byte](text T) (m uint64) {
+	for i := 1; i < len(text); i++ {
+		m |= 1 << ((uint(upper(text[i-1]))*37 + uint(upper(text[i]))*11) >> 1 & 63)
+	}
+	return m
+}
+
+func (f *scrips) symbol(s *scrip) string { return f.text[s.at:][:s.symbol] }
+func (f *scrips) token(s *scrip) string  { return f.text[s.at+uint32(s.symbol):][:s.token] }
+func (f *scrips) company(s *scrip) string {
+	return f.text[s.at+uint32(s.symbol)+uint32(s.token):][:s.company]
+}
+
+// at returns the instrument of a row.
+func (f *scrips) at(s *scrip) Instrument {
+	t := &f.terms[s.terms]
+	rest := f.text[s.at:]
+	symbol, rest := rest[:s.symbol], rest[s.symbol:]
+	token, rest := rest[:s.token], rest[s.token:]
+	company, rest := rest[:s.company], rest[s.company:]
+	return Instrument{
+		Segment: f.segment, Token: token, Symbol: symbol, Name: f.names[s.name], Company: company, ISIN: rest[:s.isin], Series: f.series[s.series],
+		Kind: kinds[s.kind], Expiry: s.expiry.date(), Strike: s.strike, Lot: s.lot, Tick: t.tick, Freeze: s.freeze, Lower: s.lower, Upper: s.upper,
+		Precision: t.precision, Multiplier: t.multiplier, GenNum: t.genNum, GenDen: t.genDen, PriceNum: t.priceNum, PriceDen: t.priceDen,
+	}
+}
+
+// A table finds the row of a text, by open addressing.
+type table struct {
+	slots []uint32 // a row + 1; 0 is free
+	mask  uint64
+}
+
+var seed = maphash.MakeSeed()
+
+func newTable(rows int) table {
+	size := 8
+	for size < 2*rows {
+		size *= 2
+	}
+	return table{make([]uint32, size), uint64(size) - 1} //nolint:gosec // above 0
+}
+
+// add adds a row by its text. The first of several with one text stays.
+func (t table) add(text string, row uint32, textOf func(uint32) string) {
+	for h := maphash.String(seed, text) & t.mask; ; h = (h + 1) & t.mask {
+		switch have := t.slots[h]; {
+		case have == 0:
+			t.slots[h] = row + 1
+			return
+		case textOf(have-1) == text:
+			return
+		}
+	}
+}
+
+func (f *scrips) symbolOf(row uint32) string { return f.symbol(&f.rows[row]) }
+func (f *scrips) tokenOf(row uint32) string  { return f.token(&f.rows[row]) }
+
+func (f *scrips) bySymbol(symbol string) *scrip {
+	for h := maphash.String(seed, symbol) & f.symbols.mask; f.symbols.slots[h] != 0; h = (h + 1) & f.symbols.mask {
+		if s := &f.rows[f.symbols.slots[h]-1]; f.symbol(s) == symbol {
+			return s
+		}
+	}
+	return nil
+}
+
+func (f *scrips) byToken(token string) *scrip {
+	for h := maphash.String(seed, token) & f.tokens.mask; f.tokens.slots[h] != 0; h = (h + 1) & f.tokens.mask {
+		if s := &f.rows[f.tokens.slots[h]-1]; f.token(s) == token {
+			return s
+		}
+	}
+	return nil
+}
