@@ -15,6 +15,7 @@ import (
 	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
+	"neoapi/trade"
 )
 
 // The exit codes, which scripts may rely on. exitCodes explains them.
@@ -39,8 +40,8 @@ var exitCodes = []struct {
 	{exitDone, "0", "done"},
 	{exitFailed, "1", "failed: anything else, such as a full disk or a fault of the service"},
 	{exitUsage, "2", "wrong use: a flag, an argument, a file or the configuration"},
-	{exitRefused, "3", "refused: credentials, code, session, lock, address; lines of an import"},
-	{exitLater, "4", "may work later: rate limit, network, database, OMS, service unavailable"},
+	{exitRefused, "3", "refused: credentials, code, session, lock, address; an order; lines of an import"},
+	{exitLater, "4", "may work later: rate limit, network, database, OMS, service unavailable; an order whose answer was lost"},
 	{exitNotExecutable, "126", "neo exec, neo sandbox: the program cannot be executed"},
 	{exitNotFound, "127", "neo exec, neo sandbox: there is no such program"},
 	{exitSignal, "128+N", "ended by signal N, or the program was: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP"},
@@ -166,8 +167,12 @@ func exitCode(ctx context.Context, err error) int {
 		return by.code()
 	case errors.As(err, &later), errors.Is(err, context.DeadlineExceeded):
 		return exitLater
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.Is(err, trade.ErrInvalid), errors.Is(err, trade.ErrNotFound), errors.Is(err, trade.ErrNotOffered):
 		return exitUsage
+	case errors.Is(err, trade.ErrUnknown), errors.Is(err, trade.ErrNotPlaced):
+		return exitLater
+	case errors.Is(err, trade.ErrRejected), errors.Is(err, trade.ErrAddress), errors.Is(err, trade.ErrEnded), errors.Is(err, trade.ErrUnchanged):
+		return exitRefused
 	case !errors.As(err, &e):
 		return exitFailed
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"neoapi/trade"
@@ -34,6 +35,7 @@ const (
 	cellCount       // a whole number
 	cellMoney       // rupees
 	cellGain        // rupees, green or red
+	cellTime        // RFC 3339
 	cellDetail      // text that a narrow terminal has no room for
 )
 
@@ -112,13 +114,7 @@ func table[T any](t *terminal, columns []column[T], things []T) error {
 	for _, thing := range things {
 		row := make([]string, len(columns))
 		for i, c := range columns {
-			row[i] = printable(c.value(thing))
-			switch {
-			case row[i] == "":
-				row[i] = "-"
-			case c.kind == cellMoney, c.kind == cellGain:
-				row[i] = grouped(row[i])
-			}
+			row[i] = cell(c.kind, printable(c.value(thing)))
 		}
 		rows = append(rows, row)
 	}
@@ -154,6 +150,31 @@ func table[T any](t *terminal, columns []column[T], things []T) error {
 	return nil
 }
 
+// cell returns a value as a table shows it.
+func cell(k kind, value string) string {
+	switch {
+	case value == "":
+		return "-"
+	case k.number():
+		return grouped(value)
+	case k == cellTime:
+		return timeOfDay(value)
+	}
+	return value
+}
+
+// timeOfDay shortens a time of today to its time of day in India.
+func timeOfDay(value string) string {
+	at, err := time.Parse(time.RFC3339, value)
+	switch {
+	case err != nil:
+		return value
+	case trade.DateOf(at) == trade.DateOf(time.Now()):
+		return at.In(trade.IST).Format(time.TimeOnly)
+	}
+	return at.In(trade.IST).Format(time.DateTime)
+}
+
 // grouped groups the digits of an amount as in India: 12,34,567.50.
 func grouped(amount string) string {
 	sign, digits := "", amount
@@ -179,3 +200,11 @@ func number(n int64) string { return fmt.Sprint(n) }
 
 // rupees is an amount as a value of a column.
 func rupees(r trade.Rupees) string { return r.String() }
+
+// price is the price of an order as a value of a column: one of 0 is none.
+func price(r trade.Rupees) string {
+	if r.Sign() == 0 {
+		return ""
+	}
+	return r.String()
+}

@@ -2,10 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
-	"time"
 
 	"neoapi/trade"
 )
@@ -56,7 +52,7 @@ func (c *quoteCmd) Run(ctx context.Context, t *terminal) error {
 		{"low", "LOW", cellMoney, func(q trade.Quote) string { return rupees(q.Low) }},
 		{"previousClose", "PREV CLOSE", cellMoney, func(q trade.Quote) string { return rupees(q.PrevClose) }},
 		{"volume", "VOLUME", cellCount, func(q trade.Quote) string { return number(q.Volume) }},
-		{"time", "TIME", cellText, func(q trade.Quote) string { return clock(q.At) }},
+		{"time", "TIME", cellTime, func(q trade.Quote) string { return clock(q.At) }},
 	}, quotes)
 }
 
@@ -66,115 +62,6 @@ func best(levels []trade.Level) trade.Level {
 		return trade.Level{}
 	}
 	return levels[0]
-}
-
-// underlying is what options are of: an index unless the name is that of a share or a
-// commodity.
-type chainCmd struct {
-	Underlying string      `arg:"" help:"What the options are of, such as NIFTY or TCS."`
-	Segment    segmentFlag `placeholder:"NFO|BFO|MCX" help:"Where they are listed; by default NFO."`
-	Expiry     string      `default:"nearest" placeholder:"nearest|DAY" help:"nearest, or a day such as 2026-12-29."`
-	Strikes    int         `placeholder:"N" help:"Only N strikes on each side of the money."`
-	Expiries   bool        `help:"List the expiries instead."`
-	listFlags
-	marketFlags
-}
-
-func (chainCmd) Help() string {
-	return `Examples:
-  neo chain NIFTY --expiry nearest --strikes 5
-  neo chain NIFTY --expiries
-  neo chain NIFTY --expiry 2026-12-29 --csv > chain.csv`
-}
-
-func (c *chainCmd) Run(ctx context.Context, t *terminal) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	of := trade.Underlying{Name: strings.ToUpper(c.Underlying), Segment: c.Segment.Segment}
-	if of.Segment == "" {
-		of.Segment = trade.NFO
-	}
-	if c.Expiries {
-		days, err := client.Expiries(ctx, of)
-		if err != nil {
-			return err
-		}
-		return list(t, c.listFlags, []column[trade.Date]{{"expiry", "EXPIRY", cellText, trade.Date.String}}, days)
-	}
-	expiry := trade.NearestExpiry
-	if c.Expiry != "nearest" {
-		day, err := time.Parse(time.DateOnly, c.Expiry)
-		if err != nil {
-			return usage(fmt.Errorf("--expiry: %q is not nearest and no day such as 2026-12-29", printable(c.Expiry)))
-		}
-		expiry = trade.On(trade.Date{Year: day.Year(), Month: day.Month(), Day: day.Day()})
-	}
-	chain, err := client.OptionChain(ctx, of, expiry)
-	if err != nil {
-		return err
-	}
-	return list(t, c.listFlags, chainColumns, nearMoney(chain, c.Strikes))
-}
-
-type candlesCmd struct {
-	Symbol   string      `arg:"" help:"Trading symbol, such as TCS-EQ."`
-	Interval string      `default:"1d" enum:"1m,3m,5m,10m,15m,30m,60m,1d,1w" help:"1m, 3m, 5m, 10m, 15m, 30m, 60m, 1d or 1w."`
-	From     whenFlag    `default:"30d" placeholder:"7d|DAY|TIME" help:"From then on: a time ago (7d), a day in India (2026-11-02), or a time."`
-	To       whenFlag    `placeholder:"DAY|TIME" help:"Until then; by default now."`
-	Segment  segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"The segment; by default the first that has the symbol."`
-	listFlags
-	marketFlags
-}
-
-func (candlesCmd) Help() string {
-	return `Examples:
-  neo candles TCS-EQ --interval 5m --from 2026-11-02 --csv > tcs.csv
-  neo candles TCS-EQ --interval 1d --from 365d
-
-A long range is fetched in the pieces that the service allows, two seconds apart. The
-last candle may still be running.`
-}
-
-var intervals = map[string]trade.Interval{
-	"1m": trade.OneMinute, "3m": trade.ThreeMinutes, "5m": trade.FiveMinutes, "10m": trade.TenMinutes, "15m": trade.FifteenMinutes,
-	"30m": trade.HalfHour, "60m": trade.Hour, "1d": trade.Daily, "1w": trade.Weekly,
-}
-
-func (c *candlesCmd) Run(ctx context.Context, t *terminal) error {
-	if c.To.IsZero() {
-		c.To.Time = time.Now()
-	}
-	if !c.To.After(c.From.Time) {
-		return usage(errors.New("--to: must be after --from; a day means its beginning, 00:00 in India"))
-	}
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	i, err := instrument(ctx, client, c.Segment.Segment, c.Symbol)
-	if err != nil {
-		return err
-	}
-	candles, err := client.Candles(ctx, i, intervals[c.Interval], c.From.Time, c.To.Time)
-	if err != nil {
-		return err
-	}
-	return list(t, c.listFlags, []column[trade.Candle]{
-		{"start", "START", cellText, func(k trade.Candle) string { return clock(k.Start) }},
-		{"open", "OPEN", cellMoney, func(k trade.Candle) string { return rupees(k.Open) }},
-		{"high", "HIGH", cellMoney, func(k trade.Candle) string { return rupees(k.High) }},
-		{"low", "LOW", cellMoney, func(k trade.Candle) string { return rupees(k.Low) }},
-		{"close", "CLOSE", cellMoney, func(k trade.Candle) string { return rupees(k.Close) }},
-		{"volume", "VOLUME", cellCount, func(k trade.Candle) string { return number(k.Volume) }},
-		{"running", "", cellText, func(k trade.Candle) string {
-			if k.Running {
-				return "running"
-			}
-			return ""
-		}},
-	}, candles)
 }
 
 type instrumentsCmd struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -361,7 +362,7 @@ func showOrder(t *terminal, asJSON bool, o trade.Order) error {
 	if asJSON {
 		return object(t, orderColumns, o)
 	}
-	line := fmt.Sprintf("%s  %s  %s", o.Number, sentence(o), o.State)
+	line := fmt.Sprintf("%s  %s: %s", o.Number, sentence(o), cmp.Or(string(o.State), "placed"))
 	if o.FilledQty > 0 {
 		line += fmt.Sprintf(", %d filled", o.FilledQty)
 		if o.AvgPrice.Known() {
@@ -369,7 +370,7 @@ func showOrder(t *terminal, asJSON bool, o trade.Order) error {
 		}
 	}
 	if o.Reason != "" {
-		line += ": " + o.Reason
+		line += ", " + o.Reason
 	}
 	return t.tell(false, nil, line)
 }
@@ -389,7 +390,7 @@ func sentence(o trade.Order) string {
 }
 
 var orderColumns = []column[trade.Order]{
-	{"time", "TIME", cellText, func(o trade.Order) string { return clock(o.Updated) }},
+	{"time", "TIME", cellTime, func(o trade.Order) string { return clock(o.Updated) }},
 	{"number", "ORDER", cellText, func(o trade.Order) string { return o.Number }},
 	{"side", "SIDE", cellText, func(o trade.Order) string { return o.Side.String() }},
 	{"symbol", "SYMBOL", cellText, func(o trade.Order) string { return o.Symbol }},
@@ -398,8 +399,8 @@ var orderColumns = []column[trade.Order]{
 	{"type", "TYPE", cellDetail, func(o trade.Order) string { return string(o.PriceType) }},
 	{"quantity", "QTY", cellCount, func(o trade.Order) string { return number(o.Quantity) }},
 	{"filled", "FILLED", cellCount, func(o trade.Order) string { return number(o.FilledQty) }},
-	{"price", "PRICE", cellMoney, func(o trade.Order) string { return rupees(o.Price) }},
-	{"trigger", "TRIGGER", cellMoney, func(o trade.Order) string { return rupees(o.Trigger) }},
+	{"price", "PRICE", cellMoney, func(o trade.Order) string { return price(o.Price) }},
+	{"trigger", "TRIGGER", cellMoney, func(o trade.Order) string { return price(o.Trigger) }},
 	{"average", "AVERAGE", cellMoney, func(o trade.Order) string { return rupees(o.AvgPrice) }},
 	{"state", "STATE", cellText, func(o trade.Order) string { return string(o.State) }},
 	{"tag", "TAG", cellDetail, func(o trade.Order) string { return o.Tag }},

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"strings"
-	"time"
 
 	"neoapi/trade"
 )
@@ -42,7 +39,7 @@ func (c *tradesCmd) Run(ctx context.Context, t *terminal) error {
 		}
 	}
 	return list(t, c.listFlags, []column[trade.Trade]{
-		{"time", "TIME", cellText, func(f trade.Trade) string { return clock(f.At) }},
+		{"time", "TIME", cellTime, func(f trade.Trade) string { return clock(f.At) }},
 		{"order", "ORDER", cellText, func(f trade.Trade) string { return f.OrderNumber }},
 		{"trade", "TRADE", cellDetail, func(f trade.Trade) string { return f.ID }},
 		{"side", "SIDE", cellText, func(f trade.Trade) string { return f.Side.String() }},
@@ -78,10 +75,10 @@ func (c *positionsCmd) Run(ctx context.Context, t *terminal) error {
 		{"symbol", "SYMBOL", cellText, func(p trade.Position) string { return p.Symbol }},
 		{"segment", "SEGMENT", cellDetail, func(p trade.Position) string { return string(p.Segment) }},
 		{"product", "PRODUCT", cellText, func(p trade.Position) string { return string(p.Product) }},
-		{"net", "NET", cellCount, func(p trade.Position) string { return number(p.Net()) }},
-		{"average", "AVERAGE", cellMoney, func(p trade.Position) string { return rupees(p.AvgPrice()) }},
+		{"net", "NET", cellCount, func(p trade.Position) string { return number(p.Net) }},
+		{"average", "AVERAGE", cellMoney, func(p trade.Position) string { return p.AvgPrice.String() }},
 		{"last", "LAST", cellMoney, func(p trade.Position) string { return rupees(p.Last) }},
-		{"dayPnL", "DAY P&L", cellGain, func(p trade.Position) string { return rupees(p.DayPnL()) }},
+		{"dayPnL", "DAY P&L", cellGain, func(p trade.Position) string { return rupees(p.Last) }},
 		{"bought", "BOUGHT", cellCount, func(p trade.Position) string { return number(p.BuyQty) }},
 		{"sold", "SOLD", cellCount, func(p trade.Position) string { return number(p.SellQty) }},
 	}, positions)
