@@ -71,6 +71,17 @@ type Error struct {
 	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was sent
 	Err        error         // the cause, or nil; errors.Is and errors.As unwrap it
 
+	// Sent is false only if it is certain that the service got nothing of the call that
+	// failed, or not enough to act on: it was refused or given up before it was sent, the
+	// session or access token that it requires could not be had, there was no connection,
+	// or its body was never asked for. Otherwise the service may have done what it was
+	// asked, whatever the error says.
+	Sent bool
+
+	// Answer is the beginning of a trade call's answer that is not the protocol's, or is not
+	// whole: its first 200 bytes, in one line and without secrets.
+	Answer string
+
 	unread bool // the status was a success, but the answer cannot be read
 }
 

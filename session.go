@@ -130,13 +130,13 @@ func readSession(data object, viewSID string) (Session, string) {
 	if problem := unfit(s.Token, s.SID); problem != "" {
 		return Session{}, problem
 	}
-	for name, changed := range toObject(data["caches"]) {
-		s.setCache(name, toText(changed))
+	for _, m := range toObject(data.at("caches")).members {
+		s.setCache(string(m.name), toText(m.value))
 	}
 	c := readClaims(s.Token)
 	// A proxy that drops the headers Sid and Auth turns the second factor into another
 	// first factor, which an MPIN passes (docs/protocol.md, generation 1, step 4).
-	if scope := string(c["scope"]); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
+	if scope := string(c.at("scope")); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
 		return Session{}, anotherView
 	}
 	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
@@ -164,16 +164,16 @@ func visible(s string) bool {
 }
 
 // readClaims reads a JWT's payload without verifying it, as existing clients do: the
-// client has no keys, and trusts none of it. It returns nil if the token is not a
+// client has no keys, and trusts none of it. It returns no object if the token is not a
 // JWT.
 func readClaims(token string) object {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil
+		return object{}
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
 	if err != nil {
-		return nil
+		return object{}
 	}
 	return toObject(payload)
 }

@@ -15,6 +15,8 @@ import (
 	"neoapi/internal/tradewire"
 )
 
+var errNoSegments = errors.New("the service lists no scrip master")
+
 // now returns the time by the clock of the client's configuration.
 func (t *Client) now() time.Time { return time.Now() }
 

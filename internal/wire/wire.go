@@ -14,6 +14,7 @@ const (
 	HeaderAuth           = "Auth"            // the view token (second factor) or the trade token (after login)
 	HeaderRID            = "Rid"             // sent by the Node client with session_2fa, and by it alone
 	HeaderFinKey         = "Neo-Fin-Key"     // a constant that clients send along; not a credential
+	HeaderClientID       = "X-Client-Id"     // the first characters of the consumer key, from generation 3; not a credential
 	HeaderRequestID      = "X-Request-Id"    // names one attempt: a repeat with the same id gets the same session
 	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
 
