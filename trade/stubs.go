@@ -3,7 +3,6 @@ package trade
 import (
 	"context"
 	"errors"
-	"time"
 
 	"neoapi"
 )
@@ -87,35 +86,4 @@ func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) 
 func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error)  { return nil, errTodo }
 func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Product) (Position, error) {
 	return Position{}, errTodo
-}
-
-// An Interval of candles: OneMinute … Weekly, as the protocol has them
-type Interval string
-
-const FiveMinutes Interval = "5min"
-
-func (t *Client) Candles(ctx context.Context, i Instrument, every Interval, from, to time.Time, opts ...neoapi.CallOption) ([]Candle, error) {
-	return nil, errTodo
-}
-
-// An Underlying names what options and futures are of: Index("NIFTY"), Stock("TCS"), Commodity("GOLDM").
-type Underlying struct {
-	Name    string
-	Segment Segment
-}
-
-func Index(name string) Underlying { return Underlying{Name: name} }
-
-// An Expiry chooses one: NearestExpiry, On(date).
-type Expiry struct{ on Date }
-
-var NearestExpiry = Expiry{}
-
-type Chain struct{}
-
-func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, opts ...neoapi.CallOption) (*Chain, error) {
-	return nil, errTodo
-}
-func (t *Client) Expiries(ctx context.Context, of Underlying, opts ...neoapi.CallOption) ([]Date, error) {
-	return nil, errTodo
 }
