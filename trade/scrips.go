@@ -171,9 +171,9 @@ func readScrips(r io.Reader, segment Segment, date Date) (*scrips, error) {
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF) && limited.N <= 0:
+		case err == io.EOF && limited.N <= 0: //nolint:errorlint // a broken connection may wrap it
 			return nil, p.fail("is longer than %d MB", maxMasterBytes>>20)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // the same
 			return p.finish()
 		case err != nil:
 			return nil, err

@@ -90,6 +90,8 @@ type Session struct {
 	Status     string `json:"status,omitempty"`     // "success"
 	DataCenter string `json:"dataCenter,omitempty"` // names the group of servers
 	BaseURL    string `json:"baseUrl,omitempty"`    // where later calls go; left out when the service does not know its own address
+	FeedURL    string `json:"feedUrl,omitempty"`    // where the market feed is
+	RTURL      string `json:"rtUrl,omitempty"`      // where the order feed is
 }
 
 // OTPSent is the data of the OTP operation's answer. It is the same whether or
