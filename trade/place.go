@@ -56,8 +56,8 @@ func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, e
 		fallthrough
 	case lost:
 		return t.look(ctx, &search{tag: tag, ticket: order}, err, false)
-	case duplicate:
-		return t.look(ctx, &search{tag: tag, ticket: order}, err, true)
+	case duplicate: // by whatever order
+		return t.look(ctx, &search{tag: tag}, err, true)
 	case refused:
 		return Order{}, refusal(err, order.accepted("", tag), false)
 	}
@@ -96,14 +96,17 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	tag := order.tag.make(t.now())
 	there, found, err := t.find(ctx, &search{tag: tag, ticket: &order})
 	switch {
-	case found && !order.describes(&there):
-		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
 	case found:
-		return there, stands(there)
+		err = stands(there)
 	case err != nil:
 		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
+	default:
+		there, err = t.place(ctx, &order, tag)
 	}
-	return t.place(ctx, &order, tag)
+	if there.Number != "" && !order.describes(&there) {
+		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
+	}
+	return there, err
 }
 
 // describes reports whether an order can be what a ticket became. Quantity and price can
