@@ -18,7 +18,7 @@ import (
 	"neoapi/trade"
 )
 
-var long = flag.Bool("long", false, "run the long form of the tests that have one")
+var kills = flag.Int("trade.kills", 10, "how often the program that places the order of a day is killed")
 
 // A line is a way to a service on which, from an order on, a number of bytes pass, in both
 // directions together; then whoever called is killed.
@@ -139,10 +139,7 @@ func TestPlaceOnce_programThatIsKilledPlacesOneOrder(t *testing.T) {
 	if total < 500 {
 		t.Fatalf("the exchange took %d bytes", total)
 	}
-	runs := 10
-	if *long {
-		runs = 300
-	}
+	runs := *kills
 	before := len(d.book())
 	killedAfter := 0
 	for n := range runs {
