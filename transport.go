@@ -98,6 +98,8 @@ type caller struct {
 	renews   bool      // whether sessions supplies another one when one has ended
 	whole    bool      // check answers of any length; for Do, which reads them anyway
 	sent     *[]string // the secrets that were sent, for Do
+	keyAlone bool      // see [KeyAlone]
+	line     int       // of the rate: ordinary or urgent
 }
 
 // String returns a fixed text: it leads to the client's secrets.
