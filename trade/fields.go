@@ -19,9 +19,10 @@ func fieldsOf(raw json.RawMessage) fields {
 
 func (o fields) object(name string) fields { return fieldsOf(o[name]) }
 
-// text returns a field's text or number as a text, and "" for what means nothing.
-func (o fields) text(name string) string {
-	raw := o[name]
+// text returns a field's text or number, as a text, and "" for what means nothing.
+func (o fields) text(name string) string { return textOf(o[name]) }
+
+func textOf(raw json.RawMessage) string {
 	if len(raw) == 0 {
 		return ""
 	}

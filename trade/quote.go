@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"neoapi"
 	"neoapi/internal/tradewire"
 )
 
@@ -62,61 +64,133 @@ func (t *Client) Quote(ctx context.Context, i Instrument, opts ...QuoteOption) (
 	if len(all) == 0 {
 		return Quote{}, err
 	}
-	return all[0], err
+	return all[0], err // beside ErrStale there is the quote
 }
 
-// Quotes returns the market in instruments, in their order. Calls take 49 instruments;
-// more are split.
+// Quotes returns the market in instruments, in their order. It needs no login. A call takes
+// 49 instruments; more are asked for in several, within the rate. The service refuses a
+// call that names an instrument it does not know. Where it has left one out the quote is
+// unknown and the error, an [ErrNotFound], names it; the other quotes are there beside the
+// error, and so they are beside an [ErrStale].
 func (t *Client) Quotes(ctx context.Context, of []Instrument, opts ...QuoteOption) ([]Quote, error) {
 	asked := quoting{part: PartAll}
 	for _, opt := range opts {
 		opt(&asked)
 	}
 	quotes := make([]Quote, 0, len(of))
+	var problems []error
 	for some := range slices.Chunk(of, maxQuotes) {
-		names := make([]string, 0, len(some))
-		for _, i := range some {
-			names = append(names, i.Key())
-		}
-		raw, err := t.get(ctx, tradewire.PathQuotes+strings.ReplaceAll(strings.Join(names, ","), " ", "%20")+"/"+string(asked.part), nil, nil)
-		if err != nil {
+		got, err := t.someQuotes(ctx, some, asked)
+		if got == nil && err != nil {
 			return nil, err
 		}
-		answered, err := decodeQuotes(raw, t.now())
-		if err != nil {
-			return nil, err
-		}
-		if len(answered) != len(some) {
-			return nil, fmt.Errorf("%d quotes for %d instruments", len(answered), len(some))
-		}
-		for n := range answered {
-			answered[n].Segment, answered[n].Token, answered[n].Symbol = some[n].Segment, some[n].Token, some[n].Symbol
-		}
-		quotes = append(quotes, answered...)
+		quotes, problems = append(quotes, got...), append(problems, err)
 	}
-	return quotes, nil
+	return quotes, errors.Join(problems...)
 }
 
-func decodeQuotes(raw json.RawMessage, now time.Time) ([]Quote, error) {
-	var rows []json.RawMessage
-	if err := json.Unmarshal(raw, &rows); err != nil {
+func (t *Client) someQuotes(ctx context.Context, of []Instrument, asked quoting) ([]Quote, error) {
+	names := make([]string, 0, len(of))
+	for _, i := range of {
+		if i.Segment == "" || i.Token == "" {
+			return nil, fmt.Errorf("%w: %q has no segment or no token: take it from Client.Instrument", ErrInvalid, i.Symbol)
+		}
+		names = append(names, url.PathEscape(string(i.Segment)+"|"+quoteName(i)))
+	}
+	raw, err := t.ask(ctx, readLimit, tradewire.PathQuotes+strings.Join(names, ",")+"/"+url.PathEscape(string(asked.part)), nil, nil)
+	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == unknownField {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, keys(of), err)
+	}
+	if err != nil {
 		return nil, err
 	}
-	quotes := make([]Quote, 0, len(rows))
-	for _, row := range rows {
-		quotes = append(quotes, decodeQuote(row, now))
+	var rows []json.RawMessage
+	if json.Unmarshal(raw, &rows) != nil {
+		return nil, fmt.Errorf("the quotes of %s are no list", keys(of))
 	}
-	return quotes, nil
+	answered := make(map[string]Quote, len(rows))
+	now := t.api.Now().In(IST)
+	for _, row := range rows {
+		q := decodeQuote(row)
+		q.Received = now
+		answered[strings.ToLower(string(q.Segment)+"|"+q.Token)] = q
+	}
+	quotes := make([]Quote, 0, len(of))
+	var problems []error
+	for _, i := range of {
+		q, ok := answered[strings.ToLower(string(i.Segment)+"|"+quoteName(i))]
+		if !ok {
+			q, ok = answered[i.Key()]
+		}
+		if !ok {
+			problems = append(problems, fmt.Errorf("%w: the service has no quote of %s (%s)", ErrNotFound, i.Symbol, i.Key()))
+			quotes = append(quotes, Quote{Segment: i.Segment, Token: i.Token, Symbol: i.Symbol})
+			continue
+		}
+		q.Segment, q.Token, q.Symbol = i.Segment, i.Token, i.Symbol
+		problems = append(problems, asked.fresh(q))
+		quotes = append(quotes, q)
+	}
+	return quotes, errors.Join(problems...)
 }
 
-func decodeQuote(row json.RawMessage, now time.Time) Quote {
+// unknownField is the code of an instrument that the service does not know.
+const unknownField = "1009"
+
+// keys names instruments for an error.
+func keys(of []Instrument) string {
+	if len(of) > 3 {
+		return fmt.Sprintf("one of %d instruments", len(of))
+	}
+	var names []string
+	for _, i := range of {
+		names = append(names, i.Key())
+	}
+	return strings.Join(names, ", ")
+}
+
+// indexNames are how quotes and candles name the indices that contracts have as their
+// underlying; others go by their tokens.
+var indexNames = map[string]string{
+	"NIFTY": "Nifty 50", "BANKNIFTY": "Nifty Bank", "FINNIFTY": "Nifty Fin Service", "NIFTYNXT50": "Nifty Next 50", "INDIAVIX": "India VIX",
+	"INDIA VIX": "India VIX", "SENSEX": "SENSEX", "BANKEX": "BANKEX",
+}
+
+// quoteName returns what stands for an instrument in a quote.
+func quoteName(i Instrument) string {
+	if i.Kind == IndexKind {
+		if name, ok := indexNames[strings.ToUpper(i.Name)]; ok {
+			return name
+		}
+	}
+	return i.Token
+}
+
+// fresh returns an error if a quote is older than it may be.
+func (a quoting) fresh(q Quote) error {
+	if a.oldest <= 0 {
+		return nil
+	}
+	age, known := q.Age()
+	switch {
+	case !known:
+		return fmt.Errorf("%w: that of %s has no time", ErrStale, q.Symbol)
+	case age > a.oldest:
+		return fmt.Errorf("%w: that of %s is %s old, of %s; at most %s are allowed", ErrStale, q.Symbol, age.Round(time.Second), q.At.Format(time.TimeOnly), a.oldest)
+	}
+	return nil
+}
+
+// decodeQuote reads a quote. An instrument that has not traded today has a last price of 0,
+// which is none.
+func decodeQuote(row json.RawMessage) Quote {
 	o := fieldsOf(row)
 	q := Quote{
 		Segment: Segment(o.text("exchange")), Token: o.text("exchange_token"), Symbol: o.text("display_symbol"),
-		Last: o.price("ltp"), LastQty: o.count("last_traded_quantity"), PrevClose: Rupees{}, AvgPrice: o.price("avg_cost"),
+		Last: o.price("ltp"), LastQty: o.count("last_traded_quantity"), AvgPrice: o.price("avg_cost"),
 		Volume: o.count("last_volume"), OpenInterest: o.count("open_int"), TotalBuy: o.count("total_buy"), TotalSell: o.count("total_sell"),
 		Upper: o.price("high_price_range"), Lower: o.price("low_price_range"), YearHigh: o.price("year_high"), YearLow: o.price("year_low"),
-		At: o.seconds("lstup_time"), Received: now.In(IST), Raw: Raw(row),
+		At: o.seconds("lstup_time"), Raw: Raw(row),
 	}
 	bars := o.object("ohlc")
 	q.Open, q.High, q.Low, q.PrevClose = bars.price("open"), bars.price("high"), bars.price("low"), bars.price("close")

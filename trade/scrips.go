@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -18,9 +18,14 @@ import (
 type scrips struct {
 	segment Segment
 	date    Date
-	text    string
 	rows    []scrip
+	text    string   // the texts of all rows, in their order; ends with padding
+	starts  []uint32 // where the text of each row begins, and where the last one ends
+	rare    [256]uint32
 	names   []string
+	nameIDs map[string]uint32
+	named   []uint32 // the rows of each name, name by name, in their order
+	nameAt  []uint32 // where those of a name begin in named, and where the last end
 	series  []string
 	terms   []terms
 	symbols table
@@ -29,17 +34,21 @@ type scrips struct {
 	badRows int // how many rows were left out, also those that are not in bad
 }
 
-// A scrip is a row. Its symbol, token, company and ISIN follow each other in the text.
+// A scrip is a row. Its texts follow each other: symbol, company, ISIN, its name unless
+// the symbol contains it, and its token, which is not searched.
 type scrip struct {
 	strike, lower, upper Rupees
 	lot, freeze          int64
 	at                   uint32
 	name, series, terms  uint32
-	marks                uint64 // which pairs of characters symbol, company and name have
 	expiry               day
-	symbol, token        uint8 // lengths
-	company, isin        uint8
+	symbol, company      uint8 // lengths
+	isin, alias, token   uint8
 	kind                 uint8
+}
+
+func (s *scrip) length() uint32 {
+	return uint32(s.symbol) + uint32(s.company) + uint32(s.isin) + uint32(s.alias) + uint32(s.token)
 }
 
 // terms are what few rows have of their own.
@@ -134,7 +143,6 @@ type reading struct {
 	line    int
 	text    []byte
 	chunks  [][]scrip
-	nameIDs map[string]uint32
 	serIDs  map[string]uint32
 	termIDs map[terms]uint32
 	seconds int64 // the last expiry, and its day: rows of one follow each other
@@ -146,7 +154,7 @@ type reading struct {
 // bad row costs that row. The error is about the file: no header, no rows, or cut off.
 func readScrips(r io.Reader, segment Segment, date Date) (*scrips, error) {
 	p := reading{
-		scrips: &scrips{segment: segment, date: date}, nameIDs: map[string]uint32{}, serIDs: map[string]uint32{}, termIDs: map[terms]uint32{},
+		scrips: &scrips{segment: segment, date: date, nameIDs: map[string]uint32{}}, serIDs: map[string]uint32{}, termIDs: map[terms]uint32{},
 	}
 	limited := &io.LimitedReader{R: r, N: maxMasterBytes}
 	b := bufio.NewReaderSize(limited, maxLine)
@@ -367,17 +375,21 @@ func (p *reading) row() {
 	}
 	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, c[colGroup])
 	s.at = uint32(len(p.text)) //nolint:gosec // at most maxMasterBytes
-	p.text = append(p.text, c[colSymbol]...)
-	p.text = append(p.text, c[colToken]...)
-	p.text = append(p.text, c[colDesc]...)
-	p.text = append(p.text, c[colISIN]...)
-	s.symbol, s.token, s.company, s.isin = uint8(len(c[colSymbol])), uint8(len(c[colToken])), uint8(len(c[colDesc])), uint8(len(c[colISIN])) //nolint:gosec // checked
-	s.marks = marks(c[colSymbol]) | marks(c[colDesc]) | marks(c[colName])
+	s.symbol, s.company, s.isin = p.add(c[colSymbol]), p.add(c[colDesc]), p.add(c[colISIN])
+	if !bytes.Contains(c[colSymbol], c[colName]) {
+		s.alias = p.add(c[colName])
+	}
+	s.token = p.add(c[colToken])
 	if n := len(p.chunks); n == 0 || len(p.chunks[n-1]) == chunk {
 		p.chunks = append(p.chunks, make([]scrip, 0, chunk))
 	}
 	last := &p.chunks[len(p.chunks)-1]
 	*last = append(*last, s)
+}
+
+func (p *reading) add(text []byte) uint8 {
+	p.text = append(p.text, text...)
+	return uint8(len(text)) //nolint:gosec // checked
 }
 
 // kind finds out what the row is.
@@ -565,43 +577,71 @@ func (p *reading) finish() (*scrips, error) {
 	case n < f.badRows:
 		return nil, p.fail("has %d bad rows and %d good ones; the first: %w", f.badRows, n, f.bad[0])
 	}
-	f.text = string(p.text)
-	p.text = nil
 	type key struct {
 		hi, lo uint64
 		row    uint32
 	}
-	keys := make([]key, 0, n)
 	row := func(n uint32) *scrip { return &p.chunks[n/chunk][n%chunk] }
+	symbol := func(n uint32) []byte { s := row(n); return p.text[s.at:][:s.symbol] }
+	keys := make([]key, 0, n)
 	for i := range uint32(n) { //nolint:gosec // at most maxMasterRows
-		symbol := f.symbol(row(i))
-		keys = append(keys, key{eight(symbol), eight(symbol[min(8, len(symbol)):]), i})
+		s := symbol(i)
+		keys = append(keys, key{eight(s), eight(s[min(8, len(s)):]), i})
 	}
 	slices.SortFunc(keys, func(x, y key) int {
-		if x.hi != y.hi {
+		switch {
+		case x.hi != y.hi:
 			return cmp.Compare(x.hi, y.hi)
-		}
-		if x.lo != y.lo {
+		case x.lo != y.lo:
 			return cmp.Compare(x.lo, y.lo)
 		}
-		return cmp.Or(strings.Compare(f.symbol(row(x.row)), f.symbol(row(y.row))), cmp.Compare(x.row, y.row))
+		return cmp.Or(bytes.Compare(symbol(x.row), symbol(y.row)), cmp.Compare(x.row, y.row))
 	})
-	f.rows = make([]scrip, 0, n)
+	var text strings.Builder
+	text.Grow(len(p.text) + padding)
+	f.rows, f.starts = make([]scrip, 0, n), make([]uint32, 0, n+1)
+	f.nameAt = make([]uint32, len(f.names)+1)
 	for _, k := range keys {
-		f.rows = append(f.rows, *row(k.row))
+		s := *row(k.row)
+		from := p.text[s.at:][:s.length()]
+		s.at = uint32(text.Len()) //nolint:gosec // at most maxMasterBytes
+		text.Write(from)
+		f.rows, f.starts = append(f.rows, s), append(f.starts, s.at)
+		f.nameAt[s.name+1]++
 	}
-	p.chunks = nil
-	f.symbols, f.tokens = newTable(n), newTable(n)
-	for i := range f.rows {
-		s := &f.rows[i]
-		f.symbols.add(f.symbol(s), uint32(i), f.symbolOf) //nolint:gosec // at most maxMasterRows
-		f.tokens.add(f.token(s), uint32(i), f.tokenOf)    //nolint:gosec // at most maxMasterRows
-	}
+	f.starts = append(f.starts, uint32(text.Len())) //nolint:gosec // at most maxMasterBytes
+	text.Write(make([]byte, padding))
+	f.text = text.String()
+	p.chunks, p.text = nil, nil
+	f.index()
 	return f, nil
 }
 
+// index makes what finds rows: the tables, and the rows of each name.
+func (f *scrips) index() {
+	for i := 0; i < len(f.text); i += 16 {
+		f.rare[f.text[i]|fold]++
+	}
+	for i := 1; i < len(f.nameAt); i++ {
+		f.nameAt[i] += f.nameAt[i-1]
+	}
+	next := slices.Clone(f.nameAt)
+	f.named = make([]uint32, len(f.rows))
+	f.symbols, f.tokens = newTable(len(f.rows)), newTable(len(f.rows))
+	for i := range f.rows {
+		row, s := uint32(i), &f.rows[i] //nolint:gosec // at most maxMasterRows
+		f.named[next[s.name]] = row
+		next[s.name]++
+		f.symbols.add(f.symbol(s), row, f.symbolOf)
+		f.tokens.add(f.token(s), row, f.tokenOf)
+	}
+}
+
 // eight returns the first bytes of a text as a number of the same order.
-func eight(s string) (n uint64) {
+func eight(s []byte) (n uint64) {
+	if len(s) >= 8 {
+		return binary.BigEndian.Uint64(s)
+	}
 	for i := range 8 {
 		n <<= 8
 		if i < len(s) {
@@ -611,81 +651,18 @@ func eight(s string) (n uint64) {
 	return n
 }
 
-// marks returns a bit for each pair of characters of a text, in upper case: a text can
-// only be a part of one that has all its bits.
-func marks[T string | []byte](text T) (m uint64) {
-	for i := 1; i < len(text); i++ {
-		m |= 1 << ((uint(upper(text[i-1]))*37 + uint(upper(text[i]))*11) >> 1 & 63)
-	}
-	return m
-}
-
 func (f *scrips) symbol(s *scrip) string { return f.text[s.at:][:s.symbol] }
-func (f *scrips) token(s *scrip) string  { return f.text[s.at+uint32(s.symbol):][:s.token] }
-func (f *scrips) company(s *scrip) string {
-	return f.text[s.at+uint32(s.symbol)+uint32(s.token):][:s.company]
-}
+func (f *scrips) token(s *scrip) string  { return f.text[s.at+s.length()-uint32(s.token):][:s.token] }
 
-// at returns the instrument of a row.
-func (f *scrips) at(s *scrip) Instrument {
+// fill sets the instrument of a row.
+func (f *scrips) fill(i *Instrument, s *scrip) {
 	t := &f.terms[s.terms]
 	rest := f.text[s.at:]
-	symbol, rest := rest[:s.symbol], rest[s.symbol:]
-	token, rest := rest[:s.token], rest[s.token:]
-	company, rest := rest[:s.company], rest[s.company:]
-	return Instrument{
-		Segment: f.segment, Token: token, Symbol: symbol, Name: f.names[s.name], Company: company, ISIN: rest[:s.isin], Series: f.series[s.series],
-		Kind: kinds[s.kind], Expiry: s.expiry.date(), Strike: s.strike, Lot: s.lot, Tick: t.tick, Freeze: s.freeze, Lower: s.lower, Upper: s.upper,
-		Precision: t.precision, Multiplier: t.multiplier, GenNum: t.genNum, GenDen: t.genDen, PriceNum: t.priceNum, PriceDen: t.priceDen,
-	}
-}
-
-// A table finds the row of a text, by open addressing.
-type table struct {
-	slots []uint32 // a row + 1; 0 is free
-	mask  uint64
-}
-
-var seed = maphash.MakeSeed()
-
-func newTable(rows int) table {
-	size := 8
-	for size < 2*rows {
-		size *= 2
-	}
-	return table{make([]uint32, size), uint64(size) - 1} //nolint:gosec // above 0
-}
-
-// add adds a row by its text. The first of several with one text stays.
-func (t table) add(text string, row uint32, textOf func(uint32) string) {
-	for h := maphash.String(seed, text) & t.mask; ; h = (h + 1) & t.mask {
-		switch have := t.slots[h]; {
-		case have == 0:
-			t.slots[h] = row + 1
-			return
-		case textOf(have-1) == text:
-			return
-		}
-	}
-}
-
-func (f *scrips) symbolOf(row uint32) string { return f.symbol(&f.rows[row]) }
-func (f *scrips) tokenOf(row uint32) string  { return f.token(&f.rows[row]) }
-
-func (f *scrips) bySymbol(symbol string) *scrip {
-	for h := maphash.String(seed, symbol) & f.symbols.mask; f.symbols.slots[h] != 0; h = (h + 1) & f.symbols.mask {
-		if s := &f.rows[f.symbols.slots[h]-1]; f.symbol(s) == symbol {
-			return s
-		}
-	}
-	return nil
-}
-
-func (f *scrips) byToken(token string) *scrip {
-	for h := maphash.String(seed, token) & f.tokens.mask; f.tokens.slots[h] != 0; h = (h + 1) & f.tokens.mask {
-		if s := &f.rows[f.tokens.slots[h]-1]; f.token(s) == token {
-			return s
-		}
-	}
-	return nil
+	i.Segment, i.Name, i.Series, i.Kind = f.segment, f.names[s.name], f.series[s.series], kinds[s.kind]
+	i.Symbol, rest = rest[:s.symbol], rest[s.symbol:]
+	i.Company, rest = rest[:s.company], rest[s.company:]
+	i.ISIN, rest = rest[:s.isin], rest[s.isin:]
+	i.Token = rest[s.alias:][:s.token]
+	i.Expiry, i.Strike, i.Lot, i.Tick, i.Freeze, i.Lower, i.Upper = s.expiry.date(), s.strike, s.lot, t.tick, s.freeze, s.lower, s.upper
+	i.Precision, i.Multiplier, i.GenNum, i.GenDen, i.PriceNum, i.PriceDen = t.precision, t.multiplier, t.genNum, t.genDen, t.priceNum, t.priceDen
 }
