@@ -15,7 +15,7 @@ import (
 // which states can follow each other.
 func (t *Client) History(ctx context.Context, number string, opts ...neoapi.CallOption) ([]Order, error) {
 	asked, _ := json.Marshal(map[string]string{"nOrdNo": number}) // a map of strings always marshals
-	answer, err := t.ask(ctx, tradewire.PathHistory, string(asked), opts)
+	answer, err := t.post(ctx, tradewire.PathHistory, string(asked), opts)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (t *Client) Margin(ctx context.Context, orders ...Ticket) (sum Margin, err 
 		return Margin{}, fmt.Errorf("trade: Margin needs an order: %w", ErrInvalid)
 	}
 	for i, order := range orders {
-		answer, err := t.ask(ctx, tradewire.PathMargin, order.marginRequest(), nil)
+		answer, err := t.post(ctx, tradewire.PathMargin, order.marginRequest(), nil)
 		if err != nil {
 			return Margin{}, err
 		}

@@ -87,7 +87,7 @@ func (t *Client) Holdings(ctx context.Context, opts ...neoapi.CallOption) ([]Hol
 
 // Limits returns the account's money, for all segments together.
 func (t *Client) Limits(ctx context.Context, opts ...neoapi.CallOption) (Limits, error) {
-	answer, err := t.ask(ctx, tradewire.PathLimits, `{"seg":"ALL","exch":"ALL","prod":"ALL"}`, opts)
+	answer, err := t.post(ctx, tradewire.PathLimits, `{"seg":"ALL","exch":"ALL","prod":"ALL"}`, opts)
 	if err != nil {
 		return Limits{}, err
 	}
