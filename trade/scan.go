@@ -25,6 +25,7 @@ func newLayout(keys []string) *layout {
 type value struct {
 	text string // of a string without quotes and escapes, of all else as it came
 	kind byte   // a constant below; 0 if the row does not have the key
+	row  uint32 // which row has it: values of earlier rows stay where they are
 }
 
 // Kinds of values.
@@ -74,6 +75,7 @@ func scan(text string, l *layout, each func(*row)) error {
 	}
 	for n := 1; ; n++ {
 		start := s.at
+		s.row.n = uint32(n) //nolint:gosec // an answer has some 100,000 rows
 		if !s.object() {
 			return s.wrong(fmt.Sprintf("is not a list of objects: row %d cannot be read", n))
 		}
@@ -135,7 +137,6 @@ func (s *scanner) object() bool {
 	if !s.take('{') {
 		return false
 	}
-	clear(s.row.values)
 	if s.space(); s.take('}') {
 		return true
 	}
@@ -144,12 +145,12 @@ func (s *scanner) object() bool {
 		if !ok {
 			return false
 		}
-		v, ok := s.value()
+		kind, text, ok := s.value()
 		if !ok {
 			return false
 		}
-		if column >= 0 {
-			s.row.values[column] = v // of a key that comes twice, the last
+		if column >= 0 { // of a key that comes twice, the last value
+			s.row.values[column] = value{text, kind, s.row.n}
 		}
 		if s.space(); s.take('}') {
 			return true
@@ -189,29 +190,27 @@ func (s *scanner) key(n int) (column int, ok bool) {
 	return column, true
 }
 
-func (s *scanner) value() (v value, ok bool) {
+func (s *scanner) value() (kind byte, text string, ok bool) {
 	if s.space(); s.at == len(s.text) {
-		return v, false
+		return 0, "", false
 	}
 	start := s.at
 	switch s.text[s.at] {
 	case '"':
-		v.kind = kindString
-		v.text, ok = s.string()
-		return v, ok
+		text, ok = s.string()
+		return kindString, text, ok
 	case '{', '[':
-		v.kind, ok = kindNested, s.nested()
+		kind, ok = kindNested, s.nested()
 	case 't':
-		v.kind, ok = kindBool, s.word("true")
+		kind, ok = kindBool, s.word("true")
 	case 'f':
-		v.kind, ok = kindBool, s.word("false")
+		kind, ok = kindBool, s.word("false")
 	case 'n':
-		v.kind, ok = kindNull, s.word("null")
+		kind, ok = kindNull, s.word("null")
 	default:
-		v.kind, ok = kindNumber, s.number()
+		kind, ok = kindNumber, s.number()
 	}
-	v.text = s.text[start:s.at]
-	return v, ok
+	return kind, s.text[start:s.at], ok
 }
 
 func (s *scanner) word(w string) bool {
@@ -244,10 +243,15 @@ func (s *scanner) string() (text string, ok bool) {
 		s.at = i + 1
 		return s.text[start+1 : i], true
 	}
-	if s.at = start; !s.skipString() { // it has escapes, or is none
+	if s.at = start; !s.skipString() {
 		return "", false
 	}
-	err := json.Unmarshal([]byte(s.text[start:s.at]), &text)
+	return unquote(s.text[start:s.at])
+}
+
+// unquote reads a string with escapes.
+func unquote(quoted string) (text string, ok bool) {
+	err := json.Unmarshal([]byte(quoted), &text)
 	return text, err == nil
 }
 
