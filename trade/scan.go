@@ -132,7 +132,8 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// object reads an object into the row.
+// object reads an object into the row. Most of the time is spent here: the usual forms of
+// keys, values and what is between them are read without a call.
 func (s *scanner) object() bool {
 	if !s.take('{') {
 		return false
@@ -145,12 +146,19 @@ func (s *scanner) object() bool {
 		if !ok {
 			return false
 		}
-		kind, text, ok := s.value()
+		kind, text, ok := s.plainString()
 		if !ok {
-			return false
+			if kind, text, ok = s.value(); !ok {
+				return false
+			}
 		}
 		if column >= 0 { // of a key that comes twice, the last value
-			s.row.values[column] = value{text, kind, s.row.n}
+			v := &s.row.values[column]
+			v.text, v.kind, v.row = text, kind, s.row.n
+		}
+		if at := s.at; at+1 < len(s.text) && s.text[at] == ',' && s.text[at+1] == '"' {
+			s.at++
+			continue
 		}
 		if s.space(); s.take('}') {
 			return true
@@ -162,15 +170,37 @@ func (s *scanner) object() bool {
 	}
 }
 
+// plainString reads a string without escapes that is next.
+func (s *scanner) plainString() (kind byte, text string, ok bool) {
+	all, i := s.text, s.at
+	if i >= len(all) || all[i] != '"' {
+		return 0, "", false
+	}
+	start := i + 1
+	for i = start; i < len(all) && plain[all[i]]; i++ {
+	}
+	if i == len(all) || all[i] != '"' {
+		return 0, "", false
+	}
+	s.at = i + 1
+	return kindString, all[start:i], true
+}
+
 // key reads the n-th key of a row with its colon, and returns its column, or -1 if it is
 // not read.
 func (s *scanner) key(n int) (column int, ok bool) {
 	if n < len(s.last) {
-		if k := &s.last[n]; strings.HasPrefix(s.text[s.at:], k.text) {
-			s.at += len(k.text)
+		k := &s.last[n]
+		if end := s.at + len(k.text); end <= len(s.text) && s.text[s.at:end] == k.text {
+			s.at = end
 			return k.column, true
 		}
 	}
+	return s.newKey(n)
+}
+
+// newKey reads a key that is not that of the row before.
+func (s *scanner) newKey(n int) (column int, ok bool) {
 	start := s.at
 	name, ok := s.string()
 	if s.space(); !ok || !s.take(':') {
@@ -231,19 +261,11 @@ var plain = func() (is [256]bool) {
 
 // string reads a string.
 func (s *scanner) string() (text string, ok bool) {
+	if _, text, ok = s.plainString(); ok {
+		return text, true
+	}
 	start := s.at
-	if !s.take('"') {
-		return "", false
-	}
-	i := s.at
-	for i < len(s.text) && plain[s.text[i]] {
-		i++
-	}
-	if i < len(s.text) && s.text[i] == '"' {
-		s.at = i + 1
-		return s.text[start+1 : i], true
-	}
-	if s.at = start; !s.skipString() {
+	if s.at == len(s.text) || s.text[s.at] != '"' || !s.skipString() {
 		return "", false
 	}
 	return unquote(s.text[start:s.at])
