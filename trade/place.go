@@ -38,12 +38,12 @@ func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 	if bad := t.check(&order); bad != nil {
 		return Order{}, bad
 	}
-	return t.place(ctx, &order, order.tag.make(t.now()))
+	return t.place(ctx, &order, order.tag.make(t.api.Now()))
 }
 
 // place sends a checked order.
 func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, error) {
-	sent := t.now()
+	sent := t.api.Now()
 	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
 	switch judge(err) {
 	case answered:
@@ -93,7 +93,7 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	if !order.tag.day {
 		return Order{}, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is not a DayTag, by which PlaceOnce finds the order of an earlier call"}
 	}
-	tag := order.tag.make(t.now())
+	tag := order.tag.make(t.api.Now())
 	there, found, err := t.find(ctx, &search{tag: tag, ticket: &order})
 	switch {
 	case found:
@@ -127,7 +127,7 @@ func (t *Client) submit(ctx context.Context, path, jData string) (number string,
 		var got struct {
 			Number numberText `json:"nOrdNo"`
 		}
-		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.opts...)
+		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.urgent...)
 		ended := try.Err() != nil
 		cancel()
 		if err != nil && ended && ctx.Err() == nil && judge(err) == unsent {

@@ -166,7 +166,7 @@ func TestPlace_refusalIsTold(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, 3)
 	for fault, want := range map[string]error{
-		"1004": trade.ErrRejected, "1005": trade.ErrRejected, "1017": trade.ErrRejected, "1041": trade.ErrRejected,
+		"1004": trade.ErrRejected, "1005": trade.ErrRejected, "1017": trade.ErrRejected, "1041": neoapi.ErrRateLimited,
 		"address": trade.ErrAddress, "address_changed": trade.ErrAddress, "100008": trade.ErrAddress, "1037": trade.ErrAddress,
 		"100022": neoapi.ErrSessionEnded, "900802": neoapi.ErrRateLimited,
 	} {
