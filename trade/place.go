@@ -27,8 +27,8 @@ import (
 // If the answer is lost (a time-out, a broken connection, a proxy's page, an answer
 // without a number) the order is not sent again. It is looked for by its tag in the order
 // book, and in the histories of orders whose tag a change has replaced: at once, and four
-// more times in the seven seconds after. ErrNotPlaced means that none of them had it, and
-// that at least the last two looks were complete. If they were not, if ctx ends first, or
+// more times in the seven seconds after; then in the trade book. ErrNotPlaced means that
+// none of them had it, and that at least the last two looks were complete. If they were not, if ctx ends first, or
 // if the service says that the tag was used, which only this order can have done, and does
 // not show the order, the error is an *Unknown.
 //
