@@ -75,10 +75,3 @@ func or1(n int64) int64 {
 	}
 	return n
 }
-
-// summed reports whether every quantity of the row could be read.
-func (p *Position) summed(unread uint64) bool {
-	const quantities = 1<<positionCarriedBuyQty | 1<<positionCarriedSellQty | 1<<positionBuyQty | 1<<positionSellQty |
-		1<<positionMultiplier | 1<<positionGenNum | 1<<positionGenDen | 1<<positionPriceNum | 1<<positionPriceDen
-	return unread&quantities == 0
-}

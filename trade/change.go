@@ -237,7 +237,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 		verdict = lost
 	}
 
-	reading, cancel := context.WithTimeout(ctx, settleWithin/haste)
+	reading, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	order, last, looks := before, error(nil), 0
 	for n := 0; ; n++ {

@@ -18,7 +18,9 @@ import (
 type Client struct {
 	api  *neoapi.Client
 	opts []neoapi.CallOption // of every call
-	live *live               // what a feed says of orders, or nil
+
+	urgent []neoapi.CallOption // of orders, which do not wait for reads
+	live   *live               // what a feed says of orders, or nil
 
 	noOrder, oldPositions atomic.Bool // what the service was found not to have: the address of one order, the new report of positions
 }
@@ -38,6 +40,7 @@ func New(c *neoapi.Client, opts ...Option) *Client {
 	for _, opt := range opts {
 		opt(t)
 	}
+	t.urgent = append(slices.Clone(t.opts), neoapi.Urgent())
 	return t
 }
 

@@ -90,7 +90,7 @@ func (t *Client) firstTag(ctx context.Context, number string) (tag string, known
 }
 
 // look looks for an order whose answer was lost because of cause, again and again for
-// seven seconds, or until the context is done. arrived says that the service is known to
+// seven seconds, and then among the trades, or until the context is done. arrived says that the service is known to
 // have got it.
 func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool) (Order, error) {
 	unknown := func(why error) error { return &Unknown{Op: "place", Tag: s.tag, Cause: why} }
@@ -113,6 +113,15 @@ func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool)
 	}
 	if arrived || reads < 2 {
 		return Order{}, unknown(cause)
+	}
+	fills, err := t.Trades(ctx) // a book that lags behind can lack an order that has filled
+	if err != nil {
+		return Order{}, unknown(errors.Join(cause, err))
+	}
+	for _, f := range fills {
+		if carries(f.Tag, s.tag) {
+			return t.newest(Order{Number: f.OrderNumber, Tag: s.tag, Segment: f.Segment, Token: f.Token, Symbol: f.Symbol, Side: f.Side, Product: f.Product}), nil
+		}
 	}
 	return Order{}, &notPlaced{tag: s.tag, cause: cause}
 }

@@ -41,8 +41,8 @@ var marginLayout = newLayout([]string{
 	marginNeed: "ordMrgn", marginShort: "reqdMrgn", marginAvailable: "avlMrgn", marginUsed: "mrgnUsd", marginValid: "rmsVldtd",
 })
 
-func decodeMargin(r *row) Margin {
-	return Margin{
+func decodeMargin(r *row, m *Margin) {
+	*m = Margin{
 		Need: r.rupees(marginNeed), Short: r.rupees(marginShort), Available: r.rupees(marginAvailable), Used: r.rupees(marginUsed),
 		Fits: strings.EqualFold(r.text(marginValid), "OK"), Legs: 1, Unread: r.unreadKeys(marginLayout), Raw: r.raw,
 	}

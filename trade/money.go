@@ -53,8 +53,8 @@ var holdingLayout = newLayout([]string{
 	holdingClose: "closingPrice", holdingCost: "holdingCost", holdingValue: "mktValue",
 })
 
-func decodeHolding(r *row) Holding {
-	return Holding{
+func decodeHolding(r *row, h *Holding) {
+	*h = Holding{
 		Segment: r.segment(holdingSegment), Token: r.text(holdingToken), Symbol: r.text(holdingSymbol), Name: r.text(holdingName),
 		Series: r.text(holdingSeries), Quantity: r.quantity(holdingQuantity), Sellable: r.count(holdingSellable), AvgPrice: r.rupees(holdingAverage),
 		ClosePrice: r.rupees(holdingClose), Cost: r.rupees(holdingCost), MarketValue: r.rupees(holdingValue),
@@ -75,8 +75,8 @@ var limitsLayout = newLayout([]string{
 	limitsCash: "CollateralValue", limitsPledged: "Collateral", limitsUsed: "MarginUsed", limitsNet: "Net", limitsAt: "TimeStamp",
 })
 
-func decodeLimits(r *row) Limits {
-	return Limits{
+func decodeLimits(r *row, l *Limits) {
+	*l = Limits{
 		Cash: r.rupees(limitsCash), Pledged: r.rupees(limitsPledged), Used: r.rupees(limitsUsed), Available: r.rupees(limitsNet),
 		At: r.at(limitsAt), Unread: r.unreadKeys(limitsLayout), Raw: r.raw,
 	}

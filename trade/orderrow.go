@@ -43,31 +43,28 @@ var orderLayout = newLayout([]string{
 	orderStamp: "hsUpTm", orderReceived: "updRecvTm",
 })
 
-func decodeOrder(r *row) Order {
-	o := Order{
-		Number: r.text(orderNumber), ExchangeNumber: r.text(orderExchange), Tag: r.text(orderTag),
-		Segment: r.segment(orderSegment), Token: r.text(orderToken), Symbol: r.text(orderSymbol), Name: r.text(orderName), Series: r.text(orderSeries),
-		Side: r.side(orderSide), Product: Product(r.text(orderProduct)), PriceType: PriceType(r.text(orderPriceType)), Validity: Validity(r.text(orderValidity)),
-		Price: r.rupees(orderPrice), Trigger: r.rupees(orderTrigger),
-		Quantity: r.quantity(orderQuantity), FilledQty: r.quantity(orderFilled),
-		PendingQty: r.count(orderPending), CancelledQty: r.count(orderCancelled), DisclosedQty: r.count(orderDisclosed),
-		AvgPrice: r.rupees(orderAverage), State: State(r.text(orderState)), Reason: r.text(orderReason),
-		Entered: r.at(orderEntered), Confirmed: r.at(orderConfirmed), Updated: r.at(orderReceived), Sequence: r.count(orderReceived),
-	}
+// decodeOrder fills in an order, field by field: a copy of it would cost a tenth of the
+// time.
+func decodeOrder(r *row, o *Order) {
+	o.Number, o.ExchangeNumber, o.Tag = r.text(orderNumber), r.text(orderExchange), r.text(orderTag)
 	if o.ExchangeNumber == "" { // in histories
 		o.ExchangeNumber = r.text(orderExchangeOld)
 	}
-	if o.FilledQty == 0 && o.AvgPrice.Sign() == 0 { // 0.00 until something fills
+	o.Segment, o.Token, o.Symbol = r.segment(orderSegment), r.text(orderToken), r.text(orderSymbol)
+	o.Name, o.Series = r.text(orderName), r.text(orderSeries)
+	o.Side, o.Product = r.side(orderSide), Product(r.text(orderProduct))
+	o.PriceType, o.Validity = PriceType(r.text(orderPriceType)), Validity(r.text(orderValidity))
+	o.Price, o.Trigger = r.rupees(orderPrice), r.rupees(orderTrigger)
+	o.Quantity, o.FilledQty = r.quantity(orderQuantity), r.quantity(orderFilled)
+	o.PendingQty, o.CancelledQty, o.DisclosedQty = r.count(orderPending), r.count(orderCancelled), r.count(orderDisclosed)
+	if o.AvgPrice = r.rupees(orderAverage); o.FilledQty == 0 && o.AvgPrice.Sign() == 0 { // 0.00 until something fills
 		o.AvgPrice = Rupees{}
 	}
-	if o.Updated.IsZero() {
-		o.Updated = r.at(orderUpdated)
-	}
-	if o.Updated.IsZero() {
-		o.Updated = r.at(orderStamp)
-	}
-	o.Unread, o.Raw = r.unreadKeys(orderLayout), r.raw
-	return o
+	o.State, o.Reason = State(r.text(orderState)), r.text(orderReason)
+	o.Entered, o.Confirmed = r.at(orderEntered), r.at(orderConfirmed)
+	o.Sequence = r.count(orderReceived)
+	o.Updated = r.firstOf(orderReceived, orderUpdated, orderStamp)
+	o.Raw, o.Unread = r.raw, r.unreadKeys(orderLayout)
 }
 
 // segment reads a market by any of its names.
@@ -128,8 +125,8 @@ var tradeLayout = newLayout([]string{
 	tradePrice: "avgPrc", tradeAt: "exTm", tradeDay: "flDt", tradeClock: "flTm",
 })
 
-func decodeTrade(r *row) Trade {
-	t := Trade{
+func decodeTrade(r *row, t *Trade) {
+	*t = Trade{
 		OrderNumber: r.text(tradeOrder), ExchangeNumber: r.text(tradeExchange), ID: r.text(tradeID), Tag: r.text(tradeTag),
 		Segment: r.segment(tradeSegment), Token: r.text(tradeToken), Symbol: r.text(tradeSymbol),
 		Side: r.side(tradeSide), Product: Product(r.text(tradeProduct)), PriceType: PriceType(r.text(tradePriceType)),
@@ -141,5 +138,4 @@ func decodeTrade(r *row) Trade {
 		}
 	}
 	t.Unread = r.unreadKeys(tradeLayout)
-	return t
 }

@@ -27,8 +27,8 @@ import (
 // If the answer is lost (a time-out, a broken connection, a proxy's page, an answer
 // without a number) the order is not sent again. It is looked for by its tag in the order
 // book, and in the histories of orders whose tag a change has replaced: at once, and four
-// more times in the seven seconds after. ErrNotPlaced means that none of them had it, and
-// that at least the last two looks were complete. If they were not, if ctx ends first, or
+// more times in the seven seconds after; then in the trade book. ErrNotPlaced means that
+// none of them had it, and that at least the last two looks were complete. If they were not, if ctx ends first, or
 // if the service says that the tag was used, which only this order can have done, and does
 // not show the order, the error is an *Unknown.
 //
@@ -38,12 +38,12 @@ func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 	if bad := t.check(&order); bad != nil {
 		return Order{}, bad
 	}
-	return t.place(ctx, &order, order.tag.make(t.now()))
+	return t.place(ctx, &order, order.tag.make(t.api.Now()))
 }
 
 // place sends a checked order.
 func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, error) {
-	sent := t.now()
+	sent := t.api.Now()
 	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
 	switch judge(err) {
 	case answered:
@@ -56,8 +56,8 @@ func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, e
 		fallthrough
 	case lost:
 		return t.look(ctx, &search{tag: tag, ticket: order}, err, false)
-	case duplicate:
-		return t.look(ctx, &search{tag: tag, ticket: order}, err, true)
+	case duplicate: // by whatever order
+		return t.look(ctx, &search{tag: tag}, err, true)
 	case refused:
 		return Order{}, refusal(err, order.accepted("", tag), false)
 	}
@@ -93,17 +93,20 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	if !order.tag.day {
 		return Order{}, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is not a DayTag, by which PlaceOnce finds the order of an earlier call"}
 	}
-	tag := order.tag.make(t.now())
+	tag := order.tag.make(t.api.Now())
 	there, found, err := t.find(ctx, &search{tag: tag, ticket: &order})
 	switch {
-	case found && !order.describes(&there):
-		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
 	case found:
-		return there, stands(there)
+		err = stands(there)
 	case err != nil:
 		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
+	default:
+		there, err = t.place(ctx, &order, tag)
 	}
-	return t.place(ctx, &order, tag)
+	if there.Number != "" && !order.describes(&there) {
+		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
+	}
+	return there, err
 }
 
 // describes reports whether an order can be what a ticket became. Quantity and price can
@@ -124,7 +127,7 @@ func (t *Client) submit(ctx context.Context, path, jData string) (number string,
 		var got struct {
 			Number numberText `json:"nOrdNo"`
 		}
-		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.opts...)
+		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.urgent...)
 		ended := try.Err() != nil
 		cancel()
 		if err != nil && ended && ctx.Err() == nil && judge(err) == unsent {

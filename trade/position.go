@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -78,8 +79,8 @@ var positionLayout = newLayout([]string{
 	positionLast: "ltp", positionUpdated: "hsUpTm", positionReceived: "updRecvTm",
 })
 
-func decodePosition(r *row) Position {
-	p := Position{
+func decodePosition(r *row, p *Position) {
+	*p = Position{
 		Instrument: Instrument{
 			Segment: r.segment(positionSegment), Token: r.text(positionToken), Symbol: r.text(positionSymbol), Name: r.text(positionName),
 			Strike: r.rupees(positionStrike), Expiry: r.date(positionDate), Lot: r.count(positionLot), Precision: int(r.count(positionPrecision)),
@@ -91,7 +92,7 @@ func decodePosition(r *row) Position {
 		CarriedBuy: r.rupees(positionCarriedBuy), CarriedSell: r.rupees(positionCarriedSell),
 		BuyQty: r.quantity(positionBuyQty), SellQty: r.quantity(positionSellQty),
 		BuyAmount: r.rupees(positionBuy), SellAmount: r.rupees(positionSell),
-		Last: r.rupees(positionLast), Updated: r.at(positionReceived), Raw: r.raw,
+		Last: r.rupees(positionLast), Updated: r.firstOf(positionReceived, positionUpdated), Raw: r.raw,
 	}
 	p.Kind = kindOf(p.Segment, r.text(positionType), r.text(positionOption))
 	if p.Strike.Sign() <= 0 || !p.Option() {
@@ -100,12 +101,10 @@ func decodePosition(r *row) Position {
 	if at := r.at(positionExpiry); p.Expiry.IsZero() {
 		p.Expiry = DateOf(at)
 	}
-	if at := r.at(positionUpdated); p.Updated.IsZero() {
-		p.Updated = at
+	bought, sold := p.sum(r)
+	if p.Unread = r.unreadKeys(positionLayout); p.whole() {
+		p.AvgPrice = p.average(bought, sold)
 	}
-	p.sum(r)
-	p.Unread = r.unreadKeys(positionLayout)
-	return p
 }
 
 // kindOf returns what an instrument is by what a row says of it.
@@ -125,24 +124,34 @@ func kindOf(segment Segment, kind, option string) Kind {
 	return ""
 }
 
-// sum computes what is held and its average.
-func (p *Position) sum(r *row) {
+// sum computes what is held.
+func (p *Position) sum(r *row) (bought, sold int64) {
 	bought, ok := add(p.CarriedBuyQty, p.BuyQty)
 	sold, ok2 := add(p.CarriedSellQty, p.SellQty)
 	net, ok3 := add(bought, -sold)
-	if !ok || !ok2 || !ok3 {
+	if !ok || !ok2 || !ok3 || min(p.CarriedBuyQty, p.CarriedSellQty, p.BuyQty, p.SellQty) < 0 {
 		r.bad(positionBuyQty)
 		r.bad(positionSellQty)
-		return
+		return 0, 0
 	}
 	p.Net = net
-	if p.summed(r.unread) {
-		p.AvgPrice = p.average(bought, sold)
-	}
+	return bought, sold
 }
+
+// whole reports whether everything could be read that its sums need.
+func (p *Position) whole() bool {
+	if p.Unread == "" {
+		return true
+	}
+	unread := strings.Split(p.Unread, ",")
+	return !slices.ContainsFunc(sumKeys, func(key string) bool { return slices.Contains(unread, key) })
+}
+
+// sumKeys are the keys that sums need.
+var sumKeys = strings.Fields("cfBuyQty cfSellQty flBuyQty flSellQty multiplier genNum genDen prcNum prcDen")
 
 // add adds, and reports whether the sum fits.
 func add(a, b int64) (sum int64, ok bool) {
 	sum = a + b
-	return sum, (sum > a) == (b > 0)
+	return sum, (sum < a) == (b < 0)
 }

@@ -125,7 +125,7 @@ func judge(err error) answer {
 	switch {
 	case !ok:
 		return lost
-	case e.Status == 0 && !wasSent(e):
+	case !e.Sent:
 		return unsent
 	case e.Status == 0 || e.Status/100 == 5 || e.Status/100 == 3:
 		return lost
@@ -142,11 +142,6 @@ func judge(err error) answer {
 		return lost
 	}
 	return refused
-}
-
-// wasSent reports whether a call without an answer left this machine.
-func wasSent(e *neoapi.Error) bool {
-	return e.Category == neoapi.ErrNetwork && e.Retry != neoapi.RetrySame
 }
 
 // refusal returns the error for a call that was refused.

@@ -102,7 +102,7 @@ func (t *Client) Limits(ctx context.Context, opts ...neoapi.CallOption) (Limits,
 }
 
 // list calls for a report and decodes its rows.
-func list[T any](ctx context.Context, t *Client, path string, l *layout, decode func(*row) T, opts []neoapi.CallOption) ([]T, error) {
+func list[T any](ctx context.Context, t *Client, path string, l *layout, decode func(*row, *T), opts []neoapi.CallOption) ([]T, error) {
 	answer, err := t.get(ctx, path, nil, opts)
 	if err != nil {
 		return nil, err
@@ -112,13 +112,18 @@ func list[T any](ctx context.Context, t *Client, path string, l *layout, decode 
 
 // rows decodes a list. An answer that is missing is the service's word that there are no
 // rows (code 5203): neoapi returns it for nothing else.
-func rows[T any](path string, answer json.RawMessage, l *layout, decode func(*row) T) ([]T, error) {
+func rows[T any](path string, answer json.RawMessage, l *layout, decode func(*row, *T)) ([]T, error) {
 	if answer == nil {
 		return []T{}, nil
 	}
 	text := string(answer)
 	all := make([]T, 0, min(strings.Count(text, "{"), len(text)/leastRow+1))
-	if err := scan(text, l, func(r *row) { all = append(all, decode(r)) }); err != nil {
+	err := scan(text, l, func(r *row) {
+		var zero T
+		all = append(all, zero)
+		decode(r, &all[len(all)-1])
+	})
+	if err != nil {
 		return nil, unreadable(path, err)
 	}
 	return all, nil
@@ -128,8 +133,8 @@ func rows[T any](path string, answer json.RawMessage, l *layout, decode func(*ro
 const leastRow = 256
 
 // single decodes an answer that is one object.
-func single[T any](path string, answer json.RawMessage, l *layout, decode func(*row) T) (one T, err error) {
-	if err := scan("["+string(answer)+"]", l, func(r *row) { one = decode(r) }); err != nil {
+func single[T any](path string, answer json.RawMessage, l *layout, decode func(*row, *T)) (one T, err error) {
+	if err := scan("["+string(answer)+"]", l, func(r *row) { decode(r, &one) }); err != nil {
 		return one, unreadable(path, err)
 	}
 	return one, nil

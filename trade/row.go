@@ -11,8 +11,20 @@ import (
 // the form that its field needs costs that field, never the row.
 type row struct {
 	values []value
+	n      uint32 // of the row, from 1
 	raw    Raw
 	unread uint64 // the columns whose values could not be read
+}
+
+// none is the value of a key that a row does not have.
+var none value
+
+// value returns what the row has in a column.
+func (r *row) value(column int) *value {
+	if v := &r.values[column]; v.row == r.n {
+		return v
+	}
+	return &none
 }
 
 // absent reports whether a value means that there is none.
@@ -48,7 +60,7 @@ func (r *row) unreadKeys(l *layout) string {
 
 // text reads a string, or a number's digits.
 func (r *row) text(column int) string {
-	v := &r.values[column]
+	v := r.value(column)
 	switch {
 	case v.absent():
 		return ""
@@ -61,7 +73,7 @@ func (r *row) text(column int) string {
 
 // rupees reads an amount.
 func (r *row) rupees(column int) Rupees {
-	v := &r.values[column]
+	v := r.value(column)
 	if v.absent() {
 		return Rupees{}
 	}
@@ -74,7 +86,7 @@ func (r *row) rupees(column int) Rupees {
 
 // count reads a whole number; one that is absent is 0.
 func (r *row) count(column int) int64 {
-	v := &r.values[column]
+	v := r.value(column)
 	if v.absent() {
 		return 0
 	}
@@ -90,6 +102,9 @@ func (v *value) whole() (n int64, ok bool) {
 	if v.kind != kindString && v.kind != kindNumber {
 		return 0, false
 	}
+	if n, ok := digits(v.text); ok {
+		return n, true
+	}
 	if n, err := strconv.ParseInt(v.text, 10, 64); err == nil {
 		return n, true
 	}
@@ -101,10 +116,22 @@ func (v *value) whole() (n int64, ok bool) {
 
 // quantity reads a whole number that a row has to have.
 func (r *row) quantity(column int) int64 {
-	if r.values[column].absent() {
+	if r.value(column).absent() {
 		r.bad(column)
 	}
 	return r.count(column)
+}
+
+// digits reads a number of at most 18 digits and nothing else, as most are.
+func digits(s string) (n int64, ok bool) {
+	for i := range len(s) {
+		c := s[i] - '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(c)
+	}
+	return n, 0 < len(s) && len(s) <= 18
 }
 
 // decimal reads a number as ten-millionths. Services write amounts of a floating point

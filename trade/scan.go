@@ -25,6 +25,7 @@ func newLayout(keys []string) *layout {
 type value struct {
 	text string // of a string without quotes and escapes, of all else as it came
 	kind byte   // a constant below; 0 if the row does not have the key
+	row  uint32 // which row has it: values of earlier rows stay where they are
 }
 
 // Kinds of values.
@@ -74,6 +75,7 @@ func scan(text string, l *layout, each func(*row)) error {
 	}
 	for n := 1; ; n++ {
 		start := s.at
+		s.row.n = uint32(n) //nolint:gosec // an answer has some 100,000 rows
 		if !s.object() {
 			return s.wrong(fmt.Sprintf("is not a list of objects: row %d cannot be read", n))
 		}
@@ -130,12 +132,12 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// object reads an object into the row.
+// object reads an object into the row. Most of the time is spent here: the usual forms of
+// keys, values and what is between them are read without a call.
 func (s *scanner) object() bool {
 	if !s.take('{') {
 		return false
 	}
-	clear(s.row.values)
 	if s.space(); s.take('}') {
 		return true
 	}
@@ -144,12 +146,19 @@ func (s *scanner) object() bool {
 		if !ok {
 			return false
 		}
-		v, ok := s.value()
+		kind, text, ok := s.plainString()
 		if !ok {
-			return false
+			if kind, text, ok = s.value(); !ok {
+				return false
+			}
 		}
-		if column >= 0 {
-			s.row.values[column] = v // of a key that comes twice, the last
+		if column >= 0 { // of a key that comes twice, the last value
+			v := &s.row.values[column]
+			v.text, v.kind, v.row = text, kind, s.row.n
+		}
+		if at := s.at; at+1 < len(s.text) && s.text[at] == ',' && s.text[at+1] == '"' {
+			s.at++
+			continue
 		}
 		if s.space(); s.take('}') {
 			return true
@@ -161,15 +170,37 @@ func (s *scanner) object() bool {
 	}
 }
 
+// plainString reads a string without escapes that is next.
+func (s *scanner) plainString() (kind byte, text string, ok bool) {
+	all, i := s.text, s.at
+	if i >= len(all) || all[i] != '"' {
+		return 0, "", false
+	}
+	start := i + 1
+	for i = start; i < len(all) && plain[all[i]]; i++ {
+	}
+	if i == len(all) || all[i] != '"' {
+		return 0, "", false
+	}
+	s.at = i + 1
+	return kindString, all[start:i], true
+}
+
 // key reads the n-th key of a row with its colon, and returns its column, or -1 if it is
 // not read.
 func (s *scanner) key(n int) (column int, ok bool) {
 	if n < len(s.last) {
-		if k := &s.last[n]; strings.HasPrefix(s.text[s.at:], k.text) {
-			s.at += len(k.text)
+		k := &s.last[n]
+		if end := s.at + len(k.text); end <= len(s.text) && s.text[s.at:end] == k.text {
+			s.at = end
 			return k.column, true
 		}
 	}
+	return s.newKey(n)
+}
+
+// newKey reads a key that is not that of the row before.
+func (s *scanner) newKey(n int) (column int, ok bool) {
 	start := s.at
 	name, ok := s.string()
 	if s.space(); !ok || !s.take(':') {
@@ -189,29 +220,27 @@ func (s *scanner) key(n int) (column int, ok bool) {
 	return column, true
 }
 
-func (s *scanner) value() (v value, ok bool) {
+func (s *scanner) value() (kind byte, text string, ok bool) {
 	if s.space(); s.at == len(s.text) {
-		return v, false
+		return 0, "", false
 	}
 	start := s.at
 	switch s.text[s.at] {
 	case '"':
-		v.kind = kindString
-		v.text, ok = s.string()
-		return v, ok
+		text, ok = s.string()
+		return kindString, text, ok
 	case '{', '[':
-		v.kind, ok = kindNested, s.nested()
+		kind, ok = kindNested, s.nested()
 	case 't':
-		v.kind, ok = kindBool, s.word("true")
+		kind, ok = kindBool, s.word("true")
 	case 'f':
-		v.kind, ok = kindBool, s.word("false")
+		kind, ok = kindBool, s.word("false")
 	case 'n':
-		v.kind, ok = kindNull, s.word("null")
+		kind, ok = kindNull, s.word("null")
 	default:
-		v.kind, ok = kindNumber, s.number()
+		kind, ok = kindNumber, s.number()
 	}
-	v.text = s.text[start:s.at]
-	return v, ok
+	return kind, s.text[start:s.at], ok
 }
 
 func (s *scanner) word(w string) bool {
@@ -232,22 +261,19 @@ var plain = func() (is [256]bool) {
 
 // string reads a string.
 func (s *scanner) string() (text string, ok bool) {
+	if _, text, ok = s.plainString(); ok {
+		return text, true
+	}
 	start := s.at
-	if !s.take('"') {
+	if s.at == len(s.text) || s.text[s.at] != '"' || !s.skipString() {
 		return "", false
 	}
-	i := s.at
-	for i < len(s.text) && plain[s.text[i]] {
-		i++
-	}
-	if i < len(s.text) && s.text[i] == '"' {
-		s.at = i + 1
-		return s.text[start+1 : i], true
-	}
-	if s.at = start; !s.skipString() { // it has escapes, or is none
-		return "", false
-	}
-	err := json.Unmarshal([]byte(s.text[start:s.at]), &text)
+	return unquote(s.text[start:s.at])
+}
+
+// unquote reads a string with escapes.
+func unquote(quoted string) (text string, ok bool) {
+	err := json.Unmarshal([]byte(quoted), &text)
 	return text, err == nil
 }
 

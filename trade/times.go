@@ -1,17 +1,21 @@
 package trade
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
 
-// year2000 is the earliest time that a report can mean: clocks that were never set say
-// 1970 or 1980.
-const year2000 = 946_684_800
+// What a report says of earlier times comes from a clock that was never set; later ones
+// JSON cannot hold.
+const (
+	year2000 = 946_684_800
+	year9999 = 253_370_764_800
+)
 
 // at reads a time. Without a zone it is India's.
 func (r *row) at(column int) time.Time {
-	v := &r.values[column]
+	v := r.value(column)
 	if v.absent() {
 		return time.Time{}
 	}
@@ -29,9 +33,19 @@ func (r *row) at(column int) time.Time {
 	return time.Time{}
 }
 
+// firstOf reads the first of several times that is there.
+func (r *row) firstOf(columns ...int) time.Time {
+	for _, column := range columns {
+		if t := r.at(column); !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
 // date reads a day.
 func (r *row) date(column int) Date {
-	v := &r.values[column]
+	v := r.value(column)
 	if v.absent() {
 		return Date{}
 	}
@@ -44,9 +58,9 @@ func (r *row) date(column int) Date {
 	return Date{}
 }
 
-// unix returns a time in India, or none if it is too early to be one.
+// unix returns a time in India, or none if it cannot be meant.
 func unix(seconds, nanoseconds int64) time.Time {
-	if seconds < year2000 {
+	if seconds < year2000 || seconds >= year9999 {
 		return time.Time{}
 	}
 	return time.Unix(seconds, nanoseconds).In(IST)
@@ -149,7 +163,7 @@ func otherTime(s string) (t time.Time, ok bool) {
 		t, err := time.Parse(time.RFC3339Nano, s)
 		return unix(t.Unix(), int64(t.Nanosecond())), err == nil
 	}
-	v := value{s, kindNumber}
+	v := value{text: s, kind: kindNumber}
 	n, ok := v.whole()
 	switch {
 	case !ok || n < 0:
@@ -164,11 +178,19 @@ func otherTime(s string) (t time.Time, ok bool) {
 	return unix(n, 0), true
 }
 
-// india puts times into India's time zone, which JSON forgets the name of.
-func india(times ...*time.Time) {
-	for _, t := range times {
-		if !t.IsZero() {
-			*t = t.In(IST)
-		}
+// MarshalText implements [encoding.TextMarshaler].
+func (d Date) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]: an empty text is no date.
+func (d *Date) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*d = Date{}
+		return nil
 	}
+	parsed, ok := parseDate(string(text))
+	if !ok {
+		return fmt.Errorf("%q is not a date such as 2026-12-29", clip(string(text)))
+	}
+	*d = parsed
+	return nil
 }
