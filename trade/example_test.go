@@ -151,12 +151,12 @@ func ExampleClient_SquareOff() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = api.Quotes(ctx, []trade.Instrument{tcs})
+	quotes, err := api.Quotes(ctx, []trade.Instrument{tcs})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, p := range positions {
-		fmt.Println(p.Symbol, p.Net, p.AvgPrice, p.Last)
+		fmt.Println(p.Symbol, p.Net, p.AvgPrice, p.DayPnL(quotes))
 	}
 	plan, err := api.SquareOff(ctx, trade.Intraday, trade.DryRun) // without DryRun it sends them, and waits until all is flat
 	if err != nil {
@@ -170,7 +170,7 @@ func ExampleClient_SquareOff() {
 	}
 	fmt.Println("held:", srv.Positions(t, srv.Account.UCC)[0].Net)
 	// Output:
-	// TCS-EQ 10 3500.10 3510.00
+	// TCS-EQ 10 3500.10 99.00
 	// sell 10 TCS-EQ at the market, MIS
 	// held: 0
 }

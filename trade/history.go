@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"neoapi"
@@ -16,6 +17,9 @@ import (
 func (t *Client) History(ctx context.Context, number string, opts ...neoapi.CallOption) ([]Order, error) {
 	asked, _ := json.Marshal(map[string]string{"nOrdNo": number}) // a map of strings always marshals
 	answer, err := t.post(ctx, tradewire.PathHistory, string(asked), opts)
+	if unknownNumber(err) {
+		return nil, fmt.Errorf("trade: order %s: %w", clip(number), ErrNotFound)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 		return Order{}, fmt.Errorf("trade: an order's number is missing: %w", ErrNotFound)
 	}
 	all, err := t.oneOrder(ctx, number, opts)
-	if err != nil {
+	if err != nil && !unknownNumber(err) {
 		return Order{}, err
 	}
 	for _, o := range all {
@@ -34,6 +34,13 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 		}
 	}
 	return Order{}, fmt.Errorf("trade: order %s: %w", clip(number), ErrNotFound)
+}
+
+// unknownNumber reports whether a call about one order was refused because the account has
+// no order of this number: an invalid field, and the number is the only one.
+func unknownNumber(err error) bool {
+	fail, ok := errors.AsType[*neoapi.Error](err)
+	return ok && fail.Code == "1009"
 }
 
 // oneOrder returns a list that contains an order, if it exists: by its own address, or

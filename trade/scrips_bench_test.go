@@ -103,7 +103,7 @@ func cpu(b *testing.B) (done func()) {
 
 // held measures what a reading of the big master leaves in memory, and the most that the
 // heap had meanwhile, rubbish included.
-func held(b *testing.B, read func(io.Reader) any) {
+func keeps(b *testing.B, read func(io.Reader) any) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	heap := func() uint64 { metrics.Read(sample); return sample[0].Value.Uint64() }
 	file := openBig(b)
@@ -148,7 +148,7 @@ func held(b *testing.B, read func(io.Reader) any) {
 
 func BenchmarkMaster(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
-		held(b, func(r io.Reader) any {
+		keeps(b, func(r io.Reader) any {
 			f, err := readScrips(r, NFO, Date{2026, time.August, 28})
 			if err != nil {
 				b.Fatal(err)
@@ -157,7 +157,7 @@ func BenchmarkMaster(b *testing.B) {
 		})
 	})
 	b.Run("plain/encoding-csv", func(b *testing.B) {
-		held(b, func(r io.Reader) any {
+		keeps(b, func(r io.Reader) any {
 			c := csv.NewReader(r)
 			c.ReuseRecord = true
 			var all []Instrument

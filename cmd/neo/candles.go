@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"neoapi/trade"
@@ -12,7 +11,7 @@ import (
 
 type candlesCmd struct {
 	Symbol   string      `arg:"" help:"Trading symbol, such as TCS-EQ."`
-	Interval string      `default:"1d" enum:"1m,3m,5m,10m,15m,30m,60m,1d,1w" help:"1m, 3m, 5m, 10m, 15m, 30m, 60m, 1d or 1w."`
+	Interval string      `default:"1d" placeholder:"1m|3m|5m|10m|15m|30m|1h|1d|1w" help:"How long a candle is."`
 	From     whenFlag    `default:"30d" placeholder:"7d|DAY|TIME" help:"From then on: a time ago (7d), a day in India (2026-11-02), or a time."`
 	To       whenFlag    `placeholder:"DAY|TIME" help:"Until then; by default now."`
 	Segment  segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"The segment; by default the first that has the symbol."`
@@ -29,12 +28,11 @@ A long range is fetched in the pieces that the service allows, two seconds apart
 last candle may still be running.`
 }
 
-var intervals = map[string]trade.Interval{
-	"1m": trade.OneMinute, "3m": trade.ThreeMinutes, "5m": trade.FiveMinutes, "10m": trade.TenMinutes, "15m": trade.FifteenMinutes,
-	"30m": trade.HalfHour, "60m": trade.Hour, "1d": trade.Daily, "1w": trade.Weekly,
-}
-
 func (c *candlesCmd) Run(ctx context.Context, t *terminal) error {
+	every, err := trade.ParseInterval(c.Interval)
+	if err != nil {
+		return usage(fmt.Errorf("--interval: %w", err))
+	}
 	if c.To.IsZero() {
 		c.To.Time = time.Now()
 	}
@@ -49,7 +47,7 @@ func (c *candlesCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	candles, err := client.Candles(ctx, i, intervals[c.Interval], c.From.Time, c.To.Time)
+	candles, err := client.Candles(ctx, i, every, c.From.Time, c.To.Time)
 	if err != nil {
 		return err
 	}
@@ -68,4 +66,3 @@ func (c *candlesCmd) Run(ctx context.Context, t *terminal) error {
 		}},
 	}, candles)
 }
-

@@ -198,6 +198,14 @@ func grouped(amount string) string {
 // number is a count as a value of a column; 0 is a number like others.
 func number(n int64) string { return fmt.Sprint(n) }
 
+// known is a count of which 0 means that the service did not say.
+func known(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return number(n)
+}
+
 // rupees is an amount as a value of a column.
 func rupees(r trade.Rupees) string { return r.String() }
 

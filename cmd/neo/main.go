@@ -49,13 +49,13 @@ type commands struct {
 	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" help:"Explain a command, or the exit codes; also: completion, version."`
 
 	// Named by the help of another command, so that neo alone fits a screen.
-	Profiles profilesCmd `cmd:"" help:"List the profiles: whose sessions are saved, and until when."`
-	Trades   tradesCmd   `cmd:"" help:"List the day's fills."`
-	Holdings holdingsCmd `cmd:"" help:"List the shares that are held."`
-	Limits   limitsCmd   `cmd:"" help:"Show the account's money."`
-	Margin   marginCmd   `cmd:"" help:"Show what an order would need."`
-	//WAIT 	Chain       chainCmd       `cmd:"" help:"Show an option chain, or its expiries."`
-	//WAIT 	Candles     candlesCmd     `cmd:"" help:"Show candles of an instrument."`
+	Profiles    profilesCmd    `cmd:"" help:"List the profiles: whose sessions are saved, and until when."`
+	Trades      tradesCmd      `cmd:"" help:"List the day's fills."`
+	Holdings    holdingsCmd    `cmd:"" help:"List the shares that are held."`
+	Limits      limitsCmd      `cmd:"" help:"Show the account's money."`
+	Margin      marginCmd      `cmd:"" help:"Show what an order would need."`
+	Chain       chainCmd       `cmd:"" help:"Show an option chain, or its expiries."`
+	Candles     candlesCmd     `cmd:"" help:"Show candles of an instrument."`
 	Instruments instrumentsCmd `cmd:"" help:"Search today's scrip master."`
 	Completion  completionCmd  `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -51,7 +51,7 @@ func (c *quoteCmd) Run(ctx context.Context, t *terminal) error {
 		{"high", "HIGH", cellMoney, func(q trade.Quote) string { return rupees(q.High) }},
 		{"low", "LOW", cellMoney, func(q trade.Quote) string { return rupees(q.Low) }},
 		{"previousClose", "PREV CLOSE", cellMoney, func(q trade.Quote) string { return rupees(q.PrevClose) }},
-		{"volume", "VOLUME", cellCount, func(q trade.Quote) string { return number(q.Volume) }},
+		{"volume", "VOLUME", cellCount, func(q trade.Quote) string { return known(q.Volume) }},
 		{"time", "TIME", cellTime, func(q trade.Quote) string { return clock(q.At) }},
 	}, quotes)
 }

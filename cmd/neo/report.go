@@ -78,7 +78,7 @@ func (c *positionsCmd) Run(ctx context.Context, t *terminal) error {
 		{"net", "NET", cellCount, func(p trade.Position) string { return number(p.Net) }},
 		{"average", "AVERAGE", cellMoney, func(p trade.Position) string { return p.AvgPrice.String() }},
 		{"last", "LAST", cellMoney, func(p trade.Position) string { return rupees(p.Last) }},
-		{"dayPnL", "DAY P&L", cellGain, func(p trade.Position) string { return rupees(p.Last) }},
+		{"dayPnL", "DAY P&L", cellGain, func(p trade.Position) string { return rupees(p.DayPnL(nil)) }},
 		{"bought", "BOUGHT", cellCount, func(p trade.Position) string { return number(p.BuyQty) }},
 		{"sold", "SOLD", cellCount, func(p trade.Position) string { return number(p.SellQty) }},
 	}, positions)
