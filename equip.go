@@ -124,7 +124,7 @@ func (h *headers) outgoing(r *http.Request, op string) (out *http.Request, err e
 	}
 	out.Host = ""
 
-	out.Header = make(http.Header, len(r.Header)+6)
+	out.Header = make(http.Header, len(r.Header)+5) // eight fit into the least allocation
 	for name, values := range r.Header {
 		out.Header[name] = values
 	}

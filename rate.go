@@ -308,8 +308,10 @@ func (w *window) takeWithin(ctx context.Context, c *Client, n, of int) (ticket i
 
 // recent returns the tickets that still count after the clock jumped ahead by jump.
 func recent(tickets []int64, jump time.Duration, now int64) []int64 {
-	for i := range tickets {
-		tickets[i] -= int64(jump)
+	if jump != 0 {
+		for i := range tickets {
+			tickets[i] -= int64(jump)
+		}
 	}
 	from, _ := slices.BinarySearch(tickets, now-int64(rest)+1)
 	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // later ones are from before the clock was set back

@@ -31,8 +31,11 @@ func repeatable(r *http.Request) bool {
 
 func (t *caller) call(r *http.Request) (*http.Response, error) {
 	a := &call{
-		caller: t, request: r, op: opOf(r.URL.Path),
+		caller: t, request: r, op: t.op,
 		repeatable: repeatable(r),
+	}
+	if a.op == "" {
+		a.op = opOf(r.URL.Path)
 	}
 	if u := r.URL; u.Opaque == "" && u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return nil, invalid(a.op, "nothing was sent: the path must begin with /, such as /quick/user/orders")

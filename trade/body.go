@@ -3,6 +3,7 @@ package trade
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 )
 
 // generation returns the generation of the session's clients, which decides the fields of
@@ -20,15 +21,18 @@ func (t *Client) generation() int {
 
 // A body is the JSON object of a call about an order. All its values are strings, but for
 // the nulls that generation 2 sends.
-type body []byte
+type body struct{ strings.Builder }
 
 func (b *body) key(name string) {
-	if len(*b) == 0 {
-		*b = append(*b, '{')
+	if b.Len() == 0 {
+		b.Grow(512) // more than most bodies
+		b.WriteByte('{')
 	} else {
-		*b = append(*b, ',')
+		b.WriteByte(',')
 	}
-	*b = append(append(append(*b, '"'), name...), '"', ':')
+	b.WriteByte('"')
+	b.WriteString(name)
+	b.WriteString(`":`)
 }
 
 func (b *body) text(name, value string) {
@@ -36,35 +40,42 @@ func (b *body) text(name, value string) {
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
 			quoted, _ := json.Marshal(value) // a string always marshals
-			*b = append(*b, quoted...)
+			b.Write(quoted)
 			return
 		}
 	}
-	*b = append(append(append(*b, '"'), value...), '"')
+	b.WriteByte('"')
+	b.WriteString(value)
+	b.WriteByte('"')
 }
 
 func (b *body) number(name string, n int64) {
+	var digits [20]byte
 	b.key(name)
-	*b = append(strconv.AppendInt(append(*b, '"'), n, 10), '"')
+	b.WriteByte('"')
+	b.Write(strconv.AppendInt(digits[:0], n, 10))
+	b.WriteByte('"')
 }
 
 // price adds a price as the shortest exact decimal, and "0" for an absent one: the service
 // refuses "0.0" and "".
 func (b *body) price(name string, r Rupees) {
-	b.key(name)
-	*b = append(*b, '"')
 	if r.Sign() == 0 {
-		*b = append(*b, '0', '"')
+		b.number(name, 0)
 		return
 	}
-	s := r.Append(*b)
+	var digits [24]byte
+	s := r.Append(digits[:0])
 	for s[len(s)-1] == '0' {
 		s = s[:len(s)-1]
 	}
 	if s[len(s)-1] == '.' {
 		s = s[:len(s)-1]
 	}
-	*b = append(s, '"')
+	b.key(name)
+	b.WriteByte('"')
+	b.Write(s)
+	b.WriteByte('"')
 }
 
 func (b *body) yes(name string, yes bool) {
@@ -78,11 +89,14 @@ func (b *body) yes(name string, yes bool) {
 func (b *body) nulls(names ...string) {
 	for _, name := range names {
 		b.key(name)
-		*b = append(*b, "null"...)
+		b.WriteString("null")
 	}
 }
 
-func (b *body) end() string { return string(append(*b, '}')) }
+func (b *body) end() string {
+	b.WriteByte('}')
+	return b.String()
+}
 
 // source is what the clients of a generation call themselves.
 func (b *body) source(generation int) {
@@ -97,7 +111,7 @@ func (b *body) source(generation int) {
 
 // placing returns the body of an order with the fields that clients of a generation send.
 func (o *Ticket) placing(tag string, generation int) string {
-	b := body(make([]byte, 0, 384))
+	var b body
 	b.yes("am", o.after)
 	b.number("dq", o.disclosed)
 	b.text("es", string(o.instrument.Segment))
@@ -128,7 +142,7 @@ func (o *Ticket) placing(tag string, generation int) string {
 // modifying returns the body that makes an order what o says, in full: the service clears
 // what is left out.
 func (o *Order) modifying(generation int, after bool) string {
-	b := body(make([]byte, 0, 384))
+	var b body
 	b.text("no", o.Number)
 	b.price("pr", o.Price)
 	b.text("pt", string(o.PriceType))
@@ -153,7 +167,7 @@ func (o *Order) modifying(generation int, after bool) string {
 
 // ending returns the body that cancels or exits an order.
 func ending(number string, after bool) string {
-	b := body(make([]byte, 0, 64))
+	var b body
 	b.text("on", number)
 	b.yes("am", after)
 	return b.end()

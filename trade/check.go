@@ -81,8 +81,11 @@ func (o *Ticket) checkInstrument() *Invalid {
 
 func (o *Ticket) checkQuantity() *Invalid {
 	q, lot := o.quantity, max(1, o.instrument.Lot)
-	bad := &Invalid{Field: "quantity", Value: strconv.FormatInt(q, 10)}
 	most := o.instrument.largest()
+	if q > 0 && q%lot == 0 && (most == 0 || q <= most) {
+		return nil
+	}
+	bad := &Invalid{Field: "quantity", Value: strconv.FormatInt(q, 10)}
 	switch {
 	case q == 0:
 		bad.Value, bad.Problem = "", "is missing"
@@ -91,7 +94,7 @@ func (o *Ticket) checkQuantity() *Invalid {
 	case most > 0 && q > most:
 		bad.Problem = "is not below the freeze quantity " + strconv.FormatInt(o.instrument.Freeze, 10) + "; Slice cuts an order"
 		bad.Nearest = []string{strconv.FormatInt(most, 10)}
-	case q%lot != 0:
+	default:
 		bad.Problem = "is not a multiple of the lot " + strconv.FormatInt(lot, 10)
 		if q > lot {
 			bad.Nearest = append(bad.Nearest, strconv.FormatInt(q-q%lot, 10))
@@ -99,8 +102,6 @@ func (o *Ticket) checkQuantity() *Invalid {
 		if above := q - q%lot + lot; most == 0 || above <= most {
 			bad.Nearest = append(bad.Nearest, strconv.FormatInt(above, 10))
 		}
-	default:
-		return nil
 	}
 	return bad
 }
@@ -202,15 +203,19 @@ func (o *Ticket) checkPrice(field string, p Rupees) *Invalid {
 	if tick.Sign() <= 0 {
 		tick = Rupees{}
 	}
+	low, high, off := p.Less(i.Lower), i.Upper.Sign() > 0 && p.More(i.Upper), tick.Known() && !p.IsMultiple(tick)
+	if !low && !high && !off {
+		return nil
+	}
 	bad := &Invalid{Field: field, Value: p.String()}
 	switch {
-	case p.Less(i.Lower):
+	case low:
 		_, least := i.Lower.Nearest(tick)
 		bad.Problem, bad.Nearest = "is below the day's price band, which begins at "+i.Lower.String(), []string{least.String()}
-	case i.Upper.Sign() > 0 && p.More(i.Upper):
+	case high:
 		most, _ := i.Upper.Nearest(tick)
 		bad.Problem, bad.Nearest = "is above the day's price band, which ends at "+i.Upper.String(), []string{most.String()}
-	case tick.Known() && !p.IsMultiple(tick):
+	default:
 		below, above := p.Nearest(tick)
 		bad.Problem = "is not a multiple of the tick " + tick.String()
 		if below.Sign() > 0 && !below.Less(i.Lower) {
@@ -219,22 +224,18 @@ func (o *Ticket) checkPrice(field string, p Rupees) *Invalid {
 		if i.Upper.Sign() <= 0 || !above.More(i.Upper) {
 			bad.Nearest = append(bad.Nearest, above.String())
 		}
-	default:
-		return nil
 	}
 	return bad
 }
 
 func (o *Ticket) checkProduct() *Invalid {
-	bad := &Invalid{Field: "product", Value: string(o.product)}
 	cash := o.instrument.Segment.Cash()
-	switch o.product {
-	case MIS, NRML:
+	if o.product == MIS || o.product == NRML || cash && (o.product == CNC || o.product == MTF) {
 		return nil
+	}
+	bad := &Invalid{Field: "product", Value: string(o.product)}
+	switch o.product {
 	case CNC, MTF:
-		if cash {
-			return nil
-		}
 		bad.Problem, bad.Nearest = "is for shares, and "+o.instrument.Symbol+" is a contract", []string{string(NRML), string(MIS)}
 	case Cover, Bracket:
 		bad.Problem = "is discontinued: place the stop as an order of its own"
@@ -248,10 +249,11 @@ func (o *Ticket) checkProduct() *Invalid {
 }
 
 func (o *Ticket) checkValidity() *Invalid {
+	if o.validity == "" || o.validity == Day {
+		return nil
+	}
 	bad := &Invalid{Field: "validity", Value: string(o.validity), Nearest: []string{string(Day)}}
 	switch {
-	case o.validity == "" || o.validity == Day:
-		return nil
 	case o.validity != IOC:
 		bad.Problem = "is not known"
 		bad.Nearest = append(bad.Nearest, string(IOC))
@@ -268,11 +270,12 @@ func (o *Ticket) checkValidity() *Invalid {
 }
 
 func (o *Ticket) checkDisclosed() *Invalid {
+	if o.disclosed == 0 {
+		return nil
+	}
 	bad := &Invalid{Field: "disclosed quantity", Value: strconv.FormatInt(o.disclosed, 10), Nearest: []string{"0"}}
 	lot := max(1, o.instrument.Lot)
 	switch {
-	case o.disclosed == 0:
-		return nil
 	case o.disclosed < 0:
 		bad.Problem = "is negative"
 	case o.kind == StopLimit || o.kind == StopMarket:

@@ -31,7 +31,7 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 	if err != nil {
 		return p, err
 	}
-	b := body(make([]byte, 0, 160))
+	var b body
 	b.text("exSeg", string(p.Segment))
 	b.text("trdSym", p.Symbol)
 	b.text("trnsTp", string(side))

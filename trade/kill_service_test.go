@@ -113,7 +113,8 @@ func TestPlaceOnce_programThatIsKilledPlacesOneOrder(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, must.Get(os.Executable())(t), "-test.run=^TestPlaceOnce_programThatIsKilledPlacesOneOrder$")
-		cmd.Env = append(os.Environ(), "TRADE_CHILD="+label, "TRADE_SESSION="+string(saved), "TRADE_ACCESS="+access, "TRADE_AT=http://"+l.Addr().String())
+		cmd.Env = append(os.Environ(), "TRADE_CHILD="+label, "TRADE_SESSION="+string(saved), "TRADE_ACCESS="+access, "TRADE_AT=http://"+l.Addr().String(),
+			"TRADE_AHEAD="+time.Until(d.srv.Now()).String())
 		dead := make(chan struct{})
 		l.mu.Lock()
 		l.seen, l.left, l.kill = 0, kill, func() { _ = cmd.Process.Kill(); <-dead }
@@ -161,7 +162,11 @@ func TestPlaceOnce_programThatIsKilledPlacesOneOrder(t *testing.T) {
 
 // once is the program.
 func once(t *testing.T) {
-	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(os.Getenv("TRADE_AT")), ConsumerKey: "sandbox-consumer", AccessToken: os.Getenv("TRADE_ACCESS")}))(t)
+	ahead := must.Get(time.ParseDuration(os.Getenv("TRADE_AHEAD")))(t)
+	c := must.Get(neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(os.Getenv("TRADE_AT")), ConsumerKey: "sandbox-consumer", AccessToken: os.Getenv("TRADE_ACCESS"),
+		Clock: func() time.Time { return time.Now().Add(ahead) },
+	}))(t)
 	must.Do(t, c.Use(must.Get(neoapi.ParseSession([]byte(os.Getenv("TRADE_SESSION"))))(t)))
 	tcs := share()
 	order, err := trade.New(c).PlaceOnce(t.Context(), trade.Buy(tcs, 1).Limit(rupees("3450")).Product(trade.CNC).Tag(trade.DayTag(os.Getenv("TRADE_CHILD"))))

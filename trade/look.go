@@ -15,10 +15,6 @@ import (
 // read five times in seven seconds. See [Client.Place] for the rule that they make.
 var looks = []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second, 3500 * time.Millisecond}
 
-// answerWithin is how long an order's answer is waited for, if the context allows it;
-// then it counts as lost, and the order is looked for.
-const answerWithin = 10 * time.Second
-
 // A search is for an order by the tag that was sent.
 type search struct {
 	tag    string

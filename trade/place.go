@@ -1,13 +1,14 @@
 package trade
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
+	"strings"
 	"time"
 
 	"neoapi/internal/tradewire"
@@ -32,8 +33,8 @@ import (
 // if the service says that the tag was used, which only this order can have done, and does
 // not show the order, the error is an *Unknown.
 //
-// The answer is waited for 10 seconds, or half the time until ctx ends if that is less, so
-// that time is left to look.
+// The answer is waited for as long as neoapi.Config.HTTPClient says, and at most half the
+// time until ctx ends if that is less than a minute away, so that time is left to look.
 func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 	if bad := t.check(&order); bad != nil {
 		return Order{}, bad
@@ -55,7 +56,8 @@ func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, e
 		err = errors.New("the answer has no order number")
 		fallthrough
 	case lost:
-		return t.look(ctx, &search{tag: tag, ticket: order}, err, false)
+		ticket := *order
+		return t.look(ctx, &search{tag: tag, ticket: &ticket}, err, false)
 	case duplicate: // by whatever order
 		return t.look(ctx, &search{tag: tag}, err, true)
 	case refused:
@@ -94,7 +96,8 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 		return Order{}, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is not a DayTag, by which PlaceOnce finds the order of an earlier call"}
 	}
 	tag := order.tag.make(t.api.Now())
-	there, found, err := t.find(ctx, &search{tag: tag, ticket: &order})
+	ticket := order
+	there, found, err := t.find(ctx, &search{tag: tag, ticket: &ticket})
 	switch {
 	case found:
 		err = stands(there)
@@ -116,39 +119,52 @@ func (o *Ticket) describes(there *Order) bool {
 	return there.Side == o.side && there.Product == o.product && there.Segment == i.Segment && (there.Symbol == i.Symbol || there.Token != "" && there.Token == i.Token)
 }
 
+// longAnswer is longer than anybody should wait for an answer: if the context allows twice
+// as much, only the client's own time-out bounds the wait.
+const longAnswer = 30 * time.Second
+
 // submit sends a call that is not repeatable and returns the order number of its answer.
+// Half of the context's time is left to find out what became of it.
 func (t *Client) submit(ctx context.Context, path, jData string) (number string, err error) {
+	call := &struct { // one allocation
+		jData [1]string
+		got   json.RawMessage
+	}{jData: [1]string{jData}}
+	form := url.Values{"jData": call.jData[:]}
+	end, bounded := ctx.Deadline()
 	for {
-		within := answerWithin
-		if end, ok := ctx.Deadline(); ok {
-			within = min(within, time.Until(end)/2)
+		try, cancel := ctx, context.CancelFunc(nil)
+		if half := time.Until(end) / 2; bounded && half < longAnswer {
+			try, cancel = context.WithTimeout(ctx, half)
 		}
-		try, cancel := context.WithTimeout(ctx, within)
-		var got struct {
-			Number numberText `json:"nOrdNo"`
-		}
-		err = t.api.Do(try, http.MethodPost, path, url.Values{"jData": {jData}}, &got, t.urgent...)
+		err = t.api.Do(try, http.MethodPost, path, form, &call.got, t.urgent...)
 		ended := try.Err() != nil
-		cancel()
+		if cancel != nil {
+			cancel()
+		}
 		if err != nil && ended && ctx.Err() == nil && judge(err) == unsent {
 			continue // it waited for its turn in the rate
 		}
-		return string(got.Number), err
+		return numberIn(call.got), err
 	}
 }
 
-// numberText is an order number, as a string or a number. Anything else is none.
-type numberText string
-
-// UnmarshalJSON implements [json.Unmarshaler].
-func (n *numberText) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) != nil {
-		s = string(b)
+// numberIn returns the order number of an answer, which is a string or a number, or "" if
+// it has none.
+func numberIn(answer json.RawMessage) (number string) {
+	const key = `"nOrdNo":`
+	if i := bytes.Index(answer, []byte(key)); i > 0 && bytes.Count(answer, []byte("nOrdNo")) == 1 && bytes.Count(answer, []byte("{")) == 1 && bytes.IndexByte(answer, '\\') < 0 {
+		rest := bytes.TrimLeft(answer[i+len(key):], ` "`) // a flat object, as every answer is
+		if n := bytes.IndexAny(rest, `",} `); n > 0 {
+			number = string(rest[:n])
+		}
+	} else {
+		_ = scan("["+string(answer)+"]", numberLayout, func(r *row) { number = r.text(0) })
 	}
-	if len(s) == 0 || len(s) > 30 || slices.ContainsFunc([]byte(s), func(c byte) bool { return c-'0' > 9 }) {
-		s = ""
+	if len(number) > 30 || strings.Trim(number, "0123456789") != "" {
+		return ""
 	}
-	*n = numberText(s)
-	return nil
+	return number
 }
+
+var numberLayout = newLayout([]string{"nOrdNo"})

@@ -196,9 +196,11 @@ var orders = []Call{
 // OpOf returns the call that an address leads to, or "" if it leads to none.
 func OpOf(address string) wire.Op {
 	path := Neutral(address)
-	for _, c := range slices.Concat(Reports, orders) {
-		if c.Path == path {
-			return c.Op
+	for _, calls := range [][]Call{Reports, orders} {
+		for _, c := range calls {
+			if c.Path == path {
+				return c.Op
+			}
 		}
 	}
 	if OneOrder(path) {
