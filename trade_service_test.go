@@ -49,7 +49,7 @@ func TestReports_ofTheServiceCanBeRead(t *testing.T) {
 			c := newClient(t, srv, nil)
 			login(t, srv, c)
 			for report, method := range map[string]string{
-				"/quick/user/positions": "GET", "/portfolio/v2/positions": "GET", "/quick/user/orders": "GET", "/quick/user/trades": "GET", "/portfolio/v1/holdings": "GET",
+				"/quick/user/positions": "GET", "/quick/user/orders": "GET", "/quick/user/trades": "GET", "/portfolio/v1/holdings": "GET",
 			} {
 				var rows []map[string]any
 				if err := c.Do(t.Context(), method, report, nil, &rows); err != nil || len(rows) != 0 {
