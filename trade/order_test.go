@@ -70,6 +70,18 @@ func TestOrder_averageIsOfFillsAlone(t *testing.T) {
 	}
 }
 
+func TestOrder_averageOfItsTradesIsExact(t *testing.T) {
+	t.Parallel()
+	o := one(t, `{"nOrdNo":"1","avgPrc":"10.1167","qty":150,"fldQty":150}`)
+	trades := []Trade{{OrderNumber: "1", Quantity: 50, Price: MustRupees("10.15")}, {OrderNumber: "2", Quantity: 9, Price: MustRupees("1")}, {OrderNumber: "1", Quantity: 100, Price: MustRupees("10.10")}}
+	if a := o.Average(trades); a.Amount != MustRupees("1517.50") || a.Quantity != 150 || a.String() != "10.1167" {
+		t.Errorf("it is %+v", a)
+	}
+	if a := o.Average(trades[:2]); a.Known() {
+		t.Errorf("without all its trades it is %+v", a)
+	}
+}
+
 func TestOrder_numbersComeAsTextOrNumber(t *testing.T) {
 	t.Parallel()
 	o := one(t, `{"nOrdNo":261130000000001,"tok":11536,"prc":3500.1,"trgPrc":"99.50","qty":"150","fldQty":75,"unFldSz":"75","cnlQty":0.0,"dscQty":1e2,"updRecvTm":"1796060873181038000"}`)

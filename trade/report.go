@@ -25,8 +25,8 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 		return Order{}, fmt.Errorf("trade: an order's number is missing: %w", ErrNotFound)
 	}
 	all, err := t.oneOrder(ctx, number, opts)
-	if err != nil && !unknownNumber(err) {
-		return Order{}, err
+	if err != nil {
+		return Order{}, noOrder(number, err)
 	}
 	for _, o := range all {
 		if o.Number == number {
@@ -36,11 +36,12 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 	return Order{}, fmt.Errorf("trade: order %s: %w", clip(number), ErrNotFound)
 }
 
-// unknownNumber reports whether a call about one order was refused because the account has
-// no order of this number: an invalid field, and the number is the only one.
-func unknownNumber(err error) bool {
-	fail, ok := errors.AsType[*neoapi.Error](err)
-	return ok && fail.Code == "1009"
+// noOrder adds ErrNotFound to the refusal of a number that is not that of an order.
+func noOrder(number string, err error) error {
+	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == "1009" {
+		return fmt.Errorf("trade: order %s: %w: %w", clip(number), ErrNotFound, err)
+	}
+	return err
 }
 
 // oneOrder returns a list that contains an order, if it exists: by its own address, or

@@ -1,6 +1,7 @@
 package trade_test
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"testing"
@@ -91,8 +92,8 @@ func TestReports_areWhatTheExchangeSays(t *testing.T) {
 			if limits.Cash.String() != want.Cash || limits.Used.String() != want.Used || limits.Available.String() != want.Net || limits.Pledged.String() != want.Pledged || limits.At.IsZero() {
 				t.Errorf("the limits are %+v, want %v", limits, want)
 			}
-			if _, err := api.Order(ctx, "260101000000001"); err == nil {
-				t.Error("an order that does not exist was found")
+			if _, err := api.Order(ctx, "260101000000001"); !errors.Is(err, trade.ErrNotFound) {
+				t.Errorf("an order that does not exist: %v", err)
 			}
 		})
 	}
@@ -129,8 +130,8 @@ func TestHistory_ofTheExchangeIsTheOldestFirst(t *testing.T) {
 			t.Errorf("state %d is %q, want %q: %+v", i, o.State, want[i].State, o)
 		}
 	}
-	if none, err := api.History(ctx, "260101000000001"); err == nil {
-		t.Errorf("an order that does not exist has the history %v", none)
+	if none, err := api.History(ctx, "260101000000001"); !errors.Is(err, trade.ErrNotFound) {
+		t.Errorf("an order that does not exist has the history %v, %v", none, err)
 	}
 }
 

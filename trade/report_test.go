@@ -83,6 +83,9 @@ func TestReports_emptyIsNotAFailureAndNoFailureIsEmpty(t *testing.T) {
 	} {
 		api, _ := scripted(t, says(status, body))
 		for report, read := range reports(api) {
+			if body == "[]" && report == "history" { // asked by POST, whose answer is an object
+				continue
+			}
 			if n, list, err := read(t.Context()); err != nil || n != 0 || !list {
 				t.Errorf("%s of %s: %d rows, a list %t, %v", report, body, n, list, err)
 			}
