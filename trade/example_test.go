@@ -174,3 +174,53 @@ func ExampleClient_SquareOff() {
 	// sell 10 TCS-EQ at the market, MIS
 	// held: 0
 }
+
+// An option by what it is, not by its name.
+func ExampleClient_OptionChain() {
+	client, _, stop := loggedIn()
+	defer stop()
+	ctx := context.Background()
+	api := trade.New(client)
+
+	chain, err := api.OptionChain(ctx, trade.Index("NIFTY"), trade.NearestExpiry)
+	if err != nil {
+		log.Fatal(err)
+	}
+	atm, err := chain.ATM() // by the underlying's last price and the strikes that are listed
+	if err != nil {
+		log.Fatal(err)
+	}
+	below, ok := chain.Put(atm.Strike.Sub(trade.MustRupees("500")).String()) // ok is false where the strike is not listed
+	if !ok {
+		log.Fatal("not listed")
+	}
+	sell := trade.Sell(atm.Call, 40*atm.Call.Lot).Market().Product(trade.NRML)
+	need, err := api.Margin(ctx, sell, trade.Buy(below, below.Lot).Market().Product(trade.NRML))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(need.Need.More(trade.MustRupees("0")), need.Legs, "legs")
+	fmt.Println(len(trade.Slice(sell)), "orders, because of the freeze quantity")
+	// Output:
+	// true 2 legs
+	// 2 orders, because of the freeze quantity
+}
+
+// Candles over any range, to warm up on.
+func ExampleClient_Candles() {
+	client, srv, stop := loggedIn()
+	defer stop()
+	ctx := context.Background()
+	api := trade.New(client)
+	tcs, err := api.Instrument(ctx, trade.NSE, "TCS-EQ")
+	if err != nil {
+		log.Fatal(err)
+	}
+	to := trade.DateOf(srv.Now()).Time() // today's begin
+	candles, err := api.Candles(ctx, tcs, trade.FiveMinutes, to.AddDate(0, 0, -2), to)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(candles), candles[0].Start.Equal(to.AddDate(0, 0, -2)), candles[1].Start.Sub(candles[0].Start))
+	// Output: 576 true 5m0s
+}
