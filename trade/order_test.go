@@ -11,8 +11,8 @@ import (
 	"neoapi/internal/must"
 )
 
-// one decodes a row of an order.
-func one(t *testing.T, row string) Order {
+// decodedOrder decodes a row of an order.
+func decodedOrder(t *testing.T, row string) Order {
 	t.Helper()
 	all := must.Get(rows("", json.RawMessage("["+row+"]"), orderLayout, decodeOrder))(t)
 	if len(all) != 1 {
@@ -23,19 +23,23 @@ func one(t *testing.T, row string) Order {
 
 func TestOrder_stateIsOfOrdStAlone(t *testing.T) {
 	t.Parallel()
-	o := one(t, `{"nOrdNo":"1","ordSt":"open","stat":"rejected","rejRsn":"RMS:Margin Exceeds","qty":10,"fldQty":0}`)
+	o := decodedOrder(t, `{"nOrdNo":"1","ordSt":"open","stat":"rejected","rejRsn":"RMS:Margin Exceeds","qty":10,"fldQty":0}`)
 	if o.State != Open || o.State.Final() || o.Refused() != "RMS:Margin Exceeds" {
 		t.Errorf("%+v", o)
 	}
-	o = one(t, `{"nOrdNo":"1","stat":"complete","rejRsn":"no","qty":10,"fldQty":0}`)
+	o = decodedOrder(t, `{"nOrdNo":"1","stat":"complete","rejRsn":"no","qty":10,"fldQty":0}`)
 	if o.State != "" || o.State.Final() {
 		t.Errorf("without ordSt it is %q", o.State)
 	}
-	if o = one(t, `{"nOrdNo":"1","ordSt":"rejected","rejRsn":"no","qty":10,"fldQty":0}`); o.Refused() != "" || o.Reason != "no" {
+	if o = decodedOrder(t, `{"nOrdNo":"1","ordSt":"rejected","rejRsn":"no","qty":10,"fldQty":0}`); o.Refused() != "" || o.Reason != "no" {
 		t.Errorf("a rejected order's change was refused: %+v", o)
 	}
+	o = decodedOrder(t, `{"nOrdNo":"1","ordSt":"cancelled","rejRsn":"--","rmk":"16441 : ST Orders are not allowed in preopen or closing auction","qty":10,"fldQty":0}`)
+	if o.Reason != "16441 : ST Orders are not allowed in preopen or closing auction" || o.Refused() != "" {
+		t.Errorf("the exchange cancelled it: %+v", o)
+	}
 	for _, state := range []string{"partially filled", "Some New State"} { // kept, not final
-		if o := one(t, `{"ordSt":"`+state+`","qty":1,"fldQty":0}`); string(o.State) != state || o.State.Final() || o.Unread != "" {
+		if o := decodedOrder(t, `{"ordSt":"`+state+`","qty":1,"fldQty":0}`); string(o.State) != state || o.State.Final() || o.Unread != "" {
 			t.Errorf("%q is %+v", state, o)
 		}
 	}
@@ -44,11 +48,11 @@ func TestOrder_stateIsOfOrdStAlone(t *testing.T) {
 func TestOrder_absentIsAbsent(t *testing.T) {
 	t.Parallel()
 	for _, none := range []string{`""`, `"NA"`, `"--"`, `"-"`, `"- "`, "null"} {
-		o := one(t, `{"nOrdNo":"1","exOrdId":`+none+`,"prc":`+none+`,"trgPrc":`+none+`,"avgPrc":`+none+`,"exCfmTm":`+none+`,"rejRsn":`+none+`,"dscQty":`+none+`,"qty":10,"fldQty":0}`)
+		o := decodedOrder(t, `{"nOrdNo":"1","exOrdId":`+none+`,"prc":`+none+`,"trgPrc":`+none+`,"avgPrc":`+none+`,"exCfmTm":`+none+`,"rejRsn":`+none+`,"dscQty":`+none+`,"qty":10,"fldQty":0}`)
 		if o.ExchangeNumber != "" || o.Price.Known() || o.Trigger.Known() || o.AvgPrice.Known() || !o.Confirmed.IsZero() || o.Reason != "" || o.Unread != "" {
 			t.Errorf("%s: %+v", none, o)
 		}
-		if o := one(t, `{"nOrdNo":"1","qty":`+none+`}`); o.Unread != "qty,fldQty" {
+		if o := decodedOrder(t, `{"nOrdNo":"1","qty":`+none+`}`); o.Unread != "qty,fldQty" {
 			t.Errorf("quantities that are %s or missing are not told: %+v", none, o)
 		}
 	}
@@ -64,7 +68,7 @@ func TestOrder_averageIsOfFillsAlone(t *testing.T) {
 		`{"avgPrc":"--","qty":10,"fldQty":10}`:         "",
 		`{"avgPrc":3500.05,"qty":10,"fldQty":"10.00"}`: "3500.05",
 	} {
-		if o := one(t, row); o.AvgPrice.String() != want || o.Unread != "" {
+		if o := decodedOrder(t, row); o.AvgPrice.String() != want || o.Unread != "" {
 			t.Errorf("%s: %q, unread %q", row, o.AvgPrice, o.Unread)
 		}
 	}
@@ -72,7 +76,7 @@ func TestOrder_averageIsOfFillsAlone(t *testing.T) {
 
 func TestOrder_averageOfItsTradesIsExact(t *testing.T) {
 	t.Parallel()
-	o := one(t, `{"nOrdNo":"1","avgPrc":"10.1167","qty":150,"fldQty":150}`)
+	o := decodedOrder(t, `{"nOrdNo":"1","avgPrc":"10.1167","qty":150,"fldQty":150}`)
 	trades := []Trade{{OrderNumber: "1", Quantity: 50, Price: MustRupees("10.15")}, {OrderNumber: "2", Quantity: 9, Price: MustRupees("1")}, {OrderNumber: "1", Quantity: 100, Price: MustRupees("10.10")}}
 	if a := o.Average(trades); a.Amount != MustRupees("1517.50") || a.Quantity != 150 || a.String() != "10.1167" {
 		t.Errorf("it is %+v", a)
@@ -84,7 +88,7 @@ func TestOrder_averageOfItsTradesIsExact(t *testing.T) {
 
 func TestOrder_numbersComeAsTextOrNumber(t *testing.T) {
 	t.Parallel()
-	o := one(t, `{"nOrdNo":261130000000001,"tok":11536,"prc":3500.1,"trgPrc":"99.50","qty":"150","fldQty":75,"unFldSz":"75","cnlQty":0.0,"dscQty":1e2,"updRecvTm":"1796060873181038000"}`)
+	o := decodedOrder(t, `{"nOrdNo":261130000000001,"tok":11536,"prc":3500.1,"trgPrc":"99.50","qty":"150","fldQty":75,"unFldSz":"75","cnlQty":0.0,"dscQty":1e2,"updRecvTm":"1796060873181038000"}`)
 	if o.Number != "261130000000001" || o.Token != "11536" || o.Price != MustRupees("3500.1") || o.Trigger != MustRupees("99.5") ||
 		o.Quantity != 150 || o.FilledQty != 75 || o.PendingQty != 75 || o.CancelledQty != 0 || o.DisclosedQty != 100 || o.Sequence != 1796060873181038000 || o.Unread != "" {
 		t.Errorf("%+v", o)
@@ -93,7 +97,7 @@ func TestOrder_numbersComeAsTextOrNumber(t *testing.T) {
 
 func TestOrder_fieldOfAnotherFormCostsThatField(t *testing.T) {
 	t.Parallel()
-	o := one(t, `{"nOrdNo":"7","ordSt":"open","qty":10,"fldQty":4,"prc":{"v":1},"trgPrc":"n/a","exCfmTm":"yesterday","ordEntTm":["22-Jan-2025 14:28:01"],"prod":true,"dscQty":"2.5","trnsTp":"B"}`)
+	o := decodedOrder(t, `{"nOrdNo":"7","ordSt":"open","qty":10,"fldQty":4,"prc":{"v":1},"trgPrc":"n/a","exCfmTm":"yesterday","ordEntTm":["22-Jan-2025 14:28:01"],"prod":true,"dscQty":"2.5","trnsTp":"B"}`)
 	if o.Number != "7" || o.State != Open || o.Quantity != 10 || o.FilledQty != 4 || o.Side != SideBuy {
 		t.Errorf("the row was lost: %+v", o)
 	}
@@ -113,7 +117,7 @@ func TestOrder_fieldOfAnotherFormCostsThatField(t *testing.T) {
 
 func TestOrder_hasThreeTimesInIndia(t *testing.T) {
 	t.Parallel()
-	o := one(t, `{"nOrdNo":"1","qty":1,"fldQty":0,"ordEntTm":"22-Jan-2025 14:28:01","exCfmTm":"22-Jan-2025 14:28:05","ordDtTm":"22-Jan-2025 14:28:06","updRecvTm":1737536286123456789}`)
+	o := decodedOrder(t, `{"nOrdNo":"1","qty":1,"fldQty":0,"ordEntTm":"22-Jan-2025 14:28:01","exCfmTm":"22-Jan-2025 14:28:05","ordDtTm":"22-Jan-2025 14:28:06","updRecvTm":1737536286123456789}`)
 	for name, x := range map[string]struct{ got, want time.Time }{
 		"entered":   {o.Entered, time.Date(2025, 1, 22, 14, 28, 1, 0, IST)},
 		"confirmed": {o.Confirmed, time.Date(2025, 1, 22, 14, 28, 5, 0, IST)},
@@ -135,13 +139,13 @@ func TestTime_everyFormIsRead(t *testing.T) {
 		`"29-Feb-2024 00:00:00"`: time.Date(2024, 2, 29, 0, 0, 0, 0, IST), `"31-Dec-2099 23:59:59"`: time.Date(2099, 12, 31, 23, 59, 59, 0, IST),
 		`"NA"`: {}, `0`: {}, `"01-Jan-1980 00:00:00"`: {}, `"01-Jan-1970 05:30:00"`: {}, `-2209008600`: {},
 	} {
-		o := one(t, `{"qty":1,"fldQty":1,"ordEntTm":`+text+`}`)
+		o := decodedOrder(t, `{"qty":1,"fldQty":1,"ordEntTm":`+text+`}`)
 		if o.Entered != want || o.Unread != "" && text != "-2209008600" {
 			t.Errorf("%s is %v, want %v; unread %q", text, o.Entered, want, o.Unread)
 		}
 	}
 	for _, text := range []string{`"29-Feb-2025 00:00:00"`, `"31-Apr-2025 00:00:00"`, `"22-Foo-2025 14:28:01"`, `"22-Jan-2025 24:00:00"`, `"22-Jan-2025 14:60:01"`, `"22-Jan-2025"`, `"22-Jan-2025T14:28:01"`, `true`, `"x"`, `"1-Jan-2025 14:28:01"`} {
-		if o := one(t, `{"qty":1,"fldQty":1,"ordEntTm":`+text+`}`); !o.Entered.IsZero() || o.Unread != "ordEntTm" {
+		if o := decodedOrder(t, `{"qty":1,"fldQty":1,"ordEntTm":`+text+`}`); !o.Entered.IsZero() || o.Unread != "ordEntTm" {
 			t.Errorf("%s is %v, unread %q", text, o.Entered, o.Unread)
 		}
 	}

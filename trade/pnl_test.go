@@ -11,8 +11,8 @@ import (
 	"neoapi/internal/must"
 )
 
-// held decodes a row of a position.
-func held(t must.TB, row string) Position {
+// decodedPosition decodes a row of a position.
+func decodedPosition(t must.TB, row string) Position {
 	t.Helper()
 	all, err := rows("", json.RawMessage("["+row+"]"), positionLayout, decodePosition)
 	if err != nil || len(all) != 1 {
@@ -25,19 +25,19 @@ const gas = `"exSeg":"mcx_fo","tok":"5001","trdSym":"NATURALGAS26DECFUT","sym":"
 
 func TestPosition_averageIsOfCarriedAndTodayTogether(t *testing.T) {
 	t.Parallel()
-	p := held(t, `{"exSeg":"nse_fo","tok":"1","prod":"NRML","lotSz":"75","precision":"2","cfBuyQty":"75","cfBuyAmt":"7500.00","cfSellQty":"0","cfSellAmt":"0.00","flBuyQty":"0","flSellQty":"0","buyAmt":"0.00","sellAmt":"0.00"}`)
+	p := decodedPosition(t, `{"exSeg":"nse_fo","tok":"1","prod":"NRML","lotSz":"75","precision":"2","cfBuyQty":"75","cfBuyAmt":"7500.00","cfSellQty":"0","cfSellAmt":"0.00","flBuyQty":"0","flSellQty":"0","buyAmt":"0.00","sellAmt":"0.00"}`)
 	if p.Net != 75 || p.AvgPrice.String() != "100.00" {
 		t.Errorf("carried: net %d at %s", p.Net, p.AvgPrice)
 	}
-	p = held(t, `{"exSeg":"nse_cm","tok":"1","prod":"CNC","precision":"4","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"150","flSellQty":"0","buyAmt":"1517.50","sellAmt":"0"}`)
+	p = decodedPosition(t, `{"exSeg":"nse_cm","tok":"1","prod":"CNC","precision":"4","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"150","flSellQty":"0","buyAmt":"1517.50","sellAmt":"0"}`)
 	if p.AvgPrice != (Average{MustRupees("1517.50"), 150, 4}) || p.AvgPrice.String() != "10.1167" {
 		t.Errorf("the average is not kept: %+v, %s", p.AvgPrice, p.AvgPrice)
 	}
-	p = held(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","precision":"2","cfBuyQty":"10","cfBuyAmt":"1000","cfSellQty":"0","flBuyQty":"20","flSellQty":"45","buyAmt":"2100","sellAmt":"4725"}`)
+	p = decodedPosition(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","precision":"2","cfBuyQty":"10","cfBuyAmt":"1000","cfSellQty":"0","flBuyQty":"20","flSellQty":"45","buyAmt":"2100","sellAmt":"4725"}`)
 	if p.Net != -15 || p.AvgPrice.String() != "105.00" {
 		t.Errorf("short: net %d at %s", p.Net, p.AvgPrice)
 	}
-	p = held(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"20","flSellQty":"20","buyAmt":"2100","sellAmt":"2200"}`)
+	p = decodedPosition(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"20","flSellQty":"20","buyAmt":"2100","sellAmt":"2200"}`)
 	if p.Net != 0 || p.AvgPrice.Known() || p.AvgPrice.String() != "" || p.DayPnL(nil).String() != "100.00" {
 		t.Errorf("flat: %+v, made %s", p, p.DayPnL(nil))
 	}
@@ -53,7 +53,7 @@ func TestPosition_factorsAreTheRows(t *testing.T) {
 		"by a price factor":      {`"flBuyQty":"100","buyAmt":"250000.00","multiplier":"1","genNum":"1","genDen":"1","prcNum":"25","prcDen":"2"`, "200.00", "-8375.00"},
 		"without factors":        {`"flBuyQty":"1250","buyAmt":"250000.00","multiplier":"-1","genNum":"0","genDen":"","prcNum":"NA"`, "200.00", "-8375.00"},
 	} {
-		p := held(t, `{`+gas+x.row+`,"flSellQty":"0","sellAmt":"0","cfBuyQty":"0","cfSellQty":"0","cfBuyAmt":"0","cfSellAmt":"0"}`)
+		p := decodedPosition(t, `{`+gas+x.row+`,"flSellQty":"0","sellAmt":"0","cfBuyQty":"0","cfSellQty":"0","cfBuyAmt":"0","cfSellAmt":"0"}`)
 		if got := p.DayPnL(last); got.String() != x.want || p.PositionPnL(last) != got || p.AvgPrice.String() != x.average || p.Kind != Future || p.Lot != 1250 {
 			t.Errorf("%s: %s, want %s; average %s of %+v", name, got, x.want, p.AvgPrice, p)
 		}
@@ -73,13 +73,13 @@ func TestPosition_sumsAreUnknownWithoutTheirParts(t *testing.T) {
 		"a huge one":         `"flBuyQty":"9223372036854775807","cfBuyQty":"9223372036854775807","cfSellQty":"0","flSellQty":"0","buyAmt":"1000","ltp":"99"`,
 		"a price of nothing": `"flBuyQty":"10","buyAmt":"1000","ltp":"0.00",` + whole,
 	} {
-		p := held(t, `{`+gas+row+`}`)
+		p := decodedPosition(t, `{`+gas+row+`}`)
 		realised, unrealised := p.Profit(nil, nil, FIFO)
 		if p.DayPnL(nil).Known() || p.PositionPnL(nil).Known() || realised.Known() || unrealised.Known() {
 			t.Errorf("%s: %s, %s, %s, %s of %+v", name, p.DayPnL(nil), p.PositionPnL(nil), realised, unrealised, p)
 		}
 	}
-	p := held(t, `{`+gas+`"flBuyQty":"10","buyAmt":"1000","ltp":"-2.50",`+whole+`}`) // crude oil was once
+	p := decodedPosition(t, `{`+gas+`"flBuyQty":"10","buyAmt":"1000","ltp":"-2.50",`+whole+`}`) // crude oil was once
 	if p.DayPnL(nil).String() != "-1025.00" {
 		t.Errorf("a price below 0: %s", p.DayPnL(nil))
 	}
@@ -94,7 +94,7 @@ func TestPosition_costOfSharesIsTheHoldings(t *testing.T) {
 		"bought":  {`"cfBuyQty":"0","cfSellQty":"0","flBuyQty":"10","buyAmt":"34500","flSellQty":"0"}`, "500.00", "500.00", "500.00"},
 		"sold":    {`"cfBuyQty":"0","cfSellQty":"0","flBuyQty":"0","flSellQty":"10","sellAmt":"34900"}`, "-100.00", "4900.00", ""},
 	} {
-		p := held(t, tcs+x.row)
+		p := decodedPosition(t, tcs+x.row)
 		day, all, without := p.DayPnL(nil), p.PositionPnL(nil, holding, Holding{Segment: BSE, Token: "11536", AvgPrice: MustRupees("1")}), p.PositionPnL(nil)
 		if day.String() != x.day || all.String() != x.all || without.String() != x.without {
 			t.Errorf("%s: the day %s, all %s, without its holding %q", name, day, all, without)
@@ -110,7 +110,7 @@ func TestProfit_isOfTradesAlone(t *testing.T) {
 		{ID: "10", Segment: NFO, Symbol: "X", Product: NRML, Side: SideBuy, Quantity: 150, Price: MustRupees("40"), At: at},
 		{ID: "9", Segment: NFO, Token: "9", Product: NRML, Side: SideSell, Quantity: 100, Price: MustRupees("50"), At: at},
 	}
-	p := held(t, `{"exSeg":"nse_fo","tok":"9","trdSym":"X","prod":"NRML","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"150","flSellQty":"100","buyAmt":"6000","sellAmt":"5000","ltp":"42"}`)
+	p := decodedPosition(t, `{"exSeg":"nse_fo","tok":"9","trdSym":"X","prod":"NRML","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"150","flSellQty":"100","buyAmt":"6000","sellAmt":"5000","ltp":"42"}`)
 	for _, by := range []Matching{FIFO, AverageCost} {
 		realised, unrealised := p.Profit(trades, nil, by)
 		if realised.String() != "1000.00" || unrealised.String() != "100.00" || realised.Add(unrealised) != p.DayPnL(nil) {
@@ -120,7 +120,7 @@ func TestProfit_isOfTradesAlone(t *testing.T) {
 	if realised, _ := p.Profit(trades[:2], nil, FIFO); realised.Known() {
 		t.Errorf("without all trades it is %s", realised)
 	}
-	fifo := held(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"20","flSellQty":"10","buyAmt":"3000","sellAmt":"1600","ltp":"160"}`)
+	fifo := decodedPosition(t, `{"exSeg":"nse_cm","tok":"1","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"20","flSellQty":"10","buyAmt":"3000","sellAmt":"1600","ltp":"160"}`)
 	buys := []Trade{
 		{ID: "3", Segment: NSE, Token: "1", Product: MIS, Side: SideSell, Quantity: 10, Price: MustRupees("160"), At: at},
 		{ID: "2", Segment: NSE, Token: "1", Product: MIS, Side: SideBuy, Quantity: 10, Price: MustRupees("200"), At: at},
@@ -178,9 +178,9 @@ func TestHeld_noneIsNotFlat(t *testing.T) {
 	t.Parallel()
 	const flat = `"cfBuyQty":"0","cfSellQty":"0","flBuyQty":"75","flSellQty":"75"}`
 	positions := []Position{
-		held(t, `{"exSeg":"NFO","tok":"9","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"75","flSellQty":"0"}`),
-		held(t, `{"exSeg":"nse_fo","tok":"9","prod":"NRML","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"0","flSellQty":"75"}`),
-		held(t, `{"exSeg":"NSE_EQ","tok":"9","prod":"CNC",`+flat),
+		decodedPosition(t, `{"exSeg":"NFO","tok":"9","prod":"MIS","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"75","flSellQty":"0"}`),
+		decodedPosition(t, `{"exSeg":"nse_fo","tok":"9","prod":"NRML","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"0","flSellQty":"75"}`),
+		decodedPosition(t, `{"exSeg":"NSE_EQ","tok":"9","prod":"CNC",`+flat),
 	}
 	for _, x := range []struct {
 		segment string
