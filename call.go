@@ -35,7 +35,7 @@ const maxBook = 32 << 20
 func (c *Client) Do(ctx context.Context, method, path string, form url.Values, into any, opts ...CallOption) error {
 	op := opOf(path)
 	var body io.Reader
-	header := make(http.Header, 4)
+	header := make(http.Header, 8) // with those of the session
 	if len(form) > 0 {
 		if method == http.MethodGet || method == http.MethodHead {
 			separator := "?"
@@ -65,7 +65,7 @@ func (c *Client) Do(ctx context.Context, method, path string, form url.Values, i
 
 	x := exchange{client: c, op: op, sent: req, began: c.now()}
 	t := c.caller(opts)
-	t.whole, t.sent = true, &x.secrets
+	t.op, t.whole, t.sent = op, true, &x.secrets
 	x.keyAlone = t.keyAlone
 	resp, err := t.exchange(req)
 	if err == nil {
@@ -114,9 +114,8 @@ func unmarshal(data []byte, into any) (problem string) {
 	if into == nil {
 		return ""
 	}
-	var inner string
-	if data[0] == '"' && json.Unmarshal(data, &inner) == nil && len(inner) > 0 && strings.ContainsAny(inner[:1], "{[") {
-		data = []byte(inner) // encoded twice
+	if inner := encodedTwice(data); inner != nil {
+		data = inner
 		s := scanner{data: data}
 		if s.whole(false); s.excess {
 			return tooMany
@@ -132,6 +131,18 @@ func unmarshal(data []byte, into any) (problem string) {
 		return fmt.Sprintf("the answer does not fit into %T: %v", into, err)
 	}
 	return ""
+}
+
+// encodedTwice returns the object or list that a JSON string holds, or nil.
+func encodedTwice(data []byte) []byte {
+	if data[0] != '"' {
+		return nil
+	}
+	var inner string
+	if json.Unmarshal(data, &inner) != nil || inner == "" || inner[0] != '{' && inner[0] != '[' {
+		return nil
+	}
+	return []byte(inner)
 }
 
 // opOf returns the operation that a trade call's path belongs to.

@@ -31,8 +31,11 @@ func repeatable(r *http.Request) bool {
 
 func (t *caller) call(r *http.Request) (*http.Response, error) {
 	a := &call{
-		caller: t, request: r, op: opOf(r.URL.Path),
+		caller: t, request: r, op: t.op,
 		repeatable: repeatable(r),
+	}
+	if a.op == "" {
+		a.op = opOf(r.URL.Path)
 	}
 	if u := r.URL; u.Opaque == "" && u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return nil, invalid(a.op, "nothing was sent: the path must begin with /, such as /quick/user/orders")
@@ -96,9 +99,17 @@ func (a *call) prepare(ctx context.Context) (err error) {
 		a.out, err = a.client.equipKeyAlone(a.request, a.op)
 		return err
 	}
-	if a.session, err = a.sessions.Session(ctx); err == nil {
-		a.out, err = a.client.equip(a.request, a.op, a.session)
+	if a.session, err = a.sessions.Session(ctx); err != nil {
+		return err
 	}
+	own, request := a.caller.op != "", a.request
+	if own && a.out != nil { // the transport may still read the headers that it got
+		request = a.request.WithContext(ctx)
+		request.Header = a.request.Header.Clone()
+		delete(request.Header, "Authorization")
+		delete(request.Header, wire.HeaderFinKey)
+	}
+	a.out, err = a.client.equip(request, a.op, a.session, own)
 	return err
 }
 

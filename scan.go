@@ -125,8 +125,9 @@ func (s *scanner) object(i, depth int, keep *[]member) int {
 	if i = s.space(i); i < len(s.data) && s.data[i] == '}' {
 		return i + 1
 	}
+	data := s.data
 	for {
-		if i >= len(s.data) || s.data[i] != '"' {
+		if i >= len(data) || data[i] != '"' {
 			return -1
 		}
 		name := i
@@ -134,23 +135,28 @@ func (s *scanner) object(i, depth int, keep *[]member) int {
 			return -1
 		}
 		named := i
-		if i = s.space(i); i >= len(s.data) || s.data[i] != ':' {
+		if i = s.space(i); i >= len(data) || data[i] != ':' {
 			return -1
 		}
 		start := s.space(i + 1)
-		if i = s.value(start, depth); i < 0 {
+		if start < len(data) && data[start] == '"' {
+			i = s.text(start + 1)
+		} else {
+			i = s.value(start, depth)
+		}
+		if i < 0 {
 			return -1
 		}
 		if keep != nil {
 			if *keep == nil {
 				*keep = make([]member, 0, 8)
 			}
-			*keep = append(*keep, member{unquoted(s.data[name:named]), s.data[start:i:i]})
+			*keep = append(*keep, member{unquoted(data[name:named]), data[start:i:i]})
 		}
-		if i = s.space(i); i >= len(s.data) {
+		if i = s.space(i); i >= len(data) {
 			return -1
 		}
-		switch s.data[i] {
+		switch data[i] {
 		case '}':
 			return i + 1
 		case ',':
@@ -193,6 +199,13 @@ func (s *scanner) list(i, depth int) int {
 }
 
 func (s *scanner) space(i int) int {
+	if i < len(s.data) && s.data[i] > ' ' {
+		return i // as nearly always: this much is inlined
+	}
+	return s.blanks(i)
+}
+
+func (s *scanner) blanks(i int) int {
 	for ; i < len(s.data); i++ {
 		if c := s.data[i]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
 			break
@@ -219,7 +232,9 @@ func (s *scanner) text(i int) int {
 			quote, slash := w^('"'*each), w^('\\'*each)
 			special := ((quote-each)&^quote | (slash-each)&^slash | (w-' '*each)&^w) & high
 			if special != 0 { // its lowest bit is exact; a borrow may have set higher ones
-				i += bits.TrailingZeros64(special) / 8
+				if i += bits.TrailingZeros64(special) >> 3; data[i] == '"' {
+					return i + 1
+				}
 				break
 			}
 			i += 8
