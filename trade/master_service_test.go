@@ -156,21 +156,12 @@ func TestOptionChain_hasEveryListedStrike(t *testing.T) {
 		t.Fatal(expiries, err)
 	}
 	listed := all.Find(trade.Search{Name: "NIFTY", Expiry: expiries[0], Kind: trade.Put})
-	for _, fault := range []string{"", "documented", "not_found"} {
-		t.Run("form "+fault, func(t *testing.T) {
-			switch fault {
-			case "documented":
-				srv.Fail(t, "option_chain", fault, 1)
-			case "not_found":
-				srv.Fail(t, "option_chain", "1005", 2)
+	for _, form := range []string{"as the service sends it", "documented"} {
+		t.Run(form, func(t *testing.T) {
+			if form == "documented" {
+				srv.Fail(t, "option_chain", form, 1)
 			}
 			chain, err := api.OptionChain(t.Context(), trade.Index("NIFTY"), trade.NearestExpiry)
-			if fault == "not_found" {
-				if err == nil {
-					t.Skip()
-				}
-				return
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,6 +188,35 @@ func TestOptionChain_hasEveryListedStrike(t *testing.T) {
 	}
 }
 
+func TestOptionChain_ofSharesAndCommoditiesKnowsTheirPrice(t *testing.T) {
+	_, api := marketOf(t)
+	for _, of := range []trade.Underlying{trade.Stock("VEDL"), trade.Commodity("GOLDM"), trade.Index("SENSEX"), trade.Index("BANKNIFTY")} {
+		chain, err := api.OptionChain(t.Context(), of, trade.NearestExpiry)
+		if err != nil {
+			t.Errorf("%s: %v", of.Name, err)
+			continue
+		}
+		atm, err := chain.ATM()
+		if err != nil || !atm.Strike.Known() || atm.Call.Token == "" || !chain.Spot.Last.Known() {
+			t.Errorf("%s: %+v, %v", of.Name, atm, err)
+		}
+		expiries, err := api.Expiries(t.Context(), of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := expiries[len(expiries)-1]
+		if chain, err := api.OptionChain(t.Context(), of, trade.On(last)); err != nil || chain.Expiry != last || chain.Len() == 0 {
+			t.Errorf("%s on %s: %v", of.Name, last, err)
+		}
+	}
+	if _, err := api.OptionChain(t.Context(), trade.Index("NIFTY"), trade.On(trade.Date{Year: 2001, Month: 1, Day: 1})); !errors.Is(err, trade.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := api.Expiries(t.Context(), trade.Index("NIFT")); !errors.Is(err, trade.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
 func TestCandles_ofALongRangeAreEachThereOnce(t *testing.T) {
 	srv, api := marketOf(t)
 	tcs, err := api.Instrument(t.Context(), trade.NSE, "TCS-EQ")
@@ -204,20 +224,62 @@ func TestCandles_ofALongRangeAreEachThereOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := srv.Now()
-	from := to.AddDate(0, 0, -70)
-	candles, err := api.Candles(t.Context(), tcs, trade.OneHour, from, to)
+	for _, c := range []struct {
+		every  trade.Interval
+		length time.Duration
+		days   int
+	}{{trade.FiveMinutes, 5 * time.Minute, 33}, {trade.OneHour, time.Hour, 95}, {trade.Daily, 24 * time.Hour, 200}, {trade.Weekly, 7 * 24 * time.Hour, 400}} {
+		from := to.AddDate(0, 0, -c.days)
+		candles, err := api.Candles(t.Context(), tcs, c.every, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n < len(candles); n++ { // the market on paper never closes
+			if got := candles[n].Start.Sub(candles[n-1].Start); got != c.length {
+				t.Fatalf("%s: %s after %s", c.every, candles[n].Start, candles[n-1].Start)
+			}
+		}
+		first, last := candles[0], candles[len(candles)-1]
+		if first.Start.After(from) || !first.Start.Add(c.length).After(from) || !last.Start.Add(c.length).After(to) || !last.Running || candles[len(candles)-2].Running {
+			t.Errorf("%s: from %s to %s", c.every, first.Start, last.Start)
+		}
+		if !first.Open.Known() || !first.Close.Known() || first.Low.More(first.High) || first.Start.Location() != trade.IST {
+			t.Errorf("%+v", first)
+		}
+	}
+	nifty, err := api.Instruments(t.Context(), trade.NSE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := 1; n < len(candles); n++ {
-		if !candles[n-1].Start.Before(candles[n].Start) {
-			t.Fatalf("%s after %s", candles[n].Start, candles[n-1].Start)
+	for _, index := range nifty.Find(trade.Search{Kind: trade.IndexKind}) {
+		if candles, err := api.Candles(t.Context(), index, trade.Daily, to.AddDate(0, 0, -3), to); err != nil || len(candles) < 3 {
+			t.Errorf("%s: %d, %v", index.Symbol, len(candles), err)
 		}
 	}
-	if n := len(candles); n < 70*20 || !candles[n-1].Running || candles[n-2].Running {
-		t.Errorf("%d candles", n)
+}
+
+func TestCheckDay_findsASplitBetweenIntervals(t *testing.T) {
+	srv, api := marketOf(t)
+	tcs, err := api.Instrument(t.Context(), trade.NSE, "TCS-EQ")
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Log(len(candles), candles[0], candles[len(candles)-1])
-	fives, err := api.Candles(t.Context(), tcs, trade.FiveMinutes, from, to)
-	t.Log(len(fives), err)
+	day := trade.DateOf(srv.Now().AddDate(0, 0, -1)).Time()
+	days, err := api.Candles(t.Context(), tcs, trade.Daily, day, day.AddDate(0, 0, 1))
+	if err != nil || len(days) != 1 {
+		t.Fatal(len(days), err)
+	}
+	minutes, err := api.Candles(t.Context(), tcs, trade.OneMinute, day, day.AddDate(0, 0, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trade.CheckDay(days[0], minutes, tcs.Tick); err != nil {
+		t.Error(err)
+	}
+	for n := range minutes {
+		minutes[n].High = minutes[n].High.Times(2)
+	}
+	if err := trade.CheckDay(days[0], minutes, tcs.Tick); !errors.Is(err, trade.ErrAdjusted) || !strings.Contains(err.Error(), "2.00") {
+		t.Error(err)
+	}
 }

@@ -35,10 +35,11 @@ type scrips struct {
 }
 
 // A scrip is a row. Its texts follow each other: symbol, company, ISIN, its name unless
-// the symbol contains it, and its token, which is not searched.
+// the symbol contains it, and its token, which is not searched. It has 64 bytes, one line
+// of a processor's cache.
 type scrip struct {
 	strike, lower, upper Rupees
-	lot, freeze          int64
+	freeze               int64
 	at                   uint32
 	name, series, terms  uint32
 	expiry               day
@@ -53,9 +54,9 @@ func (s *scrip) length() uint32 {
 
 // terms are what few rows have of their own.
 type terms struct {
-	tick                                           Rupees
-	precision                                      int
-	multiplier, genNum, genDen, priceNum, priceDen int64
+	tick                                                Rupees
+	precision                                           int
+	lot, multiplier, genNum, genDen, priceNum, priceDen int64
 }
 
 var kinds = [...]Kind{Share, IndexKind, Future, Call, Put}
@@ -84,8 +85,8 @@ func (b BadRow) Error() string {
 
 // The bounds of what a service may send.
 const (
-	maxMasterBytes = 512 << 20
-	maxMasterRows  = 2_000_000
+	maxMasterBytes = 256 << 20
+	maxMasterRows  = 1_000_000
 	maxLine        = 64 << 10
 	maxBadRows     = 100 // whose problem is kept
 )
@@ -271,15 +272,11 @@ func (p *reading) whole(cells int) bool {
 	return true
 }
 
-// cell takes a cell. More than the header has may only be empty: else something in the
-// row has moved.
+// cell takes a cell. If there are more than the header has something in the row has moved.
 func (p *reading) cell(col int, cell []byte) bool {
 	if col >= len(p.slots) {
-		if len(bytes.TrimSpace(cell)) > 0 {
-			p.refuse("the row has more than the %d cells of the header", len(p.slots))
-			return false
-		}
-		return true
+		p.refuse("the row has more than the %d cells of the header", len(p.slots))
+		return false
 	}
 	if n := p.slots[col]; n >= 0 {
 		if len(cell) > 0 && (cell[0] <= ' ' || cell[len(cell)-1] <= ' ') {
@@ -373,7 +370,11 @@ func (p *reading) row() {
 	if !p.kind(&s) || !p.numbers(&s) || (s.kind >= kindFuture && !p.contract(&s)) {
 		return
 	}
-	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, c[colGroup])
+	series := c[colGroup]
+	if !p.segment.Cash() {
+		series = nil // "XX"
+	}
+	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, series)
 	s.at = uint32(len(p.text)) //nolint:gosec // at most maxMasterBytes
 	s.symbol, s.company, s.isin = p.add(c[colSymbol]), p.add(c[colDesc]), p.add(c[colISIN])
 	if !bytes.Contains(c[colSymbol], c[colName]) {
@@ -454,15 +455,15 @@ func (p *reading) numbers(s *scrip) bool {
 	var t terms
 	var ok bool
 	var precision int64
-	if s.lot, ok = p.number(colLot); !ok {
+	if t.lot, ok = p.number(colLot); !ok {
 		return false
 	}
-	if s.lot <= 0 {
+	if t.lot <= 0 {
 		if s.kind != kindIndex {
 			p.refuse("lLotSize is %q: not above 0", clip(string(p.cells[colLot])))
 			return false
 		}
-		s.lot = 1
+		t.lot = 1
 	}
 	if s.freeze, ok = p.number(colFreeze); !ok {
 		return false
@@ -470,8 +471,8 @@ func (p *reading) numbers(s *scrip) bool {
 	switch {
 	case s.freeze <= 0 || s.freeze == noFreeze:
 		s.freeze = 0
-	case s.freeze <= s.lot:
-		p.note(true, "the freeze quantity %d is not above the lot of %d: taken for none", s.freeze, s.lot)
+	case s.freeze <= t.lot:
+		p.note(true, "the freeze quantity %d is not above the lot of %d: taken for none", s.freeze, t.lot)
 		s.freeze = 0
 	}
 	if t.tick, ok = p.price(colTick); !ok {
@@ -663,6 +664,6 @@ func (f *scrips) fill(i *Instrument, s *scrip) {
 	i.Company, rest = rest[:s.company], rest[s.company:]
 	i.ISIN, rest = rest[:s.isin], rest[s.isin:]
 	i.Token = rest[s.alias:][:s.token]
-	i.Expiry, i.Strike, i.Lot, i.Tick, i.Freeze, i.Lower, i.Upper = s.expiry.date(), s.strike, s.lot, t.tick, s.freeze, s.lower, s.upper
+	i.Expiry, i.Strike, i.Lot, i.Tick, i.Freeze, i.Lower, i.Upper = s.expiry.date(), s.strike, t.lot, t.tick, s.freeze, s.lower, s.upper
 	i.Precision, i.Multiplier, i.GenNum, i.GenDen, i.PriceNum, i.PriceDen = t.precision, t.multiplier, t.genNum, t.genDen, t.priceNum, t.priceDen
 }
