@@ -66,9 +66,9 @@ func (f *fate) strike(op string, fault neoapitest.OrderFault) {
 }
 
 func (f *fate) within() (context.Context, context.CancelFunc) {
-	d := 500*time.Millisecond + time.Duration(f.random.IntN(1500))*time.Millisecond
+	d := 200*time.Millisecond + time.Duration(f.random.IntN(800))*time.Millisecond
 	if strings.Contains(strings.Join(f.story, " "), "hang") {
-		d = 300 * time.Millisecond
+		d = 200 * time.Millisecond
 	}
 	return context.WithTimeout(f.t.Context(), d)
 }

@@ -64,7 +64,11 @@ type Unknown struct {
 
 // Error returns one line that says what to do.
 func (e *Unknown) Error() string {
-	if e.Op != "place" {
+	switch e.Op {
+	case "place":
+	case "convert":
+		return fmt.Sprintf("trade: convert: whether it was carried out is not known: %v; read the positions before you do anything else", e.Cause)
+	default:
 		return fmt.Sprintf("trade: %s of order %s: whether it was carried out is not known: %v; read the order before you do anything else", e.Op, e.Order.Number, e.Cause)
 	}
 	return fmt.Sprintf("trade: place: whether the order with the tag %s was placed is not known: %v; look for the tag with Find, or in the order book, before you place it again", e.Tag, e.Cause)
