@@ -74,11 +74,15 @@ func TestPlace_anUnreadableBookSaysNothing(t *testing.T) {
 	for _, book := range []string{``, `{}`, `{"stat":"Ok"}`, `{"stat":"Ok","data":null}`, `{"stat":"Ok","data":{}}`, `{"stat":"Ok","data":"x"}`, `<html>`, `{"stat":"Not_Ok","stCode":1005,"errMsg":"x"}`, `{"stat":"Ok","data":[`} {
 		api := answering(t, func(path string) (int, string) {
 			if strings.HasSuffix(path, "/place") {
-				return 502, "<html>"
+				return 502, "<html>gone"
 			}
 			return 200, book
 		})
-		if _, err := api.Place(t.Context(), trade.Buy(share(), 1).Market().Product(trade.MIS)); !errors.Is(err, trade.ErrUnknown) || errors.Is(err, trade.ErrNotPlaced) {
+		_, err := api.Place(t.Context(), trade.Buy(share(), 1).Market().Product(trade.MIS))
+		if lost, ok := errors.AsType[*neoapi.Error](err); !ok || lost.Status != 502 || lost.Answer != "<html>gone" || !lost.Sent {
+			t.Errorf("%s: %+v", book, lost)
+		}
+		if !errors.Is(err, trade.ErrUnknown) || errors.Is(err, trade.ErrNotPlaced) {
 			t.Errorf("%s: %v", book, err)
 		}
 	}

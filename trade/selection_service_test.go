@@ -73,7 +73,7 @@ func TestSquareOff_closesEachPositionWithItsProduct(t *testing.T) {
 		t.Errorf("again: %+v, %v", results, err)
 	}
 	plan = must.Get(d.SquareOff(t.Context(), trade.In(d.tcs), trade.OfProduct(trade.NRML), trade.DryRun))(t)
-	if len(plan) != 1 || !strings.Contains(fmt.Sprintf("%+v", plan[0].Ticket), "side:S quantity:10 kind:MKT") || !strings.Contains(fmt.Sprintf("%+v", plan[0].Ticket), "product:NRML") {
+	if fmt.Sprint(plan) != "[sell 10 TCS-EQ NRML market, label squareoff]" {
 		t.Errorf("%+v", plan)
 	}
 }
@@ -128,7 +128,8 @@ func TestSquareOff_cancelsWhatRestsFirst(t *testing.T) {
 	exit := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 10).Limit(rupees("3900")).Product(trade.MIS)))(t)
 	other := must.Get(d.Place(t.Context(), trade.Buy(d.tcs, 10).Limit(rupees("3100")).Product(trade.CNC)))(t)
 	plan := must.Get(d.SquareOff(t.Context(), trade.Intraday, trade.DryRun))(t)
-	if len(plan) != 2 || plan[0].Order.Number != exit.Number || plan[0].Order.State != trade.Open || d.sent.cancels.Load() != 0 {
+	if len(plan) != 2 || plan[0].Order.State != trade.Open || d.sent.cancels.Load() != 0 ||
+		plan[0].String() != "cancel "+exit.Number+" (open, 0 of 10 filled, L at 3900.00)" || plan[1].String() != "sell 10 TCS-EQ MIS market, label squareoff" {
 		t.Errorf("the plan is %+v", plan)
 	}
 	results := must.Get(d.SquareOff(t.Context(), trade.Intraday))(t)
