@@ -35,7 +35,7 @@ const maxBook = 32 << 20
 func (c *Client) Do(ctx context.Context, method, path string, form url.Values, into any, opts ...CallOption) error {
 	op := opOf(path)
 	var body io.Reader
-	header := make(http.Header, 4)
+	header := make(http.Header, 8) // with those of the session
 	if len(form) > 0 {
 		if method == http.MethodGet || method == http.MethodHead {
 			separator := "?"

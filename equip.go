@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,12 +96,13 @@ func sibling(opened *url.URL, named string) (*url.URL, bool) {
 }
 
 // equip returns a copy of r with the headers of s, or the reason why r must not be sent.
-func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, error) {
+// A request of our own shares its headers with the copy.
+func (c *Client) equip(r *http.Request, op string, s Session, own bool) (*http.Request, error) {
 	h, err := c.headersOf(r.Context(), s)
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.outgoing(r, op)
+	out, err := h.outgoing(r, op, own)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +116,8 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 }
 
 // outgoing returns a copy of r for the service, with the headers that are no credentials.
-func (h *headers) outgoing(r *http.Request, op string) (out *http.Request, err error) {
+// If r is our own, it shares the headers.
+func (h *headers) outgoing(r *http.Request, op string, own bool) (out *http.Request, err error) {
 	out = r.WithContext(r.Context()) // a copy
 	if out.URL, err = h.address(r.URL); err != nil {
 		return nil, invalid(op, err.Error())
@@ -124,9 +127,9 @@ func (h *headers) outgoing(r *http.Request, op string) (out *http.Request, err e
 	}
 	out.Host = ""
 
-	out.Header = make(http.Header, len(r.Header)+5) // eight fit into the least allocation
-	for name, values := range r.Header {
-		out.Header[name] = values
+	if !own {
+		out.Header = make(http.Header, len(r.Header)+6)
+		maps.Copy(out.Header, r.Header)
 	}
 	if out.Header["User-Agent"] == nil {
 		out.Header["User-Agent"] = h.agent

@@ -47,7 +47,7 @@ func (c *Client) equipKeyAlone(r *http.Request, op string) (*http.Request, error
 			}
 		}
 	}
-	out, err := h.outgoing(r, op)
+	out, err := h.outgoing(r, op, false)
 	if err != nil {
 		return nil, err
 	}

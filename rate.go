@@ -277,33 +277,41 @@ func (w *window) take(c *Client, n int) (ticket int64, left time.Duration) {
 func (w *window) takeWithin(ctx context.Context, c *Client, n, of int) (ticket int64, left time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lines[of].news == nil && n > 0 {
-		defer func() {
-			if left > 0 {
-				w.lines[of].news = make(chan struct{}, 1)
-			}
-		}()
+	switch {
+	case n > 0 && of == ordinary && w.lines[urgent].waiting:
+		left = glimpse
+	case len(w.files) == 0: // its variables stay off the heap
+		ticket, left = w.count(w.jumped(c), n)
+	default:
+		ticket, left = w.countShared(ctx, w.jumped(c), n)
 	}
-	if n > 0 && of == ordinary && w.lines[urgent].waiting {
-		return 0, glimpse
+	if left > 0 && w.lines[of].news == nil {
+		w.lines[of].news = make(chan struct{}, 1)
 	}
-	jump := w.jumped(c)
-	w.shared(ctx, func() {
-		now := time.Now().UnixNano()
-		w.sent, w.own = recent(w.sent, jump, now), recent(w.own, jump, now)
-		if n > 0 && len(w.sent) >= n {
-			if left = time.Duration(w.sent[len(w.sent)-n] - (now - int64(rest))); len(w.files) > 0 {
-				left = min(left, glimpse)
-			}
-			return
-		}
-		if ticket = now + int64(transit); len(w.sent) > 0 {
-			ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
-		}
-		w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
-		w.own = append(w.own[max(0, len(w.own)+1-most):], ticket)
-	})
 	return ticket, left
+}
+
+func (w *window) countShared(ctx context.Context, jump time.Duration, n int) (ticket int64, left time.Duration) {
+	w.shared(ctx, func() { ticket, left = w.count(jump, n) })
+	return ticket, left
+}
+
+// count is take after the clock jumped ahead by jump.
+func (w *window) count(jump time.Duration, n int) (ticket int64, left time.Duration) {
+	now := time.Now().UnixNano()
+	w.sent, w.own = recent(w.sent, jump, now), recent(w.own, jump, now)
+	if n > 0 && len(w.sent) >= n {
+		if left = time.Duration(w.sent[len(w.sent)-n] - (now - int64(rest))); len(w.files) > 0 {
+			left = min(left, glimpse)
+		}
+		return 0, left
+	}
+	if ticket = now + int64(transit); len(w.sent) > 0 {
+		ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
+	}
+	w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
+	w.own = append(w.own[max(0, len(w.own)+1-most):], ticket)
+	return ticket, 0
 }
 
 // recent returns the tickets that still count after the clock jumped ahead by jump.
@@ -313,9 +321,14 @@ func recent(tickets []int64, jump time.Duration, now int64) []int64 {
 			tickets[i] -= int64(jump)
 		}
 	}
-	from, _ := slices.BinarySearch(tickets, now-int64(rest)+1)
-	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // later ones are from before the clock was set back
-	return tickets[from:to]
+	from, to := 0, len(tickets)
+	if to > 0 && tickets[0] <= now-int64(rest) {
+		from, _ = slices.BinarySearch(tickets, now-int64(rest)+1)
+	}
+	if to > 0 && tickets[to-1] >= now+2*int64(transit) { // from before the clock was set back
+		to, _ = slices.BinarySearch(tickets, now+2*int64(transit))
+	}
+	return tickets[from:max(from, to)]
 }
 
 // answered records that the answer to a request, or its head, has arrived.

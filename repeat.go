@@ -99,9 +99,17 @@ func (a *call) prepare(ctx context.Context) (err error) {
 		a.out, err = a.client.equipKeyAlone(a.request, a.op)
 		return err
 	}
-	if a.session, err = a.sessions.Session(ctx); err == nil {
-		a.out, err = a.client.equip(a.request, a.op, a.session)
+	if a.session, err = a.sessions.Session(ctx); err != nil {
+		return err
 	}
+	own, request := a.caller.op != "", a.request
+	if own && a.out != nil { // the transport may still read the headers that it got
+		request = a.request.WithContext(ctx)
+		request.Header = a.request.Header.Clone()
+		delete(request.Header, "Authorization")
+		delete(request.Header, wire.HeaderFinKey)
+	}
+	a.out, err = a.client.equip(request, a.op, a.session, own)
 	return err
 }
 

@@ -149,6 +149,9 @@ func Prefix(f wire.Family, path string) string {
 
 // Address returns the address that clients of family f use for a neutral path.
 func Address(f wire.Family, path string) string {
+	if f == wire.Gen3 {
+		return path
+	}
 	for _, o := range others {
 		if rest, ok := strings.CutPrefix(path, o.path); ok && o.families&f != 0 && (rest == "" || strings.HasSuffix(o.path, "/")) {
 			return o.address + rest
@@ -193,15 +196,23 @@ var orders = []Call{
 	{OpPositions, http.MethodGet, PathPositionsNew},
 }
 
+// ops are the calls by their neutral paths.
+var ops = func() map[string]wire.Op {
+	all := map[string]wire.Op{}
+	for _, c := range slices.Concat(Reports, orders) {
+		all[c.Path] = c.Op
+	}
+	return all
+}()
+
 // OpOf returns the call that an address leads to, or "" if it leads to none.
 func OpOf(address string) wire.Op {
+	if op, ok := ops[address]; ok {
+		return op
+	}
 	path := Neutral(address)
-	for _, calls := range [][]Call{Reports, orders} {
-		for _, c := range calls {
-			if c.Path == path {
-				return c.Op
-			}
-		}
+	if op, ok := ops[path]; ok {
+		return op
 	}
 	if OneOrder(path) {
 		return OpOrders
