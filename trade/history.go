@@ -12,12 +12,12 @@ import (
 
 // History returns the states that an order went through, the oldest first, each as an
 // Order. They are in the service's sequence; those of one instant are in the order in
-// which states can follow each other.
+// which states can follow each other. An order that does not exist is [ErrNotFound].
 func (t *Client) History(ctx context.Context, number string, opts ...neoapi.CallOption) ([]Order, error) {
 	asked, _ := json.Marshal(map[string]string{"nOrdNo": number}) // a map of strings always marshals
 	answer, err := t.post(ctx, tradewire.PathHistory, string(asked), opts)
 	if err != nil {
-		return nil, err
+		return nil, noOrder(number, err)
 	}
 	all, err := rows(tradewire.PathHistory, answer, orderLayout, decodeOrder)
 	if err != nil {

@@ -48,3 +48,19 @@ func india(times ...*time.Time) {
 		}
 	}
 }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (q *Quote) UnmarshalJSON(data []byte) error {
+	type plain Quote
+	err := json.Unmarshal(data, (*plain)(q))
+	india(&q.At, &q.Received)
+	return err
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *Candle) UnmarshalJSON(data []byte) error {
+	type plain Candle
+	err := json.Unmarshal(data, (*plain)(c))
+	india(&c.Start)
+	return err
+}

@@ -6,8 +6,8 @@ import "time"
 // are unknown, texts "" and times zero; Unread says what it reported in a form that could
 // not be read.
 //
-// The texts of an order are parts of the report that it came with, which stays in memory
-// as long as the order does.
+// Quantities count what those of a [Position] count. The texts of an order are parts of
+// the report that it came with, which stays in memory as long as the order does.
 type Order struct {
 	Number         string // the service's
 	ExchangeNumber string
@@ -27,11 +27,11 @@ type Order struct {
 	Trigger   Rupees
 
 	Quantity     int64
-	FilledQty    int64
+	FilledQty    int64 // of all its fills together
 	PendingQty   int64
 	CancelledQty int64
 	DisclosedQty int64
-	AvgPrice     Rupees // of what has filled, as the service rounds it; unknown before the first fill
+	AvgPrice     Rupees // of what has filled, as the service rounds it; unknown before the first fill. See [Order.Average]
 
 	State  State
 	Reason string // why it was rejected or, while it is open, why its last change was refused: see [Order.Refused]
@@ -53,6 +53,21 @@ func (o Order) Refused() string {
 		return ""
 	}
 	return o.Reason
+}
+
+// Average returns what an order's fills cost, exactly, from the trades of its day. It is
+// none if the trades do not make up FilledQty.
+func (o Order) Average(trades []Trade) Average {
+	a := Average{Amount: rupees(0), Precision: 4}
+	for i := range trades {
+		if f := &trades[i]; f.OrderNumber == o.Number {
+			a.Amount, a.Quantity = a.Amount.Add(f.Price.Times(f.Quantity)), a.Quantity+f.Quantity
+		}
+	}
+	if a.Quantity != o.FilledQty || !a.Known() {
+		return Average{}
+	}
+	return a
 }
 
 // A Trade is one fill of an order.

@@ -26,7 +26,7 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 	}
 	all, err := t.oneOrder(ctx, number, opts)
 	if err != nil {
-		return Order{}, err
+		return Order{}, noOrder(number, err)
 	}
 	for _, o := range all {
 		if o.Number == number {
@@ -34,6 +34,14 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 		}
 	}
 	return Order{}, fmt.Errorf("trade: order %s: %w", clip(number), ErrNotFound)
+}
+
+// noOrder adds ErrNotFound to the refusal of a number that is not that of an order.
+func noOrder(number string, err error) error {
+	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == "1009" {
+		return fmt.Errorf("trade: order %s: %w: %w", clip(number), ErrNotFound, err)
+	}
+	return err
 }
 
 // oneOrder returns a list that contains an order, if it exists: by its own address, or

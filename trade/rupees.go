@@ -207,7 +207,8 @@ func (r Rupees) IsMultiple(tick Rupees) bool {
 	return r.n != 0 && tick.value() > 0 && r.value()%tick.value() == 0
 }
 
-// Nearest returns the multiples of tick below and above r; both are r if it is one.
+// Nearest returns the multiples of tick below and above r; both are r if it is one. One
+// that is too large is unknown.
 func (r Rupees) Nearest(tick Rupees) (below, above Rupees) {
 	t, v := tick.value(), r.value()
 	if t <= 0 || r.n == 0 {
@@ -220,7 +221,7 @@ func (r Rupees) Nearest(tick Rupees) (below, above Rupees) {
 	if rest == 0 {
 		return r, r
 	}
-	return rupees(v - rest), rupees(v - rest + t)
+	return r.Sub(rupees(rest)), r.Add(rupees(t - rest))
 }
 
 // String returns the shortest decimal of at least two decimals, such as "3500.05" or

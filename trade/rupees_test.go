@@ -64,6 +64,8 @@ func TestRupees_ticksAreTheInstruments(t *testing.T) {
 func FuzzRupees(f *testing.F) {
 	f.Add("3500.05", "0.0025", int64(75))
 	f.Add("-922337203685.4775807", "0.0000001", int64(-1))
+	f.Add("922337203685.4775807", "922337203685.4775806", int64(1<<62))
+	f.Add("-922337203685.4775807", "922337203685.4775806", int64(-1<<63))
 	f.Fuzz(func(t *testing.T, one, two string, n int64) { compare(t, one, two, n) })
 }
 
@@ -107,6 +109,15 @@ func compare(t interface{ Errorf(string, ...any) }, one, two string, n int64) {
 			t.Errorf("%s, %s, %d: %s, want %s", one, two, n, c.got, c.want.FloatString(7))
 		}
 	}
+	if b.Sign() > 0 {
+		below, above := a.Nearest(b)
+		if a.IsMultiple(b) != new(big.Rat).Quo(x, y).IsInt() || a.IsMultiple(b) && (below != a || above != a) {
+			t.Errorf("%s at %s: a multiple %t, between %s and %s", one, two, a.IsMultiple(b), below, above)
+		}
+		if below.Known() && above.Known() && below != above && (!below.IsMultiple(b) || !below.Less(a) || !a.Less(above) || above.Sub(below) != b) {
+			t.Errorf("%s at %s is between %s and %s", one, two, below, above)
+		}
+	}
 	if a.Cmp(b) != x.Cmp(y) || a.Less(b) != (x.Cmp(y) < 0) {
 		t.Errorf("%s against %s: %d", one, two, a.Cmp(b))
 	}
@@ -128,9 +139,11 @@ func BenchmarkRupees(b *testing.B) {
 	})
 	b.Run("add", func(b *testing.B) {
 		b.ReportAllocs()
+		var sum Rupees
 		for b.Loop() {
-			price = price.Add(tick).Sub(tick)
+			sum = price.Add(tick)
 		}
+		_ = sum
 	})
 	b.Run("times", func(b *testing.B) {
 		b.ReportAllocs()
