@@ -72,7 +72,8 @@ const (
 	paceEvery = 2 * time.Second
 )
 
-// A pace lets a few calls through at once, and then one in a while.
+// A pace lets a few calls through at once, and then one in a while. A service on this
+// machine bans nobody and needs none.
 type pace struct {
 	mu   sync.Mutex
 	free time.Time // when all of the burst is there again

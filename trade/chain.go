@@ -48,7 +48,8 @@ type Chain struct {
 	Expiry     Date
 	Spot       Quote // of the underlying; of a commodity the nearest future
 	rows       []ChainRow
-	marked     Rupees // the strike that the service calls at the money, if it says so
+	at         map[Rupees]int // of each strike, its row
+	marked     Rupees         // the strike that the service calls at the money, if it says so
 	today      Date
 }
 
@@ -125,7 +126,7 @@ func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Chain{Underlying: Underlying{of.Name, f.segment}, Expiry: expiry.on, today: DateOf(t.api.Now())}
+	c := &Chain{Underlying: Underlying{of.Name, f.segment}, Expiry: expiry.on, at: map[Rupees]int{}, today: DateOf(t.api.Now())}
 	days := f.expiries(rows, c.today)
 	switch {
 	case len(days) == 0:
@@ -142,7 +143,6 @@ func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, 
 			c.add(i)
 		}
 	}
-	c.sort()
 	quotes, err := t.chainQuotes(ctx, c, opts)
 	if err != nil {
 		return nil, err
@@ -157,9 +157,10 @@ func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, 
 
 // add puts an option into its row.
 func (c *Chain) add(i Instrument) {
-	n := slices.IndexFunc(c.rows, func(r ChainRow) bool { return r.Strike == i.Strike })
-	if n < 0 {
+	n, ok := c.at[i.Strike]
+	if !ok {
 		n = len(c.rows)
+		c.at[i.Strike] = n
 		c.rows = append(c.rows, ChainRow{Strike: i.Strike})
 	}
 	if i.Kind == Call && c.rows[n].Call.Token == "" {
@@ -169,8 +170,12 @@ func (c *Chain) add(i Instrument) {
 	}
 }
 
+// sort puts the rows into the order of their strikes.
 func (c *Chain) sort() {
 	slices.SortFunc(c.rows, func(x, y ChainRow) int { return x.Strike.Cmp(y.Strike) })
+	for n, r := range c.rows {
+		c.at[r.Strike] = n
+	}
 }
 
 // chainQuotes asks for the service's chain and returns its quotes by token. Strikes that
@@ -188,20 +193,21 @@ func (t *Client) chainQuotes(ctx context.Context, c *Chain, opts []neoapi.CallOp
 	}
 	now := t.api.Now().In(IST)
 	quotes := map[string]Quote{}
-	listed := map[string]bool{}
+	listed := map[string]bool{"": true}
 	for _, r := range c.rows {
 		listed[r.Call.Token], listed[r.Put.Token] = true, true
 	}
-	rows, lot := decodeChain(raw)
+	rows, common := decodeChain(raw)
+	other := common.text("expiryDt") != "" && common.text("expiryDt") != c.Expiry.String()
 	for _, r := range rows {
 		if r.instrument.Segment != c.Underlying.Segment {
 			continue
 		}
 		if !listed[r.instrument.Token] {
-			if !r.instrument.Strike.Known() {
+			if other || !r.instrument.Strike.Known() {
 				continue
 			}
-			r.instrument.Name, r.instrument.Expiry, r.instrument.Lot = c.Underlying.Name, c.Expiry, lot
+			r.instrument.Name, r.instrument.Expiry, r.instrument.Lot = c.Underlying.Name, c.Expiry, common.count("mktLot")
 			c.add(r.instrument)
 		}
 		if r.atTheMoney && !c.marked.Known() {
@@ -222,7 +228,7 @@ type chainRow struct {
 
 // decodeChain reads a chain: as the service sends it, at the top level with short names,
 // or as its documents have it.
-func decodeChain(raw json.RawMessage) (rows []chainRow, lot int64) {
+func decodeChain(raw json.RawMessage) (rows []chainRow, common fields) {
 	answer := fieldsOf(raw)
 	if inner := answer.object("data"); inner != nil {
 		answer = inner
@@ -258,7 +264,7 @@ func decodeChain(raw json.RawMessage) (rows []chainRow, lot int64) {
 			rows = append(rows, r)
 		}
 	}
-	return rows, answer.object("common_data").count("mktLot")
+	return rows, answer.object("common_data")
 }
 
 func first(x, y fields) fields {
@@ -414,8 +420,8 @@ func away(x, y Rupees) Rupees {
 
 // At returns the row of a strike, and whether it is listed.
 func (c *Chain) At(strike Rupees) (ChainRow, bool) {
-	n := slices.IndexFunc(c.rows, func(r ChainRow) bool { return r.Strike == strike })
-	if n < 0 || !strike.Known() {
+	n, ok := c.at[strike]
+	if !ok {
 		return ChainRow{}, false
 	}
 	return c.rows[n], true

@@ -189,7 +189,7 @@ func (f *scrips) with(part string, take func(uint32) bool) {
 			} else {
 				at, y = i+8+bits.TrailingZeros64(y)/8-k, y&(y-1)
 			}
-			if at < least || !begins(f.text[at:], part) {
+			if at < least || at+len(part) > end || !begins(f.text[at:], part) {
 				continue
 			}
 			for int(f.starts[row+1]) <= at {

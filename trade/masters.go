@@ -199,7 +199,7 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 	}
 	ctx, cancel := context.WithTimeout(ctx, fileLimit)
 	defer cancel()
-	body, err := t.fetch(ctx, address)
+	body, err := t.api.Download(ctx, address, maxMasterBytes)
 	if err != nil {
 		return nil, err
 	}

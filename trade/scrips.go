@@ -171,9 +171,9 @@ func readScrips(r io.Reader, segment Segment, date Date) (*scrips, error) {
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF) && limited.N <= 0:
+		case err == io.EOF && limited.N <= 0: //nolint:errorlint // a broken connection may wrap it
 			return nil, p.fail("is longer than %d MB", maxMasterBytes>>20)
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // the same
 			return p.finish()
 		case err != nil:
 			return nil, err
@@ -271,15 +271,11 @@ func (p *reading) whole(cells int) bool {
 	return true
 }
 
-// cell takes a cell. More than the header has may only be empty: else something in the
-// row has moved.
+// cell takes a cell. If there are more than the header has something in the row has moved.
 func (p *reading) cell(col int, cell []byte) bool {
 	if col >= len(p.slots) {
-		if len(bytes.TrimSpace(cell)) > 0 {
-			p.refuse("the row has more than the %d cells of the header", len(p.slots))
-			return false
-		}
-		return true
+		p.refuse("the row has more than the %d cells of the header", len(p.slots))
+		return false
 	}
 	if n := p.slots[col]; n >= 0 {
 		if len(cell) > 0 && (cell[0] <= ' ' || cell[len(cell)-1] <= ' ') {
@@ -373,7 +369,11 @@ func (p *reading) row() {
 	if !p.kind(&s) || !p.numbers(&s) || (s.kind >= kindFuture && !p.contract(&s)) {
 		return
 	}
-	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, c[colGroup])
+	series := c[colGroup]
+	if !p.segment.Cash() {
+		series = nil // "XX"
+	}
+	s.name, s.series = intern(p.nameIDs, &p.names, c[colName]), intern(p.serIDs, &p.series, series)
 	s.at = uint32(len(p.text)) //nolint:gosec // at most maxMasterBytes
 	s.symbol, s.company, s.isin = p.add(c[colSymbol]), p.add(c[colDesc]), p.add(c[colISIN])
 	if !bytes.Contains(c[colSymbol], c[colName]) {
