@@ -104,7 +104,7 @@ type answer int
 const (
 	answered  answer = iota // it succeeded
 	unsent                  // it never left this machine
-	refused                 // the service said that it was not carried out
+	denied                  // the service said that it was not carried out
 	duplicate               // the service said that the tag was used before
 	lost                    // nothing says whether it was carried out
 )
@@ -140,12 +140,12 @@ func judge(err error) answer {
 	case neoapi.ErrTimeout, neoapi.ErrUnavailable, neoapi.ErrInternal, neoapi.ErrOMSDown, neoapi.ErrNetwork:
 		return lost
 	case neoapi.ErrSessionEnded, neoapi.ErrAccessToken, neoapi.ErrWrongToken, neoapi.ErrRateLimited, neoapi.ErrIPNotAllowed:
-		return refused // at the door
+		return denied // at the door
 	}
 	if e.Code == "" { // not an answer of the protocol: a page, an empty or a cut body
 		return lost
 	}
-	return refused
+	return denied
 }
 
 // refusal returns the error for a call that was refused.
