@@ -25,7 +25,7 @@ type body struct{ strings.Builder }
 
 func (b *body) key(name string) {
 	if b.Len() == 0 {
-		b.Grow(512) // more than most bodies
+		b.Grow(288) // more than most bodies
 		b.WriteByte('{')
 	} else {
 		b.WriteByte(',')

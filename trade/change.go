@@ -162,7 +162,7 @@ func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) {
 	}
 	after := afterMarket(order)
 	_, err := t.submit(ctx, tradewire.PathCancel, ending(order.Number, after))
-	if e, ok := errors.AsType[*neoapi.Error](err); ok && e.Code == codeNotAMO && judge(err) == refused {
+	if e, ok := errors.AsType[*neoapi.Error](err); ok && e.Code == codeNotAMO && judge(err) == denied {
 		_, err = t.submit(ctx, tradewire.PathCancel, ending(order.Number, !after)) // the first one was refused for this alone
 	}
 	return t.settle(ctx, "cancel", order, err, nil)
@@ -224,7 +224,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 	if verdict == unsent {
 		return before, err
 	}
-	if e, ok := errors.AsType[*neoapi.Error](err); ok && verdict == refused && e.Code != codeFinal && e.Code != codeExecuted {
+	if e, ok := errors.AsType[*neoapi.Error](err); ok && verdict == denied && e.Code != codeFinal && e.Code != codeExecuted {
 		order := before
 		if now, failed := t.current(ctx, before); failed == nil { // which also knows of an end
 			if order = now; cancels && order.State.Final() {
@@ -256,7 +256,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 				return order, nil
 			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, before.Sequence):
 				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
-			case verdict == refused: // the service knows better than the book
+			case verdict == denied: // the service knows better than the book
 			case verdict == lost && looks >= 3 && n >= len(asks):
 				return order, fmt.Errorf("trade: %s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
 			}

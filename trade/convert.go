@@ -42,7 +42,7 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 	switch judge(err) {
 	case unsent:
 		return p, err
-	case refused, duplicate:
+	case denied, duplicate:
 		if notOffered(err) {
 			return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
 		}

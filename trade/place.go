@@ -60,7 +60,7 @@ func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, e
 		return t.look(ctx, &search{tag: tag, ticket: &ticket}, err, false)
 	case duplicate: // by whatever order
 		return t.look(ctx, &search{tag: tag}, err, true)
-	case refused:
+	case denied:
 		return Order{}, refusal(err, order.accepted("", tag), false)
 	}
 	return Order{}, err

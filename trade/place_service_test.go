@@ -334,3 +334,61 @@ func TestAwait_rejectionIsTold(t *testing.T) {
 		t.Errorf("placed %d times", d.sent.places.Load())
 	}
 }
+
+// A client of the sandbox does not reach the live service, whatever its session says.
+func TestPlace_sandboxNeverReachesPROD(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	session, _ := d.api.Session()
+	away := 0
+	for name, change := range map[string]func(*neoapi.Session){
+		"a session of PROD":           func(s *neoapi.Session) { s.Environment = "prod" },
+		"a base URL of PROD":          func(s *neoapi.Session) { s.BaseURL = "https://gw-napi.kotaksecurities.com" },
+		"a base URL of PROD and http": func(s *neoapi.Session) { s.BaseURL = "http://mis.kotaksecurities.com" },
+	} {
+		c := must.Get(neoapi.New(neoapi.Config{
+			Environment: neoapi.Environment(d.srv.URL), ConsumerKey: d.srv.ConsumerKey, ConsumerSecret: d.srv.ConsumerSecret, Clock: d.srv.Now, Rate: -1,
+			HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Hostname() != "127.0.0.1" {
+					away++
+				}
+				return http.DefaultTransport.RoundTrip(r)
+			})},
+		}))(t)
+		other := session
+		change(&other)
+		used := c.Use(other)
+		order, err := trade.New(c).Place(t.Context(), d.resting())
+		if away != 0 || name == "a session of PROD" && (err == nil || order.Number != "") {
+			t.Errorf("%s: %v, %v, %d requests left", name, used, err, away)
+		}
+	}
+	if n := len(d.book()); n != 2 { // a foreign base URL is not followed, and the orders went to the sandbox
+		t.Errorf("%d orders", n)
+	}
+}
+
+// A report that hangs is asked for a second time, and holds up no order.
+func TestOrders_aHangingReadIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	must.Get(d.Place(t.Context(), d.resting()))(t)
+	d.srv.Fail(t, "orders", "hang", 1)
+	done := make(chan error, 1)
+	go func() {
+		book, err := d.Orders(t.Context())
+		if err == nil && len(book) == 0 {
+			err = errors.New("the book is empty")
+		}
+		done <- err
+	}()
+	for range 5 {
+		must.Get(d.Place(t.Context(), d.resting()))(t)
+	}
+	select {
+	case err := <-done:
+		t.Errorf("the orders waited for the report (%v)", err)
+	default:
+	}
+	must.Do(t, <-done)
+}

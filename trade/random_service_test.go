@@ -17,11 +17,11 @@ import (
 
 var runs = flag.Int("trade.runs", 200, "how many orders of random fates are placed")
 
-// What can go wrong with an order, and with the reports by which it is looked for. The
-// fault "twice" is the exchange's own mistake: it makes a second order without a tag.
+// What can go wrong with an order, and with the reports by which it is looked for. With
+// "twice" it is the exchange that makes a second order, without a tag.
 var (
 	orderFates = []string{"", "", "lost", "truncated", "lost_502", "lost_hang", "html_502", "html_504", "close", "empty", "hang", "500", "502", "503", "504", "fault", "redirect",
-		"delayed", "rejected", "rejected_later", "stuck", "parts", "duplicate_tag", "address", "address_changed", "1004", "1005", "1006", "1017", "1041", "5204", "100022", "900802"}
+		"delayed", "twice", "rejected", "rejected_later", "stuck", "parts", "duplicate_tag", "address", "address_changed", "1004", "1005", "1006", "1017", "1041", "5204", "100022", "900802"}
 	bookFates = []string{"", "", "", "500", "503", "html_502", "close", "empty", "truncated", "missing_row", "book_lag", "rate_limit"}
 )
 
@@ -66,9 +66,9 @@ func (f *fate) strike(op string, fault neoapitest.OrderFault) {
 }
 
 func (f *fate) within() (context.Context, context.CancelFunc) {
-	d := 500*time.Millisecond + time.Duration(f.random.IntN(1500))*time.Millisecond
+	d := 200*time.Millisecond + time.Duration(f.random.IntN(800))*time.Millisecond
 	if strings.Contains(strings.Join(f.story, " "), "hang") {
-		d = 300 * time.Millisecond
+		d = 200 * time.Millisecond
 	}
 	return context.WithTimeout(f.t.Context(), d)
 }

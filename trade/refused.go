@@ -64,7 +64,11 @@ type Unknown struct {
 
 // Error returns one line that says what to do.
 func (e *Unknown) Error() string {
-	if e.Op != "place" {
+	switch e.Op {
+	case "place":
+	case "convert":
+		return fmt.Sprintf("trade: convert: whether it was carried out is not known: %v; read the positions before you do anything else", e.Cause)
+	default:
 		return fmt.Sprintf("trade: %s of order %s: whether it was carried out is not known: %v; read the order before you do anything else", e.Op, e.Order.Number, e.Cause)
 	}
 	return fmt.Sprintf("trade: place: whether the order with the tag %s was placed is not known: %v; look for the tag with Find, or in the order book, before you place it again", e.Tag, e.Cause)
@@ -100,7 +104,7 @@ type answer int
 const (
 	answered  answer = iota // it succeeded
 	unsent                  // it never left this machine
-	refused                 // the service said that it was not carried out
+	denied                  // the service said that it was not carried out
 	duplicate               // the service said that the tag was used before
 	lost                    // nothing says whether it was carried out
 )
@@ -136,12 +140,12 @@ func judge(err error) answer {
 	case neoapi.ErrTimeout, neoapi.ErrUnavailable, neoapi.ErrInternal, neoapi.ErrOMSDown, neoapi.ErrNetwork:
 		return lost
 	case neoapi.ErrSessionEnded, neoapi.ErrAccessToken, neoapi.ErrWrongToken, neoapi.ErrRateLimited, neoapi.ErrIPNotAllowed:
-		return refused // at the door
+		return denied // at the door
 	}
 	if e.Code == "" { // not an answer of the protocol: a page, an empty or a cut body
 		return lost
 	}
-	return refused
+	return denied
 }
 
 // refusal returns the error for a call that was refused.

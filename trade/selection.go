@@ -17,6 +17,21 @@ type Result struct {
 	Err    error
 }
 
+// String describes the result in one line.
+func (r Result) String() string {
+	line := r.Ticket.String()
+	switch {
+	case r.Ticket.instrument.Symbol == "":
+		line = "cancel " + r.Order.Number + " (" + r.Order.short() + ")"
+	case r.Order.Number != "":
+		line += ": order " + r.Order.Number + ", " + r.Order.short()
+	}
+	if r.Err != nil {
+		line += ": " + r.Err.Error()
+	}
+	return line
+}
+
 // An Only says what [Client.CancelAll] and [Client.SquareOff] are about.
 type Only func(*selection)
 

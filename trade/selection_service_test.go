@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,7 +73,7 @@ func TestSquareOff_closesEachPositionWithItsProduct(t *testing.T) {
 		t.Errorf("again: %+v, %v", results, err)
 	}
 	plan = must.Get(d.SquareOff(t.Context(), trade.In(d.tcs), trade.OfProduct(trade.NRML), trade.DryRun))(t)
-	if len(plan) != 1 || !strings.Contains(fmt.Sprintf("%+v", plan[0].Ticket), "side:S quantity:10 kind:MKT") || !strings.Contains(fmt.Sprintf("%+v", plan[0].Ticket), "product:NRML") {
+	if fmt.Sprint(plan) != "[sell 10 TCS-EQ NRML market, label squareoff]" {
 		t.Errorf("%+v", plan)
 	}
 }
@@ -126,7 +128,8 @@ func TestSquareOff_cancelsWhatRestsFirst(t *testing.T) {
 	exit := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 10).Limit(rupees("3900")).Product(trade.MIS)))(t)
 	other := must.Get(d.Place(t.Context(), trade.Buy(d.tcs, 10).Limit(rupees("3100")).Product(trade.CNC)))(t)
 	plan := must.Get(d.SquareOff(t.Context(), trade.Intraday, trade.DryRun))(t)
-	if len(plan) != 2 || plan[0].Order.Number != exit.Number || plan[0].Order.State != trade.Open || d.sent.cancels.Load() != 0 {
+	if len(plan) != 2 || plan[0].Order.State != trade.Open || d.sent.cancels.Load() != 0 ||
+		plan[0].String() != "cancel "+exit.Number+" (open, 0 of 10 filled, L at 3900.00)" || plan[1].String() != "sell 10 TCS-EQ MIS market, label squareoff" {
 		t.Errorf("the plan is %+v", plan)
 	}
 	results := must.Get(d.SquareOff(t.Context(), trade.Intraday))(t)
@@ -273,5 +276,82 @@ func TestConvert_readsThePositionsBack(t *testing.T) {
 	}
 	if _, err := d.Convert(t.Context(), position(), 1, "XYZ"); !errors.Is(err, trade.ErrRejected) {
 		t.Errorf("to an unknown product: %v", err)
+	}
+}
+
+// While the market fills what rests, and changes it in parts, a square-off never turns a
+// position round: at no trade is the net on the other side of nothing.
+func TestSquareOff_neverReversesAPosition(t *testing.T) {
+	t.Parallel()
+	rounds := max(4, *runs/20)
+	for first := 0; first < rounds; first += 20 {
+		t.Run(fmt.Sprint(first), func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, 3)
+			for n := first; n < min(first+20, rounds); n++ {
+				squareOffUnderFire(t, d, rand.New(rand.NewPCG(uint64(n), 25)))
+			}
+		})
+	}
+}
+
+func squareOffUnderFire(t *testing.T, d *desk, random *rand.Rand) {
+	d.market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	side, quantity := trade.SideBuy, int64(10+random.IntN(90))
+	open := func(s trade.Side, n int64) trade.Ticket {
+		if s == trade.SideBuy {
+			return trade.Buy(d.tcs, n)
+		}
+		return trade.Sell(d.tcs, n)
+	}
+	if random.IntN(2) == 0 {
+		side = trade.SideSell
+	}
+	d.filled(open(side, quantity).Market().Product(trade.MIS))
+	exits := map[trade.Side][]string{trade.SideSell: {"3510", "3520", "3530"}, trade.SideBuy: {"3490", "3480", "3470"}}[side.Opposite()]
+	left := quantity
+	for _, price := range exits { // target orders for the whole position, or a part
+		n := min(left, 1+random.Int64N(quantity))
+		if left -= n; n > 0 {
+			must.Get(d.Place(t.Context(), open(side.Opposite(), n).Limit(rupees(price)).Product(trade.MIS)))(t)
+		}
+	}
+	if random.IntN(3) == 0 {
+		d.srv.FailOrder(t, neoapitest.OrderFault{Op: "place", Fault: "parts", N: 2})
+	}
+	if random.IntN(3) == 0 {
+		d.srv.FailOrder(t, neoapitest.OrderFault{Op: []string{"cancel", "place"}[random.IntN(2)], Fault: "lost"})
+	}
+	stop := make(chan struct{})
+	var fire sync.WaitGroup
+	fire.Go(func() { // the market goes to the targets meanwhile
+		for _, price := range append([]string{"3500"}, exits...) {
+			select {
+			case <-stop:
+			case <-time.After(time.Duration(random.IntN(8)) * time.Millisecond):
+				d.market.SetPrice("nse_cm", "TCS-EQ", price+".00")
+			}
+		}
+	})
+	results, err := d.SquareOff(t.Context(), trade.Intraday)
+	close(stop)
+	fire.Wait()
+	d.srv.Works()
+	if err != nil {
+		t.Errorf("%+v: %v", results, err)
+	}
+	if net := d.net("MIS"); net != 0 {
+		t.Errorf("%s %d: %d left: %+v", side, quantity, net, results)
+	}
+	net := int64(0)
+	for _, f := range must.Get(d.Trades(t.Context()))(t) {
+		if f.Side == trade.SideBuy {
+			net += f.Quantity
+		} else {
+			net -= f.Quantity
+		}
+	}
+	if net != 0 {
+		t.Errorf("the trades make %d", net)
 	}
 }

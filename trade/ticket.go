@@ -1,5 +1,7 @@
 package trade
 
+import "fmt"
+
 // A Ticket is an order that has not been placed: what [Buy] and [Sell] begin and
 // [Client.Place] sends. It has no useful zero: side, instrument, quantity, price type and
 // product have to be given. A Ticket is a value; its methods return a changed copy.
@@ -80,3 +82,34 @@ func (t Ticket) Protection(percent int64) Ticket { t.protection = percent; retur
 
 // AfterMarket makes it an order for the next trading day, to be sent outside of hours.
 func (t Ticket) AfterMarket() Ticket { t.after = true; return t }
+
+// String describes the order in one line, such as "sell 10 TCS-EQ MIS market".
+func (t Ticket) String() string {
+	line := fmt.Sprintf("%s %d %s %s", t.side, t.quantity, t.instrument.Symbol, t.product)
+	switch t.kind {
+	case Market:
+		line += " market"
+	case Limit:
+		line += " limit " + t.price.String()
+	case StopLimit:
+		line += " stop " + t.trigger.String() + " limit " + t.price.String()
+	case StopMarket:
+		line += " stop " + t.trigger.String() + " market"
+	}
+	if t.validity != "" && t.validity != Day {
+		line += " " + string(t.validity)
+	}
+	if t.disclosed != 0 {
+		line += fmt.Sprintf(", %d disclosed", t.disclosed)
+	}
+	if t.protection != 0 {
+		line += fmt.Sprintf(", protected by %d%%", t.protection)
+	}
+	if t.after {
+		line += ", after market"
+	}
+	if t.tag.label != "" {
+		line += ", label " + t.tag.label
+	}
+	return line
+}
