@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -431,5 +433,50 @@ func TestQuotes_thatTheServiceLeavesOutAreNamed(t *testing.T) {
 	index := Instrument{Segment: NSE, Token: "26000", Symbol: "NIFTY", Name: "NIFTY", Kind: IndexKind}
 	if q, err := api.Quote(t.Context(), index); err != nil || q.Token != "26000" {
 		t.Errorf("an index, by its name: %+v, %v", q, err)
+	}
+}
+
+func TestInstruments_ofManyCallersAreReadOnce(t *testing.T) {
+	var downloads atomic.Int64
+	_, api := changed(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.URL.Path, ".csv") {
+			downloads.Add(1)
+		}
+		next.ServeHTTP(w, r)
+	})
+	var all sync.WaitGroup
+	for n := range 16 {
+		all.Go(func() {
+			m, err := New(api.api).Instruments(t.Context(), NSE, BSE)
+			if err != nil || len(m.Find(Search{Text: "tcs", Limit: 1 + n})) == 0 {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := downloads.Load(); n != 2 {
+		t.Errorf("%d downloads", n)
+	}
+}
+
+func TestInstruments_endWithTheirContext(t *testing.T) {
+	stop := make(chan struct{})
+	_, api := changed(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, ".csv") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		fmt.Fprint(w, testHeader, "\n")
+		w.(http.Flusher).Flush()
+		select { // endless
+		case <-r.Context().Done():
+		case <-stop:
+		}
+	})
+	defer close(stop)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := api.Instruments(ctx, NSE); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }
