@@ -171,7 +171,7 @@ func ExampleClient_SquareOff() {
 	fmt.Println("held:", srv.Positions(t, srv.Account.UCC)[0].Net)
 	// Output:
 	// TCS-EQ 10 3500.10 99.00
-	// sell 10 TCS-EQ at the market, MIS
+	// sell 10 TCS-EQ MIS market, label squareoff
 	// held: 0
 }
 
