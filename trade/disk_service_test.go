@@ -40,7 +40,7 @@ func newOutside(t *testing.T) *outside {
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
 	t.Setenv("LocalAppData", cache)
-	o := &outside{srv: neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))}
+	o := &outside{srv: neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))}
 	to, err := url.Parse(o.srv.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -213,8 +213,8 @@ func TestInstruments_ofAServiceOnThisMachineAreNeverKept(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
-	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Rate: -1})
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))
+	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Rate: -1, Clock: srv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,8 +279,10 @@ func TestInstruments_ofASegmentThatIsNotListedTodayAreThoseOfTheDayBefore(t *tes
 	if err != nil || after.Date() != before.Date() || !errors.Is(after.Stale(), ErrNotOffered) {
 		t.Errorf("%v, %v", err, after.Stale())
 	}
-	if _, err := api.Instruments(t.Context(), "nse_xx"); !errors.Is(err, ErrNotOffered) {
-		t.Errorf("a segment that there never was: %v", err)
+	for _, s := range []Segment{"nse_xx", "", "../nse_cm"} {
+		if _, err := api.Instruments(t.Context(), s); !errors.Is(err, ErrNotOffered) {
+			t.Errorf("a segment that there never was: %v", err)
+		}
 	}
 }
 
