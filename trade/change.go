@@ -26,13 +26,19 @@ type Change struct {
 // their answer was lost and the order is as it was before: the call can be made again.
 var ErrUnchanged = errors.New("the order is as it was")
 
+// looksAtChange is how often an order is read, over six seconds, before it counts as
+// unchanged by a call whose answer was lost.
+const looksAtChange = 9
+
 // settleWithin is how long a change or a cancel that the service has accepted may take
 // until the order shows it.
 const settleWithin = 10 * time.Second
 
 // Modify changes an order that rests and returns the order as it then is. It sends the
 // order in full, from its newest state, because the service clears what is left out. The
-// change is sent once; if its answer is lost the order is read to see what became of it.
+// change is sent once; if its answer is lost the order is read, for up to six seconds, to
+// see what became of it. The error is [ErrUnchanged] if it is as before then, and an
+// [*Unknown] if it could not be read.
 //
 // The service accepts a change before it checks it. A change that is then refused is a
 // [*Rejection] whose Change is true, and the order rests as it was. If the order has ended
@@ -152,7 +158,8 @@ func pending(s State) bool {
 
 // Cancel cancels an order and returns it as it then is. An order that has filled or ended
 // before the cancel came is no error: its state says so. If the exchange refuses the
-// cancel the error is a [*Rejection] whose Change is true, and the order still rests.
+// cancel the error is a [*Rejection] whose Change is true, and the order still rests. If
+// the answer is lost the errors are those of [Client.Modify].
 func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
 		return order, fmt.Errorf("trade: cancel: the order has no number: %w", ErrNotFound)
@@ -257,7 +264,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, before.Sequence):
 				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
 			case verdict == denied: // the service knows better than the book
-			case verdict == lost && looks >= 3 && n >= len(asks):
+			case verdict == lost && looks >= 3 && n >= looksAtChange:
 				return order, fmt.Errorf("trade: %s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
 			}
 		} else if hopeless(failed) {
