@@ -105,6 +105,9 @@ func TestPlace_fillsInEveryGeneration(t *testing.T) {
 			if order, err := d.Await(t.Context(), market); err != nil || order.State != trade.Complete {
 				t.Errorf("a market order: %+v, %v", order, err)
 			}
+			if err := d.Check(t.Context(), d.resting().Product(trade.MTF)); (err != nil) != (generation == 1) {
+				t.Errorf("MTF: %v", err)
+			}
 			stop := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 5).Stop(rupees("3400"), rupees("3390")).Product(trade.MIS)))(t)
 			if order, err := d.Await(t.Context(), stop, trade.TriggerPending); err != nil || order.Trigger != rupees("3400") {
 				t.Errorf("a stop: %+v, %v", order, err)
