@@ -34,7 +34,7 @@ type Order struct {
 	AvgPrice     Rupees // of what has filled, as the service rounds it; unknown before the first fill. See [Order.Average]
 
 	State  State
-	Reason string // why it was rejected or, while it is open, why its last change was refused: see [Order.Refused]
+	Reason string // why it was rejected, why the exchange cancelled it or, while it is open, why its last change was refused: see [Order.Refused]
 
 	Sent      time.Time // when [Client.Place] sent it, by Config.Clock; zero for an order that was read from a report
 	Entered   time.Time // when the service received it

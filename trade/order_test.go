@@ -34,6 +34,10 @@ func TestOrder_stateIsOfOrdStAlone(t *testing.T) {
 	if o = decodedOrder(t, `{"nOrdNo":"1","ordSt":"rejected","rejRsn":"no","qty":10,"fldQty":0}`); o.Refused() != "" || o.Reason != "no" {
 		t.Errorf("a rejected order's change was refused: %+v", o)
 	}
+	o = decodedOrder(t, `{"nOrdNo":"1","ordSt":"cancelled","rejRsn":"--","rmk":"16441 : ST Orders are not allowed in preopen or closing auction","qty":10,"fldQty":0}`)
+	if o.Reason != "16441 : ST Orders are not allowed in preopen or closing auction" || o.Refused() != "" {
+		t.Errorf("the exchange cancelled it: %+v", o)
+	}
 	for _, state := range []string{"partially filled", "Some New State"} { // kept, not final
 		if o := decodedOrder(t, `{"ordSt":"`+state+`","qty":1,"fldQty":0}`); string(o.State) != state || o.State.Final() || o.Unread != "" {
 			t.Errorf("%q is %+v", state, o)

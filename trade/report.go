@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"neoapi"
@@ -127,8 +128,8 @@ func rows[T any](path string, answer json.RawMessage, l *layout, decode func(*ro
 	text := string(answer)
 	all := make([]T, 0, min(strings.Count(text, "{"), len(text)/leastRow+1))
 	err := scan(text, l, func(r *row) {
-		var zero T
-		all = append(all, zero)
+		all = slices.Grow(all, 1)
+		all = all[:len(all)+1]
 		decode(r, &all[len(all)-1])
 	})
 	if err != nil {

@@ -88,6 +88,10 @@ func TestReports_areWhatTheExchangeSays(t *testing.T) {
 				positions[0].Kind != trade.Share || positions[0].Last != trade.MustRupees("3440") || positions[0].Unread != "" {
 				t.Errorf("the positions are %+v", positions)
 			}
+			p := positions[0]
+			if made := fmt.Sprint(p.Instrument.Symbol, p.Net, p.AvgPrice, p.DayPnL(nil), p.PositionPnL(nil)); made != "TCS-EQ10 3450.10 -101.00 -101.00" {
+				t.Errorf("it made %s", made)
+			}
 			limits, want := must.Get(api.Limits(ctx))(t), srv.Limits(t, ucc)
 			if limits.Cash.String() != want.Cash || limits.Used.String() != want.Used || limits.Available.String() != want.Net || limits.Pledged.String() != want.Pledged || limits.At.IsZero() {
 				t.Errorf("the limits are %+v, want %v", limits, want)
