@@ -119,7 +119,7 @@ func (f *scrips) expiries(rows []uint32, today Date) []Date {
 // quotes. It needs no login.
 //
 // The strikes are those that the day's scrip master lists, and those that the service's
-// chain has besides. The quotes are the chain's or, where the service has no chain or it
+// chain has besides; of these tick, freeze quantity and band are unknown. The quotes are the chain's or, where the service has no chain or it
 // leaves a strike out, asked for one by one.
 func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, opts ...neoapi.CallOption) (*Chain, error) {
 	_, f, rows, err := t.contractsOf(ctx, of)

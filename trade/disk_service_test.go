@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,7 +40,7 @@ func newOutside(t *testing.T) *outside {
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
 	t.Setenv("LocalAppData", cache)
-	o := &outside{srv: neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))}
+	o := &outside{srv: neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))}
 	to, err := url.Parse(o.srv.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +213,8 @@ func TestInstruments_ofAServiceOnThisMachineAreNeverKept(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
-	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Rate: -1})
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))
+	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Rate: -1, Clock: srv.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,5 +255,50 @@ func TestInstruments_ofACacheThatOthersCanChangeAreNotUsed(t *testing.T) {
 	}
 	if _, err := api.Instrument(t.Context(), NSE, "TCS-EQ"); err != nil || o.files.Load() != 2 {
 		t.Errorf("%d downloads, %v", o.files.Load(), err)
+	}
+}
+
+func TestInstruments_ofASegmentThatIsNotListedTodayAreThoseOfTheDayBefore(t *testing.T) {
+	var left atomic.Bool
+	srv, api := changed(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !left.Load() || !strings.HasSuffix(r.URL.Path, "file-paths") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		fmt.Fprint(w, strings.ReplaceAll(rec.Body.String(), "nse_cm", "other"))
+	})
+	before, err := api.Instruments(t.Context(), NSE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.Store(true)
+	srv.Advance(24 * time.Hour)
+	after, err := api.Instruments(t.Context(), NSE)
+	if err != nil || after.Date() != before.Date() || !errors.Is(after.Stale(), ErrNotOffered) {
+		t.Errorf("%v, %v", err, after.Stale())
+	}
+	if _, err := api.Instruments(t.Context(), "nse_xx"); !errors.Is(err, ErrNotOffered) {
+		t.Errorf("a segment that there never was: %v", err)
+	}
+}
+
+func TestMasterFiles_areChosenBySegment(t *testing.T) {
+	all := []string{
+		"https://x.example/nse_fo-archive/2026-08-28/bse_cm-v1.csv", "https://x.example/2026-08-28/nse_fo.csv?of=bse_fo", "https://x.example/2026-08-28/NSE_CM-v1.csv",
+		"https://x.example/mcx_fo/2026-08-28/file.csv",
+	}
+	for segment, want := range map[Segment]string{BSE: all[0], NFO: all[1], NSE: all[2], MCX: all[3], BFO: "", CDS: ""} {
+		if got := fileOf(segment, all); got != want {
+			t.Errorf("%s: %s", segment, got)
+		}
+	}
+	for address, want := range map[string]Date{
+		all[0]: {2026, time.August, 28}, "https://x.example/nse_cm.csv": {}, "https://x.example/2026-08-28-stub/nse_cm.csv": {2026, time.August, 28}, "://": {}, "https://x.example/2026-13-45/x": {},
+	} {
+		if got := dateIn(address); got != want {
+			t.Errorf("%s: %s", address, got)
+		}
 	}
 }

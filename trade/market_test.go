@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +19,10 @@ import (
 	"neoapi"
 	"neoapi/neoapitest"
 )
+
+// noon is a time at which the exchange on paper's services start: its prices are made up,
+// but always the same.
+var noon = time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
 
 // answering returns a client of a service that answers as no real one does. The clock
 // shows now.
@@ -35,7 +41,7 @@ func answering(t *testing.T, now time.Time, answer http.HandlerFunc) *Client {
 // which may answer itself.
 func changed(t *testing.T, change func(w http.ResponseWriter, r *http.Request, next http.Handler)) (*neoapitest.Server, *Client) {
 	t.Helper()
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))
 	to, err := url.Parse(srv.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +195,7 @@ func TestOptionChain_hasAnEmptySideWhereOneIsNotListed(t *testing.T) {
 }
 
 func TestCandles_areAskedForInThePiecesThatTheServiceAllows(t *testing.T) {
-	now := time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
+	now := noon
 	for _, c := range []struct {
 		every Interval
 		days  int // back
@@ -244,7 +250,7 @@ func TestCandles_areAskedForInThePiecesThatTheServiceAllows(t *testing.T) {
 }
 
 func TestCandles_thatTheServiceDoesNotOfferAreNotAskedFor(t *testing.T) {
-	now := time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
+	now := noon
 	api := answering(t, now, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("sent: %s", r.URL) })
 	for _, every := range []Interval{"2min", "", "1", "day", "5MIN"} {
 		if _, err := api.Candles(t.Context(), anyShare, every, now.AddDate(0, 0, -1), now); !errors.Is(err, ErrNotOffered) || !strings.Contains(err.Error(), "1min, 3min, 5min, 10min, 15min, 30min, 60min, D, W") {
@@ -276,7 +282,7 @@ func TestCandles_thatTheServiceDoesNotOfferAreNotAskedFor(t *testing.T) {
 }
 
 func TestCandles_areWhatTheServiceSaid(t *testing.T) {
-	now := time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
+	now := noon
 	from := now.AddDate(0, 0, -2)
 	status, body := http.StatusOK, ""
 	api := answering(t, now, func(w http.ResponseWriter, _ *http.Request) {
@@ -351,7 +357,7 @@ func TestPace_letsFiveThroughAndThenOneInTwoSeconds(t *testing.T) {
 }
 
 func TestQuotes_areAskedForAgainOnceIfTheServiceFailedItself(t *testing.T) {
-	now := time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
+	now := noon
 	good := `[{"exchange":"nse_cm","exchange_token":"1333","ltp":"980.0000","lstup_time":"` + fmt.Sprint(now.Unix()-7) + `"}]`
 	type answer struct {
 		status int
@@ -397,7 +403,7 @@ func TestQuotes_areAskedForAgainOnceIfTheServiceFailedItself(t *testing.T) {
 }
 
 func TestQuotes_thatTheServiceLeavesOutAreNamed(t *testing.T) {
-	now := time.Date(2026, time.September, 22, 12, 2, 0, 0, IST)
+	now := noon
 	var sizes []int
 	api := answering(t, now, func(w http.ResponseWriter, r *http.Request) {
 		names := strings.Split(strings.Split(r.URL.Path, "/")[5], ",")
@@ -431,5 +437,50 @@ func TestQuotes_thatTheServiceLeavesOutAreNamed(t *testing.T) {
 	index := Instrument{Segment: NSE, Token: "26000", Symbol: "NIFTY", Name: "NIFTY", Kind: IndexKind}
 	if q, err := api.Quote(t.Context(), index); err != nil || q.Token != "26000" {
 		t.Errorf("an index, by its name: %+v, %v", q, err)
+	}
+}
+
+func TestInstruments_ofManyCallersAreReadOnce(t *testing.T) {
+	var downloads atomic.Int64
+	_, api := changed(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.URL.Path, ".csv") {
+			downloads.Add(1)
+		}
+		next.ServeHTTP(w, r)
+	})
+	var all sync.WaitGroup
+	for n := range 16 {
+		all.Go(func() {
+			m, err := New(api.api).Instruments(t.Context(), NSE, BSE)
+			if err != nil || len(m.Find(Search{Text: "tcs", Limit: 1 + n})) == 0 {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := downloads.Load(); n != 2 {
+		t.Errorf("%d downloads", n)
+	}
+}
+
+func TestInstruments_endWithTheirContext(t *testing.T) {
+	stop := make(chan struct{})
+	_, api := changed(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, ".csv") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		fmt.Fprint(w, testHeader, "\n")
+		w.(http.Flusher).Flush()
+		select { // endless
+		case <-r.Context().Done():
+		case <-stop:
+		}
+	})
+	defer close(stop)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := api.Instruments(ctx, NSE); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }

@@ -12,10 +12,12 @@ import (
 	"neoapi/trade"
 )
 
+var noon = time.Date(2026, time.September, 22, 12, 2, 0, 0, trade.IST)
+
 // marketOf returns a server, and a client that has the consumer key alone.
 func marketOf(t *testing.T) (*neoapitest.Server, *trade.Client) {
 	t.Helper()
-	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0), neoapitest.WithTime(noon))
 	c, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Rate: -1, Clock: srv.Now})
 	if err != nil {
 		t.Fatal(err)
