@@ -62,7 +62,7 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.generation(), afterMarket(now)))
 	changed := func(o Order) bool {
 		switch {
-		case o.Quantity != want.Quantity || o.Validity != want.Validity:
+		case o.Quantity != want.Quantity || o.Validity.sent() != want.Validity.sent():
 			return false
 		case want.PriceType == Market: // the exchange makes a limit order of it, at a price of its own
 			return o.Sequence > now.Sequence && o.PriceType != StopLimit
@@ -98,10 +98,16 @@ func (c Change) apply(o Order) Order {
 	if c.Disclosed != 0 {
 		o.DisclosedQty = c.Disclosed
 	}
-	if o.Validity == "" {
-		o.Validity = Day
-	}
 	return o
+}
+
+// sent is the validity as orders have it: BSE's reports call DAY EOS, the end of the
+// session.
+func (v Validity) sent() Validity {
+	if v == "" || v == "EOS" {
+		return Day
+	}
+	return v
 }
 
 // missesAny reports whether a list of keys that could not be read has one of names.
