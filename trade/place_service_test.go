@@ -59,6 +59,7 @@ func newDesk(t *testing.T, generation int, opts ...trade.Option) *desk {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	srv.Advance(testserver.IntoTheDay(srv.Now()))
 	d := &desk{t: t, srv: srv, market: srv.Market(t)}
+	srv.Fund(t, srv.Account.UCC, "100000000.00")
 	d.market.Band("nse_cm", "TCS-EQ", "3000.00", "4000.00")
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
 	d.api = must.Get(neoapi.New(neoapi.Config{
