@@ -17,7 +17,8 @@ var ErrNotReached = errors.New("not placed, because the basket stopped before")
 // There is one result a leg, in the order in which they were given. A leg whose Order has a
 // Number stands at the exchange, as its State says; one that was not reached has
 // [ErrNotReached]. Nothing is undone: the error says which legs stand. If a leg is invalid
-// nothing is placed.
+// nothing is placed. A basket whose legs have a [DayTag] each can be placed again, also by a
+// program that starts again: it goes on with the legs that are missing.
 func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	results := make([]Result, len(legs))
 	var invalid []error

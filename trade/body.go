@@ -123,11 +123,7 @@ func (o *Ticket) placing(tag string, generation int) string {
 	b.price("pr", o.price)
 	b.text("pt", string(o.kind))
 	b.number("qt", o.quantity)
-	validity := o.validity
-	if validity == "" {
-		validity = Day
-	}
-	b.text("rt", string(validity))
+	b.text("rt", string(o.validity.sent()))
 	b.price("tp", o.trigger)
 	b.text("ts", o.instrument.Symbol)
 	b.text("tt", string(o.side))
@@ -149,7 +145,7 @@ func (o *Order) modifying(generation int, after bool) string {
 	b.number("qt", o.Quantity)
 	b.price("tp", o.Trigger)
 	b.number("dq", o.DisclosedQty)
-	b.text("vd", string(o.Validity))
+	b.text("vd", string(o.Validity.sent()))
 	b.text("mp", "0")
 	b.yes("am", after)
 	if generation == 1 || generation == 2 {

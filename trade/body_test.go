@@ -125,3 +125,17 @@ func TestLater_neverGoesBack(t *testing.T) {
 		}
 	}
 }
+
+// BSE reports a symbol without its series, and DAY as EOS.
+func TestModify_readsWhatBSEReports(t *testing.T) {
+	t.Parallel()
+	i := Instrument{Segment: BSE, Token: "532461", Symbol: "PNB-A"}
+	ticket := Buy(i, 5).Market().Product(CNC)
+	there := Order{Number: "1", Segment: BSE, Token: "532461", Symbol: "PNB", Side: SideBuy, Product: CNC, Validity: "EOS", Tag: "1764497000-1-UCC01-ADMINAPI"}
+	if s := (search{tag: "x", ticket: &ticket}); !s.may(&there) {
+		t.Error("the order of a symbol without its series is passed over")
+	}
+	if f := bodyOf(t, there.modifying(3, false)); f["vd"] != "DAY" {
+		t.Errorf("sent %v", f["vd"])
+	}
+}

@@ -26,13 +26,19 @@ type Change struct {
 // their answer was lost and the order is as it was before: the call can be made again.
 var ErrUnchanged = errors.New("the order is as it was")
 
+// looksAtChange is how often an order is read, over six seconds, before it counts as
+// unchanged by a call whose answer was lost.
+const looksAtChange = 9
+
 // settleWithin is how long a change or a cancel that the service has accepted may take
 // until the order shows it.
 const settleWithin = 10 * time.Second
 
 // Modify changes an order that rests and returns the order as it then is. It sends the
 // order in full, from its newest state, because the service clears what is left out. The
-// change is sent once; if its answer is lost the order is read to see what became of it.
+// change is sent once; if its answer is lost the order is read, for up to six seconds, to
+// see what became of it. The error is [ErrUnchanged] if it is as before then, and an
+// [*Unknown] if it could not be read.
 //
 // The service accepts a change before it checks it. A change that is then refused is a
 // [*Rejection] whose Change is true, and the order rests as it was. If the order has ended
@@ -56,7 +62,7 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.generation(), afterMarket(now)))
 	changed := func(o Order) bool {
 		switch {
-		case o.Quantity != want.Quantity || o.Validity != want.Validity:
+		case o.Quantity != want.Quantity || o.Validity.sent() != want.Validity.sent():
 			return false
 		case want.PriceType == Market: // the exchange makes a limit order of it, at a price of its own
 			return o.Sequence > now.Sequence && o.PriceType != StopLimit
@@ -92,10 +98,16 @@ func (c Change) apply(o Order) Order {
 	if c.Disclosed != 0 {
 		o.DisclosedQty = c.Disclosed
 	}
-	if o.Validity == "" {
-		o.Validity = Day
-	}
 	return o
+}
+
+// sent is the validity as orders have it: BSE's reports call DAY EOS, the end of the
+// session.
+func (v Validity) sent() Validity {
+	if v == "" || v == "EOS" {
+		return Day
+	}
+	return v
 }
 
 // missesAny reports whether a list of keys that could not be read has one of names.
@@ -152,7 +164,8 @@ func pending(s State) bool {
 
 // Cancel cancels an order and returns it as it then is. An order that has filled or ended
 // before the cancel came is no error: its state says so. If the exchange refuses the
-// cancel the error is a [*Rejection] whose Change is true, and the order still rests.
+// cancel the error is a [*Rejection] whose Change is true, and the order still rests. If
+// the answer is lost the errors are those of [Client.Modify].
 func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
 		return order, fmt.Errorf("trade: cancel: the order has no number: %w", ErrNotFound)
@@ -257,7 +270,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, before.Sequence):
 				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
 			case verdict == denied: // the service knows better than the book
-			case verdict == lost && looks >= 3 && n >= len(asks):
+			case verdict == lost && looks >= 3 && n >= looksAtChange:
 				return order, fmt.Errorf("trade: %s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
 			}
 		} else if hopeless(failed) {

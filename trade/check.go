@@ -19,11 +19,8 @@ func (t *Client) check(o *Ticket) *Invalid {
 	if bad := o.check(); bad != nil {
 		return bad
 	}
-	switch gen := t.generation(); {
-	case gen > 0 && gen < 3 && o.product == MTF:
-		return &Invalid{Field: "product", Value: string(MTF), Problem: "needs a session of generation 3: log in by TOTP, with a consumer key"}
-	case gen == 3 && o.instrument.Segment == CDS:
-		return &Invalid{Field: "instrument", Value: o.instrument.Symbol, Problem: "is of a segment that sessions of generation 3 do not offer"}
+	if o.product == MTF && t.generation() == 1 {
+		return &Invalid{Field: "product", Value: string(MTF), Problem: "needs a session of generation 3: log in by TOTP, with a consumer key", Nearest: []string{string(CNC)}}
 	}
 	return nil
 }

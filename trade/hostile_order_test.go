@@ -144,3 +144,38 @@ func FuzzPlace(f *testing.F) {
 		}
 	})
 }
+
+// The service's words for a wrong field can name another one.
+func TestPlace_hintNamesWhatElseToCheck(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	api := answering(t, func(string) (int, string) {
+		calls++
+		return 200, `{"stat":"Not_Ok","stCode":1009,"errMsg":"please provide valid quantity"}`
+	})
+	_, err := api.Place(t.Context(), trade.Buy(share(), 1).Market().Product(trade.MIS))
+	reason, ok := errors.AsType[*trade.Rejection](err)
+	if !ok || reason.Code != "1009" || reason.Reason != "please provide valid quantity" || !strings.Contains(err.Error(), "check price, quantity and lot too") || calls != 1 {
+		t.Errorf("%v, after %d calls", err, calls)
+	}
+}
+
+// What a service does not have is not a failure of the call.
+func TestConvert_whatIsNotOfferedIsTold(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{`{"stat":"Not_Ok","stCode":404,"errMsg":"no such path"}`, `<html>not found`, ``} {
+		api := answering(t, func(path string) (int, string) {
+			if strings.Contains(path, "/convert/") || strings.Contains(path, "/exit") {
+				return 404, answer
+			}
+			return 200, noOrders
+		})
+		p := trade.Position{Instrument: share(), Product: trade.MIS, Net: 10}
+		if _, err := api.Convert(t.Context(), p, 10, trade.CNC); !errors.Is(err, trade.ErrNotOffered) {
+			t.Errorf("%q: %v", answer, err)
+		}
+		if _, err := api.Exit(t.Context(), trade.Order{Number: "1", Product: trade.Bracket}); !errors.Is(err, trade.ErrNotOffered) {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+}

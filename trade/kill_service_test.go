@@ -117,7 +117,7 @@ func TestPlaceOnce_programThatIsKilledPlacesOneOrder(t *testing.T) {
 			"TRADE_AHEAD="+time.Until(d.srv.Now()).String())
 		dead := make(chan struct{})
 		l.mu.Lock()
-		l.seen, l.left, l.kill = 0, kill, func() { _ = cmd.Process.Kill(); <-dead }
+		l.seen, l.left, l.kill = 0, kill, func() { cancel(); <-dead }
 		if kill < 0 {
 			l.kill = nil
 		}

@@ -28,7 +28,7 @@ func (s *search) may(o *Order) bool {
 		return false
 	}
 	t := s.ticket
-	return t == nil || o.Side == t.side && o.Product == t.product && o.Segment == t.instrument.Segment && o.Symbol == t.instrument.Symbol
+	return t == nil || t.describes(o)
 }
 
 // find looks for the order once: in the book, and in the histories of those orders whose

@@ -35,7 +35,12 @@ import (
 //
 // The answer is waited for as long as neoapi.Config.HTTPClient says, and at most half the
 // time until ctx ends if that is less than a minute away, so that time is left to look.
+//
+// An order with a [DayTag] is placed once a day: see [Client.PlaceOnce].
 func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
+	if order.tag.day {
+		return t.PlaceOnce(ctx, order)
+	}
 	if bad := t.check(&order); bad != nil {
 		return Order{}, bad
 	}
@@ -68,14 +73,10 @@ func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, e
 
 // accepted returns the order that a ticket became.
 func (o *Ticket) accepted(number, tag string) Order {
-	validity := o.validity
-	if validity == "" {
-		validity = Day
-	}
 	i := &o.instrument
 	return Order{
 		Number: number, Tag: tag, Segment: i.Segment, Token: i.Token, Symbol: i.Symbol, Name: i.Name, Series: i.Series,
-		Side: o.side, Product: o.product, PriceType: o.kind, Validity: validity, Price: o.price, Trigger: o.trigger,
+		Side: o.side, Product: o.product, PriceType: o.kind, Validity: o.validity.sent(), Price: o.price, Trigger: o.trigger,
 		Quantity: o.quantity, DisclosedQty: o.disclosed,
 	}
 }
@@ -116,7 +117,7 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 // have been changed since.
 func (o *Ticket) describes(there *Order) bool {
 	i := &o.instrument
-	return there.Side == o.side && there.Product == o.product && there.Segment == i.Segment && (there.Symbol == i.Symbol || there.Token != "" && there.Token == i.Token)
+	return there.Side == o.side && there.Product == o.product && same(i.Segment, i.Token, i.Symbol, there.Segment, there.Token, there.Symbol)
 }
 
 // longAnswer is longer than anybody should wait for an answer: if the context allows twice

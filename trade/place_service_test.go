@@ -59,6 +59,7 @@ func newDesk(t *testing.T, generation int, opts ...trade.Option) *desk {
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	srv.Advance(testserver.IntoTheDay(srv.Now()))
 	d := &desk{t: t, srv: srv, market: srv.Market(t)}
+	srv.Fund(t, srv.Account.UCC, "100000000.00")
 	d.market.Band("nse_cm", "TCS-EQ", "3000.00", "4000.00")
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
 	d.api = must.Get(neoapi.New(neoapi.Config{
@@ -104,6 +105,9 @@ func TestPlace_fillsInEveryGeneration(t *testing.T) {
 			market := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 5).Market().Product(trade.MIS)))(t)
 			if order, err := d.Await(t.Context(), market); err != nil || order.State != trade.Complete {
 				t.Errorf("a market order: %+v, %v", order, err)
+			}
+			if err := d.Check(t.Context(), d.resting().Product(trade.MTF)); (err != nil) != (generation == 1) {
+				t.Errorf("MTF: %v", err)
 			}
 			stop := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 5).Stop(rupees("3400"), rupees("3390")).Product(trade.MIS)))(t)
 			if order, err := d.Await(t.Context(), stop, trade.TriggerPending); err != nil || order.Trigger != rupees("3400") {

@@ -219,9 +219,19 @@ func TestBasket_buysBeforeItSells(t *testing.T) {
 		t.Errorf("%+v; the exchange has %+v", results, book)
 	}
 
+	// Legs of the day: the basket goes on where it stopped.
+	first, second := buy.Tag(trade.DayTag("basket-1")), sell.Tag(trade.DayTag("basket-2"))
+	d.srv.FailOrder(t, neoapitest.OrderFault{Op: "place", Fault: "1017", Side: "S"})
+	if results, err := d.Basket(t.Context(), second, first); !errors.Is(err, trade.ErrRejected) || results[1].Order.State != trade.Complete {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if results, err := d.Basket(t.Context(), second, first); err != nil || results[0].Order.State != trade.Complete || len(d.book()) != 4 {
+		t.Errorf("%+v, %v", results, err)
+	}
+
 	// An invalid leg: nothing is sent.
 	results, err := d.Basket(t.Context(), buy, trade.Sell(d.tcs, 10))
-	if !errors.Is(err, trade.ErrInvalid) || !strings.Contains(err.Error(), "leg 2") || !errors.Is(results[0].Err, trade.ErrNotReached) || len(d.book()) != 2 {
+	if !errors.Is(err, trade.ErrInvalid) || !strings.Contains(err.Error(), "leg 2") || !errors.Is(results[0].Err, trade.ErrNotReached) || len(d.book()) != 4 {
 		t.Errorf("%+v, %v", results, err)
 	}
 
@@ -233,7 +243,7 @@ func TestBasket_buysBeforeItSells(t *testing.T) {
 	tooMuch := trade.Buy(d.tcs, 29_000).Market().Product(trade.NRML)
 	results, err = d.Basket(ctx, sell, buy, tooMuch)
 	if !errors.Is(err, trade.ErrRejected) || !errors.Is(results[0].Err, trade.ErrNotReached) || results[1].Order.State != trade.Complete ||
-		!strings.Contains(err.Error(), "leg 2 (order "+results[1].Order.Number) || len(d.book()) != 4 {
+		!strings.Contains(err.Error(), "leg 2 (order "+results[1].Order.Number) || len(d.book()) != 6 {
 		t.Errorf("%+v, %v", results, err)
 	}
 
