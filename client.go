@@ -310,6 +310,8 @@ func (c *Client) do(ctx context.Context, r request) error {
 	// With GetBody, net/http may send the request again by itself: on HTTP/2 after some resets, on HTTP/1
 	// if an Idempotency-Key was added. Without GetBody it never does: a code goes out once.
 	req.GetBody = nil
+	out := &outbound{ReadCloser: req.Body}
+	req.Body = out
 	req.Header.Set("Content-Type", "application/json")
 	if r.form {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -324,12 +326,12 @@ func (c *Client) do(ctx context.Context, r request) error {
 	if !spaced {
 		credential = r.header["Authorization"]
 	}
-	ticket, err := c.rate.wait(ctx, c)
+	ticket, err := c.rate.wait(ctx, c, ordinary)
 	if err != nil {
 		return c.unsent(ctx, r.op, err)
 	}
 	x := c.begin(r.op, req, append([]string{credential, r.header[wire.HeaderAuth]}, r.secrets...))
-	x.body, x.unseen = r.body, r.unseen
+	x.body, x.unseen, x.out = r.body, r.unseen, out
 	resp, err := c.http.Do(x.sent)
 	if err == nil {
 		c.rate.window.answered(ticket)

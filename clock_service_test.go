@@ -12,7 +12,6 @@ import (
 	"neoapi"
 	"neoapi/internal/must"
 	"neoapi/neoapitest"
-	"neoapi/trade"
 )
 
 // clocked returns a client with the service's clock, or with its own, and the keeper
@@ -50,7 +49,7 @@ func TestClock_ofTheServiceIsFollowed(t *testing.T) {
 		}
 		for range 2 { // past the end of session and access token
 			srv.Advance(3 * time.Hour)
-			if _, err := trade.New(c).Orders(t.Context()); err != nil {
+			if _, err := orders(t.Context(), c); err != nil {
 				t.Errorf("after %v: %v", jump, err)
 			}
 			s, err := k.Session(t.Context())
@@ -73,7 +72,7 @@ func TestClock_endsAnAccessToken(t *testing.T) {
 	}))(t)
 	for range 3 {
 		passwordSession(t, srv, c)
-		if _, err := trade.New(c).Limits(t.Context()); err != nil {
+		if _, err := limits(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 		srv.Advance(2 * time.Hour)
@@ -126,7 +125,7 @@ func TestClock_ofATestSparesALoginTheRealWait(t *testing.T) {
 				c, k := clocked(t, srv, neoapi.Config{Clock: srv.Now, Rate: -1}, keep)
 				first := must.Get(k.Session(ctx))(t)
 				srv.EndSession(t, first.SID)
-				if _, err := trade.New(c).Orders(ctx); err != nil {
+				if _, err := orders(ctx, c); err != nil {
 					t.Fatalf("store %q: %v", store, err)
 				}
 				if s, err := k.Session(ctx); err != nil || s.Token == first.Token {
@@ -181,7 +180,7 @@ func TestRate_goesByTheTestsClock(t *testing.T) {
 	for range 20 {
 		srv.Advance(2 * time.Second)
 		for range 2 { // a POST, which is never sent again
-			must.Get(trade.New(c).Limits(ctx))(t)
+			must.Get(limits(ctx, c))(t)
 		}
 	}
 }
@@ -195,7 +194,7 @@ func TestRate_goesOnWhereTheClockStandsStill(t *testing.T) {
 	ctx := within(t, 25*time.Second)
 	must.Get(k.Session(ctx))(t)
 	for range 15 {
-		must.Get(trade.New(c).Limits(ctx))(t)
+		must.Get(limits(ctx, c))(t)
 	}
 }
 

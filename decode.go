@@ -3,25 +3,23 @@ package neoapi
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"html"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
-
-// An object is a JSON object whose values are not yet read. Answers are read
-// this way because existing servers disagree about the types of nearly
-// everything.
-type object map[string]json.RawMessage
 
 // text returns the first of the keys that holds a non-empty string or a number.
 func (o object) text(keys ...string) string {
 	for _, k := range keys {
-		if t := toText(o[k]); t != "" {
+		if t := toText(o.at(k)); t != "" {
 			return t
 		}
 	}
@@ -30,33 +28,20 @@ func (o object) text(keys ...string) string {
 
 // toText returns a string's value or a number's digits, and "" for all else.
 func toText(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	if inside := raw[1:max(1, len(raw)-1)]; raw[0] == '"' && raw[len(raw)-1] == '"' && plain(inside) {
+		return string(inside)
+	}
+	if raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9' {
+		return string(raw)
+	}
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return ""
 	}
-	var n json.Number
-	if json.Unmarshal(raw, &n) == nil {
-		return n.String()
-	}
-	return ""
-}
-
-// toObject reads a JSON object, also one that was encoded twice or thrice into
-// a string. It is nil for all else.
-func toObject(raw []byte) object {
-	raw = bytes.TrimPrefix(bytes.TrimSpace(raw), []byte("\uFEFF"))
-	for range 3 {
-		var o object
-		if json.Unmarshal(raw, &o) == nil {
-			return o
-		}
-		var inner string
-		if json.Unmarshal(raw, &inner) != nil {
-			return nil
-		}
-		raw = []byte(inner)
-	}
-	return nil
+	return s
 }
 
 // decode reads the answer to op: the body's object if it is a success, the
@@ -64,8 +49,11 @@ func toObject(raw []byte) object {
 // failure are the server's, still to be cleaned by [tidy].
 func decode(op string, status int, body []byte) (object, *Error) {
 	top := toObject(body)
-	if top == nil {
-		return nil, unreadable(op, status, body)
+	if top.excess {
+		return top, excessive(op, status)
+	}
+	if top.none() {
+		return top, unreadable(op, status, body)
 	}
 	succeeded, failed := verdict(op, status, top)
 	if succeeded {
@@ -73,7 +61,7 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	}
 	fail := &Error{Op: op, Status: status, unread: !failed}
 	fail.Code, fail.Message = codeAndMessage(top)
-	word := toText(top["error"]) // OAuth's "invalid_client", or "Rate limit exceeded"
+	word := toText(top.at("error")) // OAuth's "invalid_client", or "Rate limit exceeded"
 	oauth := op == opAccessToken && isOAuth(word) && (status/100 == 2 || status/100 == 4)
 	if oauth && fail.Code == "" {
 		fail.Code = word
@@ -85,8 +73,18 @@ func decode(op string, status int, body []byte) (object, *Error) {
 	if !failed && fail.Message == "" {
 		fail.Message = "the answer has no " + wanted(op)
 	}
-	return nil, fail
+	return object{}, fail
 }
+
+// excessive is the failure of an answer that would take too much memory.
+func excessive(op string, status int) *Error {
+	return &Error{
+		Op: op, Status: status, Category: categorise(op, status, ""), unread: status/100 == 2,
+		Message: tooMany,
+	}
+}
+
+var tooMany = fmt.Sprintf("the answer has more than %d rows or %d values", maxRows, maxValues)
 
 // isOAuth reports whether a word can be one of OAuth's for a failure.
 func isOAuth(word string) bool {
@@ -118,17 +116,25 @@ func wanted(op string) string {
 // (or, for the access token, an access_token; or, for a trade call, "data" of any kind
 // or a stat of "Ok") and no key error.
 func verdict(op string, status int, top object) (succeeded, failed bool) {
-	_, failed = top["error"]
-	failed = failed || status/100 != 2 || top["fault"] != nil || top.text("errMsg", "errorCode") != ""
+	failed = status/100 != 2 || top.at("error") != nil || top.at("fault") != nil || top.text("errMsg", "errorCode") != ""
 	said := false
-	switch strings.ToLower(top.text("stat", "status")) {
-	case "not_ok", "failure", "error":
+	switch stat := top.text("stat", "status"); {
+	case fold(stat, "not_ok", "failure", "error"):
 		failed = true
-	case "ok", "success":
+	case fold(stat, "ok", "success"):
 		said = !steps[op]
 	}
-	data := top[wanted(op)]
+	data := top.at(wanted(op))
+	said = said || bare[op] != "" && len(top.at(bare[op])) > 0
 	return !failed && (said || len(data) > 0 && string(data) != "null"), failed
+}
+
+// bare are the calls whose answer need not have a stat or data, and what it has instead.
+var bare = map[string]string{string(tradewire.OpChain): "common_data", string(tradewire.OpExpiries): "expiries"}
+
+// fold reports whether word is one of words, in any case.
+func fold(word string, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
 }
 
 // codeAndMessage finds a code and a message in a failure. The inner objects come
@@ -137,11 +143,11 @@ func codeAndMessage(top object) (code, message string) {
 	var details []object
 	for _, key := range []string{"error", "fault"} {
 		var list []json.RawMessage
-		if json.Unmarshal(top[key], &list) != nil {
-			list = []json.RawMessage{top[key]}
+		if json.Unmarshal(top.at(key), &list) != nil {
+			list = []json.RawMessage{top.at(key)}
 		}
 		for _, raw := range list {
-			if o := toObject(raw); o != nil {
+			if o := toObject(raw); !o.none() {
 				details = append(details, o)
 			}
 		}

@@ -406,7 +406,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, op string, status int, body []byte, secret string) {
 		answer, fail := decode(op, status, body)
-		if (answer == nil) == (fail == nil) {
+		if answer.none() == (fail == nil) {
 			t.Fatalf("answer %v and failure %v", answer, fail)
 		}
 		if fail != nil {
@@ -428,7 +428,7 @@ func FuzzAnswer(f *testing.F) {
 		if status/100 != 2 {
 			t.Errorf("%d is a success", status)
 		}
-		session, problem := readSession(toObject(answer["data"]), "sid")
+		session, problem := readSession(toObject(answer.at("data")), "sid")
 		if problem != "" {
 			return
 		}

@@ -10,7 +10,9 @@
 //
 // The second step returns the trade [Session]. [Client.Logout] ends it. Between the
 // two, [Client.HTTPClient] is an http.Client for the trade API, and [Client.Do]
-// decodes its answers. Package neoapi/trade has its reports.
+// decodes its answers. [KeyAlone] calls what needs no session, [Client.Download] gets the
+// files that the service names, and [Client.FeedClient] opens its feeds. Package
+// neoapi/trade has orders and reports.
 //
 //	client, err := neoapi.New(neoapi.Config{
 //		Environment:    "http://127.0.0.1:9155", // or neoapi.UAT, neoapi.PROD
@@ -56,7 +58,8 @@
 //     processes that share a store.
 //   - A session is used only for the account that it belongs to.
 //   - It follows no redirect and talks only to the hosts of the [Environment]; another
-//     host in a session's BaseURL is used only if it belongs to the same service.
+//     host in a session's BaseURL or feeds is used only if it belongs to the same service.
+//     [Client.Download] alone goes elsewhere, without credentials.
 //   - Nothing in this package prints a secret: not %v, %+v or %#v, not log/slog, not
 //     encoding/json, not an error. [Session.Export] and the stores are the deliberate
 //     exceptions. One limit is Go's own: fmt prints unexported fields of your types

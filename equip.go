@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,12 +96,29 @@ func sibling(opened *url.URL, named string) (*url.URL, bool) {
 }
 
 // equip returns a copy of r with the headers of s, or the reason why r must not be sent.
-func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, error) {
+// A request of our own shares its headers with the copy.
+func (c *Client) equip(r *http.Request, op string, s Session, own bool) (*http.Request, error) {
 	h, err := c.headersOf(r.Context(), s)
 	if err != nil {
 		return nil, err
 	}
-	out := r.WithContext(r.Context()) // a copy
+	out, err := h.outgoing(r, op, own)
+	if err != nil {
+		return nil, err
+	}
+	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
+	if h.authorization != nil {
+		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
+	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as existing clients ask for them
+		out.Header["Authorization"] = h.key
+	}
+	return out, nil
+}
+
+// outgoing returns a copy of r for the service, with the headers that are no credentials.
+// If r is our own, it shares the headers.
+func (h *headers) outgoing(r *http.Request, op string, own bool) (out *http.Request, err error) {
+	out = r.WithContext(r.Context()) // a copy
 	if out.URL, err = h.address(r.URL); err != nil {
 		return nil, invalid(op, err.Error())
 	}
@@ -109,15 +127,9 @@ func (c *Client) equip(r *http.Request, op string, s Session) (*http.Request, er
 	}
 	out.Host = ""
 
-	out.Header = make(http.Header, len(r.Header)+6)
-	for name, values := range r.Header {
-		out.Header[name] = values
-	}
-	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
-	if h.authorization != nil {
-		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
-	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as existing clients ask for them
-		out.Header["Authorization"] = h.key
+	if !own {
+		out.Header = make(http.Header, len(r.Header)+6)
+		maps.Copy(out.Header, r.Header)
 	}
 	if out.Header["User-Agent"] == nil {
 		out.Header["User-Agent"] = h.agent
@@ -139,9 +151,8 @@ func (h *headers) address(u *url.URL) (*url.URL, error) {
 	to := *u
 	switch {
 	case u.Opaque == "" && u.Scheme == "" && u.Host == "":
-		prefix := tradewire.Prefix(h.family, u.Path)
-		if to.Path = prefix + u.Path; u.RawPath != "" {
-			to.RawPath = prefix + u.RawPath
+		if to.Path = tradewire.Address(h.family, u.Path); u.RawPath != "" {
+			to.RawPath = tradewire.Address(h.family, u.RawPath)
 		}
 		to.Scheme, to.Host = h.base.Scheme, h.base.Host
 		if h.base.Path != "" {

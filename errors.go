@@ -55,9 +55,10 @@ func (c Category) Error() string { return string(c) }
 type Error struct {
 	// Op is the step: new; access_token, login, otp, session_2fa, totp_login,
 	// totp_validate, logout; positions, orders, trades, limits, holdings, client_ip,
-	// or call for any other call of the trade API; use, restore; keep, for what a
-	// Keeper does itself; load, save, clear, lock and new_file_store, for a store;
-	// export, parse_session; diagnose.
+	// place, modify, cancel, exit, convert, history, margin, quotes, scrip_master,
+	// candles, option_chain, expiries, or call for any other call of the trade API;
+	// feed, download; use, restore; keep, for what a Keeper does itself; load, save,
+	// clear, lock and new_file_store, for a store; export, parse_session; diagnose.
 	Op string
 
 	Category   Category      // what kind of failure; errors.Is compares with it
@@ -70,6 +71,17 @@ type Error struct {
 	RetryAfter time.Duration // how long the service wants you to wait; 0 if it did not say
 	RequestID  string        // the X-Request-Id that was sent, to find the request in the service's log; "" if none was sent
 	Err        error         // the cause, or nil; errors.Is and errors.As unwrap it
+
+	// Sent is false only if it is certain that the service got nothing of the call that
+	// failed, or not enough to act on: it was refused or given up before it was sent, the
+	// session or access token that it requires could not be had, there was no connection,
+	// or its body was never asked for. Otherwise the service may have done what it was
+	// asked, whatever the error says.
+	Sent bool
+
+	// Answer is the beginning of a trade call's answer that is not the protocol's, or is not
+	// whole: its first 200 bytes, in one line and without secrets.
+	Answer string
 
 	unread bool // the status was a success, but the answer cannot be read
 }
@@ -211,6 +223,9 @@ var advice = map[Category]string{
 	ErrBadAnswer:        "the answer cannot be read",
 }
 
+// exceeded is the trade API's code for more calls than it takes in a second.
+const exceeded = "1041"
+
 // categorise returns the category of a failure, by its code if the table has it and
 // otherwise by its status. A 502 that is not the protocol's own is a proxy's: see
 // [decode].
@@ -223,6 +238,8 @@ func categorise(op string, status int, code string) Category {
 		return Category(row.Category)
 	}
 	switch {
+	case code == exceeded:
+		return ErrRateLimited
 	case status == 401:
 		return refused(op)
 	case status == 403: // gateways answer this for an access token that is valid for other addresses

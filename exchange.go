@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"neoapi/internal/wire"
@@ -20,13 +22,16 @@ import (
 // [Client.begin], the request itself, then read and end, or passOn for an answer that
 // the caller reads.
 type exchange struct {
-	client  *Client
-	op      string
-	sent    *http.Request
-	began   time.Time
-	secrets []string // those that went out
-	unseen  bool     // the password sent contains an invisible character
-	done    func(error)
+	client   *Client
+	op       string
+	sent     *http.Request
+	began    time.Time
+	secrets  []string  // those that went out
+	unseen   bool      // the password sent contains an invisible character
+	out      *outbound // the body of what was sent, nil if it has none
+	unsent   bool      // nothing was sent
+	keyAlone bool      // the consumer key is the only credential
+	done     func(error)
 
 	logs   bool
 	body   []byte // what was sent, for the log
@@ -61,6 +66,9 @@ func (x *exchange) read(resp *http.Response, err error, most int, read func(obje
 		return x.noAnswer(err)
 	}
 	fail := failureOf(x.op, resp, x.answer, err, read, list)
+	if fail != nil && x.keyAlone && fail.Category == ErrSessionEnded {
+		fail.Category = ErrAccessToken // there was no session
+	}
 	if long && resp.StatusCode/100 != 3 {
 		fail = &Error{
 			Op: x.op, Status: resp.StatusCode, Category: categorise(x.op, resp.StatusCode, ""),
@@ -71,6 +79,10 @@ func (x *exchange) read(resp *http.Response, err error, most int, read func(obje
 		return nil
 	}
 	c := x.client
+	fail.Sent = true
+	if fail.unread || err != nil || long || toObject(x.answer).none() {
+		fail.Answer = x.excerpt()
+	}
 	fail.RequestID, fail.Err = x.sent.Header.Get(wire.HeaderRequestID), seal(err, x.secrets)
 	c.clean(fail, resp.Header, x.secrets)
 	about := x.circumstances()
@@ -79,26 +91,25 @@ func (x *exchange) read(resp *http.Response, err error, most int, read func(obje
 	return fail
 }
 
-// What an answer may contain at most: decoded, a row of three bytes takes a hundred times
-// as much. An order book of 32 MB has some 30,000 rows and 2,000,000 values.
-const (
-	maxRows   = 1 << 17
-	maxValues = 1 << 21
-)
-
 // readAll reads an answer of at most most bytes. Of a longer one it returns the beginning,
 // and true. While it reads it holds little more than the answer, of which [io.ReadAll]
 // holds up to three times as much.
 func readAll(resp *http.Response, most int) (answer []byte, long bool, err error) {
 	const least, largest = 4 << 10, 1 << 20
 	var parts [][]byte
-	part, total := make([]byte, 0, least), 0
+	first := least
+	if resp.ContentLength >= 0 {
+		first = 1 + int(min(resp.ContentLength, largest)) // one more, to see its end
+	}
+	part, total := make([]byte, 0, first), 0
 	for {
 		n, err := resp.Body.Read(part[len(part):cap(part)])
 		part, total = part[:len(part)+n], total+n
 		switch {
 		case total > most || total > 0 && resp.ContentLength > int64(most):
 			return append(parts, part)[0], true, nil
+		case parts == nil && errors.Is(err, io.EOF):
+			return part, false, nil
 		case errors.Is(err, io.EOF):
 			return slices.Concat(append(parts, part)...), false, nil
 		case err != nil:
@@ -114,6 +125,12 @@ func readAll(resp *http.Response, most int) (answer []byte, long bool, err error
 // noAnswer returns the failure of a request whose answer is missing or incomplete.
 func (x *exchange) noAnswer(err error) *Error {
 	fail := x.client.noAnswer(x.sent.Context(), x.op, x.sent.Header.Get(wire.HeaderRequestID), err, x.secrets)
+	if x.resp != nil {
+		fail.Status, fail.Answer, fail.Sent = x.resp.StatusCode, x.excerpt(), true
+	} else {
+		unread := x.out != nil && x.out.shut()
+		fail.Sent = !x.unsent && !unread && !unreached(err)
+	}
 	x.client.advise(fail, x.circumstances())
 	return fail
 }
@@ -147,7 +164,7 @@ func (x exchange) passOn(resp *http.Response) {
 		}}
 	}
 	if resp.StatusCode >= 300 {
-		x.done(&Error{Op: x.op, Status: resp.StatusCode, Category: categorise(x.op, resp.StatusCode, ""), RequestID: x.sent.Header.Get(wire.HeaderRequestID)})
+		x.done(&Error{Op: x.op, Status: resp.StatusCode, Sent: true, Category: categorise(x.op, resp.StatusCode, ""), RequestID: x.sent.Header.Get(wire.HeaderRequestID)})
 	} else {
 		x.done(nil)
 	}
@@ -167,13 +184,17 @@ func failureOf(op string, resp *http.Response, body []byte, err error, read func
 	case err != nil && resp.StatusCode/100 == 4: // a refusal whose text is lost
 	case err != nil:
 		fail.Message = "the answer broke off"
-	case bytes.Count(body, []byte("{")) > maxRows || bytes.Count(body, []byte(",")) > maxValues:
-		fail.Message, fail.unread = fmt.Sprintf("the answer has more than %d rows or %d values", maxRows, maxValues), resp.StatusCode/100 == 2
 	case list != nil && resp.StatusCode/100 == 2 && bytes.HasPrefix(whole, []byte("[")): // such as quotes are
+		s := scanner{data: whole}
+		if s.whole(false); s.excess {
+			return excessive(op, resp.StatusCode)
+		} else if !s.ok {
+			return unreadable(op, resp.StatusCode, body)
+		}
 		if fail.Message = list(whole); fail.Message == "" {
 			return nil
 		}
-		fail.Category = ErrBadAnswer
+		fail.Category, fail.unread = ErrBadAnswer, true
 	default:
 		answer, failure := decode(op, resp.StatusCode, body)
 		if failure != nil {
@@ -216,6 +237,25 @@ func (c *Client) noAnswer(ctx context.Context, op, id string, err error, secrets
 	}
 	text := seal(err, secrets)
 	return &Error{Op: op, Category: ErrNetwork, Message: text.Error(), RequestID: id, Err: &sealed{text.Error(), cause}, Retry: RetrySame}
+}
+
+// maxExcerpt is the length of Error.Answer, in bytes.
+const maxExcerpt = 200
+
+// excerpt returns the beginning of a trade call's answer, fit to be shown. A step's
+// answer may hold the secret that it opens a session with.
+func (x *exchange) excerpt() string {
+	if steps[x.op] {
+		return ""
+	}
+	text := x.answer[:min(len(x.answer), maxText+1)]
+	var shown string
+	if json.Valid(text) {
+		shown = veil(text, x.secrets)
+	} else {
+		shown = opaque.ReplaceAllString(jwtShape.ReplaceAllString(conceal(string(text), x.secrets), "[redacted]"), "[redacted]")
+	}
+	return strings.ToValidUTF8(shown[:min(len(shown), maxExcerpt)], "")
 }
 
 // beginning returns the first part of a request's body, if it can be read without

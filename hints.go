@@ -46,15 +46,18 @@ func (a circumstances) unsafe(e *Error) bool {
 	return !steps[e.Op] && e.Op != string(tradewire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
 }
 
-// notDone reports whether the service certainly did nothing: there was no connection,
-// or the answer says so.
-func notDone(e *Error) bool {
-	if op, ok := errors.AsType[*net.OpError](e.Err); ok && in(op.Op, "dial", "proxyconnect") {
+// notDone reports whether the service certainly did nothing: nothing reached it, or the
+// answer says so.
+func notDone(e *Error) bool { return !e.Sent || strings.Contains(e.Message, "was not sent") }
+
+// unreached reports whether a transport's error means that there was no connection.
+func unreached(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && in(op.Op, "dial", "proxyconnect") {
 		return true
 	}
-	_, unknown := errors.AsType[*net.DNSError](e.Err)
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](e.Err)
-	return unknown || untrusted || strings.Contains(e.Message, "was not sent")
+	_, unknown := errors.AsType[*net.DNSError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return unknown || untrusted
 }
 
 // open reports whether the service may have carried out the request although no

@@ -175,7 +175,7 @@ func (c *Client) loginTOTP(ctx context.Context, t TOTP) (*view, error) {
 func (c *Client) openView(ctx context.Context, r request, v view) (*view, error) {
 	v.ids = map[string]string{}
 	r.read = func(answer object) string {
-		data := toObject(answer["data"])
+		data := toObject(answer.at("data"))
 		v.token, v.sid = data.text("token"), data.text("sid")
 		v.sub = readClaims(v.token).text("sub")
 		if v.sub == "" && !v.totp && v.token != "" {
@@ -320,7 +320,7 @@ func (c *Client) openTrade(ctx context.Context, v *view, code string, r request)
 
 	var s Session
 	r.read = func(answer object) (problem string) {
-		s, problem = readSession(toObject(answer["data"]), v.sid)
+		s, problem = readSession(toObject(answer.at("data")), v.sid)
 		return problem
 	}
 	err := c.do(ctx, r)

@@ -49,6 +49,12 @@ func newRate(n int) *rate {
 	return &rate{n, &window{}}
 }
 
+// Urgent makes a request that has to wait for the rate take the next free place, before
+// those that wait already and are not urgent: the cancel of an order should not wait for
+// reports. Urgent requests go out in the order in which they came. Those of other
+// processes are not overtaken.
+func Urgent() CallOption { return func(t *caller) { t.line = urgent } }
+
 // WithRate sets a separate limit of n requests in any second, up to 1,000, for this
 // http.Client or call; 0 means no limit. The requests still count towards the limit
 // that all clients of the consumer share, see Config.Rate. Requests over the limit
@@ -74,10 +80,28 @@ type window struct {
 	ahead time.Duration // how far the last Config.Clock was ahead of the machine's
 	moved bool          // whether ahead is known
 
+	lines [2]line // of those who wait: the ordinary ones, and the urgent ones, who go first
+}
+
+// A line is a queue of requests that wait for a window: one has the turn.
+type line struct {
 	waiting bool            // whether somebody has the turn
 	queue   []chan struct{} // those waiting for it, the first one next
-	news    chan struct{}   // signals an answer to whoever has the turn
+	news    chan struct{}   // signals an answer to whoever has the turn, if they wait for one
 }
+
+// tell signals news to whoever has the turn.
+func (l *line) tell() {
+	select {
+	case l.news <- struct{}{}:
+	default: // nobody waits, or a signal is already pending
+	}
+}
+
+const (
+	ordinary = 0
+	urgent   = 1
+)
 
 // A rateFile is the file in which processes that share a store count their requests.
 type rateFile struct {
@@ -157,24 +181,23 @@ func windowName(place, credential string) string {
 }
 
 // wait returns when a request may go out, or returns the context's error. The ticket
-// is for answered.
-func (r *rate) wait(ctx context.Context, c *Client) (ticket int64, err error) {
+// is for answered; l is the line to wait in.
+func (r *rate) wait(ctx context.Context, c *Client, l int) (ticket int64, err error) {
 	w := r.window
 	if r.n <= 0 {
-		ticket, _ = w.takeWithin(ctx, c, 0)
+		ticket, _ = w.takeWithin(ctx, c, 0, l)
 		return ticket, ctx.Err()
 	}
-	news, err := w.turn(ctx)
-	if err != nil {
+	if err := w.turn(ctx, l); err != nil {
 		return 0, err
 	}
-	defer w.next()
+	defer w.next(l)
 	for {
-		ticket, left := w.takeWithin(ctx, c, r.n)
+		ticket, left := w.takeWithin(ctx, c, r.n, l)
 		if left <= 0 {
 			return ticket, ctx.Err()
 		}
-		if err := c.await(ctx, news, left); err != nil {
+		if err := c.await(ctx, w.lines[l].news, left); err != nil {
 			return 0, err
 		}
 	}
@@ -197,86 +220,115 @@ func (c *Client) await(ctx context.Context, news <-chan struct{}, d time.Duratio
 	return nil
 }
 
-// turn returns when it is the caller's turn to wait for the window: first come, first
-// served.
-func (w *window) turn(ctx context.Context) (news <-chan struct{}, err error) {
+// turn returns when it is the caller's turn in a line: first come, first served.
+func (w *window) turn(ctx context.Context, of int) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	w.mu.Lock()
-	if w.waiting {
+	l := &w.lines[of]
+	if l.waiting {
 		mine := make(chan struct{})
-		w.queue = append(w.queue, mine)
+		l.queue = append(l.queue, mine)
 		w.mu.Unlock()
 		select {
 		case <-mine:
 		case <-ctx.Done():
 			w.mu.Lock()
-			i := slices.Index(w.queue, mine)
+			i := slices.Index(l.queue, mine)
 			if i >= 0 {
-				w.queue = slices.Delete(w.queue, i, i+1)
+				l.queue = slices.Delete(l.queue, i, i+1)
 			}
 			w.mu.Unlock()
 			if i < 0 { // the turn came at the same time
-				w.next()
+				w.next(of)
 			}
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		w.mu.Lock()
 	}
 	defer w.mu.Unlock()
-	w.waiting, w.news = true, make(chan struct{}, 1)
-	return w.news, nil
+	l.waiting = true
+	return nil
 }
 
-// next passes the turn on.
-func (w *window) next() {
+// next passes the turn of a line on.
+func (w *window) next(of int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.news = nil
-	if w.waiting = len(w.queue) > 0; w.waiting {
-		close(w.queue[0])
-		w.queue = w.queue[1:]
+	l := &w.lines[of]
+	l.news = nil
+	if l.waiting = len(l.queue) > 0; l.waiting {
+		close(l.queue[0])
+		l.queue = l.queue[1:]
+	} else if of == urgent {
+		w.lines[ordinary].tell()
 	}
 }
 
 // take counts a request if there were fewer than n recent ones, or if n is 0.
 // Otherwise it returns how long to wait before the next try.
 func (w *window) take(c *Client, n int) (ticket int64, left time.Duration) {
-	return w.takeWithin(context.Background(), c, n)
+	return w.takeWithin(context.Background(), c, n, ordinary)
 }
 
-// takeWithin is take that does not wait for files once ctx is done.
-func (w *window) takeWithin(ctx context.Context, c *Client, n int) (ticket int64, left time.Duration) {
+// takeWithin is take that does not wait for files once ctx is done, and counts nothing in
+// the ordinary line while somebody waits in the urgent one.
+func (w *window) takeWithin(ctx context.Context, c *Client, n, of int) (ticket int64, left time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	jump := w.jumped(c)
-	w.shared(ctx, func() {
-		now := time.Now().UnixNano()
-		w.sent, w.own = recent(w.sent, jump, now), recent(w.own, jump, now)
-		if n > 0 && len(w.sent) >= n {
-			if left = time.Duration(w.sent[len(w.sent)-n] - (now - int64(rest))); len(w.files) > 0 {
-				left = min(left, glimpse)
-			}
-			return
-		}
-		if ticket = now + int64(transit); len(w.sent) > 0 {
-			ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
-		}
-		w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
-		w.own = append(w.own[max(0, len(w.own)+1-most):], ticket)
-	})
+	switch {
+	case n > 0 && of == ordinary && w.lines[urgent].waiting:
+		left = glimpse
+	case len(w.files) == 0: // its variables stay off the heap
+		ticket, left = w.count(w.jumped(c), n)
+	default:
+		ticket, left = w.countShared(ctx, w.jumped(c), n)
+	}
+	if left > 0 && w.lines[of].news == nil {
+		w.lines[of].news = make(chan struct{}, 1)
+	}
 	return ticket, left
+}
+
+func (w *window) countShared(ctx context.Context, jump time.Duration, n int) (ticket int64, left time.Duration) {
+	w.shared(ctx, func() { ticket, left = w.count(jump, n) })
+	return ticket, left
+}
+
+// count is take after the clock jumped ahead by jump.
+func (w *window) count(jump time.Duration, n int) (ticket int64, left time.Duration) {
+	now := time.Now().UnixNano()
+	w.sent, w.own = recent(w.sent, jump, now), recent(w.own, jump, now)
+	if n > 0 && len(w.sent) >= n {
+		if left = time.Duration(w.sent[len(w.sent)-n] - (now - int64(rest))); len(w.files) > 0 {
+			left = min(left, glimpse)
+		}
+		return 0, left
+	}
+	if ticket = now + int64(transit); len(w.sent) > 0 {
+		ticket = max(ticket, w.sent[len(w.sent)-1]+1) // each has its own
+	}
+	w.sent = append(w.sent[max(0, len(w.sent)+1-most):], ticket)
+	w.own = append(w.own[max(0, len(w.own)+1-most):], ticket)
+	return ticket, 0
 }
 
 // recent returns the tickets that still count after the clock jumped ahead by jump.
 func recent(tickets []int64, jump time.Duration, now int64) []int64 {
-	for i := range tickets {
-		tickets[i] -= int64(jump)
+	if jump != 0 {
+		for i := range tickets {
+			tickets[i] -= int64(jump)
+		}
 	}
-	from, _ := slices.BinarySearch(tickets, now-int64(rest)+1)
-	to, _ := slices.BinarySearch(tickets, now+2*int64(transit)) // later ones are from before the clock was set back
-	return tickets[from:to]
+	from, to := 0, len(tickets)
+	if to > 0 && tickets[0] <= now-int64(rest) {
+		from, _ = slices.BinarySearch(tickets, now-int64(rest)+1)
+	}
+	if to > 0 && tickets[to-1] >= now+2*int64(transit) { // from before the clock was set back
+		to, _ = slices.BinarySearch(tickets, now+2*int64(transit))
+	}
+	return tickets[from:max(from, to)]
 }
 
 // answered records that the answer to a request, or its head, has arrived.
@@ -296,9 +348,8 @@ func (w *window) answered(ticket int64) {
 		counted(w.sent, ticket, now)
 		counted(w.own, ticket, now)
 	})
-	select {
-	case w.news <- struct{}{}:
-	default: // nobody waits, or a signal is already pending
+	for i := range w.lines {
+		w.lines[i].tell()
 	}
 }
 

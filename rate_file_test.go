@@ -167,12 +167,12 @@ func TestRate_waitsForAFileForAMomentOnly(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err := (&rate{10, w}).wait(ctx, &Client{})
+		_, err := (&rate{10, w}).wait(ctx, &Client{}, ordinary)
 		if d := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || d > 20*time.Millisecond {
 			t.Errorf("after %v: %v, with 10 ms of patience", d, err)
 		}
 		for range 9 {
-			ticket := must.Get((&rate{10, w}).wait(t.Context(), &Client{}))(t)
+			ticket := must.Get((&rate{10, w}).wait(t.Context(), &Client{}, ordinary))(t)
 			w.answered(ticket)
 		}
 		if d := time.Since(began); d >= time.Second {

@@ -24,7 +24,7 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 		return nil // a failure is short
 	}
 	top := toObject(start)
-	if top == nil {
+	if top.none() {
 		return nil // a web page does not mean that the session ended
 	}
 	_, fail := decode(op, resp.StatusCode, start)
@@ -39,6 +39,9 @@ func (t *caller) refusal(op string, resp *http.Response) *Error {
 
 // mayRefuse reports whether an answer is checked for a refusal of the session.
 func (t *caller) mayRefuse(resp *http.Response, short bool) bool {
+	if resp.ContentLength > glance {
+		return false // a failure is short
+	}
 	refused := resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 	return refused || t.renews && resp.StatusCode/100 == 2 && (short || t.whole) // a failure sent as a 200
 }
@@ -46,7 +49,7 @@ func (t *caller) mayRefuse(resp *http.Response, short bool) bool {
 // tradeForbids reports whether an answer without a code is the trade API's own 403.
 // Other statuses alone may be about the address or the account.
 func tradeForbids(status int, top object) bool {
-	return status == http.StatusForbidden && (top["stat"] != nil || top["stCode"] != nil)
+	return status == http.StatusForbidden && (top.at("stat") != nil || top.at("stCode") != nil)
 }
 
 // peek returns the beginning of an answer's body and puts it back. A short body, as

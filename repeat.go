@@ -19,6 +19,7 @@ type call struct {
 	repeatable bool          // sending it again changes nothing: a GET or HEAD without a body
 	session    Session       // the session it was last sent with
 	out        *http.Request // the request as it was last sent
+	own        *rate         // its own, nil if it has none
 	waited     bool          // for a Retry-After
 	renewed    bool          // whether its session or access token was replaced
 }
@@ -30,8 +31,11 @@ func repeatable(r *http.Request) bool {
 
 func (t *caller) call(r *http.Request) (*http.Response, error) {
 	a := &call{
-		caller: t, request: r, op: opOf(r.URL.Path),
+		caller: t, request: r, op: t.op,
 		repeatable: repeatable(r),
+	}
+	if a.op == "" {
+		a.op = opOf(r.URL.Path)
 	}
 	if u := r.URL; u.Opaque == "" && u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return nil, invalid(a.op, "nothing was sent: the path must begin with /, such as /quick/user/orders")
@@ -54,20 +58,27 @@ func (t *caller) call(r *http.Request) (*http.Response, error) {
 // send sends the call once, with the current session and at the consumer's rate.
 func (a *call) send() (resp *http.Response, err error) {
 	c, ctx := a.client, a.request.Context()
-	if a.session, err = a.sessions.Session(ctx); err != nil {
-		return nil, err
-	}
-	if a.out, err = c.equip(a.request, a.op, a.session); err != nil {
+	if err := a.prepare(ctx); err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && e == err && e.Sent { // a login, not this call
+			copied := *e
+			copied.Sent = false
+			return nil, &copied
+		}
 		return nil, err
 	}
 	own, shared, err := a.admitted(ctx)
 	if err != nil {
 		return nil, c.unsent(ctx, a.op, err)
 	}
+	secrets := credentials(a.out)
 	if a.sent != nil {
-		*a.sent = credentials(a.out)
+		*a.sent = secrets
 	}
-	x := c.begin(a.op, a.out, credentials(a.out))
+	x := c.begin(a.op, a.out, secrets)
+	if a.out.Body != nil && !a.repeatable {
+		x.out = &outbound{ReadCloser: a.out.Body}
+		x.sent.Body = x.out
+	}
 	if x.logs {
 		x.body = beginning(a.request)
 	}
@@ -81,6 +92,27 @@ func (a *call) send() (resp *http.Response, err error) {
 	return resp, nil
 }
 
+// prepare makes the request as it goes out: with the session, or with the consumer key
+// alone.
+func (a *call) prepare(ctx context.Context) (err error) {
+	if a.keyAlone {
+		a.out, err = a.client.equipKeyAlone(a.request, a.op)
+		return err
+	}
+	if a.session, err = a.sessions.Session(ctx); err != nil {
+		return err
+	}
+	own, request := a.caller.op != "", a.request
+	if own && a.out != nil { // the transport may still read the headers that it got
+		request = a.request.WithContext(ctx)
+		request.Header = a.request.Header.Clone()
+		delete(request.Header, "Authorization")
+		delete(request.Header, wire.HeaderFinKey)
+	}
+	a.out, err = a.client.equip(request, a.op, a.session, own)
+	return err
+}
+
 // again reports whether to send the call again after an answer. If so, or if it
 // returns an error, it has dropped the answer.
 func (a *call) again(resp *http.Response) (bool, error) {
@@ -92,6 +124,9 @@ func (a *call) again(resp *http.Response) (bool, error) {
 			return false, c.unsent(ctx, a.op, err)
 		}
 		return true, nil
+	}
+	if a.keyAlone {
+		return false, nil
 	}
 	fail := a.refusal(a.op, resp)
 	switch {
@@ -151,26 +186,33 @@ func (a *call) renew(fail *Error, resp *http.Response) error {
 
 // admitted returns when a call may go out, with its tickets in the window of its own
 // rate, if it has one, and in the consumer's shared window.
-func (t *caller) admitted(ctx context.Context) (own, shared int64, err error) {
-	c := t.client
-	if t.rate == c.rate {
-		shared, err = c.rate.wait(ctx, c)
+func (a *call) admitted(ctx context.Context) (own, shared int64, err error) {
+	c := a.client
+	if a.rate == c.rate && !a.keyAlone {
+		shared, err = c.rate.wait(ctx, c, a.line)
 		return 0, shared, err
 	}
-	if t.rate != nil {
-		if own, err = t.rate.wait(ctx, c); err != nil {
+	if a.own = a.rate; a.rate == c.rate {
+		a.own = c.rateAlone(a.request.URL.Path)
+	}
+	if a.own != nil {
+		if own, err = a.own.wait(ctx, c, a.line); err != nil {
 			return 0, 0, err
 		}
 	}
-	shared, _ = c.rate.window.take(c, 0)
+	if !a.keyAlone {
+		shared, _ = c.rate.window.take(c, 0)
+	}
 	return own, shared, ctx.Err()
 }
 
-func (t *caller) answered(own, shared int64) {
+func (a *call) answered(own, shared int64) {
 	if own != 0 {
-		t.rate.window.answered(own)
+		a.own.window.answered(own)
 	}
-	t.client.rate.window.answered(shared)
+	if shared != 0 {
+		a.client.rate.window.answered(shared)
+	}
 }
 
 // A renewal is a session that was opened because another had ended, and that the
@@ -191,7 +233,7 @@ func (c *Client) justOpened(s Session) bool {
 // notRepeated returns the error for a call that must not be sent again, whether or
 // not there is a new session.
 func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response, err error) *Error {
-	fail.RequestID, fail.Err = out.Header.Get(wire.HeaderRequestID), err
+	fail.RequestID, fail.Err, fail.Sent = out.Header.Get(wire.HeaderRequestID), err, true
 	c.clean(fail, resp.Header, credentials(out))
 	fail.Retry = RetryCheckFirst
 	fail.Message = "the session had ended; a new one is open, and the call was not sent again"

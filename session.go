@@ -29,6 +29,8 @@ type Session struct {
 	KType        string    // "Trade", or "" from generation 1
 	DataCenter   string    // names a group of servers; "" from generation 1
 	BaseURL      string    // where the service expects later calls, or "". Used only within the environment it belongs to: see [Client.HTTPClient]
+	FeedURL      string    // where the service has its market feed, or ""; from generation 3. See [Client.FeedClient]
+	OrderFeedURL string    // and its order feed (rtUrl), or ""
 	IssuedAt     time.Time // the token's iat in UTC, or the time of the answer if the token has none
 	ExpiresAt    time.Time // the token's exp in UTC; zero if it has none, which does not mean that it never expires: see Ends
 
@@ -58,7 +60,7 @@ func (s Session) Export() ([]byte, error) {
 	saved := savedSession{
 		Session: wire.Session{
 			Token: s.Token, SID: s.SID, RID: s.RID, HSServerID: s.HSServerID, UCC: s.UCC, GreetingName: s.GreetingName,
-			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, Caches: map[string]string{},
+			KType: s.KType, DataCenter: s.DataCenter, BaseURL: s.BaseURL, FeedURL: s.FeedURL, RTURL: s.OrderFeedURL, Caches: map[string]string{},
 		},
 		IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt, Environment: s.Environment, Consumer: s.Consumer, Owner: s.Owner,
 	}
@@ -89,7 +91,7 @@ func ParseSession(data []byte) (Session, error) {
 	w := saved.Session
 	s := Session{
 		Token: w.Token, SID: w.SID, RID: w.RID, HSServerID: w.HSServerID, UCC: w.UCC, GreetingName: w.GreetingName,
-		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
+		KType: w.KType, DataCenter: w.DataCenter, BaseURL: w.BaseURL, FeedURL: w.FeedURL, OrderFeedURL: w.RTURL, IssuedAt: saved.IssuedAt, ExpiresAt: saved.ExpiresAt,
 		Environment: saved.Environment, Consumer: saved.Consumer, Owner: saved.Owner,
 	}
 	for name, changed := range w.Caches {
@@ -123,6 +125,7 @@ func readSession(data object, viewSID string) (Session, string) {
 		Token: data.text("token"), SID: data.text("sid"), RID: data.text("rid"), HSServerID: data.text("hsServerId"),
 		UCC: data.text("ucc"), GreetingName: data.text("greetingName"),
 		KType: data.text("kType"), DataCenter: data.text("dataCenter"), BaseURL: data.text("baseUrl"),
+		FeedURL: data.text("feedUrl"), OrderFeedURL: data.text("rtUrl"),
 	}
 	if s.SID == "" {
 		s.SID = viewSID
@@ -130,13 +133,13 @@ func readSession(data object, viewSID string) (Session, string) {
 	if problem := unfit(s.Token, s.SID); problem != "" {
 		return Session{}, problem
 	}
-	for name, changed := range toObject(data["caches"]) {
-		s.setCache(name, toText(changed))
+	for _, m := range toObject(data.at("caches")).members {
+		s.setCache(string(m.name), toText(m.value))
 	}
 	c := readClaims(s.Token)
 	// A proxy that drops the headers Sid and Auth turns the second factor into another
 	// first factor, which an MPIN passes (docs/protocol.md, generation 1, step 4).
-	if scope := string(c["scope"]); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
+	if scope := string(c.at("scope")); strings.Contains(scope, claims.ScopeView) && !strings.Contains(scope, claims.ScopeTrade) {
 		return Session{}, anotherView
 	}
 	s.IssuedAt, s.ExpiresAt = unixTime(c.text("iat")), unixTime(c.text("exp"))
@@ -164,16 +167,16 @@ func visible(s string) bool {
 }
 
 // readClaims reads a JWT's payload without verifying it, as existing clients do: the
-// client has no keys, and trusts none of it. It returns nil if the token is not a
+// client has no keys, and trusts none of it. It returns no object if the token is not a
 // JWT.
 func readClaims(token string) object {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil
+		return object{}
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
 	if err != nil {
-		return nil
+		return object{}
 	}
 	return toObject(payload)
 }

@@ -12,7 +12,6 @@ import (
 	"net/url"
 
 	"neoapi"
-	"neoapi/trade"
 )
 
 // tradeAPI stands in for a broker's trade API, and gives a client that is logged in
@@ -96,11 +95,11 @@ func ExampleClient_Do() {
 }
 
 // A report, whatever the session's generation.
-func ExampleClient_Orders() {
+func ExampleClient_Do_report() {
 	client, stop := tradeAPI()
 	defer stop()
-	book, err := trade.New(client).Orders(context.Background())
-	if err != nil {
+	var book []map[string]any
+	if err := client.Do(context.Background(), "GET", "/quick/user/orders", nil, &book); err != nil {
 		log.Fatal(err)
 	}
 	for _, order := range book {

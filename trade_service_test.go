@@ -14,7 +14,6 @@ import (
 	"neoapi/internal/must"
 	"neoapi/internal/wire"
 	"neoapi/neoapitest"
-	"neoapi/trade"
 )
 
 // totpSession logs a client in by TOTP and MPIN, as generation 3 does.
@@ -31,6 +30,17 @@ func passwordSession(t *testing.T, srv *neoapitest.Server, c *neoapi.Client) neo
 	return must.Get(c.Session2FA(t.Context(), srv.Account.MPIN))(t)
 }
 
+// orders and limits call for a report: one by GET, the other by POST.
+func orders(ctx context.Context, c *neoapi.Client, opts ...neoapi.CallOption) (rows any, err error) {
+	err = c.Do(ctx, http.MethodGet, "/quick/user/orders", nil, &rows, opts...)
+	return rows, err
+}
+
+func limits(ctx context.Context, c *neoapi.Client, opts ...neoapi.CallOption) (rows any, err error) {
+	err = c.Do(ctx, http.MethodPost, "/quick/user/limits", url.Values{"jData": {`{"seg":"ALL","exch":"ALL","prod":"ALL"}`}}, &rows, opts...)
+	return rows, err
+}
+
 func TestReports_ofTheServiceCanBeRead(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
@@ -38,20 +48,22 @@ func TestReports_ofTheServiceCanBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, srv, nil)
 			login(t, srv, c)
-			calls := trade.New(c)
-			for report, read := range map[string]func(context.Context, ...neoapi.CallOption) (trade.Report, error){
-				"positions": calls.Positions, "orders": calls.Orders, "trades": calls.Trades, "holdings": calls.Holdings, "limits": calls.Limits,
+			for report, method := range map[string]string{
+				"/quick/user/positions": "GET", "/quick/user/orders": "GET", "/quick/user/trades": "GET", "/portfolio/v1/holdings": "GET",
 			} {
-				rows := map[string]int{"limits": 1}[report]
-				if book, err := read(t.Context()); err != nil || len(book) != rows {
-					t.Errorf("%s: %v, %v", report, book, err)
+				var rows []map[string]any
+				if err := c.Do(t.Context(), method, report, nil, &rows); err != nil || len(rows) != 0 {
+					t.Errorf("%s: %v, %v", report, rows, err)
 				}
+			}
+			if flat, err := limits(t.Context(), c); err != nil || flat == nil {
+				t.Errorf("limits: %v, %v", flat, err)
 			}
 			if addr, err := c.ClientIP(t.Context()); err != nil || !addr.IsLoopback() {
 				t.Errorf("the client's address is %v, %v", addr, err)
 			}
 			must.Do(t, c.Logout(t.Context()))
-			_, err := trade.New(c).Orders(t.Context())
+			_, err := orders(t.Context(), c)
 			wantError(t, err, neoapi.ErrNotLoggedIn)
 		})
 	}
@@ -74,7 +86,7 @@ func TestCall_tellsTheServicesRefusals(t *testing.T) {
 	}
 	must.Do(t, c.Logout(t.Context()))
 	must.Do(t, c.Use(session))
-	_, err := trade.New(c).Orders(t.Context())
+	_, err := orders(t.Context(), c)
 	if e := wantError(t, err, neoapi.ErrSessionEnded); e.Status != http.StatusForbidden || e.Code != "100022" || e.Retry != neoapi.RetryLoginAgain || e.Hint == "" || e.Op != "orders" {
 		t.Errorf("got %v", err)
 	}
@@ -86,13 +98,13 @@ func TestRate_ofTheServiceIsObeyed(t *testing.T) {
 	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
 	totpSession(t, srv, c)
 	for i := range 8 { // with the client's own rate, which is too fast here
-		if _, err := trade.New(c).Orders(t.Context()); err != nil {
+		if _, err := orders(t.Context(), c); err != nil {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
 	var refused error
 	for range 40 { // POSTs are not sent again
-		if _, refused = trade.New(c).Limits(t.Context(), neoapi.WithRate(0)); refused != nil {
+		if _, refused = limits(t.Context(), c, neoapi.WithRate(0)); refused != nil {
 			break
 		}
 	}
@@ -134,7 +146,7 @@ func TestCall_tellsEveryFaultAndSendsNoPOSTTwice(t *testing.T) {
 		}
 		waits := coded && (row.Status == 429 || row.Status == 503) || fault == "rate_limit"
 		renews := want == neoapi.ErrAccessToken
-		call := func(op string, report func(context.Context, ...neoapi.CallOption) (trade.Report, error)) (sent int32, err error) {
+		call := func(op string, report func(context.Context, *neoapi.Client, ...neoapi.CallOption) (any, error)) (sent int32, err error) {
 			t.Helper()
 			if renews { // so that the access token's fetch is not counted below
 				must.Get(c.AccessToken(t.Context()))(t)
@@ -147,7 +159,7 @@ func TestCall_tellsEveryFaultAndSendsNoPOSTTwice(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			_, err = report(ctx, neoapi.WithRate(0))
+			_, err = report(ctx, c, neoapi.WithRate(0))
 			return line.n.Load() - before, err
 		}
 		told := func(err error, want neoapi.Category) {
@@ -162,25 +174,25 @@ func TestCall_tellsEveryFaultAndSendsNoPOSTTwice(t *testing.T) {
 				t.Errorf("%s: %v, retry %q", fault, err, e.Retry)
 			}
 		}
-		sent, err := call("limits", trade.New(c).Limits)
+		sent, err := call("limits", limits)
 		if told(err, want); sent != 1 {
 			t.Errorf("%s: the POST was sent %d times", fault, sent)
 		}
 		switch {
 		case waits && fault != wire.Unavailable.Code: // one of them is enough, they take a second each
 		case waits:
-			if sent, err := call("orders", trade.New(c).Orders); err != nil || sent != 2 {
+			if sent, err := call("orders", orders); err != nil || sent != 2 {
 				t.Errorf("%s: the GET was sent %d times: %v", fault, sent, err)
 			}
 		case renews: // the refused token, a new one, and the call again
-			if sent, err := call("orders", trade.New(c).Orders); err != nil || sent != 3 {
+			if sent, err := call("orders", orders); err != nil || sent != 3 {
 				t.Errorf("%s: the GET took %d requests: %v", fault, sent, err)
 			}
 		default:
-			_, err := call("orders", trade.New(c).Orders)
+			_, err := call("orders", orders)
 			told(err, want)
 		}
-		if _, err := trade.New(c).Orders(t.Context(), neoapi.WithRate(0)); err != nil {
+		if _, err := orders(t.Context(), c, neoapi.WithRate(0)); err != nil {
 			t.Errorf("after %s: %v", fault, err)
 		}
 	}

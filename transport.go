@@ -96,8 +96,11 @@ type caller struct {
 	rate     *rate
 	sessions SessionSource
 	renews   bool      // whether sessions supplies another one when one has ended
+	op       string    // the call's, if it is Do's
 	whole    bool      // check answers of any length; for Do, which reads them anyway
 	sent     *[]string // the secrets that were sent, for Do
+	keyAlone bool      // see [KeyAlone]
+	line     int       // of the rate: ordinary or urgent
 }
 
 // String returns a fixed text: it leads to the client's secrets.

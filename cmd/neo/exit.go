@@ -15,6 +15,7 @@ import (
 	"neoapi/internal/store"
 	"neoapi/internal/store/postgres"
 	"neoapi/internal/store/sqlite"
+	"neoapi/trade"
 )
 
 // The exit codes, which scripts may rely on. exitCodes explains them.
@@ -166,8 +167,12 @@ func exitCode(ctx context.Context, err error) int {
 		return by.code()
 	case errors.As(err, &later), errors.Is(err, context.DeadlineExceeded):
 		return exitLater
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.Is(err, trade.ErrInvalid), errors.Is(err, trade.ErrNotFound), errors.Is(err, trade.ErrNotOffered):
 		return exitUsage
+	case errors.Is(err, trade.ErrUnknown), errors.Is(err, trade.ErrNotPlaced):
+		return exitLater
+	case errors.Is(err, trade.ErrRejected), errors.Is(err, trade.ErrAddress), errors.Is(err, trade.ErrEnded), errors.Is(err, trade.ErrUnchanged):
+		return exitRefused
 	case !errors.As(err, &e):
 		return exitFailed
 	}

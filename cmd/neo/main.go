@@ -3,7 +3,7 @@
 // neo sandbox starts a service with a demo account; neo serve starts the real one;
 // neo account, neo consumer and neo key manage its data, neo audit shows its trail;
 // neo login, session, exec, profiles and logout use a service, and neo doctor
-// examines one. Each command has a file of its own here.
+// examines one; neo order, positions, quote and their siblings trade with its session. Each command has a file of its own here.
 package main
 
 import (
@@ -30,23 +30,35 @@ import (
 // commands is the whole command line: commands, flags and help. The tag in is the
 // group in which neo lists a command.
 type commands struct {
-	Sandbox    sandboxCmd    `cmd:"" in:"trade" help:"Start a service with a demo account and a readable OTP inbox."`
-	Serve      serveCmd      `cmd:"" in:"service" help:"Start the session service."`
-	Config     configCmd     `cmd:"" in:"service" help:"Check and show the configuration of the session service."`
-	Account    accountCmd    `cmd:"" in:"service" help:"Add, change, list and remove accounts, and their sessions."`
-	Consumer   consumerCmd   `cmd:"" in:"service" help:"Add, change, list and remove consumers (applications)."`
-	Key        keyCmd        `cmd:"" in:"service" help:"List, rotate and remove signing keys; rotate the master key."`
-	Audit      auditCmd      `cmd:"" in:"service" help:"Show who logged in, or tried to, and what operators changed."`
-	Backup     backupCmd     `cmd:"" in:"service" help:"Copy the database file of a service, while it runs."`
-	Login      loginCmd      `cmd:"" in:"trade" help:"Log in to a service and save the session."`
-	Session    sessionCmd    `cmd:"" in:"trade" help:"Show the saved session."`
-	Exec       execCmd       `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
-	Logout     logoutCmd     `cmd:"" in:"trade" help:"End the saved session."`
-	Profiles   profilesCmd   `cmd:"" in:"trade" help:"List the profiles: whose sessions are saved, and until when."`
-	Doctor     doctorCmd     `cmd:"" in:"trade" help:"Find out why a login fails."`
-	Completion completionCmd `cmd:"" in:"program" help:"Print a completion script for bash, zsh or fish."`
-	Version    versionCmd    `cmd:"" in:"program" help:"Print the version."`
-	HelpCmd    helpCmd       `cmd:"" name:"help" help:"Explain a command, or the exit codes."`
+	Sandbox   sandboxCmd   `cmd:"" in:"trade" help:"Start a service with a demo account and a readable OTP inbox."`
+	Serve     serveCmd     `cmd:"" in:"service" help:"Start the session service; neo config checks its settings."`
+	Config    configCmd    `cmd:"" help:"Check and show the configuration of the session service."`
+	Account   accountCmd   `cmd:"" in:"service" help:"Add, change, list and remove accounts, and their sessions."`
+	Consumer  consumerCmd  `cmd:"" in:"service" help:"Add, change, list and remove consumers (applications)."`
+	Key       keyCmd       `cmd:"" in:"service" help:"List, rotate and remove signing keys; rotate the master key."`
+	Audit     auditCmd     `cmd:"" in:"service" help:"Show who logged in, or tried to, and what operators changed."`
+	Backup    backupCmd    `cmd:"" in:"service" help:"Copy the database file of a service, while it runs."`
+	Login     loginCmd     `cmd:"" in:"trade" help:"Log in to a service and save the session."`
+	Session   sessionCmd   `cmd:"" in:"trade" help:"Show the saved session; neo profiles lists all of them."`
+	Order     orderCmd     `cmd:"" in:"trade" help:"Place, modify, cancel, show and list orders."`
+	Positions positionsCmd `cmd:"" in:"trade" help:"The day's positions; also: trades, holdings, limits, margin."`
+	Quote     quoteCmd     `cmd:"" in:"trade" help:"Quotes; also: chain, candles, instruments."`
+	Exec      execCmd      `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
+	Logout    logoutCmd    `cmd:"" in:"trade" help:"End the saved session."`
+	Doctor    doctorCmd    `cmd:"" in:"trade" help:"Find out why a login fails."`
+	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" help:"Explain a command, or the exit codes; also: completion, version."`
+
+	// Named by the help of another command, so that neo alone fits a screen.
+	Profiles    profilesCmd    `cmd:"" help:"List the profiles: whose sessions are saved, and until when."`
+	Trades      tradesCmd      `cmd:"" help:"List the day's fills."`
+	Holdings    holdingsCmd    `cmd:"" help:"List the shares that are held."`
+	Limits      limitsCmd      `cmd:"" help:"Show the account's money."`
+	Margin      marginCmd      `cmd:"" help:"Show what an order would need."`
+	Chain       chainCmd       `cmd:"" help:"Show an option chain, or its expiries."`
+	Candles     candlesCmd     `cmd:"" help:"Show candles of an instrument."`
+	Instruments instrumentsCmd `cmd:"" help:"Search today's scrip master."`
+	Completion  completionCmd  `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	VersionFlag versionFlag `name:"version" help:"Print the version."`
 }

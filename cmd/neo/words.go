@@ -28,7 +28,8 @@ func inFlags(err error) string {
 		}
 		text = strings.Replace(text, e.Error(), said, 1)
 	}
-	return strings.ReplaceAll(strings.TrimPrefix(text, "neoapi: "), ": neoapi: ", ": ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "neoapi: "), "trade: ")
+	return strings.NewReplacer(": neoapi: ", ": ", ": trade: ", ": ").Replace(text)
 }
 
 // withoutCalls removes the names of system calls before the names of files from an

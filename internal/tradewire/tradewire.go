@@ -66,14 +66,18 @@ const (
 )
 
 // others are the addresses that older generations have for paths of generation 3: not
-// a prefix before the path, but another one.
-var others = []struct{ address, path string }{
-	{"/scrip/1.0/masterscrip/file-paths", PathMaster},
-	{"/Files/1.0/masterscrip/v1/file-paths", PathMaster},
-	{"/Files/1.0/masterscrip/v2/file-paths", PathMaster},
-	{"/apim/files/2.0/masterscrip/v1/file-paths", PathMaster},
-	{"/apim/quotes/1.0/quotes/neosymbol/", PathQuotes},
-	{"/apim/quotes/2.0/quotes/neosymbol/", PathQuotes},
+// a prefix before the path, but another one. Of several for one family, the first is the
+// one to use.
+var others = []struct {
+	families      wire.Family
+	address, path string
+}{
+	{wire.Gen1UAT, "/scrip/1.0/masterscrip/file-paths", PathMaster},
+	{wire.Gen1PROD, "/Files/1.0/masterscrip/v1/file-paths", PathMaster},
+	{wire.Gen2, "/apim/files/2.0/masterscrip/v1/file-paths", PathMaster},
+	{wire.Gen2, "/Files/1.0/masterscrip/v2/file-paths", PathMaster},
+	{wire.Gen2, "/apim/quotes/2.0/quotes/neosymbol/", PathQuotes},
+	{wire.Gen2, "/apim/quotes/1.0/quotes/neosymbol/", PathQuotes},
 }
 
 // OpenTo returns the call of an address that needs no session, because the key of a
@@ -144,7 +148,17 @@ func Prefix(f wire.Family, path string) string {
 }
 
 // Address returns the address that clients of family f use for a neutral path.
-func Address(f wire.Family, path string) string { return Prefix(f, path) + path }
+func Address(f wire.Family, path string) string {
+	if f == wire.Gen3 {
+		return path
+	}
+	for _, o := range others {
+		if rest, ok := strings.CutPrefix(path, o.path); ok && o.families&f != 0 && (rest == "" || strings.HasSuffix(o.path, "/")) {
+			return o.address + rest
+		}
+	}
+	return Prefix(f, path) + path
+}
 
 // Neutral returns the neutral path of an address.
 func Neutral(address string) string {
@@ -182,13 +196,23 @@ var orders = []Call{
 	{OpPositions, http.MethodGet, PathPositionsNew},
 }
 
+// ops are the calls by their neutral paths.
+var ops = func() map[string]wire.Op {
+	all := map[string]wire.Op{}
+	for _, c := range slices.Concat(Reports, orders) {
+		all[c.Path] = c.Op
+	}
+	return all
+}()
+
 // OpOf returns the call that an address leads to, or "" if it leads to none.
 func OpOf(address string) wire.Op {
+	if op, ok := ops[address]; ok {
+		return op
+	}
 	path := Neutral(address)
-	for _, c := range slices.Concat(Reports, orders) {
-		if c.Path == path {
-			return c.Op
-		}
+	if op, ok := ops[path]; ok {
+		return op
 	}
 	if OneOrder(path) {
 		return OpOrders

@@ -1,6 +1,7 @@
 package tradewire_test
 
 import (
+	"strings"
 	"testing"
 
 	"neoapi/internal/tradewire"
@@ -25,6 +26,14 @@ func TestAddress_isThatOfTheGeneration(t *testing.T) {
 			wire.Gen1UAT: "/portfolio/1.0/portfolio/v1/holdings", wire.Gen1PROD: "/Portfolio/1.0/portfolio/v1/holdings",
 			wire.Gen2: "/apim/portfolio/2.0/portfolio/v1/holdings", wire.Gen3: "/portfolio/v1/holdings",
 		}},
+		{"/script-details/1.0/masterscrip/file-paths", map[wire.Family]string{
+			wire.Gen1UAT: "/scrip/1.0/masterscrip/file-paths", wire.Gen1PROD: "/Files/1.0/masterscrip/v1/file-paths",
+			wire.Gen2: "/apim/files/2.0/masterscrip/v1/file-paths", wire.Gen3: "/script-details/1.0/masterscrip/file-paths",
+		}},
+		{"/script-details/1.0/quotes/neosymbol/nse_cm|1/all", map[wire.Family]string{ // generation 1 has none
+			wire.Gen1UAT: "/script-details/1.0/quotes/neosymbol/nse_cm|1/all", wire.Gen2: "/apim/quotes/2.0/quotes/neosymbol/nse_cm|1/all",
+			wire.Gen3: "/script-details/1.0/quotes/neosymbol/nse_cm|1/all",
+		}},
 	} {
 		for family, want := range x.want {
 			got := tradewire.Address(family, x.path)
@@ -37,12 +46,12 @@ func TestAddress_isThatOfTheGeneration(t *testing.T) {
 			if neutral := tradewire.Neutral(got); neutral != x.path {
 				t.Errorf("%s is %s, want %s", got, neutral, x.path)
 			}
-			if needs := tradewire.NeedsAccess(got); needs != (family != wire.Gen3 && x.path != "/quick/order/history") {
+			if needs := tradewire.NeedsAccess(got); needs != (family != wire.Gen3 && x.path != "/quick/order/history" && !strings.HasPrefix(x.path, "/script-details/")) {
 				t.Errorf("%s needs access: %t", got, needs)
 			}
 		}
 	}
-	for _, path := range []string{"/login/1.0/logout", "/quick", "/Orders/2.0/other", "/portfolio/1.0", "/script-details/1.0/quotes/neosymbol/nse_cm|1"} {
+	for _, path := range []string{"/login/1.0/logout", "/quick", "/Orders/2.0/other", "/portfolio/1.0", "/script-details/1.0/quotes"} {
 		if got := tradewire.Address(wire.Gen1UAT|wire.Gen1PROD|wire.Gen2, path); got != path || tradewire.NeedsAccess(path) {
 			t.Errorf("%s became %s", path, got)
 		}

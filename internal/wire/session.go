@@ -22,6 +22,7 @@ func (s Session) Answer() []byte {
 	b = appendMember(b, `,"greetingName":`, s.GreetingName)
 	for _, m := range [...]struct{ name, value string }{
 		{`,"kType":`, s.KType}, {`,"status":`, s.Status}, {`,"dataCenter":`, s.DataCenter}, {`,"baseUrl":`, s.BaseURL},
+		{`,"feedUrl":`, s.FeedURL}, {`,"rtUrl":`, s.RTURL},
 	} {
 		if m.value != "" {
 			b = appendMember(b, m.name, m.value)

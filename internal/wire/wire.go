@@ -14,6 +14,7 @@ const (
 	HeaderAuth           = "Auth"            // the view token (second factor) or the trade token (after login)
 	HeaderRID            = "Rid"             // sent by the Node client with session_2fa, and by it alone
 	HeaderFinKey         = "Neo-Fin-Key"     // a constant that clients send along; not a credential
+	HeaderClientID       = "X-Client-Id"     // the first characters of the consumer key, from generation 3; not a credential
 	HeaderRequestID      = "X-Request-Id"    // names one attempt: a repeat with the same id gets the same session
 	HeaderIdempotencyKey = "Idempotency-Key" // the same promise under its standard name
 
@@ -101,6 +102,8 @@ type Session struct {
 	Status     string `json:"status,omitempty"`     // "success"
 	DataCenter string `json:"dataCenter,omitempty"` // names the group of servers
 	BaseURL    string `json:"baseUrl,omitempty"`    // where later calls go; left out when the service does not know its own address
+	FeedURL    string `json:"feedUrl,omitempty"`    // where the market feed is
+	RTURL      string `json:"rtUrl,omitempty"`      // where the order feed is
 }
 
 // OTPSent is the data of the OTP operation's answer. It is the same whether or

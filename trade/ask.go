@@ -1,0 +1,64 @@
+package trade
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"neoapi"
+)
+
+// How long a try of a read may take. Candles and chains have a rate of one or two a
+// second, for which a call may have to wait.
+const (
+	readLimit = 5 * time.Second
+	slowLimit = 20 * time.Second
+)
+
+// ask makes a call that the consumer key alone opens. It is repeated once if what failed
+// may be over: no answer, one that is not the protocol's, 424, 5xx, and the 400 that means
+// that the service could not reach its source.
+func (t *Client) ask(ctx context.Context, limit time.Duration, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
+	once := func() (json.RawMessage, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone()}, opts...))
+	}
+	answer, err := once()
+	if !passing(err) || ctx.Err() != nil {
+		return answer, err
+	}
+	if answer, err = once(); upstream(err) {
+		fail, _ := errors.AsType[*neoapi.Error](err)
+		temporary := *fail
+		temporary.Category, temporary.Retry, temporary.Hint = neoapi.ErrUnavailable, neoapi.RetryLater, ""
+		err = &temporary
+	}
+	return answer, err
+}
+
+// passing reports whether a read that failed may succeed at once.
+func passing(err error) bool {
+	fail, ok := errors.AsType[*neoapi.Error](err)
+	if !ok {
+		return false
+	}
+	switch {
+	case fail.Status == http.StatusFailedDependency, fail.Status >= 500, upstream(err):
+		return true
+	case fail.Status == 0, fail.Category == neoapi.ErrBadAnswer && fail.Answer != "":
+		return fail.Sent
+	}
+	return false
+}
+
+// upstream reports whether an answer has status 400 and says that the service failed
+// itself.
+func upstream(err error) bool {
+	fail, ok := errors.AsType[*neoapi.Error](err)
+	return ok && fail.Status == http.StatusBadRequest && strings.Contains(strings.ToLower(fail.Message+fail.Answer), "upstream")
+}

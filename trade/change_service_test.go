@@ -1,0 +1,276 @@
+package trade_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"neoapi/internal/must"
+	"neoapi/neoapitest"
+	"neoapi/trade"
+)
+
+// What a change does not name stays, on the wire too.
+func TestModify_sendsTheWholeOrder(t *testing.T) {
+	t.Parallel()
+	for _, generation := range []int{1, 3} {
+		d := newDesk(t, generation)
+		stop := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 10).Stop(rupees("3400"), rupees("3390")).Product(trade.MIS)))(t)
+		changed := must.Get(d.Modify(t.Context(), trade.Order{Number: stop.Number}, trade.Change{Quantity: 20}))(t)
+		if changed.Quantity != 20 || changed.Trigger != rupees("3400") || changed.Price != rupees("3390") || changed.State != trade.TriggerPending {
+			t.Errorf("generation %d: %+v", generation, changed)
+		}
+		changed = must.Get(d.Modify(t.Context(), changed, trade.Change{Trigger: rupees("3405"), Price: rupees("3395")}))(t)
+		if changed.Quantity != 20 || changed.Trigger != rupees("3405") || changed.Price != rupees("3395") {
+			t.Errorf("generation %d: %+v", generation, changed)
+		}
+		limit := must.Get(d.Modify(t.Context(), changed, trade.Change{Type: trade.Limit, Price: rupees("3600")}))(t)
+		if limit.PriceType != trade.Limit || limit.Trigger.Sign() != 0 || limit.Price != rupees("3600") || limit.State != trade.Open {
+			t.Errorf("generation %d: a stop made a limit order: %+v", generation, limit)
+		}
+		market := must.Get(d.Modify(t.Context(), limit, trade.Change{Type: trade.Market}))(t)
+		if done, err := d.Await(t.Context(), market, trade.Complete); err != nil || done.FilledQty != 20 {
+			t.Errorf("generation %d: made a market order: %+v, %v", generation, done, err)
+		}
+		calls := d.sent.modifies.Load()
+		if late, err := d.Modify(t.Context(), trade.Order{Number: stop.Number}, trade.Change{Quantity: 30}); !errors.Is(err, trade.ErrEnded) || late.State != trade.Complete || d.sent.modifies.Load() != calls {
+			t.Errorf("generation %d: after its end: %+v, %v", generation, late, err)
+		}
+		if _, err := d.Modify(t.Context(), trade.Order{Number: "261130000009999"}, trade.Change{Quantity: 1}); err == nil || d.sent.modifies.Load() != calls {
+			t.Errorf("generation %d: another's: %v", generation, err)
+		}
+	}
+}
+
+// An HTTP answer of Ok is not the exchange's.
+func TestModify_refusedChangeIsAnError(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	for _, price := range []string{"9000", "3440.0003"} { // beyond the band, off the tick
+		now, err := d.Modify(t.Context(), order, trade.Change{Price: rupees(price)})
+		refused, ok := errors.AsType[*trade.Rejection](err)
+		if !ok || !refused.Change || now.State != trade.Open || now.Price != rupees("3450") || now.Quantity != 10 {
+			t.Errorf("%s: %+v, %v", price, now, err)
+		}
+	}
+	now := must.Get(d.Modify(t.Context(), order, trade.Change{Price: rupees("3440")}))(t)
+	if now.Price != rupees("3440") || now.State != trade.Open {
+		t.Errorf("a good change after them: %+v", now)
+	}
+	for name, change := range map[string]trade.Change{
+		"a trigger": {Trigger: rupees("3440")}, "no quantity": {Quantity: -1}, "a stop without a trigger": {Type: trade.StopLimit},
+		"a stop on the wrong side": {Type: trade.StopLimit, Trigger: rupees("3500")},
+	} {
+		calls := d.sent.modifies.Load()
+		if _, err := d.Modify(t.Context(), order, change); !errors.Is(err, trade.ErrInvalid) || d.sent.modifies.Load() != calls {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Whatever happens to the answer of a change or a cancel, the order's state is returned,
+// and the call is sent once.
+func TestChange_lostAnswerIsLookedFor(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	for _, fault := range []string{"lost", "truncated", "lost_502", "html_502", "close", "empty", "500"} {
+		order := must.Get(d.Place(t.Context(), d.resting()))(t)
+		d.srv.Fail(t, "modify", fault, 1)
+		calls := d.sent.modifies.Load()
+		now, err := d.Modify(t.Context(), order, trade.Change{Price: rupees("3440")})
+		real := d.last()
+		if d.sent.modifies.Load() != calls+1 || now.State != trade.Open || now.Price.String() != real.Price ||
+			(err == nil) != (real.Price == "3440.00") || err != nil && !errors.Is(err, trade.ErrUnchanged) {
+			t.Errorf("modify, %s: %+v, %v; the exchange has %+v", fault, now, err, real)
+		}
+		d.srv.Fail(t, "cancel", fault, 1)
+		calls = d.sent.cancels.Load()
+		now, err = d.Cancel(t.Context(), order)
+		real = d.last()
+		if d.sent.cancels.Load() != calls+1 || string(now.State) != real.State || (err == nil) != (real.State == "cancelled") || err != nil && !errors.Is(err, trade.ErrUnchanged) {
+			t.Errorf("cancel, %s: %+v, %v; the exchange has %+v", fault, now, err, real)
+		}
+	}
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	d.srv.Fail(t, "orders", "500", 100)
+	d.srv.Fail(t, "cancel", "lost", 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	now, err := d.Cancel(ctx, order)
+	if unknown, ok := errors.AsType[*trade.Unknown](err); !ok || unknown.Op != "cancel" || unknown.Order.Number != order.Number || now.State.Final() {
+		t.Errorf("what cannot be seen: %+v, %v", now, err)
+	}
+}
+
+// last is the newest order that the exchange has.
+func (d *desk) last() neoapitest.Order {
+	book := d.book()
+	return book[len(book)-1]
+}
+
+func TestCancel_returnsTheOrdersState(t *testing.T) {
+	t.Parallel()
+	for _, generation := range []int{1, 3} {
+		d := newDesk(t, generation)
+		order := must.Get(d.Place(t.Context(), d.resting()))(t)
+		if now, err := d.Cancel(t.Context(), order); err != nil || now.State != trade.Cancelled {
+			t.Errorf("cancelled: %+v, %v", now, err)
+		}
+		if now, err := d.Cancel(t.Context(), order); err != nil || now.State != trade.Cancelled {
+			t.Errorf("cancelled twice: %+v, %v", now, err)
+		}
+		filled := must.Get(d.Place(t.Context(), trade.Buy(d.tcs, 10).Market().Product(trade.MIS)))(t)
+		must.Get(d.Await(t.Context(), filled, trade.Complete))(t)
+		if now, err := d.Cancel(t.Context(), filled); err != nil || now.State != trade.Complete || now.FilledQty != 10 { // its state was not known
+			t.Errorf("after the fill: %+v, %v", now, err)
+		}
+		order = must.Get(d.Place(t.Context(), d.resting()))(t)
+		d.srv.Fail(t, "cancel", "1004", 1)
+		now, err := d.Cancel(t.Context(), order)
+		if refused, ok := errors.AsType[*trade.Rejection](err); !ok || !refused.Change || now.State != trade.Open {
+			t.Errorf("refused: %+v, %v", now, err)
+		}
+		d.srv.Fail(t, "cancel", "address", 1)
+		if now, err = d.Cancel(t.Context(), order); !errors.Is(err, trade.ErrAddress) || now.State != trade.Open {
+			t.Errorf("from another address: %+v, %v", now, err)
+		}
+	}
+}
+
+// An order for the next day is cancelled as such, whether its state is known or not.
+func TestCancel_ofAnOrderForTheNextDay(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	for _, known := range []bool{false, true} {
+		order := must.Get(d.Place(t.Context(), d.resting().AfterMarket()))(t)
+		if known {
+			order = must.Get(d.Await(t.Context(), order, trade.AfterMarket))(t)
+			if order.State.Final() {
+				t.Error("it is final")
+			}
+			order = must.Get(d.Modify(t.Context(), order, trade.Change{Price: rupees("3440")}))(t)
+			if order.State != trade.AfterMarketModified || order.Price != rupees("3440") || order.State.Final() {
+				t.Errorf("changed: %+v", order)
+			}
+		}
+		if now, err := d.Cancel(t.Context(), order); err != nil || now.State != trade.AfterMarketCancelled || !now.State.Final() {
+			t.Errorf("%+v, %v", now, err)
+		}
+	}
+}
+
+func TestExit_endsACoverOrder(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 1)
+	var placed struct{ NOrdNo string }
+	must.Do(t, d.api.Do(t.Context(), "POST", "/quick/order/rule/ms/place", map[string][]string{"jData": {
+		`{"es":"nse_cm","ts":"TCS-EQ","tt":"B","qt":"10","pt":"L","pr":"3450","pc":"CO","rt":"DAY","am":"NO","tp":"3400"}`}}, &placed))
+	order := must.Get(d.Order(t.Context(), placed.NOrdNo))(t)
+	if now, err := d.Exit(t.Context(), order); err != nil || now.State != trade.Cancelled {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if now, err := d.Exit(t.Context(), trade.Order{Number: placed.NOrdNo}); err != nil || now.State != trade.Cancelled { // 1021
+		t.Errorf("again: %+v, %v", now, err)
+	}
+	limit := must.Get(d.Place(t.Context(), d.resting()))(t)
+	if _, err := d.Exit(t.Context(), limit); !errors.Is(err, trade.ErrInvalid) {
+		t.Errorf("of an ordinary order: %v", err)
+	}
+}
+
+// A feed that a test speaks for.
+type feed struct{ update func(trade.Order) }
+
+func (f *feed) OnOrder(update func(trade.Order)) { f.update = update }
+
+// The feed's word counts while the book hangs, and before the answer is there.
+func TestAwait_feedIsHeardWhileTheBookHangs(t *testing.T) {
+	t.Parallel()
+	var f feed
+	d := newDesk(t, 3, trade.Follow(&f))
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	d.srv.Fail(t, "orders", "hang", 10)
+	began := time.Now()
+	time.AfterFunc(100*time.Millisecond, func() {
+		f.update(trade.Order{Number: order.Number, State: trade.Complete, FilledQty: 10, Sequence: 1}) // as lean as real frames are
+	})
+	done, err := d.Await(t.Context(), order, trade.Complete)
+	if err != nil || done.FilledQty != 10 || done.Symbol != "TCS-EQ" || done.Price != rupees("3450") || time.Since(began) > 2*time.Second {
+		t.Errorf("after %v: %+v, %v", time.Since(began), done, err)
+	}
+	d.srv.Works()
+
+	// The feed is faster than the answer.
+	d.srv.FailOrder(t, neoapitest.OrderFault{Op: "place", Fault: "delayed", N: 1})
+	time.AfterFunc(500*time.Millisecond, func() {
+		number := d.last().Number
+		f.update(trade.Order{Number: number, State: trade.Complete, FilledQty: 10})
+		f.update(trade.Order{Number: number, State: trade.Open, FilledQty: 4}) // out of turn
+	})
+	order = must.Get(d.Place(t.Context(), d.resting()))(t)
+	if order.State != trade.Complete || order.FilledQty != 10 {
+		t.Errorf("placed: %+v", order)
+	}
+	d.srv.Fail(t, "orders", "hang", 1)
+	reads := d.sent.reads.Load()
+	if done, err := d.Await(t.Context(), order, trade.Complete); err != nil || done.FilledQty != 10 || d.sent.reads.Load() != reads {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
+// An end is an end, also for those who await something else; time-outs tell the state.
+func TestAwait_saysHowAnOrderEnded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	now, err := d.Await(ctx, order, trade.Complete)
+	if !errors.Is(err, context.DeadlineExceeded) || now.State != trade.Open || !strings.Contains(err.Error(), "open, 0 of 10 filled, L at 3450.00") {
+		t.Errorf("%+v, %v", now, err)
+	}
+	must.Get(d.Cancel(t.Context(), order))(t)
+	now, err = d.Await(t.Context(), order, trade.Complete)
+	if !errors.Is(err, trade.ErrEnded) || errors.Is(err, trade.ErrRejected) || now.State != trade.Cancelled {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if now, err = d.Await(t.Context(), order); err != nil || now.State != trade.Cancelled {
+		t.Errorf("any end: %+v, %v", now, err)
+	}
+
+	// A market order that rests is a limit order, and says so.
+	d.market.Halt("nse_cm", "TCS-EQ")
+	market := must.Get(d.Place(t.Context(), trade.Buy(d.tcs, 10).Market().Product(trade.MIS)))(t)
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	now, err = d.Await(ctx, market, trade.Complete)
+	if err == nil || now.State != trade.Open || now.PriceType != trade.Limit || !now.Price.Known() || now.FilledQty != 0 {
+		t.Errorf("it rests as %+v, %v", now, err)
+	}
+}
+
+// An outage changes nothing of what is known: the states after it are the exchange's.
+func TestAwait_outageLosesNoOrder(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	var orders []trade.Order
+	for range 6 {
+		orders = append(orders, must.Get(d.Place(t.Context(), d.resting()))(t))
+	}
+	for _, fault := range []string{"close", "500", "503", "html_502", "rate_limit", "truncated", "empty"} {
+		d.srv.Fail(t, "orders", fault, 5)
+	}
+	d.market.SetPrice("nse_cm", "TCS-EQ", "3440.00")
+	for _, o := range orders {
+		if now, err := d.Await(t.Context(), o, trade.Complete); err != nil || now.FilledQty != 10 {
+			t.Errorf("%+v, %v", now, err)
+		}
+	}
+	if book := d.book(); len(book) != 6 || slices.ContainsFunc(book, func(o neoapitest.Order) bool { return o.State != "complete" }) {
+		t.Errorf("%+v", book)
+	}
+}

@@ -1,0 +1,90 @@
+package trade
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"neoapi/internal/tradewire"
+)
+
+// Convert moves a quantity of a position to another product, such as from MIS to CNC, and
+// returns the position under the new product as the service then reports it. The service
+// does not document this call: where it does not offer it the error is [ErrNotOffered].
+//
+// If the answer is lost the positions are read to see what became of it. The error is
+// [ErrUnchanged] if they are as before, and an [*Unknown] if they could not be read.
+func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Product) (Position, error) {
+	net := p.Net
+	switch {
+	case quantity <= 0 || quantity > max(net, -net):
+		return p, &Invalid{Field: "quantity", Value: strconv.FormatInt(quantity, 10), Problem: "is not a part of the position", Nearest: []string{strconv.FormatInt(max(net, -net), 10)}}
+	case to == "" || to == p.Product:
+		return p, &Invalid{Field: "product", Value: string(to), Problem: "is not another one than the position has"}
+	}
+	side := SideBuy
+	if net < 0 {
+		side, quantity = SideSell, -quantity
+	}
+	from0, to0, err := t.sides(ctx, p, to)
+	if err != nil {
+		return p, err
+	}
+	var b body
+	b.text("exSeg", string(p.Segment))
+	b.text("trdSym", p.Symbol)
+	b.text("trnsTp", string(side))
+	b.text("frmProd", string(p.Product))
+	b.text("toProd", string(to))
+	b.number("qty", max(quantity, -quantity))
+	_, err = t.submit(ctx, tradewire.PathConvert, b.end())
+	switch judge(err) {
+	case unsent:
+		return p, err
+	case denied, duplicate:
+		if notOffered(err) {
+			return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
+		}
+		return p, refusal(err, Order{}, true)
+	}
+	if err != nil && notOffered(err) {
+		return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
+	}
+	for n := range 4 {
+		from1, to1, failed := t.sides(ctx, p, to)
+		switch {
+		case failed != nil:
+			err = errors.Join(err, failed)
+		case to1.Net-to0.Net == quantity || from0.Net-from1.Net == quantity:
+			return to1, nil
+		case n == 3 && judge(err) == lost:
+			return from1, fmt.Errorf("trade: convert, whose answer was lost (%w): %w", err, ErrUnchanged)
+		}
+		if failed := t.pause(ctx, asks[n]); failed != nil {
+			return p, &Unknown{Op: "convert", Cause: errors.Join(err, failed)}
+		}
+	}
+	return p, &Unknown{Op: "convert", Cause: err}
+}
+
+// sides returns what the account holds of a position's instrument under its product and
+// under another one.
+func (t *Client) sides(ctx context.Context, p Position, to Product) (from, other Position, err error) {
+	all, err := t.Positions(ctx)
+	from, other = p, p
+	for _, q := range []*Position{&from, &other} {
+		*q = Position{Instrument: p.Instrument, Product: p.Product}
+	}
+	other.Product = to
+	for _, q := range all {
+		switch {
+		case !same(p.Segment, p.Token, p.Symbol, q.Segment, q.Token, q.Symbol):
+		case q.Product == p.Product:
+			from = q
+		case q.Product == to:
+			other = q
+		}
+	}
+	return from, other, err
+}
