@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,12 @@ const (
 // may be over: no answer, one that is not the protocol's, 424, 5xx, and the 400 that means
 // that the service could not reach its source.
 func (t *Client) ask(ctx context.Context, limit time.Duration, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
-	once := func() (json.RawMessage, error) {
+	opts = slices.Concat(t.opts, []neoapi.CallOption{neoapi.KeyAlone()}, opts)
+	once := func() (answer json.RawMessage, err error) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone()}, opts...))
+		err = t.api.Do(ctx, http.MethodGet, path, query, &answer, opts...)
+		return answer, err
 	}
 	answer, err := once()
 	if !passing(err) || ctx.Err() != nil {
