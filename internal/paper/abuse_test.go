@@ -114,7 +114,7 @@ func TestResume_tradesTriggerStops(t *testing.T) {
 	d.place("C", i, "sell 10 @ 106.00")
 	d.x.Halt(d.now, i.Key, false)
 	equal(t, "met", d.fills("B", b), "10 @ 106.00")
-	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open, complete")
+	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open")
 }
 
 // Nobody lends shares for longer than a day: under MTF only what was bought can be sold.

@@ -279,6 +279,7 @@ func (x *Exchange) cancel(i uint32) {
 	if x.latency == 0 {
 		x.withdraw(i)
 		x.row(i, Cancelled)
+		x.cover(i)
 		return
 	}
 	o.flags |= leaving

@@ -81,10 +81,7 @@ func (x *Exchange) byHand(now time.Time, h hand) *Refusal {
 	case handHalt:
 		in.halted = true
 	case handResume:
-		in.halted = false
-		x.uncross(in)
-		x.settle(in)
-		x.refresh()
+		x.resume(in)
 	case handBand:
 		x.moveBand(in, h.price, h.high)
 	case handPrint:

@@ -32,6 +32,29 @@ func (x *Exchange) alone(i uint32) {
 	}
 }
 
+// cover blocks the money of a target whose stop has gone, which had it for both. A target
+// that does not fit goes too: it could open a position that nothing covers.
+func (x *Exchange) cover(stop uint32) {
+	o := x.orders.at(stop)
+	if o.extra == 0 || o.filled == o.quantity {
+		return
+	}
+	i := x.extras.at(o.extra).sibling
+	if i == 0 {
+		return
+	}
+	target := x.orders.at(i)
+	if target.final() || target.flags&free == 0 {
+		return
+	}
+	target.flags &^= free
+	if need, err := x.accounts[target.account].money.Open(x.openPart(target)); err != nil {
+		x.expel(i, x.moneyText(target, need, err))
+		return
+	}
+	target.flags |= blocked
+}
+
 // isLeg reports whether an order is a leg of a cover or bracket order.
 func (x *Exchange) isLeg(o *order) bool { return o.extra != 0 && x.extras.at(o.extra).parent != 0 }
 
@@ -43,6 +66,7 @@ func (x *Exchange) shrink(i uint32, quantity int64) {
 	}
 	if o.quantity-o.filled <= quantity || o.modified == maxModified {
 		x.expel(i, "The other leg was filled")
+		x.cover(i)
 		return
 	}
 	v := x.current(o)
@@ -114,7 +138,7 @@ func (x *Exchange) bear(b birth) {
 	}
 	for k, i := range pair {
 		if i != 0 {
-			if k == 1 && pair[0] != 0 { // only one of the two can fill: the stop has the money
+			if k == 1 && pair[0] != 0 && !x.orders.at(pair[0]).final() { // only one of the two can fill: the stop has the money
 				x.orders.at(i).flags |= free
 			}
 			x.submit(i, 0)

@@ -1,6 +1,7 @@
 package paper
 
 import (
+	"slices"
 	"time"
 
 	"neoapi/internal/paper/book"
@@ -30,8 +31,9 @@ type instrument struct {
 	book     *book.Book
 	stops    [Sell + 1][]stop
 	trailing []uint32
+	came     []uint32 // orders that came while trading was halted, and rest
 
-	levels    [Sell + 1][depth]book.Level // the house's, of the step levelStep
+	levels    [Sell + 1]levels // the house's, of the step levelStep
 	levelStep int64
 
 	ownAt       int64 // when an account traded last
@@ -43,6 +45,12 @@ type instrument struct {
 
 // depth is how many levels the house shows on a side.
 const depth = 5
+
+// levels are what the house shows on a side, best first.
+type levels struct {
+	all [depth]book.Level
+	n   int
+}
 
 // open makes the book, if it is not there.
 func (in *instrument) open() {
@@ -84,14 +92,20 @@ func (x *Exchange) look(in *instrument) listing.Price {
 	if step := x.now / stepMicros; in.step != step {
 		x.bandOf(in)
 		in.step = step
-		in.value = x.market.At(in.Instrument, at(x.now))
-		if in.high > 0 {
-			in.value = min(in.high, max(in.low, in.value))
-		}
+		in.value = x.valueOf(in)
 		in.last = in.value
 		in.low0, in.high0 = in.last, in.last
 	}
 	return in.last
+}
+
+// valueOf returns the tape's price at present, within the band.
+func (x *Exchange) valueOf(in *instrument) listing.Price {
+	p := x.market.At(in.Instrument, at(x.now))
+	if in.high > 0 {
+		p = min(in.high, max(in.low, p))
+	}
+	return p
 }
 
 // calm forgets the trades that stops have been looked at for.
@@ -180,8 +194,7 @@ func (x *Exchange) house(in *instrument, side Side, limit listing.Price) []book.
 	if x.cfg.NoHouse || side == Buy && limit < in.value || side == Sell && limit > in.value {
 		return nil
 	}
-	x.show(in)
-	return in.levels[Buy+Sell-side][:]
+	return x.shown(in, Buy+Sell-side)
 }
 
 // ahead returns what of the house is ahead of an order at its price: nothing if the
@@ -190,11 +203,7 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 	if x.cfg.NoHouse {
 		return 0
 	}
-	x.show(in)
-	for _, l := range in.levels[side] {
-		if l.Price == 0 {
-			continue
-		}
+	for _, l := range x.shown(in, side) {
 		if side == Buy && p > l.Price || side == Sell && p < l.Price {
 			return 0
 		}
@@ -205,39 +214,36 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 	return quantity // further away than what is shown: as much as in the last level
 }
 
-// show makes the house's levels of the step, without those that orders of accounts rest
-// at or beyond: the house does not cross them, and what rests fills by the tape.
-func (x *Exchange) show(in *instrument) {
-	if in.levelStep == in.step+1 {
-		return
+// shown returns the house's levels of a side, best first, without those that orders of
+// accounts rest at or beyond: the house does not cross them, and what rests fills by the
+// tape. A level's quantity is what orders have left of it.
+func (x *Exchange) shown(in *instrument, side Side) []book.Level {
+	if in.levelStep != in.step+1 {
+		in.levelStep = in.step + 1 // so that zero is no step
+		bids, asks := x.market.Depth(in.Instrument, at(x.now), in.low, in.high)
+		in.levels[Buy], in.levels[Sell] = fromTape(&bids), fromTape(&asks)
 	}
-	in.levelStep = in.step + 1 // so that zero is no step
-	bids, asks := x.market.Depth(in.Instrument, at(x.now), in.low, in.high)
-	for k := range depth {
-		in.levels[Buy][k] = book.Level(bids[k])
-		in.levels[Sell][k] = book.Level(asks[k])
-	}
+	levels := in.levels[side].all[:in.levels[side].n]
 	if in.book == nil {
-		return
+		return levels
 	}
-	if p, ok := in.book.Best(book.Sell); ok {
-		in.levels[Buy] = without(in.levels[Buy], func(l book.Level) bool { return l.Price >= p })
-	}
-	if p, ok := in.book.Best(book.Buy); ok {
-		in.levels[Sell] = without(in.levels[Sell], func(l book.Level) bool { return l.Price <= p })
-	}
-}
-
-// without returns the levels that stay, from the front.
-func without(levels [depth]book.Level, goes func(book.Level) bool) (left [depth]book.Level) {
-	k := 0
-	for _, l := range levels {
-		if l.Price > 0 && !goes(l) {
-			left[k] = l
-			k++
+	if p, ok := in.book.Best(book.Side(Buy + Sell - side)); ok {
+		for len(levels) > 0 && (side == Buy && levels[0].Price >= p || side == Sell && levels[0].Price <= p) {
+			levels = levels[1:]
 		}
 	}
-	return left
+	return levels
+}
+
+// fromTape returns the levels that there are.
+func fromTape(all *[depth]tape.Level) (l levels) {
+	for _, v := range all {
+		if v.Price > 0 {
+			l.all[l.n] = book.Level(v)
+			l.n++
+		}
+	}
+	return l
 }
 
 // move moves a price by hand, and holds it there or lets it go on.
@@ -256,17 +262,21 @@ func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 }
 
 // refresh looks at all prices anew, after one was changed by hand: contracts follow their
-// underlying at once.
+// underlying at once. Where the price stays, so does what was traded last and what is left
+// of the house's levels.
 func (x *Exchange) refresh() {
 	for _, in := range x.instruments {
-		if in.step >= 0 {
-			in.step, in.levelStep = -1, 0
-			in.touched()
+		if in.step < 0 {
+			continue
 		}
-	}
-	for _, k := range append([]uint32(nil), x.active...) {
-		in := x.instruments[k]
-		if x.look(in); !in.halted {
+		in.touched()
+		step, value := in.step, in.value
+		if step == x.now/stepMicros && value == x.valueOf(in) {
+			continue
+		}
+		in.step, in.levelStep = -1, 0
+		if _, active := slices.BinarySearch(x.active, in.index); active && !in.halted {
+			x.look(in)
 			x.print(in, in.value, 0)
 		}
 	}
@@ -350,8 +360,7 @@ func (x *Exchange) year(in *instrument) (low, high listing.Price) {
 func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, total *int64) {
 	var house []book.Level
 	if !x.cfg.NoHouse {
-		x.show(in)
-		house = in.levels[side][:]
+		house = x.shown(in, side)
 	}
 	var own []book.Level
 	if in.book != nil {
@@ -362,7 +371,7 @@ func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, tota
 		*total += l.Quantity
 	}
 	for k := 0; k < depth; {
-		for len(house) > 0 && (house[0].Quantity == 0 || house[0].Price == 0) {
+		for len(house) > 0 && house[0].Quantity == 0 {
 			house = house[1:]
 		}
 		var l book.Level

@@ -456,6 +456,8 @@ func TestHand_haltBandAndGap(t *testing.T) {
 		t.Fatal(r)
 	}
 	equal(t, "bought where it rested", d.fills("D", low), "10 @ 9.50")
+	equal(t, "the trade that triggered a stop does not fill it", d.states("C", stop), received+"trigger pending, open")
+	d.now = d.now.Add(time.Minute)
 	equal(t, "stop", d.fills("C", stop), "10 @ 9.00")
 	if r := d.x.SetPrice(d.now, i.Key, rupees("8.00")); r == nil {
 		t.Error("a price outside the band was set")

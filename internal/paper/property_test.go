@@ -227,6 +227,7 @@ func (tr *trader) nothingBehindTheTape(since time.Time) {
 
 // check checks what always holds.
 func (tr *trader) check(*rapid.T) {
+	covered(tr.x, func(why string) { tr.rt.Fatal(why) })
 	for _, a := range tr.accounts {
 		filled := map[Number]int64{}
 		type slot struct {

@@ -97,12 +97,14 @@ func (x *Exchange) triggered(in *instrument, i uint32) {
 		if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
 			x.overtaken(i)
 			x.reject(i, x.moneyText(o, need, err))
+			x.cover(i)
 			return
 		}
 		o.flags |= blocked
 	}
 	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
 		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
+		x.cover(i)
 		return
 	}
 	x.alone(i)

@@ -1,0 +1,101 @@
+package paper
+
+import (
+	"testing"
+	"time"
+
+	"neoapi/internal/paper/ledger"
+	"neoapi/internal/paper/listing"
+)
+
+// covered checks that money is blocked for each order that could open or enlarge a
+// position. Nothing is for a stop that sells shares from holdings, which looks for them
+// when it is triggered, and for a target as long as its stop has the money for both.
+func covered(x *Exchange, fail func(string)) {
+	for i := uint32(1); i <= x.orders.n; i++ {
+		o := x.orders.at(i)
+		if o.final() || o.state.beforeMarket() || o.flags&blocked != 0 {
+			continue
+		}
+		if o.flags&free != 0 && o.kind == Stop && o.side() == Sell && ledger.Owned(x.instruments[o.instrument].Instrument, o.product) {
+			continue
+		}
+		if o.flags&free != 0 && x.isLeg(o) {
+			if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() && x.orders.at(s).flags&blocked != 0 {
+				continue
+			}
+		}
+		fail("nothing is blocked for " + x.describe(i))
+	}
+}
+
+func TestLegs_targetIsCoveredOnceItsStopHasGone(t *testing.T) {
+	for name, end := range map[string]func(d *desk, i *listing.Instrument, stop Number){
+		"cancelled": func(d *desk, _ *listing.Instrument, stop Number) {
+			if r := d.x.Cancel(d.now, "A", stop, false); r != nil {
+				d.t.Fatal(r)
+			}
+		},
+		"outside the new band when it is triggered": func(d *desk, i *listing.Instrument, _ Number) {
+			if r := d.x.SetBand(d.now, i.Key, rupees("94.80"), rupees("200.00")); r != nil {
+				d.t.Fatal(r)
+			}
+			d.print(i, "95.00", 1)
+		},
+	} {
+		for _, latency := range []time.Duration{0, 20 * time.Millisecond} {
+			d := newDesk(t, Config{Seed: 1, NoHouse: true, Latency: latency})
+			i := d.share()
+			d.set(i, "100.00")
+			d.place("H", i, "sell 10 @ 100.00")
+			d.now = d.now.Add(time.Second)
+			n := d.place("A", i, "buy 10 BO @ 100.00 stop 5 target 5")
+			d.now = d.now.Add(time.Second)
+			equal(t, name+": target", d.last("A", n+2).State, Open)
+			end(d, i, n+1)
+			d.now = d.now.Add(time.Second)
+			equal(t, name+": stop", d.last("A", n+1).State, Cancelled)
+			equal(t, name+": target", d.last("A", n+2).State, Open)
+			covered(d.x, func(why string) { t.Error(name, why) })
+
+			// the position goes by another order: the target would open one now
+			sold := d.x.Limits(d.now, "A").Orders
+			d.place("H", i, "buy 10 @ 100.00")
+			d.now = d.now.Add(time.Second)
+			d.place("A", i, "sell 10 BO @ 100.00")
+			d.now = d.now.Add(time.Second)
+			equal(t, name+": net", d.net("A", i, Bracket), 0)
+			if l := d.x.Limits(d.now, "A"); l.Orders <= sold || l.Orders == 0 {
+				t.Errorf("%s: %s is blocked for a target that opens a position", name, l.Orders)
+			}
+		}
+	}
+}
+
+// What a target does not fit into is not left open.
+func TestLegs_targetThatDoesNotFitGoesWithItsStop(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true})
+	i := d.share()
+	d.set(i, "100.00")
+	if r := d.x.Fund(d.now, "A", rupees("400.00"), nil); r != nil { // two positions of 10 at a fifth of their value
+		t.Fatal(r)
+	}
+	d.place("H", i, "sell 10 @ 100.00")
+	n := d.place("A", i, "buy 10 BO @ 100.00 stop 1 target 1")
+	d.place("H", i, "buy 10 @ 100.00")
+	m := d.place("A", i, "sell 10 BO @ 100.00") // closes it: the stop opens a position now
+	equal(t, "second entry", d.last("A", m).State, Complete)
+	d.place("H", i, "sell 17 @ 100.00")
+	equal(t, "an order that uses most of what is left", d.last("A", d.place("A", i, "buy 10 @ 100.50")).State, Complete)
+	if r := d.x.Cancel(d.now, "A", n+1, false); r != nil {
+		t.Fatal(r)
+	}
+	covered(d.x, func(why string) { t.Error(why) })
+	if l := d.x.Limits(d.now, "A"); l.Net < 0 {
+		t.Errorf("%s is left", l.Net)
+	}
+	o := d.last("A", n+2)
+	if o.State != Cancelled || o.Remark == "" {
+		t.Errorf("the target is %s %q", o.State, o.Remark)
+	}
+}
