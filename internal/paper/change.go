@@ -199,7 +199,8 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 		}
 	}
 	was := x.current(o)
-	if o.flags&waiting != 0 {
+	stays := o.flags&waiting != 0 && v.kind == o.kind && v.price == o.price && v.trigger == o.trigger && v.quantity <= o.quantity
+	if o.flags&waiting != 0 && !stays {
 		in.unstop(o.side(), o.trigger, i)
 	}
 	x.save(o, v)
@@ -207,6 +208,8 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 	switch {
 	case o.flags&entered == 0:
 		x.row(i, OpenPending)
+	case stays:
+		x.row(i, TriggerPending)
 	case o.flags&waiting != 0 && v.kind == Stop, v.kind == Stop && was.kind != Stop:
 		if o.ref != 0 {
 			in.book.Remove(o.ref)

@@ -220,10 +220,13 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 func (x *Exchange) shown(in *instrument, side Side) []book.Level {
 	if in.levelStep != in.step+1 {
 		in.levelStep = in.step + 1 // so that zero is no step
-		bids, asks := x.market.Depth(in.Instrument, at(x.now), in.low, in.high)
+		bids, asks := x.market.Depth(in.Instrument, at(x.now), 0, 0)
 		in.levels[Buy], in.levels[Sell] = fromTape(&bids), fromTape(&asks)
 	}
 	levels := in.levels[side].all[:in.levels[side].n]
+	for n := len(levels); n > 0 && (levels[n-1].Price < in.low || levels[n-1].Price > in.high); n-- {
+		levels = levels[:n-1]
+	}
 	if in.book == nil {
 		return levels
 	}
