@@ -75,6 +75,11 @@ func (x *Exchange) byHand(now time.Time, h hand) *Refusal {
 	if r := x.logHand(&h); r != nil {
 		return r
 	}
+	for _, i := range x.instruments {
+		if i.ownLast != 0 {
+			x.look(i) // before the tape becomes another one
+		}
+	}
 	switch h.kind {
 	case handRelease:
 		x.letGo(in)

@@ -36,7 +36,8 @@ type instrument struct {
 	levels    [Sell + 1]levels // the house's, of the step levelStep
 	levelStep int64
 
-	ownAt       int64 // when an account traded last
+	ownLast     listing.Price // what an account traded last, or somebody by hand; 0 if the tape traded since
+	ownAt       int64
 	ownQuantity int64
 
 	clear int64 // until then the tape does nothing that matters to what rests
@@ -86,14 +87,21 @@ func (x *Exchange) bandOf(in *instrument) {
 	}
 }
 
-// look brings an instrument's price to the present and returns what was traded last: by
-// an account in this step, else by the tape.
+// look brings an instrument's price to the present and returns what was traded last, by
+// an account or by the tape.
 func (x *Exchange) look(in *instrument) listing.Price {
 	if step := x.now / stepMicros; in.step != step {
 		x.bandOf(in)
 		in.step = step
 		in.value = x.valueOf(in)
 		in.last = in.value
+		if in.ownLast != 0 {
+			if t, ok := x.market.Latest(in.Instrument, at(x.now)); ok && t.At.UnixMicro() > in.ownAt {
+				in.ownLast = 0
+			} else {
+				in.last = in.ownLast
+			}
+		}
 		in.low0, in.high0 = in.last, in.last
 	}
 	return in.last
@@ -115,7 +123,7 @@ func (in *instrument) calm() { in.low0, in.high0 = in.last, in.last }
 func (x *Exchange) printed(in *instrument, p listing.Price, quantity int64) {
 	in.last = p
 	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
-	in.ownAt, in.ownQuantity = x.now, quantity
+	in.ownLast, in.ownAt, in.ownQuantity = p, x.now, quantity
 	x.market.Record(in.Instrument, at(x.now), p, quantity)
 }
 
@@ -177,14 +185,19 @@ func (x *Exchange) until(in *instrument, end int64) int64 {
 	return in.due
 }
 
-// print lets the tape trade: what rests fills as far as it reaches, then stops go.
+// print lets the tape trade: what rests fills as far as it reaches, then stops go. With a
+// quantity of 0 there is no trade: the house takes what is better than the price.
 func (x *Exchange) print(in *instrument, p listing.Price, quantity int64) {
 	if in.book != nil {
 		x.found = in.book.Print(p, quantity, x.found[:0])
 		x.apply(in, 0, x.found)
 	}
-	in.last = p
-	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	if quantity > 0 {
+		if in.last, in.ownLast = p, 0; p != in.value { // it was made by hand
+			in.ownLast, in.ownAt, in.ownQuantity = p, x.now, quantity
+		}
+		in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	}
 	x.settle(in)
 }
 
@@ -256,7 +269,7 @@ func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 	} else {
 		x.market.Gap(in.Instrument, at(x.now), p)
 	}
-	in.step, in.levelStep = -1, 0
+	in.step, in.levelStep, in.ownLast = -1, 0, 0
 	x.look(in)
 	if in.Kind != listing.Index {
 		x.print(in, p, in.Lot)
@@ -273,11 +286,10 @@ func (x *Exchange) refresh() {
 			continue
 		}
 		in.touched()
-		step, value := in.step, in.value
-		if step == x.now/stepMicros && value == x.valueOf(in) {
+		if in.value == x.valueOf(in) {
 			continue
 		}
-		in.step, in.levelStep = -1, 0
+		in.step, in.levelStep, in.ownLast = -1, 0, 0
 		if _, active := slices.BinarySearch(x.active, in.index); active && !in.halted {
 			x.look(in)
 			x.print(in, in.value, 0)
@@ -337,7 +349,7 @@ func (x *Exchange) Quote(now time.Time, key listing.Key) (Quote, bool) {
 	} else {
 		q.LastQuantity = in.Lot
 	}
-	if in.ownAt >= in.step*stepMicros {
+	if in.ownLast != 0 {
 		q.LastQuantity, q.LastTime = in.ownQuantity, at(in.ownAt)
 	}
 	q.YearLow, q.YearHigh = x.year(in)

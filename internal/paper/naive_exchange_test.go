@@ -32,6 +32,10 @@ func newPair(t *testing.T, rt *rapid.T) *pair {
 
 func (p *pair) draw() *naive { return rapid.SampledFrom(p.markets).Draw(p.rt, "instrument") }
 
+// String is short, for what rapid prints.
+func (n *naive) String() string      { return n.i.Name }
+func (o *naiveOrder) String() string { return fmt.Sprint(o.number) }
+
 func (p *pair) price(n *naive, around listing.Price) listing.Price {
 	return max(n.i.Tick, around+n.i.Tick*listing.Price(rapid.IntRange(-4, 4).Draw(p.rt, "ticks")))
 }

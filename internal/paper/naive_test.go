@@ -98,11 +98,14 @@ func (n *naive) renew() {
 func (n *naive) run(to int64) {
 	for next := (n.now/500_000 + 1) * 500_000; next <= to; next += 500_000 {
 		n.now = next
+		last := n.last
 		n.renew()
-		if !n.halted {
-			if t, ok := n.tape.Tick(n.i, at(next)); ok || !n.noHouse { // the house takes what is better than the price
-				n.print(n.value, t.Quantity)
-			}
+		t, traded := n.tape.Tick(n.i, at(next))
+		if !traded {
+			n.last, n.reach = last, [2]listing.Price{last, last}
+		}
+		if !n.halted && (traded || !n.noHouse) { // the house takes what is better than the price
+			n.print(n.value, t.Quantity)
 		}
 	}
 	n.now = to
@@ -268,8 +271,10 @@ func (n *naive) print(p listing.Price, quantity int64) {
 			left -= q
 		}
 	}
-	n.last = p
-	n.reach = [2]listing.Price{min(n.reach[0], p), max(n.reach[1], p)}
+	if quantity > 0 {
+		n.last = p
+		n.reach = [2]listing.Price{min(n.reach[0], p), max(n.reach[1], p)}
+	}
 	n.settle()
 }
 

@@ -264,14 +264,21 @@ func Restore(cfg Config, snapshot []byte) (*Exchange, error) {
 	return x, nil
 }
 
-// leap goes from the end of the day to the end of the day before a time, if all days
-// between would begin and end alike: nobody has orders or positions. A clock that is set
-// to another year is followed at once.
+// leap goes from the end of the day to the end of a later one before a time, if nothing
+// happens in the days between but that carried positions change their value: nobody has
+// orders. What they gained day by day is what they gained in all, so a clock that is set
+// to another year is followed at once. A day on which a position expires is not left out.
 func (x *Exchange) leap(to int64) {
-	d := listing.DateOf(at(to))
-	if x.orders.n > 0 || !x.date.Add(1).Before(d) || !x.ledger.Still() {
+	until, quiet := x.ledger.Quiet()
+	if x.orders.n > 0 || !quiet {
 		return
 	}
-	x.date = d.Add(-1)
-	x.now = d.Start().UnixMicro()
+	last := listing.DateOf(at(to)).Add(-1)
+	if !until.IsZero() && until.Before(last) {
+		last = until
+	}
+	if x.date.Before(last) {
+		x.date = last
+		x.now = last.Add(1).Start().UnixMicro()
+	}
 }
