@@ -8,10 +8,9 @@ import (
 
 // numbered returns an account's order, and refuses a number that is not the account's.
 func (x *Exchange) numbered(account string, n Number) (uint32, *Refusal) {
-	i, ok := x.carried[n]
-	if !ok && n > x.prefix && n <= x.prefix+x.sequence {
-		i = uint32(n-x.prefix) + x.before
-		ok = true
+	i, ok := uint32(n-x.prefix)+x.before, n > x.prefix && n <= x.prefix+x.sequence
+	if !ok {
+		i, ok = x.carried[n]
 	}
 	if ok {
 		if a, known := x.byName[account]; known && x.orders.at(i).account == a {

@@ -55,7 +55,7 @@ func (b *books) trade(t *Trade) {
 func (b *books) settle(d listing.Date) {
 	defer func() { b.closed = maps.Clone(b.cash) }()
 	for h, n := range b.quantity {
-		if h.product == 0 || n == 0 {
+		if h.product == 0 || n == 0 && b.worth[h] == 0 {
 			continue
 		}
 		i := b.instruments[h.key]

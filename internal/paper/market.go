@@ -251,6 +251,19 @@ func (x *Exchange) shown(in *instrument, side Side) []book.Level {
 	return levels
 }
 
+// reshow forgets the house's levels if the tape shows others now at the same price.
+func (x *Exchange) reshow(in *instrument) {
+	if in.levelStep != x.now/stepMicros+1 {
+		return
+	}
+	bids, asks := x.market.Depth(in.Instrument, at(x.now), 0, 0)
+	for side, all := range map[Side]levels{Buy: fromTape(&bids), Sell: fromTape(&asks)} {
+		if all.n != in.levels[side].n || all.n > 0 && all.all[0].Price != in.levels[side].all[0].Price {
+			in.levelStep = 0
+		}
+	}
+}
+
 // fromTape returns the levels that there are.
 func fromTape(all *[depth]tape.Level) (l levels) {
 	for _, v := range all {
@@ -287,6 +300,7 @@ func (x *Exchange) refresh() {
 		}
 		in.touched()
 		if in.value == x.valueOf(in) {
+			x.reshow(in)
 			continue
 		}
 		in.step, in.levelStep, in.ownLast = -1, 0, 0

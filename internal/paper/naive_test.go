@@ -345,6 +345,13 @@ func (n *naive) replaced() {
 		if !n.halted {
 			n.print(v, 0)
 		}
+		return
+	}
+	if n.shows != nil {
+		bids, asks := n.tape.Depth(n.i, at(n.now), 0, 0)
+		if bids[0].Price != n.shows[Buy][0].Price || asks[0].Price != n.shows[Sell][0].Price {
+			n.shows = nil
+		}
 	}
 }
 
