@@ -12,10 +12,8 @@ func (x *Exchange) numbered(account string, n Number) (uint32, *Refusal) {
 	if !ok {
 		i, ok = x.carried[n]
 	}
-	if ok {
-		if a, known := x.byName[account]; known && x.orders.at(i).account == a {
-			return i, nil
-		}
+	if ok && x.accounts[x.orders.at(i).account].name == account {
+		return i, nil
 	}
 	return 0, invalid("no", "please provide valid order number")
 }

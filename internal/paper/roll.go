@@ -123,7 +123,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 			State: o.state, Modified: o.modified, Flags: o.flags, Price: o.price, Trigger: o.trigger, Quantity: o.quantity,
 			Tag: x.tagOf(o), Source: x.sources[o.source],
 		}
-		for r := o.first; r != 0; r = x.rows.at(r).next {
+		for _, r := range x.rowsOf(o, o.last, nil) {
 			row := keptRow{Bits: x.rows.at(r).bits}
 			if a := x.rows.at(r).argument(); a == reasonArgument || a == remarkArgument {
 				row.Kind, row.Text = a, x.textAt(x.rows.at(r).index())
@@ -177,12 +177,8 @@ func (x *Exchange) revive(k *kept) {
 		row, n := x.rows.add()
 		row.bits = r.Bits
 		row.refer(r.Kind, x.text(r.Text))
-		if o.last != 0 {
-			x.rows.at(o.last).next = n
-		} else {
-			o.first = n
-		}
-		o.last = n
+		row.before = o.last
+		o.last, o.rowAt = n, row.at()
 	}
 	if k.Extra != nil {
 		e := x.rare(o)
