@@ -147,6 +147,9 @@ func (p *parts) total() listing.Price {
 // delivery returns what of the day's purchases under CNC its sales do not pay for, and
 // what of the open ones.
 func (a *Account) delivery() (filled, open listing.Price) {
+	if a.delivered|a.ordered == 0 {
+		return 0, 0
+	}
 	filled = whole(max(0, a.delivered-a.credit))
 	return filled, whole(max(0, a.delivered+a.ordered-a.credit)) - filled
 }
@@ -245,7 +248,7 @@ func (a *Account) change(was, is Order, keep bool) (Need, error) {
 		return Need{}, ErrHoldings
 	}
 	before := a.Used()
-	n := Need{Used: before, Available: a.Net()}
+	n := Need{Used: before, Available: a.cash + a.pledgedReference - before}
 	if was.Instrument != nil {
 		a.open(s, was, -1)
 	}
