@@ -21,13 +21,30 @@ type pair struct {
 func newPair(t *testing.T, rt *rapid.T) *pair {
 	cfg := Config{Seed: rapid.Uint64Range(0, 50).Draw(rt, "seed"), NoHouse: rapid.IntRange(0, 3).Draw(rt, "no house") == 0, CancelPassive: rapid.Bool().Draw(rt, "passive"), Funds: 1 << 50}
 	p := &pair{desk: newDesk(t, cfg), rt: rt}
-	for _, i := range []*listing.Instrument{p.share(), p.contract(listing.MCX, listing.Future)} {
+	same, other := p.sameToken()
+	for _, i := range []*listing.Instrument{p.share(), p.contract(listing.MCX, listing.Future), same, other} {
 		q, _ := p.x.Quote(p.now, i.Key)
 		n := &naive{tape: tape.New(cfg.Seed), i: i, noHouse: cfg.NoHouse, passive: cfg.CancelPassive, low: q.BandLow, high: q.BandHigh, now: p.now.UnixMicro()}
 		n.renew()
 		p.markets = append(p.markets, n)
 	}
 	return p
+}
+
+// sameToken returns two shares of two segments that have one token.
+func (d *desk) sameToken() (a, b *listing.Instrument) {
+	first := map[uint32]*listing.Instrument{}
+	for _, i := range d.x.Listing(d.now).Instruments() {
+		if i.Kind != listing.Share || i.Margin.Intraday == 0 {
+			continue
+		}
+		if a = first[i.Token]; a != nil {
+			return a, i
+		}
+		first[i.Token] = i
+	}
+	d.t.Fatal("no token is listed in two segments")
+	return nil, nil
 }
 
 func (p *pair) draw() *naive { return rapid.SampledFrom(p.markets).Draw(p.rt, "instrument") }
@@ -214,9 +231,34 @@ func (p *pair) conserved(n *naive) {
 	}
 }
 
+// onTape checks that each fill is on the tape: in price and volume of its minute.
+func (p *pair) onTape() {
+	type minute struct {
+		key listing.Key
+		at  time.Time
+	}
+	volume := map[minute]int64{}
+	for _, a := range []string{"A", "B", "C"} {
+		for _, t := range p.x.Trades(p.now, a) {
+			m := minute{t.Key, t.At.Truncate(time.Minute)}
+			c := p.x.Candles(p.now, t.Key, time.Minute, m.at, m.at.Add(time.Minute))
+			if len(c) != 1 || t.Price < c[0].Low || t.Price > c[0].High {
+				p.rt.Fatalf("a fill at %s, and the tape has %+v", t.Price, c)
+			}
+			if t.Side == Buy {
+				volume[m] += t.Quantity
+			}
+			if volume[m] > c[0].Volume {
+				p.rt.Fatalf("%d were bought, and the tape has %+v", volume[m], c)
+			}
+		}
+	}
+}
+
 func TestExchange_tradesAsANaiveOneDoes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPair(t, rt)
 		rt.Repeat(map[string]func(*rapid.T){"place": p.place, "place more": p.place, "place still more": p.place, "modify": p.modify, "cancel": p.cancel, "hand": p.hand, "wait": p.wait, "": p.check})
+		p.onTape()
 	})
 }

@@ -23,7 +23,7 @@ func (n *naive) legal(side Side, kind PriceType, validity Validity, price, trigg
 		if trigger <= 50*listing.Rupee {
 			allowed = rupees("1.50")
 		}
-		if gap < 0 || !mcx && gap > allowed {
+		if gap < 0 || n.i.Segment == listing.NSE && gap > allowed {
 			return false
 		}
 	}
