@@ -3,9 +3,11 @@ package paper
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -250,4 +252,113 @@ func TestLimits_profitOfAnOptionPaysForNothing(t *testing.T) {
 	deal("buy", "sell", 1, high)
 	deal("sell", "buy", 1, low)
 	used("what was lost of it", 0)
+}
+
+// An AMO goes in when its contract is not there any more: it is rejected at once, and
+// does not vanish at the roll.
+func TestPlace_afterMarketOfAnExpiringContractIsRejected(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, Funds: 1 << 50})
+	future := d.contract(listing.NSEDeriv, listing.Future)
+	q, _ := d.x.Quote(d.now, future.Key)
+	p := Place{Account: "A", Instrument: future.Key, Side: Buy, Type: Limit, Product: NRML, Validity: Day, Price: q.Last, Quantity: future.Lot, AfterHours: true}
+	n, _ := d.x.Place(d.now, p)
+	equal(t, "before", d.last("A", n).State, AfterMarketReceived)
+	d.now = future.Expiry.Start().Add(10 * time.Hour)
+	q, _ = d.x.Quote(d.now, future.Key)
+	p.Price = q.Last
+	n, r := d.x.Place(d.now, p)
+	if r != nil {
+		t.Fatal(r)
+	}
+	if o := d.last("A", n); o.State != Rejected || !strings.Contains(o.Reason, "expires") {
+		t.Errorf("on the last day: %s %q", o.State, o.Reason)
+	}
+	p.AfterHours = false
+	n, _ = d.x.Place(d.now, p)
+	if o := d.last("A", n); o.State != Open && o.State != Complete {
+		t.Errorf("an order of the day: %s %q", o.State, o.Reason)
+	}
+}
+
+// Whatever band somebody sets, prices and amounts stay what they are.
+func TestPlace_numbersStayWithinBounds(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true, Funds: maxFunds})
+	i := d.contract(listing.Currency, listing.Future) // the smallest tick
+	high := maxPrice - maxPrice%i.Tick
+	if r := d.x.SetBand(d.now, i.Key, i.Tick, high+i.Tick); r == nil {
+		t.Error("a band beyond the largest price was set")
+	}
+	if r := d.x.SetBand(d.now, i.Key, i.Tick, high); r != nil {
+		t.Fatal(r)
+	}
+	d.place("A", i, fmt.Sprintf("sell %d @ %s", i.Lot, high))
+	d.place("B", i, fmt.Sprintf("buy %d @ %s", i.Lot, i.Tick))
+	q, _ := d.x.Quote(d.now, i.Key)
+	equal(t, "ask", q.Asks[0].Price, high)
+	equal(t, "bid", q.Bids[0].Price, i.Tick)
+	equal(t, "fills", d.fills("B", d.place("B", i, fmt.Sprintf("buy %d @ %s", i.Lot, high))), fmt.Sprintf("%d @ %s", i.Lot, high))
+
+	share := d.share()
+	for _, quantity := range []int64{maxQuantity + 1, 1 << 40, 1<<63 - 1, -1 << 63} {
+		p := orderOf("A", share, "buy 1")
+		p.Quantity = quantity
+		if _, r := d.x.Margin(d.now, p); r == nil {
+			t.Errorf("Margin takes a quantity of %d", quantity)
+		}
+		if n, r := d.x.Place(d.now, p); r == nil {
+			t.Errorf("order %d of %d", n, quantity)
+		}
+	}
+	for _, i := range d.x.Listing(d.now).Instruments() {
+		if i.Kind == listing.Index {
+			continue
+		}
+		p := Place{Account: "A", Instrument: i.Key, Side: Sell, Type: Market, Product: NRML, Validity: Day, Quantity: maxQuantity / i.Lot * i.Lot}
+		need, r := d.x.Margin(d.now, p)
+		if r == nil && !i.Segment.Cash() && (need.Order <= 0 || need.Total < need.Order || need.Available != need.Used*-1+d.x.Limits(d.now, "A").Cash) {
+			t.Errorf("%s: %+v", i.Name, need)
+		}
+	}
+	var holdings []ledger.Holding
+	for _, i := range d.x.Listing(d.now).Instruments() {
+		if i.Kind == listing.Share {
+			holdings = append(holdings, ledger.Holding{Instrument: i, Quantity: maxQuantity, Pledged: maxQuantity, Cost: maxFunds})
+		}
+	}
+	if r := d.x.Fund(d.now, "C", maxFunds, holdings); r != nil {
+		t.Fatal(r)
+	}
+	if l := d.x.Limits(d.now, "C"); l.Net <= maxFunds || l.Net != l.Cash+l.Pledged {
+		t.Errorf("%+v", l)
+	}
+	if r := d.x.Fund(d.now, "D", 0, []ledger.Holding{{Instrument: share, Quantity: 1}, {Instrument: share, Quantity: 2}}); r == nil {
+		t.Error("a share was held twice")
+	}
+	if r := d.x.Fund(d.now, "D", maxFunds+1, nil); r == nil {
+		t.Error("an account got more than the largest amount")
+	}
+}
+
+// The market's time does not go back: a command with an earlier time comes now.
+func TestRun_timeNeverGoesBack(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1})
+	i := d.share()
+	d.now = d.now.Add(30 * time.Hour)
+	first := d.place("A", i, "buy 10 @ 1000.00")
+	d.now = d.now.Add(-40 * time.Hour)
+	n := d.place("A", i, "buy 10")
+	o := d.last("A", n)
+	if n != first+1 || o.Entered.Before(start.Add(30*time.Hour)) || o.State != Complete && o.State != Open {
+		t.Errorf("%d after %d: %s at %s", n, first, o.State, o.Entered)
+	}
+	if r := d.x.Cancel(d.now, "A", first, false); r != nil && r.Reason != Final {
+		t.Error(r)
+	}
+	for _, h := range [][]Order{d.history("A", n), d.history("A", first)} {
+		for k := 1; k < len(h); k++ {
+			if !h[k].Entered.After(h[k-1].Entered) {
+				t.Errorf("%s at %s after %s at %s", h[k].State, h[k].Entered, h[k-1].State, h[k-1].Entered)
+			}
+		}
+	}
 }

@@ -20,11 +20,12 @@ type pair struct {
 
 func newPair(t *testing.T, rt *rapid.T) *pair {
 	cfg := Config{Seed: rapid.Uint64Range(0, 50).Draw(rt, "seed"), NoHouse: rapid.IntRange(0, 3).Draw(rt, "no house") == 0, CancelPassive: rapid.Bool().Draw(rt, "passive"), Funds: 1 << 50}
+	cfg.Latency = rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Millisecond, 700 * time.Millisecond}).Draw(rt, "latency")
 	p := &pair{desk: newDesk(t, cfg), rt: rt}
 	same, other := p.sameToken()
 	for _, i := range []*listing.Instrument{p.share(), p.contract(listing.MCX, listing.Future), same, other} {
 		q, _ := p.x.Quote(p.now, i.Key)
-		n := &naive{tape: tape.New(cfg.Seed), i: i, noHouse: cfg.NoHouse, passive: cfg.CancelPassive, low: q.BandLow, high: q.BandHigh, now: p.now.UnixMicro()}
+		n := &naive{tape: tape.New(cfg.Seed), i: i, noHouse: cfg.NoHouse, latency: cfg.Latency.Microseconds(), passive: cfg.CancelPassive, low: q.BandLow, high: q.BandHigh, now: p.now.UnixMicro()}
 		n.renew()
 		p.markets = append(p.markets, n)
 	}
@@ -202,6 +203,9 @@ func (p *pair) check(*rapid.T) {
 		}
 		for _, o := range n.orders {
 			is := p.last(o.account, o.number)
+			if o.busy && !is.State.Final() { // its last row is about what is under way
+				is.State = o.state
+			}
 			got := fmt.Sprint(is.State, is.Type, is.Validity, is.Price, is.Trigger, is.Quantity, is.Filled, is.Disclosed)
 			want := fmt.Sprint(o.state, o.kind, o.validity, o.price, o.trigger, o.quantity, o.filled, o.disclosed)
 			if o.kind == Market { // it was rejected

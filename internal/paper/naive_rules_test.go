@@ -68,7 +68,8 @@ func (n *naive) place(p Place, number Number) {
 	if o.kind == Market {
 		o.kind, o.price, o.market = Limit, n.limitOf(o.side), true
 	}
-	n.enter(o)
+	o.state = OpenPending
+	n.send(o, func() { n.enter(o) })
 	n.settle()
 }
 
@@ -85,10 +86,10 @@ func (o *naiveOrder) final() bool {
 	return o.state == Complete || o.state == Cancelled || o.state == Rejected
 }
 
-// modify reports whether there was still something to change.
+// modify reports whether there was still something to change, and no other change under way.
 func (n *naive) modify(c Change) bool {
 	o := n.order(c.Number)
-	if o.final() {
+	if o.final() || o.busy {
 		return false
 	}
 	kind, trigger := c.Type, c.Trigger
@@ -104,6 +105,18 @@ func (n *naive) modify(c Change) bool {
 	if c.Disclosed == c.Quantity {
 		c.Disclosed = 0
 	}
+	o.busy = n.latency > 0
+	n.send(o, func() {
+		if c.Quantity > o.filled {
+			n.amend(o, c)
+		}
+	})
+	n.settle()
+	return true
+}
+
+// amend makes a change.
+func (n *naive) amend(o *naiveOrder, c Change) {
 	was := *o
 	shows := func(quantity, disclosed int64) int64 {
 		if disclosed > 0 {
@@ -127,16 +140,15 @@ func (n *naive) modify(c Change) bool {
 	default:
 		n.match(o)
 	}
-	n.settle()
-	return true
 }
 
 func (n *naive) cancel(number Number) bool {
 	o := n.order(number)
-	if o.final() {
+	if o.final() || o.busy {
 		return false
 	}
-	o.state, o.rests = Cancelled, false
+	o.busy = n.latency > 0
+	n.send(o, func() { o.state, o.rests = Cancelled, false })
 	return true
 }
 

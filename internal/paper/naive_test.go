@@ -14,6 +14,7 @@ type naive struct {
 	tape      *tape.Market
 	i         *listing.Instrument
 	noHouse   bool
+	latency   int64
 	passive   bool // an order of the same account that rests goes, and not the new one
 	low, high listing.Price
 
@@ -24,6 +25,7 @@ type naive struct {
 	shows       *[Sell + 1][]tape.Level // the house's levels in this step; nil until somebody asks
 
 	orders []*naiveOrder
+	flight []naiveFlight
 	fills  []naiveFill
 	clock  int // counts what decides by time
 	house  naiveHouse
@@ -41,12 +43,43 @@ type naiveOrder struct {
 	filled         int64
 	disclosed      int64
 
+	busy   bool // a change or cancellation of it is under way
 	market bool // it came as a market order
 	rests  bool
 	late   bool // it came while trading was halted
 	since  int
 	shown  int64
 	ahead  int64 // what of the house has to trade before it
+}
+
+// naiveFlight is a command on its way.
+type naiveFlight struct {
+	at    int64
+	order *naiveOrder
+	do    func()
+}
+
+// send does what a command says when it arrives, unless its order is final by then.
+func (n *naive) send(o *naiveOrder, do func()) {
+	if n.latency == 0 {
+		do()
+		return
+	}
+	n.flight = append(n.flight, naiveFlight{n.now + n.latency, o, do})
+}
+
+// land takes what has arrived.
+func (n *naive) land(to int64) {
+	for len(n.flight) > 0 && n.flight[0].at <= to {
+		f := n.flight[0]
+		n.flight = n.flight[1:]
+		n.now = f.at
+		if f.order.busy = false; !f.order.final() {
+			f.do()
+			n.settle()
+		}
+	}
+	n.now = to
 }
 
 type naiveFill struct {
@@ -97,6 +130,7 @@ func (n *naive) renew() {
 // run goes on to a time, each half second of it.
 func (n *naive) run(to int64) {
 	for next := (n.now/500_000 + 1) * 500_000; next <= to; next += 500_000 {
+		n.land(next - 1)
 		n.now = next
 		last := n.last
 		n.renew()
@@ -108,7 +142,7 @@ func (n *naive) run(to int64) {
 			n.print(n.value, t.Quantity)
 		}
 	}
-	n.now = to
+	n.land(to)
 }
 
 // levels returns what the house shows on a side that the orders of accounts do not cross.

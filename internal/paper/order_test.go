@@ -22,6 +22,7 @@ func TestModify_keepsOrLosesPriority(t *testing.T) {
 		{"price and back", "buy 100 @ 10.05", func(c *Change) { c.Price = rupees("10.00") }, false},
 		{"quantity down", "buy 100 @ 10.00", func(c *Change) { c.Quantity = 50 }, true},
 		{"quantity up", "buy 100 @ 10.00", func(c *Change) { c.Quantity = 150 }, false},
+		{"quantity up, hidden", "buy 100 @ 10.00 shows 20", func(c *Change) { c.Quantity = 150 }, false},
 		{"nothing", "buy 100 @ 10.00", func(*Change) {}, true},
 		{"shows more", "buy 100 @ 10.00 shows 20", func(c *Change) { c.Disclosed = 40 }, false},
 		{"shows less", "buy 100 @ 10.00 shows 40", func(c *Change) { c.Disclosed = 20 }, true},
@@ -59,7 +60,7 @@ func TestModify_refusedLeavesTheOrder(t *testing.T) {
 		{Type: Limit, Price: rupees("1000.00"), Quantity: 100}, // band
 		{Type: Limit, Price: rupees("10.01"), Quantity: 100},   // tick
 		{Type: Limit, Price: rupees("10.00"), Quantity: 40},    // filled
-		{Type: Limit, Price: rupees("10.00"), Quantity: 900_000_000},
+		{Type: Limit, Price: rupees("10.00"), Quantity: 9_000_000},
 		{Type: StopMarket, Trigger: rupees("10.00"), Quantity: 100},
 	} {
 		c.Account, c.Number, c.Validity = "A", n, Day

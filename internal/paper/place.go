@@ -74,11 +74,13 @@ func termsOf(p *Place) terms {
 	return terms{side: p.Side, kind: p.Type, product: p.Product, validity: p.Validity, price: p.Price, trigger: p.Trigger, quantity: p.Quantity, disclosed: p.Disclosed, amo: p.AfterHours}
 }
 
-// Bounds that keep amounts within an int64.
+// Bounds that keep amounts within an int64, and prices in ticks within an int32: of an
+// order, and of all that an account has.
 const (
-	maxPrice    = 10_000_000 * listing.Rupee
-	maxQuantity = 1_000_000_000
+	maxPrice    = 1_000_000 * listing.Rupee
+	maxQuantity = 10_000_000
 	maxAmount   = 1 << 60
+	maxFunds    = 1 << 56
 )
 
 // wellFormed refuses terms that make no order.
@@ -102,7 +104,11 @@ func wellFormed(in *instrument, t *terms) *Refusal {
 	case t.disclosed < 0 || t.disclosed > t.quantity:
 		return invalid("dq", "please provide valid disclosed quantity")
 	}
-	hi, lo := bits.Mul64(uint64(max(t.price, t.trigger, 1)), uint64(t.quantity)*uint64(max(1, in.Multiplier*in.GenNum*in.PriceNum)))
+	price := max(t.price, t.trigger)
+	if t.kind == Market {
+		price = maxPrice // it is not known yet
+	}
+	hi, lo := bits.Mul64(uint64(price), uint64(t.quantity)*uint64(max(1, in.Multiplier*in.GenNum*in.PriceNum)))
 	if hi != 0 || lo > maxAmount {
 		return invalid("qt", "please provide valid quantity")
 	}

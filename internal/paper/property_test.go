@@ -379,35 +379,6 @@ func TestExchange_keepsItsRules(t *testing.T) {
 	})
 }
 
-func TestExchange_conservesCashAndContracts(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		d := newDesk(t, Config{Seed: 1, NoHouse: true})
-		tr := newTrader(rt, d)
-		tr.instruments = tr.instruments[1:2]
-		i := tr.instruments[0]
-		q, _ := d.x.Quote(d.now, i.Key)
-		if r := d.x.SetPrice(d.now, i.Key, q.Last); r != nil { // no more trades of the tape
-			rt.Fatal(r)
-		}
-		rt.Repeat(map[string]func(*rapid.T){"place": tr.place, "modify": tr.modify, "cancel": tr.cancel})
-		var net, cash, count int64
-		for _, a := range tr.accounts {
-			net += d.net(a, i, NRML)
-		}
-		for range 3 {
-			d.now = d.now.Add(24 * time.Hour)
-			cash, count = 0, 0
-			for _, a := range tr.accounts {
-				cash += int64(d.x.Limits(d.now, a).Cash)
-				count++
-			}
-			if net != 0 || cash != count*int64(d.x.cfg.Funds) {
-				rt.Fatalf("net %d, cash %s of %d accounts", net, listing.Price(cash), count)
-			}
-		}
-	})
-}
-
 func FuzzExchange_Apply(f *testing.F) {
 	var records [][]byte
 	d := newDesk(f, Config{Seed: 1, NoHouse: true, Log: func(r []byte) error { records = append(records, slices.Clone(r)); return nil }})
