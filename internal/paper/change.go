@@ -138,6 +138,9 @@ func (x *Exchange) save(o *order, v version) {
 	old.before = e.versions
 	e.versions = k
 	e.disclosed = v.disclosed
+	if o.product == Cover && e.parent == 0 && v.kind != Stop && v.trigger > 0 { // it is the stop's, as in the order
+		e.cover, v.trigger = v.trigger, 0
+	}
 	o.price, o.trigger, o.quantity, o.kind = v.price, v.trigger, v.quantity, v.kind
 	o.flags &^= immediate
 	if v.validity == IOC {

@@ -99,3 +99,27 @@ func TestLegs_targetThatDoesNotFitGoesWithItsStop(t *testing.T) {
 		t.Errorf("the target is %s %q", o.State, o.Remark)
 	}
 }
+
+func TestModify_coverOrderMovesItsStop(t *testing.T) {
+	for _, amo := range []bool{false, true} {
+		d := newDesk(t, Config{Seed: 1, NoHouse: true})
+		i := d.share()
+		d.set(i, "100.00")
+		p := orderOf("A", i, "buy 10 CO @ 100.00")
+		p.Trigger, p.AfterHours = rupees("95.00"), amo
+		n, r := d.x.Place(d.now, p)
+		if r != nil {
+			t.Fatal(r)
+		}
+		if r := d.change("A", n, func(c *Change) { c.Trigger = rupees("94.00") }); r != nil {
+			t.Fatal(r)
+		}
+		if amo {
+			d.now = d.now.Add(24 * time.Hour)
+		}
+		d.place("H", i, "sell 10 @ 100.00")
+		orders := d.x.Orders(d.now, "A")
+		equal(t, "orders", len(orders), 2)
+		equal(t, "stop", orders[1].Trigger.String(), "94.00")
+	}
+}

@@ -107,6 +107,7 @@ func (n *naive) modify(c Change) bool {
 	}
 	o.busy = n.latency > 0
 	n.send(o, func() {
+		o.busy = false
 		if c.Quantity > o.filled {
 			n.amend(o, c)
 		}
@@ -148,7 +149,7 @@ func (n *naive) cancel(number Number) bool {
 		return false
 	}
 	o.busy = n.latency > 0
-	n.send(o, func() { o.state, o.rests = Cancelled, false })
+	n.send(o, func() { o.state, o.rests, o.busy = Cancelled, false, false })
 	return true
 }
 

@@ -74,7 +74,7 @@ func (n *naive) land(to int64) {
 		f := n.flight[0]
 		n.flight = n.flight[1:]
 		n.now = f.at
-		if f.order.busy = false; !f.order.final() {
+		if !f.order.final() {
 			f.do()
 			n.settle()
 		}
