@@ -89,6 +89,9 @@ func (tr *trader) order() Place {
 	if i.Segment.Cash() && rapid.IntRange(0, 3).Draw(tr.rt, "dq") == 0 {
 		p.Disclosed = (p.Quantity + 3) / 4
 	}
+	if rapid.IntRange(0, 11).Draw(tr.rt, "twist") == 0 {
+		p.Twist = rapid.SampledFrom([]Twist{{Parts: 3}, {Reject: "because", Later: true}, {Stuck: true}}).Draw(tr.rt, "what")
+	}
 	return p
 }
 
@@ -171,7 +174,7 @@ func (tr *trader) convert(*rapid.T) {
 
 func (tr *trader) hand(*rapid.T) {
 	_, i, p := tr.draw()
-	switch rapid.IntRange(0, 4).Draw(tr.rt, "hand") {
+	switch rapid.IntRange(0, 6).Draw(tr.rt, "hand") {
 	case 0:
 		tr.x.SetPrice(tr.now, i.Key, p)
 	case 1:
@@ -182,7 +185,10 @@ func (tr *trader) hand(*rapid.T) {
 		tr.x.Release(tr.now, listing.Key{})
 	case 4:
 		tr.x.Halt(tr.now, i.Key, true)
+	case 5:
 		tr.x.Halt(tr.now, i.Key, false)
+	case 6:
+		tr.x.SetBand(tr.now, i.Key, max(i.Tick, p-30*i.Tick), p+30*i.Tick)
 	}
 	tr.commands++
 }
@@ -207,7 +213,7 @@ func (tr *trader) wait(*rapid.T) {
 // nothingBehindTheTape checks that what rests is not worse than what the tape traded.
 func (tr *trader) nothingBehindTheTape(since time.Time) {
 	for _, in := range tr.x.instruments {
-		if in.book == nil || in.step < 0 {
+		if in.book == nil || in.step < 0 || in.halted {
 			continue
 		}
 		tr.x.look(in)
