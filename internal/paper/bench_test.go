@@ -160,6 +160,19 @@ func BenchmarkExchange_orders(b *testing.B) {
 	})
 }
 
+// BenchmarkRun_year goes on a year with a position that is carried and funded.
+func BenchmarkRun_year(b *testing.B) {
+	measure(b, func() {
+		d := newDesk(b, Config{Seed: 1})
+		p := orderOf("A", d.share(), "buy 10")
+		p.Product = MTF
+		if _, r := d.x.Place(d.now, p); r != nil {
+			b.Fatal(r)
+		}
+		d.x.Run(d.now.Add(365 * 24 * time.Hour))
+	})
+}
+
 // BenchmarkExchange_replay reads a day of a million commands.
 func BenchmarkExchange_replay(b *testing.B) {
 	var records [][]byte

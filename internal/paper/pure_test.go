@@ -191,3 +191,43 @@ func TestQuote_doesNotDecideWhatFills(t *testing.T) {
 		same(rt, "state of who was alone", dump(alone.x, alone.now), dump(watched.x, watched.now))
 	})
 }
+
+// The same commands at the same times give the same events, to the byte.
+func TestEvents_areTheSameAgain(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var records [][]byte
+		cfg := Config{Seed: rapid.Uint64Range(0, 20).Draw(rt, "seed"), Latency: rapid.SampledFrom([]time.Duration{0, 700 * time.Millisecond}).Draw(rt, "latency")}
+		cfg.Log = func(r []byte) error { records = append(records, slices.Clone(r)); return nil }
+		d := newDesk(t, cfg)
+		tr := newTrader(rt, d)
+		acts := tr.actions()
+		acts["wait"] = func(rt *rapid.T) {
+			d.now = d.now.Add(rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, time.Minute}).Draw(rt, "wait"))
+			d.x.Run(d.now)
+		}
+		rt.Repeat(acts)
+		cfg.Log = nil
+		again := newDesk(t, cfg)
+		for _, r := range records {
+			if err := again.x.Apply(r); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		again.x.Run(d.now)
+		text := func(x *Exchange) string {
+			var all []string
+			for _, e := range x.Events() {
+				switch {
+				case e.Position != nil:
+					e.Position.Instrument = nil
+					all = append(all, fmt.Sprintf("%s %+v", e.Account, *e.Position))
+				default:
+					e.Order.Instrument = nil
+					all = append(all, fmt.Sprintf("%s %+v %v", e.Account, *e.Order, e.Trade != nil))
+				}
+			}
+			return strings.Join(all, "\n")
+		}
+		same(rt, "events", text(again.x), text(d.x))
+	})
+}
