@@ -156,7 +156,10 @@ func (x *Exchange) pay(o *order, v version, keep bool) string {
 	money := x.accounts[o.account].money
 	was, is := x.openPart(o), x.openPart(o)
 	is.Price, is.Quantity = v.price, v.quantity-o.filled
+	sibling := x.other(o)
 	switch {
+	case sibling != 0:
+		return x.payPair(o, x.orders.at(sibling), v, keep)
 	case o.flags&blocked != 0:
 		if need, err := money.Change(was, is); err != nil {
 			return x.moneyText(o, need, err)

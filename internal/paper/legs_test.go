@@ -21,7 +21,7 @@ func covered(x *Exchange, fail func(string)) {
 			continue
 		}
 		if o.flags&free != 0 && x.isLeg(o) {
-			if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() && x.orders.at(s).flags&blocked != 0 {
+			if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() && x.orders.at(s).flags&blocked != 0 && x.orders.at(s).price >= o.price {
 				continue
 			}
 		}
@@ -72,31 +72,61 @@ func TestLegs_targetIsCoveredOnceItsStopHasGone(t *testing.T) {
 	}
 }
 
-// What a target does not fit into is not left open.
-func TestLegs_targetThatDoesNotFitGoesWithItsStop(t *testing.T) {
-	d := newDesk(t, Config{Seed: 1, NoHouse: true})
-	i := d.share()
-	d.set(i, "100.00")
-	if r := d.x.Fund(d.now, "A", rupees("400.00"), nil); r != nil { // two positions of 10 at a fifth of their value
-		t.Fatal(r)
-	}
-	d.place("H", i, "sell 10 @ 100.00")
-	n := d.place("A", i, "buy 10 BO @ 100.00 stop 1 target 1")
-	d.place("H", i, "buy 10 @ 100.00")
-	m := d.place("A", i, "sell 10 BO @ 100.00") // closes it: the stop opens a position now
-	equal(t, "second entry", d.last("A", m).State, Complete)
-	d.place("H", i, "sell 17 @ 100.00")
-	equal(t, "an order that uses most of what is left", d.last("A", d.place("A", i, "buy 10 @ 100.50")).State, Complete)
-	if r := d.x.Cancel(d.now, "A", n+1, false); r != nil {
-		t.Fatal(r)
-	}
-	covered(d.x, func(why string) { t.Error(why) })
-	if l := d.x.Limits(d.now, "A"); l.Net < 0 {
-		t.Errorf("%s is left", l.Net)
-	}
-	o := d.last("A", n+2)
-	if o.State != Cancelled || o.Remark == "" {
-		t.Errorf("the target is %s %q", o.State, o.Remark)
+// The leg with the higher price has the money for both, however they are changed.
+func TestLegs_dearerOneHasTheMoney(t *testing.T) {
+	for _, side := range []string{"buy", "sell"} {
+		d := newDesk(t, Config{Seed: 1, NoHouse: true})
+		i := d.share()
+		d.set(i, "100.00")
+		against := map[string]string{"buy": "sell", "sell": "buy"}[side]
+		d.place("H", i, against+" 10 @ 100.00")
+		n := d.place("A", i, side+" 10 BO @ 100.00 stop 5 target 5")
+		d.place("H", i, side+" 10 @ 100.00")
+		d.place("A", i, against+" 10 BO @ 100.00") // closes it: the legs would open a position now
+		equal(t, "net", d.net("A", i, Bracket), 0)
+		stop, target := n+1, n+2
+		needs := func(what string, numbers ...Number) {
+			t.Helper()
+			covered(d.x, func(why string) { t.Error(side, what, why) })
+			var want listing.Price
+			for _, n := range numbers {
+				o := d.last("A", n)
+				need, r := d.x.Margin(d.now, Place{Account: "Z", Instrument: i.Key, Side: o.Side, Type: Limit, Product: MIS, Validity: Day, Price: o.Price, Quantity: 10})
+				if r != nil {
+					t.Fatal(r)
+				}
+				want = max(want, need.Order)
+			}
+			equal(t, side+": "+what, d.x.Limits(d.now, "A").Orders, want)
+		}
+		price := func(n Number, p string) {
+			t.Helper()
+			if r := d.change("A", n, func(c *Change) { c.Price = rupees(p) }); r != nil {
+				t.Fatal(r)
+			}
+			equal(t, "price", d.last("A", n).Price.String(), p)
+		}
+		needs("both", stop, target)
+		if side == "buy" {
+			price(target, "101.00")
+			needs("the target is less dear", stop, target)
+			price(target, "108.00")
+		} else {
+			price(target, "97.00")
+			needs("the target is cheaper", stop, target)
+			price(target, "96.00")
+		}
+		needs("changed", stop, target)
+		if r := d.x.Cancel(d.now, "A", stop, false); r != nil {
+			t.Fatal(r)
+		}
+		needs("the target alone", target)
+		price(target, "99.00")
+		needs("the target alone, changed", target)
+		if r := d.x.Cancel(d.now, "A", target, false); r != nil {
+			t.Fatal(r)
+		}
+		needs("none")
 	}
 }
 

@@ -279,6 +279,7 @@ func (x *Exchange) expel(i uint32, why string) {
 	x.overtaken(i)
 	x.withdraw(i)
 	x.rowWith(i, Cancelled, remarkArgument, x.text(why))
+	x.cover(i)
 }
 
 // settle lets the stops go that trades have triggered, makes the legs of what has

@@ -253,7 +253,7 @@ func (x *Exchange) submit(i uint32, protection int) {
 	if o.kind == Stop && ledger.Owned(in.Instrument, o.product) && o.side() == Sell {
 		o.flags |= free // its shares are looked for when it is triggered
 	}
-	if o.flags&free == 0 {
+	if o.flags&(free|blocked) == 0 {
 		if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
 			x.reject(i, x.moneyText(o, need, err))
 			return
@@ -281,6 +281,7 @@ func (x *Exchange) release(o *order) {
 
 func (x *Exchange) reject(i uint32, text string) {
 	x.rowWith(i, Rejected, reasonArgument, x.text(text))
+	x.cover(i)
 }
 
 func (x *Exchange) moneyText(o *order, n ledger.Need, err error) string {

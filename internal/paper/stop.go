@@ -93,21 +93,19 @@ func (x *Exchange) fire(in *instrument) bool {
 func (x *Exchange) triggered(in *instrument, i uint32) {
 	o := x.orders.at(i)
 	o.flags &^= waiting
+	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
+		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
+		return
+	}
+	x.alone(i)
 	if o.flags&blocked == 0 {
 		if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
 			x.overtaken(i)
 			x.reject(i, x.moneyText(o, need, err))
-			x.cover(i)
 			return
 		}
 		o.flags |= blocked
 	}
-	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
-		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
-		x.cover(i)
-		return
-	}
-	x.alone(i)
 	x.row(i, Open)
 	x.match(i)
 }
