@@ -172,6 +172,38 @@ func TestSetBand_strikesOrdersUnderWay(t *testing.T) {
 	equal(t, "fills", d.fills("A", n), "2 @ 100.00")
 }
 
+// An order that a fault lets fill in parts, and that is changed between them, is in the
+// market once.
+func TestModify_betweenThePartsOfAnOrder(t *testing.T) {
+	for name, change := range map[string]func(*Change){
+		"rests": func(c *Change) { c.Price = rupees("99.00") },
+		"waits": func(c *Change) { c.Type, c.Price, c.Trigger = Stop, rupees("106.00"), rupees("105.00") },
+	} {
+		d := newDesk(t, Config{Seed: 1, NoHouse: true})
+		i := d.share()
+		d.set(i, "100.00")
+		d.place("H", i, "sell 3 @ 100.00")
+		p := orderOf("A", i, "buy 9 @ 100.00")
+		p.Twist.Parts = 3
+		n, r := d.x.Place(d.now, p)
+		if r != nil {
+			t.Fatal(r)
+		}
+		equal(t, name+": the first part", d.last("A", n).Filled, 3)
+		if r := d.change("A", n, change); r != nil {
+			t.Fatal(r)
+		}
+		d.now = d.now.Add(5 * time.Second)
+		d.place("H", i, "sell 1 @ 107.00")
+		d.place("C", i, "buy 1 @ 107.00")
+		d.now = d.now.Add(5 * time.Second)
+		d.place("H", i, "sell 20 @ 99.00")
+		d.now = d.now.Add(5 * time.Second)
+		equal(t, name, d.last("A", n).State, Complete)
+		equal(t, name+": net", d.net("A", i, MIS), 9)
+	}
+}
+
 // Whatever year the clock is set to, histories are right and the log can be read.
 func TestExchange_worksInAllYears(t *testing.T) {
 	for _, year := range []int{2000, 2019, 2028, 2038, 2056, 2100} {

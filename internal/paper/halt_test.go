@@ -67,3 +67,33 @@ func TestResume_marketOrderTakesWhatTheHouseShows(t *testing.T) {
 		t.Error("nothing filled")
 	}
 }
+
+func TestHand_haltBandAndGap(t *testing.T) {
+	d, i := bare(t)
+	d.x.Halt(d.now, i.Key, true)
+	d.place("A", i, "buy 10 @ 10.00")
+	n := d.place("B", i, "sell 10 @ 10.00")
+	equal(t, "halted", d.last("B", n).Filled, 0)
+	d.x.Halt(d.now, i.Key, false)
+	equal(t, "resumed", d.fills("B", n), "10 @ 10.00")
+	out := d.place("A", i, "buy 10 @ 8.00")
+	stop := d.place("C", i, "sell 10 @ 9.00 trigger 9.20")
+	if r := d.x.SetBand(d.now, i.Key, rupees("8.50"), rupees("12.00")); r != nil {
+		t.Fatal(r)
+	}
+	o := d.last("A", out)
+	if o.State != Cancelled || o.Remark == "" {
+		t.Errorf("outside the band: %s %q", o.State, o.Remark)
+	}
+	low := d.place("D", i, "buy 10 @ 9.50")
+	if r := d.x.Gap(d.now, i.Key, rupees("9.10")); r != nil {
+		t.Fatal(r)
+	}
+	equal(t, "bought where it rested", d.fills("D", low), "10 @ 9.50")
+	equal(t, "the trade that triggered a stop does not fill it", d.states("C", stop), received+"trigger pending, open")
+	d.now = d.now.Add(time.Minute)
+	equal(t, "stop", d.fills("C", stop), "10 @ 9.00")
+	if r := d.x.SetPrice(d.now, i.Key, rupees("8.00")); r == nil {
+		t.Error("a price outside the band was set")
+	}
+}

@@ -73,7 +73,9 @@ func (x *Exchange) take(f *inFlight) {
 		x.row(f.order, Cancelled)
 		x.cover(f.order)
 	case again:
-		x.match(f.order)
+		if o.ref == 0 && o.flags&waiting == 0 { // else it was changed meanwhile, and rests or waits
+			x.match(f.order)
+		}
 	}
 }
 
