@@ -406,6 +406,19 @@ func TestLatency_oneOutcomeForARace(t *testing.T) {
 	equal(t, "quantity", d.last("A", n).Quantity, 50)
 }
 
+func TestPlace_twistOfAnAfterMarketOrderHolds(t *testing.T) {
+	d, i := bare(t)
+	p := orderOf("A", i, "buy 100 AMO")
+	p.Twist = Twist{Reject: "because", Later: true}
+	n, r := d.x.Place(d.now, p)
+	if r != nil {
+		t.Fatal(r)
+	}
+	d.now = d.now.Add(24 * time.Hour)
+	o := d.last("A", n)
+	equal(t, "on the next day", o.State.String()+" "+o.Reason, "rejected because")
+}
+
 func TestPlace_twists(t *testing.T) {
 	d, i := bare(t)
 	d.place("M", i, "sell 1000 @ 10.00")

@@ -102,6 +102,7 @@ type keptExtra struct {
 	Trail      listing.Price `json:"trail,omitempty"`
 	Cover      listing.Price `json:"cover,omitempty"`
 	Parts      int           `json:"parts,omitempty"`
+	Rejection  string        `json:"rejection,omitempty"`
 }
 
 type keptVersion struct {
@@ -132,7 +133,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 		}
 		if o.extra != 0 {
 			e := x.extras.at(o.extra)
-			k.Extra = &keptExtra{e.disclosed, e.protection, e.stop, e.target, e.trail, e.cover, e.parts}
+			k.Extra = &keptExtra{e.disclosed, e.protection, e.stop, e.target, e.trail, e.cover, e.parts, x.textAt(e.rejection)}
 			for v := e.versions; v != 0; v = x.versions.at(v).before {
 				v := x.versions.at(v)
 				k.Versions = append(k.Versions, keptVersion{v.price, v.trigger, v.quantity, v.disclosed, v.kind, v.validity})
@@ -182,7 +183,7 @@ func (x *Exchange) revive(k *kept) {
 	}
 	if k.Extra != nil {
 		e := x.rare(o)
-		*e = extra{disclosed: k.Extra.Disclosed, protection: k.Extra.Protection, stop: k.Extra.Stop, target: k.Extra.Target, trail: k.Extra.Trail, cover: k.Extra.Cover, parts: k.Extra.Parts}
+		*e = extra{disclosed: k.Extra.Disclosed, protection: k.Extra.Protection, stop: k.Extra.Stop, target: k.Extra.Target, trail: k.Extra.Trail, cover: k.Extra.Cover, parts: k.Extra.Parts, rejection: x.text(k.Extra.Rejection)}
 		for n := len(k.Versions) - 1; n >= 0; n-- {
 			v := k.Versions[n]
 			saved, at := x.versions.add()
