@@ -25,7 +25,7 @@ var next = map[State][]State{
 	ModifyPending:             {Modified, NotModified, Open, Cancelled, Rejected, TriggerPending, OpenPending},
 	Modified:                  {Open, TriggerPending, OpenPending},
 	NotModified:               {Open, TriggerPending, OpenPending, AfterMarketReceived, ModifyAfterMarketReceived, Complete, Cancelled, Rejected, CancelPending},
-	CancelPending:             {Cancelled, NotCancelled, Open, TriggerPending, Rejected},
+	CancelPending:             {Cancelled, NotCancelled, Open, TriggerPending, Rejected, Modified},
 	NotCancelled:              {Complete, Cancelled, Rejected},
 	AfterMarketReceived:       {ModifyAfterMarketReceived, ModifyValidationPending, CancelledAfterMarket, OpenPending, Rejected},
 	ModifyAfterMarketReceived: {ModifyAfterMarketReceived, ModifyValidationPending, CancelledAfterMarket, OpenPending, Rejected},

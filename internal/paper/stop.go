@@ -124,6 +124,9 @@ func (x *Exchange) trail(in *instrument) {
 			continue
 		}
 		k++
+		if o.flags&(changing|leaving) != 0 { // what is under way decides
+			continue
+		}
 		e := x.extras.at(o.extra)
 		by := in.last - e.best
 		if o.side() == Buy {
