@@ -3,9 +3,11 @@ package paper
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"neoapi/internal/paper/ledger"
 	"neoapi/internal/paper/listing"
 )
 
@@ -114,7 +116,7 @@ func TestResume_tradesTriggerStops(t *testing.T) {
 	d.place("C", i, "sell 10 @ 106.00")
 	d.x.Halt(d.now, i.Key, false)
 	equal(t, "met", d.fills("B", b), "10 @ 106.00")
-	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open, complete")
+	equal(t, "stop", d.states("A", s), "put order req received, validation pending, open pending, trigger pending, open")
 }
 
 // Nobody lends shares for longer than a day: under MTF only what was bought can be sold.
@@ -168,6 +170,38 @@ func TestSetBand_strikesOrdersUnderWay(t *testing.T) {
 	equal(t, "the second part", d.last("A", n).State, Cancelled)
 	d.set(i, "104.00")
 	equal(t, "fills", d.fills("A", n), "2 @ 100.00")
+}
+
+// An order that a fault lets fill in parts, and that is changed between them, is in the
+// market once.
+func TestModify_betweenThePartsOfAnOrder(t *testing.T) {
+	for name, change := range map[string]func(*Change){
+		"rests": func(c *Change) { c.Price = rupees("99.00") },
+		"waits": func(c *Change) { c.Type, c.Price, c.Trigger = Stop, rupees("106.00"), rupees("105.00") },
+	} {
+		d := newDesk(t, Config{Seed: 1, NoHouse: true})
+		i := d.share()
+		d.set(i, "100.00")
+		d.place("H", i, "sell 3 @ 100.00")
+		p := orderOf("A", i, "buy 9 @ 100.00")
+		p.Twist.Parts = 3
+		n, r := d.x.Place(d.now, p)
+		if r != nil {
+			t.Fatal(r)
+		}
+		equal(t, name+": the first part", d.last("A", n).Filled, 3)
+		if r := d.change("A", n, change); r != nil {
+			t.Fatal(r)
+		}
+		d.now = d.now.Add(5 * time.Second)
+		d.place("H", i, "sell 1 @ 107.00")
+		d.place("C", i, "buy 1 @ 107.00")
+		d.now = d.now.Add(5 * time.Second)
+		d.place("H", i, "sell 20 @ 99.00")
+		d.now = d.now.Add(5 * time.Second)
+		equal(t, name, d.last("A", n).State, Complete)
+		equal(t, name+": net", d.net("A", i, MIS), 9)
+	}
 }
 
 // Whatever year the clock is set to, histories are right and the log can be read.
@@ -250,4 +284,113 @@ func TestLimits_profitOfAnOptionPaysForNothing(t *testing.T) {
 	deal("buy", "sell", 1, high)
 	deal("sell", "buy", 1, low)
 	used("what was lost of it", 0)
+}
+
+// An AMO goes in when its contract is not there any more: it is rejected at once, and
+// does not vanish at the roll.
+func TestPlace_afterMarketOfAnExpiringContractIsRejected(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, Funds: 1 << 50})
+	future := d.contract(listing.NSEDeriv, listing.Future)
+	q, _ := d.x.Quote(d.now, future.Key)
+	p := Place{Account: "A", Instrument: future.Key, Side: Buy, Type: Limit, Product: NRML, Validity: Day, Price: q.Last, Quantity: future.Lot, AfterHours: true}
+	n, _ := d.x.Place(d.now, p)
+	equal(t, "before", d.last("A", n).State, AfterMarketReceived)
+	d.now = future.Expiry.Start().Add(10 * time.Hour)
+	q, _ = d.x.Quote(d.now, future.Key)
+	p.Price = q.Last
+	n, r := d.x.Place(d.now, p)
+	if r != nil {
+		t.Fatal(r)
+	}
+	if o := d.last("A", n); o.State != Rejected || !strings.Contains(o.Reason, "expires") {
+		t.Errorf("on the last day: %s %q", o.State, o.Reason)
+	}
+	p.AfterHours = false
+	n, _ = d.x.Place(d.now, p)
+	if o := d.last("A", n); o.State != Open && o.State != Complete {
+		t.Errorf("an order of the day: %s %q", o.State, o.Reason)
+	}
+}
+
+// Whatever band somebody sets, prices and amounts stay what they are.
+func TestPlace_numbersStayWithinBounds(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1, NoHouse: true, Funds: maxFunds})
+	i := d.contract(listing.Currency, listing.Future) // the smallest tick
+	high := maxPrice - maxPrice%i.Tick
+	if r := d.x.SetBand(d.now, i.Key, i.Tick, high+i.Tick); r == nil {
+		t.Error("a band beyond the largest price was set")
+	}
+	if r := d.x.SetBand(d.now, i.Key, i.Tick, high); r != nil {
+		t.Fatal(r)
+	}
+	d.place("A", i, fmt.Sprintf("sell %d @ %s", i.Lot, high))
+	d.place("B", i, fmt.Sprintf("buy %d @ %s", i.Lot, i.Tick))
+	q, _ := d.x.Quote(d.now, i.Key)
+	equal(t, "ask", q.Asks[0].Price, high)
+	equal(t, "bid", q.Bids[0].Price, i.Tick)
+	equal(t, "fills", d.fills("B", d.place("B", i, fmt.Sprintf("buy %d @ %s", i.Lot, high))), fmt.Sprintf("%d @ %s", i.Lot, high))
+
+	share := d.share()
+	for _, quantity := range []int64{maxQuantity + 1, 1 << 40, 1<<63 - 1, -1 << 63} {
+		p := orderOf("A", share, "buy 1")
+		p.Quantity = quantity
+		if _, r := d.x.Margin(d.now, p); r == nil {
+			t.Errorf("Margin takes a quantity of %d", quantity)
+		}
+		if n, r := d.x.Place(d.now, p); r == nil {
+			t.Errorf("order %d of %d", n, quantity)
+		}
+	}
+	for _, i := range d.x.Listing(d.now).Instruments() {
+		if i.Kind == listing.Index {
+			continue
+		}
+		p := Place{Account: "A", Instrument: i.Key, Side: Sell, Type: Market, Product: NRML, Validity: Day, Quantity: maxQuantity / i.Lot * i.Lot}
+		need, r := d.x.Margin(d.now, p)
+		if r == nil && !i.Segment.Cash() && (need.Order <= 0 || need.Total < need.Order || need.Available != need.Used*-1+d.x.Limits(d.now, "A").Cash) {
+			t.Errorf("%s: %+v", i.Name, need)
+		}
+	}
+	var holdings []ledger.Holding
+	for _, i := range d.x.Listing(d.now).Instruments() {
+		if i.Kind == listing.Share {
+			holdings = append(holdings, ledger.Holding{Instrument: i, Quantity: maxQuantity, Pledged: maxQuantity, Cost: maxFunds})
+		}
+	}
+	if r := d.x.Fund(d.now, "C", maxFunds, holdings); r != nil {
+		t.Fatal(r)
+	}
+	if l := d.x.Limits(d.now, "C"); l.Net <= maxFunds || l.Net != l.Cash+l.Pledged {
+		t.Errorf("%+v", l)
+	}
+	if r := d.x.Fund(d.now, "D", 0, []ledger.Holding{{Instrument: share, Quantity: 1}, {Instrument: share, Quantity: 2}}); r == nil {
+		t.Error("a share was held twice")
+	}
+	if r := d.x.Fund(d.now, "D", maxFunds+1, nil); r == nil {
+		t.Error("an account got more than the largest amount")
+	}
+}
+
+// The market's time does not go back: a command with an earlier time comes now.
+func TestRun_timeNeverGoesBack(t *testing.T) {
+	d := newDesk(t, Config{Seed: 1})
+	i := d.share()
+	d.now = d.now.Add(30 * time.Hour)
+	first := d.place("A", i, "buy 10 @ 1000.00")
+	d.now = d.now.Add(-40 * time.Hour)
+	n := d.place("A", i, "buy 10")
+	o := d.last("A", n)
+	if n != first+1 || o.Entered.Before(start.Add(30*time.Hour)) || o.State != Complete && o.State != Open {
+		t.Errorf("%d after %d: %s at %s", n, first, o.State, o.Entered)
+	}
+	if r := d.x.Cancel(d.now, "A", first, false); r != nil && r.Reason != Final {
+		t.Error(r)
+	}
+	for _, h := range [][]Order{d.history("A", n), d.history("A", first)} {
+		for k := 1; k < len(h); k++ {
+			if !h[k].Entered.After(h[k-1].Entered) {
+				t.Errorf("%s at %s after %s at %s", h[k].State, h[k].Entered, h[k-1].State, h[k-1].Entered)
+			}
+		}
+	}
 }

@@ -8,15 +8,12 @@ import (
 
 // numbered returns an account's order, and refuses a number that is not the account's.
 func (x *Exchange) numbered(account string, n Number) (uint32, *Refusal) {
-	i, ok := x.carried[n]
-	if !ok && n > x.prefix && n <= x.prefix+x.sequence {
-		i = uint32(n-x.prefix) + x.before
-		ok = true
+	i, ok := uint32(n-x.prefix)+x.before, n > x.prefix && n <= x.prefix+x.sequence
+	if !ok {
+		i, ok = x.carried[n]
 	}
-	if ok {
-		if a, known := x.byName[account]; known && x.orders.at(i).account == a {
-			return i, nil
-		}
+	if ok && x.accounts[x.orders.at(i).account].name == account {
+		return i, nil
 	}
 	return 0, invalid("no", "please provide valid order number")
 }
@@ -141,6 +138,9 @@ func (x *Exchange) save(o *order, v version) {
 	old.before = e.versions
 	e.versions = k
 	e.disclosed = v.disclosed
+	if o.product == Cover && e.parent == 0 && v.kind != Stop && v.trigger > 0 { // it is the stop's, as in the order
+		e.cover, v.trigger = v.trigger, 0
+	}
 	o.price, o.trigger, o.quantity, o.kind = v.price, v.trigger, v.quantity, v.kind
 	o.flags &^= immediate
 	if v.validity == IOC {
@@ -156,7 +156,10 @@ func (x *Exchange) pay(o *order, v version, keep bool) string {
 	money := x.accounts[o.account].money
 	was, is := x.openPart(o), x.openPart(o)
 	is.Price, is.Quantity = v.price, v.quantity-o.filled
+	sibling := x.other(o)
 	switch {
+	case sibling != 0:
+		return x.payPair(o, x.orders.at(sibling), v, keep)
 	case o.flags&blocked != 0:
 		if need, err := money.Change(was, is); err != nil {
 			return x.moneyText(o, need, err)
@@ -199,7 +202,8 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 		}
 	}
 	was := x.current(o)
-	if o.flags&waiting != 0 {
+	stays := o.flags&waiting != 0 && v.kind == o.kind && v.price == o.price && v.trigger == o.trigger && v.quantity <= o.quantity
+	if o.flags&waiting != 0 && !stays {
 		in.unstop(o.side(), o.trigger, i)
 	}
 	x.save(o, v)
@@ -207,6 +211,8 @@ func (x *Exchange) amend(i uint32, v version, paid bool) {
 	switch {
 	case o.flags&entered == 0:
 		x.row(i, OpenPending)
+	case stays:
+		x.row(i, TriggerPending)
 	case o.flags&waiting != 0 && v.kind == Stop, v.kind == Stop && was.kind != Stop:
 		if o.ref != 0 {
 			in.book.Remove(o.ref)
@@ -279,6 +285,7 @@ func (x *Exchange) cancel(i uint32) {
 	if x.latency == 0 {
 		x.withdraw(i)
 		x.row(i, Cancelled)
+		x.cover(i)
 		return
 	}
 	o.flags |= leaving

@@ -64,6 +64,8 @@ func (x *Exchange) checkKind(in *instrument, t *terms) string {
 		return "RMS:Rule: IOC is not allowed for " + in.Segment.String()
 	case t.validity == IOC && (t.kind == Stop || t.kind == StopMarket):
 		return "16329 : IOC is not allowed for stop loss orders  "
+	case t.amo && in.Expiry == x.date:
+		return "RMS:Rule: the contract expires before the order goes in"
 	case t.validity == IOC && t.amo:
 		return "RMS:Rule: IOC is not allowed after market hours"
 	}

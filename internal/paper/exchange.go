@@ -58,7 +58,8 @@ type Exchange struct {
 	day         *listing.Day
 	instruments []*instrument // by the listing's order
 	byKey       map[listing.Key]uint32
-	active      []uint32 // instruments with something to match, ascending
+	active      []uint32    // instruments with something to match, ascending
+	recent      *instrument // the one that was asked for last
 
 	ledger   *ledger.Ledger
 	accounts []*account
@@ -131,7 +132,7 @@ func (x *Exchange) begin(d listing.Date) {
 		x.instruments[k] = &block[k]
 		x.byKey[i.Key] = uint32(k)
 	}
-	x.active = x.active[:0]
+	x.active, x.recent = x.active[:0], nil
 }
 
 // Run brings the market up to a time: prices move, orders fill, days roll.
@@ -199,8 +200,12 @@ func (x *Exchange) accountOf(name string) uint32 {
 
 // find returns an instrument that is listed today.
 func (x *Exchange) find(k listing.Key) *instrument {
+	if in := x.recent; in != nil && in.Key == k {
+		return in
+	}
 	if i, ok := x.byKey[k]; ok {
-		return x.instruments[i]
+		x.recent = x.instruments[i]
+		return x.recent
 	}
 	i, ok := x.day.Find(k) // a spot price, which nobody trades
 	if !ok {

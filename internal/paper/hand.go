@@ -75,16 +75,18 @@ func (x *Exchange) byHand(now time.Time, h hand) *Refusal {
 	if r := x.logHand(&h); r != nil {
 		return r
 	}
+	for _, i := range x.instruments {
+		if i.ownLast != 0 {
+			x.look(i) // before the tape becomes another one
+		}
+	}
 	switch h.kind {
 	case handRelease:
 		x.letGo(in)
 	case handHalt:
 		in.halted = true
 	case handResume:
-		in.halted = false
-		x.uncross(in)
-		x.settle(in)
-		x.refresh()
+		x.resume(in)
 	case handBand:
 		x.moveBand(in, h.price, h.high)
 	case handPrint:

@@ -25,11 +25,63 @@ func (x *Exchange) legsAfter(i uint32, quantity int64) {
 // alone cancels the sibling of a leg that goes into the book: one sweep of the book must
 // not fill both.
 func (x *Exchange) alone(i uint32) {
-	if o := x.orders.at(i); o.extra != 0 {
-		if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() {
-			x.expel(s, "The other leg was triggered")
-		}
+	if s := x.other(x.orders.at(i)); s != 0 {
+		x.expel(s, "The other leg was triggered")
 	}
+}
+
+// other returns the order's sibling if it is a leg whose sibling is not final; else 0.
+func (x *Exchange) other(o *order) uint32 {
+	if o.extra == 0 {
+		return 0
+	}
+	if s := x.extras.at(o.extra).sibling; s != 0 && !x.orders.at(s).final() {
+		return s
+	}
+	return 0
+}
+
+// cover blocks the money of a leg whose sibling has gone. As long as both are there only
+// one of them can fill, and the one with the higher price has the money for both.
+func (x *Exchange) cover(gone uint32) {
+	i := x.other(x.orders.at(gone))
+	if i == 0 || x.orders.at(i).flags&free == 0 {
+		return
+	}
+	o := x.orders.at(i)
+	o.flags &^= free
+	if o.state == ValidationPending { // submit sees to it
+		return
+	}
+	if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
+		x.expel(i, x.moneyText(o, need, err))
+		return
+	}
+	o.flags |= blocked
+}
+
+// payPair blocks what a leg and its sibling need after a change of the leg, as pay does.
+func (x *Exchange) payPair(o, sibling *order, v version, keep bool) string {
+	holder, next := o, o
+	if sibling.flags&blocked != 0 {
+		holder = sibling
+	}
+	was, is := x.openPart(holder), x.openPart(o)
+	is.Price, is.Quantity = v.price, v.quantity-o.filled
+	if sibling.price > v.price {
+		is, next = x.openPart(sibling), sibling
+	}
+	money := x.accounts[o.account].money
+	if need, err := money.Change(was, is); err != nil {
+		return x.moneyText(o, need, err)
+	}
+	if !keep {
+		_, _ = money.Change(is, was)
+		return ""
+	}
+	holder.flags = holder.flags&^blocked | free
+	next.flags = next.flags&^free | blocked
+	return ""
 }
 
 // isLeg reports whether an order is a leg of a cover or bracket order.
@@ -112,11 +164,15 @@ func (x *Exchange) bear(b birth) {
 			in.trailing = append(in.trailing, i)
 		}
 	}
-	for k, i := range pair {
-		if i != 0 {
-			if k == 1 && pair[0] != 0 { // only one of the two can fill: the stop has the money
-				x.orders.at(i).flags |= free
-			}
+	if pair[0] != 0 && pair[1] != 0 {
+		cheaper := pair[0]
+		if x.orders.at(pair[1]).price < x.orders.at(cheaper).price {
+			cheaper = pair[1]
+		}
+		x.orders.at(cheaper).flags |= free
+	}
+	for _, i := range pair {
+		if i != 0 && !x.orders.at(i).final() {
 			x.submit(i, 0)
 		}
 	}

@@ -1,6 +1,7 @@
 package paper
 
 import (
+	"slices"
 	"time"
 
 	"neoapi/internal/paper/book"
@@ -30,11 +31,13 @@ type instrument struct {
 	book     *book.Book
 	stops    [Sell + 1][]stop
 	trailing []uint32
+	came     []uint32 // orders that came while trading was halted, and rest
 
-	levels    [Sell + 1][depth]book.Level // the house's, of the step levelStep
+	levels    [Sell + 1]levels // the house's, of the step levelStep
 	levelStep int64
 
-	ownAt       int64 // when an account traded last
+	ownLast     listing.Price // what an account traded last, or somebody by hand; 0 if the tape traded since
+	ownAt       int64
 	ownQuantity int64
 
 	clear int64 // until then the tape does nothing that matters to what rests
@@ -43,6 +46,12 @@ type instrument struct {
 
 // depth is how many levels the house shows on a side.
 const depth = 5
+
+// levels are what the house shows on a side, best first.
+type levels struct {
+	all [depth]book.Level
+	n   int
+}
 
 // open makes the book, if it is not there.
 func (in *instrument) open() {
@@ -78,20 +87,33 @@ func (x *Exchange) bandOf(in *instrument) {
 	}
 }
 
-// look brings an instrument's price to the present and returns what was traded last: by
-// an account in this step, else by the tape.
+// look brings an instrument's price to the present and returns what was traded last, by
+// an account or by the tape.
 func (x *Exchange) look(in *instrument) listing.Price {
 	if step := x.now / stepMicros; in.step != step {
 		x.bandOf(in)
 		in.step = step
-		in.value = x.market.At(in.Instrument, at(x.now))
-		if in.high > 0 {
-			in.value = min(in.high, max(in.low, in.value))
-		}
+		in.value = x.valueOf(in)
 		in.last = in.value
+		if in.ownLast != 0 {
+			if t, ok := x.market.Latest(in.Instrument, at(x.now)); ok && t.At.UnixMicro() > in.ownAt {
+				in.ownLast = 0
+			} else {
+				in.last = in.ownLast
+			}
+		}
 		in.low0, in.high0 = in.last, in.last
 	}
 	return in.last
+}
+
+// valueOf returns the tape's price at present, within the band.
+func (x *Exchange) valueOf(in *instrument) listing.Price {
+	p := x.market.At(in.Instrument, at(x.now))
+	if in.high > 0 {
+		p = min(in.high, max(in.low, p))
+	}
+	return p
 }
 
 // calm forgets the trades that stops have been looked at for.
@@ -101,7 +123,7 @@ func (in *instrument) calm() { in.low0, in.high0 = in.last, in.last }
 func (x *Exchange) printed(in *instrument, p listing.Price, quantity int64) {
 	in.last = p
 	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
-	in.ownAt, in.ownQuantity = x.now, quantity
+	in.ownLast, in.ownAt, in.ownQuantity = p, x.now, quantity
 	x.market.Record(in.Instrument, at(x.now), p, quantity)
 }
 
@@ -163,14 +185,19 @@ func (x *Exchange) until(in *instrument, end int64) int64 {
 	return in.due
 }
 
-// print lets the tape trade: what rests fills as far as it reaches, then stops go.
+// print lets the tape trade: what rests fills as far as it reaches, then stops go. With a
+// quantity of 0 there is no trade: the house takes what is better than the price.
 func (x *Exchange) print(in *instrument, p listing.Price, quantity int64) {
 	if in.book != nil {
 		x.found = in.book.Print(p, quantity, x.found[:0])
 		x.apply(in, 0, x.found)
 	}
-	in.last = p
-	in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	if quantity > 0 {
+		if in.last, in.ownLast = p, 0; p != in.value { // it was made by hand
+			in.ownLast, in.ownAt, in.ownQuantity = p, x.now, quantity
+		}
+		in.low0, in.high0 = min(in.low0, p), max(in.high0, p)
+	}
 	x.settle(in)
 }
 
@@ -180,8 +207,7 @@ func (x *Exchange) house(in *instrument, side Side, limit listing.Price) []book.
 	if x.cfg.NoHouse || side == Buy && limit < in.value || side == Sell && limit > in.value {
 		return nil
 	}
-	x.show(in)
-	return in.levels[Buy+Sell-side][:]
+	return x.shown(in, Buy+Sell-side)
 }
 
 // ahead returns what of the house is ahead of an order at its price: nothing if the
@@ -190,11 +216,7 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 	if x.cfg.NoHouse {
 		return 0
 	}
-	x.show(in)
-	for _, l := range in.levels[side] {
-		if l.Price == 0 {
-			continue
-		}
+	for _, l := range x.shown(in, side) {
 		if side == Buy && p > l.Price || side == Sell && p < l.Price {
 			return 0
 		}
@@ -205,39 +227,52 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 	return quantity // further away than what is shown: as much as in the last level
 }
 
-// show makes the house's levels of the step, without those that orders of accounts rest
-// at or beyond: the house does not cross them, and what rests fills by the tape.
-func (x *Exchange) show(in *instrument) {
-	if in.levelStep == in.step+1 {
-		return
+// shown returns the house's levels of a side, best first, without those that orders of
+// accounts rest at or beyond: the house does not cross them, and what rests fills by the
+// tape. A level's quantity is what orders have left of it.
+func (x *Exchange) shown(in *instrument, side Side) []book.Level {
+	if in.levelStep != in.step+1 {
+		in.levelStep = in.step + 1 // so that zero is no step
+		bids, asks := x.market.Depth(in.Instrument, at(x.now), 0, 0)
+		in.levels[Buy], in.levels[Sell] = fromTape(&bids), fromTape(&asks)
 	}
-	in.levelStep = in.step + 1 // so that zero is no step
-	bids, asks := x.market.Depth(in.Instrument, at(x.now), in.low, in.high)
-	for k := range depth {
-		in.levels[Buy][k] = book.Level(bids[k])
-		in.levels[Sell][k] = book.Level(asks[k])
+	levels := in.levels[side].all[:in.levels[side].n]
+	for n := len(levels); n > 0 && (levels[n-1].Price < in.low || levels[n-1].Price > in.high); n-- {
+		levels = levels[:n-1]
 	}
 	if in.book == nil {
+		return levels
+	}
+	if p, ok := in.book.Best(book.Side(Buy + Sell - side)); ok {
+		for len(levels) > 0 && (side == Buy && levels[0].Price >= p || side == Sell && levels[0].Price <= p) {
+			levels = levels[1:]
+		}
+	}
+	return levels
+}
+
+// reshow forgets the house's levels if the tape shows others now at the same price.
+func (x *Exchange) reshow(in *instrument) {
+	if in.levelStep != x.now/stepMicros+1 {
 		return
 	}
-	if p, ok := in.book.Best(book.Sell); ok {
-		in.levels[Buy] = without(in.levels[Buy], func(l book.Level) bool { return l.Price >= p })
-	}
-	if p, ok := in.book.Best(book.Buy); ok {
-		in.levels[Sell] = without(in.levels[Sell], func(l book.Level) bool { return l.Price <= p })
+	bids, asks := x.market.Depth(in.Instrument, at(x.now), 0, 0)
+	for side, all := range map[Side]levels{Buy: fromTape(&bids), Sell: fromTape(&asks)} {
+		if all.n != in.levels[side].n || all.n > 0 && all.all[0].Price != in.levels[side].all[0].Price {
+			in.levelStep = 0
+		}
 	}
 }
 
-// without returns the levels that stay, from the front.
-func without(levels [depth]book.Level, goes func(book.Level) bool) (left [depth]book.Level) {
-	k := 0
-	for _, l := range levels {
-		if l.Price > 0 && !goes(l) {
-			left[k] = l
-			k++
+// fromTape returns the levels that there are.
+func fromTape(all *[depth]tape.Level) (l levels) {
+	for _, v := range all {
+		if v.Price > 0 {
+			l.all[l.n] = book.Level(v)
+			l.n++
 		}
 	}
-	return left
+	return l
 }
 
 // move moves a price by hand, and holds it there or lets it go on.
@@ -247,7 +282,7 @@ func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 	} else {
 		x.market.Gap(in.Instrument, at(x.now), p)
 	}
-	in.step, in.levelStep = -1, 0
+	in.step, in.levelStep, in.ownLast = -1, 0, 0
 	x.look(in)
 	if in.Kind != listing.Index {
 		x.print(in, p, in.Lot)
@@ -256,17 +291,21 @@ func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 }
 
 // refresh looks at all prices anew, after one was changed by hand: contracts follow their
-// underlying at once.
+// underlying at once. Where the price stays, so does what was traded last and what is left
+// of the house's levels.
 func (x *Exchange) refresh() {
 	for _, in := range x.instruments {
-		if in.step >= 0 {
-			in.step, in.levelStep = -1, 0
-			in.touched()
+		if in.step < 0 {
+			continue
 		}
-	}
-	for _, k := range append([]uint32(nil), x.active...) {
-		in := x.instruments[k]
-		if x.look(in); !in.halted {
+		in.touched()
+		if in.value == x.valueOf(in) {
+			x.reshow(in)
+			continue
+		}
+		in.step, in.levelStep, in.ownLast = -1, 0, 0
+		if _, active := slices.BinarySearch(x.active, in.index); active && !in.halted {
+			x.look(in)
 			x.print(in, in.value, 0)
 		}
 	}
@@ -324,7 +363,7 @@ func (x *Exchange) Quote(now time.Time, key listing.Key) (Quote, bool) {
 	} else {
 		q.LastQuantity = in.Lot
 	}
-	if in.ownAt >= in.step*stepMicros {
+	if in.ownLast != 0 {
 		q.LastQuantity, q.LastTime = in.ownQuantity, at(in.ownAt)
 	}
 	q.YearLow, q.YearHigh = x.year(in)
@@ -350,8 +389,7 @@ func (x *Exchange) year(in *instrument) (low, high listing.Price) {
 func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, total *int64) {
 	var house []book.Level
 	if !x.cfg.NoHouse {
-		x.show(in)
-		house = in.levels[side][:]
+		house = x.shown(in, side)
 	}
 	var own []book.Level
 	if in.book != nil {
@@ -362,7 +400,7 @@ func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, tota
 		*total += l.Quantity
 	}
 	for k := 0; k < depth; {
-		for len(house) > 0 && (house[0].Quantity == 0 || house[0].Price == 0) {
+		for len(house) > 0 && house[0].Quantity == 0 {
 			house = house[1:]
 		}
 		var l book.Level

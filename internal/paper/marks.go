@@ -54,11 +54,8 @@ func (x *Exchange) MarkOrders(now time.Time, account string, asOf time.Time) Mar
 	for i := a.first; i != 0; i = x.orders.at(i).next {
 		o := x.orders.at(i)
 		row := o.last
-		if !asOf.IsZero() {
-			row = 0
-			for k := o.first; k != 0 && x.rows.at(k).at() <= asOf.UnixMicro(); k = x.rows.at(k).next {
-				row = k
-			}
+		for !asOf.IsZero() && row != 0 && x.rows.at(row).at() > asOf.UnixMicro() {
+			row = x.rows.at(row).before
 		}
 		if row != 0 {
 			m.all = append(m.all, mark{i, row})

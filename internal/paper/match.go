@@ -1,6 +1,8 @@
 package paper
 
 import (
+	"slices"
+
 	"neoapi/internal/paper/book"
 	"neoapi/internal/paper/listing"
 )
@@ -69,8 +71,11 @@ func (x *Exchange) take(f *inFlight) {
 		o.flags &^= leaving
 		x.withdraw(f.order)
 		x.row(f.order, Cancelled)
+		x.cover(f.order)
 	case again:
-		x.match(f.order)
+		if o.ref == 0 && o.flags&waiting == 0 { // else it was changed meanwhile, and rests or waits
+			x.match(f.order)
+		}
 	}
 }
 
@@ -132,20 +137,25 @@ func (x *Exchange) match(i uint32) {
 	}
 }
 
-// uncross lets orders meet that came while trading was halted.
-func (x *Exchange) uncross(in *instrument) {
-	for in.book != nil {
-		bid, buys := in.book.Best(book.Buy)
-		ask, sales := in.book.Best(book.Sell)
-		if !buys || !sales || bid < ask {
-			return
-		}
-		var first uint32
-		in.book.Each(book.Sell, func(_ book.Ref, o book.Order) bool { first = o.ID; return false })
-		o := x.orders.at(first)
+// resume lets trading go on. Orders that came during the halt go in as if they came now,
+// one after the other as they came: each finds what rested before it and what the house
+// shows, and what it does not take rests.
+func (x *Exchange) resume(in *instrument) {
+	in.halted = false
+	in.touched()
+	came := in.came
+	in.came = nil
+	came = slices.DeleteFunc(came, func(i uint32) bool { return x.orders.at(i).ref == 0 })
+	for _, i := range came {
+		o := x.orders.at(i)
 		in.book.Remove(o.ref)
 		o.ref = 0
-		x.match(first)
+	}
+	x.look(in)
+	x.print(in, in.value, 0) // the price may have gone through what rested before the halt
+	for _, i := range came {
+		x.match(i)
+		x.settle(in)
 	}
 }
 
@@ -169,6 +179,9 @@ func (x *Exchange) rest(in *instrument, i uint32, left int64) {
 		ID: i, Owner: o.account, Side: book.Side(o.side()), Price: o.price, Quantity: left, Disclosed: x.disclosed(o),
 		Ahead: x.ahead(in, o.side(), o.price),
 	})
+	if in.halted {
+		in.came = append(slices.DeleteFunc(in.came, func(k uint32) bool { return k == i }), i)
+	}
 	in.touched()
 	x.activate(in)
 }
@@ -268,6 +281,7 @@ func (x *Exchange) expel(i uint32, why string) {
 	x.overtaken(i)
 	x.withdraw(i)
 	x.rowWith(i, Cancelled, remarkArgument, x.text(why))
+	x.cover(i)
 }
 
 // settle lets the stops go that trades have triggered, makes the legs of what has

@@ -22,6 +22,7 @@ func TestModify_keepsOrLosesPriority(t *testing.T) {
 		{"price and back", "buy 100 @ 10.05", func(c *Change) { c.Price = rupees("10.00") }, false},
 		{"quantity down", "buy 100 @ 10.00", func(c *Change) { c.Quantity = 50 }, true},
 		{"quantity up", "buy 100 @ 10.00", func(c *Change) { c.Quantity = 150 }, false},
+		{"quantity up, hidden", "buy 100 @ 10.00 shows 20", func(c *Change) { c.Quantity = 150 }, false},
 		{"nothing", "buy 100 @ 10.00", func(*Change) {}, true},
 		{"shows more", "buy 100 @ 10.00 shows 20", func(c *Change) { c.Disclosed = 40 }, false},
 		{"shows less", "buy 100 @ 10.00 shows 40", func(c *Change) { c.Disclosed = 20 }, true},
@@ -59,7 +60,7 @@ func TestModify_refusedLeavesTheOrder(t *testing.T) {
 		{Type: Limit, Price: rupees("1000.00"), Quantity: 100}, // band
 		{Type: Limit, Price: rupees("10.01"), Quantity: 100},   // tick
 		{Type: Limit, Price: rupees("10.00"), Quantity: 40},    // filled
-		{Type: Limit, Price: rupees("10.00"), Quantity: 900_000_000},
+		{Type: Limit, Price: rupees("10.00"), Quantity: 9_000_000},
 		{Type: StopMarket, Trigger: rupees("10.00"), Quantity: 100},
 	} {
 		c.Account, c.Number, c.Validity = "A", n, Day
@@ -405,6 +406,19 @@ func TestLatency_oneOutcomeForARace(t *testing.T) {
 	equal(t, "quantity", d.last("A", n).Quantity, 50)
 }
 
+func TestPlace_twistOfAnAfterMarketOrderHolds(t *testing.T) {
+	d, i := bare(t)
+	p := orderOf("A", i, "buy 100 AMO")
+	p.Twist = Twist{Reject: "because", Later: true}
+	n, r := d.x.Place(d.now, p)
+	if r != nil {
+		t.Fatal(r)
+	}
+	d.now = d.now.Add(24 * time.Hour)
+	o := d.last("A", n)
+	equal(t, "on the next day", o.State.String()+" "+o.Reason, "rejected because")
+}
+
 func TestPlace_twists(t *testing.T) {
 	d, i := bare(t)
 	d.place("M", i, "sell 1000 @ 10.00")
@@ -432,34 +446,6 @@ func TestPlace_twists(t *testing.T) {
 	equal(t, "all", d.fills("A", n), "33 @ 10.00, 33 @ 10.00, 34 @ 10.00")
 	equal(t, "state", d.last("A", n).State, Complete)
 	equal(t, "blocked", d.x.Limits(d.now, "A").Orders, 0)
-}
-
-func TestHand_haltBandAndGap(t *testing.T) {
-	d, i := bare(t)
-	d.x.Halt(d.now, i.Key, true)
-	d.place("A", i, "buy 10 @ 10.00")
-	n := d.place("B", i, "sell 10 @ 10.00")
-	equal(t, "halted", d.last("B", n).Filled, 0)
-	d.x.Halt(d.now, i.Key, false)
-	equal(t, "resumed", d.fills("B", n), "10 @ 10.00")
-	out := d.place("A", i, "buy 10 @ 8.00")
-	stop := d.place("C", i, "sell 10 @ 9.00 trigger 9.20")
-	if r := d.x.SetBand(d.now, i.Key, rupees("8.50"), rupees("12.00")); r != nil {
-		t.Fatal(r)
-	}
-	o := d.last("A", out)
-	if o.State != Cancelled || o.Remark == "" {
-		t.Errorf("outside the band: %s %q", o.State, o.Remark)
-	}
-	low := d.place("D", i, "buy 10 @ 9.50")
-	if r := d.x.Gap(d.now, i.Key, rupees("9.10")); r != nil {
-		t.Fatal(r)
-	}
-	equal(t, "bought where it rested", d.fills("D", low), "10 @ 9.50")
-	equal(t, "stop", d.fills("C", stop), "10 @ 9.00")
-	if r := d.x.SetPrice(d.now, i.Key, rupees("8.00")); r == nil {
-		t.Error("a price outside the band was set")
-	}
 }
 
 func TestEvents_oneForEachRow(t *testing.T) {

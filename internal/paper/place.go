@@ -74,11 +74,13 @@ func termsOf(p *Place) terms {
 	return terms{side: p.Side, kind: p.Type, product: p.Product, validity: p.Validity, price: p.Price, trigger: p.Trigger, quantity: p.Quantity, disclosed: p.Disclosed, amo: p.AfterHours}
 }
 
-// Bounds that keep amounts within an int64.
+// Bounds that keep amounts within an int64, and prices in ticks within an int32: of an
+// order, and of all that an account has.
 const (
-	maxPrice    = 10_000_000 * listing.Rupee
-	maxQuantity = 1_000_000_000
+	maxPrice    = 1_000_000 * listing.Rupee
+	maxQuantity = 10_000_000
 	maxAmount   = 1 << 60
+	maxFunds    = 1 << 56
 )
 
 // wellFormed refuses terms that make no order.
@@ -102,7 +104,11 @@ func wellFormed(in *instrument, t *terms) *Refusal {
 	case t.disclosed < 0 || t.disclosed > t.quantity:
 		return invalid("dq", "please provide valid disclosed quantity")
 	}
-	hi, lo := bits.Mul64(uint64(max(t.price, t.trigger, 1)), uint64(t.quantity)*uint64(max(1, in.Multiplier*in.GenNum*in.PriceNum)))
+	price := max(t.price, t.trigger)
+	if t.kind == Market {
+		price = maxPrice // it is not known yet
+	}
+	hi, lo := bits.Mul64(uint64(price), uint64(t.quantity)*uint64(max(1, in.Multiplier*in.GenNum*in.PriceNum)))
 	if hi != 0 || lo > maxAmount {
 		return invalid("qt", "please provide valid quantity")
 	}
@@ -247,7 +253,7 @@ func (x *Exchange) submit(i uint32, protection int) {
 	if o.kind == Stop && ledger.Owned(in.Instrument, o.product) && o.side() == Sell {
 		o.flags |= free // its shares are looked for when it is triggered
 	}
-	if o.flags&free == 0 {
+	if o.flags&(free|blocked) == 0 {
 		if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
 			x.reject(i, x.moneyText(o, need, err))
 			return
@@ -275,6 +281,7 @@ func (x *Exchange) release(o *order) {
 
 func (x *Exchange) reject(i uint32, text string) {
 	x.rowWith(i, Rejected, reasonArgument, x.text(text))
+	x.cover(i)
 }
 
 func (x *Exchange) moneyText(o *order, n ledger.Need, err error) string {

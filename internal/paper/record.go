@@ -17,11 +17,12 @@ type order struct {
 	price, trigger   listing.Price
 	quantity, filled int64
 	amount           listing.Price // of what has filled
+	rowAt            int64         // when its last row was made
 	account          uint32
 	instrument       uint32
 	ref              book.Ref // in the book; 0 if it does not rest there
 	next             uint32   // the account's next order
-	first, last      uint32   // rows
+	last             uint32   // row
 	tag              uint32   // where it begins in tags
 	extra            uint32   // what few orders have
 	tagLen           uint8
@@ -102,9 +103,9 @@ type version struct {
 // row is a row of an order's history: when, the state, and the number of changes accepted
 // before it; and in arg, what it refers to and of which kind that is.
 type row struct {
-	bits uint64
-	next uint32
-	arg  uint32
+	bits   uint64
+	before uint32
+	arg    uint32
 }
 
 type argument uint8
@@ -149,16 +150,9 @@ func (x *Exchange) row(i uint32, s State) { x.rowWith(i, s, noArgument, 0) }
 func (x *Exchange) rowWith(i uint32, s State, a argument, arg uint32) {
 	o := x.orders.at(i)
 	r, k := x.rows.add()
-	at := x.now
-	if o.last != 0 {
-		last := x.rows.at(o.last)
-		at = max(at, last.at()+1)
-		last.next = k
-	} else {
-		o.first = k
-	}
-	o.last = k
-	o.state = s
+	at := max(x.now, o.rowAt+1)
+	r.before = o.last
+	o.last, o.rowAt, o.state = k, at, s
 	r.bits = uint64(at-epoch) | uint64(s)<<rowTimeBits | uint64(o.modified)<<(rowTimeBits+5)
 	r.refer(a, arg)
 	x.events.add(event{order: i, row: k})
@@ -198,20 +192,31 @@ func (x *Exchange) disclosed(o *order) int64 {
 	return x.extras.at(o.extra).disclosed
 }
 
+// rowsOf returns an order's rows up to the row last, oldest first.
+func (x *Exchange) rowsOf(o *order, last uint32, all []uint32) []uint32 {
+	for k := last; k != 0; k = x.rows.at(k).before {
+		all = append(all, k)
+	}
+	slices.Reverse(all)
+	return all
+}
+
 // history calls f with each row of an order's history up to the row last, or with that
 // one alone.
 func (x *Exchange) history(i, last uint32, each bool, f func(Order)) {
 	o := x.orders.at(i)
 	in := x.instruments[o.instrument]
+	var few [16]uint32
+	rows := x.rowsOf(o, last, few[:0])
 	out := Order{
 		Number: o.number, Account: x.accounts[o.account].name, Instrument: in.Instrument,
 		Side: o.side(), Product: o.product, AfterHours: o.flags&amo != 0,
-		Source: x.sources[o.source], Placed: at(x.rows.at(o.first).at()), FirstTag: x.tagOf(o),
+		Source: x.sources[o.source], Placed: at(x.rows.at(rows[0]).at()), FirstTag: x.tagOf(o),
 	}
 	var all [1]version
 	versions := x.versionsOf(o, all[:0])
 	modified, cancelled := int64(0), int64(0) // when the tag was replaced
-	for k := o.first; k != 0; k = x.rows.at(k).next {
+	for _, k := range rows {
 		r := x.rows.at(k)
 		v := &versions[min(int(r.version()), len(versions)-1)]
 		out.Type, out.Validity, out.Price, out.Trigger, out.Quantity, out.Disclosed = v.kind, v.validity, v.price, v.trigger, v.quantity, v.disclosed
@@ -252,9 +257,6 @@ func (x *Exchange) history(i, last uint32, each bool, f func(Order)) {
 			}
 			out.Tag = x.tagNow(&out, modified, cancelled)
 			f(out)
-		}
-		if k == last {
-			return
 		}
 	}
 }

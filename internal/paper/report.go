@@ -137,16 +137,19 @@ func (x *Exchange) Fund(now time.Time, account string, funds listing.Price, hold
 	if account == "" {
 		return &Refusal{NoAccount, "", "the account is unknown"}
 	}
-	if funds < 0 || funds > maxAmount {
+	if funds < 0 || funds > maxFunds {
 		return invalid("funds", "please provide valid funds")
 	}
 	for k := range holdings {
 		h := &holdings[k]
+		if slices.ContainsFunc(holdings[:k], func(other ledger.Holding) bool { return other.Key == h.Key }) {
+			return invalid("holdings", "please provide valid holdings: each share once")
+		}
 		in := x.find(h.Key)
 		if in == nil || in.Kind != listing.Share {
 			return invalid("holdings", "please provide valid holdings: only listed shares are held")
 		}
-		if h.Quantity < 0 || h.Quantity > maxQuantity || h.T1 < 0 || h.Pledged < 0 || h.T1+h.Pledged > h.Quantity || h.Cost < 0 || h.Cost > maxAmount {
+		if h.Quantity < 0 || h.Quantity > maxQuantity || h.T1 < 0 || h.Pledged < 0 || h.T1+h.Pledged > h.Quantity || h.Cost < 0 || h.Cost > maxFunds {
 			return invalid("holdings", "please provide valid quantities and costs of the holdings")
 		}
 		h.Instrument = in.Instrument

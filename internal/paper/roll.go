@@ -102,6 +102,7 @@ type keptExtra struct {
 	Trail      listing.Price `json:"trail,omitempty"`
 	Cover      listing.Price `json:"cover,omitempty"`
 	Parts      int           `json:"parts,omitempty"`
+	Rejection  string        `json:"rejection,omitempty"`
 }
 
 type keptVersion struct {
@@ -123,7 +124,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 			State: o.state, Modified: o.modified, Flags: o.flags, Price: o.price, Trigger: o.trigger, Quantity: o.quantity,
 			Tag: x.tagOf(o), Source: x.sources[o.source],
 		}
-		for r := o.first; r != 0; r = x.rows.at(r).next {
+		for _, r := range x.rowsOf(o, o.last, nil) {
 			row := keptRow{Bits: x.rows.at(r).bits}
 			if a := x.rows.at(r).argument(); a == reasonArgument || a == remarkArgument {
 				row.Kind, row.Text = a, x.textAt(x.rows.at(r).index())
@@ -132,7 +133,7 @@ func (x *Exchange) carry(orders []uint32) []kept {
 		}
 		if o.extra != 0 {
 			e := x.extras.at(o.extra)
-			k.Extra = &keptExtra{e.disclosed, e.protection, e.stop, e.target, e.trail, e.cover, e.parts}
+			k.Extra = &keptExtra{e.disclosed, e.protection, e.stop, e.target, e.trail, e.cover, e.parts, x.textAt(e.rejection)}
 			for v := e.versions; v != 0; v = x.versions.at(v).before {
 				v := x.versions.at(v)
 				k.Versions = append(k.Versions, keptVersion{v.price, v.trigger, v.quantity, v.disclosed, v.kind, v.validity})
@@ -177,16 +178,12 @@ func (x *Exchange) revive(k *kept) {
 		row, n := x.rows.add()
 		row.bits = r.Bits
 		row.refer(r.Kind, x.text(r.Text))
-		if o.last != 0 {
-			x.rows.at(o.last).next = n
-		} else {
-			o.first = n
-		}
-		o.last = n
+		row.before = o.last
+		o.last, o.rowAt = n, row.at()
 	}
 	if k.Extra != nil {
 		e := x.rare(o)
-		*e = extra{disclosed: k.Extra.Disclosed, protection: k.Extra.Protection, stop: k.Extra.Stop, target: k.Extra.Target, trail: k.Extra.Trail, cover: k.Extra.Cover, parts: k.Extra.Parts}
+		*e = extra{disclosed: k.Extra.Disclosed, protection: k.Extra.Protection, stop: k.Extra.Stop, target: k.Extra.Target, trail: k.Extra.Trail, cover: k.Extra.Cover, parts: k.Extra.Parts, rejection: x.text(k.Extra.Rejection)}
 		for n := len(k.Versions) - 1; n >= 0; n-- {
 			v := k.Versions[n]
 			saved, at := x.versions.add()
@@ -264,14 +261,21 @@ func Restore(cfg Config, snapshot []byte) (*Exchange, error) {
 	return x, nil
 }
 
-// leap goes from the end of the day to the end of the day before a time, if all days
-// between would begin and end alike: nobody has orders or positions. A clock that is set
-// to another year is followed at once.
+// leap goes from the end of the day to the end of a later one before a time, if nothing
+// happens in the days between but that carried positions change their value: nobody has
+// orders. What they gained day by day is what they gained in all, so a clock that is set
+// to another year is followed at once. A day on which a position expires is not left out.
 func (x *Exchange) leap(to int64) {
-	d := listing.DateOf(at(to))
-	if x.orders.n > 0 || !x.date.Add(1).Before(d) || !x.ledger.Still() {
+	until, quiet := x.ledger.Quiet()
+	if x.orders.n > 0 || !quiet {
 		return
 	}
-	x.date = d.Add(-1)
-	x.now = d.Start().UnixMicro()
+	last := listing.DateOf(at(to)).Add(-1)
+	if !until.IsZero() && until.Before(last) {
+		last = until
+	}
+	if x.date.Before(last) {
+		x.date = last
+		x.now = last.Add(1).Start().UnixMicro()
+	}
 }

@@ -93,6 +93,11 @@ func (x *Exchange) fire(in *instrument) bool {
 func (x *Exchange) triggered(in *instrument, i uint32) {
 	o := x.orders.at(i)
 	o.flags &^= waiting
+	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
+		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
+		return
+	}
+	x.alone(i)
 	if o.flags&blocked == 0 {
 		if need, err := x.accounts[o.account].money.Open(x.openPart(o)); err != nil {
 			x.overtaken(i)
@@ -101,11 +106,6 @@ func (x *Exchange) triggered(in *instrument, i uint32) {
 		}
 		o.flags |= blocked
 	}
-	if o.price < in.low || o.price > in.high || x.beyond(in, o.side(), o.price) { // the band was moved meanwhile
-		x.expel(i, "16284 : The price of the released order is outside the day's or the execution range  ")
-		return
-	}
-	x.alone(i)
 	x.row(i, Open)
 	x.match(i)
 }
@@ -124,6 +124,9 @@ func (x *Exchange) trail(in *instrument) {
 			continue
 		}
 		k++
+		if o.flags&(changing|leaving) != 0 { // what is under way decides
+			continue
+		}
 		e := x.extras.at(o.extra)
 		by := in.last - e.best
 		if o.side() == Buy {

@@ -147,6 +147,9 @@ func (p *parts) total() listing.Price {
 // delivery returns what of the day's purchases under CNC its sales do not pay for, and
 // what of the open ones.
 func (a *Account) delivery() (filled, open listing.Price) {
+	if a.delivered|a.ordered == 0 {
+		return 0, 0
+	}
 	filled = whole(max(0, a.delivered-a.credit))
 	return filled, whole(max(0, a.delivered+a.ordered-a.credit)) - filled
 }
@@ -207,6 +210,24 @@ func (a *Account) slotOf(i *listing.Instrument, p Product) *slot {
 	return s
 }
 
+// unmake takes away the slots that were made after the first n: what was only asked for,
+// or refused, leaves nothing behind.
+func (a *Account) unmake(n int) {
+	for _, s := range a.order[n:] {
+		delete(a.slots, slotKey{s.Key, s.product})
+		if g := s.group; g != nil {
+			if g.legs = g.legs[:len(g.legs)-1]; len(g.legs) == 0 {
+				delete(a.groups, groupKey{g.reference.Key, s.product})
+			}
+		}
+		if a.recent == s {
+			a.recent = nil
+		}
+	}
+	clear(a.order[n:])
+	a.order = a.order[:n]
+}
+
 // Need returns what an order would need, and why it does not fit, as Open.
 func (a *Account) Need(o Order) (Need, error) { return a.change(Order{}, o, false) }
 
@@ -219,15 +240,15 @@ func (a *Account) Open(o Order) (Need, error) { return a.change(Order{}, o, true
 func (a *Account) Change(was, is Order) (Need, error) { return a.change(was, is, true) }
 
 func (a *Account) change(was, is Order, keep bool) (Need, error) {
+	slots := len(a.order)
 	s := a.slotOf(is.Instrument, is.Product)
-	if Owned(is.Instrument, is.Product) && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity {
-		return Need{}, ErrHoldings
-	}
-	if s.product == MTF && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
+	if Owned(is.Instrument, is.Product) && !is.Buy && a.Sellable(is.Instrument)+was.Quantity < is.Quantity ||
+		s.product == MTF && !is.Buy && s.net-s.openSell+was.Quantity < is.Quantity {
+		a.unmake(slots)
 		return Need{}, ErrHoldings
 	}
 	before := a.Used()
-	n := Need{Used: before, Available: a.Net()}
+	n := Need{Used: before, Available: a.cash + a.pledgedReference - before}
 	if was.Instrument != nil {
 		a.open(s, was, -1)
 	}
@@ -242,6 +263,7 @@ func (a *Account) change(was, is Order, keep bool) (Need, error) {
 		if was.Instrument != nil {
 			a.open(s, was, 1)
 		}
+		a.unmake(slots)
 	}
 	if n.Short > 0 {
 		return n, ErrMoney

@@ -50,7 +50,9 @@ func (s *slot) weight() parts {
 		s.side(s.openBuyAmount, s.openBuy, s.net),
 		s.side(s.openSellAmount, s.openSell, -s.net))
 	p := parts{intraday: partOf(held, rate), loss: whole(max(0, -s.realized))}
-	p.orders = partOf(worst, rate) - p.intraday
+	if worst > held {
+		p.orders = partOf(worst, rate) - p.intraday
+	}
 	return p
 }
 

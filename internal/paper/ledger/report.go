@@ -93,6 +93,7 @@ func (a *Account) Limits(last func(*listing.Instrument) listing.Price) Limits {
 // product to another, at their average. The error is ErrMoney, or ErrHoldings if there
 // is not as much; then nothing has changed.
 func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, quantity int64) (Need, error) {
+	slots := len(a.order)
 	f, t := a.slotOf(i, from), a.slotOf(i, to)
 	net := f.net
 	if !buy {
@@ -103,15 +104,21 @@ func (a *Account) Convert(i *listing.Instrument, buy bool, from, to Product, qua
 	}
 	if quantity <= 0 || quantity > net || quantity > traded(f, buy) || f == t ||
 		!buy && (Owned(i, from) || to == MTF || Owned(i, to) && a.Sellable(i) < quantity) { // shares that were sold are gone
+		a.unmake(slots)
 		return Need{}, ErrHoldings
 	}
 	n := Need{Used: a.Used(), Available: a.Net()}
-	amount := a.move(f, t, buy, quantity, -1)
+	wasF, wasT, delivered := *f, *t, a.delivered
+	amount := a.move(f, t, buy, quantity)
 	n.Total = a.Used()
 	n.Order = n.Total - n.Used
 	if n.Order > 0 && a.Net() < 0 {
 		n.Short = -a.Net()
-		a.moveBack(f, t, buy, quantity, amount)
+		wasF.needs, wasT.needs = f.needs, t.needs // weigh takes them off
+		*f, *t, a.delivered = wasF, wasT, delivered
+		a.weigh(f)
+		a.weigh(t)
+		a.unmake(slots)
 		return n, ErrMoney
 	}
 	if Owned(i, to) && !buy {
@@ -127,18 +134,15 @@ func traded(s *slot, buy bool) int64 {
 	return s.sold
 }
 
-// move moves a quantity between slots and returns its amount: the average's if amount is
-// negative.
-func (a *Account) move(f, t *slot, buy bool, quantity int64, amount listing.Price) listing.Price {
+// move moves a quantity between slots, at the average, and returns its amount.
+func (a *Account) move(f, t *slot, buy bool, quantity int64) listing.Price {
 	sign := int64(1)
 	fq, famount, tq, tamount := &f.bought, &f.boughtAmount, &t.bought, &t.boughtAmount
 	if !buy {
 		sign = -1
 		fq, famount, tq, tamount = &f.sold, &f.soldAmount, &t.sold, &t.soldAmount
 	}
-	if amount < 0 {
-		amount = share(f.cost, quantity, max(f.net, -f.net))
-	}
+	amount := share(f.cost, quantity, max(f.net, -f.net))
 	*fq -= quantity
 	*famount -= amount
 	f.net -= sign * quantity
@@ -157,8 +161,4 @@ func (a *Account) move(f, t *slot, buy bool, quantity int64, amount listing.Pric
 	a.weigh(f)
 	a.weigh(t)
 	return amount
-}
-
-func (a *Account) moveBack(f, t *slot, buy bool, quantity int64, amount listing.Price) {
-	a.move(t, f, buy, quantity, amount)
 }

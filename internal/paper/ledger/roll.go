@@ -118,18 +118,25 @@ func (a *Account) carry(s *slot, value listing.Price) {
 	t.realized = 0
 }
 
-// Still reports whether the end of a day would change nothing: nobody has a position, or
-// shares that are still to come.
-func (l *Ledger) Still() bool {
-	for _, a := range l.Accounts() {
-		if len(a.order) > 0 {
-			return false
+// Quiet reports whether the end of a day changes nothing but what carried positions are
+// worth: nobody traded in it, or has shares that are still to come. The ends of many such
+// days are then the end of the last of them, up to the day until, on which the first
+// position expires; it is zero if none does.
+func (l *Ledger) Quiet() (until listing.Date, quiet bool) {
+	for _, a := range l.accounts {
+		for _, s := range a.order {
+			if s.bought != 0 || s.sold != 0 {
+				return until, false
+			}
+			if e := s.Expiry; !e.IsZero() && (until.IsZero() || e.Before(until)) {
+				until = e
+			}
 		}
 		for _, h := range a.holdings {
 			if h.t1 > 0 {
-				return false
+				return until, false
 			}
 		}
 	}
-	return true
+	return until, true
 }

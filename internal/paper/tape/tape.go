@@ -106,6 +106,13 @@ func (s *series) tick(n int64) (Tick, bool) {
 	return Tick{timeOf(n), s.price(n), s.volume(n, n+1)}, true
 }
 
+// Latest returns the last trade of the market at a time, and false while the price is held.
+func (m *Market) Latest(i *listing.Instrument, t time.Time) (Tick, bool) {
+	s := m.of(i)
+	n := tick(t)
+	return s.tick(n - n%int64(ticksPerMinute/s.prints))
+}
+
 // Next returns the first trade of the market in a step that begins from from on and
 // before to whose price is at most low or at least high. A bound of 0 is none. Days and
 // minutes that stay between the bounds cost next to nothing.
