@@ -281,7 +281,7 @@ func (a *API) reset() (any, error) {
 // requests are the last calls and what became of each.
 type requests struct {
 	mu   sync.Mutex
-	all  [maxRequests]Asked
+	all  []Asked // at most maxRequests, then from the beginning again
 	next int // how many there have been
 }
 
@@ -367,14 +367,18 @@ func (r *requests) struck(requestID, fault string) {
 func (r *requests) add(x Asked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all[r.next%maxRequests] = x
+	if k := r.next % maxRequests; k < len(r.all) {
+		r.all[k] = x
+	} else {
+		r.all = append(r.all, x)
+	}
 	r.next++
 }
 
 func (r *requests) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.next = 0
+	r.all, r.next = nil, 0
 }
 
 // list returns them, the newest first.
