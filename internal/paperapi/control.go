@@ -282,7 +282,7 @@ func (a *API) reset() (any, error) {
 type requests struct {
 	mu   sync.Mutex
 	all  []Asked // at most maxRequests, then from the beginning again
-	next int // how many there have been
+	next int     // how many there have been
 }
 
 const maxRequests = 1000
