@@ -38,8 +38,12 @@ func obtain(size int) ([]byte, error) {
 
 func release(memory []byte) { _ = unix.Munmap(memory) }
 
-// spare is the memory to leave for everything else, in bytes.
-const spare = 8 << 20
+// What to leave, in bytes: for everything else, and of the program's own pages. Linux
+// counts those as cache, so it would drop them, only to read them again with every step.
+const (
+	spare   = 8 << 20
+	program = 12 << 20
+)
 
 // room returns an error unless this machine and all control groups of this process have
 // size plus spare bytes left. Linux would grant more, and end the process when it uses
@@ -54,9 +58,9 @@ func room(size int) error {
 		switch {
 		case len(parts) != 3:
 		case parts[1] == "":
-			left = min(left, cgroupLeft("/sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
+			left = min(left, cgroupLeft("/sys/fs/cgroup", parts[2], "memory.max", "memory.current", ""))
 		case parts[1] == "memory":
-			left = min(left, cgroupLeft("/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+			left = min(left, cgroupLeft("/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))
 		}
 	}
 	if int64(size)+spare > left {
@@ -66,8 +70,9 @@ func room(size int) error {
 }
 
 // cgroupLeft returns how much memory a control group and its ancestors have left. A
-// container does not see all of them, and its root is the container's own group.
-func cgroupLeft(root, group, limit, usage, cache string) int64 {
+// container does not see all of them, and its root is the container's own group. prefix is
+// that of the names in memory.stat.
+func cgroupLeft(root, group, limit, usage, prefix string) int64 {
 	left := int64(math.MaxInt64)
 	for dir := path.Join("/", group); ; dir = path.Dir(dir) {
 		number := func(name string) (int64, bool) {
@@ -77,13 +82,24 @@ func cgroupLeft(root, group, limit, usage, cache string) int64 {
 		most, bounded := number(limit)
 		used, known := number(usage)
 		if bounded && known {
-			cached, _ := field(readFile(path.Join(root, dir, "memory.stat")), cache) // Linux drops it first
-			left = min(left, most-used+cached)
+			left = min(left, most-used+dropped(readFile(path.Join(root, dir, "memory.stat")), prefix))
 		}
 		if dir == "/" {
 			return left
 		}
 	}
+}
+
+// dropped returns how much cache Linux drops before it runs out of memory, less what the
+// program needs of it.
+func dropped(stat []byte, prefix string) int64 {
+	inactive, _ := field(stat, prefix+"inactive_file")
+	active, _ := field(stat, prefix+"active_file")
+	mapped, ok := field(stat, prefix+"mapped_file") // version 1
+	if !ok {
+		mapped, _ = field(stat, "file_mapped")
+	}
+	return max(0, min(inactive, inactive+active-min(mapped, program)))
 }
 
 // field returns the number that follows a name at the start of a line.

@@ -20,7 +20,7 @@ func TestMemory_isBoundedByTheTightestControlGroup(t *testing.T) {
 		}
 	}
 	left := func(group string) int64 {
-		return cgroupLeft(root, group, "memory.max", "memory.current", "inactive_file")
+		return cgroupLeft(root, group, "memory.max", "memory.current", "")
 	}
 	if n := left("/a/b"); n != math.MaxInt64 {
 		t.Errorf("without control groups: %d left", n)
@@ -39,6 +39,15 @@ func TestMemory_isBoundedByTheTightestControlGroup(t *testing.T) {
 	if n := left("/a/b"); n != 3500 {
 		t.Errorf("with 500 of them cached: %d left", n)
 	}
+	write("a", "memory.stat", "inactive_file 500\nactive_file 7\nfile_mapped 300\n")
+	if n := left("/a/b"); n != 3207 {
+		t.Errorf("with 300 of 507 cached being the program: %d left", n)
+	}
+	write("a", "memory.stat", "file_mapped 600\ninactive_file 500\nactive_file 7\n")
+	if n := left("/a/b"); n != 3000 {
+		t.Errorf("with no more cached than the program: %d left", n)
+	}
+	write("a", "memory.stat", "inactive_file 500\n")
 	write("", "memory.max", "2500\n") // a container sees its own group as the root, under any name
 	write("", "memory.current", "1500\n")
 	for _, group := range []string{"/a/b", "/", "/elsewhere", "/../../elsewhere"} {

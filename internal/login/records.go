@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nyaruka/phonenumbers"
-
 	"neoapi/internal/credential"
+	"neoapi/internal/e164"
 	"neoapi/internal/paste"
 )
 
@@ -111,8 +110,7 @@ func mobileProblem(value string, bare bool) string {
 		}
 		return "must be an Indian mobile number: +91 and ten digits, the first of them 6 to 9"
 	}
-	n, err := phonenumbers.Parse(value, "")
-	if err != nil || !phonenumbers.IsPossibleNumber(n) || phonenumbers.Format(n, phonenumbers.E164) != value { // such as one with a trunk zero, a second name for one telephone
+	if !e164.Possible(value) {
 		return "is not a valid number of its country code"
 	}
 	return ""

@@ -185,7 +185,7 @@ func TestExchange_conservesCashAndShares(t *testing.T) {
 			clear(tr.seen)
 			var listed []*listing.Instrument
 			for _, i := range tr.instruments {
-				if _, ok := d.x.day.Find(i.Key); ok {
+				if _, ok := d.x.list().Find(i.Key); ok {
 					listed = append(listed, i)
 				}
 			}

@@ -54,7 +54,9 @@ type Exchange struct {
 	dayEnd   int64
 	prefix   Number // of the day's order numbers
 
-	market      *tape.Market
+	market *tape.Market
+
+	// What is traded on the day, which list lists once somebody asks.
 	day         *listing.Day
 	instruments []*instrument // by the listing's order
 	byKey       map[listing.Key]uint32
@@ -122,7 +124,17 @@ func (x *Exchange) begin(d listing.Date) {
 	x.now = max(x.now, x.dayStart)
 	x.prefix = Number((d.Year%100*100+int(d.Month))*100+d.Day) * 1_000_000_000
 	x.sequence = 0
-	x.day = listing.On(d)
+	x.day, x.instruments, x.byKey, x.recent = nil, nil, nil, nil
+	x.active = x.active[:0]
+}
+
+// list returns what is traded on the day. That takes megabytes, so a day on which nobody
+// trades does not have it.
+func (x *Exchange) list() *listing.Day {
+	if x.day != nil {
+		return x.day
+	}
+	x.day = listing.On(x.date)
 	all := x.day.Instruments()
 	x.instruments = make([]*instrument, len(all))
 	x.byKey = make(map[listing.Key]uint32, len(all))
@@ -132,7 +144,7 @@ func (x *Exchange) begin(d listing.Date) {
 		x.instruments[k] = &block[k]
 		x.byKey[i.Key] = uint32(k)
 	}
-	x.active, x.recent = x.active[:0], nil
+	return x.day
 }
 
 // Run brings the market up to a time: prices move, orders fill, days roll.
@@ -200,6 +212,7 @@ func (x *Exchange) accountOf(name string) uint32 {
 
 // find returns an instrument that is listed today.
 func (x *Exchange) find(k listing.Key) *instrument {
+	day := x.list()
 	if in := x.recent; in != nil && in.Key == k {
 		return in
 	}
@@ -207,7 +220,7 @@ func (x *Exchange) find(k listing.Key) *instrument {
 		x.recent = x.instruments[i]
 		return x.recent
 	}
-	i, ok := x.day.Find(k) // a spot price, which nobody trades
+	i, ok := day.Find(k) // a spot price, which nobody trades
 	if !ok {
 		return nil
 	}
@@ -220,5 +233,5 @@ func (x *Exchange) find(k listing.Key) *instrument {
 // Listing returns what is listed on the day.
 func (x *Exchange) Listing(now time.Time) *listing.Day {
 	x.Run(now)
-	return x.day
+	return x.list()
 }

@@ -70,6 +70,7 @@ func (in *instrument) touched() { in.clear, in.due = 0, 0 }
 
 // basePrice returns an instrument's base price of the day.
 func (x *Exchange) basePrice(i *listing.Instrument) listing.Price {
+	x.list()
 	if k, ok := x.byKey[i.Key]; ok {
 		in := x.instruments[k]
 		x.bandOf(in)

@@ -243,7 +243,7 @@ func Restore(cfg Config, snapshot []byte) (*Exchange, error) {
 	x := open(cfg)
 	x.begin(listing.DateOf(time.UnixMicro(s.Now)))
 	x.now = s.Now
-	find := x.day.Find
+	find := func(k listing.Key) (*listing.Instrument, bool) { return x.list().Find(k) }
 	if err := x.market.Load(s.Market, find); err != nil {
 		return nil, fmt.Errorf("paper: %w", err)
 	}

@@ -27,12 +27,16 @@ const (
 
 // ring is the last of many.
 type ring struct {
-	all  [maxRequests]Asked
-	next int // how many there have been
+	all  []Asked // at most maxRequests, then from the beginning again
+	next int     // how many there have been
 }
 
 func (r *ring) add(x Asked) {
-	r.all[r.next%maxRequests] = x
+	if k := r.next % maxRequests; k < len(r.all) {
+		r.all[k] = x
+	} else {
+		r.all = append(r.all, x)
+	}
 	r.next++
 }
 

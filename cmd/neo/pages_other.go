@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// readSinglePages does nothing elsewhere.
+func readSinglePages() {}
