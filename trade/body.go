@@ -4,19 +4,25 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // generation returns the generation of the session's clients, which decides the fields of
-// a body: 1 for a login by password, 3 for one by TOTP, 0 if there is no session yet.
+// a body: 1 for a login by password, 3 for one by TOTP, 0 if there is no session yet. It
+// looks at the session once a second, because that copies it.
 func (t *Client) generation() int {
-	s, ok := t.api.Session()
-	switch {
-	case !ok:
-		return 0
-	case s.KType == "":
-		return 1
+	now := time.Now().Unix()
+	if known := t.looked.Load(); known>>8 == now {
+		return int(known & 0xff)
 	}
-	return 3
+	generation := 0
+	if s, ok := t.api.Session(); ok {
+		if generation = 3; s.KType == "" {
+			generation = 1
+		}
+		t.looked.Store(now<<8 | int64(generation))
+	}
+	return generation
 }
 
 // A body is the JSON object of a call about an order. All its values are strings, but for
