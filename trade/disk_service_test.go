@@ -279,8 +279,10 @@ func TestInstruments_ofASegmentThatIsNotListedTodayAreThoseOfTheDayBefore(t *tes
 	if err != nil || after.Date() != before.Date() || !errors.Is(after.Stale(), ErrNotOffered) {
 		t.Errorf("%v, %v", err, after.Stale())
 	}
-	if _, err := api.Instruments(t.Context(), "nse_xx"); !errors.Is(err, ErrNotOffered) {
-		t.Errorf("a segment that there never was: %v", err)
+	for _, s := range []Segment{"nse_xx", "", "../nse_cm"} {
+		if _, err := api.Instruments(t.Context(), s); !errors.Is(err, ErrNotOffered) {
+			t.Errorf("a segment that there never was: %v", err)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func FuzzScrips(f *testing.F) {
 	f.Add(csvOf(future), byte(4), "fut")
 	f.Add("\xef\xbb\xbf"+strings.ReplaceAll(csvOf(share), "\n", "\r\n"), byte(0), "T")
 	f.Fuzz(func(t *testing.T, text string, n byte, part string) {
-		checkScrips(t, text, fuzzSegments[int(n)%len(fuzzSegments)], part)
+		checkScrips(t, text, allSegments[int(n)%len(allSegments)], part)
 	})
 }
 
@@ -30,7 +30,7 @@ func FuzzScripsRow(f *testing.F) {
 		return `"` + strings.NewReplacer(`"`, `""`, "\n", " ", "\r", " ").Replace(s) + `"`
 	}
 	f.Fuzz(func(t *testing.T, n byte, symbol, token, name, option1, ref, desc, lot, tick, freeze, expiry, strike, high, rating, den, part string) {
-		segment := fuzzSegments[int(n)%len(fuzzSegments)]
+		segment := allSegments[int(n)%len(allSegments)]
 		good := share
 		if !segment.Cash() {
 			good = option.with("pScripRefKey", "", "pExpiryDate", "1474554600")
@@ -44,8 +44,6 @@ func FuzzScripsRow(f *testing.F) {
 		}
 	})
 }
-
-var fuzzSegments = []Segment{NSE, BSE, NFO, BFO, MCX, CDS}
 
 // checkScrips reads a file and, if it is not refused, asks for everything in it.
 func checkScrips(t *testing.T, text string, segment Segment, part string) bool {

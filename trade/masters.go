@@ -22,6 +22,8 @@ const (
 	fileLimit = 3 * time.Minute  // of a download
 )
 
+var allSegments = []Segment{NSE, BSE, NFO, BFO, MCX, CDS}
+
 var errNoMasters = errors.New("the service names no scrip masters")
 
 // Instrument returns the instrument with a trading symbol, such as "TCS-EQ", from today's
@@ -57,7 +59,9 @@ func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master,
 	}
 	segments = slices.Clone(segments)
 	for n, s := range segments {
-		segments[n] = s.wire()
+		if segments[n] = s.wire(); !slices.Contains(allSegments, segments[n]) {
+			return nil, fmt.Errorf("%w: there are no instruments of the segment %q", ErrNotOffered, clip(string(s)))
+		}
 	}
 	slices.Sort(segments)
 	m := &Master{}
@@ -254,7 +258,7 @@ func (t *Client) masterFiles(ctx context.Context) (map[Segment]string, error) {
 		}
 	}
 	files := map[Segment]string{}
-	for _, s := range []Segment{NSE, BSE, NFO, BFO, MCX, CDS} {
+	for _, s := range allSegments {
 		if address := fileOf(s, addresses); address != "" {
 			files[s] = address
 		}
