@@ -34,7 +34,7 @@ func BenchmarkPlace(b *testing.B) {
 	bare := &http.Client{Transport: instant}
 	for name, kType := range map[string]string{"generation 1": "", "generation 3": "Trade"} {
 		c := must.Get(neoapi.New(neoapi.Config{Environment: "http://127.0.0.1:1", ConsumerKey: "key", AccessToken: "access", HTTPClient: bare, Rate: -1}))(b)
-		must.Do(b, c.Use(neoapi.Session{Token: "token", SID: "sid", UCC: "UCC01", KType: kType}))
+		must.Do(b, c.Use(neoapi.Session{Token: "token", SID: "sid", UCC: "UCC01", KType: kType, Caches: map[string]time.Time{"baskets": {}, "qplan": {}}}))
 		api := trade.New(c)
 		order := trade.Buy(share(), 10).Limit(rupees("3500.05")).Product(trade.CNC).Tag(trade.Label("bench"))
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)

@@ -31,13 +31,13 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 	if err != nil {
 		return p, err
 	}
-	var b body
-	b.text("exSeg", string(p.Segment))
-	b.text("trdSym", p.Symbol)
-	b.text("trnsTp", string(side))
-	b.text("frmProd", string(p.Product))
-	b.text("toProd", string(to))
-	b.number("qty", max(quantity, -quantity))
+	b := append(body(nil), '{')
+	b = b.text("exSeg", string(p.Segment))
+	b = b.text("trdSym", p.Symbol)
+	b = b.text("trnsTp", string(side))
+	b = b.text("frmProd", string(p.Product))
+	b = b.text("toProd", string(to))
+	b = b.number("qty", max(quantity, -quantity))
 	_, err = t.submit(ctx, tradewire.PathConvert, b.end())
 	switch judge(err) {
 	case unsent:

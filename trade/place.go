@@ -44,18 +44,18 @@ func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 	if bad := t.check(&order); bad != nil {
 		return Order{}, bad
 	}
-	return t.place(ctx, &order, order.tag.make(t.api.Now()))
+	now := t.api.Now()
+	return t.place(ctx, &order, order.tag.make(now), now)
 }
 
 // place sends a checked order.
-func (t *Client) place(ctx context.Context, order *Ticket, tag string) (Order, error) {
-	sent := t.api.Now()
+func (t *Client) place(ctx context.Context, order *Ticket, tag string, now time.Time) (Order, error) {
 	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
 	switch judge(err) {
 	case answered:
 		if number != "" {
 			placed := order.accepted(number, tag)
-			placed.Sent = sent
+			placed.Sent = now
 			return t.newest(placed), nil
 		}
 		err = errors.New("the answer has no order number")
@@ -96,7 +96,8 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	if !order.tag.day {
 		return Order{}, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is not a DayTag, by which PlaceOnce finds the order of an earlier call"}
 	}
-	tag := order.tag.make(t.api.Now())
+	now := t.api.Now()
+	tag := order.tag.make(now)
 	ticket := order
 	there, found, err := t.find(ctx, &search{tag: tag, ticket: &ticket})
 	switch {
@@ -105,7 +106,7 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	case err != nil:
 		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
 	default:
-		there, err = t.place(ctx, &order, tag)
+		there, err = t.place(ctx, &order, tag, now)
 	}
 	if there.Number != "" && !order.describes(&there) {
 		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
