@@ -15,7 +15,7 @@ import (
 	"neoapi/trade"
 )
 
-var runs = flag.Int("trade.runs", 200, "how many orders of random fates are placed")
+var runs = flag.Int("trade.runs", 80, "how many orders of random fates are placed")
 
 // What can go wrong with an order, and with the reports by which it is looked for. With
 // "twice" it is the exchange that makes a second order, without a tag.
