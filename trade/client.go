@@ -20,7 +20,6 @@ type Client struct {
 	opts []neoapi.CallOption // of every call
 
 	urgent []neoapi.CallOption // of orders, which do not wait for reads
-	looked atomic.Int64        // when the session was looked at, in seconds, and its generation: see [Client.generation]
 	live   *live               // what a feed says of orders, or nil
 
 	noOrder, oldPositions atomic.Bool // what the service was found not to have: the address of one order, the new report of positions
