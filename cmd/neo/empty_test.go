@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"reflect"
 	"strings"
 	"testing"
@@ -36,7 +37,8 @@ func TestFlag_thatIsGivenIsNotEmpty(t *testing.T) {
 				case p.Name == empty:
 					all = append(all, text)
 				case p.Required || empty == leaf.Positional[len(leaf.Positional)-1].Name:
-					all = append(all, "1")
+					one, _, _ := strings.Cut(cmp.Or(p.Enum, "1"), ",")
+					all = append(all, one)
 				}
 			}
 			return all
