@@ -46,7 +46,11 @@ func (c *chainCmd) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return usage(fmt.Errorf("--expiry: %q is not nearest and no day such as 2026-12-29", printable(c.Expiry)))
 		}
-		expiry = trade.On(trade.Date{Year: day.Year(), Month: day.Month(), Day: day.Day()})
+		on := trade.Date{Year: day.Year(), Month: day.Month(), Day: day.Day()}
+		if !slices.Contains(days, on) {
+			return usage(fmt.Errorf("no options of %s expire on %s: neo chain %s --expiries lists the days", of.Name, on, quoted(printable(of.Name))))
+		}
+		expiry = trade.On(on)
 	}
 	chain, err := client.OptionChain(ctx, of, expiry)
 	if err != nil {

@@ -200,7 +200,7 @@ func fitting[T any](columns []column[T], widths []int, room int) (shown []int) {
 		}
 		shown = slices.DeleteFunc(shown, func(i int) bool { return columns[i].rank == highest })
 	}
-	const least = 6
+	const least = 5
 	for room > 0 && wide() > room {
 		longest := -1
 		for _, i := range shown {
@@ -219,13 +219,18 @@ func fitting[T any](columns []column[T], widths []int, room int) (shown []int) {
 // shower returns how a table shows the values of a column.
 func shower(k kind, head string, values []string) func(value string) string {
 	layout := time.TimeOnly // if all are of today
+	if k == cellStart {
+		layout = time.DateOnly // if all are days
+	}
 	for _, value := range values {
-		if at, err := time.Parse(time.RFC3339, value); err == nil && trade.DateOf(at) != trade.DateOf(time.Now()) {
+		at, err := time.Parse(time.RFC3339, value)
+		switch {
+		case err != nil:
+		case k == cellStart && !at.Equal(trade.DateOf(at).Time()):
+			layout = "2006-01-02 15:04"
+		case k == cellTime && trade.DateOf(at) != trade.DateOf(time.Now()):
 			layout = time.DateTime
 		}
-	}
-	if k == cellStart {
-		layout = "2006-01-02 15:04"
 	}
 	return func(value string) string {
 		switch {

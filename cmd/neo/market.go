@@ -107,7 +107,7 @@ func (c *instrumentsCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	return list(t, c.listFlags, []column[trade.Instrument]{
 		{"symbol", "SYMBOL", cellText, 0, func(i trade.Instrument) string { return i.Symbol }},
-		{"segment", "SEGMENT", cellText, 1, func(i trade.Instrument) string { return string(i.Segment) }},
+		{"segment", "SEGMENT", cellText, 0, func(i trade.Instrument) string { return string(i.Segment) }},
 		{"token", "TOKEN", cellID, 2, func(i trade.Instrument) string { return i.Token }},
 		{"kind", "KIND", cellText, 1, func(i trade.Instrument) string { return string(i.Kind) }},
 		{"name", "NAME", cellText, 6, func(i trade.Instrument) string { return i.Name }},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (c *orderPlaceCmd) validity() trade.Validity {
 func (c *orderPlaceCmd) unsent(i trade.Instrument) trade.Order {
 	o := trade.Order{
 		Side: c.Side.Side, Symbol: i.Symbol, Segment: i.Segment, Product: c.product(), PriceType: trade.Market, Validity: c.validity(),
-		Quantity: int64(c.Quantity), Price: c.Limit.Rupees, Trigger: c.Stop.Rupees, DisclosedQty: int64(c.Disclosed),
+		Quantity: int64(c.Quantity), Price: c.Limit.Rupees, Trigger: c.Stop.Rupees, DisclosedQty: int64(c.Disclosed), Tag: c.Once,
 	}
 	if c.Stop.Known() {
 		o.PriceType = trade.StopLimit
@@ -172,18 +173,18 @@ func (c *orderPlaceCmd) once(ctx context.Context, t *terminal, client *trade.Cli
 			said += fmt.Sprintf("; its quantity is %d, not %d", order.Quantity, c.Quantity)
 		}
 		if c.Limit.Known() && order.Price != c.Limit.Rupees {
-			said += fmt.Sprintf("; its price is %s, not %s", order.Price, c.Limit)
+			said += fmt.Sprintf("; its price is %s, not %s", grouped(order.Price.String()), grouped(c.Limit.String()))
 		}
 		if c.Stop.Known() && order.Trigger != c.Stop.Rupees {
-			said += fmt.Sprintf("; its trigger is %s, not %s", order.Trigger, c.Stop)
+			said += fmt.Sprintf("; its trigger is %s, not %s", cmp.Or(grouped(order.Trigger.String()), "none"), grouped(c.Stop.String()))
 		}
 		t.warn(c.JSON, said)
 	}
 	return c.follow(ctx, t, client, order, with(orderColumns, "already", already))
 }
 
-// look is how long an order is looked at after it was placed, unless --wait says
-// otherwise: what the risk check refuses it refuses at once.
+// look is how long a look beside the order may take: at the last price before it is
+// placed, and at the order afterwards, because the risk check refuses at once.
 const look = 2 * time.Second
 
 // follow shows what becomes of an order that was placed.
@@ -215,7 +216,9 @@ func (c *orderPlaceCmd) follow(ctx context.Context, t *terminal, client *trade.C
 // warnOfStop warns of a stop order that would fire at once. It is not needed to place
 // the order: without a price nothing is said.
 func (t *terminal) warnOfStop(ctx context.Context, client *trade.Client, asJSON bool, ticket trade.Ticket, i trade.Instrument) {
-	quote, err := client.Quote(ctx, i)
+	soon, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	quote, err := client.Quote(soon, i)
 	if err == nil && ticket.FiresAt(quote.Last) {
 		t.warn(asJSON, "this stop fires at once: its trigger has been reached at the last price, "+grouped(quote.Last.String()))
 	}

@@ -95,10 +95,9 @@ func (t *terminal) checkChange(ctx context.Context, client *trade.Client, asJSON
 		return usage(fmt.Errorf("--quantity %d: it is the new total, and %d have filled already", want.Quantity, was.FilledQty))
 	}
 	i, err := client.Instrument(ctx, want.Segment, want.Symbol)
-	if errors.Is(err, trade.ErrNotFound) { // then the exchange checks alone
+	if err != nil { // the exchange checks it too
+		t.warn(asJSON, "the change is checked by the exchange alone: "+inFlags(err))
 		return nil
-	} else if err != nil {
-		return err
 	}
 	ticket := trade.Buy(i, want.Quantity)
 	if want.Side == trade.SideSell {

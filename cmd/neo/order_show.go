@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"neoapi/trade"
@@ -183,10 +184,11 @@ func sentence(o trade.Order) string {
 
 // reason is why an order ended or, of an open one, why its last change was refused.
 func reason(o trade.Order) string {
+	why := strings.TrimSpace(o.Reason)
 	if o.Refused() == "" || o.State == trade.NotModified || o.State == trade.NotCancelled {
-		return o.Reason
+		return why
 	}
-	return "last change refused: " + o.Reason
+	return "last change refused: " + why
 }
 
 var orderColumns = []column[trade.Order]{

@@ -143,7 +143,7 @@ func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
 // rupeesFlag is an amount on the command line.
 type rupeesFlag struct{ trade.Rupees }
 
-// UnmarshalText parses an amount such as 3500.05.
+// UnmarshalText parses an amount such as 3500.10.
 func (r *rupeesFlag) UnmarshalText(text []byte) (err error) {
 	r.Rupees, err = trade.ParseRupees(string(text))
 	return err
