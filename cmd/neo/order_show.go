@@ -33,9 +33,7 @@ func (c *orderShowCmd) Run(ctx context.Context, t *terminal) error {
 		return foundOrder(c.Number, err)
 	}
 	orders := []trade.Order{order}
-	if err := label(ctx, client, orders); err != nil {
-		return err
-	}
+	label(ctx, client, orders)
 	return showOrder(t, c.JSON, orderColumns, orders[0])
 }
 
@@ -66,9 +64,7 @@ func (c *orderListCmd) Run(ctx context.Context, t *terminal) error {
 	if c.Open {
 		orders = open(orders)
 	}
-	if err := label(ctx, client, orders); err != nil {
-		return err
-	}
+	label(ctx, client, orders)
 	return list(t, c.listFlags, orderColumns, orders)
 }
 
@@ -78,18 +74,16 @@ func open(orders []trade.Order) []trade.Order {
 }
 
 // label gives open orders the tags that they were placed with, where the service has
-// replaced them after a change.
-func label(ctx context.Context, client *trade.Client, orders []trade.Order) error {
-	if !slices.ContainsFunc(orders, func(o trade.Order) bool { return len(o.Tag) > longestTag && !o.State.Final() }) {
-		return nil
-	}
-	sent, err := client.Open(ctx, "")
-	for _, o := range sent {
-		if i := slices.IndexFunc(orders, func(p trade.Order) bool { return p.Number == o.Number }); i >= 0 {
-			orders[i].Tag = o.Tag
+// replaced them after a change: the history has them. Without it they stay as they are.
+func label(ctx context.Context, client *trade.Client, orders []trade.Order) {
+	for i, o := range orders {
+		if len(o.Tag) <= longestTag || o.State.Final() {
+			continue
+		}
+		if rows, err := client.History(ctx, o.Number); err == nil && len(rows) > 0 {
+			orders[i].Tag = rows[0].Tag
 		}
 	}
-	return err
 }
 
 // longestTag is the longest that the service takes; what it puts in its place is longer.
