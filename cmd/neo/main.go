@@ -18,7 +18,6 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -175,14 +174,16 @@ func plainly(wrong *kong.ParseError) error {
 	if m := negative.FindStringSubmatch(said); m != nil {
 		return errors.New(m[2] + " is negative: numbers and amounts here are above 0")
 	}
-	if flags, found := strings.CutPrefix(said, "missing flags: "); found {
-		missing := strings.Split(flags, ", ")
-		for _, arg := range slices.Backward(node.Positional) {
+	if strings.HasPrefix(said, "missing flags: ") {
+		missing := "missing arguments:"
+		for _, arg := range node.Positional {
 			if arg.Required && !arg.Set {
-				missing = slices.Insert(missing, 0, "<"+arg.Name+">")
+				missing += " <" + arg.Name + ">"
 			}
 		}
-		return errors.New("missing: " + strings.Join(missing, ", "))
+		if strings.HasSuffix(missing, ">") {
+			return errors.New(missing + "; " + said)
+		}
 	}
 	return wrong
 }
