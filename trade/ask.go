@@ -12,8 +12,7 @@ import (
 	"neoapi"
 )
 
-// How long a try of a read may take. Candles and chains have a rate of one or two a
-// second, for which a call may have to wait.
+// How long a try of a read may take. Candles and chains are made when they are asked for.
 const (
 	readLimit = 5 * time.Second
 	slowLimit = 20 * time.Second
@@ -24,9 +23,7 @@ const (
 // that the service could not reach its source.
 func (t *Client) ask(ctx context.Context, limit time.Duration, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
 	once := func() (json.RawMessage, error) {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone()}, opts...))
+		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone(), neoapi.AnswerWithin(limit)}, opts...))
 	}
 	answer, err := once()
 	if !passing(err) || ctx.Err() != nil {
