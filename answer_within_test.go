@@ -52,4 +52,4 @@ func TestAnswerWithin_isForTheAnswerAlone(t *testing.T) {
 type sourceOf func(context.Context) (neoapi.Session, error)
 
 func (f sourceOf) Session(ctx context.Context) (neoapi.Session, error) { return f(ctx) }
-func (sourceOf) Ended(neoapi.Session)                                 {}
+func (sourceOf) Ended(neoapi.Session)                                  {}
