@@ -185,7 +185,7 @@ func raw(t *testing.T, answer func(path string) (text string, cut int)) (url str
 			return
 		}
 		defer c.Close()
-		all := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+		all := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 		_, _ = c.Write([]byte(all[:min(len(all), cut)]))
 	})}
 	go srv.Serve(l)
@@ -199,7 +199,7 @@ func TestPlace_answersCutAtAnyByteLoseNoOrder(t *testing.T) {
 	t.Parallel()
 	const answer = `{"stat":"Ok","nOrdNo":"261130000000001","stCode":200}`
 	book := `{"stat":"Ok","stCode":200,"data":[` + row(`"261130000000009"`, `"other-abcdefgh"`) + "," + row(`"261130000000001"`, `"a-1130"`) + `]}`
-	whole := len(book) + 90 // with the headers
+	whole := len(book) + 110 // with the headers
 	for cut := 0; cut <= whole; cut += 5 {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {
 			t.Parallel()
