@@ -192,12 +192,13 @@ func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-// credentials returns the secrets in a request: the access token, or the bare
-// consumer key, and the trade token.
-func credentials(out *http.Request) []string {
+// credentials returns the secrets of a request: the access token, or the bare consumer
+// key, first, then the trade token, the session's id and the consumer key, which the
+// service knows even where it was not sent.
+func (c *Client) credentials(out *http.Request) []string {
 	authorization := out.Header.Get("Authorization")
 	if _, access, ok := strings.Cut(authorization, " "); ok {
 		authorization = access
 	}
-	return []string{authorization, out.Header.Get(wire.HeaderAuth)}
+	return []string{authorization, out.Header.Get(wire.HeaderAuth), out.Header.Get(wire.HeaderSID), c.key}
 }

@@ -70,7 +70,7 @@ func (a *call) send() (resp *http.Response, err error) {
 	if err != nil {
 		return nil, c.unsent(ctx, a.op, err)
 	}
-	secrets := credentials(a.out)
+	secrets := c.credentials(a.out)
 	if a.sent != nil {
 		*a.sent = secrets
 	}
@@ -82,14 +82,46 @@ func (a *call) send() (resp *http.Response, err error) {
 	if x.logs {
 		x.body = beginning(a.request)
 	}
+	end := a.bound(&x)
 	if resp, err = a.base.RoundTrip(x.sent); err != nil {
 		fail := x.noAnswer(err)
 		x.end(fail)
+		end()
 		return nil, fail
+	}
+	if a.answer > 0 {
+		resp.Body = &timed{resp.Body, end}
 	}
 	a.answered(own, shared)
 	x.passOn(resp)
 	return resp, nil
+}
+
+// AnswerWithin limits how long an answer is waited for, its last byte included. The time
+// begins when the call is sent: neither a login nor the wait for a turn in the rate, which
+// only the context bounds, is part of it.
+func AnswerWithin(d time.Duration) CallOption { return func(t *caller) { t.answer = d } }
+
+// bound puts the limit of [AnswerWithin] on an exchange. The function that it returns
+// releases it.
+func (a *call) bound(x *exchange) (end func()) {
+	if a.answer <= 0 {
+		return func() {}
+	}
+	ctx, end := context.WithTimeout(x.sent.Context(), a.answer)
+	x.sent = x.sent.WithContext(ctx)
+	return end
+}
+
+// A timed is the body of an answer that has a limit of its own.
+type timed struct {
+	io.ReadCloser
+	end func()
+}
+
+func (b *timed) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
 }
 
 // prepare makes the request as it goes out: with the session, or with the consumer key
@@ -138,7 +170,7 @@ func (a *call) again(resp *http.Response) (bool, error) {
 	case a.renewed:
 		return false, nil
 	case fail.Category == ErrAccessToken:
-		if !c.forgetAccess(credentials(a.out)[0]) || !a.repeatable {
+		if !c.forgetAccess(c.credentials(a.out)[0]) || !a.repeatable {
 			return false, nil
 		}
 	case !a.renews || c.justOpened(a.session):
@@ -234,13 +266,13 @@ func (c *Client) justOpened(s Session) bool {
 // not there is a new session.
 func (c *Client) notRepeated(fail *Error, out *http.Request, resp *http.Response, err error) *Error {
 	fail.RequestID, fail.Err, fail.Sent = out.Header.Get(wire.HeaderRequestID), err, true
-	c.clean(fail, resp.Header, credentials(out))
+	c.clean(fail, resp.Header, c.credentials(out))
 	fail.Retry = RetryCheckFirst
 	fail.Message = "the session had ended; a new one is open, and the call was not sent again"
 	fail.Hint = "check that nothing was done, then send it"
 	if err != nil {
 		fail.Retry, fail.Hint = RetryLoginAgain, ""
-		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), credentials(out))
+		fail.Message = "the session had ended, and no new session could be opened: " + tidy(err.Error(), c.credentials(out))
 		if e, ok := errors.AsType[*Error](err); ok {
 			fail.Message, fail.Hint = "the session had ended, and no new session could be opened: "+string(e.Category), e.Hint
 		}

@@ -101,6 +101,7 @@ type caller struct {
 	sent     *[]string // the secrets that were sent, for Do
 	keyAlone bool      // see [KeyAlone]
 	line     int       // of the rate: ordinary or urgent
+	answer   time.Duration // how long to wait for an answer, 0 for as long as the context says
 }
 
 // String returns a fixed text: it leads to the client's secrets.

@@ -13,8 +13,7 @@ import (
 	"neoapi"
 )
 
-// How long a try of a read may take. Candles and chains have a rate of one or two a
-// second, for which a call may have to wait.
+// How long a try of a read may take. Candles and chains are made when they are asked for.
 const (
 	readLimit = 5 * time.Second
 	slowLimit = 20 * time.Second
@@ -24,12 +23,8 @@ const (
 // may be over: no answer, one that is not the protocol's, 424, 5xx, and the 400 that means
 // that the service could not reach its source.
 func (t *Client) ask(ctx context.Context, limit time.Duration, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
-	opts = slices.Concat(t.opts, []neoapi.CallOption{neoapi.KeyAlone()}, opts)
-	once := func() (answer json.RawMessage, err error) {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		err = t.api.Do(ctx, http.MethodGet, path, query, &answer, opts...)
-		return answer, err
+	once := func() (json.RawMessage, error) {
+		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone(), neoapi.AnswerWithin(limit)}, opts...))
 	}
 	answer, err := once()
 	if !passing(err) || ctx.Err() != nil {

@@ -62,7 +62,7 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.generation(), afterMarket(now)))
 	changed := func(o Order) bool {
 		switch {
-		case o.Quantity != want.Quantity || o.Validity.sent() != want.Validity.sent():
+		case o.Quantity != want.Quantity || o.Validity.sent() != want.Validity.sent(), change.Disclosed != 0 && o.DisclosedQty != want.DisclosedQty:
 			return false
 		case want.PriceType == Market: // the exchange makes a limit order of it, at a price of its own
 			return o.Sequence > now.Sequence && o.PriceType != StopLimit
@@ -128,7 +128,7 @@ func (o *Order) check() *Invalid {
 	if o.Quantity <= o.FilledQty {
 		return &Invalid{Field: "quantity", Value: fmt.Sprint(o.Quantity), Problem: fmt.Sprintf("is the new total, and %d of it have filled already", o.FilledQty)}
 	}
-	for _, check := range []func() *Invalid{t.checkQuantity, t.checkKind, t.checkPrices} {
+	for _, check := range []func() *Invalid{t.checkQuantity, t.checkKind, t.checkPrices, t.checkValidity, t.checkDisclosed} {
 		if bad := check(); bad != nil {
 			return bad
 		}
@@ -218,21 +218,19 @@ func notOffered(err error) bool {
 
 // wasRefused reports whether a change of an order was refused after a state of it. The
 // reason in a report can be that of an older change.
-func (t *Client) wasRefused(ctx context.Context, order Order, since int64) bool {
-	rows, err := t.History(ctx, order.Number)
-	for _, row := range rows {
-		if (row.State == NotModified || row.State == NotCancelled) && row.Sequence > since {
-			return true
-		}
-	}
-	return err != nil
+func (t *Client) wasRefused(ctx context.Context, order Order, refused State, since int64) bool {
+	rows, _ := t.History(ctx, order.Number) // without it nobody has said so
+	return slices.ContainsFunc(rows, func(row Order) bool { return row.State == refused && row.Sequence > since })
 }
 
 // settle reads an order after a change of it was sent, with err for an answer, until the
 // order shows what became of the change. changed reports whether the order is what the
 // change makes of it; nil means that it shall have ended.
 func (t *Client) settle(ctx context.Context, op string, before Order, err error, changed func(Order) bool) (Order, error) {
-	cancels := changed == nil
+	cancels, refused := changed == nil, NotModified
+	if cancels {
+		refused = NotCancelled
+	}
 	verdict := judge(err)
 	if verdict == unsent {
 		return before, err
@@ -267,7 +265,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 			case pending(order.State):
 			case !cancels && changed(order):
 				return order, nil
-			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, before.Sequence):
+			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, refused, before.Sequence):
 				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
 			case verdict == denied: // the service knows better than the book
 			case verdict == lost && looks >= 3 && n >= looksAtChange:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +25,8 @@ type Client struct {
 	looked atomic.Int64        // when the session was looked at, in seconds, and its generation: see [Client.generation]
 	live   *live               // what a feed says of orders, or nil
 
+	squaring chan struct{} // whose turn it is to square off: of two at once, each would close every position
+
 	noOrder, oldPositions atomic.Bool // what the service was found not to have: the address of one order, the new report of positions
 }
 
@@ -35,9 +39,18 @@ func With(opts ...neoapi.CallOption) Option {
 	return func(t *Client) { t.opts = append(t.opts, opts...) }
 }
 
+// String returns the service that the client trades at.
+func (t *Client) String() string { return "trade.Client{" + t.api.String() + "}" }
+
+// Format prints [Client.String] for every verb: the client leads to secrets.
+func (t *Client) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
+
+// MarshalText returns [Client.String].
+func (t *Client) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // New returns a client that uses c's session, and renews it if c has a [neoapi.Keeper].
 func New(c *neoapi.Client, opts ...Option) *Client {
-	t := &Client{api: c}
+	t := &Client{api: c, squaring: make(chan struct{}, 1)}
 	for _, opt := range opts {
 		opt(t)
 	}
@@ -62,18 +75,11 @@ const readWithin = 5 * time.Second
 // call reads something. A try that takes too long is given up, with its connection, and a
 // second one made on another.
 func (t *Client) call(ctx context.Context, method, path string, form url.Values, opts []neoapi.CallOption) (answer json.RawMessage, err error) {
-	opts = slices.Concat(t.opts, opts)
+	opts = slices.Concat(t.opts, []neoapi.CallOption{neoapi.AnswerWithin(readWithin)}, opts)
 	for n := 0; ; n++ {
-		try, cancel := context.WithTimeout(ctx, readWithin)
 		answer = nil
-		err = t.api.Do(try, method, path, form, &answer, opts...)
-		cancel()
-		switch fail, ok := errors.AsType[*neoapi.Error](err); {
-		case err == nil || !ok || fail.Category != neoapi.ErrNetwork || ctx.Err() != nil:
-			return answer, err
-		case judge(err) == unsent && try.Err() != nil: // it waited for its turn in the rate
-			n--
-		case n > 0:
+		err = t.api.Do(ctx, method, path, form, &answer, opts...)
+		if fail, ok := errors.AsType[*neoapi.Error](err); n > 0 || !ok || fail.Category != neoapi.ErrNetwork || ctx.Err() != nil {
 			return answer, err
 		}
 	}

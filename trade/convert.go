@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 	b = b.text("toProd", string(to))
 	b = b.number("qty", max(quantity, -quantity))
 	_, err = t.submit(ctx, tradewire.PathConvert, b.end())
-	switch judge(err) {
+	verdict := judge(err)
+	switch verdict {
 	case unsent:
 		return p, err
 	case denied, duplicate:
@@ -51,21 +53,23 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 	if err != nil && notOffered(err) {
 		return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
 	}
+	var failed error
 	for n := range 4 {
-		from1, to1, failed := t.sides(ctx, p, to)
-		switch {
-		case failed != nil:
-			err = errors.Join(err, failed)
-		case to1.Net-to0.Net == quantity || from0.Net-from1.Net == quantity:
-			return to1, nil
-		case n == 3 && judge(err) == lost:
-			return from1, fmt.Errorf("trade: convert, whose answer was lost (%w): %w", err, ErrUnchanged)
+		var from1, to1 Position
+		if from1, to1, failed = t.sides(ctx, p, to); failed == nil {
+			came, went := to1.Net-to0.Net == quantity, from0.Net-from1.Net == quantity
+			switch {
+			case came && went, verdict == answered && (came || went): // trades may go on beside it
+				return to1, nil
+			case n == 3 && verdict == lost && from1.Net == from0.Net && to1.Net == to0.Net:
+				return from1, fmt.Errorf("trade: convert, whose answer was lost (%w): %w", err, ErrUnchanged)
+			}
 		}
-		if failed := t.pause(ctx, asks[n]); failed != nil {
-			return p, &Unknown{Op: "convert", Cause: errors.Join(err, failed)}
+		if ended := t.pause(ctx, asks[n]); ended != nil {
+			return p, &Unknown{Op: "convert", Cause: errors.Join(err, failed, ended)}
 		}
 	}
-	return p, &Unknown{Op: "convert", Cause: err}
+	return p, &Unknown{Op: "convert", Cause: cmp.Or(errors.Join(err, failed), errors.New("the positions do not show it"))}
 }
 
 // sides returns what the account holds of a position's instrument under its product and

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"neoapi"
@@ -22,6 +23,11 @@ func (t *Client) History(ctx context.Context, number string, opts ...neoapi.Call
 	all, err := rows(tradewire.PathHistory, answer, orderLayout, decodeOrder)
 	if err != nil {
 		return nil, err
+	}
+	for i := range all {
+		if n := all[i].Number; n != "" && n != number {
+			return nil, unreadable(tradewire.PathHistory, errors.New("it is the history of another order"))
+		}
 	}
 	arrange(all)
 	return all, nil

@@ -19,15 +19,29 @@ import (
 // real service has.
 func answering(t testing.TB, answer func(path string) (int, string)) *trade.Client {
 	t.Helper()
+	return answeringWith(t, func(path, _ string) (int, string) { return answer(path) })
+}
+
+// answeringWith is answering with the body of the request.
+func answeringWith(t testing.TB, answer func(path, body string) (int, string)) *trade.Client {
+	t.Helper()
 	c := must.Get(neoapi.New(neoapi.Config{
-		Environment: "http://127.0.0.1:1", ConsumerKey: "key", AccessToken: "access", Rate: -1,
-		HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			status, text := answer(r.URL.Path)
-			return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), ContentLength: -1, Request: r}, nil
-		})},
+		Environment: "http://127.0.0.1:1", ConsumerKey: "key", AccessToken: "access", Rate: -1, HTTPClient: serving(answer),
 	}))(t)
 	must.Do(t, c.Use(neoapi.Session{Token: "token", SID: "sid", UCC: "UCC01", KType: "Trade"}))
 	return trade.New(c)
+}
+
+// serving is an http.Client whose every call gets an answer.
+func serving(answer func(path, body string) (int, string)) *http.Client {
+	return &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		var body []byte
+		if r.Body != nil {
+			body, _ = io.ReadAll(r.Body)
+		}
+		status, text := answer(r.URL.Path, string(body))
+		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), ContentLength: -1, Request: r}, nil
+	})}
 }
 
 const noOrders = `{"stat":"Not_Ok","stCode":5203,"errMsg":"No Data"}`

@@ -22,14 +22,19 @@ type search struct {
 	others map[string]bool // orders whose history has another tag
 }
 
-// may reports whether an order whose tag was replaced can be the one.
+// may reports whether an order that does not show the tag that it was sent with can be the
+// one.
 func (s *search) may(o *Order) bool {
-	if !replaced(o.Tag, o.Number) || s.others[o.Number] {
+	if !hides(o) || s.others[o.Number] {
 		return false
 	}
 	t := s.ticket
 	return t == nil || t.describes(o)
 }
+
+// hides reports whether a row does not have the tag that its order was sent with: a change
+// has replaced it, or it is absent or cannot be read.
+func hides(o *Order) bool { return o.Tag == "" || replaced(o.Tag, o.Number) }
 
 // find looks for the order once: in the book, and in the histories of those orders whose
 // tag a change has replaced, the newest first. Without an error, found says for certain
@@ -41,6 +46,9 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 	}
 	for _, o := range book {
 		if carries(o.Tag, s.tag) {
+			if o.Number == "" {
+				return Order{}, false, errors.New("trade: the order is in the book, and its number cannot be read")
+			}
 			o.Tag = s.tag
 			return t.newest(o), true, nil
 		}
@@ -50,14 +58,14 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 		if !s.may(&o) {
 			continue
 		}
-		tag, known, fail := t.firstTag(ctx, o.Number)
+		tag, fail := t.firstTag(ctx, o)
 		switch {
 		case fail != nil:
 			err = fail
-		case known && tag == s.tag:
+		case tag == s.tag:
 			o.Tag = s.tag
 			return t.newest(o), true, nil
-		case known:
+		default:
 			if s.others == nil {
 				s.others = map[string]bool{}
 			}
@@ -70,19 +78,25 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 	return Order{}, false, err
 }
 
-// firstTag returns the tag that an order was sent with, by its history. It is not known
-// if no row of the history has one.
-func (t *Client) firstTag(ctx context.Context, number string) (tag string, known bool, err error) {
-	rows, err := t.History(ctx, number)
+// firstTag returns the tag that an order was sent with, by its history: "" for an order
+// that the service shows without one everywhere. It fails if the history does not say.
+func (t *Client) firstTag(ctx context.Context, o Order) (tag string, err error) {
+	rows, err := t.History(ctx, o.Number)
 	if err != nil {
-		return "", false, err
+		return "", fmt.Errorf("trade: the history of order %s, which has the tag that it was sent with: %w", clip(o.Number), err)
 	}
-	for _, row := range rows {
-		if row.Tag != "" && !replaced(row.Tag, number) {
-			return original(row.Tag), true, nil
+	hidden := len(rows) == 0 || replaced(o.Tag, o.Number) || missesAny(o.Unread, "GuiOrdId")
+	for i := range rows {
+		if row := &rows[i]; !hides(row) {
+			return original(row.Tag), nil
+		} else if row.Tag != "" || missesAny(row.Unread, "GuiOrdId") {
+			hidden = true
 		}
 	}
-	return "", false, nil
+	if hidden {
+		return "", fmt.Errorf("trade: neither the book nor its history says with which tag order %s was sent", clip(o.Number))
+	}
+	return "", nil
 }
 
 // look looks for an order whose answer was lost because of cause, again and again for
@@ -91,11 +105,13 @@ func (t *Client) firstTag(ctx context.Context, number string) (tag string, known
 func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool) (Order, error) {
 	unknown := func(why error) error { return &Unknown{Op: "place", Tag: s.tag, Cause: why} }
 	reads := 0
+	var last error
 	for _, pause := range looks {
 		if err := t.pause(ctx, pause); err != nil {
 			return Order{}, unknown(errors.Join(cause, err))
 		}
 		order, found, err := t.find(ctx, s)
+		last = err
 		switch {
 		case found:
 			return order, stands(order)
@@ -108,14 +124,17 @@ func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool)
 		}
 	}
 	if arrived || reads < 2 {
-		return Order{}, unknown(cause)
+		return Order{}, unknown(errors.Join(cause, last))
 	}
 	fills, err := t.Trades(ctx) // a book that lags behind can lack an order that has filled
 	if err != nil {
 		return Order{}, unknown(errors.Join(cause, err))
 	}
 	for _, f := range fills {
-		if carries(f.Tag, s.tag) {
+		switch found := carries(f.Tag, s.tag); {
+		case found && f.OrderNumber == "", missesAny(f.Unread, "GuiOrdId"):
+			return Order{}, unknown(errors.Join(cause, errors.New("a trade can be its fill, and cannot be read")))
+		case found:
 			return t.newest(Order{Number: f.OrderNumber, Tag: s.tag, Segment: f.Segment, Token: f.Token, Symbol: f.Symbol, Side: f.Side, Product: f.Product}), nil
 		}
 	}
@@ -201,15 +220,10 @@ func (t *Client) labelled(ctx context.Context, prefix string) ([]Order, error) {
 	var mine []Order
 	for _, o := range book {
 		tag := original(o.Tag)
-		if replaced(o.Tag, o.Number) && prefix != "" {
-			first, known, err := t.firstTag(ctx, o.Number)
-			if err != nil {
-				return nil, fmt.Errorf("trade: the history of order %s, which has its first tag: %w", o.Number, err)
+		if hides(&o) && prefix != "" {
+			if tag, err = t.firstTag(ctx, o); err != nil {
+				return nil, err
 			}
-			if !known {
-				continue
-			}
-			tag = first
 		}
 		if len(tag) >= len(prefix) && tag[:len(prefix)] == prefix {
 			o.Tag = tag

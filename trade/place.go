@@ -2,15 +2,18 @@ package trade
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"neoapi"
 	"neoapi/internal/tradewire"
 )
 
@@ -115,10 +118,16 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 }
 
 // describes reports whether an order can be what a ticket became. Quantity and price can
-// have been changed since.
+// have been changed since, and what a report lacks or says in words of its own can be anything.
 func (o *Ticket) describes(there *Order) bool {
 	i := &o.instrument
-	return there.Side == o.side && there.Product == o.product && same(i.Segment, i.Token, i.Symbol, there.Segment, there.Token, there.Symbol)
+	symbol := there.Symbol
+	if there.Token == "" && symbol == "" {
+		symbol = i.Symbol
+	}
+	return (there.Side == o.side || there.Side != SideBuy && there.Side != SideSell) &&
+		(there.Product == o.product || !slices.Contains(products, there.Product)) &&
+		same(i.Segment, i.Token, i.Symbol, cmp.Or(there.Segment, i.Segment), there.Token, symbol)
 }
 
 // longAnswer is longer than anybody should wait for an answer: if the context allows twice
@@ -133,37 +142,30 @@ func (t *Client) submit(ctx context.Context, path, jData string) (number string,
 		got   json.RawMessage
 	}{jData: [1]string{jData}}
 	form := url.Values{"jData": call.jData[:]}
-	end, bounded := ctx.Deadline()
-	for {
-		try, cancel := ctx, context.CancelFunc(nil)
-		if half := time.Until(end) / 2; bounded && half < longAnswer {
-			try, cancel = context.WithTimeout(ctx, half)
+	opts := t.urgent
+	if end, bounded := ctx.Deadline(); bounded {
+		if half := time.Until(end) / 2; half < longAnswer {
+			opts = append(slices.Clone(opts), neoapi.AnswerWithin(half))
 		}
-		err = t.api.Do(try, http.MethodPost, path, form, &call.got, t.urgent...)
-		ended := try.Err() != nil
-		if cancel != nil {
-			cancel()
-		}
-		if err != nil && ended && ctx.Err() == nil && judge(err) == unsent {
-			continue // it waited for its turn in the rate
-		}
-		return numberIn(call.got), err
 	}
+	err = t.api.Do(ctx, http.MethodPost, path, form, &call.got, opts...)
+	return numberIn(call.got), err
 }
 
 // numberIn returns the order number of an answer, which is a string or a number, or "" if
 // it has none.
 func numberIn(answer json.RawMessage) (number string) {
 	const key = `"nOrdNo":`
-	if i := bytes.Index(answer, []byte(key)); i > 0 && bytes.Count(answer, []byte("nOrdNo")) == 1 && bytes.Count(answer, []byte("{")) == 1 && bytes.IndexByte(answer, '\\') < 0 {
+	times := bytes.Count(answer, []byte("nOrdNo"))
+	if i := bytes.Index(answer, []byte(key)); i > 0 && times == 1 && bytes.Count(answer, []byte("{")) == 1 && bytes.IndexByte(answer, '\\') < 0 {
 		rest := bytes.TrimLeft(answer[i+len(key):], ` "`) // a flat object, as every answer is
 		if n := bytes.IndexAny(rest, `",} `); n > 0 {
 			number = string(rest[:n])
 		}
-	} else {
+	} else if times <= 1 { // of two numbers none is believed
 		_ = scan("["+string(answer)+"]", numberLayout, func(r *row) { number = r.text(0) })
 	}
-	if len(number) > 30 || strings.Trim(number, "0123456789") != "" {
+	if len(number) > 30 || strings.Trim(number, "0123456789") != "" || strings.Trim(number, "0") == "" {
 		return ""
 	}
 	return number

@@ -200,6 +200,9 @@ func joined(results []Result) error {
 // are cancelled, and at most as much is closed as their trades made today. Shares that
 // were sold from holdings under CNC are not bought back unless [In] names them. The error
 // joins those of the results. Without a selection nothing is sent: see [All].
+//
+// Calls of one Client run one after the other. Two programs must not square off one account
+// at once: each would close what the other one closes, which reverses the position.
 func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) {
 	s, err := selecting(only)
 	if err != nil {
@@ -210,6 +213,12 @@ func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
+	select {
+	case t.squaring <- struct{}{}:
+		defer func() { <-t.squaring }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("trade: nothing was sent, because another SquareOff is under way: %w", ctx.Err())
+	}
 	open, orders, err := t.exposed(ctx, s)
 	if err != nil {
 		return nil, err
@@ -270,12 +279,22 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 		if err != nil {
 			return nil, nil, err
 		}
+		for i := range trades {
+			if f := &trades[i]; f.OrderNumber == "" || f.Quantity <= 0 || f.Side != SideBuy && f.Side != SideSell {
+				return nil, nil, fmt.Errorf("trade: nothing was sent, because a trade of order %s cannot be read: side %q, quantity %d", clip(f.OrderNumber), clip(string(f.Side)), f.Quantity)
+			}
+		}
 		made = func(p *Position) int64 { return madeBy(orders, trades, p) }
 	}
 	var open []Position
 	for _, p := range positions {
-		if missesAny(p.Unread, "cfBuyQty", "cfSellQty", "flBuyQty", "flSellQty", "prod") {
+		if missesAny(p.Unread, "cfBuyQty", "cfSellQty", "flBuyQty", "flSellQty", "prod", "exSeg", "tok", "trdSym") {
 			return nil, nil, fmt.Errorf("trade: nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
+		}
+		if p.Net != 0 && slices.ContainsFunc(open, func(o Position) bool {
+			return o.Product == p.Product && same(o.Segment, o.Token, o.Symbol, p.Segment, p.Token, p.Symbol)
+		}) {
+			return nil, nil, fmt.Errorf("trade: nothing was sent, because the service reports the position in %s under %s twice", p.Symbol, p.Product)
 		}
 		net := p.Net
 		fromHoldings := p.Product == CNC && p.Segment.Cash() && net < 0

@@ -81,6 +81,9 @@ const (
 	Bracket Product = "BO"   // and bracket orders
 )
 
+// products are those that are told apart.
+var products = []Product{CNC, MIS, NRML, MTF, Cover, Bracket}
+
 // A PriceType says at which price an order may fill.
 type PriceType string
 
