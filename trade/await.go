@@ -3,7 +3,6 @@ package trade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -31,7 +30,7 @@ const asksBesideFeed = 5 * time.Second
 // says of the order does.
 func (t *Client) Await(ctx context.Context, order Order, states ...State) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: await: the order has no number: %w", ErrNotFound)
+		return order, noNumber("await")
 	}
 	return t.await(ctx, order, func(o Order) bool {
 		return slices.Contains(states, o.State) || len(states) == 0 && o.State.Final()
@@ -98,12 +97,12 @@ func (t *Client) await(ctx context.Context, order Order, done func(Order) bool) 
 	case order.State == Rejected:
 		return order, &Rejection{Order: order, Reason: order.Reason}
 	}
-	return order, fmt.Errorf("trade: order %s is %s: %w", order.Number, order.short(), ErrEnded)
+	return order, errorf("order %s is %s: %w", order.Number, order.short(), ErrEnded)
 }
 
 func unsettled(order Order, failed, why error) error {
 	if failed != nil {
-		return fmt.Errorf("trade: order %s was last seen %s: %w (the last read failed: %w)", order.Number, order.short(), why, failed)
+		return errorf("order %s was last seen %s: %w (the last read failed: %w)", order.Number, order.short(), why, failed)
 	}
-	return fmt.Errorf("trade: order %s is %s: %w", order.Number, order.short(), why)
+	return errorf("order %s is %s: %w", order.Number, order.short(), why)
 }

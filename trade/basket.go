@@ -25,7 +25,7 @@ func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	for i, leg := range legs {
 		results[i] = Result{Ticket: leg, Err: t.Check(ctx, leg)}
 		if results[i].Err != nil {
-			invalid = append(invalid, fmt.Errorf("leg %d: %w", i+1, results[i].Err))
+			invalid = append(invalid, errorf("leg %d: %w", i+1, results[i].Err))
 		}
 	}
 	if len(invalid) > 0 {
@@ -46,7 +46,7 @@ func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 				r.Err = ErrNotReached
 			default:
 				if r.Order, r.Err = t.complete(ctx, leg); r.Err != nil {
-					failed = fmt.Errorf("trade: basket: leg %d: %w", i+1, r.Err)
+					failed = errorf("basket: leg %d: %w", i+1, r.Err)
 				}
 			}
 		}
@@ -54,7 +54,7 @@ func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	if failed == nil {
 		return results, nil
 	}
-	return results, fmt.Errorf("%w; %s", failed, standing(results))
+	return results, errorf("%w; %s", failed, standing(results))
 }
 
 // standing says which legs of a basket stand.

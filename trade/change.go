@@ -50,10 +50,10 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 		return order, err
 	}
 	if now.State.Final() {
-		return now, fmt.Errorf("trade: modify: order %s is %s: %w", now.Number, now.short(), ErrEnded)
+		return now, errorf("modify: order %s is %s: %w", now.Number, now.short(), ErrEnded)
 	}
 	if missesAny(now.Unread, "qty", "fldQty", "dscQty", "prc", "trgPrc", "prcTp", "vldt") {
-		return now, fmt.Errorf("trade: modify: nothing was sent, because the report of order %s cannot be read: %s", now.Number, now.Unread)
+		return now, errorf("modify: nothing was sent, because the report of order %s cannot be read: %s", now.Number, now.Unread)
 	}
 	want := change.apply(now)
 	if bad := want.check(); bad != nil {
@@ -139,7 +139,7 @@ func (o *Order) check() *Invalid {
 // current reads an order, which need only have its number.
 func (t *Client) current(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: the order has no number: %w", ErrNotFound)
+		return order, noNumber("modify")
 	}
 	now, err := t.Order(ctx, order.Number)
 	if err != nil {
@@ -168,7 +168,7 @@ func pending(s State) bool {
 // the answer is lost the errors are those of [Client.Modify].
 func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: cancel: the order has no number: %w", ErrNotFound)
+		return order, noNumber("cancel")
 	}
 	if order = t.newest(order); order.State.Final() {
 		return order, nil
@@ -202,7 +202,7 @@ func (t *Client) Exit(ctx context.Context, order Order) (Order, error) {
 	}
 	_, err := t.submit(ctx, path, ending(order.Number, afterMarket(order)))
 	if notOffered(err) {
-		return order, fmt.Errorf("trade: exit: %w: %w", ErrNotOffered, err)
+		return order, errorf("exit: %w: %w", ErrNotOffered, err)
 	}
 	if err == nil { // what has filled stays filled, and its leg is closed
 		return t.current(ctx, order)
@@ -261,7 +261,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 				if cancels || changed(order) {
 					return order, nil
 				}
-				return order, fmt.Errorf("trade: %s: order %s is %s: %w", op, order.Number, order.short(), ErrEnded)
+				return order, errorf("%s: order %s is %s: %w", op, order.Number, order.short(), ErrEnded)
 			case pending(order.State):
 			case !cancels && changed(order):
 				return order, nil
@@ -269,7 +269,7 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
 			case verdict == denied: // the service knows better than the book
 			case verdict == lost && looks >= 3 && n >= looksAtChange:
-				return order, fmt.Errorf("trade: %s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
+				return order, errorf("%s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
 			}
 		} else if hopeless(failed) {
 			break

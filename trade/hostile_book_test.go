@@ -121,8 +121,12 @@ func TestPlace_neverSaysNotPlacedOfWhatCanBeTheOrder(t *testing.T) {
 func ways(t *testing.T) map[string]func(*trade.Client) (trade.Order, error) {
 	order := trade.Buy(share(), 1).Market().Product(trade.MIS)
 	return map[string]func(*trade.Client) (trade.Order, error){
-		"Place":     func(api *trade.Client) (trade.Order, error) { return api.Place(t.Context(), order.Tag(trade.Label("a"))) },
-		"PlaceOnce": func(api *trade.Client) (trade.Order, error) { return api.Place(t.Context(), order.Tag(trade.DayTag("a"))) },
+		"Place": func(api *trade.Client) (trade.Order, error) {
+			return api.Place(t.Context(), order.Tag(trade.Label("a")))
+		},
+		"PlaceOnce": func(api *trade.Client) (trade.Order, error) {
+			return api.Place(t.Context(), order.Tag(trade.DayTag("a")))
+		},
 	}
 }
 
@@ -133,7 +137,7 @@ func TestPlace_findsTheOrderBesideThoseOfOthers(t *testing.T) {
 	for name, s := range map[string]scene{
 		"in its history, with an empty tag in the book": {book: row(phone, `"UCC01-5b2b7c1e"`) + "," + row(mine, `"NA"`), history: map[string]string{"261130000000001": row(mine, `"TAG"`)}},
 		"in its history, with a tag of another form":    {book: row(mine, `{}`), history: map[string]string{"261130000000001": row(mine, `{}`) + "," + row(mine, `"TAG"`)}},
-		"without a side":                                {book: strings.Replace(row(mine, `"TAG"`), `"trnsTp":"B"`, `"trnsTp":{}`, 1)},
+		"without a side": {book: strings.Replace(row(mine, `"TAG"`), `"trnsTp":"B"`, `"trnsTp":{}`, 1)},
 	} {
 		for way, place := range ways(t) {
 			if order, err, sent := s.play(t, place); way == "Place" && (order.Number != "261130000000001" || err != nil || sent != 1) {

@@ -47,7 +47,7 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 	for _, o := range book {
 		if carries(o.Tag, s.tag) {
 			if o.Number == "" {
-				return Order{}, false, errors.New("trade: the order is in the book, and its number cannot be read")
+				return Order{}, false, errorf("the order is in the book, and its number cannot be read")
 			}
 			o.Tag = s.tag
 			return t.newest(o), true, nil
@@ -83,7 +83,7 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 func (t *Client) firstTag(ctx context.Context, o Order) (tag string, err error) {
 	rows, err := t.History(ctx, o.Number)
 	if err != nil {
-		return "", fmt.Errorf("trade: the history of order %s, which has the tag that it was sent with: %w", clip(o.Number), err)
+		return "", errorf("the history of order %s, which has the tag that it was sent with: %w", clip(o.Number), err)
 	}
 	hidden := len(rows) == 0 || replaced(o.Tag, o.Number) || missesAny(o.Unread, "GuiOrdId")
 	for i := range rows {
@@ -94,7 +94,7 @@ func (t *Client) firstTag(ctx context.Context, o Order) (tag string, err error) 
 		}
 	}
 	if hidden {
-		return "", fmt.Errorf("trade: neither the book nor its history says with which tag order %s was sent", clip(o.Number))
+		return "", errorf("neither the book nor its history says with which tag order %s was sent", clip(o.Number))
 	}
 	return "", nil
 }
@@ -193,7 +193,7 @@ func (t *Client) Find(ctx context.Context, tag string) (Order, error) {
 	case err != nil && !found:
 		return Order{}, err
 	case !found:
-		return Order{}, fmt.Errorf("trade: no order has the tag %s: %w", clip(tag), ErrNotFound)
+		return Order{}, noSuch(nil, "no order of today has the tag %s", clip(tag))
 	}
 	return order, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -52,7 +51,7 @@ func decodeMargin(r *row, m *Margin) {
 // each by itself and returns the sum: see [Margin].
 func (t *Client) Margin(ctx context.Context, orders ...Ticket) (sum Margin, err error) {
 	if len(orders) == 0 {
-		return Margin{}, fmt.Errorf("trade: Margin needs an order: %w", ErrInvalid)
+		return Margin{}, &Invalid{Field: "order", Problem: "is missing: a margin is that of one or more"}
 	}
 	for i, order := range orders {
 		answer, err := t.post(ctx, tradewire.PathMargin, order.marginRequest(), nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
@@ -60,7 +59,7 @@ func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master,
 	segments = slices.Clone(segments)
 	for n, s := range segments {
 		if segments[n] = s.wire(); !slices.Contains(allSegments, segments[n]) {
-			return nil, fmt.Errorf("%w: there are no instruments of the segment %q", ErrNotOffered, clip(string(s)))
+			return nil, errorf("%w: there are no instruments of the segment %q", ErrNotOffered, clip(string(s)))
 		}
 	}
 	slices.Sort(segments)
@@ -152,7 +151,7 @@ func (t *Client) master(ctx context.Context, segment Segment, listing func() (ma
 		return nil, nil, err
 	case e.file.date.Before(today):
 		e.checked = now
-		e.stale = fmt.Errorf("the instruments of %s are those of %s: %w", segment, e.file.date, err)
+		e.stale = errorf("the instruments of %s are those of %s: %w", segment, e.file.date, err)
 	default:
 		e.stale = nil
 	}
@@ -192,7 +191,7 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 	segment := d.segment
 	address, ok := files[segment]
 	if !ok {
-		return nil, fmt.Errorf("%w: it names no scrip master of %s", ErrNotOffered, segment)
+		return nil, errorf("%w: it names no scrip master of %s", ErrNotOffered, segment)
 	}
 	date := dateIn(address)
 	if date.IsZero() {
@@ -215,7 +214,7 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 		return nil, err
 	}
 	if old != nil && 2*len(f.rows) < len(old.rows) {
-		return nil, fmt.Errorf("the scrip master of %s of %s has only %d instruments, and that of %s had %d: it is not complete", segment, date, len(f.rows), old.date, len(old.rows))
+		return nil, errorf("the scrip master of %s of %s has only %d instruments, and that of %s had %d: it is not complete", segment, date, len(f.rows), old.date, len(old.rows))
 	}
 	copied.keep(f)
 	if date.Before(today) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -107,7 +106,7 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	case found:
 		err = stands(there)
 	case err != nil:
-		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
+		return Order{}, errorf("nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
 	default:
 		there, err = t.place(ctx, &order, tag, now)
 	}

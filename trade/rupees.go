@@ -2,7 +2,6 @@ package trade
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
@@ -50,7 +49,7 @@ var errRupees = errors.New("is not an amount of rupees such as 3500.05, with at 
 func ParseRupees(s string) (Rupees, error) {
 	n, ok := parse(s)
 	if !ok {
-		return Rupees{}, fmt.Errorf("%q %w", clip(s), errRupees)
+		return Rupees{}, errorf("%q %w", clip(s), errRupees)
 	}
 	return rupees(n), nil
 }
@@ -67,7 +66,7 @@ func clip(s string) string {
 func MustRupees(s string) Rupees {
 	r, err := ParseRupees(s)
 	if err != nil {
-		panic("trade: " + err.Error())
+		panic(err)
 	}
 	return r
 }

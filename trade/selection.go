@@ -3,7 +3,6 @@ package trade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -83,7 +82,7 @@ func selecting(only []Only) (*selection, error) {
 		o(s)
 	}
 	if !s.all && !s.intraday && s.prefix == "" && len(s.instruments) == 0 && len(s.products) == 0 {
-		return nil, fmt.Errorf("trade: %w", ErrNothingSelected)
+		return nil, errorf("%w", ErrNothingSelected)
 	}
 	return s, nil
 }
@@ -175,9 +174,9 @@ func (t *Client) cancelSurely(ctx context.Context, o Order) Result {
 
 func stillOpen(o Order, why error) error {
 	if why == nil {
-		return fmt.Errorf("trade: order %s is %s: %w", o.Number, o.short(), ErrStillOpen)
+		return errorf("order %s is %s: %w", o.Number, o.short(), ErrStillOpen)
 	}
-	return fmt.Errorf("trade: order %s is %s: %w: %w", o.Number, o.short(), ErrStillOpen, why)
+	return errorf("order %s is %s: %w: %w", o.Number, o.short(), ErrStillOpen, why)
 }
 
 func joined(results []Result) error {
@@ -217,7 +216,7 @@ func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) 
 	case t.squaring <- struct{}{}:
 		defer func() { <-t.squaring }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("trade: nothing was sent, because another SquareOff is under way: %w", ctx.Err())
+		return nil, errorf("nothing was sent, because another SquareOff is under way: %w", ctx.Err())
 	}
 	open, orders, err := t.exposed(ctx, s)
 	if err != nil {
@@ -281,7 +280,7 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 		}
 		for i := range trades {
 			if f := &trades[i]; f.OrderNumber == "" || f.Quantity <= 0 || f.Side != SideBuy && f.Side != SideSell {
-				return nil, nil, fmt.Errorf("trade: nothing was sent, because a trade of order %s cannot be read: side %q, quantity %d", clip(f.OrderNumber), clip(string(f.Side)), f.Quantity)
+				return nil, nil, errorf("nothing was sent, because a trade of order %s cannot be read: side %q, quantity %d", clip(f.OrderNumber), clip(string(f.Side)), f.Quantity)
 			}
 		}
 		made = func(p *Position) int64 { return madeBy(orders, trades, p) }
@@ -289,12 +288,12 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 	var open []Position
 	for _, p := range positions {
 		if missesAny(p.Unread, "cfBuyQty", "cfSellQty", "flBuyQty", "flSellQty", "prod", "exSeg", "tok", "trdSym") {
-			return nil, nil, fmt.Errorf("trade: nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
+			return nil, nil, errorf("nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
 		}
 		if p.Net != 0 && slices.ContainsFunc(open, func(o Position) bool {
 			return o.Product == p.Product && same(o.Segment, o.Token, o.Symbol, p.Segment, p.Token, p.Symbol)
 		}) {
-			return nil, nil, fmt.Errorf("trade: nothing was sent, because the service reports the position in %s under %s twice", p.Symbol, p.Product)
+			return nil, nil, errorf("nothing was sent, because the service reports the position in %s under %s twice", p.Symbol, p.Product)
 		}
 		net := p.Net
 		fromHoldings := p.Product == CNC && p.Segment.Cash() && net < 0
