@@ -20,7 +20,8 @@ const asksBesideFeed = 5 * time.Second
 // Await waits until an order is in one of the states, or in any final one if none is
 // given, and returns it. It returns at once, with an error, when the order ends in
 // another state: a [*Rejection] if it was rejected, else [ErrEnded]. When ctx ends first
-// the error says what the order is doing, and errors.Is finds ctx's.
+// the error says what the order is doing, and errors.Is finds ctx's. Give ctx a deadline:
+// without one Await waits for as long as the order rests, and what is halted does not fill.
 //
 // The order that it returns with an error is the order as it was last seen, in its real
 // state: a market order may rest as a limit order.

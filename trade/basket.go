@@ -18,7 +18,11 @@ var ErrNotReached = errors.New("not placed, because the basket stopped before")
 // Number stands at the exchange, as its State says; one that was not reached has
 // [ErrNotReached]. Nothing is undone: the error says which legs stand. If a leg is invalid
 // nothing is placed. A basket whose legs have a [DayTag] each can be placed again, also by a
-// program that starts again: it goes on with the legs that are missing.
+// program that starts again: it goes on with the legs that are missing, and a leg that is
+// there at another price counts, as the Order in its result says.
+//
+// Each leg is awaited as long as ctx allows: give it a deadline, because what is halted
+// does not fill.
 func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	results := make([]Result, len(legs))
 	var invalid []error

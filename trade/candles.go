@@ -81,8 +81,9 @@ const historyYears = 5
 
 // Candles returns the candles of an instrument that overlap the time from from until
 // before to, in order, none twice. It needs no login. The service has them for five years
-// back, for contracts that have not expired, and not for mcx_fo. No trading in that time
-// is no error and no candles.
+// back, for contracts that have not expired, and not for mcx_fo: of an earlier time there
+// are no candles, which is no error, so compare the first one's Start with from. No trading
+// is no error and no candles either.
 //
 // The range is asked for in the pieces that the service allows, the earliest first, and a
 // piece that ends before today only once in a program: it is kept for the next call. The

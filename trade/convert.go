@@ -61,7 +61,7 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 			case came && went, verdict == answered && (came || went): // trades may go on beside it
 				return to1, nil
 			case n == 3 && verdict == lost && from1.Net == from0.Net && to1.Net == to0.Net:
-				return from1, errorf("convert, whose answer was lost (%w): %w", err, ErrUnchanged)
+				return from1, errorf("convert, whose answer was lost (%w): %w", resolved(err), ErrUnchanged)
 			}
 		}
 		if ended := t.pause(ctx, asks[n]); ended != nil {

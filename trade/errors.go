@@ -70,3 +70,16 @@ func resolved(err error) error {
 	known.Hint, known.Retry = "", neoapi.RetrySame
 	return &known
 }
+
+// unhinted returns the text of an error without the advice of neoapi's, for an error that
+// gives its own.
+func unhinted(err error) string {
+	if err == nil {
+		return "no answer says so"
+	}
+	text := err.Error()
+	if e, ok := errors.AsType[*neoapi.Error](err); ok && e.Hint != "" {
+		text = strings.ReplaceAll(text, "; "+e.Hint, "")
+	}
+	return text
+}

@@ -138,7 +138,7 @@ func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool)
 			return t.newest(Order{Number: f.OrderNumber, Tag: s.tag, Segment: f.Segment, Token: f.Token, Symbol: f.Symbol, Side: f.Side, Product: f.Product}), nil
 		}
 	}
-	return Order{}, &notPlaced{tag: s.tag, cause: cause}
+	return Order{}, &notPlaced{tag: s.tag, cause: resolved(cause)}
 }
 
 // hopeless reports whether the next read fails like this one.
@@ -161,7 +161,7 @@ type notPlaced struct {
 }
 
 func (e *notPlaced) Error() string {
-	return fmt.Sprintf("trade: place: the order was not placed: its answer was lost (%v), and no order has its tag %s; it can be placed again", e.cause, e.tag)
+	return withName(fmt.Sprintf("place: the order was not placed: its answer was lost (%v), and no order has its tag %s; it can be placed again", e.cause, e.tag))
 }
 
 func (e *notPlaced) Is(target error) bool { return target == ErrNotPlaced }

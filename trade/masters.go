@@ -23,7 +23,7 @@ const (
 
 var allSegments = []Segment{NSE, BSE, NFO, BFO, MCX, CDS}
 
-var errNoMasters = errors.New("the service names no scrip masters")
+var errNoMasters = errorf("the service names no scrip masters")
 
 // Instrument returns the instrument with a trading symbol, such as "TCS-EQ", from today's
 // scrip master: see [Client.Instruments].
@@ -73,6 +73,29 @@ func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master,
 		m.stale = errors.Join(m.stale, stale)
 	}
 	return m, nil
+}
+
+// atHand returns an instrument from today's master, if the process has read it already.
+func (t *Client) atHand(segment Segment, token, symbol string) (i Instrument, ok bool) {
+	e := t.keptFor(segment)
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	default: // it is being read
+		return i, false
+	}
+	f := e.file
+	if f == nil || f.date.Before(DateOf(t.api.Now())) {
+		return i, false
+	}
+	row, ok := f.byToken(token)
+	if !ok {
+		row, ok = f.bySymbol(symbol)
+	}
+	if ok {
+		f.fill(&i, &f.rows[row])
+	}
+	return i, ok && i.Symbol == symbol
 }
 
 // masters are those of a process.
@@ -198,7 +221,7 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 		date = today
 	}
 	if old != nil && !old.date.Before(date) {
-		return nil, errors.New("the service has none of today yet")
+		return nil, errorf("the service has none of today yet")
 	}
 	ctx, cancel := context.WithTimeout(ctx, fileLimit)
 	defer cancel()
@@ -218,7 +241,7 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 	}
 	copied.keep(f)
 	if date.Before(today) {
-		err = errors.New("the service has none of today yet")
+		err = errorf("the service has none of today yet")
 	}
 	return f, err
 }
