@@ -155,7 +155,7 @@ func TestCancel_ofAnOrderThatThereIsNotSaysSo(t *testing.T) {
 		}
 	}
 	order := must.Get(d.Place(t.Context(), d.resting()))(t)
-	d.srv.Fail(t, "cancel", "1009", 1)
+	d.srv.Fail(t, "cancel", "1004", 1)
 	if _, err := d.Cancel(t.Context(), order); !errors.Is(err, trade.ErrRejected) || !strings.HasPrefix(err.Error(), "trade: the cancel of order "+order.Number) || strings.Contains(err.Error(), "price") {
 		t.Errorf("refused: %v", err)
 	}

@@ -145,8 +145,8 @@ func (o *Ticket) differs(there *Order) *Invalid {
 	switch {
 	case there.Quantity != 0 && there.Quantity != o.quantity:
 		return differ("quantity", number(o.quantity), number(there.Quantity))
-	case o.kind == Market || there.PriceType == Market:
-	case there.PriceType != "" && there.PriceType != o.kind && (o.kind == Limit || there.PriceType != Limit): // a stop that has fired is a limit order
+	case o.kind == Market:
+	case there.PriceType != "" && there.PriceType != o.kind: // one that has fired, too: its history has what it was
 		return differ("price type", string(o.kind), string(there.PriceType))
 	case there.Price.Sign() != 0 && !there.Price.same(o.price):
 		return differ("price", o.price.String(), there.Price.String())
