@@ -43,7 +43,7 @@ type circumstances struct {
 
 // unsafe reports whether sending the call again could do something twice.
 func (a circumstances) unsafe(e *Error) bool {
-	return !steps[e.Op] && e.Op != string(tradewire.OpLimits) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
+	return !steps[e.Op] && !in(wire.Op(e.Op), tradewire.OpLimits, tradewire.OpHistory, tradewire.OpMargin) && a.method != http.MethodGet && a.method != http.MethodHead && a.method != "" && !notDone(e)
 }
 
 // notDone reports whether the service certainly did nothing: nothing reached it, or the

@@ -3,7 +3,6 @@ package trade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -21,7 +20,8 @@ const asksBesideFeed = 5 * time.Second
 // Await waits until an order is in one of the states, or in any final one if none is
 // given, and returns it. It returns at once, with an error, when the order ends in
 // another state: a [*Rejection] if it was rejected, else [ErrEnded]. When ctx ends first
-// the error says what the order is doing, and errors.Is finds ctx's.
+// the error says what the order is doing, and errors.Is finds ctx's. Give ctx a deadline:
+// without one Await waits for as long as the order rests, and what is halted does not fill.
 //
 // The order that it returns with an error is the order as it was last seen, in its real
 // state: a market order may rest as a limit order.
@@ -31,7 +31,7 @@ const asksBesideFeed = 5 * time.Second
 // says of the order does.
 func (t *Client) Await(ctx context.Context, order Order, states ...State) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: await: the order has no number: %w", ErrNotFound)
+		return order, noNumber("await")
 	}
 	return t.await(ctx, order, func(o Order) bool {
 		return slices.Contains(states, o.State) || len(states) == 0 && o.State.Final()
@@ -98,12 +98,12 @@ func (t *Client) await(ctx context.Context, order Order, done func(Order) bool) 
 	case order.State == Rejected:
 		return order, &Rejection{Order: order, Reason: order.Reason}
 	}
-	return order, fmt.Errorf("trade: order %s is %s: %w", order.Number, order.short(), ErrEnded)
+	return order, errorf("order %s is %s: %w", order.Number, order.short(), ErrEnded)
 }
 
 func unsettled(order Order, failed, why error) error {
 	if failed != nil {
-		return fmt.Errorf("trade: order %s was last seen %s: %w (the last read failed: %w)", order.Number, order.short(), why, failed)
+		return errorf("order %s was last seen %s: %w (the last read failed: %w)", order.Number, order.short(), why, failed)
 	}
-	return fmt.Errorf("trade: order %s is %s: %w", order.Number, order.short(), why)
+	return errorf("order %s is %s: %w", order.Number, order.short(), why)
 }

@@ -18,14 +18,18 @@ var ErrNotReached = errors.New("not placed, because the basket stopped before")
 // Number stands at the exchange, as its State says; one that was not reached has
 // [ErrNotReached]. Nothing is undone: the error says which legs stand. If a leg is invalid
 // nothing is placed. A basket whose legs have a [DayTag] each can be placed again, also by a
-// program that starts again: it goes on with the legs that are missing.
+// program that starts again: it goes on with the legs that are missing, and a leg that is
+// there at another price counts, as the Order in its result says.
+//
+// Each leg is awaited as long as ctx allows: give it a deadline, because what is halted
+// does not fill.
 func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	results := make([]Result, len(legs))
 	var invalid []error
 	for i, leg := range legs {
 		results[i] = Result{Ticket: leg, Err: t.Check(ctx, leg)}
 		if results[i].Err != nil {
-			invalid = append(invalid, fmt.Errorf("leg %d: %w", i+1, results[i].Err))
+			invalid = append(invalid, errorf("leg %d: %w", i+1, results[i].Err))
 		}
 	}
 	if len(invalid) > 0 {
@@ -46,7 +50,7 @@ func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 				r.Err = ErrNotReached
 			default:
 				if r.Order, r.Err = t.complete(ctx, leg); r.Err != nil {
-					failed = fmt.Errorf("trade: basket: leg %d: %w", i+1, r.Err)
+					failed = errorf("basket: leg %d: %w", i+1, r.Err)
 				}
 			}
 		}
@@ -54,7 +58,7 @@ func (t *Client) Basket(ctx context.Context, legs ...Ticket) ([]Result, error) {
 	if failed == nil {
 		return results, nil
 	}
-	return results, fmt.Errorf("%w; %s", failed, standing(results))
+	return results, errorf("%w; %s", failed, standing(results))
 }
 
 // standing says which legs of a basket stand.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -54,7 +53,7 @@ func (v Interval) known() (length time.Duration, span int, err error) {
 		}
 		offered = append(offered, string(i.Interval))
 	}
-	return 0, 0, fmt.Errorf("%w: there are no candles of %q; the service offers %s", ErrNotOffered, clip(string(v)), strings.Join(offered, ", "))
+	return 0, 0, errorf("%w: there are no candles of %q; the service offers %s", ErrNotOffered, clip(string(v)), strings.Join(offered, ", "))
 }
 
 // ParseInterval returns the interval of any of its names, in any case: 5m, 5min, 1h, 60m,
@@ -82,8 +81,9 @@ const historyYears = 5
 
 // Candles returns the candles of an instrument that overlap the time from from until
 // before to, in order, none twice. It needs no login. The service has them for five years
-// back, for contracts that have not expired, and not for mcx_fo. No trading in that time
-// is no error and no candles.
+// back, for contracts that have not expired, and not for mcx_fo: of an earlier time there
+// are no candles, which is no error, so compare the first one's Start with from. No trading
+// is no error and no candles either.
 //
 // The range is asked for in the pieces that the service allows, the earliest first, and a
 // piece that ends before today only once in a program: it is kept for the next call. The
@@ -101,11 +101,11 @@ func (t *Client) Candles(ctx context.Context, i Instrument, every Interval, from
 	case err != nil:
 		return nil, err
 	case i.Segment == "" || i.Token == "":
-		return nil, fmt.Errorf("%w: %q has no segment or no token: take it from Client.Instrument", ErrInvalid, i.Symbol)
+		return nil, i.unquoted()
 	case i.Segment == MCX:
-		return nil, fmt.Errorf("%w: there are no candles of %s", ErrNotOffered, i.Segment)
+		return nil, errorf("%w: there are no candles of %s", ErrNotOffered, i.Segment)
 	case to.Before(from):
-		return nil, fmt.Errorf("%w: the range ends at %s, before it begins at %s", ErrInvalid, to.In(IST).Format(time.DateTime), from.In(IST).Format(time.DateTime))
+		return nil, &Invalid{Field: "to", Value: to.In(IST).Format(time.DateTime), Problem: "is before from, " + from.In(IST).Format(time.DateTime)}
 	}
 	now := t.api.Now().In(IST)
 	if to.After(now) {
@@ -185,13 +185,13 @@ func (t *Client) piece(ctx context.Context, i Instrument, every Interval, p piec
 	switch fail, _ := errors.AsType[*neoapi.Error](err); {
 	case err == nil:
 		if candles, err = decodeCandles(raw, every); err != nil {
-			return nil, fmt.Errorf("the candles of %s from %s to %s: %w", i.Symbol, p.from, p.to, err)
+			return nil, errorf("the candles of %s from %s to %s: %w", i.Symbol, p.from, p.to, err)
 		}
 	case fail == nil || fail.Status != http.StatusBadRequest:
 		return nil, err
 	case says(fail, "no data found"), says(fail, "data not available"):
 	case says(fail, "neosymbol"):
-		return nil, fmt.Errorf("%w: candles of %s: %w", ErrNotFound, i.Key(), err)
+		return nil, noSuch(err, "the service has no candles of %s", i.Key())
 	default:
 		return nil, err
 	}
@@ -219,11 +219,11 @@ func decodeCandles(raw json.RawMessage, every Interval) ([]Candle, error) {
 	for n, row := range rows {
 		var cells []json.RawMessage
 		if json.Unmarshal(row, &cells) != nil || len(cells) < 5 {
-			return nil, fmt.Errorf("candle %d of %d cannot be read: %s", n+1, len(rows), clip(string(row)))
+			return nil, errorf("candle %d of %d cannot be read: %s", n+1, len(rows), clip(string(row)))
 		}
 		start, ok := barTime(textOf(cells[0]))
 		if !ok {
-			return nil, fmt.Errorf("candle %d of %d has no time: %s", n+1, len(rows), clip(string(row)))
+			return nil, errorf("candle %d of %d has no time: %s", n+1, len(rows), clip(string(row)))
 		}
 		if every == Daily || every == Weekly {
 			start = DateOf(start).Time() // today's may carry a time
@@ -288,5 +288,5 @@ func CheckDay(day Candle, shorter []Candle, tick Rupees) error {
 		return nil
 	}
 	ratio := float64(high.value()) / float64(day.High.value())
-	return fmt.Errorf("%w the high of %s is %s, that of its shorter candles %s: a ratio of %.2f", ErrAdjusted, DateOf(day.Start), day.High, high, ratio)
+	return errorf("%w the high of %s is %s, that of its shorter candles %s: a ratio of %.2f", ErrAdjusted, DateOf(day.Start), day.High, high, ratio)
 }

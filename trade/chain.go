@@ -65,7 +65,7 @@ type ChainRow struct {
 // contractsOf returns the master that lists options of an underlying, and their rows.
 func (t *Client) contractsOf(ctx context.Context, of Underlying) (m *Master, f *scrips, rows []uint32, err error) {
 	if of.Name == "" {
-		return nil, nil, nil, fmt.Errorf("%w: the underlying has no name", ErrInvalid)
+		return nil, nil, nil, &Invalid{Field: "underlying", Problem: "is missing, or has no name"}
 	}
 	segments := []Segment{NFO, BFO}
 	if of.Segment != "" {
@@ -87,7 +87,7 @@ func (t *Client) contractsOf(ctx context.Context, of Underlying) (m *Master, f *
 			return m, f, rows, nil
 		}
 	}
-	return nil, nil, nil, fmt.Errorf("%w: no options of %q in %v", ErrNotFound, clip(of.Name), segments)
+	return nil, nil, nil, noSuch(nil, "there are no options of %q in %s", clip(of.Name), listed(segments))
 }
 
 // Expiries returns the days from today on that options of an underlying expire on,
@@ -130,11 +130,11 @@ func (t *Client) OptionChain(ctx context.Context, of Underlying, expiry Expiry, 
 	days := f.expiries(rows, c.today)
 	switch {
 	case len(days) == 0:
-		return nil, fmt.Errorf("%w: all options of %s in the scrip master of %s have expired", ErrNotFound, of.Name, f.date)
+		return nil, noSuch(nil, "all options of %s in the scrip master of %s have expired", of.Name, f.date)
 	case c.Expiry.IsZero():
 		c.Expiry = days[0]
 	case !slices.Contains(days, c.Expiry):
-		return nil, fmt.Errorf("%w: no options of %s expire on %s; they do on %v", ErrNotFound, of.Name, c.Expiry, days[:min(len(days), 8)])
+		return nil, noSuch(nil, "no options of %s expire on %s; they do on %s", of.Name, c.Expiry, listed(days[:min(len(days), 8)]))
 	}
 	for _, row := range rows {
 		if f.rows[row].expiry == dayOf(c.Expiry) {
@@ -389,18 +389,18 @@ func (c *Chain) ATM() (ChainRow, error) {
 		return c.Nearest(c.Spot.Last)
 	}
 	if c.Spot.PrevClose.Known() {
-		return ChainRow{}, fmt.Errorf("%w: %s: %s; its previous close is %s: Chain.Nearest finds the strike for it", ErrNoSpot, of, why, c.Spot.PrevClose)
+		return ChainRow{}, errorf("%w: %s: %s; its previous close is %s: Chain.Nearest finds the strike for it", ErrNoSpot, of, why, c.Spot.PrevClose)
 	}
-	return ChainRow{}, fmt.Errorf("%w: %s: %s", ErrNoSpot, of, why)
+	return ChainRow{}, errorf("%w: %s: %s", ErrNoSpot, of, why)
 }
 
 // Nearest returns the listed strike that is nearest to a price; of two as near, the lower.
 func (c *Chain) Nearest(price Rupees) (ChainRow, error) {
 	if price.Sign() <= 0 {
-		return ChainRow{}, fmt.Errorf("%w: %q is no price of %s", ErrNoSpot, price, c.Underlying.Name)
+		return ChainRow{}, errorf("%w: %q is no price of %s", ErrNoSpot, price, c.Underlying.Name)
 	}
 	if len(c.rows) == 0 {
-		return ChainRow{}, fmt.Errorf("%w: the chain of %s has no strikes", ErrNotFound, c.Underlying.Name)
+		return ChainRow{}, noSuch(nil, "the chain of %s has no strikes", c.Underlying.Name)
 	}
 	best := c.rows[0]
 	for _, r := range c.rows[1:] {
@@ -445,4 +445,13 @@ func strikeOf(s string) Rupees {
 		return Rupees{}
 	}
 	return r
+}
+
+// listed joins things for a message.
+func listed[T any](things []T) string {
+	var all []string
+	for _, thing := range things {
+		all = append(all, fmt.Sprint(thing))
+	}
+	return strings.Join(all, ", ")
 }

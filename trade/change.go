@@ -44,19 +44,27 @@ const settleWithin = 10 * time.Second
 // [*Rejection] whose Change is true, and the order rests as it was. If the order has ended
 // before the change could be made the error is an [ErrEnded], and nothing is sent if that
 // is known before.
+//
+// A change that cannot be made is an [*Invalid], and nothing is sent: one that changes
+// nothing, whose prices do not belong to the type of the order, or, if this client has read
+// the instrument's scrip master today, whose quantity or prices break a rule of the
+// instrument. Modify downloads no master for that.
 func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order, error) {
+	if change == (Change{}) {
+		return order, &Invalid{Field: "change", Problem: "is missing: say what of the order to change"}
+	}
 	now, err := t.current(ctx, order)
 	if err != nil {
 		return order, err
 	}
 	if now.State.Final() {
-		return now, fmt.Errorf("trade: modify: order %s is %s: %w", now.Number, now.short(), ErrEnded)
+		return now, errorf("modify: order %s is %s: %w", now.Number, now.short(), ErrEnded)
 	}
 	if missesAny(now.Unread, "qty", "fldQty", "dscQty", "prc", "trgPrc", "prcTp", "vldt") {
-		return now, fmt.Errorf("trade: modify: nothing was sent, because the report of order %s cannot be read: %s", now.Number, now.Unread)
+		return now, errorf("modify: nothing was sent, because the report of order %s cannot be read: %s", now.Number, now.Unread)
 	}
 	want := change.apply(now)
-	if bad := want.check(); bad != nil {
+	if bad := want.check(t.rules(now, change)); bad != nil {
 		return now, bad
 	}
 	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.api.Generation(), afterMarket(now)))
@@ -118,11 +126,25 @@ func missesAny(unread string, names ...string) bool {
 // same reports whether two prices are the same to the service, which has no absent one.
 func (r Rupees) same(s Rupees) bool { return r.value() == s.value() }
 
-// check checks an order as a change makes it. Tick and band are the exchange's to check:
-// a report does not have them.
-func (o *Order) check() *Invalid {
+// rules returns an order's instrument with what a change of it has to keep to: what of the
+// order stays as it is was good enough for the exchange. A report has neither tick nor
+// band; without the day's master they are the exchange's to check.
+func (t *Client) rules(o Order, change Change) Instrument {
+	i := Instrument{Segment: o.Segment, Symbol: o.Symbol, Kind: Share}
+	listed, ok := t.atHand(o.Segment, o.Token, o.Symbol)
+	if ok && change.Quantity != 0 {
+		i.Lot, i.Freeze = listed.Lot, listed.Freeze
+	}
+	if ok && (change.Price.Known() || change.Trigger.Known()) {
+		i.Tick, i.Lower, i.Upper = listed.Tick, listed.Lower, listed.Upper
+	}
+	return i
+}
+
+// check checks an order as a change makes it.
+func (o *Order) check(i Instrument) *Invalid {
 	t := Ticket{
-		instrument: Instrument{Segment: o.Segment, Symbol: o.Symbol, Kind: Share}, side: o.Side, quantity: o.Quantity, kind: o.PriceType,
+		instrument: i, side: o.Side, quantity: o.Quantity, kind: o.PriceType,
 		price: o.Price, trigger: o.Trigger, product: o.Product, validity: o.Validity, disclosed: o.DisclosedQty, anyway: true,
 	}
 	if o.Quantity <= o.FilledQty {
@@ -139,7 +161,7 @@ func (o *Order) check() *Invalid {
 // current reads an order, which need only have its number.
 func (t *Client) current(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: the order has no number: %w", ErrNotFound)
+		return order, noNumber("modify")
 	}
 	now, err := t.Order(ctx, order.Number)
 	if err != nil {
@@ -168,7 +190,7 @@ func pending(s State) bool {
 // the answer is lost the errors are those of [Client.Modify].
 func (t *Client) Cancel(ctx context.Context, order Order) (Order, error) {
 	if order.Number == "" {
-		return order, fmt.Errorf("trade: cancel: the order has no number: %w", ErrNotFound)
+		return order, noNumber("cancel")
 	}
 	if order = t.newest(order); order.State.Final() {
 		return order, nil
@@ -202,7 +224,7 @@ func (t *Client) Exit(ctx context.Context, order Order) (Order, error) {
 	}
 	_, err := t.submit(ctx, path, ending(order.Number, afterMarket(order)))
 	if notOffered(err) {
-		return order, fmt.Errorf("trade: exit: %w: %w", ErrNotOffered, err)
+		return order, errorf("exit: %w: %w", ErrNotOffered, err)
 	}
 	if err == nil { // what has filled stays filled, and its leg is closed
 		return t.current(ctx, order)
@@ -237,12 +259,19 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 	}
 	if e, ok := errors.AsType[*neoapi.Error](err); ok && verdict == denied && e.Code != codeFinal && e.Code != codeExecuted {
 		order := before
-		if now, failed := t.current(ctx, before); failed == nil { // which also knows of an end
+		now, failed := t.current(ctx, before)
+		if failed == nil { // which also knows of an end
 			if order = now; cancels && order.State.Final() {
 				return order, nil
 			}
 		}
-		return order, refusal(err, order, true)
+		err = refusal(err, order, true)
+		if r, ok := errors.AsType[*Rejection](err); ok && errors.Is(failed, ErrNotFound) {
+			return before, failed
+		} else if ok {
+			r.cancel = cancels
+		}
+		return order, err
 	}
 	if verdict == duplicate {
 		verdict = lost
@@ -261,15 +290,15 @@ func (t *Client) settle(ctx context.Context, op string, before Order, err error,
 				if cancels || changed(order) {
 					return order, nil
 				}
-				return order, fmt.Errorf("trade: %s: order %s is %s: %w", op, order.Number, order.short(), ErrEnded)
+				return order, errorf("%s: order %s is %s: %w", op, order.Number, order.short(), ErrEnded)
 			case pending(order.State):
 			case !cancels && changed(order):
 				return order, nil
 			case order.Reason != "" && order.Sequence > before.Sequence && t.wasRefused(reading, order, refused, before.Sequence):
-				return order, &Rejection{Order: order, Reason: order.Reason, Change: true}
+				return order, &Rejection{Order: order, Reason: order.Reason, Change: true, cancel: cancels}
 			case verdict == denied: // the service knows better than the book
 			case verdict == lost && looks >= 3 && n >= looksAtChange:
-				return order, fmt.Errorf("trade: %s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, err, ErrUnchanged, order.short())
+				return order, errorf("%s of order %s, whose answer was lost (%w): %w: %s", op, order.Number, resolved(err), ErrUnchanged, order.short())
 			}
 		} else if hopeless(failed) {
 			break

@@ -3,10 +3,14 @@ package trade_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"neoapi"
 
 	"neoapi/internal/must"
 	"neoapi/neoapitest"
@@ -50,8 +54,9 @@ func TestModify_refusedChangeIsAnError(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, 3)
 	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	unread := d.again()                                   // which has not read the master: the exchange checks
 	for _, price := range []string{"9000", "3440.0003"} { // beyond the band, off the tick
-		now, err := d.Modify(t.Context(), order, trade.Change{Price: rupees(price)})
+		now, err := unread.Modify(t.Context(), order, trade.Change{Price: rupees(price)})
 		refused, ok := errors.AsType[*trade.Rejection](err)
 		if !ok || !refused.Change || now.State != trade.Open || now.Price != rupees("3450") || now.Quantity != 10 {
 			t.Errorf("%s: %+v, %v", price, now, err)
@@ -69,6 +74,90 @@ func TestModify_refusedChangeIsAnError(t *testing.T) {
 		if _, err := d.Modify(t.Context(), order, change); !errors.Is(err, trade.ErrInvalid) || d.sent.modifies.Load() != calls {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// again is another client of the desk's session.
+func (d *desk) again() *trade.Client {
+	d.t.Helper()
+	c := must.Get(neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(d.srv.URL), ConsumerKey: d.srv.ConsumerKey, ConsumerSecret: d.srv.ConsumerSecret, Rate: -1, Clock: d.srv.Now,
+		HTTPClient: &http.Client{Transport: &d.sent, Timeout: 30 * time.Second},
+	}))(d.t)
+	session, _ := d.api.Session()
+	must.Do(d.t, c.Use(session))
+	return trade.New(c)
+}
+
+// Where the master has been read, a change keeps to the rules that an order does, and names
+// what would do; what it leaves as it is was good enough for the exchange.
+func TestModify_checksAgainstTheInstrument(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	listed := must.Get(d.Instrument(t.Context(), trade.NSE, "TCS-EQ"))(t)
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	stop := must.Get(d.Place(t.Context(), trade.Sell(d.tcs, 10).Stop(rupees("3400"), rupees("3390")).Product(trade.MIS)))(t)
+	for _, x := range []struct {
+		order   trade.Order
+		change  trade.Change
+		field   string
+		nearest []string
+	}{
+		{order, trade.Change{Price: rupees("3440.07")}, "price", []string{"3440.00", "3440.10"}},
+		{order, trade.Change{Price: rupees("9000")}, "price", []string{listed.Upper.String()}},
+		{stop, trade.Change{Trigger: rupees("3400.03")}, "trigger", []string{"3400.00", "3400.10"}},
+		{stop, trade.Change{Trigger: rupees("3300")}, "trigger", []string{"3390.00"}},
+		{order, trade.Change{Quantity: listed.Freeze}, "quantity", []string{fmt.Sprint(listed.Freeze - 1)}},
+		{order, trade.Change{}, "change", nil},
+	} {
+		_, err := d.Modify(t.Context(), x.order, x.change)
+		if bad, ok := errors.AsType[*trade.Invalid](err); !ok || bad.Field != x.field || !slices.Equal(bad.Nearest, x.nearest) {
+			t.Errorf("%+v: %v", x.change, err)
+		}
+	}
+	if d.sent.modifies.Load() != 0 {
+		t.Errorf("%d changes were sent", d.sent.modifies.Load())
+	}
+	option := must.Get(d.Instruments(t.Context(), trade.NFO))(t).Find(trade.Search{Name: "NIFTY", Kind: trade.Call})[0]
+	contract := must.Get(d.Place(t.Context(), trade.Buy(option, option.Lot).Limit(option.Tick).Product(trade.NRML)))(t)
+	if contract = must.Get(d.Order(t.Context(), contract.Number))(t); contract.State == trade.Open {
+		_, err := d.Modify(t.Context(), contract, trade.Change{Quantity: option.Lot + 1})
+		if bad, ok := errors.AsType[*trade.Invalid](err); !ok || bad.Field != "quantity" || len(bad.Nearest) != 2 {
+			t.Errorf("off the lot: %v", err)
+		}
+	}
+
+	// Without it, no master is downloaded for a change.
+	unread := d.again()
+	calls := d.sent.all.Load()
+	if now, err := unread.Modify(t.Context(), order, trade.Change{Price: rupees("3440.10")}); err != nil || now.Price != rupees("3440.10") {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if n := d.sent.all.Load() - calls; n > 5 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// A cancel, a change or an exit of an order that there is not says so, and does not speak of
+// prices.
+func TestCancel_ofAnOrderThatThereIsNotSaysSo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 1)
+	none := trade.Order{Number: "123"}
+	bracket := trade.Order{Number: "123", Product: trade.Bracket}
+	for name, call := range map[string]func() (trade.Order, error){
+		"Cancel": func() (trade.Order, error) { return d.Cancel(t.Context(), none) },
+		"Modify": func() (trade.Order, error) { return d.Modify(t.Context(), none, trade.Change{Quantity: 1}) },
+		"Exit":   func() (trade.Order, error) { return d.Exit(t.Context(), bracket) },
+	} {
+		if _, err := call(); !errors.Is(err, trade.ErrNotFound) || errors.Is(err, trade.ErrRejected) || err.Error() != "trade: there is no order 123" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	d.srv.Fail(t, "cancel", "1004", 1)
+	if _, err := d.Cancel(t.Context(), order); !errors.Is(err, trade.ErrRejected) || !strings.HasPrefix(err.Error(), "trade: the cancel of order "+order.Number) || strings.Contains(err.Error(), "price") {
+		t.Errorf("refused: %v", err)
 	}
 }
 

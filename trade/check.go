@@ -71,9 +71,20 @@ func (o *Ticket) checkInstrument() *Invalid {
 	}
 	switch i.Segment {
 	case NSE, BSE, NFO, BFO, MCX, CDS:
-		return nil
+	default:
+		return &Invalid{Field: "segment", Value: string(i.Segment), Problem: missing(string(i.Segment))}
 	}
-	return &Invalid{Field: "segment", Value: string(i.Segment), Problem: missing(string(i.Segment))}
+	const from = ": take it from Client.Instrument"
+	switch {
+	case o.closes:
+	case i.Token == "" && i.Lot <= 0:
+		return &Invalid{Field: "instrument", Value: clip(i.Symbol), Problem: "has no token and no lot" + from}
+	case i.Token == "":
+		return &Invalid{Field: "instrument", Value: clip(i.Symbol), Problem: "has no token" + from}
+	case i.Lot <= 0:
+		return &Invalid{Field: "instrument", Value: clip(i.Symbol), Problem: "has no lot" + from}
+	}
+	return nil
 }
 
 func (o *Ticket) checkQuantity() *Invalid {

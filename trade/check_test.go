@@ -83,6 +83,9 @@ func TestCheck_namesFieldValueAndWhatWouldDo(t *testing.T) {
 		"a long label":          {buy.Market().Tag(trade.Label("abcdefghijkl")), "tag", "11", []string{"abcdefghijk"}},
 		"a long label of a day": {buy.Market().Tag(trade.DayTag("abcdefghijklmnop")), "tag", "15", []string{"abcdefghijklmno"}},
 		"no label of a day":     {buy.Market().Tag(trade.DayTag("")), "tag", "is missing", nil},
+		"no token":              {trade.Buy(trade.Instrument{Segment: trade.NSE, Symbol: "TCS-EQ", Lot: 1}, 1).Market().Product(trade.MIS), "instrument", "has no token:", nil},
+		"no lot":                {trade.Buy(trade.Instrument{Segment: trade.NSE, Symbol: "TCS-EQ", Token: "1"}, 1).Market().Product(trade.MIS), "instrument", "has no lot:", nil},
+		"neither":               {trade.Buy(trade.Instrument{Segment: trade.NSE, Symbol: "TCS-EQ"}, 1).Market().Product(trade.MIS), "instrument", "has no token and no lot:", nil},
 	} {
 		err := api.Check(t.Context(), c.order)
 		var bad *trade.Invalid

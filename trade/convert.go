@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"neoapi/internal/tradewire"
@@ -46,12 +45,12 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 		return p, err
 	case denied, duplicate:
 		if notOffered(err) {
-			return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
+			return p, errorf("convert: %w: %w", ErrNotOffered, err)
 		}
 		return p, refusal(err, Order{}, true)
 	}
 	if err != nil && notOffered(err) {
-		return p, fmt.Errorf("trade: convert: %w: %w", ErrNotOffered, err)
+		return p, errorf("convert: %w: %w", ErrNotOffered, err)
 	}
 	var failed error
 	for n := range 4 {
@@ -62,7 +61,7 @@ func (t *Client) Convert(ctx context.Context, p Position, quantity int64, to Pro
 			case came && went, verdict == answered && (came || went): // trades may go on beside it
 				return to1, nil
 			case n == 3 && verdict == lost && from1.Net == from0.Net && to1.Net == to0.Net:
-				return from1, fmt.Errorf("trade: convert, whose answer was lost (%w): %w", err, ErrUnchanged)
+				return from1, errorf("convert, whose answer was lost (%w): %w", resolved(err), ErrUnchanged)
 			}
 		}
 		if ended := t.pause(ctx, asks[n]); ended != nil {

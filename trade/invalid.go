@@ -2,8 +2,8 @@ package trade
 
 import "strings"
 
-// Invalid says why an order was not sent: one of its fields breaks a rule of its
-// instrument or of the service. It is an [ErrInvalid].
+// Invalid says why a call was not made: what it was given, such as a field of an order,
+// breaks a rule of its instrument or of the service. It is an [ErrInvalid].
 type Invalid struct {
 	Field   string   // such as "quantity", "price" or "trigger"
 	Value   string   // what it is; "" if it is missing

@@ -47,7 +47,7 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 	for _, o := range book {
 		if carries(o.Tag, s.tag) {
 			if o.Number == "" {
-				return Order{}, false, errors.New("trade: the order is in the book, and its number cannot be read")
+				return Order{}, false, errorf("the order is in the book, and its number cannot be read")
 			}
 			o.Tag = s.tag
 			return t.newest(o), true, nil
@@ -83,7 +83,7 @@ func (t *Client) find(ctx context.Context, s *search) (order Order, found bool, 
 func (t *Client) firstTag(ctx context.Context, o Order) (tag string, err error) {
 	rows, err := t.History(ctx, o.Number)
 	if err != nil {
-		return "", fmt.Errorf("trade: the history of order %s, which has the tag that it was sent with: %w", clip(o.Number), err)
+		return "", errorf("the history of order %s, which has the tag that it was sent with: %w", clip(o.Number), err)
 	}
 	hidden := len(rows) == 0 || replaced(o.Tag, o.Number) || missesAny(o.Unread, "GuiOrdId")
 	for i := range rows {
@@ -94,7 +94,7 @@ func (t *Client) firstTag(ctx context.Context, o Order) (tag string, err error) 
 		}
 	}
 	if hidden {
-		return "", fmt.Errorf("trade: neither the book nor its history says with which tag order %s was sent", clip(o.Number))
+		return "", errorf("neither the book nor its history says with which tag order %s was sent", clip(o.Number))
 	}
 	return "", nil
 }
@@ -138,7 +138,7 @@ func (t *Client) look(ctx context.Context, s *search, cause error, arrived bool)
 			return t.newest(Order{Number: f.OrderNumber, Tag: s.tag, Segment: f.Segment, Token: f.Token, Symbol: f.Symbol, Side: f.Side, Product: f.Product}), nil
 		}
 	}
-	return Order{}, &notPlaced{tag: s.tag, cause: cause}
+	return Order{}, &notPlaced{tag: s.tag, cause: resolved(cause)}
 }
 
 // hopeless reports whether the next read fails like this one.
@@ -161,7 +161,7 @@ type notPlaced struct {
 }
 
 func (e *notPlaced) Error() string {
-	return fmt.Sprintf("trade: place: the order was not placed: its answer was lost (%v), and no order has its tag %s; it can be placed again", e.cause, e.tag)
+	return withName(fmt.Sprintf("place: the order was not placed: its answer was lost (%v), and no order has its tag %s; it can be placed again", e.cause, e.tag))
 }
 
 func (e *notPlaced) Is(target error) bool { return target == ErrNotPlaced }
@@ -193,7 +193,7 @@ func (t *Client) Find(ctx context.Context, tag string) (Order, error) {
 	case err != nil && !found:
 		return Order{}, err
 	case !found:
-		return Order{}, fmt.Errorf("trade: no order has the tag %s: %w", clip(tag), ErrNotFound)
+		return Order{}, noSuch(nil, "no order of today has the tag %s", clip(tag))
 	}
 	return order, nil
 }

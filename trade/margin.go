@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -49,10 +48,18 @@ func decodeMargin(r *row, m *Margin) {
 }
 
 // Margin returns what orders would need if they were placed now. Of several it asks for
-// each by itself and returns the sum: see [Margin].
+// each by itself and returns the sum: see [Margin]. An order that Place would not send is an
+// [*Invalid], as in [Client.Check], and nothing is asked; only an order above the freeze
+// quantity, which [Slice] cuts before it is placed, has its margin as a whole.
 func (t *Client) Margin(ctx context.Context, orders ...Ticket) (sum Margin, err error) {
 	if len(orders) == 0 {
-		return Margin{}, fmt.Errorf("trade: Margin needs an order: %w", ErrInvalid)
+		return Margin{}, &Invalid{Field: "order", Problem: "is missing: a margin is that of one or more"}
+	}
+	for _, order := range orders {
+		order.instrument.Freeze = 0
+		if bad := t.check(&order); bad != nil {
+			return Margin{}, bad
+		}
 	}
 	for i, order := range orders {
 		answer, err := t.post(ctx, tradewire.PathMargin, order.marginRequest(), nil)

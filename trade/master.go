@@ -1,7 +1,6 @@
 package trade
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -54,7 +53,7 @@ func (m *Master) file(segment Segment) (*scrips, error) {
 	if wire := segment.wire(); wire != segment {
 		return m.file(wire)
 	}
-	return nil, fmt.Errorf("%w: the instruments of %s were not asked for", ErrNotFound, segment)
+	return nil, noSuch(nil, "the instruments of %s were not asked for", segment)
 }
 
 // wire returns the segment by its name on the wire, for a name that a person may write.
@@ -88,7 +87,7 @@ func (f *scrips) missing(symbol string) error {
 	wanted := strings.ToUpper(strings.TrimSpace(symbol))
 	for _, b := range f.bad {
 		if !b.Kept && strings.EqualFold(b.Symbol, wanted) {
-			return fmt.Errorf("%w with the symbol %q: %w", ErrNotFound, clip(symbol), b)
+			return noSuch(b, "there is nothing in %s with the symbol %q that can be used: %v", f.segment, clip(symbol), b)
 		}
 	}
 	var near []string
@@ -96,9 +95,9 @@ func (f *scrips) missing(symbol string) error {
 		near = append(near, f.symbolOf(uint32(row))) //nolint:gosec // at most maxMasterRows
 	}
 	if len(near) > 0 && wanted != "" {
-		return fmt.Errorf("%w in %s with the symbol %q: did you mean %s?", ErrNotFound, f.segment, clip(symbol), strings.Join(near, ", "))
+		return noSuch(nil, "there is nothing in %s with the symbol %q: did you mean %s?", f.segment, clip(symbol), strings.Join(near, ", "))
 	}
-	return fmt.Errorf("%w in %s with the symbol %q", ErrNotFound, f.segment, clip(symbol))
+	return noSuch(nil, "there is nothing in %s with the symbol %q", f.segment, clip(symbol))
 }
 
 // Token returns the instrument with a token, such as "11536". Tokens repeat between
@@ -112,5 +111,5 @@ func (m *Master) Token(segment Segment, token string) (i Instrument, err error) 
 		f.fill(&i, &f.rows[row])
 		return i, nil
 	}
-	return i, fmt.Errorf("%w in %s with the token %q", ErrNotFound, f.segment, clip(token))
+	return i, noSuch(nil, "there is nothing in %s with the token %q", f.segment, clip(token))
 }

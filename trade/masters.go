@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
@@ -24,7 +23,7 @@ const (
 
 var allSegments = []Segment{NSE, BSE, NFO, BFO, MCX, CDS}
 
-var errNoMasters = errors.New("the service names no scrip masters")
+var errNoMasters = errorf("the service names no scrip masters")
 
 // Instrument returns the instrument with a trading symbol, such as "TCS-EQ", from today's
 // scrip master: see [Client.Instruments].
@@ -60,7 +59,7 @@ func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master,
 	segments = slices.Clone(segments)
 	for n, s := range segments {
 		if segments[n] = s.wire(); !slices.Contains(allSegments, segments[n]) {
-			return nil, fmt.Errorf("%w: there are no instruments of the segment %q", ErrNotOffered, clip(string(s)))
+			return nil, errorf("%w: there are no instruments of the segment %q", ErrNotOffered, clip(string(s)))
 		}
 	}
 	slices.Sort(segments)
@@ -74,6 +73,29 @@ func (t *Client) Instruments(ctx context.Context, segments ...Segment) (*Master,
 		m.stale = errors.Join(m.stale, stale)
 	}
 	return m, nil
+}
+
+// atHand returns an instrument from today's master, if the process has read it already.
+func (t *Client) atHand(segment Segment, token, symbol string) (i Instrument, ok bool) {
+	e := t.keptFor(segment)
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	default: // it is being read
+		return i, false
+	}
+	f := e.file
+	if f == nil || f.date.Before(DateOf(t.api.Now())) {
+		return i, false
+	}
+	row, ok := f.byToken(token)
+	if !ok {
+		row, ok = f.bySymbol(symbol)
+	}
+	if ok {
+		f.fill(&i, &f.rows[row])
+	}
+	return i, ok && i.Symbol == symbol
 }
 
 // masters are those of a process.
@@ -152,7 +174,7 @@ func (t *Client) master(ctx context.Context, segment Segment, listing func() (ma
 		return nil, nil, err
 	case e.file.date.Before(today):
 		e.checked = now
-		e.stale = fmt.Errorf("the instruments of %s are those of %s: %w", segment, e.file.date, err)
+		e.stale = errorf("the instruments of %s are those of %s: %w", segment, e.file.date, err)
 	default:
 		e.stale = nil
 	}
@@ -192,14 +214,14 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 	segment := d.segment
 	address, ok := files[segment]
 	if !ok {
-		return nil, fmt.Errorf("%w: it names no scrip master of %s", ErrNotOffered, segment)
+		return nil, errorf("%w: it names no scrip master of %s", ErrNotOffered, segment)
 	}
 	date := dateIn(address)
 	if date.IsZero() {
 		date = today
 	}
 	if old != nil && !old.date.Before(date) {
-		return nil, errors.New("the service has none of today yet")
+		return nil, errorf("the service has none of today yet")
 	}
 	ctx, cancel := context.WithTimeout(ctx, fileLimit)
 	defer cancel()
@@ -215,11 +237,11 @@ func (t *Client) download(ctx context.Context, old *scrips, d *disk, today Date,
 		return nil, err
 	}
 	if old != nil && 2*len(f.rows) < len(old.rows) {
-		return nil, fmt.Errorf("the scrip master of %s of %s has only %d instruments, and that of %s had %d: it is not complete", segment, date, len(f.rows), old.date, len(old.rows))
+		return nil, errorf("the scrip master of %s of %s has only %d instruments, and that of %s had %d: it is not complete", segment, date, len(f.rows), old.date, len(old.rows))
 	}
 	copied.keep(f)
 	if date.Before(today) {
-		err = errors.New("the service has none of today yet")
+		err = errorf("the service has none of today yet")
 	}
 	return f, err
 }

@@ -6,10 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,9 +86,15 @@ func (o *Ticket) accepted(number, tag string) Order {
 
 // PlaceOnce places an order that has a [DayTag], once a day, whatever becomes of the
 // program in between: if there is an order with this label today it is returned, and
-// nothing is placed. An order of this label for another instrument, side or product is an
-// [*Invalid]. PlaceOnce may be called again after any error. If the order was rejected
-// the error is a [*Rejection], today and for this label.
+// nothing is placed. PlaceOnce may be called again after any error. If the order was
+// rejected the error is a [*Rejection], today and for this label.
+//
+// If the order of this label was placed for another instrument, side, product, quantity,
+// price type, price or trigger than asked for, it is returned with an [*Invalid] whose Field
+// says which: what stands is not what was asked for, and nothing is placed. What was changed
+// of it since by [Client.Modify] is no such difference, nor is the price of a market order.
+// A program that computes its price anew when it starts again goes on with the order that it
+// gets.
 //
 // The tag is the same for every call of a day, and the service refuses one that was used:
 // so two programs that run at the same time place one order, too.
@@ -107,14 +113,47 @@ func (t *Client) PlaceOnce(ctx context.Context, order Ticket) (Order, error) {
 	case found:
 		err = stands(there)
 	case err != nil:
-		return Order{}, fmt.Errorf("trade: nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
+		return Order{}, errorf("nothing was placed, because it is not known whether an order has the tag %s: %w", tag, err)
 	default:
 		there, err = t.place(ctx, &order, tag, now)
 	}
 	if there.Number != "" && !order.describes(&there) {
 		return there, &Invalid{Field: "tag", Value: clip(order.tag.label), Problem: "is the label of another order of today, to " + there.Side.String() + " " + there.Symbol + " under " + string(there.Product)}
 	}
+	if err == nil && order.differs(&there) != nil { // or it was changed since
+		first, failed := t.History(ctx, there.Number)
+		if failed != nil {
+			return there, errorf("place: order %s has the label %s, and whether it was placed as asked for is not known: %w", there.Number, order.tag.label, failed)
+		}
+		for i := range first[:min(1, len(first))] {
+			if bad := order.differs(&first[i]); bad != nil {
+				bad.Problem += ", and order " + there.Number + ", which has the label " + order.tag.label + " today, was placed for another one"
+				return there, bad
+			}
+		}
+	}
 	return there, err
+}
+
+// differs returns what an order has other than a ticket asks for, or nil. What a report
+// lacks does not differ, and of a market order the service makes a limit order.
+func (o *Ticket) differs(there *Order) *Invalid {
+	differ := func(field, asked, has string) *Invalid {
+		return &Invalid{Field: field, Value: asked, Problem: "was asked for", Nearest: []string{has}}
+	}
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	switch {
+	case there.Quantity != 0 && there.Quantity != o.quantity:
+		return differ("quantity", number(o.quantity), number(there.Quantity))
+	case o.kind == Market:
+	case there.PriceType != "" && there.PriceType != o.kind: // one that has fired, too: its history has what it was
+		return differ("price type", string(o.kind), string(there.PriceType))
+	case there.Price.Sign() != 0 && !there.Price.same(o.price):
+		return differ("price", o.price.String(), there.Price.String())
+	case there.Trigger.Sign() != 0 && !there.Trigger.same(o.trigger):
+		return differ("trigger", o.trigger.String(), there.Trigger.String())
+	}
+	return nil
 }
 
 // describes reports whether an order can be what a ticket became. Quantity and price can

@@ -396,3 +396,52 @@ func TestOrders_aHangingReadIsTriedAgain(t *testing.T) {
 	}
 	must.Do(t, <-done)
 }
+
+// An order that has the label and is not what was asked for is returned with what differs;
+// what a change made of it since does not.
+func TestPlaceOnce_saysWhatDiffers(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	label := trade.DayTag("leg")
+	asked := trade.Buy(d.tcs, 3).Limit(rupees("3450")).Product(trade.CNC).Tag(label)
+	first := must.Get(d.PlaceOnce(t.Context(), asked))(t)
+	differ := func(when string, price string) {
+		for field, order := range map[string]trade.Ticket{
+			"quantity": trade.Buy(d.tcs, 4).Limit(rupees("3450")).Product(trade.CNC).Tag(label), "price": asked.Limit(rupees("3440")),
+			"price type": asked.Stop(rupees("3450"), rupees("3450")),
+		} {
+			there, err := d.PlaceOnce(t.Context(), order)
+			if bad, ok := errors.AsType[*trade.Invalid](err); !ok || bad.Field != field || there.Number != first.Number || there.Price != rupees(price) || !strings.Contains(err.Error(), first.Number) {
+				t.Errorf("%s, another %s: %+v, %v", when, field, there, err)
+			}
+		}
+		if there, err := d.PlaceOnce(t.Context(), asked); err != nil || there.Number != first.Number || there.Price != rupees(price) {
+			t.Errorf("%s, the same: %+v, %v", when, there, err)
+		}
+		if there, err := d.PlaceOnce(t.Context(), trade.Buy(d.tcs, 3).Market().Product(trade.CNC).Tag(label)); err != nil || there.Number != first.Number {
+			t.Errorf("%s, at the market: %+v, %v", when, there, err)
+		}
+	}
+	differ("placed", "3450")
+	must.Get(d.Modify(t.Context(), first, trade.Change{Price: rupees("3460"), Quantity: 5}))(t)
+	differ("changed", "3460")
+	if n := len(d.book()); n != 1 {
+		t.Errorf("%d orders at the exchange", n)
+	}
+	market := trade.Buy(d.tcs, 3).Market().Product(trade.MIS).Tag(trade.DayTag("market"))
+	must.Get(d.PlaceOnce(t.Context(), market))(t)
+	d.market.SetPrice("nse_cm", "TCS-EQ", "3480.00")
+	if _, err := d.PlaceOnce(t.Context(), market); err != nil {
+		t.Errorf("a market order again: %v", err)
+	}
+
+	// Of a basket, a leg at another price is there.
+	results, err := d.Basket(t.Context(), trade.Buy(d.tcs, 3).Limit(rupees("3600")).Product(trade.MIS).Tag(trade.DayTag("b-1")))
+	if err != nil || results[0].Order.State != trade.Complete {
+		t.Errorf("%+v, %v", results, err)
+	}
+	results, err = d.Basket(t.Context(), trade.Buy(d.tcs, 3).Limit(rupees("3610")).Product(trade.MIS).Tag(trade.DayTag("b-1")))
+	if err != nil || results[0].Order.Price != rupees("3600") || len(d.book()) != 3 {
+		t.Errorf("again: %+v, %v", results, err)
+	}
+}

@@ -93,20 +93,20 @@ func (t *Client) someQuotes(ctx context.Context, of []Instrument, asked quoting)
 	names := make([]string, 0, len(of))
 	for _, i := range of {
 		if i.Segment == "" || i.Token == "" {
-			return nil, fmt.Errorf("%w: %q has no segment or no token: take it from Client.Instrument", ErrInvalid, i.Symbol)
+			return nil, i.unquoted()
 		}
 		names = append(names, url.PathEscape(string(i.Segment)+"|"+quoteName(i)))
 	}
 	raw, err := t.ask(ctx, readLimit, tradewire.PathQuotes+strings.Join(names, ",")+"/"+url.PathEscape(string(asked.part)), nil, nil)
 	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == unknownField {
-		return nil, fmt.Errorf("%w: %s: %w", ErrNotFound, keys(of), err)
+		return nil, noSuch(err, "the service has no quotes of %s", keys(of))
 	}
 	if err != nil {
 		return nil, err
 	}
 	var rows []json.RawMessage
 	if json.Unmarshal(raw, &rows) != nil {
-		return nil, fmt.Errorf("the quotes of %s are no list", keys(of))
+		return nil, errorf("the quotes of %s are no list", keys(of))
 	}
 	answered := make(map[string]Quote, len(rows))
 	now := t.api.Now().In(IST)
@@ -123,7 +123,7 @@ func (t *Client) someQuotes(ctx context.Context, of []Instrument, asked quoting)
 			q, ok = answered[i.Key()]
 		}
 		if !ok {
-			problems = append(problems, fmt.Errorf("%w: the service has no quote of %s (%s)", ErrNotFound, i.Symbol, i.Key()))
+			problems = append(problems, noSuch(nil, "the service has no quote of %s (%s)", i.Symbol, i.Key()))
 			quotes = append(quotes, Quote{Segment: i.Segment, Token: i.Token, Symbol: i.Symbol})
 			continue
 		}
@@ -174,9 +174,9 @@ func (a quoting) fresh(q Quote) error {
 	age, known := q.Age()
 	switch {
 	case !known:
-		return fmt.Errorf("%w: that of %s has no time", ErrStale, q.Symbol)
+		return errorf("%w: that of %s has no time", ErrStale, q.Symbol)
 	case age > a.oldest:
-		return fmt.Errorf("%w: that of %s is %s old, of %s; at most %s are allowed", ErrStale, q.Symbol, age.Round(time.Second), q.At.Format(time.TimeOnly), a.oldest)
+		return errorf("%w: that of %s is %s old, of %s; at most %s are allowed", ErrStale, q.Symbol, age.Round(time.Second), q.At.Format(time.TimeOnly), a.oldest)
 	}
 	return nil
 }
@@ -212,4 +212,9 @@ func levels(raw json.RawMessage) (side []Level) {
 		}
 	}
 	return side
+}
+
+// unquoted is the error for an instrument that cannot be asked about.
+func (i Instrument) unquoted() *Invalid {
+	return &Invalid{Field: "instrument", Value: clip(i.Symbol), Problem: "has no segment or no token: take it from Client.Instrument"}
 }

@@ -14,8 +14,10 @@ type Rejection struct {
 	Order  Order  // as it is now; its Number is "" if the order never got one
 	Reason string // the exchange's words
 	Code   string // the service's code if it refused the call itself, such as "1009", or ""
-	Change bool   // a change was refused: the order is as it was before
+	Change bool   // a change or a cancel was refused: the order is as it was before
 	Err    error  // the service's answer, an [*neoapi.Error], or nil
+
+	cancel bool // it was a cancel
 }
 
 // Error returns one line such as
@@ -28,6 +30,9 @@ func (e *Rejection) Error() string {
 	}
 	if e.Change {
 		line = "trade: a change of order " + e.Order.Number
+		if e.cancel {
+			line = "trade: the cancel of order " + e.Order.Number
+		}
 	}
 	line += " was rejected"
 	if e.Code != "" {
@@ -36,13 +41,11 @@ func (e *Rejection) Error() string {
 	if e.Reason != "" {
 		line += ": " + e.Reason
 	}
-	switch e.Code {
-	case "1009":
+	switch {
+	case e.Code == "1009" && !e.cancel:
 		line += "; the service can name the wrong field: check price, quantity and lot too"
-	case "":
-		if e.Change {
-			line += "; it is " + e.Order.short()
-		}
+	case e.Code == "" && e.Change:
+		line += "; it is " + e.Order.short()
 	}
 	return line
 }
@@ -64,14 +67,14 @@ type Unknown struct {
 
 // Error returns one line that says what to do.
 func (e *Unknown) Error() string {
-	switch e.Op {
+	switch cause := unhinted(e.Cause); e.Op {
 	case "place":
+		return withName(fmt.Sprintf("place: whether the order with the tag %s was placed is not known: %s; look for the tag with Find, or in the order book, before you place it again", e.Tag, cause))
 	case "convert":
-		return fmt.Sprintf("trade: convert: whether it was carried out is not known: %v; read the positions before you do anything else", e.Cause)
+		return withName(fmt.Sprintf("convert: whether it was carried out is not known: %s; read the positions before you do anything else", cause))
 	default:
-		return fmt.Sprintf("trade: %s of order %s: whether it was carried out is not known: %v; read the order before you do anything else", e.Op, e.Order.Number, e.Cause)
+		return withName(fmt.Sprintf("%s of order %s: whether it was carried out is not known: %s; read the order before you do anything else", e.Op, e.Order.Number, cause))
 	}
-	return fmt.Sprintf("trade: place: whether the order with the tag %s was placed is not known: %v; look for the tag with Find, or in the order book, before you place it again", e.Tag, e.Cause)
 }
 
 // Is reports whether target is [ErrUnknown].
@@ -91,6 +94,9 @@ func (o *Order) short() string {
 	}
 	if !o.State.Final() && o.PriceType != "" {
 		line += ", " + string(o.PriceType)
+		if o.Trigger.Sign() > 0 {
+			line += " with the trigger " + o.Trigger.String()
+		}
 		if o.Price.Sign() > 0 {
 			line += " at " + o.Price.String()
 		}

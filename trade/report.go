@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +22,7 @@ func (t *Client) Orders(ctx context.Context, opts ...neoapi.CallOption) ([]Order
 // Order returns one order by its number, or [ErrNotFound].
 func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOption) (Order, error) {
 	if number == "" {
-		return Order{}, fmt.Errorf("trade: an order's number is missing: %w", ErrNotFound)
+		return Order{}, noNumber("order")
 	}
 	all, err := t.oneOrder(ctx, number, opts)
 	if err != nil {
@@ -34,13 +33,16 @@ func (t *Client) Order(ctx context.Context, number string, opts ...neoapi.CallOp
 			return o, nil
 		}
 	}
-	return Order{}, fmt.Errorf("trade: order %s: %w", clip(number), ErrNotFound)
+	return Order{}, noSuch(nil, "there is no order %s", clip(number))
 }
+
+// noNumber is the error of a call about an order that has no number.
+func noNumber(op string) error { return noSuch(nil, "%s: the order has no number", op) }
 
 // noOrder adds ErrNotFound to the refusal of a number that is not that of an order.
 func noOrder(number string, err error) error {
 	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == "1009" {
-		return fmt.Errorf("trade: order %s: %w: %w", clip(number), ErrNotFound, err)
+		return noSuch(err, "there is no order %s", clip(number))
 	}
 	return err
 }

@@ -166,7 +166,7 @@ func TestMargin_isWhatTheExchangeTakes(t *testing.T) {
 		market.Band("nse_cm", "TCS-EQ", "3000.00", "4000.00")
 		market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
 		srv.Fund(t, srv.Account.UCC, x.funds)
-		tcs := trade.Instrument{Segment: trade.NSE, Token: "11536", Symbol: "TCS-EQ"}
+		tcs := trade.Instrument{Segment: trade.NSE, Token: "11536", Symbol: "TCS-EQ", Lot: 1}
 		m := must.Get(api.Margin(t.Context(), trade.Buy(tcs, 10).Limit(trade.MustRupees("3400")).Product(trade.CNC)))(t)
 		if m.Need.String() != "34000.00" || m.Fits != x.fits || m.Short.Sign() == 0 != x.fits || m.Available.String() != x.funds || m.Unread != "" {
 			t.Errorf("with %s: %+v", x.funds, m)

@@ -114,7 +114,7 @@ func TestReports_emptyIsNotAFailureAndNoFailureIsEmpty(t *testing.T) {
 func singles(t *testing.T, api *trade.Client) map[string]error {
 	_, limits := api.Limits(t.Context())
 	_, order := api.Order(t.Context(), "2")
-	_, margin := api.Margin(t.Context(), trade.Buy(trade.Instrument{}, 1))
+	_, margin := api.Margin(t.Context(), trade.Buy(share(), 1).Market().Product(trade.MIS))
 	return map[string]error{"limits": limits, "order": order, "margin": margin}
 }
 
@@ -258,7 +258,17 @@ func TestMargin_ofSeveralIsTheSumOfTheirOwn(t *testing.T) {
 	if !strings.Contains(all()[1].fields, `"prc":"0","prcTp":"MKT"`) || !strings.Contains(all()[2].fields, `"trgPrc":"99","trnsTp":"B"`) {
 		t.Errorf("asked was %v", all()[1:])
 	}
-	if _, err := api.Margin(t.Context()); !errors.Is(err, trade.ErrInvalid) || len(all()) != 3 {
-		t.Errorf("of no orders: %v", err)
+	good := trade.Buy(i, 75).Market().Product(trade.NRML)
+	for name, orders := range map[string][]trade.Ticket{ // what Place would not send is not asked for
+		"no orders": nil, "no quantity": {good, trade.Buy(i, 0).Market().Product(trade.NRML)}, "a product of shares": {trade.Sell(i, 75).Market().Product(trade.CNC)},
+		"no product": {good.Product("")}, "off the lot": {trade.Buy(i, 70).Market().Product(trade.NRML)},
+	} {
+		_, err := api.Margin(t.Context(), orders...)
+		if bad, ok := errors.AsType[*trade.Invalid](err); !ok || bad.Field == "" || len(all()) != 3 {
+			t.Errorf("of %s: %v", name, err)
+		}
+	}
+	if i.Freeze = 76; must.Get(api.Margin(t.Context(), trade.Buy(i, 150).Market().Product(trade.NRML)))(t).Legs != 1 {
+		t.Error("of one to be cut")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"math/bits"
 	"strconv"
 )
@@ -50,7 +51,7 @@ var errRupees = errors.New("is not an amount of rupees such as 3500.05, with at 
 func ParseRupees(s string) (Rupees, error) {
 	n, ok := parse(s)
 	if !ok {
-		return Rupees{}, fmt.Errorf("%q %w", clip(s), errRupees)
+		return Rupees{}, errorf("%q %w", clip(s), errRupees)
 	}
 	return rupees(n), nil
 }
@@ -67,7 +68,7 @@ func clip(s string) string {
 func MustRupees(s string) Rupees {
 	r, err := ParseRupees(s)
 	if err != nil {
-		panic("trade: " + err.Error())
+		panic(err)
 	}
 	return r
 }
@@ -169,6 +170,31 @@ func magnitude(n int64) uint64 {
 	return uint64(n)
 }
 
+// MulDiv returns r × num ÷ den, rounded to a ten-millionth, halves away from zero: one per
+// cent of r is r.MulDiv(1, 100). It is unknown if den is 0.
+func (r Rupees) MulDiv(num, den int64) Rupees {
+	if r.n == 0 || den == 0 {
+		return Rupees{}
+	}
+	product := new(big.Int).Mul(big.NewInt(r.value()), big.NewInt(num))
+	n, ok := rounded(new(big.Rat).SetFrac(product, big.NewInt(den)))
+	if !ok {
+		return Rupees{}
+	}
+	return rupees(n)
+}
+
+// Round returns the multiple of tick that is nearest to r; of two, the one that is farther
+// from zero. A tick that is not above 0 leaves r as it is.
+func (r Rupees) Round(tick Rupees) Rupees {
+	below, above := r.Nearest(tick)
+	switch down, up := r.Sub(below), above.Sub(r); {
+	case down.Less(up), down == up && r.Sign() < 0:
+		return below
+	}
+	return above
+}
+
 // Cmp returns -1, 0 or +1 as r is less than, equal to or more than s. What is unknown is
 // less than any amount.
 func (r Rupees) Cmp(s Rupees) int {
@@ -231,6 +257,36 @@ func (r Rupees) String() string {
 		return ""
 	}
 	return string(r.Append(make([]byte, 0, 24)))
+}
+
+// Format implements [fmt.Formatter]: %v and %s print what [Rupees.String] returns, %q quotes
+// it, and %f does the same as %s but, with a precision such as %.2f, rounds to so many
+// decimals, halves away from zero. Width and the flags - and + (of %f) work as for numbers.
+func (r Rupees) Format(f fmt.State, verb rune) {
+	text := r.String()
+	switch verb {
+	case 'v':
+		if f.Flag('#') {
+			text = fmt.Sprintf("trade.MustRupees(%q)", text)
+		}
+	case 's':
+	case 'q':
+		text = strconv.Quote(text)
+	case 'f', 'F':
+		if precision, ok := f.Precision(); ok && r.Known() {
+			text = big.NewRat(r.value(), scale).FloatString(precision)
+		}
+		if f.Flag('+') && r.Known() && r.value() >= 0 {
+			text = "+" + text
+		}
+	default:
+		text = fmt.Sprintf("%%!%c(trade.Rupees=%s)", verb, text)
+	}
+	width, _ := f.Width()
+	if f.Flag('-') {
+		width = -width
+	}
+	fmt.Fprintf(f, "%*s", width, text)
 }
 
 // Append appends what [Rupees.String] returns.

@@ -1,6 +1,7 @@
 package trade
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -159,4 +160,48 @@ func BenchmarkRupees(b *testing.B) {
 			buffer = price.Append(buffer[:0])
 		}
 	})
+}
+
+func TestRupees_partsAreRoundedHalfAway(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		price    string
+		num, den int64
+		tick     string
+		part     string
+		rounded  string
+	}{
+		{"3500.05", 99, 100, "0.05", "3465.0495", "3465.05"}, {"100", 1, 3, "0.05", "33.3333333", "33.35"}, {"0.10", 1, 4, "0.05", "0.025", "0.05"},
+		{"-0.10", 1, 4, "0.05", "-0.025", "-0.05"}, {"10", -1, 8, "0.5", "-1.25", "-1.50"}, {"0", 5, 7, "0.05", "0.00", "0.00"}, {"1", 1, 1, "0", "1.00", "1.00"},
+		{"0.0000001", 1, 2, "1", "0.0000001", "0.00"}, {"922337203685", 1_000_000_000, 1_000_000_000, "1", "922337203685.00", "922337203685.00"},
+	} {
+		part := MustRupees(x.price).MulDiv(x.num, x.den)
+		if rounded := part.Round(MustRupees(x.tick)); part.String() != x.part || rounded.String() != x.rounded {
+			t.Errorf("%s × %d / %d is %s, rounded %s; want %s and %s", x.price, x.num, x.den, part, rounded, x.part, x.rounded)
+		}
+	}
+	for _, r := range []Rupees{MustRupees("1").MulDiv(1, 0), Rupees{}.MulDiv(1, 2), MustRupees("922337203685").MulDiv(3, 2), Rupees{}.Round(MustRupees("1"))} {
+		if r.Known() {
+			t.Errorf("%s is known", r)
+		}
+	}
+}
+
+func TestRupees_printAsNumbers(t *testing.T) {
+	t.Parallel()
+	price, zero, unknown := MustRupees("-3500.0575"), MustRupees("0"), Rupees{}
+	for _, x := range []struct{ got, want string }{
+		{fmt.Sprintf("%v %s %q %f %+v", price, price, price, price, price), `-3500.0575 -3500.0575 "-3500.0575" -3500.0575 -3500.0575`},
+		{fmt.Sprintf("%.2f %.0f %.9f", price, price, price), "-3500.06 -3500 -3500.057500000"},
+		{fmt.Sprintf("[%10.2f] [%-10v] [%6s] [%+.1f]", price, zero, zero, zero), "[  -3500.06] [0.00      ] [  0.00] [+0.0]"},
+		{fmt.Sprintf("[%v] [%.2f] [%4s]", unknown, unknown, unknown), "[] [] [    ]"},
+		{fmt.Sprintf("%.2f", MustRupees("922337203685.4775807")), "922337203685.48"},
+		{fmt.Sprintf("%d", zero), "%!d(trade.Rupees=0.00)"}, //nolint:govet // what a mistake prints
+		{fmt.Sprintf("%#v", zero), `trade.MustRupees("0.00")`},
+		{fmt.Sprintf("%v", Level{Price: zero}), "{0.00 0 0}"},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s, want %s", x.got, x.want)
+		}
+	}
 }

@@ -91,7 +91,7 @@ func (p *reading) finish() (*scrips, error) {
 	case p.line == 0:
 		return nil, p.fail("is empty")
 	case n == 0 && f.badRows > 0:
-		return nil, fmt.Errorf("%w: and all other rows are bad too", f.bad[0])
+		return nil, errorf("%w: and all other rows are bad too", f.bad[0])
 	case n == 0:
 		return nil, p.fail("has a header and no rows")
 	case n < f.badRows:

@@ -109,7 +109,7 @@ func readScrips(r io.Reader, segment Segment, date Date) (*scrips, error) {
 }
 
 func (p *reading) fail(format string, args ...any) error {
-	return fmt.Errorf("the scrip master of %s "+format, append([]any{p.segment}, args...)...)
+	return errorf("the scrip master of %s "+format, append([]any{p.segment}, args...)...)
 }
 
 // read takes a line: the header, a row, or nothing.

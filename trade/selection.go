@@ -3,7 +3,6 @@ package trade
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -43,14 +42,18 @@ type selection struct {
 	within             time.Duration
 }
 
-// All selects everything of the account, also what other programs and people have there.
-func All(s *selection) { s.all = true }
+// What is selected is given by All, Intraday, [In], [OfProduct] and [Tagged]: what each of
+// those that are given selects. DryRun and [Within] select nothing.
+var (
+	// All selects everything of the account, also what other programs and people have there.
+	All Only = func(s *selection) { s.all = true }
 
-// Intraday selects positions and orders that do not outlast the day: those under MIS.
-func Intraday(s *selection) { s.intraday = true }
+	// Intraday selects positions and orders that do not outlast the day: those under MIS.
+	Intraday Only = func(s *selection) { s.intraday = true }
 
-// DryRun sends nothing: the results are the orders that would be cancelled and placed.
-func DryRun(s *selection) { s.dry = true }
+	// DryRun sends nothing: the results are the orders that would be cancelled and placed.
+	DryRun Only = func(s *selection) { s.dry = true }
+)
 
 // In selects an instrument. Several of them select each.
 func In(i Instrument) Only {
@@ -83,7 +86,7 @@ func selecting(only []Only) (*selection, error) {
 		o(s)
 	}
 	if !s.all && !s.intraday && s.prefix == "" && len(s.instruments) == 0 && len(s.products) == 0 {
-		return nil, fmt.Errorf("trade: %w", ErrNothingSelected)
+		return nil, errorf("%w", ErrNothingSelected)
 	}
 	return s, nil
 }
@@ -175,9 +178,9 @@ func (t *Client) cancelSurely(ctx context.Context, o Order) Result {
 
 func stillOpen(o Order, why error) error {
 	if why == nil {
-		return fmt.Errorf("trade: order %s is %s: %w", o.Number, o.short(), ErrStillOpen)
+		return errorf("order %s is %s: %w", o.Number, o.short(), ErrStillOpen)
 	}
-	return fmt.Errorf("trade: order %s is %s: %w: %w", o.Number, o.short(), ErrStillOpen, why)
+	return errorf("order %s is %s: %w: %w", o.Number, o.short(), ErrStillOpen, why)
 }
 
 func joined(results []Result) error {
@@ -188,11 +191,11 @@ func joined(results []Result) error {
 	return errors.Join(all...)
 }
 
-// SquareOff closes the positions that are selected. Of each it first cancels the orders
-// that rest in its instrument under its product, waits until they have ended, reads the
-// positions again, and then sends market orders of the position's own product for what is
-// left: so no order fills afterwards that would reverse the position. It waits until those
-// have ended, ten seconds in all unless [Within] says otherwise.
+// SquareOff closes the positions that are selected. It first cancels the orders that are
+// selected and rest, also where nothing is held, waits until they have ended, reads the
+// positions again, and then sends market orders of each position's own product for what is
+// left: so no order fills afterwards that would reverse a position, or open one. It waits
+// until those have ended, ten seconds in all unless [Within] says otherwise.
 //
 // There is one result an order: those that were cancelled, then those that close. A market
 // order may rest (see [Ticket.Market]): the result of one that has not ended in time is an
@@ -217,16 +220,13 @@ func (t *Client) SquareOff(ctx context.Context, only ...Only) ([]Result, error) 
 	case t.squaring <- struct{}{}:
 		defer func() { <-t.squaring }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("trade: nothing was sent, because another SquareOff is under way: %w", ctx.Err())
+		return nil, errorf("nothing was sent, because another SquareOff is under way: %w", ctx.Err())
 	}
 	open, orders, err := t.exposed(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	resting := slices.DeleteFunc(slices.Clone(orders), func(o Order) bool {
-		return !slices.ContainsFunc(open, func(p Position) bool { return p.Product == o.Product && p.is(o) })
-	})
-	results := t.cancelled(ctx, resting, s.dry)
+	results := t.cancelled(ctx, orders, s.dry)
 	stuck := map[string]bool{}
 	for _, r := range results {
 		if !r.Order.State.Final() {
@@ -281,7 +281,7 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 		}
 		for i := range trades {
 			if f := &trades[i]; f.OrderNumber == "" || f.Quantity <= 0 || f.Side != SideBuy && f.Side != SideSell {
-				return nil, nil, fmt.Errorf("trade: nothing was sent, because a trade of order %s cannot be read: side %q, quantity %d", clip(f.OrderNumber), clip(string(f.Side)), f.Quantity)
+				return nil, nil, errorf("nothing was sent, because a trade of order %s cannot be read: side %q, quantity %d", clip(f.OrderNumber), clip(string(f.Side)), f.Quantity)
 			}
 		}
 		made = func(p *Position) int64 { return madeBy(orders, trades, p) }
@@ -289,12 +289,12 @@ func (t *Client) exposed(ctx context.Context, s *selection) ([]Position, []Order
 	var open []Position
 	for _, p := range positions {
 		if missesAny(p.Unread, "cfBuyQty", "cfSellQty", "flBuyQty", "flSellQty", "prod", "exSeg", "tok", "trdSym") {
-			return nil, nil, fmt.Errorf("trade: nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
+			return nil, nil, errorf("nothing was sent, because the position in %s cannot be read: %s", p.Symbol, p.Unread)
 		}
 		if p.Net != 0 && slices.ContainsFunc(open, func(o Position) bool {
 			return o.Product == p.Product && same(o.Segment, o.Token, o.Symbol, p.Segment, p.Token, p.Symbol)
 		}) {
-			return nil, nil, fmt.Errorf("trade: nothing was sent, because the service reports the position in %s under %s twice", p.Symbol, p.Product)
+			return nil, nil, errorf("nothing was sent, because the service reports the position in %s under %s twice", p.Symbol, p.Product)
 		}
 		net := p.Net
 		fromHoldings := p.Product == CNC && p.Segment.Cash() && net < 0
@@ -351,6 +351,7 @@ func (t *Client) closing(ctx context.Context, p Position, tag Tag) []Ticket {
 	if p.Net < 0 {
 		order = Buy(i, -p.Net)
 	}
+	order.closes = true
 	return Slice(order.Market().Product(p.Product).Tag(tag))
 }
 
@@ -372,6 +373,9 @@ func (t *Client) sent(ctx context.Context, orders []Ticket, dry bool) []Result {
 // complete places an order and waits until it is complete.
 func (t *Client) complete(ctx context.Context, order Ticket) (Order, error) {
 	placed, err := t.Place(ctx, order)
+	if bad, ok := errors.AsType[*Invalid](err); ok && placed.Number != "" && (bad.Field == "price" || bad.Field == "trigger") {
+		err = nil // a program that started again computes its prices anew, and the leg is there
+	}
 	if err != nil {
 		return placed, err
 	}

@@ -149,6 +149,49 @@ func TestSquareOff_cancelsWhatRestsFirst(t *testing.T) {
 	}
 }
 
+// What is selected and rests is cancelled where nothing is held too: it could fill after the
+// square-off, and open a position.
+func TestSquareOff_leavesNothingThatOpensAPosition(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	d.market.SetPrice("nse_cm", "RELIANCE-EQ", "1400.00")
+	reliance := must.Get(d.Instrument(t.Context(), trade.NSE, "RELIANCE-EQ"))(t)
+	entry := func(product trade.Product, label string) trade.Order {
+		o := trade.Buy(reliance, 10).Limit(rupees("1350")).Product(product).Tag(trade.Label(label))
+		return must.Get(d.Place(t.Context(), o))(t)
+	}
+	for _, x := range []struct {
+		only  []trade.Only
+		stays string // of the four entries
+	}{
+		{[]trade.Only{trade.Tagged("a")}, "b-MIS b-CNC"}, {[]trade.Only{trade.Tagged("a"), trade.Intraday}, "a-CNC b-MIS b-CNC"}, {[]trade.Only{trade.Intraday}, "a-CNC b-CNC"},
+		{[]trade.Only{trade.OfProduct(trade.CNC)}, "a-MIS b-MIS"}, {[]trade.Only{trade.In(d.tcs)}, "a-MIS a-CNC b-MIS b-CNC"}, {[]trade.Only{trade.In(reliance)}, ""}, {[]trade.Only{trade.All}, ""},
+	} {
+		var entries []trade.Order
+		for _, label := range []string{"a", "b"} {
+			entries = append(entries, entry(trade.MIS, label), entry(trade.CNC, label))
+		}
+		plan := must.Get(d.SquareOff(t.Context(), append([]trade.Only{trade.DryRun}, x.only...)...))(t)
+		results := must.Get(d.SquareOff(t.Context(), x.only...))(t)
+		var stays []string
+		for i, o := range entries {
+			if now := must.Get(d.Order(t.Context(), o.Number))(t); !now.State.Final() {
+				stays = append(stays, []string{"a-MIS", "a-CNC", "b-MIS", "b-CNC"}[i])
+			}
+		}
+		if strings.Join(stays, " ") != x.stays || len(plan) != len(results) || len(results) != len(entries)-len(stays) {
+			t.Errorf("%s stay, want %s: %+v", stays, x.stays, results)
+		}
+		must.Get(d.CancelAll(t.Context(), trade.All))(t)
+	}
+	entry(trade.MIS, "")
+	must.Get(d.SquareOff(t.Context(), trade.All))(t)
+	d.market.SetPrice("nse_cm", "RELIANCE-EQ", "1340.00")
+	if fills := must.Get(d.Trades(t.Context()))(t); len(fills) != 0 {
+		t.Errorf("filled after the square-off: %+v", fills)
+	}
+}
+
 // What was sent is not closed until the exchange says so.
 func TestSquareOff_saysWhatIsStillOpen(t *testing.T) {
 	t.Parallel()
@@ -298,15 +341,18 @@ func TestSquareOff_neverReversesAPosition(t *testing.T) {
 		t.Run(fmt.Sprint(first), func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, 3)
+			d.market.SetPrice("nse_cm", "RELIANCE-EQ", "1400.00")
+			other := must.Get(d.Instrument(t.Context(), trade.NSE, "RELIANCE-EQ"))(t)
 			for n := first; n < min(first+20, rounds); n++ {
-				squareOffUnderFire(t, d, rand.New(rand.NewPCG(uint64(n), 25)))
+				squareOffUnderFire(t, d, other, rand.New(rand.NewPCG(uint64(n), 25)))
 			}
 		})
 	}
 }
 
-func squareOffUnderFire(t *testing.T, d *desk, random *rand.Rand) {
+func squareOffUnderFire(t *testing.T, d *desk, other trade.Instrument, random *rand.Rand) {
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	d.market.SetPrice("nse_cm", "RELIANCE-EQ", "1400.00")
 	side, quantity := trade.SideBuy, int64(10+random.IntN(90))
 	open := func(s trade.Side, n int64) trade.Ticket {
 		if s == trade.SideBuy {
@@ -326,6 +372,10 @@ func squareOffUnderFire(t *testing.T, d *desk, random *rand.Rand) {
 			must.Get(d.Place(t.Context(), open(side.Opposite(), n).Limit(rupees(price)).Product(trade.MIS)))(t)
 		}
 	}
+	for range random.IntN(3) { // entries where nothing is held, which the market may reach meanwhile
+		entry := trade.Buy(other, 1+random.Int64N(9)).Limit(rupees([]string{"1390", "1380"}[random.IntN(2)]))
+		must.Get(d.Place(t.Context(), entry.Product(trade.MIS)))(t)
+	}
 	if random.IntN(3) == 0 {
 		d.srv.FailOrder(t, neoapitest.OrderFault{Op: "place", Fault: "parts", N: 2})
 	}
@@ -335,11 +385,12 @@ func squareOffUnderFire(t *testing.T, d *desk, random *rand.Rand) {
 	stop := make(chan struct{})
 	var fire sync.WaitGroup
 	fire.Go(func() { // the market goes to the targets meanwhile
-		for _, price := range append([]string{"3500"}, exits...) {
+		for n, price := range append([]string{"3500"}, exits...) {
 			select {
 			case <-stop:
 			case <-time.After(time.Duration(random.IntN(8)) * time.Millisecond):
 				d.market.SetPrice("nse_cm", "TCS-EQ", price+".00")
+				d.market.SetPrice("nse_cm", "RELIANCE-EQ", []string{"1400.00", "1390.00", "1380.00", "1400.00"}[n])
 			}
 		}
 	})
@@ -352,6 +403,12 @@ func squareOffUnderFire(t *testing.T, d *desk, random *rand.Rand) {
 	}
 	if net := d.net("MIS"); net != 0 {
 		t.Errorf("%s %d: %d left: %+v", side, quantity, net, results)
+	}
+	d.market.SetPrice("nse_cm", "RELIANCE-EQ", "1370.00") // below every entry
+	for _, p := range must.Get(d.Positions(t.Context()))(t) {
+		if p.Net != 0 {
+			t.Errorf("%d %s are held: %+v", p.Net, p.Symbol, results)
+		}
 	}
 	net := int64(0)
 	for _, f := range must.Get(d.Trades(t.Context()))(t) {

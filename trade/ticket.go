@@ -19,6 +19,7 @@ type Ticket struct {
 	after      bool  // after market
 	tag        Tag
 	anyway     bool // send an SL-M although the service rejects it
+	closes     bool // a position, whose report need not have all of its instrument
 }
 
 // Buy begins an order to buy a quantity of an instrument. Quantity counts units in every

@@ -1,7 +1,6 @@
 package trade
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -189,7 +188,7 @@ func (d *Date) UnmarshalText(text []byte) error {
 	}
 	parsed, ok := parseDate(string(text))
 	if !ok {
-		return fmt.Errorf("%q is not a date such as 2026-12-29", clip(string(text)))
+		return errorf("%q is not a date such as 2026-12-29", clip(string(text)))
 	}
 	*d = parsed
 	return nil

@@ -34,7 +34,7 @@ func ParseSegment(name string) (Segment, error) {
 	if s, ok := segments[strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), "-", "_")]; ok {
 		return s, nil
 	}
-	return "", fmt.Errorf("%q is no segment: use NSE, BSE, NFO, BFO, MCX or CDS", clip(name))
+	return "", errorf("%q is no segment: use NSE, BSE, NFO, BFO, MCX or CDS", clip(name))
 }
 
 // Cash reports whether shares are traded there, not contracts.
