@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,17 +167,7 @@ func (c *orderPlaceCmd) once(ctx context.Context, t *terminal, client *trade.Cli
 	}
 	already := slices.ContainsFunc(before, func(o trade.Order) bool { return o.Number == order.Number })
 	if already {
-		said := fmt.Sprintf("an order with the label %s was there already, and nothing was placed", c.Once)
-		if order.Quantity != int64(c.Quantity) {
-			said += fmt.Sprintf("; its quantity is %d, not %d", order.Quantity, c.Quantity)
-		}
-		if c.Limit.Known() && order.Price != c.Limit.Rupees {
-			said += fmt.Sprintf("; its price is %s, not %s", grouped(order.Price.String()), grouped(c.Limit.String()))
-		}
-		if c.Stop.Known() && order.Trigger != c.Stop.Rupees {
-			said += fmt.Sprintf("; its trigger is %s, not %s", cmp.Or(grouped(order.Trigger.String()), "none"), grouped(c.Stop.String()))
-		}
-		t.warn(c.JSON, said)
+		t.warn(c.JSON, fmt.Sprintf("an order with the label %s was there already, and nothing was placed", c.Once))
 	}
 	return c.follow(ctx, t, client, order, with(orderColumns, "already", already))
 }
