@@ -397,3 +397,35 @@ func TestErrors_haveNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A refused address is told apart in every call about an order, which is sent once.
+func TestAddress_isToldApartInEveryCall(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"100008", "1037"} {
+		for _, status := range []int{200, 400, 401, 403} {
+			var sent atomic.Int64
+			api := answering(t, func(path string) (int, string) {
+				switch {
+				case strings.HasSuffix(path, "/place"), strings.HasSuffix(path, "/modify"), strings.HasSuffix(path, "/cancel"), strings.Contains(path, "/exit"), strings.Contains(path, "/convert"):
+					sent.Add(1)
+					return status, `{"stat":"Not_Ok","stCode":` + code + `,"errMsg":"unauthorized"}`
+				case strings.HasSuffix(path, "/positions"), strings.HasSuffix(path, "/trades"):
+					return 200, noOrders
+				}
+				return 200, `{"stat":"Ok","data":[` + strings.Replace(row(`"1"`, `"x"`), `"prc":"0"`, `"prc":"5"`, 1) + `]}`
+			})
+			all := methods(api)
+			known := trade.Order{Number: "1", Product: trade.Cover, State: trade.Open}
+			all["Modify"] = func(ctx context.Context) error { _, err := api.Modify(ctx, known, trade.Change{Quantity: 2}); return err }
+			all["Cancel"] = func(ctx context.Context) error { _, err := api.Cancel(ctx, known); return err }
+			all["Exit"] = func(ctx context.Context) error { _, err := api.Exit(ctx, known); return err }
+			for _, name := range []string{"Place", "PlaceOnce", "Modify", "Cancel", "Exit", "Convert", "CancelAll", "Basket"} {
+				sent.Store(0)
+				err := all[name](t.Context())
+				if !errors.Is(err, trade.ErrAddress) || errors.Is(err, trade.ErrUnknown) || sent.Load() != 1 || !strings.Contains(err.Error(), "reads and feeds go on") {
+					t.Errorf("%s, %s, %d: sent %d times: %v", name, code, status, sent.Load(), err)
+				}
+			}
+		}
+	}
+}
