@@ -26,7 +26,10 @@ func (e *Rejection) Error() string {
 	if e.Order.Number != "" {
 		line = "trade: order " + e.Order.Number
 	}
-	if e.Change {
+	switch {
+	case e.Change && e.Order.Number == "": // of a position
+		line = "trade: the conversion"
+	case e.Change:
 		line = "trade: a change of order " + e.Order.Number
 	}
 	line += " was rejected"
@@ -40,7 +43,7 @@ func (e *Rejection) Error() string {
 	case "1009":
 		line += "; the service can name the wrong field: check price, quantity and lot too"
 	case "":
-		if e.Change {
+		if e.Change && e.Order.Number != "" {
 			line += "; it is " + e.Order.short()
 		}
 	}
