@@ -213,8 +213,12 @@ var codeOf = map[neoapi.Category]int{
 }
 
 // silent reports whether a failure needs no message: a program that was run has
-// reported its own, and Ctrl-C needs none.
+// reported its own, and Ctrl-C needs none. What was sent to an exchange may have been
+// carried out, which nobody else would say.
 func silent(ctx context.Context, err error) bool {
+	if errors.Is(err, trade.ErrUnknown) || errors.Is(err, trade.ErrNotPlaced) || errors.Is(err, trade.ErrUnchanged) {
+		return false
+	}
 	var ran exitError
 	var by stopped
 	return errors.As(err, &ran) || errors.As(err, &by) || ctx.Err() != nil && errors.Is(err, context.Canceled)

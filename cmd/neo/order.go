@@ -130,6 +130,9 @@ func (c *orderPlaceCmd) wait(ctx context.Context, t *terminal, client *trade.Cli
 			order = newest
 		}
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			if !order.State.Final() { // whoever gives up waiting has an order all the same
+				err = errors.Join(showOrder(t, c.JSON, order), err)
+			}
 			return err
 		}
 	}

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
+
+	"neoapi/trade"
 )
 
 func TestConsent_isAskedForWhereMoneyIsAtStake(t *testing.T) {
@@ -24,6 +29,27 @@ func TestConsent_isAskedForWhereMoneyIsAtStake(t *testing.T) {
 		if err := term.consent(t.Context(), env, "buy 10 TCS-EQ", true); err != nil {
 			t.Errorf("%s with --yes: %v", env, err)
 		}
+	}
+}
+
+// Who interrupts an order is told that it may have been placed.
+func TestInterrupt_isNotSilentAboutWhatWasSent(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stopped{os.Interrupt})
+	for _, err := range []error{
+		&trade.Unknown{Op: "place", Tag: "a-1130", Cause: context.Canceled}, &trade.Unknown{Op: "cancel", Cause: context.Canceled},
+		errors.Join(trade.ErrNotPlaced, context.Canceled), errors.Join(trade.ErrUnchanged, context.Canceled),
+	} {
+		if silent(ctx, err) {
+			t.Errorf("%v: nothing is said", err)
+		}
+		if code := exitCode(ctx, err); code != exitSignal+2 {
+			t.Errorf("%v: exit code %d", err, code)
+		}
+	}
+	if !silent(ctx, context.Canceled) {
+		t.Error("Ctrl-C in a read needs no message")
 	}
 }
 
