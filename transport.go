@@ -95,12 +95,12 @@ type caller struct {
 	base     http.RoundTripper
 	rate     *rate
 	sessions SessionSource
-	renews   bool      // whether sessions supplies another one when one has ended
-	op       string    // the call's, if it is Do's
-	whole    bool      // check answers of any length; for Do, which reads them anyway
-	sent     *[]string // the secrets that were sent, for Do
-	keyAlone bool      // see [KeyAlone]
-	line     int       // of the rate: ordinary or urgent
+	renews   bool          // whether sessions supplies another one when one has ended
+	op       string        // the call's, if it is Do's
+	whole    bool          // check answers of any length; for Do, which reads them anyway
+	sent     *[]string     // the secrets that were sent, for Do
+	keyAlone bool          // see [KeyAlone]
+	line     int           // of the rate: ordinary or urgent
 	answer   time.Duration // how long to wait for an answer, 0 for as long as the context says
 }
 

@@ -25,7 +25,7 @@ type scene struct {
 
 // play places an order at the service and returns what Place says, and how often the order
 // was sent.
-func (s scene) play(t *testing.T, place func(*trade.Client) (trade.Order, error)) (order trade.Order, err error, sent int64) {
+func (s scene) play(t *testing.T, place func(*trade.Client) (trade.Order, error)) (order trade.Order, sent int64, err error) {
 	t.Helper()
 	var places atomic.Int64
 	var mu sync.Mutex
@@ -58,7 +58,7 @@ func (s scene) play(t *testing.T, place func(*trade.Client) (trade.Order, error)
 		return list(s.book)
 	})
 	order, err = place(api)
-	return order, err, places.Load()
+	return order, places.Load(), err
 }
 
 // answeringTo is answering with the field jData too.
@@ -106,7 +106,7 @@ func TestPlace_neverSaysNotPlacedOfWhatCanBeTheOrder(t *testing.T) {
 		for way, place := range ways(t) {
 			t.Run(name+"/"+way, func(t *testing.T) {
 				t.Parallel()
-				order, err, sent := s.play(t, place)
+				order, sent, err := s.play(t, place)
 				if !errors.Is(err, trade.ErrUnknown) || sent > 1 {
 					if way == "PlaceOnce" && sent == 0 && err != nil && !errors.Is(err, trade.ErrNotPlaced) {
 						return // it was not even placed
@@ -140,7 +140,7 @@ func TestPlace_findsTheOrderBesideThoseOfOthers(t *testing.T) {
 		"without a side": {book: strings.Replace(row(mine, `"TAG"`), `"trnsTp":"B"`, `"trnsTp":{}`, 1)},
 	} {
 		for way, place := range ways(t) {
-			if order, err, sent := s.play(t, place); way == "Place" && (order.Number != "261130000000001" || err != nil || sent != 1) {
+			if order, sent, err := s.play(t, place); way == "Place" && (order.Number != "261130000000001" || err != nil || sent != 1) {
 				t.Errorf("%s, %s: %+v, %v, sent %d times", name, way, order, err, sent)
 			} else if way == "PlaceOnce" && err != nil {
 				t.Errorf("%s, %s: %+v, %v, sent %d times", name, way, order, err, sent)
@@ -149,7 +149,7 @@ func TestPlace_findsTheOrderBesideThoseOfOthers(t *testing.T) {
 	}
 	// Orders that the service shows without a tag everywhere were sent without one.
 	s := scene{book: row(phone, `""`), history: map[string]string{"261130000000002": row(phone, `"NA"`) + "," + row(phone, `""`)}}
-	if _, err, _ := s.play(t, ways(t)["Place"]); !errors.Is(err, trade.ErrNotPlaced) {
+	if _, _, err := s.play(t, ways(t)["Place"]); !errors.Is(err, trade.ErrNotPlaced) {
 		t.Error(err)
 	}
 }
@@ -394,6 +394,76 @@ func TestErrors_haveNoSecret(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A refused address is told apart in every call about an order, which is sent once.
+func TestAddress_isToldApartInEveryCall(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"100008", "1037"} {
+		for _, status := range []int{200, 400, 401, 403} {
+			var sent atomic.Int64
+			api := answering(t, func(path string) (int, string) {
+				switch {
+				case strings.HasSuffix(path, "/place"), strings.HasSuffix(path, "/modify"), strings.HasSuffix(path, "/cancel"), strings.Contains(path, "/exit"), strings.Contains(path, "/convert"):
+					sent.Add(1)
+					return status, `{"stat":"Not_Ok","stCode":` + code + `,"errMsg":"unauthorized"}`
+				case strings.HasSuffix(path, "/positions"), strings.HasSuffix(path, "/trades"):
+					return 200, noOrders
+				}
+				return 200, `{"stat":"Ok","data":[` + strings.Replace(row(`"1"`, `"x"`), `"prc":"0"`, `"prc":"5"`, 1) + `]}`
+			})
+			all := methods(api)
+			known := trade.Order{Number: "1", Product: trade.Cover, State: trade.Open}
+			all["Modify"] = func(ctx context.Context) error {
+				_, err := api.Modify(ctx, known, trade.Change{Quantity: 2})
+				return err
+			}
+			all["Cancel"] = func(ctx context.Context) error { _, err := api.Cancel(ctx, known); return err }
+			all["Exit"] = func(ctx context.Context) error { _, err := api.Exit(ctx, known); return err }
+			for _, name := range []string{"Place", "PlaceOnce", "Modify", "Cancel", "Exit", "Convert", "CancelAll", "Basket"} {
+				sent.Store(0)
+				err := all[name](t.Context())
+				if !errors.Is(err, trade.ErrAddress) || errors.Is(err, trade.ErrUnknown) || sent.Load() != 1 || !strings.Contains(err.Error(), "reads and feeds go on") {
+					t.Errorf("%s, %s, %d: sent %d times: %v", name, code, status, sent.Load(), err)
+				}
+			}
+		}
+	}
+}
+
+// The quantity of a position, put into an order, closes exactly it, in every segment and
+// under its own product.
+func TestSquareOff_sendsTheQuantityOfThePosition(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct{ segment, symbol, product, bought, sold, side, want string }{
+		{"mcx_fo", "NATURALGAS26DECFUT", "NRML", "1250", "0", "S", "1250"}, {"mcx_fo", "GOLDM26DECFUT", "MIS", "0", "100", "B", "100"},
+		{"nse_fo", "NIFTY26DECFUT", "NRML", "130", "65", "S", "65"}, {"bse_cm", "PNB", "MIS", "7", "0", "S", "7"}, {"cde_fo", "USDINR26DECFUT", "NRML", "0", "3", "B", "3"},
+	} {
+		var bodies []string
+		var mu sync.Mutex
+		api := answeringTo(t, func(path, jData string) (int, string) {
+			switch {
+			case strings.HasSuffix(path, "/place"):
+				mu.Lock()
+				defer mu.Unlock()
+				bodies = append(bodies, jData)
+				return 200, `{"stat":"Ok","nOrdNo":"261130000000001","stCode":200}`
+			case strings.HasSuffix(path, "/positions"):
+				return 200, `{"stat":"ok","data":[{"exSeg":"` + x.segment + `","tok":"5001","trdSym":"` + x.symbol + `","prod":"` + x.product + `","lotSz":"1","cfBuyQty":"0","cfSellQty":"0","flBuyQty":"` + x.bought + `","flSellQty":"` + x.sold + `"}]}`
+			case strings.HasSuffix(path, "/orders/261130000000001"):
+				return 200, `{"stat":"Ok","data":[{"nOrdNo":"261130000000001","ordSt":"complete","qty":1,"fldQty":1}]}`
+			case strings.HasSuffix(path, "/orders"):
+				return 200, noOrders
+			}
+			return 404, ``
+		})
+		if _, err := api.SquareOff(t.Context(), trade.All); err != nil {
+			t.Errorf("%s: %v", x.symbol, err)
+		}
+		if len(bodies) != 1 || !strings.Contains(bodies[0], `"qt":"`+x.want+`"`) || !strings.Contains(bodies[0], `"tt":"`+x.side+`"`) || !strings.Contains(bodies[0], `"pc":"`+x.product+`"`) || !strings.Contains(bodies[0], `"es":"`+x.segment+`"`) {
+			t.Errorf("%s: %s", x.symbol, bodies)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func at(t testing.TB, url string, opts ...trade.Option) (api *trade.Client, clos
 
 // methods are all those of a Client that call the service.
 func methods(api *trade.Client) map[string]func(context.Context) error {
-	order := trade.Buy(share(), 1).Limit(rupees("100")).Product(trade.MIS)
+	order := trade.Buy(share(), 1).Limit(rupees("3450")).Product(trade.MIS)
 	known := trade.Order{Number: "261130000000001", Segment: trade.NSE, Symbol: "TCS-EQ", Product: trade.Cover, State: trade.Open, Quantity: 1}
 	held := trade.Position{Instrument: share(), Product: trade.MIS, Net: 10}
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, trade.IST)

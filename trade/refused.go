@@ -28,7 +28,10 @@ func (e *Rejection) Error() string {
 	if e.Order.Number != "" {
 		line = "trade: order " + e.Order.Number
 	}
-	if e.Change {
+	switch {
+	case e.Change && e.Order.Number == "": // of a position
+		line = "trade: the conversion"
+	case e.Change:
 		line = "trade: a change of order " + e.Order.Number
 		if e.cancel {
 			line = "trade: the cancel of order " + e.Order.Number
@@ -44,7 +47,7 @@ func (e *Rejection) Error() string {
 	switch {
 	case e.Code == "1009" && !e.cancel:
 		line += "; the service can name the wrong field: check price, quantity and lot too"
-	case e.Code == "" && e.Change:
+	case e.Code == "" && e.Change && e.Order.Number != "":
 		line += "; it is " + e.Order.short()
 	}
 	return line

@@ -422,3 +422,22 @@ func squareOffUnderFire(t *testing.T, d *desk, other trade.Instrument, random *r
 		t.Errorf("the trades make %d", net)
 	}
 }
+
+// Two square-offs of one client at once close a position once.
+func TestSquareOff_atOnceClosesOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 3)
+	d.filled(d.market10(trade.SideBuy, trade.MIS))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := d.SquareOff(t.Context(), trade.All); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if net := d.net("MIS"); net != 0 {
+		t.Errorf("the position is %d", net)
+	}
+}
