@@ -1,23 +1,49 @@
 package neoapi_test
 
 import (
+	"context"
 	"testing"
-	"time"
 
 	"neoapi"
+	"neoapi/internal/must"
+	"neoapi/neoapitest"
 )
 
-func TestClient_saysWhichServiceItTalksToAndWhatTimeItIs(t *testing.T) {
-	at := time.Date(2026, time.September, 22, 12, 0, 0, 0, time.UTC)
-	for env, want := range map[neoapi.Environment]string{
-		neoapi.PROD: "prod", "UAT": "uat", "https://Neo.example:443/x/": "https://neo.example/x", "http://127.0.0.1:9155": "http://127.0.0.1:9155",
-	} {
-		c, err := neoapi.New(neoapi.Config{Environment: env, ConsumerKey: "key", Clock: func() time.Time { return at }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.Service() != want || !c.Now().Equal(at) {
-			t.Errorf("%s: %q, %s", env, c.Service(), c.Now())
-		}
+func TestGeneration_isThatOfTheSession(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	service, account := neoapi.Environment(srv.URL), srv.Account
+	byPassword := must.Get(neoapi.New(neoapi.Config{Environment: service, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
+	if g := byPassword.Generation(); g != 0 {
+		t.Errorf("before a login: %d", g)
+	}
+	must.Do(t, byPassword.Login(t.Context(), neoapi.Credentials{Mobile: account.Mobile, Password: account.Password}))
+	must.Get(byPassword.Session2FA(t.Context(), account.MPIN))(t)
+	if g := byPassword.Generation(); g != 1 {
+		t.Errorf("by password: %d", g)
+	}
+	byKey := must.Get(neoapi.New(neoapi.Config{Environment: service, ConsumerKey: srv.ConsumerKey}))(t)
+	must.Do(t, byKey.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: account.Mobile, UCC: account.UCC, Code: srv.TOTP(t)}))
+	s := must.Get(byKey.ValidateMPIN(t.Context(), account.MPIN))(t)
+	if g := byKey.Generation(); g != 3 {
+		t.Errorf("by TOTP: %d", g)
+	}
+	s.Consumer = "" // it was opened with the key
+	byToken := must.Get(neoapi.New(neoapi.Config{Environment: service, AccessToken: "token"}))(t)
+	must.Do(t, byToken.Use(s))
+	if g := byToken.Generation(); g != 2 {
+		t.Errorf("with an access token: %d", g)
+	}
+
+	kept := must.Get(neoapi.New(neoapi.Config{Environment: service, ConsumerKey: srv.ConsumerKey, ConsumerSecret: srv.ConsumerSecret}))(t)
+	keeper := must.Get(kept.Keep(neoapi.KeepConfig{Login: neoapi.Login{
+		Credentials: func(context.Context) (neoapi.Credentials, error) {
+			return neoapi.Credentials{Mobile: account.Mobile, Password: account.Password}, nil
+		},
+		MPIN: func(context.Context) (string, error) { return account.MPIN, nil },
+	}}))(t)
+	must.Get(keeper.Session(t.Context()))(t)
+	if g := kept.Generation(); g != 1 {
+		t.Errorf("a keeper's: %d", g)
 	}
 }

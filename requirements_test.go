@@ -12,7 +12,7 @@ import (
 	"neoapi/internal/must"
 )
 
-// A user's program that imports the client, and a test of it, in a module of its own.
+// A user's program that imports the client and trades, in a module of its own.
 func TestModule_bringsAtMostThreeRequirements(t *testing.T) {
 	here := must.Get(os.Getwd())(t)
 	dir := t.TempDir()
@@ -33,11 +33,14 @@ func TestModule_bringsAtMostThreeRequirements(t *testing.T) {
 	run("mod", "edit", "-require=neoapi@v0.0.0", "-replace=neoapi@v0.0.0="+here)
 	const program = `package main
 
-import "neoapi"
+import (
+	"neoapi"
+	"neoapi/trade"
+)
 
 func main() {
-	_, err := neoapi.New(neoapi.Config{})
-	println(err.Error())
+	client, err := neoapi.New(neoapi.Config{})
+	println(err.Error(), trade.New(client))
 }
 `
 	must.Do(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600))
@@ -48,7 +51,7 @@ func main() {
 	}
 	t.Logf("%s", text)
 	for _, line := range strings.Split(run("list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "."), "\n") {
-		if line != "" && line != "example.com/trader" && line != "neoapi" && !strings.HasPrefix(line, "neoapi/internal/") {
+		if line != "" && line != "example.com/trader" && line != "neoapi" && line != "neoapi/trade" && !strings.HasPrefix(line, "neoapi/internal/") {
 			t.Errorf("the program is linked with %s", line)
 		}
 	}
@@ -62,6 +65,7 @@ func TestImports_leaveOutWhatAPackageMustNotKnow(t *testing.T) {
 	for name, banned := range map[string][]string{
 		"neoapi":                  forTests,
 		"neoapi/cmd/neo":          forTests,
+		"neoapi/trade":            append(forTests, "neoapi/feed", "neoapi/internal/login", "neoapi/internal/paper", "neoapi/internal/paperapi"),
 		"neoapi/neoapitest":       forTests,
 		"neoapi/internal/front":   {"neoapi/internal/login", "neoapi/internal/wire", "neoapi/internal/tradewire"}, // it serves two APIs
 		"neoapi/internal/sandbox": {"neoapi/internal/httpapi", "neoapi/internal/serve"},                           // serve brings them together

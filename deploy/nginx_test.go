@@ -53,7 +53,7 @@ func (f form) of(body []byte) (code, message string, err error) {
 	}
 	want := wire.NotOk{}
 	if f == trade {
-		want = wire.NotOk{Stat: "Not_Ok", ErrMsg: problems[0].Message}
+		want = wire.NotOk{Stat: "Not_Ok", ErrMsg: problems[0].Message, EMsg: problems[0].Message}
 		_, err = fmt.Sscan(problems[0].Code, &want.StCode)
 	}
 	if err != nil || all.NotOk != want {

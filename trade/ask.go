@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,10 @@ const (
 // may be over: no answer, one that is not the protocol's, 424, 5xx, and the 400 that means
 // that the service could not reach its source.
 func (t *Client) ask(ctx context.Context, limit time.Duration, path string, query url.Values, opts []neoapi.CallOption) (json.RawMessage, error) {
-	once := func() (json.RawMessage, error) {
-		return t.get(ctx, path, query, append([]neoapi.CallOption{neoapi.KeyAlone(), neoapi.AnswerWithin(limit)}, opts...))
+	opts = slices.Concat(t.opts, []neoapi.CallOption{neoapi.KeyAlone(), neoapi.AnswerWithin(limit)}, opts)
+	once := func() (answer json.RawMessage, err error) {
+		err = t.api.Do(ctx, http.MethodGet, path, query, &answer, opts...)
+		return answer, err
 	}
 	answer, err := once()
 	if !passing(err) || ctx.Err() != nil {

@@ -49,10 +49,10 @@ func (t *Client) await(ctx context.Context, order Order, done func(Order) bool) 
 		order Order
 		err   error
 	}
-	reads := make(chan read, 1)
+	reads, number := make(chan read, 1), order.Number
 	ask := func() {
 		go func() {
-			o, err := t.Order(reading, order.Number)
+			o, err := t.Order(reading, number)
 			reads <- read{o, err}
 		}()
 	}

@@ -3,26 +3,7 @@ package trade
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 )
-
-// generation returns the generation of the session's clients, which decides the fields of
-// a body: 1 for a login by password, 3 for one by TOTP, 0 if there is no session yet. It
-// looks at the session once a second, because that copies it.
-func (t *Client) generation() int {
-	now := time.Now().Unix()
-	if known := t.looked.Load(); known>>8 == now {
-		return int(known & 0xff)
-	}
-	generation := 0
-	if s, ok := t.api.Session(); ok {
-		if generation = 3; s.KType == "" {
-			generation = 1
-		}
-		t.looked.Store(now<<8 | int64(generation))
-	}
-	return generation
-}
 
 // A body is the JSON object of a call about an order, as far as it is written. All its
 // values are strings, but for the nulls that generation 2 sends.

@@ -67,7 +67,7 @@ func (t *Client) Modify(ctx context.Context, order Order, change Change) (Order,
 	if bad := want.check(t.rules(now, change)); bad != nil {
 		return now, bad
 	}
-	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.generation(), afterMarket(now)))
+	_, err = t.submit(ctx, tradewire.PathModify, want.modifying(t.api.Generation(), afterMarket(now)))
 	changed := func(o Order) bool {
 		switch {
 		case o.Quantity != want.Quantity || o.Validity.sent() != want.Validity.sent(), change.Disclosed != 0 && o.DisclosedQty != want.DisclosedQty:

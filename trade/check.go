@@ -19,7 +19,7 @@ func (t *Client) check(o *Ticket) *Invalid {
 	if bad := o.check(); bad != nil {
 		return bad
 	}
-	if o.product == MTF && t.generation() == 1 {
+	if o.product == MTF && t.api.Generation() == 1 {
 		return &Invalid{Field: "product", Value: string(MTF), Problem: "needs a session of generation 3: log in by TOTP, with a consumer key", Nearest: []string{string(CNC)}}
 	}
 	return nil

@@ -22,7 +22,6 @@ type Client struct {
 	opts []neoapi.CallOption // of every call
 
 	urgent []neoapi.CallOption // of orders, which do not wait for reads
-	looked atomic.Int64        // when the session was looked at, in seconds, and its generation: see [Client.generation]
 	live   *live               // what a feed says of orders, or nil
 
 	squaring chan struct{} // whose turn it is to square off: of two at once, each would close every position

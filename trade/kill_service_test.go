@@ -136,7 +136,9 @@ func TestPlaceOnce_programThatIsKilledPlacesOneOrder(t *testing.T) {
 		return number
 	}
 	run("measure", -1)
+	l.mu.Lock()
 	total := l.seen
+	l.mu.Unlock()
 	if total < 500 {
 		t.Fatalf("the exchange took %d bytes", total)
 	}

@@ -53,7 +53,7 @@ func (t *Client) Place(ctx context.Context, order Ticket) (Order, error) {
 
 // place sends a checked order.
 func (t *Client) place(ctx context.Context, order *Ticket, tag string, now time.Time) (Order, error) {
-	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.generation()))
+	number, err := t.submit(ctx, tradewire.PathPlace, order.placing(tag, t.api.Generation()))
 	switch judge(err) {
 	case answered:
 		if number != "" {

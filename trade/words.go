@@ -49,12 +49,15 @@ const (
 	SideSell Side = "S"
 )
 
-// Opposite returns the other side.
+// Opposite returns the other side; an unknown one stays what it is.
 func (s Side) Opposite() Side {
-	if s == SideBuy {
+	switch s {
+	case SideBuy:
 		return SideSell
+	case SideSell:
+		return SideBuy
 	}
-	return SideBuy
+	return s
 }
 
 // String returns "buy" or "sell", or an unknown side as it came.

@@ -57,7 +57,7 @@ func refuse(w http.ResponseWriter, status int, row wire.Failure, message string)
 	body, err := json.Marshal(struct {
 		wire.NotOk
 		wire.Failed
-	}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: message}}}})
+	}{wire.NewNotOk(code, message), wire.Failed{Error: []wire.Problem{{Code: row.Code, Message: message}}}})
 	if err != nil { // cannot happen: these are our own types
 		panic(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"reflect"
 	"strings"
 	"testing"
@@ -35,8 +36,11 @@ func TestFlag_thatIsGivenIsNotEmpty(t *testing.T) {
 				switch {
 				case p.Name == empty:
 					all = append(all, text)
+				case p.Name == "side": // buy or sell
+					all = append(all, "buy")
 				case p.Required || empty == leaf.Positional[len(leaf.Positional)-1].Name:
-					all = append(all, "1")
+					one, _, _ := strings.Cut(cmp.Or(p.Enum, "1"), ",")
+					all = append(all, one)
 				}
 			}
 			return all

@@ -169,9 +169,11 @@ func exitCode(ctx context.Context, err error) int {
 		return exitLater
 	case errors.As(err, &wrong), errors.Is(err, trade.ErrInvalid), errors.Is(err, trade.ErrNotFound), errors.Is(err, trade.ErrNotOffered):
 		return exitUsage
-	case errors.Is(err, trade.ErrUnknown), errors.Is(err, trade.ErrNotPlaced):
+	case errors.Is(err, trade.ErrUnknown):
 		return exitLater
-	case errors.Is(err, trade.ErrRejected), errors.Is(err, trade.ErrAddress), errors.Is(err, trade.ErrEnded), errors.Is(err, trade.ErrUnchanged):
+	case errors.Is(err, trade.ErrNotPlaced), errors.Is(err, trade.ErrUnchanged): // known to have done nothing
+		return exitFailed
+	case errors.Is(err, trade.ErrRejected), errors.Is(err, trade.ErrAddress), errors.Is(err, trade.ErrEnded):
 		return exitRefused
 	case !errors.As(err, &e):
 		return exitFailed

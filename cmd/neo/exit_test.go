@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"neoapi"
+	"neoapi/trade"
 )
 
 // Each row of the table of exit codes is in docs/exit-codes.md, word for word, and
@@ -58,6 +59,19 @@ func TestExitCodes_coverEveryCategory(t *testing.T) {
 	for category, want := range codeOf {
 		if got := exitCode(t.Context(), fmt.Errorf("first: %w", &neoapi.Error{Category: category})); got != want {
 			t.Errorf("%s: exit code %d, want %d", category, got, want)
+		}
+	}
+}
+
+// What is known to have done nothing can be sent again; what nobody knows cannot.
+func TestExitCodes_tellALostOrderFromOneThatIsNotThere(t *testing.T) {
+	lost := &neoapi.Error{Category: neoapi.ErrNetwork}
+	for err, want := range map[error]int{
+		trade.ErrNotPlaced: exitFailed, trade.ErrUnchanged: exitFailed, trade.ErrUnknown: exitLater, trade.ErrRejected: exitRefused, trade.ErrEnded: exitRefused,
+		trade.ErrInvalid: exitUsage, trade.ErrNotFound: exitUsage,
+	} {
+		if got := exitCode(t.Context(), fmt.Errorf("%w: %w", err, lost)); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"neoapi"
+	"neoapi/trade"
 )
 
 // A failure is an error as --json prints it on standard error, in one line.
@@ -42,11 +43,23 @@ func (t *terminal) fail(err error, code int, asJSON bool) {
 		f.Category, f.Code, f.Status, f.RequestID = string(e.Category), e.Code, e.Status, e.RequestID
 		f.Hint, f.Retry, f.RetryAfter = t.named(shellHint(e)), string(e.Retry), e.RetryAfter.Seconds()
 	}
+	if errors.Is(err, trade.ErrNotPlaced) || errors.Is(err, trade.ErrUnchanged) { // somebody has looked already
+		f.Hint, f.Retry = "", string(neoapi.RetrySame)
+	}
 	line, err := json.Marshal(f)
 	if err != nil { // cannot happen: our own type
 		panic(err)
 	}
 	_, _ = fmt.Fprintln(t.err, printable(string(line)))
+}
+
+// warn prints what a person should know of something that goes on all the same.
+func (t *terminal) warn(asJSON bool, text string) {
+	if !asJSON {
+		t.note(text)
+		return
+	}
+	_ = writeJSON(t.err, map[string]string{"warning": text}) // as good as can be
 }
 
 // note prints a message on standard error, prefixed with this program's name.

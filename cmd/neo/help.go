@@ -33,7 +33,11 @@ To try it: neo sandbox, then neo login --env http://127.0.0.1:9155 ... as shown.
 		page.WriteString(group[1] + ":\n")
 		for _, c := range all {
 			if c.Tag.Get("in") == group[0] {
-				fmt.Fprintf(&page, "  %-10s  %s\n", c.Name, c.Help)
+				about := c.Help
+				if also := c.Tag.Get("also"); also != "" {
+					about = strings.TrimSuffix(about, ".") + "; also: " + also + "."
+				}
+				fmt.Fprintf(&page, "  %-10s  %s\n", c.Name, about)
 			}
 		}
 	}

@@ -16,14 +16,16 @@ import (
 
 // listFlags choose the form of a list.
 type listFlags struct {
-	JSON bool `name:"json" xor:"form" help:"Print one JSON object a line."`
-	CSV  bool `name:"csv" xor:"form" help:"Print CSV with a line of names."`
+	JSON bool `name:"json" xor:"form" help:"Print one JSON object a line, with times in UTC."`
+	CSV  bool `name:"csv" xor:"form" help:"Print CSV with a line of names, and times in UTC."`
 }
 
-// A column is a value of each thing in a list. Its name is that in JSON and CSV.
+// A column is a value of each thing in a list. Its name is that in JSON and CSV; one
+// without a head is there only.
 type column[T any] struct {
 	name, head string
 	kind       kind
+	rank       int            // 0 is always shown; where a terminal is too narrow the highest go first
 	value      func(T) string // "" for a value that is not known
 }
 
@@ -31,12 +33,16 @@ type column[T any] struct {
 type kind int
 
 const (
-	cellText   kind = iota
-	cellCount       // a whole number
-	cellMoney       // rupees
-	cellGain        // rupees, green or red
-	cellTime        // RFC 3339
-	cellDetail      // text that a narrow terminal has no room for
+	cellText  kind = iota // which may be cut
+	cellID                // text that may not
+	cellCount             // a whole number
+	cellMoney             // rupees
+	cellGain              // rupees, green or red
+	cellTime              // RFC 3339
+	cellStart             // RFC 3339, of a candle
+	cellFlag              // true or false; a table shows the head where it is true
+	cellTag               // of an order
+	cellNote              // a sentence, which a table that lacks its column has below the row
 )
 
 func (k kind) number() bool { return k == cellCount || k == cellMoney || k == cellGain }
@@ -55,11 +61,7 @@ func list[T any](t *terminal, form listFlags, columns []column[T], things []T) e
 	case form.CSV:
 		return separated(t, columns, things)
 	}
-	room := width(t.out)
-	if room > 0 && room < wide {
-		columns = slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.kind == cellDetail })
-	}
-	return table(t, columns, things)
+	return table(t, slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.head == "" }), things)
 }
 
 // object prints a thing as a JSON object: amounts of rupees as strings, so that none
@@ -75,7 +77,7 @@ func object[T any](t *terminal, columns []column[T], thing T) error {
 		switch {
 		case value == "":
 			b.WriteString("null")
-		case c.kind == cellCount:
+		case c.kind == cellCount, c.kind == cellFlag:
 			b.WriteString(value)
 		default:
 			quoted, err := json.Marshal(value)
@@ -106,28 +108,23 @@ func separated[T any](t *terminal, columns []column[T], things []T) error {
 	return w.Error()
 }
 
+// table prints things as a table that fits a terminal, if it can: numbers are never cut.
 func table[T any](t *terminal, columns []column[T], things []T) error {
-	rows := [][]string{make([]string, len(columns))}
-	for i, c := range columns {
-		rows[0][i] = c.head
-	}
-	for _, thing := range things {
-		row := make([]string, len(columns))
-		for i, c := range columns {
-			row[i] = cell(c.kind, printable(c.value(thing)))
-		}
-		rows = append(rows, row)
-	}
-	widths := make([]int, len(columns))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], min(utf8.RuneCountInString(cell), widest))
-		}
-	}
-	out := t.lines()
+	rows, widths := cells(columns, things)
+	room := width(t.out)
+	shown := fitting(columns, widths, room)
 	for n, row := range rows {
-		var line strings.Builder
+		var line, notes strings.Builder
 		for i, cell := range row {
+			if !slices.Contains(shown, i) {
+				if columns[i].kind == cellNote && n > 0 && cell != "-" {
+					notes.WriteString("\n" + wrap("  "+cell, room, 2))
+				}
+				continue
+			}
+			if room > 0 && columns[i].kind == cellText {
+				cell = shorten(cell, widths[i])
+			}
 			blank := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
 			if columns[i].kind == cellGain && n > 0 && cell != "-" {
 				colour := green
@@ -143,36 +140,117 @@ func table[T any](t *terminal, columns []column[T], things []T) error {
 			}
 			line.WriteString("  ")
 		}
-		if _, err := fmt.Fprintln(out, strings.TrimRight(line.String(), " ")); err != nil {
+		if _, err := fmt.Fprintln(t.out, strings.TrimRight(line.String(), " ")+notes.String()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// cell returns a value as a table shows it.
-func cell(k kind, value string) string {
-	switch {
-	case value == "":
-		return "-"
-	case k.number():
-		return grouped(value)
-	case k == cellTime:
-		return timeOfDay(value)
+// cells returns the rows of a table, the first with the heads, and how wide the columns
+// are. One long text does not make a column wide.
+func cells[T any](columns []column[T], things []T) (rows [][]string, widths []int) {
+	rows, widths = make([][]string, len(things)+1), make([]int, len(columns))
+	for n := range rows {
+		rows[n] = make([]string, len(columns))
 	}
-	return value
+	for i, c := range columns {
+		if rows[0][i] = c.head; c.kind == cellFlag {
+			rows[0][i] = ""
+		}
+		values := make([]string, len(things))
+		for n, thing := range things {
+			values[n] = printable(c.value(thing))
+		}
+		show := shower(c.kind, c.head, values)
+		for n, value := range values {
+			rows[n+1][i] = show(value)
+		}
+		for _, row := range rows {
+			size := utf8.RuneCountInString(row[i])
+			if c.kind == cellText {
+				size = min(size, widest)
+			}
+			widths[i] = max(widths[i], size)
+		}
+	}
+	return rows, widths
 }
 
-// timeOfDay shortens a time of today to its time of day in India.
-func timeOfDay(value string) string {
-	at, err := time.Parse(time.RFC3339, value)
-	switch {
-	case err != nil:
-		return value
-	case trade.DateOf(at) == trade.DateOf(time.Now()):
-		return at.In(trade.IST).Format(time.TimeOnly)
+// fitting returns the columns for which a terminal has room, 0 for any, and narrows
+// those of text if even the most important ones are too wide.
+func fitting[T any](columns []column[T], widths []int, room int) (shown []int) {
+	for i := range columns {
+		shown = append(shown, i)
 	}
-	return at.In(trade.IST).Format(time.DateTime)
+	wide := func() int {
+		sum := -2
+		for _, i := range shown {
+			sum += 2 + widths[i]
+		}
+		return sum
+	}
+	for room > 0 && wide() > room {
+		highest := 0
+		for _, i := range shown {
+			highest = max(highest, columns[i].rank)
+		}
+		if highest == 0 {
+			break
+		}
+		shown = slices.DeleteFunc(shown, func(i int) bool { return columns[i].rank == highest })
+	}
+	const least = 5
+	for room > 0 && wide() > room {
+		longest := -1
+		for _, i := range shown {
+			if columns[i].kind == cellText && widths[i] > least && (longest < 0 || widths[i] > widths[longest]) {
+				longest = i
+			}
+		}
+		if longest < 0 {
+			break // the terminal breaks the line
+		}
+		widths[longest]--
+	}
+	return shown
+}
+
+// shower returns how a table shows the values of a column.
+func shower(k kind, head string, values []string) func(value string) string {
+	layout := time.TimeOnly // if all are of today
+	if k == cellStart {
+		layout = time.DateOnly // if all are days
+	}
+	for _, value := range values {
+		at, err := time.Parse(time.RFC3339, value)
+		switch {
+		case err != nil:
+		case k == cellStart && !at.Equal(trade.DateOf(at).Time()):
+			layout = "2006-01-02 15:04"
+		case k == cellTime && trade.DateOf(at) != trade.DateOf(time.Now()):
+			layout = time.DateTime
+		}
+	}
+	return func(value string) string {
+		switch {
+		case k == cellFlag && value == "true":
+			return head
+		case k == cellFlag:
+			return ""
+		case value == "":
+			return "-"
+		case k.number():
+			return grouped(value)
+		case k == cellTag:
+			return shorten(value, longestTag)
+		case k == cellTime, k == cellStart:
+			if at, err := time.Parse(time.RFC3339, value); err == nil {
+				return at.In(trade.IST).Format(layout)
+			}
+		}
+		return value
+	}
 }
 
 // grouped groups the digits of an amount as in India: 12,34,567.50.

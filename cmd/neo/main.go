@@ -15,6 +15,7 @@ import (
 	"log"
 	"os"
 	"reflect"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -41,12 +42,12 @@ type commands struct {
 	Login     loginCmd     `cmd:"" in:"trade" help:"Log in to a service and save the session."`
 	Session   sessionCmd   `cmd:"" in:"trade" help:"Show the saved session; neo profiles lists all of them."`
 	Order     orderCmd     `cmd:"" in:"trade" help:"Place, modify, cancel, show and list orders."`
-	Positions positionsCmd `cmd:"" in:"trade" help:"The day's positions; also: trades, holdings, limits, margin."`
-	Quote     quoteCmd     `cmd:"" in:"trade" help:"Quotes; also: chain, candles, instruments."`
+	Positions positionsCmd `cmd:"" in:"trade" also:"trades, holdings, limits, margin" help:"List the day's positions."`
+	Quote     quoteCmd     `cmd:"" in:"trade" also:"chain, candles, instruments" help:"Show quotes."`
 	Exec      execCmd      `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
 	Logout    logoutCmd    `cmd:"" in:"trade" help:"End the saved session."`
 	Doctor    doctorCmd    `cmd:"" in:"trade" help:"Find out why a login fails."`
-	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" help:"Explain a command, or the exit codes; also: completion, version."`
+	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" also:"completion, version" help:"Explain a command, or the exit codes."`
 
 	// Named by the help of another command, so that neo alone fits a screen.
 	Profiles    profilesCmd    `cmd:"" help:"List the profiles: whose sessions are saved, and until when."`
@@ -157,14 +158,32 @@ func duration(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// noCommand returns a parser's error, in plain words if it is about an unknown command.
-func noCommand(wrong *kong.ParseError) error {
+// negative is an argument that a parser takes for a flag.
+var negative = regexp.MustCompile(`^(unknown flag|--\S+: expected .* value but got) "?(-[\d.]+)`)
+
+// plainly returns a parser's error in plain words.
+func plainly(wrong *kong.ParseError) error {
 	node := wrong.Context.Model.Node
 	if selected := wrong.Context.Selected(); selected != nil {
 		node = selected
 	}
-	if given, unexpected := strings.CutPrefix(wrong.Error(), "unexpected argument "); unexpected && len(node.Children) > 0 {
+	said := wrong.Error()
+	if given, unexpected := strings.CutPrefix(said, "unexpected argument "); unexpected && len(node.Children) > 0 {
 		return errors.New("there is no command " + strings.TrimSpace(node.Path()+" "+given))
+	}
+	if m := negative.FindStringSubmatch(said); m != nil {
+		return errors.New(m[2] + " is negative: numbers and amounts here are above 0")
+	}
+	if strings.HasPrefix(said, "missing flags: ") {
+		missing := "missing arguments:"
+		for _, arg := range node.Positional {
+			if arg.Required && !arg.Set {
+				missing += " <" + arg.Name + ">"
+			}
+		}
+		if strings.HasSuffix(missing, ">") {
+			return errors.New(missing + "; " + said)
+		}
 	}
 	return wrong
 }
@@ -208,7 +227,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			if selected := wrong.Context.Selected(); selected != nil {
 				about += " " + selected.Path()
 			}
-			err = noCommand(wrong)
+			err = plainly(wrong)
 			if askedJSON(wrong.Context, args) {
 				t.fail(err, exitUsage, true)
 				return exitUsage

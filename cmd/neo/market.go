@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"neoapi/trade"
 )
 
 type quoteCmd struct {
-	Symbols []string    `arg:"" placeholder:"SYMBOL" help:"Trading symbols, such as TCS-EQ."`
-	Segment segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"Their segment; by default the first that has the symbol."`
+	Symbols []string `arg:"" placeholder:"SYMBOL" help:"Trading symbols, such as TCS-EQ; BSE:TCS or nse_cm|11536 name the segment too."`
+	segmentFlags
 	listFlags
 	marketFlags
 }
@@ -30,7 +34,7 @@ func (c *quoteCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	var all []trade.Instrument
 	for _, name := range c.Symbols {
-		i, err := instrument(ctx, client, c.Segment.Segment, name)
+		i, err := c.instrument(ctx, client, name)
 		if err != nil {
 			return err
 		}
@@ -41,18 +45,18 @@ func (c *quoteCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Quote]{
-		{"symbol", "SYMBOL", cellText, func(q trade.Quote) string { return q.Symbol }},
-		{"segment", "SEGMENT", cellDetail, func(q trade.Quote) string { return string(q.Segment) }},
-		{"last", "LAST", cellMoney, func(q trade.Quote) string { return rupees(q.Last) }},
-		{"change", "CHANGE", cellGain, func(q trade.Quote) string { return rupees(q.Last.Sub(q.PrevClose)) }},
-		{"bid", "BID", cellMoney, func(q trade.Quote) string { return rupees(best(q.Bids).Price) }},
-		{"ask", "ASK", cellMoney, func(q trade.Quote) string { return rupees(best(q.Asks).Price) }},
-		{"open", "OPEN", cellMoney, func(q trade.Quote) string { return rupees(q.Open) }},
-		{"high", "HIGH", cellMoney, func(q trade.Quote) string { return rupees(q.High) }},
-		{"low", "LOW", cellMoney, func(q trade.Quote) string { return rupees(q.Low) }},
-		{"previousClose", "PREV CLOSE", cellMoney, func(q trade.Quote) string { return rupees(q.PrevClose) }},
-		{"volume", "VOLUME", cellCount, func(q trade.Quote) string { return known(q.Volume) }},
-		{"time", "TIME", cellTime, func(q trade.Quote) string { return clock(q.At) }},
+		{"symbol", "SYMBOL", cellText, 0, func(q trade.Quote) string { return q.Symbol }},
+		{"segment", "SEGMENT", cellText, 1, func(q trade.Quote) string { return string(q.Segment) }},
+		{"last", "LAST", cellMoney, 0, func(q trade.Quote) string { return rupees(q.Last) }},
+		{"change", "CHANGE", cellGain, 1, func(q trade.Quote) string { return rupees(q.Last.Sub(q.PrevClose)) }},
+		{"bid", "BID", cellMoney, 2, func(q trade.Quote) string { return rupees(best(q.Bids).Price) }},
+		{"ask", "ASK", cellMoney, 2, func(q trade.Quote) string { return rupees(best(q.Asks).Price) }},
+		{"open", "OPEN", cellMoney, 4, func(q trade.Quote) string { return rupees(q.Open) }},
+		{"high", "HIGH", cellMoney, 4, func(q trade.Quote) string { return rupees(q.High) }},
+		{"low", "LOW", cellMoney, 4, func(q trade.Quote) string { return rupees(q.Low) }},
+		{"previousClose", "PREV CLOSE", cellMoney, 3, func(q trade.Quote) string { return rupees(q.PrevClose) }},
+		{"volume", "VOLUME", cellCount, 3, func(q trade.Quote) string { return known(q.Volume) }},
+		{"time", "TIME", cellTime, 5, func(q trade.Quote) string { return clock(q.At) }},
 	}, quotes)
 }
 
@@ -66,9 +70,9 @@ func best(levels []trade.Level) trade.Level {
 
 type instrumentsCmd struct {
 	Text    string      `arg:"" optional:"" help:"Part of a symbol or name."`
-	Segment segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"Only this segment."`
+	Segment segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"Only this segment; tables call them nse_cm, bse_cm, nse_fo, bse_fo, mcx_fo and cde_fo."`
 	Kind    string      `placeholder:"share|index|future|call|put" help:"Only this kind."`
-	Limit   int         `short:"n" default:"20" placeholder:"N" help:"At most N; 0 for all."`
+	Limit   int         `short:"n" default:"20" placeholder:"N" help:"At most N; by default 20, and 0 for all."`
 	listFlags
 	marketFlags
 }
@@ -82,6 +86,13 @@ Searches today's scrip master, which is downloaded once a day.`
 }
 
 func (c *instrumentsCmd) Run(ctx context.Context, t *terminal) error {
+	kind := trade.Kind(strings.ToLower(c.Kind))
+	if kinds := []trade.Kind{"", trade.Share, trade.IndexKind, trade.Future, trade.Call, trade.Put}; !slices.Contains(kinds, kind) {
+		return usage(fmt.Errorf("--kind: must be share, index, future, call or put, not %s", quoted(printable(c.Kind))))
+	}
+	if c.Limit < 0 {
+		return usage(errors.New("--limit: must be 0, for all, or more"))
+	}
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -95,16 +106,16 @@ func (c *instrumentsCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Instrument]{
-		{"symbol", "SYMBOL", cellText, func(i trade.Instrument) string { return i.Symbol }},
-		{"segment", "SEGMENT", cellText, func(i trade.Instrument) string { return string(i.Segment) }},
-		{"token", "TOKEN", cellText, func(i trade.Instrument) string { return i.Token }},
-		{"kind", "KIND", cellText, func(i trade.Instrument) string { return string(i.Kind) }},
-		{"name", "NAME", cellDetail, func(i trade.Instrument) string { return i.Name }},
-		{"expiry", "EXPIRY", cellText, func(i trade.Instrument) string { return i.Expiry.String() }},
-		{"strike", "STRIKE", cellMoney, func(i trade.Instrument) string { return rupees(i.Strike) }},
-		{"lot", "LOT", cellCount, func(i trade.Instrument) string { return number(i.Lot) }},
-		{"tick", "TICK", cellMoney, func(i trade.Instrument) string { return rupees(i.Tick) }},
-		{"freeze", "FREEZE", cellDetail, func(i trade.Instrument) string { return number(i.Freeze) }},
-		{"company", "DESCRIPTION", cellDetail, func(i trade.Instrument) string { return i.Company }},
-	}, master.Find(trade.Search{Text: c.Text, Segment: c.Segment.Segment, Kind: trade.Kind(c.Kind), Limit: c.Limit}))
+		{"symbol", "SYMBOL", cellText, 0, func(i trade.Instrument) string { return i.Symbol }},
+		{"segment", "SEGMENT", cellText, 0, func(i trade.Instrument) string { return string(i.Segment) }},
+		{"token", "TOKEN", cellID, 2, func(i trade.Instrument) string { return i.Token }},
+		{"kind", "KIND", cellText, 1, func(i trade.Instrument) string { return string(i.Kind) }},
+		{"name", "NAME", cellText, 6, func(i trade.Instrument) string { return i.Name }},
+		{"expiry", "EXPIRY", cellID, 0, func(i trade.Instrument) string { return i.Expiry.String() }},
+		{"strike", "STRIKE", cellMoney, 0, func(i trade.Instrument) string { return rupees(i.Strike) }},
+		{"lot", "LOT", cellCount, 1, func(i trade.Instrument) string { return number(i.Lot) }},
+		{"tick", "TICK", cellMoney, 2, func(i trade.Instrument) string { return rupees(i.Tick) }},
+		{"freeze", "FREEZE", cellCount, 3, func(i trade.Instrument) string { return known(i.Freeze) }},
+		{"company", "DESCRIPTION", cellText, 5, func(i trade.Instrument) string { return i.Company }},
+	}, master.Find(trade.Search{Text: c.Text, Segment: c.Segment.Segment, Kind: kind, Limit: c.Limit}))
 }

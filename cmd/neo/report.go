@@ -38,16 +38,21 @@ func (c *tradesCmd) Run(ctx context.Context, t *terminal) error {
 			trades = append(trades, f)
 		}
 	}
+	if c.Order != "" && len(trades) == 0 {
+		if _, err := client.Order(ctx, c.Order); err != nil {
+			return foundOrder(c.Order, err)
+		}
+	}
 	return list(t, c.listFlags, []column[trade.Trade]{
-		{"time", "TIME", cellTime, func(f trade.Trade) string { return clock(f.At) }},
-		{"order", "ORDER", cellText, func(f trade.Trade) string { return f.OrderNumber }},
-		{"trade", "TRADE", cellDetail, func(f trade.Trade) string { return f.ID }},
-		{"side", "SIDE", cellText, func(f trade.Trade) string { return f.Side.String() }},
-		{"symbol", "SYMBOL", cellText, func(f trade.Trade) string { return f.Symbol }},
-		{"segment", "SEGMENT", cellDetail, func(f trade.Trade) string { return string(f.Segment) }},
-		{"product", "PRODUCT", cellDetail, func(f trade.Trade) string { return string(f.Product) }},
-		{"quantity", "QTY", cellCount, func(f trade.Trade) string { return number(f.Quantity) }},
-		{"price", "PRICE", cellMoney, func(f trade.Trade) string { return rupees(f.Price) }},
+		{"time", "TIME", cellTime, 1, func(f trade.Trade) string { return clock(f.At) }},
+		{"order", "ORDER", cellID, 0, func(f trade.Trade) string { return f.OrderNumber }},
+		{"trade", "TRADE", cellID, 4, func(f trade.Trade) string { return f.ID }},
+		{"side", "SIDE", cellID, 0, func(f trade.Trade) string { return f.Side.String() }},
+		{"symbol", "SYMBOL", cellText, 0, func(f trade.Trade) string { return f.Symbol }},
+		{"segment", "SEGMENT", cellText, 3, func(f trade.Trade) string { return string(f.Segment) }},
+		{"product", "PRODUCT", cellText, 1, func(f trade.Trade) string { return string(f.Product) }},
+		{"quantity", "QTY", cellCount, 0, func(f trade.Trade) string { return number(f.Quantity) }},
+		{"price", "PRICE", cellMoney, 0, func(f trade.Trade) string { return rupees(f.Price) }},
 	}, trades)
 }
 
@@ -72,15 +77,15 @@ func (c *positionsCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Position]{
-		{"symbol", "SYMBOL", cellText, func(p trade.Position) string { return p.Symbol }},
-		{"segment", "SEGMENT", cellDetail, func(p trade.Position) string { return string(p.Segment) }},
-		{"product", "PRODUCT", cellText, func(p trade.Position) string { return string(p.Product) }},
-		{"net", "NET", cellCount, func(p trade.Position) string { return number(p.Net) }},
-		{"average", "AVERAGE", cellMoney, func(p trade.Position) string { return p.AvgPrice.String() }},
-		{"last", "LAST", cellMoney, func(p trade.Position) string { return rupees(p.Last) }},
-		{"dayPnL", "DAY P&L", cellGain, func(p trade.Position) string { return rupees(p.DayPnL(nil)) }},
-		{"bought", "BOUGHT", cellCount, func(p trade.Position) string { return number(p.BuyQty) }},
-		{"sold", "SOLD", cellCount, func(p trade.Position) string { return number(p.SellQty) }},
+		{"symbol", "SYMBOL", cellText, 0, func(p trade.Position) string { return p.Symbol }},
+		{"segment", "SEGMENT", cellText, 3, func(p trade.Position) string { return string(p.Segment) }},
+		{"product", "PRODUCT", cellText, 1, func(p trade.Position) string { return string(p.Product) }},
+		{"net", "NET", cellCount, 0, func(p trade.Position) string { return number(p.Net) }},
+		{"average", "AVERAGE", cellMoney, 1, func(p trade.Position) string { return p.AvgPrice.String() }},
+		{"last", "LAST", cellMoney, 1, func(p trade.Position) string { return rupees(p.Last) }},
+		{"dayPnL", "DAY P&L", cellGain, 0, func(p trade.Position) string { return rupees(p.DayPnL(nil)) }},
+		{"bought", "BOUGHT", cellCount, 2, func(p trade.Position) string { return number(p.BuyQty) }},
+		{"sold", "SOLD", cellCount, 2, func(p trade.Position) string { return number(p.SellQty) }},
 	}, positions)
 }
 
@@ -101,13 +106,13 @@ func (c *holdingsCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Holding]{
-		{"symbol", "SYMBOL", cellText, func(h trade.Holding) string { return h.Symbol }},
-		{"quantity", "QTY", cellCount, func(h trade.Holding) string { return number(h.Quantity) }},
-		{"sellable", "SELLABLE", cellCount, func(h trade.Holding) string { return number(h.Sellable) }},
-		{"average", "AVERAGE", cellMoney, func(h trade.Holding) string { return rupees(h.AvgPrice) }},
-		{"close", "CLOSE", cellMoney, func(h trade.Holding) string { return rupees(h.ClosePrice) }},
-		{"value", "VALUE", cellMoney, func(h trade.Holding) string { return rupees(h.MarketValue) }},
-		{"gain", "GAIN", cellGain, func(h trade.Holding) string { return rupees(h.MarketValue.Sub(h.Cost)) }},
+		{"symbol", "SYMBOL", cellText, 0, func(h trade.Holding) string { return h.Symbol }},
+		{"quantity", "QTY", cellCount, 0, func(h trade.Holding) string { return number(h.Quantity) }},
+		{"sellable", "SELLABLE", cellCount, 2, func(h trade.Holding) string { return number(h.Sellable) }},
+		{"average", "AVERAGE", cellMoney, 1, func(h trade.Holding) string { return rupees(h.AvgPrice) }},
+		{"close", "CLOSE", cellMoney, 2, func(h trade.Holding) string { return rupees(h.ClosePrice) }},
+		{"value", "VALUE", cellMoney, 1, func(h trade.Holding) string { return rupees(h.MarketValue) }},
+		{"gain", "GAIN", cellGain, 0, func(h trade.Holding) string { return rupees(h.MarketValue.Sub(h.Cost)) }},
 	}, holdings)
 }
 
@@ -131,28 +136,25 @@ func (c *limitsCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Limits]{
-		{"available", "AVAILABLE", cellMoney, func(l trade.Limits) string { return rupees(l.Available) }},
-		{"cash", "CASH", cellMoney, func(l trade.Limits) string { return rupees(l.Cash) }},
-		{"pledged", "PLEDGED", cellMoney, func(l trade.Limits) string { return rupees(l.Pledged) }},
-		{"used", "USED", cellMoney, func(l trade.Limits) string { return rupees(l.Used) }},
+		{"available", "AVAILABLE", cellMoney, 0, func(l trade.Limits) string { return rupees(l.Available) }},
+		{"cash", "CASH", cellMoney, 0, func(l trade.Limits) string { return rupees(l.Cash) }},
+		{"pledged", "PLEDGED", cellMoney, 0, func(l trade.Limits) string { return rupees(l.Pledged) }},
+		{"used", "USED", cellMoney, 1, func(l trade.Limits) string { return rupees(l.Used) }},
 	}, []trade.Limits{limits})
 }
 
 type marginCmd struct {
-	Side     string      `arg:"" enum:"buy,sell" help:"buy or sell."`
-	Quantity int64       `arg:"" help:"Quantity in units."`
-	Symbol   string      `arg:"" help:"Trading symbol."`
-	Limit    rupeesFlag  `placeholder:"PRICE" help:"At this price; by default at the market."`
-	Product  string      `required:"" placeholder:"CNC|MIS|NRML|MTF" help:"How the position would be carried."`
-	Segment  segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"The segment; by default the first that has the symbol."`
+	ticketFlags
 	reportFlags
 }
 
 func (marginCmd) Help() string {
-	return `Example:
+	return `Examples:
   neo margin sell 65 NIFTY26DEC24500PE --product NRML
+  neo margin buy 10 TCS-EQ --stop 3550 --limit 3552 --product MIS
 
-What an order would need, and what is short. Nothing is placed.`
+What an order would need, and what is short. Without --limit it is a market order. It
+is checked like an order, and nothing is placed.`
 }
 
 func (c *marginCmd) Run(ctx context.Context, t *terminal) error {
@@ -160,19 +162,21 @@ func (c *marginCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	order := orderPlaceCmd{Side: c.Side, Quantity: c.Quantity, Symbol: c.Symbol, Limit: c.Limit, Market: !c.Limit.Known(), Product: c.Product, Validity: "DAY", Segment: c.Segment}
-	ticket, err := order.ticket(ctx, client)
+	ticket, _, err := c.ticket(ctx, client)
 	if err != nil {
 		return err
+	}
+	if err := client.Check(ctx, ticket); err != nil {
+		return usage(err)
 	}
 	margin, err := client.Margin(ctx, ticket)
 	if err != nil {
 		return err
 	}
 	return list(t, c.listFlags, []column[trade.Margin]{
-		{"need", "NEED", cellMoney, func(m trade.Margin) string { return rupees(m.Need) }},
-		{"available", "AVAILABLE", cellMoney, func(m trade.Margin) string { return rupees(m.Available) }},
-		{"short", "SHORT", cellMoney, func(m trade.Margin) string { return rupees(m.Short) }},
-		{"used", "USED", cellMoney, func(m trade.Margin) string { return rupees(m.Used) }},
+		{"need", "NEED", cellMoney, 0, func(m trade.Margin) string { return rupees(m.Need) }},
+		{"available", "AVAILABLE", cellMoney, 0, func(m trade.Margin) string { return rupees(m.Available) }},
+		{"short", "SHORT", cellMoney, 0, func(m trade.Margin) string { return rupees(m.Short) }},
+		{"used", "USED", cellMoney, 1, func(m trade.Margin) string { return rupees(m.Used) }},
 	}, []trade.Margin{margin})
 }

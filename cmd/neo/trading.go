@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"neoapi"
@@ -142,7 +143,7 @@ func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
 // rupeesFlag is an amount on the command line.
 type rupeesFlag struct{ trade.Rupees }
 
-// UnmarshalText parses an amount such as 3500.05.
+// UnmarshalText parses an amount such as 3500.10.
 func (r *rupeesFlag) UnmarshalText(text []byte) (err error) {
 	r.Rupees, err = trade.ParseRupees(string(text))
 	return err
@@ -157,40 +158,117 @@ func (s *segmentFlag) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// searched are the segments in the order in which a symbol is looked for.
-var searched = []trade.Segment{trade.NSE, trade.NFO, trade.BSE, trade.BFO, trade.MCX, trade.CDS}
+// sideFlag is a side on the command line, in any case.
+type sideFlag struct{ trade.Side }
+
+// UnmarshalText parses buy or sell.
+func (s *sideFlag) UnmarshalText(text []byte) error {
+	switch strings.ToLower(string(text)) {
+	case "buy":
+		s.Side = trade.SideBuy
+	case "sell":
+		s.Side = trade.SideSell
+	default:
+		return fmt.Errorf("must be buy or sell, not %q", text)
+	}
+	return nil
+}
+
+// A count is a whole number above 0 on the command line; 0 is none given.
+type count int64
+
+// UnmarshalText parses a whole number above 0.
+func (n *count) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseInt(string(text), 10, 64)
+	if errors.Is(err, strconv.ErrRange) && text[0] != '-' {
+		return fmt.Errorf("%s is too large", text)
+	}
+	if err != nil || v < 1 {
+		return fmt.Errorf("must be a whole number above 0, not %q", text)
+	}
+	*n = count(v)
+	return nil
+}
+
+// segmentFlags say where a symbol is looked for.
+type segmentFlags struct {
+	Segment segmentFlag `placeholder:"NSE|BSE|NFO|BFO|MCX|CDS" help:"The segment, which tables call nse_cm, bse_cm, nse_fo, bse_fo, mcx_fo or cde_fo. By default the first that has the symbol: NSE, NFO, BFO, MCX, CDS; never BSE."`
+}
+
+// searched are the segments in the order in which a symbol is looked for. Shares at BSE
+// have to be named: their symbols are the names by which people mean those at NSE.
+var searched = []trade.Segment{trade.NSE, trade.NFO, trade.BFO, trade.MCX, trade.CDS}
 
 // instrument returns what a person named: by trading symbol, in the segment given or the
 // first that has it, or by segment and token as in nse_cm|11536.
-func instrument(ctx context.Context, client *trade.Client, segment trade.Segment, name string) (trade.Instrument, error) {
-	if prefix, rest, found := strings.Cut(name, "|"); found {
-		s, err := trade.ParseSegment(prefix)
+func (f *segmentFlags) instrument(ctx context.Context, client *trade.Client, name string) (trade.Instrument, error) {
+	segment := f.Segment.Segment
+	if at := strings.IndexAny(name, "|:"); at >= 0 {
+		s, err := trade.ParseSegment(name[:at])
 		if err != nil {
 			return trade.Instrument{}, usage(err)
 		}
-		master, err := client.Instruments(ctx, s)
-		if err != nil {
-			return trade.Instrument{}, err
+		if segment != "" && segment != s {
+			return trade.Instrument{}, usage(fmt.Errorf("%s is not in the --segment %s", printable(name), segment))
 		}
-		return notFound(master.Token(s, rest))
-	}
-	if prefix, rest, found := strings.Cut(name, ":"); found {
-		s, err := trade.ParseSegment(prefix)
-		if err != nil {
-			return trade.Instrument{}, usage(err)
+		if name[at] == '|' {
+			master, err := client.Instruments(ctx, s)
+			if err != nil {
+				return trade.Instrument{}, err
+			}
+			return notFound(master.Token(s, name[at+1:]))
 		}
-		segment, name = s, rest
+		segment, name = s, name[at+1:]
 	}
 	if segment != "" {
-		return notFound(client.Instrument(ctx, segment, name))
+		return notFound(inAnyCase(ctx, client, segment, name))
 	}
 	for _, s := range searched {
-		i, err := client.Instrument(ctx, s, name)
+		i, err := inAnyCase(ctx, client, s, name)
 		if !errors.Is(err, trade.ErrNotFound) {
 			return i, err
 		}
 	}
+	if i, err := inAnyCase(ctx, client, trade.BSE, name); !errors.Is(err, trade.ErrNotFound) {
+		if err != nil {
+			return trade.Instrument{}, err
+		}
+		return trade.Instrument{}, atBSE(ctx, client, i)
+	}
 	return trade.Instrument{}, usage(fmt.Errorf("no instrument has the trading symbol %s: neo instruments %s searches for it", printable(name), quoted(printable(name))))
+}
+
+// atBSE says that a symbol is one of BSE, and what it may have been meant to be at NSE.
+func atBSE(ctx context.Context, client *trade.Client, i trade.Instrument) error {
+	said := fmt.Sprintf("%s is the symbol at BSE: name the segment too, as BSE:%s", i.Symbol, i.Symbol)
+	master, err := client.Instruments(ctx, trade.NSE)
+	if err != nil {
+		return err
+	}
+	for _, n := range master.Find(trade.Search{Name: i.Name, Kind: trade.Share}) {
+		if n.Series == "EQ" {
+			said = fmt.Sprintf("did you mean %s at NSE? %s", n.Symbol, said)
+		}
+	}
+	return usage(errors.New(said))
+}
+
+// inAnyCase returns the instrument with a trading symbol, whatever its case.
+func inAnyCase(ctx context.Context, client *trade.Client, s trade.Segment, symbol string) (trade.Instrument, error) {
+	i, err := client.Instrument(ctx, s, symbol)
+	if !errors.Is(err, trade.ErrNotFound) || symbol == "" {
+		return i, err
+	}
+	master, failed := client.Instruments(ctx, s)
+	if failed != nil {
+		return i, failed
+	}
+	for _, found := range master.Find(trade.Search{Text: symbol}) {
+		if strings.EqualFold(found.Symbol, symbol) {
+			return found, nil
+		}
+	}
+	return i, err
 }
 
 // notFound makes an instrument that does not exist wrong use.

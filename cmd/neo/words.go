@@ -9,6 +9,7 @@ import (
 
 	"neoapi"
 	"neoapi/internal/login"
+	"neoapi/trade"
 )
 
 // inFlags describes a failure in terms of the command line instead of the client or
@@ -28,9 +29,18 @@ func inFlags(err error) string {
 		}
 		text = strings.Replace(text, e.Error(), said, 1)
 	}
+	if e, ok := errors.AsType[*trade.Invalid](err); ok {
+		shown := *e
+		shown.Problem = inOrders.Replace(e.Problem)
+		text = strings.Replace(text, e.Error(), shown.Error(), 1)
+	}
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "neoapi: "), "trade: ")
 	return strings.NewReplacer(": neoapi: ", ": ", ": trade: ", ": ").Replace(text)
 }
+
+// inOrders replaces the names of functions with which a program mends its order. What
+// the flags cannot express, such as a stop order without a price, needs none here.
+var inOrders = strings.NewReplacer("; Slice cuts an order", "; place several orders", "a stop order is made by Stop", "a stop order has --stop")
 
 // withoutCalls removes the names of system calls before the names of files from an
 // error's text: "stat accounts.csv: no such file or directory".

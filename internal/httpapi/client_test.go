@@ -256,7 +256,7 @@ func (r reply) refusedTrade(t testing.TB, status int, code string) {
 		t.Fatal(err)
 	}
 	message := reply{status: status, body: session}.refused(t, status, code)
-	if f.Stat != "Not_Ok" || strconv.Itoa(f.StCode) != code || f.ErrMsg != message {
+	if f.Stat != "Not_Ok" || strconv.Itoa(f.StCode) != code || f.ErrMsg != message || f.EMsg != message {
 		t.Errorf("not the trade API's shape: %s", r.body)
 	}
 }

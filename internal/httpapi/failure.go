@@ -109,7 +109,7 @@ func failureBody(s style, row wire.Failure, status int, message string, err erro
 		return struct {
 			wire.NotOk
 			wire.Failed
-		}{wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: message}, failed}
+		}{wire.NewNotOk(code, message), failed}
 	}
 	return failed
 }

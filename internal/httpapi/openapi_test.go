@@ -109,7 +109,7 @@ func TestFailures_areDescribedWithTheirStatus(t *testing.T) {
 				codes := 0
 				for _, row := range wire.Failures {
 					problem := fmt.Sprintf(`[{"code":%q,"message":"m"}]`, row.Code)
-					if !answer.Takes(`{"error":`+problem+`}`) && !answer.Takes(fmt.Sprintf(`{"stat":"Not_Ok","stCode":%s,"errMsg":"m","error":%s}`, row.Code, problem)) {
+					if !answer.Takes(`{"error":`+problem+`}`) && !answer.Takes(fmt.Sprintf(`{"stat":"Not_Ok","stCode":%s,"errMsg":"m","emsg":"m","error":%s}`, row.Code, problem)) {
 						continue
 					}
 					codes++

@@ -303,7 +303,7 @@ func answer(name string, trade bool, path string) front.Answer {
 		switch {
 		case trade || row.Status == http.StatusOK:
 			code, _ := strconv.Atoi(row.Code)
-			ans.Body = wire.NotOk{Stat: "Not_Ok", StCode: code, ErrMsg: row.Meaning + ", on purpose"}
+			ans.Body = wire.NewNotOk(code, row.Meaning+", on purpose")
 		case slices.ContainsFunc(wire.Routes, func(r wire.Route) bool { return r.Path == path && r.SaysGen3() }):
 			ans.Body = wire.NewGen3Failed(row.Code, row.Meaning+", on purpose")
 		}

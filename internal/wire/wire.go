@@ -143,7 +143,11 @@ type NotOk struct {
 	Stat   string `json:"stat"` // "Not_Ok"
 	StCode int    `json:"stCode"`
 	ErrMsg string `json:"errMsg"`
+	EMsg   string `json:"emsg"` // the same: some clients read the one, some the other
 }
+
+// NewNotOk returns a failure of the trade API.
+func NewNotOk(code int, message string) NotOk { return NotOk{"Not_Ok", code, message, message} }
 
 // Verified is the data of forward authentication's answer: what claims.Identity
 // says, unsigned.

@@ -216,7 +216,7 @@ func TestShapes_haveTheProtocolsKeys(t *testing.T) {
 		"no access token": {OAuthFailed{Error: "invalid_client"}, `{"error":"invalid_client"}`},
 		"a base URL":      {Success[BaseURL]{BaseURL{"u"}}, `{"data":{"baseURL":"u"}}`},
 		"a client IP":     {ClientIP{[]ObservedIP{{"1.2.3.4", "t"}}, 1000, "success"}, `{"data":[{"ip":"1.2.3.4","time":"t"}],"stCode":1000,"status":"success"}`},
-		"no book":         {NotOk{"Not_Ok", 1005, "m"}, `{"stat":"Not_Ok","stCode":1005,"errMsg":"m"}`},
+		"a refused call":  {NewNotOk(1005, "m"), `{"stat":"Not_Ok","stCode":1005,"errMsg":"m","emsg":"m"}`},
 		"later keys": {Session{KType: "View", Status: "success", DataCenter: "d", BaseURL: "u"},
 			`{"token":"","sid":"","rid":"","hsServerId":"","caches":null,"ucc":"","greetingName":"","kType":"View","status":"success","dataCenter":"d","baseUrl":"u"}`},
 	} {

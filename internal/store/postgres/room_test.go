@@ -71,9 +71,9 @@ func TestRoom_isFoundOnAServerThatIsFull(t *testing.T) {
 	stores := []*postgres.Store{withConsumer(t, openAt(t, address)), openAt(t, address), openAt(t, address)}
 	var all sync.WaitGroup
 	for i, s := range stores {
-		for worker := range 4 {
+		for worker := range 2 {
 			all.Go(func() {
-				for login := range 10 {
+				for login := range 5 {
 					sid := fmt.Sprint("login ", i, worker, login)
 					for _, step := range steps {
 						if err := step.do(t.Context(), s, sid); err != nil {
