@@ -120,7 +120,7 @@ func TestHints_areGivenWhereTheyBelong(t *testing.T) {
 		{"an order without an answer", placePath, page(502), order, "it may have been done: check the order book", RetryCheckFirst},
 		{"a history without an answer", tradewire.PathHistory, page(502), tradeCall("POST", tradewire.PathHistory), "the gateway answers", RetryLater},
 		{"a margin with half an answer", tradewire.PathMargin, half, tradeCall("POST", tradewire.PathMargin), "try again: that is safe", RetrySame},
-		{"limits without an answer", tradewire.PathLimits, answer(500, "{}"), tradeCall("POST", tradewire.PathLimits), "", RetryLater},
+		{"limits without an answer", tradewire.PathLimits, page(502), tradeCall("POST", tradewire.PathLimits), "the gateway answers", RetryLater},
 		{"an order with half an answer", placePath, half, order, "it may have been done: check the order book", RetryCheckFirst},
 		{"a clock that is ahead", opTOTPLogin, slow, loginTOTP, "your clock is 95 s ahead of the service's: TOTP will fail", RetryNewCode},
 		{"a wrong TOTP", opTOTPLogin, coded(wire.WrongSecret), loginTOTP, "mobile number, UCC", RetryNewCode},

@@ -42,18 +42,15 @@ type selection struct {
 	within             time.Duration
 }
 
-// What is selected is given by All, Intraday, [In], [OfProduct] and [Tagged]: what each of
-// those that are given selects. DryRun and [Within] select nothing.
-var (
-	// All selects everything of the account, also what other programs and people have there.
-	All Only = func(s *selection) { s.all = true }
+// All selects everything of the account, also what other programs and people have there.
+var All Only = func(s *selection) { s.all = true }
 
-	// Intraday selects positions and orders that do not outlast the day: those under MIS.
-	Intraday Only = func(s *selection) { s.intraday = true }
+// Intraday selects positions and orders that do not outlast the day: those under MIS.
+var Intraday Only = func(s *selection) { s.intraday = true }
 
-	// DryRun sends nothing: the results are the orders that would be cancelled and placed.
-	DryRun Only = func(s *selection) { s.dry = true }
-)
+// DryRun sends nothing: the results are the orders that would be cancelled and placed. It
+// selects nothing.
+var DryRun Only = func(s *selection) { s.dry = true }
 
 // In selects an instrument. Several of them select each.
 func In(i Instrument) Only {
