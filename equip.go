@@ -109,10 +109,20 @@ func (c *Client) equip(r *http.Request, op string, s Session, own bool) (*http.R
 	out.Header[wire.HeaderSID], out.Header[wire.HeaderAuth] = h.sidHeader, h.auth
 	if h.authorization != nil {
 		out.Header["Authorization"], out.Header[wire.HeaderFinKey] = h.authorization, h.fin
-	} else if op == string(wire.OpClientIP) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as existing clients ask for them
+	} else if withKey(op) || strings.Contains(out.URL.Path, "/script-details/") { // quotes and instruments, as existing clients ask for them
 		out.Header["Authorization"] = h.key
 	}
 	return out, nil
+}
+
+// withKey reports whether generation 3's clients put the bare consumer key into a call
+// that has a session.
+func withKey(op string) bool {
+	switch wire.Op(op) {
+	case wire.OpClientIP, tradewire.OpPlace, tradewire.OpModify, tradewire.OpCancel:
+		return true
+	}
+	return false
 }
 
 // outgoing returns a copy of r for the service, with the headers that are no credentials.

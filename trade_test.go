@@ -64,6 +64,9 @@ func TestCall_carriesWhatItsGenerationNeeds(t *testing.T) {
 		{"generation 3", gen3, false, ordersPath, map[string]string{"Authorization": "", "Neo-Fin-Key": ""}, ""},
 		{"generation 3's quotes", gen3, false, "/script-details/1.0/quotes/neosymbol/nse_cm%7C1594/all", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
 		{"generation 3's client address", gen3, false, "/login/1.0/get-client-ip", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
+		{"generation 3's order", gen3, false, "/quick/order/rule/ms/place", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
+		{"generation 3's change", gen3, false, "/quick/order/vr/modify", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
+		{"generation 3's cancel", gen3, false, "/quick/order/cancel", map[string]string{"Authorization": "key", "Neo-Fin-Key": ""}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
