@@ -79,14 +79,15 @@ func (s *service) try(b *testing.B, path string, body any) int {
 // generator's share of the processors is generator-% and best-generator-%.
 func BenchmarkOverload(b *testing.B) {
 	const (
-		accounts = 2000
+		accounts = 2000 // that log in by password; as many others have a second factor, each once within a TOTP step
 		secondly = 50.0 // session_2fa a second
 		phase    = 10 * time.Second
 	)
-	s := start(b, b.TempDir(), "--accounts", strconv.Itoa(accounts))
+	s := start(b, b.TempDir(), "--accounts", strconv.Itoa(2*accounts))
 	s.client.Transport = &http.Transport{MaxIdleConnsPerHost: 500}
-	var account atomic.Int64
+	var account, other atomic.Int64
 	next := func() int { return int(account.Add(1)-1)%accounts + 1 }
+	another := func() int { return accounts + int(other.Add(1)-1)%accounts + 1 }
 	var done, busy atomic.Int64
 	login := func() {
 		switch status := s.passwordLogin(b, next()); status {
@@ -100,7 +101,7 @@ func BenchmarkOverload(b *testing.B) {
 	}
 	seconds := func(d time.Duration) func() []time.Duration {
 		all := make([]waiting, int(secondly*d.Seconds()))
-		together(len(all), func(i int) { all[i] = s.waiting(b, next()) })
+		together(len(all), func(i int) { all[i] = s.waiting(b, another()) })
 		return func() []time.Duration {
 			return openLoop(secondly, d, func(i int) { s.secondFactor(b, all[i]) })
 		}
