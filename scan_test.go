@@ -22,7 +22,7 @@ func FuzzScanner(f *testing.F) {
 		s := scanner{data: data}
 		s.whole(false)
 		if s.excess {
-			t.Skip() // of so much
+			return // of so much
 		}
 		if s.ok != json.Valid(data) {
 			t.Fatalf("%q: %t; encoding/json says %t", data, s.ok, json.Valid(data))

@@ -27,7 +27,7 @@ func at(t testing.TB, url string, opts ...trade.Option) (api *trade.Client, clos
 	transport := &http.Transport{}
 	c := must.Get(neoapi.New(neoapi.Config{
 		Environment: neoapi.Environment(url), ConsumerKey: "key", AccessToken: "access", Rate: -1, HTTPClient: &http.Client{Transport: transport},
-		Clock: func() time.Time { return time.Date(2026, 11, 30, 12, 0, 0, 0, trade.IST) },
+		Clock: func() time.Time { return time.Date(2031, 3, 3, 12, 0, 0, 0, trade.IST) },
 	}))(t)
 	must.Do(t, c.Use(neoapi.Session{Token: "token", SID: "sid", UCC: "UCC01", KType: "Trade"}))
 	return trade.New(c, opts...), transport.CloseIdleConnections
@@ -38,7 +38,7 @@ func methods(api *trade.Client) map[string]func(context.Context) error {
 	order := trade.Buy(share(), 1).Limit(rupees("3450")).Product(trade.MIS)
 	known := trade.Order{Number: "261130000000001", Segment: trade.NSE, Symbol: "TCS-EQ", Product: trade.Cover, State: trade.Open, Quantity: 1}
 	held := trade.Position{Instrument: share(), Product: trade.MIS, Net: 10}
-	now := time.Date(2026, 11, 30, 12, 0, 0, 0, trade.IST)
+	now := time.Date(2031, 3, 3, 12, 0, 0, 0, trade.IST)
 	return map[string]func(context.Context) error{
 		"Place": func(ctx context.Context) error { _, err := api.Place(ctx, order); return err },
 		"PlaceOnce": func(ctx context.Context) error {
@@ -56,7 +56,7 @@ func methods(api *trade.Client) map[string]func(context.Context) error {
 		"Convert":   func(ctx context.Context) error { _, err := api.Convert(ctx, held, 5, trade.CNC); return err },
 		"CancelAll": func(ctx context.Context) error { _, err := api.CancelAll(ctx, trade.All); return err },
 		"SquareOff": func(ctx context.Context) error { _, err := api.SquareOff(ctx, trade.All); return err },
-		"Find":      func(ctx context.Context) error { _, err := api.Find(ctx, "a-1130"); return err },
+		"Find":      func(ctx context.Context) error { _, err := api.Find(ctx, "a-0303"); return err },
 		"Open":      func(ctx context.Context) error { _, err := api.Open(ctx, "a"); return err },
 		"Margin":    func(ctx context.Context) error { _, err := api.Margin(ctx, order, order); return err },
 		"Orders":    func(ctx context.Context) error { _, err := api.Orders(ctx); return err },
@@ -198,7 +198,7 @@ func raw(t *testing.T, answer func(path string) (text string, cut int)) (url str
 func TestPlace_answersCutAtAnyByteLoseNoOrder(t *testing.T) {
 	t.Parallel()
 	const answer = `{"stat":"Ok","nOrdNo":"261130000000001","stCode":200}`
-	book := `{"stat":"Ok","stCode":200,"data":[` + row(`"261130000000009"`, `"other-abcdefgh"`) + "," + row(`"261130000000001"`, `"a-1130"`) + `]}`
+	book := `{"stat":"Ok","stCode":200,"data":[` + row(`"261130000000009"`, `"other-abcdefgh"`) + "," + row(`"261130000000001"`, `"a-0303"`) + `]}`
 	whole := len(book) + 110 // with the headers
 	for cut := 0; cut <= whole; cut += 5 {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 func TestJSON_everyTypeIsTheSameAgain(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 11, 30, 14, 0, 0, 123456789, IST)
+	at := time.Date(2031, 3, 3, 14, 0, 0, 123456789, IST)
 	price, none := MustRupees("3500.0000001"), Rupees{}
 	i := Instrument{Segment: MCX, Token: "1", Symbol: "X", Kind: Call, Expiry: Date{2026, time.December, 29}, Strike: price, Tick: none, Lot: 1250, GenDen: 10}
 	again(t, []Instrument{{}, i})

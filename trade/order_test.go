@@ -190,7 +190,7 @@ func TestHistory_isInTheServicesSequence(t *testing.T) {
 	t.Parallel()
 	var states []Order
 	for i, s := range life {
-		states = append(states, Order{State: s, Sequence: int64(1796060873181038000 + i), Updated: time.Date(2026, 11, 30, 14, 0, 0, 0, IST)})
+		states = append(states, Order{State: s, Sequence: int64(1796060873181038000 + i), Updated: time.Date(2031, 3, 3, 14, 0, 0, 0, IST)})
 	}
 	want := slices.Clone(states)
 	rand.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
@@ -212,7 +212,7 @@ func TestHistory_keepsTheLegalOrderWithinAnInstant(t *testing.T) {
 		for range 20 { // however they came, with the same second or nothing at all for a time
 			var states []Order
 			for _, s := range path {
-				states = append(states, Order{State: s, Updated: time.Date(2026, 11, 30, 14, 0, 0, 0, IST)})
+				states = append(states, Order{State: s, Updated: time.Date(2031, 3, 3, 14, 0, 0, 0, IST)})
 			}
 			rand.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
 			if arrange(states); !slices.Equal(statesOf(states), path) {

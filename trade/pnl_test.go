@@ -104,7 +104,7 @@ func TestPosition_costOfSharesIsTheHoldings(t *testing.T) {
 
 func TestProfit_isOfTradesAlone(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 11, 30, 10, 0, 0, 0, IST)
+	at := time.Date(2031, 3, 3, 10, 0, 0, 0, IST)
 	trades := []Trade{ // the newest first, as reports are
 		{ID: "10", Segment: NFO, Token: "9", Product: MIS, Side: SideBuy, Quantity: 1, Price: MustRupees("1"), At: at.Add(time.Minute)},
 		{ID: "10", Segment: NFO, Symbol: "X", Product: NRML, Side: SideBuy, Quantity: 150, Price: MustRupees("40"), At: at},

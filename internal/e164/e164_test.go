@@ -100,7 +100,7 @@ func FuzzPossible(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, digits string) {
 		if len(digits) < 7 || len(digits) > 15 || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
-			t.Skip()
+			return
 		}
 		if got, want := Possible("+"+digits), byLibrary("+"+digits); got != want {
 			t.Errorf("+%s: %t, the library says %t", digits, got, want)

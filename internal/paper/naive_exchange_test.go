@@ -83,10 +83,11 @@ func (p *pair) place(*rapid.T) {
 	n.place(o, number)
 }
 
+// pick returns an order, or nil if there is none.
 func (p *pair) pick() (*naive, *naiveOrder) {
 	n := p.draw()
 	if len(n.orders) == 0 {
-		p.rt.Skip("no orders")
+		return n, nil
 	}
 	var open []*naiveOrder
 	for _, o := range n.orders {
@@ -102,6 +103,9 @@ func (p *pair) pick() (*naive, *naiveOrder) {
 
 func (p *pair) modify(*rapid.T) {
 	n, o := p.pick()
+	if o == nil {
+		return
+	}
 	c := Change{Account: o.account, Number: o.number, Type: o.kind, Validity: o.validity, Price: o.price, Trigger: o.trigger, Quantity: o.quantity, Disclosed: o.disclosed}
 	if rapid.Bool().Draw(p.rt, "price") {
 		c.Price = p.price(n, n.last)
@@ -137,6 +141,9 @@ func (p *pair) modify(*rapid.T) {
 
 func (p *pair) cancel(*rapid.T) {
 	n, o := p.pick()
+	if o == nil {
+		return
+	}
 	r := p.x.Cancel(p.now, o.account, o.number, false)
 	if n.cancel(o.number) == (r != nil) {
 		p.rt.Fatalf("a cancellation: %v", r)

@@ -51,11 +51,12 @@ func newTrader(t *rapid.T, d *desk) *trader {
 
 func (tr *trader) draw() (string, *listing.Instrument, listing.Price) {
 	a := rapid.SampledFrom(tr.accounts).Draw(tr.rt, "account")
-	i := rapid.SampledFrom(tr.instruments).Draw(tr.rt, "instrument")
-	q, ok := tr.x.Quote(tr.now, i.Key)
-	if !ok {
-		tr.rt.Skip("not listed any more")
-	}
+	listed := slices.DeleteFunc(slices.Clone(tr.instruments), func(i *listing.Instrument) bool { // a contract expires, a share does not
+		_, ok := tr.x.Quote(tr.now, i.Key)
+		return !ok
+	})
+	i := rapid.SampledFrom(listed).Draw(tr.rt, "instrument")
+	q, _ := tr.x.Quote(tr.now, i.Key)
 	p := i.Floor(q.Last) + i.Tick*listing.Price(rapid.IntRange(-8, 8).Draw(tr.rt, "ticks"))
 	return a, i, max(p, i.Tick)
 }
@@ -111,17 +112,21 @@ func (tr *trader) place(*rapid.T) {
 	}
 }
 
+// pick returns an order, whose number is 0 if there is none.
 func (tr *trader) pick() (string, Number) {
 	a := rapid.SampledFrom(tr.accounts).Draw(tr.rt, "account")
 	orders := tr.x.Orders(tr.now, a)
 	if len(orders) == 0 {
-		tr.rt.Skip("no orders")
+		return a, 0
 	}
 	return a, orders[rapid.IntRange(0, len(orders)-1).Draw(tr.rt, "order")].Number
 }
 
 func (tr *trader) modify(*rapid.T) {
 	a, n := tr.pick()
+	if n == 0 {
+		return
+	}
 	before := tr.last(a, n)
 	i := before.Instrument
 	c := Change{Account: a, Number: n, Type: before.Type, Validity: before.Validity, Price: before.Price, Trigger: before.Trigger, Quantity: before.Quantity, Disclosed: before.Disclosed}
@@ -148,6 +153,9 @@ func (tr *trader) modify(*rapid.T) {
 
 func (tr *trader) cancel(*rapid.T) {
 	a, n := tr.pick()
+	if n == 0 {
+		return
+	}
 	before := tr.last(a, n)
 	r := tr.x.Cancel(tr.now, a, n, before.State.beforeMarket())
 	tr.commands++
@@ -158,6 +166,9 @@ func (tr *trader) cancel(*rapid.T) {
 
 func (tr *trader) exit(*rapid.T) {
 	a, n := tr.pick()
+	if n == 0 {
+		return
+	}
 	tr.x.Exit(tr.now, a, n)
 	tr.commands++
 }
