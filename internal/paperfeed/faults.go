@@ -1,0 +1,292 @@
+package paperfeed
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"neoapi/internal/paperapi"
+)
+
+// A Fault is what is to go wrong at a connection of a feed.
+type Fault struct {
+	Name string
+	N    int // seconds, for the faults that wait
+}
+
+// The operations of feeds, as faults name them.
+const (
+	OpOrders = "order_feed"
+	OpMarket = "market_feed" // SFeed
+	OpHSM    = "hsm_feed"
+)
+
+// Ops returns the names of the operations.
+func Ops() []string { return []string{OpHSM, OpMarket, OpOrders} }
+
+// A Moment is when a fault strikes.
+type Moment int
+
+// The moments of a connection.
+const (
+	Upgrade  Moment = iota + 1 // before the upgrade is answered: it is not known whose connection this is
+	Greeting                   // a first frame has proved a session, and is to be answered
+	Frame                      // a frame leaves
+	Update                     // the frame that leaves is one of an order
+)
+
+const (
+	faultUpgradeClose = "upgrade_close"   // the connection ends before the upgrade is answered
+	faultUpgradeHang  = "upgrade_hang"    // the upgrade is not answered
+	faultPage         = "html_502"        // the upgrade is answered by a proxy's page
+	faultRefused      = "nk"              // the session is refused as the order feed and HSM do
+	faultRefusedNew   = "1120"            // and as SFeed does
+	faultClose        = "close"           // closed after the first frame, without an answer
+	faultHang         = "hang"            // the first frame is not answered, nor is anything sent
+	faultSlow         = "slow"            // answered n seconds late
+	faultFallback     = "native_fallback" // the session is accepted for another format
+	faultDrop         = "drop"            // the connection breaks
+	faultGoodbye      = "goodbye"         // the connection is closed as by a server that goes down
+	faultSilent       = "silent"          // nothing more is sent; pings are answered
+	faultDead         = "dead"            // and pings are not
+	faultDelayed      = "delayed"         // this frame and those that follow wait n seconds
+	faultTwice        = "twice"           // sent twice
+	faultReordered    = "reordered"       // sent after the next one
+	faultLost         = "lost"            // not sent
+	faultCut          = "cut"             // its first half alone
+	faultGarbage      = "garbage"         // bytes without a meaning before it
+	faultUnknown      = "unknown"         // a frame or packet of an unknown kind before it
+	faultBare         = "bare"            // without quantity, price and symbol
+)
+
+// faults says when each fault strikes, and which feeds can have it, if not all.
+var faults = map[string]struct {
+	at  Moment
+	ops []string
+}{
+	"401": {at: Upgrade}, "403": {at: Upgrade}, "429": {at: Upgrade}, "503": {at: Upgrade},
+	faultPage: {at: Upgrade}, faultUpgradeClose: {at: Upgrade}, faultUpgradeHang: {at: Upgrade},
+	faultRefused: {Greeting, []string{OpOrders, OpHSM}}, faultRefusedNew: {Greeting, []string{OpMarket}},
+	faultFallback: {Greeting, []string{OpMarket}},
+	faultClose:    {at: Greeting}, faultHang: {at: Greeting}, faultSlow: {at: Greeting},
+	faultDrop: {at: Frame}, faultGoodbye: {at: Frame}, faultSilent: {at: Frame}, faultDead: {at: Frame}, faultDelayed: {at: Frame},
+	faultTwice: {at: Frame}, faultReordered: {at: Frame}, faultLost: {at: Frame}, faultCut: {at: Frame}, faultGarbage: {at: Frame},
+	faultUnknown: {at: Frame},
+	faultBare:    {Update, []string{OpOrders}},
+}
+
+// FaultNames returns the names of the faults of feeds.
+func FaultNames() []string {
+	var all []string
+	for name := range faults {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// FaultAt returns when a fault of this name strikes a feed, or 0 if the feed cannot have it.
+func FaultAt(name, op string) Moment {
+	f := faults[name]
+	if !slices.Contains(Ops(), op) || f.ops != nil && !slices.Contains(f.ops, op) {
+		return 0
+	}
+	return f.at
+}
+
+// InSeconds reports whether the number of a fault is one of seconds. That of others says
+// which frames it strikes: every n-th.
+func InSeconds(name string) bool { return name == faultSlow || name == faultDelayed }
+
+// Strike takes the fault of a moment, if there is one, and it is one of what the frame is about.
+type Strike func(op string, at Moment, about func() paperapi.Subject) (Fault, bool)
+
+// struck takes the fault of a moment.
+func (s Strike) struck(op string, at Moment, about func() paperapi.Subject) (Fault, bool) {
+	if s == nil {
+		return Fault{}, false
+	}
+	return s(op, at, about)
+}
+
+// spoilUpgrade answers an upgrade with a fault, if there is one, and reports whether it has.
+func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op string) bool {
+	f, ok := s.struck(op, Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
+	if !ok {
+		return false
+	}
+	switch f.Name {
+	case faultUpgradeClose:
+		panic(http.ErrAbortHandler)
+	case faultUpgradeHang:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case faultPage:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = w.Write([]byte("<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"))
+		return true
+	}
+	status, _ := strconv.Atoi(f.Name)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, http.StatusText(status)+", on purpose", status)
+	return true
+}
+
+// seconds is how long a fault waits.
+func (f Fault) seconds() time.Duration { return time.Duration(max(1, f.N)) * time.Second }
+
+// A message is a frame without its head.
+type message struct {
+	text bool
+	data []byte
+}
+
+// An outlet is the way of frames out of a connection: faults strike there.
+type outlet struct {
+	strike  Strike
+	op      string
+	account string
+
+	now  message  // the frame that leaves
+	held *message // one that the next frame overtakes
+	mute bool     // silent, for good
+	deaf bool     // pings are not answered either
+}
+
+// A departure is what is sent in place of a frame.
+type departure struct {
+	wait   time.Duration // before it
+	frames []message
+	end    ending // after it
+}
+
+// An ending is how a fault ends a connection.
+type ending int
+
+const (
+	stays ending = iota
+	breaks
+	says // goodbye
+)
+
+// plain reports whether the next frame leaves as it is: no fault is waiting, and none goes
+// on. If it does not, pass says what leaves in its place.
+func (o *outlet) plain() bool { return o.strike == nil && o.held == nil && !o.mute }
+
+// about is what the frame is about.
+func (o *outlet) about() paperapi.Subject {
+	s := paperapi.Subject{Account: o.account}
+	if o.op == OpOrders {
+		var frame struct{ Data struct{ TrdSym string } }
+		_ = json.Unmarshal(o.now.data, &frame)
+		s.Symbol = frame.Data.TrdSym
+	}
+	return s
+}
+
+// pass returns what leaves in place of a frame. The frame's bytes are others' too: it is
+// not changed.
+func (o *outlet) pass(m message) (d departure) {
+	if o.mute {
+		return d
+	}
+	o.now = m
+	defer func() {
+		o.now = message{}
+		if o.held != nil && len(d.frames) > 0 {
+			d.frames, o.held = append(d.frames, *o.held), nil
+		}
+	}()
+	f, ok := o.strike.struck(o.op, Frame, o.about)
+	if !ok {
+		return departure{frames: []message{o.bare(m)}}
+	}
+	switch f.Name {
+	case faultDrop:
+		d.end = breaks
+	case faultGoodbye:
+		d.end = says
+	case faultSilent:
+		o.mute = true
+	case faultDead:
+		o.mute, o.deaf = true, true
+	case faultDelayed:
+		d = departure{wait: f.seconds(), frames: []message{m}}
+	case faultTwice:
+		d.frames = []message{m, m}
+	case faultReordered:
+		if o.held == nil {
+			o.held = &m
+			return d
+		}
+		d.frames = []message{m}
+	case faultCut:
+		d.frames = []message{{m.text, m.data[:len(m.data)/2]}}
+	case faultGarbage:
+		d.frames = []message{garbage(m.text), m}
+	case faultUnknown:
+		d.frames = o.unknown(m)
+	}
+	return d
+}
+
+// bare returns an order's frame as the service sends some: without what a client would
+// like to know.
+func (o *outlet) bare(m message) message {
+	if o.op != OpOrders {
+		return m
+	}
+	var frame struct {
+		Type string                     `json:"type"`
+		Data map[string]json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(m.data, &frame) != nil || frame.Type != "order" {
+		return m
+	}
+	if _, ok := o.strike.struck(o.op, Update, o.about); !ok {
+		return m
+	}
+	for _, key := range []string{"qty", "unFldSz", "prc", "trgPrc", "sym", "trdSym"} {
+		delete(frame.Data, key)
+	}
+	data, err := json.Marshal(frame)
+	if err != nil {
+		return m
+	}
+	return message{true, data}
+}
+
+// garbage returns a frame that means nothing.
+func garbage(text bool) message {
+	if text {
+		return message{true, []byte(`}{"type":`)}
+	}
+	data := make([]byte, 61)
+	for i := range data {
+		data[i] = byte(i*167 + 89)
+	}
+	return message{false, data}
+}
+
+// unknown puts something of an unknown kind before a frame.
+func (o *outlet) unknown(m message) []message {
+	switch {
+	case o.op == OpHSM:
+		return []message{{false, []byte{0, 2, 99, 0}}, m}
+	case o.op == OpOrders:
+		return []message{{true, []byte(`{"type":"announcement","data":{"text":"sent on purpose"}}`)}, m}
+	case m.text:
+		return []message{{true, []byte(`{"message_code":1999,"description":"sent on purpose"}`)}, m}
+	}
+	packet := make([]byte, 20, 20+len(m.data))
+	binary.LittleEndian.PutUint16(packet, uint16(len(packet)))
+	binary.LittleEndian.PutUint16(packet[2:], 7999)
+	packet[4] = 1
+	return []message{{false, append(packet, m.data...)}}
+}
