@@ -226,7 +226,7 @@ type OrderFault struct {
 	Account, Symbol, Side, Tag string
 
 	Text string // what a rejection says
-	N    int    // how many parts or seconds, where the fault has them
+	N    int    // how many parts or seconds, where the fault has them; of frames of a feed: every n-th
 }
 
 // FailOrder is [Server.Fail] for the orders that a fault describes.
