@@ -136,7 +136,7 @@ func layOut[T any](t *terminal, columns []column[T], rows [][]string, widths []i
 				cell = shorten(cell, widths[i])
 			}
 			blank := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
-			if columns[i].kind == cellGain && n > 0 && cell != "-" {
+			if columns[i].kind == cellGain && n > 0 && cell != "-" && cell != " " {
 				colour := green
 				if strings.HasPrefix(cell, "-") {
 					colour = red

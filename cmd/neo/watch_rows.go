@@ -103,7 +103,7 @@ func nth(side []trade.Level, n int) trade.Level {
 }
 
 // depthColumns are those of a table with five bids and offers an instrument: what is not of
-// a level is on its first line.
+// a level is on its first line, and goes first where a terminal is narrow.
 var depthColumns = func() []column[depthRow] {
 	side := map[string]func(depthRow) string{
 		"bidQuantity": func(r depthRow) string { return known(r.bid().Quantity) },
@@ -113,15 +113,18 @@ var depthColumns = func() []column[depthRow] {
 	}
 	var all []column[depthRow]
 	for _, c := range quoteColumns {
-		value := func(r depthRow) string {
-			if r.n > 0 {
-				return " "
+		value, rank := side[c.name], c.rank-2 // bid and ask are always shown
+		if value == nil {
+			rank = c.rank + 2
+			value = func(r depthRow) string {
+				if r.n > 0 {
+					return " "
+				}
+				return c.value(r.Quote)
 			}
-			return c.value(r.Quote)
 		}
-		rank := c.rank
-		if of := side[c.name]; of != nil {
-			value, rank = of, min(rank, 1)
+		if c.name == "symbol" {
+			rank = 0
 		}
 		all = append(all, column[depthRow]{c.name, c.head, c.kind, rank, value})
 	}

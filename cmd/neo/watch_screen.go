@@ -125,7 +125,7 @@ func (w *watch[T]) draw(f *os.File) error {
 		more := len(text) - height + 1
 		text = append(text[:height-1], cutTo(fmt.Sprintf("and %d more lines", more), columns))
 	}
-	_, err = io.WriteString(f, "\x1b[H"+strings.Join(text, "\x1b[K\r\n")+"\x1b[K\x1b[J")
+	_, err = io.WriteString(f, "\x1b[H"+strings.Join(text, "\x1b[K\n")+"\x1b[K\x1b[J")
 	return err
 }
 
