@@ -317,7 +317,7 @@ func (s *Server) Works() { s.faults.Clear() }
 func Faults() []string { return sandbox.FaultNames() }
 
 // FeedFaults returns the names of the failures of the feeds' connections, for the operations
-// order_feed, market_feed and hsm_feed: docs/sandbox.md says what each does. With
+// order_feed, market_feed and market_feed_old: docs/sandbox.md says what each does. With
 // [Server.FailOrder] one strikes an account's connections alone, or every n-th frame.
 func FeedFaults() []string { return sandbox.FeedFaultNames() }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"neoapi/internal/front"
 	"neoapi/internal/paperapi"
 )
 
@@ -21,11 +22,11 @@ type Fault struct {
 const (
 	OpOrders = "order_feed"
 	OpMarket = "market_feed" // SFeed
-	OpHSM    = "hsm_feed"
+	OpOld    = "market_feed_old" // HSM
 )
 
 // Ops returns the names of the operations.
-func Ops() []string { return []string{OpHSM, OpMarket, OpOrders} }
+func Ops() []string { return []string{OpMarket, OpOld, OpOrders} }
 
 // A Moment is when a fault strikes.
 type Moment int
@@ -41,7 +42,6 @@ const (
 const (
 	faultUpgradeClose = "upgrade_close"   // the connection ends before the upgrade is answered
 	faultUpgradeHang  = "upgrade_hang"    // the upgrade is not answered
-	faultPage         = "html_502"        // the upgrade is answered by a proxy's page
 	faultRefused      = "nk"              // the session is refused as the order feed and HSM do
 	faultRefusedNew   = "1120"            // and as SFeed does
 	faultClose        = "close"           // closed after the first frame, without an answer
@@ -67,9 +67,9 @@ var faults = map[string]struct {
 	at  Moment
 	ops []string
 }{
-	"401": {at: Upgrade}, "403": {at: Upgrade}, "429": {at: Upgrade}, "503": {at: Upgrade},
-	faultPage: {at: Upgrade}, faultUpgradeClose: {at: Upgrade}, faultUpgradeHang: {at: Upgrade},
-	faultRefused: {Greeting, []string{OpOrders, OpHSM}}, faultRefusedNew: {Greeting, []string{OpMarket}},
+	"401": {at: Upgrade}, "403": {at: Upgrade}, "429": {at: Upgrade}, "502": {at: Upgrade}, "503": {at: Upgrade},
+	faultUpgradeClose: {at: Upgrade}, faultUpgradeHang: {at: Upgrade},
+	faultRefused: {Greeting, []string{OpOrders, OpOld}}, faultRefusedNew: {Greeting, []string{OpMarket}},
 	faultFallback: {Greeting, []string{OpMarket}},
 	faultClose:    {at: Greeting}, faultHang: {at: Greeting}, faultSlow: {at: Greeting},
 	faultDrop: {at: Frame}, faultGoodbye: {at: Frame}, faultSilent: {at: Frame}, faultDead: {at: Frame}, faultDelayed: {at: Frame},
@@ -112,30 +112,28 @@ func (s Strike) struck(op string, at Moment, about func() paperapi.Subject) (Fau
 	return s(op, at, about)
 }
 
-// spoilUpgrade answers an upgrade with a fault, if there is one, and reports whether it has.
-func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op string) bool {
+// spoilUpgrade makes an upgrade fail, if there is a fault for it. Either the connection has
+// ended, or err is what it is refused with.
+func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op string) (spoilt bool, err error) {
 	f, ok := s.struck(op, Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
 	if !ok {
-		return false
+		return false, nil
 	}
-	switch f.Name {
-	case faultUpgradeClose:
-		panic(http.ErrAbortHandler)
-	case faultUpgradeHang:
+	status, err := strconv.Atoi(f.Name)
+	if err == nil {
+		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "1")
+		}
+		return true, &front.Refusal{Status: status, Detail: "refused on purpose"}
+	}
+	if f.Name == faultUpgradeHang {
 		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	case faultPage:
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusBadGateway)
-		_, _ = w.Write([]byte("<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"))
-		return true
 	}
-	status, _ := strconv.Atoi(f.Name)
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		err = conn.Close()
 	}
-	http.Error(w, http.StatusText(status)+", on purpose", status)
-	return true
+	return true, err
 }
 
 // seconds is how long a fault waits.
@@ -277,7 +275,7 @@ func garbage(text bool) message {
 // unknown puts something of an unknown kind before a frame.
 func (o *outlet) unknown(m message) []message {
 	switch {
-	case o.op == OpHSM:
+	case o.op == OpOld:
 		return []message{{false, []byte{0, 2, 99, 0}}, m}
 	case o.op == OpOrders:
 		return []message{{true, []byte(`{"type":"announcement","data":{"text":"sent on purpose"}}`)}, m}

@@ -20,7 +20,7 @@ func TestFeedFault_thatWouldStrikeNoneIsRefused(t *testing.T) {
 		{sandbox.Fault{Op: "order_feed", Fault: "1120"}, "fault"},
 		{sandbox.Fault{Op: "market_feed", Fault: "nk"}, "fault"},
 		{sandbox.Fault{Op: "market_feed", Fault: "bare"}, "fault"},
-		{sandbox.Fault{Op: "hsm_feed", Fault: "native_fallback"}, "fault"},
+		{sandbox.Fault{Op: "market_feed_old", Fault: "native_fallback"}, "fault"},
 		{sandbox.Fault{Op: "order_feed", Fault: "10020"}, "fault"},
 		{sandbox.Fault{Op: "order_feed", Fault: "stuck"}, "fault"},
 		{sandbox.Fault{Op: "place", Fault: "drop"}, "fault"},
