@@ -1,180 +1,261 @@
 package paperfeed
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"neoapi/internal/login"
 )
 
-// A protocol is what is different between the feeds. Its methods but fill are called by
-// the goroutine that reads from the client.
+// A protocol is what is different between the feeds. All its methods but fill are called
+// by the goroutine that reads from the client.
 type protocol interface {
-	// first reads the first frame: who it says it is. An error closes the connection.
+	// first reads the first frame: who it says it is. An error is why the connection is
+	// closed.
 	first(kind websocket.MessageType, data []byte) (claim, error)
-	// answer queues the answer to the first frame. err is why the session is refused, or nil.
-	answer(err error)
-	// begin is called once the session is proved; frame with each frame after that. An error
-	// closes the connection.
-	begin() error
+	// answer queues the answer to it. refusal is why the session is refused, or nil.
+	answer(refusal error)
+	// frame is called with each further frame. An error is why the connection is closed.
 	frame(kind websocket.MessageType, data []byte) error
-	// earlier, which the goroutine that writes calls before anything that was queued after
-	// begin, writes what was there before.
-	earlier(write func(kind websocket.MessageType, data []byte) error) error
-	// fill appends packets of what has moved to a frame, and returns what is left of it. The
-	// goroutine that writes calls it, with the client's lock held.
-	fill(frame []byte, moved []*subscription) ([]byte, []*subscription)
 	// end is called when the connection has ended.
 	end()
+	// fill appends packets of what has moved to a frame of some 16 KB, and returns what is
+	// left of moved. It is called by the goroutine that writes, with the client's lock held.
+	fill(frame []byte, moved []*subscription) ([]byte, []*subscription)
 }
 
-// A claim is who a first frame says it is.
+// A claim is who a first frame says it is. token is "" in SFeed, ucc in the others.
 type claim struct{ ucc, sid, token string }
 
 // A client is one connection.
 type client struct {
 	feeds    *Feeds
 	ws       *websocket.Conn
+	raw      net.Conn // below ws
 	protocol protocol
 	address  string
-	session  Session   // zero until it is proved
-	stood    time.Time // when the session was last seen alive
+	silence  time.Duration // how long it may be silent; 0: for ever
 
-	heard atomic.Int64 // when something last came, in nanoseconds
-	since atomic.Int64 // since when a write is under way; 0: none is
-	sent  atomic.Int64 // bytes
+	session Session   // zero until it is proved; under the lock of feeds
+	stood   time.Time // when the session was last seen alive; the same
+
+	sent atomic.Int64 // bytes
 
 	mu     sync.Mutex
 	room   sync.Cond // frames have been written, or the connection has ended
 	frames []frame
 	bytes  int // of frames
 	moved  []*subscription
-	closed bool
+	closed bool // nothing more is queued
+	ended  bool // nothing more is written
 	closer *time.Timer
-	ready  bool // what was there before has been written
 
 	wake chan struct{} // something was queued
 	done sync.WaitGroup
 }
 
+// A frame waits to be written. One with a function is what that writes; one without kind
+// closes the connection, with its data for a reason.
 type frame struct {
 	kind websocket.MessageType
 	data []byte
+	code websocket.StatusCode
+	more func(write func(kind websocket.MessageType, data []byte) error) error
+}
+
+// A hijacker keeps the connection that the WebSocket library takes.
+type hijacker struct {
+	http.ResponseWriter
+	raw net.Conn
+}
+
+// Hijack implements [http.Hijacker].
+func (h *hijacker) Hijack() (raw net.Conn, rw *bufio.ReadWriter, err error) {
+	raw, rw, err = http.NewResponseController(h.ResponseWriter).Hijack()
+	h.raw = raw
+	return raw, rw, err
+}
+
+// accept upgrades the connection.
+func (c *client) accept(w http.ResponseWriter, r *http.Request) (err error) {
+	h := &hijacker{ResponseWriter: w}
+	c.ws, err = websocket.Accept(h, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the gateway has looked at Origin
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return true },
+		OnPongReceived:     func(context.Context, []byte) { c.heard() },
+	})
+	c.raw = h.raw
+	return err
+}
+
+// heard is called when something has come from the client.
+func (c *client) heard() {
+	if c.session.Stands == nil {
+		return // it has the time that there is to prove one
+	}
+	var until time.Time
+	if c.silence > 0 {
+		until = time.Now().Add(c.silence)
+	}
+	_ = c.raw.SetReadDeadline(until) // fails if the connection has gone
 }
 
 // serve serves a connection until it ends.
 func (c *client) serve() {
-	c.heard.Store(time.Now().UnixNano())
 	c.done.Go(c.write)
 	err := c.prove()
-	if err == nil {
-		err = c.read()
+	for err == nil {
+		c.awaitRoom()
+		err = c.next(c.protocol.frame)
 	}
-	c.stop(err)
+	var why *closing
+	if errors.As(err, &why) {
+		c.close(why.code, why.reason)
+	}
+	for err = nil; err == nil; { // until the client has closed its side, or is out of time
+		_, r, rerr := c.ws.Reader(context.Background())
+		if err = rerr; err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+	}
+	c.stop()
 	c.done.Wait()
 	c.protocol.end()
 }
 
-var errRefused = errors.New("the session is refused")
+// A closing is why a connection is closed, as the client is told.
+type closing struct {
+	code   websocket.StatusCode
+	reason string
+}
+
+// Error implements error.
+func (c *closing) Error() string { return c.reason }
+
+var (
+	errRefused = &closing{websocket.StatusPolicyViolation, "the session is refused"}
+	errFirst   = &closing{websocket.StatusPolicyViolation, "the first frame proves no session"}
+	errFrame   = &closing{websocket.StatusPolicyViolation, "a frame cannot be read"}
+)
 
 // prove reads the first frame and answers it.
 func (c *client) prove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), proveTime)
 	defer cancel()
+	deadline, _ := ctx.Deadline()
+	_ = c.raw.SetReadDeadline(deadline) // fails if the connection has gone
 	c.ws.SetReadLimit(firstFrame)
-	var who claim
-	err := c.next(ctx, func(kind websocket.MessageType, data []byte) (err error) {
-		who, err = c.protocol.first(kind, data)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	s, err := c.feeds.cfg.Prove(ctx, who.ucc, who.sid, who.token)
-	if err == nil && !c.feeds.proven(c, s) {
-		err = ErrTooMany
-	}
-	c.protocol.answer(err)
-	if err != nil {
-		return errRefused
-	}
-	c.ws.SetReadLimit(longestFrame)
-	return c.protocol.begin()
-}
-
-// read reads frames until the connection ends.
-func (c *client) read() error {
-	for {
-		c.mu.Lock()
-		for c.bytes > enoughWaiting && !c.closed {
-			c.room.Wait()
-		}
-		c.mu.Unlock()
-		if err := c.next(context.Background(), c.protocol.frame); err != nil {
+	return c.next(func(kind websocket.MessageType, data []byte) error {
+		who, err := c.protocol.first(kind, data)
+		if err != nil {
 			return err
 		}
+		s, err := c.feeds.cfg.Prove(ctx, who.ucc, who.sid, who.token)
+		if err == nil {
+			err = c.feeds.proven(c, s)
+		}
+		var later *login.Error
+		if errors.As(err, &later) && later.Kind == login.KindUnavailable {
+			return &closing{websocket.StatusTryAgainLater, later.Detail}
+		}
+		c.protocol.answer(err)
+		if err != nil {
+			return errRefused
+		}
+		c.ws.SetReadLimit(longestFrame)
+		c.heard()
+		return nil
+	})
+}
+
+// awaitRoom waits while much of what the client has asked for has not been sent yet.
+func (c *client) awaitRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.bytes > enoughWaiting && !c.ended {
+		c.room.Wait()
 	}
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // next reads a frame.
-func (c *client) next(ctx context.Context, handle func(websocket.MessageType, []byte) error) error {
-	kind, r, err := c.ws.Reader(ctx)
+func (c *client) next(handle func(websocket.MessageType, []byte) error) error {
+	kind, r, err := c.ws.Reader(context.Background())
 	if err != nil {
 		return err
 	}
-	c.heard.Store(time.Now().UnixNano())
-	slow := time.AfterFunc(frameTime, func() { _ = c.ws.CloseNow() })
-	defer slow.Stop()
+	if c.session.Stands != nil {
+		_ = c.raw.SetReadDeadline(time.Now().Add(frameTime)) // fails if the connection has gone
+	}
 	buffer := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buffer)
 	buffer.Reset()
-	if _, err := buffer.ReadFrom(io.LimitReader(r, longestFrame+1)); err != nil {
+	if _, err := buffer.ReadFrom(r); err != nil {
 		return err
 	}
+	c.heard()
 	return handle(kind, buffer.Bytes())
 }
 
-// send queues a frame. A client that does not read is cut.
-func (c *client) send(kind websocket.MessageType, data []byte) {
+// send queues a frame. A client that leaves too many unread is cut.
+func (c *client) send(f frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	c.frames = append(c.frames, frame{kind, data})
-	if c.bytes += len(data); c.bytes > mostWaiting {
-		c.cut()
-		return
+	c.frames = append(c.frames, f)
+	if c.bytes += len(f.data); c.bytes > mostWaiting {
+		c.closed = true
+		c.closer = time.AfterFunc(0, c.cut)
 	}
 	c.signal()
 }
 
-// A subscription is one of a client: what it gets of an instrument.
-type subscription struct {
-	client *client
-	ticker *ticker
-	level  uint8
-	queued bool
-	latest *tick
-}
+// text queues a frame of text.
+func (c *client) text(data []byte) { c.send(frame{kind: websocket.MessageText, data: data}) }
 
-// tick queues what an instrument does now, in place of what is queued of it.
-func (c *client) tick(s *subscription, t *tick) {
+// close closes the connection after what is queued, or soon.
+func (c *client) close(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.latest = t
-	if !s.queued && !c.closed {
-		s.queued = true
-		c.moved = append(c.moved, s)
-		c.signal()
+	if c.closed {
+		return
 	}
+	c.closed = true
+	c.moved = nil
+	c.frames = append(c.frames, frame{code: code, data: []byte(reason)})
+	c.closer = time.AfterFunc(closeTime, c.cut)
+	c.signal()
+}
+
+// cut ends the connection at once.
+func (c *client) cut() { _ = c.raw.Close() }
+
+// stop ends the connection, and what writes to it.
+func (c *client) stop() {
+	c.mu.Lock()
+	c.closed, c.ended = true, true
+	c.frames, c.moved = nil, nil
+	if c.closer != nil {
+		c.closer.Stop()
+	}
+	c.signal()
+	c.room.Broadcast()
+	c.mu.Unlock()
+	c.cut()
 }
 
 func (c *client) signal() {
@@ -186,45 +267,42 @@ func (c *client) signal() {
 
 // write writes what is queued until the connection ends.
 func (c *client) write() {
-	var batch []byte
 	for range c.wake {
-		c.mu.Lock()
-		for !c.closed && (len(c.frames) > 0 || len(c.moved) > 0) {
+		for {
+			c.mu.Lock()
 			frames, moved := c.frames, c.moved
 			c.frames, c.moved = nil, nil
+			ended := c.ended
 			c.mu.Unlock()
-			err := c.writeFrames(frames)
-			for err == nil && len(moved) > 0 {
-				c.mu.Lock()
-				batch, moved = c.protocol.fill(batch[:0], moved)
-				c.mu.Unlock()
-				err = c.writeFrame(websocket.MessageBinary, batch)
+			if ended {
+				_ = c.ws.CloseNow()
+				return
 			}
-			if err != nil {
-				c.stop(err)
+			if len(frames) == 0 && len(moved) == 0 {
+				break
 			}
-			c.mu.Lock()
-		}
-		closed := c.closed
-		c.mu.Unlock()
-		if closed {
-			return
-		}
-		if cap(batch) > 4<<10 { // many clients are idle for long
-			batch = nil
+			if err := c.writeAll(frames, moved); err != nil {
+				c.cut() // reading fails, which ends it
+			}
 		}
 	}
 }
 
-func (c *client) writeFrames(frames []frame) error {
-	if c.session.Stands != nil && !c.ready {
-		c.ready = true
-		if err := c.protocol.earlier(c.writeFrame); err != nil {
-			return err
-		}
-	}
+var batches = sync.Pool{New: func() any { b := make([]byte, 0, batchBytes+4<<10); return &b }}
+
+// writeAll writes frames, and then what has moved.
+func (c *client) writeAll(frames []frame, moved []*subscription) error {
 	for _, f := range frames {
-		if err := c.writeFrame(f.kind, f.data); err != nil {
+		var err error
+		switch {
+		case f.more != nil:
+			err = f.more(c.writeFrame)
+		case f.code != 0:
+			return c.ws.Close(f.code, string(f.data))
+		default:
+			err = c.writeFrame(f.kind, f.data)
+		}
+		if err != nil {
 			return err
 		}
 		c.mu.Lock()
@@ -232,13 +310,29 @@ func (c *client) writeFrames(frames []frame) error {
 		c.room.Signal()
 		c.mu.Unlock()
 	}
+	if len(moved) == 0 {
+		return nil
+	}
+	batch := batches.Get().(*[]byte)
+	defer batches.Put(batch)
+	for len(moved) > 0 {
+		c.mu.Lock()
+		*batch, moved = c.protocol.fill((*batch)[:0], moved)
+		c.mu.Unlock()
+		if len(*batch) == 0 {
+			continue
+		}
+		if err := c.writeFrame(websocket.MessageBinary, *batch); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (c *client) writeFrame(kind websocket.MessageType, data []byte) error {
-	c.since.Store(time.Now().UnixNano())
+	_ = c.raw.SetWriteDeadline(time.Now().Add(stalledTime)) // fails if the connection has gone
 	err := c.ws.Write(context.Background(), kind, data)
-	c.since.Store(0)
+	_ = c.raw.SetWriteDeadline(time.Time{}) // pongs have their own
 	c.sent.Add(int64(len(data)))
 	return err
 }

@@ -7,7 +7,6 @@ package paperfeed
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -15,7 +14,10 @@ import (
 
 	"github.com/coder/websocket"
 
+	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
 )
 
 // The feeds' paths.
@@ -27,24 +29,24 @@ const (
 
 // Limits of connections. A stranger can hold up to unprovenAtOnce for proveTime.
 const (
-	AtOnce           = 1536 // connections in all, of the 2,048 that the service accepts
-	ofAccount        = 1024 // of one account
-	unprovenAtOnce   = 256  // connections that have not proved a session, in all
-	unprovenOfOne    = 64   // and from one address
-	proveTime        = 10 * time.Second
-	silentTime       = 120 * time.Second // a client of generation 3 sends a ping every 20 s, older ones every 5 s
-	stalledTime      = 10 * time.Second  // a write may take that long
-	frameTime        = 10 * time.Second  // and a frame from the client that has begun
-	closeTime        = 500 * time.Millisecond
-	lookEvery        = 500 * time.Millisecond // at sessions (security.md S4)
-	trustTime        = 10 * time.Second       // how long feeds go on while the store does not answer
-	looksAtOnce      = 8
-	firstFrame       = 16 << 10  // the longest first frame
-	longestFrame     = 128 << 10 // and any other: 3,000 instruments need 60 KB
-	mostWaiting      = 4 << 20   // bytes of frames that wait for a client to read
-	enoughWaiting    = 64 << 10  // beyond them no more is read from it
-	batchBytes       = 16 << 10  // of packets in a frame
-	tooManyRetryHint = 2 * time.Second
+	AtOnce         = 1536 // connections in all, of the 2,048 that the service accepts
+	ofAccount      = 1024 // of one account
+	unprovenAtOnce = 256  // connections that have not proved a session, in all
+	unprovenOfOne  = 64   // and from one address
+	proveTime      = 10 * time.Second
+	silentTime     = 120 * time.Second // a client of generation 3 sends a ping every 20 s, older ones every 5 s
+	stalledTime    = 10 * time.Second  // a write may take that long
+	frameTime      = 10 * time.Second  // and a frame from the client that has begun
+	closeTime      = 500 * time.Millisecond
+	lookEvery      = 500 * time.Millisecond // at sessions (security.md S4)
+	trustTime      = 10 * time.Second       // how long feeds go on while the store does not answer
+	looksAtOnce    = 8
+	firstFrame     = 16 << 10        // the longest first frame
+	comeAgain      = 2 * time.Second // what a refused client is told to wait
+	longestFrame   = 128 << 10       // and any other: 3,000 instruments need 60 KB
+	mostWaiting    = 4 << 20         // bytes of frames that wait for a client to read
+	enoughWaiting  = 64 << 10        // beyond them no more is read from it
+	batchBytes     = 16 << 10        // of packets in a frame
 )
 
 // Config configures [Feeds].
@@ -55,6 +57,8 @@ type Config struct {
 
 	// Prove checks what a first frame says of itself: a trade session's sid and token or,
 	// for SFeed, which sends no token, its UCC and sid. An error is its refusal.
+	// One of login.KindUnavailable says nothing of the session: the client is told to come
+	// again.
 	Prove func(ctx context.Context, ucc, sid, token string) (Session, error)
 }
 
@@ -88,24 +92,24 @@ func New(cfg Config) *Feeds {
 
 // protocols are the feeds by their paths.
 var protocols = map[string]struct {
-	op  string
+	op  wire.Op
 	new func(*client) protocol
 }{
-	PathOrders: {"order_feed", newOrders},
-	PathMarket: {"market_feed", newSFeed},
+	PathOrders: {tradewire.OpOrderFeed, newOrders},
+	PathMarket: {tradewire.OpMarketFeed, newSFeed},
 }
 
 // OpOf returns the name of the feed at a path, for metrics and the log, and whether there
 // is one.
-func OpOf(path string) (op string, ok bool) {
+func OpOf(path string) (op wire.Op, ok bool) {
 	p, ok := protocols[path]
 	return p.op, ok
 }
 
-// Refusals of an upgrade.
+// Refusals of an upgrade, or of a session that is valid: the client has to come again.
 var (
-	ErrTooMany = errors.New("as many feeds are open as there may be")
-	ErrEnding  = errors.New("the service is about to stop")
+	errTooMany = &login.Error{Kind: login.KindUnavailable, Detail: "as many live feeds are open as there may be: close one, or connect again later", RetryAfter: comeAgain}
+	errEnding  = &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to stop: connect again", RetryAfter: comeAgain}
 )
 
 // Serve upgrades a request and serves the feed at its path until its connection ends. It
@@ -119,12 +123,7 @@ func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, up
 		return 0, err
 	}
 	defer f.leave(c)
-	if c.ws, err = websocket.Accept(w, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // the gateway has looked at Origin
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { c.heard.Store(time.Now().UnixNano()); return true },
-		OnPongReceived:     func(context.Context, []byte) { c.heard.Store(time.Now().UnixNano()) },
-	}); err != nil {
+	if err := c.accept(w, r); err != nil {
 		return 0, err
 	}
 	upgraded()
@@ -139,9 +138,9 @@ func (f *Feeds) admit(c *client) error {
 	defer f.mu.Unlock()
 	switch {
 	case f.ended:
-		return ErrEnding
+		return errEnding
 	case len(f.open) >= AtOnce || f.unproven >= unprovenAtOnce || f.from[c.address] >= unprovenOfOne:
-		return ErrTooMany
+		return errTooMany
 	}
 	f.open[c] = true
 	f.unproven++
@@ -151,16 +150,19 @@ func (f *Feeds) admit(c *client) error {
 }
 
 // proven counts a connection as one of an account, if there may be another one.
-func (f *Feeds) proven(c *client, s Session) bool {
+func (f *Feeds) proven(c *client, s Session) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.of[s.UCC] >= ofAccount {
-		return false
+	switch {
+	case f.ended:
+		return errEnding
+	case f.of[s.UCC] >= ofAccount:
+		return errTooMany
 	}
 	f.known(c)
 	f.of[s.UCC]++
 	c.session, c.stood = s, time.Now()
-	return true
+	return nil
 }
 
 // known counts a connection as unproven no longer.
@@ -186,7 +188,7 @@ func (f *Feeds) leave(c *client) {
 }
 
 // Run sends what happens until the context is done; then it closes the connections.
-func (f *Feeds) Run(ctx context.Context) error {
+func (f *Feeds) Run(ctx context.Context) {
 	var parts sync.WaitGroup
 	parts.Go(func() { f.hub.run(ctx) })
 	tick := time.NewTicker(lookEvery)
@@ -201,7 +203,6 @@ func (f *Feeds) Run(ctx context.Context) error {
 	f.end()
 	parts.Wait()
 	f.busy.Wait()
-	return nil
 }
 
 // end closes all connections, and lets no more begin.
