@@ -24,6 +24,7 @@ type link struct {
 	session   *neoapi.Session // the one to use next, if it is known already
 	addresses []string        // of the session whose token follows, the next one to try first
 	token     string
+	sendable  bool // whether anything may be sent to one of the addresses tried
 	tries     tries
 	stats     *counters
 }
@@ -116,9 +117,12 @@ func (l *link) try(ctx context.Context) error {
 	}
 	w, err := dial(ctx, l.client, l.addresses[0], s)
 	if err != nil {
-		l.elsewhere(err)
+		if l.elsewhere(err); !l.sendable && len(l.addresses) == 0 {
+			return fmt.Errorf("%w: %w", ErrNoFeed, err)
+		}
 		return l.judge(ctx, s, err, false)
 	}
+	l.sendable = true
 	defer w.drop()
 	if err := l.greet(w, s); err != nil {
 		l.elsewhere(err)
@@ -150,7 +154,7 @@ func (l *link) locate(ctx context.Context, s neoapi.Session) (err error) {
 		return nil
 	}
 	l.addresses, err = l.protocol.addresses(ctx, s)
-	l.token = s.Token
+	l.token, l.sendable = s.Token, false
 	if err == nil && len(l.addresses) == 0 {
 		err = ErrNoFeed
 	}
@@ -160,6 +164,9 @@ func (l *link) locate(ctx context.Context, s neoapi.Session) (err error) {
 // elsewhere makes the next try go to another address, unless it was the session that was
 // refused. After the last one the addresses are asked for anew.
 func (l *link) elsewhere(err error) {
+	if !errors.Is(err, neoapi.ErrInvalidInput) { // an address that does not belong to the service
+		l.sendable = true
+	}
 	if _, session := errors.AsType[*SessionError](err); !session {
 		l.addresses = l.addresses[1:]
 	}
