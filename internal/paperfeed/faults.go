@@ -1,15 +1,22 @@
 package paperfeed
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"neoapi/internal/front"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/sfeed"
+	"neoapi/internal/tradewire"
 )
 
 // A Fault is what is to go wrong at a connection of a feed.
@@ -20,9 +27,9 @@ type Fault struct {
 
 // The operations of feeds, as faults name them.
 const (
-	OpOrders = "order_feed"
-	OpMarket = "market_feed" // SFeed
-	OpOld    = "market_feed_old" // HSM
+	OpOrders = string(tradewire.OpOrderFeed)
+	OpMarket = string(tradewire.OpMarketFeed)    // SFeed
+	OpOld    = string(tradewire.OpMarketFeedOld) // HSM
 )
 
 // Ops returns the names of the operations.
@@ -141,44 +148,133 @@ func (f Fault) seconds() time.Duration { return time.Duration(max(1, f.N)) * tim
 
 // A message is a frame without its head.
 type message struct {
-	text bool
+	kind websocket.MessageType
 	data []byte
 }
 
-// An outlet is the way of frames out of a connection: faults strike there.
+// An outlet is the way of frames out of a connection: faults strike there. It is used by the
+// goroutine that writes, once a session is proved.
 type outlet struct {
 	strike  Strike
 	op      string
 	account string
 
-	now  message  // the frame that leaves
-	held *message // one that the next frame overtakes
-	mute bool     // silent, for good
-	deaf bool     // pings are not answered either
+	answered bool          // the first frame, which is the answer, has left
+	wait     time.Duration // before it
+	fallback bool          // it names another format
+
+	about func() paperapi.Subject // what now is about
+
+	now  message     // the frame that leaves
+	held *message    // one that the next frame overtakes
+	mute bool        // nothing leaves, for good
+	deaf atomic.Bool // pings are not answered either
 }
 
 // A departure is what is sent in place of a frame.
 type departure struct {
 	wait   time.Duration // before it
-	frames []message
+	frames [3]message
+	n      int    // of frames
 	end    ending // after it
+}
+
+// with adds frames.
+func (d *departure) with(all ...message) {
+	d.n += copy(d.frames[d.n:], all)
 }
 
 // An ending is how a fault ends a connection.
 type ending int
 
 const (
-	stays ending = iota
-	breaks
-	says // goodbye
+	stays   ending = iota
+	breaks         // without a word
+	departs        // with a close frame
 )
 
-// plain reports whether the next frame leaves as it is: no fault is waiting, and none goes
-// on. If it does not, pass says what leaves in its place.
-func (o *outlet) plain() bool { return o.strike == nil && o.held == nil && !o.mute }
+// plain reports whether frames leave as they are: there are no faults here.
+func (o *outlet) plain() bool { return o.strike == nil }
 
-// about is what the frame is about.
-func (o *outlet) about() paperapi.Subject {
+// errSilent is why a connection ends without an answer.
+var errSilent = errors.New("paperfeed: the connection ends on purpose")
+
+// spoilAnswer prepares the fault of the answer to a first frame that proves a session.
+// Where there is to be no answer it reports so, with an error if the connection has ended.
+// Otherwise the error is what the session is refused with.
+func (c *client) spoilAnswer() (silent bool, err error) {
+	strike := c.feeds.cfg.Faults
+	c.out.strike, c.out.op, c.out.account, c.out.about = strike, c.op, c.session.UCC, c.out.subject
+	f, ok := strike.struck(c.out.op, Greeting, c.out.about)
+	if !ok {
+		return false, nil
+	}
+	switch f.Name {
+	case faultRefused, faultRefusedNew:
+		return false, errRefused
+	case faultClose:
+		c.cut()
+		return true, errSilent
+	case faultHang:
+		c.out.mute = true
+		c.ws.SetReadLimit(longestFrame)
+		c.heard()
+		return true, nil
+	case faultSlow:
+		c.out.wait = f.seconds()
+	case faultFallback:
+		c.out.fallback = true
+	}
+	return false, nil
+}
+
+// writeSpoilt writes a frame, or what faults make of it.
+func (c *client) writeSpoilt(m message) error {
+	d := c.out.pass(m)
+	if err := c.pause(d.wait); err != nil {
+		return err
+	}
+	for _, m := range d.frames[:d.n] {
+		if err := c.writePlain(m.kind, m.data); err != nil {
+			return err
+		}
+	}
+	switch d.end {
+	case breaks:
+		c.cut()
+		return errSilent
+	case departs:
+		_ = c.ws.Close(websocket.StatusGoingAway, "on purpose") // fails if the connection has gone
+		return errSilent
+	}
+	return nil
+}
+
+// pause waits, but not longer than the connection lasts.
+func (c *client) pause(wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	defer c.wakeUp() // what was queued meanwhile
+	for {
+		select {
+		case <-over.C:
+			return nil
+		case <-c.wake:
+			c.mu.Lock()
+			ended := c.ended
+			c.mu.Unlock()
+			if ended {
+				return errSilent
+			}
+		}
+	}
+}
+
+// subject is what the frame is about.
+func (o *outlet) subject() paperapi.Subject {
 	s := paperapi.Subject{Account: o.account}
 	if o.op == OpOrders {
 		var frame struct{ Data struct{ TrdSym string } }
@@ -188,66 +284,81 @@ func (o *outlet) about() paperapi.Subject {
 	return s
 }
 
-// pass returns what leaves in place of a frame. The frame's bytes are others' too: it is
-// not changed.
+// pass returns what leaves in place of a frame. The frame's bytes are others' too: it does
+// not change them.
 func (o *outlet) pass(m message) (d departure) {
-	if o.mute {
+	switch {
+	case o.mute:
+		return d
+	case !o.answered:
+		o.answered = true
+		if o.fallback {
+			m.data = bytes.ReplaceAll(m.data, []byte(sfeed.FormatBatch), []byte(faultFallback))
+		}
+		d.wait = o.wait
+		d.with(m)
 		return d
 	}
 	o.now = m
-	defer func() {
-		o.now = message{}
-		if o.held != nil && len(d.frames) > 0 {
-			d.frames, o.held = append(d.frames, *o.held), nil
-		}
-	}()
-	f, ok := o.strike.struck(o.op, Frame, o.about)
-	if !ok {
-		return departure{frames: []message{o.bare(m)}}
+	if f, ok := o.strike.struck(o.op, Frame, o.about); ok {
+		o.spoil(&d, m, f)
+	} else {
+		d.with(o.bare(m))
 	}
+	o.now = message{}
+	if o.held != nil && d.n > 0 {
+		d.with(*o.held)
+		o.held = nil
+	}
+	return d
+}
+
+// spoil makes of a frame what a fault makes of it.
+func (o *outlet) spoil(d *departure, m message, f Fault) {
 	switch f.Name {
 	case faultDrop:
 		d.end = breaks
 	case faultGoodbye:
-		d.end = says
+		d.end = departs
 	case faultSilent:
 		o.mute = true
 	case faultDead:
-		o.mute, o.deaf = true, true
+		o.mute = true
+		o.deaf.Store(true)
 	case faultDelayed:
-		d = departure{wait: f.seconds(), frames: []message{m}}
+		d.wait = f.seconds()
+		d.with(m)
 	case faultTwice:
-		d.frames = []message{m, m}
+		d.with(m, m)
 	case faultReordered:
-		if o.held == nil {
-			o.held = &m
-			return d
+		if o.held != nil {
+			d.with(m)
+			return
 		}
-		d.frames = []message{m}
+		o.held = &message{m.kind, bytes.Clone(m.data)}
 	case faultCut:
-		d.frames = []message{{m.text, m.data[:len(m.data)/2]}}
+		d.with(message{m.kind, m.data[:len(m.data)/2]})
 	case faultGarbage:
-		d.frames = []message{garbage(m.text), m}
+		d.with(garbage(m.kind), m)
 	case faultUnknown:
-		d.frames = o.unknown(m)
+		d.with(o.unknown(m)...)
 	}
-	return d
 }
 
 // bare returns an order's frame as the service sends some: without what a client would
 // like to know.
 func (o *outlet) bare(m message) message {
-	if o.op != OpOrders {
+	if o.op != OpOrders || !bytes.HasPrefix(m.data, []byte(`{"type":"order"`)) {
+		return m
+	}
+	if _, ok := o.strike.struck(o.op, Update, o.about); !ok {
 		return m
 	}
 	var frame struct {
 		Type string                     `json:"type"`
 		Data map[string]json.RawMessage `json:"data"`
 	}
-	if json.Unmarshal(m.data, &frame) != nil || frame.Type != "order" {
-		return m
-	}
-	if _, ok := o.strike.struck(o.op, Update, o.about); !ok {
+	if json.Unmarshal(m.data, &frame) != nil {
 		return m
 	}
 	for _, key := range []string{"qty", "unFldSz", "prc", "trgPrc", "sym", "trdSym"} {
@@ -257,34 +368,34 @@ func (o *outlet) bare(m message) message {
 	if err != nil {
 		return m
 	}
-	return message{true, data}
+	return message{m.kind, data}
 }
 
 // garbage returns a frame that means nothing.
-func garbage(text bool) message {
-	if text {
-		return message{true, []byte(`}{"type":`)}
+func garbage(kind websocket.MessageType) message {
+	if kind == websocket.MessageText {
+		return message{kind, []byte(`}{"type":`)}
 	}
 	data := make([]byte, 61)
 	for i := range data {
 		data[i] = byte(i*167 + 89)
 	}
-	return message{false, data}
+	return message{kind, data}
 }
 
 // unknown puts something of an unknown kind before a frame.
 func (o *outlet) unknown(m message) []message {
 	switch {
 	case o.op == OpOld:
-		return []message{{false, []byte{0, 2, 99, 0}}, m}
+		return []message{{websocket.MessageBinary, []byte{0, 2, 99, 0}}, m}
 	case o.op == OpOrders:
-		return []message{{true, []byte(`{"type":"announcement","data":{"text":"sent on purpose"}}`)}, m}
-	case m.text:
-		return []message{{true, []byte(`{"message_code":1999,"description":"sent on purpose"}`)}, m}
+		return []message{{websocket.MessageText, []byte(`{"type":"announcement","data":{"text":"sent on purpose"}}`)}, m}
+	case m.kind == websocket.MessageText:
+		return []message{{m.kind, []byte(`{"message_code":1999,"description":"sent on purpose"}`)}, m}
 	}
 	packet := make([]byte, 20, 20+len(m.data))
 	binary.LittleEndian.PutUint16(packet, uint16(len(packet)))
 	binary.LittleEndian.PutUint16(packet[2:], 7999)
 	packet[4] = 1
-	return []message{{false, append(packet, m.data...)}}
+	return []message{{m.kind, append(packet, m.data...)}}
 }

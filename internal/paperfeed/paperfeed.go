@@ -60,6 +60,8 @@ type Config struct {
 	// One of login.KindUnavailable says nothing of the session: the client is told to come
 	// again.
 	Prove func(ctx context.Context, ucc, sid, token string) (Session, error)
+
+	Faults Strike // deliberate ones; nil for none
 }
 
 // A Session is a trade session that a feed was opened with.
@@ -117,7 +119,14 @@ var (
 // called once the answer, 101, has been sent. An error before that is returned with
 // nothing written.
 func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
-	c := &client{feeds: f, address: address, wake: make(chan struct{}, 1)}
+	op := string(protocols[r.URL.Path].op)
+	if spoilt, err := f.cfg.Faults.spoilUpgrade(w, r, op); err != nil {
+		return 0, err
+	} else if spoilt {
+		upgraded()
+		return 0, nil
+	}
+	c := &client{feeds: f, op: op, address: address, wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
 	if err := f.admit(c); err != nil {
 		return 0, err
