@@ -53,14 +53,26 @@ type wire struct {
 // A socket is the connection below a WebSocket, which knows whether anything comes.
 type socket struct {
 	io.ReadWriteCloser
+	ahead    []byte // what was read of it and not asked for yet, in buf
+	buf      [32 << 10]byte
 	received atomic.Int64
 	once     sync.Once
 }
 
+// Read reads ahead: the library asks for 4 KiB, and in a burst each read is a call of the
+// system.
 func (s *socket) Read(p []byte) (int, error) {
-	n, err := s.ReadWriteCloser.Read(p)
-	s.received.Add(int64(n))
-	return n, err
+	if len(s.ahead) == 0 {
+		n, err := s.ReadWriteCloser.Read(s.buf[:])
+		if n == 0 {
+			return 0, err
+		}
+		s.received.Add(int64(n))
+		s.ahead = s.buf[:n]
+	}
+	n := copy(p, s.ahead)
+	s.ahead = s.ahead[n:]
+	return n, nil
 }
 
 func (s *socket) Close() (err error) {
