@@ -21,6 +21,11 @@ type hub struct {
 	tickers map[listing.Key]*ticker
 	order   []*ticker // as they were subscribed, so that those of a client are together
 	encoded int       // packets, for tests
+
+	// What was announced: see announce.go.
+	statuses map[listing.Segment]status
+	auctions map[listing.Key][]byte
+	watchers map[*client]bool
 }
 
 // A ticker is an instrument that somebody has subscribed.
@@ -48,25 +53,28 @@ type subscription struct {
 	ticker *ticker // under the hub's lock
 	place  int     // in the ticker's subs; the same
 
-	queued bool // under the client's lock
-	latest *tick
+	// Under the client's lock: what waits to be sent.
+	queued  bool
+	ended   bool // nothing more is sent
+	latest  *tick
+	auction []byte // a packet
 }
 
 func (h *hub) init(cfg Config) {
 	h.api, h.now = cfg.API, cfg.Now
 	h.tickers = map[listing.Key]*ticker{}
+	h.statuses, h.auctions, h.watchers = map[listing.Segment]status{}, map[listing.Key][]byte{}, map[*client]bool{}
+	h.api.Announcements(h.announced)
 }
 
 // subscribe gives a subscription what an instrument does now and, until unsubscribe, each
-// time it has moved. It reports whether the instrument is listed.
+// time it has moved. It reports whether the instrument is listed. The client has to be
+// woken up.
 func (h *hub) subscribe(s *subscription, key listing.Key) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.tickers[key]
+	t := h.read(key)
 	if t == nil {
-		t = &ticker{key: key}
-	}
-	if !h.read(t) {
 		return false
 	}
 	if len(t.subs) == 0 {
@@ -77,13 +85,15 @@ func (h *hub) subscribe(s *subscription, key listing.Key) bool {
 	s.ticker, s.place = t, len(t.subs)
 	t.subs = append(t.subs, s)
 	h.encode(t.last, s.level)
-	s.client.tick(s, t.last)
-	s.client.wakeUp()
+	s.client.tick(s, t.last, h.auctionOf(t, s.level))
 	return true
 }
 
 // unsubscribe ends a subscription.
 func (h *hub) unsubscribe(s *subscription) {
+	s.client.mu.Lock()
+	s.ended = true
+	s.client.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := s.ticker
@@ -103,25 +113,33 @@ func (h *hub) unsubscribe(s *subscription) {
 	delete(h.tickers, t.key)
 }
 
-// snapshot returns what an instrument does now, and whether it is listed.
-func (h *hub) snapshot(key listing.Key, level uint8) (*tick, bool) {
+// snapshot returns what an instrument does now, or nil if it is not listed.
+func (h *hub) snapshot(key listing.Key, level uint8) *tick {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	t := h.read(key)
+	if t == nil {
+		return nil
+	}
+	h.encode(t.last, level)
+	return t.last
+}
+
+// read returns a ticker that is up to date, or nil if its instrument is not listed.
+func (h *hub) read(key listing.Key) *ticker {
 	t := h.tickers[key]
 	if t == nil {
 		t = &ticker{key: key}
 	}
-	if !h.read(t) {
-		return nil, false
+	moved, ok := false, false
+	h.api.Exchange(func(x *paper.Exchange, now time.Time) { moved, ok = t.update(x, now) })
+	if !ok {
+		return nil
 	}
-	h.encode(t.last, level)
-	return t.last, true
-}
-
-// read brings a ticker up to the present, and reports whether its instrument is listed.
-func (h *hub) read(t *ticker) (ok bool) {
-	h.api.Exchange(func(x *paper.Exchange, now time.Time) { _, ok = t.update(x, now) })
-	return ok
+	if moved {
+		wake(h.tell(t, nil))
+	}
+	return t
 }
 
 // update brings a ticker up to the present, and reports whether something has moved and
@@ -226,27 +244,43 @@ func (h *hub) piece(from, n int) (seen, told int) {
 	})
 	var clients []*client
 	for _, t := range moved {
-		for _, s := range t.subs {
-			h.encode(t.last, s.level)
-			if s.client.tick(s, t.last) {
-				clients = append(clients, s.client)
-			}
-			told++
+		if !h.closed(t.key.Segment) {
+			clients = h.tell(t, clients)
+			told += len(t.subs)
 		}
 	}
-	for _, c := range clients {
-		c.wakeUp()
-	}
+	wake(clients)
 	return len(all), told
 }
 
-// tick queues what an instrument does now, in place of what is queued of it. It reports
-// whether nothing else was queued: then the client has to be woken up.
-func (c *client) tick(s *subscription, t *tick) (first bool) {
+// tell queues what an instrument does now for those who have subscribed it, and appends
+// those who have to be woken up.
+func (h *hub) tell(t *ticker, clients []*client) []*client {
+	for _, s := range t.subs {
+		h.encode(t.last, s.level)
+		if s.client.tick(s, t.last, nil) {
+			clients = append(clients, s.client)
+		}
+	}
+	return clients
+}
+
+// tick queues what an instrument does now, in place of what is queued of it, and the state
+// of its auction unless that is nil. It reports whether nothing else was queued: then the
+// client has to be woken up.
+func (c *client) tick(s *subscription, t *tick, auction []byte) (first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.latest = t
-	if s.queued || c.closed {
+	if c.closed {
+		return false
+	}
+	if t != nil {
+		s.latest = t
+	}
+	if auction != nil {
+		s.auction = auction
+	}
+	if s.queued {
 		return false
 	}
 	s.queued = true
@@ -254,9 +288,11 @@ func (c *client) tick(s *subscription, t *tick) (first bool) {
 	return len(c.moved) == 1
 }
 
-// wakeUp makes the client write what is queued.
-func (c *client) wakeUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal()
+// wake makes clients write what is queued.
+func wake(clients []*client) {
+	for _, c := range clients {
+		c.mu.Lock()
+		c.signal()
+		c.mu.Unlock()
+	}
 }
