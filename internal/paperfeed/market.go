@@ -168,9 +168,11 @@ func (t *ticker) update(x *paper.Exchange, now time.Time) (moved, ok bool) {
 
 // Bounds of what is done at once in a step.
 const (
-	pieceInstruments = 64   // the exchange's lock is held for so many
-	pieceDeliveries  = 4000 // to clients
-	stepShare        = 400 * time.Millisecond
+	pieceInstruments = 64
+	pieceDeliveries  = 4000                   // to clients
+	mostHold         = 200 * time.Microsecond // how long orders wait for the exchange
+	deliveryTime     = 8 * time.Microsecond   // more than one takes
+	stepShare        = 400 * time.Millisecond // of the half second that there is
 )
 
 // run moves the market, and tells what has moved, until the context is done.
@@ -205,53 +207,48 @@ func (h *hub) step(ctx context.Context, wait *time.Timer) {
 	}
 	h.mu.Unlock()
 	pieces := max(1, (instruments+pieceInstruments-1)/pieceInstruments, (deliveries+pieceDeliveries-1)/pieceDeliveries)
-	gap := stepShare / time.Duration(pieces)
-	for from := 0; from < instruments; {
-		began := time.Now()
-		n, told := h.piece(from, max(1, min(pieceInstruments, (instruments+pieces-1)/pieces)))
-		if from += n; n == 0 || from >= instruments {
-			return
-		}
-		rest := min(gap, time.Millisecond+time.Duration(told)*8*time.Microsecond) - time.Since(began)
-		if rest <= 0 {
-			continue
-		}
-		wait.Reset(rest)
+	gap := min(stepShare, time.Millisecond+time.Duration(deliveries)*deliveryTime) / time.Duration(pieces)
+	began := time.Now()
+	for n := range pieces {
+		wait.Reset(gap*time.Duration(n) - time.Since(began))
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
 			return
 		}
+		h.piece(n*instruments/pieces, (n+1)*instruments/pieces)
 	}
 }
 
-// piece tells what has moved of n instruments, and returns of how many there were and how
-// many clients were told.
-func (h *hub) piece(from, n int) (seen, told int) {
+// piece tells what has moved of some instruments.
+func (h *hub) piece(from, to int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if from >= len(h.order) {
-		return 0, 0
-	}
-	all := h.order[from:min(from+n, len(h.order))]
+	all := h.order[min(from, len(h.order)):min(to, len(h.order))]
 	moved := make([]*ticker, 0, len(all))
-	h.api.Exchange(func(x *paper.Exchange, now time.Time) {
-		for _, t := range all {
-			if m, _ := t.update(x, now); m {
-				moved = append(moved, t)
+	for rest := all; len(rest) > 0; {
+		h.api.Exchange(func(x *paper.Exchange, now time.Time) {
+			for began := time.Now(); len(rest) > 0 && time.Since(began) < mostHold; rest = rest[1:] {
+				if m, _ := rest[0].update(x, now); m {
+					moved = append(moved, rest[0])
+				}
 			}
-		}
-	})
+		})
+	}
 	var clients []*client
 	for _, t := range moved {
+		if onTick != nil {
+			onTick(t.key, t.last.seq)
+		}
 		if !h.closed(t.key.Segment) {
 			clients = h.tell(t, clients)
-			told += len(t.subs)
 		}
 	}
 	wake(clients)
-	return len(all), told
 }
+
+// onTick, if a benchmark has set it, is told when an instrument has moved.
+var onTick func(key listing.Key, seq uint8)
 
 // tell queues what an instrument does now for those who have subscribed it, and appends
 // those who have to be woken up.
