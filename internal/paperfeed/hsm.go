@@ -11,12 +11,13 @@ import (
 
 // Limits of HSM.
 const (
-	hsmAckEvery    = 5   // messages of data
-	hsmChannels16  = 16  // that may be subscribed on; 64 may be paused
-	hsmOfChannel   = 200 // topics
-	hsmOfRequest   = 100 // topics
-	hsmAckTime     = time.Minute
-	hsmLongestStep = time.Minute // between two messages of a client that throttles them
+	hsmAckEvery     = 5   // messages of data
+	hsmChannels16   = 16  // that may be subscribed on; 64 may be paused
+	hsmOfChannel    = 200 // topics
+	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
+	hsmLongestTopic = 64
+	hsmAckTime      = time.Minute
+	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
 
 // hsm is the market feed of generations 1 and 2. The goroutine that reads has its topics;
@@ -152,7 +153,7 @@ func (h *hsm) topical(r hsmRequest) error {
 // find returns the topic of a name.
 func (h *hsm) find(name string) (*hsmTopic, bool) {
 	kind, segment, asked, ok := splitTopic(name)
-	if !ok {
+	if !ok || len(name) > hsmLongestTopic {
 		return nil, false
 	}
 	i, ok := h.client.feeds.find(segment + "|" + asked)
@@ -289,15 +290,15 @@ func (h *hsm) pause(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(r.kind, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	if r.kind == hsmPause {
 		h.paused |= channels
 	} else {
 		h.paused &^= channels
 		h.release()
 	}
-	h.client.mu.Unlock()
-	h.send(hsmStatus(r.kind, true, 0))
 	return nil
 }
 
@@ -307,12 +308,12 @@ func (h *hsm) throttle(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(hsmThrottle, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	h.step = min(time.Duration(ms)*time.Millisecond, hsmLongestStep)
 	h.next = time.Time{}
 	h.release()
-	h.client.mu.Unlock()
-	h.send(hsmStatus(hsmThrottle, true, 0))
 	return nil
 }
 
