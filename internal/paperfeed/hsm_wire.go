@@ -80,6 +80,14 @@ func hsmTopics(b []byte) (topics []string, err error) {
 	return topics, nil
 }
 
+// hsmNumber reads a field of one number.
+func hsmNumber(b []byte) (uint32, error) {
+	if len(b) != 4 {
+		return 0, errHSM
+	}
+	return binary.BigEndian.Uint32(b), nil
+}
+
 // hsmChannels reads the channels of a field: two masks, of which the first is for 33 to 64
 // and the second for 1 to 32. Channel n is bit n, counted round: bit 0 is the last one.
 func hsmChannels(b []byte) (channels uint64, err error) {
@@ -125,6 +133,9 @@ func beginHSM(b []byte, number uint32) []byte {
 	b = binary.BigEndian.AppendUint32(b, number)
 	return append(b, 0, 0)
 }
+
+// numberHSM numbers a message that beginHSM has begun.
+func numberHSM(b []byte, number uint32) { binary.BigEndian.PutUint32(b[3:], number) }
 
 func endHSM(b []byte, packets int) []byte {
 	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
