@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"runtime/debug"
 	"time"
 
 	"neoapi/internal/sfeed"
@@ -185,22 +184,19 @@ func (l *line) call() (err error) {
 		return nil
 	}
 	m := l.feed
-	defer func() {
+	err = m.life.call(func() {
 		for _, it := range l.changed {
-			it.called = false
+			if !it.gone.Load() && !m.over.Load() {
+				m.opts.onQuote(&it.q)
+			}
 		}
-		l.changed = l.changed[:0]
-		l.calling.Store(false)
-		if v := recover(); v != nil {
-			err = &ProgramError{Value: v, Stack: debug.Stack()}
-			m.end(err)
-		}
-	}()
-	l.calling.Store(true)
+	})
 	for _, it := range l.changed {
-		if !it.gone.Load() && !m.over.Load() {
-			m.opts.onQuote(&it.q)
-		}
+		it.called = false
 	}
-	return nil
+	l.changed = l.changed[:0]
+	if err != nil {
+		m.end(err)
+	}
+	return err
 }
