@@ -37,14 +37,12 @@ type line struct {
 	proved  bool      // the session is good
 
 	// Of the reader's goroutine.
-	started  bool                  // what is wanted is being asked for
-	greeted  bool                  // by 1119, which proves nothing
-	answered bool                  // by 1117
-	divided  bool                  // the dividers are known
-	held     []*item               // that have a packet from before that
-	by       [1 << 8]trade.Divider // by exchange
-	floats   [1 << 8]float64       // the same
-	quote    sfeed.Quote
+	started  bool          // what is wanted is being asked for
+	greeted  bool          // by 1119, which proves nothing
+	answered bool          // by 1117
+	divided  bool          // the dividers are known
+	held     []*item       // that have a packet from before that
+	scales   [1 << 8]scale // by exchange
 	mini     sfeed.Mini
 	value    sfeed.Index
 	changed  []*item
@@ -221,9 +219,9 @@ func (l *line) control(data []byte, at time.Time) error {
 // divide takes the dividers of the service's answer, and the packets that came before.
 func (l *line) divide(d *sfeed.Dividers, at time.Time) error {
 	l.divided = true
-	for i := range l.by {
+	for i := range l.scales {
 		by := d.Of(int8(uint8(i))) //nolint:gosec // as it is on the wire
-		l.by[i], l.floats[i] = trade.DividerOf(by), float64(by)
+		l.scales[i] = scale{trade.DividerOf(by), float64(by)}
 	}
 	m := l.feed
 	m.mu.Lock()
