@@ -2,6 +2,8 @@ package feed
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -247,4 +249,10 @@ var rupees = trade.MustRupees
 func feedFrame(t testing.TB, l *line, frame []byte) {
 	t.Helper()
 	must.Do(t, l.frame(binaryFrame, frame, time.Date(2026, time.November, 30, 5, 0, 0, 0, time.UTC)))
+}
+
+// noSession is what the trade API says of a session that has ended.
+func noSession(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusUnauthorized)
+	io.WriteString(w, `{"stat":"Not_Ok","emsg":"invalid session","stCode":1003}`)
 }
