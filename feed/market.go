@@ -47,8 +47,7 @@ type MarketFeed struct {
 	opts     *options
 	sessions *sessions
 	patience patience
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
+	life     *life
 	done     chan struct{} // closed at the end
 	over     atomic.Bool   // the same
 	counts   struct{ bad, old, unknown atomic.Int64 }
@@ -73,26 +72,17 @@ type MarketFeed struct {
 // ([ErrTooMany]). Trouble with the network is none: the feed tells it as [Lost], and tries
 // again.
 func Market(ctx context.Context, c *neoapi.Client, opts ...Option) (*MarketFeed, error) {
-	o := newOptions(opts)
-	m := &MarketFeed{
-		client: c, opts: o, sessions: newSessions(c, o), patience: newPatience(o.haste), done: make(chan struct{}),
-		items: map[string]*item{}, told: map[trade.Segment]Status{},
+	m, err := newMarket(ctx, c, newOptions(opts))
+	if err != nil {
+		return nil, err
 	}
-	m.ctx, m.cancel = context.WithCancelCause(ctx)
-	first := m.newLine()
-	for _, s := range o.subscribe {
-		if err := m.Subscribe(s.level, s.instruments...); err != nil {
-			m.cancel(ErrClosed)
-			return nil, err
-		}
-	}
-	if err := first.link.prepare(ctx); err != nil {
-		m.cancel(ErrClosed)
+	if err := m.lines[0].link.prepare(ctx); err != nil {
+		m.life.end(ErrClosed)
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	context.AfterFunc(m.ctx, func() { m.end(closed(m.ctx)) }) // also while a callback holds up the line
+	context.AfterFunc(m.life.ctx, func() { m.end(closed(m.life.ctx)) }) // also while a callback holds up the line
 	m.live = true
 	for _, l := range m.lines {
 		m.run(l)
@@ -100,10 +90,26 @@ func Market(ctx context.Context, c *neoapi.Client, opts ...Option) (*MarketFeed,
 	return m, nil
 }
 
+// newMarket returns a feed that is not connected yet.
+func newMarket(ctx context.Context, c *neoapi.Client, o *options) (*MarketFeed, error) {
+	m := &MarketFeed{
+		client: c, opts: o, sessions: newSessions(c, o), patience: newPatience(o.haste), done: make(chan struct{}),
+		items: map[string]*item{}, told: map[trade.Segment]Status{}, life: newLife(ctx),
+	}
+	m.newLine()
+	for _, s := range o.subscribe {
+		if err := m.Subscribe(s.level, s.instruments...); err != nil {
+			m.life.end(ErrClosed)
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
 // newLine adds a connection. The feed's lock is held, or nobody knows the feed yet.
 func (m *MarketFeed) newLine() *line {
 	l := &line{
-		feed: m, first: len(m.lines) == 0, ended: make(chan struct{}), epoch: 1, from: m.client.Now().In(trade.IST),
+		feed: m, first: len(m.lines) == 0, epoch: 1, from: m.client.Now().In(trade.IST),
 		waiting: map[*item]bool{}, poke: make(chan struct{}, 1),
 	}
 	l.link = newLink(m.client, m.opts, m.sessions, l)
@@ -113,10 +119,7 @@ func (m *MarketFeed) newLine() *line {
 
 // run starts a line. The feed's lock is held.
 func (m *MarketFeed) run(l *line) {
-	go func() {
-		defer close(l.ended)
-		m.end(l.link.run(m.ctx))
-	}()
+	m.life.start(func() { m.end(l.link.run(m.life.ctx)) })
 }
 
 // end ends the feed; the first reason counts.
@@ -128,7 +131,7 @@ func (m *MarketFeed) end(why error) {
 		close(m.done)
 	}
 	m.mu.Unlock()
-	m.cancel(why)
+	m.life.end(why)
 }
 
 // Close ends the feed, and the loops over its updates with [ErrClosed]. It waits until the
@@ -136,24 +139,7 @@ func (m *MarketFeed) end(why error) {
 // one. Closing it again does nothing.
 func (m *MarketFeed) Close() error {
 	m.end(ErrClosed)
-	m.mu.Lock()
-	lines := m.lines
-	m.mu.Unlock()
-	for _, l := range lines {
-		l.wait()
-	}
-	return nil
-}
-
-// wait waits until a line has ended, or is in the program's callback.
-func (l *line) wait() {
-	for !l.calling.Load() {
-		select {
-		case <-l.ended:
-			return
-		case <-time.After(time.Millisecond):
-		}
-	}
+	return m.life.close()
 }
 
 // Subscribe asks for quotes of instruments at a level, whether or not the feed is connected.

@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"runtime/debug"
 	"time"
 
 	"neoapi/internal/sfeed"
@@ -22,7 +21,7 @@ func (l *line) batch(frame []byte, at time.Time) error {
 			l.stale = true
 			continue
 		}
-		it := l.packet(&p, raw, at)
+		it := l.packet(p, raw, at)
 		if it == nil {
 			continue
 		}
@@ -52,19 +51,18 @@ func (l *line) batch(frame []byte, at time.Time) error {
 
 // packet puts a packet into the picture of its instrument, and returns it if there is
 // something new. The feed's lock is held.
-func (l *line) packet(p *sfeed.Packet, raw []byte, at time.Time) *item {
+func (l *line) packet(p sfeed.Packet, raw []byte, at time.Time) *item {
 	var it *item
 	kind := p.Kind()
 	switch kind {
 	case sfeed.KindQuote:
-		l.quote.Decode(*p)
-		it = l.table.find(keyOf(p.Exchange, l.quote.Token))
+		it = l.table.find(keyOf(p.Exchange(), sfeed.ViewOf(p).Token()))
 	case sfeed.KindMini:
-		l.mini.Decode(*p)
-		it = l.table.find(keyOf(p.Exchange, l.mini.Token))
+		l.mini.Decode(p)
+		it = l.table.find(keyOf(p.Exchange(), l.mini.Token))
 	case sfeed.KindIndex:
-		l.value.Decode(*p)
-		it = l.indexOf(p.Exchange, &l.value)
+		l.value.Decode(p)
+		it = l.indexOf(p.Exchange(), &l.value)
 	case sfeed.KindAuction:
 		l.auction(p, raw, at)
 		return nil
@@ -82,11 +80,11 @@ func (l *line) packet(p *sfeed.Packet, raw []byte, at time.Time) *item {
 	case !it.fresh():
 		l.arrived(it, at)
 	}
-	by := l.by[uint8(p.Exchange)] //nolint:gosec // as it is on the wire
+	by := &l.scales[uint8(p.Exchange())] //nolint:gosec // as it is on the wire
 	var newer bool
 	switch kind {
 	case sfeed.KindQuote:
-		newer = it.takeQuote(&l.quote, p, by, l.floats[uint8(p.Exchange)], at) //nolint:gosec // as it is on the wire
+		newer = it.takeQuote(p, by, at)
 	case sfeed.KindMini:
 		newer = it.takeMini(&l.mini, p, by, at)
 	case sfeed.KindIndex:
@@ -94,7 +92,7 @@ func (l *line) packet(p *sfeed.Packet, raw []byte, at time.Time) *item {
 	}
 	if !newer {
 		l.feed.counts.old.Add(1)
-		l.heard = l.heard || kind == sfeed.KindQuote && l.quote.UpdatedAt == it.updated
+		l.heard = l.heard || kind == sfeed.KindQuote && sfeed.ViewOf(p).UpdatedAt() == it.updated
 		return nil
 	}
 	return it
@@ -131,17 +129,17 @@ func (l *line) indexOf(exchange int8, x *sfeed.Index) *item {
 }
 
 // status takes what a market is doing.
-func (l *line) status(p *sfeed.Packet, at time.Time) {
+func (l *line) status(p sfeed.Packet, at time.Time) {
 	m := l.feed
-	segment := trade.Segment(sfeed.Segment(p.Exchange))
+	segment := trade.Segment(sfeed.Segment(p.Exchange()))
 	if segment == "" {
 		m.counts.unknown.Add(1)
 		return
 	}
 	var s sfeed.Status
-	s.Decode(*p)
+	s.Decode(p)
 	told := Status{Segment: segment, State: MarketState(s.Code), Text: string(s.Text), At: at}
-	x := uint8(p.Exchange) //nolint:gosec // as it is on the wire
+	x := uint8(p.Exchange()) //nolint:gosec // as it is on the wire
 	if !told.State.event() {
 		if told.State == MarketOpen && m.statuses[x] != MarketOpen {
 			m.opened[x] = time.Now()
@@ -156,10 +154,10 @@ func (l *line) status(p *sfeed.Packet, at time.Time) {
 }
 
 // auction takes the state of a closing auction. Outside of one it comes with zeros.
-func (l *line) auction(p *sfeed.Packet, raw []byte, at time.Time) {
+func (l *line) auction(p sfeed.Packet, raw []byte, at time.Time) {
 	var a sfeed.Auction
-	a.Decode(*p)
-	it := l.table.find(keyOf(p.Exchange, uint32(a.Token))) //nolint:gosec // as it is on the wire
+	a.Decode(p)
+	it := l.table.find(keyOf(p.Exchange(), uint32(a.Token))) //nolint:gosec // as it is on the wire
 	switch {
 	case it == nil:
 		l.feed.counts.unknown.Add(1)
@@ -171,7 +169,7 @@ func (l *line) auction(p *sfeed.Packet, raw []byte, at time.Time) {
 	}
 	it.auction = a
 	it.auctioned = Auction{
-		Instrument: it.instrument, Reference: l.by[uint8(p.Exchange)].Price(int64(a.Reference)), //nolint:gosec // as it is on the wire
+		Instrument: it.instrument, Reference: l.scales[uint8(p.Exchange())].price.Price(int64(a.Reference)), //nolint:gosec // as it is on the wire
 		Imbalance: a.Imbalance, ImbalanceAtMarket: a.ImbalanceAtMarket, At: at,
 	}
 	for _, r := range l.feed.readers {
@@ -185,22 +183,19 @@ func (l *line) call() (err error) {
 		return nil
 	}
 	m := l.feed
-	defer func() {
+	err = m.life.call(func() {
 		for _, it := range l.changed {
-			it.called = false
+			if !it.gone.Load() && !m.over.Load() {
+				m.opts.onQuote(&it.q)
+			}
 		}
-		l.changed = l.changed[:0]
-		l.calling.Store(false)
-		if v := recover(); v != nil {
-			err = &ProgramError{Value: v, Stack: debug.Stack()}
-			m.end(err)
-		}
-	}()
-	l.calling.Store(true)
+	})
 	for _, it := range l.changed {
-		if !it.gone.Load() && !m.over.Load() {
-			m.opts.onQuote(&it.q)
-		}
+		it.called = false
 	}
-	return nil
+	l.changed = l.changed[:0]
+	if err != nil {
+		m.end(err)
+	}
+	return err
 }

@@ -3,7 +3,6 @@ package feed
 import (
 	"time"
 
-	"neoapi"
 	"neoapi/trade"
 )
 
@@ -26,10 +25,4 @@ func openByHours(s trade.Segment, at time.Time) bool {
 	minute := at.Hour()*60 + at.Minute()
 	h := hours[s]
 	return minute >= h[0] && minute < h[1]
-}
-
-// real reports whether a client talks to the real service, which has hours; the exchange on
-// paper is open when its feed says so, and else always.
-func real(c *neoapi.Client) bool {
-	return c.Service() == string(neoapi.UAT) || c.Service() == string(neoapi.PROD)
 }

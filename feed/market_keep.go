@@ -178,7 +178,7 @@ func (l *line) overdue(now time.Time) (again []sfeed.Request, err error) {
 			err = &SessionError{Err: fmt.Errorf("the service acknowledged no subscription within %v", m.patience.ack), doubtful: true}
 			return false
 		case a.again:
-			m.opts.log.LogAttrs(m.ctx, slog.LevelWarn, "feed: the service does not acknowledge a subscription", slog.Int("instruments", len(a.of)))
+			m.opts.log.LogAttrs(m.life.ctx, slog.LevelWarn, "feed: the service does not acknowledge a subscription", slog.Int("instruments", len(a.of)))
 			return true
 		}
 		a.of = slices.DeleteFunc(a.of, func(it *item) bool { return it.fresh() || it.topic(it.carried) != a.topic || it.gone.Load() })
@@ -296,11 +296,11 @@ func (k *keeper) tidy(now time.Time) (requests []sfeed.Request) {
 	return requests
 }
 
-// open reports whether a market is open: by its feed, else by the hours of the real
+// open reports whether a market is open: by its feed, else by the hours of the original
 // service, and elsewhere always.
 func (m *MarketFeed) open(exchange int8) bool {
 	if s := m.statuses[uint8(exchange)]; s != 0 { //nolint:gosec // as it is on the wire
 		return s == MarketOpen
 	}
-	return !real(m.client) || openByHours(trade.Segment(sfeed.Segment(exchange)), m.client.Now())
+	return !original(m.client) || openByHours(trade.Segment(sfeed.Segment(exchange)), m.client.Now())
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"neoapi"
@@ -19,47 +17,40 @@ type line struct {
 	feed  *MarketFeed
 	link  *link
 	first bool // it has the markets' status
-	ended chan struct{}
 
 	// Guarded by the feed's lock.
 	table   table
 	indices []*item
-	count   int              // of instruments
-	moved   []*item          // whose wants differ from what the connection carries
-	waiting map[*item]bool   // asked for, and nothing has come yet
-	per     [1 << 8]int      // items by exchange
-	poke    chan struct{}    // of capacity 1: moved has something
-	epoch   uint32           // counts connections; no picture is older
-	lost    bool             // since a Lost, until the Gap
+	count   int            // of instruments
+	moved   []*item        // whose wants differ from what the connection carries
+	waiting map[*item]bool // asked for, and nothing has come yet
+	per     [1 << 8]int    // items by exchange
+	poke    chan struct{}  // of capacity 1: moved has something
+	epoch   uint32         // counts connections; no picture is older
+	lost    bool           // since a Lost, until the Gap
 	lostAs  Lost
-	from    time.Time        // when something came last, before it was lost
-	heard   bool             // a quote has come since the keeper looked
-	stale   bool             // a frame was spoilt: pictures are to be asked for again
-	acks    []*ack           // that are awaited, the oldest first
-	acked   int              // how many have come
-	proved  bool             // the session is good
+	from    time.Time // when something came last, before it was lost
+	heard   bool      // a quote has come since the keeper looked
+	stale   bool      // a frame was spoilt: pictures are to be asked for again
+	acks    []*ack    // that are awaited, the oldest first
+	acked   int       // how many have come
+	proved  bool      // the session is good
 
 	// Of the reader's goroutine.
-	started  bool // what is wanted is being asked for
-	greeted  bool // by 1119, which proves nothing
-	answered bool // by 1117
-	divided  bool // the dividers are known
-	held     []*item // that have a packet from before that
-	by       [1 << 8]trade.Divider // by exchange
-	floats   [1 << 8]float64       // the same
-	quote    sfeed.Quote
+	started  bool          // what is wanted is being asked for
+	greeted  bool          // by 1119, which proves nothing
+	answered bool          // by 1117
+	divided  bool          // the dividers are known
+	held     []*item       // that have a packet from before that
+	scales   [1 << 8]scale // by exchange
 	mini     sfeed.Mini
 	value    sfeed.Index
 	changed  []*item
-	calling  atomic.Bool // the program's callback runs
 }
 
 // addresses implements [protocol].
-func (l *line) addresses(_ context.Context, s neoapi.Session) ([]string, error) {
-	if s.FeedURL == "" {
-		return nil, fmt.Errorf("market feed: %w", ErrNoFeed)
-	}
-	return []string{s.FeedURL}, nil
+func (l *line) addresses(ctx context.Context, s neoapi.Session) ([]string, error) {
+	return marketAddresses(ctx, l.feed.client, s)
 }
 
 // beat implements [protocol].
@@ -148,7 +139,7 @@ func (l *line) start(ctx context.Context, w *wire) {
 		return
 	}
 	l.started = true
-	k := &keeper{line: l, wire: w, since: time.Now()}
+	k := &keeper{line: l, wire: w}
 	w.tasks.Go(func() { k.run(ctx) })
 }
 
@@ -219,7 +210,7 @@ func (l *line) control(data []byte, at time.Time) error {
 		l.back(at)
 		m.mu.Unlock()
 		if r.ErrorCode != 0 {
-			m.opts.log.LogAttrs(m.ctx, slog.LevelWarn, "feed: the service refused a subscription", slog.Int("code", r.ErrorCode))
+			m.opts.log.LogAttrs(m.life.ctx, slog.LevelWarn, "feed: the service refused a subscription", slog.Int("code", r.ErrorCode))
 		}
 	}
 	return nil
@@ -228,9 +219,9 @@ func (l *line) control(data []byte, at time.Time) error {
 // divide takes the dividers of the service's answer, and the packets that came before.
 func (l *line) divide(d *sfeed.Dividers, at time.Time) error {
 	l.divided = true
-	for i := range l.by {
+	for i := range l.scales {
 		by := d.Of(int8(uint8(i))) //nolint:gosec // as it is on the wire
-		l.by[i], l.floats[i] = trade.DividerOf(by), float64(by)
+		l.scales[i] = scale{trade.DividerOf(by), float64(by)}
 	}
 	m := l.feed
 	m.mu.Lock()
@@ -246,4 +237,3 @@ func (l *line) divide(d *sfeed.Dividers, at time.Time) error {
 	}
 	return nil
 }
-

@@ -19,31 +19,37 @@ type item struct {
 	index      bool   // it is quoted by its name
 	name       string // as requests name it, such as "nse_cm|11536" and "nse_cm|Nifty 50"
 	slot       int    // of the readers' marks
-	line       *line
 
 	// What is wanted and what its connection carries; guarded by the feed's lock.
 	wants   [Full + 1]int // how often, by level
-	want    Level         // the highest of them, or 0
 	carried Level         // what the connection carries, or 0
 	moved   bool          // it is in line.moved
 	asked   time.Time     // when the connection was asked for it
 	missing bool          // this has been said
 
-	// The picture.
-	epoch   uint32 // of its line when the last packet came: the picture is of now if it is still the line's
-	q       Quote
-	rows    [2]trade.Level // a touch line's
-	bids    []trade.Level  // room for more
-	asks    []trade.Level
-	lastAt  int64 // as sent
-	updated int64 // as sent
-	seq     uint8
-	auction sfeed.Auction
-	held    []byte // a packet that came before the divider of its prices
-
+	auction   sfeed.Auction // as it came last
 	auctioned Auction
-	called    bool        // it is in line.changed
-	gone      atomic.Bool // nobody wants it any more
+	held      []byte        // a packet that came before the divider of its prices
+	bids      []trade.Level // room for what a touch line has not
+	asks      []trade.Level
+
+	// What each tick needs is together.
+	q       Quote // the picture
+	rows    [2]trade.Level
+	line    *line
+	want    Level  // the highest level in wants, or 0
+	lastAt  int64  // as sent
+	updated int64  // as sent
+	epoch   uint32 // of its line when the last packet came: the picture is of now if it is still the line's
+	seq     uint8
+	called  bool        // it is in line.changed
+	gone    atomic.Bool // nobody wants it any more
+}
+
+// A scale is what an exchange's integers are divided by.
+type scale struct {
+	price  trade.Divider
+	amount float64
 }
 
 // fresh reports whether the picture is of the present connection.
@@ -82,42 +88,65 @@ const reordered = 8
 
 // lesser reports whether a packet has less than the picture, and nothing newer: the
 // snapshot of a full depth has five rows.
-func (it *item) lesser(r *sfeed.Quote, p *sfeed.Packet) bool {
-	return p.Level != sfeed.LevelTouch && it.q.Level == Full && it.want == Full && it.fresh() && levelOf(p.Level) < Full &&
-		r.UpdatedAt == it.updated && r.Volume == it.q.Volume
+func (it *item) lesser(v *sfeed.View, level uint8) bool {
+	return it.q.Level == Full && it.want == Full && it.fresh() && levelOf(level) < Full && v.UpdatedAt() == it.updated && v.Volume() == it.q.Volume
 }
 
 // takeQuote puts a quote into the picture. It reports whether it was newer than the last.
-func (it *item) takeQuote(r *sfeed.Quote, p *sfeed.Packet, d trade.Divider, divider float64, at time.Time) bool {
-	if it.older(r.UpdatedAt, r.LastAt, r.Volume, p.Seq) || it.lesser(r, p) {
+// What it does is done for every tick.
+func (it *item) takeQuote(p sfeed.Packet, by *scale, at time.Time) bool {
+	v, q := sfeed.ViewOf(p), &it.q
+	updated, lastAt, volume := v.UpdatedAt(), v.LastAt(), v.Volume()
+	if it.older(updated, lastAt, volume, p.Seq()) || p.Level() != sfeed.LevelTouch && it.lesser(v, p.Level()) {
 		return false
 	}
 	it.renew()
-	q := &it.q
-	q.Last = d.Price(int64(r.Last))
-	q.LastQty = r.LastQty
-	if r.LastAt != it.lastAt {
-		it.lastAt, q.LastAt = r.LastAt, timeOf(r.LastAt)
+	d := by.price
+	q.Last = d.Price(int64(v.Last()))
+	q.LastQty = v.LastQty()
+	if lastAt != it.lastAt {
+		it.lastAt, q.LastAt = lastAt, timeOf(lastAt)
 	}
-	if r.UpdatedAt != it.updated {
-		it.updated, q.At = r.UpdatedAt, timeOf(r.UpdatedAt)
+	if updated != it.updated {
+		it.updated, q.At = updated, timeOf(updated)
 	}
-	it.seq = p.Seq
-	q.Change = d.Amount(int64(r.Change))
-	q.ChangePercent = float64(r.ChangePercent) / 100
-	q.Open, q.High, q.Low = d.Price(int64(r.Open)), d.Price(int64(r.High)), d.Price(int64(r.Low))
-	q.PrevClose = d.Price(int64(r.Close))
-	q.AvgPrice = d.Price(int64(r.Average))
-	q.IndicativeClose = d.Price(int64(r.IndicativeClose))
-	q.Volume = r.Volume
-	q.Traded = amount(r.Traded / divider)
-	q.OpenInterest = int64(r.OpenInterest)
-	q.TotalBuy, q.TotalSell = r.TotalBuy, r.TotalSell
-	q.Upper, q.Lower = d.Price(int64(r.Upper)), d.Price(int64(r.Lower))
-	q.YearHigh, q.YearLow = d.Price(int64(r.YearHigh)), d.Price(int64(r.YearLow))
-	it.takeRows(r, p.Level, d)
+	it.seq = p.Seq()
+	q.Change = d.Amount(int64(v.Change()))
+	q.ChangePercent = float64(v.ChangePercent()) / 100
+	q.Open, q.High, q.Low = d.Price(int64(v.Open())), d.Price(int64(v.High())), d.Price(int64(v.Low()))
+	q.PrevClose = d.Price(int64(v.Close()))
+	q.AvgPrice = d.Price(int64(v.Average()))
+	q.IndicativeClose = d.Price(int64(v.IndicativeClose()))
+	q.Volume = volume
+	q.Traded = amount(v.Traded() / by.amount)
+	q.OpenInterest = int64(v.OpenInterest())
+	q.TotalBuy, q.TotalSell = v.TotalBuy(), v.TotalSell()
+	q.Upper, q.Lower = d.Price(int64(v.Upper())), d.Price(int64(v.Lower()))
+	q.YearHigh, q.YearLow = d.Price(int64(v.YearHigh())), d.Price(int64(v.YearLow()))
 	q.Received = at
+	if p.Level() == sfeed.LevelTouch {
+		it.takeBest(p, d)
+	} else {
+		it.takeRows(p, d)
+	}
+	q.Crossed = len(q.Bids) > 0 && len(q.Asks) > 0 && !q.Bids[0].Price.Less(q.Asks[0].Price)
 	return true
+}
+
+// takeBest puts the bid and the offer of a touch line into the picture, and no others, so
+// that no row is older than the rest.
+func (it *item) takeBest(p sfeed.Packet, d trade.Divider) {
+	q := &it.q
+	q.Level = Touch
+	buy, sell := sfeed.BestOf(p)
+	bids, asks := 0, 0
+	if row(&it.rows[0], buy, d) {
+		bids = 1
+	}
+	if row(&it.rows[1], sell, d) {
+		asks = 1
+	}
+	q.Bids, q.Asks = it.rows[0:bids:1], it.rows[1:1+asks:2]
 }
 
 // amount returns f, or 0 if it is no amount.
@@ -128,48 +157,37 @@ func amount(f float64) float64 {
 	return 0
 }
 
-// takeRows puts the bids and offers of a quote into the picture: those of the packet and no
-// others, so that no row is older than the rest.
-func (it *item) takeRows(r *sfeed.Quote, level uint8, d trade.Divider) {
+// takeRows puts the rows of a packet into the picture, and no others, as many as are wanted.
+func (it *item) takeRows(p sfeed.Packet, d trade.Divider) {
 	q := &it.q
-	switch l := min(levelOf(level), max(it.want, Touch)); {
-	case l == Touch:
-		q.Level = Touch
-		q.Bids, q.Asks = side(it.rows[:1:1], r.Buys, d), side(it.rows[1:2:2], r.Sells, d)
-	default:
-		q.Level = l
-		buys, sells := r.Buys.Len(), r.Sells.Len()
-		if l == Depth {
-			buys, sells = min(buys, 5), min(sells, 5)
-		}
-		if cap(it.bids) < buys {
-			it.bids = make([]trade.Level, max(5, buys))
-		}
-		if cap(it.asks) < sells {
-			it.asks = make([]trade.Level, max(5, sells))
-		}
-		q.Bids, q.Asks = side(it.bids[:buys], r.Buys, d), side(it.asks[:sells], r.Sells, d)
-	}
-	q.Crossed = len(q.Bids) > 0 && len(q.Asks) > 0 && !q.Bids[0].Price.Less(q.Asks[0].Price)
+	buys, sells := sfeed.RowsOf(p)
+	q.Level = min(levelOf(p.Level()), max(it.want, Touch))
+	most := [...]int{Touch: 1, Depth: 5, Full: math.MaxInt}[q.Level]
+	it.bids, it.asks = side(it.bids[:0], buys, most, d), side(it.asks[:0], sells, most, d)
+	q.Bids, q.Asks = it.bids, it.asks
 }
 
-// side fills room with the rows of one side, without those where nobody waits.
-func side(room []trade.Level, rows sfeed.Rows, d trade.Divider) []trade.Level {
-	n := 0
-	for i := range min(len(room), rows.Len()) {
-		row := rows.At(i)
-		if row.Qty <= 0 || row.Price == 0 {
-			continue
+// side appends the first rows of one side to room, without those where nobody waits.
+func side(room []trade.Level, rows sfeed.Rows, most int, d trade.Divider) []trade.Level {
+	for i := range min(most, rows.Len()) {
+		var l trade.Level
+		if row(&l, rows.At(i), d) {
+			room = append(room, l)
 		}
-		room[n] = trade.Level{Price: d.Price(int64(row.Price)), Quantity: row.Qty, Orders: int64(row.Orders)}
-		n++
 	}
-	return room[:n]
+	return room
+}
+
+// row fills a row, and reports whether somebody waits there.
+func row(l *trade.Level, r sfeed.Row, d trade.Divider) bool {
+	*l = trade.Level{Price: d.Price(int64(r.Price)), Quantity: r.Qty, Orders: int64(r.Orders)}
+	return r.Qty > 0 && r.Price != 0
 }
 
 // takeMini puts a quote of the lowest level into the picture; what it has not stays.
-func (it *item) takeMini(r *sfeed.Mini, p *sfeed.Packet, d trade.Divider, at time.Time) bool {
-	if it.older(it.updated, r.LastAt, it.q.Volume, p.Seq) {
+func (it *item) takeMini(r *sfeed.Mini, p sfeed.Packet, by *scale, at time.Time) bool {
+	d := by.price
+	if it.older(it.updated, r.LastAt, it.q.Volume, p.Seq()) {
 		return false
 	}
 	it.renew()
@@ -182,7 +200,7 @@ func (it *item) takeMini(r *sfeed.Mini, p *sfeed.Packet, d trade.Divider, at tim
 	if q.Level == Mini {
 		q.At = q.LastAt // the only time that it has
 	}
-	it.seq = p.Seq
+	it.seq = p.Seq()
 	q.PrevClose = d.Price(int64(r.Close))
 	q.Change = d.Amount(int64(r.Change))
 	q.ChangePercent = float64(r.ChangePercent) / 100
@@ -191,9 +209,10 @@ func (it *item) takeMini(r *sfeed.Mini, p *sfeed.Packet, d trade.Divider, at tim
 }
 
 // takeIndex puts an index's value into the picture.
-func (it *item) takeIndex(r *sfeed.Index, p *sfeed.Packet, d trade.Divider, at time.Time) bool {
+func (it *item) takeIndex(r *sfeed.Index, p sfeed.Packet, by *scale, at time.Time) bool {
+	d := by.price
 	last := int64(min(r.LastAt, math.MaxInt64)) //nolint:gosec // bounded
-	if it.older(last, last, 0, p.Seq) {
+	if it.older(last, last, 0, p.Seq()) {
 		return false
 	}
 	it.renew()
@@ -205,7 +224,7 @@ func (it *item) takeIndex(r *sfeed.Index, p *sfeed.Packet, d trade.Divider, at t
 		q.LastAt = timeOf(last)
 		q.At = q.LastAt
 	}
-	it.seq = p.Seq
+	it.seq = p.Seq()
 	q.Open, q.High, q.Low, q.PrevClose = d.Price(int64(r.Open)), d.Price(int64(r.High)), d.Price(int64(r.Low)), d.Price(int64(r.Close))
 	q.YearHigh, q.YearLow = d.Price(int64(r.YearHigh)), d.Price(int64(r.YearLow))
 	q.Change = q.Last.Sub(q.PrevClose)
