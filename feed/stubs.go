@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"log/slog"
 
 	"neoapi"
 	"neoapi/trade"
@@ -15,25 +14,7 @@ import (
 
 var errNotBuilt = errors.New("not built yet")
 
-// options.go (core) ------------------------------------------------------------------
-
-// An Option sets up a feed.
-type Option func(*options)
-
-type options struct {
-	sessions  neoapi.SessionSource // nil: the client's
-	log       *slog.Logger
-	subscribe []subscription
-	record    io.Writer
-	onQuote   func(*Quote)
-}
-
-type subscription struct {
-	level       Level
-	instruments []trade.Instrument
-}
-
-// WithKeeper, Log: core. Quotes, Minis, Depths, FullDepths (subscriptions), OnQuote: market. Record: record.go.
+// Quotes, Minis, Depths, FullDepths (subscriptions), OnQuote: market. Record: record.go.
 
 // Quotes subscribes instruments at [Touch]; an index as an index.
 func Quotes(i ...trade.Instrument) Option {
