@@ -39,17 +39,3 @@ func (m *MarketFeed) Subscribe(l Level, i ...trade.Instrument) error       { ret
 func (m *MarketFeed) Unsubscribe(l Level, i ...trade.Instrument) error     { return errNotBuilt }
 func (m *MarketFeed) Quote(i trade.Instrument) (q Quote, ok bool)          { return Quote{}, false }
 func (m *MarketFeed) Close() error                                         { return errNotBuilt }
-
-// orders.go ----------------------------------------------------------------------------
-
-// An OrderFeed is a live feed of an account's orders and positions.
-type OrderFeed struct{}
-
-// Orders opens a feed that lives until Close or the end of ctx.
-func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, error) {
-	return nil, errNotBuilt
-}
-
-func (o *OrderFeed) Updates(ctx context.Context) iter.Seq2[Update, error] { return nil }
-func (o *OrderFeed) OnOrder(f func(trade.Order))                          {} // trade.Updates
-func (o *OrderFeed) Close() error                                         { return errNotBuilt }

@@ -78,11 +78,11 @@ func (t *Client) await(ctx context.Context, order Order, done func(Order) bool) 
 		case <-ctx.Done():
 			return order, unsettled(order, failed, ctx.Err())
 		case o := <-news:
-			order = t.newest(later(order, o))
+			order = t.newest(order.Merge(o))
 		case r := <-reads:
 			busy, asked = false, time.Now()
 			if failed = r.err; r.err == nil {
-				order = t.newest(later(order, r.order))
+				order = t.newest(order.Merge(r.order))
 			} else if hopeless(r.err) && !t.live.hears() {
 				return order, unsettled(order, nil, r.err)
 			}

@@ -51,7 +51,7 @@ func (l *live) update(o Order) {
 	defer l.mu.Unlock()
 	last, known := l.orders[o.Number]
 	if known {
-		o = later(last, o)
+		o = last.Merge(o)
 	}
 	if known || len(l.orders) < maxLive {
 		l.orders[o.Number] = o
@@ -77,7 +77,7 @@ func (l *live) last(o Order) Order {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if known, ok := l.orders[o.Number]; ok {
-		return later(o, known)
+		return o.Merge(known)
 	}
 	return o
 }

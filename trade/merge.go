@@ -2,18 +2,20 @@ package trade
 
 import "strings"
 
-// later returns what is known of an order after two reports of it, old having come first.
-func later(old, report Order) Order {
-	if report.supersedes(&old) {
-		return report.Onto(old)
+// Merge returns what is known of an order, o, after another report of it has come, by a
+// live feed or from the book. Neither is believed because it is the one or the other:
+// nothing follows an end; else what the service recorded later holds; of one record, the
+// report that has more of it. What the newer report lacks is taken from the older one, for a
+// feed's frames lack much; what has filled stays filled.
+func (o Order) Merge(report Order) Order {
+	if report.supersedes(&o) {
+		return report.onto(o)
 	}
-	return old.Onto(report)
+	return o.onto(report)
 }
 
-// supersedes reports whether of two reports of an order o is to be believed, which came
-// after old. Neither a feed nor the book is believed because it is the one or the other:
-// nothing follows an end; else what the service recorded later holds; of the same record,
-// the report that has more of it. If the reports do not say, what has filled stays filled.
+// supersedes reports whether o, which came after old, is to be believed before it. If the
+// reports do not say which is newer, it is the one in which more has filled.
 func (o *Order) supersedes(old *Order) bool {
 	ended := old.State.Final()
 	switch {
@@ -34,10 +36,9 @@ func (o *Order) supersedes(old *Order) bool {
 	return o.FilledQty >= old.FilledQty || o.lacks("fldQty")
 }
 
-// Onto returns o, a report of an order, with what it lacks taken from another report of
-// the same order: a live feed's frames lack much. What has filled stays filled, a complete
-// order has filled, and Sequence does not go back to nothing.
-func (o Order) Onto(other Order) Order {
+// onto returns o with what it lacks taken from another report. What has filled stays
+// filled, a complete order has filled, and Sequence does not go back to nothing.
+func (o Order) onto(other Order) Order {
 	fill(&o.Number, other.Number)
 	fill(&o.ExchangeNumber, other.ExchangeNumber)
 	fill(&o.Segment, other.Segment)
