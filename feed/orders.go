@@ -123,9 +123,9 @@ const maxUnread = 10_000
 
 // A reader is a loop or a callback, and what it has not had yet.
 type reader struct {
-	queue  []Update // guarded by OrderFeed.mu, as what follows
-	most   int
-	slow   bool
+	queue   []Update // guarded by OrderFeed.mu, as what follows
+	most    int
+	slow    bool
 	stirred chan struct{}
 }
 

@@ -122,7 +122,9 @@ func (o *OrderFeed) deliver(t *tracked, r report) {
 func (o *OrderFeed) settle(t *tracked, rows []report) {
 	all := slices.Clone(rows)
 	for _, r := range t.queue {
-		same := slices.IndexFunc(all, func(a report) bool { return a.Sequence == r.Sequence && a.State == r.State && a.FilledQty == r.FilledQty })
+		same := slices.IndexFunc(all, func(a report) bool {
+			return a.Sequence == r.Sequence && a.State == r.State && a.FilledQty == r.FilledQty
+		})
 		if same >= 0 {
 			all[same].recovered = all[same].recovered && r.recovered
 		} else {

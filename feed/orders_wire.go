@@ -14,7 +14,7 @@ import (
 
 // An orderProtocol is the order feed's. Its methods are called by the link alone.
 type orderProtocol struct {
-	feed   *OrderFeed
+	feed  *OrderFeed
 	bare  map[string]bool // by host: whether the next first frame has no quotes
 	early [][]byte        // frames that came before the answer
 }
