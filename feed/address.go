@@ -28,7 +28,7 @@ func marketAddresses(ctx context.Context, c *neoapi.Client, s neoapi.Session) ([
 		all.add(conf.market)
 	}
 	all.add(s.FeedURL)
-	if real(c) {
+	if original(c) {
 		all.add("wss://sfeed.kotaksecurities.com/apifeed")
 	}
 	return all.found(err)
@@ -41,7 +41,7 @@ func orderAddresses(ctx context.Context, c *neoapi.Client, s neoapi.Session) ([]
 	switch c.GenerationOf(s) {
 	case 1:
 		base := c.Service()
-		if real(c) {
+		if original(c) {
 			base = "wss://mlhsi.kotaksecurities.com"
 		}
 		all.add(base + "/realtime?sId=" + url.QueryEscape(s.HSServerID))
@@ -55,7 +55,7 @@ func orderAddresses(ctx context.Context, c *neoapi.Client, s neoapi.Session) ([]
 	if s.BaseURL != "" && c.GenerationOf(s) == 3 {
 		all.add(strings.TrimRight(s.BaseURL, "/") + "/realtime")
 	}
-	if real(c) {
+	if original(c) {
 		all.add("wss://" + home(s.DataCenter) + ".kotaksecurities.com/realtime")
 	} else {
 		all.add(c.Service() + "/realtime")
@@ -74,8 +74,8 @@ func home(dataCenter string) string {
 	return "mis"
 }
 
-// real reports whether a client talks to the original service.
-func real(c *neoapi.Client) bool {
+// original reports whether a client talks to the original service.
+func original(c *neoapi.Client) bool {
 	return c.Service() == string(neoapi.UAT) || c.Service() == string(neoapi.PROD)
 }
 
