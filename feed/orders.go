@@ -35,14 +35,14 @@ type OrderFeed struct {
 	life   *life
 	link   *link
 
-	unknown, unread, repeated, recovered atomic.Int64
+	unknown, unread, repeated, recovered, ahead atomic.Int64
 
 	mu        sync.Mutex // guards what follows; never held while the program's code runs or anything is waited for
 	orders    map[string]*tracked
 	positions map[positionKey]trade.Position
 	readers   map[*reader]bool
-	err       error         // why the feed is over
-	steps     map[step]bool // that the service's histories have, though they are not usual
+	err       error        // why the feed is over
+	steps     map[step]int // how often the service's histories have steps that are not usual
 	catching
 	reading
 }
@@ -53,7 +53,7 @@ type OrderFeed struct {
 func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, error) {
 	o := &OrderFeed{
 		client: c, opts: newOptions(opts), life: newLife(ctx),
-		orders: map[string]*tracked{}, positions: map[positionKey]trade.Position{}, readers: map[*reader]bool{}, steps: map[step]bool{},
+		orders: map[string]*tracked{}, positions: map[positionKey]trade.Position{}, readers: map[*reader]bool{}, steps: map[step]int{},
 	}
 	var by []trade.Option
 	if o.opts.sessions != nil {
@@ -108,13 +108,14 @@ type OrderStats struct {
 	Unread      int64 // frames that could not be read
 	Repeated    int64 // reports of orders that said nothing new
 	Recovered   int64 // updates of orders that were read, and had not come
+	Ahead       int64 // times that an order's newest state did not wait for its history any longer
 }
 
 // Stats returns what the feed has counted.
 func (o *OrderFeed) Stats() OrderStats {
 	return OrderStats{
 		Connections: o.link.stats.connections.Load(), Frames: o.link.stats.frames.Load(), Unknown: o.unknown.Load(), Unread: o.unread.Load(),
-		Repeated: o.repeated.Load(), Recovered: o.recovered.Load(),
+		Repeated: o.repeated.Load(), Recovered: o.recovered.Load(), Ahead: o.ahead.Load(),
 	}
 }
 

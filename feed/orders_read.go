@@ -21,8 +21,9 @@ const (
 	lossyPause   = time.Second            // after a look that found what the stream had lost
 	leanPause    = 200 * time.Millisecond // after a report that lacks what the book has
 	grace        = 250 * time.Millisecond // for the stream to say what the book says
-	historyPause = 250 * time.Millisecond // between two histories, after the first ones
-	historyBurst = 6
+	historyPause = 200 * time.Millisecond // between two histories, after the first ones
+	historyBurst = 8
+	lossyTime    = time.Minute            // how long a stream that has lost something counts as one that does
 	shortestRead = 500 * time.Millisecond // between two looks
 	forgetAfter  = time.Hour              // of an order that is final, and no longer in the book
 )
@@ -52,10 +53,10 @@ type reading struct {
 	failed  int       // looks in a row
 	suspect []report  // rows that the stream may have lost
 	judge   time.Time // when that is decided
-	lossy   bool
-	moved   bool // positions, by fills that were recovered
-	heard   bool // something from the stream since the last look began
-	deaf    int  // looks that found what the stream had lost, while nothing came from it
+	losing  time.Time // when the stream was last seen to have lost something
+	moved   bool      // positions, by fills that were recovered
+	heard   bool      // something from the stream since the last look began
+	deaf    int       // looks that found what the stream had lost, while nothing came from it
 
 	budget float64 // histories
 	spent  time.Time
@@ -159,6 +160,7 @@ func (o *OrderFeed) release() {
 	}
 	for _, t := range o.inOrder() {
 		if len(t.queue) > 0 && late(t.since) {
+			o.ahead.Add(1)
 			o.settle(t, nil)
 		}
 	}
@@ -278,15 +280,15 @@ func (o *OrderFeed) task() (work func(context.Context), wait time.Duration) {
 
 // pause is how long until the next look at the book.
 func (o *OrderFeed) pause() time.Duration {
-	open := o.open()
+	open, lossy := o.open(), time.Since(o.losing) < lossyTime/o.opts.haste
 	switch {
 	case o.failed > 0:
 		return min(patience<<min(o.failed-1, 4), openPause)
 	case open && !o.connected:
 		return downPause
-	case open && o.lossy:
+	case open && lossy:
 		return lossyPause
-	case open:
+	case open || lossy:
 		return openPause
 	}
 	return idlePause
@@ -512,9 +514,6 @@ func (o *OrderFeed) look(ctx context.Context) {
 	if !o.connected {
 		o.judge = o.looked
 	}
-	if len(o.suspect) == 0 {
-		o.lossy = false
-	}
 	o.due = o.after(max(shortestRead, o.pause()))
 }
 
@@ -535,16 +534,17 @@ func (o *OrderFeed) sentence() {
 		o.ask(t, r.Number)
 	}
 	o.suspect = nil
-	o.lossy = lost > 0 && o.connected
-	o.due = o.after(max(shortestRead, o.pause()))
 	if o.heard {
 		o.deaf = 0
-	} else if o.lossy {
-		if o.deaf++; o.deaf > 1 {
+	}
+	if lost > 0 && o.connected {
+		o.losing = time.Now()
+		if o.deaf++; o.deaf > 1 && !o.heard {
 			o.deaf = 0
 			o.wire.end(&ConnectionError{Err: errDeaf})
 		}
 	}
+	o.due = o.after(max(shortestRead, o.pause()))
 }
 
 var errDeaf = errors.New("the connection looks well, and orders changed of which it said nothing")

@@ -64,6 +64,8 @@ func (o *OrderFeed) offer(t *tracked, r report) {
 	case !news(&t.last, &r):
 		o.absorb(t, r)
 	case !o.follows(t, &r):
+		o.losing = time.Now()
+		o.soon(lossyPause)
 		o.wait(t, r)
 		o.ask(t, r.Number)
 	default:
@@ -74,7 +76,7 @@ func (o *OrderFeed) offer(t *tracked, r report) {
 // follows reports whether nothing is known to be missing between what was told of an order
 // and a report. Of an order that was there before the feed nothing is.
 func (o *OrderFeed) follows(t *tracked, r *report) bool {
-	return r.Follows(t.last) || o.steps[stepOf(&t.last, &r.Order)] || t.last.Number == "" && !o.caught
+	return r.Follows(t.last) || o.steps[stepOf(&t.last, &r.Order)] >= habit || t.last.Number == "" && !o.caught
 }
 
 // news reports whether a report has news of an order.
@@ -157,7 +159,7 @@ func (o *OrderFeed) history(t *tracked, states []trade.Order) {
 	from := 0
 	for i := range states {
 		if i > 0 && !states[i].Follows(states[i-1]) && len(o.steps) < maxSteps {
-			o.steps[stepOf(&states[i-1], &states[i])] = true
+			o.steps[stepOf(&states[i-1], &states[i])]++
 		}
 		if told := &t.last; told.Number != "" && (when(&states[i]) <= when(told)) {
 			from = i + 1
@@ -170,6 +172,10 @@ func (o *OrderFeed) history(t *tracked, states []trade.Order) {
 	t.asked = false
 	o.settle(t, rows)
 }
+
+// habit is how often a service's histories have a step that is not usual before it is: then
+// it is a way of that service.
+const habit = 20
 
 // maxSteps is more than there are steps between the states that are known.
 const maxSteps = 1000

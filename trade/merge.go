@@ -138,13 +138,3 @@ func fill[T comparable](field *T, with T) {
 		*field = with
 	}
 }
-
-// Follows reports whether o can be the state of an order right after another one, so that
-// nothing is known to be missing in between: a live feed can lose frames. The zero Order
-// is before the first one.
-func (o Order) Follows(before Order) bool {
-	if !o.State.follows(before.State) {
-		return false
-	}
-	return o.FilledQty <= before.FilledQty || before.State == Open
-}
