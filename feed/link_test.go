@@ -307,8 +307,8 @@ func TestLink_endsWithinASecondInEveryState(t *testing.T) {
 				source := set(s, p, &supply{sessions: []neoapi.Session{session("a")}}, life)
 				o := newOptions([]Option{WithKeeper(source)})
 				l := newLink(s.client, o, newSessions(s.client, o), p)
-				var err error
-				life.start(func() { err = l.run(life.ctx) })
+				over := make(chan error, 1)
+				life.start(func() { over <- l.run(life.ctx) })
 				time.Sleep(3500 * time.Millisecond)
 				began := time.Now()
 				life.close()
@@ -319,7 +319,7 @@ func TestLink_endsWithinASecondInEveryState(t *testing.T) {
 				dials := s.dials.Load()
 				close(forever)
 				time.Sleep(10 * time.Minute)
-				if !errors.Is(err, ErrClosed) {
+				if err := <-over; !errors.Is(err, ErrClosed) {
 					t.Error(err)
 				}
 				if s.dials.Load() != dials {

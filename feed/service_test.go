@@ -30,6 +30,7 @@ type service struct {
 	handshake func(w http.ResponseWriter, r *http.Request, n int) bool
 	talk      func(c *websocket.Conn, n int)
 	call      http.HandlerFunc // any other request
+	refusing  func() bool      // whether the session has ended; nil: always
 
 	dials, upgrades, calls atomic.Int32
 	mu                     sync.Mutex
@@ -225,6 +226,9 @@ func (p *parrot) up(_ context.Context, w *wire) error {
 func (p *parrot) frame(kind frameKind, data []byte, _ time.Time) error {
 	if p.onData != nil {
 		return p.onData(kind, data)
+	}
+	if string(data) == "nk" {
+		return &SessionError{Err: errors.New("nk")}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
