@@ -15,7 +15,7 @@ import (
 // An orderProtocol is the order feed's. Its methods are called by the link alone.
 type orderProtocol struct {
 	feed  *OrderFeed
-	bare  map[string]bool // by host: whether the next first frame has no quotes
+	forms map[string]form // by host
 	early [][]byte        // frames that came before the answer
 }
 
@@ -32,13 +32,20 @@ func (p *orderProtocol) beat(s neoapi.Session) beat {
 	return beat{text: []byte(`{"type":"hb"}`), every: 30 * time.Second, ping: 5 * time.Second}
 }
 
-// greet proves the session. Some servers take the first frame as JSON, others in the form
-// of the service's own clients, which is none: after a refusal the other one is tried on
-// the next connection, and a refusal of that one is meant.
+// A form is how the next first frame is written: as JSON or, bare, without quotes and
+// blanks, as the service's own clients do.
+type form struct {
+	bare    bool
+	refused bool // the other form was refused
+}
+
+// greet proves the session. Some servers take the first frame as JSON, others without
+// quotes alone: after a failure the other form is the next connection's. Only when both
+// were refused the session was, unless a call says so before.
 func (p *orderProtocol) greet(ctx context.Context, w *wire, s neoapi.Session) error {
-	bare := p.bare[w.host]
+	next := p.forms[w.host]
 	first := `{type:cn,Authorization:` + s.Token + `,Sid:` + s.SID + `,src:WEB}`
-	if !bare {
+	if !next.bare {
 		quoted, err := json.Marshal(map[string]string{"type": "cn", "Authorization": s.Token, "Sid": s.SID, "src": "WEB"})
 		if err != nil {
 			return &ProtocolError{Err: err}
@@ -46,16 +53,21 @@ func (p *orderProtocol) greet(ctx context.Context, w *wire, s neoapi.Session) er
 		first = string(quoted)
 	}
 	err := p.prove(ctx, w, first, s)
-	if err == nil {
-		return nil
+	refusal, refused := errors.AsType[*SessionError](err)
+	refused = refused && !refusal.doubtful
+	switch {
+	case err == nil:
+		next.refused = false
+	case refused && !next.refused:
+		next.bare, next.refused = !next.bare, true
+		err = &ConnectionError{Err: fmt.Errorf("%w; the other form of the first frame is next", refusal.Err)}
+	default:
+		next.bare, next.refused = !next.bare, false
 	}
-	if p.bare == nil {
-		p.bare = map[string]bool{}
+	if p.forms == nil {
+		p.forms = map[string]form{}
 	}
-	p.bare[w.host] = !bare
-	if refusal, refused := errors.AsType[*SessionError](err); refused && !bare {
-		return &ConnectionError{Err: fmt.Errorf("%w; the other form of the first frame is next", refusal.Err)} // unless a call says that the session has ended
-	}
+	p.forms[w.host] = next
 	return err
 }
 
@@ -71,7 +83,10 @@ func (p *orderProtocol) prove(ctx context.Context, w *wire, first string, s neoa
 			return err
 		}
 		var said struct{ Type, Ak, Msg string }
-		if json.Unmarshal(data, &said) != nil || said.Type != "cn" {
+		if err := json.Unmarshal(data, &said); err != nil && !json.Valid(data) {
+			return &ProtocolError{Err: fmt.Errorf("%s answered the first frame with %q", w.host, clean(string(data), s))}
+		}
+		if said.Type != "cn" {
 			if len(p.early) < maxEarly { // it is about orders, and kept until the feed is up
 				p.early = append(p.early, append([]byte(nil), data...))
 			}
