@@ -207,7 +207,7 @@ func (g *log) take() ([]Update, error) {
 }
 
 // kinds returns what updates are, in short.
-func kinds(all []Update) string {
+func updateKinds(all []Update) string {
 	var names []string
 	for _, u := range all {
 		switch u := u.(type) {

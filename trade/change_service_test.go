@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,9 +273,13 @@ func TestExit_endsACoverOrder(t *testing.T) {
 }
 
 // A feed that a test speaks for.
-type feed struct{ update func(trade.Order) }
+type feed struct {
+	update func(trade.Order)
+	down   atomic.Bool
+}
 
 func (f *feed) OnOrder(update func(trade.Order)) { f.update = update }
+func (f *feed) Live() bool                       { return !f.down.Load() }
 
 // The feed's word counts while the book hangs, and before the answer is there.
 func TestAwait_feedIsHeardWhileTheBookHangs(t *testing.T) {

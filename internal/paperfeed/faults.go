@@ -257,7 +257,7 @@ func (c *client) pause(wait time.Duration) error {
 	}
 	over := time.NewTimer(wait)
 	defer over.Stop()
-	defer c.wakeUp() // what was queued meanwhile
+	defer c.signal() // of what was queued meanwhile
 	for {
 		select {
 		case <-over.C:

@@ -263,7 +263,7 @@ func (h *hsm) snapshot(names []string) {
 		if t == nil {
 			continue
 		}
-		if tick, ok := h.client.feeds.hub.snapshot(t.of.Key, 0); ok {
+		if tick := h.client.feeds.hub.snapshot(t.of.Key, 0); tick != nil {
 			all = append(all, picture{t, tick})
 		}
 	}
