@@ -317,9 +317,9 @@ func (o *outlet) pass(m message) (d departure) {
 func (o *outlet) spoil(d *departure, m message, f Fault) {
 	switch f.Name {
 	case faultDrop:
-		d.end = breaks
+		d.end, o.mute = breaks, true
 	case faultGoodbye:
-		d.end = departs
+		d.end, o.mute = departs, true
 	case faultSilent:
 		o.mute = true
 	case faultDead:
