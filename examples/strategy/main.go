@@ -140,7 +140,7 @@ func order(ctx context.Context, api *trade.Client, ticket trade.Ticket) (filled 
 	if err != nil && !ended.State.Final() { // it rests, as a limit order
 		ended, err = api.Cancel(ctx, ended)
 	}
-	log.Print(ended, err)
+	log.Printf("order %s: %s %d of %d for %s, %s", ended.Number, ended.Side, ended.FilledQty, ended.Quantity, ended.AvgPrice, ended.State)
 	if !ended.State.Final() {
 		return ended.FilledQty, err
 	}

@@ -17,6 +17,8 @@ type hub struct {
 	api *paperapi.API
 	now func() time.Time
 
+	moved chan struct{} // the clock was
+
 	mu      sync.Mutex
 	tickers map[listing.Key]*ticker
 	order   []*ticker // as they were subscribed, so that those of a client are together
@@ -61,7 +63,7 @@ type subscription struct {
 }
 
 func (h *hub) init(cfg Config) {
-	h.api, h.now = cfg.API, cfg.Now
+	h.api, h.now, h.moved = cfg.API, cfg.Now, make(chan struct{}, 1)
 	h.tickers = map[listing.Key]*ticker{}
 	h.statuses, h.auctions, h.watchers = map[listing.Segment]status{}, map[listing.Key][]byte{}, map[*client]bool{}
 	h.api.Announcements(h.announced)
@@ -183,6 +185,7 @@ func (h *hub) run(ctx context.Context) {
 		wait.Reset(h.untilStep())
 		select {
 		case <-wait.C:
+		case <-h.moved:
 		case <-ctx.Done():
 			return
 		}

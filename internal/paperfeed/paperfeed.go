@@ -215,6 +215,14 @@ func (f *Feeds) Run(ctx context.Context) {
 	f.busy.Wait()
 }
 
+// Follow makes the feeds notice at once that the clock has been moved.
+func (f *Feeds) Follow() {
+	select {
+	case f.hub.moved <- struct{}{}:
+	default:
+	}
+}
+
 // end closes all connections, and lets no more begin.
 func (f *Feeds) end() {
 	f.mu.Lock()

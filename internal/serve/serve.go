@@ -348,8 +348,13 @@ func (s *Server) Status() http.Handler {
 	return s.telemetry.Status(s.login, more)
 }
 
-// FollowClock is [login.Service.FollowClock].
-func (s *Server) FollowClock(ctx context.Context) error { return s.login.FollowClock(ctx) }
+// FollowClock is [login.Service.FollowClock], and tells the feeds.
+func (s *Server) FollowClock(ctx context.Context) error {
+	if s.feeds != nil {
+		defer s.feeds.Follow()
+	}
+	return s.login.FollowClock(ctx)
+}
 
 // Run answers requests on the listener until the context is done, and removes expired
 // sessions meanwhile. Requests in progress when the context is done are finished.
