@@ -147,6 +147,7 @@ func (h *hsm) topical(r hsmRequest) error {
 	default:
 		h.snapshot(names)
 	}
+	time.Sleep(tokenTime * time.Duration(len(names)))
 	return nil
 }
 
@@ -199,13 +200,12 @@ func (h *hsm) subscribe(names []string, channel int) {
 	for _, t := range fresh {
 		h.client.feeds.hub.subscribe(t.sub, t.of.Key)
 	}
+	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	for _, t := range again {
-		h.client.mu.Lock()
-		if latest := t.sub.latest; latest != nil {
-			h.requeue(t.sub)
-		}
-		h.client.mu.Unlock()
+		h.requeue(t.sub)
 	}
+	h.client.signal()
 }
 
 // requeue queues a subscription's latest tick again, if it is not queued. The client's
@@ -263,7 +263,7 @@ func (h *hsm) snapshot(names []string) {
 		if t == nil {
 			continue
 		}
-		if tick, ok := h.client.feeds.hub.snapshot(t.of.Key, 0); ok {
+		if tick := h.client.feeds.hub.snapshot(t.of.Key, 0); tick != nil {
 			all = append(all, picture{t, tick})
 		}
 	}
@@ -356,8 +356,7 @@ func (h *hsm) fill(frame []byte, moved []*subscription) ([]byte, []*subscription
 			h.held = append(h.held, s)
 			continue
 		}
-		s.queued = false
-		if t.channels == 0 {
+		if s.queued = false; t.channels == 0 || s.latest == nil {
 			continue
 		}
 		if len(frame) == 0 {
