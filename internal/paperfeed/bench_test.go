@@ -301,4 +301,3 @@ func BenchmarkIdleFeeds(b *testing.B) {
 		b.ReportMetric(float64(after-before)/clients/1000, "KB/client")
 	}
 }
-
