@@ -104,7 +104,7 @@ var protocols = map[string]struct {
 }{
 	PathOrders: {tradewire.OpOrderFeed, newOrders},
 	PathMarket: {tradewire.OpMarketFeed, newSFeed},
-	PathOld:    {"market_feed_old", newHSM},
+	PathOld:    {tradewire.OpMarketFeedOld, newHSM},
 }
 
 // OpOf returns the name of the feed at a path, for metrics and the log, and whether there
