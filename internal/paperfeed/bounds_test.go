@@ -273,7 +273,10 @@ func alone(t *testing.T, stands func(context.Context) (bool, error)) (address st
 func TestFeeds_goOnWhileTheStoreDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	address := alone(t, func(context.Context) (bool, error) { asked.Add(1); return false, errors.New("the store does not answer") })
+	address := alone(t, func(context.Context) (bool, error) {
+		asked.Add(1)
+		return false, errors.New("the store does not answer")
+	})
 	ws := dial(t, address+"/apifeed")
 	say(t, ws, `{"user":"A","auth":"1"}`)
 	reply(t, ws)
@@ -370,7 +373,7 @@ func pictures(t *testing.T, ws *websocket.Conn, each func(i instrument, q sfeed.
 			}
 			var q sfeed.Quote
 			q.Decode(p)
-			each(instrument{p.Exchange, q.Token}, q)
+			each(instrument{p.Exchange(), q.Token}, q)
 			n++
 		}
 		return n

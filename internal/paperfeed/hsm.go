@@ -16,9 +16,11 @@ const (
 	hsmOfChannel    = 200 // topics
 	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
 	hsmLongestTopic = 64
-	hsmAckTime      = time.Minute
 	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
+
+// hsmAckTime is how long an acknowledgement may be due. Tests shorten it.
+var hsmAckTime = time.Minute
 
 // hsm is the market feed of generations 1 and 2. The goroutine that reads has its topics;
 // what else is written to is under the client's lock, which the hub's comes before.

@@ -10,6 +10,7 @@ import (
 
 	"neoapi"
 	"neoapi/internal/must"
+	"neoapi/internal/paperfeed"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )
@@ -249,6 +250,29 @@ func TestHSM_goesOnWhileMessagesAreAcknowledged(t *testing.T) {
 		o.snapshot(tcs)
 		o.answered()
 	}
+}
+
+func TestHSM_closesWhoAcknowledgesNothing(t *testing.T) {
+	patient := paperfeed.ImpatientOfAcks()
+	defer patient()
+	_, _, o := openHSM(t)
+	o.silent = true
+	o.subscribe(2, tcs) // which moves twice a second
+	if code := ended(t, o.ws); code != websocket.StatusPolicyViolation {
+		t.Errorf("closed with %d", code)
+	}
+}
+
+func TestHSM_closesWhoIsRefusedWhenTheTimeIsUp(t *testing.T) {
+	patient := paperfeed.Impatient()
+	defer patient()
+	srv := neoapitest.NewServer(t)
+	o := &oldClient{t: t, ws: dial(t, origin(srv)), topics: map[uint32]*oldTopic{}}
+	o.connect("wrong", "wrong")
+	if a := o.answered(); a != "1 N" {
+		t.Fatal(a)
+	}
+	ended(t, o.ws)
 }
 
 func TestHSM_pausesAndResumesChannels(t *testing.T) {
