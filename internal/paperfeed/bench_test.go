@@ -237,12 +237,17 @@ func (m *moments) report(b *testing.B, all []arrival) {
 	}
 }
 
+// instruments are those that are listed today.
+func instruments() []*listing.Instrument {
+	now := time.Now()
+	return paper.New(paper.Config{Seed: 1, Start: now}).Listing(now).Instruments()
+}
+
 // requests subscribe all instruments there are, some with their depth too, so many at a
 // time, and n in all.
 func requests(n, each int) (all []string) {
-	now := time.Now()
 	var tokens []string
-	for _, i := range paper.New(paper.Config{Seed: 1, Start: now}).Listing(now).Instruments() {
+	for _, i := range instruments() {
 		if i.Kind != listing.Index {
 			tokens = append(tokens, i.Key.String())
 		}
