@@ -143,7 +143,7 @@ func (c crowd) run() {
 					var q sfeed.Quote
 					q.Decode(p)
 					if ticks++; random.IntN(c.Sample) == 0 {
-						mine = append(mine, arrival{p.Exchange, q.Token, p.Seq, time.Now().UnixNano()})
+						mine = append(mine, arrival{p.Exchange(), q.Token, p.Seq(), time.Now().UnixNano()})
 					}
 				}
 				mu.Lock()

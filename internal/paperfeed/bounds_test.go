@@ -373,7 +373,7 @@ func pictures(t *testing.T, ws *websocket.Conn, each func(i instrument, q sfeed.
 			}
 			var q sfeed.Quote
 			q.Decode(p)
-			each(instrument{p.Exchange, q.Token}, q)
+			each(instrument{p.Exchange(), q.Token}, q)
 			n++
 		}
 		return n

@@ -50,10 +50,10 @@ func (t *tick) packet(level uint8) []byte { return t.packets[slot(level)] }
 func appendTick(b []byte, t *tick, level uint8) []byte {
 	q := &t.quote
 	segment := q.Segment.String()
-	header := sfeed.Header{Code: sfeed.CodeQuote, Exchange: sfeed.Exchange(segment), Level: level, Seq: t.seq}
+	header := sfeed.Header{Exchange: sfeed.Exchange(segment), Level: level, Seq: t.seq}
 	n := scale(sfeed.Divider(segment))
 	if level == levelIndex {
-		header.Code, header.Level = sfeed.CodeIndex, 0
+		header.Level = 0
 		x := sfeed.Index{
 			Token: q.Token, Open: int32(n.of(q.Open)), Close: int32(n.of(q.Close)), High: int32(n.of(q.High)), Low: int32(n.of(q.Low)), Value: int32(n.of(q.Last)),
 			LastAt: uint64(q.LastTime.Unix()), YearHigh: int32(n.of(q.YearHigh)), YearLow: int32(n.of(q.YearLow)),

@@ -54,11 +54,11 @@ func next(t testing.TB, ws *websocket.Conn, want func(sfeed.Packet) bool) sfeed.
 }
 
 func ofLevel(level uint8) func(sfeed.Packet) bool {
-	return func(p sfeed.Packet) bool { return p.Level == level && p.Code == sfeed.CodeQuote }
+	return func(p sfeed.Packet) bool { return p.Level() == level && p.Code() == sfeed.CodeQuote }
 }
 
 func ofCode(code uint16) func(sfeed.Packet) bool {
-	return func(p sfeed.Packet) bool { return p.Code == code }
+	return func(p sfeed.Packet) bool { return p.Code() == code }
 }
 
 // quoted is an instrument as the service quotes it over HTTP.
@@ -238,9 +238,9 @@ func TestMarketFeed_tellsOnlyWhatMoves(t *testing.T) {
 	for indices := 0; indices < 4; { // an index moves in each step
 		for _, p := range packets(t, ws) {
 			switch {
-			case p.Code == sfeed.CodeIndex:
+			case p.Code() == sfeed.CodeIndex:
 				indices++
-			case p.Level == sfeed.LevelMini:
+			case p.Level() == sfeed.LevelMini:
 				minis++
 			}
 		}
@@ -258,10 +258,10 @@ func TestMarketFeed_tellsOnlyWhatMoves(t *testing.T) {
 	srv.Market(t).SetPrice("nse_cm", "TCS-EQ", "3502.00")
 	for indices := 0; indices < 3; {
 		for _, p := range packets(t, ws) {
-			if p.Code == sfeed.CodeIndex {
+			if p.Code() == sfeed.CodeIndex {
 				indices++
 			} else {
-				t.Errorf("a picture after the end of its subscription: %+v", p.Header)
+				t.Errorf("a picture after the end of its subscription: %+v", p.Kind())
 			}
 		}
 	}
@@ -310,9 +310,9 @@ func TestMarketFeed_saysWhatMarketsDo(t *testing.T) {
 		var x sfeed.Status
 		x.Decode(p)
 		if x.Code != sfeed.StatusOpen {
-			t.Errorf("%s: %+v", sfeed.Segment(p.Exchange), x)
+			t.Errorf("%s: %+v", sfeed.Segment(p.Exchange()), x)
 		}
-		open = append(open, sfeed.Segment(p.Exchange))
+		open = append(open, sfeed.Segment(p.Exchange()))
 	}
 	slices.Sort(open)
 	if diff := cmp.Diff([]string{"bse_cm", "bse_fo", "cde_fo", "mcx_fo", "nse_cm", "nse_fo"}, open); diff != "" {
@@ -322,14 +322,14 @@ func TestMarketFeed_saysWhatMarketsDo(t *testing.T) {
 	p := next(t, ws, ofCode(sfeed.CodeStatus))
 	var x sfeed.Status
 	x.Decode(p)
-	if x.Code != sfeed.StatusCASStart || string(x.Text) != "CAS" || sfeed.Segment(p.Exchange) != "nse_cm" || p.Level != 0 {
-		t.Errorf("%+v %s", p.Header, x.Text)
+	if x.Code != sfeed.StatusCASStart || string(x.Text) != "CAS" || sfeed.Segment(p.Exchange()) != "nse_cm" || p.Level() != 0 {
+		t.Errorf("%+v %s", p.Kind(), x.Text)
 	}
 	// A share's auction is told after its picture, with zeros outside of one.
 	say(t, ws, `{"event":"subscribeScrips","inputtoken":"nse_cm|11536"}`)
 	first := packets(t, ws)
 	var a sfeed.Auction
-	if first[0].Code != sfeed.CodeQuote || first[1].Code != sfeed.CodeAuction {
+	if first[0].Code() != sfeed.CodeQuote || first[1].Code() != sfeed.CodeAuction {
 		t.Fatalf("%+v", first)
 	}
 	if a.Decode(first[1]); a != (sfeed.Auction{Token: 11536}) {
@@ -349,7 +349,7 @@ func TestMarketFeed_saysWhatMarketsDo(t *testing.T) {
 	codes := map[uint16]int{}
 	for n := 0; n < 6; {
 		for _, p := range packets(t, late) {
-			if p.Code == sfeed.CodeStatus {
+			if p.Code() == sfeed.CodeStatus {
 				x.Decode(p)
 				codes[x.Code]++
 				n++
@@ -371,8 +371,8 @@ func TestMarketFeed_ofAClosedMarketStaysAsItIs(t *testing.T) {
 	count := map[string]int{}
 	for count["bse_cm"] < 5 {
 		for _, p := range packets(t, ws) {
-			if p.Code == sfeed.CodeQuote {
-				count[sfeed.Segment(p.Exchange)]++
+			if p.Code() == sfeed.CodeQuote {
+				count[sfeed.Segment(p.Exchange())]++
 			}
 		}
 	}
@@ -380,7 +380,7 @@ func TestMarketFeed_ofAClosedMarketStaysAsItIs(t *testing.T) {
 		t.Errorf("%v", count)
 	}
 	srv.Market(t).Status("nse_cm", sfeed.StatusOpen, "")
-	next(t, ws, func(p sfeed.Packet) bool { return sfeed.Segment(p.Exchange) == "nse_cm" })
+	next(t, ws, func(p sfeed.Packet) bool { return sfeed.Segment(p.Exchange()) == "nse_cm" })
 }
 
 func TestMarketFeed_isUsedByManyAtOnce(t *testing.T) {

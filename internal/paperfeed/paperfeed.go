@@ -104,6 +104,7 @@ var protocols = map[string]struct {
 }{
 	PathOrders: {tradewire.OpOrderFeed, newOrders},
 	PathMarket: {tradewire.OpMarketFeed, newSFeed},
+	PathOld:    {tradewire.OpMarketFeedOld, newHSM},
 }
 
 // OpOf returns the name of the feed at a path, for metrics and the log, and whether there
