@@ -25,6 +25,7 @@ import (
 	"neoapi/internal/paper/listing"
 	"neoapi/internal/paperfeed"
 	"neoapi/internal/sfeed"
+	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		c.run()
 		return
 	}
+	testserver.Rate = 0
 	os.Exit(m.Run())
 }
 
