@@ -133,6 +133,7 @@ func (l *link) try(ctx context.Context) error {
 	l.stats.connections.Add(1)
 	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: connected", slog.String("host", w.host))
 	w.keep(l.protocol.beat(s))
+	l.followRenewals(w)
 	if err := l.protocol.up(w.ctx, w); err != nil {
 		return l.judge(ctx, s, err, false)
 	}
@@ -177,6 +178,24 @@ func (l *link) greet(w *wire, s neoapi.Session) error {
 	defer cancel()
 	return l.protocol.greet(ctx, w, s)
 }
+
+// followRenewals ends a connection whose session the client has replaced, because its
+// Keeper renewed it or the program logged in again: the old one may be silent from then on.
+// A source that is not the client's is asked only when the connection has ended: it may
+// have to log in for an answer.
+func (l *link) followRenewals(w *wire) {
+	if now, ok := l.client.Session(); !ok || now.Token != w.session.Token {
+		return
+	}
+	w.every(lookLimit/l.opts.haste, func() {
+		if now, ok := l.client.Session(); ok && now.Token != w.session.Token {
+			w.end(&ConnectionError{Err: errors.New("the session was renewed, and the new one needs a connection of its own")})
+		}
+	})
+}
+
+// lookLimit is how long a renewed session may go unnoticed.
+const lookLimit = 2 * time.Second
 
 // listen reads until the connection ends, and returns why.
 func (l *link) listen(w *wire) error {

@@ -295,3 +295,25 @@ func TestSessions_withoutOneNothingIsOpened(t *testing.T) {
 		must.Do(t, l.prepare(t.Context()))
 	})
 }
+
+// A session that was renewed while the old one still lives is used at once.
+func TestSessions_aRenewedOneReconnectsByItself(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		must.Do(t, s.client.Use(session("a")))
+		r := s.run(t, &parrot{}, s.client.Sessions())
+		time.Sleep(time.Hour)
+		if s.upgrades.Load() != 1 {
+			t.Errorf("%d connections", s.upgrades.Load())
+		}
+		must.Do(t, s.client.Use(session("b")))
+		time.Sleep(lookLimit + time.Second)
+		if s.greeted("b") != 1 || s.upgrades.Load() != 2 {
+			t.Errorf("%d connections, %v", s.upgrades.Load(), r.parrot.lost())
+		}
+		time.Sleep(time.Hour)
+		if s.upgrades.Load() != 2 {
+			t.Errorf("%d connections", s.upgrades.Load())
+		}
+		r.life.close()
+	})
+}
