@@ -25,6 +25,7 @@ type link struct {
 	addresses []string        // of the session whose token follows, the next one to try first
 	token     string
 	sendable  bool // whether anything may be sent to one of the addresses tried
+	unproved  int  // connections in a row to the address that proved no session
 	tries     tries
 	stats     *counters
 }
@@ -95,7 +96,8 @@ func (l *link) run(ctx context.Context) error {
 // final reports whether a feed ends with an error.
 func final(err error) bool {
 	_, program := errors.AsType[*ProgramError](err)
-	return program || errors.Is(err, ErrSessionEnded) || errors.Is(err, ErrNoFeed) || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
+	session, ok := errors.AsType[*SessionError](err)
+	return program || ok && session.final || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
 }
 
 // closed returns the error of a feed whose context is done.
@@ -117,17 +119,19 @@ func (l *link) try(ctx context.Context) error {
 	}
 	w, err := dial(ctx, l.client, l.addresses[0], s)
 	if err != nil {
-		if l.elsewhere(err); !l.sendable && len(l.addresses) == 0 {
-			return fmt.Errorf("%w: %w", ErrNoFeed, err)
+		err = l.judge(ctx, s, err, false)
+		if l.elsewhere(err, 0); !l.sendable && len(l.addresses) == 0 {
+			return noFeed(fmt.Errorf("%w: %w", ErrNoFeed, err))
 		}
-		return l.judge(ctx, s, err, false)
+		return err
 	}
-	l.sendable = true
 	defer w.drop()
 	if err := l.greet(w, s); err != nil {
-		l.elsewhere(err)
-		return l.judge(ctx, s, err, true)
+		err = l.judge(ctx, s, err, true)
+		l.elsewhere(err, 1) // twice: the order feed's first frame has two forms
+		return err
 	}
+	l.unproved = 0
 	l.sessions.taken()
 	l.tries.up()
 	l.stats.connections.Add(1)
@@ -155,21 +159,33 @@ func (l *link) locate(ctx context.Context, s neoapi.Session) (err error) {
 		return nil
 	}
 	l.addresses, err = l.protocol.addresses(ctx, s)
-	l.token, l.sendable = s.Token, false
+	l.token, l.sendable, l.unproved = s.Token, false, 0
 	if err == nil && len(l.addresses) == 0 {
 		err = ErrNoFeed
+	}
+	return noFeed(err)
+}
+
+// noFeed makes an [ErrNoFeed] one of the four kinds.
+func noFeed(err error) error {
+	if errors.Is(err, ErrNoFeed) {
+		return &SessionError{Err: err, final: true}
 	}
 	return err
 }
 
 // elsewhere makes the next try go to another address, unless it was the session that was
-// refused. After the last one the addresses are asked for anew.
-func (l *link) elsewhere(err error) {
+// refused, or the address has not failed so often before. After the last one the addresses
+// are asked for anew.
+func (l *link) elsewhere(err error, before int) {
 	if !errors.Is(err, neoapi.ErrInvalidInput) { // an address that does not belong to the service
 		l.sendable = true
 	}
-	if _, session := errors.AsType[*SessionError](err); !session {
-		l.addresses = l.addresses[1:]
+	if _, session := errors.AsType[*SessionError](err); session {
+		return
+	}
+	if l.unproved++; l.unproved > before {
+		l.addresses, l.unproved = l.addresses[1:], 0
 	}
 }
 

@@ -143,8 +143,9 @@ func TestSessions_aDeadOneIsNeverTriedAgain(t *testing.T) {
 	for name, how := range refusals {
 		for said, answer := range answers {
 			dead := how.definite || how.asks && answer.dead
-			if !dead && said != "it is good" && !how.asks {
-				continue
+			thorough := name == "silence" || name == "403" || name == "a cut before the answer"
+			if !thorough && said != "it is good" && said != "it has ended" {
+				continue // that the answer counts is shown by these
 			}
 			t.Run(name+", "+said, func(t *testing.T) {
 				bubble(t, func(t *testing.T, s *service) {
@@ -315,5 +316,24 @@ func TestSessions_aRenewedOneReconnectsByItself(t *testing.T) {
 			t.Errorf("%d connections", s.upgrades.Load())
 		}
 		r.life.close()
+	})
+}
+
+// A source that has no session any more, though none was refused, ends a feed, too: it has
+// ended by the clock.
+func TestSessions_thatEndByTheClockAreNotTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		s.talk = func(c *websocket.Conn, _ int) { s.welcome(c); time.Sleep(time.Minute) }
+		source := &supply{sessions: []neoapi.Session{session("a")}, none: errors.New("nobody is there to log in")}
+		r := s.run(t, &parrot{}, source)
+		time.Sleep(time.Second)
+		source.Ended(session("a"))
+		time.Sleep(time.Hour)
+		if err := <-r.done; !errors.Is(err, ErrSessionEnded) || kinds(err)[0] != "session" {
+			t.Error(err)
+		}
+		if s.upgrades.Load() != 1 || source.asked != 2 {
+			t.Errorf("%d tries, asked %d times", s.upgrades.Load(), source.asked)
+		}
 	})
 }
