@@ -329,7 +329,7 @@ func TestSessions_thatEndByTheClockAreNotTriedAgain(t *testing.T) {
 		time.Sleep(time.Second)
 		source.Ended(session("a"))
 		time.Sleep(time.Hour)
-		if err := <-r.done; !errors.Is(err, ErrSessionEnded) || kinds(err)[0] != "session" {
+		if err := <-r.done; !errors.Is(err, ErrSessionEnded) || kindsOf(err)[0] != "session" {
 			t.Error(err)
 		}
 		if s.upgrades.Load() != 1 || source.asked != 2 {
