@@ -48,8 +48,9 @@ type protocol interface {
 	// error that wraps ErrSlow or a *ProgramError ends the feed; any other breaks the
 	// connection, and there is another one.
 	frame(kind frameKind, data []byte, at time.Time) error
-	// down is called when a connection has ended or could not be had, before the next try,
-	// but not when that is the end of the feed: this run returns.
+	// down is called when a connection has ended or could not be had, before the next try. A
+	// refusal is followed by the end of the feed if there is no other session: run returns
+	// what the feed ends with.
 	down(why error, at time.Time)
 	// beat is how to keep the connection alive.
 	beat(neoapi.Session) beat
@@ -87,10 +88,28 @@ func (l *link) run(ctx context.Context) error {
 		wait := l.tries.failed()
 		l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: not connected", slog.Any("why", why), slog.Duration("again", wait))
 		l.protocol.down(why, l.client.Now())
+		if _, refused := errors.AsType[*SessionError](why); refused {
+			if err := l.renew(ctx); final(err) {
+				l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", err))
+				return err
+			}
+		}
 		if pause(ctx, wait) != nil {
 			return closed(ctx)
 		}
 	}
+}
+
+// renew asks for another session in place of one that was refused, which may take as long
+// as a person takes to log in.
+func (l *link) renew(ctx context.Context) error {
+	s, err := l.sessions.get(ctx)
+	if err != nil {
+		return err
+	}
+	l.session = &s
+	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: it has another session")
+	return nil
 }
 
 // final reports whether a feed ends with an error.
@@ -234,8 +253,8 @@ func (l *link) listen(w *wire) error {
 	}
 }
 
-// judge returns what an error means for the session: of a refusal it tells the session's
-// source, and asks it for another. A refusal that is doubtful, and with greeting any end
+// judge returns what an error means for the session: of a refusal, a *SessionError, it has
+// told the session's source. A refusal that is doubtful, and with greeting any end
 // before the answer, is one only if the trade API confirms it.
 func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting bool) error {
 	if ctx.Err() != nil || final(err) {
@@ -255,12 +274,6 @@ func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting 
 		return err
 	}
 	l.sessions.ended(s)
-	another, none := l.sessions.get(ctx)
-	if none != nil {
-		return none
-	}
-	l.session = &another
-	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: it has another session", slog.Any("why", err))
 	return err
 }
 

@@ -337,3 +337,34 @@ func TestSessions_thatEndByTheClockAreNotTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+// While somebody logs in again the program knows already that the connection is lost.
+func TestSessions_aSlowLoginIsNotSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		s.refuse(refusals["nk"], nil)
+		source := &slowSupply{supply{sessions: []neoapi.Session{session("a"), session("b")}}}
+		r := s.run(t, &parrot{}, source)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if lost := r.parrot.lost(); len(lost) != 1 || kindsOf(lost[0])[0] != "session" {
+			t.Errorf("told %v", lost)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s.greeted("b") != 1 {
+			t.Error("the session was not used")
+		}
+		r.life.close()
+	})
+}
+
+// A slowSupply takes five minutes for another session.
+type slowSupply struct{ supply }
+
+func (s *slowSupply) Session(ctx context.Context) (neoapi.Session, error) {
+	session, err := s.supply.Session(ctx)
+	if session.Token != "a" {
+		time.Sleep(5 * time.Minute)
+	}
+	return session, err
+}
