@@ -70,6 +70,21 @@ func (e *ProgramError) Unwrap() error {
 	return err
 }
 
+// bare returns what an error of the four kinds holds, so that another kind can say it: an
+// error is of one kind.
+func bare(err error) error {
+	if e, ok := errors.AsType[*ConnectionError](err); ok && e.Err != nil {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*ProtocolError](err); ok && e.Err != nil {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*SessionError](err); ok && e.Err != nil {
+		return e.Err
+	}
+	return err
+}
+
 func text(err error) string {
 	if err == nil {
 		return "unknown"
