@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,12 @@ import (
 // came before, that it is lost, and the gap; then what comes.
 func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 	broadcast(t, func(t *testing.T, st *station) {
-		away := false
+		var away atomic.Bool
 		st.handshake = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
-			if away {
+			if away.Load() {
 				w.WriteHeader(http.StatusBadGateway)
 			}
-			return !away
+			return !away.Load()
 		}
 		m := st.market(Quotes(share(0), share(1)))
 		defer m.Close()
@@ -35,7 +36,7 @@ func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		st.send(st.conn(), touch(touch(nil, 0, 1), 1, 1))
 		synctest.Wait()
-		away = true
+		away.Store(true)
 		st.cut()
 		synctest.Wait()
 		if _, ok := m.Quote(share(0)); ok {
@@ -47,7 +48,7 @@ func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 		if all, _ := late.take(); kinds(all) != "lost" {
 			t.Errorf("a loop that begins in a break: %s", kinds(all))
 		}
-		away = false
+		away.Store(false)
 		time.Sleep(time.Second)
 		all, _ = loop.take()
 		want(t, "after it", kinds(all), "gap, quote 1000, quote 1001")
