@@ -44,6 +44,7 @@ type SessionError struct {
 	Err error
 
 	doubtful bool // the refusal may have another reason: a call of the trade API decides
+	final    bool // there is no other session, or none that names the feed
 }
 
 // Error returns what became of the session.
