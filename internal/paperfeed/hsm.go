@@ -11,13 +11,16 @@ import (
 
 // Limits of HSM.
 const (
-	hsmAckEvery    = 5   // messages of data
-	hsmChannels16  = 16  // that may be subscribed on; 64 may be paused
-	hsmOfChannel   = 200 // topics
-	hsmOfRequest   = 100 // topics
-	hsmAckTime     = time.Minute
-	hsmLongestStep = time.Minute // between two messages of a client that throttles them
+	hsmAckEvery     = 5   // messages of data
+	hsmChannels16   = 16  // that may be subscribed on; 64 may be paused
+	hsmOfChannel    = 200 // topics
+	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
+	hsmLongestTopic = 64
+	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
+
+// hsmAckTime is how long an acknowledgement may be due. Tests shorten it.
+var hsmAckTime = time.Minute
 
 // hsm is the market feed of generations 1 and 2. The goroutine that reads has its topics;
 // what else is written to is under the client's lock, which the hub's comes before.
@@ -146,13 +149,14 @@ func (h *hsm) topical(r hsmRequest) error {
 	default:
 		h.snapshot(names)
 	}
+	time.Sleep(tokenTime * time.Duration(len(names)))
 	return nil
 }
 
 // find returns the topic of a name.
 func (h *hsm) find(name string) (*hsmTopic, bool) {
 	kind, segment, asked, ok := splitTopic(name)
-	if !ok {
+	if !ok || len(name) > hsmLongestTopic {
 		return nil, false
 	}
 	i, ok := h.client.feeds.find(segment + "|" + asked)
@@ -167,44 +171,39 @@ func (h *hsm) find(name string) (*hsmTopic, bool) {
 // subscribe subscribes topics on a channel: each begins with a snapshot, also one that is
 // subscribed already. The answer is K if all of them are.
 func (h *hsm) subscribe(names []string, channel int) {
-	var fresh, again []*hsmTopic
-	bit := hsmChannel(channel)
 	all := true
 	for _, name := range names {
-		t := h.topics[name]
-		known := t != nil
+		t, known := h.topics[name]
 		if !known {
 			t, _ = h.find(name)
 		}
-		if t == nil || t.channels&bit == 0 && h.on[channel] >= hsmOfChannel {
+		switch {
+		case t == nil, t.channels&hsmChannel(channel) == 0 && h.on[channel] >= hsmOfChannel:
 			all = false
-			continue
-		}
-		h.client.mu.Lock()
-		if t.channels&bit == 0 {
-			h.on[channel]++
-		}
-		t.channels |= bit
-		t.shown = false
-		h.client.mu.Unlock()
-		if known {
-			again = append(again, t)
-			continue
-		}
-		h.topics[name] = t
-		fresh = append(fresh, t)
-	}
-	h.send(hsmStatus(hsmSubscribe, all, 0))
-	for _, t := range fresh {
-		h.client.feeds.hub.subscribe(t.sub, t.of.Key)
-	}
-	for _, t := range again {
-		h.client.mu.Lock()
-		if latest := t.sub.latest; latest != nil {
+		case known:
+			h.put(t, channel)
+			h.client.mu.Lock()
+			t.shown = false
 			h.requeue(t.sub)
+			h.client.mu.Unlock()
+		case !h.client.feeds.hub.subscribe(t.sub, t.of.Key):
+			all = false
+		default:
+			h.topics[name] = t
+			h.put(t, channel)
 		}
-		h.client.mu.Unlock()
 	}
+	h.send(hsmStatus(hsmSubscribe, all, 0)) // this wakes the client up
+}
+
+// put puts a topic on a channel.
+func (h *hsm) put(t *hsmTopic, channel int) {
+	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
+	if t.channels&hsmChannel(channel) == 0 {
+		h.on[channel]++
+	}
+	t.channels |= hsmChannel(channel)
 }
 
 // requeue queues a subscription's latest tick again, if it is not queued. The client's
@@ -262,7 +261,7 @@ func (h *hsm) snapshot(names []string) {
 		if t == nil {
 			continue
 		}
-		if tick, ok := h.client.feeds.hub.snapshot(t.of.Key, 0); ok {
+		if tick := h.client.feeds.hub.snapshot(t.of.Key, 0); tick != nil {
 			all = append(all, picture{t, tick})
 		}
 	}
@@ -289,15 +288,15 @@ func (h *hsm) pause(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(r.kind, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	if r.kind == hsmPause {
 		h.paused |= channels
 	} else {
 		h.paused &^= channels
 		h.release()
 	}
-	h.client.mu.Unlock()
-	h.send(hsmStatus(r.kind, true, 0))
 	return nil
 }
 
@@ -307,12 +306,12 @@ func (h *hsm) throttle(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(hsmThrottle, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	h.step = min(time.Duration(ms)*time.Millisecond, hsmLongestStep)
 	h.next = time.Time{}
 	h.release()
-	h.client.mu.Unlock()
-	h.send(hsmStatus(hsmThrottle, true, 0))
 	return nil
 }
 
@@ -355,8 +354,7 @@ func (h *hsm) fill(frame []byte, moved []*subscription) ([]byte, []*subscription
 			h.held = append(h.held, s)
 			continue
 		}
-		s.queued = false
-		if t.channels == 0 {
+		if s.queued = false; s.ended || s.latest == nil {
 			continue
 		}
 		if len(frame) == 0 {
