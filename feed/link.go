@@ -124,12 +124,14 @@ func final(err error) bool {
 	return program || ok && session.final || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
 }
 
-// closed returns the error of a feed whose context is done.
+// closed returns the error of a feed whose context is done: its cause, if that is one of the
+// four kinds.
 func closed(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ErrClosed) {
-		return fmt.Errorf("%w: %w", ErrClosed, cause)
+	cause := context.Cause(ctx)
+	if ours(cause) {
+		return cause
 	}
-	return ErrClosed
+	return fmt.Errorf("%w: %w", ErrClosed, cause)
 }
 
 // try opens one connection, and returns why it ended or could not be had.
