@@ -52,7 +52,7 @@ func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 		time.Sleep(time.Second)
 		all, _ = loop.take()
 		want(t, "after it", kinds(all), "gap, quote 1000, quote 1001")
-		if g := all[0].(Gap); g.From.Sub(began) != 3*time.Second || g.To.Sub(g.From) < 400*time.Millisecond || g.To.Sub(g.From) > time.Second {
+		if g := all[0].(Gap); g.From.Sub(began) != 3*time.Second || g.To.Sub(g.From) < 300*time.Millisecond || g.To.Sub(g.From) > time.Second {
 			t.Errorf("from %v for %v", g.From.Sub(began), g.To.Sub(g.From))
 		}
 		all = []Update{first}
