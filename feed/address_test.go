@@ -128,7 +128,7 @@ func TestAddresses_mayComeLater(t *testing.T) {
 	bare := neoapi.Session{Token: "t", SID: "s", KType: "Trade", DataCenter: "gdc"}
 	for name, at := range map[string]*configurator{"no network": {err: errors.New("refused")}, "503": {status: 503}} {
 		_, err := marketAddresses(t.Context(), at.client(t, "http://127.0.0.1:9155", "key"), bare)
-		if got := kinds(err); len(got) != 1 || got[0] != "connection" || errors.Is(err, ErrNoFeed) {
+		if got := kindsOf(err); len(got) != 1 || got[0] != "connection" || errors.Is(err, ErrNoFeed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,8 +18,8 @@ import (
 	"neoapi"
 )
 
-// kinds returns which of the four kinds an error is, by errors.As.
-func kinds(err error) (found []string) {
+// kindsOf returns which of the four kinds an error is, by errors.As.
+func kindsOf(err error) (found []string) {
 	if _, ok := errors.AsType[*ConnectionError](err); ok {
 		found = append(found, "connection")
 	}
@@ -37,7 +39,7 @@ func TestErrors_areOfFourKinds(t *testing.T) {
 	for kind, err := range map[string]error{
 		"connection": &ConnectionError{Err: io.EOF}, "protocol": &ProtocolError{Err: io.EOF}, "session": &SessionError{Err: io.EOF}, "program": &ProgramError{Value: io.EOF},
 	} {
-		if got := kinds(fmt.Errorf("wrapped: %w", err)); len(got) != 1 || got[0] != kind {
+		if got := kindsOf(fmt.Errorf("wrapped: %w", err)); len(got) != 1 || got[0] != kind {
 			t.Errorf("%v is of %v", err, got)
 		}
 		if !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), kind) || !strings.Contains(err.Error(), "EOF") {
@@ -110,7 +112,7 @@ func TestErrors_areOfTheKindOfTheirCause(t *testing.T) {
 				if len(lost) == 0 {
 					t.Fatal("nothing was lost")
 				}
-				if got := kinds(lost[0]); len(got) != 1 || got[0] != test.kind {
+				if got := kindsOf(lost[0]); len(got) != 1 || got[0] != test.kind {
 					t.Errorf("%v is of %v", lost[0], got)
 				}
 				r.life.close()
@@ -154,7 +156,7 @@ func TestErrors_haveNoSecret(t *testing.T) {
 				if strings.Contains(said, token) || strings.Contains(said, sid) || strings.Contains(said, "secret") {
 					t.Error(said)
 				}
-				if !strings.Contains(log.String(), "not connected") {
+				if !strings.Contains(log.String(), "feed: ") {
 					t.Errorf("the log has %q", log.String())
 				}
 			})
@@ -185,11 +187,26 @@ func TestLink_endsWithThePanicOfTheProgram(t *testing.T) {
 		l := newLife(t.Context())
 		r := s.run(t, &parrot{onData: func(frameKind, []byte) error { return l.call(func() { panic(io.ErrShortWrite) }) }}, &supply{sessions: []neoapi.Session{session("a")}})
 		time.Sleep(time.Hour)
-		if err := <-r.done; len(kinds(err)) != 1 || kinds(err)[0] != "program" || !errors.Is(err, io.ErrShortWrite) {
+		if err := <-r.done; len(kindsOf(err)) != 1 || kindsOf(err)[0] != "program" || !errors.Is(err, io.ErrShortWrite) {
 			t.Error(err)
 		}
 		if s.upgrades.Load() != 1 {
 			t.Error("it connected again")
+		}
+	})
+}
+
+func TestLife_endsWithAGoroutineThatTheProgramEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(t.Context())
+		l.start(func() { l.call(runtime.Goexit) })
+		<-l.ctx.Done()
+		if err := closed(l.ctx); !slices.Equal(kindsOf(err), []string{"program"}) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if l.tasks.Load() != 0 || l.abroad.Load() != 0 {
+			t.Error("goroutines are left")
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,16 +66,16 @@ func TestMarketFeed_carriesTheHighestLevelThatAnybodyWants(t *testing.T) {
 // included.
 func TestMarketFeed_subscribesAfterABreakWhatIsWantedThen(t *testing.T) {
 	broadcast(t, func(t *testing.T, st *station) {
-		away := false
+		var away atomic.Bool
 		st.handshake = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
-			if away {
+			if away.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
-			return !away
+			return !away.Load()
 		}
 		m := st.market(Quotes(share(0), share(1), share(2)), Depths(share(2), share(3)), Minis(share(4)))
 		defer m.Close()
-		away = true
+		away.Store(true)
 		st.cut()
 		time.Sleep(2 * time.Second)
 		must.Do(t, m.Subscribe(Full, share(0)))           // raised
@@ -85,7 +86,7 @@ func TestMarketFeed_subscribesAfterABreakWhatIsWantedThen(t *testing.T) {
 		must.Do(t, m.Unsubscribe(Touch, share(6)))        //
 		must.Do(t, m.Unsubscribe(Mini, share(4)))         // dropped and added
 		must.Do(t, m.Subscribe(Mini, share(4), share(4))) //
-		away = false
+		away.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		n := int(st.upgrades.Load())

@@ -277,27 +277,29 @@ type beat struct {
 // keep sends beats until the connection has ended, and ends it when pings stay without
 // an answer and nothing else comes.
 func (w *wire) keep(b beat) {
-	ticks := func(every time.Duration, do func()) {
-		if every <= 0 {
-			return
-		}
-		w.tasks.Go(func() {
-			ticker := time.NewTicker(every)
-			defer ticker.Stop()
-			for {
-				select {
-				case <-ticker.C:
-					do()
-				case <-w.ctx.Done():
-					return
-				}
-			}
-		})
-	}
 	if b.text != nil {
-		ticks(b.every, func() { w.write(b.text) })
+		w.every(b.every, func() { w.write(b.text) })
 	}
-	ticks(b.ping, func() { w.tasks.Go(w.ping) }) // in a goroutine of its own: the next goes out in time
+	w.every(b.ping, func() { w.tasks.Go(w.ping) }) // in a goroutine of its own: the next goes out in time
+}
+
+// every calls do again and again until the connection has ended; for no time, never.
+func (w *wire) every(d time.Duration, do func()) {
+	if d <= 0 {
+		return
+	}
+	w.tasks.Go(func() {
+		ticker := time.NewTicker(d)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				do()
+			case <-w.ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 func (w *wire) ping() {

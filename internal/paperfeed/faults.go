@@ -17,6 +17,7 @@ import (
 	"neoapi/internal/paperapi"
 	"neoapi/internal/sfeed"
 	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
 )
 
 // A Fault is what is to go wrong at a connection of a feed.
@@ -121,8 +122,8 @@ func (s Strike) struck(op string, at Moment, about func() paperapi.Subject) (Fau
 
 // spoilUpgrade makes an upgrade fail, if there is a fault for it. Either the connection has
 // ended, or err is what it is refused with.
-func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op string) (spoilt bool, err error) {
-	f, ok := s.struck(op, Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
+func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op wire.Op) (spoilt bool, err error) {
+	f, ok := s.struck(string(op), Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
 	if !ok {
 		return false, nil
 	}
@@ -204,7 +205,7 @@ var errSilent = errors.New("paperfeed: the connection ends on purpose")
 // Otherwise the error is what the session is refused with.
 func (c *client) spoilAnswer() (silent bool, err error) {
 	strike := c.feeds.cfg.Faults
-	c.out.strike, c.out.op, c.out.account, c.out.about = strike, c.op, c.session.UCC, c.out.subject
+	c.out.strike, c.out.op, c.out.account, c.out.about = strike, string(c.op), c.session.UCC, c.out.subject
 	f, ok := strike.struck(c.out.op, Greeting, c.out.about)
 	if !ok {
 		return false, nil
