@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,17 +27,27 @@ func TestStrategy_endsADayWithWhatTheExchangeSays(t *testing.T) {
 		Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now, Rate: -1,
 		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: wires.dial}},
 	}))(t)
+	var still sync.Mutex // held while time must not jump, because a login's codes are on their way
+	var login atomic.Bool
 	keeper := must.Get(client.Keep(neoapi.KeepConfig{Login: neoapi.Login{
 		Mobile: srv.Account.Mobile, UCC: srv.Account.UCC,
-		TOTPSeed: func(context.Context) (string, error) { return srv.Account.TOTPSeed, nil },
+		TOTPSeed: func(context.Context) (string, error) {
+			if !login.Swap(true) {
+				still.Lock()
+			}
+			return srv.Account.TOTPSeed, nil
+		},
 		MPIN:     func(context.Context) (string, error) { return srv.Account.MPIN, nil },
-	}}))(t)
+	}, OnLogin: func(neoapi.Session) { login.Store(false); still.Unlock() }}))(t)
 
 	watch := must.Get(feed.Orders(t.Context(), client))(t)
 	defer watch.Close()
 	fills := make(chan feed.OrderUpdate, 10_000)
 	go func() {
 		for update, err := range watch.Updates(t.Context()) {
+			if err != nil && !errors.Is(err, feed.ErrClosed) {
+				t.Error(err)
+			}
 			if u, ok := update.(feed.OrderUpdate); ok && err == nil && u.Fill > 0 {
 				fills <- u
 			}
@@ -57,7 +69,9 @@ func TestStrategy_endsADayWithWhatTheExchangeSays(t *testing.T) {
 			return
 		case <-time.After(5 * time.Millisecond):
 		}
+		still.Lock()
 		srv.Advance(time.Minute)
+		still.Unlock()
 		if minute%30 == 0 && cuts < 10 {
 			wires.cut()
 			cuts++
