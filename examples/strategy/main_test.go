@@ -37,7 +37,7 @@ func TestStrategy_endsADayWithWhatTheExchangeSays(t *testing.T) {
 			}
 			return srv.Account.TOTPSeed, nil
 		},
-		MPIN:     func(context.Context) (string, error) { return srv.Account.MPIN, nil },
+		MPIN: func(context.Context) (string, error) { return srv.Account.MPIN, nil },
 	}, OnLogin: func(neoapi.Session) { login.Store(false); still.Unlock() }}))(t)
 
 	watch := must.Get(feed.Orders(t.Context(), client))(t)
