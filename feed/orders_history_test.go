@@ -161,7 +161,9 @@ func compare(t testing.TB, number string, rows []neoapitest.Order, got []feed.Or
 	var filled, before int64
 	i := 0
 	for _, row := range rows {
-		same := i < len(got) && string(got[i].State) == row.State && got[i].FilledQty == row.Filled && got[i].Quantity == row.Quantity && got[i].Price == trade.MustRupees(row.Price) && (row.Reason == "" || got[i].Reason == row.Reason)
+		// What a frame lacked of an order's first states is unknown.
+		same := i < len(got) && string(got[i].State) == row.State && got[i].FilledQty == row.Filled && (got[i].Quantity == row.Quantity || got[i].Quantity == 0) &&
+			(got[i].Price == trade.MustRupees(row.Price) || !got[i].Price.Known()) && (row.Reason == "" || got[i].Reason == row.Reason)
 		partial := row.State == "open" && row.Filled > before
 		before = row.Filled
 		switch {
