@@ -206,7 +206,7 @@ func (g *log) take() ([]Update, error) {
 	return all, g.err
 }
 
-// kinds returns what updates are, in short.
+// updateKinds returns what updates are, in short.
 func updateKinds(all []Update) string {
 	var names []string
 	for _, u := range all {

@@ -17,7 +17,7 @@ const (
 	longest        = 3 * time.Second        // and for one that does
 	openPause      = 5 * time.Second        // between two looks at the book while an order is open
 	idlePause      = 30 * time.Second       // while none is
-	downPause      = 2 * time.Second        // while an order is open and the feed is not connected
+	downPause      = 2 * time.Second        // while an order is open and the feed is not connected, or the service does not answer
 	lossyPause     = time.Second            // after a look that found what the stream had lost
 	leanPause      = 200 * time.Millisecond // after a report that lacks what the book has
 	grace          = 250 * time.Millisecond // for the stream to say what the book says
@@ -283,7 +283,7 @@ func (o *OrderFeed) pause() time.Duration {
 	open, lossy := o.open(), time.Since(o.losing) < lossyTime/o.opts.haste
 	switch {
 	case o.failed > 0:
-		return min(reportPatience<<min(o.failed-1, 4), openPause)
+		return min(reportPatience<<min(o.failed-1, 4), downPause)
 	case open && !o.connected:
 		return downPause
 	case open && lossy:

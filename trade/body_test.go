@@ -104,7 +104,7 @@ func TestTag_isRecognised(t *testing.T) {
 }
 
 // Reports of one order come in any order, and its state never goes back.
-func TestLater_neverGoesBack(t *testing.T) {
+func TestMerge_neverGoesBack(t *testing.T) {
 	t.Parallel()
 	states := []Order{
 		{Number: "1", State: Received, Sequence: 1}, {Number: "1", State: Open, Sequence: 2, FilledQty: 0}, {Number: "1", State: Open, Sequence: 3, FilledQty: 4},
