@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,7 +156,7 @@ func TestErrors_haveNoSecret(t *testing.T) {
 				if strings.Contains(said, token) || strings.Contains(said, sid) || strings.Contains(said, "secret") {
 					t.Error(said)
 				}
-				if !strings.Contains(log.String(), "not connected") {
+				if !strings.Contains(log.String(), "feed: ") {
 					t.Errorf("the log has %q", log.String())
 				}
 			})
@@ -190,6 +192,21 @@ func TestLink_endsWithThePanicOfTheProgram(t *testing.T) {
 		}
 		if s.upgrades.Load() != 1 {
 			t.Error("it connected again")
+		}
+	})
+}
+
+func TestLife_endsWithAGoroutineThatTheProgramEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(t.Context())
+		l.start(func() { l.call(runtime.Goexit) })
+		<-l.ctx.Done()
+		if err := closed(l.ctx); !slices.Equal(kindsOf(err), []string{"program"}) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if l.tasks.Load() != 0 || l.abroad.Load() != 0 {
+			t.Error("goroutines are left")
 		}
 	})
 }

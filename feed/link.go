@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/trade"
 )
 
 // A link keeps a connection to one address of a feed: it dials, proves the session,
@@ -85,9 +86,13 @@ func (l *link) run(ctx context.Context) error {
 			l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", why))
 			return why
 		}
+		what := "feed: not connected"
+		if l.tries.connected() {
+			what = "feed: the connection is lost"
+		}
 		wait := l.tries.failed()
-		l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: not connected", slog.Any("why", why), slog.Duration("again", wait))
-		l.protocol.down(why, l.client.Now())
+		l.opts.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("why", why), slog.Duration("again", wait))
+		l.protocol.down(why, l.client.Now().In(trade.IST))
 		if _, refused := errors.AsType[*SessionError](why); refused {
 			if err := l.renew(ctx); final(err) {
 				l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", err))
@@ -119,12 +124,14 @@ func final(err error) bool {
 	return program || ok && session.final || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
 }
 
-// closed returns the error of a feed whose context is done.
+// closed returns the error of a feed whose context is done: its cause, if that is one of the
+// four kinds.
 func closed(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ErrClosed) {
-		return fmt.Errorf("%w: %w", ErrClosed, cause)
+	cause := context.Cause(ctx)
+	if ours(cause) {
+		return cause
 	}
-	return ErrClosed
+	return fmt.Errorf("%w: %w", ErrClosed, cause)
 }
 
 // try opens one connection, and returns why it ended or could not be had.
@@ -140,7 +147,7 @@ func (l *link) try(ctx context.Context) error {
 	if err != nil {
 		err = l.judge(ctx, s, err, false)
 		if l.elsewhere(err, 0); !l.sendable && len(l.addresses) == 0 {
-			return noFeed(fmt.Errorf("%w: %w", ErrNoFeed, err))
+			return noFeed(fmt.Errorf("%w: %w", ErrNoFeed, bare(err)))
 		}
 		return err
 	}
@@ -268,7 +275,7 @@ func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting 
 			}
 			return err
 		}
-		err, refused = &SessionError{Err: fmt.Errorf("%w; the session has ended", err)}, true
+		err, refused = &SessionError{Err: fmt.Errorf("%w, and the session has ended", bare(err))}, true
 	}
 	if !refused {
 		return err
@@ -293,9 +300,11 @@ const (
 
 func (t *tries) up() { t.since = time.Now() }
 
+func (t *tries) connected() bool { return !t.since.IsZero() }
+
 // failed notes that a connection ended or could not be had, and returns how long to wait.
 func (t *tries) failed() time.Duration {
-	if !t.since.IsZero() && time.Since(t.since) >= longLife/t.haste {
+	if t.connected() && time.Since(t.since) >= longLife/t.haste {
 		t.failures = 0
 	}
 	t.since = time.Time{}
@@ -307,7 +316,7 @@ func (t *tries) failed() time.Duration {
 	if doublings := t.failures - 2; doublings < 6 {
 		wait = firstWait << doublings
 	}
-	return (wait - rand.N(wait/4)) / t.haste // so that not all clients come at once
+	return (wait - rand.N(wait/5)) / t.haste // so that not all clients come at once
 }
 
 // pause waits, or returns the context's error.

@@ -171,6 +171,9 @@ func TestSessions_aDeadOneIsNeverTriedAgain(t *testing.T) {
 					} else if _, kind := errors.AsType[*SessionError](err); !kind {
 						t.Errorf("it is a %T", err)
 					}
+					if lost := r.parrot.lost(); len(lost) != 1 || !slices.Equal(kindsOf(lost[0]), []string{"session"}) {
+						t.Errorf("told %v", lost)
+					}
 					if n := s.upgrades.Load(); n != 1 {
 						t.Errorf("it was tried %d times", n)
 					}
