@@ -195,6 +195,11 @@ func (l *line) control(data []byte, at time.Time) error {
 			return err
 		}
 	}
+	if (r.Code == sfeed.ReplyAnswer || r.Code == sfeed.ReplyAck) && !l.divided { // it names none: they are as documented
+		if err := l.divide(sfeed.AllDividers(), at); err != nil {
+			return err
+		}
+	}
 	switch r.Code {
 	case sfeed.ReplyAnswer:
 		l.answered = true
