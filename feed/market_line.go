@@ -156,7 +156,7 @@ func (l *line) down(why error, at time.Time) {
 		return
 	}
 	l.lost = true
-	l.lostAs = Lost{At: at, Err: why}
+	l.lostAs = Lost{At: at.In(trade.IST), Err: why}
 	m.tell(l.lostAs)
 }
 
@@ -164,7 +164,7 @@ func (l *line) down(why error, at time.Time) {
 func (l *line) back(at time.Time) {
 	if l.lost {
 		l.lost = false
-		l.feed.tell(Gap{From: l.from, To: at})
+		l.feed.tell(Gap{From: l.from, To: at.In(trade.IST)})
 	}
 }
 
