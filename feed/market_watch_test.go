@@ -45,9 +45,9 @@ func TestSilence_ofTheServiceBreaksTheConnection(t *testing.T) {
 				g := read(t.Context(), m)
 				time.Sleep(12 * time.Second)
 				all, _ := g.take()
-				lost := strings.Index(kinds(all), "lost")
+				lost := strings.Index(updateKinds(all), "lost")
 				if st.connections() != 2 || lost < 0 {
-					t.Fatalf("%d connections: %s", st.connections(), kinds(all))
+					t.Fatalf("%d connections: %s", st.connections(), updateKinds(all))
 				}
 				for _, u := range all {
 					var kind *ConnectionError
