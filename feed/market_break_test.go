@@ -43,16 +43,16 @@ func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 			t.Error("the old picture is there after the break")
 		}
 		all, _ := loop.take()
-		want(t, "until the break", kinds(all), "quote 1000, quote 1001, quote 1000, quote 1001, lost")
+		want(t, "until the break", updateKinds(all), "quote 1000, quote 1001, quote 1000, quote 1001, lost")
 		late := read(t.Context(), m)
-		if all, _ := late.take(); kinds(all) != "lost" {
-			t.Errorf("a loop that begins in a break: %s", kinds(all))
+		if all, _ := late.take(); updateKinds(all) != "lost" {
+			t.Errorf("a loop that begins in a break: %s", updateKinds(all))
 		}
 		away.Store(false)
 		time.Sleep(time.Second)
 		all, _ = loop.take()
-		want(t, "after it", kinds(all), "gap, quote 1000, quote 1001")
-		if g := all[0].(Gap); g.From.Sub(began) != 3*time.Second || g.To.Sub(g.From) < 400*time.Millisecond || g.To.Sub(g.From) > time.Second {
+		want(t, "after it", updateKinds(all), "gap, quote 1000, quote 1001")
+		if g := all[0].(Gap); g.From.Sub(began) != 3*time.Second || g.To.Sub(g.From) < 300*time.Millisecond || g.To.Sub(g.From) > time.Second {
 			t.Errorf("from %v for %v", g.From.Sub(began), g.To.Sub(g.From))
 		}
 		all = []Update{first}
@@ -60,7 +60,7 @@ func TestMarketFeed_tellsABreakBetweenWhatCameBeforeAndAfter(t *testing.T) {
 			u, _, _ := next()
 			all = append(all, u)
 		}
-		want(t, "a slow loop", kinds(all), "quote 1000, lost, gap, quote 1000, quote 1001")
+		want(t, "a slow loop", updateKinds(all), "quote 1000, lost, gap, quote 1000, quote 1001")
 		if q := all[4].(Quote); q.Skipped != 2 {
 			t.Errorf("it skipped %d", q.Skipped)
 		}
@@ -85,7 +85,7 @@ func TestMarketFeed_tellsEachTickOnceAfterAHundredBreaks(t *testing.T) {
 			t.Errorf("%d goroutines, not %d; %d connections", n, goroutines, st.connections())
 		}
 		all, _ := g.take()
-		if n := strings.Count(kinds(all), "lost"); n != 100 || strings.Count(kinds(all), "gap") != 100 {
+		if n := strings.Count(updateKinds(all), "lost"); n != 100 || strings.Count(updateKinds(all), "gap") != 100 {
 			t.Errorf("%d losses", n)
 		}
 		clear(called)
@@ -117,8 +117,8 @@ func TestMarketFeed_tellsTroubleAtTheStartAsABreak(t *testing.T) {
 		defer m.Close()
 		g := read(t.Context(), m)
 		time.Sleep(10 * time.Second)
-		if all, err := g.take(); err != nil || !strings.HasPrefix(kinds(all), "lost, gap, quote 1000") || strings.Count(kinds(all), "lost") != 1 {
-			t.Errorf("%s, %v", kinds(all), err)
+		if all, err := g.take(); err != nil || !strings.HasPrefix(updateKinds(all), "lost, gap, quote 1000") || strings.Count(updateKinds(all), "lost") != 1 {
+			t.Errorf("%s, %v", updateKinds(all), err)
 		}
 	})
 }

@@ -22,6 +22,8 @@ func TestMarketFeed_takesEachWayInWhichASessionIsGood(t *testing.T) {
 	for name, greet := range map[string]func(st *station, c *websocket.Conn){
 		"1117":            func(st *station, c *websocket.Conn) { st.say(c, answer) },
 		"1119 alone":      func(st *station, c *websocket.Conn) { st.say(c, greeting) },
+		"1117 without dividers": func(st *station, c *websocket.Conn) { st.say(c, `{"message_code":1117}`) },
+		"1119 without dividers": func(st *station, c *websocket.Conn) { st.say(c, `{"message_code":1119}`) },
 		"1119, then 1117": func(st *station, c *websocket.Conn) { st.say(c, greeting); st.say(c, answer) },
 		"nonsense and 1117": func(st *station, c *websocket.Conn) {
 			st.say(c, "<html>")
@@ -98,8 +100,8 @@ func TestMarketFeed_keepsAGoodSessionWhereTheServiceIsSilent(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(30 * time.Second)
 		all, err := g.take()
-		if err != nil || !strings.HasPrefix(kinds(all), "lost, gap, quote 1000") || st.connections() != 2 {
-			t.Errorf("%d connections: %s, %v", st.connections(), kinds(all), err)
+		if err != nil || !strings.HasPrefix(updateKinds(all), "lost, gap, quote 1000") || st.connections() != 2 {
+			t.Errorf("%d connections: %s, %v", st.connections(), updateKinds(all), err)
 		}
 	})
 }
@@ -115,7 +117,7 @@ func TestMarketFeed_provesASessionByItsFirstSubscription(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(time.Hour)
 		if all, err := g.take(); err != nil || len(all) > 0 {
-			t.Fatalf("%s, %v", kinds(all), err)
+			t.Fatalf("%s, %v", updateKinds(all), err)
 		}
 		must.Do(t, m.Subscribe(Touch, share(0)))
 		time.Sleep(time.Minute)
@@ -142,8 +144,8 @@ func TestMarketFeed_refusesADowngrade(t *testing.T) {
 		defer m.Close()
 		g := read(t.Context(), m)
 		all, err := g.take()
-		if err != nil || kinds(all) != "quote 1000" || st.connections() != 2 {
-			t.Errorf("%d connections: %s, %v", st.connections(), kinds(all), err)
+		if err != nil || updateKinds(all) != "quote 1000" || st.connections() != 2 {
+			t.Errorf("%d connections: %s, %v", st.connections(), updateKinds(all), err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,8 +56,8 @@ func (d *desk) index(t testing.TB) trade.Instrument {
 	return all[0]
 }
 
-// until reads updates until one of them is what a test waits for.
-func until(t testing.TB, m *feed.MarketFeed, is func(feed.Update) bool) feed.Update {
+// untilUpdate reads updates until one of them is what a test waits for.
+func untilUpdate(t testing.TB, m *feed.MarketFeed, is func(feed.Update) bool) feed.Update {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -83,9 +84,9 @@ func TestMarketFeed_hasWhatTheExchangeHas(t *testing.T) {
 			return ok && q.Instrument.Symbol == "TCS-EQ" && q.Last == trade.MustRupees(price)
 		}
 	}
-	until(t, m, at("3500.00"))
+	untilUpdate(t, m, at("3500.00"))
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3512.40")
-	live := until(t, m, at("3512.40")).(feed.Quote)
+	live := untilUpdate(t, m, at("3512.40")).(feed.Quote)
 	polled := must.Get(d.Quote(t.Context(), d.tcs))(t)
 	if live.PrevClose != polled.PrevClose || live.Upper != polled.Upper || live.YearLow != polled.YearLow || live.Level != feed.Touch || len(live.Bids) != 1 ||
 		live.Bids[0].Price != polled.Bids[0].Price || live.Asks[0].Price != polled.Asks[0].Price || live.Crossed || live.Instrument != d.tcs {
@@ -94,11 +95,11 @@ func TestMarketFeed_hasWhatTheExchangeHas(t *testing.T) {
 	if age, known := live.Age(); !known || age > 3*time.Second || live.At.Location().String() != "IST" {
 		t.Errorf("of %v, %v old", live.At, age)
 	}
-	index := until(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Instrument.Kind == trade.IndexKind }).(feed.Quote)
+	index := untilUpdate(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Instrument.Kind == trade.IndexKind }).(feed.Quote)
 	if !index.Last.Known() || index.Instrument != nifty {
 		t.Errorf("the index: %+v", index)
 	}
-	book := until(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Level == feed.Depth }).(feed.Quote)
+	book := untilUpdate(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Level == feed.Depth }).(feed.Quote)
 	if len(book.Bids) != 5 || len(book.Asks) != 5 || book.Instrument.Symbol != "INFY-EQ" {
 		t.Errorf("depth: %+v", book)
 	}
@@ -212,4 +213,53 @@ func TestMarketFeed_isClosedWhileACallbackIsStuck(t *testing.T) {
 		}
 	}
 	close(release)
+}
+
+// What the exchange announces comes.
+func TestMarketFeed_tellsWhatTheMarketDoes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	m := must.Get(feed.Market(t.Context(), d.api, feed.Quotes(d.tcs)))(t)
+	defer m.Close()
+	next, stop := iter.Pull2(m.Updates(t.Context()))
+	defer stop()
+	next()
+	d.market.Status("nse_cm", 10, "")
+	d.market.Auction("nse_cm", "TCS-EQ", "3501.00", -500, 20)
+	var status, auction bool
+	for !status || !auction {
+		u, err, _ := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch u := u.(type) {
+		case feed.Status:
+			status = status || u.Segment == trade.NSE && u.State == feed.ClosingAuctionStarted
+		case feed.Auction:
+			auction = true
+			if u.Instrument != d.tcs || u.Reference != trade.MustRupees("3501.00") || u.Imbalance != -500 || u.ImbalanceAtMarket != 20 {
+				t.Errorf("%+v", u)
+			}
+		}
+	}
+}
+
+// Whatever the scrip master lists has a picture.
+func TestMarketFeed_hasEveryInstrumentOfTheExchange(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	all := must.Get(d.Instruments(t.Context()))(t).Find(trade.Search{})
+	m := must.Get(feed.Market(t.Context(), d.api, feed.Minis(all...)))(t)
+	defer m.Close()
+	seen := map[string]bool{}
+	untilUpdate(t, m, func(u feed.Update) bool {
+		if q, ok := u.(feed.Quote); ok {
+			seen[q.Instrument.Key()] = true
+		}
+		return len(seen) == len(all)
+	})
+	if len(all) < 100 {
+		t.Errorf("%d instruments", len(all))
+	}
+	t.Logf("%d instruments, %+v", len(all), m.Counts())
 }

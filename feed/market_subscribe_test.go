@@ -215,24 +215,24 @@ func TestMarketFeed_namesWhatDoesNotCome(t *testing.T) {
 		defer m.Close()
 		g := read(t.Context(), m)
 		time.Sleep(9 * time.Second)
-		if all, _ := g.take(); strings.Contains(kinds(all), "missing") || !strings.HasPrefix(kinds(all), "quote 1000") {
-			t.Errorf("after 9 s: %s", kinds(all))
+		if all, _ := g.take(); strings.Contains(updateKinds(all), "missing") || !strings.HasPrefix(updateKinds(all), "quote 1000") {
+			t.Errorf("after 9 s: %s", updateKinds(all))
 		}
 		time.Sleep(2 * time.Second)
-		if all, _ := g.take(); !strings.Contains(kinds(all), "missing, 1100, 1101") {
-			t.Errorf("after 11 s: %s", kinds(all))
+		if all, _ := g.take(); !strings.Contains(updateKinds(all), "missing, 1100, 1101") {
+			t.Errorf("after 11 s: %s", updateKinds(all))
 		}
 		late := read(t.Context(), m)
 		time.Sleep(time.Minute)
-		if all, _ := g.take(); strings.Contains(kinds(all), "missing") {
-			t.Errorf("again: %s", kinds(all))
+		if all, _ := g.take(); strings.Contains(updateKinds(all), "missing") {
+			t.Errorf("again: %s", updateKinds(all))
 		}
-		if all, _ := late.take(); !strings.Contains(kinds(all), "missing, 1100, 1101") {
-			t.Errorf("a later reader: %s", kinds(all))
+		if all, _ := late.take(); !strings.Contains(updateKinds(all), "missing, 1100, 1101") {
+			t.Errorf("a later reader: %s", updateKinds(all))
 		}
 		st.send(st.conn(), touch(nil, 100, 1))
-		if all, _ := g.take(); !strings.HasSuffix(kinds(all), "quote 1100") {
-			t.Errorf("in the end: %s", kinds(all))
+		if all, _ := g.take(); !strings.HasSuffix(updateKinds(all), "quote 1100") {
+			t.Errorf("in the end: %s", updateKinds(all))
 		}
 	})
 }
@@ -254,14 +254,14 @@ func TestMarketFeed_namesNothingWhileTheMarketIsClosed(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(time.Hour)
 		all, _ := g.take()
-		want(t, "while it is closed", kinds(all), "nse_cm closed")
+		want(t, "while it is closed", updateKinds(all), "nse_cm closed")
 		if st.connections() != 1 {
 			t.Errorf("%d connections", st.connections())
 		}
 		st.send(st.conn(), state(sfeed.StatusOpen))
 		time.Sleep(9 * time.Second)
 		all, _ = g.take()
-		want(t, "once it is open", kinds(all), "nse_cm open")
+		want(t, "once it is open", updateKinds(all), "nse_cm open")
 	})
 }
 

@@ -153,7 +153,7 @@ func TestFeeds_closeOnFramesThatNobodySends(t *testing.T) {
 	if r := reply(t, ws); r.Code != sfeed.ReplyAck {
 		t.Errorf("then: %+v", r)
 	}
-	say(t, ws, `{"event":"subscribeScrips","inputtoken":"`+strings.Repeat("nse_cm|1,", 20_000)+`"}`)
+	_ = ws.Write(t.Context(), websocket.MessageText, []byte(`{"event":"subscribeScrips","inputtoken":"`+strings.Repeat("nse_cm|1,", 20_000)+`"}`)) // fails if the service has closed it meanwhile
 	ended(t, ws)
 	alive(t, s.FeedURL, user(s))
 }

@@ -26,6 +26,7 @@ var hsmAckTime = time.Minute
 // what else is written to is under the client's lock, which the hub's comes before.
 type hsm struct {
 	client *client
+	opened time.Time
 	topics map[string]*hsmTopic
 	on     [hsmChannels16 + 1]int // topics by channel
 
@@ -57,7 +58,7 @@ func (t *hsmTopic) id() uint32 {
 }
 
 func newHSM(c *client) protocol {
-	return &hsm{client: c, topics: map[string]*hsmTopic{}} // its clients send no pings
+	return &hsm{client: c, opened: time.Now(), topics: map[string]*hsmTopic{}} // its clients send no pings
 }
 
 // first implements [protocol].
@@ -70,13 +71,18 @@ func (h *hsm) first(_ websocket.MessageType, data []byte) (claim, error) {
 }
 
 // answer implements [protocol]. Clients that are refused subscribe all the same, and wait
-// for answers: they get them for as long as there is to prove a session.
+// for answers: they get them for half the time that there is to prove a session, so that
+// the rest is enough to say goodbye.
 func (h *hsm) answer(refusal error) {
 	if refusal == nil {
 		h.send(hsmStatus(hsmConnect, true, hsmAckEvery))
 		return
 	}
 	h.send(hsmStatus(hsmConnect, false, 0))
+	goodbye := time.AfterFunc(time.Until(h.opened.Add(proveTime/2)), func() {
+		h.client.close(errRefused.code, errRefused.reason)
+	})
+	defer goodbye.Stop()
 	for err := error(nil); err == nil; {
 		err = h.client.next(func(_ websocket.MessageType, data []byte) error {
 			r, err := parseHSM(data)

@@ -2,6 +2,7 @@ package paperfeed_test
 
 import (
 	"encoding/hex"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -378,5 +379,19 @@ func TestHSM_endsWithItsSession(t *testing.T) {
 	again.connect(s.Token, s.SID)
 	if a := again.answered(); a != "1 N" {
 		t.Errorf("with the session that has ended: %s", a)
+	}
+}
+
+// The page at the same address is for those who ask for no upgrade.
+func TestHSM_leavesThePageAlone(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	resp, err := http.Get(srv.URL + "/") //nolint:noctx // of this test's service
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }
