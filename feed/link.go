@@ -317,7 +317,7 @@ func (t *tries) failed() time.Duration {
 	if doublings := t.failures - 2; doublings < 6 {
 		wait = firstWait << doublings
 	}
-	return (wait - rand.N(wait/4)) / t.haste // so that not all clients come at once
+	return (wait - rand.N(wait/5)) / t.haste // so that not all clients come at once
 }
 
 // pause waits, or returns the context's error.
