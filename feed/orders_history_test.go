@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -179,4 +180,47 @@ func compare(t testing.TB, number string, rows []neoapitest.Order, got []feed.Or
 	if i != len(got) {
 		t.Errorf("%s: told what the log does not have, or not in its order:%s", number, story())
 	}
+}
+
+// For an hour, or as long as is asked for, connections are cut every five seconds: no
+// update of an order is lost against the exchange's log, none told twice, and nothing grows
+// but the day's orders.
+func TestOrders_soakLosesNothingAndGrowsNot(t *testing.T) {
+	every, pace := 5*time.Second, 250*time.Millisecond
+	if *soak < time.Minute {
+		every, pace = *soak/10, 10*time.Millisecond
+	}
+	h := newHistory(t, 5)
+	cut := time.NewTicker(every)
+	defer cut.Stop()
+	began := time.Now()
+	early, goroutines, first := uint64(0), 0, 0
+	for time.Since(began) < *soak {
+		h.step()
+		select {
+		case <-cut.C:
+			h.between.cut()
+		case <-time.After(time.Duration(h.random.Int64N(int64(2 * pace)))):
+		}
+		if early == 0 && time.Since(began) > *soak/5 {
+			early, goroutines, first = heap(), runtime.NumGoroutine(), len(h.srv.Orders(t, h.srv.Account.UCC))
+		}
+	}
+	h.check(false)
+	late, orders := heap(), len(h.srv.Orders(t, h.srv.Account.UCC))
+	t.Logf("%d cuts; from %d to %d kB and from %d to %d goroutines, from %d to %d orders", int(time.Since(began)/every), early>>10, late>>10, goroutines, runtime.NumGoroutine(), first, orders)
+	const each, slack = 64 << 10, 16 << 20 // what the service, the feed and this test keep of an order
+	if late > early+slack+uint64(orders-first)*each {
+		t.Error("memory grows")
+	}
+	if runtime.NumGoroutine() > goroutines+20 {
+		t.Error("goroutines are left")
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
