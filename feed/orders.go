@@ -40,7 +40,7 @@ type OrderFeed struct {
 	mu        sync.Mutex // guards what follows; never held while the program's code runs or anything is waited for
 	orders    map[string]*tracked
 	positions map[positionKey]trade.Position
-	readers   map[*reader]bool
+	readers   map[*orderReader]bool
 	err       error        // why the feed is over
 	steps     map[step]int // how often the service's histories have steps that are not usual
 	catching
@@ -53,7 +53,7 @@ type OrderFeed struct {
 func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, error) {
 	o := &OrderFeed{
 		client: c, opts: newOptions(opts), life: newLife(ctx),
-		orders: map[string]*tracked{}, positions: map[positionKey]trade.Position{}, readers: map[*reader]bool{}, steps: map[step]int{},
+		orders: map[string]*tracked{}, positions: map[positionKey]trade.Position{}, readers: map[*orderReader]bool{}, steps: map[step]int{},
 	}
 	var by []trade.Option
 	if o.opts.sessions != nil {
@@ -122,15 +122,15 @@ func (o *OrderFeed) Stats() OrderStats {
 // maxUnread is how many updates a reader may be behind.
 const maxUnread = 10_000
 
-// A reader is a loop or a callback, and what it has not had yet.
-type reader struct {
+// An orderReader is a loop or a callback, and what it has not had yet.
+type orderReader struct {
 	queue   []Update // guarded by OrderFeed.mu, as what follows
 	most    int
 	slow    bool
 	stirred chan struct{}
 }
 
-func (r *reader) stir() {
+func (r *orderReader) stir() {
 	select {
 	case r.stirred <- struct{}{}:
 	default:
@@ -138,8 +138,8 @@ func (r *reader) stir() {
 }
 
 // join returns a new reader, which first has every order and position as it is now.
-func (o *OrderFeed) join() *reader {
-	r := &reader{stirred: make(chan struct{}, 1)}
+func (o *OrderFeed) join() *orderReader {
+	r := &orderReader{stirred: make(chan struct{}, 1)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, t := range o.inTime() {
@@ -153,7 +153,7 @@ func (o *OrderFeed) join() *reader {
 	return r
 }
 
-func (o *OrderFeed) leave(r *reader) {
+func (o *OrderFeed) leave(r *orderReader) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.readers, r)
@@ -175,7 +175,7 @@ func (o *OrderFeed) tell(u Update) {
 
 // next returns what a reader has not had yet, in place of what it has, or why there is
 // nothing more. It waits until there is something, or ctx is done.
-func (o *OrderFeed) next(ctx context.Context, r *reader, had []Update) ([]Update, error) {
+func (o *OrderFeed) next(ctx context.Context, r *orderReader, had []Update) ([]Update, error) {
 	clear(had)
 	for {
 		o.mu.Lock()

@@ -13,19 +13,19 @@ import (
 
 // The times of reading. options.haste divides them.
 const (
-	patience     = 500 * time.Millisecond // how long a report waits for a service that does not answer
-	longest      = 3 * time.Second        // and for one that does
-	openPause    = 5 * time.Second        // between two looks at the book while an order is open
-	idlePause    = 30 * time.Second       // while none is
-	downPause    = 2 * time.Second        // while an order is open and the feed is not connected, or the service does not answer
-	lossyPause   = time.Second            // after a look that found what the stream had lost
-	leanPause    = 200 * time.Millisecond // after a report that lacks what the book has
-	grace        = 250 * time.Millisecond // for the stream to say what the book says
-	historyPause = 200 * time.Millisecond // between two histories, after the first ones
-	historyBurst = 8
-	lossyTime    = time.Minute            // how long a stream that has lost something counts as one that does
-	shortestRead = 500 * time.Millisecond // between two looks
-	forgetAfter  = time.Hour              // of an order that is final, and no longer in the book
+	reportPatience = 500 * time.Millisecond // how long a report waits for a service that does not answer
+	longest        = 3 * time.Second        // and for one that does
+	openPause      = 5 * time.Second        // between two looks at the book while an order is open
+	idlePause      = 30 * time.Second       // while none is
+	downPause      = 2 * time.Second        // while an order is open and the feed is not connected, or the service does not answer
+	lossyPause     = time.Second            // after a look that found what the stream had lost
+	leanPause      = 200 * time.Millisecond // after a report that lacks what the book has
+	grace          = 250 * time.Millisecond // for the stream to say what the book says
+	historyPause   = 200 * time.Millisecond // between two histories, after the first ones
+	historyBurst   = 8
+	lossyTime      = time.Minute            // how long a stream that has lost something counts as one that does
+	shortestRead   = 500 * time.Millisecond // between two looks
+	forgetAfter    = time.Hour              // of an order that is final, and no longer in the book
 )
 
 // catching is how a feed catches up after it has connected. OrderFeed.mu guards it, as what
@@ -94,7 +94,7 @@ func (o *OrderFeed) connect(w *wire) {
 	o.wire, o.connected, o.behind, o.holding, o.heldSince = w, true, true, true, time.Now()
 	o.missing, o.deaf, o.failed = map[string]bool{}, 0, 0
 	o.due = time.Now()
-	o.holds.Reset(patience / o.opts.haste)
+	o.holds.Reset(reportPatience / o.opts.haste)
 	o.stir()
 }
 
@@ -114,7 +114,7 @@ func (o *OrderFeed) disconnect(why error, at time.Time) {
 func (o *OrderFeed) wait(t *tracked, r report) {
 	if len(t.queue) == 0 {
 		t.since = time.Now()
-		o.holds.Reset(patience / o.opts.haste)
+		o.holds.Reset(reportPatience / o.opts.haste)
 	}
 	if t.queue = append(t.queue, r); len(t.queue) >= maxWaiting {
 		o.settle(t, nil)
@@ -140,8 +140,8 @@ func (o *OrderFeed) release() {
 	now := time.Now()
 	var next time.Time
 	late := func(since time.Time) bool {
-		end := since.Add(patience / o.opts.haste)
-		if answered := o.answered.Add(patience / o.opts.haste); answered.After(end) {
+		end := since.Add(reportPatience / o.opts.haste)
+		if answered := o.answered.Add(reportPatience / o.opts.haste); answered.After(end) {
 			end = answered
 		}
 		if last := since.Add(longest / o.opts.haste); last.Before(end) {
@@ -283,7 +283,7 @@ func (o *OrderFeed) pause() time.Duration {
 	open, lossy := o.open(), time.Since(o.losing) < lossyTime/o.opts.haste
 	switch {
 	case o.failed > 0:
-		return min(patience<<min(o.failed-1, 4), downPause)
+		return min(reportPatience<<min(o.failed-1, 4), downPause)
 	case open && !o.connected:
 		return downPause
 	case open && lossy:
@@ -456,7 +456,7 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 	}
 	o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: a history could not be read", slog.Any("why", err))
 	t.asked = false
-	if len(t.queue) > 0 && time.Since(t.since) < patience/o.opts.haste/2 {
+	if len(t.queue) > 0 && time.Since(t.since) < reportPatience/o.opts.haste/2 {
 		o.ask(t, number)
 	} else if len(t.queue) > 0 {
 		o.settle(t, nil)

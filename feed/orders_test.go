@@ -119,8 +119,8 @@ func (st *stage) send(rows ...string) {
 	}
 }
 
-// line is a row of an order for 10 of TCS-EQ.
-func line(number string, state trade.State, filled int, sequence int64) string {
+// rowOf is a row of an order for 10 of TCS-EQ.
+func rowOf(number string, state trade.State, filled int, sequence int64) string {
 	average := "0.00"
 	if filled > 0 {
 		average = "3500.00"
@@ -196,18 +196,18 @@ func TestOrders_fillsAreDifferences(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		st := newStage(t, s, func(c *websocket.Conn, n int) {
 			if n == 2 { // the present state again
-				s.say(c, `{"type":"order","data":`+line(one1, trade.Open, 5, 6)+`}`)
+				s.say(c, `{"type":"order","data":`+rowOf(one1, trade.Open, 5, 6)+`}`)
 			}
 		})
 		got := st.open(t)
 		synctest.Wait()
-		st.send(line(one1, trade.Received, 0, 1), line(one1, trade.Validating, 0, 2), line(one1, trade.OpenPending, 0, 3), line(one1, trade.Open, 0, 4))
-		st.send(line(one1, trade.Open, 2, 5), line(one1, trade.Open, 2, 5), line(one1, trade.Open, 5, 6), line(one1, trade.Open, 2, 5))
+		st.send(rowOf(one1, trade.Received, 0, 1), rowOf(one1, trade.Validating, 0, 2), rowOf(one1, trade.OpenPending, 0, 3), rowOf(one1, trade.Open, 0, 4))
+		st.send(rowOf(one1, trade.Open, 2, 5), rowOf(one1, trade.Open, 2, 5), rowOf(one1, trade.Open, 5, 6), rowOf(one1, trade.Open, 2, 5))
 		synctest.Wait()
-		st.set(func() { st.book = []string{line(one1, trade.Open, 5, 6)} })
+		st.set(func() { st.book = []string{rowOf(one1, trade.Open, 5, 6)} })
 		st.conn.CloseNow()
 		time.Sleep(time.Second)
-		st.send(line(one1, trade.Open, 5, 6), line(one1, trade.Complete, 10, 9))
+		st.send(rowOf(one1, trade.Open, 5, 6), rowOf(one1, trade.Complete, 10, 9))
 		time.Sleep(time.Second)
 		if story := got.story(one1); story != "put order req received, validation pending, open pending, open, open+2, open+3, complete+5" {
 			t.Error(story)
@@ -223,7 +223,7 @@ func TestOrders_framesAreReadInEveryForm(t *testing.T) {
 		got := st.open(t)
 		synctest.Wait()
 		st.set(func() { // the book has what frames lack
-			st.book = []string{line(one1, trade.Complete, 10, 5)}
+			st.book = []string{rowOf(one1, trade.Complete, 10, 5)}
 		})
 		lean := func(state trade.State, more string) string {
 			return `{"nOrdNo":"` + one1 + `","ordSt":"` + string(state) + `","exOrdId":"NA","optTp":"XX","expDt":"03 Feb, 2026","brdLtQty":"65",` + more + `}`
@@ -267,7 +267,7 @@ func TestOrders_whatCameBeforeABreakIsTold(t *testing.T) {
 		st := newStage(t, s, func(c *websocket.Conn, n int) {
 			if n == 1 {
 				for i, state := range []trade.State{trade.Received, trade.Validating, trade.OpenPending, trade.Open, trade.Complete} {
-					s.say(c, `{"type":"order","data":`+line(one1, state, i/4*10, int64(i+1))+`}`)
+					s.say(c, `{"type":"order","data":`+rowOf(one1, state, i/4*10, int64(i+1))+`}`)
 				}
 				c.CloseNow()
 			}
@@ -298,9 +298,9 @@ func TestOrders_bookThatHangsHoldsUpNothing(t *testing.T) {
 		got := st.open(t)
 		time.Sleep(100 * time.Millisecond)
 		began := time.Now()
-		st.send(line(one1, trade.Complete, 10, 9))
+		st.send(rowOf(one1, trade.Complete, 10, 9))
 		time.Sleep(time.Second)
-		st.send(line(two2, trade.Received, 0, 10), line(two2, trade.Complete, 10, 20))
+		st.send(rowOf(two2, trade.Received, 0, 10), rowOf(two2, trade.Complete, 10, 20))
 		time.Sleep(patience)
 		synctest.Wait()
 		if got.story(one1) != "complete+10" || got.story(two2) != "put order req received, complete+10" {
@@ -324,7 +324,7 @@ func TestOrders_lostAndReorderedFramesDoNotShow(t *testing.T) {
 		rows := map[string][]string{}
 		for _, number := range []string{one1, two2} {
 			for i, state := range states {
-				rows[number] = append(rows[number], line(number, state, 0, int64(i+1)))
+				rows[number] = append(rows[number], rowOf(number, state, 0, int64(i+1)))
 			}
 			newest := slices.Clone(rows[number])
 			slices.Reverse(newest)
@@ -356,7 +356,7 @@ func TestOrders_lostAndReorderedFramesDoNotShow(t *testing.T) {
 func TestOrders_silentStreamHidesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		st := newStage(t, s, nil)
-		st.set(func() { st.book = []string{line(one1, trade.Open, 0, 4)} })
+		st.set(func() { st.book = []string{rowOf(one1, trade.Open, 0, 4)} })
 		got := st.open(t)
 		time.Sleep(time.Second)
 		for i, filled := range []int{3, 7, 10} {
@@ -364,7 +364,7 @@ func TestOrders_silentStreamHidesNothing(t *testing.T) {
 			if filled == 10 {
 				state = trade.Complete
 			}
-			row := line(one1, state, filled, int64(5+i))
+			row := rowOf(one1, state, filled, int64(5+i))
 			st.set(func() {
 				st.book = []string{row}
 				st.histories[one1] = append([]string{row}, st.histories[one1]...)
@@ -388,7 +388,7 @@ func TestOrders_silentStreamHidesNothing(t *testing.T) {
 func TestOrders_readsThatFailAreTriedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		st := newStage(t, s, nil)
-		rows := []string{line(one1, trade.Open, 0, 4), line(one1, trade.Open, 4, 5), line(one1, trade.Complete, 10, 6)}
+		rows := []string{rowOf(one1, trade.Open, 0, 4), rowOf(one1, trade.Open, 4, 5), rowOf(one1, trade.Complete, 10, 6)}
 		st.set(func() { st.book, st.histories[one1] = rows[:1], []string{rows[2], rows[1], rows[0]} })
 		got := st.open(t)
 		time.Sleep(time.Second)
@@ -534,7 +534,7 @@ func TestOrders_aPanicIsTheProgramsError(t *testing.T) {
 		got := st.open(t)
 		synctest.Wait()
 		st.feed.OnOrder(func(trade.Order) { panic("oops") })
-		st.send(line(one1, trade.Received, 0, 1))
+		st.send(rowOf(one1, trade.Received, 0, 1))
 		<-got.done
 		wrong, is := errors.AsType[*ProgramError](got.err)
 		if !is || wrong.Value != "oops" || len(wrong.Stack) == 0 || got.story(one1) == "" {

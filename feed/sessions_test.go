@@ -143,8 +143,9 @@ func TestSessions_aDeadOneIsNeverTriedAgain(t *testing.T) {
 	for name, how := range refusals {
 		for said, answer := range answers {
 			dead := how.definite || how.asks && answer.dead
-			if !dead && said != "it is good" && !how.asks {
-				continue
+			thorough := name == "silence" || name == "403" || name == "a cut before the answer"
+			if !thorough && said != "it is good" && said != "it has ended" {
+				continue // that the answer counts is shown by these
 			}
 			t.Run(name+", "+said, func(t *testing.T) {
 				bubble(t, func(t *testing.T, s *service) {
@@ -169,6 +170,9 @@ func TestSessions_aDeadOneIsNeverTriedAgain(t *testing.T) {
 						t.Error(err)
 					} else if _, kind := errors.AsType[*SessionError](err); !kind {
 						t.Errorf("it is a %T", err)
+					}
+					if lost := r.parrot.lost(); len(lost) != 1 || !slices.Equal(kindsOf(lost[0]), []string{"session"}) {
+						t.Errorf("told %v", lost)
 					}
 					if n := s.upgrades.Load(); n != 1 {
 						t.Errorf("it was tried %d times", n)
@@ -294,4 +298,76 @@ func TestSessions_withoutOneNothingIsOpened(t *testing.T) {
 		must.Do(t, s.client.Use(session("a")))
 		must.Do(t, l.prepare(t.Context()))
 	})
+}
+
+// A session that was renewed while the old one still lives is used at once.
+func TestSessions_aRenewedOneReconnectsByItself(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		must.Do(t, s.client.Use(session("a")))
+		r := s.run(t, &parrot{}, s.client.Sessions())
+		time.Sleep(time.Hour)
+		if s.upgrades.Load() != 1 {
+			t.Errorf("%d connections", s.upgrades.Load())
+		}
+		must.Do(t, s.client.Use(session("b")))
+		time.Sleep(lookLimit + time.Second)
+		if s.greeted("b") != 1 || s.upgrades.Load() != 2 {
+			t.Errorf("%d connections, %v", s.upgrades.Load(), r.parrot.lost())
+		}
+		time.Sleep(time.Hour)
+		if s.upgrades.Load() != 2 {
+			t.Errorf("%d connections", s.upgrades.Load())
+		}
+		r.life.close()
+	})
+}
+
+// A source that has no session any more, though none was refused, ends a feed, too: it has
+// ended by the clock.
+func TestSessions_thatEndByTheClockAreNotTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		s.talk = func(c *websocket.Conn, _ int) { s.welcome(c); time.Sleep(time.Minute) }
+		source := &supply{sessions: []neoapi.Session{session("a")}, none: errors.New("nobody is there to log in")}
+		r := s.run(t, &parrot{}, source)
+		time.Sleep(time.Second)
+		source.Ended(session("a"))
+		time.Sleep(time.Hour)
+		if err := <-r.done; !errors.Is(err, ErrSessionEnded) || kindsOf(err)[0] != "session" {
+			t.Error(err)
+		}
+		if s.upgrades.Load() != 1 || source.asked != 2 {
+			t.Errorf("%d tries, asked %d times", s.upgrades.Load(), source.asked)
+		}
+	})
+}
+
+// While somebody logs in again the program knows already that the connection is lost.
+func TestSessions_aSlowLoginIsNotSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		s.refuse(refusals["nk"], nil)
+		source := &slowSupply{supply{sessions: []neoapi.Session{session("a"), session("b")}}}
+		r := s.run(t, &parrot{}, source)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if lost := r.parrot.lost(); len(lost) != 1 || kindsOf(lost[0])[0] != "session" {
+			t.Errorf("told %v", lost)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s.greeted("b") != 1 {
+			t.Error("the session was not used")
+		}
+		r.life.close()
+	})
+}
+
+// A slowSupply takes five minutes for another session.
+type slowSupply struct{ supply }
+
+func (s *slowSupply) Session(ctx context.Context) (neoapi.Session, error) {
+	session, err := s.supply.Session(ctx)
+	if session.Token != "a" {
+		time.Sleep(5 * time.Minute)
+	}
+	return session, err
 }

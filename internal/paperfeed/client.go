@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"neoapi/internal/login"
+	"neoapi/internal/wire"
 )
 
 // A protocol is what is different between the feeds. All its methods but fill are called
@@ -43,6 +44,7 @@ type client struct {
 	ws       *websocket.Conn
 	raw      net.Conn // below ws
 	protocol protocol
+	op       wire.Op
 	address  string
 	silence  time.Duration // how long it may be silent; 0: for ever
 
@@ -50,6 +52,7 @@ type client struct {
 	stood   time.Time // when the session was last seen alive; the same
 
 	sent atomic.Int64 // bytes
+	out  outlet
 
 	mu     sync.Mutex
 	room   sync.Cond // frames have been written, or the connection has ended
@@ -92,7 +95,7 @@ func (c *client) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.ws, err = websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gateway has looked at Origin
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return true },
+		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return !c.out.deaf.Load() },
 		OnPongReceived:     func(context.Context, []byte) { c.heard() },
 	})
 	c.raw = h.raw
@@ -169,6 +172,12 @@ func (c *client) prove() error {
 		if errors.As(err, &later) && later.Kind == login.KindUnavailable {
 			return &closing{websocket.StatusTryAgainLater, later.Detail}
 		}
+		if err == nil {
+			var silent bool
+			if silent, err = c.spoilAnswer(); silent {
+				return err
+			}
+		}
 		c.protocol.answer(err)
 		if err != nil {
 			return errRefused
@@ -239,6 +248,11 @@ func (c *client) close(code websocket.StatusCode, reason string) {
 	c.frames = append(c.frames, frame{code: code, data: []byte(reason)})
 	c.closer = time.AfterFunc(closeTime, c.cut)
 	c.signal()
+}
+
+// stopping closes the connection because the service stops.
+func (c *client) stopping() {
+	c.close(websocket.StatusGoingAway, "the service is about to stop: connect again")
 }
 
 // cut ends the connection at once.
@@ -330,6 +344,13 @@ func (c *client) writeAll(frames []frame, moved []*subscription) error {
 }
 
 func (c *client) writeFrame(kind websocket.MessageType, data []byte) error {
+	if !c.out.plain() {
+		return c.writeSpoilt(message{kind, data})
+	}
+	return c.writePlain(kind, data)
+}
+
+func (c *client) writePlain(kind websocket.MessageType, data []byte) error {
 	_ = c.raw.SetWriteDeadline(time.Now().Add(stalledTime)) // fails if the connection has gone
 	err := c.ws.Write(context.Background(), kind, data)
 	_ = c.raw.SetWriteDeadline(time.Time{}) // pongs have their own

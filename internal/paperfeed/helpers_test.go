@@ -19,7 +19,7 @@ import (
 // login opens a trade session of generation 3.
 func login(t testing.TB, srv *neoapitest.Server) (*neoapi.Client, neoapi.Session) {
 	t.Helper()
-	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now}))(t)
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now, Rate: -1}))(t)
 	must.Do(t, c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}))
 	return c, must.Get(c.ValidateMPIN(t.Context(), srv.Account.MPIN))(t)
 }
@@ -34,6 +34,21 @@ func dial(t testing.TB, address string) *websocket.Conn {
 	ws.SetReadLimit(1 << 20)
 	t.Cleanup(func() { _ = ws.CloseNow() })
 	return ws
+}
+
+// open opens a WebSocket that outlasts a test within t, and sends a first frame unless it
+// is "".
+func open(t *testing.T, address, first string) (*websocket.Conn, error) {
+	ctx := context.WithoutCancel(t.Context())
+	ws, _, err := websocket.Dial(ctx, address, nil)
+	if err != nil || first == "" {
+		return ws, err
+	}
+	if err := ws.Write(ctx, websocket.MessageText, []byte(first)); err != nil {
+		return ws, err
+	}
+	_, _, err = ws.Read(ctx)
+	return ws, err
 }
 
 const patience = 20 * time.Second

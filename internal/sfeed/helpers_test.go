@@ -36,6 +36,15 @@ func one(t testing.TB, frame []byte) sfeed.Packet {
 	return p
 }
 
+// headerOf returns what a packet was appended with.
+func headerOf(p sfeed.Packet) sfeed.Header {
+	h := sfeed.Header{Exchange: p.Exchange(), Level: p.Level(), Seq: p.Seq()}
+	if p.Auction() {
+		h.Auction = 1
+	}
+	return h
+}
+
 // The independent encoder: the layouts as structs, which encoding/binary writes packed,
 // field after field.
 

@@ -46,9 +46,9 @@ func (x *Index) Decode(p Packet) {
 // Append appends the packet to a frame. The header needs an exchange. A name that is too
 // long is cut.
 func (x *Index) Append(b []byte, h Header) []byte {
-	h.Code, h.Level = CodeIndex, 0
+	h.Level = 0
 	le := binary.LittleEndian
-	b = h.start(b, indexSize)
+	b = h.start(b, CodeIndex, indexSize)
 	b = le.AppendUint32(b, x.Token)
 	for _, v := range [...]int32{x.Open, x.Close, x.High, x.Low, x.Value} {
 		b = le.AppendUint32(b, uint32(v))
@@ -85,9 +85,9 @@ func (a *Auction) Decode(p Packet) {
 
 // Append appends the packet to a frame. The header needs an exchange.
 func (a *Auction) Append(b []byte, h Header) []byte {
-	h.Code, h.Level = CodeAuction, 0
+	h.Level = 0
 	le := binary.LittleEndian
-	b = h.start(b, auctionSize)
+	b = h.start(b, CodeAuction, auctionSize)
 	b = le.AppendUint32(b, uint32(a.Token))
 	b = le.AppendUint32(b, uint32(a.Reference))
 	b = le.AppendUint64(b, uint64(a.Imbalance))
@@ -123,7 +123,7 @@ const textSize = 5
 // Decode reads a packet of [KindStatus]; it panics on one of another kind. The older
 // packets that only say that a market opens or closes are read as such a status.
 func (s *Status) Decode(p Packet) {
-	switch p.Code {
+	switch p.Code() {
 	case CodeOpen:
 		*s = Status{Code: StatusOpen}
 	case CodeClose:
@@ -138,17 +138,20 @@ func (s *Status) Decode(p Packet) {
 // Append appends the packet to a frame. The header needs an exchange. A text that is too
 // long is cut.
 func (s *Status) Append(b []byte, h Header) []byte {
-	h.Code, h.Level = CodeStatus, 0
-	b = h.start(b, statusSize)
+	h.Level = 0
+	b = h.start(b, CodeStatus, statusSize)
 	b = binary.LittleEndian.AppendUint16(b, s.Code)
 	return padded(b, s.Text, textSize)
 }
 
-// AppendOpenClose appends the older form of a status, which has no body: that the market
-// opens ([CodeOpen]) or closes ([CodeClose]).
-func AppendOpenClose(b []byte, h Header) []byte {
+// AppendOld appends the older form of a status, which has no body: that a market opens
+// or, for every other status, closes. The header needs an exchange.
+func (s *Status) AppendOld(b []byte, h Header) []byte {
 	h.Level = 0
-	return h.start(b, headerSize)
+	if s.Code == StatusOpen {
+		return h.start(b, CodeOpen, headerSize)
+	}
+	return h.start(b, CodeClose, headerSize)
 }
 
 // untilZero returns text without the zeros that it is padded with.

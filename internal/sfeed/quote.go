@@ -36,9 +36,9 @@ func (m *Mini) Decode(p Packet) {
 
 // Append appends the packet to a frame. The header needs an exchange.
 func (m *Mini) Append(b []byte, h Header) []byte {
-	h.Code, h.Level = CodeQuote, LevelMini
+	h.Level = LevelMini
 	le := binary.LittleEndian
-	b = h.start(b, miniSize)
+	b = h.start(b, CodeQuote, miniSize)
 	b = le.AppendUint32(b, m.Token)
 	b = le.AppendUint64(b, uint64(m.LastAt))
 	b = le.AppendUint32(b, m.Last)
@@ -117,7 +117,7 @@ func (q *Quote) Decode(p Packet) {
 
 	rows := p.Body[quoteSize-headerSize:]
 	buys, sells := rowSize, rowSize
-	if p.Level != LevelTouch {
+	if p.Level() != LevelTouch {
 		buys, sells = int(le.Uint32(b[offBuys:]))*rowSize, int(le.Uint32(b[offSells:]))*rowSize
 	}
 	q.Buys, q.Sells = Rows(rows[:buys:buys]), Rows(rows[buys:buys+sells:buys+sells])
@@ -129,7 +129,6 @@ const maxRows = (maxPacket - quoteSize) / rowSize / 2
 // Append appends the packet to a frame. The header needs an exchange and one of the levels
 // 2, 4, 8 and 16. Level 4 has one row of each side: the first, or one of zeros.
 func (q *Quote) Append(b []byte, h Header) []byte {
-	h.Code = CodeQuote
 	buys, sells := q.Buys.first(maxRows), q.Sells.first(maxRows)
 	if h.Level == LevelTouch {
 		buys, sells = q.Buys.first(1), q.Sells.first(1)
@@ -141,7 +140,7 @@ func (q *Quote) Append(b []byte, h Header) []byte {
 		}
 	}
 	le := binary.LittleEndian
-	b = h.start(b, quoteSize+len(buys)+len(sells))
+	b = h.start(b, CodeQuote, quoteSize+len(buys)+len(sells))
 	b = le.AppendUint32(b, q.Token)
 	for _, v := range [...]int64{q.TotalBuy, q.TotalSell, q.Volume, q.LastAt, q.UpdatedAt} {
 		b = le.AppendUint64(b, uint64(v))

@@ -56,20 +56,40 @@ const (
 // maxPacket is the longest packet: its length is a u16.
 const maxPacket = 1<<16 - 1
 
-// A Header is what a packet says before its body.
+// A Header is what a packet is appended with.
 type Header struct {
-	Code     uint16
 	Exchange int8
-	Level    uint8 // of a quote; else 0
+	Level    uint8 // of a [Quote]
 	Auction  uint8 // greater than 0 during an auction
 	Seq      uint8
 }
 
 // A Packet is a packet whose length fits its kind: decoding it cannot fail.
 type Packet struct {
-	Header
+	// head is the packet's first eight bytes, with the kind in place of the length. As one
+	// number it leaves Next and Decode with what fits into registers.
+	head uint64
+
 	Body []byte // from byte 9
 }
+
+// Code returns what the packet says it is.
+func (p Packet) Code() uint16 { return uint16(p.head >> 16) }
+
+// Exchange returns the number of the packet's exchange: see [Segment].
+func (p Packet) Exchange() int8 { return int8(p.head >> 32) }
+
+// Level returns the level of a quote, or 0.
+func (p Packet) Level() uint8 { return uint8(p.head >> 40) }
+
+// Auction reports whether there is an auction.
+func (p Packet) Auction() bool { return uint8(p.head>>48) > 0 }
+
+// Seq returns the packet's number.
+func (p Packet) Seq() uint8 { return uint8(p.head >> 56) }
+
+// Kind returns how the packet is decoded.
+func (p Packet) Kind() Kind { return Kind(p.head) }
 
 // A Kind says how a packet is decoded.
 type Kind uint8
@@ -96,78 +116,40 @@ func Next(frame []byte) (p Packet, rest []byte, err error) {
 	if len(frame) < headerSize {
 		return Packet{}, nil, cutFrame(frame)
 	}
-	h := binary.LittleEndian.Uint64(frame)
-	n := int(uint16(h))
+	head := binary.LittleEndian.Uint64(frame)
+	n := int(uint16(head))
 	if n < headerSize || n > len(frame) {
 		return Packet{}, nil, cutFrame(frame)
 	}
-	p = Packet{
-		Header{
-			Code: uint16(h >> 16), Exchange: int8(h >> 32), Level: uint8(h >> 40),
-			Auction: uint8(h >> 48), Seq: uint8(h >> 56),
-		}, frame[headerSize:n:n],
-	}
-	if least := p.least(); n < least {
-		return Packet{}, frame[n:], cutPacket(p.Header, n, least)
-	}
-	return p, frame[n:], nil
-}
-
-// Kind returns how the packet is decoded.
-func (h Header) Kind() Kind {
-	switch h.Code {
+	kind, least := KindUnknown, uint64(headerSize)
+	switch uint16(head >> 16) {
 	case CodeQuote:
-		switch h.Level {
+		switch uint8(head >> 40) {
 		case LevelMini:
-			return KindMini
-		case LevelBest, LevelTouch, LevelDepth, LevelFull:
-			return KindQuote
+			kind, least = KindMini, miniSize
+		case LevelTouch:
+			kind, least = KindQuote, touchSize
+		case LevelBest, LevelDepth, LevelFull:
+			kind, least = KindQuote, quoteSize
+			if n >= quoteSize {
+				b := (*[quoteSize]byte)(frame)
+				buys, sells := binary.LittleEndian.Uint32(b[headerSize+offBuys:]), binary.LittleEndian.Uint32(b[headerSize+offSells:])
+				least += (uint64(buys) + uint64(sells)) * rowSize
+			}
 		}
 	case CodeIndex:
-		return KindIndex
+		kind, least = KindIndex, indexSize
 	case CodeAuction:
-		return KindAuction
-	case CodeStatus, CodeOpen, CodeClose:
-		return KindStatus
-	}
-	return KindUnknown
-}
-
-// least returns how long a packet of this kind is at least. Its body may be too short for
-// that.
-func (p *Packet) least() int {
-	if p.Code != CodeQuote {
-		return p.leastOther()
-	}
-	switch p.Level {
-	case LevelMini:
-		return miniSize
-	case LevelTouch:
-		return touchSize
-	case LevelBest, LevelDepth, LevelFull:
-		if len(p.Body) < quoteSize-headerSize {
-			return quoteSize
-		}
-		b := (*[quoteSize - headerSize]byte)(p.Body)
-		buys, sells := binary.LittleEndian.Uint32(b[offBuys:]), binary.LittleEndian.Uint32(b[offSells:])
-		if buys > maxPacket || sells > maxPacket {
-			return maxPacket + 1
-		}
-		return quoteSize + int(buys+sells)*rowSize
-	}
-	return headerSize
-}
-
-func (p *Packet) leastOther() int {
-	switch p.Code {
-	case CodeIndex:
-		return indexSize
-	case CodeAuction:
-		return auctionSize
+		kind, least = KindAuction, auctionSize
 	case CodeStatus:
-		return statusSize
+		kind, least = KindStatus, statusSize
+	case CodeOpen, CodeClose:
+		kind = KindStatus
 	}
-	return headerSize
+	if uint64(n) < least {
+		return Packet{}, frame[n:], cutPacket(head, n, least)
+	}
+	return Packet{head&^(1<<16-1) | uint64(kind), frame[headerSize:n:n]}, frame[n:], nil
 }
 
 //go:noinline
@@ -179,13 +161,13 @@ func cutFrame(frame []byte) error {
 }
 
 //go:noinline
-func cutPacket(h Header, n, least int) error {
-	return fmt.Errorf("%w: code %d, level %d has %d bytes, and needs %d", ErrCut, h.Code, h.Level, n, least)
+func cutPacket(head uint64, n int, least uint64) error {
+	return fmt.Errorf("%w: code %d, level %d has %d bytes, and needs %d", ErrCut, uint16(head>>16), uint8(head>>40), n, least)
 }
 
 // start appends the header of a packet of n bytes.
-func (h Header) start(b []byte, n int) []byte {
+func (h Header) start(b []byte, code uint16, n int) []byte {
 	b = binary.LittleEndian.AppendUint16(b, uint16(n))
-	b = binary.LittleEndian.AppendUint16(b, h.Code)
+	b = binary.LittleEndian.AppendUint16(b, code)
 	return append(b, byte(h.Exchange), h.Level, h.Auction, h.Seq, 0)
 }

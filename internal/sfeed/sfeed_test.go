@@ -48,11 +48,9 @@ func TestQuote_decodesGoldenFrames(t *testing.T) {
 		t.Run(c.file, func(t *testing.T) {
 			frame, want := golden(t, c.file), goldenQuote(t)
 			c.change(&want)
-			c.header.Code = sfeed.CodeQuote
-
 			p := one(t, frame)
-			if p.Header != c.header || p.Kind() != sfeed.KindQuote {
-				t.Errorf("header %+v of kind %d, want %+v", p.Header, p.Kind(), c.header)
+			if headerOf(p) != c.header || p.Code() != sfeed.CodeQuote || p.Kind() != sfeed.KindQuote {
+				t.Errorf("header %+v of kind %d, want %+v", headerOf(p), p.Kind(), c.header)
 			}
 			var got sfeed.Quote
 			got.Decode(p)
@@ -74,8 +72,8 @@ func TestMini_decodesGoldenFrame(t *testing.T) {
 	}
 	p := one(t, frame)
 	var got sfeed.Mini
-	if got.Decode(p); got != want || p.Kind() != sfeed.KindMini || p.Exchange != 1 || p.Seq != 7 {
-		t.Errorf("kind %d, %+v: %+v, want %+v", p.Kind(), p.Header, got, want)
+	if got.Decode(p); got != want || p.Kind() != sfeed.KindMini || p.Exchange() != 1 || p.Seq() != 7 {
+		t.Errorf("kind %d, %+v: %+v, want %+v", p.Kind(), headerOf(p), got, want)
 	}
 	if b := want.Append(nil, sfeed.Header{Exchange: 1, Seq: 7}); !bytes.Equal(b, frame) {
 		t.Errorf("appended\n%x, want\n%x", b, frame)
@@ -111,7 +109,7 @@ func TestAuction_decodesGoldenFrame(t *testing.T) {
 	frame, want := golden(t, "auction"), sfeed.Auction{Token: 11536, Reference: 349500, Imbalance: -1200, ImbalanceAtMarket: 300}
 	p := one(t, frame)
 	var got sfeed.Auction
-	if got.Decode(p); got != want || p.Kind() != sfeed.KindAuction || p.Auction != 1 {
+	if got.Decode(p); got != want || p.Kind() != sfeed.KindAuction || !p.Auction() {
 		t.Errorf("kind %d: %+v, want %+v", p.Kind(), got, want)
 	}
 	if b := want.Append(nil, sfeed.Header{Exchange: 1, Auction: 1}); !bytes.Equal(b, frame) {
@@ -127,18 +125,14 @@ func TestStatus_decodesGoldenFramesAndTheOlderForm(t *testing.T) {
 		append   func(*sfeed.Status) []byte
 	}{
 		{"status", 1, sfeed.Status{Code: sfeed.StatusCASStart, Text: []byte("CAS")}, func(s *sfeed.Status) []byte { return s.Append(nil, sfeed.Header{Exchange: 1}) }},
-		{"open", 5, sfeed.Status{Code: sfeed.StatusOpen}, func(*sfeed.Status) []byte {
-			return sfeed.AppendOpenClose(nil, sfeed.Header{Code: sfeed.CodeOpen, Exchange: 5})
-		}},
-		{"close", 9, sfeed.Status{Code: sfeed.StatusClose}, func(*sfeed.Status) []byte {
-			return sfeed.AppendOpenClose(nil, sfeed.Header{Code: sfeed.CodeClose, Exchange: 9})
-		}},
+		{"open", 5, sfeed.Status{Code: sfeed.StatusOpen}, func(s *sfeed.Status) []byte { return s.AppendOld(nil, sfeed.Header{Exchange: 5}) }},
+		{"close", 9, sfeed.Status{Code: sfeed.StatusClose}, func(s *sfeed.Status) []byte { return s.AppendOld(nil, sfeed.Header{Exchange: 9}) }},
 	} {
 		p := one(t, golden(t, c.file))
 		got := sfeed.Status{Text: []byte("of the one before")}
 		got.Decode(p)
-		if diff := cmp.Diff(c.want, got); diff != "" || p.Kind() != sfeed.KindStatus || p.Exchange != c.exchange {
-			t.Errorf("%s: kind %d, exchange %d (-want +got):\n%s", c.file, p.Kind(), p.Exchange, diff)
+		if diff := cmp.Diff(c.want, got); diff != "" || p.Kind() != sfeed.KindStatus || p.Exchange() != c.exchange {
+			t.Errorf("%s: kind %d, exchange %d (-want +got):\n%s", c.file, p.Kind(), p.Exchange(), diff)
 		}
 		if b := c.append(&c.want); !bytes.Equal(b, golden(t, c.file)) {
 			t.Errorf("%s: appended %x", c.file, b)
@@ -154,7 +148,7 @@ func TestNext_passesUnknownKindsByTheirLength(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kinds = append(kinds, fmt.Sprintf("%d/%d", p.Code, p.Kind()))
+		kinds = append(kinds, fmt.Sprintf("%d/%d", p.Code(), p.Kind()))
 		frame = rest
 	}
 	const want = "7208/1 7208/2 9999/0 7207/3 7208/2 105/5 7208/2 104/4 6511/5 6521/5"
@@ -273,7 +267,7 @@ func TestPackets_areThoseOfAnIndependentEncoder(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		h := rapid.Make[wireHeader]().Draw(r, "header")
 		h.Level, h.BitmaskLength = rapid.SampledFrom([]uint8{2, 4, 8, 16}).Draw(r, "level"), 0
-		header := sfeed.Header{Code: h.Code, Exchange: h.Exchange, Level: h.Level, Auction: h.Auction, Seq: h.Seq}
+		header := sfeed.Header{Exchange: h.Exchange, Level: h.Level, Auction: h.Auction, Seq: h.Seq}
 
 		quoteIs(t, r, h, header)
 		miniIs(t, r, h, header)
