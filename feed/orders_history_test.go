@@ -126,7 +126,7 @@ func (h *history) check(losses bool) {
 	for _, o := range book {
 		log[o.Number] = h.srv.History(h.t, h.srv.Account.UCC, o.Number)
 	}
-	until(h.t, "everything is told", func() bool {
+	comes(h.t, "everything is told", func() bool {
 		for number, rows := range log {
 			last, row := h.told.last(number), rows[len(rows)-1]
 			if string(last.State) != row.State || last.FilledQty != row.Filled || last.Quantity != row.Quantity {

@@ -34,7 +34,7 @@ func TestOrders_everyStateIsTold(t *testing.T) {
 		f := d.open(t)
 		got := listen(t.Context(), f)
 		order := must.Get(d.Place(t.Context(), d.filling()))(t)
-		until(t, "its position", func() bool { return got.count(isPosition) > 0 })
+		comes(t, "its position", func() bool { return got.count(isPosition) > 0 })
 		want := []trade.State{trade.Received, trade.Validating, trade.OpenPending, trade.Open, trade.Complete}
 		all := got.of(order.Number)
 		if !slices.Equal(states(all), want) {
@@ -91,7 +91,7 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 		orders = append(orders, must.Get(d.Place(t.Context(), d.resting()))(t))
 	}
 	d.between.shut(true)
-	until(t, "Lost", func() bool { return got.count(isLost) > 0 })
+	comes(t, "Lost", func() bool { return got.count(isLost) > 0 })
 	if f.Live() {
 		t.Error("it says that it is live")
 	}
@@ -102,7 +102,7 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 	placed := must.Get(other.Place(t.Context(), d.filling()))(t)
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3445.00")
 	d.between.shut(false)
-	until(t, "Gap", func() bool { return got.count(isGap) > 0 })
+	comes(t, "Gap", func() bool { return got.count(isGap) > 0 })
 	for _, number := range []string{orders[0].Number, orders[1].Number, orders[2].Number, placed.Number} {
 		compare(t, number, d.srv.History(t, d.srv.Account.UCC, number), got.of(number), false, f.Stats().Ahead > 0)
 	}
@@ -123,13 +123,13 @@ func TestOrders_ofAnotherProgramAppear(t *testing.T) {
 		c := d.client(t, 3)
 		f := must.Get(feed.Orders(t.Context(), c))(t)
 		t.Cleanup(func() { f.Close() })
-		until(t, "the feed is live", f.Live)
+		comes(t, "the feed is live", f.Live)
 		heard[i], apis[i] = listen(t.Context(), f), trade.New(c, trade.Follow(f))
 	}
 	for i := range apis {
 		order := must.Get(apis[i].Place(t.Context(), d.filling()))(t)
 		for k := range heard {
-			until(t, "the order", func() bool { return heard[k].last(order.Number).State == trade.Complete })
+			comes(t, "the order", func() bool { return heard[k].last(order.Number).State == trade.Complete })
 			if all := heard[k].of(order.Number); len(all) != 5 {
 				t.Errorf("program %d was told %v of an order of program %d", k, states(all), i)
 			}
@@ -145,7 +145,7 @@ func TestOrders_aLaterLoopHasTheDayFirst(t *testing.T) {
 	f := d.open(t)
 	resting := must.Get(d.Place(t.Context(), d.resting()))(t)
 	first := listen(t.Context(), f)
-	until(t, "both", func() bool {
+	comes(t, "both", func() bool {
 		return first.last(done.Number).State == trade.Complete && first.last(resting.Number).State == trade.Open
 	})
 	for range 2 {
@@ -203,7 +203,7 @@ func TestAwait_asksWhileTheFeedIsDown(t *testing.T) {
 	api := trade.New(d.api, trade.Follow(f))
 	order := must.Get(api.Place(t.Context(), d.resting()))(t)
 	d.between.shut(true)
-	until(t, "the feed is down", func() bool { return !f.Live() })
+	comes(t, "the feed is down", func() bool { return !f.Live() })
 	time.AfterFunc(100*time.Millisecond, func() { d.market.SetPrice("nse_cm", "TCS-EQ", "3440.00") })
 	if order, err := api.Await(t.Context(), order, trade.Complete); err != nil || order.FilledQty != 10 {
 		t.Errorf("%+v, %v", order, err)

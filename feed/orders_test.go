@@ -301,12 +301,12 @@ func TestOrders_bookThatHangsHoldsUpNothing(t *testing.T) {
 		st.send(rowOf(one1, trade.Complete, 10, 9))
 		time.Sleep(time.Second)
 		st.send(rowOf(two2, trade.Received, 0, 10), rowOf(two2, trade.Complete, 10, 20))
-		time.Sleep(patience)
+		time.Sleep(reportPatience)
 		synctest.Wait()
 		if got.story(one1) != "complete+10" || got.story(two2) != "put order req received, complete+10" {
 			t.Errorf("%s; %s", got.story(one1), got.story(two2))
 		}
-		if took := got.at[0].Sub(began); took > patience {
+		if took := got.at[0].Sub(began); took > reportPatience {
 			t.Errorf("after %v", took)
 		}
 		st.feed.Close()
