@@ -22,15 +22,19 @@ var (
 // Whatever the network does, a program is told what became of every order, as the
 // exchange's log has it: complete, in order, once.
 func TestOrders_toldAreThoseOfTheExchange(t *testing.T) {
-	for _, fault := range []string{"none", "cuts", "stalls", "losses", "all"} {
+	for _, fault := range []string{"none", "cuts", "stalls", "losses", "all", "the service's own"} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			h := newHistory(t, uint64(len(fault)))
+			h := newHistory(t, uint64(len(fault)), feed.Haste(20))
 			switch fault {
 			case "losses":
 				h.between.losing(oneInFive(rand.New(rand.NewPCG(7, 7))))
 			case "all":
 				h.between.losing(oneInFive(rand.New(rand.NewPCG(8, 8))))
+			}
+			pace := 30
+			if *histories > 10*time.Second { // the histories of so many orders would not be read
+				pace = 300
 			}
 			for end := time.Now().Add(*histories); time.Now().Before(end); {
 				h.step()
@@ -40,9 +44,13 @@ func TestOrders_toldAreThoseOfTheExchange(t *testing.T) {
 					h.between.stall(true)
 					time.AfterFunc(time.Duration(h.random.IntN(300))*time.Millisecond, func() { h.between.stall(false) })
 				}
-				time.Sleep(time.Duration(h.random.IntN(30)) * time.Millisecond)
+				if fault == "the service's own" && h.random.IntN(10) == 0 {
+					h.strike()
+				}
+				time.Sleep(time.Duration(h.random.IntN(pace)) * time.Millisecond)
 			}
-			h.check(fault == "losses" || fault == "all")
+			h.srv.Works()
+			h.check(fault != "none" && fault != "cuts" && fault != "stalls")
 		})
 	}
 }
@@ -55,14 +63,13 @@ type history struct {
 	told   *told
 	random *rand.Rand
 	open   []trade.Order
-	other  *trade.Client
+	ways   []string // in which the service failed
 }
 
-func newHistory(t *testing.T, seed uint64) *history {
+func newHistory(t *testing.T, seed uint64, opts ...feed.Option) *history {
 	d := newOrderDesk(t, 3)
-	f := d.open(t)
+	f := d.open(t, opts...)
 	h := &history{orderDesk: d, t: t, feed: f, told: listen(t.Context(), f), random: rand.New(rand.NewPCG(seed, 20))}
-	h.other = d.Client
 	return h
 }
 
@@ -115,6 +122,28 @@ func (h *history) step() {
 	}
 }
 
+// strike makes the service's feed fail in one of its ways, but for those that end a
+// session.
+func (h *history) strike() {
+	ways := slices.DeleteFunc(neoapitest.FeedFaults(), func(name string) bool {
+		return slices.Contains([]string{"401", "403", "nk", "1120", "native_fallback", "hang", "upgrade_hang"}, name)
+	})
+	way := ways[h.random.IntN(len(ways))]
+	if slices.Contains(breaks, way) && h.random.IntN(4) > 0 {
+		return // or it is never connected
+	}
+	h.ways = append(h.ways, way)
+	fault := neoapitest.OrderFault{Op: "order_feed", Fault: way, Times: 1 + h.random.IntN(3)}
+	if !slices.Contains(breaks[:5], way) {
+		fault.N = 1 + h.random.IntN(3)
+	}
+	h.srv.FailOrder(h.t, fault)
+}
+
+// breaks are the faults that break connections, or do not let them be made; the first five
+// strike those.
+var breaks = []string{"429", "502", "503", "upgrade_close", "close", "slow", "drop", "goodbye", "silent", "dead"}
+
 // check compares what was told with the exchange's log.
 func (h *history) check(losses bool) {
 	h.t.Helper()
@@ -136,7 +165,7 @@ func (h *history) check(losses bool) {
 		return true
 	})
 	stats := h.feed.Stats()
-	h.t.Logf("%d orders, %+v", len(book), stats)
+	h.t.Logf("%d orders, %+v %v", len(book), stats, h.ways)
 	for number, rows := range log {
 		compare(h.t, number, rows, h.told.of(number), losses, stats.Ahead > 0)
 	}
@@ -162,7 +191,9 @@ func compare(t testing.TB, number string, rows []neoapitest.Order, got []feed.Or
 	var filled, before int64
 	i := 0
 	for _, row := range rows {
-		same := i < len(got) && string(got[i].State) == row.State && got[i].FilledQty == row.Filled && got[i].Quantity == row.Quantity && got[i].Price == trade.MustRupees(row.Price) && (row.Reason == "" || got[i].Reason == row.Reason)
+		same := i < len(got) && string(got[i].State) == row.State && got[i].FilledQty == row.Filled &&
+			(got[i].Quantity == row.Quantity && got[i].Price == trade.MustRupees(row.Price) || got[i].Unread != "") &&
+			(row.Reason == "" || got[i].Reason == row.Reason)
 		partial := row.State == "open" && row.Filled > before
 		before = row.Filled
 		switch {
@@ -186,11 +217,11 @@ func compare(t testing.TB, number string, rows []neoapitest.Order, got []feed.Or
 // update of an order is lost against the exchange's log, none told twice, and nothing grows
 // but the day's orders.
 func TestOrders_soakLosesNothingAndGrowsNot(t *testing.T) {
-	every, pace := 5*time.Second, 250*time.Millisecond
+	every, pace, haste := 5*time.Second, 250*time.Millisecond, time.Duration(1)
 	if *soak < time.Minute {
-		every, pace = *soak/10, 10*time.Millisecond
+		every, pace, haste = *soak/10, 10*time.Millisecond, 20
 	}
-	h := newHistory(t, 5)
+	h := newHistory(t, 5, feed.Haste(haste))
 	cut := time.NewTicker(every)
 	defer cut.Stop()
 	began := time.Now()

@@ -1,0 +1,7 @@
+package feed
+
+import "time"
+
+// Haste makes a feed wait a fraction of the time between tries, for tests that break many
+// connections.
+func Haste(n time.Duration) Option { return func(o *options) { o.haste = n } }
