@@ -63,3 +63,28 @@ func BenchmarkOrders_fillToCallback(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-µs")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1e3, "p99-µs")
 }
+
+// From a cut of the connection to the program's callback about what was cancelled right
+// after it.
+func BenchmarkOrders_cutToUpdate(b *testing.B) {
+	d := newOrderDesk(b, 3)
+	took := make([]time.Duration, 0, b.N)
+	for range b.N {
+		f := d.open(b) // the waits of an earlier cut would count
+		ended := make(chan time.Time, 1)
+		order := must.Get(d.Place(b.Context(), d.resting()))(b)
+		f.OnOrder(func(o trade.Order) {
+			if o.Number == order.Number && o.State.Final() {
+				ended <- time.Now()
+			}
+		})
+		began := time.Now()
+		d.between.cut()
+		must.Get(d.Cancel(b.Context(), order))(b)
+		took = append(took, (<-ended).Sub(began))
+		f.Close()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1e3, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1e3, "p99-ms")
+}

@@ -219,25 +219,17 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 	o.mu.Unlock()
 	book, err := o.readBook(ctx, failed)
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
 		o.failure(ctx, err)
-		o.mu.Unlock()
 		return
 	}
-	o.mu.Unlock()
-	positions, none := o.trade.Positions(ctx)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.answered, o.failed, o.due = time.Now(), 0, time.Time{}
+	o.answered, o.failed, o.due, o.moved = o.looked, 0, time.Time{}, true
 	if o.wire != to || to == nil { // what it has is taken all the same
 		o.due = time.Now()
 	}
 	o.compare(book)
-	o.moved = none != nil
-	for _, p := range positions {
-		o.position(p)
-	}
 	if o.wire == to && to != nil {
 		o.behind, o.holding = false, false
 		o.catchUp()

@@ -273,13 +273,16 @@ func TestOrders_firstFrameHasTwoForms(t *testing.T) {
 				st.source.none = errors.New("there is no other")
 				got := st.open(t)
 				time.Sleep(time.Minute)
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				if !slices.Equal(s.greetings, x.forms) {
 					t.Errorf("it sent %q", s.greetings)
 				}
+				st.feed.Close()
+				<-got.done
 				if over := errors.Is(got.err, ErrSessionEnded); over != x.ended || len(st.source.ended) > 0 != x.ended {
 					t.Errorf("%v, ended %q", got.err, st.source.ended)
 				}
-				st.feed.Close()
 			})
 		})
 	}
