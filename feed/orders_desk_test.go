@@ -79,12 +79,12 @@ func (d *orderDesk) open(t testing.TB, opts ...feed.Option) *feed.OrderFeed {
 	t.Helper()
 	f := must.Get(feed.Orders(t.Context(), d.api, opts...))(t)
 	t.Cleanup(func() { f.Close() })
-	comes(t, "the feed is live", f.Live)
+	until(t, "the feed is live", f.Live)
 	return f
 }
 
-// comes waits for something that has to come.
-func comes(t testing.TB, what string, is func() bool) {
+// until waits for something that has to come.
+func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -35,7 +35,7 @@ func TestOrders_everyStateIsTold(t *testing.T) {
 		f := d.open(t)
 		got := listen(t.Context(), f)
 		order := must.Get(d.Place(t.Context(), d.filling()))(t)
-		comes(t, "its position", func() bool { return got.count(isPosition) > 0 })
+		until(t, "its position", func() bool { return got.count(isPosition) > 0 })
 		want := []trade.State{trade.Received, trade.Validating, trade.OpenPending, trade.Open, trade.Complete}
 		all := got.of(order.Number)
 		if !slices.Equal(states(all), want) {
@@ -92,7 +92,7 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 		orders = append(orders, must.Get(d.Place(t.Context(), d.resting()))(t))
 	}
 	d.between.shut(true)
-	comes(t, "Lost", func() bool { return got.count(isLost) > 0 })
+	until(t, "Lost", func() bool { return got.count(isLost) > 0 })
 	if f.Live() {
 		t.Error("it says that it is live")
 	}
@@ -103,7 +103,7 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 	placed := must.Get(other.Place(t.Context(), d.filling()))(t)
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3445.00")
 	d.between.shut(false)
-	comes(t, "Gap", func() bool { return got.count(isGap) > 0 })
+	until(t, "Gap", func() bool { return got.count(isGap) > 0 })
 	for _, number := range []string{orders[0].Number, orders[1].Number, orders[2].Number, placed.Number} {
 		compare(t, number, d.srv.History(t, d.srv.Account.UCC, number), got.of(number), false, f.Stats().Ahead > 0)
 	}
@@ -127,13 +127,13 @@ func TestOrders_ofAnotherProgramAppear(t *testing.T) {
 		c := d.client(t, 3)
 		f := must.Get(feed.Orders(t.Context(), c))(t)
 		t.Cleanup(func() { f.Close() })
-		comes(t, "the feed is live", f.Live)
+		until(t, "the feed is live", f.Live)
 		heard[i], apis[i] = listen(t.Context(), f), trade.New(c, trade.Follow(f))
 	}
 	for i := range apis {
 		order := must.Get(apis[i].Place(t.Context(), d.filling()))(t)
 		for k := range heard {
-			comes(t, "the order", func() bool { return heard[k].last(order.Number).State == trade.Complete })
+			until(t, "the order", func() bool { return heard[k].last(order.Number).State == trade.Complete })
 			if all := heard[k].of(order.Number); len(all) != 5 {
 				t.Errorf("program %d was told %v of an order of program %d", k, states(all), i)
 			}
@@ -155,11 +155,11 @@ func TestOrders_aRenewedSessionGoesOn(t *testing.T) {
 	f := d.open(t)
 	got := listen(t.Context(), f)
 	before := must.Get(d.Place(t.Context(), d.resting()))(t)
-	comes(t, "an order before", func() bool { return got.last(before.Number).State == trade.Open })
+	until(t, "an order before", func() bool { return got.last(before.Number).State == trade.Open })
 	d.srv.EndSession(t, first.SID)
-	comes(t, "Gap", func() bool { return got.count(isGap) > 0 })
+	until(t, "Gap", func() bool { return got.count(isGap) > 0 })
 	after := must.Get(d.Place(t.Context(), d.filling()))(t)
-	comes(t, "an order after", func() bool { return got.last(after.Number).State == trade.Complete })
+	until(t, "an order after", func() bool { return got.last(after.Number).State == trade.Complete })
 	if now := must.Get(keep.Session(t.Context()))(t); now.Token == first.Token {
 		t.Error("the session is the same")
 	}
@@ -176,7 +176,7 @@ func TestOrders_aLaterLoopHasTheDayFirst(t *testing.T) {
 	f := d.open(t)
 	resting := must.Get(d.Place(t.Context(), d.resting()))(t)
 	first := listen(t.Context(), f)
-	comes(t, "both", func() bool {
+	until(t, "both", func() bool {
 		return first.last(done.Number).State == trade.Complete && first.last(resting.Number).State == trade.Open
 	})
 	for range 2 {
@@ -234,7 +234,7 @@ func TestAwait_asksWhileTheFeedIsDown(t *testing.T) {
 	api := trade.New(d.api, trade.Follow(f))
 	order := must.Get(api.Place(t.Context(), d.resting()))(t)
 	d.between.shut(true)
-	comes(t, "the feed is down", func() bool { return !f.Live() })
+	until(t, "the feed is down", func() bool { return !f.Live() })
 	time.AfterFunc(100*time.Millisecond, func() { d.market.SetPrice("nse_cm", "TCS-EQ", "3440.00") })
 	if order, err := api.Await(t.Context(), order, trade.Complete); err != nil || order.FilledQty != 10 {
 		t.Errorf("%+v, %v", order, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"neoapi/internal/front"
+	"neoapi/internal/paper"
 	"neoapi/internal/paperapi"
 	"neoapi/internal/sfeed"
 	"neoapi/internal/tradewire"
@@ -44,7 +45,7 @@ const (
 	Upgrade  Moment = iota + 1 // before the upgrade is answered: it is not known whose connection this is
 	Greeting                   // a first frame has proved a session, and is to be answered
 	Frame                      // a frame leaves
-	Update                     // the frame that leaves is one of an order
+	Update                     // the frame that leaves is one of the first of an order
 )
 
 const (
@@ -67,7 +68,7 @@ const (
 	faultCut          = "cut"             // its first half alone
 	faultGarbage      = "garbage"         // bytes without a meaning before it
 	faultUnknown      = "unknown"         // a frame or packet of an unknown kind before it
-	faultBare         = "bare"            // without quantity, price and symbol
+	faultBare         = "bare"            // without quantity, price and symbol, before the order is open
 )
 
 // faults says when each fault strikes, and which feeds can have it, if not all.
@@ -349,7 +350,7 @@ func (o *outlet) spoil(d *departure, m message, f Fault) {
 // bare returns an order's frame as the service sends some: without what a client would
 // like to know.
 func (o *outlet) bare(m message) message {
-	if o.op != OpOrders || !bytes.HasPrefix(m.data, []byte(`{"type":"order"`)) {
+	if o.op != OpOrders || !bytes.HasPrefix(m.data, []byte(`{"type":"order"`)) || !first(m.data) {
 		return m
 	}
 	if _, ok := o.strike.struck(o.op, Update, o.about); !ok {
@@ -370,6 +371,16 @@ func (o *outlet) bare(m message) message {
 		return m
 	}
 	return message{m.kind, data}
+}
+
+// first reports whether an order's frame is one of before it is at the exchange.
+func first(data []byte) bool {
+	for _, s := range []paper.State{paper.PutReceived, paper.ValidationPending, paper.OpenPending} {
+		if bytes.Contains(data, []byte(`"ordSt":"`+s.String()+`"`)) {
+			return true
+		}
+	}
+	return false
 }
 
 // garbage returns a frame that means nothing.

@@ -3,6 +3,7 @@ package paperfeed_test
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 type spoilt struct {
 	op      string
 	address func(neoapi.Session) string
+	kind    websocket.MessageType // of what the client sends
 	first   func(neoapi.Session) string
 	answer  string // a part of it
 	refused string // and of the refusal
@@ -39,7 +41,7 @@ type spoilt struct {
 
 var spoiltFeeds = []spoilt{
 	{
-		op: "order_feed", address: func(s neoapi.Session) string { return s.OrderFeedURL }, first: connect, answer: `"ak":"ok"`, refused: `"ak":"nk"`,
+		op: "order_feed", kind: websocket.MessageText, address: func(s neoapi.Session) string { return s.OrderFeedURL }, first: connect, answer: `"ak":"ok"`, refused: `"ak":"nk"`,
 		play:   func(t *testing.T, c *neoapi.Client, _ *websocket.Conn) { place(t, c, buyTen) },
 		frames: []string{"put order req received", "validation pending", "open pending", "open", "complete", "position"},
 		label: func(_ websocket.MessageType, data []byte) string {
@@ -54,7 +56,7 @@ var spoiltFeeds = []spoilt{
 		},
 	},
 	{
-		op: "market_feed", address: func(s neoapi.Session) string { return s.FeedURL }, first: user, answer: `"message_code":1117`, refused: `"message_code":1120`,
+		op: "market_feed", kind: websocket.MessageText, address: func(s neoapi.Session) string { return s.FeedURL }, first: user, answer: `"message_code":1117`, refused: `"message_code":1120`,
 		play: func(t *testing.T, _ *neoapi.Client, ws *websocket.Conn) {
 			for _, token := range []string{"11536", "2885", "1594"} {
 				// It fails if a fault has ended the connection.
@@ -87,13 +89,43 @@ var spoiltFeeds = []spoilt{
 			return strings.TrimSpace(said)
 		},
 	},
+	{
+		op: "market_feed_old", kind: websocket.MessageBinary, answer: "K", refused: "N",
+		address: func(s neoapi.Session) string {
+			return strings.TrimSuffix(s.FeedURL, paperfeed.PathMarket) + paperfeed.PathOld
+		},
+		first: func(s neoapi.Session) string {
+			return string(request(1, field(1, []byte(s.Token)), field(2, []byte(s.SID)), field(3, []byte("JS_API"))))
+		},
+		play: func(t *testing.T, _ *neoapi.Client, ws *websocket.Conn) {
+			for _, token := range []string{"11536", "2885", "1594"} {
+				_ = ws.Write(t.Context(), websocket.MessageBinary, request(9, topics(2, []string{"sf|nse_cm|" + token})))
+			}
+		},
+		frames: []string{"9", "6 11536", "9", "6 2885", "9", "6 1594"},
+		label: func(_ websocket.MessageType, data []byte) string {
+			if len(data) < 4 || int(binary.BigEndian.Uint16(data)) != len(data)-2 {
+				return "?"
+			}
+			if _, name, ok := strings.Cut(string(data), "sf|nse_cm|"); ok && data[2] == 6 {
+				return "6 " + name[:strings.IndexFunc(name, func(r rune) bool { return r < '0' || r > '9' })]
+			}
+			return fmt.Sprint(data[2])
+		},
+	},
+}
+
+// greet sends the first frame.
+func (f *spoilt) greet(t *testing.T, ws *websocket.Conn, s neoapi.Session) {
+	t.Helper()
+	must.Do(t, ws.Write(t.Context(), f.kind, []byte(f.first(s))))
 }
 
 // open opens the feed.
 func (f *spoilt) open(t *testing.T, s neoapi.Session) *websocket.Conn {
 	t.Helper()
 	ws := dial(t, f.address(s))
-	say(t, ws, f.first(s))
+	f.greet(t, ws, s)
 	if _, data := hear(t, ws); !strings.Contains(string(data), f.answer) {
 		t.Fatalf("answered %s", data)
 	}
@@ -166,7 +198,7 @@ func TestGreetingFault_spoilsTheNextAnswers(t *testing.T) {
 			srv.FailOrder(t, neoapitest.OrderFault{Op: f.op, Fault: fault, Account: s.UCC})
 			ws := dial(t, f.address(s))
 			began := time.Now()
-			say(t, ws, f.first(s))
+			f.greet(t, ws, s)
 			if fault == "close" {
 				if code := ended(t, ws); code != -1 {
 					t.Errorf("%s of %s: closed with %d", fault, f.op, code)
@@ -191,7 +223,7 @@ func TestGreetingFault_spoilsTheNextAnswers(t *testing.T) {
 		t.Run(f.op+" hang", func(t *testing.T) {
 			srv.Fail(t, f.op, "hang", 1)
 			ws := dial(t, f.address(s))
-			say(t, ws, f.first(s))
+			f.greet(t, ws, s)
 			f.silent(t, srv, c, ws, true)
 			f.open(t, s)
 		})
@@ -266,6 +298,8 @@ func TestFrameFault_spoilsFramesOnTheWire(t *testing.T) {
 		unknown := map[string][]string{
 			"order_feed":  append([]string{"announcement"}, a...),
 			"market_feed": append([]string{"7999 0 7208 11536"}, a[1:]...),
+
+			"market_feed_old": append([]string{"99"}, a...),
 		}
 		for _, x := range []struct {
 			fault    string
