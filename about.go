@@ -32,9 +32,18 @@ func (c *Client) Generation() int {
 		}
 		c.mu.Unlock()
 	}
-	switch {
-	case !found:
+	if !found {
 		return 0
+	}
+	return c.generation(kType)
+}
+
+// GenerationOf returns which generation's calls the client makes with a session, as
+// [Client.Generation] does for its own.
+func (c *Client) GenerationOf(s Session) int { return c.generation(s.KType) }
+
+func (c *Client) generation(kType string) int {
+	switch {
 	case kType == "":
 		return 1
 	case c.at.families&wire.Gen2 != 0:

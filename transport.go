@@ -75,6 +75,15 @@ func (c *Client) caller(opts []CallOption) *caller {
 	return t
 }
 
+// Sessions returns where the client's calls get their session now: from its [Keeper] or,
+// if it has none, its current session. A live feed, which outlives calls, uses it.
+func (c *Client) Sessions() SessionSource {
+	if k := c.keeper.Load(); k != nil {
+		return k
+	}
+	return current{c}
+}
+
 // current is the client's current session.
 type current struct{ c *Client }
 

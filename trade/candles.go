@@ -174,7 +174,7 @@ func (t *Client) piece(ctx context.Context, i Instrument, every Interval, p piec
 			return nil, err
 		}
 	}
-	name := quoteName(i)
+	name := i.QuoteName()
 	if name == "India VIX" {
 		name = "INDIA VIX" // as candles have it
 	}

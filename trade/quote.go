@@ -95,7 +95,7 @@ func (t *Client) someQuotes(ctx context.Context, of []Instrument, asked quoting)
 		if i.Segment == "" || i.Token == "" {
 			return nil, i.unquoted()
 		}
-		names = append(names, url.PathEscape(string(i.Segment)+"|"+quoteName(i)))
+		names = append(names, url.PathEscape(string(i.Segment)+"|"+i.QuoteName()))
 	}
 	raw, err := t.ask(ctx, readLimit, tradewire.PathQuotes+strings.Join(names, ",")+"/"+url.PathEscape(string(asked.part)), nil, nil)
 	if fail, ok := errors.AsType[*neoapi.Error](err); ok && fail.Code == unknownField {
@@ -118,7 +118,7 @@ func (t *Client) someQuotes(ctx context.Context, of []Instrument, asked quoting)
 	quotes := make([]Quote, 0, len(of))
 	var problems []error
 	for _, i := range of {
-		q, ok := answered[strings.ToLower(string(i.Segment)+"|"+quoteName(i))]
+		q, ok := answered[strings.ToLower(string(i.Segment)+"|"+i.QuoteName())]
 		if !ok {
 			q, ok = answered[i.Key()]
 		}
@@ -156,8 +156,9 @@ var indexNames = map[string]string{
 	"INDIA VIX": "India VIX", "SENSEX": "SENSEX", "BANKEX": "BANKEX",
 }
 
-// quoteName returns what stands for an instrument in a quote.
-func quoteName(i Instrument) string {
+// QuoteName returns what stands for the instrument's token where the service quotes it, over
+// HTTP and in a feed: an index goes by its name, such as "Nifty 50".
+func (i Instrument) QuoteName() string {
 	if i.Kind == IndexKind {
 		if name, ok := indexNames[strings.ToUpper(i.Name)]; ok {
 			return name

@@ -40,6 +40,16 @@ func (r Rupees) value() int64 {
 	return r.n
 }
 
+// RupeesOf returns n ÷ divider, such as RupeesOf(350005, 100) for 3500.05: how a feed sends
+// prices. It is unknown if the divider is not above 0 or does not divide 10,000,000, for
+// then the amount need not be exact.
+func RupeesOf(n, divider int64) Rupees {
+	if divider <= 0 || scale%divider != 0 {
+		return Rupees{}
+	}
+	return Rupees{scale / divider}.Times(n)
+}
+
 // Known reports whether r is an amount: 0 rupees are known, the zero value is not.
 func (r Rupees) Known() bool { return r.n != 0 }
 

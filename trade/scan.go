@@ -91,6 +91,25 @@ func scan(text string, l *layout, each func(*row)) error {
 	}
 }
 
+// scanOne calls one with a single object, or returns what is wrong with it.
+func scanOne(text string, l *layout, one func(*row)) error {
+	if !utf8.ValidString(text) {
+		text = valid(text)
+	}
+	s := scanner{text: text, layout: l, row: row{values: make([]value, len(l.keys)), n: 1}}
+	s.space()
+	start := s.at
+	if !s.object() {
+		return fmt.Errorf("it is not an object of JSON (at byte %d of %d)", s.at, len(text))
+	}
+	s.row.raw = Raw(text[start:s.at])
+	if s.space(); s.at < len(text) {
+		return fmt.Errorf("it is followed by something else (at byte %d of %d)", s.at, len(text))
+	}
+	one(&s.row)
+	return nil
+}
+
 // valid replaces what is not UTF-8 as encoding/json does, byte by byte.
 func valid(text string) string {
 	var b strings.Builder

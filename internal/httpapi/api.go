@@ -30,6 +30,7 @@ type Config struct {
 	PublicURL string   // the address clients reach this service at; "" if not known
 	Proxies   Proxies  // trusted to report a request's origin
 	TradeAPI  *Gateway // where trade calls go; nil for nowhere
+	Feeds     *Feeds   // nil without live feeds
 	Log       *slog.Logger
 
 	// Page, if not nil, returns the further page at a path, as in a sandbox.
@@ -75,6 +76,7 @@ type endpoint struct {
 	style  style
 	wait   time.Duration // how long it may wait besides its work
 	cache  string        // the header Cache-Control of its successes; "" for no-store
+	feed   bool          // the connection becomes a live feed
 	passes bool          // after handle the request goes to the trade API, its body unread; any method may
 	handle func(*call) (front.Answer, error)
 }
@@ -106,6 +108,8 @@ type call struct {
 	identity string // signed
 	secure   bool   // a trusted proxy reports that it came by TLS
 	passed   bool   // it was let through
+
+	ended func(status int, took time.Duration) // for metrics
 }
 
 // An outcome is how a call ended.
@@ -146,15 +150,15 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(wire.HeaderRequestID, c.requestID)
 	err := a.take(w, c)
 	front.RequestRead(r)
-	ended := func(int, time.Duration) {}
+	c.ended = func(int, time.Duration) {}
 	if a.Begin != nil {
 		var ctx context.Context
-		ctx, ended = a.Begin(r, string(cmp.Or(c.operation(), "unknown")))
+		ctx, c.ended = a.Begin(r, string(cmp.Or(c.operation(), "unknown")))
 		c.Request = r.WithContext(ctx)
 	}
-	o := a.serve(w, c, err)
+	o := a.serve(w, c, start, err)
 	took := time.Since(start)
-	ended(o.status, took)
+	c.ended(o.status, took)
 	a.log(c, o, took)
 	if o.cut {
 		panic(http.ErrAbortHandler)
@@ -162,9 +166,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers a call, or fails it if it was already found to be wrong.
-func (a *api) serve(w http.ResponseWriter, c *call, err error) outcome {
+func (a *api) serve(w http.ResponseWriter, c *call, start time.Time, err error) outcome {
 	if err != nil {
 		return a.refuse(w, c, err)
+	}
+	if c.feed {
+		return a.serveFeed(w, c, start)
 	}
 	if c.passes {
 		return a.forward(w, c)
@@ -202,7 +209,10 @@ func (a *api) take(w http.ResponseWriter, c *call) error {
 // route finds the endpoint of a request and checks its method.
 func (a *api) route(c *call) (err error) {
 	var found bool
-	if c.endpoint, found = a.find(c.URL.Path); !found {
+	if c.endpoint, found = a.feed(c.Request); !found {
+		c.endpoint, found = a.find(c.URL.Path)
+	}
+	if !found {
 		return &front.Refusal{Status: http.StatusNotFound, Detail: a.nothing(c.URL.Path)}
 	}
 	allowed := c.method

@@ -52,7 +52,7 @@ func (a *api) endpoint(r wire.Route) endpoint {
 	case wire.OpBaseURL:
 		need, handle = accessOpen, a.baseURL
 	case wire.OpConfig:
-		need, handle = accessOpen, func(*call) (front.Answer, error) { return success(struct{}{}) }
+		need, handle = accessOpen, a.config
 	}
 	ep.handle = a.recognised(need, handle)
 	return ep
@@ -387,7 +387,7 @@ func (a *api) totpValidate(c *call) (front.Answer, error) {
 	if err != nil {
 		return front.Answer{}, err
 	}
-	return opens(a.laterShape(opened))
+	return opens(a.withFeeds(c, opened, a.laterShape(opened)))
 }
 
 // tradeSession checks the trade session of a call.

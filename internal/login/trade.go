@@ -60,6 +60,48 @@ func (s *Service) liveTrade(ctx context.Context, sid string, says claims.Trade, 
 	return session, nil
 }
 
+// FeedSession returns the trade session that the first frame of a live feed names: by its
+// sid and trade token, or by its sid and UCC for a feed of quotes whose clients send no
+// token (security.md S2). It is no request of a consumer, and not counted as one. The error
+// is one of the session, or KindUnavailable.
+func (s *Service) FeedSession(ctx context.Context, ucc, sid, auth string) (Session, error) {
+	var session Session
+	var err error
+	now := s.Now()
+	switch {
+	case sid == "":
+		return Session{}, missing("Sid")
+	case auth != "":
+		var says claims.Trade
+		if says, err = s.tradeClaims(ctx, auth, now); err != nil {
+			return Session{}, tokenRefused(err)
+		}
+		session, err = s.liveTrade(ctx, sid, says, now)
+	case ucc == "":
+		return Session{}, missing("Auth")
+	default:
+		session, err = s.Sessions.Session(ctx, sid)
+		if errors.Is(err, ErrNotFound) || err == nil && session.UCC != ucc {
+			return Session{}, sessionEnded()
+		}
+	}
+	var known *Error
+	if errors.As(err, &known) {
+		return Session{}, err
+	}
+	stands := false
+	if err == nil {
+		stands, err = s.Stands(ctx, session)
+	}
+	switch {
+	case err != nil:
+		return Session{}, StoreFault(err)
+	case !stands:
+		return Session{}, sessionEnded()
+	}
+	return session, nil
+}
+
 func sessionEnded() *Error { return &Error{Kind: KindEnded, Detail: "the session has ended"} }
 
 // tokenRefused is the refusal of a token that is not a valid trade token.

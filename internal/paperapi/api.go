@@ -48,6 +48,8 @@ type API struct {
 	journal  *journal.Journal // nil: nothing is kept
 	files    masters
 
+	followers map[string][]*Follower // by account
+
 	descriptions map[*listing.Instrument][]byte
 }
 
@@ -60,7 +62,7 @@ func New(cfg Config) *API { return &API{market: cfg.Market, now: cfg.Now, faults
 // [API.Close] in the end.
 func (a *API) Open(dir string, shared bool, warn func(string)) (err error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	a.market.Start = a.now()
 	if dir == "" {
 		a.exchange = paper.New(a.market)
@@ -98,7 +100,7 @@ func (a *API) Run(ctx context.Context, failed func(error)) {
 
 func (a *API) sync() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	a.exchange.Run(a.now())
 	if a.journal == nil {
 		return nil
@@ -109,7 +111,7 @@ func (a *API) sync() error {
 // Close closes the files of the exchange.
 func (a *API) Close() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	if a.journal == nil {
 		return nil
 	}
@@ -119,7 +121,7 @@ func (a *API) Close() error {
 // Exchange calls f with the exchange and the market's time, and nobody else meanwhile.
 func (a *API) Exchange(f func(x *paper.Exchange, now time.Time)) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	f(a.exchange, a.now())
 }
 
@@ -288,7 +290,7 @@ func (a *API) answer(c *call, o operation) ([]byte, error) {
 
 func (a *API) carryOut(c *call, o operation) ([]byte, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	c.now, c.rows = a.now(), nil
 	return o.answer(c)
 }

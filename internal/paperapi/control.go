@@ -107,7 +107,7 @@ func (a *API) controlMarket(f form) (any, error) {
 		return nil, err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	now := a.now()
 	if all {
 		a.exchange.Release(now, listing.Key{})
@@ -245,11 +245,11 @@ func (a *API) controlAccount(ucc string, f form) (any, error) {
 	a.mu.Lock()
 	holdings, err := a.holdings(a.now(), f)
 	if err != nil {
-		a.mu.Unlock()
+		a.unlock()
 		return nil, err
 	}
 	refusal := a.exchange.Fund(a.now(), ucc, funds, holdings)
-	a.mu.Unlock()
+	a.unlock()
 	if refusal != nil {
 		return nil, undone(refusal, "funds")
 	}
@@ -319,7 +319,7 @@ func (a *API) holding(now time.Time, row any) (h ledger.Holding, err *ControlErr
 // account answers with what an account has.
 func (a *API) account(ucc string) any {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	now := a.now()
 	l := a.exchange.Limits(now, ucc)
 	holdings := []map[string]any{}
@@ -343,7 +343,7 @@ func (a *API) Time() (t time.Time) {
 // reset returns to the seed.
 func (a *API) reset() (any, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	a.market.Start = a.now()
 	if a.journal == nil {
 		a.exchange = paper.New(a.market)

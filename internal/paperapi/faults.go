@@ -118,7 +118,7 @@ func (a *API) SubjectOf(account string, body []byte) Subject {
 	for _, field := range []string{"no", "on", "nOrdNo"} {
 		if n, err := f.number(field); err == nil {
 			a.mu.Lock()
-			defer a.mu.Unlock()
+			defer a.unlock()
 			if o, refusal := a.exchange.Order(a.now(), account, n); refusal == nil {
 				s.Symbol, s.Side, s.Tag = o.Name, sideNames[o.Side], o.FirstTag
 			}
@@ -131,7 +131,7 @@ func (a *API) SubjectOf(account string, body []byte) Subject {
 	s.Symbol, s.Tag = strings.TrimSpace(cmp.Or(f["ts"], f["trdSym"])), f["ig"]
 	if s.Symbol == "" { // a check of margin
 		a.mu.Lock()
-		defer a.mu.Unlock()
+		defer a.unlock()
 		if i, ok := a.instrumentOf(f["exSeg"] + "|" + f["tok"]); ok {
 			s.Symbol = i.Name
 		}

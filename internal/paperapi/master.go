@@ -66,7 +66,7 @@ func (a *API) file(c *call) (int, http.Header, []byte) {
 	day, name, _ := strings.Cut(strings.TrimPrefix(c.path, tradewire.PathFiles), "/")
 	day, short := strings.CutSuffix(day, stub)
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.unlock()
 	c.now = a.now()
 	today := listing.DateOf(c.now)
 	if day != today.String() {

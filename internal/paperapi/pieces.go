@@ -77,7 +77,7 @@ func (a *API) piece(l *report, r *row, from int) error {
 	to := min(from+pieceRows, l.n)
 	a.mu.Lock()
 	ok := l.read(from, to)
-	a.mu.Unlock()
+	a.unlock()
 	if !ok {
 		return errRolled
 	}

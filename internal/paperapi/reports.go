@@ -315,13 +315,29 @@ func pad(n paper.Number) string {
 // positions answers with the account's positions.
 func (c *call) positions() ([]byte, error) {
 	all := c.exchange.Positions(c.now, c.account)
-	priced := strings.HasPrefix(c.path, "/portfolio/")
+	form := positionOfReport
+	if strings.HasPrefix(c.path, "/portfolio/") {
+		form = positionPriced
+	}
 	today := listing.DateOf(c.now).Start()
-	return nil, c.report(written("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, today, priced) }))
+	return nil, c.report(written("ok", len(all), func(r *row, i int) { r.position(&all[i], c.account, today, form) }))
 }
 
+// A positionForm is where a position's row is.
+type positionForm uint8
+
+const (
+	positionOfReport positionForm = iota
+	positionPriced                // in a report with prices
+	positionOfFeed                // in the order feed, which has all numbers as strings
+)
+
 // position adds the keys of a position.
-func (r *row) position(p *paper.Position, account string, today time.Time, priced bool) {
+func (r *row) position(p *paper.Position, account string, today time.Time, form positionForm) {
+	number := r.number
+	if form == positionOfFeed {
+		number = r.digits
+	}
 	i := p.Instrument
 	r.text("actId", account)
 	r.text("exSeg", i.Segment.String())
@@ -334,7 +350,7 @@ func (r *row) position(p *paper.Position, account string, today time.Time, price
 	r.price("stkPrc", i.Strike, 2)
 	r.expiry(i)
 	r.digits("lotSz", i.Lot)
-	r.number("brdLtQty", i.Lot)
+	number("brdLtQty", i.Lot)
 	r.factors(i)
 	r.digits("cfBuyQty", p.CarriedBuy)
 	r.digits("cfSellQty", p.CarriedSell)
@@ -352,8 +368,8 @@ func (r *row) position(p *paper.Position, account string, today time.Time, price
 		updated = today
 	}
 	r.at("hsUpTm", updated, sorted)
-	r.number("updRecvTm", updated.UnixNano())
-	if priced {
+	number("updRecvTm", updated.UnixNano())
+	if form == positionPriced {
 		r.price("ltp", p.Last, max(2, i.Precision))
 	}
 }

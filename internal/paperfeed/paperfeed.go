@@ -1,18 +1,23 @@
 // Package paperfeed has the live feeds of the exchange on paper: the order feed, and the
 // market feeds of generation 3 (SFeed) and of generations 1 and 2 (HSM).
 //
-// Start with [New]. A [Feeds] is the handler of upgrades at the feeds' addresses, which
-// the gateway lets through without an identity: the first frame proves a session.
+// Start with [New]. A [Feeds] answers upgrades at the feeds' addresses, which the gateway
+// lets through without an identity: the first frame proves a session.
 package paperfeed
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
+	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/tradewire"
+	"neoapi/internal/wire"
 )
 
 // The feeds' paths.
@@ -20,6 +25,28 @@ const (
 	PathOrders = "/realtime"
 	PathMarket = "/apifeed" // SFeed
 	PathOld    = "/"        // HSM, with an upgrade
+)
+
+// Limits of connections. A stranger can hold up to unprovenAtOnce for proveTime.
+const (
+	AtOnce         = 1536 // connections in all, of the 2,048 that the service accepts
+	ofAccount      = 1024 // of one account
+	unprovenAtOnce = 256  // connections that have not proved a session, in all
+	unprovenOfOne  = 64   // and from one address
+	proveTime      = 10 * time.Second
+	silentTime     = 120 * time.Second // a client of generation 3 sends a ping every 20 s, older ones every 5 s
+	stalledTime    = 10 * time.Second  // a write may take that long
+	frameTime      = 10 * time.Second  // and a frame from the client that has begun
+	closeTime      = 500 * time.Millisecond
+	lookEvery      = 500 * time.Millisecond // at sessions (security.md S4)
+	trustTime      = 10 * time.Second       // how long feeds go on while the store does not answer
+	looksAtOnce    = 8
+	firstFrame     = 16 << 10        // the longest first frame
+	comeAgain      = 2 * time.Second // what a refused client is told to wait
+	longestFrame   = 128 << 10       // and any other: 3,000 instruments need 60 KB
+	mostWaiting    = 4 << 20         // bytes of frames that wait for a client to read
+	enoughWaiting  = 64 << 10        // beyond them no more is read from it
+	batchBytes     = 16 << 10        // of packets in a frame
 )
 
 // Config configures [Feeds].
@@ -30,26 +57,160 @@ type Config struct {
 
 	// Prove checks what a first frame says of itself: a trade session's sid and token or,
 	// for SFeed, which sends no token, its UCC and sid. An error is its refusal.
+	// One of login.KindUnavailable says nothing of the session: the client is told to come
+	// again.
 	Prove func(ctx context.Context, ucc, sid, token string) (Session, error)
 }
 
 // A Session is a trade session that a feed was opened with.
 type Session struct {
 	UCC    string
+	SID    string
 	Stands func(context.Context) (bool, error) // reports whether it has not ended
 }
 
 // Feeds are the feeds of an exchange on paper.
-type Feeds struct{ cfg Config }
+type Feeds struct {
+	cfg Config
+	hub hub
+
+	mu       sync.Mutex
+	ended    bool
+	open     map[*client]bool
+	unproven int
+	from     map[string]int // unproven connections by address
+	of       map[string]int // proven connections by account
+	busy     sync.WaitGroup
+}
 
 // New returns the feeds. Call [Feeds.Run] while they are used.
-func New(cfg Config) *Feeds { return &Feeds{cfg} }
+func New(cfg Config) *Feeds {
+	f := &Feeds{cfg: cfg, open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
+	f.hub.init(cfg)
+	return f
+}
 
-// IsFeed reports whether an upgrade at a path is one of a feed.
-func IsFeed(path string) bool { return path == PathOrders || path == PathMarket || path == PathOld }
+// protocols are the feeds by their paths.
+var protocols = map[string]struct {
+	op  wire.Op
+	new func(*client) protocol
+}{
+	PathOrders: {tradewire.OpOrderFeed, newOrders},
+	PathMarket: {tradewire.OpMarketFeed, newSFeed},
+}
 
-// ServeHTTP implements [http.Handler].
-func (f *Feeds) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// OpOf returns the name of the feed at a path, for metrics and the log, and whether there
+// is one.
+func OpOf(path string) (op wire.Op, ok bool) {
+	p, ok := protocols[path]
+	return p.op, ok
+}
+
+// Refusals of an upgrade, or of a session that is valid: the client has to come again.
+var (
+	errTooMany = &login.Error{Kind: login.KindUnavailable, Detail: "as many live feeds are open as there may be: close one, or connect again later", RetryAfter: comeAgain}
+	errEnding  = &login.Error{Kind: login.KindUnavailable, Detail: "the service is about to stop: connect again", RetryAfter: comeAgain}
+)
+
+// Serve upgrades a request and serves the feed at its path until its connection ends. It
+// returns how many bytes were sent. address is where the request comes from; upgraded is
+// called once the answer, 101, has been sent. An error before that is returned with
+// nothing written.
+func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
+	c := &client{feeds: f, address: address, wake: make(chan struct{}, 1)}
+	c.room.L = &c.mu
+	if err := f.admit(c); err != nil {
+		return 0, err
+	}
+	defer f.leave(c)
+	if err := c.accept(w, r); err != nil {
+		return 0, err
+	}
+	upgraded()
+	c.protocol = protocols[r.URL.Path].new(c)
+	c.serve()
+	return c.sent.Load(), nil
+}
+
+// admit counts a connection that has not proved a session.
+func (f *Feeds) admit(c *client) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ended:
+		return errEnding
+	case len(f.open) >= AtOnce || f.unproven >= unprovenAtOnce || f.from[c.address] >= unprovenOfOne:
+		return errTooMany
+	}
+	f.open[c] = true
+	f.unproven++
+	f.from[c.address]++
+	f.busy.Add(1)
+	return nil
+}
+
+// proven counts a connection as one of an account, if there may be another one.
+func (f *Feeds) proven(c *client, s Session) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ended:
+		return errEnding
+	case f.of[s.UCC] >= ofAccount:
+		return errTooMany
+	}
+	f.known(c)
+	f.of[s.UCC]++
+	c.session, c.stood = s, time.Now()
+	return nil
+}
+
+// known counts a connection as unproven no longer.
+func (f *Feeds) known(c *client) {
+	f.unproven--
+	if f.from[c.address]--; f.from[c.address] == 0 {
+		delete(f.from, c.address)
+	}
+}
+
+func (f *Feeds) leave(c *client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.busy.Done()
+	delete(f.open, c)
+	if c.session.Stands == nil {
+		f.known(c)
+		return
+	}
+	if f.of[c.session.UCC]--; f.of[c.session.UCC] == 0 {
+		delete(f.of, c.session.UCC)
+	}
+}
 
 // Run sends what happens until the context is done; then it closes the connections.
-func (f *Feeds) Run(ctx context.Context) error { return errors.New("not built yet") }
+func (f *Feeds) Run(ctx context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { f.hub.run(ctx) })
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-tick.C:
+			f.look(ctx)
+		case <-ctx.Done():
+		}
+	}
+	f.end()
+	parts.Wait()
+	f.busy.Wait()
+}
+
+// end closes all connections, and lets no more begin.
+func (f *Feeds) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	for c := range f.open {
+		c.close(websocket.StatusGoingAway, "the service is about to stop")
+	}
+}

@@ -24,6 +24,7 @@ import (
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/listing"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/paperfeed"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/telemetry"
 )
@@ -92,6 +93,7 @@ type Server struct {
 	login  *login.Service
 	box    *sandbox.Sandbox // nil except in the sandbox
 	paper  *paperapi.API    // nil without an exchange on paper
+	feeds  *paperfeed.Feeds // the same
 	faults *sandbox.Faults  // those of the exchange on paper
 
 	directory login.Directory // whose accounts trade on paper
@@ -211,8 +213,11 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 			return httpapi.Page(p), found
 		}
 	}
+	var feeds *paperfeed.Feeds
 	if cfg.paper != nil {
 		web.Turned = cfg.paper.Turned
+		feeds = cfg.newFeeds(svc)
+		web.Feeds = &httpapi.Feeds{Orders: paperfeed.PathOrders, Market: paperfeed.PathMarket, Of: paperfeed.OpOf, Serve: feeds.Serve}
 	}
 	if box == nil && cfg.paper != nil {
 		web.Fault = cfg.Faults.Next
@@ -236,7 +241,7 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 		web:   server,
 		login: svc,
 		box:   box,
-		paper: cfg.paper, faults: cfg.Faults, directory: d.Store,
+		paper: cfg.paper, feeds: feeds, faults: cfg.Faults, directory: d.Store,
 
 		telemetry: cfg.Telemetry, gateway: cfg.gateway,
 		operators: operators, adminAPI: cfg.operators(), admin: d.Admin(), data: d,
@@ -361,6 +366,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) (err error) {
 		defer s.gateway.Wait()
 	}
 	if s.paper != nil {
+		sweeper.Go(func() { s.feeds.Run(ctx) })
 		sweeper.Go(func() {
 			s.paper.Run(sweeping, func(err error) { s.web.Log.Error("what happens on paper cannot be kept", "cause", err) })
 		})

@@ -39,6 +39,13 @@ const (
 	OpExpiries wire.Op = "expiries"
 )
 
+// The live feeds, to which upgrades lead.
+const (
+	OpOrderFeed     wire.Op = "order_feed"
+	OpMarketFeed    wire.Op = "market_feed"     // of generation 3: SFeed
+	OpMarketFeedOld wire.Op = "market_feed_old" // of generations 1 and 2: HSM
+)
+
 // The neutral paths. What follows PathQuotes is instruments and a type of quote; what
 // follows PathOrders and a slash is the number of one order. Below PathFiles are the
 // files of a scrip master, which need no credentials.
