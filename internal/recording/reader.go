@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math/bits"
 	"time"
 )
 
@@ -22,6 +21,9 @@ type Status struct {
 	Text    string
 	At      time.Time
 }
+
+// More reports whether [Reader.Next] has something without reading on.
+func (d *Reader) More() bool { return len(d.block) > 0 }
 
 // An Event is what a recording says next. One of Listed, Quote, Gap, Status and Ended is
 // set.
@@ -84,6 +86,9 @@ func NewReader(r io.Reader) (*Reader, error) {
 
 // Start returns what the recording begins with.
 func (d *Reader) Start() Start { return d.start }
+
+// Time returns when what was read last was received.
+func (d *Reader) Time() time.Time { return time.UnixMicro(d.last) }
 
 // Cut returns how many bytes of a block that was being written were left out at the end.
 func (d *Reader) Cut() int64 { return d.cut }
@@ -227,25 +232,11 @@ func (d *Reader) quote() (Event, error) {
 		return Event{}, d.damaged()
 	}
 	d.last = at
-	head, err := d.uint()
-	changed := Set(head >> 1)
-	if err != nil || changed>>fields != 0 {
+	rest, ok := o.quote.change(d.block, &o.units)
+	if !ok {
 		return Event{}, d.damaged()
 	}
-	if head&1 != 0 {
-		o.quote = Quote{}
-	}
-	for s := changed; s != 0; s &= s - 1 {
-		f := bits.TrailingZeros64(uint64(s))
-		v, err := d.uint()
-		if err != nil {
-			return Event{}, err
-		}
-		if o.quote.Value[f] += o.units[f].delta(v); !fits(o.quote.Value[f]) {
-			return Event{}, d.damaged()
-		}
-	}
-	o.quote.Known |= changed
+	d.block = rest
 	return Event{At: time.UnixMicro(at), Number: int(n), Quote: &o.quote}, nil //nolint:gosec // at most as many as there are
 }
 

@@ -13,6 +13,7 @@
 package recording
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"time"
 )
@@ -250,6 +251,49 @@ func (u *units) delta(v uint64) int64 {
 	default:
 		return unzigzag(v >> 2)
 	}
+}
+
+// AppendQuote appends what is different in a quote from one before it, for
+// [Quote.Change].
+func AppendQuote(b []byte, before, q *Quote) []byte {
+	old := *before
+	return appendChange(b, &plain, &old, q)
+}
+
+var plain = func() (u [fields]units) {
+	for f := range u {
+		u[f] = units{1, 1}
+	}
+	return u
+}()
+
+// Change makes the quote what it is after a change, and returns what follows it; false if
+// it is none.
+func (q *Quote) Change(b []byte) (rest []byte, ok bool) { return q.change(b, &plain) }
+
+func (q *Quote) change(b []byte, u *[fields]units) (rest []byte, ok bool) {
+	head, n := binary.Uvarint(b)
+	changed := Set(head >> 1)
+	if n <= 0 || changed>>fields != 0 {
+		return nil, false
+	}
+	b = b[n:]
+	if head&1 != 0 {
+		*q = Quote{}
+	}
+	for s := changed; s != 0; s &= s - 1 {
+		f := bits.TrailingZeros64(uint64(s))
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			return nil, false
+		}
+		b = b[n:]
+		if q.Value[f] += u[f].delta(v); !fits(q.Value[f]) {
+			return nil, false
+		}
+	}
+	q.Known |= changed
+	return b, true
 }
 
 func zigzag(d int64) uint64   { return uint64(d)<<1 ^ uint64(d>>63) }
