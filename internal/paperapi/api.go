@@ -49,6 +49,7 @@ type API struct {
 	files    masters
 
 	followers map[string][]*Follower // by account
+	announce  func(Announcement)
 
 	descriptions map[*listing.Instrument][]byte
 }

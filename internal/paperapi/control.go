@@ -98,9 +98,15 @@ var marketForms = map[string][]string{
 // controlMarket sets a price, prints a trade, halts, and so on.
 func (a *API) controlMarket(f form) (any, error) {
 	what, err := f.name("set")
+	switch {
+	case err == nil && what == "status":
+		return a.controlStatus(f)
+	case err == nil && what == "auction":
+		return a.controlAuction(f)
+	}
 	more, known := marketForms[what]
 	if err != nil || !known {
-		return nil, &ControlError{"set", "must be price, trade, halt, band, gap or run"}
+		return nil, &ControlError{"set", "must be price, trade, halt, band, gap, run, status or auction"}
 	}
 	all := what == "run" && len(f) == 1
 	if err := f.only("set "+what, append([]string{"set", "segment", "symbol", "token"}, more...)...); err != nil {
@@ -191,7 +197,7 @@ func (a *API) chosen(now time.Time, f form) (*listing.Instrument, *ControlError)
 	}
 	s, ok := listing.ParseSegment(name)
 	if !ok {
-		return nil, &ControlError{"segment", "must be nse_cm, bse_cm, nse_fo, bse_fo, cde_fo or mcx_fo"}
+		return nil, &ControlError{noSegment.Field, noSegment.Text} // others add to it
 	}
 	day := a.exchange.Listing(now)
 	_, byToken := f["token"]
@@ -342,6 +348,7 @@ func (a *API) Time() (t time.Time) {
 
 // reset returns to the seed.
 func (a *API) reset() (any, error) {
+	defer a.say(Announcement{Reset: true}) // when the exchange is let go
 	a.mu.Lock()
 	defer a.unlock()
 	a.market.Start = a.now()

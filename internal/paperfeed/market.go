@@ -21,6 +21,11 @@ type hub struct {
 	tickers map[listing.Key]*ticker
 	order   []*ticker // as they were subscribed, so that those of a client are together
 	encoded int       // packets, for tests
+
+	// What was announced: see announce.go.
+	statuses map[listing.Segment]status
+	auctions map[listing.Key][]byte
+	watchers map[*client]bool
 }
 
 // A ticker is an instrument that somebody has subscribed.
@@ -48,25 +53,28 @@ type subscription struct {
 	ticker *ticker // under the hub's lock
 	place  int     // in the ticker's subs; the same
 
-	queued bool // under the client's lock
-	latest *tick
+	// Under the client's lock: what waits to be sent.
+	queued  bool
+	ended   bool // nothing more is sent
+	latest  *tick
+	auction []byte // a packet
 }
 
 func (h *hub) init(cfg Config) {
 	h.api, h.now = cfg.API, cfg.Now
 	h.tickers = map[listing.Key]*ticker{}
+	h.statuses, h.auctions, h.watchers = map[listing.Segment]status{}, map[listing.Key][]byte{}, map[*client]bool{}
+	h.api.Announcements(h.announced)
 }
 
 // subscribe gives a subscription what an instrument does now and, until unsubscribe, each
-// time it has moved. It reports whether the instrument is listed.
+// time it has moved. It reports whether the instrument is listed. The client has to be
+// woken up.
 func (h *hub) subscribe(s *subscription, key listing.Key) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.tickers[key]
+	t := h.read(key)
 	if t == nil {
-		t = &ticker{key: key}
-	}
-	if !h.read(t) {
 		return false
 	}
 	if len(t.subs) == 0 {
@@ -77,13 +85,15 @@ func (h *hub) subscribe(s *subscription, key listing.Key) bool {
 	s.ticker, s.place = t, len(t.subs)
 	t.subs = append(t.subs, s)
 	h.encode(t.last, s.level)
-	s.client.tick(s, t.last)
-	s.client.wakeUp()
+	s.client.tick(s, t.last, h.auctionOf(t, s.level))
 	return true
 }
 
 // unsubscribe ends a subscription.
 func (h *hub) unsubscribe(s *subscription) {
+	s.client.mu.Lock()
+	s.ended = true
+	s.client.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := s.ticker
@@ -103,25 +113,33 @@ func (h *hub) unsubscribe(s *subscription) {
 	delete(h.tickers, t.key)
 }
 
-// snapshot returns what an instrument does now, and whether it is listed.
-func (h *hub) snapshot(key listing.Key, level uint8) (*tick, bool) {
+// snapshot returns what an instrument does now, or nil if it is not listed.
+func (h *hub) snapshot(key listing.Key, level uint8) *tick {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	t := h.read(key)
+	if t == nil {
+		return nil
+	}
+	h.encode(t.last, level)
+	return t.last
+}
+
+// read returns a ticker that is up to date, or nil if its instrument is not listed.
+func (h *hub) read(key listing.Key) *ticker {
 	t := h.tickers[key]
 	if t == nil {
 		t = &ticker{key: key}
 	}
-	if !h.read(t) {
-		return nil, false
+	moved, ok := false, false
+	h.api.Exchange(func(x *paper.Exchange, now time.Time) { moved, ok = t.update(x, now) })
+	if !ok {
+		return nil
 	}
-	h.encode(t.last, level)
-	return t.last, true
-}
-
-// read brings a ticker up to the present, and reports whether its instrument is listed.
-func (h *hub) read(t *ticker) (ok bool) {
-	h.api.Exchange(func(x *paper.Exchange, now time.Time) { _, ok = t.update(x, now) })
-	return ok
+	if moved {
+		wake(h.tell(t, nil))
+	}
+	return t
 }
 
 // update brings a ticker up to the present, and reports whether something has moved and
@@ -150,9 +168,11 @@ func (t *ticker) update(x *paper.Exchange, now time.Time) (moved, ok bool) {
 
 // Bounds of what is done at once in a step.
 const (
-	pieceInstruments = 64   // the exchange's lock is held for so many
-	pieceDeliveries  = 4000 // to clients
-	stepShare        = 400 * time.Millisecond
+	pieceInstruments = 64
+	pieceDeliveries  = 4000                   // to clients
+	mostHold         = 200 * time.Microsecond // how long orders wait for the exchange
+	deliveryTime     = 8 * time.Microsecond   // more than one takes
+	stepShare        = 400 * time.Millisecond // of the half second that there is
 )
 
 // run moves the market, and tells what has moved, until the context is done.
@@ -187,66 +207,77 @@ func (h *hub) step(ctx context.Context, wait *time.Timer) {
 	}
 	h.mu.Unlock()
 	pieces := max(1, (instruments+pieceInstruments-1)/pieceInstruments, (deliveries+pieceDeliveries-1)/pieceDeliveries)
-	gap := stepShare / time.Duration(pieces)
-	for from := 0; from < instruments; {
-		began := time.Now()
-		n, told := h.piece(from, max(1, min(pieceInstruments, (instruments+pieces-1)/pieces)))
-		if from += n; n == 0 || from >= instruments {
-			return
-		}
-		rest := min(gap, time.Millisecond+time.Duration(told)*8*time.Microsecond) - time.Since(began)
-		if rest <= 0 {
-			continue
-		}
-		wait.Reset(rest)
+	gap := min(stepShare, time.Millisecond+time.Duration(deliveries)*deliveryTime) / time.Duration(pieces)
+	began := time.Now()
+	for n := range pieces {
+		wait.Reset(gap*time.Duration(n) - time.Since(began))
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
 			return
 		}
+		h.piece(n*instruments/pieces, (n+1)*instruments/pieces)
 	}
 }
 
-// piece tells what has moved of n instruments, and returns of how many there were and how
-// many clients were told.
-func (h *hub) piece(from, n int) (seen, told int) {
+// piece tells what has moved of some instruments.
+func (h *hub) piece(from, to int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if from >= len(h.order) {
-		return 0, 0
-	}
-	all := h.order[from:min(from+n, len(h.order))]
+	all := h.order[min(from, len(h.order)):min(to, len(h.order))]
 	moved := make([]*ticker, 0, len(all))
-	h.api.Exchange(func(x *paper.Exchange, now time.Time) {
-		for _, t := range all {
-			if m, _ := t.update(x, now); m {
-				moved = append(moved, t)
+	for rest := all; len(rest) > 0; {
+		h.api.Exchange(func(x *paper.Exchange, now time.Time) {
+			for began := time.Now(); len(rest) > 0 && time.Since(began) < mostHold; rest = rest[1:] {
+				if m, _ := rest[0].update(x, now); m {
+					moved = append(moved, rest[0])
+				}
 			}
-		}
-	})
+		})
+	}
 	var clients []*client
 	for _, t := range moved {
-		for _, s := range t.subs {
-			h.encode(t.last, s.level)
-			if s.client.tick(s, t.last) {
-				clients = append(clients, s.client)
-			}
-			told++
+		if onTick != nil {
+			onTick(t.key, t.last.seq)
+		}
+		if !h.closed(t.key.Segment) {
+			clients = h.tell(t, clients)
 		}
 	}
-	for _, c := range clients {
-		c.wakeUp()
-	}
-	return len(all), told
+	wake(clients)
 }
 
-// tick queues what an instrument does now, in place of what is queued of it. It reports
-// whether nothing else was queued: then the client has to be woken up.
-func (c *client) tick(s *subscription, t *tick) (first bool) {
+// onTick, if a benchmark has set it, is told when an instrument has moved.
+var onTick func(key listing.Key, seq uint8)
+
+// tell queues what an instrument does now for those who have subscribed it, and appends
+// those who have to be woken up.
+func (h *hub) tell(t *ticker, clients []*client) []*client {
+	for _, s := range t.subs {
+		h.encode(t.last, s.level)
+		if s.client.tick(s, t.last, nil) {
+			clients = append(clients, s.client)
+		}
+	}
+	return clients
+}
+
+// tick queues what an instrument does now, in place of what is queued of it, and the state
+// of its auction unless that is nil. It reports whether nothing else was queued: then the
+// client has to be woken up.
+func (c *client) tick(s *subscription, t *tick, auction []byte) (first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.latest = t
-	if s.queued || c.closed {
+	if c.closed {
+		return false
+	}
+	if t != nil {
+		s.latest = t
+	}
+	if auction != nil {
+		s.auction = auction
+	}
+	if s.queued {
 		return false
 	}
 	s.queued = true
@@ -254,9 +285,11 @@ func (c *client) tick(s *subscription, t *tick) (first bool) {
 	return len(c.moved) == 1
 }
 
-// wakeUp makes the client write what is queued.
-func (c *client) wakeUp() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal()
+// wake makes clients write what is queued.
+func wake(clients []*client) {
+	for _, c := range clients {
+		c.mu.Lock()
+		c.signal()
+		c.mu.Unlock()
+	}
 }

@@ -1,6 +1,7 @@
 package paperfeed
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type marketFeed struct {
 	client *client
 	subs   map[wanted]*subscription
+	levels map[listing.Key]int // how many of an instrument are subscribed
 }
 
 // wanted is what a client may subscribe once.
@@ -23,12 +25,16 @@ type wanted struct {
 	level uint8
 }
 
-// mostTokens is how many subscriptions a connection may have.
+// mostTokens is how many instruments a connection may have.
 const mostTokens = 3000
+
+// tokenTime is how long reading is put off for each instrument that a frame names: without
+// it a client could keep the exchange busy by asking again and again.
+const tokenTime = 20 * time.Microsecond
 
 func newSFeed(c *client) protocol {
 	c.silence = silentTime
-	return &marketFeed{client: c, subs: map[wanted]*subscription{}}
+	return &marketFeed{client: c, subs: map[wanted]*subscription{}, levels: map[listing.Key]int{}}
 }
 
 // first implements [protocol].
@@ -52,55 +58,94 @@ func (m *marketFeed) answer(refusal error) {
 // frame implements [protocol]. What is no request is passed over.
 func (m *marketFeed) frame(_ websocket.MessageType, data []byte) error {
 	r, err := sfeed.ParseRequest(data)
-	if err != nil {
+	if err != nil || r.Action == 0 {
 		return nil //nolint:nilerr // a heartbeat, or nothing that we know
 	}
-	hub := &m.client.feeds.hub
+	if r.Topic == sfeed.Statuses {
+		m.statuses(r)
+		return nil
+	}
+	ack := sfeed.Reply{Code: sfeed.ReplyAck, Description: sfeed.DescriptionSubscribed, Symbols: map[string]string{}}
 	var packets []byte
-	symbols := map[string]string{}
 	for _, token := range r.Tokens {
-		symbols[token] = ""
+		ack.Symbols[token] = ""
 		i, ok := m.client.feeds.find(token)
 		if !ok {
 			continue
 		}
-		symbols[token] = i.Name
+		ack.Symbols[token] = i.Name
 		level := r.Topic.Level()
 		if i.Kind == listing.Index {
 			level = levelIndex
 		}
-		if level == 0 {
-			continue // an index was asked for
-		}
-		want := wanted{i.Key, level}
-		switch r.Action {
-		case sfeed.Subscribe:
-			if m.subs[want] != nil || len(m.subs) >= mostTokens {
-				continue
-			}
-			s := &subscription{client: m.client, level: level}
-			if hub.subscribe(s, i.Key) {
-				m.subs[want] = s
-			}
-		case sfeed.Unsubscribe:
-			if s := m.subs[want]; s != nil {
-				hub.unsubscribe(s)
-				delete(m.subs, want)
-			}
-		case sfeed.Snapshot:
-			if t, ok := hub.snapshot(i.Key, level); ok {
+		switch want := (wanted{i.Key, level}); {
+		case level == 0: // an index was asked for
+		case r.Action == sfeed.Unsubscribe:
+			m.unsubscribe(want)
+		case r.Action == sfeed.Snapshot:
+			if t := m.client.feeds.hub.snapshot(i.Key, level); t != nil {
 				packets = append(packets, t.packet(level)...)
 			}
+		case !m.subscribe(want):
+			delete(ack.Symbols, token)
+			ack.ErrorCode, ack.Description = 1, fmt.Sprintf("at most %d instruments: those that are not named here were not subscribed", mostTokens)
+		}
+		if len(packets) >= batchBytes {
+			m.client.send(frame{kind: websocket.MessageBinary, data: packets})
+			packets = nil
 		}
 	}
 	if len(packets) > 0 {
 		m.client.send(frame{kind: websocket.MessageBinary, data: packets})
 	}
 	if r.Ack && r.Action != sfeed.Unsubscribe {
-		ack := sfeed.Reply{Code: sfeed.ReplyAck, Description: sfeed.DescriptionSubscribed, Symbols: symbols}
 		m.client.text(ack.Append(nil))
 	}
+	wake([]*client{m.client})
+	time.Sleep(tokenTime * time.Duration(len(r.Tokens)))
 	return nil
+}
+
+// statuses answers a request for the status of markets.
+func (m *marketFeed) statuses(r sfeed.Request) {
+	switch r.Action {
+	case sfeed.Subscribe:
+		m.client.feeds.hub.watch(m.client)
+	case sfeed.Unsubscribe:
+		m.client.feeds.hub.unwatch(m.client)
+	}
+	if r.Ack && r.Action == sfeed.Subscribe {
+		m.client.text(sfeed.Reply{Code: sfeed.ReplyAck, Description: sfeed.DescriptionSubscribed, Symbols: map[string]string{}}.Append(nil))
+	}
+}
+
+// subscribe subscribes an instrument, unless the connection has too many.
+func (m *marketFeed) subscribe(want wanted) bool {
+	switch {
+	case m.subs[want] != nil:
+		return true
+	case m.levels[want.key] == 0 && len(m.levels) >= mostTokens:
+		return false
+	}
+	s := &subscription{client: m.client, level: want.level}
+	if m.client.feeds.hub.subscribe(s, want.key) {
+		m.subs[want] = s
+		m.levels[want.key]++
+	}
+	return true
+}
+
+// unsubscribe ends a subscription, if there is one.
+func (m *marketFeed) unsubscribe(want wanted) {
+	s := m.subs[want]
+	if s == nil {
+		return
+	}
+	m.client.feeds.hub.unsubscribe(s)
+	delete(m.subs, want)
+	if m.levels[want.key]--; m.levels[want.key] == 0 {
+		delete(m.levels, want.key)
+	}
 }
 
 // end implements [protocol].
@@ -108,6 +153,7 @@ func (m *marketFeed) end() {
 	for _, s := range m.subs {
 		m.client.feeds.hub.unsubscribe(s)
 	}
+	m.client.feeds.hub.unwatch(m.client)
 }
 
 // fill implements [protocol].
@@ -115,8 +161,14 @@ func (m *marketFeed) fill(frame []byte, moved []*subscription) ([]byte, []*subsc
 	for len(moved) > 0 && len(frame) < batchBytes {
 		s := moved[0]
 		moved = moved[1:]
-		s.queued = false
-		frame = append(frame, s.latest.packet(s.level)...)
+		if s.queued = false; s.ended {
+			continue
+		}
+		if s.latest != nil {
+			frame = append(frame, s.latest.packet(s.level)...)
+		}
+		frame = append(frame, s.auction...)
+		s.latest, s.auction = nil, nil
 	}
 	return frame, moved
 }
