@@ -308,6 +308,7 @@ func (m *MarketFeed) next(ctx context.Context, r *reader) (Update, error) {
 
 // tell adds an update that is no quote for every reader. The feed's lock is held.
 func (m *MarketFeed) tell(u Update) {
+	m.recorder.tell(u)
 	for _, r := range m.readers {
 		r.tell(u)
 	}

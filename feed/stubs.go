@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 
 	"neoapi"
@@ -13,9 +12,6 @@ import (
 // This file has what is not built yet. Who builds a thing deletes it here.
 
 var errNotBuilt = errors.New("not built yet")
-
-// Record writes what comes to w: see docs/feeds.md for the form. (record.go)
-func Record(w io.Writer) Option { return func(o *options) { o.record = w } }
 
 // orders.go ----------------------------------------------------------------------------
 
