@@ -47,7 +47,7 @@ func (h *hub) unwatch(c *client) {
 func (h *hub) appendStatus(b []byte, s listing.Segment) []byte {
 	now := h.statusOf(s)
 	x := sfeed.Status{Code: uint16(now.code), Text: []byte(now.text)}
-	return x.Append(b, sfeed.Header{Code: sfeed.CodeStatus, Exchange: sfeed.Exchange(s.String())})
+	return x.Append(b, sfeed.Header{Exchange: sfeed.Exchange(s.String())})
 }
 
 // announced tells what somebody has said by hand.
@@ -100,7 +100,7 @@ func (h *hub) setAuction(key listing.Key, now sfeed.Auction) {
 }
 
 func appendAuction(key listing.Key, now sfeed.Auction) []byte {
-	h := sfeed.Header{Code: sfeed.CodeAuction, Exchange: sfeed.Exchange(key.Segment.String())}
+	h := sfeed.Header{Exchange: sfeed.Exchange(key.Segment.String())}
 	if now.Reference != 0 {
 		h.Auction = 1
 	}

@@ -141,7 +141,7 @@ func (c crowd) run() {
 					var q sfeed.Quote
 					q.Decode(p)
 					if ticks++; random.IntN(c.Sample) == 0 {
-						mine = append(mine, arrival{p.Exchange, q.Token, p.Seq, time.Now().UnixNano()})
+						mine = append(mine, arrival{p.Exchange(), q.Token, p.Seq(), time.Now().UnixNano()})
 					}
 				}
 				mu.Lock()
@@ -301,4 +301,3 @@ func BenchmarkIdleFeeds(b *testing.B) {
 		b.ReportMetric(float64(after-before)/clients/1000, "KB/client")
 	}
 }
-

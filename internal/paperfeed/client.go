@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"neoapi/internal/login"
+	"neoapi/internal/wire"
 )
 
 // A protocol is what is different between the feeds. All its methods but fill are called
@@ -43,6 +44,7 @@ type client struct {
 	ws       *websocket.Conn
 	raw      net.Conn // below ws
 	protocol protocol
+	op       wire.Op
 	address  string
 	silence  time.Duration // how long it may be silent; 0: for ever
 
@@ -239,6 +241,11 @@ func (c *client) close(code websocket.StatusCode, reason string) {
 	c.frames = append(c.frames, frame{code: code, data: []byte(reason)})
 	c.closer = time.AfterFunc(closeTime, c.cut)
 	c.signal()
+}
+
+// stopping closes the connection because the service stops.
+func (c *client) stopping() {
+	c.close(websocket.StatusGoingAway, "the service is about to stop: connect again")
 }
 
 // cut ends the connection at once.

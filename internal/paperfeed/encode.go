@@ -1,6 +1,8 @@
 package paperfeed
 
 import (
+	"bytes"
+
 	"neoapi/internal/paper"
 	"neoapi/internal/paper/listing"
 	"neoapi/internal/sfeed"
@@ -22,12 +24,23 @@ func slot(level uint8) int {
 	return -1
 }
 
+// onEncode, if a test has set it, is called for each packet that is made.
+var onEncode func()
+
 // encode makes a tick's packet of a level, once.
 func (h *hub) encode(t *tick, level uint8) {
 	if i := slot(level); i >= 0 && t.packets[i] == nil {
 		t.packets[i] = appendTick(nil, t, level)
-		h.encoded++
+		if onEncode != nil {
+			onEncode()
+		}
 	}
+}
+
+// samePacket reports whether two packets of an instrument say the same.
+func samePacket(a, b []byte) bool {
+	const seq = 7 // its place
+	return len(a) == len(b) && bytes.Equal(a[:seq], b[:seq]) && bytes.Equal(a[seq+1:], b[seq+1:])
 }
 
 // packet returns the packet of a level that encode has made.

@@ -1,6 +1,27 @@
 package paperfeed
 
-import "neoapi/internal/paper/listing"
+import (
+	"time"
+
+	"neoapi/internal/paper/listing"
+)
+
+// Bounds, for tests.
+const (
+	UnprovenOfOne = unprovenOfOne
+	MostTokens    = mostTokens
+)
+
+// OnEncode makes f know of each packet that is made. Call it before there are feeds.
+func OnEncode(f func()) { onEncode = f }
+
+// Impatient makes everything that a client is waited for end much earlier, until the
+// function that it returns is called. Call it before there are feeds.
+func Impatient() (patient func()) {
+	prove, silent, stalled := proveTime, silentTime, stalledTime
+	proveTime, silentTime, stalledTime, frameTime = 500*time.Millisecond, time.Second, time.Second, time.Second
+	return func() { proveTime, silentTime, stalledTime, frameTime = prove, silent, stalled, stalled }
+}
 
 // OnTick makes f know when an instrument has moved. Call it before there are feeds.
 func OnTick(f func(key listing.Key, seq uint8)) { onTick = f }

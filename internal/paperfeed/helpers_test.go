@@ -36,6 +36,21 @@ func dial(t testing.TB, address string) *websocket.Conn {
 	return ws
 }
 
+// open opens a WebSocket that outlasts a test within t, and sends a first frame unless it
+// is "".
+func open(t *testing.T, address, first string) (*websocket.Conn, error) {
+	ctx := context.WithoutCancel(t.Context())
+	ws, _, err := websocket.Dial(ctx, address, nil)
+	if err != nil || first == "" {
+		return ws, err
+	}
+	if err := ws.Write(ctx, websocket.MessageText, []byte(first)); err != nil {
+		return ws, err
+	}
+	_, _, err = ws.Read(ctx)
+	return ws, err
+}
+
 const patience = 20 * time.Second
 
 func say(t testing.TB, ws *websocket.Conn, text string) {

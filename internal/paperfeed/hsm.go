@@ -11,12 +11,13 @@ import (
 
 // Limits of HSM.
 const (
-	hsmAckEvery    = 5   // messages of data
-	hsmChannels16  = 16  // that may be subscribed on; 64 may be paused
-	hsmOfChannel   = 200 // topics
-	hsmOfRequest   = 100 // topics
-	hsmAckTime     = time.Minute
-	hsmLongestStep = time.Minute // between two messages of a client that throttles them
+	hsmAckEvery     = 5   // messages of data
+	hsmChannels16   = 16  // that may be subscribed on; 64 may be paused
+	hsmOfChannel    = 200 // topics
+	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
+	hsmLongestTopic = 64
+	hsmAckTime      = time.Minute
+	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
 
 // hsm is the market feed of generations 1 and 2. The goroutine that reads has its topics;
@@ -146,13 +147,14 @@ func (h *hsm) topical(r hsmRequest) error {
 	default:
 		h.snapshot(names)
 	}
+	time.Sleep(tokenTime * time.Duration(len(names)))
 	return nil
 }
 
 // find returns the topic of a name.
 func (h *hsm) find(name string) (*hsmTopic, bool) {
 	kind, segment, asked, ok := splitTopic(name)
-	if !ok {
+	if !ok || len(name) > hsmLongestTopic {
 		return nil, false
 	}
 	i, ok := h.client.feeds.find(segment + "|" + asked)
@@ -198,13 +200,12 @@ func (h *hsm) subscribe(names []string, channel int) {
 	for _, t := range fresh {
 		h.client.feeds.hub.subscribe(t.sub, t.of.Key)
 	}
+	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	for _, t := range again {
-		h.client.mu.Lock()
-		if latest := t.sub.latest; latest != nil {
-			h.requeue(t.sub)
-		}
-		h.client.mu.Unlock()
+		h.requeue(t.sub)
 	}
+	h.client.signal()
 }
 
 // requeue queues a subscription's latest tick again, if it is not queued. The client's
@@ -262,7 +263,7 @@ func (h *hsm) snapshot(names []string) {
 		if t == nil {
 			continue
 		}
-		if tick, ok := h.client.feeds.hub.snapshot(t.of.Key, 0); ok {
+		if tick := h.client.feeds.hub.snapshot(t.of.Key, 0); tick != nil {
 			all = append(all, picture{t, tick})
 		}
 	}
@@ -289,15 +290,15 @@ func (h *hsm) pause(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(r.kind, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	if r.kind == hsmPause {
 		h.paused |= channels
 	} else {
 		h.paused &^= channels
 		h.release()
 	}
-	h.client.mu.Unlock()
-	h.send(hsmStatus(r.kind, true, 0))
 	return nil
 }
 
@@ -307,12 +308,12 @@ func (h *hsm) throttle(r hsmRequest) error {
 	if err != nil {
 		return err
 	}
+	h.send(hsmStatus(hsmThrottle, true, 0))
 	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
 	h.step = min(time.Duration(ms)*time.Millisecond, hsmLongestStep)
 	h.next = time.Time{}
 	h.release()
-	h.client.mu.Unlock()
-	h.send(hsmStatus(hsmThrottle, true, 0))
 	return nil
 }
 
@@ -355,8 +356,7 @@ func (h *hsm) fill(frame []byte, moved []*subscription) ([]byte, []*subscription
 			h.held = append(h.held, s)
 			continue
 		}
-		s.queued = false
-		if t.channels == 0 {
+		if s.queued = false; t.channels == 0 || s.latest == nil {
 			continue
 		}
 		if len(frame) == 0 {

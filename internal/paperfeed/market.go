@@ -20,7 +20,7 @@ type hub struct {
 	mu      sync.Mutex
 	tickers map[listing.Key]*ticker
 	order   []*ticker // as they were subscribed, so that those of a client are together
-	encoded int       // packets, for tests
+	subs    int       // of all clients
 
 	// What was announced: see announce.go.
 	statuses map[listing.Segment]status
@@ -33,6 +33,7 @@ type ticker struct {
 	key   listing.Key
 	place int // in the hub's order
 	last  *tick
+	was   *tick // before it, or nil
 	subs  []*subscription
 }
 
@@ -67,16 +68,24 @@ func (h *hub) init(cfg Config) {
 	h.api.Announcements(h.announced)
 }
 
+// mostSubscriptions is how many subscriptions all clients may have: they hold some 300
+// bytes each.
+const mostSubscriptions = 500_000
+
 // subscribe gives a subscription what an instrument does now and, until unsubscribe, each
-// time it has moved. It reports whether the instrument is listed. The client has to be
-// woken up.
-func (h *hub) subscribe(s *subscription, key listing.Key) bool {
+// time it has moved. It reports whether there is room for it. The client has to be woken
+// up.
+func (h *hub) subscribe(s *subscription, key listing.Key) (room bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.read(key)
-	if t == nil {
+	if h.subs >= mostSubscriptions {
 		return false
 	}
+	t := h.read(key)
+	if t == nil { // it was listed until today
+		return true
+	}
+	h.subs++
 	if len(t.subs) == 0 {
 		t.place = len(h.order)
 		h.order = append(h.order, t)
@@ -101,6 +110,7 @@ func (h *hub) unsubscribe(s *subscription) {
 		return
 	}
 	s.ticker = nil
+	h.subs--
 	last := t.subs[len(t.subs)-1]
 	t.subs[s.place], last.place = last, s.place
 	t.subs = t.subs[:len(t.subs)-1]
@@ -162,7 +172,7 @@ func (t *ticker) update(x *paper.Exchange, now time.Time) (moved, ok bool) {
 		return false, true
 	}
 	q.At = at
-	t.last = &tick{quote: q, seq: t.last.seq + 1}
+	t.was, t.last = t.last, &tick{quote: q, seq: t.last.seq + 1}
 	return true, true
 }
 
@@ -251,14 +261,25 @@ func (h *hub) piece(from, to int) {
 var onTick func(key listing.Key, seq uint8)
 
 // tell queues what an instrument does now for those who have subscribed it, and appends
-// those who have to be woken up.
+// those who have to be woken up. Of what has moved a level may have nothing.
 func (h *hub) tell(t *ticker, clients []*client) []*client {
+	var same [len(levels)]bool
+	for i, l := range levels {
+		if t.was != nil && t.was.packets[i] != nil {
+			h.encode(t.last, l)
+			same[i] = samePacket(t.was.packets[i], t.last.packets[i])
+		}
+	}
 	for _, s := range t.subs {
+		if i := slot(s.level); i >= 0 && same[i] {
+			continue
+		}
 		h.encode(t.last, s.level)
 		if s.client.tick(s, t.last, nil) {
 			clients = append(clients, s.client)
 		}
 	}
+	t.was = nil
 	return clients
 }
 

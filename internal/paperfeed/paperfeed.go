@@ -6,13 +6,12 @@
 package paperfeed
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
@@ -29,14 +28,10 @@ const (
 
 // Limits of connections. A stranger can hold up to unprovenAtOnce for proveTime.
 const (
-	AtOnce         = 1536 // connections in all, of the 2,048 that the service accepts
+	atOnce         = 1536 // connections in all, unless Config says otherwise
 	ofAccount      = 1024 // of one account
 	unprovenAtOnce = 256  // connections that have not proved a session, in all
 	unprovenOfOne  = 64   // and from one address
-	proveTime      = 10 * time.Second
-	silentTime     = 120 * time.Second // a client of generation 3 sends a ping every 20 s, older ones every 5 s
-	stalledTime    = 10 * time.Second  // a write may take that long
-	frameTime      = 10 * time.Second  // and a frame from the client that has begun
 	closeTime      = 500 * time.Millisecond
 	lookEvery      = 500 * time.Millisecond // at sessions (security.md S4)
 	trustTime      = 10 * time.Second       // how long feeds go on while the store does not answer
@@ -49,11 +44,21 @@ const (
 	batchBytes     = 16 << 10        // of packets in a frame
 )
 
+// How long a client is waited for. Tests shorten them.
+var (
+	proveTime   = 10 * time.Second  // for its first frame
+	silentTime  = 120 * time.Second // for a sign of life: clients of generation 3 send a ping every 20 s, older ones every 5 s
+	stalledTime = 10 * time.Second  // until it has read a frame
+	frameTime   = 10 * time.Second  // for the rest of a frame
+)
+
 // Config configures [Feeds].
 type Config struct {
 	API *paperapi.API
 	Now func() time.Time
 	Log *slog.Logger
+
+	AtOnce int // how many connections there may be; default 1,536
 
 	// Prove checks what a first frame says of itself: a trade session's sid and token or,
 	// for SFeed, which sends no token, its UCC and sid. An error is its refusal.
@@ -76,7 +81,8 @@ type Feeds struct {
 
 	mu       sync.Mutex
 	ended    bool
-	open     map[*client]bool
+	places   int              // connections, and those that are being upgraded
+	open     map[*client]bool // connections
 	unproven int
 	from     map[string]int // unproven connections by address
 	of       map[string]int // proven connections by account
@@ -85,6 +91,7 @@ type Feeds struct {
 
 // New returns the feeds. Call [Feeds.Run] while they are used.
 func New(cfg Config) *Feeds {
+	cfg.AtOnce = cmp.Or(cfg.AtOnce, atOnce)
 	f := &Feeds{cfg: cfg, open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
 	f.hub.init(cfg)
 	return f
@@ -97,6 +104,7 @@ var protocols = map[string]struct {
 }{
 	PathOrders: {tradewire.OpOrderFeed, newOrders},
 	PathMarket: {tradewire.OpMarketFeed, newSFeed},
+	PathOld:    {"market_feed_old", newHSM},
 }
 
 // OpOf returns the name of the feed at a path, for metrics and the log, and whether there
@@ -117,7 +125,8 @@ var (
 // called once the answer, 101, has been sent. An error before that is returned with
 // nothing written.
 func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
-	c := &client{feeds: f, address: address, wake: make(chan struct{}, 1)}
+	of := protocols[r.URL.Path]
+	c := &client{feeds: f, op: of.op, address: address, wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
 	if err := f.admit(c); err != nil {
 		return 0, err
@@ -127,9 +136,27 @@ func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, up
 		return 0, err
 	}
 	upgraded()
-	c.protocol = protocols[r.URL.Path].new(c)
+	c.protocol = of.new(c)
+	f.opened(c)
 	c.serve()
 	return c.sent.Load(), nil
+}
+
+// Open returns how many connections there are: by feed, and those that have not proved a
+// session.
+func (f *Feeds) Open() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := map[string]int{"unproven": f.unproven}
+	for _, p := range protocols {
+		n[string(p.op)] = 0
+	}
+	for c := range f.open {
+		if c.session.Stands != nil {
+			n[string(c.op)]++
+		}
+	}
+	return n
 }
 
 // admit counts a connection that has not proved a session.
@@ -139,14 +166,24 @@ func (f *Feeds) admit(c *client) error {
 	switch {
 	case f.ended:
 		return errEnding
-	case len(f.open) >= AtOnce || f.unproven >= unprovenAtOnce || f.from[c.address] >= unprovenOfOne:
+	case f.places >= f.cfg.AtOnce || f.unproven >= unprovenAtOnce || f.from[c.address] >= unprovenOfOne:
 		return errTooMany
 	}
-	f.open[c] = true
+	f.places++
 	f.unproven++
 	f.from[c.address]++
 	f.busy.Add(1)
 	return nil
+}
+
+// opened makes a connection known, which is closed at once if the service is stopping.
+func (f *Feeds) opened(c *client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open[c] = true
+	if f.ended {
+		c.stopping()
+	}
 }
 
 // proven counts a connection as one of an account, if there may be another one.
@@ -177,6 +214,7 @@ func (f *Feeds) leave(c *client) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.busy.Done()
+	f.places--
 	delete(f.open, c)
 	if c.session.Stands == nil {
 		f.known(c)
@@ -211,6 +249,6 @@ func (f *Feeds) end() {
 	defer f.mu.Unlock()
 	f.ended = true
 	for c := range f.open {
-		c.close(websocket.StatusGoingAway, "the service is about to stop")
+		c.stopping()
 	}
 }

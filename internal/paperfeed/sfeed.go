@@ -16,16 +16,16 @@ import (
 type marketFeed struct {
 	client *client
 	subs   map[wanted]*subscription
-	levels map[listing.Key]int // how many of an instrument are subscribed
+	tokens map[string]int // how often each is subscribed
 }
 
-// wanted is what a client may subscribe once.
+// wanted is what a client may subscribe once. A token that names nothing counts too.
 type wanted struct {
-	key   listing.Key
+	token string
 	level uint8
 }
 
-// mostTokens is how many instruments a connection may have.
+// mostTokens is how many instruments may be subscribed on a connection.
 const mostTokens = 3000
 
 // tokenTime is how long reading is put off for each instrument that a frame names: without
@@ -34,7 +34,7 @@ const tokenTime = 20 * time.Microsecond
 
 func newSFeed(c *client) protocol {
 	c.silence = silentTime
-	return &marketFeed{client: c, subs: map[wanted]*subscription{}, levels: map[listing.Key]int{}}
+	return &marketFeed{client: c, subs: map[wanted]*subscription{}, tokens: map[string]int{}}
 }
 
 // first implements [protocol].
@@ -69,26 +69,24 @@ func (m *marketFeed) frame(_ websocket.MessageType, data []byte) error {
 	var packets []byte
 	for _, token := range r.Tokens {
 		ack.Symbols[token] = ""
-		i, ok := m.client.feeds.find(token)
-		if !ok {
-			continue
-		}
-		ack.Symbols[token] = i.Name
 		level := r.Topic.Level()
-		if i.Kind == listing.Index {
+		i, ok := m.client.feeds.find(token)
+		if ok {
+			ack.Symbols[token] = i.Name
+		}
+		if ok && i.Kind == listing.Index {
 			level = levelIndex
 		}
-		switch want := (wanted{i.Key, level}); {
-		case level == 0: // an index was asked for
+		switch want := (wanted{token, level}); {
 		case r.Action == sfeed.Unsubscribe:
 			m.unsubscribe(want)
-		case r.Action == sfeed.Snapshot:
+		case r.Action == sfeed.Subscribe && !m.subscribe(want, i):
+			delete(ack.Symbols, token)
+			ack.ErrorCode, ack.Description = 1, tooManyTokens
+		case r.Action == sfeed.Snapshot && ok && level != 0:
 			if t := m.client.feeds.hub.snapshot(i.Key, level); t != nil {
 				packets = append(packets, t.packet(level)...)
 			}
-		case !m.subscribe(want):
-			delete(ack.Symbols, token)
-			ack.ErrorCode, ack.Description = 1, fmt.Sprintf("at most %d instruments: those that are not named here were not subscribed", mostTokens)
 		}
 		if len(packets) >= batchBytes {
 			m.client.send(frame{kind: websocket.MessageBinary, data: packets})
@@ -119,19 +117,24 @@ func (m *marketFeed) statuses(r sfeed.Request) {
 	}
 }
 
-// subscribe subscribes an instrument, unless the connection has too many.
-func (m *marketFeed) subscribe(want wanted) bool {
+// tooManyTokens says so in an acknowledgement, which names those that are subscribed.
+var tooManyTokens = fmt.Sprintf("NOT SUBSCRIBED: as many instruments are as there may be, which is %d on a connection", mostTokens)
+
+// subscribe subscribes an instrument, and reports whether there is room for it. i is nil if
+// the token names none.
+func (m *marketFeed) subscribe(want wanted, i *listing.Instrument) (room bool) {
 	switch {
 	case m.subs[want] != nil:
 		return true
-	case m.levels[want.key] == 0 && len(m.levels) >= mostTokens:
+	case m.tokens[want.token] == 0 && len(m.tokens) >= mostTokens:
 		return false
 	}
 	s := &subscription{client: m.client, level: want.level}
-	if m.client.feeds.hub.subscribe(s, want.key) {
-		m.subs[want] = s
-		m.levels[want.key]++
+	if i != nil && want.level != 0 && !m.client.feeds.hub.subscribe(s, i.Key) {
+		return false
 	}
+	m.subs[want] = s
+	m.tokens[want.token]++
 	return true
 }
 
@@ -143,8 +146,8 @@ func (m *marketFeed) unsubscribe(want wanted) {
 	}
 	m.client.feeds.hub.unsubscribe(s)
 	delete(m.subs, want)
-	if m.levels[want.key]--; m.levels[want.key] == 0 {
-		delete(m.levels, want.key)
+	if m.tokens[want.token]--; m.tokens[want.token] == 0 {
+		delete(m.tokens, want.token)
 	}
 }
 
