@@ -43,6 +43,7 @@ const (
 	cellFlag              // true or false; a table shows the head where it is true
 	cellTag               // of an order
 	cellNote              // a sentence, which a table that lacks its column has below the row
+	cellJSON              // a value in JSON, for which a table has no room
 )
 
 func (k kind) number() bool { return k == cellCount || k == cellMoney || k == cellGain }
@@ -77,7 +78,7 @@ func object[T any](t *terminal, columns []column[T], thing T) error {
 		switch {
 		case value == "":
 			b.WriteString("null")
-		case c.kind == cellCount, c.kind == cellFlag:
+		case c.kind == cellCount, c.kind == cellFlag, c.kind == cellJSON:
 			b.WriteString(value)
 		default:
 			quoted, err := json.Marshal(value)
@@ -111,7 +112,16 @@ func separated[T any](t *terminal, columns []column[T], things []T) error {
 // table prints things as a table that fits a terminal, if it can: numbers are never cut.
 func table[T any](t *terminal, columns []column[T], things []T) error {
 	rows, widths := cells(columns, things)
-	room := width(t.out)
+	for _, line := range layOut(t, columns, rows, widths, width(t.out)) {
+		if _, err := fmt.Fprintln(t.out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layOut returns the lines of a table for a terminal of so many columns, 0 for any.
+func layOut[T any](t *terminal, columns []column[T], rows [][]string, widths []int, room int) (lines []string) {
 	shown := fitting(columns, widths, room)
 	for n, row := range rows {
 		var line, notes strings.Builder
@@ -126,7 +136,7 @@ func table[T any](t *terminal, columns []column[T], things []T) error {
 				cell = shorten(cell, widths[i])
 			}
 			blank := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
-			if columns[i].kind == cellGain && n > 0 && cell != "-" {
+			if columns[i].kind == cellGain && n > 0 && cell != "-" && cell != " " {
 				colour := green
 				if strings.HasPrefix(cell, "-") {
 					colour = red
@@ -140,11 +150,9 @@ func table[T any](t *terminal, columns []column[T], things []T) error {
 			}
 			line.WriteString("  ")
 		}
-		if _, err := fmt.Fprintln(t.out, strings.TrimRight(line.String(), " ")+notes.String()); err != nil {
-			return err
-		}
+		lines = append(lines, strings.Split(strings.TrimRight(line.String(), " ")+notes.String(), "\n")...)
 	}
-	return nil
+	return lines
 }
 
 // cells returns the rows of a table, the first with the heads, and how wide the columns

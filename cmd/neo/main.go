@@ -3,7 +3,7 @@
 // neo sandbox starts a service with a demo account; neo serve starts the real one;
 // neo account, neo consumer and neo key manage its data, neo audit shows its trail;
 // neo login, session, exec, profiles and logout use a service, and neo doctor
-// examines one; neo order, positions, quote and their siblings trade with its session. Each command has a file of its own here.
+// examines one; neo order, positions, quote, watch and their siblings trade with its session. Each command has a file of its own here.
 package main
 
 import (
@@ -39,17 +39,18 @@ type commands struct {
 	Key       keyCmd       `cmd:"" in:"service" help:"List, rotate and remove signing keys; rotate the master key."`
 	Audit     auditCmd     `cmd:"" in:"service" help:"Show who logged in, or tried to, and what operators changed."`
 	Backup    backupCmd    `cmd:"" in:"service" help:"Copy the database file of a service, while it runs."`
-	Login     loginCmd     `cmd:"" in:"trade" help:"Log in to a service and save the session."`
+	Login     loginCmd     `cmd:"" in:"trade" also:"logout" help:"Log in to a service and save the session."`
 	Session   sessionCmd   `cmd:"" in:"trade" help:"Show the saved session; neo profiles lists all of them."`
 	Order     orderCmd     `cmd:"" in:"trade" help:"Place, modify, cancel, show and list orders."`
 	Positions positionsCmd `cmd:"" in:"trade" also:"trades, holdings, limits, margin" help:"List the day's positions."`
 	Quote     quoteCmd     `cmd:"" in:"trade" also:"chain, candles, instruments" help:"Show quotes."`
+	Watch     watchCmd     `cmd:"" in:"trade" help:"Watch orders, positions or quotes as they change."`
 	Exec      execCmd      `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
-	Logout    logoutCmd    `cmd:"" in:"trade" help:"End the saved session."`
 	Doctor    doctorCmd    `cmd:"" in:"trade" help:"Find out why a login fails."`
 	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" also:"completion, version" help:"Explain a command, or the exit codes."`
 
 	// Named by the help of another command, so that neo alone fits a screen.
+	Logout      logoutCmd      `cmd:"" help:"End the saved session."`
 	Profiles    profilesCmd    `cmd:"" help:"List the profiles: whose sessions are saved, and until when."`
 	Trades      tradesCmd      `cmd:"" help:"List the day's fills."`
 	Holdings    holdingsCmd    `cmd:"" help:"List the shares that are held."`

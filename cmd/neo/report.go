@@ -76,17 +76,19 @@ func (c *positionsCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return list(t, c.listFlags, []column[trade.Position]{
-		{"symbol", "SYMBOL", cellText, 0, func(p trade.Position) string { return p.Symbol }},
-		{"segment", "SEGMENT", cellText, 3, func(p trade.Position) string { return string(p.Segment) }},
-		{"product", "PRODUCT", cellText, 1, func(p trade.Position) string { return string(p.Product) }},
-		{"net", "NET", cellCount, 0, func(p trade.Position) string { return number(p.Net) }},
-		{"average", "AVERAGE", cellMoney, 1, func(p trade.Position) string { return p.AvgPrice.String() }},
-		{"last", "LAST", cellMoney, 1, func(p trade.Position) string { return rupees(p.Last) }},
-		{"dayPnL", "DAY P&L", cellGain, 0, func(p trade.Position) string { return rupees(p.DayPnL(nil)) }},
-		{"bought", "BOUGHT", cellCount, 2, func(p trade.Position) string { return number(p.BuyQty) }},
-		{"sold", "SOLD", cellCount, 2, func(p trade.Position) string { return number(p.SellQty) }},
-	}, positions)
+	return list(t, c.listFlags, positionColumns, positions)
+}
+
+var positionColumns = []column[trade.Position]{
+	{"symbol", "SYMBOL", cellText, 0, func(p trade.Position) string { return p.Symbol }},
+	{"segment", "SEGMENT", cellText, 3, func(p trade.Position) string { return string(p.Segment) }},
+	{"product", "PRODUCT", cellText, 1, func(p trade.Position) string { return string(p.Product) }},
+	{"net", "NET", cellCount, 0, func(p trade.Position) string { return number(p.Net) }},
+	{"average", "AVERAGE", cellMoney, 1, func(p trade.Position) string { return p.AvgPrice.String() }},
+	{"last", "LAST", cellMoney, 1, func(p trade.Position) string { return rupees(p.Last) }},
+	{"dayPnL", "DAY P&L", cellGain, 0, func(p trade.Position) string { return rupees(p.DayPnL(nil)) }},
+	{"bought", "BOUGHT", cellCount, 2, func(p trade.Position) string { return number(p.BuyQty) }},
+	{"sold", "SOLD", cellCount, 2, func(p trade.Position) string { return number(p.SellQty) }},
 }
 
 type holdingsCmd struct{ reportFlags }

@@ -23,6 +23,15 @@ type tradeFlags struct {
 // client returns a client with the saved session, which counts its requests together
 // with the programs that use the same file.
 func (f *tradeFlags) client() (*trade.Client, savedLogin, error) {
+	client, saved, err := f.session()
+	if err != nil {
+		return nil, saved, err
+	}
+	return trade.New(client), saved, nil
+}
+
+// session returns the client that client returns, without what trades.
+func (f *tradeFlags) session() (*neoapi.Client, savedLogin, error) {
 	saved, _, err := f.Session.load()
 	if err != nil {
 		return nil, saved, err
@@ -46,7 +55,7 @@ func (f *tradeFlags) client() (*trade.Client, savedLogin, error) {
 		return nil, saved, err
 	}
 	f.Session.share(cfg)
-	return trade.New(client), saved, nil
+	return client, saved, nil
 }
 
 // marketFlags say where market data comes from: it needs a consumer key, but no login.
