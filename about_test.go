@@ -2,6 +2,7 @@ package neoapi_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"neoapi"
@@ -45,5 +46,36 @@ func TestGeneration_isThatOfTheSession(t *testing.T) {
 	must.Get(keeper.Session(t.Context()))(t)
 	if g := kept.Generation(); g != 1 {
 		t.Errorf("a keeper's: %d", g)
+	}
+}
+
+func TestGenerationOf_doesNotNeedTheSessionToBeTheClients(t *testing.T) {
+	t.Parallel()
+	byKey := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.PROD, ConsumerKey: "key"}))(t)
+	byToken := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.PROD, AccessToken: "token"}))(t)
+	password, totp := neoapi.Session{Token: "t", SID: "s"}, neoapi.Session{Token: "t", SID: "s", KType: "Trade"}
+	for want, got := range map[int]int{1: byKey.GenerationOf(password), 2: byToken.GenerationOf(totp), 3: byKey.GenerationOf(totp)} {
+		if got != want {
+			t.Errorf("%d, want %d", got, want)
+		}
+	}
+}
+
+func TestSessions_areWhereCallsGetTheirs(t *testing.T) {
+	t.Parallel()
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.PROD, ConsumerKey: "key"}))(t)
+	if _, err := c.Sessions().Session(t.Context()); !errors.Is(err, neoapi.ErrNotLoggedIn) {
+		t.Error(err)
+	}
+	must.Do(t, c.Use(neoapi.Session{Token: "t", SID: "s"}))
+	if s := must.Get(c.Sessions().Session(t.Context()))(t); s.Token != "t" {
+		t.Error("the current session is another one")
+	}
+	k := must.Get(c.Keep(neoapi.KeepConfig{Login: neoapi.Login{
+		Credentials: func(context.Context) (neoapi.Credentials, error) { return neoapi.Credentials{}, nil },
+		MPIN:        func(context.Context) (string, error) { return "", nil },
+	}}))(t)
+	if c.Sessions() != neoapi.SessionSource(k) {
+		t.Error("the keeper is not asked")
 	}
 }

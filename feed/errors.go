@@ -44,6 +44,7 @@ type SessionError struct {
 	Err error
 
 	doubtful bool // the refusal may have another reason: a call of the trade API decides
+	final    bool // there is no other session, or none that names the feed
 }
 
 // Error returns what became of the session.
@@ -52,7 +53,8 @@ func (e *SessionError) Error() string { return "feed: session: " + text(e.Err) }
 // Unwrap returns the cause.
 func (e *SessionError) Unwrap() error { return e.Err }
 
-// A ProgramError is a panic of the program's callback.
+// A ProgramError is a panic of the program's callback, or the end of its goroutine by
+// [runtime.Goexit].
 type ProgramError struct {
 	Value any // what it panicked with
 	Stack []byte
@@ -60,12 +62,27 @@ type ProgramError struct {
 
 // Error returns what the callback panicked with.
 func (e *ProgramError) Error() string {
-	return fmt.Sprintf("feed: program: the callback panicked: %v", e.Value)
+	return fmt.Sprintf("feed: program: the callback failed: %v", e.Value)
 }
 
 // Unwrap returns what the callback panicked with, if that is an error.
 func (e *ProgramError) Unwrap() error {
 	err, _ := e.Value.(error)
+	return err
+}
+
+// bare returns what an error of the four kinds holds, so that another kind can say it: an
+// error is of one kind.
+func bare(err error) error {
+	if e, ok := errors.AsType[*ConnectionError](err); ok && e.Err != nil {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*ProtocolError](err); ok && e.Err != nil {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*SessionError](err); ok && e.Err != nil {
+		return e.Err
+	}
 	return err
 }
 

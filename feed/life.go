@@ -32,16 +32,21 @@ func (l *life) start(f func()) {
 }
 
 // call calls code of the program from a goroutine of the feed. Its error is a
-// *ProgramError for a panic.
+// *ProgramError for a panic. Code that ends its goroutine, as a test's FailNow does, ends
+// the feed.
 func (l *life) call(f func()) (err error) {
+	returned := false
 	l.abroad.Add(1)
 	defer l.abroad.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
 			err = &ProgramError{Value: v, Stack: debug.Stack()}
+		} else if !returned {
+			l.end(&ProgramError{Value: "it ended the feed's goroutine", Stack: debug.Stack()})
 		}
 	}()
 	f()
+	returned = true
 	return nil
 }
 

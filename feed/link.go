@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"neoapi"
+	"neoapi/trade"
 )
 
 // A link keeps a connection to one address of a feed: it dials, proves the session,
@@ -25,6 +26,7 @@ type link struct {
 	addresses []string        // of the session whose token follows, the next one to try first
 	token     string
 	sendable  bool // whether anything may be sent to one of the addresses tried
+	unproved  int  // connections in a row to the address that proved no session
 	tries     tries
 	stats     *counters
 }
@@ -47,8 +49,9 @@ type protocol interface {
 	// error that wraps ErrSlow or a *ProgramError ends the feed; any other breaks the
 	// connection, and there is another one.
 	frame(kind frameKind, data []byte, at time.Time) error
-	// down is called when a connection has ended or could not be had, before the next try,
-	// but not when that is the end of the feed: this run returns.
+	// down is called when a connection has ended or could not be had, before the next try. A
+	// refusal is followed by the end of the feed if there is no other session: run returns
+	// what the feed ends with.
 	down(why error, at time.Time)
 	// beat is how to keep the connection alive.
 	beat(neoapi.Session) beat
@@ -83,27 +86,52 @@ func (l *link) run(ctx context.Context) error {
 			l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", why))
 			return why
 		}
+		what := "feed: not connected"
+		if l.tries.connected() {
+			what = "feed: the connection is lost"
+		}
 		wait := l.tries.failed()
-		l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: not connected", slog.Any("why", why), slog.Duration("again", wait))
-		l.protocol.down(why, l.client.Now())
+		l.opts.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("why", why), slog.Duration("again", wait))
+		l.protocol.down(why, l.client.Now().In(trade.IST))
+		if _, refused := errors.AsType[*SessionError](why); refused {
+			if err := l.renew(ctx); final(err) {
+				l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", err))
+				return err
+			}
+		}
 		if pause(ctx, wait) != nil {
 			return closed(ctx)
 		}
 	}
 }
 
+// renew asks for another session in place of one that was refused, which may take as long
+// as a person takes to log in.
+func (l *link) renew(ctx context.Context) error {
+	s, err := l.sessions.get(ctx)
+	if err != nil {
+		return err
+	}
+	l.session = &s
+	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: it has another session")
+	return nil
+}
+
 // final reports whether a feed ends with an error.
 func final(err error) bool {
 	_, program := errors.AsType[*ProgramError](err)
-	return program || errors.Is(err, ErrSessionEnded) || errors.Is(err, ErrNoFeed) || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
+	session, ok := errors.AsType[*SessionError](err)
+	return program || ok && session.final || errors.Is(err, ErrSlow) || errors.Is(err, ErrTooMany)
 }
 
-// closed returns the error of a feed whose context is done.
+// closed returns the error of a feed whose context is done: its cause, if that is one of the
+// four kinds.
 func closed(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ErrClosed) {
-		return fmt.Errorf("%w: %w", ErrClosed, cause)
+	cause := context.Cause(ctx)
+	if ours(cause) {
+		return cause
 	}
-	return ErrClosed
+	return fmt.Errorf("%w: %w", ErrClosed, cause)
 }
 
 // try opens one connection, and returns why it ended or could not be had.
@@ -117,22 +145,25 @@ func (l *link) try(ctx context.Context) error {
 	}
 	w, err := dial(ctx, l.client, l.addresses[0], s)
 	if err != nil {
-		if l.elsewhere(err); !l.sendable && len(l.addresses) == 0 {
-			return fmt.Errorf("%w: %w", ErrNoFeed, err)
+		err = l.judge(ctx, s, err, false)
+		if l.elsewhere(err, 0); !l.sendable && len(l.addresses) == 0 {
+			return noFeed(fmt.Errorf("%w: %w", ErrNoFeed, bare(err)))
 		}
-		return l.judge(ctx, s, err, false)
+		return err
 	}
-	l.sendable = true
 	defer w.drop()
 	if err := l.greet(w, s); err != nil {
-		l.elsewhere(err)
-		return l.judge(ctx, s, err, true)
+		err = l.judge(ctx, s, err, true)
+		l.elsewhere(err, 1) // twice: the order feed's first frame has two forms
+		return err
 	}
+	l.unproved = 0
 	l.sessions.taken()
 	l.tries.up()
 	l.stats.connections.Add(1)
 	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: connected", slog.String("host", w.host))
 	w.keep(l.protocol.beat(s))
+	l.followRenewals(w)
 	if err := l.protocol.up(w.ctx, w); err != nil {
 		return l.judge(ctx, s, err, false)
 	}
@@ -154,21 +185,33 @@ func (l *link) locate(ctx context.Context, s neoapi.Session) (err error) {
 		return nil
 	}
 	l.addresses, err = l.protocol.addresses(ctx, s)
-	l.token, l.sendable = s.Token, false
+	l.token, l.sendable, l.unproved = s.Token, false, 0
 	if err == nil && len(l.addresses) == 0 {
 		err = ErrNoFeed
+	}
+	return noFeed(err)
+}
+
+// noFeed makes an [ErrNoFeed] one of the four kinds.
+func noFeed(err error) error {
+	if errors.Is(err, ErrNoFeed) {
+		return &SessionError{Err: err, final: true}
 	}
 	return err
 }
 
 // elsewhere makes the next try go to another address, unless it was the session that was
-// refused. After the last one the addresses are asked for anew.
-func (l *link) elsewhere(err error) {
+// refused, or the address has not failed so often before. After the last one the addresses
+// are asked for anew.
+func (l *link) elsewhere(err error, before int) {
 	if !errors.Is(err, neoapi.ErrInvalidInput) { // an address that does not belong to the service
 		l.sendable = true
 	}
-	if _, session := errors.AsType[*SessionError](err); !session {
-		l.addresses = l.addresses[1:]
+	if _, session := errors.AsType[*SessionError](err); session {
+		return
+	}
+	if l.unproved++; l.unproved > before {
+		l.addresses, l.unproved = l.addresses[1:], 0
 	}
 }
 
@@ -177,6 +220,24 @@ func (l *link) greet(w *wire, s neoapi.Session) error {
 	defer cancel()
 	return l.protocol.greet(ctx, w, s)
 }
+
+// followRenewals ends a connection whose session the client has replaced, because its
+// Keeper renewed it or the program logged in again: the old one may be silent from then on.
+// A source that is not the client's is asked only when the connection has ended: it may
+// have to log in for an answer.
+func (l *link) followRenewals(w *wire) {
+	if now, ok := l.client.Session(); !ok || now.Token != w.session.Token {
+		return
+	}
+	w.every(lookLimit/l.opts.haste, func() {
+		if now, ok := l.client.Session(); ok && now.Token != w.session.Token {
+			w.end(&ConnectionError{Err: errors.New("the session was renewed, and the new one needs a connection of its own")})
+		}
+	})
+}
+
+// lookLimit is how long a renewed session may go unnoticed.
+const lookLimit = 2 * time.Second
 
 // listen reads until the connection ends, and returns why.
 func (l *link) listen(w *wire) error {
@@ -199,8 +260,8 @@ func (l *link) listen(w *wire) error {
 	}
 }
 
-// judge returns what an error means for the session: of a refusal it tells the session's
-// source, and asks it for another. A refusal that is doubtful, and with greeting any end
+// judge returns what an error means for the session: of a refusal, a *SessionError, it has
+// told the session's source. A refusal that is doubtful, and with greeting any end
 // before the answer, is one only if the trade API confirms it.
 func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting bool) error {
 	if ctx.Err() != nil || final(err) {
@@ -214,18 +275,12 @@ func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting 
 			}
 			return err
 		}
-		err, refused = &SessionError{Err: fmt.Errorf("%w; the session has ended", err)}, true
+		err, refused = &SessionError{Err: fmt.Errorf("%w, and the session has ended", bare(err))}, true
 	}
 	if !refused {
 		return err
 	}
 	l.sessions.ended(s)
-	another, none := l.sessions.get(ctx)
-	if none != nil {
-		return none
-	}
-	l.session = &another
-	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: it has another session", slog.Any("why", err))
 	return err
 }
 
@@ -245,9 +300,11 @@ const (
 
 func (t *tries) up() { t.since = time.Now() }
 
+func (t *tries) connected() bool { return !t.since.IsZero() }
+
 // failed notes that a connection ended or could not be had, and returns how long to wait.
 func (t *tries) failed() time.Duration {
-	if !t.since.IsZero() && time.Since(t.since) >= longLife/t.haste {
+	if t.connected() && time.Since(t.since) >= longLife/t.haste {
 		t.failures = 0
 	}
 	t.since = time.Time{}

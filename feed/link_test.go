@@ -307,8 +307,8 @@ func TestLink_endsWithinASecondInEveryState(t *testing.T) {
 				source := set(s, p, &supply{sessions: []neoapi.Session{session("a")}}, life)
 				o := newOptions([]Option{WithKeeper(source)})
 				l := newLink(s.client, o, newSessions(s.client, o), p)
-				var err error
-				life.start(func() { err = l.run(life.ctx) })
+				over := make(chan error, 1)
+				life.start(func() { over <- l.run(life.ctx) })
 				time.Sleep(3500 * time.Millisecond)
 				began := time.Now()
 				life.close()
@@ -319,7 +319,7 @@ func TestLink_endsWithinASecondInEveryState(t *testing.T) {
 				dials := s.dials.Load()
 				close(forever)
 				time.Sleep(10 * time.Minute)
-				if !errors.Is(err, ErrClosed) {
+				if err := <-over; !errors.Is(err, ErrClosed) {
 					t.Error(err)
 				}
 				if s.dials.Load() != dials {
@@ -361,10 +361,39 @@ func TestLink_takesAddressesInTurn(t *testing.T) {
 	})
 }
 
+// An address whose proxy refuses everybody does not keep a feed from the next one; one that
+// takes no session is tried twice, for the two forms of the first frame.
+func TestLink_leavesAnAddressThatTakesNoSession(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		var paths []string
+		s.handshake = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+			paths = append(paths, r.URL.Path)
+			switch r.URL.Path {
+			case "/proxy":
+				w.WriteHeader(403)
+			case "/mute":
+				if c, err := websocket.Accept(w, r, nil); err == nil {
+					s.listen(c)
+				}
+			default:
+				return true
+			}
+			return false
+		}
+		p := &parrot{to: []string{"ws://127.0.0.1:9155/proxy", "ws://127.0.0.1:9155/mute", "ws://127.0.0.1:9155/good"}}
+		r := s.run(t, p, &supply{sessions: []neoapi.Session{session("a")}})
+		time.Sleep(time.Minute)
+		r.life.close()
+		if want := []string{"/proxy", "/mute", "/mute", "/good"}; !slices.Equal(paths, want) {
+			t.Error(paths)
+		}
+	})
+}
+
 func TestLink_endsWhenNoAddressBelongsToTheService(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		r := s.run(t, &parrot{to: []string{"wss://evil.example/", "ws://10.0.0.1/realtime"}}, &supply{sessions: []neoapi.Session{session("a")}})
-		if err := <-r.done; !errors.Is(err, ErrNoFeed) || !errors.Is(err, neoapi.ErrInvalidInput) {
+		if err := <-r.done; !errors.Is(err, ErrNoFeed) || !errors.Is(err, neoapi.ErrInvalidInput) || !slices.Equal(kindsOf(err), []string{"session"}) {
 			t.Error(err)
 		}
 		if s.dials.Load() != 0 {

@@ -98,8 +98,8 @@ func TestMarketFeed_keepsAGoodSessionWhereTheServiceIsSilent(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(30 * time.Second)
 		all, err := g.take()
-		if err != nil || !strings.HasPrefix(kinds(all), "lost, gap, quote 1000") || st.connections() != 2 {
-			t.Errorf("%d connections: %s, %v", st.connections(), kinds(all), err)
+		if err != nil || !strings.HasPrefix(updateKinds(all), "lost, gap, quote 1000") || st.connections() != 2 {
+			t.Errorf("%d connections: %s, %v", st.connections(), updateKinds(all), err)
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestMarketFeed_provesASessionByItsFirstSubscription(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(time.Hour)
 		if all, err := g.take(); err != nil || len(all) > 0 {
-			t.Fatalf("%s, %v", kinds(all), err)
+			t.Fatalf("%s, %v", updateKinds(all), err)
 		}
 		must.Do(t, m.Subscribe(Touch, share(0)))
 		time.Sleep(time.Minute)
@@ -142,8 +142,8 @@ func TestMarketFeed_refusesADowngrade(t *testing.T) {
 		defer m.Close()
 		g := read(t.Context(), m)
 		all, err := g.take()
-		if err != nil || kinds(all) != "quote 1000" || st.connections() != 2 {
-			t.Errorf("%d connections: %s, %v", st.connections(), kinds(all), err)
+		if err != nil || updateKinds(all) != "quote 1000" || st.connections() != 2 {
+			t.Errorf("%d connections: %s, %v", st.connections(), updateKinds(all), err)
 		}
 	})
 }

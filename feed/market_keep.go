@@ -283,7 +283,7 @@ func (k *keeper) tidy(now time.Time) (requests []sfeed.Request) {
 	}
 	l.stale, k.tidied = false, now
 	by := map[sfeed.Topic][]*item{}
-	for _, it := range l.feed.items {
+	for _, it := range l.feed.inOrder() {
 		if it.line == l && it.carried != 0 {
 			by[it.topic(it.carried)] = append(by[it.topic(it.carried)], it)
 		}

@@ -107,7 +107,7 @@ func (l *line) begin() {
 	l.proved = false
 	l.started, l.greeted, l.answered, l.divided, l.held = false, false, false, false, nil
 	l.moved = l.moved[:0]
-	for _, it := range m.items {
+	for _, it := range m.inOrder() {
 		if it.line == l {
 			it.carried, it.held, it.moved = 0, nil, true
 			l.moved = append(l.moved, it)

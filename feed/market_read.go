@@ -256,7 +256,7 @@ func (m *MarketFeed) join() *reader {
 		r.tell(m.told[x])
 	}
 	var missing []*item
-	for _, it := range m.items {
+	for _, it := range m.inOrder() {
 		switch {
 		case it.fresh() && it.q.Level != 0:
 			r.mark(it)

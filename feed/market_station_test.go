@@ -206,8 +206,8 @@ func (g *log) take() ([]Update, error) {
 	return all, g.err
 }
 
-// kinds returns what updates are, in short.
-func kinds(all []Update) string {
+// updateKinds returns what updates are, in short.
+func updateKinds(all []Update) string {
 	var names []string
 	for _, u := range all {
 		switch u := u.(type) {

@@ -2,6 +2,8 @@ package feed
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +72,11 @@ func (m *MarketFeed) add(it *item) {
 	if it.numeric {
 		l.table.put(it.key(), it)
 	}
+}
+
+// inOrder returns the instruments, more or less as they were subscribed.
+func (m *MarketFeed) inOrder() []*item {
+	return slices.SortedFunc(maps.Values(m.items), func(a, b *item) int { return a.slot - b.slot })
 }
 
 // remove takes out an instrument that nobody wants.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,16 +66,16 @@ func TestMarketFeed_carriesTheHighestLevelThatAnybodyWants(t *testing.T) {
 // included.
 func TestMarketFeed_subscribesAfterABreakWhatIsWantedThen(t *testing.T) {
 	broadcast(t, func(t *testing.T, st *station) {
-		away := false
+		var away atomic.Bool
 		st.handshake = func(w http.ResponseWriter, _ *http.Request, _ int) bool {
-			if away {
+			if away.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
-			return !away
+			return !away.Load()
 		}
 		m := st.market(Quotes(share(0), share(1), share(2)), Depths(share(2), share(3)), Minis(share(4)))
 		defer m.Close()
-		away = true
+		away.Store(true)
 		st.cut()
 		time.Sleep(2 * time.Second)
 		must.Do(t, m.Subscribe(Full, share(0)))           // raised
@@ -85,7 +86,7 @@ func TestMarketFeed_subscribesAfterABreakWhatIsWantedThen(t *testing.T) {
 		must.Do(t, m.Unsubscribe(Touch, share(6)))        //
 		must.Do(t, m.Unsubscribe(Mini, share(4)))         // dropped and added
 		must.Do(t, m.Subscribe(Mini, share(4), share(4))) //
-		away = false
+		away.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		n := int(st.upgrades.Load())
@@ -214,24 +215,24 @@ func TestMarketFeed_namesWhatDoesNotCome(t *testing.T) {
 		defer m.Close()
 		g := read(t.Context(), m)
 		time.Sleep(9 * time.Second)
-		if all, _ := g.take(); strings.Contains(kinds(all), "missing") || !strings.HasPrefix(kinds(all), "quote 1000") {
-			t.Errorf("after 9 s: %s", kinds(all))
+		if all, _ := g.take(); strings.Contains(updateKinds(all), "missing") || !strings.HasPrefix(updateKinds(all), "quote 1000") {
+			t.Errorf("after 9 s: %s", updateKinds(all))
 		}
 		time.Sleep(2 * time.Second)
-		if all, _ := g.take(); !strings.Contains(kinds(all), "missing, 1100, 1101") {
-			t.Errorf("after 11 s: %s", kinds(all))
+		if all, _ := g.take(); !strings.Contains(updateKinds(all), "missing, 1100, 1101") {
+			t.Errorf("after 11 s: %s", updateKinds(all))
 		}
 		late := read(t.Context(), m)
 		time.Sleep(time.Minute)
-		if all, _ := g.take(); strings.Contains(kinds(all), "missing") {
-			t.Errorf("again: %s", kinds(all))
+		if all, _ := g.take(); strings.Contains(updateKinds(all), "missing") {
+			t.Errorf("again: %s", updateKinds(all))
 		}
-		if all, _ := late.take(); !strings.Contains(kinds(all), "missing, 1100, 1101") {
-			t.Errorf("a later reader: %s", kinds(all))
+		if all, _ := late.take(); !strings.Contains(updateKinds(all), "missing, 1100, 1101") {
+			t.Errorf("a later reader: %s", updateKinds(all))
 		}
 		st.send(st.conn(), touch(nil, 100, 1))
-		if all, _ := g.take(); !strings.HasSuffix(kinds(all), "quote 1100") {
-			t.Errorf("in the end: %s", kinds(all))
+		if all, _ := g.take(); !strings.HasSuffix(updateKinds(all), "quote 1100") {
+			t.Errorf("in the end: %s", updateKinds(all))
 		}
 	})
 }
@@ -253,14 +254,14 @@ func TestMarketFeed_namesNothingWhileTheMarketIsClosed(t *testing.T) {
 		g := read(t.Context(), m)
 		time.Sleep(time.Hour)
 		all, _ := g.take()
-		want(t, "while it is closed", kinds(all), "nse_cm closed")
+		want(t, "while it is closed", updateKinds(all), "nse_cm closed")
 		if st.connections() != 1 {
 			t.Errorf("%d connections", st.connections())
 		}
 		st.send(st.conn(), state(sfeed.StatusOpen))
 		time.Sleep(9 * time.Second)
 		all, _ = g.take()
-		want(t, "once it is open", kinds(all), "nse_cm open")
+		want(t, "once it is open", updateKinds(all), "nse_cm open")
 	})
 }
 

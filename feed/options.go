@@ -18,7 +18,7 @@ type options struct {
 	subscribe []subscription
 	record    io.Writer
 	onQuote   func(*Quote)
-	haste     time.Duration // divides the waits between tries, for tests; 0 is 1
+	haste     time.Duration // divides the waits between tries, for tests
 }
 
 type subscription struct {
@@ -27,10 +27,11 @@ type subscription struct {
 }
 
 func newOptions(opts []Option) *options {
-	o := &options{log: slog.New(slog.DiscardHandler), haste: 1}
+	o := &options{log: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
 		opt(o)
 	}
+	o.haste = max(1, o.haste)
 	return o
 }
 

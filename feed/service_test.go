@@ -1,9 +1,12 @@
 package feed
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -30,6 +33,7 @@ type service struct {
 	handshake func(w http.ResponseWriter, r *http.Request, n int) bool
 	talk      func(c *websocket.Conn, n int)
 	call      http.HandlerFunc // any other request
+	refusing  func() bool      // whether the session has ended; nil: always
 
 	dials, upgrades, calls atomic.Int32
 	mu                     sync.Mutex
@@ -226,6 +230,9 @@ func (p *parrot) frame(kind frameKind, data []byte, _ time.Time) error {
 	if p.onData != nil {
 		return p.onData(kind, data)
 	}
+	if string(data) == "nk" {
+		return &SessionError{Err: errors.New("nk")}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.frames = append(p.frames, string(data))
@@ -361,4 +368,35 @@ func (b *bufferedConn) Close() error {
 		close(b.queue)
 	}
 	return b.Conn.Close()
+}
+
+func logger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// A rawWriter is a ResponseWriter whose hijacked connection writes a frame after the text
+// frame "send".
+type rawWriter struct {
+	http.ResponseWriter
+	frame []byte
+}
+
+func (w *rawWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	raw := &rawConn{conn, w.frame}
+	return raw, bufio.NewReadWriter(buf.Reader, bufio.NewWriter(raw)), nil
+}
+
+type rawConn struct {
+	net.Conn
+	frame []byte
+}
+
+func (c *rawConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil && bytes.HasSuffix(p, []byte("send")) {
+		c.Conn.Write(c.frame)
+	}
+	return n, err
 }

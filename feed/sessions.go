@@ -19,6 +19,7 @@ type sessions struct {
 	source neoapi.SessionSource
 
 	mu      sync.Mutex
+	had     bool            // there was a session
 	refused map[string]bool // by token
 	inARow  int             // sessions refused since one was taken
 }
@@ -31,15 +32,18 @@ func newSessions(c *neoapi.Client, o *options) *sessions {
 	return &sessions{client: c, source: source, refused: map[string]bool{}}
 }
 
-// get returns a session that the service has not refused. Its error is a *SessionError,
-// which is an [ErrSessionEnded] if a session was refused and there is no other one, or a
+// get returns a session that the service has not refused. Its error is a *SessionError that
+// is final, which is an [ErrSessionEnded] if there was a session before, or a
 // *ConnectionError if another one may be had later.
 func (s *sessions) get(ctx context.Context) (neoapi.Session, error) {
 	s.mu.Lock()
-	before := s.inARow
+	had, inARow := s.had, s.inARow
 	s.mu.Unlock()
-	if before > 1 { // the one that replaced it, too
-		return neoapi.Session{}, &SessionError{Err: fmt.Errorf("%w (two in a row were refused)", ErrSessionEnded)}
+	none := func(why error) (neoapi.Session, error) {
+		return neoapi.Session{}, &SessionError{Err: why, final: true}
+	}
+	if inARow > 1 { // the one that replaced it, too
+		return none(fmt.Errorf("%w (two in a row were refused)", ErrSessionEnded))
 	}
 	session, err := s.source.Session(ctx)
 	switch {
@@ -47,15 +51,16 @@ func (s *sessions) get(ctx context.Context) (neoapi.Session, error) {
 		return neoapi.Session{}, closed(ctx)
 	case err != nil && mayPass(err):
 		return neoapi.Session{}, &ConnectionError{Err: fmt.Errorf("no session could be had: %w", err)}
-	case err != nil && before > 0:
-		return neoapi.Session{}, &SessionError{Err: fmt.Errorf("%w: %w", ErrSessionEnded, err)}
+	case err != nil && had:
+		return none(fmt.Errorf("%w: %w", ErrSessionEnded, err))
 	case err != nil:
-		return neoapi.Session{}, &SessionError{Err: err}
+		return none(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.had = true
 	if s.refused[session.Token] {
-		return neoapi.Session{}, &SessionError{Err: ErrSessionEnded}
+		return none(ErrSessionEnded)
 	}
 	return session, nil
 }

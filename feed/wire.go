@@ -53,14 +53,26 @@ type wire struct {
 // A socket is the connection below a WebSocket, which knows whether anything comes.
 type socket struct {
 	io.ReadWriteCloser
+	ahead    []byte // what was read of it and not asked for yet, in buf
+	buf      [32 << 10]byte
 	received atomic.Int64
 	once     sync.Once
 }
 
+// Read reads ahead: the library asks for 4 KiB, and in a burst each read is a call of the
+// system.
 func (s *socket) Read(p []byte) (int, error) {
-	n, err := s.ReadWriteCloser.Read(p)
-	s.received.Add(int64(n))
-	return n, err
+	if len(s.ahead) == 0 {
+		n, err := s.ReadWriteCloser.Read(s.buf[:])
+		if n == 0 {
+			return 0, err
+		}
+		s.received.Add(int64(n))
+		s.ahead = s.buf[:n]
+	}
+	n := copy(p, s.ahead)
+	s.ahead = s.ahead[n:]
+	return n, nil
 }
 
 func (s *socket) Close() (err error) {
@@ -265,27 +277,29 @@ type beat struct {
 // keep sends beats until the connection has ended, and ends it when pings stay without
 // an answer and nothing else comes.
 func (w *wire) keep(b beat) {
-	ticks := func(every time.Duration, do func()) {
-		if every <= 0 {
-			return
-		}
-		w.tasks.Go(func() {
-			ticker := time.NewTicker(every)
-			defer ticker.Stop()
-			for {
-				select {
-				case <-ticker.C:
-					do()
-				case <-w.ctx.Done():
-					return
-				}
-			}
-		})
-	}
 	if b.text != nil {
-		ticks(b.every, func() { w.write(b.text) })
+		w.every(b.every, func() { w.write(b.text) })
 	}
-	ticks(b.ping, func() { w.tasks.Go(w.ping) }) // in a goroutine of its own: the next goes out in time
+	w.every(b.ping, func() { w.tasks.Go(w.ping) }) // in a goroutine of its own: the next goes out in time
+}
+
+// every calls do again and again until the connection has ended; for no time, never.
+func (w *wire) every(d time.Duration, do func()) {
+	if d <= 0 {
+		return
+	}
+	w.tasks.Go(func() {
+		ticker := time.NewTicker(d)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				do()
+			case <-w.ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 func (w *wire) ping() {

@@ -77,6 +77,30 @@ func (m Market) Run(segment, symbol string) {
 	m.control(map[string]any{"set": "run", "segment": segment, "symbol": symbol})
 }
 
+// Status announces in the live market feed what a market is doing: 1 it is open, 2 it is
+// closed, and so on, as docs/paper.md lists. text is at most five characters, mostly "".
+// Orders go on as before; the quotes of a closed market stand still.
+func (m Market) Status(segment string, status int, text string) {
+	m.t.Helper()
+	fields := map[string]any{"set": "status", "segment": segment, "status": int64(status)}
+	if text != "" {
+		fields["text"] = text
+	}
+	m.control(fields)
+}
+
+// Auction announces the state of a share's closing auction in the live market feed: its
+// reference price, and by how many shares more are to be bought than sold. With "" for the
+// price it is over.
+func (m Market) Auction(segment, symbol, price string, imbalance, atMarket int64) {
+	m.t.Helper()
+	fields := map[string]any{"set": "auction", "segment": segment, "symbol": symbol, "imbalance": imbalance, "imbalanceAtMarket": atMarket}
+	if price != "" {
+		fields["price"] = price
+	}
+	m.control(fields)
+}
+
 func (m Market) control(fields map[string]any) {
 	m.t.Helper()
 	if _, err := m.server.paper(m.t).Control(paperapi.Control{Method: "POST", Path: "/sandbox/market", Fields: fields}); err != nil {
@@ -226,7 +250,7 @@ type OrderFault struct {
 	Account, Symbol, Side, Tag string
 
 	Text string // what a rejection says
-	N    int    // how many parts or seconds, where the fault has them
+	N    int    // how many parts or seconds, where the fault has them; of frames of a feed: every n-th
 }
 
 // FailOrder is [Server.Fail] for the orders that a fault describes.

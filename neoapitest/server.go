@@ -331,7 +331,12 @@ func (s *Server) Works() { s.faults.Clear() }
 // faults at /sandbox/faults.
 func Faults() []string { return sandbox.FaultNames() }
 
-// Ops returns the operations whose answers can fail.
+// FeedFaults returns the names of the failures of the feeds' connections, for the operations
+// order_feed, market_feed and market_feed_old: docs/sandbox.md says what each does. With
+// [Server.FailOrder] one strikes an account's connections alone, or every n-th frame.
+func FeedFaults() []string { return sandbox.FeedFaultNames() }
+
+// Ops returns the operations whose answers can fail, and those of the feeds.
 func Ops() []string { return sandbox.FaultOps() }
 
 // OTP returns the demo account's newest unused one-time code, waiting up to five

@@ -27,8 +27,9 @@ const asksBesideFeed = 5 * time.Second
 // state: a market order may rest as a limit order.
 //
 // Await asks for the order again and again, within the consumer's rate, or learns of it
-// from a feed (see [Follow]). A read that fails changes nothing: only what the service
-// says of the order does.
+// from a feed (see [Follow]), and then asks every five seconds while the feed is live: of
+// the two, what the service recorded last holds, and an end stays one. A read that fails
+// changes nothing: only what the service says of the order does.
 func (t *Client) Await(ctx context.Context, order Order, states ...State) (Order, error) {
 	if order.Number == "" {
 		return order, noNumber("await")
@@ -58,37 +59,38 @@ func (t *Client) await(ctx context.Context, order Order, done func(Order) bool) 
 	}
 	settled := func() bool { return done(order) || order.State.Final() }
 	var failed error
+	var asked time.Time // when the last read ended
 	busy := false
-	if !settled() {
+	look := func() { // unless the feed does
+		if busy || failed == nil && t.live.hears() && time.Since(asked) < asksBesideFeed/haste {
+			return
+		}
 		busy = true
 		ask()
 	}
-	var timer *time.Timer
-	var due <-chan time.Time
+	if order.State != "" && t.live.hears() {
+		asked = time.Now()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for n := 0; !settled(); {
 		select {
 		case <-ctx.Done():
 			return order, unsettled(order, failed, ctx.Err())
 		case o := <-news:
-			order = t.newest(later(order, o))
+			order = t.newest(order.Merge(o))
 		case r := <-reads:
-			busy = false
+			busy, asked = false, time.Now()
 			if failed = r.err; r.err == nil {
-				order = t.newest(later(order, r.order))
-			} else if hopeless(r.err) && t.live == nil {
+				order = t.newest(order.Merge(r.order))
+			} else if hopeless(r.err) && !t.live.hears() {
 				return order, unsettled(order, nil, r.err)
 			}
-			pause := asks[min(n, len(asks)-1)]
-			if n++; t.live != nil && failed == nil {
-				pause = asksBesideFeed
-			}
-			timer = time.NewTimer(pause / haste)
-			defer timer.Stop()
-			due = timer.C
-		case <-due:
-			if due = nil; !busy {
-				busy = true
-				ask()
+			timer.Reset(asks[min(n, len(asks)-1)] / haste)
+			n++
+		case <-timer.C:
+			if look(); !busy { // see whether the feed is still live
+				timer.Reset(asks[len(asks)-1] / haste)
 			}
 		}
 	}

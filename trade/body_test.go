@@ -104,7 +104,7 @@ func TestTag_isRecognised(t *testing.T) {
 }
 
 // Reports of one order come in any order, and its state never goes back.
-func TestLater_neverGoesBack(t *testing.T) {
+func TestMerge_neverGoesBack(t *testing.T) {
 	t.Parallel()
 	states := []Order{
 		{Number: "1", State: Received, Sequence: 1}, {Number: "1", State: Open, Sequence: 2, FilledQty: 0}, {Number: "1", State: Open, Sequence: 3, FilledQty: 4},
@@ -113,14 +113,14 @@ func TestLater_neverGoesBack(t *testing.T) {
 	for a := range states {
 		for b := range states {
 			newest := max(a, b)
-			got := later(states[a], states[b])
+			got := states[a].Merge(states[b])
 			if got.State != states[newest].State || got.FilledQty != states[newest].FilledQty {
 				t.Errorf("%d, then %d: %+v", a, b, got)
 			}
 		}
 	}
 	for _, final := range []State{Complete, Rejected, Cancelled, AfterMarketCancelled} {
-		if got := later(Order{State: final, FilledQty: 5}, Order{State: Open, FilledQty: 6, Sequence: 9}); got.State != final {
+		if got := (Order{State: final, FilledQty: 5}).Merge(Order{State: Open, FilledQty: 6, Sequence: 9}); got.State != final {
 			t.Errorf("%s became %s", final, got.State)
 		}
 	}

@@ -167,7 +167,7 @@ func (t *Client) current(ctx context.Context, order Order) (Order, error) {
 	if err != nil {
 		return order, err
 	}
-	return t.newest(later(order, now)), nil
+	return t.newest(order.Merge(now)), nil
 }
 
 // afterMarket reports whether an order waits for the next trading day.

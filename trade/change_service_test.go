@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,9 +274,13 @@ func TestExit_endsACoverOrder(t *testing.T) {
 }
 
 // A feed that a test speaks for.
-type feed struct{ update func(trade.Order) }
+type feed struct {
+	update func(trade.Order)
+	down   atomic.Bool
+}
 
 func (f *feed) OnOrder(update func(trade.Order)) { f.update = update }
+func (f *feed) Live() bool                       { return !f.down.Load() }
 
 // The feed's word counts while the book hangs, and before the answer is there.
 func TestAwait_feedIsHeardWhileTheBookHangs(t *testing.T) {
@@ -309,6 +315,79 @@ func TestAwait_feedIsHeardWhileTheBookHangs(t *testing.T) {
 	if done, err := d.Await(t.Context(), order, trade.Complete); err != nil || done.FilledQty != 10 || d.sent.reads.Load() != reads {
 		t.Errorf("%+v, %v", done, err)
 	}
+}
+
+// Neither the feed nor the book is believed because it is the one or the other: the feed
+// that is late or has stopped hides nothing, and the book that lags behind takes nothing back.
+func TestAwait_believesWhatCameLast(t *testing.T) {
+	t.Parallel()
+	var f feed
+	d := newDesk(t, 3, trade.Follow(&f))
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	old := must.Get(d.Order(t.Context(), order.Number))(t)
+	f.update(old)
+	d.market.SetPrice("nse_cm", "TCS-EQ", "3440.00")
+	stop := make(chan struct{})
+	var saying sync.WaitGroup
+	saying.Go(func() { // it has been open for ever
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				f.update(old)
+			}
+		}
+	})
+	if now, err := d.Await(t.Context(), order, trade.Complete); err != nil || now.FilledQty != 10 {
+		t.Errorf("a late feed: %+v, %v", now, err)
+	}
+	close(stop)
+	saying.Wait()
+
+	d.market.SetPrice("nse_cm", "TCS-EQ", "3500.00")
+	order = must.Get(d.Place(t.Context(), d.resting()))(t)
+	d.srv.FailOrder(t, neoapitest.OrderFault{Op: "orders", Fault: "book_lag", Times: 1000, N: 1000})
+	time.AfterFunc(50*time.Millisecond, func() {
+		done := old
+		done.Number, done.State, done.FilledQty, done.Sequence = order.Number, trade.Complete, 10, old.Sequence+1e12
+		f.update(done)
+		done.State, done.FilledQty, done.Sequence = trade.Open, 0, done.Sequence+1 // and takes it back
+		f.update(done)
+	})
+	now, err := d.Await(t.Context(), order, trade.Complete)
+	if err != nil || now.FilledQty != 10 || now.State != trade.Complete {
+		t.Errorf("a book that lags: %+v, %v", now, err)
+	}
+	if now, err = d.Await(t.Context(), order); err != nil || now.State != trade.Complete || now.FilledQty != 10 {
+		t.Errorf("again: %+v, %v", now, err)
+	}
+}
+
+// Beside a feed that is down Await asks as often as without one; beside one that is live
+// and knows the order, not at once.
+func TestAwait_paceIsThatOfTheFeed(t *testing.T) {
+	t.Parallel()
+	var f feed
+	d := newDesk(t, 3, trade.Follow(&f))
+	order := must.Get(d.Place(t.Context(), d.resting()))(t)
+	f.update(must.Get(d.Order(t.Context(), order.Number))(t))
+	before := d.sent.reads.Load()
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	waiting.Go(func() { _, _ = d.Await(ctx, order, trade.Complete) })
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) { // haste makes 100 ms of the five seconds
+		if n := d.sent.reads.Load() - before; n > 4 {
+			t.Fatalf("it asked %d times beside a live feed", n)
+		}
+	}
+	f.down.Store(true)
+	before = d.sent.reads.Load()
+	for d.sent.reads.Load() < before+20 { // hangs if it does not ask
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	waiting.Wait()
 }
 
 // An end is an end, also for those who await something else; time-outs tell the state.

@@ -96,26 +96,28 @@ func rank(later bool) int {
 	return 0
 }
 
-// stages are the states in the order in which an order goes through them, and what can
-// follow each.
+// stages are the states in the order in which an order goes through them: what usually
+// follows each, and what else can, where a report leaves something out or the exchange
+// decides.
 var stages = []struct {
 	state State
-	next  []State
+	usual []State
+	other []State
 }{
-	{"", []State{Received, AfterMarket}},
-	{AfterMarket, []State{AfterMarketModified, AfterMarketCancelled, Received, Validating, OpenPending, Open, Rejected}},
-	{AfterMarketModified, []State{AfterMarketModified, AfterMarketCancelled, Received, Validating, OpenPending, Open, Rejected}},
-	{Received, []State{Validating, OpenPending, Rejected}},
-	{Validating, []State{OpenPending, Rejected}},
-	{OpenPending, []State{Open, TriggerPending, Complete, Cancelled, Rejected}},
-	{TriggerPending, []State{Open, Complete, Cancelled, Rejected, ModifyValidating, ModifyPending, CancelPending}},
-	{Open, []State{Open, Complete, Cancelled, Rejected, ModifyValidating, ModifyPending, CancelPending}},
-	{ModifyValidating, []State{ModifyPending, Modified, NotModified}},
-	{ModifyPending, []State{Modified, NotModified}},
-	{Modified, []State{Open, TriggerPending, Complete, Cancelled}},
-	{NotModified, []State{Open, TriggerPending, Complete, Cancelled}},
-	{CancelPending, []State{Cancelled, NotCancelled, Complete}},
-	{NotCancelled, []State{Open, TriggerPending, Complete, Cancelled}},
+	{"", []State{Received, AfterMarket}, nil},
+	{AfterMarket, []State{AfterMarketModified, AfterMarketCancelled, Received, Validating, OpenPending, Open}, []State{Rejected}},
+	{AfterMarketModified, []State{AfterMarketModified, AfterMarketCancelled, Received, Validating, OpenPending, Open}, []State{Rejected}},
+	{Received, []State{Validating}, []State{OpenPending, Rejected}},
+	{Validating, []State{OpenPending, Rejected}, nil},
+	{OpenPending, []State{Open, TriggerPending, Rejected}, []State{Complete, Cancelled}},
+	{TriggerPending, []State{Open, ModifyValidating, CancelPending}, []State{Complete, Cancelled, Rejected, ModifyPending}},
+	{Open, []State{Open, Complete, ModifyValidating, CancelPending}, []State{Cancelled, Rejected, ModifyPending}},
+	{ModifyValidating, []State{ModifyPending, NotModified}, []State{Modified}},
+	{ModifyPending, []State{Modified, NotModified}, nil},
+	{Modified, []State{Open, TriggerPending}, []State{Complete, Cancelled}},
+	{NotModified, []State{Open, TriggerPending}, []State{Complete, Cancelled}},
+	{CancelPending, []State{Cancelled, NotCancelled}, []State{Complete}},
+	{NotCancelled, []State{Open, TriggerPending}, []State{Complete, Cancelled}},
 }
 
 // stage returns where in the life of an order a state is.
@@ -131,7 +133,22 @@ func (s State) stage() int {
 // follows reports whether an order can go from before to s.
 func (s State) follows(before State) bool {
 	if i := before.stage(); i < len(stages) {
-		return slices.Contains(stages[i].next, s)
+		return slices.Contains(stages[i].usual, s) || slices.Contains(stages[i].other, s)
 	}
 	return false
+}
+
+// Follows reports whether an order usually is in state o right after another one, so that
+// nothing seems to be missing in between: a live feed can lose frames. The zero Order is
+// before the first one. What fills is open, and what changes says so.
+func (o Order) Follows(before Order) bool {
+	if i := before.State.stage(); i == len(stages) || !slices.Contains(stages[i].usual, o.State) {
+		return false
+	}
+	if before.State != Open {
+		return o.FilledQty <= before.FilledQty
+	}
+	return (o.Quantity == before.Quantity || o.Quantity == 0 || before.Quantity == 0) &&
+		(o.Price == before.Price || !o.Price.Known() || !before.Price.Known()) &&
+		(o.Reason == before.Reason || o.Reason == "" || o.State != Open)
 }

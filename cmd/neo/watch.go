@@ -208,7 +208,11 @@ type savedSessions struct {
 // Session implements [neoapi.SessionSource].
 func (s *savedSessions) Session(context.Context) (neoapi.Session, error) {
 	saved, _, err := s.file.load()
-	if err != nil {
+	var none noSession
+	switch {
+	case errors.As(err, &none): // after neo logout
+		return neoapi.Session{}, sessionEnded("watch")
+	case err != nil:
 		return neoapi.Session{}, err
 	}
 	s.mu.Lock()

@@ -63,7 +63,7 @@ func (a *api) serveFeed(w http.ResponseWriter, c *call, start time.Time) outcome
 }
 
 // upgradable refuses what is no upgrade to a WebSocket, or one that a web page of another
-// site makes a browser send (security.md F2).
+// origin makes a browser send.
 func (a *api) upgradable(c *call) error {
 	says := func(name, token string) bool {
 		for _, value := range c.Header.Values(name) {

@@ -25,6 +25,7 @@ import (
 	"neoapi/internal/paper/listing"
 	"neoapi/internal/paperfeed"
 	"neoapi/internal/sfeed"
+	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		c.run()
 		return
 	}
+	testserver.Rate = 0
 	os.Exit(m.Run())
 }
 
@@ -237,12 +239,17 @@ func (m *moments) report(b *testing.B, all []arrival) {
 	}
 }
 
+// instruments are those that are listed today.
+func instruments() []*listing.Instrument {
+	now := time.Now()
+	return paper.New(paper.Config{Seed: 1, Start: now}).Listing(now).Instruments()
+}
+
 // requests subscribe all instruments there are, some with their depth too, so many at a
 // time, and n in all.
 func requests(n, each int) (all []string) {
-	now := time.Now()
 	var tokens []string
-	for _, i := range paper.New(paper.Config{Seed: 1, Start: now}).Listing(now).Instruments() {
+	for _, i := range instruments() {
 		if i.Kind != listing.Index {
 			tokens = append(tokens, i.Key.String())
 		}

@@ -52,6 +52,7 @@ type client struct {
 	stood   time.Time // when the session was last seen alive; the same
 
 	sent atomic.Int64 // bytes
+	out  outlet
 
 	mu     sync.Mutex
 	room   sync.Cond // frames have been written, or the connection has ended
@@ -94,7 +95,7 @@ func (c *client) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.ws, err = websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gateway has looked at Origin
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return true },
+		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return !c.out.deaf.Load() },
 		OnPongReceived:     func(context.Context, []byte) { c.heard() },
 	})
 	c.raw = h.raw
@@ -170,6 +171,12 @@ func (c *client) prove() error {
 		var later *login.Error
 		if errors.As(err, &later) && later.Kind == login.KindUnavailable {
 			return &closing{websocket.StatusTryAgainLater, later.Detail}
+		}
+		if err == nil {
+			var silent bool
+			if silent, err = c.spoilAnswer(); silent {
+				return err
+			}
 		}
 		c.protocol.answer(err)
 		if err != nil {
@@ -337,6 +344,13 @@ func (c *client) writeAll(frames []frame, moved []*subscription) error {
 }
 
 func (c *client) writeFrame(kind websocket.MessageType, data []byte) error {
+	if !c.out.plain() {
+		return c.writeSpoilt(message{kind, data})
+	}
+	return c.writePlain(kind, data)
+}
+
+func (c *client) writePlain(kind websocket.MessageType, data []byte) error {
 	_ = c.raw.SetWriteDeadline(time.Now().Add(stalledTime)) // fails if the connection has gone
 	err := c.ws.Write(context.Background(), kind, data)
 	_ = c.raw.SetWriteDeadline(time.Time{}) // pongs have their own

@@ -19,7 +19,7 @@ import (
 // login opens a trade session of generation 3.
 func login(t testing.TB, srv *neoapitest.Server) (*neoapi.Client, neoapi.Session) {
 	t.Helper()
-	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now}))(t)
+	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now, Rate: -1}))(t)
 	must.Do(t, c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}))
 	return c, must.Get(c.ValidateMPIN(t.Context(), srv.Account.MPIN))(t)
 }

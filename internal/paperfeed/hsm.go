@@ -16,14 +16,17 @@ const (
 	hsmOfChannel    = 200 // topics
 	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
 	hsmLongestTopic = 64
-	hsmAckTime      = time.Minute
 	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
+
+// hsmAckTime is how long an acknowledgement may be due. Tests shorten it.
+var hsmAckTime = time.Minute
 
 // hsm is the market feed of generations 1 and 2. The goroutine that reads has its topics;
 // what else is written to is under the client's lock, which the hub's comes before.
 type hsm struct {
 	client *client
+	opened time.Time
 	topics map[string]*hsmTopic
 	on     [hsmChannels16 + 1]int // topics by channel
 
@@ -55,7 +58,7 @@ func (t *hsmTopic) id() uint32 {
 }
 
 func newHSM(c *client) protocol {
-	return &hsm{client: c, topics: map[string]*hsmTopic{}} // its clients send no pings
+	return &hsm{client: c, opened: time.Now(), topics: map[string]*hsmTopic{}} // its clients send no pings
 }
 
 // first implements [protocol].
@@ -68,13 +71,18 @@ func (h *hsm) first(_ websocket.MessageType, data []byte) (claim, error) {
 }
 
 // answer implements [protocol]. Clients that are refused subscribe all the same, and wait
-// for answers: they get them for as long as there is to prove a session.
+// for answers: they get them for half the time that there is to prove a session, so that
+// the rest is enough to say goodbye.
 func (h *hsm) answer(refusal error) {
 	if refusal == nil {
 		h.send(hsmStatus(hsmConnect, true, hsmAckEvery))
 		return
 	}
 	h.send(hsmStatus(hsmConnect, false, 0))
+	goodbye := time.AfterFunc(time.Until(h.opened.Add(proveTime/2)), func() {
+		h.client.close(errRefused.code, errRefused.reason)
+	})
+	defer goodbye.Stop()
 	for err := error(nil); err == nil; {
 		err = h.client.next(func(_ websocket.MessageType, data []byte) error {
 			r, err := parseHSM(data)
@@ -169,43 +177,39 @@ func (h *hsm) find(name string) (*hsmTopic, bool) {
 // subscribe subscribes topics on a channel: each begins with a snapshot, also one that is
 // subscribed already. The answer is K if all of them are.
 func (h *hsm) subscribe(names []string, channel int) {
-	var fresh, again []*hsmTopic
-	bit := hsmChannel(channel)
 	all := true
 	for _, name := range names {
-		t := h.topics[name]
-		known := t != nil
+		t, known := h.topics[name]
 		if !known {
 			t, _ = h.find(name)
 		}
-		if t == nil || t.channels&bit == 0 && h.on[channel] >= hsmOfChannel {
+		switch {
+		case t == nil, t.channels&hsmChannel(channel) == 0 && h.on[channel] >= hsmOfChannel:
 			all = false
-			continue
+		case known:
+			h.put(t, channel)
+			h.client.mu.Lock()
+			t.shown = false
+			h.requeue(t.sub)
+			h.client.mu.Unlock()
+		case !h.client.feeds.hub.subscribe(t.sub, t.of.Key):
+			all = false
+		default:
+			h.topics[name] = t
+			h.put(t, channel)
 		}
-		h.client.mu.Lock()
-		if t.channels&bit == 0 {
-			h.on[channel]++
-		}
-		t.channels |= bit
-		t.shown = false
-		h.client.mu.Unlock()
-		if known {
-			again = append(again, t)
-			continue
-		}
-		h.topics[name] = t
-		fresh = append(fresh, t)
 	}
-	h.send(hsmStatus(hsmSubscribe, all, 0))
-	for _, t := range fresh {
-		h.client.feeds.hub.subscribe(t.sub, t.of.Key)
-	}
+	h.send(hsmStatus(hsmSubscribe, all, 0)) // this wakes the client up
+}
+
+// put puts a topic on a channel.
+func (h *hsm) put(t *hsmTopic, channel int) {
 	h.client.mu.Lock()
 	defer h.client.mu.Unlock()
-	for _, t := range again {
-		h.requeue(t.sub)
+	if t.channels&hsmChannel(channel) == 0 {
+		h.on[channel]++
 	}
-	h.client.signal()
+	t.channels |= hsmChannel(channel)
 }
 
 // requeue queues a subscription's latest tick again, if it is not queued. The client's
@@ -356,7 +360,7 @@ func (h *hsm) fill(frame []byte, moved []*subscription) ([]byte, []*subscription
 			h.held = append(h.held, s)
 			continue
 		}
-		if s.queued = false; t.channels == 0 || s.latest == nil {
+		if s.queued = false; s.ended || s.latest == nil {
 			continue
 		}
 		if len(frame) == 0 {

@@ -2,6 +2,7 @@ package paperfeed_test
 
 import (
 	"encoding/hex"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"neoapi"
 	"neoapi/internal/must"
+	"neoapi/internal/paperfeed"
 	"neoapi/neoapitest"
 	"neoapi/trade"
 )
@@ -83,13 +85,12 @@ func TestHSM_takesTopicsAgainAndInManyForms(t *testing.T) {
 	// Several topics in one frame on channel 1, one of them twice; an index by its token, as
 	// a scrip and as an index.
 	o.subscribe(1, tcs, nifty, "sf|nse_cm|26000", "if|nse_cm|26000", tcs)
-	if a := o.answered(); a != "4 K" {
-		t.Fatal(a)
-	}
 	seen := map[string]bool{}
-	for len(seen) < 4 {
+	for !seen["4 K"] || len(seen) < 5 {
 		if e := o.next(); e.first {
 			seen[e.topic.name()] = true
+		} else if e.answer != "" {
+			seen[e.answer] = true
 		}
 	}
 	o.subscribe(1, tcs)
@@ -252,6 +253,29 @@ func TestHSM_goesOnWhileMessagesAreAcknowledged(t *testing.T) {
 	}
 }
 
+func TestHSM_closesWhoAcknowledgesNothing(t *testing.T) {
+	patient := paperfeed.ImpatientOfAcks()
+	defer patient()
+	_, _, o := openHSM(t)
+	o.silent = true
+	o.subscribe(2, tcs) // which moves twice a second
+	if code := ended(t, o.ws); code != websocket.StatusPolicyViolation {
+		t.Errorf("closed with %d", code)
+	}
+}
+
+func TestHSM_closesWhoIsRefusedWhenTheTimeIsUp(t *testing.T) {
+	patient := paperfeed.Impatient()
+	defer patient()
+	srv := neoapitest.NewServer(t)
+	o := &oldClient{t: t, ws: dial(t, origin(srv)), topics: map[uint32]*oldTopic{}}
+	o.connect("wrong", "wrong")
+	if a := o.answered(); a != "1 N" {
+		t.Fatal(a)
+	}
+	ended(t, o.ws)
+}
+
 func TestHSM_pausesAndResumesChannels(t *testing.T) {
 	t.Parallel()
 	srv, s, o := openHSM(t)
@@ -355,5 +379,19 @@ func TestHSM_endsWithItsSession(t *testing.T) {
 	again.connect(s.Token, s.SID)
 	if a := again.answered(); a != "1 N" {
 		t.Errorf("with the session that has ended: %s", a)
+	}
+}
+
+// The page at the same address is for those who ask for no upgrade.
+func TestHSM_leavesThePageAlone(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	resp, err := http.Get(srv.URL + "/") //nolint:noctx // of this test's service
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }

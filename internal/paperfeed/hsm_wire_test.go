@@ -16,6 +16,14 @@ import (
 	"neoapi/internal/paper/listing"
 )
 
+// ImpatientOfAcks makes acknowledgements due for a moment alone, until the function that it
+// returns is called. Call it before there are feeds.
+func ImpatientOfAcks() (patient func()) {
+	was := hsmAckTime
+	hsmAckTime = 100 * time.Millisecond
+	return func() { hsmAckTime = was }
+}
+
 // officialFrames are what the official clients of generations 1 and 2 send, byte by byte,
 // and what it says. Both send the same.
 var officialFrames = map[string]string{

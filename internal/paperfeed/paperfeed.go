@@ -65,6 +65,8 @@ type Config struct {
 	// One of login.KindUnavailable says nothing of the session: the client is told to come
 	// again.
 	Prove func(ctx context.Context, ucc, sid, token string) (Session, error)
+
+	Faults Strike // deliberate ones; nil for none
 }
 
 // A Session is a trade session that a feed was opened with.
@@ -104,7 +106,7 @@ var protocols = map[string]struct {
 }{
 	PathOrders: {tradewire.OpOrderFeed, newOrders},
 	PathMarket: {tradewire.OpMarketFeed, newSFeed},
-	PathOld:    {"market_feed_old", newHSM},
+	PathOld:    {tradewire.OpMarketFeedOld, newHSM},
 }
 
 // OpOf returns the name of the feed at a path, for metrics and the log, and whether there
@@ -126,6 +128,12 @@ var (
 // nothing written.
 func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
 	of := protocols[r.URL.Path]
+	if spoilt, err := f.cfg.Faults.spoilUpgrade(w, r, of.op); err != nil {
+		return 0, err
+	} else if spoilt {
+		upgraded()
+		return 0, nil
+	}
 	c := &client{feeds: f, op: of.op, address: address, wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
 	if err := f.admit(c); err != nil {

@@ -93,7 +93,9 @@ var ends = map[string]func(*testing.T, *neoapitest.Server, *neoapi.Client, neoap
 		must.Do(t, c.Logout(t.Context()))
 	},
 	"its time is over": func(_ *testing.T, srv *neoapitest.Server, _ *neoapi.Client, _ neoapi.Session) { srv.Advance(time.Hour) },
-	"another process":  func(t *testing.T, srv *neoapitest.Server, _ *neoapi.Client, s neoapi.Session) { srv.EndSession(t, s.SID) },
+	"another process": func(t *testing.T, srv *neoapitest.Server, _ *neoapi.Client, s neoapi.Session) {
+		srv.EndSession(t, s.SID)
+	},
 }
 
 func TestFeeds_endWithTheirSession(t *testing.T) { // security.md S4

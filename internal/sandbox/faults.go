@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
+	"neoapi/internal/paperfeed"
 	"neoapi/internal/tradewire"
 	"neoapi/internal/wire"
 )
@@ -21,6 +23,7 @@ import (
 type Faults struct {
 	mu      sync.Mutex
 	pending []Fault
+	feeds   atomic.Int32 // how many of them are of feeds
 	paper   *paperapi.API
 }
 
@@ -50,7 +53,9 @@ type Fault struct {
 	Tag     string `json:"tag,omitempty"`     // the order's
 
 	Text string `json:"text,omitempty"` // what a rejection says
-	N    int    `json:"n,omitempty"`    // parts, or seconds
+	N    int    `json:"n,omitempty"`    // parts, seconds, or every which frame
+
+	passed int // frames of a feed since it last struck
 }
 
 // strikes reports whether a fault is for a call. What the call is about is only asked for
@@ -92,8 +97,12 @@ var shapes = map[string]struct {
 	"hang":         {},
 }
 
-// allFaults are the faults there are, of answers and of the exchange on paper.
-func allFaults() []string { return slices.Concat(FaultNames(), TradeFaultNames()) }
+// allFaults are the faults there are: of answers, of the exchange on paper and of feeds.
+func allFaults() []string {
+	all := slices.Concat(FaultNames(), TradeFaultNames(), FeedFaultNames())
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // TradeFaultNames are the faults that only calls of the exchange on paper can have.
 func TradeFaultNames() []string {
@@ -123,7 +132,7 @@ func FaultNames() []string {
 
 // FaultOps are the operations whose answers can fail.
 func FaultOps() []string {
-	all := append([]string{"login", "session_2fa"}, paperapi.Ops()...)
+	all := slices.Concat([]string{"login", "session_2fa"}, paperapi.Ops(), paperfeed.Ops())
 	for _, r := range wire.Routes {
 		if op := string(r.Op); r.Op != wire.OpValidate && !slices.Contains(all, op) {
 			all = append(all, op)
@@ -146,12 +155,18 @@ func (f *Faults) Add(x Fault) error {
 		return login.Invalid("fault", fmt.Sprintf("must be one of %v", allFaults()))
 	case !fits(x):
 		return login.Invalid("fault", "is not one that can happen to this op")
+	case slices.Contains(paperfeed.Ops(), x.Op):
+		if err := checkFeed(x); err != nil {
+			return err
+		}
 	case !slices.Contains(paperapi.Ops(), x.Op) && x.Account+x.Symbol+x.Side+x.Tag != "":
 		return login.Invalid("op", "is not a trade call: account, symbol, side and tag are of trade calls, so this fault would strike none")
 	case !slices.Contains(aboutOrders, x.Op) && x.Symbol+x.Side+x.Tag != "":
 		return login.Invalid("op", fmt.Sprintf("is not about an order: symbol, side and tag are for %v, so this fault would strike none", aboutOrders))
 	case x.Side != "" && x.Side != "B" && x.Side != "S":
 		return login.Invalid("side", "must be B or S")
+	}
+	switch {
 	case x.N < 0 || x.N > maxFaults:
 		return login.Invalid("n", "must be a number from 1 to "+strconv.Itoa(maxFaults))
 	case x.Times < 1 || x.Times > maxFaults:
@@ -166,6 +181,7 @@ func (f *Faults) Add(x Fault) error {
 		return login.Invalid("fault", "so many faults are waiting that no more are taken")
 	}
 	f.pending = append(f.pending, x)
+	f.count()
 	return nil
 }
 
@@ -178,8 +194,13 @@ var aboutOrders = []string{
 // fits reports whether a fault is one for its operation: those of the exchange are for
 // some only.
 func fits(x Fault) bool {
-	if slices.Contains(lostAnswers, x.Fault) {
+	switch {
+	case slices.Contains(paperfeed.Ops(), x.Op):
+		return paperfeed.FaultAt(x.Fault, x.Op) != 0
+	case slices.Contains(lostAnswers, x.Fault):
 		return slices.Contains(paperapi.Ops(), x.Op)
+	case !slices.Contains(FaultNames(), x.Fault) && !slices.Contains(TradeFaultNames(), x.Fault):
+		return false
 	}
 	known, fits := paperapi.IsFault(x.Fault, wire.Op(x.Op))
 	return !known || fits
@@ -190,6 +211,7 @@ func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pending = nil
+	f.count()
 }
 
 // Pending returns the faults that have not happened yet.
@@ -209,13 +231,20 @@ func (f *Faults) take(op string, about func() paperapi.Subject, exchange bool) (
 		if known, _ := paperapi.IsFault(x.Fault, wire.Op(op)); known != exchange || !x.strikes(op, about) {
 			continue
 		}
-		took := *x
-		if x.Times--; x.Times == 0 {
-			f.pending = slices.Delete(f.pending, i, i+1)
-		}
-		return took, true
+		return f.use(i), true
 	}
 	return Fault{}, false
+}
+
+// use takes a pending fault once. The caller holds the lock.
+func (f *Faults) use(i int) Fault {
+	x := &f.pending[i]
+	took := *x
+	if x.Times--; x.Times == 0 {
+		f.pending = slices.Delete(f.pending, i, i+1)
+		f.count()
+	}
+	return took
 }
 
 // OfExchange takes the fault of a call that the exchange on paper makes itself.
