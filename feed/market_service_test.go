@@ -55,8 +55,8 @@ func (d *desk) index(t testing.TB) trade.Instrument {
 	return all[0]
 }
 
-// until reads updates until one of them is what a test waits for.
-func until(t testing.TB, m *feed.MarketFeed, is func(feed.Update) bool) feed.Update {
+// untilUpdate reads updates until one of them is what a test waits for.
+func untilUpdate(t testing.TB, m *feed.MarketFeed, is func(feed.Update) bool) feed.Update {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -83,9 +83,9 @@ func TestMarketFeed_hasWhatTheExchangeHas(t *testing.T) {
 			return ok && q.Instrument.Symbol == "TCS-EQ" && q.Last == trade.MustRupees(price)
 		}
 	}
-	until(t, m, at("3500.00"))
+	untilUpdate(t, m, at("3500.00"))
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3512.40")
-	live := until(t, m, at("3512.40")).(feed.Quote)
+	live := untilUpdate(t, m, at("3512.40")).(feed.Quote)
 	polled := must.Get(d.Quote(t.Context(), d.tcs))(t)
 	if live.PrevClose != polled.PrevClose || live.Upper != polled.Upper || live.YearLow != polled.YearLow || live.Level != feed.Touch || len(live.Bids) != 1 ||
 		live.Bids[0].Price != polled.Bids[0].Price || live.Asks[0].Price != polled.Asks[0].Price || live.Crossed || live.Instrument != d.tcs {
@@ -94,11 +94,11 @@ func TestMarketFeed_hasWhatTheExchangeHas(t *testing.T) {
 	if age, known := live.Age(); !known || age > 3*time.Second || live.At.Location().String() != "IST" {
 		t.Errorf("of %v, %v old", live.At, age)
 	}
-	index := until(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Instrument.Kind == trade.IndexKind }).(feed.Quote)
+	index := untilUpdate(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Instrument.Kind == trade.IndexKind }).(feed.Quote)
 	if !index.Last.Known() || index.Instrument != nifty {
 		t.Errorf("the index: %+v", index)
 	}
-	book := until(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Level == feed.Depth }).(feed.Quote)
+	book := untilUpdate(t, m, func(u feed.Update) bool { q, ok := u.(feed.Quote); return ok && q.Level == feed.Depth }).(feed.Quote)
 	if len(book.Bids) != 5 || len(book.Asks) != 5 || book.Instrument.Symbol != "INFY-EQ" {
 		t.Errorf("depth: %+v", book)
 	}
