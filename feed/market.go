@@ -65,6 +65,8 @@ type MarketFeed struct {
 	statuses [1 << 8]MarketState
 	opened   [1 << 8]time.Time // when a market opened, as seen
 	told     map[trade.Segment]Status
+
+	unrecorded *NotRecorded // once it is
 }
 
 // Market opens a feed of quotes that lives until Close or the end of ctx. Its error is what

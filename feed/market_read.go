@@ -255,6 +255,9 @@ func (m *MarketFeed) join() *reader {
 	for _, x := range slices.Sorted(maps.Keys(m.told)) {
 		r.tell(m.told[x])
 	}
+	if m.unrecorded != nil {
+		r.tell(*m.unrecorded)
+	}
 	var missing []*item
 	for _, it := range m.inOrder() {
 		switch {

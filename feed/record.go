@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -274,9 +275,12 @@ func (m *MarketFeed) record(r *recorder) {
 	}
 	m.life.start(func() {
 		if err := r.run(m.life.ctx.Done()); err != nil {
+			err = fmt.Errorf("feed: the recording has ended: %w", err)
+			m.opts.log.LogAttrs(m.life.ctx, slog.LevelError, err.Error())
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			m.tell(NotRecorded{At: m.client.Now().In(trade.IST), Err: fmt.Errorf("feed: the recording has ended: %w", err)})
+			m.unrecorded = &NotRecorded{At: m.client.Now().In(trade.IST), Err: err}
+			m.tell(*m.unrecorded)
 		}
 	})
 }
