@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"neoapi/feed"
-	"neoapi/internal/owner"
 	"neoapi/trade"
 )
 
@@ -190,5 +189,5 @@ func (c *recordCmd) open(t *terminal) (w io.Writer, finish func(kept bool) error
 			err = errors.Join(err, os.Remove(c.File))
 		}
 		return err
-	}, owner.Adopt(f)
+	}, nil
 }
