@@ -47,9 +47,16 @@ type replay struct {
 	has    map[listing.Key]bool
 }
 
-// Replaying reports whether there are prices of a recording, and whether it has ended, so
-// that they stand still.
-func (x *Exchange) Replaying() (any, over bool) { return len(x.replay.listed) > 0, x.replay.over }
+// Replaying returns the segments that have prices of a recording, and whether it has
+// ended, so that they stand still.
+func (x *Exchange) Replaying() (of []listing.Segment, over bool) {
+	for _, i := range x.replay.listed {
+		if !slices.Contains(of, i.Segment) {
+			of = append(of, i.Segment)
+		}
+	}
+	return of, x.replay.over
+}
 
 // hear brings the market up to each time at which the recording says something.
 func (x *Exchange) hear(to int64) {

@@ -21,7 +21,7 @@ import (
 // A Source is a recording. It is safe for concurrent use.
 type Source struct {
 	name  string
-	start recording.Start
+	start recording.Start // At as Began has it
 	live  bool
 	tell  func(string)
 
@@ -80,6 +80,13 @@ func Open(name string, r io.Reader, now func() time.Time, tell func(string)) (*S
 	if s.file == nil {
 		s.live = now().Sub(s.start.At).Abs() < recent
 		go s.read()
+		return s, nil
+	}
+	for e := new(event); s.take(e) && !e.Over; {
+		if e.Quote != nil {
+			s.start.At = e.At // so that there are prices at once
+			break
+		}
 	}
 	return s, nil
 }
@@ -97,7 +104,7 @@ func (s *Source) Close() error {
 // Live reports whether what comes is a market as it is now.
 func (s *Source) Live() bool { return s.live }
 
-// Began returns when the recording began.
+// Began returns when the recording began: of a file, when its first quote came.
 func (s *Source) Began() time.Time { return s.start.At }
 
 // Recording implements [paper.Source].

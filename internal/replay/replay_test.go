@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,8 +171,8 @@ func TestReplay_hasTheQuotesThatWereRecorded(t *testing.T) {
 			t.Errorf("%v: highest candle %v, highest quote %v", key, got, want)
 		}
 	}
-	if any, over := x.Replaying(); !any || !over || len(told) != 1 || !strings.Contains(told[0], "has ended") {
-		t.Error(any, over, told)
+	if of, over := x.Replaying(); !slices.Equal(of, []listing.Segment{listing.NSE, listing.NSEDeriv}) || !over || len(told) != 1 || !strings.Contains(told[0], "has ended") {
+		t.Error(of, over, told)
 	}
 	// What comes after the end is what was there at the end.
 	last := all[len(all)-1]
