@@ -111,6 +111,7 @@ func (x *Exchange) recorded(r *Recorded) {
 	case r.Listed != nil:
 		x.listRecorded(r.Listed)
 	case r.Quote != nil:
+		x.replay.over = false // a file that had ended has grown
 		if in := x.find(r.Key); in != nil && in.replayed {
 			x.tock(in, r.Quote)
 		}
