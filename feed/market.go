@@ -50,6 +50,7 @@ type MarketFeed struct {
 	life     *life
 	done     chan struct{} // closed at the end
 	over     atomic.Bool   // the same
+	recorder *recorder     // nil: nothing is written down
 	counts   struct{ bad, old, unknown atomic.Int64 }
 
 	mu       sync.Mutex
@@ -64,6 +65,8 @@ type MarketFeed struct {
 	statuses [1 << 8]MarketState
 	opened   [1 << 8]time.Time // when a market opened, as seen
 	told     map[trade.Segment]Status
+
+	unrecorded *NotRecorded // once it is
 }
 
 // Market opens a feed of quotes that lives until Close or the end of ctx. Its error is what
@@ -84,6 +87,7 @@ func Market(ctx context.Context, c *neoapi.Client, opts ...Option) (*MarketFeed,
 	defer m.mu.Unlock()
 	context.AfterFunc(m.life.ctx, func() { m.end(closed(m.life.ctx)) }) // also while a callback holds up the line
 	m.live = true
+	m.record(m.recorder)
 	for _, l := range m.lines {
 		m.run(l)
 	}
@@ -95,6 +99,7 @@ func newMarket(ctx context.Context, c *neoapi.Client, o *options) (*MarketFeed, 
 	m := &MarketFeed{
 		client: c, opts: o, sessions: newSessions(c, o), patience: newPatience(o.haste), done: make(chan struct{}),
 		items: map[string]*item{}, told: map[trade.Segment]Status{}, life: newLife(ctx),
+		recorder: newRecorder(o.record, c.Service(), c.Now),
 	}
 	m.newLine()
 	for _, s := range o.subscribe {

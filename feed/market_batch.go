@@ -26,6 +26,7 @@ func (l *line) batch(frame []byte, at time.Time) error {
 			continue
 		}
 		l.heard = true
+		m.recorder.quote(&it.q)
 		for _, r := range m.readers {
 			r.mark(it)
 		}

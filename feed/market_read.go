@@ -255,6 +255,9 @@ func (m *MarketFeed) join() *reader {
 	for _, x := range slices.Sorted(maps.Keys(m.told)) {
 		r.tell(m.told[x])
 	}
+	if m.unrecorded != nil {
+		r.tell(*m.unrecorded)
+	}
 	var missing []*item
 	for _, it := range m.inOrder() {
 		switch {
@@ -308,6 +311,7 @@ func (m *MarketFeed) next(ctx context.Context, r *reader) (Update, error) {
 
 // tell adds an update that is no quote for every reader. The feed's lock is held.
 func (m *MarketFeed) tell(u Update) {
+	m.recorder.tell(u)
 	for _, r := range m.readers {
 		r.tell(u)
 	}

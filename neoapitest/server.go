@@ -30,6 +30,7 @@ import (
 	"neoapi/internal/credential"
 	"neoapi/internal/login"
 	"neoapi/internal/oms"
+	"neoapi/internal/replay"
 	"neoapi/internal/sandbox"
 	"neoapi/internal/serve"
 	"neoapi/internal/testserver"
@@ -67,8 +68,9 @@ type Option func(*options)
 
 type options struct {
 	serve.Config
-	dir string
-	at  time.Time
+	dir    string
+	at     time.Time
+	market string
 }
 
 // WithConsumerRate limits each consumer to n requests a second; 0 means no limit. The
@@ -103,6 +105,11 @@ func WithData(dir string) Option { return func(o *options) { o.dir = dir } }
 // WithPaperData keeps the exchange on paper in dir, so that a later server in the same
 // test has the same orders; the default is memory. Two servers at once cannot have one.
 func WithPaperData(dir string) Option { return func(o *options) { o.PaperData = dir } }
+
+// WithMarket replays a recording of neo record, or of feed.Record, in the exchange on
+// paper, from when the server starts: the instruments of the file have its prices.
+// docs/recording.md says how orders fill then.
+func WithMarket(file string) Option { return func(o *options) { o.market = file } }
 
 // WithDayEnd makes trade sessions end at midnight IST; the default is one hour.
 func WithDayEnd() Option { return func(o *options) { o.DayEnds = true } }
@@ -164,6 +171,14 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	}
 	if o.Sandbox {
 		o.Faults, o.Clock = &s.faults, &s.clock
+	}
+	if o.market != "" {
+		source, err := replay.Open(o.market, nil, s.Now, func(string) {})
+		if err != nil {
+			t.Fatalf("neoapitest: %v", err)
+		}
+		t.Cleanup(func() { _ = source.Close() })
+		o.Config.Market.Source = source
 	}
 	temporary := o.dir == ""
 	if temporary {

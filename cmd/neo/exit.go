@@ -55,8 +55,8 @@ func aboutExitCodes() string {
 	}
 	return b.String() + `
 neo exec and neo sandbox -- CMD end with the exit code of the program they ran.
-Ctrl-C is the normal end of neo serve, neo sandbox, neo audit --follow, neo watch and
-neo session --watch: exit code 0.
+Ctrl-C is the normal end of neo serve, neo sandbox, neo audit --follow, neo watch, neo
+record and neo session --watch: exit code 0.
 `
 }
 

@@ -44,7 +44,7 @@ type commands struct {
 	Order     orderCmd     `cmd:"" in:"trade" help:"Place, modify, cancel, show and list orders."`
 	Positions positionsCmd `cmd:"" in:"trade" also:"trades, holdings, limits, margin" help:"List the day's positions."`
 	Quote     quoteCmd     `cmd:"" in:"trade" also:"chain, candles, instruments" help:"Show quotes."`
-	Watch     watchCmd     `cmd:"" in:"trade" help:"Watch orders, positions or quotes as they change."`
+	Watch     watchCmd     `cmd:"" in:"trade" also:"record" help:"Watch orders, positions or quotes as they change."`
 	Exec      execCmd      `cmd:"" in:"trade" help:"Run a program with the saved session in its environment."`
 	Doctor    doctorCmd    `cmd:"" in:"trade" help:"Find out why a login fails."`
 	HelpCmd   helpCmd      `cmd:"" in:"program" name:"help" also:"completion, version" help:"Explain a command, or the exit codes."`
@@ -58,6 +58,7 @@ type commands struct {
 	Margin      marginCmd      `cmd:"" help:"Show what an order would need."`
 	Chain       chainCmd       `cmd:"" help:"Show an option chain, or its expiries."`
 	Candles     candlesCmd     `cmd:"" help:"Show candles of an instrument."`
+	Record      recordCmd      `cmd:"" help:"Record the market feed, for neo sandbox --market."`
 	Instruments instrumentsCmd `cmd:"" help:"Search today's scrip master."`
 	Completion  completionCmd  `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -27,6 +27,7 @@ type sandboxCmd struct {
 	Data     string `placeholder:"DIR" help:"Data directory to keep; without it the store is temporary."`
 	Database string `placeholder:"URL" help:"PostgreSQL database for the store; requires --data, for the master key."`
 	Accounts int    `placeholder:"N" help:"Number of further demo accounts: TEST000001, +919900000001 and so on."`
+	Market   string `placeholder:"FILE|-" type:"path" help:"Replay a recording of neo record in the exchange on paper; - for standard input."`
 	Quiet    bool   `short:"q" help:"Do not log requests; errors are still reported."`
 	JSON     bool   `name:"json" help:"Print address, consumer and accounts as one line of JSON when it is ready, in place of the text."`
 	ruleFlags
@@ -42,6 +43,8 @@ func (sandboxCmd) Help() string {
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
   curl http://127.0.0.1:9155/sandbox/requests
   curl -H 'Content-Type: application/json' -d '{"advance":"24h"}' http://127.0.0.1:9155/sandbox/clock
+  neo sandbox --market monday.neorec
+  neo record - TCS-EQ | neo sandbox --market -
   neo sandbox -- pytest
   neo sandbox --accounts 20 --consumer-rate 0 -- go test ./...
 
@@ -64,7 +67,9 @@ The sandbox is the session service itself with demo data, an OTP inbox that
 anyone can read, and an exchange on paper: orders fill at made-up prices and cost
 nothing. Below /sandbox/ prices (market), funds (accounts), faults and the clock are
 set, and the last requests listed (docs/paper.md). With --data orders and positions
-survive a restart, and the clock goes on as it was left. The sandbox's secrets are public:
+survive a restart, and the clock goes on as it was left. With --market the instruments
+of a recording have its prices, at the times of day at which they were when it begins
+now; orders fill at them. The sandbox's secrets are public:
 never let it listen where strangers can reach it. It warns you if other machines
 can.`
 }
@@ -120,6 +125,13 @@ func (c *sandboxCmd) Run(ctx context.Context, t *terminal, parsed *kong.Context)
 		if ahead := cfg.Clock.Ahead(); ahead != 0 {
 			t.note(fmt.Sprintf("the sandbox's clock is at %s, as it was left: /sandbox/clock moves it", cfg.Clock.Now().In(login.IST).Format(time.RFC3339)))
 		}
+	}
+	if c.Market != "" {
+		source, err := c.openMarket(ctx, t, &cfg)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = source.Close() }()
 	}
 	place := serve.Place{Dir: dir, Database: c.Database, Wait: store.Waiting{Notify: func(what string) { t.waiting(what, c.JSON) }}}
 	if len(c.Command) > 0 {

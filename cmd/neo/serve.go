@@ -93,6 +93,7 @@ type serveCmd struct {
 	MaxConnections int      `name:"max-connections" default:"2048" placeholder:"N" help:"Most connections at once (default ${default})."`
 	TradeAPI       string   `name:"trade-api" placeholder:"URL" help:"Address of the trade API, to which calls of valid sessions are forwarded."`
 	Paper          bool     `help:"Put the exchange on paper behind the service, as in the sandbox: a test system for a team, without money."`
+	Market         string   `hidden:"" placeholder:"FILE" help:"Refused: neo sandbox has it."`
 	WrongLogins    int      `default:"30" placeholder:"N" help:"Wrong first factors a minute from one address before it must wait; 0 for no limit (default ${default})."`
 	DayEnds        string   `placeholder:"HH:MM" help:"With --session-ttl day: when the sessions of all accounts end, in India (default 00:00)."`
 	Admin          string   `placeholder:"unix:PATH|HOST:PORT" help:"Where to serve the admin API: a Unix socket, or TLS with certificates of --admin-ca."`
@@ -189,6 +190,9 @@ func (c *serveCmd) settings(t *terminal) (serve.Config, error) {
 	cfg.PaperData = filepath.Join(c.Data, "paper")
 	if cfg.Paper = c.Paper; c.Paper && c.Database != "" {
 		err = errors.Join(err, errors.New("--paper cannot be combined with --database: one process has the exchange"))
+	}
+	if c.Market != "" {
+		err = errors.Join(err, errNotOthers)
 	}
 	cfg.TradeAPI, cfg.Admin, cfg.AdminCA, cfg.AdminHosts = c.TradeAPI, c.Admin, c.AdminCA, c.AdminHost
 	cfg.Limits.Connections, cfg.Limits.Linger = c.MaxConnections, linger

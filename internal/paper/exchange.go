@@ -34,6 +34,9 @@ type Config struct {
 	// StopMarket allows SL-M orders, which are otherwise rejected.
 	StopMarket bool
 
+	// Source, if set, has recorded prices: instruments of which it tells have those.
+	Source Source
+
 	// Log, if set, gets each command before it takes effect; [Exchange.Apply] takes it
 	// back. If it fails, the command is refused. Snapshot, if set, gets what each new day
 	// begins with, for [Restore]: earlier commands need not be kept then.
@@ -85,6 +88,8 @@ type Exchange struct {
 	arrival uint64     // counts stops, for their priority
 	found   []book.Fill
 
+	replay replay // of a recording
+
 	events    events
 	record    []byte
 	replaying bool
@@ -135,12 +140,15 @@ func (x *Exchange) list() *listing.Day {
 		return x.day
 	}
 	x.day = listing.On(x.date)
+	if len(x.replay.listed) > 0 {
+		x.day = x.day.With(x.replay.listed)
+	}
 	all := x.day.Instruments()
 	x.instruments = make([]*instrument, len(all))
 	x.byKey = make(map[listing.Key]uint32, len(all))
 	block := make([]instrument, len(all))
 	for k, i := range all {
-		block[k] = instrument{Instrument: i, index: uint32(k), step: -1}
+		block[k] = instrument{Instrument: i, index: uint32(k), step: -1, replayed: x.replay.has[i.Key]}
 		x.instruments[k] = &block[k]
 		x.byKey[i.Key] = uint32(k)
 	}
@@ -148,7 +156,11 @@ func (x *Exchange) list() *listing.Day {
 }
 
 // Run brings the market up to a time: prices move, orders fill, days roll.
-func (x *Exchange) Run(now time.Time) { x.advance(now.UnixMicro()) }
+func (x *Exchange) Run(now time.Time) {
+	to := now.UnixMicro()
+	x.hear(to)
+	x.advance(to)
+}
 
 func (x *Exchange) advance(to int64) {
 	for x.now < to {

@@ -104,6 +104,9 @@ func (x *Exchange) screenHand(in *instrument, h *hand) *Refusal {
 	switch h.kind {
 	case handSet, handPrint, handGap:
 		x.look(in)
+		if in.replayed && h.kind != handPrint {
+			return invalid("symbol", "has the prices of a recording, which are not set by hand")
+		}
 		if h.price <= 0 || h.price > maxPrice || h.price%in.Tick != 0 {
 			return invalid("price", "must be a multiple of the tick "+in.Tick.String())
 		}

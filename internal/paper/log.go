@@ -21,6 +21,7 @@ const (
 	recordConvert
 	recordFund
 	recordHand
+	recordReplay
 )
 
 func (x *Exchange) recordOf(kind byte) []byte {
@@ -262,6 +263,8 @@ func (x *Exchange) decode(kind byte, now time.Time, r *reader) func() *Refusal {
 		h := hand{kind: handKind(r.byte()), key: r.key()}
 		h.price, h.high, h.quantity = r.price(), r.price(), r.int()
 		return func() *Refusal { return x.byHand(now, h) }
+	case recordReplay:
+		return x.decodeReplay(now, r)
 	}
 	return nil
 }

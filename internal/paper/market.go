@@ -20,6 +20,8 @@ type instrument struct {
 	base, low, high   listing.Price // of the day; 0 until somebody asks
 	yearLow, yearHigh listing.Price // the same
 	halted            bool
+	replayed          bool // its prices come from a recording
+	ticking           bool // and the next one has just come: what waits for it trades
 	protected         bool // the exchange has limits round the last price
 
 	step  int64 // of value and last
@@ -31,7 +33,8 @@ type instrument struct {
 	book     *book.Book
 	stops    [Sell + 1][]stop
 	trailing []uint32
-	came     []uint32 // orders that came while trading was halted, and rest
+	came     []uint32 // orders that came while trading was halted, or since the recording's last tick, and rest
+	sweeping []uint32 // orders that took all that the tick showed and go on at the next one
 
 	levels    [Sell + 1]levels // the house's, of the step levelStep
 	levelStep int64
@@ -111,7 +114,7 @@ func (x *Exchange) look(in *instrument) listing.Price {
 // valueOf returns the tape's price at present, within the band.
 func (x *Exchange) valueOf(in *instrument) listing.Price {
 	p := x.market.At(in.Instrument, at(x.now))
-	if in.high > 0 {
+	if in.high > 0 && !in.replayed {
 		p = min(in.high, max(in.low, p))
 	}
 	return p
@@ -144,7 +147,7 @@ func (x *Exchange) until(in *instrument, end int64) int64 {
 	if in.due > x.now {
 		return min(in.due, end)
 	}
-	if in.clear >= end || in.halted {
+	if in.clear >= end || in.halted || in.replayed {
 		return end
 	}
 	from := (max(x.now, in.clear)/stepMicros + 1) * stepMicros
@@ -205,7 +208,7 @@ func (x *Exchange) print(in *instrument, p listing.Price, quantity int64) {
 // house returns the levels of the market's own liquidity that an order can take, best
 // first.
 func (x *Exchange) house(in *instrument, side Side, limit listing.Price) []book.Level {
-	if x.cfg.NoHouse || side == Buy && limit < in.value || side == Sell && limit > in.value {
+	if x.cfg.NoHouse || !in.replayed && (side == Buy && limit < in.value || side == Sell && limit > in.value) {
 		return nil
 	}
 	return x.shown(in, Buy+Sell-side)
@@ -232,7 +235,7 @@ func (x *Exchange) ahead(in *instrument, side Side, p listing.Price) (quantity i
 // accounts rest at or beyond: the house does not cross them, and what rests fills by the
 // tape. A level's quantity is what orders have left of it.
 func (x *Exchange) shown(in *instrument, side Side) []book.Level {
-	if in.levelStep != in.step+1 {
+	if in.levelStep != in.step+1 && (in.levelStep == 0 || !in.replayed) { // a recording's are new with its next tick
 		in.levelStep = in.step + 1 // so that zero is no step
 		bids, asks := x.market.Depth(in.Instrument, at(x.now), 0, 0)
 		in.levels[Buy], in.levels[Sell] = fromTape(&bids), fromTape(&asks)
@@ -296,7 +299,7 @@ func (x *Exchange) move(in *instrument, p listing.Price, hold bool) {
 // of the house's levels.
 func (x *Exchange) refresh() {
 	for _, in := range x.instruments {
-		if in.step < 0 {
+		if in.step < 0 || in.replayed {
 			continue
 		}
 		in.touched()
@@ -368,7 +371,11 @@ func (x *Exchange) Quote(now time.Time, key listing.Key) (Quote, bool) {
 		q.LastQuantity, q.LastTime = in.ownQuantity, at(in.ownAt)
 	}
 	q.YearLow, q.YearHigh = x.year(in)
+	if q.YearLow == 0 {
+		q.YearLow = day.Low
+	}
 	q.YearLow, q.YearHigh = min(q.YearLow, day.Low), max(q.YearHigh, day.High)
+	x.quoteRecorded(in, &q)
 	if in.Kind == listing.Index {
 		q.LastQuantity = 0
 		return q, true
@@ -399,6 +406,12 @@ func (x *Exchange) depthOf(in *instrument, side Side, levels *[depth]Level, tota
 	}
 	for _, l := range house {
 		*total += l.Quantity
+	}
+	if n, known := x.totals(in, side); known {
+		*total = n
+		if in.book != nil {
+			*total += in.book.Total(book.Side(side))
+		}
 	}
 	for k := 0; k < depth; {
 		for len(house) > 0 && house[0].Quantity == 0 {

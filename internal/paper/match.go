@@ -119,7 +119,8 @@ func (x *Exchange) match(i uint32) {
 		}
 	}
 	asked := in0.Quantity
-	if !in.halted {
+	waits := in.replayed && !in.ticking // for the recording's next tick: the last one was before the order
+	if !in.halted && !waits {
 		in.open()
 		x.found = in.book.Match(&in0, x.house(in, o.side(), o.price), x.found[:0])
 		x.apply(in, i, x.found)
@@ -130,8 +131,10 @@ func (x *Exchange) match(i uint32) {
 		x.expel(i, "17287 : The order was cancelled: it would have traded with an order of the same client  ")
 	case in0.Quantity == 0: // the rest of its parts
 		x.fly(inFlight{at: x.now + 1_000_000, order: i, kind: again})
-	case o.flags&immediate != 0:
+	case o.flags&immediate != 0 && (in.halted || !waits):
 		x.expel(i, "The rest of an IOC order was cancelled")
+	case in.ticking && in.swept(o):
+		in.sweeping = append(in.sweeping, i)
 	default:
 		x.rest(in, i, left)
 	}
@@ -143,6 +146,20 @@ func (x *Exchange) match(i uint32) {
 func (x *Exchange) resume(in *instrument) {
 	in.halted = false
 	in.touched()
+	if in.replayed { // the next tick lets them trade
+		return
+	}
+	came := x.takeCame(in)
+	x.look(in)
+	x.print(in, in.value, 0) // the price may have gone through what rested before the halt
+	for _, i := range came {
+		x.match(i)
+		x.settle(in)
+	}
+}
+
+// takeCame takes the orders that came and wait out of the book, as they came.
+func (x *Exchange) takeCame(in *instrument) []uint32 {
 	came := in.came
 	in.came = nil
 	came = slices.DeleteFunc(came, func(i uint32) bool { return x.orders.at(i).ref == 0 })
@@ -151,12 +168,7 @@ func (x *Exchange) resume(in *instrument) {
 		in.book.Remove(o.ref)
 		o.ref = 0
 	}
-	x.look(in)
-	x.print(in, in.value, 0) // the price may have gone through what rested before the halt
-	for _, i := range came {
-		x.match(i)
-		x.settle(in)
-	}
+	return came
 }
 
 // part returns how much of an order a fault lets fill at once, so that there are as many
@@ -179,7 +191,7 @@ func (x *Exchange) rest(in *instrument, i uint32, left int64) {
 		ID: i, Owner: o.account, Side: book.Side(o.side()), Price: o.price, Quantity: left, Disclosed: x.disclosed(o),
 		Ahead: x.ahead(in, o.side(), o.price),
 	})
-	if in.halted {
+	if in.halted || in.replayed && !in.ticking {
 		in.came = append(slices.DeleteFunc(in.came, func(k uint32) bool { return k == i }), i)
 	}
 	in.touched()

@@ -207,6 +207,7 @@ type saved struct {
 	Accounts []ledger.State `json:"accounts"`
 	Orders   []kept         `json:"orders,omitempty"`
 	Market   []byte         `json:"market"`
+	Replay   *savedReplay   `json:"replay,omitempty"`
 }
 
 const savedVersion = 2
@@ -217,6 +218,7 @@ func (x *Exchange) snapshot(orders []kept) []byte {
 		Version: savedVersion, Seed: c.Seed, Start: c.Start, Now: x.now, Funds: c.Funds, Latency: c.Latency,
 		Switches: [3]bool{c.NoHouse, c.CancelPassive, c.StopMarket},
 		Accounts: x.ledger.Save(), Orders: orders, Market: x.market.Save(),
+		Replay: x.replay.save(),
 	})
 	if err != nil {
 		panic("paper: a snapshot cannot be made: " + err.Error())
@@ -243,6 +245,9 @@ func Restore(cfg Config, snapshot []byte) (*Exchange, error) {
 	x := open(cfg)
 	x.begin(listing.DateOf(time.UnixMicro(s.Now)))
 	x.now = s.Now
+	if err := x.restoreReplay(s.Replay); err != nil {
+		return nil, err
+	}
 	find := func(k listing.Key) (*listing.Instrument, bool) { return x.list().Find(k) }
 	if err := x.market.Load(s.Market, find); err != nil {
 		return nil, fmt.Errorf("paper: %w", err)

@@ -98,3 +98,21 @@ func (a *API) say(x Announcement) {
 		a.announce(x)
 	}
 }
+
+// closeReplayed says once that markets are closed whose recording has ended.
+func (a *API) closeReplayed() {
+	a.mu.Lock()
+	of, over := a.exchange.Replaying()
+	said := a.closed
+	a.closed = over
+	a.mu.Unlock()
+	if !over || said {
+		return
+	}
+	for _, s := range of {
+		a.say(Announcement{Segment: s, Status: marketClosed})
+	}
+}
+
+// marketClosed is the status of a market that is closed.
+const marketClosed = 2

@@ -50,6 +50,7 @@ type API struct {
 
 	followers map[string][]*Follower // by account
 	announce  func(Announcement)
+	closed    bool // it has been said that a recording has ended; guarded by mu
 
 	descriptions map[*listing.Instrument][]byte
 }
@@ -96,6 +97,7 @@ func (a *API) Run(ctx context.Context, failed func(error)) {
 			failed(err)
 		}
 		was = err
+		a.closeReplayed()
 	}
 }
 

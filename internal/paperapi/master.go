@@ -13,6 +13,7 @@ import (
 // masters are the scrip masters of a day, written once.
 type masters struct {
 	date  listing.Date
+	of    *listing.Day
 	files map[string][]byte // by name
 }
 
@@ -87,8 +88,8 @@ func (a *API) file(c *call) (int, http.Header, []byte) {
 
 // master returns a file of a day's scrip master, nil if there is none of the name.
 func (a *API) master(c *call, today listing.Date, name string) ([]byte, error) {
-	if a.files.date != today {
-		a.files = masters{today, map[string][]byte{}}
+	if day := a.exchange.Listing(c.now); a.files.date != today || a.files.of != day { // a recording lists more
+		a.files = masters{today, day, map[string][]byte{}}
 	}
 	if text, ok := a.files.files[name]; ok {
 		return text, nil

@@ -39,7 +39,17 @@ func (d *Day) Find(k Key) (*Instrument, bool) {
 		return i, true
 	}
 	i, ok := d.cash.byKey[k]
+	if ok && d.replaced(i) {
+		return nil, false
+	}
 	return i, ok
+}
+
+// replaced reports whether an instrument was listed until another one took its place: its
+// name is that one's.
+func (d *Day) replaced(i *Instrument) bool {
+	other, ok := d.named[named{i.Segment, i.Name}]
+	return ok && other.Key != i.Key
 }
 
 // Named returns the instrument with a trading symbol, or an index's name, in a segment.
@@ -49,6 +59,9 @@ func (d *Day) Named(s Segment, name string) (*Instrument, bool) {
 		return i, true
 	}
 	i, ok := d.cash.named[named{s, name}]
+	if ok && d.byKey[i.Key] != nil && d.byKey[i.Key].Name != name {
+		return nil, false // another one has its place
+	}
 	return i, ok
 }
 

@@ -133,6 +133,8 @@ type hand struct {
 	Expiry  listing.Date   `json:",omitzero"`
 	Pieces  []piece        `json:",omitempty"`
 	Trades  []minuteTrades `json:",omitempty"`
+
+	Recorded *recorded `json:",omitempty"`
 }
 
 // Save returns all that the seed does not decide: prices set by hand and trades recorded.
@@ -140,8 +142,8 @@ type hand struct {
 func (m *Market) Save() []byte {
 	hands := []hand{}
 	for _, s := range m.series {
-		if len(s.pieces)+len(s.trades) > 0 {
-			hands = append(hands, hand{s.i.Segment, s.i.Token, s.i.Expiry, s.pieces, s.trades})
+		if len(s.pieces)+len(s.trades) > 0 || s.rec != nil {
+			hands = append(hands, hand{s.i.Segment, s.i.Token, s.i.Expiry, s.pieces, s.trades, s.rec})
 		}
 	}
 	slices.SortFunc(hands, func(a, b hand) int {
@@ -163,6 +165,12 @@ func (m *Market) Load(b []byte, find func(listing.Key) (*listing.Instrument, boo
 	var hands []hand
 	if err := json.Unmarshal(b, &hands); err != nil {
 		return fmt.Errorf("the prices set by hand cannot be read: %w", err)
+	}
+	for _, h := range hands {
+		if i, ok := find(listing.Key{Segment: h.Segment, Token: h.Token}); ok && i.Expiry == h.Expiry && h.Recorded != nil {
+			m.Adopt(i)
+			m.of(i).rec = h.Recorded
+		}
 	}
 	for _, h := range hands {
 		if i, ok := find(listing.Key{Segment: h.Segment, Token: h.Token}); ok && i.Expiry == h.Expiry {

@@ -17,6 +17,7 @@ type series struct {
 	extra  float64 // lots a minute beyond one a trade
 	pieces []piece // by hand, by time
 	trades []minuteTrades
+	rec    *recorded // the prices are those of a recording
 
 	sum running
 }
@@ -87,6 +88,9 @@ func (s *series) moved(p piece, to listing.Price) piece {
 
 // price returns the price at a tick.
 func (s *series) price(n int64) listing.Price {
+	if s.rec != nil {
+		return s.rec.price(n)
+	}
 	p, _ := s.pieceAt(n)
 	if p.Held != 0 {
 		return p.Held
@@ -118,6 +122,9 @@ func (s *series) value(spot listing.Price, under *piece, n int64) float64 {
 
 // quiet reports whether the market makes no trades at a tick, because the price is held.
 func (s *series) quiet(n int64) bool {
+	if s.rec != nil {
+		return true
+	}
 	if p, _ := s.pieceAt(n); p.Held != 0 {
 		return true
 	}
@@ -156,6 +163,10 @@ func (b *priceBar) add(c priceBar) {
 // give the ends of the price.
 func (s *series) bar(n, to int64, fill func(*path, *dayPath)) priceBar {
 	var b priceBar
+	if s.rec != nil {
+		b, _ = s.rec.bar(n, to)
+		return b
+	}
 	for n < to {
 		end := min(to, s.change(n))
 		b.add(s.stretch(n, end, fill))
@@ -178,10 +189,19 @@ func (s *series) stretch(n, to int64, fill func(*path, *dayPath)) priceBar {
 		v := s.place(own, s.value(under.Held, under, n), n)
 		return priceBar{v, v, v, v}
 	}
-	raw := root.path.bar(n, to, s.prints, fill)
+	var raw ohlc
+	if root.rec == nil {
+		raw = root.path.bar(n, to, s.prints, fill)
+	} else if raw = root.rec.ohlc(n, to); raw.open == 0 {
+		return priceBar{}
+	}
 	of := func(v float64) listing.Price {
 		if s.under != nil {
-			v = s.value(root.place(under, v, n), under, n)
+			spot := listing.Price(v)
+			if root.rec == nil {
+				spot = root.place(under, v, n)
+			}
+			v = s.value(spot, under, n)
 		}
 		return s.place(own, v, n)
 	}

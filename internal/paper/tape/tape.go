@@ -109,6 +109,9 @@ func (s *series) tick(n int64) (Tick, bool) {
 // Latest returns the last trade of the market at a time, and false while the price is held.
 func (m *Market) Latest(i *listing.Instrument, t time.Time) (Tick, bool) {
 	s := m.of(i)
+	if s.rec != nil {
+		return s.rec.Trade, s.rec.Trade.Quantity > 0
+	}
 	n := tick(t)
 	return s.tick(n - n%int64(ticksPerMinute/s.prints))
 }
@@ -184,6 +187,9 @@ func (m *Market) Day(i *listing.Instrument, t time.Time) Bar {
 	s := m.of(i)
 	n := tick(t)
 	start := n / ticksPerDay * ticksPerDay
+	if s.rec != nil {
+		return s.recordedDay(start, n)
+	}
 	b := m.running(s, start, n+1)
 	bar := Bar{
 		Start: timeOf(start), Open: b.open, High: b.high, Low: b.low, Close: b.close,
@@ -261,10 +267,22 @@ func (m *Market) Candles(i *listing.Instrument, interval time.Duration, from, to
 	bars := make([]Bar, 0, max(0, min(last, tick(to)+1)-n)/size+1)
 	for ; n < last && timeOf(n).Before(to); n += size {
 		end := min(n+size, last)
-		if size < ticksPerDay {
+		if s.rec != nil {
+			if b, volume := s.rec.bar(n, end); b.open != 0 {
+				bar := Bar{Start: timeOf(n), Open: b.open, High: b.high, Low: b.low, Close: b.close, Volume: volume, OpenInterest: s.rec.interest(end - 1)}
+				bar.Traded = b.typical() * listing.Price(bar.Volume)
+				s.addTrades(&bar, n, end)
+				bars = append(bars, bar)
+			}
+			continue
+		}
+		if size < ticksPerDay && root.path != nil {
 			m.fill(root.path, root.path.dayOf(n/ticksPerDay))
 		}
 		b := s.bar(n, end, m.fill)
+		if b.open == 0 { // what it follows was not recorded then
+			continue
+		}
 		bar := Bar{
 			Start: timeOf(n), Open: b.open, High: b.high, Low: b.low, Close: b.close,
 			Volume: s.volume(n, end), OpenInterest: s.interest(end - 1),
@@ -281,12 +299,19 @@ func (m *Market) Candles(i *listing.Instrument, interval time.Duration, from, to
 func (m *Market) Year(i *listing.Instrument, d listing.Date) (low, high listing.Price) {
 	s := m.of(i)
 	end := dayNumber(d) * ticksPerDay
+	if s.rec != nil {
+		b, _ := s.rec.bar(end-364*ticksPerDay, end)
+		return b.low, b.high
+	}
 	if !i.Kind.Option() {
 		b := s.bar(end-364*ticksPerDay, end, m.fill)
 		return b.low, b.high
 	}
 	for n := end - 7*ticksPerDay; n < end; n += ticksPerDay {
 		b := s.under.bar(n, n+ticksPerDay, m.fill)
+		if b.open == 0 {
+			continue
+		}
 		if i.Kind == listing.Put {
 			b.low, b.high = b.high, b.low
 		}
@@ -308,6 +333,9 @@ func (m *Market) OpenInterest(i *listing.Instrument, t time.Time) int64 {
 }
 
 func (s *series) interest(n int64) int64 {
+	if s.rec != nil {
+		return s.rec.interest(n)
+	}
 	if s.under == nil {
 		return 0
 	}
@@ -358,6 +386,11 @@ func (m *Market) Depth(i *listing.Instrument, t time.Time, bandLow, bandHigh lis
 	if i.Kind == listing.Index {
 		return bids, asks
 	}
+	if s.rec != nil {
+		if bids, asks, ok := s.rec.levels(); ok || s.rec.Came == 0 {
+			return bids, asks
+		}
+	}
 	n := tick(t)
 	price := s.price(n)
 	bid, ask := price-i.Tick, price+i.Tick
@@ -389,6 +422,9 @@ func (m *Market) Depth(i *listing.Instrument, t time.Time, bandLow, bandHigh lis
 // Settlement returns the price at which what is open in a contract ends on its last day:
 // a future at its underlying's close, an option at what it is worth then, which may be 0.
 func (m *Market) Settlement(i *listing.Instrument) listing.Price {
+	if s := m.of(i); s.rec != nil && (i.Underlying == nil || !m.Adopted(i.Underlying)) {
+		return s.price((dayNumber(i.Expiry)+1)*ticksPerDay - 1) // what it is worth is not known
+	}
 	if i.Underlying == nil {
 		return 0
 	}
