@@ -126,7 +126,7 @@ func TestOrders_underRandomFaultsAreThoseOfTheExchange(t *testing.T) {
 	defer f.Close()
 	until(t, "the feed is live", f.Live)
 	c := newChance(t, d.srv, "order_feed")
-	h := &history{orderDesk: d, t: t, feed: f, told: listen(t.Context(), f), random: c.random, other: d.Client}
+	h := &history{orderDesk: d, t: t, feed: f, told: listen(t.Context(), f), random: c.random}
 	for end := time.Now().Add(*faultTime); time.Now().Before(end); {
 		h.step()
 		if c.random.IntN(3) == 0 {

@@ -81,7 +81,7 @@ func TestLink_waitsLongerAfterEachFailure(t *testing.T) {
 				}
 				want := firstWait
 				for i := 2; i < len(times); i++ {
-					if gap := times[i].Sub(times[i-1]); gap > want || gap < want*3/4 {
+					if gap := times[i].Sub(times[i-1]); gap > want || gap < want*4/5 {
 						t.Errorf("%v before try %d: not around %v", gap, i+1, want)
 					}
 					want = min(2*want, lastWait)

@@ -65,7 +65,7 @@ func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, 
 		o.life.end(ErrClosed)
 		return nil, err
 	}
-	o.wake = make(chan struct{}, 1)
+	o.wake, o.odd = make(chan struct{}, 1), map[string]bool{}
 	o.holds = time.AfterFunc(time.Hour, o.release)
 	o.holds.Stop()
 	o.life.start(o.read)

@@ -106,7 +106,16 @@ type told struct {
 // listen reads a feed until it is over.
 func listen(ctx context.Context, f *feed.OrderFeed) *told {
 	d := &told{orders: map[string][]feed.OrderUpdate{}, done: make(chan struct{})}
-	updates := f.Updates(ctx)
+	updates, before := f.Updates(ctx), f.Readers()
+	defer func() {
+		for f.Readers() == before { // from here on it hears everything
+			select {
+			case <-d.done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
 	go func() {
 		defer close(d.done)
 		for u, err := range updates {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -24,12 +25,16 @@ func TestOrders_toldAreThoseOfTheExchange(t *testing.T) {
 	for _, fault := range []string{"none", "cuts", "stalls", "losses", "all"} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			h := newHistory(t, uint64(len(fault)))
+			h := newHistory(t, uint64(len(fault)), feed.Hasty(20))
 			switch fault {
 			case "losses":
 				h.between.losing(oneInFive(rand.New(rand.NewPCG(7, 7))))
 			case "all":
 				h.between.losing(oneInFive(rand.New(rand.NewPCG(8, 8))))
+			}
+			pace := 30
+			if *histories > 10*time.Second { // the histories of so many orders would not be read
+				pace = 300
 			}
 			for end := time.Now().Add(*histories); time.Now().Before(end); {
 				h.step()
@@ -39,7 +44,7 @@ func TestOrders_toldAreThoseOfTheExchange(t *testing.T) {
 					h.between.stall(true)
 					time.AfterFunc(time.Duration(h.random.IntN(300))*time.Millisecond, func() { h.between.stall(false) })
 				}
-				time.Sleep(time.Duration(h.random.IntN(30)) * time.Millisecond)
+				time.Sleep(time.Duration(h.random.IntN(pace)) * time.Millisecond)
 			}
 			h.check(fault == "losses" || fault == "all")
 		})
@@ -54,14 +59,12 @@ type history struct {
 	told   *told
 	random *rand.Rand
 	open   []trade.Order
-	other  *trade.Client
 }
 
-func newHistory(t *testing.T, seed uint64) *history {
+func newHistory(t *testing.T, seed uint64, opts ...feed.Option) *history {
 	d := newOrderDesk(t, 3)
-	f := d.open(t)
+	f := d.open(t, opts...)
 	h := &history{orderDesk: d, t: t, feed: f, told: listen(t.Context(), f), random: rand.New(rand.NewPCG(seed, 20))}
-	h.other = d.Client
 	return h
 }
 
@@ -181,4 +184,47 @@ func compare(t testing.TB, number string, rows []neoapitest.Order, got []feed.Or
 	if i != len(got) {
 		t.Errorf("%s: told what the log does not have, or not in its order:%s", number, story())
 	}
+}
+
+// For an hour, or as long as is asked for, connections are cut every five seconds: no
+// update of an order is lost against the exchange's log, none told twice, and nothing grows
+// but the day's orders.
+func TestOrders_soakLosesNothingAndGrowsNot(t *testing.T) {
+	every, pace, haste := 5*time.Second, 250*time.Millisecond, time.Duration(1)
+	if *soak < time.Minute {
+		every, pace, haste = *soak/10, 10*time.Millisecond, 20
+	}
+	h := newHistory(t, 5, feed.Hasty(haste))
+	cut := time.NewTicker(every)
+	defer cut.Stop()
+	began := time.Now()
+	early, goroutines, first := uint64(0), 0, 0
+	for time.Since(began) < *soak {
+		h.step()
+		select {
+		case <-cut.C:
+			h.between.cut()
+		case <-time.After(time.Duration(h.random.Int64N(int64(2 * pace)))):
+		}
+		if early == 0 && time.Since(began) > *soak/5 {
+			early, goroutines, first = heap(), runtime.NumGoroutine(), len(h.srv.Orders(t, h.srv.Account.UCC))
+		}
+	}
+	h.check(false)
+	late, orders := heap(), len(h.srv.Orders(t, h.srv.Account.UCC))
+	t.Logf("%d cuts; from %d to %d kB and from %d to %d goroutines, from %d to %d orders", int(time.Since(began)/every), early>>10, late>>10, goroutines, runtime.NumGoroutine(), first, orders)
+	const each, slack = 64 << 10, 16 << 20 // what the service, the feed and this test keep of an order
+	if late > early+slack+uint64(orders-first)*each {
+		t.Error("memory grows")
+	}
+	if runtime.NumGoroutine() > goroutines+20 {
+		t.Error("goroutines are left")
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

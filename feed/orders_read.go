@@ -11,7 +11,7 @@ import (
 	"neoapi/trade"
 )
 
-// The times of reading. options.haste divides them.
+// The times of reading.
 const (
 	reportPatience = 500 * time.Millisecond // how long a report waits for a service that does not answer
 	longest        = 3 * time.Second        // and for one that does
@@ -27,22 +27,6 @@ const (
 	shortestRead   = 500 * time.Millisecond // between two looks
 	forgetAfter    = time.Hour              // of an order that is final, and no longer in the book
 )
-
-// catching is how a feed catches up after it has connected. OrderFeed.mu guards it, as what
-// follows.
-type catching struct {
-	connected bool
-	wire      *wire
-	behind    bool            // the book has not been read since the feed connected
-	holding   bool            // reports of all orders wait for it
-	heldSince time.Time       // when holding began
-	live      bool            // nothing is missing
-	caught    bool            // the feed has once been live
-	missing   map[string]bool // orders whose histories are needed before it is live
-	lost      time.Time       // when the connection was lost, zero if that is told
-	holds     *time.Timer     // of what waits
-	answered  time.Time       // when the service last answered a read
-}
 
 // reading is what is to be read. One goroutine does it.
 type reading struct {
@@ -60,9 +44,9 @@ type reading struct {
 
 	budget float64 // histories
 	spent  time.Time
-}
 
-func (o *OrderFeed) after(d time.Duration) time.Time { return time.Now().Add(d / o.opts.haste) }
+	odd map[string]bool // orders of which the trades have more than the book ever had; used by the reading goroutine alone
+}
 
 func (o *OrderFeed) stir() {
 	select {
@@ -73,7 +57,7 @@ func (o *OrderFeed) stir() {
 
 // soon makes the next look at the book happen within d.
 func (o *OrderFeed) soon(d time.Duration) {
-	if at := o.after(d); o.due.IsZero() || at.Before(o.due) {
+	if at := time.Now().Add(d); o.due.IsZero() || at.Before(o.due) {
 		o.due = at
 		o.stir()
 	}
@@ -85,124 +69,6 @@ func (o *OrderFeed) doubt() {
 	defer o.mu.Unlock()
 	o.heard = true
 	o.soon(leanPause)
-}
-
-// connect notes that the session was proved on a new connection.
-func (o *OrderFeed) connect(w *wire) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.wire, o.connected, o.behind, o.holding, o.heldSince = w, true, true, true, time.Now()
-	o.missing, o.deaf, o.failed = map[string]bool{}, 0, 0
-	o.due = time.Now()
-	o.holds.Reset(reportPatience / o.opts.haste)
-	o.stir()
-}
-
-// disconnect notes that a connection was lost, or could not be had.
-func (o *OrderFeed) disconnect(why error, at time.Time) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.wire, o.connected, o.live = nil, false, false
-	if o.lost.IsZero() {
-		o.lost = at
-		o.tell(Lost{At: at, Err: why})
-		o.soon(downPause)
-	}
-}
-
-// wait makes a report wait.
-func (o *OrderFeed) wait(t *tracked, r report) {
-	if len(t.queue) == 0 {
-		t.since = time.Now()
-		o.holds.Reset(reportPatience / o.opts.haste)
-	}
-	if t.queue = append(t.queue, r); len(t.queue) >= maxWaiting {
-		o.settle(t, nil)
-	}
-}
-
-// maxWaiting is how many reports of one order may wait.
-const maxWaiting = 1000
-
-// ask has the history of an order read.
-func (o *OrderFeed) ask(t *tracked, number string) {
-	if !t.asked {
-		t.asked = true
-		o.wanted = append(o.wanted, number)
-		o.stir()
-	}
-}
-
-// release tells what has waited for too long.
-func (o *OrderFeed) release() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := time.Now()
-	var next time.Time
-	late := func(since time.Time) bool {
-		end := since.Add(reportPatience / o.opts.haste)
-		if answered := o.answered.Add(reportPatience / o.opts.haste); answered.After(end) {
-			end = answered
-		}
-		if last := since.Add(longest / o.opts.haste); last.Before(end) {
-			end = last
-		}
-		if now.Before(end) {
-			if next.IsZero() || end.Before(next) {
-				next = end
-			}
-			return false
-		}
-		return true
-	}
-	if o.holding && late(o.heldSince) {
-		o.holding = false
-	}
-	for _, t := range o.inOrder() {
-		if len(t.queue) > 0 && late(t.since) {
-			o.ahead.Add(1)
-			o.settle(t, nil)
-		}
-	}
-	if !next.IsZero() && o.err == nil {
-		o.holds.Reset(max(time.Millisecond, time.Until(next)))
-	}
-}
-
-// inOrder returns the orders of which something waits, in the order in which it came.
-func (o *OrderFeed) inOrder() (all []*tracked) {
-	for _, t := range o.orders {
-		if len(t.queue) > 0 {
-			all = append(all, t)
-		}
-	}
-	slices.SortFunc(all, func(a, b *tracked) int { return a.since.Compare(b.since) })
-	return all
-}
-
-// flush tells all that waits.
-func (o *OrderFeed) flush() {
-	for _, t := range o.inOrder() {
-		o.settle(t, nil)
-	}
-}
-
-// settled notes that nothing of an order waits any more.
-func (o *OrderFeed) settled(t *tracked) {
-	delete(o.missing, t.last.Number)
-	o.catchUp()
-}
-
-// catchUp makes the feed live once nothing is missing.
-func (o *OrderFeed) catchUp() {
-	if !o.connected || o.behind || o.live || len(o.missing) > 0 {
-		return
-	}
-	o.live, o.caught = true, true
-	if !o.lost.IsZero() {
-		o.tell(Gap{From: o.lost, To: o.client.Now()})
-		o.lost = time.Time{}
-	}
 }
 
 // read reads what the feed needs of the service, one thing after the other.
@@ -268,7 +134,7 @@ func (o *OrderFeed) task() (work func(context.Context), wait time.Duration) {
 	}
 	if !o.behind || !o.connected {
 		if o.due.IsZero() {
-			o.due = o.after(o.pause())
+			o.due = time.Now().Add(o.pause())
 		}
 		if !now.Before(o.due) && len(o.suspect) == 0 {
 			return o.look, 0
@@ -280,7 +146,7 @@ func (o *OrderFeed) task() (work func(context.Context), wait time.Duration) {
 
 // pause is how long until the next look at the book.
 func (o *OrderFeed) pause() time.Duration {
-	open, lossy := o.open(), time.Since(o.losing) < lossyTime/o.opts.haste
+	open, lossy := o.open(), time.Since(o.losing) < lossyTime
 	switch {
 	case o.failed > 0:
 		return min(reportPatience<<min(o.failed-1, 4), downPause)
@@ -296,26 +162,26 @@ func (o *OrderFeed) pause() time.Duration {
 
 // allowance returns when the next history may be read.
 func (o *OrderFeed) allowance(now time.Time) time.Time {
-	each := historyPause / o.opts.haste
-	o.budget = min(historyBurst, o.budget+float64(now.Sub(o.spent))/float64(each))
+	o.budget = min(historyBurst, o.budget+float64(now.Sub(o.spent))/float64(historyPause))
 	o.spent = now
 	if o.budget >= 1 {
 		return now
 	}
-	return now.Add(time.Duration((1 - o.budget) * float64(each)))
+	return now.Add(time.Duration((1 - o.budget) * float64(historyPause)))
 }
 
 // readBook reads the book, and before it the trades: a book that has less than they have
 // lags behind, and is read again.
-func (o *OrderFeed) readBook(ctx context.Context) ([]trade.Order, error) {
+func (o *OrderFeed) readBook(ctx context.Context, failed int) ([]trade.Order, error) {
 	trades, err := o.trade.Trades(ctx)
-	if err != nil {
+	if err != nil && failed < bookLooks { // else it has to do without
 		return nil, err
 	}
 	filled := map[string]int64{}
 	for i := range trades {
 		filled[trades[i].OrderNumber] += trades[i].Quantity
 	}
+	delete(filled, "")
 	for n := 0; ; n++ {
 		book, err := o.trade.Orders(ctx)
 		if err != nil {
@@ -327,119 +193,48 @@ func (o *OrderFeed) readBook(ctx context.Context) ([]trade.Order, error) {
 		}
 		lags := false
 		for number, quantity := range filled {
-			lags = lags || number != "" && there[number] < quantity
+			if there[number] < quantity && !o.odd[number] {
+				if lags = true; n == bookLooks {
+					o.odd[number] = true
+				}
+			}
 		}
 		if !lags || n == bookLooks {
 			return book, nil
 		}
-		if pause(ctx, grace/o.opts.haste) != nil {
+		if pause(ctx, grace) != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
 // bookLooks is how often a book that lags behind the trades is read again: then it is
-// believed, and later looks find the rest.
+// believed, and what is odd about it no longer counts.
 const bookLooks = 4
 
 // reconcile reads what happened while the feed was not connected.
 func (o *OrderFeed) reconcile(ctx context.Context) {
 	o.mu.Lock()
-	to := o.wire
+	to, failed := o.wire, o.failed
 	o.mu.Unlock()
-	book, err := o.readBook(ctx)
+	book, err := o.readBook(ctx, failed)
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
 		o.failure(ctx, err)
-		o.mu.Unlock()
 		return
 	}
-	o.mu.Unlock()
-	positions, none := o.trade.Positions(ctx)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.answered, o.failed, o.due = time.Now(), 0, time.Time{}
+	o.answered, o.failed, o.due, o.moved = o.looked, 0, time.Time{}, true
 	if o.wire != to || to == nil { // what it has is taken all the same
 		o.due = time.Now()
 	}
 	o.compare(book)
-	o.moved = none != nil
-	for _, p := range positions {
-		o.position(p)
-	}
 	if o.wire == to && to != nil {
 		o.behind, o.holding = false, false
 		o.catchUp()
 	}
 }
-
-// compare takes a book after a time in which the stream was not heard. The histories of
-// the orders that have changed are read.
-func (o *OrderFeed) compare(book []trade.Order) {
-	slices.SortStableFunc(book, func(a, b trade.Order) int { return cmp.Compare(when(&a), when(&b)) })
-	o.forget(book)
-	for _, row := range book {
-		if row.Number == "" || row.State == "" {
-			continue
-		}
-		t, r := o.track(row.Number), report{row, true}
-		switch {
-		case !o.caught && t.last.Number == "" && !begins(t): // as it is now
-			o.settle(t, []report{r})
-		case begins(t) && t.last.Number == "": // the stream has all of it
-			o.again(t, &r)
-		case news(&t.last, &r) || slices.ContainsFunc(t.queue, func(q report) bool { return news(&t.last, &q) }):
-			o.missing[row.Number] = true
-			o.wait(t, r)
-			o.ask(t, row.Number)
-		default:
-			o.settle(t, []report{r})
-		}
-	}
-	for _, t := range o.inOrder() { // those that the book does not have
-		if !t.asked {
-			o.again(t, nil)
-		}
-	}
-}
-
-// begins reports whether what waits of an order begins with its first state.
-func begins(t *tracked) bool { return len(t.queue) > 0 && t.queue[0].Follows(trade.Order{}) }
-
-// again offers what waits of an order, and then a row.
-func (o *OrderFeed) again(t *tracked, row *report) {
-	queue := t.queue
-	t.queue = nil
-	if row != nil {
-		queue = append(queue, *row)
-	}
-	for _, r := range queue {
-		if len(t.queue) > 0 || t.asked {
-			o.wait(t, r)
-		} else {
-			o.offer(t, r)
-		}
-	}
-}
-
-// forget drops orders of other days.
-func (o *OrderFeed) forget(book []trade.Order) {
-	if len(o.orders) <= len(book) {
-		return
-	}
-	there := map[string]bool{}
-	for i := range book {
-		there[book[i].Number] = true
-	}
-	for number, t := range o.orders {
-		if !there[number] && len(t.queue) == 0 && !t.asked && o.client.Now().Sub(t.last.Updated) > forgetAfter && (t.last.State.Final() || !today(t.last.Updated, o.client.Now())) {
-			delete(o.orders, number)
-		}
-	}
-}
-
-func today(at, now time.Time) bool { return trade.DateOf(at) == trade.DateOf(now) }
 
 // readHistory reads the states that an order went through.
 func (o *OrderFeed) readHistory(ctx context.Context, number string) {
@@ -456,7 +251,7 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 	}
 	o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: a history could not be read", slog.Any("why", err))
 	t.asked = false
-	if len(t.queue) > 0 && time.Since(t.since) < reportPatience/o.opts.haste/2 {
+	if len(t.queue) > 0 && time.Since(t.since) < reportPatience/2 {
 		o.ask(t, number)
 	} else if len(t.queue) > 0 {
 		o.settle(t, nil)
@@ -480,7 +275,7 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 // failure notes that a read failed: it changes nothing, and is tried again.
 func (o *OrderFeed) failure(ctx context.Context, err error) {
 	o.failed++
-	o.due = o.after(o.pause())
+	o.due = time.Now().Add(o.pause())
 	if ctx.Err() == nil {
 		o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: the book could not be read", slog.Any("why", err))
 	}
@@ -510,11 +305,11 @@ func (o *OrderFeed) look(ctx context.Context) {
 			t.last = t.last.Merge(row)
 		}
 	}
-	o.judge = o.after(grace)
+	o.judge = time.Now().Add(grace)
 	if !o.connected {
 		o.judge = o.looked
 	}
-	o.due = o.after(max(shortestRead, o.pause()))
+	o.due = time.Now().Add(max(shortestRead, o.pause()))
 }
 
 // sentence decides of what the book has, and the stream has had time to say.
@@ -544,7 +339,7 @@ func (o *OrderFeed) sentence() {
 			o.wire.end(&ConnectionError{Err: errDeaf})
 		}
 	}
-	o.due = o.after(max(shortestRead, o.pause()))
+	o.due = time.Now().Add(max(shortestRead, o.pause()))
 }
 
 var errDeaf = errors.New("the connection looks well, and orders changed of which it said nothing")

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"neoapi"
 	"neoapi/feed"
 	"neoapi/internal/must"
 	"neoapi/neoapitest"
@@ -108,8 +109,11 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 	}
 	got.mu.Lock()
 	defer got.mu.Unlock()
-	if last := got.all[len(got.all)-1]; !isGap(last) {
-		t.Errorf("after the gap came %+v", last)
+	gap := slices.IndexFunc(got.all, isGap)
+	for _, u := range got.all[gap:] {
+		if u, is := u.(feed.OrderUpdate); is {
+			t.Errorf("after the gap came %s", u.State)
+		}
 	}
 }
 
@@ -134,6 +138,33 @@ func TestOrders_ofAnotherProgramAppear(t *testing.T) {
 				t.Errorf("program %d was told %v of an order of program %d", k, states(all), i)
 			}
 		}
+	}
+}
+
+// A renewed session goes on where the ended one was, without the program.
+func TestOrders_aRenewedSessionGoesOn(t *testing.T) {
+	t.Parallel()
+	d := newOrderDesk(t, 3)
+	keep := must.Get(d.api.Keep(neoapi.KeepConfig{Login: neoapi.Login{
+		UCC: d.srv.Account.UCC, MPIN: func(context.Context) (string, error) { return d.srv.Account.MPIN, nil },
+		TOTP: func(context.Context) (neoapi.TOTP, error) {
+			return neoapi.TOTP{Mobile: d.srv.Account.Mobile, UCC: d.srv.Account.UCC, Code: d.srv.TOTP(t)}, nil
+		},
+	}}))(t)
+	first := must.Get(keep.Session(t.Context()))(t)
+	f := d.open(t)
+	got := listen(t.Context(), f)
+	before := must.Get(d.Place(t.Context(), d.resting()))(t)
+	until(t, "an order before", func() bool { return got.last(before.Number).State == trade.Open })
+	d.srv.EndSession(t, first.SID)
+	until(t, "Gap", func() bool { return got.count(isGap) > 0 })
+	after := must.Get(d.Place(t.Context(), d.filling()))(t)
+	until(t, "an order after", func() bool { return got.last(after.Number).State == trade.Complete })
+	if now := must.Get(keep.Session(t.Context()))(t); now.Token == first.Token {
+		t.Error("the session is the same")
+	}
+	if n := len(got.of(before.Number)); n != 4 {
+		t.Errorf("the order before was told %d times", n)
 	}
 }
 

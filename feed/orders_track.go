@@ -111,7 +111,7 @@ func (o *OrderFeed) deliver(t *tracked, r report) {
 	t.last = now
 	if r.recovered {
 		o.recovered.Add(1)
-		o.moved = o.moved || fill > 0 && !o.missing[now.Number]
+		o.moved = o.moved || fill > 0
 	}
 	if now.Unread != "" || now.Symbol == "" && now.Token == "" { // the book has more
 		o.soon(leanPause)
