@@ -142,9 +142,12 @@ func (r row) framed() []byte {
 	return r
 }
 
-// Step brings the market up to the present, so that what it fills is told.
+// Step brings the market up to the present if somebody follows an account, so that what it
+// fills is told.
 func (a *API) Step() {
 	a.mu.Lock()
 	defer a.unlock()
-	a.exchange.Run(a.now())
+	if len(a.followers) > 0 {
+		a.exchange.Run(a.now())
+	}
 }

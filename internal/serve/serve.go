@@ -225,13 +225,7 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 	if cfg.Telemetry != nil {
 		cfg.Telemetry.Watch(svc)
 		if feeds != nil {
-			cfg.Telemetry.Gauge("neo_live_feeds", "Open live feeds of the exchange on paper, and connections that have not proved a session.", "feed", func(context.Context) (map[string]float64, bool) {
-				n := map[string]float64{}
-				for feed, open := range feeds.Open() {
-					n[feed] = float64(open)
-				}
-				return n, true
-			})
+			cfg.Telemetry.Feeds(feeds.Open)
 		}
 	}
 	var operators net.Listener

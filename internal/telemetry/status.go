@@ -12,6 +12,17 @@ import (
 	"neoapi/internal/login"
 )
 
+// Feeds adds the number of open live feeds to the metrics, by kind.
+func (t *Telemetry) Feeds(open func() map[string]int) {
+	t.Gauge("neo_live_feeds", "Open live feeds of the exchange on paper, and connections that have not proved a session.", "feed", func(context.Context) (map[string]float64, bool) {
+		n := map[string]float64{}
+		for feed, count := range open() {
+			n[feed] = float64(count)
+		}
+		return n, true
+	})
+}
+
 // Watch adds the metrics that are read from the service at each scrape.
 func (t *Telemetry) Watch(s *login.Service) {
 	t.Gauge("neo_live_sessions", "Unexpired sessions, of all processes on the store.", "kind", func(ctx context.Context) (map[string]float64, bool) {
