@@ -119,7 +119,11 @@ func (m *MarketFeed) newLine() *line {
 
 // run starts a line. The feed's lock is held.
 func (m *MarketFeed) run(l *line) {
-	m.life.start(func() { m.end(l.link.run(m.life.ctx)) })
+	m.life.start(func() {
+		err := error(&ProgramError{Value: "runtime.Goexit in the callback"})
+		defer func() { m.end(err) }()
+		err = l.link.run(m.life.ctx)
+	})
 }
 
 // end ends the feed; the first reason counts.
@@ -209,6 +213,18 @@ func (m *MarketFeed) Quote(i trade.Instrument) (q Quote, ok bool) {
 		return Quote{}, false
 	}
 	return it.copy(), true
+}
+
+// Counts are what a market feed has dropped since it was opened.
+type Counts struct {
+	Old     int64 // quotes that were older than the picture
+	Spoilt  int64 // frames, or packets of a frame, that could not be read
+	Unknown int64 // packets of what was not subscribed, or of an unknown kind
+}
+
+// Counts returns what the feed has dropped.
+func (m *MarketFeed) Counts() Counts {
+	return Counts{Old: m.counts.old.Load(), Spoilt: m.counts.bad.Load(), Unknown: m.counts.unknown.Load()}
 }
 
 // nameOf returns how requests name an instrument.

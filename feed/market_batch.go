@@ -64,7 +64,7 @@ func (l *line) packet(p sfeed.Packet, raw []byte, at time.Time) *item {
 		l.value.Decode(p)
 		it = l.indexOf(p.Exchange(), &l.value)
 	case sfeed.KindAuction:
-		l.auction(p, raw, at)
+		l.auction(p, at)
 		return nil
 	case sfeed.KindStatus:
 		l.status(p, at)
@@ -153,8 +153,9 @@ func (l *line) status(p sfeed.Packet, at time.Time) {
 	m.tell(told)
 }
 
-// auction takes the state of a closing auction. Outside of one it comes with zeros.
-func (l *line) auction(p sfeed.Packet, raw []byte, at time.Time) {
+// auction takes the state of a closing auction. Outside of one it comes with zeros, which
+// are told once after one.
+func (l *line) auction(p sfeed.Packet, at time.Time) {
 	var a sfeed.Auction
 	a.Decode(p)
 	it := l.table.find(keyOf(p.Exchange(), uint32(a.Token))) //nolint:gosec // as it is on the wire
@@ -164,7 +165,8 @@ func (l *line) auction(p sfeed.Packet, raw []byte, at time.Time) {
 		return
 	case !l.divided:
 		return // another one follows; it is no price to wait for
-	case a == it.auction:
+	}
+	if a.Token = 0; a == it.auction {
 		return
 	}
 	it.auction = a

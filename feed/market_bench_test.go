@@ -2,9 +2,15 @@ package feed
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,4 +107,74 @@ func cpu() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// From the socket to the program's callback: frames of 1.4 kB, eight touch lines each, come
+// in a burst over the loopback. The service's side is in the process and writes 64 frames at
+// once, so that nearly all of the work is the client's and the kernel's.
+func BenchmarkMarket_socketToCallback(b *testing.B) {
+	const frames, each = 64, 8
+	start := make(chan int)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { burst(b, w, r, frames, each, start) }))
+	defer srv.Close()
+	client := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: "key"}))(b)
+	s := ticket("a")
+	s.FeedURL = strings.Replace(srv.URL, "http", "ws", 1) + "/apifeed"
+	ticks, all, done := 0, 0, make(chan struct{})
+	m := must.Get(Market(b.Context(), client, WithKeeper(&supply{sessions: []neoapi.Session{s}}), Quotes(shares(frames*each)...), OnQuote(func(*Quote) {
+		if ticks++; ticks == all {
+			close(done)
+		}
+	})))(b)
+	defer m.Close()
+	all = b.N * each
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpu()
+	start <- b.N
+	<-done
+	b.StopTimer()
+	used := cpu() - before
+	b.ReportMetric(float64(used.Nanoseconds())/float64(b.N), "cpu-ns/frame")
+	b.ReportMetric(float64(all)/used.Seconds(), "ticks/cpu-s")
+	b.ReportMetric(float64(all)/b.Elapsed().Seconds(), "ticks/s")
+}
+
+// burst plays a service that takes the session and then writes frames as they are on the
+// wire, many at once.
+func burst(b *testing.B, w http.ResponseWriter, r *http.Request, frames, each int, start <-chan int) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer conn.Close()
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+	rw.Flush()
+	go io.Copy(io.Discard, conn)
+	conn.Write(append([]byte{0x81, 126, byte(len(answer) >> 8), byte(len(answer))}, answer...))
+	var burst []byte
+	var packets []int // where they begin
+	for f := range frames {
+		var frame []byte
+		for i := range each {
+			frame = touch(frame, f*each+i, 0)
+		}
+		burst = append(burst, 0x82, 126, byte(len(frame)>>8), byte(len(frame)))
+		for i := range each {
+			packets = append(packets, len(burst)+i*len(frame)/each)
+		}
+		burst = append(burst, frame...)
+	}
+	n := <-start
+	for sent := 0; sent < n; sent += frames {
+		for _, at := range packets {
+			later(burst[at:], sent)
+		}
+		if _, err := conn.Write(burst[:min(frames, n-sent)*len(burst)/frames]); err != nil {
+			return
+		}
+	}
+	<-r.Context().Done()
 }

@@ -156,7 +156,7 @@ func (l *line) down(why error, at time.Time) {
 		return
 	}
 	l.lost = true
-	l.lostAs = Lost{At: at, Err: why}
+	l.lostAs = Lost{At: at.In(trade.IST), Err: why}
 	m.tell(l.lostAs)
 }
 
@@ -164,7 +164,7 @@ func (l *line) down(why error, at time.Time) {
 func (l *line) back(at time.Time) {
 	if l.lost {
 		l.lost = false
-		l.feed.tell(Gap{From: l.from, To: at})
+		l.feed.tell(Gap{From: l.from, To: at.In(trade.IST)})
 	}
 }
 
@@ -192,6 +192,11 @@ func (l *line) control(data []byte, at time.Time) error {
 		return &SessionError{Err: fmt.Errorf("the service refused the session (%d)", r.Code)}
 	case r.Dividers != nil:
 		if err := l.divide(r.Dividers, at); err != nil {
+			return err
+		}
+	}
+	if (r.Code == sfeed.ReplyAnswer || r.Code == sfeed.ReplyAck) && !l.divided { // it names none: they are as documented
+		if err := l.divide(sfeed.AllDividers(), at); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ type item struct {
 	asked   time.Time     // when the connection was asked for it
 	missing bool          // this has been said
 
-	auction   sfeed.Auction // as it came last
+	auction   sfeed.Auction // as it came last, without the token
 	auctioned Auction
 	held      []byte        // a packet that came before the divider of its prices
 	bids      []trade.Level // room for what a touch line has not

@@ -166,6 +166,9 @@ func TestUpdates_haveStatusAndAuction(t *testing.T) {
 	feedFrame(t, l, status(sfeed.StatusCASStart, ""))
 	a := sfeed.Auction{Token: 1000}
 	feedFrame(t, l, a.Append(nil, sfeed.Header{Exchange: 1})) // outside of one
+	if n := len(m.readers[0].queue); n != m.readers[0].head+3 {
+		t.Errorf("%d updates wait", n-m.readers[0].head)
+	}
 	feedFrame(t, l, auction(1000, 350_000, -50))
 	feedFrame(t, l, auction(1000, 350_010, -40)) // the latest wins
 	feedFrame(t, l, auction(4711, 350_010, -40))

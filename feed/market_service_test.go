@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -212,4 +213,53 @@ func TestMarketFeed_isClosedWhileACallbackIsStuck(t *testing.T) {
 		}
 	}
 	close(release)
+}
+
+// What the exchange announces comes.
+func TestMarketFeed_tellsWhatTheMarketDoes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	m := must.Get(feed.Market(t.Context(), d.api, feed.Quotes(d.tcs)))(t)
+	defer m.Close()
+	next, stop := iter.Pull2(m.Updates(t.Context()))
+	defer stop()
+	next()
+	d.market.Status("nse_cm", 10, "")
+	d.market.Auction("nse_cm", "TCS-EQ", "3501.00", -500, 20)
+	var status, auction bool
+	for !status || !auction {
+		u, err, _ := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch u := u.(type) {
+		case feed.Status:
+			status = status || u.Segment == trade.NSE && u.State == feed.ClosingAuctionStarted
+		case feed.Auction:
+			auction = true
+			if u.Instrument != d.tcs || u.Reference != trade.MustRupees("3501.00") || u.Imbalance != -500 || u.ImbalanceAtMarket != 20 {
+				t.Errorf("%+v", u)
+			}
+		}
+	}
+}
+
+// Whatever the scrip master lists has a picture.
+func TestMarketFeed_hasEveryInstrumentOfTheExchange(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	all := must.Get(d.Instruments(t.Context()))(t).Find(trade.Search{})
+	m := must.Get(feed.Market(t.Context(), d.api, feed.Minis(all...)))(t)
+	defer m.Close()
+	seen := map[string]bool{}
+	untilUpdate(t, m, func(u feed.Update) bool {
+		if q, ok := u.(feed.Quote); ok {
+			seen[q.Instrument.Key()] = true
+		}
+		return len(seen) == len(all)
+	})
+	if len(all) < 100 {
+		t.Errorf("%d instruments", len(all))
+	}
+	t.Logf("%d instruments, %+v", len(all), m.Counts())
 }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,36 @@ func TestMarketFeed_asksForPicturesAfterASpoiltFrame(t *testing.T) {
 		}
 		if q, _ := m.Quote(share(0)); q.Volume != 1_000_001 {
 			t.Errorf("what came before the spoilt packet: %d", q.Volume)
+		}
+	})
+}
+
+// A service whose clock has been set back sends what looks older for ever: another
+// connection begins anew.
+func TestMarketFeed_recoversFromAServiceWhoseClockWasSetBack(t *testing.T) {
+	broadcast(t, func(t *testing.T, st *station) {
+		st.tick = 10_000
+		m := st.market(Quotes(share(0)))
+		defer m.Close()
+		st.mu.Lock()
+		st.tick = 0
+		st.mu.Unlock()
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if q, ok := m.Quote(share(0)); !ok || q.Volume != 1_000_000 || m.Counts().Old == 0 || st.connections() != 2 {
+			t.Errorf("%v %d, %+v, %d connections", ok, q.Volume, m.Counts(), st.connections())
+		}
+	})
+}
+
+// A callback that ends its goroutine, as t.FailNow does, ends the feed like a panic.
+func TestMarketFeed_endsWithACallbackThatEndsItsGoroutine(t *testing.T) {
+	broadcast(t, func(t *testing.T, st *station) {
+		m := st.market(Quotes(share(0)), OnQuote(func(*Quote) { runtime.Goexit() }))
+		defer m.Close()
+		var kind *ProgramError
+		if _, err := read(t.Context(), m).take(); !errors.As(err, &kind) {
+			t.Error(err)
 		}
 	})
 }
