@@ -59,7 +59,7 @@ func (c *watchOrdersCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	w := watch[feed.OrderUpdate]{
 		t: t, what: "Orders of " + saved.UCC, json: orderUpdateColumns(), columns: orderUpdateColumns(), newestFirst: true,
-		key: func(u feed.OrderUpdate) string { return u.Number },
+		key: func(u feed.OrderUpdate) string { return u.Number }, live: live.Live,
 	}
 	if w.onScreen(c.JSON) {
 		orders, err := trade.New(client).Orders(ctx)
@@ -99,7 +99,7 @@ func (c *watchPositionsCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	w := watch[trade.Position]{
 		t: t, what: "Positions of " + saved.UCC, json: typed("position", positionColumns), columns: positionColumns,
-		key: func(p trade.Position) string { return string(p.Segment) + "|" + p.Token + "|" + string(p.Product) },
+		key: func(p trade.Position) string { return string(p.Segment) + "|" + p.Token + "|" + string(p.Product) }, live: live.Live,
 	}
 	if w.onScreen(c.JSON) {
 		positions, err := trade.New(client).Positions(ctx)
@@ -239,11 +239,13 @@ type watch[T any] struct {
 	columns     []column[T] // of the table
 	key         func(T) string
 	newestFirst bool
-	forget      func(T) T // what is left of a thing when the connection is lost; nil: all
+	live        func() bool // reports whether the feed is connected; nil: it is once something has come
+	forget      func(T) T   // what is left of a thing when the connection is lost; nil: all
 	lines       func(t *terminal, things []T, widths []int, room int) ([]string, []int)
 
 	things []T
 	at     map[string]int
+	came   bool       // something has come
 	lost   *feed.Lost // there is no connection
 	note   string     // what else is to be said
 	widths []int      // of the columns, so that they do not jump
@@ -361,10 +363,21 @@ func (w *watch[T]) state() string {
 		}
 		return "no connection since " + wall(w.lost.At) + why
 	}
+	if !w.connected() {
+		return "connecting"
+	}
 	if w.note != "" {
 		return "live; " + w.note
 	}
 	return "live"
+}
+
+// connected reports whether what is shown is up to date, as far as is known.
+func (w *watch[T]) connected() bool {
+	if w.live != nil {
+		return w.live()
+	}
+	return w.came
 }
 
 // wall is a time of day in India.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	"neoapi/feed"
 	"neoapi/internal/must"
+	"neoapi/neoapitest"
 	"neoapi/trade"
 )
 
@@ -203,7 +205,7 @@ func TestWatch_drawsWithinTheTerminal(t *testing.T) {
 func TestWatch_showsALossAndNothingOld(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	s := watchOn(t, 24, 100, false)
-	s.until("live")
+	s.until("connecting")
 	s.updates <- quoteOf(tcs, "3500.10", "3490.00")
 	s.until("3,500.10")
 	at := time.Date(2026, time.December, 1, 9, 30, 15, 0, trade.IST)
@@ -257,4 +259,72 @@ func TestWatch_aDumbTerminalGetsLines(t *testing.T) {
 	if text := s.shown.String(); strings.Contains(text, "\x1b") || !strings.HasPrefix(text, "TCS-EQ  nse_cm  3,489.90  -0.10") || !strings.Contains(text, "no connection since") {
 		t.Errorf("%q", text)
 	}
+}
+
+// Ctrl-Z leaves the screen to the shell, and fg takes it again; SIGTERM and Ctrl-\ leave it
+// too.
+func TestWatch_leavesTheScreenToTheShell(t *testing.T) {
+	t.Parallel()
+	needs(t, "bash")
+	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
+	dir := t.TempDir()
+	must.Do(t, os.WriteFile(dir+"/secrets", []byte(srv.Account.Password+"\n"+srv.Account.MPIN+"\n"), 0o600))
+	env := append(os.Environ(), "HOME="+dir, "TERM=xterm", "PS1=$ ", "NEO_SESSION="+dir+"/session.json", "NEO_ENV="+srv.URL,
+		"NEO_CONSUMER_KEY="+srv.ConsumerKey, "NEO_CONSUMER_SECRET="+srv.ConsumerSecret)
+	login := exec.CommandContext(t.Context(), "sh", "-c", "neo login --mobile "+srv.Account.Mobile+" --password-file - --mpin-file - <"+dir+"/secrets")
+	login.Env = env
+	if out, err := login.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	master, slave, err := openTerminal()
+	must.Do(t, err)
+	s := &shownScreen{t: t, master: master, shown: watching()}
+	s.resize(24, 100)
+	read := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(s.shown, master)
+		close(read)
+	}()
+	shell := exec.CommandContext(t.Context(), "bash", "--norc", "--noprofile", "-i")
+	shell.Env, shell.Dir = env, dir
+	shell.Stdin, shell.Stdout, shell.Stderr = slave, slave, slave
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	must.Do(t, shell.Start())
+	_ = slave.Close()
+	seen := 0
+	step := func(typed, shows string) {
+		t.Helper()
+		_, err := master.WriteString(typed)
+		must.Do(t, err)
+		for late := time.After(patience); ; {
+			if at := strings.Index(s.shown.String()[seen:], shows); at >= 0 {
+				seen += at + len(shows)
+				return
+			}
+			select {
+			case <-s.shown.more:
+			case <-late:
+				t.Fatalf("after %q %q is not shown: %q", typed, shows, s.shown.String()[seen:])
+			}
+		}
+	}
+	step("neo watch orders\n", "Orders of "+srv.Account.UCC)
+	step("\x1a", leaveScreen)
+	step("", "Stopped")
+	step("fg\n", enterScreen)
+	step("", "Orders of "+srv.Account.UCC)
+	step("\x03", leaveScreen)
+	step("echo code-$?\n", "code-0\r")
+	step("neo watch positions\n", "Positions of "+srv.Account.UCC)
+	step("\x1c", leaveScreen)
+	step("echo code-$?\n", "code-131\r")
+	step("sh -c 'echo $$ >pid; exec neo watch orders'\n", "Orders of "+srv.Account.UCC)
+	pid := must.Get(strconv.Atoi(strings.TrimSpace(string(must.Get(os.ReadFile(dir+"/pid"))(t)))))(t)
+	must.Do(t, syscall.Kill(pid, syscall.SIGTERM))
+	step("", leaveScreen)
+	step("echo code-$?\n", "code-0\r")
+	step("exit\n", "exit")
+	_ = shell.Wait()
+	_ = master.Close()
+	<-read
 }

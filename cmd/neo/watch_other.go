@@ -13,7 +13,7 @@ func screenSignals() (signals chan os.Signal, stop func()) { return nil, func() 
 
 func isQuit(os.Signal) bool    { return false }
 func isSuspend(os.Signal) bool { return false }
-func suspend(chan os.Signal)   {}
+func suspend()                 {}
 
 // unread returns the context: only a write finds out that nobody reads a pipe any more.
 func unread(ctx context.Context, _ io.Writer) context.Context { return ctx }

@@ -57,6 +57,8 @@ func (w *watch[T]) screen(ctx context.Context, updates func(context.Context) ite
 		}
 	}()
 	var due <-chan time.Time
+	again := time.NewTicker(5 * redraw) // whether it is connected may change without news
+	defer again.Stop()
 	if err := w.draw(f); err != nil {
 		return err
 	}
@@ -71,6 +73,7 @@ func (w *watch[T]) screen(ctx context.Context, updates func(context.Context) ite
 			case n.err != nil:
 				return ofFeed(n.err)
 			}
+			w.came = true
 			if x, ok := thing(n.Update); ok {
 				w.put(x)
 			} else {
@@ -84,8 +87,12 @@ func (w *watch[T]) screen(ctx context.Context, updates func(context.Context) ite
 			if err := w.draw(f); err != nil {
 				return err
 			}
+		case <-again.C:
+			if err := w.draw(f); err != nil {
+				return err
+			}
 		case s := <-signals:
-			if err := w.signalled(f, s, signals); err != nil {
+			if err := w.signalled(f, s); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -95,7 +102,7 @@ func (w *watch[T]) screen(ctx context.Context, updates func(context.Context) ite
 }
 
 // signalled does what a signal asks for: another size, or to make room for the shell.
-func (w *watch[T]) signalled(f *os.File, s os.Signal, signals chan os.Signal) error {
+func (w *watch[T]) signalled(f *os.File, s os.Signal) error {
 	switch {
 	case isQuit(s):
 		return stopped{s}
@@ -103,7 +110,7 @@ func (w *watch[T]) signalled(f *os.File, s os.Signal, signals chan os.Signal) er
 		if _, err := io.WriteString(f, leaveScreen); err != nil {
 			return err
 		}
-		suspend(signals)
+		suspend()
 		if _, err := io.WriteString(f, enterScreen); err != nil {
 			return err
 		}
@@ -132,7 +139,7 @@ func (w *watch[T]) draw(f *os.File) error {
 // head is the first line: what this is, and whether it is up to date.
 func (w *watch[T]) head(columns int) string {
 	colour := green
-	if w.lost != nil {
+	if w.lost != nil || !w.connected() {
 		colour = red
 	}
 	what := w.what + ": "

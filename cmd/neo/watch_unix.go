@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,19 +25,19 @@ func screenSignals() (signals chan os.Signal, stop func()) {
 func isQuit(s os.Signal) bool    { return s == syscall.SIGQUIT }
 func isSuspend(s os.Signal) bool { return s == syscall.SIGTSTP }
 
-// suspend stops the program as Ctrl-Z does, and returns when it goes on. The signal then
-// goes to signals again.
-func suspend(signals chan os.Signal) {
+// suspend stops the program as Ctrl-Z does, and returns when it goes on: at once where
+// there is no shell that could make it go on.
+func suspend() {
+	ours, err := unix.Getsid(0)
+	if shell, parent := unix.Getsid(os.Getppid()); err != nil || parent != nil || ours != shell {
+		return
+	}
 	on := make(chan os.Signal, 1)
 	signal.Notify(on, syscall.SIGCONT)
 	defer signal.Stop(on)
-	signal.Reset(syscall.SIGTSTP)
-	defer signal.Notify(signals, syscall.SIGTSTP)
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTSTP); err == nil {
-		select {
-		case <-on:
-		case <-time.After(time.Second): // nobody could make it go on, and so it was not stopped
-		}
+	// Go keeps SIGTSTP from stopping a program that was told of it once.
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err == nil {
+		<-on
 	}
 }
 
