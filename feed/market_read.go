@@ -150,7 +150,7 @@ func (r *reader) sumUp() {
 				gap = &e.event
 				continue
 			}
-			all := (*gap).(Gap) //nolint:errcheck // it is one
+			all := (*gap).(Gap)
 			if u.From.Before(all.From) {
 				all.From = u.From
 			}
@@ -172,7 +172,7 @@ func (r *reader) sumUp() {
 				}
 				continue
 			}
-			all := (*miss).(Missing) //nolint:errcheck // it is one
+			all := (*miss).(Missing)
 			for _, m := range u.Instruments {
 				if !missing[m.Key()] {
 					missing[m.Key()] = true

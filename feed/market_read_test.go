@@ -17,7 +17,7 @@ import (
 )
 
 // pull returns the next update of a loop.
-func pull(t *testing.T, next func() (Update, error, bool)) Update { //nolint:revive,staticcheck // iter.Pull2's
+func pull(t *testing.T, next func() (Update, error, bool)) Update {
 	t.Helper()
 	u, err, ok := next()
 	if err != nil || !ok {
@@ -33,7 +33,7 @@ func TestUpdates_beginWithThePresentAndConflateWhatIsNotRead(t *testing.T) {
 	defer stopQuick()
 	slow, stopSlow := iter.Pull2(m.Updates(t.Context()))
 	defer stopSlow()
-	for _, next := range []func() (Update, error, bool){quick, slow} { //nolint:staticcheck // iter.Pull2's
+	for _, next := range []func() (Update, error, bool){quick, slow} {
 		if q := pull(t, next).(Quote); q.Volume != 1_000_000 || q.Skipped != 0 {
 			t.Errorf("at first: %+v", q)
 		}
