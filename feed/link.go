@@ -94,9 +94,12 @@ func (l *link) run(ctx context.Context) error {
 		l.opts.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("why", why), slog.Duration("again", wait))
 		l.protocol.down(why, l.client.Now().In(trade.IST))
 		if _, refused := errors.AsType[*SessionError](why); refused {
-			if err := l.renew(ctx); final(err) {
+			switch err := l.renew(ctx); {
+			case final(err):
 				l.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: it is over", slog.Any("why", err))
 				return err
+			case err == nil:
+				wait = 0 // of two in a row that are refused the feed ends
 			}
 		}
 		if pause(ctx, wait) != nil {
@@ -108,11 +111,9 @@ func (l *link) run(ctx context.Context) error {
 // renew asks for another session in place of one that was refused, which may take as long
 // as a person takes to log in.
 func (l *link) renew(ctx context.Context) error {
-	s, err := l.sessions.get(ctx)
-	if err != nil {
+	if _, err := l.sessions.get(ctx); err != nil {
 		return err
 	}
-	l.session = &s
 	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: it has another session")
 	return nil
 }

@@ -204,6 +204,9 @@ func TestSessions_anotherOneIsAskedForOnce(t *testing.T) {
 				if s.greeted("a") != 1 || s.greeted("b") != 1 || !slices.Equal(source.ended, []string{"a"}) {
 					t.Errorf("a %d times, b %d times, ended %v", s.greeted("a"), s.greeted("b"), source.ended)
 				}
+				if at := s.dialed(); how.definite && at[1].Sub(at[0]) > 10*time.Millisecond {
+					t.Errorf("it was used after %v", at[1].Sub(at[0]))
+				}
 				r.life.close()
 			})
 		})
