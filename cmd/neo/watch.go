@@ -7,6 +7,8 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,10 +33,11 @@ type watchFlags struct {
 
 const aboutWatching = `
 Until Ctrl-C, which is the normal end: exit code 0. On a terminal a table is kept up to
-date; a file or another program gets one JSON object for each update. A connection
-that was lost is made again: until then the first line, or an object of type lost, says
-so, and one of type gap from when to when nothing was known. If the session ends and
-neo login has saved no other one meanwhile, the exit code is 3.`
+date; a file or another program gets a JSON object for each thing that there is, and
+then for each update. A connection that was lost is made again: until then the first
+line, or an object of type lost, says so, and one of type gap from when to when nothing
+was known. If the session ends and neo login has saved no other one meanwhile, the exit
+code is 3.`
 
 type watchOrdersCmd struct {
 	Open bool `help:"Only orders that can still fill, and what becomes of them."`
@@ -61,6 +64,7 @@ func (c *watchOrdersCmd) Run(ctx context.Context, t *terminal) error {
 		t: t, what: "Orders of " + saved.UCC, json: orderUpdateColumns(), columns: orderUpdateColumns(), newestFirst: true,
 		key: func(u feed.OrderUpdate) string { return u.Number }, live: live.Live,
 	}
+	opened := map[string]bool{} // orders that could fill when they were first seen
 	if w.onScreen(c.JSON) {
 		orders, err := trade.New(client).Orders(ctx)
 		if err != nil {
@@ -69,13 +73,17 @@ func (c *watchOrdersCmd) Run(ctx context.Context, t *terminal) error {
 		if c.Open {
 			orders = open(orders)
 		}
+		slices.SortFunc(orders, func(a, b trade.Order) int { return strings.Compare(a.Number, b.Number) })
 		for _, o := range orders {
+			opened[o.Number] = !o.State.Final()
 			w.put(feed.OrderUpdate{Order: o})
 		}
 	}
 	return w.run(ctx, c.JSON, live.Updates, live.Close, func(u feed.Update) (feed.OrderUpdate, bool) {
 		o, ok := u.(feed.OrderUpdate)
-		return o, ok && (!c.Open || !o.State.Final() || w.has(o))
+		known := opened[o.Number]
+		opened[o.Number] = known || !o.State.Final()
+		return o, ok && (!c.Open || opened[o.Number])
 	})
 }
 
@@ -98,22 +106,74 @@ func (c *watchPositionsCmd) Run(ctx context.Context, t *terminal) error {
 		return ofFeed(err)
 	}
 	w := watch[trade.Position]{
-		t: t, what: "Positions of " + saved.UCC, json: typed("position", positionColumns), columns: positionColumns,
-		key: func(p trade.Position) string { return string(p.Segment) + "|" + p.Token + "|" + string(p.Product) }, live: live.Live,
+		t: t, what: "Positions of " + saved.UCC, json: typed("position", positionColumns), columns: positionColumns, live: live.Live,
+		key: func(p trade.Position) string { return string(p.Segment) + "|" + p.Token + "|" + string(p.Product) },
 	}
+	prices := livePrices{}
 	if w.onScreen(c.JSON) {
 		positions, err := trade.New(client).Positions(ctx)
 		if err != nil {
 			return errors.Join(err, live.Close())
 		}
+		prices.open(ctx, client, c.sessions(saved))
+		defer prices.close()
+		w.columns = prices.columns()
 		for _, p := range positions {
+			prices.follow(p)
 			w.put(p)
 		}
 	}
 	return w.run(ctx, c.JSON, live.Updates, live.Close, func(u feed.Update) (trade.Position, bool) {
 		p, ok := u.(feed.PositionUpdate)
+		if ok {
+			prices.follow(p.Position)
+		}
 		return p.Position, ok
 	})
+}
+
+// livePrices are the prices of what is held, where the session has a market feed: what a
+// position is worth moves without a fill.
+type livePrices struct{ market *feed.MarketFeed }
+
+// open opens the market feed. Without one, prices are those of the reports.
+func (l *livePrices) open(ctx context.Context, client *neoapi.Client, sessions neoapi.SessionSource) {
+	if market, err := feed.Market(ctx, client, feed.WithKeeper(sessions)); err == nil {
+		l.market = market
+	}
+}
+
+func (l *livePrices) close() {
+	if l.market != nil {
+		_ = l.market.Close() // it is read no more
+	}
+}
+
+// follow subscribes what is held.
+func (l *livePrices) follow(p trade.Position) {
+	if l.market != nil {
+		_ = l.market.Subscribe(feed.Mini, p.Instrument) // without it the price is that of the report
+	}
+}
+
+// of returns a position with its last price.
+func (l *livePrices) of(p trade.Position) trade.Position {
+	if l.market == nil {
+		return p
+	}
+	if q, ok := l.market.Quote(p.Instrument); ok && q.Last.Known() {
+		p.Last = q.Last
+	}
+	return p
+}
+
+// columns are those of positions, with these prices.
+func (l *livePrices) columns() []column[trade.Position] {
+	all := slices.Clone(positionColumns)
+	for i, c := range all {
+		all[i].value = func(p trade.Position) string { return c.value(l.of(p)) }
+	}
+	return all
 }
 
 type watchQuotesCmd struct {
@@ -249,12 +309,6 @@ type watch[T any] struct {
 	lost   *feed.Lost // there is no connection
 	note   string     // what else is to be said
 	widths []int      // of the columns, so that they do not jump
-}
-
-// has reports whether a thing is in the table.
-func (w *watch[T]) has(thing T) bool {
-	_, ok := w.at[w.key(thing)]
-	return ok
 }
 
 // put adds a thing to the table, or replaces it.

@@ -319,7 +319,7 @@ func TestWatch_leavesTheScreenToTheShell(t *testing.T) {
 	step("\x1c", leaveScreen)
 	step("echo code-$?\n", "code-131\r")
 	step("sh -c 'echo $$ >pid; exec neo watch orders'\n", "Orders of "+srv.Account.UCC)
-	pid := must.Get(strconv.Atoi(strings.TrimSpace(string(must.Get(os.ReadFile(dir+"/pid"))(t)))))(t)
+	pid := must.Get(strconv.Atoi(strings.TrimSpace(string(must.Get(os.ReadFile(dir + "/pid"))(t)))))(t)
 	must.Do(t, syscall.Kill(pid, syscall.SIGTERM))
 	step("", leaveScreen)
 	step("echo code-$?\n", "code-0\r")
