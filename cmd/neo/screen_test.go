@@ -49,6 +49,7 @@ func TestCommands_printJSON(t *testing.T) {
 	own := []string{
 		"serve",          // its log is JSON
 		"exec",           // its output is a program's
+		"record",         // its output is a recording
 		"completion",     // a script
 		"help",           // for people
 		"account export", // JSON, or CSV with --all

@@ -148,7 +148,7 @@ func (x *Exchange) list() *listing.Day {
 	x.byKey = make(map[listing.Key]uint32, len(all))
 	block := make([]instrument, len(all))
 	for k, i := range all {
-		block[k] = instrument{Instrument: i, index: uint32(k), step: -1, replayed: x.replay.has[i.Key]}
+		block[k] = instrument{Instrument: i, index: uint32(k), step: -1, replayed: x.replay.has[i.Key] == i}
 		x.instruments[k] = &block[k]
 		x.byKey[i.Key] = uint32(k)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"neoapi/internal/paper/book"
 	"neoapi/internal/paper/listing"
+	"neoapi/internal/paper/tape"
 	"neoapi/internal/recording"
 )
 
@@ -44,7 +45,7 @@ type replay struct {
 	over   bool
 	source []recording.Instrument // what was listed
 	listed []*listing.Instrument  // as it is listed
-	has    map[listing.Key]bool
+	has    map[listing.Key]*listing.Instrument
 }
 
 // Replaying returns the segments that have prices of a recording, and whether it has
@@ -112,11 +113,27 @@ func (x *Exchange) recorded(r *Recorded) {
 		x.listRecorded(r.Listed)
 	case r.Quote != nil:
 		x.replay.over = false // a file that had ended has grown
-		if in := x.find(r.Key); in != nil && in.replayed {
+		if in := x.find(r.Key); in != nil && in.replayed && sane(r.Quote) {
 			x.tock(in, r.Quote)
 		}
 	}
 }
+
+// sane reports whether a picture's prices and quantities are such that amounts of them can
+// be reckoned with: a damaged recording may have others.
+func sane(q *recording.Quote) bool {
+	for f, v := range q.Value {
+		switch f := recording.Field(f); {
+		case v < 0 || f.Price() && tape.PriceOf(v) > maxPrice, !f.Price() && !f.Time() && v > maxRecorded:
+			return false
+		}
+	}
+	return true
+}
+
+// maxRecorded is the highest quantity that a recording may have: no exchange trades as much in a
+// day.
+const maxRecorded = 1 << 40
 
 // listRecorded lists instruments that have their prices from the recording. What nobody
 // knows is left out.
@@ -125,7 +142,7 @@ func (x *Exchange) listRecorded(all []recording.Instrument) {
 	base := listing.On(x.date)
 	n := len(x.replay.listed)
 	for k := range all {
-		if i, err := base.Adopt(&all[k], x.replay.days); err == nil && !x.replay.has[i.Key] {
+		if i, err := base.Adopt(&all[k], x.replay.days); err == nil && x.replay.has[i.Key] == nil {
 			x.adopt(&all[k], i)
 		}
 	}
@@ -152,9 +169,9 @@ func (x *Exchange) listRecorded(all []recording.Instrument) {
 // adopt keeps what a recording lists.
 func (x *Exchange) adopt(r *recording.Instrument, i *listing.Instrument) {
 	if x.replay.has == nil {
-		x.replay.has = map[listing.Key]bool{}
+		x.replay.has = map[listing.Key]*listing.Instrument{}
 	}
-	x.replay.has[i.Key] = true
+	x.replay.has[i.Key] = i
 	x.replay.source = append(x.replay.source, *r)
 	x.replay.listed = append(x.replay.listed, i)
 	x.market.Adopt(i)
@@ -162,7 +179,7 @@ func (x *Exchange) adopt(r *recording.Instrument, i *listing.Instrument) {
 
 // relist gives an instrument other prices, or other terms.
 func (x *Exchange) relist(in *instrument, i *listing.Instrument) {
-	replayed := x.replay.has[i.Key]
+	replayed := x.replay.has[i.Key] == i
 	if in.Instrument != nil && replayed && !in.replayed { // what rests was placed at prices of another market
 		for k := uint32(1); k <= x.orders.n; k++ {
 			if o := x.orders.at(k); o.instrument == in.index && !o.final() && !o.state.beforeMarket() {

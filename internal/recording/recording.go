@@ -167,11 +167,11 @@ func unitsOf(i *Instrument) (u [fields]units) {
 	const paise = Rupee / 100
 	for f := range u {
 		switch f := Field(f); {
-		case f == At || f == LastAt:
+		case f.Time():
 			u[f] = units{1_000_000, 1_000}
 		case f == Average:
 			u[f] = units{paise, paise}
-		case f.price():
+		case f.Price():
 			u[f] = units{max(i.Tick, 1), paise}
 		case f >= orders && f < Open:
 			u[f] = units{1, 1}
@@ -182,7 +182,11 @@ func unitsOf(i *Instrument) (u [fields]units) {
 	return u
 }
 
-func (f Field) price() bool {
+// Time reports whether a field is a time.
+func (f Field) Time() bool { return f == At || f == LastAt }
+
+// Price reports whether a field is a price.
+func (f Field) Price() bool {
 	switch {
 	case f >= levels && f < orders:
 		return (f-levels)%2 == 0

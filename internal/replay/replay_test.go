@@ -436,27 +436,3 @@ func TestReplay_goesOnAfterARestart(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkReplay is what a recorded quote costs the exchange: by itself, and where orders
-// rest in the instrument.
-func BenchmarkReplay(b *testing.B) {
-	for _, resting := range []int{0, 20} {
-		b.Run(fmt.Sprintf("resting=%d", resting), func(b *testing.B) {
-			file, all := record(b, 3, time.Minute)
-			n := 0
-			for b.Loop() {
-				b.StopTimer()
-				x := paper.New(paper.Config{Seed: 1, Start: began, Funds: 10_000_000 * rupee, Source: open(b, file, nil)})
-				for k := range resting {
-					if _, refused := x.Place(began, paper.Place{Account: "A", Instrument: tcs, Side: paper.Buy, Type: paper.Limit, Product: paper.MIS, Validity: paper.Day, Price: 3400*rupee + rupee*listing.Price(k), Quantity: 1}); refused != nil {
-						b.Fatal(refused)
-					}
-				}
-				b.StartTimer()
-				x.Run(began.Add(2 * time.Minute))
-				n += len(all)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/tick")
-		})
-	}
-}

@@ -22,6 +22,11 @@ func (d *Day) Adopt(r *recording.Instrument, days int) (*Instrument, error) {
 	if !known || !named || r.Symbol == "" {
 		return nil, fmt.Errorf("the recording has an instrument %s %q of kind %q, which is not known", r.Segment, r.Symbol, r.Kind)
 	}
+	for _, v := range []int64{r.Lot, r.Multiplier, r.GenNum, r.GenDen, r.PriceNum, r.PriceDen, r.Strike / recording.Rupee, r.Tick / recording.Rupee} {
+		if v < 0 || v > 1_000_000 { // amounts of it could not be reckoned with
+			return nil, fmt.Errorf("the recording has %s with terms that no instrument has", r.Symbol)
+		}
+	}
 	i := d.like(Key{segment, r.Token}, kind, r.Name)
 	i.Key, i.Symbol, i.Name, i.Kind = Key{segment, r.Token}, r.Name, r.Symbol, kind
 	i.Description, i.ISIN, i.Series, i.RefKey = r.Company, r.ISIN, r.Series, ""
