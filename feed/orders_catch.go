@@ -152,7 +152,7 @@ func (o *OrderFeed) compare(book []trade.Order) {
 			continue
 		}
 		t, r := o.track(row.Number), report{row, true}
-		if len(t.queue) == 0 && t.last.Number != "" && !news(&t.last, &r) {
+		if len(t.queue) == 0 && t.last.Number != "" && !news(&t.last, &r) && !hides(&t.last, &r) {
 			o.absorb(t, r)
 			continue
 		}
@@ -162,7 +162,7 @@ func (o *OrderFeed) compare(book []trade.Order) {
 			o.settle(t, []report{r})
 		case begins(t) && t.last.Number == "": // the stream has all of it
 			o.again(t, &r)
-		case news(&t.last, &r) || slices.ContainsFunc(t.queue, func(q report) bool { return news(&t.last, &q) }):
+		case news(&t.last, &r) || hides(&t.last, &r) || slices.ContainsFunc(t.queue, func(q report) bool { return news(&t.last, &q) }):
 			o.missing[r.Number] = true
 			o.wait(t, r)
 			o.ask(t, r.Number)

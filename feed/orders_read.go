@@ -302,7 +302,7 @@ func (o *OrderFeed) look(ctx context.Context) {
 	o.suspect = nil
 	for _, row := range book {
 		r := report{row, true}
-		if t := o.orders[row.Number]; row.Number != "" && row.State != "" && (t == nil || news(&t.last, &r)) {
+		if t := o.orders[row.Number]; row.Number != "" && row.State != "" && (t == nil || news(&t.last, &r) || hides(&t.last, &r)) {
 			o.suspect = append(o.suspect, r)
 		} else if t != nil {
 			t.learn(row)
@@ -321,7 +321,7 @@ func (o *OrderFeed) sentence() {
 	slices.SortStableFunc(o.suspect, func(a, b report) int { return cmp.Compare(when(&a.Order), when(&b.Order)) })
 	for _, r := range o.suspect {
 		t := o.track(r.Number)
-		if !news(&t.last, &r) {
+		if !news(&t.last, &r) && !hides(&t.last, &r) {
 			continue
 		}
 		r.Order = apart(r.Order)

@@ -98,7 +98,9 @@ func TestOrders_aBreakHidesNothing(t *testing.T) {
 	}
 	must.Get(d.Cancel(t.Context(), orders[1]))(t)
 	must.Get(d.Modify(t.Context(), orders[2], trade.Change{Price: trade.MustRupees("3440"), Quantity: 20}))(t)
-	d.market.Trade("nse_cm", "TCS-EQ", "3450.00", 4)
+	for filled := int64(0); filled == 0; filled = d.srv.Orders(t, d.srv.Account.UCC)[0].Filled { // behind others in the queue
+		d.market.Trade("nse_cm", "TCS-EQ", "3450.00", 4)
+	}
 	other := trade.New(d.client(t, 3))
 	placed := must.Get(other.Place(t.Context(), d.filling()))(t)
 	d.market.SetPrice("nse_cm", "TCS-EQ", "3445.00")

@@ -176,6 +176,27 @@ func TestOrders_lostAndReorderedFramesDoNotShow(t *testing.T) {
 	})
 }
 
+// A change that leaves an order as it was is told too, though its frames were lost.
+func TestOrders_aLostChangeToWhatWasIsTold(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		st := newStage(t, s, nil)
+		st.set(func() { st.book = []string{rowOf(one1, trade.Open, 0, 4)} })
+		got := st.open(t)
+		time.Sleep(time.Second)
+		st.set(func() {
+			st.book = []string{rowOf(one1, trade.Open, 0, 8)}
+			for i, state := range []trade.State{trade.Open, trade.Modified, trade.ModifyPending, trade.ModifyValidating, trade.Open} {
+				st.histories[one1] = append(st.histories[one1], rowOf(one1, state, 0, int64(8-i)))
+			}
+		})
+		time.Sleep(openPause + time.Second)
+		if story := got.story(one1); story != "open, modify validation pending, modify pending, modified, open" {
+			t.Error(story)
+		}
+		st.feed.Close()
+	})
+}
+
 // A stream that says nothing, though all looks well, does not hide what happens, and is
 // given up.
 func TestOrders_silentStreamHidesNothing(t *testing.T) {

@@ -62,9 +62,9 @@ func (o *OrderFeed) hear(order trade.Order) {
 // it: then the report waits for the order's history.
 func (o *OrderFeed) offer(t *tracked, r report) {
 	switch {
-	case !news(&t.last, &r):
+	case !news(&t.last, &r) && !hides(&t.last, &r):
 		o.absorb(t, r)
-	case !o.follows(t, &r):
+	case !news(&t.last, &r) || !o.follows(t, &r):
 		o.losing = time.Now()
 		o.soon(lossyPause)
 		o.wait(t, r)
@@ -95,6 +95,12 @@ func news(last *trade.Order, r *report) bool {
 	differ := func(now, was trade.Rupees) bool { return now != was && was.Known() }
 	return now.State != last.State || now.Quantity != last.Quantity && last.Quantity != 0 || differ(now.Price, last.Price) || differ(now.Trigger, last.Trigger) ||
 		now.PriceType != last.PriceType && last.PriceType != "" || now.Reason != last.Reason && now.Reason != ""
+}
+
+// hides reports whether a report without news of an order was recorded after what was told:
+// then states that came in between ended where they began, as a change to what was does.
+func hides(last *trade.Order, r *report) bool {
+	return last.Sequence > 0 && r.Sequence > last.Sequence && !last.State.Final()
 }
 
 // absorb takes from a report without news what was not known.
