@@ -22,7 +22,8 @@ import (
 // word goes ahead, and of the states before it only what filled is told. So it is with a
 // state that cannot follow the last one, because a frame in between was lost. While an order
 // is open the book is read every five seconds, though all looks well, for the frame that was
-// lost can be the last one; while the feed is not connected, every two.
+// lost can be the last one; while the feed is not connected, every two; while no order is
+// open, every ten.
 //
 // Of the many orders that change in one break, some twenty have their histories read, to
 // leave most of the consumer's rate to the program. Of the others the newest state is told.

@@ -152,15 +152,20 @@ func (o *OrderFeed) compare(book []trade.Order) {
 			continue
 		}
 		t, r := o.track(row.Number), report{row, true}
+		if len(t.queue) == 0 && t.last.Number != "" && !news(&t.last, &r) {
+			o.absorb(t, r)
+			continue
+		}
+		r.Order = apart(row)
 		switch {
 		case !o.caught && t.last.Number == "" && !begins(t): // as it is now
 			o.settle(t, []report{r})
 		case begins(t) && t.last.Number == "": // the stream has all of it
 			o.again(t, &r)
 		case news(&t.last, &r) || slices.ContainsFunc(t.queue, func(q report) bool { return news(&t.last, &q) }):
-			o.missing[row.Number] = true
+			o.missing[r.Number] = true
 			o.wait(t, r)
-			o.ask(t, row.Number)
+			o.ask(t, r.Number)
 		default:
 			o.settle(t, []report{r})
 		}

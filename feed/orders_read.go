@@ -16,7 +16,7 @@ const (
 	reportPatience = 500 * time.Millisecond // how long a report waits for a service that does not answer
 	longest        = 3 * time.Second        // and for one that does
 	openPause      = 5 * time.Second        // between two looks at the book while an order is open
-	idlePause      = 30 * time.Second       // while none is
+	idlePause      = 10 * time.Second       // while none is
 	downPause      = 2 * time.Second        // while an order is open and the feed is not connected, or the service does not answer
 	lossyPause     = time.Second            // after a look that found what the stream had lost
 	leanPause      = 200 * time.Millisecond // after a report that lacks what the book has
@@ -268,6 +268,9 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 		return
 	}
 	for _, p := range positions {
+		if own, err := trade.ParsePosition([]byte(p.Raw)); err == nil { // no part of the whole report
+			p = own
+		}
 		o.position(p)
 	}
 }
@@ -302,7 +305,7 @@ func (o *OrderFeed) look(ctx context.Context) {
 		if t := o.orders[row.Number]; row.Number != "" && row.State != "" && (t == nil || news(&t.last, &r)) {
 			o.suspect = append(o.suspect, r)
 		} else if t != nil {
-			t.last = t.last.Merge(row)
+			t.learn(row)
 		}
 	}
 	o.judge = time.Now().Add(grace)
@@ -321,6 +324,7 @@ func (o *OrderFeed) sentence() {
 		if !news(&t.last, &r) {
 			continue
 		}
+		r.Order = apart(r.Order)
 		if lost++; len(t.queue) == 0 && r.State == t.last.State && t.last.Unread != "" { // the report lacked it
 			o.deliver(t, r)
 			continue

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"neoapi/trade"
@@ -38,7 +39,7 @@ func (o *OrderFeed) track(number string) *tracked {
 	t := o.orders[number]
 	if t == nil {
 		t = &tracked{}
-		o.orders[number] = t
+		o.orders[strings.Clone(number)] = t
 	}
 	return t
 }
@@ -98,10 +99,26 @@ func news(last *trade.Order, r *report) bool {
 
 // absorb takes from a report without news what was not known.
 func (o *OrderFeed) absorb(t *tracked, r report) {
-	t.last = t.last.Merge(r.Order)
+	t.learn(r.Order)
 	if !r.recovered {
 		o.repeated.Add(1)
 	}
+}
+
+// learn takes from a row what an order's reports have lacked, if they have.
+func (t *tracked) learn(row trade.Order) {
+	if last := &t.last; last.Unread != "" || last.Symbol == "" || last.Quantity == 0 || !last.Price.Known() || last.FilledQty > 0 && !last.AvgPrice.Known() || row.Sequence > last.Sequence {
+		t.last = last.Merge(apart(row))
+	}
+}
+
+// apart returns an order that is no part of a report with many: it would keep all of that
+// in memory.
+func apart(row trade.Order) trade.Order {
+	if own, err := trade.ParseOrder([]byte(row.Raw)); err == nil {
+		return own
+	}
+	return row
 }
 
 // deliver tells of an order what a report has news of.
@@ -167,7 +184,7 @@ func (o *OrderFeed) history(t *tracked, states []trade.Order) {
 	}
 	rows := make([]report, 0, len(states)-from)
 	for _, s := range states[from:] {
-		rows = append(rows, report{s, true})
+		rows = append(rows, report{apart(s), true})
 	}
 	t.asked = false
 	o.settle(t, rows)
