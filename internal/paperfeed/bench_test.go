@@ -25,7 +25,6 @@ import (
 	"neoapi/internal/paper/listing"
 	"neoapi/internal/paperfeed"
 	"neoapi/internal/sfeed"
-	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
@@ -42,7 +41,6 @@ func TestMain(m *testing.M) {
 		c.run()
 		return
 	}
-	testserver.Rate = 0
 	os.Exit(m.Run())
 }
 

@@ -13,12 +13,16 @@ import (
 	"neoapi"
 	"neoapi/internal/must"
 	"neoapi/internal/sfeed"
+	"neoapi/internal/testserver"
 	"neoapi/neoapitest"
 )
 
-// login opens a trade session of generation 3.
+// login opens a trade session of generation 3, not close to the end of the day.
 func login(t testing.TB, srv *neoapitest.Server) (*neoapi.Client, neoapi.Session) {
 	t.Helper()
+	if early := testserver.IntoTheDay(srv.Now()); early > 0 {
+		srv.Advance(early)
+	}
 	c := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: srv.ConsumerKey, Clock: srv.Now, Rate: -1}))(t)
 	must.Do(t, c.LoginTOTP(t.Context(), neoapi.TOTP{Mobile: srv.Account.Mobile, UCC: srv.Account.UCC, Code: srv.TOTP(t)}))
 	return c, must.Get(c.ValidateMPIN(t.Context(), srv.Account.MPIN))(t)

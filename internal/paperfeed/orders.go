@@ -40,9 +40,9 @@ func (o *orders) first(_ websocket.MessageType, data []byte) (claim, error) {
 
 // bareFields reads {type:cn,Sid:…}: JSON without its quotes.
 func bareFields(data []byte) (map[string]string, bool) {
-	data = bytes.TrimSpace(data)
-	inner, ok := bytes.CutPrefix(data, []byte("{"))
-	if inner, ok = bytes.CutSuffix(inner, []byte("}")); !ok || len(data) == len(inner) {
+	inner, opened := bytes.CutPrefix(bytes.TrimSpace(data), []byte("{"))
+	inner, closed := bytes.CutSuffix(inner, []byte("}"))
+	if !opened || !closed {
 		return nil, false
 	}
 	fields := map[string]string{}

@@ -138,7 +138,7 @@ func TestFeeds_endWithTheirSession(t *testing.T) { // security.md S4
 func TestFeeds_endWithTheDay(t *testing.T) {
 	t.Parallel()
 	india := time.FixedZone("IST", 5*3600+1800)
-	srv := neoapitest.NewServer(t, neoapitest.WithDayEnd(), neoapitest.WithTime(time.Date(2031, 3, 3, 23, 50, 0, 0, india)))
+	srv := neoapitest.NewServer(t, neoapitest.WithDayEnd(), neoapitest.WithTime(time.Date(2031, 3, 3, 23, 30, 0, 0, india)))
 	_, s := login(t, srv)
 	orders, market := openOrders(t, s), openMarket(t, s)
 	srv.SetTime(time.Date(2031, 3, 4, 0, 0, 1, 0, india))
