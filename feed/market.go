@@ -32,7 +32,9 @@ func subscribe(l Level, i []trade.Instrument) Option {
 // and before anything else is read: f must be quick. The quote is valid, and is not to be
 // changed, until f returns. The calls of an instrument come one after the other; with more
 // than 3,000 instruments, which need several connections, those of others may come at the
-// same time. If f panics the feed ends with a [*ProgramError].
+// same time. f may be called before [Market] has returned: a callback that needs the feed
+// is for instruments that are subscribed afterwards. If f panics the feed ends with a
+// [*ProgramError].
 func OnQuote(f func(*Quote)) Option { return func(o *options) { o.onQuote = f } }
 
 // What the service allows.

@@ -80,7 +80,7 @@ func (l *line) packet(p sfeed.Packet, raw []byte, at time.Time) *item {
 	case !it.fresh():
 		l.arrived(it, at)
 	}
-	by := &l.scales[uint8(p.Exchange())] //nolint:gosec // as it is on the wire
+	by := &l.scales[uint8(p.Exchange())]
 	var newer bool
 	switch kind {
 	case sfeed.KindQuote:
@@ -139,7 +139,7 @@ func (l *line) status(p sfeed.Packet, at time.Time) {
 	var s sfeed.Status
 	s.Decode(p)
 	told := Status{Segment: segment, State: MarketState(s.Code), Text: string(s.Text), At: at}
-	x := uint8(p.Exchange()) //nolint:gosec // as it is on the wire
+	x := uint8(p.Exchange())
 	if !told.State.event() {
 		if told.State == MarketOpen && m.statuses[x] != MarketOpen {
 			m.opened[x] = time.Now()
@@ -158,7 +158,7 @@ func (l *line) status(p sfeed.Packet, at time.Time) {
 func (l *line) auction(p sfeed.Packet, at time.Time) {
 	var a sfeed.Auction
 	a.Decode(p)
-	it := l.table.find(keyOf(p.Exchange(), uint32(a.Token))) //nolint:gosec // as it is on the wire
+	it := l.table.find(keyOf(p.Exchange(), uint32(a.Token)))
 	switch {
 	case it == nil:
 		l.feed.counts.unknown.Add(1)
@@ -171,7 +171,7 @@ func (l *line) auction(p sfeed.Packet, at time.Time) {
 	}
 	it.auction = a
 	it.auctioned = Auction{
-		Instrument: it.instrument, Reference: l.scales[uint8(p.Exchange())].price.Price(int64(a.Reference)), //nolint:gosec // as it is on the wire
+		Instrument: it.instrument, Reference: l.scales[uint8(p.Exchange())].price.Price(int64(a.Reference)),
 		Imbalance: a.Imbalance, ImbalanceAtMarket: a.ImbalanceAtMarket, At: at,
 	}
 	for _, r := range l.feed.readers {

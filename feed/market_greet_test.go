@@ -20,11 +20,11 @@ const greeting = `{"message_code":1119,"exchanges":{"nse_cm":{"value":1,"divider
 // The answer to the first frame in the forms of the documents and of the service itself.
 func TestMarketFeed_takesEachWayInWhichASessionIsGood(t *testing.T) {
 	for name, greet := range map[string]func(st *station, c *websocket.Conn){
-		"1117":            func(st *station, c *websocket.Conn) { st.say(c, answer) },
-		"1119 alone":      func(st *station, c *websocket.Conn) { st.say(c, greeting) },
+		"1117":                  func(st *station, c *websocket.Conn) { st.say(c, answer) },
+		"1119 alone":            func(st *station, c *websocket.Conn) { st.say(c, greeting) },
 		"1117 without dividers": func(st *station, c *websocket.Conn) { st.say(c, `{"message_code":1117}`) },
 		"1119 without dividers": func(st *station, c *websocket.Conn) { st.say(c, `{"message_code":1119}`) },
-		"1119, then 1117": func(st *station, c *websocket.Conn) { st.say(c, greeting); st.say(c, answer) },
+		"1119, then 1117":       func(st *station, c *websocket.Conn) { st.say(c, greeting); st.say(c, answer) },
 		"nonsense and 1117": func(st *station, c *websocket.Conn) {
 			st.say(c, "<html>")
 			st.say(c, "null")

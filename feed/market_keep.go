@@ -201,7 +201,7 @@ func (l *line) name(now time.Time) {
 			continue
 		}
 		since := it.asked
-		if opened := m.opened[uint8(it.exchange)]; opened.After(since) { //nolint:gosec // as it is on the wire
+		if opened := m.opened[uint8(it.exchange)]; opened.After(since) {
 			since = opened
 		}
 		if now.Sub(since) >= m.patience.first {
@@ -250,7 +250,7 @@ func (k *keeper) listen(now time.Time) ([]sfeed.Request, error) {
 // expects reports whether the connection carries an instrument whose market is open.
 func (l *line) expects() bool {
 	for x, n := range l.per {
-		if n > 0 && l.feed.open(int8(x)) { //nolint:gosec // a small number
+		if n > 0 && l.feed.open(int8(x)) {
 			return true
 		}
 	}
@@ -299,7 +299,7 @@ func (k *keeper) tidy(now time.Time) (requests []sfeed.Request) {
 // open reports whether a market is open: by its feed, else by the hours of the original
 // service, and elsewhere always.
 func (m *MarketFeed) open(exchange int8) bool {
-	if s := m.statuses[uint8(exchange)]; s != 0 { //nolint:gosec // as it is on the wire
+	if s := m.statuses[uint8(exchange)]; s != 0 {
 		return s == MarketOpen
 	}
 	return !original(m.client) || openByHours(trade.Segment(sfeed.Segment(exchange)), m.client.Now())

@@ -225,7 +225,7 @@ func (l *line) control(data []byte, at time.Time) error {
 func (l *line) divide(d *sfeed.Dividers, at time.Time) error {
 	l.divided = true
 	for i := range l.scales {
-		by := d.Of(int8(uint8(i))) //nolint:gosec // as it is on the wire
+		by := d.Of(int8(uint8(i)))
 		l.scales[i] = scale{trade.DividerOf(by), float64(by)}
 	}
 	m := l.feed

@@ -211,7 +211,7 @@ func (it *item) takeMini(r *sfeed.Mini, p sfeed.Packet, by *scale, at time.Time)
 // takeIndex puts an index's value into the picture.
 func (it *item) takeIndex(r *sfeed.Index, p sfeed.Packet, by *scale, at time.Time) bool {
 	d := by.price
-	last := int64(min(r.LastAt, math.MaxInt64)) //nolint:gosec // bounded
+	last := int64(min(r.LastAt, math.MaxInt64))
 	if it.older(last, last, 0, p.Seq()) {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"neoapi/trade"
 )
 
 // maxEvents is how many updates other than quotes wait for a reader before they are
@@ -133,7 +135,11 @@ func (r *reader) tell(u Update) {
 // over all of them, the latest status of each market, and all that is missing.
 func (r *reader) sumUp() {
 	r.compact()
-	statuses := map[any]bool{}
+	type doing struct {
+		segment trade.Segment
+		event   bool
+	}
+	statuses := map[doing]bool{}
 	missing := map[string]bool{}
 	var gap, miss *Update // the later one, which the earlier ones are added to
 	losses := 0
@@ -150,7 +156,7 @@ func (r *reader) sumUp() {
 				gap = &e.event
 				continue
 			}
-			all := (*gap).(Gap) //nolint:errcheck // it is one
+			all := (*gap).(Gap)
 			if u.From.Before(all.From) {
 				all.From = u.From
 			}
@@ -160,8 +166,8 @@ func (r *reader) sumUp() {
 				continue
 			}
 		case Status:
-			if !statuses[u.Segment] {
-				statuses[u.Segment] = true
+			if what := (doing{u.Segment, u.State.event()}); !statuses[what] {
+				statuses[what] = true
 				continue
 			}
 		case Missing:
@@ -172,7 +178,7 @@ func (r *reader) sumUp() {
 				}
 				continue
 			}
-			all := (*miss).(Missing) //nolint:errcheck // it is one
+			all := (*miss).(Missing)
 			for _, m := range u.Instruments {
 				if !missing[m.Key()] {
 					missing[m.Key()] = true

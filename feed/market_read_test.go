@@ -17,7 +17,7 @@ import (
 )
 
 // pull returns the next update of a loop.
-func pull(t *testing.T, next func() (Update, error, bool)) Update { //nolint:revive,staticcheck // iter.Pull2's
+func pull(t *testing.T, next func() (Update, error, bool)) Update {
 	t.Helper()
 	u, err, ok := next()
 	if err != nil || !ok {
@@ -33,7 +33,7 @@ func TestUpdates_beginWithThePresentAndConflateWhatIsNotRead(t *testing.T) {
 	defer stopQuick()
 	slow, stopSlow := iter.Pull2(m.Updates(t.Context()))
 	defer stopSlow()
-	for _, next := range []func() (Update, error, bool){quick, slow} { //nolint:staticcheck // iter.Pull2's
+	for _, next := range []func() (Update, error, bool){quick, slow} {
 		if q := pull(t, next).(Quote); q.Volume != 1_000_000 || q.Skipped != 0 {
 			t.Errorf("at first: %+v", q)
 		}
@@ -109,14 +109,15 @@ func TestUpdates_sumUpWhatIsNotRead(t *testing.T) {
 	m.mu.Lock()
 	for minute := range 10_000 {
 		m.tell(Lost{At: at(2 * minute), Err: errors.New("cut")})
-		m.tell(Status{Segment: trade.NSE, State: MarketState(minute)})
+		m.tell(Status{Segment: trade.NSE, State: MarketState(100 + minute)})
+		m.tell(Status{Segment: trade.NSE, State: BandRevised})
 		m.tell(Missing{Instruments: []trade.Instrument{share(minute % 40)}})
 		m.tell(Gap{From: at(2 * minute), To: at(2*minute + 1)})
 	}
 	m.tell(Lost{At: at(20_000)})
 	m.mu.Unlock()
 	var first, last time.Time
-	var losses, gaps, states int
+	var losses, gaps, states, revised int
 	missing := map[string]bool{}
 	for range maxEvents + 5 {
 		if len(m.readers[0].queue) == m.readers[0].head {
@@ -131,14 +132,18 @@ func TestUpdates_sumUpWhatIsNotRead(t *testing.T) {
 			}
 			last = u.To
 		case Status:
-			states = int(u.State)
+			if u.State == BandRevised {
+				revised++
+			} else {
+				states = int(u.State)
+			}
 		case Missing:
 			for _, i := range u.Instruments {
 				missing[i.Key()] = true
 			}
 		}
 	}
-	if losses == 0 || gaps == 0 || !first.Equal(at(0)) || !last.Equal(at(2*9_999+1)) || states != 9_999 || len(missing) != 40 {
+	if losses == 0 || gaps == 0 || !first.Equal(at(0)) || !last.Equal(at(2*9_999+1)) || states != 10_099 || revised == 0 || len(missing) != 40 {
 		t.Errorf("%d losses, %d gaps from %v to %v, state %d, %d missing", losses, gaps, first, last, states, len(missing))
 	}
 	if n := len(m.readers[0].queue); n > 2000 {

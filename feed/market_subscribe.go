@@ -65,7 +65,7 @@ func (m *MarketFeed) add(it *item) {
 	l := it.line
 	m.items[it.name] = it
 	l.count++
-	l.per[uint8(it.exchange)]++ //nolint:gosec // a small number
+	l.per[uint8(it.exchange)]++
 	if it.index {
 		l.indices = append(l.indices, it)
 	}
@@ -86,7 +86,7 @@ func (m *MarketFeed) remove(it *item) {
 	delete(m.items, it.name)
 	delete(l.waiting, it)
 	l.count--
-	l.per[uint8(it.exchange)]-- //nolint:gosec // a small number
+	l.per[uint8(it.exchange)]--
 	for i, index := range l.indices {
 		if index == it {
 			l.indices[i] = l.indices[len(l.indices)-1]
