@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	faultTime = flag.Duration("feed.faults", 2*time.Second, "how long the feeds have random faults; ten seconds or more have those too that take a client long to find out")
+	faultTime = flag.Duration("feed.faults", 1500*time.Millisecond, "how long the feeds have random faults; ten seconds or more have those too that take a client long to find out")
 	faultSeed = flag.Uint64("feed.seed", 0, "which faults; 0 is random")
 )
 
