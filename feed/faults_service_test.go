@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	faultTime = flag.Duration("feed.faults", 2*time.Second, "how long the feeds have random faults; ten seconds or more have those too that take a client long to find out")
+	faultTime = flag.Duration("feed.faults", 1500*time.Millisecond, "how long the feeds have random faults; ten seconds or more have those too that take a client long to find out")
 	faultSeed = flag.Uint64("feed.seed", 0, "which faults; 0 is random")
 )
 
@@ -29,8 +29,10 @@ var (
 	hindrances = []string{"429", "502", "503", "upgrade_close", "upgrade_hang", "close", "hang", "slow", "native_fallback"}
 )
 
-// slowFaults are those that a client finds out only after ten seconds.
-var slowFaults = []string{"hang", "upgrade_hang", "dead", "slow"}
+// slowFaults are those that a client finds out only after ten seconds or more.
+var slowFaults = map[string][]string{
+	"order_feed": {"hang", "upgrade_hang", "dead", "slow", "silent"}, "market_feed": {"hang", "upgrade_hang", "dead", "slow"},
+}
 
 // A chance draws faults for a feed of a service.
 type chance struct {
@@ -54,7 +56,7 @@ func newChance(t *testing.T, srv *neoapitest.Server, op string) *chance {
 	c := &chance{t: t, srv: srv, op: op, random: rand.New(rand.NewPCG(seed, 1)), drawn: map[string]int{}, hindered: -1}
 	for _, name := range neoapitest.FeedFaults() {
 		switch {
-		case slices.Contains(slowFaults, name) && *faultTime < 10*time.Second,
+		case slices.Contains(slowFaults[op], name) && *faultTime < 10*time.Second,
 			name == "nk" && op == "market_feed", name == "bare" && op == "market_feed", (name == "1120" || name == "native_fallback") && op == "order_feed":
 		default:
 			c.names = append(c.names, name)
@@ -143,11 +145,31 @@ func TestOrders_underRandomFaultsAreThoseOfTheExchange(t *testing.T) {
 		time.Sleep(time.Duration(c.random.IntN(20)) * time.Millisecond)
 	}
 	d.srv.Works()
+	if *faultTime < 10*time.Second { // to wait for no look at the book
+		d.srv.Fail(t, "order_feed", "drop", 1)
+		must.Get(d.Place(t.Context(), trade.Buy(d.tcs, 1).Market().Product(trade.MIS)))(t)
+	}
+	until(t, "the exchange has done what it was told", func() bool {
+		return !slices.ContainsFunc(d.srv.Orders(t, d.srv.Account.UCC), func(o neoapitest.Order) bool {
+			return o.State != "open" && !trade.State(o.State).Final()
+		})
+	})
+	defer func() { t.Logf("%v; %d sessions; %+v", c.drawn, keeper.logins, f.Stats()) }()
+	// An order that a silent stream kept to itself is found by the look at the book that comes
+	// every half minute.
+	told := func() bool {
+		return !slices.ContainsFunc(d.srv.Orders(t, d.srv.Account.UCC), func(o neoapitest.Order) bool {
+			last := h.told.last(o.Number)
+			return string(last.State) != o.State || last.FilledQty != o.Filled
+		})
+	}
+	for end := time.Now().Add(45 * time.Second); !told() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	h.check(true)
 	if h.told.err != nil {
 		t.Error(h.told.err)
 	}
-	t.Logf("%v; %d sessions", c.drawn, keeper.logins)
 }
 
 // Whatever the service does to the market feed, a program has the exchange's picture of

@@ -266,6 +266,7 @@ func TestWatch_aDumbTerminalGetsLines(t *testing.T) {
 func TestWatch_leavesTheScreenToTheShell(t *testing.T) {
 	t.Parallel()
 	needs(t, "bash")
+	must.Do(t, asShipped())
 	srv := neoapitest.NewServer(t, neoapitest.WithConsumerRate(0))
 	dir := t.TempDir()
 	must.Do(t, os.WriteFile(dir+"/secrets", []byte(srv.Account.Password+"\n"+srv.Account.MPIN+"\n"), 0o600))

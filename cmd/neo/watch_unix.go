@@ -48,6 +48,9 @@ func unread(ctx context.Context, w io.Writer) context.Context {
 	if !ok {
 		return ctx
 	}
+	if info, err := f.Stat(); err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return ctx
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		for ctx.Err() == nil {
