@@ -9,8 +9,8 @@ import (
 	"neoapi"
 )
 
-// What a feed ends with, or refuses. Every error that comes with an update is also one of
-// the four kinds below, which errors.As tells apart.
+// What a feed ends with, or refuses. Every other error of a feed is of one of the four kinds
+// below, which errors.As tells apart; [ErrNoFeed] and [ErrSessionEnded] are in one.
 var (
 	ErrNoFeed       = errors.New("the session names no such feed: log in by TOTP and MPIN with the consumer key, whose sessions have one")
 	ErrSessionEnded = errors.New("the session has ended, and there is no other one: log in again, or give the client a Keeper, and open a new feed")

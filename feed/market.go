@@ -222,17 +222,5 @@ func (m *MarketFeed) Quote(i trade.Instrument) (q Quote, ok bool) {
 	return it.copy(), true
 }
 
-// Counts are what a market feed has dropped since it was opened.
-type Counts struct {
-	Old     int64 // quotes that were older than the picture
-	Spoilt  int64 // frames, or packets of a frame, that could not be read
-	Unknown int64 // packets of what was not subscribed, or of an unknown kind
-}
-
-// Counts returns what the feed has dropped.
-func (m *MarketFeed) Counts() Counts {
-	return Counts{Old: m.counts.old.Load(), Spoilt: m.counts.bad.Load(), Unknown: m.counts.unknown.Load()}
-}
-
 // nameOf returns how requests name an instrument.
 func nameOf(i trade.Instrument) string { return string(i.Segment) + "|" + i.QuoteName() }

@@ -261,5 +261,5 @@ func TestMarketFeed_hasEveryInstrumentOfTheExchange(t *testing.T) {
 	if len(all) < 100 {
 		t.Errorf("%d instruments", len(all))
 	}
-	t.Logf("%d instruments, %+v", len(all), m.Counts())
+	t.Logf("%d instruments, %+v", len(all), m.Stats())
 }

@@ -157,8 +157,8 @@ func TestMarketFeed_recoversFromAServiceWhoseClockWasSetBack(t *testing.T) {
 		st.mu.Unlock()
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		if q, ok := m.Quote(share(0)); !ok || q.Volume != 1_000_000 || m.Counts().Old == 0 || st.connections() != 2 {
-			t.Errorf("%v %d, %+v, %d connections", ok, q.Volume, m.Counts(), st.connections())
+		if q, ok := m.Quote(share(0)); !ok || q.Volume != 1_000_000 || m.Stats().Old == 0 || st.connections() != 2 {
+			t.Errorf("%v %d, %+v, %d connections", ok, q.Volume, m.Stats(), st.connections())
 		}
 	})
 }
