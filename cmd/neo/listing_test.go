@@ -61,3 +61,26 @@ func TestColumns_ofOrdersThatMatterAreShownAtAnyWidth(t *testing.T) {
 		}
 	}
 }
+
+// A key that comes twice in an object is read as either by other programs.
+func TestColumns_nameEachKeyOnce(t *testing.T) {
+	t.Parallel()
+	for what, keys := range map[string][]string{
+		"orders": keysOf(orderColumns), "positions": keysOf(positionColumns), "quotes": keysOf(quoteColumns),
+		"updates of orders": keysOf(orderUpdateColumns()), "updates of positions": keysOf(typed("position", positionColumns)), "updates of quotes": keysOf(typed("quote", quoteColumns)),
+	} {
+		slices.Sort(keys)
+		if once := slices.Compact(slices.Clone(keys)); len(once) != len(keys) {
+			t.Errorf("%s: %v", what, keys)
+		}
+	}
+}
+
+func keysOf[T any](columns []column[T]) (keys []string) {
+	for _, c := range columns {
+		if c.name != "" {
+			keys = append(keys, c.name)
+		}
+	}
+	return keys
+}

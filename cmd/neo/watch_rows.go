@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // typed returns columns with one before them that says in JSON what kind of object it is.
 func typed[T any](kind string, columns []column[T]) []column[T] {
-	return append([]column[T]{{"type", "", cellText, 0, func(T) string { return kind }}}, columns...)
+	return append([]column[T]{{"update", "", cellText, 0, func(T) string { return kind }}}, columns...)
 }
 
 // orderUpdateColumns are those of orders, and what an update adds to them.
@@ -148,7 +149,7 @@ func depthRows(quotes []feed.Quote) (rows []depthRow) {
 
 // An event is what a feed says besides its things, in JSON.
 type event struct {
-	Type    string     `json:"type"`
+	Update  string     `json:"update"`
 	Time    *time.Time `json:"time,omitempty"`
 	Error   string     `json:"error,omitempty"`
 	From    *time.Time `json:"from,omitempty"`
@@ -172,22 +173,22 @@ func eventOf(u feed.Update) *event {
 	}
 	switch u := u.(type) {
 	case feed.Lost:
-		e := event{Type: "lost", Time: utc(u.At)}
+		e := event{Update: "lost", Time: utc(u.At)}
 		if u.Err != nil {
 			e.Error = inFlags(u.Err)
 		}
 		return &e
 	case feed.Gap:
-		return &event{Type: "gap", From: utc(u.From), To: utc(u.To)}
+		return &event{Update: "gap", From: utc(u.From), To: utc(u.To)}
 	case feed.Status:
-		return &event{Type: "status", Time: utc(u.At), Segment: string(u.Segment), State: int(u.State), Text: strings.TrimSpace(u.Text)}
+		return &event{Update: "status", Time: utc(u.At), Segment: string(u.Segment), State: int(u.State), Text: cmp.Or(strings.TrimSpace(u.Text), u.State.String())}
 	case feed.Auction:
 		return &event{
-			Type: "auction", Time: utc(u.At), Segment: string(u.Instrument.Segment), Symbol: u.Instrument.Symbol,
+			Update: "auction", Time: utc(u.At), Segment: string(u.Instrument.Segment), Symbol: u.Instrument.Symbol,
 			Reference: u.Reference.String(), Imbalance: &u.Imbalance, ImbalanceAtMarket: &u.ImbalanceAtMarket,
 		}
 	case feed.Missing:
-		e := event{Type: "missing"}
+		e := event{Update: "missing"}
 		for _, i := range u.Instruments {
 			e.Symbols = append(e.Symbols, string(i.Segment)+":"+i.Symbol)
 		}

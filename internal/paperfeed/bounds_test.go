@@ -265,7 +265,7 @@ func alone(t *testing.T, stands func(context.Context) (bool, error)) (address st
 	srv.Start()
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { feeds.Run(ctx) })
+	running.Go(feeds.Start(ctx))
 	t.Cleanup(func() { stop(); running.Wait(); srv.Close() })
 	return "ws" + strings.TrimPrefix(srv.URL, "http")
 }

@@ -91,7 +91,7 @@ type Feeds struct {
 	busy     sync.WaitGroup
 }
 
-// New returns the feeds. Call [Feeds.Run] while they are used.
+// New returns the feeds. Call [Feeds.Start] while they are used.
 func New(cfg Config) *Feeds {
 	cfg.AtOnce = cmp.Or(cfg.AtOnce, atOnce)
 	f := &Feeds{cfg: cfg, open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
@@ -233,22 +233,27 @@ func (f *Feeds) leave(c *client) {
 	}
 }
 
-// Run sends what happens until the context is done; then it closes the connections.
-func (f *Feeds) Run(ctx context.Context) {
+// Start sends what happens until the context is done; then it closes the connections.
+// wait returns when all that it started has ended.
+func (f *Feeds) Start(ctx context.Context) (wait func()) {
 	var parts sync.WaitGroup
 	parts.Go(func() { f.hub.run(ctx) })
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-tick.C:
-			f.look(ctx)
-		case <-ctx.Done():
+	parts.Go(func() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			select {
+			case <-tick.C:
+				f.look(ctx)
+			case <-ctx.Done():
+			}
 		}
+		f.end()
+	})
+	return func() {
+		parts.Wait()
+		f.busy.Wait()
 	}
-	f.end()
-	parts.Wait()
-	f.busy.Wait()
 }
 
 // Follow makes the feeds notice at once that the clock has been moved.

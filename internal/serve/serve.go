@@ -374,7 +374,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) (err error) {
 		defer s.gateway.Wait()
 	}
 	if s.paper != nil {
-		sweeper.Go(func() { s.feeds.Run(ctx) })
+		sweeper.Go(s.feeds.Start(ctx))
 		sweeper.Go(func() {
 			s.paper.Run(sweeping, func(err error) { s.web.Log.Error("what happens on paper cannot be kept", "cause", err) })
 		})
