@@ -138,7 +138,9 @@ func TestShutdown_underLoadLosesNoRequestOfHTTP2(t *testing.T) {
 				defer transport.CloseIdleConnections()
 				for {
 					connected := false
-					ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
+					ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+						GetConn: func(string) { connected = false }, GotConn: func(httptrace.GotConnInfo) { connected = true },
+					})
 					r, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+mpinPath, strings.NewReader(`{"mpin":"1"}`))
 					if err != nil {
 						t.Error(err)
