@@ -1,25 +1,21 @@
 package feed
 
-import (
-	"fmt"
+import "fmt"
 
-	"neoapi/internal/sfeed"
-)
-
-// The states of a market.
+// The states of a market, by the numbers of the service.
 const (
-	MarketOpen            MarketState = sfeed.StatusOpen
-	MarketClosed          MarketState = sfeed.StatusClose
-	PreOpenShut           MarketState = sfeed.StatusPreOpenShut // the pre-open session takes no more orders
-	PreOpenEnded          MarketState = sfeed.StatusPreOpenEnded
-	InAuction             MarketState = sfeed.StatusAuction
-	ClosingStarted        MarketState = sfeed.StatusClosingStart // trading at the closing price
-	ClosingEnded          MarketState = sfeed.StatusClosingEnd
-	ClosedForAuction      MarketState = sfeed.StatusClosedForCAS // continuous trading has ended before the closing auction
-	BandRevised           MarketState = sfeed.StatusBandRevised
-	ClosingAuctionStarted MarketState = sfeed.StatusCASStart
-	NoMarketOrders        MarketState = sfeed.StatusNoMarketOrders
-	ClosingAuctionEnded   MarketState = sfeed.StatusCASEnd
+	MarketOpen            MarketState = 1
+	MarketClosed          MarketState = 2
+	PreOpenShut           MarketState = 3 // the pre-open session takes no more orders
+	PreOpenEnded          MarketState = 4
+	InAuction             MarketState = 5
+	ClosingStarted        MarketState = 6 // trading at the closing price
+	ClosingEnded          MarketState = 7
+	ClosedForAuction      MarketState = 8 // continuous trading has ended before the closing auction
+	BandRevised           MarketState = 9
+	ClosingAuctionStarted MarketState = 10
+	NoMarketOrders        MarketState = 11
+	ClosingAuctionEnded   MarketState = 12
 )
 
 var marketStates = map[MarketState]string{

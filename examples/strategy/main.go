@@ -39,14 +39,14 @@ func main() {
 		log.Fatal(err)
 	}
 	s := strategy{client: client, symbol: "TCS-EQ", size: 10, last: 20, end: time.Now().Add(24 * time.Hour)}
-	if err := s.run(ctx); err != nil && ctx.Err() == nil {
+	if err := s.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 // A strategy holds size shares while the price is above the average of its last quotes, and
-// none otherwise. It is the only one that trades this share on the account.
+// none otherwise. It is the only one that trades this share intraday on the account.
 type strategy struct {
 	client *neoapi.Client
 	symbol string
@@ -58,9 +58,11 @@ type strategy struct {
 	prices []trade.Rupees
 }
 
-// run trades until the day is over, and then closes what is held.
-func (s *strategy) run(ctx context.Context) error {
-	orders, err := feed.Orders(ctx, s.client)
+// run trades until the day is over or ctx is done, and then closes what is held.
+func (s *strategy) run(ctx context.Context) (err error) {
+	whole, stop := context.WithCancel(context.WithoutCancel(ctx)) // an interrupt does not end what is under way
+	defer stop()
+	orders, err := feed.Orders(whole, s.client)
 	if err != nil {
 		return err
 	}
@@ -70,22 +72,32 @@ func (s *strategy) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	flat := func() error {
+		_, err := api.SquareOff(whole, trade.In(share), trade.OfProduct(trade.MIS)) // cancels what rests, too
+		return err
+	}
+	if err := flat(); err != nil { // what an earlier run that was killed has left
+		return err
+	}
+	defer func() { err = errors.Join(err, flat()) }()
 	market, err := feed.Market(ctx, s.client, feed.Quotes(share))
 	if err != nil {
 		return err
 	}
 	defer market.Close()
 	for update, err := range market.Updates(ctx) {
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		switch u := update.(type) {
 		case feed.Quote:
 			if u.At.After(s.end) {
-				_, err := api.SquareOff(ctx, trade.Intraday)
-				return err
+				return nil
 			}
-			if err := s.look(ctx, api, &u); err != nil {
+			if err := s.look(whole, api, &u); err != nil {
 				return err
 			}
 		case feed.Gap:

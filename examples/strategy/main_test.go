@@ -69,6 +69,9 @@ func TestStrategy_endsADayWithWhatTheExchangeSays(t *testing.T) {
 			return
 		case <-time.After(5 * time.Millisecond):
 		}
+		if srv.Now().Sub(begin) > 12*time.Hour { // a slow machine: the day must not be over before its orders are compared
+			continue
+		}
 		still.Lock()
 		srv.Advance(time.Minute)
 		still.Unlock()
