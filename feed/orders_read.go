@@ -57,7 +57,11 @@ func (o *OrderFeed) stir() {
 
 // soon makes the next look at the book happen within d.
 func (o *OrderFeed) soon(d time.Duration) {
-	if at := time.Now().Add(d); o.due.IsZero() || at.Before(o.due) {
+	at := time.Now().Add(d)
+	if soonest := o.looked.Add(shortestRead); at.Before(soonest) {
+		at = soonest
+	}
+	if o.due.IsZero() || at.Before(o.due) {
 		o.due = at
 		o.stir()
 	}
