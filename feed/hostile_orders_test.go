@@ -278,4 +278,3 @@ func TestOrders_positionsWithoutATimeAreTold(t *testing.T) {
 		st.feed.Close()
 	})
 }
-

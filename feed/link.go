@@ -168,7 +168,7 @@ func (l *link) try(ctx context.Context) error {
 		return l.judge(ctx, s, err, false)
 	}
 	err = l.listen(w)
-	if l.tries.lived() {
+	if _, refused := errors.AsType[*SessionError](err); !refused || l.tries.lived() {
 		l.sessions.lasted()
 	}
 	return l.judge(ctx, s, err, false)

@@ -197,7 +197,9 @@ func when(o *trade.Order) int64 {
 func (o *OrderFeed) history(t *tracked, states []trade.Order) {
 	o.answered = time.Now()
 	from := 0
-	exact := slices.ContainsFunc(states, func(s trade.Order) bool { return s.Sequence == t.last.Sequence && s.State == t.last.State && s.Sequence != 0 })
+	exact := slices.ContainsFunc(states, func(s trade.Order) bool {
+		return s.Sequence == t.last.Sequence && s.State == t.last.State && s.Sequence != 0
+	})
 	for i := range states {
 		if i > 0 && !states[i].Follows(states[i-1]) && len(o.steps) < maxSteps {
 			o.steps[stepOf(&states[i-1], &states[i])]++

@@ -91,8 +91,8 @@ func (s *sessions) ended(session neoapi.Session) {
 	}
 }
 
-// lasted notes that the service has taken a session for a while: one that takes each and
-// then refuses it would make somebody log in again and again.
+// lasted notes that the service has taken a session, and not refused it soon after: one
+// that does so with each would make somebody log in again and again.
 func (s *sessions) lasted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
