@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,6 +153,12 @@ func (m *MarketFeed) Close() error {
 	m.end(ErrClosed)
 	return m.life.close()
 }
+
+// String returns a fixed text: what is in a feed changes while it is printed.
+func (m *MarketFeed) String() string { return "a market feed" }
+
+// Format prints [MarketFeed.String] for every verb.
+func (m *MarketFeed) Format(s fmt.State, _ rune) { io.WriteString(s, m.String()) }
 
 // Subscribe asks for quotes of instruments at a level, whether or not the feed is connected.
 // Per instrument the feed sends the highest level that anybody wants; a subscription lasts

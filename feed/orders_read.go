@@ -222,11 +222,12 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 	to, failed := o.wire, o.failed
 	o.mu.Unlock()
 	book, err := o.readBook(ctx, failed)
+	o.warn(ctx, "feed: the book could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
-		o.failure(ctx, err)
+		o.failure()
 		return
 	}
 	o.answered, o.failed, o.due, o.moved = o.looked, 0, time.Time{}, true
@@ -243,6 +244,7 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 // readHistory reads the states that an order went through.
 func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 	states, err := o.trade.History(ctx, number)
+	o.warn(ctx, "feed: a history could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t := o.orders[number]
@@ -253,7 +255,6 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 		o.history(t, states)
 		return
 	}
-	o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: a history could not be read", slog.Any("why", err))
 	t.asked = false
 	if len(t.queue) > 0 && time.Since(t.since) < reportPatience/2 {
 		o.ask(t, number)
@@ -264,11 +265,12 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 
 func (o *OrderFeed) readPositions(ctx context.Context) {
 	positions, err := o.trade.Positions(ctx)
+	o.warn(ctx, "feed: the positions could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
 		o.moved = true
-		o.failure(ctx, err)
+		o.failure()
 		return
 	}
 	for _, p := range positions {
@@ -280,11 +282,15 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 }
 
 // failure notes that a read failed: it changes nothing, and is tried again.
-func (o *OrderFeed) failure(ctx context.Context, err error) {
+func (o *OrderFeed) failure() {
 	o.failed++
 	o.due = time.Now().Add(o.pause())
-	if ctx.Err() == nil {
-		o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: the book could not be read", slog.Any("why", err))
+}
+
+// warn logs an error. It calls the program's handler, so o.mu is not held.
+func (o *OrderFeed) warn(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		o.opts.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("why", err))
 	}
 }
 
@@ -294,11 +300,12 @@ func (o *OrderFeed) look(ctx context.Context) {
 	o.heard = false
 	o.mu.Unlock()
 	book, err := o.trade.Orders(ctx)
+	o.warn(ctx, "feed: the book could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
-		o.failure(ctx, err)
+		o.failure()
 		return
 	}
 	o.answered, o.failed = o.looked, 0
