@@ -69,28 +69,17 @@ func TestPicture_hasNoAmountThatIsNone(t *testing.T) {
 
 // Instruments with one token in two segments, and an index with it, are three.
 func TestPicture_ofOneTokenInSeveralPlacesAreSeveral(t *testing.T) {
-	index := trade.Instrument{Segment: trade.NSE, Token: "1000", Name: "Nifty 50", Symbol: "Nifty 50", Kind: trade.IndexKind}
+	index := trade.Instrument{Segment: trade.NSE, Token: "1000", Name: "MIDCPNIFTY", Kind: trade.IndexKind} // which is asked for by its token
 	m, l := offline(t, Quotes(pair(trade.NSE, "1000"), pair(trade.BSE, "1000"), pair(trade.NFO, "1000"), index))
 	for n, x := range []int8{1, 5, 2} {
 		feedFrame(t, l, quoteOf(sfeed.Quote{Token: 1000, UpdatedAt: 1_795_000_000, Last: uint32(100 * (n + 1))}, x, sfeed.LevelTouch, 0))
 	}
-	value := sfeed.Index{Token: 1000, Value: 2_600_000, LastAt: 1_795_000_000, Name: []byte(index.QuoteName())}
+	value := sfeed.Index{Token: 1000, Value: 2_600_000, LastAt: 1_795_000_000, Name: []byte("NIFTY MID SELECT")}
 	feedFrame(t, l, value.Append(nil, sfeed.Header{Exchange: 1}))
 	for i, want := range map[string]trade.Instrument{"1": pair(trade.NSE, "1000"), "2": pair(trade.BSE, "1000"), "3": pair(trade.NFO, "1000"), "26000": index} {
 		if q := picture(t, m, want); q.Last != rupees(i) {
 			t.Errorf("%s: %v, want %s", want.Key(), q.Last, i)
 		}
-	}
-}
-
-// The name of an index in a packet has 21 bytes: a longer one is cut.
-func TestPicture_ofAnIndexWithALongName(t *testing.T) {
-	long := trade.Instrument{Segment: trade.NSE, Name: "Nifty Financial Services 25/50", Symbol: "Nifty Financial Services 25/50", Kind: trade.IndexKind}
-	m, l := offline(t, Quotes(long))
-	value := sfeed.Index{Token: 7, Value: 2_600_000, LastAt: 1_795_000_000, Name: []byte(long.QuoteName())}
-	feedFrame(t, l, value.Append(nil, sfeed.Header{Exchange: 1}))
-	if q := picture(t, m, long); q.Last != rupees("26000") {
-		t.Error(q.Last)
 	}
 }
 

@@ -127,11 +127,11 @@ func (l *line) hold(it *item, raw []byte) {
 // its token.
 func (l *line) indexOf(exchange int8, x *sfeed.Index) *item {
 	it := l.table.find(indexKey(exchange, x.Token))
-	if it != nil && it.isNamed(x.Name) {
+	if it != nil && string(x.Name) == it.instrument.QuoteName() {
 		return it
 	}
 	for _, named := range l.indices {
-		if named.exchange == exchange && named.isNamed(x.Name) {
+		if named.exchange == exchange && string(x.Name) == named.instrument.QuoteName() {
 			return named
 		}
 	}

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"math"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,7 @@ type item struct {
 	numeric    bool   // token is known
 	index      bool   // it is quoted by its name
 	name       string // as requests name it, such as "nse_cm|11536" and "nse_cm|Nifty 50"
+	id         string // the name, but for an index
 	slot       int    // of the readers' marks
 
 	// What is wanted and what its connection carries; guarded by the feed's lock.
@@ -56,12 +56,6 @@ type scale struct {
 
 // fresh reports whether the picture is of the present connection.
 func (it *item) fresh() bool { return it.epoch == it.line.epoch }
-
-// isNamed reports whether an index has the name of a packet, which cuts long ones.
-func (it *item) isNamed(name []byte) bool {
-	of := it.instrument.QuoteName()
-	return string(name) == of || len(name) >= sfeed.NameSize && strings.HasPrefix(of, string(name))
-}
 
 // renew begins a new picture, if the last packet came before the present connection.
 func (it *item) renew() {

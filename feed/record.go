@@ -60,6 +60,7 @@ type recorder struct {
 type recordKey struct {
 	segment trade.Segment
 	token   string
+	index   bool
 }
 
 type recordItem struct {
@@ -87,7 +88,7 @@ func (r *recorder) quote(q *Quote) {
 	if r.err != nil {
 		return
 	}
-	key := recordKey{q.Instrument.Segment, q.Instrument.Token}
+	key := recordKey{q.Instrument.Segment, q.Instrument.Token, q.Instrument.Kind == trade.IndexKind}
 	i := r.of[key]
 	if i == nil {
 		i = &recordItem{number: r.enc.Instrument(recordedInstrument(&q.Instrument))}

@@ -21,8 +21,8 @@ type Index struct {
 	Name              []byte // valid as long as the frame is
 }
 
-// NameSize is the room for an index's name, which is padded with zeros.
-const NameSize = 21
+// nameSize is the room for an index's name, which is padded with zeros.
+const nameSize = 21
 
 // Decode reads a packet of [KindIndex]; it panics on one of another kind.
 func (x *Index) Decode(p Packet) {
@@ -60,7 +60,7 @@ func (x *Index) Append(b []byte, h Header) []byte {
 	b = le.AppendUint64(b, math.Float64bits(x.MarketCap))
 	b = append(b, x.Precision)
 	b = le.AppendUint32(b, uint32(x.Multiplier))
-	return padded(b, x.Name, NameSize)
+	return padded(b, x.Name, nameSize)
 }
 
 // An Auction is the state of an instrument's closing auction.
