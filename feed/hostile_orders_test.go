@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -277,4 +278,9 @@ func TestOrders_positionsWithoutATimeAreTold(t *testing.T) {
 		}
 		st.feed.Close()
 	})
+}
+
+func refuseUpgrades(w http.ResponseWriter, _ *http.Request, _ int) bool {
+	w.WriteHeader(http.StatusServiceUnavailable)
+	return false
 }

@@ -273,6 +273,15 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 		o.failure()
 		return
 	}
+	there := map[positionKey]bool{}
+	for i := range positions {
+		there[keyOfPosition(&positions[i])] = true
+	}
+	for key, p := range o.positions { // of other days
+		if !there[key] && !p.Updated.IsZero() && !today(p.Updated, o.client.Now()) {
+			delete(o.positions, key)
+		}
+	}
 	for _, p := range positions {
 		if own, err := trade.ParsePosition([]byte(p.Raw)); err == nil { // no part of the whole report
 			p = own

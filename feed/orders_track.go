@@ -253,10 +253,14 @@ type positionKey struct {
 	product trade.Product
 }
 
+func keyOfPosition(p *trade.Position) positionKey {
+	return positionKey{p.Segment, cmp.Or(p.Symbol, p.Token), p.Product}
+}
+
 // position tells of a position that has changed. What is older than what was told changes
 // nothing: in a day, what was bought or sold does not become less.
 func (o *OrderFeed) position(p trade.Position) {
-	key := positionKey{p.Segment, cmp.Or(p.Symbol, p.Token), p.Product}
+	key := keyOfPosition(&p)
 	was, known := o.positions[key]
 	quantity := func(p *trade.Position) int64 { return p.BuyQty + p.SellQty + p.CarriedBuyQty + p.CarriedSellQty }
 	timed := !p.Updated.IsZero() && !was.Updated.IsZero() && !p.Updated.Equal(was.Updated)
