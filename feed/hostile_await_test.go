@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -257,4 +259,69 @@ func (s *sluggish) Ended(neoapi.Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready = time.Now().Add(30 * time.Second)
+}
+
+// A session that a read finds ended, in the middle of a reconcile, is not left on the wire.
+func TestOrders_aSessionThatAReadFindsEndedIsReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, s *service) {
+		st := newStage(t, s, nil)
+		st.source.sessions = append(st.source.sessions, session("b"))
+		st.set(func() {
+			st.book = []string{rowOf(one1, trade.Open, 0, 4)}
+			st.answer = func(name string) (string, time.Duration) {
+				st.source.mu.Lock()
+				defer st.source.mu.Unlock()
+				if name == "orders" && len(st.source.ended) == 0 {
+					return `{"stat":"Not_Ok","stCode":100022,"errMsg":"error in neo-login-check-api"}`, 0
+				}
+				return "", 0
+			}
+		})
+		got := st.open(t)
+		time.Sleep(5 * time.Second)
+		s.mu.Lock()
+		if n := len(s.greetings); n != 2 || !strings.Contains(s.greetings[1], "sid-b") {
+			t.Errorf("%q", s.greetings)
+		}
+		s.mu.Unlock()
+		if got.story(one1) != "open" || !st.feed.Live() || fmt.Sprint(st.source.ended) != "[a]" {
+			t.Errorf("%s, live %t, ended %v", got.story(one1), st.feed.Live(), st.source.ended)
+		}
+		st.feed.Close()
+	})
+}
+
+// A look at the book that is under way when the feed is connected again does not put off
+// the reconcile, whatever it says.
+func TestOrders_aLookUnderWayDoesNotPutOffTheReconcile(t *testing.T) {
+	for _, said := range []string{`{"stat":"Ok","stCode":200,"data":[` + rowOf(one1, trade.Open, 0, 4) + `]}`, "500", `{"stat":"Ok"}`} {
+		bubble(t, func(t *testing.T, s *service) {
+			st := newStage(t, s, nil)
+			row := rowOf(one1, trade.Open, 0, 4)
+			st.set(func() { st.book, st.histories[one1] = []string{row}, []string{row} })
+			st.open(t)
+			time.Sleep(time.Second)
+			cut := time.Now()
+			s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				return time.Since(cut) > 2500*time.Millisecond || refuseUpgrades(w, r, n)
+			}
+			st.set(func() {
+				st.answer = func(name string) (string, time.Duration) {
+					if name == "orders" && time.Since(cut) < 2500*time.Millisecond {
+						return said, 2 * time.Second
+					}
+					return "", 0
+				}
+			})
+			st.conn.CloseNow()
+			synctest.Wait()
+			for !st.feed.Live() {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if late := time.Since(cut); late > 5*time.Second {
+				t.Errorf("%q: live after %v", said, late)
+			}
+			st.feed.Close()
+		})
+	}
 }

@@ -60,7 +60,7 @@ func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, 
 	}
 	var by []trade.Option
 	if o.opts.sessions != nil {
-		by = append(by, trade.With(neoapi.WithKeeper(o.opts.sessions)))
+		by = append(by, trade.With(neoapi.WithKeeper(&reads{o.opts.sessions, o})))
 	}
 	o.trade = trade.New(c, by...)
 	o.link = newLink(c, o.opts, newSessions(c, o.opts), &orderProtocol{feed: o})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"neoapi"
 	"neoapi/trade"
 )
 
@@ -227,7 +228,10 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
-		o.failure()
+		if o.wire == to { // else it is due for another connection, or for none
+			o.failed++
+			o.due = time.Now().Add(o.pause())
+		}
 		return
 	}
 	o.answered, o.failed, o.due, o.moved = o.looked, 0, time.Time{}, true
@@ -293,7 +297,15 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 // failure notes that a read failed: it changes nothing, and is tried again.
 func (o *OrderFeed) failure() {
 	o.failed++
-	o.due = time.Now().Add(o.pause())
+	o.later(o.pause())
+}
+
+// later makes the next look happen after a pause, unless the book is due for a connection
+// that was made meanwhile.
+func (o *OrderFeed) later(d time.Duration) {
+	if !o.behind || !o.connected {
+		o.due = time.Now().Add(d)
+	}
 }
 
 // warn logs an error. It calls the program's handler, so o.mu is not held.
@@ -332,7 +344,7 @@ func (o *OrderFeed) look(ctx context.Context) {
 	if !o.connected {
 		o.judge = o.looked
 	}
-	o.due = time.Now().Add(max(shortestRead, o.pause()))
+	o.later(max(shortestRead, o.pause()))
 }
 
 // sentence decides of what the book has, and the stream has had time to say.
@@ -363,7 +375,23 @@ func (o *OrderFeed) sentence() {
 			o.wire.end(&ConnectionError{Err: errDeaf})
 		}
 	}
-	o.due = time.Now().Add(max(shortestRead, o.pause()))
+	o.later(max(shortestRead, o.pause()))
 }
 
 var errDeaf = errors.New("the connection looks well, and orders changed of which it said nothing")
+
+// reads are the source of the session with which the feed reads. If a read finds that the
+// session has ended the connection that has it is given up, which may be silent from now on.
+type reads struct {
+	neoapi.SessionSource
+	feed *OrderFeed
+}
+
+func (r *reads) Ended(s neoapi.Session) {
+	r.SessionSource.Ended(s)
+	r.feed.mu.Lock()
+	defer r.feed.mu.Unlock()
+	if w := r.feed.wire; w != nil && w.session.Token == s.Token {
+		w.end(&ConnectionError{Err: errors.New("a read found that the session has ended, and the new one needs a connection of its own")})
+	}
+}
