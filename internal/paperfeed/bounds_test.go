@@ -250,11 +250,19 @@ func TestFeeds_areThoseOfTheExchangeOnPaperAlone(t *testing.T) {
 // towards its clients.
 func alone(t *testing.T, stands func(context.Context) (bool, error)) (address string) {
 	t.Helper()
-	api := paperapi.New(paperapi.Config{Now: time.Now, Market: paper.Config{Seed: 1, Start: time.Now(), Funds: 1_000_000_000_000}})
-	must.Do(t, api.Open("", false, func(string) {}))
-	feeds := paperfeed.New(paperfeed.Config{API: api, Now: time.Now, Prove: func(_ context.Context, ucc, sid, _ string) (paperfeed.Session, error) {
+	address, _ = aloneWith(t, paperfeed.Config{Prove: func(_ context.Context, ucc, sid, _ string) (paperfeed.Session, error) {
 		return paperfeed.Session{UCC: ucc, SID: sid, Stands: stands}, nil
 	}})
+	return address
+}
+
+// aloneWith is alone with a configuration.
+func aloneWith(t *testing.T, cfg paperfeed.Config) (address string, feeds *paperfeed.Feeds) {
+	t.Helper()
+	api := paperapi.New(paperapi.Config{Now: time.Now, Market: paper.Config{Seed: 1, Start: time.Now(), Funds: 1_000_000_000_000}})
+	must.Do(t, api.Open("", false, func(string) {}))
+	cfg.API, cfg.Now = api, time.Now
+	feeds = paperfeed.New(cfg)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = feeds.Serve(w, r, r.RemoteAddr, func() {})
 	}))
@@ -267,7 +275,7 @@ func alone(t *testing.T, stands func(context.Context) (bool, error)) (address st
 	var running sync.WaitGroup
 	running.Go(func() { feeds.Run(ctx) })
 	t.Cleanup(func() { stop(); running.Wait(); srv.Close() })
-	return "ws" + strings.TrimPrefix(srv.URL, "http")
+	return "ws" + strings.TrimPrefix(srv.URL, "http"), feeds
 }
 
 func TestFeeds_goOnWhileTheStoreDoesNotAnswer(t *testing.T) {

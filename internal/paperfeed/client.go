@@ -57,10 +57,10 @@ type client struct {
 	mu     sync.Mutex
 	room   sync.Cond // frames have been written, or the connection has ended
 	frames []frame
-	bytes  int // of frames
+	waits  int // what frames cost, also those that are being written
 	moved  []*subscription
 	closed bool // nothing more is queued
-	ended  bool // nothing more is written
+	ended  bool // nothing more is read or written
 	closer *time.Timer
 
 	wake chan struct{} // something was queued
@@ -74,7 +74,11 @@ type frame struct {
 	data []byte
 	code websocket.StatusCode
 	more func(write func(kind websocket.MessageType, data []byte) error) error
+	held int // bytes that more needs
 }
+
+// cost is what a frame costs while it waits.
+func (f *frame) cost() int { return frameBytes + len(f.data) + f.held }
 
 // A hijacker keeps the connection that the WebSocket library takes.
 type hijacker struct {
@@ -192,7 +196,7 @@ func (c *client) prove() error {
 func (c *client) awaitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.bytes > enoughWaiting && !c.ended {
+	for (c.waits > enoughWaiting || len(c.moved) > enoughMoved) && !c.ended {
 		c.room.Wait()
 	}
 }
@@ -226,7 +230,7 @@ func (c *client) send(f frame) {
 		return
 	}
 	c.frames = append(c.frames, f)
-	if c.bytes += len(f.data); c.bytes > mostWaiting {
+	if c.waits += f.cost(); c.waits > mostWaiting {
 		c.closed = true
 		c.closer = time.AfterFunc(0, c.cut)
 	}
@@ -255,21 +259,26 @@ func (c *client) stopping() {
 	c.close(websocket.StatusGoingAway, "the service is about to stop: connect again")
 }
 
-// cut ends the connection at once.
-func (c *client) cut() { _ = c.raw.Close() }
-
-// stop ends the connection, and what writes to it.
-func (c *client) stop() {
+// cut ends the connection at once: what reads from it and what writes to it, also while
+// they wait.
+func (c *client) cut() {
+	_ = c.raw.Close()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed, c.ended = true, true
 	c.frames, c.moved = nil, nil
+	c.signal()
+	c.room.Broadcast()
+}
+
+// stop ends the connection.
+func (c *client) stop() {
+	c.cut()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closer != nil {
 		c.closer.Stop()
 	}
-	c.signal()
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cut()
 }
 
 func (c *client) signal() {
@@ -287,6 +296,7 @@ func (c *client) write() {
 			frames, moved := c.frames, c.moved
 			c.frames, c.moved = nil, nil
 			ended := c.ended
+			c.room.Signal() // of what has moved
 			c.mu.Unlock()
 			if ended {
 				_ = c.ws.CloseNow()
@@ -296,7 +306,7 @@ func (c *client) write() {
 				break
 			}
 			if err := c.writeAll(frames, moved); err != nil {
-				c.cut() // reading fails, which ends it
+				c.cut()
 			}
 		}
 	}
@@ -320,7 +330,7 @@ func (c *client) writeAll(frames []frame, moved []*subscription) error {
 			return err
 		}
 		c.mu.Lock()
-		c.bytes -= len(f.data)
+		c.waits -= f.cost()
 		c.room.Signal()
 		c.mu.Unlock()
 	}

@@ -25,3 +25,19 @@ func Impatient() (patient func()) {
 
 // OnTick makes f know when an instrument has moved. Call it before there are feeds.
 func OnTick(f func(key listing.Key, seq uint8)) { onTick = f }
+
+// Waiting returns how much waits for the clients that have the most waiting: frames, and
+// subscriptions that have moved.
+func (f *Feeds) Waiting() (frames, moved int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range f.open {
+		c.mu.Lock()
+		frames, moved = max(frames, len(c.frames)), max(moved, len(c.moved))
+		if h, ok := c.protocol.(*hsm); ok {
+			moved = max(moved, len(h.held))
+		}
+		c.mu.Unlock()
+	}
+	return frames, moved
+}

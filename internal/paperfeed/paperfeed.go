@@ -41,6 +41,8 @@ const (
 	longestFrame   = 128 << 10       // and any other: 3,000 instruments need 60 KB
 	mostWaiting    = 4 << 20         // bytes of frames that wait for a client to read
 	enoughWaiting  = 64 << 10        // beyond them no more is read from it
+	frameBytes     = 128             // that a frame costs besides its own
+	enoughMoved    = 20_000          // nor beyond as many subscriptions; a client has up to 15,000
 	batchBytes     = 16 << 10        // of packets in a frame
 )
 
