@@ -1,6 +1,7 @@
 package paperfeed
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -245,6 +246,9 @@ func (h *hsm) unsubscribe(names []string, channel int) {
 			}
 		}
 		t.channels &^= gone
+		if t.channels == 0 {
+			h.held = slices.DeleteFunc(h.held, func(s *subscription) bool { return s == t.sub })
+		}
 		h.client.mu.Unlock()
 		if t.channels == 0 {
 			delete(h.topics, name)

@@ -3,11 +3,15 @@ package paperfeed_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"neoapi"
 	"neoapi/internal/must"
 	"neoapi/internal/paperfeed"
 )
@@ -21,7 +25,7 @@ func everybody(_ context.Context, ucc, sid, _ string) (paperfeed.Session, error)
 // for a while or n were sent.
 func flood(t *testing.T, ws *websocket.Conn, kind websocket.MessageType, data []byte, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	for range n {
 		if ws.Write(ctx, kind, data) != nil {
@@ -69,5 +73,82 @@ func TestHSM_queuesLittleForWhomItRefuses(t *testing.T) { // not parallel: its f
 	frames, _ := most(t, feeds, func() { flood(t, lazy, websocket.MessageBinary, request(99), 500_000) })
 	if frames > 1000 {
 		t.Errorf("%d frames wait for it", frames)
+	}
+}
+
+func TestHSM_queuesLittleForWhoDoesNotRead(t *testing.T) { // not parallel: its frames are many
+	address, feeds := aloneWith(t, paperfeed.Config{Prove: everybody})
+	var names []string
+	for _, i := range instruments()[:100] {
+		names = append(names, "sf|"+i.Key.String())
+	}
+	lazy := slow(t, address)
+	must.Do(t, lazy.Write(t.Context(), websocket.MessageBinary, request(1, field(1, []byte("token")), field(2, []byte("sid")))))
+	frames, _ := most(t, feeds, func() { flood(t, lazy, websocket.MessageBinary, request(9, topics(2, names)), 5000) })
+	if frames > 100 { // a snapshot of each is 50 KB until it is written
+		t.Errorf("%d frames wait for it", frames)
+	}
+}
+
+func TestHSM_forgetsWhatIsUnsubscribedWhileItIsPaused(t *testing.T) {
+	t.Parallel()
+	address, feeds := aloneWith(t, paperfeed.Config{Prove: everybody})
+	o := dialHSM(t, neoapi.Session{Token: "token", SID: "1"}, address)
+	o.channels(7, 1)
+	o.answered()
+	var names []string
+	for _, i := range instruments()[:100] {
+		names = append(names, "sf|"+i.Key.String())
+	}
+	_, moved := most(t, feeds, func() {
+		for range 20 {
+			o.subscribe(1, names...)
+			o.answered()
+			o.unsubscribe(1, names...)
+			o.answered()
+		}
+	})
+	if moved > 300 {
+		t.Errorf("%d subscriptions wait", moved)
+	}
+}
+
+func TestMarketFeed_forgetsWhatWaitsAndIsUnsubscribed(t *testing.T) { // not parallel: its frames are many
+	address, feeds := aloneWith(t, paperfeed.Config{Prove: everybody})
+	lazy := slow(t, address+"/apifeed")
+	say(t, lazy, `{"user":"A","auth":"1"}`)
+	_, moved := most(t, feeds, func() {
+		for range 100 {
+			for _, request := range requests(1000, 1000) {
+				flood(t, lazy, websocket.MessageText, []byte(request), 1)
+				flood(t, lazy, websocket.MessageText, []byte(strings.Replace(request, "subscribe", "unsubscribe", 1)), 1)
+			}
+		}
+	})
+	if moved > 22_000 {
+		t.Errorf("%d subscriptions wait", moved)
+	}
+}
+
+func TestMarketFeed_keepsNoTokenThatNamesNothing(t *testing.T) { // not parallel: it measures memory
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody})
+	ws := dial(t, address+"/apifeed")
+	say(t, ws, `{"user":"A","auth":"1"}`)
+	reply(t, ws)
+	heap := func() uint64 {
+		say(t, ws, `{"event":"subscribeScrips","inputtoken":"nse_cm|1","ack_symbol":true}`)
+		reply(t, ws)
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for n := range 200 {
+		say(t, ws, fmt.Sprintf(`{"event":"subscribeScrips","inputtoken":"nse_cm|%d%s"}`, n, strings.Repeat("x", 100_000)))
+		say(t, ws, fmt.Sprintf(`{"event":"subscribeScrips","inputtoken":"nse_cm|x%d%s"}`, n, strings.Repeat(",", 100_000)))
+	}
+	if after := heap(); after > before+10<<20 {
+		t.Errorf("%d MB are held of 40", (after-before)>>20)
 	}
 }
