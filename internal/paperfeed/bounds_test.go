@@ -1,7 +1,9 @@
 package paperfeed_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -186,24 +188,39 @@ func TestFeeds_answerNoPageOfAnotherOrigin(t *testing.T) {
 func TestFeeds_areWebSocketsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
+	const upgrade, version, key = "Connection: Upgrade\r\nUpgrade: websocket\r\n", "Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	const good = upgrade + version + key
 	for name, x := range map[string]struct {
-		header http.Header
-		status int
+		line, head string
+		status     int
 	}{
-		"no upgrade":      {http.Header{}, http.StatusUpgradeRequired},
-		"another one":     {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, http.StatusUpgradeRequired},
-		"no key":          {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}, http.StatusBadRequest},
-		"another version": {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}, http.StatusBadRequest},
-		"a key too short": {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"k"}}, http.StatusBadRequest},
+		"no upgrade":       {"GET * HTTP/1.1", "", http.StatusUpgradeRequired},
+		"another one":      {"GET * HTTP/1.1", "Connection: Upgrade\r\nUpgrade: h2c\r\n", http.StatusUpgradeRequired},
+		"no key":           {"GET * HTTP/1.1", upgrade + version, http.StatusBadRequest},
+		"two keys":         {"GET * HTTP/1.1", good + key, http.StatusBadRequest},
+		"another version":  {"GET * HTTP/1.1", upgrade + key + "Sec-WebSocket-Version: 8\r\n", http.StatusBadRequest},
+		"a key too short":  {"GET * HTTP/1.1", upgrade + version + "Sec-WebSocket-Key: k\r\n", http.StatusBadRequest},
+		"POST":             {"POST * HTTP/1.1", good, http.StatusMethodNotAllowed},
+		"HEAD":             {"HEAD * HTTP/1.1", good, http.StatusMethodNotAllowed},
+		"HTTP/1.0":         {"GET * HTTP/1.0", good, http.StatusUpgradeRequired},
+		"a body":           {"GET * HTTP/1.1", good + "Content-Length: 3\r\n", http.StatusBadRequest},
+		"a body in chunks": {"GET * HTTP/1.1", good + "Transfer-Encoding: chunked\r\n", http.StatusBadRequest},
 	} {
 		for _, path := range []string{"/realtime", "/apifeed"} {
-			r := must.Get(http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil))(t)
-			r.Header = x.header
-			resp := must.Get(http.DefaultClient.Do(r))(t)
+			c := must.Get(net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://")))(t)
+			must.Do(t, c.SetDeadline(time.Now().Add(patience)))
+			must.Get(io.WriteString(c, strings.Replace(x.line, "*", path, 1)+"\r\nHost: localhost\r\n"+x.head+"\r\n0\r\n\r\n"))(t)
+			method, _, _ := strings.Cut(x.line, " ")
+			resp := must.Get(http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method}))(t)
 			body := must.Get(io.ReadAll(resp.Body))(t)
 			resp.Body.Close()
-			if resp.StatusCode != x.status || !strings.Contains(string(body), `"stat":"Not_Ok"`) {
-				t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+			c.Close()
+			var answer struct{ Stat string }
+			if err := json.Unmarshal(body, &answer); method != http.MethodHead && (err != nil || answer.Stat != "Not_Ok") {
+				t.Errorf("%s: %v: %s", name, err, body)
+			}
+			if resp.StatusCode != x.status || resp.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %d %v", name, resp.StatusCode, resp.Header)
 			}
 		}
 	}

@@ -118,7 +118,7 @@ func TestMarketFeed_forgetsWhatWaitsAndIsUnsubscribed(t *testing.T) { // not par
 	lazy := slow(t, address+"/apifeed")
 	say(t, lazy, `{"user":"A","auth":"1"}`)
 	_, moved := most(t, feeds, func() {
-		for range 100 {
+		for range 400 {
 			for _, request := range requests(1000, 1000) {
 				flood(t, lazy, websocket.MessageText, []byte(request), 1)
 				flood(t, lazy, websocket.MessageText, []byte(strings.Replace(request, "subscribe", "unsubscribe", 1)), 1)
