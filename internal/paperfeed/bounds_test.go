@@ -2,9 +2,11 @@ package paperfeed_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -56,6 +58,51 @@ func TestFeeds_thatProveNoSessionAreBounded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	alive(t, s.FeedURL, user(s))
+}
+
+func TestFeeds_areKeptFromNobodyByAFewNetworks(t *testing.T) {
+	t.Parallel()
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody, AtOnce: 96}) // 16 unproven, 4 from a network
+	dialFrom := func(network string) *websocket.Conn {
+		ws, _, err := websocket.Dial(t.Context(), address+"/apifeed", &websocket.DialOptions{HTTPHeader: http.Header{from: {network}}})
+		if err != nil {
+			return nil
+		}
+		t.Cleanup(func() { _ = ws.CloseNow() })
+		return ws
+	}
+	for network := range 4 {
+		for n := range 5 { // the addresses of a network of 64 bits are one customer's
+			if ws := dialFrom(fmt.Sprintf("2001:db8:0:%d::%d", network, n)); (ws == nil) != (n == 4) {
+				t.Fatalf("%d connections from network %d: the next is refused: %t", n, network, ws == nil)
+			}
+		}
+	}
+	for _, network := range []string{"192.0.2.1", "192.0.2.2", "2001:db8:0:9::1"} {
+		ws := dialFrom(network)
+		if ws == nil {
+			t.Fatalf("%s is kept out", network)
+		}
+		say(t, ws, `{"user":"A","auth":"1"}`)
+		if r := reply(t, ws); r.Code != sfeed.ReplyAnswer {
+			t.Errorf("%s: %+v", network, r)
+		}
+	}
+}
+
+func TestFeeds_ofAnAccountAreTwoThirdsAtMost(t *testing.T) {
+	t.Parallel()
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody, AtOnce: 6})
+	for n := range 5 {
+		ws := dial(t, address+"/apifeed")
+		say(t, ws, `{"user":"A","auth":"1"}`)
+		if n < 4 {
+			reply(t, ws)
+		} else if code := ended(t, ws); code != websocket.StatusTryAgainLater {
+			t.Errorf("the fifth of six: %v", code)
+		}
+	}
+	alive(t, address+"/apifeed", `{"user":"B","auth":"2"}`)
 }
 
 func TestFeeds_waitOnlySoLong(t *testing.T) { // not parallel: it makes the service impatient
@@ -273,6 +320,9 @@ func alone(t *testing.T, stands func(context.Context) (bool, error)) (address st
 	return address
 }
 
+// from is a header that says where a request to aloneWith's service comes from.
+const from = "X-From"
+
 // aloneWith is alone with a configuration.
 func aloneWith(t *testing.T, cfg paperfeed.Config) (address string, feeds *paperfeed.Feeds) {
 	t.Helper()
@@ -281,7 +331,7 @@ func aloneWith(t *testing.T, cfg paperfeed.Config) (address string, feeds *paper
 	cfg.API, cfg.Now = api, time.Now
 	feeds = paperfeed.New(cfg)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = feeds.Serve(w, r, r.RemoteAddr, func() {})
+		_, _ = feeds.Serve(w, r, cmp.Or(r.Header.Get(from), r.RemoteAddr), func() {})
 	}))
 	srv.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)

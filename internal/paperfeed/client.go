@@ -45,11 +45,13 @@ type client struct {
 	raw      net.Conn // below ws
 	protocol protocol
 	op       wire.Op
-	address  string
+	network  string        // where it comes from
 	silence  time.Duration // how long it may be silent; 0: for ever
 
 	session Session   // zero until it is proved; under the lock of feeds
 	stood   time.Time // when the session was last seen alive; the same
+
+	replaced bool // by another unproven one; the same
 
 	sent atomic.Int64 // bytes
 	out  outlet

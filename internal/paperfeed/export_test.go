@@ -8,7 +8,7 @@ import (
 
 // Bounds, for tests.
 const (
-	UnprovenOfOne = unprovenOfOne
+	UnprovenOfOne = atOnce / 24
 	MostTokens    = mostTokens
 )
 

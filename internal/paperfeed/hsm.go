@@ -17,7 +17,7 @@ const (
 	hsmOfChannel    = 200 // topics
 	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
 	hsmLongestTopic = 64
-	hsmTopicBytes   = 512 // that a topic costs, about
+	hsmTopicBytes   = 512         // that a topic costs, about
 	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
 
