@@ -18,9 +18,13 @@ func OnEncode(f func()) { onEncode = f }
 // Impatient makes everything that a client is waited for end much earlier, until the
 // function that it returns is called. Call it before there are feeds.
 func Impatient() (patient func()) {
-	prove, silent, stalled := proveTime, silentTime, stalledTime
+	prove, silent, stalled, look, trust := proveTime, silentTime, stalledTime, lookTime, trustTime
 	proveTime, silentTime, stalledTime, frameTime = 500*time.Millisecond, time.Second, time.Second, time.Second
-	return func() { proveTime, silentTime, stalledTime, frameTime = prove, silent, stalled, stalled }
+	lookTime, trustTime = 100*time.Millisecond, time.Second
+	return func() {
+		proveTime, silentTime, stalledTime, frameTime = prove, silent, stalled, stalled
+		lookTime, trustTime = look, trust
+	}
 }
 
 // OnTick makes f know when an instrument has moved. Call it before there are feeds.

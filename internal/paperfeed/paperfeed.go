@@ -45,7 +45,6 @@ func limitsOf(atOnce int) limits {
 const (
 	closeTime     = 500 * time.Millisecond
 	lookEvery     = 500 * time.Millisecond // at sessions (security.md S4)
-	trustTime     = 10 * time.Second       // how long feeds go on while the store does not answer
 	looksAtOnce   = 8
 	firstFrame    = 16 << 10        // the longest first frame
 	comeAgain     = 2 * time.Second // what a refused client is told to wait
@@ -57,12 +56,14 @@ const (
 	batchBytes    = 16 << 10        // of packets in a frame
 )
 
-// How long a client is waited for. Tests shorten them.
+// How long a client is waited for, and the store. Tests shorten them.
 var (
 	proveTime   = 10 * time.Second  // for its first frame
 	silentTime  = 120 * time.Second // for a sign of life: clients of generation 3 send a ping every 20 s, older ones every 5 s
 	stalledTime = 10 * time.Second  // until it has read a frame
 	frameTime   = 10 * time.Second  // for the rest of a frame
+	lookTime    = 3 * time.Second   // for the store's word on all sessions
+	trustTime   = 10 * time.Second  // feeds go on while it does not give it
 )
 
 // Config configures [Feeds].

@@ -152,3 +152,20 @@ func TestMarketFeed_keepsNoTokenThatNamesNothing(t *testing.T) { // not parallel
 		t.Errorf("%d MB are held of 40", (after-before)>>20)
 	}
 }
+
+func TestFeeds_endWhenTheStoreStaysSilent(t *testing.T) { // not parallel: it makes the service impatient
+	patient := paperfeed.Impatient()
+	t.Cleanup(patient)
+	address := alone(t, func(ctx context.Context) (bool, error) { <-ctx.Done(); return false, ctx.Err() })
+	var all []*websocket.Conn
+	for n := range 30 { // more sessions than are looked at together
+		ws := dial(t, address) // HSM: it is not asked for a sign of life
+		must.Do(t, ws.Write(t.Context(), websocket.MessageBinary, request(1, field(1, []byte("token")), field(2, fmt.Append(nil, n)))))
+		all = append(all, ws)
+	}
+	for _, ws := range all {
+		if code := ended(t, ws); code != websocket.StatusTryAgainLater {
+			t.Fatalf("closed with %v", code)
+		}
+	}
+}
