@@ -98,6 +98,7 @@ type Feeds struct {
 
 	mu       sync.Mutex
 	ended    bool
+	ending   chan struct{}    // closed when ended
 	places   int              // connections, and those that are being upgraded
 	open     map[*client]bool // connections
 	unproven int
@@ -109,7 +110,7 @@ type Feeds struct {
 // New returns the feeds. Call [Feeds.Run] while they are used.
 func New(cfg Config) *Feeds {
 	cfg.AtOnce = cmp.Or(cfg.AtOnce, atOnce)
-	f := &Feeds{cfg: cfg, most: limitsOf(cfg.AtOnce), open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
+	f := &Feeds{cfg: cfg, most: limitsOf(cfg.AtOnce), ending: make(chan struct{}), open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
 	f.hub.init(cfg)
 	return f
 }
@@ -143,7 +144,7 @@ var (
 // nothing written.
 func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
 	of := protocols[r.URL.Path]
-	if spoilt, err := f.cfg.Faults.spoilUpgrade(w, r, of.op); err != nil {
+	if spoilt, err := f.spoilUpgrade(w, r, of.op); err != nil {
 		return 0, err
 	} else if spoilt {
 		upgraded()
@@ -302,6 +303,7 @@ func (f *Feeds) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
+	close(f.ending)
 	for c := range f.open {
 		c.stopping()
 	}

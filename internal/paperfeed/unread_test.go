@@ -13,6 +13,7 @@ import (
 
 	"neoapi"
 	"neoapi/internal/must"
+	"neoapi/internal/paperapi"
 	"neoapi/internal/paperfeed"
 )
 
@@ -167,5 +168,25 @@ func TestFeeds_endWhenTheStoreStaysSilent(t *testing.T) { // not parallel: it ma
 		if code := ended(t, ws); code != websocket.StatusTryAgainLater {
 			t.Fatalf("closed with %v", code)
 		}
+	}
+}
+
+func TestFeeds_thatHangOnPurposeEndWithTheService(t *testing.T) {
+	t.Parallel()
+	refused := make(chan error, 1)
+	t.Run("service", func(inner *testing.T) { // which does not return if the service does not end
+		struck := make(chan struct{})
+		address, _ := aloneWith(inner, paperfeed.Config{Prove: everybody, Faults: func(_ string, at paperfeed.Moment, _ func() paperapi.Subject) (paperfeed.Fault, bool) {
+			close(struck)
+			return paperfeed.Fault{Name: "upgrade_hang"}, at == paperfeed.Upgrade
+		}})
+		go func() {
+			_, err := open(t, address, "")
+			refused <- err
+		}()
+		<-struck
+	})
+	if err := <-refused; err == nil {
+		t.Error("it was upgraded")
 	}
 }
