@@ -101,11 +101,21 @@ func (c *client) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.ws, err = websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gateway has looked at Origin
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return !c.out.deaf.Load() },
-		OnPongReceived:     func(context.Context, []byte) { c.heard() },
+		OnPingReceived:     func(context.Context, []byte) bool { c.pace(); c.heard(); return !c.out.deaf.Load() },
+		OnPongReceived:     func(context.Context, []byte) { c.pace(); c.heard() },
 	})
 	c.raw = h.raw
 	return err
+}
+
+// pace puts off reading on, so that who sends without an end gets few of the processors: a
+// stranger, whose first frame is all that is asked for, fewest.
+func (c *client) pace() {
+	if c.session.Stands == nil {
+		time.Sleep(strangerTime)
+		return
+	}
+	time.Sleep(tokenTime)
 }
 
 // heard is called when something has come from the client.
@@ -127,6 +137,7 @@ func (c *client) serve() {
 	for err == nil {
 		c.awaitRoom()
 		err = c.next(c.protocol.frame)
+		c.pace()
 	}
 	var why *closing
 	if errors.As(err, &why) {

@@ -87,6 +87,7 @@ func (h *hsm) answer(refusal error) {
 	defer goodbye.Stop()
 	for err := error(nil); err == nil; {
 		h.client.awaitRoom()
+		h.client.pace()
 		err = h.client.next(func(_ websocket.MessageType, data []byte) error {
 			r, err := parseHSM(data)
 			if err == nil && r.kind != hsmAck {

@@ -46,14 +46,15 @@ const (
 	closeTime     = 500 * time.Millisecond
 	lookEvery     = 500 * time.Millisecond // at sessions (security.md S4)
 	looksAtOnce   = 8
-	firstFrame    = 16 << 10        // the longest first frame
-	comeAgain     = 2 * time.Second // what a refused client is told to wait
-	longestFrame  = 128 << 10       // and any other: 3,000 instruments need 60 KB
-	mostWaiting   = 4 << 20         // bytes of frames that wait for a client to read
-	enoughWaiting = 64 << 10        // beyond them no more is read from it
-	frameBytes    = 128             // that a frame costs besides its own
-	enoughMoved   = 20_000          // nor beyond as many subscriptions; a client has up to 15,000
-	batchBytes    = 16 << 10        // of packets in a frame
+	strangerTime  = time.Millisecond // between two frames or pings of who has proved no session
+	firstFrame    = 16 << 10         // the longest first frame
+	comeAgain     = 2 * time.Second  // what a refused client is told to wait
+	longestFrame  = 128 << 10        // and any other: 3,000 instruments need 60 KB
+	mostWaiting   = 4 << 20          // bytes of frames that wait for a client to read
+	enoughWaiting = 64 << 10         // beyond them no more is read from it
+	frameBytes    = 128              // that a frame costs besides its own
+	enoughMoved   = 20_000           // nor beyond as many subscriptions; a client has up to 15,000
+	batchBytes    = 16 << 10         // of packets in a frame
 )
 
 // How long a client is waited for, and the store. Tests shorten them.

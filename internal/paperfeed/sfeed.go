@@ -33,8 +33,8 @@ const (
 	longestToken = 64
 )
 
-// tokenTime is how long reading is put off for each instrument that a frame names: without
-// it a client could keep the exchange busy by asking again and again.
+// tokenTime is how long reading is put off for each frame, and each instrument that it
+// names: without it a client could keep the exchange busy by asking again and again.
 const tokenTime = 20 * time.Microsecond
 
 func newSFeed(c *client) protocol {

@@ -190,3 +190,17 @@ func TestFeeds_thatHangOnPurposeEndWithTheService(t *testing.T) {
 		t.Error("it was upgraded")
 	}
 }
+
+func TestFeeds_readFromAStrangerOnlySoFast(t *testing.T) {
+	t.Parallel()
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody})
+	ws := dial(t, address)
+	reading := ws.CloseRead(t.Context())
+	began := time.Now()
+	for range 100 { // a flood of them took the processors from those who log in
+		must.Do(t, ws.Ping(reading))
+	}
+	if took := time.Since(began); took < 100*time.Millisecond {
+		t.Errorf("100 pings took %v", took)
+	}
+}
