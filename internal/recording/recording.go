@@ -29,7 +29,7 @@ const (
 	// 3,000 at once.
 	mostInstruments = 1 << 17
 
-	spare    = 2 << 10 // room that any record but an instrument's fits in
+	spare = 2 << 10 // room that any record but an instrument's fits in
 )
 
 // A record of a block begins with 0 and its kind, its length and its content; or, of a
