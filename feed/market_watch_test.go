@@ -103,10 +103,10 @@ func TestSilence_meansNothingWhereNothingIsToBeExpected(t *testing.T) {
 
 func TestHours_areThoseOfTheRealService(t *testing.T) {
 	for at, open := range map[string]map[trade.Segment]bool{
-		"2026-11-30 09:14": {trade.NSE: false, trade.MCX: true, trade.CDS: true, "elsewhere": false},
-		"2026-11-30 09:15": {trade.NSE: true, trade.BFO: true},
-		"2026-11-30 15:29": {trade.NSE: false, trade.NFO: true},
-		"2026-11-30 23:00": {trade.NFO: false, trade.MCX: true, trade.CDS: false},
+		"2026-12-07 09:14": {trade.NSE: false, trade.MCX: true, trade.CDS: true, "elsewhere": false},
+		"2026-12-07 09:15": {trade.NSE: true, trade.BFO: true},
+		"2026-12-07 15:29": {trade.NSE: false, trade.NFO: true},
+		"2026-12-07 23:00": {trade.NFO: false, trade.MCX: true, trade.CDS: false},
 		"2026-11-29 12:00": {trade.NSE: false, trade.MCX: false}, // a Sunday
 	} {
 		when, err := time.ParseInLocation("2006-01-02 15:04", at, trade.IST)
