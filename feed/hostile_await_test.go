@@ -75,11 +75,12 @@ func TestAwait_asksAsUsualWithoutAFeedThatHears(t *testing.T) {
 	for name, how := range map[string]func(st *stage){
 		"closed": func(st *stage) { st.feed.Close() },
 		"ended":  func(st *stage) { dead(st); st.say(st.now(), no) },
-		"cut":    func(st *stage) { st.handshake = refuseUpgrades; st.now().CloseNow() },
+		"cut":    func(st *stage) { st.now().CloseNow() },
 	} {
 		for _, when := range []string{"before", "during"} {
 			bubble(t, func(t *testing.T, s *service) {
 				st := newStage(t, s, nil)
+				s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool { return n == 1 || refuseUpgrades(w, r, n) }
 				st.open(t)
 				time.Sleep(time.Second)
 				c := trade.New(st.client, trade.With(neoapi.WithKeeper(&supply{sessions: []neoapi.Session{session("a")}})), trade.Follow(st.feed))
@@ -299,12 +300,12 @@ func TestOrders_aLookUnderWayDoesNotPutOffTheReconcile(t *testing.T) {
 			st := newStage(t, s, nil)
 			row := rowOf(one1, trade.Open, 0, 4)
 			st.set(func() { st.book, st.histories[one1] = []string{row}, []string{row} })
+			cut := time.Now().Add(time.Second)
+			s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				return n == 1 || time.Since(cut) > 2500*time.Millisecond || refuseUpgrades(w, r, n)
+			}
 			st.open(t)
 			time.Sleep(time.Second)
-			cut := time.Now()
-			s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool {
-				return time.Since(cut) > 2500*time.Millisecond || refuseUpgrades(w, r, n)
-			}
 			st.set(func() {
 				st.answer = func(name string) (string, time.Duration) {
 					if name == "orders" && time.Since(cut) < 2500*time.Millisecond {
