@@ -286,8 +286,14 @@ func (b *between) serve(client net.Conn) {
 	}
 	defer server.Close()
 	b.mu.Lock()
-	b.conns[client], b.conns[server] = true, true
+	closed = b.closed // meanwhile
+	if !closed {
+		b.conns[client], b.conns[server] = true, true
+	}
 	b.mu.Unlock()
+	if closed {
+		return
+	}
 	defer func() {
 		b.mu.Lock()
 		delete(b.conns, client)
