@@ -174,7 +174,7 @@ func (c *recordCmd) open(t *terminal) (w io.Writer, finish func(kept bool) error
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if c.Force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		flags = os.O_WRONLY | os.O_CREATE
 	}
 	f, err := os.OpenFile(c.File, flags, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -183,11 +183,31 @@ func (c *recordCmd) open(t *terminal) (w io.Writer, finish func(kept bool) error
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, func(kept bool) error {
+	return &replacing{File: f}, func(kept bool) error {
 		err := f.Close()
 		if !kept && !c.Force {
 			err = errors.Join(err, os.Remove(c.File))
 		}
 		return err
 	}, nil
+}
+
+// replacing empties a file when something is written to it, and not before: what was
+// recorded there stays if nothing can be.
+type replacing struct {
+	*os.File
+	begun bool
+}
+
+// Write implements [io.Writer].
+func (r *replacing) Write(b []byte) (int, error) {
+	if !r.begun {
+		r.begun = true
+		if info, err := r.Stat(); err == nil && info.Mode().IsRegular() {
+			if err := r.Truncate(0); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return r.File.Write(b)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,9 @@ import (
 
 	"github.com/alecthomas/kong"
 	"pgregory.net/rapid"
+
+	"neoapi/feed"
+	"neoapi/trade"
 )
 
 // A line is broken between words only, none is lost, and none is longer than the
@@ -64,5 +69,23 @@ func TestCommands_printJSON(t *testing.T) {
 	}
 	if seen < 30 {
 		t.Errorf("%d commands", seen)
+	}
+}
+
+func TestWatch_headHasNothingThatMovesTheTerminal(t *testing.T) {
+	t.Parallel()
+	const evil = "\x1b]0;owned\a\u009b31m\r\n"
+	w := watch[feed.Quote]{t: &terminal{out: io.Discard}, what: "Orders of " + evil, columns: quoteColumns, key: func(q feed.Quote) string { return q.Instrument.Token }}
+	w.put(feed.Quote{Instrument: trade.Instrument{Symbol: evil, Segment: trade.Segment(evil)}})
+	for _, u := range []feed.Update{
+		feed.Missing{Instruments: []trade.Instrument{{Symbol: evil}}}, feed.Gap{}, feed.Lost{Err: errors.New(evil)},
+	} {
+		w.came = true
+		w.tell(u)
+		for _, line := range append([]string{w.head(200), w.state()}, w.body(200)...) {
+			if strings.ContainsAny(line, "\x1b\a\r\n\u009b") {
+				t.Errorf("%T: %q", u, line)
+			}
+		}
 	}
 }

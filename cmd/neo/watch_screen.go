@@ -142,7 +142,7 @@ func (w *watch[T]) head(columns int) string {
 	if w.lost != nil || !w.connected() {
 		colour = red
 	}
-	what := w.what + ": "
+	what := printable(w.what) + ": " // the service says whose it is
 	state := cutTo(w.state(), columns-utf8.RuneCountInString(what))
 	if state == "" {
 		return cutTo(what, columns)

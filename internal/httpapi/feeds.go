@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -75,11 +76,16 @@ func (a *api) upgradable(c *call) error {
 		}
 		return false
 	}
-	switch {
-	case c.ProtoMajor != 1 || !says("Connection", "upgrade") || !says("Upgrade", "websocket"):
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(c.Header.Get("Sec-Websocket-Key")))
+	switch { // what the library would refuse is refused here, as everything is
+	case c.ProtoMajor != 1 || c.ProtoMinor < 1 || !says("Connection", "upgrade") || !says("Upgrade", "websocket"):
 		return &front.Refusal{Status: http.StatusUpgradeRequired, Detail: "this is a live feed: connect by a WebSocket"}
-	case c.Header.Get("Sec-Websocket-Version") != "13" || len(c.Header.Values("Sec-Websocket-Key")) != 1:
-		return &front.Refusal{Status: http.StatusBadRequest, Detail: "only version 13 of WebSocket is spoken here, with one Sec-WebSocket-Key"}
+	case c.Method != http.MethodGet:
+		return &front.Refusal{Status: http.StatusMethodNotAllowed, Detail: "a WebSocket begins with GET", Allow: http.MethodGet}
+	case c.Header.Get("Sec-Websocket-Version") != "13" || len(c.Header.Values("Sec-Websocket-Key")) != 1 || err != nil || len(key) != 16:
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "only version 13 of WebSocket is spoken here, with one Sec-WebSocket-Key of 16 bytes"}
+	case c.ContentLength != 0: // it would be read as frames
+		return &front.Refusal{Status: http.StatusBadRequest, Detail: "a WebSocket begins with a request without a body"}
 	case a.foreign(c.Request):
 		return &front.Refusal{Status: http.StatusForbidden, Detail: "a browser sent this for a page of another origin"}
 	}

@@ -15,6 +15,7 @@ const (
 	streamTrust    = 10 * time.Second       // how long streams go on while the store does not answer
 	streamsAtOnce  = 16                     // of one session
 	streamsChecked = 8                      // sessions checked concurrently
+	streamsLook    = 3 * time.Second        // at all of them
 )
 
 // Streams are the open WebSockets and long answers, which end when their session
@@ -90,6 +91,9 @@ func (s *streams) check(ctx context.Context, svc *login.Service) {
 	}
 	s.mu.Unlock()
 	close(all)
+	// A store that does not answer is waited for once, not for each session.
+	ctx, cancel := context.WithTimeout(ctx, streamsLook)
+	defer cancel()
 	var checks sync.WaitGroup
 	for range min(streamsChecked, len(all)) {
 		checks.Go(func() {

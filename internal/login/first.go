@@ -319,9 +319,17 @@ func addressMustWait(wait time.Duration) *Error {
 
 func (s *Service) addressRate() limit.Rate { return limit.Rate{N: s.opt.AddressRate, Per: time.Minute} }
 
-// addressKey names the allowance of an address: an IPv4 address, or the network
-// of an IPv6 address that one customer has, of 64 bits. It is "" for no address.
+// addressKey names the allowance of an address, "" for no address.
 func addressKey(address string) string {
+	if network := NetworkOf(address); network != "" {
+		return "address " + network
+	}
+	return ""
+}
+
+// NetworkOf returns what one customer has: an IPv4 address, or the network of an IPv6
+// address, of 64 bits. It is "" for no address.
+func NetworkOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return ""
@@ -329,9 +337,9 @@ func addressKey(address string) string {
 	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {
 		network, _ := ip.Prefix(64) // 64 bits fit
-		return "address " + network.String()
+		return network.String()
 	}
-	return "address " + ip.String()
+	return ip.String()
 }
 
 // account returns the account of an identifier or, for an unknown identifier, its

@@ -1,8 +1,12 @@
 package paperfeed_test
 
 import (
+	"bufio"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -54,6 +58,51 @@ func TestFeeds_thatProveNoSessionAreBounded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	alive(t, s.FeedURL, user(s))
+}
+
+func TestFeeds_areKeptFromNobodyByAFewNetworks(t *testing.T) {
+	t.Parallel()
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody, AtOnce: 96}) // 16 unproven, 4 from a network
+	dialFrom := func(network string) *websocket.Conn {
+		ws, _, err := websocket.Dial(t.Context(), address+"/apifeed", &websocket.DialOptions{HTTPHeader: http.Header{from: {network}}})
+		if err != nil {
+			return nil
+		}
+		t.Cleanup(func() { _ = ws.CloseNow() })
+		return ws
+	}
+	for network := range 4 {
+		for n := range 5 { // the addresses of a network of 64 bits are one customer's
+			if ws := dialFrom(fmt.Sprintf("2001:db8:0:%d::%d", network, n)); (ws == nil) != (n == 4) {
+				t.Fatalf("%d connections from network %d: the next is refused: %t", n, network, ws == nil)
+			}
+		}
+	}
+	for _, network := range []string{"192.0.2.1", "192.0.2.2", "2001:db8:0:9::1"} {
+		ws := dialFrom(network)
+		if ws == nil {
+			t.Fatalf("%s is kept out", network)
+		}
+		say(t, ws, `{"user":"A","auth":"1"}`)
+		if r := reply(t, ws); r.Code != sfeed.ReplyAnswer {
+			t.Errorf("%s: %+v", network, r)
+		}
+	}
+}
+
+func TestFeeds_ofAnAccountAreTwoThirdsAtMost(t *testing.T) {
+	t.Parallel()
+	address, _ := aloneWith(t, paperfeed.Config{Prove: everybody, AtOnce: 6})
+	for n := range 5 {
+		ws := dial(t, address+"/apifeed")
+		say(t, ws, `{"user":"A","auth":"1"}`)
+		if n < 4 {
+			reply(t, ws)
+		} else if code := ended(t, ws); code != websocket.StatusTryAgainLater {
+			t.Errorf("the fifth of six: %v", code)
+		}
+	}
+	alive(t, address+"/apifeed", `{"user":"B","auth":"2"}`)
 }
 
 func TestFeeds_waitOnlySoLong(t *testing.T) { // not parallel: it makes the service impatient
@@ -186,24 +235,39 @@ func TestFeeds_answerNoPageOfAnotherOrigin(t *testing.T) {
 func TestFeeds_areWebSocketsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	srv := neoapitest.NewServer(t)
+	const upgrade, version, key = "Connection: Upgrade\r\nUpgrade: websocket\r\n", "Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	const good = upgrade + version + key
 	for name, x := range map[string]struct {
-		header http.Header
-		status int
+		line, head string
+		status     int
 	}{
-		"no upgrade":      {http.Header{}, http.StatusUpgradeRequired},
-		"another one":     {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, http.StatusUpgradeRequired},
-		"no key":          {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}, http.StatusBadRequest},
-		"another version": {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"8"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}}, http.StatusBadRequest},
-		"a key too short": {http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"k"}}, http.StatusBadRequest},
+		"no upgrade":       {"GET * HTTP/1.1", "", http.StatusUpgradeRequired},
+		"another one":      {"GET * HTTP/1.1", "Connection: Upgrade\r\nUpgrade: h2c\r\n", http.StatusUpgradeRequired},
+		"no key":           {"GET * HTTP/1.1", upgrade + version, http.StatusBadRequest},
+		"two keys":         {"GET * HTTP/1.1", good + key, http.StatusBadRequest},
+		"another version":  {"GET * HTTP/1.1", upgrade + key + "Sec-WebSocket-Version: 8\r\n", http.StatusBadRequest},
+		"a key too short":  {"GET * HTTP/1.1", upgrade + version + "Sec-WebSocket-Key: k\r\n", http.StatusBadRequest},
+		"POST":             {"POST * HTTP/1.1", good, http.StatusMethodNotAllowed},
+		"HEAD":             {"HEAD * HTTP/1.1", good, http.StatusMethodNotAllowed},
+		"HTTP/1.0":         {"GET * HTTP/1.0", good, http.StatusUpgradeRequired},
+		"a body":           {"GET * HTTP/1.1", good + "Content-Length: 3\r\n", http.StatusBadRequest},
+		"a body in chunks": {"GET * HTTP/1.1", good + "Transfer-Encoding: chunked\r\n", http.StatusBadRequest},
 	} {
 		for _, path := range []string{"/realtime", "/apifeed"} {
-			r := must.Get(http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil))(t)
-			r.Header = x.header
-			resp := must.Get(http.DefaultClient.Do(r))(t)
+			c := must.Get(net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://")))(t)
+			must.Do(t, c.SetDeadline(time.Now().Add(patience)))
+			must.Get(io.WriteString(c, strings.Replace(x.line, "*", path, 1)+"\r\nHost: localhost\r\n"+x.head+"\r\n0\r\n\r\n"))(t)
+			method, _, _ := strings.Cut(x.line, " ")
+			resp := must.Get(http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method}))(t)
 			body := must.Get(io.ReadAll(resp.Body))(t)
 			resp.Body.Close()
-			if resp.StatusCode != x.status || !strings.Contains(string(body), `"stat":"Not_Ok"`) {
-				t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+			c.Close()
+			var answer struct{ Stat string }
+			if err := json.Unmarshal(body, &answer); method != http.MethodHead && (err != nil || answer.Stat != "Not_Ok") {
+				t.Errorf("%s: %v: %s", name, err, body)
+			}
+			if resp.StatusCode != x.status || resp.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %d %v", name, resp.StatusCode, resp.Header)
 			}
 		}
 	}
@@ -250,13 +314,24 @@ func TestFeeds_areThoseOfTheExchangeOnPaperAlone(t *testing.T) {
 // towards its clients.
 func alone(t *testing.T, stands func(context.Context) (bool, error)) (address string) {
 	t.Helper()
-	api := paperapi.New(paperapi.Config{Now: time.Now, Market: paper.Config{Seed: 1, Start: time.Now(), Funds: 1_000_000_000_000}})
-	must.Do(t, api.Open("", false, func(string) {}))
-	feeds := paperfeed.New(paperfeed.Config{API: api, Now: time.Now, Prove: func(_ context.Context, ucc, sid, _ string) (paperfeed.Session, error) {
+	address, _ = aloneWith(t, paperfeed.Config{Prove: func(_ context.Context, ucc, sid, _ string) (paperfeed.Session, error) {
 		return paperfeed.Session{UCC: ucc, SID: sid, Stands: stands}, nil
 	}})
+	return address
+}
+
+// from is a header that says where a request to aloneWith's service comes from.
+const from = "X-From"
+
+// aloneWith is alone with a configuration.
+func aloneWith(t *testing.T, cfg paperfeed.Config) (address string, feeds *paperfeed.Feeds) {
+	t.Helper()
+	api := paperapi.New(paperapi.Config{Now: time.Now, Market: paper.Config{Seed: 1, Start: time.Now(), Funds: 1_000_000_000_000}})
+	must.Do(t, api.Open("", false, func(string) {}))
+	cfg.API, cfg.Now = api, time.Now
+	feeds = paperfeed.New(cfg)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = feeds.Serve(w, r, r.RemoteAddr, func() {})
+		_, _ = feeds.Serve(w, r, cmp.Or(r.Header.Get(from), r.RemoteAddr), func() {})
 	}))
 	srv.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
@@ -267,7 +342,7 @@ func alone(t *testing.T, stands func(context.Context) (bool, error)) (address st
 	var running sync.WaitGroup
 	running.Go(feeds.Start(ctx))
 	t.Cleanup(func() { stop(); running.Wait(); srv.Close() })
-	return "ws" + strings.TrimPrefix(srv.URL, "http")
+	return "ws" + strings.TrimPrefix(srv.URL, "http"), feeds
 }
 
 func TestFeeds_goOnWhileTheStoreDoesNotAnswer(t *testing.T) {

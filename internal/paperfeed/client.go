@@ -45,11 +45,13 @@ type client struct {
 	raw      net.Conn // below ws
 	protocol protocol
 	op       wire.Op
-	address  string
+	network  string        // where it comes from
 	silence  time.Duration // how long it may be silent; 0: for ever
 
 	session Session   // zero until it is proved; under the lock of feeds
 	stood   time.Time // when the session was last seen alive; the same
+
+	replaced bool // by another unproven one; the same
 
 	sent atomic.Int64 // bytes
 	out  outlet
@@ -57,10 +59,10 @@ type client struct {
 	mu     sync.Mutex
 	room   sync.Cond // frames have been written, or the connection has ended
 	frames []frame
-	bytes  int // of frames
+	waits  int // what frames cost, also those that are being written
 	moved  []*subscription
 	closed bool // nothing more is queued
-	ended  bool // nothing more is written
+	ended  bool // nothing more is read or written
 	closer *time.Timer
 
 	wake chan struct{} // something was queued
@@ -74,7 +76,11 @@ type frame struct {
 	data []byte
 	code websocket.StatusCode
 	more func(write func(kind websocket.MessageType, data []byte) error) error
+	held int // bytes that more needs
 }
+
+// cost is what a frame costs while it waits.
+func (f *frame) cost() int { return frameBytes + len(f.data) + f.held }
 
 // A hijacker keeps the connection that the WebSocket library takes.
 type hijacker struct {
@@ -95,11 +101,21 @@ func (c *client) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.ws, err = websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the gateway has looked at Origin
 		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     func(context.Context, []byte) bool { c.heard(); return !c.out.deaf.Load() },
-		OnPongReceived:     func(context.Context, []byte) { c.heard() },
+		OnPingReceived:     func(context.Context, []byte) bool { c.pace(); c.heard(); return !c.out.deaf.Load() },
+		OnPongReceived:     func(context.Context, []byte) { c.pace(); c.heard() },
 	})
 	c.raw = h.raw
 	return err
+}
+
+// pace puts off reading on, so that who sends without an end gets few of the processors: a
+// stranger, whose first frame is all that is asked for, fewest.
+func (c *client) pace() {
+	if c.session.Stands == nil {
+		time.Sleep(strangerTime)
+		return
+	}
+	time.Sleep(tokenTime)
 }
 
 // heard is called when something has come from the client.
@@ -121,6 +137,7 @@ func (c *client) serve() {
 	for err == nil {
 		c.awaitRoom()
 		err = c.next(c.protocol.frame)
+		c.pace()
 	}
 	var why *closing
 	if errors.As(err, &why) {
@@ -192,7 +209,7 @@ func (c *client) prove() error {
 func (c *client) awaitRoom() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.bytes > enoughWaiting && !c.ended {
+	for (c.waits > enoughWaiting || len(c.moved) > enoughMoved) && !c.ended {
 		c.room.Wait()
 	}
 }
@@ -226,7 +243,7 @@ func (c *client) send(f frame) {
 		return
 	}
 	c.frames = append(c.frames, f)
-	if c.bytes += len(f.data); c.bytes > mostWaiting {
+	if c.waits += f.cost(); c.waits > mostWaiting {
 		c.closed = true
 		c.closer = time.AfterFunc(0, c.cut)
 	}
@@ -255,21 +272,26 @@ func (c *client) stopping() {
 	c.close(websocket.StatusGoingAway, "the service is about to stop: connect again")
 }
 
-// cut ends the connection at once.
-func (c *client) cut() { _ = c.raw.Close() }
-
-// stop ends the connection, and what writes to it.
-func (c *client) stop() {
+// cut ends the connection at once: what reads from it and what writes to it, also while
+// they wait.
+func (c *client) cut() {
+	_ = c.raw.Close()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed, c.ended = true, true
 	c.frames, c.moved = nil, nil
+	c.signal()
+	c.room.Broadcast()
+}
+
+// stop ends the connection.
+func (c *client) stop() {
+	c.cut()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.closer != nil {
 		c.closer.Stop()
 	}
-	c.signal()
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cut()
 }
 
 func (c *client) signal() {
@@ -287,6 +309,7 @@ func (c *client) write() {
 			frames, moved := c.frames, c.moved
 			c.frames, c.moved = nil, nil
 			ended := c.ended
+			c.room.Signal() // of what has moved
 			c.mu.Unlock()
 			if ended {
 				_ = c.ws.CloseNow()
@@ -296,7 +319,7 @@ func (c *client) write() {
 				break
 			}
 			if err := c.writeAll(frames, moved); err != nil {
-				c.cut() // reading fails, which ends it
+				c.cut()
 			}
 		}
 	}
@@ -320,7 +343,7 @@ func (c *client) writeAll(frames []frame, moved []*subscription) error {
 			return err
 		}
 		c.mu.Lock()
-		c.bytes -= len(f.data)
+		c.waits -= f.cost()
 		c.room.Signal()
 		c.mu.Unlock()
 	}

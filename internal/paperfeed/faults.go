@@ -123,20 +123,23 @@ func (s Strike) struck(op string, at Moment, about func() paperapi.Subject) (Fau
 
 // spoilUpgrade makes an upgrade fail, if there is a fault for it. Either the connection has
 // ended, or err is what it is refused with.
-func (s Strike) spoilUpgrade(w http.ResponseWriter, r *http.Request, op wire.Op) (spoilt bool, err error) {
-	f, ok := s.struck(string(op), Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
+func (f *Feeds) spoilUpgrade(w http.ResponseWriter, r *http.Request, op wire.Op) (spoilt bool, err error) {
+	fault, ok := f.cfg.Faults.struck(string(op), Upgrade, func() paperapi.Subject { return paperapi.Subject{} })
 	if !ok {
 		return false, nil
 	}
-	status, err := strconv.Atoi(f.Name)
+	status, err := strconv.Atoi(fault.Name)
 	if err == nil {
 		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
 		}
 		return true, &front.Refusal{Status: status, Detail: "refused on purpose"}
 	}
-	if f.Name == faultUpgradeHang {
-		<-r.Context().Done()
+	if fault.Name == faultUpgradeHang {
+		select {
+		case <-r.Context().Done():
+		case <-f.ending:
+		}
 	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {

@@ -1,6 +1,7 @@
 package paperfeed
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	hsmOfChannel    = 200 // topics
 	hsmOfRequest    = 100 // topics, of which a message with all their snapshots has room
 	hsmLongestTopic = 64
+	hsmTopicBytes   = 512         // that a topic costs, about
 	hsmLongestStep  = time.Minute // between two messages of a client that throttles them
 )
 
@@ -84,6 +86,8 @@ func (h *hsm) answer(refusal error) {
 	})
 	defer goodbye.Stop()
 	for err := error(nil); err == nil; {
+		h.client.awaitRoom()
+		h.client.pace()
 		err = h.client.next(func(_ websocket.MessageType, data []byte) error {
 			r, err := parseHSM(data)
 			if err == nil && r.kind != hsmAck {
@@ -243,6 +247,9 @@ func (h *hsm) unsubscribe(names []string, channel int) {
 			}
 		}
 		t.channels &^= gone
+		if t.channels == 0 {
+			h.held = slices.DeleteFunc(h.held, func(s *subscription) bool { return s == t.sub })
+		}
 		h.client.mu.Unlock()
 		if t.channels == 0 {
 			delete(h.topics, name)
@@ -276,7 +283,7 @@ func (h *hsm) snapshot(names []string) {
 		return
 	}
 	// It is numbered when it is written.
-	h.client.send(frame{more: func(write func(websocket.MessageType, []byte) error) error {
+	h.client.send(frame{held: hsmTopicBytes * len(all), more: func(write func(websocket.MessageType, []byte) error) error {
 		h.client.mu.Lock()
 		b := beginHSM(nil, h.number())
 		for _, p := range all {

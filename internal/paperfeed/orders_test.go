@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -181,4 +182,49 @@ func TestOrderFeed_tellsWhatTheMarketFills(t *testing.T) {
 			return
 		}
 	}
+}
+
+func TestOrderFeed_isCompleteAndInOrderWhateverIsPlacedTogether(t *testing.T) {
+	t.Parallel()
+	srv := neoapitest.NewServer(t)
+	c, s := login(t, srv)
+	other, of := login(t, srv) // another session of the account
+	feeds := []*websocket.Conn{openOrders(t, s), openOrders(t, s), openOrders(t, of)}
+	const each, places = 10, 8
+	var placing sync.WaitGroup
+	for n := range places {
+		placing.Go(func() {
+			for range each {
+				place(t, []*neoapi.Client{c, other}[n%2], limit("TCS-EQ", "3300.00"))
+			}
+		})
+	}
+	want := []string{"put order req received", "validation pending", "open pending", "open"}
+	var first []string
+	for k, ws := range feeds {
+		var all []string
+		states := map[string][]string{}
+		for opened := 0; opened < each*places; {
+			kind, data := happened(t, ws)
+			if kind != "order" {
+				continue
+			}
+			number, state := data["nOrdNo"].(string), data["ordSt"].(string)
+			all = append(all, number+" "+state)
+			if states[number] = append(states[number], state); state == "open" {
+				opened++
+			}
+		}
+		for number, got := range states {
+			if !slices.Equal(got, want) {
+				t.Errorf("feed %d, order %s: %q", k, number, got)
+			}
+		}
+		if k == 0 {
+			first = all
+		} else if !slices.Equal(first, all) {
+			t.Errorf("feed %d has another order of things than the first", k)
+		}
+	}
+	placing.Wait()
 }

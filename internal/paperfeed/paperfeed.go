@@ -26,30 +26,45 @@ const (
 	PathOld    = "/"        // HSM, with an upgrade
 )
 
-// Limits of connections. A stranger can hold up to unprovenAtOnce for proveTime.
+// atOnce is how many connections there may be, unless Config says otherwise.
+const atOnce = 1536
+
+// limits are those of connections. A stranger can hold one that has not proved a session
+// for proveTime.
+type limits struct {
+	ofAccount      int // connections of one account
+	unprovenAtOnce int // that have not proved a session, in all
+	unprovenOfOne  int // and from one network
+}
+
+func limitsOf(atOnce int) limits {
+	return limits{max(1, atOnce*2/3), max(1, atOnce/6), max(1, atOnce/24)}
+}
+
+// Other limits.
 const (
-	atOnce         = 1536 // connections in all, unless Config says otherwise
-	ofAccount      = 1024 // of one account
-	unprovenAtOnce = 256  // connections that have not proved a session, in all
-	unprovenOfOne  = 64   // and from one address
-	closeTime      = 500 * time.Millisecond
-	lookEvery      = 500 * time.Millisecond // at sessions (security.md S4)
-	trustTime      = 10 * time.Second       // how long feeds go on while the store does not answer
-	looksAtOnce    = 8
-	firstFrame     = 16 << 10        // the longest first frame
-	comeAgain      = 2 * time.Second // what a refused client is told to wait
-	longestFrame   = 128 << 10       // and any other: 3,000 instruments need 60 KB
-	mostWaiting    = 4 << 20         // bytes of frames that wait for a client to read
-	enoughWaiting  = 64 << 10        // beyond them no more is read from it
-	batchBytes     = 16 << 10        // of packets in a frame
+	closeTime     = 500 * time.Millisecond
+	lookEvery     = 500 * time.Millisecond // at sessions (security.md S4)
+	looksAtOnce   = 8
+	strangerTime  = time.Millisecond // between two frames or pings of who has proved no session
+	firstFrame    = 16 << 10         // the longest first frame
+	comeAgain     = 2 * time.Second  // what a refused client is told to wait
+	longestFrame  = 128 << 10        // and any other: 3,000 instruments need 60 KB
+	mostWaiting   = 4 << 20          // bytes of frames that wait for a client to read
+	enoughWaiting = 64 << 10         // beyond them no more is read from it
+	frameBytes    = 128              // that a frame costs besides its own
+	enoughMoved   = 20_000           // nor beyond as many subscriptions; a client has up to 15,000
+	batchBytes    = 16 << 10         // of packets in a frame
 )
 
-// How long a client is waited for. Tests shorten them.
+// How long a client is waited for, and the store. Tests shorten them.
 var (
 	proveTime   = 10 * time.Second  // for its first frame
 	silentTime  = 120 * time.Second // for a sign of life: clients of generation 3 send a ping every 20 s, older ones every 5 s
 	stalledTime = 10 * time.Second  // until it has read a frame
 	frameTime   = 10 * time.Second  // for the rest of a frame
+	lookTime    = 3 * time.Second   // for the store's word on all sessions
+	trustTime   = 10 * time.Second  // feeds go on while it does not give it
 )
 
 // Config configures [Feeds].
@@ -78,15 +93,17 @@ type Session struct {
 
 // Feeds are the feeds of an exchange on paper.
 type Feeds struct {
-	cfg Config
-	hub hub
+	cfg  Config
+	most limits
+	hub  hub
 
 	mu       sync.Mutex
 	ended    bool
+	ending   chan struct{}    // closed when ended
 	places   int              // connections, and those that are being upgraded
 	open     map[*client]bool // connections
 	unproven int
-	from     map[string]int // unproven connections by address
+	from     map[string]int // unproven connections by network
 	of       map[string]int // proven connections by account
 	busy     sync.WaitGroup
 }
@@ -94,7 +111,7 @@ type Feeds struct {
 // New returns the feeds. Call [Feeds.Start] while they are used.
 func New(cfg Config) *Feeds {
 	cfg.AtOnce = cmp.Or(cfg.AtOnce, atOnce)
-	f := &Feeds{cfg: cfg, open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
+	f := &Feeds{cfg: cfg, most: limitsOf(cfg.AtOnce), ending: make(chan struct{}), open: map[*client]bool{}, from: map[string]int{}, of: map[string]int{}}
 	f.hub.init(cfg)
 	return f
 }
@@ -128,13 +145,13 @@ var (
 // nothing written.
 func (f *Feeds) Serve(w http.ResponseWriter, r *http.Request, address string, upgraded func()) (sent int64, err error) {
 	of := protocols[r.URL.Path]
-	if spoilt, err := f.cfg.Faults.spoilUpgrade(w, r, of.op); err != nil {
+	if spoilt, err := f.spoilUpgrade(w, r, of.op); err != nil {
 		return 0, err
 	} else if spoilt {
 		upgraded()
 		return 0, nil
 	}
-	c := &client{feeds: f, op: of.op, address: address, wake: make(chan struct{}, 1)}
+	c := &client{feeds: f, op: of.op, network: cmp.Or(login.NetworkOf(address), address), wake: make(chan struct{}, 1)}
 	c.room.L = &c.mu
 	if err := f.admit(c); err != nil {
 		return 0, err
@@ -174,14 +191,34 @@ func (f *Feeds) admit(c *client) error {
 	switch {
 	case f.ended:
 		return errEnding
-	case f.places >= f.cfg.AtOnce || f.unproven >= unprovenAtOnce || f.from[c.address] >= unprovenOfOne:
+	case f.places >= f.cfg.AtOnce || f.from[c.network] >= f.most.unprovenOfOne:
+		return errTooMany
+	case f.unproven >= f.most.unprovenAtOnce && !f.replace(c):
 		return errTooMany
 	}
 	f.places++
 	f.unproven++
-	f.from[c.address]++
+	f.from[c.network]++
 	f.busy.Add(1)
 	return nil
+}
+
+// replace ends a connection of the network that has the most unproven ones, for another
+// network's: a few networks keep nobody out. It reports whether there is one.
+func (f *Feeds) replace(c *client) bool {
+	var other *client
+	for x := range f.open {
+		if x.session.Stands == nil && !x.replaced && (other == nil || f.from[x.network] > f.from[other.network]) {
+			other = x
+		}
+	}
+	if other == nil || f.from[other.network] <= f.from[c.network]+1 {
+		return false
+	}
+	other.replaced = true
+	f.known(other)
+	other.cut()
+	return true
 }
 
 // opened makes a connection known, which is closed at once if the service is stopping.
@@ -201,7 +238,7 @@ func (f *Feeds) proven(c *client, s Session) error {
 	switch {
 	case f.ended:
 		return errEnding
-	case f.of[s.UCC] >= ofAccount:
+	case c.replaced || f.of[s.UCC] >= f.most.ofAccount:
 		return errTooMany
 	}
 	f.known(c)
@@ -213,8 +250,8 @@ func (f *Feeds) proven(c *client, s Session) error {
 // known counts a connection as unproven no longer.
 func (f *Feeds) known(c *client) {
 	f.unproven--
-	if f.from[c.address]--; f.from[c.address] == 0 {
-		delete(f.from, c.address)
+	if f.from[c.network]--; f.from[c.network] == 0 {
+		delete(f.from, c.network)
 	}
 }
 
@@ -224,7 +261,10 @@ func (f *Feeds) leave(c *client) {
 	defer f.busy.Done()
 	f.places--
 	delete(f.open, c)
-	if c.session.Stands == nil {
+	switch {
+	case c.replaced:
+		return
+	case c.session.Stands == nil:
 		f.known(c)
 		return
 	}
@@ -269,6 +309,7 @@ func (f *Feeds) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
+	close(f.ending)
 	for c := range f.open {
 		c.stopping()
 	}

@@ -24,27 +24,30 @@ func (f *Feeds) look(ctx context.Context) {
 		todo <- clients
 	}
 	close(todo)
+	// A store that does not answer is waited for once, not for each session.
+	looking, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	var looks sync.WaitGroup
 	for range min(looksAtOnce, len(of)) {
 		looks.Go(func() {
 			for clients := range todo {
-				f.lookAt(ctx, clients)
+				stands, err := clients[0].session.Stands(looking)
+				f.seen(clients, stands, err, ctx.Err() != nil)
 			}
 		})
 	}
 	looks.Wait()
 }
 
-// lookAt looks at a session once for all its connections.
-func (f *Feeds) lookAt(ctx context.Context, clients []*client) {
-	stands, err := clients[0].session.Stands(ctx)
+// seen does what a look at a session asks for: err is why it failed.
+func (f *Feeds) seen(clients []*client, stands bool, err error, ending bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range clients {
 		switch {
 		case err == nil && stands:
 			c.stood = time.Now()
-		case err != nil && (ctx.Err() != nil || time.Since(c.stood) < trustTime):
+		case err != nil && (ending || time.Since(c.stood) < trustTime):
 		case err != nil:
 			c.close(websocket.StatusTryAgainLater, "the session cannot be checked")
 		default:

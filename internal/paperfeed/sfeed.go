@@ -3,6 +3,7 @@ package paperfeed
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -25,11 +26,15 @@ type wanted struct {
 	level uint8
 }
 
-// mostTokens is how many instruments may be subscribed on a connection.
-const mostTokens = 3000
+// mostTokens is how many instruments may be subscribed on a connection, and longestToken
+// how long what names one may be: what names none is kept too.
+const (
+	mostTokens   = 3000
+	longestToken = 64
+)
 
-// tokenTime is how long reading is put off for each instrument that a frame names: without
-// it a client could keep the exchange busy by asking again and again.
+// tokenTime is how long reading is put off for each frame, and each instrument that it
+// names: without it a client could keep the exchange busy by asking again and again.
 const tokenTime = 20 * time.Microsecond
 
 func newSFeed(c *client) protocol {
@@ -126,9 +131,12 @@ func (m *marketFeed) subscribe(want wanted, i *listing.Instrument) (room bool) {
 	switch {
 	case m.subs[want] != nil:
 		return true
+	case len(want.token) > longestToken:
+		return true // like one that names nothing
 	case m.tokens[want.token] == 0 && len(m.tokens) >= mostTokens:
 		return false
 	}
+	want.token = strings.Clone(want.token) // it is a part of the frame
 	s := &subscription{client: m.client, level: want.level}
 	if i != nil && want.level != 0 && !m.client.feeds.hub.subscribe(s, i.Key) {
 		return false

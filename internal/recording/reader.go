@@ -269,6 +269,9 @@ func (d *Reader) event(kind byte, content []byte) (e Event, known bool, err erro
 		if i := e.Listed; i.Tick < 0 || i.Lot < 0 {
 			return e, true, d.damaged()
 		}
+		if len(d.of) == mostInstruments {
+			return e, true, fmt.Errorf("the recording has more than %d instruments", mostInstruments)
+		}
 		d.of = append(d.of, &encoded{units: unitsOf(e.Listed)})
 		e.Number = len(d.of)
 	case e.Gap != nil:

@@ -24,7 +24,12 @@ const first = "neoapi recording 1\n"
 const (
 	mark     = 0xb5
 	maxBlock = 1 << 20 // bytes of a block's records
-	spare    = 2 << 10 // room that any record but an instrument's fits in
+
+	// mostInstruments is how many a reader takes, which needs 1.2 KB for each: a feed has
+	// 3,000 at once.
+	mostInstruments = 1 << 17
+
+	spare = 2 << 10 // room that any record but an instrument's fits in
 )
 
 // A record of a block begins with 0 and its kind, its length and its content; or, of a

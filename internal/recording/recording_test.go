@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"neoapi/internal/must"
 	"neoapi/internal/recording"
 )
 
@@ -402,4 +403,24 @@ func BenchmarkReader(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/tick")
+}
+
+func TestReader_takesOnlySoManyInstruments(t *testing.T) {
+	t.Parallel()
+	e := recording.NewEncoder(recording.Start{At: time.Unix(1, 0)})
+	var file []byte
+	for range 1<<17 + 1 {
+		if e.Instrument(recording.Instrument{}); e.Full() {
+			file = e.Take(file)
+		}
+	}
+	d := must.Get(recording.NewReader(bytes.NewReader(e.Take(file))))(t)
+	n := 0
+	var err error
+	for ; err == nil; n++ {
+		_, err = d.Next()
+	}
+	if n != 1<<17+1 || !strings.Contains(err.Error(), "more than 131072 instruments") {
+		t.Errorf("after %d: %v", n, err)
+	}
 }

@@ -11,7 +11,7 @@ import (
 // for a session.
 func (cfg *Config) newFeeds(svc *login.Service) *paperfeed.Feeds {
 	return paperfeed.New(paperfeed.Config{
-		API: cfg.paper, Now: svc.Now, Log: cfg.Log, AtOnce: cfg.Limits.Connections * 3 / 4, Faults: cfg.Faults.OfFeed,
+		API: cfg.paper, Now: svc.Now, Log: cfg.Log, AtOnce: (cfg.Limits.Connections*3 + 3) / 4, Faults: cfg.Faults.OfFeed,
 		Prove: func(ctx context.Context, ucc, sid, token string) (paperfeed.Session, error) {
 			ctx, cancel := login.WithPatience(ctx)
 			defer cancel()
