@@ -137,7 +137,7 @@ func (r report) ailing() error {
 // than the saved session's.
 func (c *doctorCmd) another(saved savedLogin) bool {
 	return c.Env != "" && !sameService(c.Env, saved.Environment) ||
-		c.ConsumerKey != "" && saved.ConsumerKey != "" && c.ConsumerKey != saved.ConsumerKey
+		c.ConsumerKey != "" && !isOf(saved.Session, c.ConsumerKey)
 }
 
 // An ailing reports that checks have failed; the first one decides the exit code.

@@ -31,7 +31,7 @@ The program finds the session in its environment:
   NEO_TOKEN          the trade token, for the header Auth: always
   NEO_SID            for the header Sid: always
   NEO_ENV            the service: always, if neo login saved the session
-  NEO_CONSUMER_KEY   the same
+  NEO_CONSUMER_KEY   the same; otherwise your own variable, if it is the session's key
   NEO_UCC            the account: if the service returned it, as all have so far
   NEO_ACCESS_TOKEN   for the header Authorization, after Bearer: after a login by
                      password; a login by TOTP needs none and has none

@@ -102,7 +102,7 @@ func (c *logoutCmd) end(ctx context.Context, t *terminal, saved savedLogin) erro
 		return sessionEnded("logout")
 	}
 	if saved.ConsumerKey == "" {
-		return usage(errors.New("this session was saved by a program, without the consumer key needed to end it: log out there"))
+		return usage(errors.New("this session was saved by a program, without the consumer key needed to end it: log out there, or set NEO_CONSUMER_KEY to that program's"))
 	}
 	if p, _ := c.Session.profile(); c.CA == "" && sameService(p.Environment, saved.Environment) {
 		c.CA = p.CA

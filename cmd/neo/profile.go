@@ -49,9 +49,9 @@ func configFile(kind, name string) (string, error) {
 	return filepath.Join(dir, "neo", kind+".json"), nil
 }
 
-// profile returns what is remembered for the session's next login. If there is
-// nothing, as for a file named by --session, it is what the session says.
-func (f fileFlag) profile() (p profile, err error) {
+// remembered returns what the last login has left in the profile: nothing for a file
+// named by --session.
+func (f fileFlag) remembered() (p profile, err error) {
 	if path, err := configFile("profile", f.Profile); err == nil && f.Path == "" {
 		text, err := private.Read(path, maxProfile)
 		switch {
@@ -60,6 +60,16 @@ func (f fileFlag) profile() (p profile, err error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return p, err
 		}
+	}
+	return p, nil
+}
+
+// profile returns what is remembered for the session's next login. If there is
+// nothing, it is what the session says.
+func (f fileFlag) profile() (profile, error) {
+	p, err := f.remembered()
+	if err != nil || p.Environment != "" {
+		return p, err
 	}
 	if saved, _, err := f.load(); err == nil {
 		p = profile{Environment: saved.Environment, ConsumerKey: saved.ConsumerKey}

@@ -41,6 +41,7 @@ func (sandboxCmd) Help() string {
   neo sandbox
   neo sandbox --listen 127.0.0.1:0 --accounts 100 --consumer-rate 0
   curl 'http://127.0.0.1:9155/sandbox/otp/TESTYA24?wait=5s'
+  curl 'http://127.0.0.1:9155/sandbox/totp/TESTYA24?wait=31s'
   curl http://127.0.0.1:9155/sandbox/requests
   curl -H 'Content-Type: application/json' -d '{"advance":"24h"}' http://127.0.0.1:9155/sandbox/clock
   neo sandbox --market monday.neorec
@@ -234,6 +235,10 @@ curl -s -H 'Content-Type: application/json' -d '{"set":"gap","segment":"nse_cm",
 Or with this program (go build ./cmd/neo; it asks for the secrets):
 
 neo login --env {url} --consumer-key {key} --mobile {mobile} --otp-command "curl -sf '{url}/sandbox/otp/{ucc}?wait=5s'"
+
+By TOTP and MPIN, for a session with a market feed (neo watch quotes, neo record):
+
+echo {mpin} | neo login --env {url} --consumer-key {key} --mobile {mobile} --ucc {ucc} --totp-command "curl -sf '{url}/sandbox/totp/{ucc}?wait=31s'" --mpin-file -
 
 Ctrl-C ends the sandbox.
 `

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -125,7 +126,51 @@ func (f fileFlag) load() (savedLogin, string, error) {
 			return savedLogin{}, store.Path(), usage(fmt.Errorf("%s: %s is not text: remove the file, and run neo login", store.Path(), name))
 		}
 	}
+	if saved.ConsumerKey == "" {
+		saved.ConsumerKey = f.knownKey(saved.Session)
+	}
 	return saved, store.Path(), nil
+}
+
+// knownKey returns the consumer key of a session that a program has saved, which a
+// neoapi.FileStore does without it: that of the environment, or of the last login, if it
+// is the session's; otherwise "".
+func (f fileFlag) knownKey(s neoapi.Session) string {
+	if key := os.Getenv("NEO_CONSUMER_KEY"); key != "" {
+		if isOf(s, key) {
+			return key
+		}
+		return ""
+	}
+	if p, err := f.remembered(); err == nil && sameService(p.Environment, s.Environment) && isOf(s, p.ConsumerKey) {
+		return p.ConsumerKey
+	}
+	return ""
+}
+
+// isOf reports whether a client with a consumer key may use a session: one that does not
+// say whose it is may be anybody's.
+func isOf(s neoapi.Session, key string) bool {
+	client, err := neoapi.New(neoapi.Config{Environment: neoapi.Environment(s.Environment), ConsumerKey: key, InsecureHTTP: true})
+	if err != nil {
+		return false
+	}
+	err = client.Use(s)
+	return err == nil || errors.Is(err, neoapi.ErrSessionEnded)
+}
+
+// lacks returns what keeps a saved session from being used, and what to do: nothing if
+// neo login saved it.
+func (s savedLogin) lacks(path string) error {
+	switch {
+	case s.Environment == "":
+		return usage(fmt.Errorf("the session in %s does not say which service it belongs to: run neo login", path))
+	case s.ConsumerKey != "":
+		return nil
+	case os.Getenv("NEO_CONSUMER_KEY") != "":
+		return usage(fmt.Errorf("NEO_CONSUMER_KEY is not the consumer key of the session in %s, which a program saved: set it to that program's, or run neo login", path))
+	}
+	return usage(fmt.Errorf("a program saved the session in %s, without its consumer key: set NEO_CONSUMER_KEY to that program's, or run neo login", path))
 }
 
 type sessionCmd struct {

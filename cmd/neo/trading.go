@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,12 +33,15 @@ func (f *tradeFlags) client() (*trade.Client, savedLogin, error) {
 
 // session returns the client that client returns, without what trades.
 func (f *tradeFlags) session() (*neoapi.Client, savedLogin, error) {
-	saved, _, err := f.Session.load()
+	saved, path, err := f.Session.load()
 	if err != nil {
 		return nil, saved, err
 	}
 	if ended(saved.Session) {
 		return nil, saved, sessionEnded("trade")
+	}
+	if err := saved.lacks(path); err != nil {
+		return nil, saved, err
 	}
 	if p, _ := f.Session.profile(); f.CA == "" && sameService(p.Environment, saved.Environment) {
 		f.CA = p.CA
@@ -68,14 +72,18 @@ type marketFlags struct {
 // client returns a client with the saved session if there is one for this service, and
 // otherwise with the consumer key alone.
 func (f *marketFlags) client() (*trade.Client, error) {
-	saved, _, err := f.Session.load()
+	saved, path, err := f.Session.load()
 	none := noSession("")
 	if err != nil && !errors.As(err, &none) {
 		return nil, err
 	}
+	var lacks error
 	if err == nil && !ended(saved.Session) && (f.Env == "" || sameService(f.Env, saved.Environment)) {
-		client, _, err := f.tradeFlags.client()
-		return client, err
+		if lacks = saved.lacks(path); lacks == nil {
+			client, _, err := f.tradeFlags.client()
+			return client, err
+		}
+		f.Env = cmp.Or(f.Env, saved.Environment) // the key alone is enough
 	}
 	if p, err := f.Session.profile(); err == nil && (f.Env == "" || sameService(f.Env, p.Environment)) {
 		f.Env = p.Environment
@@ -85,6 +93,9 @@ func (f *marketFlags) client() (*trade.Client, error) {
 		if f.CA == "" {
 			f.CA = p.CA
 		}
+	}
+	if lacks != nil && f.ConsumerKey == "" {
+		return nil, lacks
 	}
 	if f.Env == "" || f.ConsumerKey == "" {
 		return nil, usage(errors.New("there is no saved session to ask with: run neo login, or give --env and --consumer-key, which are enough for market data"))

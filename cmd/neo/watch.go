@@ -36,8 +36,8 @@ Until Ctrl-C, which is the normal end: exit code 0. On a terminal a table is kep
 date; a file or another program gets a JSON object for each thing that there is, and
 then for each update. A connection that was lost is made again: until then the first
 line, or an object of type lost, says so, and one of type gap from when to when nothing
-was known. If the session ends and neo login has saved no other one meanwhile, the exit
-code is 3.`
+was known. If the session ends, and neither neo login nor a program has saved another one
+of the account in its file by two seconds later, the exit code is 3.`
 
 type watchOrdersCmd struct {
 	Open bool `help:"Only orders that can still fill, and what becomes of them."`
@@ -265,8 +265,34 @@ type savedSessions struct {
 	ended string // the sid of the last one that has ended
 }
 
-// Session implements [neoapi.SessionSource].
-func (s *savedSessions) Session(context.Context) (neoapi.Session, error) {
+// A program that keeps itself logged in learns of a session's end when neo watch does, and
+// saves another one a moment later: so long, and so often, its file is looked at again.
+const (
+	otherSessionWithin = 2 * time.Second
+	lookAgain          = 50 * time.Millisecond
+)
+
+// Session implements [neoapi.SessionSource]. It waits a moment for another session if
+// the one that is saved has ended.
+func (s *savedSessions) Session(ctx context.Context) (neoapi.Session, error) {
+	within := time.After(otherSessionWithin)
+	for {
+		session, err := s.saved()
+		if !errors.Is(err, neoapi.ErrSessionEnded) {
+			return session, err
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-within:
+			return session, err
+		case <-ctx.Done():
+			return session, err
+		}
+	}
+}
+
+// saved returns the session that is in the file now.
+func (s *savedSessions) saved() (neoapi.Session, error) {
 	saved, _, err := s.file.load()
 	var none noSession
 	switch {

@@ -41,7 +41,7 @@ func describedRaw(t testing.TB, text string, got reply) {
 }
 
 func TestRoutes_areThoseDescribed(t *testing.T) {
-	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true, "GET /": true, "HEAD /": true}
+	served := map[string]bool{"GET /sandbox/otp/{ucc}": true, "HEAD /sandbox/otp/{ucc}": true, "GET /sandbox/totp/{ucc}": true, "HEAD /sandbox/totp/{ucc}": true, "GET /": true, "HEAD /": true}
 	for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
 		served[method+" /sandbox/faults"] = true
 	}

@@ -451,6 +451,7 @@ func TestFailures_haveTheStatusesOfTheSeedsTable(t *testing.T) {
 	}
 	t.Run("the service has no sandbox paths", func(t *testing.T) {
 		own.send(t, "GET", "/sandbox/otp/TESTYA24", "").refused(t, 404, "10300")
+		own.send(t, "GET", "/sandbox/totp/TESTYA24", "").refused(t, 404, "10300")
 	})
 }
 

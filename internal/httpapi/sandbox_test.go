@@ -29,8 +29,8 @@ func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 	for _, accept := range []string{"", "*/*", "application/json", "application/json, text/html;q=0.9", "text/html;q=0, */*", "text/html, application/json", "image/png", "text/html;q=x"} {
 		var answer struct {
 			Data struct {
-				Service, URL, ConsumerKey, ConsumerSecret, Password, MPIN, TOTPSeed, Inbox, Market string
-				Accounts                                                                           []struct{ UCC string }
+				Service, URL, ConsumerKey, ConsumerSecret, Password, MPIN, TOTPSeed, Inbox, TOTP, Market string
+				Accounts                                                                                 []struct{ UCC string }
 			}
 		}
 		r := askRoot(t, srv, http.MethodGet, accept).want(t, 200)
@@ -39,7 +39,7 @@ func TestHome_ofASandboxSaysWhatThisIs(t *testing.T) {
 		}
 		d := answer.Data
 		if d.Service != "neo sandbox" || d.URL != srv.URL || d.ConsumerKey != srv.ConsumerKey || d.ConsumerSecret != srv.ConsumerSecret ||
-			d.Password != srv.Account.Password || len(d.Accounts) != 1 || d.Accounts[0].UCC != srv.Account.UCC || !strings.HasPrefix(d.Inbox, srv.URL+"/sandbox/otp/") || d.Market != srv.URL+"/sandbox/market" {
+			d.Password != srv.Account.Password || len(d.Accounts) != 1 || d.Accounts[0].UCC != srv.Account.UCC || !strings.HasPrefix(d.Inbox, srv.URL+"/sandbox/otp/") || !strings.HasPrefix(d.TOTP, srv.URL+"/sandbox/totp/") || d.Market != srv.URL+"/sandbox/market" {
 			t.Errorf("Accept %q: %s", accept, r.body)
 		}
 	}
@@ -131,6 +131,7 @@ func TestSandbox_isNotDrivenByAWebPage(t *testing.T) {
 				inbox = 403
 			}
 			send("GET", "/sandbox/otp/TESTYA24", "", inbox)
+			send("GET", "/sandbox/totp/TESTYA24", "", x.reading)
 		})
 	}
 }

@@ -24,21 +24,22 @@ func (s *Sandbox) home(r *http.Request) (front.Answer, error) {
 		url = "http://" + localAddress(r)
 	}
 	d := NewDemo(url, 0)
-	inbox, faults := url+otpPath+d.Accounts[0].UCC+"?wait=5s", url+faultsPath
+	inbox, totp, faults := url+otpPath+d.Accounts[0].UCC+"?wait=5s", url+totpPath+d.Accounts[0].UCC+"?wait=31s", url+faultsPath
 	header := pageHeader()
 	if !wantsPage(r.Header.Values("Accept")) {
 		return success(struct {
 			Service string `json:"service"`
 			Demo
 			Inbox  string `json:"inbox"`
+			TOTP   string `json:"totp"`
 			Faults string `json:"faults"`
 			Clock  string `json:"clock"`
 			*controls
-		}{"neo sandbox", d, inbox, faults, url + clockPath, s.controls(url)}, header), nil
+		}{"neo sandbox", d, inbox, totp, faults, url + clockPath, s.controls(url)}, header), nil
 	}
 	var text bytes.Buffer
 	err := homePage.Execute(&text, map[string]any{
-		"Style": style, "Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "Faults": faults, "Clock": url + clockPath, "Paper": s.controls(url), "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
+		"Style": style, "Demo": d, "Account": d.Accounts[0], "Inbox": inbox, "TOTP": totp, "Faults": faults, "Clock": url + clockPath, "Paper": s.controls(url), "Token": url + wire.Path(wire.OpAccessToken, wire.Gen1PROD),
 	})
 	return front.Answer{Status: http.StatusOK, Body: front.Raw{Type: "text/html; charset=utf-8", Text: text.Bytes()}, Header: header}, err
 }
@@ -162,6 +163,8 @@ A program logs in{{if .Paper}} and trades{{end}} here as it does with the real s
 <h2>What to do next</h2>
 <p>Log in from a shell:</p>
 <pre>neo login --env {{.Demo.URL}} --consumer-key {{.Demo.ConsumerKey}} --mobile {{.Account.Mobile}} --otp-command "curl -sf '{{.Inbox}}'"</pre>
+<p>Or by TOTP and MPIN, for a session with a market feed:</p>
+<pre>echo {{.Demo.MPIN}} | neo login --env {{.Demo.URL}} --consumer-key {{.Demo.ConsumerKey}} --mobile {{.Account.Mobile}} --ucc {{.Account.UCC}} --totp-command "curl -sf '{{.TOTP}}'" --mpin-file -</pre>
 <p>Or begin with the access token, from any program:</p>
 <pre>curl -u {{.Demo.ConsumerKey}}:{{.Demo.ConsumerSecret}} -d grant_type=client_credentials {{.Token}}</pre>
 {{with .Paper}}<p>With the session's <code>sid</code> and <code>token</code>, place an order. It fills at a made-up price and costs nothing:</p>
@@ -174,7 +177,7 @@ curl -H "$JSON" -d '{"set":"run"}' {{.Market}}
 curl -H "$JSON" -d '{"funds":"100000.00"}' {{.Account}}
 curl -X DELETE {{.State}}</pre>
 <p>See what the <a href="{{.Account}}">account</a> has, and the <a href="{{.Requests}}">last calls</a> and what became of each.</p>
-{{end}}<p>One-time codes arrive in the <a href="{{.Inbox}}">inbox</a>. <a href="{{.Faults}}">Faults</a> on demand show what a program does when
+{{end}}<p>One-time codes arrive in the <a href="{{.Inbox}}">inbox</a>, and the account's <a href="{{.TOTP}}">authenticator</a> has its TOTP code. <a href="{{.Faults}}">Faults</a> on demand show what a program does when
 the service fails, and the <a href="{{.Clock}}">clock</a> can be moved. A CI job runs its tests with <code>neo sandbox -- CMD</code>. The rest is in docs/sandbox.md and
 docs/paper.md; programs that ask for this page get it as JSON.</p>
 </html>

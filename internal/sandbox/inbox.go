@@ -19,7 +19,7 @@ type Inbox struct {
 	mu      sync.Mutex
 	codes   map[string][]login.Message // newest last
 	arrived chan struct{}              // closed at the next arrival; nil if nobody waits
-	closed  bool
+	closed  chan struct{}              // by Close; nil until somebody asks, see done
 }
 
 var _ login.Courier = (*Inbox)(nil)
@@ -54,7 +54,7 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 		if b.arrived == nil {
 			b.arrived = make(chan struct{})
 		}
-		arrived, closed := b.arrived, b.closed
+		arrived := b.arrived
 		b.mu.Unlock()
 
 		for _, m := range slices.Backward(all) {
@@ -64,11 +64,10 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 			}
 			b.forget(ucc, m)
 		}
-		if closed {
-			return login.Message{}, login.ErrNotFound
-		}
 		select {
 		case <-arrived:
+		case <-b.done():
+			return login.Message{}, login.ErrNotFound
 		case <-ctx.Done():
 			return login.Message{}, login.ErrNotFound
 		}
@@ -77,13 +76,24 @@ func (b *Inbox) Newest(ctx context.Context, ucc string, live func(context.Contex
 
 // Close ends all waiting, for a service that is stopping. Codes already there can still be read.
 func (b *Inbox) Close() {
+	done := b.done()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed = true
-	if b.arrived != nil {
-		close(b.arrived)
-		b.arrived = nil
+	select {
+	case <-done:
+	default:
+		close(b.closed)
 	}
+}
+
+// done is closed by Close.
+func (b *Inbox) done() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed == nil {
+		b.closed = make(chan struct{})
+	}
+	return b.closed
 }
 
 func (b *Inbox) forget(ucc string, m login.Message) {

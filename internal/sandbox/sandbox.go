@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"neoapi/internal/browser"
+	"neoapi/internal/credential"
 	"neoapi/internal/front"
 	"neoapi/internal/login"
 	"neoapi/internal/paperapi"
@@ -36,7 +37,11 @@ type Sandbox struct {
 	FixedClock string
 	Follow     func(context.Context) error // makes the service notice that it was moved
 
-	Directory login.Directory // whose inboxes there are
+	Directory login.Directory // whose inboxes and authenticators there are
+
+	// Of the authenticators: which codes were used, and what their seeds are sealed with.
+	Allowances login.Allowances
+	Vault      *credential.Vault
 }
 
 // A Page is what one address answers.
@@ -49,10 +54,15 @@ type Page struct {
 
 // Page returns the page at a path.
 func (s *Sandbox) Page(path string) (Page, bool) {
-	ucc, inbox := strings.CutPrefix(path, otpPath)
+	of := func(below string) bool {
+		ucc, found := strings.CutPrefix(path, below)
+		return found && ucc != "" && !strings.Contains(ucc, "/")
+	}
 	switch {
-	case inbox && ucc != "" && !strings.Contains(ucc, "/"):
+	case of(otpPath):
 		return Page{"sandbox_otp", http.MethodGet, maxWait, s.control(s.otpPage)}, true
+	case of(totpPath):
+		return Page{"sandbox_totp", http.MethodGet, maxWait, s.control(s.totpPage)}, true
 	case path == "/" && s.Home, path == indexPath:
 		return Page{"sandbox_home", http.MethodGet, 0, s.home}, true
 	}
@@ -101,11 +111,16 @@ func (s *Sandbox) known(ctx context.Context, ucc string) (login.Identifier, erro
 	}
 	switch _, err = s.Directory.Account(ctx, id); {
 	case errors.Is(err, login.ErrNotFound):
-		return id, &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
+		return id, nobody()
 	case err != nil:
 		return id, login.StoreFault(err)
 	}
 	return id, nil
+}
+
+// nobody refuses a UCC that no account has.
+func nobody() error {
+	return &front.Refusal{Status: http.StatusNotFound, Detail: "no account has this UCC: the sandbox's own is " + DemoUCC}
 }
 
 // foreign returns why a request for a sandbox's own address is refused: a web page that
@@ -137,17 +152,8 @@ const maxWait = 60 * time.Second
 
 // otpPage returns the newest unused code of a UCC as plain text.
 func (s *Sandbox) otpPage(r *http.Request, _ map[string]any) (front.Answer, error) {
-	id, err := login.ParseIdentifier(login.ByUCC, strings.TrimPrefix(r.URL.Path, otpPath))
+	id, wait, err := s.asked(r, otpPath)
 	if err != nil {
-		return front.Answer{}, err
-	}
-	var wait time.Duration
-	if text := r.URL.Query().Get("wait"); text != "" {
-		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
-			return front.Answer{}, login.Invalid("wait", "must be a time up to "+maxWait.String()+", such as 5s")
-		}
-	}
-	if _, err := s.known(r.Context(), string(id.Value)); err != nil {
 		return front.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), wait)

@@ -206,7 +206,7 @@ func New(ctx context.Context, d *Data, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	if box != nil {
-		box.Live, box.Directory, box.Follow = svc.Live, d.Store, svc.FollowClock
+		box.Live, box.Directory, box.Allowances, box.Follow = svc.Live, d.Store, d.Store, svc.FollowClock
 		web.Fault = box.Faults.Next
 		web.Page = func(path string) (httpapi.Page, bool) {
 			p, found := box.Page(path)
@@ -309,7 +309,7 @@ func (cfg *Config) ports(d *Data) (login.Ports, *sandbox.Sandbox) {
 	}
 	box := &sandbox.Sandbox{
 		Inbox: &sandbox.Inbox{}, Faults: cfg.Faults, PublicURL: cfg.PublicURL, Home: cfg.gateway == nil || cfg.paper != nil, Paper: cfg.paper,
-		Now: d.now, Clock: cfg.Clock, FixedClock: "this sandbox's clock cannot be moved: other processes on its database have theirs",
+		Vault: d.Vault, Now: d.now, Clock: cfg.Clock, FixedClock: "this sandbox's clock cannot be moved: other processes on its database have theirs",
 	}
 	if box.Faults == nil {
 		box.Faults = &sandbox.Faults{}
