@@ -99,11 +99,6 @@ const maxText = 200
 // clean makes a text of the service fit for an error or a log: one line, shortened,
 // without the session's secrets.
 func clean(said string, s neoapi.Session) string {
-	for _, secret := range []string{s.Token, s.SID, s.RID} {
-		if secret != "" {
-			said = strings.ReplaceAll(said, secret, "[redacted]")
-		}
-	}
 	said = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -113,6 +108,11 @@ func clean(said string, s neoapi.Session) string {
 		}
 		return r
 	}, strings.ToValidUTF8(said, "\uFFFD"))
+	for _, secret := range []string{s.Token, s.SID, s.RID} { // also one with something between its letters
+		if secret != "" {
+			said = strings.ReplaceAll(said, secret, "[redacted]")
+		}
+	}
 	if runes := []rune(said); len(runes) > maxText {
 		said = string(runes[:maxText]) + "…"
 	}

@@ -159,7 +159,6 @@ func (l *link) try(ctx context.Context) error {
 		return err
 	}
 	l.unproved = 0
-	l.sessions.taken()
 	l.tries.up()
 	l.stats.connections.Add(1)
 	l.opts.log.LogAttrs(ctx, slog.LevelInfo, "feed: connected", slog.String("host", w.host))
@@ -168,7 +167,11 @@ func (l *link) try(ctx context.Context) error {
 	if err := l.protocol.up(w.ctx, w); err != nil {
 		return l.judge(ctx, s, err, false)
 	}
-	return l.judge(ctx, s, l.listen(w), false)
+	err = l.listen(w)
+	if _, refused := errors.AsType[*SessionError](err); !refused || l.tries.lived() {
+		l.sessions.lasted()
+	}
+	return l.judge(ctx, s, err, false)
 }
 
 // next returns the session to use.
@@ -303,9 +306,12 @@ func (t *tries) up() { t.since = time.Now() }
 
 func (t *tries) connected() bool { return !t.since.IsZero() }
 
+// lived reports whether the present connection has lived for long.
+func (t *tries) lived() bool { return t.connected() && time.Since(t.since) >= longLife/t.haste }
+
 // failed notes that a connection ended or could not be had, and returns how long to wait.
 func (t *tries) failed() time.Duration {
-	if t.connected() && time.Since(t.since) >= longLife/t.haste {
+	if t.lived() {
 		t.failures = 0
 	}
 	t.since = time.Time{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,6 +154,12 @@ func (m *MarketFeed) Close() error {
 	return m.life.close()
 }
 
+// String returns a fixed text: what is in a feed changes while it is printed.
+func (m *MarketFeed) String() string { return "a market feed" }
+
+// Format prints [MarketFeed.String] for every verb.
+func (m *MarketFeed) Format(s fmt.State, _ rune) { io.WriteString(s, m.String()) }
+
 // Subscribe asks for quotes of instruments at a level, whether or not the feed is connected.
 // Per instrument the feed sends the highest level that anybody wants; a subscription lasts
 // until as many calls of [MarketFeed.Unsubscribe] with the same level. If there would be
@@ -170,7 +177,7 @@ func (m *MarketFeed) Subscribe(l Level, of ...trade.Instrument) error {
 	}
 	more := 0
 	for _, it := range wanted {
-		if m.items[it.name] == nil {
+		if m.items[it.id] == nil {
 			more++
 		}
 	}
@@ -178,7 +185,7 @@ func (m *MarketFeed) Subscribe(l Level, of ...trade.Instrument) error {
 		return fmt.Errorf("%d instruments, and %d are allowed: %w", n, perLine*maxLines, ErrTooMany)
 	}
 	for _, it := range wanted {
-		if had := m.items[it.name]; had != nil {
+		if had := m.items[it.id]; had != nil {
 			it = had
 		} else {
 			m.add(it)
@@ -202,7 +209,7 @@ func (m *MarketFeed) Unsubscribe(l Level, of ...trade.Instrument) error {
 		return m.err
 	}
 	for _, named := range wanted {
-		if it := m.items[named.name]; it != nil && it.wants[l] > 0 {
+		if it := m.items[named.id]; it != nil && it.wants[l] > 0 {
 			it.wants[l]--
 			it.settle()
 		}
@@ -215,7 +222,7 @@ func (m *MarketFeed) Unsubscribe(l Level, of ...trade.Instrument) error {
 func (m *MarketFeed) Quote(i trade.Instrument) (q Quote, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	it := m.items[nameOf(i)]
+	it := m.items[idOf(i)]
 	if it == nil || !it.fresh() || it.q.Level == 0 || m.err != nil {
 		return Quote{}, false
 	}
@@ -224,3 +231,12 @@ func (m *MarketFeed) Quote(i trade.Instrument) (q Quote, ok bool) {
 
 // nameOf returns how requests name an instrument.
 func nameOf(i trade.Instrument) string { return string(i.Segment) + "|" + i.QuoteName() }
+
+// idOf returns what an instrument is known by. An index whose name is not known goes by its
+// token, which may be one of a share too.
+func idOf(i trade.Instrument) string {
+	if i.Kind == trade.IndexKind {
+		return "index " + nameOf(i)
+	}
+	return nameOf(i)
+}

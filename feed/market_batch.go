@@ -81,22 +81,31 @@ func (l *line) packet(p sfeed.Packet, raw []byte, at time.Time) *item {
 	case !it.fresh():
 		l.arrived(it, at)
 	}
-	by := &l.scales[uint8(p.Exchange())]
-	var newer bool
-	switch kind {
-	case sfeed.KindQuote:
-		newer = it.takeQuote(p, by, at)
-	case sfeed.KindMini:
-		newer = it.takeMini(&l.mini, p, by, at)
-	case sfeed.KindIndex:
-		newer = it.takeIndex(&l.value, p, by, at)
+	newer := l.take(it, kind, p, at)
+	same := !newer && kind == sfeed.KindQuote && sfeed.ViewOf(p).UpdatedAt() == it.updated
+	if !newer && !same && it.stuck(at, l.feed.patience.silence) {
+		it.epoch = 0 // begin anew
+		newer = l.take(it, kind, p, at)
 	}
 	if !newer {
 		l.feed.counts.old.Add(1)
-		l.heard = l.heard || kind == sfeed.KindQuote && sfeed.ViewOf(p).UpdatedAt() == it.updated
+		l.heard = l.heard || same
 		return nil
 	}
+	it.behind = 0
 	return it
+}
+
+// take puts a packet into the picture of its instrument, and reports whether it was newer.
+func (l *line) take(it *item, kind sfeed.Kind, p sfeed.Packet, at time.Time) bool {
+	by := &l.scales[uint8(p.Exchange())]
+	switch kind {
+	case sfeed.KindQuote:
+		return it.takeQuote(p, by, at)
+	case sfeed.KindMini:
+		return it.takeMini(&l.mini, p, by, at)
+	}
+	return it.takeIndex(&l.value, p, by, at)
 }
 
 // arrived notes that the first packet of an instrument has come.

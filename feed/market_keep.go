@@ -51,7 +51,10 @@ func (k *keeper) run(ctx context.Context) {
 	ticker := time.NewTicker(k.line.feed.patience.silence / 10)
 	defer ticker.Stop()
 	for {
-		requests, err := k.turn(time.Now())
+		requests, unanswered, err := k.turn(time.Now())
+		for _, n := range unanswered {
+			k.line.feed.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: the service does not acknowledge a subscription", slog.Int("instruments", n))
+		}
 		for _, r := range requests {
 			if err != nil {
 				break
@@ -71,8 +74,9 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// turn returns what to ask for now. Its error ends the connection.
-func (k *keeper) turn(now time.Time) (requests []sfeed.Request, err error) {
+// turn returns what to ask for now, and how many instruments each request had that was
+// not acknowledged. Its error ends the connection.
+func (k *keeper) turn(now time.Time) (requests []sfeed.Request, unanswered []int, err error) {
 	l, m := k.line, k.line.feed
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,17 +87,17 @@ func (k *keeper) turn(now time.Time) (requests []sfeed.Request, err error) {
 		}
 	}
 	requests = append(requests, l.changes(now)...)
-	again, err := l.overdue(now)
+	again, unanswered, err := l.overdue(now)
 	if err != nil {
-		return nil, err
+		return nil, unanswered, err
 	}
 	requests = append(requests, again...)
 	l.name(now)
 	probe, err := k.listen(now)
 	if err != nil {
-		return nil, err
+		return nil, unanswered, err
 	}
-	return append(append(requests, probe...), k.tidy(now)...), nil
+	return append(append(requests, probe...), k.tidy(now)...), unanswered, nil
 }
 
 // changes returns the requests that make the connection carry what is wanted.
@@ -168,7 +172,7 @@ func (l *line) acknowledged(r *sfeed.Reply) {
 // overdue returns the subscriptions to ask for again, because the service did not
 // acknowledge them in time. That is done once; where nothing has proved the session yet it
 // is a refusal, because the service leaves such connections open and silent.
-func (l *line) overdue(now time.Time) (again []sfeed.Request, err error) {
+func (l *line) overdue(now time.Time) (again []sfeed.Request, unanswered []int, err error) {
 	m := l.feed
 	l.acks = slices.DeleteFunc(l.acks, func(a *ack) bool {
 		switch {
@@ -178,7 +182,7 @@ func (l *line) overdue(now time.Time) (again []sfeed.Request, err error) {
 			err = &SessionError{Err: fmt.Errorf("the service acknowledged no subscription within %v", m.patience.ack), doubtful: true}
 			return false
 		case a.again:
-			m.opts.log.LogAttrs(m.life.ctx, slog.LevelWarn, "feed: the service does not acknowledge a subscription", slog.Int("instruments", len(a.of)))
+			unanswered = append(unanswered, len(a.of))
 			return true
 		}
 		a.of = slices.DeleteFunc(a.of, func(it *item) bool { return it.fresh() || it.topic(it.carried) != a.topic || it.gone.Load() })
@@ -189,7 +193,7 @@ func (l *line) overdue(now time.Time) (again []sfeed.Request, err error) {
 		again = append(again, request(sfeed.Subscribe, a.topic, a.of))
 		return false
 	})
-	return again, err
+	return again, unanswered, err
 }
 
 // name tells which instruments have sent nothing although their market is open.

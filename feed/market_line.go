@@ -164,7 +164,7 @@ func (l *line) down(why error, at time.Time) {
 func (l *line) back(at time.Time) {
 	if l.lost {
 		l.lost = false
-		l.feed.tell(Gap{From: l.from, To: at.In(trade.IST)})
+		l.feed.tell(gap(l.from, at))
 	}
 }
 

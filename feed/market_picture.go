@@ -18,6 +18,7 @@ type item struct {
 	numeric    bool   // token is known
 	index      bool   // it is quoted by its name
 	name       string // as requests name it, such as "nse_cm|11536" and "nse_cm|Nifty 50"
+	id         string // the name, but for an index
 	slot       int    // of the readers' marks
 
 	// What is wanted and what its connection carries; guarded by the feed's lock.
@@ -41,6 +42,7 @@ type item struct {
 	lastAt  int64  // as sent
 	updated int64  // as sent
 	epoch   uint32 // of its line when the last packet came: the picture is of now if it is still the line's
+	behind  int64  // when the first came of the packets that were older than the picture, if no newer one has come since
 	seq     uint8
 	called  bool        // it is in line.changed
 	gone    atomic.Bool // nobody wants it any more
@@ -86,6 +88,15 @@ func (it *item) older(updated, lastAt, volume int64, seq uint8) bool {
 // that mixes them up.
 const reordered = 8
 
+// stuck reports whether all that has come for a while was older than the picture, whose own
+// time must be wrong then.
+func (it *item) stuck(at time.Time, d time.Duration) bool {
+	if it.behind == 0 {
+		it.behind = at.UnixNano()
+	}
+	return at.UnixNano()-it.behind >= int64(d)
+}
+
 // lesser reports whether a packet has less than the picture, and nothing newer: the
 // snapshot of a full depth has five rows.
 func (it *item) lesser(v *sfeed.View, level uint8) bool {
@@ -96,7 +107,7 @@ func (it *item) lesser(v *sfeed.View, level uint8) bool {
 // What it does is done for every tick.
 func (it *item) takeQuote(p sfeed.Packet, by *scale, at time.Time) bool {
 	v, q := sfeed.ViewOf(p), &it.q
-	updated, lastAt, volume := v.UpdatedAt(), v.LastAt(), v.Volume()
+	updated, lastAt, volume := possible(v.UpdatedAt()), possible(v.LastAt()), v.Volume()
 	if it.older(updated, lastAt, volume, p.Seq()) || p.Level() != sfeed.LevelTouch && it.lesser(v, p.Level()) {
 		return false
 	}
@@ -186,16 +197,19 @@ func row(l *trade.Level, r sfeed.Row, d trade.Divider) bool {
 
 // takeMini puts a quote of the lowest level into the picture; what it has not stays.
 func (it *item) takeMini(r *sfeed.Mini, p sfeed.Packet, by *scale, at time.Time) bool {
-	d := by.price
-	if it.older(it.updated, r.LastAt, it.q.Volume, p.Seq()) {
+	d, lastAt := by.price, possible(r.LastAt)
+	if it.older(it.updated, lastAt, it.q.Volume, p.Seq()) {
 		return false
+	}
+	if it.q.Level > Mini && it.want == Mini { // the rest of the picture stays as it is for ever
+		it.epoch = 0
 	}
 	it.renew()
 	q := &it.q
 	q.Level = max(q.Level, Mini)
 	q.Last, q.LastQty = d.Price(int64(r.Last)), r.LastQty
-	if r.LastAt != it.lastAt {
-		it.lastAt, q.LastAt = r.LastAt, timeOf(r.LastAt)
+	if lastAt != it.lastAt {
+		it.lastAt, q.LastAt = lastAt, timeOf(lastAt)
 	}
 	if q.Level == Mini {
 		q.At = q.LastAt // the only time that it has
@@ -211,7 +225,7 @@ func (it *item) takeMini(r *sfeed.Mini, p sfeed.Packet, by *scale, at time.Time)
 // takeIndex puts an index's value into the picture.
 func (it *item) takeIndex(r *sfeed.Index, p sfeed.Packet, by *scale, at time.Time) bool {
 	d := by.price
-	last := int64(min(r.LastAt, math.MaxInt64))
+	last := possible(int64(min(r.LastAt, math.MaxInt64)))
 	if it.older(last, last, 0, p.Seq()) {
 		return false
 	}
@@ -273,6 +287,14 @@ const (
 	earliest = 946_684_800   // 2000-01-01
 	latest   = 4_102_444_800 // 2100-01-01
 )
+
+// possible returns a time as sent, or 0 for one so late that all others would be older.
+func possible(seconds int64) int64 {
+	if seconds >= latest {
+		return 0
+	}
+	return seconds
+}
 
 // timeOf returns a time of the service, or the zero time.
 func timeOf(seconds int64) time.Time {

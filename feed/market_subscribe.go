@@ -18,7 +18,7 @@ func newItems(l Level, of []trade.Instrument) (items []*item, err error) {
 	}
 	named := make(map[string]bool, len(of))
 	for _, i := range of {
-		it := &item{instrument: i, exchange: sfeed.Exchange(string(i.Segment)), index: i.Kind == trade.IndexKind, name: nameOf(i)}
+		it := &item{instrument: i, exchange: sfeed.Exchange(string(i.Segment)), index: i.Kind == trade.IndexKind, name: nameOf(i), id: idOf(i)}
 		token, err := strconv.ParseUint(i.Token, 10, 32)
 		it.token, it.numeric = uint32(token), err == nil
 		switch {
@@ -29,8 +29,8 @@ func newItems(l Level, of []trade.Instrument) (items []*item, err error) {
 		case strings.ContainsAny(it.name, ",\x00"):
 			return nil, invalid(i, "has a name that cannot be sent")
 		}
-		if !named[it.name] {
-			named[it.name] = true
+		if !named[it.id] {
+			named[it.id] = true
 			items = append(items, it)
 		}
 	}
@@ -63,7 +63,7 @@ func (m *MarketFeed) add(it *item) {
 		}
 	}
 	l := it.line
-	m.items[it.name] = it
+	m.items[it.id] = it
 	l.count++
 	l.per[uint8(it.exchange)]++
 	if it.index {
@@ -83,7 +83,7 @@ func (m *MarketFeed) inOrder() []*item {
 func (m *MarketFeed) remove(it *item) {
 	l := it.line
 	it.gone.Store(true)
-	delete(m.items, it.name)
+	delete(m.items, it.id)
 	delete(l.waiting, it)
 	l.count--
 	l.per[uint8(it.exchange)]--

@@ -2,6 +2,8 @@ package feed
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"sync"
@@ -58,7 +60,7 @@ func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, 
 	}
 	var by []trade.Option
 	if o.opts.sessions != nil {
-		by = append(by, trade.With(neoapi.WithKeeper(o.opts.sessions)))
+		by = append(by, trade.With(neoapi.WithKeeper(&reads{o.opts.sessions, o})))
 	}
 	o.trade = trade.New(c, by...)
 	o.link = newLink(c, o.opts, newSessions(c, o.opts), &orderProtocol{feed: o})
@@ -77,6 +79,12 @@ func Orders(ctx context.Context, c *neoapi.Client, opts ...Option) (*OrderFeed, 
 // Close ends the feed. Loops over Updates end with [ErrClosed] after what they have not
 // told yet.
 func (o *OrderFeed) Close() error { return o.life.close() }
+
+// String returns a fixed text: what is in a feed changes while it is printed.
+func (o *OrderFeed) String() string { return "an order feed" }
+
+// Format prints [OrderFeed.String] for every verb.
+func (o *OrderFeed) Format(s fmt.State, _ rune) { io.WriteString(s, o.String()) }
 
 // over notes why the feed is over. The first reason counts.
 func (o *OrderFeed) over(why error) {

@@ -137,7 +137,7 @@ func (o *OrderFeed) catchUp() {
 	}
 	o.live, o.caught = true, true
 	if !o.lost.IsZero() {
-		o.tell(Gap{From: o.lost, To: o.client.Now()})
+		o.tell(gap(o.lost, o.client.Now()))
 		o.lost = time.Time{}
 	}
 }

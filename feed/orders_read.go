@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"neoapi"
 	"neoapi/trade"
 )
 
@@ -57,7 +58,11 @@ func (o *OrderFeed) stir() {
 
 // soon makes the next look at the book happen within d.
 func (o *OrderFeed) soon(d time.Duration) {
-	if at := time.Now().Add(d); o.due.IsZero() || at.Before(o.due) {
+	at := time.Now().Add(d)
+	if soonest := o.looked.Add(shortestRead); at.Before(soonest) {
+		at = soonest
+	}
+	if o.due.IsZero() || at.Before(o.due) {
 		o.due = at
 		o.stir()
 	}
@@ -218,11 +223,15 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 	to, failed := o.wire, o.failed
 	o.mu.Unlock()
 	book, err := o.readBook(ctx, failed)
+	o.warn(ctx, "feed: the book could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
-		o.failure(ctx, err)
+		if o.wire == to { // else it is due for another connection, or for none
+			o.failed++
+			o.due = time.Now().Add(o.pause())
+		}
 		return
 	}
 	o.answered, o.failed, o.due, o.moved = o.looked, 0, time.Time{}, true
@@ -239,6 +248,7 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 // readHistory reads the states that an order went through.
 func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 	states, err := o.trade.History(ctx, number)
+	o.warn(ctx, "feed: a history could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t := o.orders[number]
@@ -249,7 +259,6 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 		o.history(t, states)
 		return
 	}
-	o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: a history could not be read", slog.Any("why", err))
 	t.asked = false
 	if len(t.queue) > 0 && time.Since(t.since) < reportPatience/2 {
 		o.ask(t, number)
@@ -260,12 +269,22 @@ func (o *OrderFeed) readHistory(ctx context.Context, number string) {
 
 func (o *OrderFeed) readPositions(ctx context.Context) {
 	positions, err := o.trade.Positions(ctx)
+	o.warn(ctx, "feed: the positions could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
 		o.moved = true
-		o.failure(ctx, err)
+		o.failure()
 		return
+	}
+	there := map[positionKey]bool{}
+	for i := range positions {
+		there[keyOfPosition(&positions[i])] = true
+	}
+	for key, p := range o.positions { // of other days
+		if !there[key] && !p.Updated.IsZero() && !today(p.Updated, o.client.Now()) {
+			delete(o.positions, key)
+		}
 	}
 	for _, p := range positions {
 		if own, err := trade.ParsePosition([]byte(p.Raw)); err == nil { // no part of the whole report
@@ -276,11 +295,23 @@ func (o *OrderFeed) readPositions(ctx context.Context) {
 }
 
 // failure notes that a read failed: it changes nothing, and is tried again.
-func (o *OrderFeed) failure(ctx context.Context, err error) {
+func (o *OrderFeed) failure() {
 	o.failed++
-	o.due = time.Now().Add(o.pause())
-	if ctx.Err() == nil {
-		o.opts.log.LogAttrs(ctx, slog.LevelWarn, "feed: the book could not be read", slog.Any("why", err))
+	o.later(o.pause())
+}
+
+// later makes the next look happen after a pause, unless the book is due for a connection
+// that was made meanwhile.
+func (o *OrderFeed) later(d time.Duration) {
+	if !o.behind || !o.connected {
+		o.due = time.Now().Add(d)
+	}
+}
+
+// warn logs an error. It calls the program's handler, so o.mu is not held.
+func (o *OrderFeed) warn(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		o.opts.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("why", err))
 	}
 }
 
@@ -290,11 +321,12 @@ func (o *OrderFeed) look(ctx context.Context) {
 	o.heard = false
 	o.mu.Unlock()
 	book, err := o.trade.Orders(ctx)
+	o.warn(ctx, "feed: the book could not be read", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looked = time.Now()
 	if err != nil {
-		o.failure(ctx, err)
+		o.failure()
 		return
 	}
 	o.answered, o.failed = o.looked, 0
@@ -312,7 +344,7 @@ func (o *OrderFeed) look(ctx context.Context) {
 	if !o.connected {
 		o.judge = o.looked
 	}
-	o.due = time.Now().Add(max(shortestRead, o.pause()))
+	o.later(max(shortestRead, o.pause()))
 }
 
 // sentence decides of what the book has, and the stream has had time to say.
@@ -343,7 +375,23 @@ func (o *OrderFeed) sentence() {
 			o.wire.end(&ConnectionError{Err: errDeaf})
 		}
 	}
-	o.due = time.Now().Add(max(shortestRead, o.pause()))
+	o.later(max(shortestRead, o.pause()))
 }
 
 var errDeaf = errors.New("the connection looks well, and orders changed of which it said nothing")
+
+// reads are the source of the session with which the feed reads. If a read finds that the
+// session has ended the connection that has it is given up, which may be silent from now on.
+type reads struct {
+	neoapi.SessionSource
+	feed *OrderFeed
+}
+
+func (r *reads) Ended(s neoapi.Session) {
+	r.SessionSource.Ended(s)
+	r.feed.mu.Lock()
+	defer r.feed.mu.Unlock()
+	if w := r.feed.wire; w != nil && w.session.Token == s.Token {
+		w.end(&ConnectionError{Err: errors.New("a read found that the session has ended, and the new one needs a connection of its own")})
+	}
+}

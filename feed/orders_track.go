@@ -3,6 +3,7 @@ package feed
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -147,9 +148,7 @@ func (o *OrderFeed) deliver(t *tracked, r report) {
 func (o *OrderFeed) settle(t *tracked, rows []report) {
 	all := slices.Clone(rows)
 	for _, r := range t.queue {
-		same := slices.IndexFunc(all, func(a report) bool {
-			return a.Sequence == r.Sequence && a.State == r.State && a.FilledQty == r.FilledQty
-		})
+		same := slices.IndexFunc(all, func(a report) bool { return same(&r.Order, &a.Order) })
 		if same >= 0 {
 			all[same].recovered = all[same].recovered && r.recovered
 		} else {
@@ -157,7 +156,7 @@ func (o *OrderFeed) settle(t *tracked, rows []report) {
 		}
 	}
 	t.queue = nil
-	slices.SortStableFunc(all, func(a, b report) int { return cmp.Compare(when(&a.Order), when(&b.Order)) })
+	slices.SortStableFunc(all, func(a, b report) int { return cmp.Compare(noLater(&a.Order), noLater(&b.Order)) })
 	for _, r := range all {
 		if news(&t.last, &r) {
 			o.deliver(t, r)
@@ -166,6 +165,30 @@ func (o *OrderFeed) settle(t *tracked, rows []report) {
 		}
 	}
 	o.settled(t)
+}
+
+// same reports whether a report is one of a state in which an order was. Without the
+// service's finest time it is where nothing speaks against it.
+func same(r, was *trade.Order) bool {
+	if r.State != was.State || r.FilledQty != was.FilledQty && !strings.Contains(r.Unread, "fldQty") {
+		return false
+	}
+	if r.Sequence != 0 && was.Sequence != 0 {
+		return r.Sequence == was.Sequence
+	}
+	return (r.Quantity == was.Quantity || r.Quantity == 0 || was.Quantity == 0) && (r.Price == was.Price || !r.Price.Known() || !was.Price.Known())
+}
+
+// noLater is the latest moment at which the service can have recorded a state: a report may
+// name the second alone, or nothing.
+func noLater(o *trade.Order) int64 {
+	switch {
+	case o.Sequence != 0:
+		return o.Sequence
+	case o.Updated.IsZero():
+		return math.MaxInt64
+	}
+	return o.Updated.Truncate(time.Second).Add(time.Second - 1).UnixNano()
 }
 
 // when is when the service recorded a state.
@@ -180,14 +203,21 @@ func when(o *trade.Order) int64 {
 func (o *OrderFeed) history(t *tracked, states []trade.Order) {
 	o.answered = time.Now()
 	from := 0
+	exact := slices.ContainsFunc(states, func(s trade.Order) bool {
+		return s.Sequence == t.last.Sequence && s.State == t.last.State && s.Sequence != 0
+	})
 	for i := range states {
 		if i > 0 && !states[i].Follows(states[i-1]) && len(o.steps) < maxSteps {
 			o.steps[stepOf(&states[i-1], &states[i])]++
 		}
-		if told := &t.last; told.Number != "" && (when(&states[i]) <= when(told)) {
+		if told := &t.last; told.Number != "" && (when(&states[i]) <= when(told) || !exact && same(told, &states[i])) {
 			from = i + 1
 		}
 	}
+	t.queue = slices.DeleteFunc(t.queue, func(r report) bool {
+		is := func(s trade.Order) bool { return same(&r.Order, &s) }
+		return slices.ContainsFunc(states[:from], is) && !slices.ContainsFunc(states[from:], is)
+	})
 	rows := make([]report, 0, len(states)-from)
 	for _, s := range states[from:] {
 		rows = append(rows, report{apart(s), true})
@@ -229,19 +259,27 @@ type positionKey struct {
 	product trade.Product
 }
 
+func keyOfPosition(p *trade.Position) positionKey {
+	return positionKey{p.Segment, cmp.Or(p.Symbol, p.Token), p.Product}
+}
+
 // position tells of a position that has changed. What is older than what was told changes
 // nothing: in a day, what was bought or sold does not become less.
 func (o *OrderFeed) position(p trade.Position) {
-	key := positionKey{p.Segment, cmp.Or(p.Symbol, p.Token), p.Product}
+	key := keyOfPosition(&p)
 	was, known := o.positions[key]
 	quantity := func(p *trade.Position) int64 { return p.BuyQty + p.SellQty + p.CarriedBuyQty + p.CarriedSellQty }
+	timed := !p.Updated.IsZero() && !was.Updated.IsZero() && !p.Updated.Equal(was.Updated)
 	switch {
 	case !known:
-	case p.Updated.Before(was.Updated), p.Updated.Equal(was.Updated) && quantity(&p) < quantity(&was):
+	case timed && p.Updated.Before(was.Updated), !timed && quantity(&p) < quantity(&was):
 		return
 	case p.Net == was.Net && p.BuyQty == was.BuyQty && p.SellQty == was.SellQty && p.BuyAmount == was.BuyAmount && p.SellAmount == was.SellAmount &&
 		p.CarriedBuyQty == was.CarriedBuyQty && p.CarriedSellQty == was.CarriedSellQty:
 		return
+	}
+	if p.Updated.IsZero() {
+		p.Updated = was.Updated
 	}
 	o.positions[key] = p
 	o.tell(PositionUpdate{p})

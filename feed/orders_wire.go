@@ -17,6 +17,9 @@ type orderProtocol struct {
 	feed  *OrderFeed
 	forms map[string]form // by host
 	early [][]byte        // frames that came before the answer
+
+	host    string // of the connection
+	session neoapi.Session
 }
 
 func (p *orderProtocol) addresses(ctx context.Context, s neoapi.Session) ([]string, error) {
@@ -73,11 +76,11 @@ func (p *orderProtocol) greet(ctx context.Context, w *wire, s neoapi.Session) er
 
 // prove sends the first frame and reads until its answer.
 func (p *orderProtocol) prove(ctx context.Context, w *wire, first string, s neoapi.Session) error {
-	p.early = nil
+	p.early, p.host, p.session = nil, w.host, s
 	if err := w.write([]byte(first)); err != nil {
 		return err
 	}
-	for {
+	for size := 0; ; {
 		_, data, err := w.read(ctx)
 		if err != nil {
 			return err
@@ -87,7 +90,7 @@ func (p *orderProtocol) prove(ctx context.Context, w *wire, first string, s neoa
 			return &ProtocolError{Err: fmt.Errorf("%s answered the first frame with %q", w.host, clean(string(data), s))}
 		}
 		if said.Type != "cn" {
-			if len(p.early) < maxEarly { // it is about orders, and kept until the feed is up
+			if size += len(data); size <= maxEarly { // it is about orders, and kept until the feed is up
 				p.early = append(p.early, append([]byte(nil), data...))
 			}
 			continue
@@ -95,12 +98,16 @@ func (p *orderProtocol) prove(ctx context.Context, w *wire, first string, s neoa
 		if strings.EqualFold(said.Ak, "ok") {
 			return nil
 		}
-		return &SessionError{Err: fmt.Errorf("%s refused the session: %s", w.host, clean(said.Msg, s))}
+		return &SessionError{
+			Err:      fmt.Errorf("%s refused the session: %s", w.host, clean(said.Msg, s)),
+			doubtful: !strings.EqualFold(said.Ak, "nk"),
+		}
 	}
 }
 
-// maxEarly is how many frames are kept that come before the answer to the first one.
-const maxEarly = 1000
+// maxEarly is how many bytes are kept of frames that come before the answer to the first
+// one. What is not kept the book has.
+const maxEarly = 2 << 20
 
 func (p *orderProtocol) up(_ context.Context, w *wire) error {
 	p.feed.connect(w)
@@ -122,6 +129,8 @@ func (p *orderProtocol) frame(_ frameKind, data []byte, _ time.Time) error {
 	var said struct {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
+		Ak   json.RawMessage `json:"ak"`
+		Msg  json.RawMessage `json:"msg"`
 	}
 	if json.Unmarshal(data, &said) != nil {
 		o.unread.Add(1)
@@ -146,7 +155,11 @@ func (p *orderProtocol) frame(_ frameKind, data []byte, _ time.Time) error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.position(position)
-	case "cn", "hb":
+	case "cn":
+		if strings.EqualFold(string(said.Ak), `"nk"`) {
+			return &SessionError{Err: fmt.Errorf("%s refused the session, which it had taken: %s", p.host, clean(string(said.Msg), p.session))}
+		}
+	case "hb":
 	default:
 		o.unknown.Add(1)
 	}

@@ -47,6 +47,7 @@ type recorder struct {
 	w    io.Writer
 	now  func() time.Time
 	wake chan struct{} // of capacity 1: there is much to write
+	slow chan struct{} // closed when the writer was too slow
 
 	mu      sync.Mutex
 	enc     *recording.Encoder
@@ -59,6 +60,7 @@ type recorder struct {
 type recordKey struct {
 	segment trade.Segment
 	token   string
+	index   bool
 }
 
 type recordItem struct {
@@ -71,7 +73,7 @@ func newRecorder(w io.Writer, service string, now func() time.Time) *recorder {
 		return nil
 	}
 	return &recorder{
-		w: w, now: now, wake: make(chan struct{}, 1), of: map[recordKey]*recordItem{},
+		w: w, now: now, wake: make(chan struct{}, 1), slow: make(chan struct{}), of: map[recordKey]*recordItem{},
 		enc: recording.NewEncoder(recording.Start{Service: service, At: now().UTC()}),
 	}
 }
@@ -86,7 +88,7 @@ func (r *recorder) quote(q *Quote) {
 	if r.err != nil {
 		return
 	}
-	key := recordKey{q.Instrument.Segment, q.Instrument.Token}
+	key := recordKey{q.Instrument.Segment, q.Instrument.Token, q.Instrument.Kind == trade.IndexKind}
 	i := r.of[key]
 	if i == nil {
 		i = &recordItem{number: r.enc.Instrument(recordedInstrument(&q.Instrument))}
@@ -126,6 +128,9 @@ func (r *recorder) added() {
 	}
 	if n := r.enc.Size() + len(r.waiting); n > recordMost {
 		r.err = ErrSlowRecording
+		r.enc, r.waiting, r.of = nil, nil, nil
+		close(r.slow)
+		return
 	} else if n < recordAtOnce {
 		return
 	}
@@ -152,7 +157,9 @@ func (r *recorder) run(done <-chan struct{}) error {
 			}
 		default:
 		}
-		r.waiting, buffer = buffer[:0], r.enc.Take(r.waiting)
+		if err == nil {
+			r.waiting, buffer = buffer[:0], r.enc.Take(r.waiting)
+		}
 		r.mu.Unlock()
 		if err == nil && len(buffer) > 0 {
 			err = write(r.w, buffer)
@@ -273,8 +280,16 @@ func (m *MarketFeed) record(r *recorder) {
 	if r == nil {
 		return
 	}
+	ended := make(chan error, 1)
+	m.life.start(func() { ended <- r.run(m.life.ctx.Done()) })
 	m.life.start(func() {
-		if err := r.run(m.life.ctx.Done()); err != nil {
+		var err error
+		select {
+		case err = <-ended:
+		case <-r.slow: // the writer may never return
+			err = ErrSlowRecording
+		}
+		if err != nil {
 			err = fmt.Errorf("feed: the recording has ended: %w", err)
 			m.opts.log.LogAttrs(m.life.ctx, slog.LevelError, err.Error())
 			m.mu.Lock()

@@ -21,7 +21,7 @@ type sessions struct {
 	mu      sync.Mutex
 	had     bool            // there was a session
 	refused map[string]bool // by token
-	inARow  int             // sessions refused since one was taken
+	inARow  int             // sessions refused since one lasted
 }
 
 func newSessions(c *neoapi.Client, o *options) *sessions {
@@ -91,8 +91,9 @@ func (s *sessions) ended(session neoapi.Session) {
 	}
 }
 
-// taken notes that the service has taken a session.
-func (s *sessions) taken() {
+// lasted notes that the service has taken a session, and not refused it soon after: one
+// that does so with each would make somebody log in again and again.
+func (s *sessions) lasted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inARow = 0

@@ -95,6 +95,14 @@ type Lost struct {
 // a market feed. An order feed tells it before the gap.
 type Gap struct{ From, To time.Time }
 
+// gap returns a gap that ends where it began if the clock was set back meanwhile.
+func gap(from, to time.Time) Gap {
+	if to.Before(from) {
+		to = from
+	}
+	return Gap{from.In(trade.IST), to.In(trade.IST)}
+}
+
 // An OrderUpdate is an order in a new state.
 type OrderUpdate struct {
 	trade.Order

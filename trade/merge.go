@@ -30,10 +30,28 @@ func (o *Order) supersedes(old *Order) bool {
 	case o.Sequence > 0 && o.Sequence == old.Sequence && (o.Unread == "") != (old.Unread == ""):
 		return o.Unread == ""
 	}
+	if now, was := o.State.once(), old.State.once(); now != was && now >= 0 && was >= 0 && (o.Sequence == 0 || old.Sequence == 0) {
+		return now > was
+	}
 	if second, was := o.Updated.Unix(), old.Updated.Unix(); second != was && !o.Updated.IsZero() && !old.Updated.IsZero() {
 		return second > was
 	}
 	return o.FilledQty >= old.FilledQty || o.lacks("fldQty")
+}
+
+// once returns the place of a state among those in which an order is once, at its
+// beginning; all later ones have one place. It is -1 for a state that is not known.
+func (s State) once() int {
+	switch s {
+	case AfterMarket, AfterMarketModified:
+		return 0
+	case Received, Validating, OpenPending:
+		return s.stage()
+	}
+	if s.stage() == len(stages) {
+		return -1
+	}
+	return len(stages)
 }
 
 // onto returns o with what it lacks taken from another report. What has filled stays

@@ -30,6 +30,18 @@ func TestMerge_theLaterRecordHolds(t *testing.T) {
 			Order{State: Open, Sequence: 900, Quantity: 10}, Order{State: Cancelled, Sequence: 5, Quantity: 10, CancelledQty: 10},
 			Order{State: Cancelled, Sequence: 5, Quantity: 10, CancelledQty: 10},
 		},
+		"a state of the beginning that comes late, and has no time": {
+			Order{State: Open, Quantity: 10, Price: r("100")}, Order{State: Validating, Quantity: 10, Price: r("100")},
+			Order{State: Open, Quantity: 10, Price: r("100")},
+		},
+		"a state after that of the beginning, without a time": {
+			Order{State: OpenPending, Sequence: 3, Quantity: 10}, Order{State: Open, Quantity: 10},
+			Order{State: Open, Sequence: 3, Quantity: 10, PendingQty: 0},
+		},
+		"an order of the evening before, which goes to the exchange": {
+			Order{State: AfterMarket, Quantity: 10}, Order{State: Received, Quantity: 10},
+			Order{State: Received, Quantity: 10},
+		},
 		"two ends": {
 			Order{State: Cancelled, Sequence: 5, Quantity: 10, FilledQty: 2, AvgPrice: r("99")}, Order{State: Complete, Sequence: 9, Quantity: 10, FilledQty: 10, AvgPrice: r("98")},
 			Order{State: Cancelled, Sequence: 5, Quantity: 10, FilledQty: 10, AvgPrice: r("98")},
