@@ -166,7 +166,7 @@ func TestMarketFeed_takesHugeFramesOfAnything(t *testing.T) {
 		packets++
 	}
 	feedFrame(t, l, frame)
-	if c := m.Counts(); c.Unknown != int64(2*packets) || c.Spoilt != 0 || calls != packets {
+	if c := m.Stats(); c.Unknown != int64(2*packets) || c.Unread != 0 || calls != packets {
 		t.Errorf("%+v of %d, %d calls", c, packets, calls)
 	}
 }
