@@ -74,12 +74,13 @@ func TestAwait_asksAsUsualWithoutAFeedThatHears(t *testing.T) {
 	}
 	for name, how := range map[string]func(st *stage){
 		"closed": func(st *stage) { st.feed.Close() },
-		"ended":  func(st *stage) { dead(st); st.say(st.conn, no) },
-		"cut":    func(st *stage) { st.handshake = refuseUpgrades; st.conn.CloseNow() },
+		"ended":  func(st *stage) { dead(st); st.say(st.now(), no) },
+		"cut":    func(st *stage) { st.now().CloseNow() },
 	} {
 		for _, when := range []string{"before", "during"} {
 			bubble(t, func(t *testing.T, s *service) {
 				st := newStage(t, s, nil)
+				s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool { return n == 1 || refuseUpgrades(w, r, n) }
 				st.open(t)
 				time.Sleep(time.Second)
 				c := trade.New(st.client, trade.With(neoapi.WithKeeper(&supply{sessions: []neoapi.Session{session("a")}})), trade.Follow(st.feed))
@@ -155,11 +156,11 @@ func TestOrders_ofYesterdayAreForgotten(t *testing.T) {
 		st.set(func() { st.book = []string{rowOf(one1, trade.Open, 2, seq())} })
 		st.open(t)
 		time.Sleep(time.Minute)
-		s.say(st.conn, fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"MIS","tok":"11536","flBuyQty":"2","updRecvTm":%d}}`, time.Now().UnixNano()))
+		s.say(st.now(), fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"MIS","tok":"11536","flBuyQty":"2","updRecvTm":%d}}`, time.Now().UnixNano()))
 		synctest.Wait()
 		time.Sleep(30 * time.Hour)
 		st.set(func() { st.book = []string{rowOf(two2, trade.Received, 0, seq())} })
-		st.conn.CloseNow()
+		st.now().CloseNow()
 		time.Sleep(time.Minute)
 		st.send(rowOf(two2, trade.Validating, 0, seq()))
 		time.Sleep(time.Minute)
@@ -218,7 +219,7 @@ func TestOrders_aSlowKeeperIsWaitedForAndADeadSessionNotTakenAgain(t *testing.T)
 			st.feed, _ = Orders(t.Context(), st.client, WithKeeper(slow))
 			got := listenTo(t.Context(), st.feed)
 			time.Sleep(time.Second)
-			s.say(st.conn, no)
+			s.say(st.now(), no)
 			time.Sleep(29 * time.Second)
 			if n := s.upgrades.Load(); n != 1 || st.feed.Live() {
 				t.Errorf("%d connections, live %t", n, st.feed.Live())
@@ -284,7 +285,7 @@ func TestOrders_aSessionThatAReadFindsEndedIsReplaced(t *testing.T) {
 			t.Errorf("%q", s.greetings)
 		}
 		s.mu.Unlock()
-		if got.story(one1) != "open" || !st.feed.Live() || fmt.Sprint(st.source.ended) != "[a]" {
+		if got.story(one1) != "open" || !st.feed.Live() || st.source.endedOnes() != "[a]" {
 			t.Errorf("%s, live %t, ended %v", got.story(one1), st.feed.Live(), st.source.ended)
 		}
 		st.feed.Close()
@@ -299,12 +300,12 @@ func TestOrders_aLookUnderWayDoesNotPutOffTheReconcile(t *testing.T) {
 			st := newStage(t, s, nil)
 			row := rowOf(one1, trade.Open, 0, 4)
 			st.set(func() { st.book, st.histories[one1] = []string{row}, []string{row} })
+			cut := time.Now().Add(time.Second)
+			s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				return n == 1 || time.Since(cut) > 2500*time.Millisecond || refuseUpgrades(w, r, n)
+			}
 			st.open(t)
 			time.Sleep(time.Second)
-			cut := time.Now()
-			s.handshake = func(w http.ResponseWriter, r *http.Request, n int) bool {
-				return time.Since(cut) > 2500*time.Millisecond || refuseUpgrades(w, r, n)
-			}
 			st.set(func() {
 				st.answer = func(name string) (string, time.Duration) {
 					if name == "orders" && time.Since(cut) < 2500*time.Millisecond {
@@ -313,7 +314,7 @@ func TestOrders_aLookUnderWayDoesNotPutOffTheReconcile(t *testing.T) {
 					return "", 0
 				}
 			})
-			st.conn.CloseNow()
+			st.now().CloseNow()
 			synctest.Wait()
 			for !st.feed.Live() {
 				time.Sleep(10 * time.Millisecond)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,43 +194,44 @@ func TestMarketFeed_aRefusalAfterTheAnswerIsOne(t *testing.T) {
 // A log's handler and a clock are the program's code: they may call the feed.
 func TestFeeds_areNotLockedWhileTheyLog(t *testing.T) {
 	broadcast(t, func(t *testing.T, st *station) {
-		var m *MarketFeed
-		said := map[string]bool{}
+		var it atomic.Pointer[MarketFeed]
+		var said sync.Map
 		st.request = func(_ *websocket.Conn, _ int, r sfeed.Request) bool { return r.Topic == sfeed.Depths }
-		m = must.Get(Market(t.Context(), st.client, WithKeeper(tickets()), Log(logger(writerFunc(func(b []byte) (int, error) {
-			if m != nil {
-				said[strings.Split(string(b), `"`)[1]] = true
+		m := must.Get(Market(t.Context(), st.client, WithKeeper(tickets()), Log(logger(writerFunc(func(b []byte) (int, error) {
+			if m := it.Load(); m != nil {
+				said.Store(strings.Split(string(b), `"`)[1], true)
 				m.Quote(share(0))
 				must.Do(t, m.Subscribe(Touch, share(3)))
 			}
 			return len(b), nil
 		})))))(t)
+		it.Store(m)
 		must.Do(t, m.Subscribe(Depth, share(0)))
 		time.Sleep(20 * time.Second)
-		if !said["feed: the service does not acknowledge a subscription"] {
-			t.Error(said)
+		if _, ok := said.Load("feed: the service does not acknowledge a subscription"); !ok {
+			t.Error("it did not log")
 		}
 		m.Close()
 	})
 	bubble(t, func(t *testing.T, s *service) {
 		st := newStage(t, s, nil)
 		st.answer = func(string) (string, time.Duration) { return "500", 0 }
-		said := 0
+		var it atomic.Pointer[OrderFeed]
+		var said atomic.Int32
 		st.open(t, Log(logger(writerFunc(func(b []byte) (int, error) {
-			if st.feed != nil {
-				said++
-				st.feed.Live()
-				st.feed.OnOrder(func(trade.Order) {})
+			if o := it.Load(); o != nil {
+				said.Add(1)
+				o.Live()
+				o.OnOrder(func(trade.Order) {})
 			}
 			return len(b), nil
 		}))))
+		it.Store(st.feed)
 		synctest.Wait()
-		s.mu.Lock()
-		s.mu.Unlock()
 		st.conn.CloseNow()
 		time.Sleep(20 * time.Second)
-		if said < 5 {
-			t.Error(said)
+		if n := said.Load(); n < 5 {
+			t.Error(n)
 		}
 		st.feed.Close()
 	})

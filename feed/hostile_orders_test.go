@@ -27,10 +27,10 @@ func TestOrders_aRefusalAfterTheAnswerIsOne(t *testing.T) {
 		st.source.sessions = append(st.source.sessions, session("b"))
 		got := st.open(t)
 		time.Sleep(time.Minute)
-		s.say(st.conn, no)
+		s.say(st.now(), no)
 		time.Sleep(time.Second)
-		if !slices.Equal(st.source.ended, []string{"a"}) || s.upgrades.Load() != 2 || !st.feed.Live() {
-			t.Errorf("ended %q, %d connections, live %t", st.source.ended, s.upgrades.Load(), st.feed.Live())
+		if st.source.endedOnes() != "[a]" || s.upgrades.Load() != 2 || !st.feed.Live() {
+			t.Errorf("ended %q, %d connections, live %t", st.source.endedOnes(), s.upgrades.Load(), st.feed.Live())
 		}
 		if kinds := got.kinds(); !slices.Equal(kinds, []string{"Lost", "Gap"}) {
 			t.Error(kinds)
@@ -87,8 +87,8 @@ func TestOrders_anAnswerThatIsNeitherYesNorNoProvesNothing(t *testing.T) {
 			}
 			st.open(t)
 			time.Sleep(2 * time.Minute)
-			if len(st.source.ended) != 0 || !st.feed.Live() {
-				t.Errorf("%s: ended %q, live %t", answer, st.source.ended, st.feed.Live())
+			if st.source.endedOnes() != "[]" || !st.feed.Live() {
+				t.Errorf("%s: ended %q, live %t", answer, st.source.endedOnes(), st.feed.Live())
 			}
 			st.feed.Close()
 		})
@@ -178,7 +178,7 @@ func TestOrders_nothingFollowsAnEnd(t *testing.T) {
 			st.set(func() { st.book = []string{rowOf(one1, trade.Open, 2, 9)} }) // the book lies
 			st.send(rowOf(one1, trade.Open, 2, 6), rowOf(one1, trade.Open, 0, 7), rowOf(one1, trade.Received, 0, 8), lean(one1, trade.Open, ""), lean(one1, trade.OpenPending, `,"fldQty":0`))
 			time.Sleep(time.Minute)
-			st.conn.CloseNow()
+			st.now().CloseNow()
 			time.Sleep(time.Minute)
 			want := "open+4, " + string(end)
 			if filled == 10 {
@@ -241,7 +241,7 @@ func TestOrders_framesThatSayLittleDoNotReadTheBookAllTheTime(t *testing.T) {
 		before := s.calls.Load()
 		for n := range 1000 {
 			st.send(lean(fmt.Sprint("26113000000", n), trade.Received, ""))
-			s.say(st.conn, "garbage")
+			s.say(st.now(), "garbage")
 			time.Sleep(10 * time.Millisecond)
 		}
 		if n := s.calls.Load() - before; n > 2*10+2+10 {
@@ -258,7 +258,7 @@ func TestOrders_positionsWithoutATimeAreTold(t *testing.T) {
 		got := st.open(t)
 		time.Sleep(time.Second)
 		say := func(bought int, at string) {
-			s.say(st.conn, fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"%d"%s}}`, bought, at))
+			s.say(st.now(), fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"%d"%s}}`, bought, at))
 		}
 		say(1, `,"hsUpTm":"2026/11/30 10:00:00","updRecvTm":1796013000000000000`)
 		say(3, "")

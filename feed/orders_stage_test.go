@@ -188,3 +188,17 @@ func (d *told) kinds() (all []string) {
 	}
 	return all
 }
+
+// now returns the latest connection.
+func (st *stage) now() *websocket.Conn {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.conn
+}
+
+// endedOnes returns the sessions that were said to have ended.
+func (s *supply) endedOnes() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprint(s.ended)
+}

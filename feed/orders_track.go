@@ -115,8 +115,18 @@ func (o *OrderFeed) absorb(t *tracked, r report) {
 // learn takes from a row what an order's reports have lacked, if they have.
 func (t *tracked) learn(row trade.Order) {
 	if last := &t.last; last.Unread != "" || last.Symbol == "" || last.Quantity == 0 || !last.Price.Known() || last.FilledQty > 0 && !last.AvgPrice.Known() || row.Sequence > last.Sequence {
-		t.last = last.Merge(apart(row))
+		t.last = merge(*last, apart(row))
 	}
+}
+
+// merge merges a report. What it returns has the time of no other state than its own.
+func merge(last, r trade.Order) trade.Order {
+	now := last.Merge(r)
+	of := func(o *trade.Order) bool { return o.State == now.State && o.Sequence == now.Sequence }
+	if !of(&last) && !of(&r) {
+		now.Sequence = 0
+	}
+	return now
 }
 
 // apart returns an order that is no part of a report with many: it would keep all of that
@@ -130,7 +140,7 @@ func apart(row trade.Order) trade.Order {
 
 // deliver tells of an order what a report has news of.
 func (o *OrderFeed) deliver(t *tracked, r report) {
-	now := t.last.Merge(r.Order)
+	now := merge(t.last, r.Order)
 	fill := now.FilledQty - t.last.FilledQty
 	o.moved = o.moved || r.recovered && fill > 0
 	if r.recovered = r.recovered && !o.starts(t); r.recovered {
