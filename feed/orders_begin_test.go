@@ -61,7 +61,10 @@ func TestOrders_noneIsRecoveredAtTheBeginning(t *testing.T) {
 				// What a break hides is.
 				row := rowOf(one1, trade.Complete, 10, 9)
 				st.set(func() { st.book, st.histories[one1] = []string{row}, append([]string{row}, newest...) })
-				st.conn.CloseNow()
+				st.mu.Lock()
+				conn := st.conn
+				st.mu.Unlock()
+				conn.CloseNow()
 				time.Sleep(time.Minute)
 				if u := early.orders(one1); u[len(u)-1].State != trade.Complete || !u[len(u)-1].Recovered {
 					t.Errorf("after a break: %+v", u[len(u)-1])

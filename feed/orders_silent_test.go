@@ -51,12 +51,18 @@ func TestOrders_aSilentConnectionIsGivenUpAtOnce(t *testing.T) {
 // A stream of which frames come, and some do not, is kept: also while histories take their
 // time. Frames of positions count.
 func TestOrders_aLossyConnectionIsKept(t *testing.T) {
+	say := func(st *stage, text string) {
+		st.mu.Lock()
+		c := st.conn
+		st.mu.Unlock()
+		st.say(c, text)
+	}
 	for name, heard := range map[string]func(st *stage, n int){
 		"orders": func(st *stage, n int) { st.send(rowOf(two2, trade.Open, 0, int64(100+n))) },
 		"positions": func(st *stage, n int) {
-			st.say(st.conn, fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"%d"}}`, n+1))
+			say(st, fmt.Sprintf(`{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"%d"}}`, n+1))
 		},
-		"of a new kind": func(st *stage, _ int) { st.say(st.conn, `{"type":"news"}`) },
+		"of a new kind": func(st *stage, _ int) { say(st, `{"type":"news"}`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *service) {

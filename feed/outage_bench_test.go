@@ -102,6 +102,6 @@ func BenchmarkOrders_afterAnOutage(b *testing.B) {
 		return f.Updates(b.Context()), f.Close
 	}, func(u feed.Update) bool {
 		o, is := u.(feed.OrderUpdate)
-		return is && o.State == trade.Cancelled && o.Recovered
+		return is && o.State == trade.Cancelled
 	})
 }

@@ -35,10 +35,13 @@ func TestUpdates_haveTheirTimesInIST(t *testing.T) {
 		st.fills(one1, 0, 4)
 		got := st.open(t)
 		time.Sleep(time.Second)
+		st.mu.Lock()
+		conn := st.conn
+		st.mu.Unlock()
 		st.send(rowOf(two2, trade.Received, 0, 5))
-		s.say(st.conn, `{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"1","updRecvTm":1796013000000000000}}`)
+		s.say(conn, `{"type":"position","data":{"trdSym":"TCS-EQ","exSeg":"nse_cm","prod":"CNC","tok":"11536","flBuyQty":"1","updRecvTm":1796013000000000000}}`)
 		time.Sleep(time.Second)
-		st.conn.CloseNow()
+		conn.CloseNow()
 		time.Sleep(time.Minute)
 		st.feed.Close()
 		<-got.done
