@@ -13,7 +13,7 @@ import (
 // below, which errors.As tells apart; [ErrNoFeed] and [ErrSessionEnded] are in one.
 var (
 	ErrNoFeed       = errors.New("the session names no such feed: log in by TOTP and MPIN with the consumer key, whose sessions have one")
-	ErrSessionEnded = errors.New("the session has ended, and there is no other one: log in again, or give the client a Keeper, and open a new feed")
+	ErrSessionEnded = errors.New("the session has ended, and there is no other one: open a new feed after the next login")
 	ErrTooMany      = errors.New("too many instruments: unsubscribe some first")
 	ErrSlow         = errors.New("the program reads too slowly, and orders would have to be dropped: read in a goroutine of its own, and work elsewhere")
 	ErrClosed       = errors.New("the feed is closed") // by Close, or by the end of its context

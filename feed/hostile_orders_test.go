@@ -48,6 +48,7 @@ func TestSessions_takenAndThenRefusedAreTheEndToo(t *testing.T) {
 			}
 			s.listen(c)
 		}
+		s.call = ended
 		source := &supply{}
 		for n := range 200 {
 			source.sessions = append(source.sessions, session(fmt.Sprint(n)))

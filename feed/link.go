@@ -265,14 +265,14 @@ func (l *link) listen(w *wire) error {
 }
 
 // judge returns what an error means for the session: of a refusal, a *SessionError, it has
-// told the session's source. A refusal that is doubtful, and with greeting any end
-// before the answer, is one only if the trade API confirms it.
+// told the session's source. A refusal that is doubtful, or the second in a row, and with
+// greeting any end before the answer, is one only if the trade API confirms it.
 func (l *link) judge(ctx context.Context, s neoapi.Session, err error, greeting bool) error {
 	if ctx.Err() != nil || final(err) {
 		return err
 	}
 	refusal, refused := errors.AsType[*SessionError](err)
-	if refused && refusal.doubtful || !refused && greeting {
+	if refused && (refusal.doubtful || l.sessions.doubts(s)) || !refused && greeting {
 		if !l.sessions.dead(ctx, s) {
 			if refused {
 				return &ConnectionError{Err: refusal.Err}

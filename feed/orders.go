@@ -116,7 +116,7 @@ type OrderStats struct {
 	Unknown     int64 // frames of a type that is not known
 	Unread      int64 // frames that could not be read
 	Repeated    int64 // reports of orders that said nothing new
-	Recovered   int64 // updates of orders that were read, and had not come
+	Recovered   int64 // updates of orders that a break or a loss hid
 	Ahead       int64 // times that an order's newest state did not wait for its history any longer
 }
 
@@ -152,7 +152,7 @@ func (o *OrderFeed) join() *orderReader {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, t := range o.inTime() {
-		r.queue = append(r.queue, OrderUpdate{Order: t.last, Fill: t.last.FilledQty, Recovered: true})
+		r.queue = append(r.queue, OrderUpdate{Order: t.last, Fill: t.last.FilledQty})
 	}
 	for _, p := range o.positions {
 		r.queue = append(r.queue, PositionUpdate{p})

@@ -30,6 +30,7 @@ func (o *OrderFeed) connect(w *wire) {
 	defer o.mu.Unlock()
 	o.wire, o.connected, o.behind, o.holding, o.heldSince = w, true, true, true, time.Now()
 	o.missing, o.deaf, o.failed = map[string]bool{}, 0, 0
+	o.from, o.before = time.Time{}, time.Time{}
 	o.due = time.Now()
 	o.holds.Reset(reportPatience)
 	o.stir()
@@ -50,7 +51,7 @@ func (o *OrderFeed) disconnect(why error, at time.Time) {
 // wait makes a report wait.
 func (o *OrderFeed) wait(t *tracked, r report) {
 	if len(t.queue) == 0 {
-		t.since = time.Now()
+		t.since, t.start = time.Now(), o.starts(t)
 		o.holds.Reset(reportPatience)
 	}
 	if t.queue = append(t.queue, r); len(t.queue) >= maxWaiting {
@@ -183,7 +184,7 @@ func begins(t *tracked) bool { return len(t.queue) > 0 && t.queue[0].Follows(tra
 // again offers what waits of an order, and then a row.
 func (o *OrderFeed) again(t *tracked, row *report) {
 	queue := t.queue
-	t.queue = nil
+	t.queue, t.start = nil, false
 	if row != nil {
 		queue = append(queue, *row)
 	}

@@ -40,8 +40,10 @@ type reading struct {
 	judge   time.Time // when that is decided
 	losing  time.Time // when the stream was last seen to have lost something
 	moved   bool      // positions, by fills that were recovered
-	heard   bool      // something from the stream since the last look began
-	deaf    int       // looks that found what the stream had lost, while nothing came from it
+	heard   time.Time // when the stream last said something of orders or positions
+	from    time.Time // when the last read of the book began, on this connection
+	before  time.Time // the same of the read before the last look: what that found new is younger
+	deaf    int       // looks that found what may be a change, while nothing came from the stream
 
 	budget float64 // histories
 	spent  time.Time
@@ -72,7 +74,6 @@ func (o *OrderFeed) soon(d time.Duration) {
 func (o *OrderFeed) doubt() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.heard = true
 	o.soon(leanPause)
 }
 
@@ -220,7 +221,7 @@ const bookLooks = 4
 // reconcile reads what happened while the feed was not connected.
 func (o *OrderFeed) reconcile(ctx context.Context) {
 	o.mu.Lock()
-	to, failed := o.wire, o.failed
+	to, failed, began := o.wire, o.failed, time.Now()
 	o.mu.Unlock()
 	book, err := o.readBook(ctx, failed)
 	o.warn(ctx, "feed: the book could not be read", err)
@@ -240,7 +241,7 @@ func (o *OrderFeed) reconcile(ctx context.Context) {
 	}
 	o.compare(book)
 	if o.wire == to && to != nil {
-		o.behind, o.holding = false, false
+		o.behind, o.holding, o.from = false, false, began
 		o.catchUp()
 	}
 }
@@ -317,9 +318,7 @@ func (o *OrderFeed) warn(ctx context.Context, what string, err error) {
 
 // look reads the book now and then, for what the stream may have lost.
 func (o *OrderFeed) look(ctx context.Context) {
-	o.mu.Lock()
-	o.heard = false
-	o.mu.Unlock()
+	began := time.Now()
 	book, err := o.trade.Orders(ctx)
 	o.warn(ctx, "feed: the book could not be read", err)
 	o.mu.Lock()
@@ -330,6 +329,7 @@ func (o *OrderFeed) look(ctx context.Context) {
 		return
 	}
 	o.answered, o.failed = o.looked, 0
+	o.before, o.from = o.from, began
 	o.forget(book)
 	o.suspect = nil
 	for _, row := range book {
@@ -347,15 +347,22 @@ func (o *OrderFeed) look(ctx context.Context) {
 	o.later(max(shortestRead, o.pause()))
 }
 
-// sentence decides of what the book has, and the stream has had time to say.
+// sentence decides of what the book has, and the stream has had time to say. A connection
+// on which nothing has come since before a change that it should have told is given up; if
+// the book's row may have been written anew without a change, the second time.
 func (o *OrderFeed) sentence() {
-	lost := 0
+	lost, silent := 0, o.heard.Before(o.before)
+	if !silent {
+		o.deaf = 0
+	}
+	give := false
 	slices.SortStableFunc(o.suspect, func(a, b report) int { return cmp.Compare(when(&a.Order), when(&b.Order)) })
 	for _, r := range o.suspect {
 		t := o.track(r.Number)
 		if !news(&t.last, &r) && !hides(&t.last, &r) {
 			continue
 		}
+		give = give || len(t.queue) == 0 && news(&t.last, &r) // else an earlier look had it
 		r.Order = apart(r.Order)
 		if lost++; len(t.queue) == 0 && r.State == t.last.State && t.last.Unread != "" { // the report lacked it
 			o.deliver(t, r)
@@ -365,13 +372,9 @@ func (o *OrderFeed) sentence() {
 		o.ask(t, r.Number)
 	}
 	o.suspect = nil
-	if o.heard {
-		o.deaf = 0
-	}
 	if lost > 0 && o.connected {
 		o.losing = time.Now()
-		if o.deaf++; o.deaf > 1 && !o.heard {
-			o.deaf = 0
+		if o.deaf++; silent && (give || o.deaf > 1) {
 			o.wire.end(&ConnectionError{Err: errDeaf})
 		}
 	}

@@ -194,7 +194,7 @@ func TestOrders_aLaterLoopHasTheDayFirst(t *testing.T) {
 				break
 			}
 			if u, is := u.(feed.OrderUpdate); is {
-				if had = append(had, u.State); u.Fill != u.FilledQty || !u.Recovered {
+				if had = append(had, u.State); u.Fill != u.FilledQty || u.Recovered {
 					t.Errorf("%+v", u)
 				}
 			}

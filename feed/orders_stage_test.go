@@ -91,7 +91,10 @@ func (st *stage) serveCall(w http.ResponseWriter, r *http.Request) {
 			case <-r.Context().Done():
 				return
 			}
-			if text = other; text == "500" {
+			if other != "" {
+				text = other
+			}
+			if text == "500" {
 				w.WriteHeader(500)
 			}
 		}

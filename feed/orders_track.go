@@ -17,6 +17,7 @@ type tracked struct {
 	queue []report    // what waits for reports of earlier states, as it came
 	since time.Time   // when the first of the queue came
 	asked bool        // its history is to be read, or is being read
+	start bool        // what waits is how the feed begins
 }
 
 // A report is an order as the stream or a read has it.
@@ -49,7 +50,6 @@ func (o *OrderFeed) track(number string) *tracked {
 func (o *OrderFeed) hear(order trade.Order) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.heard = true
 	t := o.track(order.Number)
 	r := report{Order: order}
 	if o.holding || len(t.queue) > 0 || t.asked {
@@ -142,15 +142,20 @@ func apart(row trade.Order) trade.Order {
 func (o *OrderFeed) deliver(t *tracked, r report) {
 	now := merge(t.last, r.Order)
 	fill := now.FilledQty - t.last.FilledQty
-	t.last = now
-	if r.recovered {
+	o.moved = o.moved || r.recovered && fill > 0
+	if r.recovered = r.recovered && !o.starts(t); r.recovered {
 		o.recovered.Add(1)
-		o.moved = o.moved || fill > 0
 	}
+	t.last = now
 	if now.Unread != "" || now.Symbol == "" && now.Token == "" { // the book has more
 		o.soon(leanPause)
 	}
 	o.tell(OrderUpdate{Order: now, Fill: fill, Recovered: r.recovered})
+}
+
+// starts reports whether what is told of an order now is how the feed begins: no break hid it.
+func (o *OrderFeed) starts(t *tracked) bool {
+	return t.start || !o.caught && (o.lost.IsZero() || t.last.Number == "")
 }
 
 // settle tells of an order all that waits and the rows that were read, in the order's own
@@ -165,7 +170,7 @@ func (o *OrderFeed) settle(t *tracked, rows []report) {
 			all = append(all, r)
 		}
 	}
-	t.queue = nil
+	t.queue, t.start = nil, o.starts(t)
 	slices.SortStableFunc(all, func(a, b report) int { return cmp.Compare(noLater(&a.Order), noLater(&b.Order)) })
 	for _, r := range all {
 		if news(&t.last, &r) {
@@ -174,6 +179,7 @@ func (o *OrderFeed) settle(t *tracked, rows []report) {
 			o.absorb(t, r)
 		}
 	}
+	t.start = false
 	o.settled(t)
 }
 

@@ -132,7 +132,13 @@ func (p *orderProtocol) frame(_ frameKind, data []byte, _ time.Time) error {
 		Ak   json.RawMessage `json:"ak"`
 		Msg  json.RawMessage `json:"msg"`
 	}
-	if json.Unmarshal(data, &said) != nil {
+	err := json.Unmarshal(data, &said)
+	if said.Type != "cn" && said.Type != "hb" {
+		o.mu.Lock()
+		o.heard = time.Now()
+		o.mu.Unlock()
+	}
+	if err != nil {
 		o.unread.Add(1)
 		o.doubt()
 		return nil

@@ -91,6 +91,14 @@ func (s *sessions) ended(session neoapi.Session) {
 	}
 }
 
+// doubts reports whether a refusal of a session has to be confirmed: it is the one in place
+// of a session that was refused too, and the next login would be the second in a row.
+func (s *sessions) doubts(session neoapi.Session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inARow > 0 && !s.refused[session.Token]
+}
+
 // lasted notes that the service has taken a session, and not refused it soon after: one
 // that does so with each would make somebody log in again and again.
 func (s *sessions) lasted() {

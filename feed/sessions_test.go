@@ -217,14 +217,15 @@ func TestSessions_anotherOneIsAskedForOnce(t *testing.T) {
 func TestSessions_twoRefusedInARowAreTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		s.handshake = func(w http.ResponseWriter, _ *http.Request, _ int) bool { w.WriteHeader(401); return false }
+		s.call = ended
 		source := &supply{sessions: []neoapi.Session{session("a"), session("b"), session("c")}}
 		r := s.run(t, &parrot{}, source)
 		time.Sleep(time.Hour)
 		if err := <-r.done; !errors.Is(err, ErrSessionEnded) {
 			t.Error(err)
 		}
-		if s.upgrades.Load() != 2 || len(source.ended) != 2 {
-			t.Errorf("%d tries, ended %v", s.upgrades.Load(), source.ended)
+		if s.upgrades.Load() != 2 || len(source.ended) != 2 || s.calls.Load() != 1 {
+			t.Errorf("%d tries, ended %v, %d calls", s.upgrades.Load(), source.ended, s.calls.Load())
 		}
 	})
 }

@@ -106,8 +106,11 @@ func gap(from, to time.Time) Gap {
 // An OrderUpdate is an order in a new state.
 type OrderUpdate struct {
 	trade.Order
-	Fill      int64 // what has filled since the last update of the order: the sum is FilledQty
-	Recovered bool  // it was read from the order book, after a break or because the feed had lost it
+	Fill int64 // what has filled since the last update of the order: the sum is FilledQty
+
+	// Recovered says that it was read from the service, because a break hid it or the feed
+	// had lost it. It is false of what a feed, or a loop, begins with: the day's orders.
+	Recovered bool
 }
 
 // A PositionUpdate is a position after a fill.
