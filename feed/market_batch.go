@@ -81,28 +81,39 @@ func (l *line) packet(p sfeed.Packet, raw []byte, at time.Time) *item {
 	case !it.fresh():
 		l.arrived(it, at)
 	}
-	newer := l.take(it, kind, p, at)
-	same := !newer && kind == sfeed.KindQuote && sfeed.ViewOf(p).UpdatedAt() == it.updated
-	if !newer && !same && it.stuck(at, l.feed.patience.silence) {
-		it.epoch = 0 // begin anew
-		newer = l.take(it, kind, p, at)
-	}
-	if !newer {
-		l.feed.counts.old.Add(1)
-		l.heard = l.heard || same
+	if !l.take(it, kind, p, at) && !l.again(it, kind, p, at) {
 		return nil
 	}
 	it.behind = 0
 	return it
 }
 
+// again counts a packet that is older than the picture. If all that has come for a while was,
+// it begins the picture anew with the packet, and reports that.
+func (l *line) again(it *item, kind sfeed.Kind, p sfeed.Packet, at time.Time) bool {
+	same := kind == sfeed.KindQuote && sfeed.ViewOf(p).UpdatedAt() == it.updated
+	if !same && it.stuck(at, l.feed.patience.silence) {
+		it.epoch = 0
+		if l.take(it, kind, p, at) {
+			return true
+		}
+	}
+	l.feed.counts.old.Add(1)
+	l.heard = l.heard || same
+	return false
+}
+
 // take puts a packet into the picture of its instrument, and reports whether it was newer.
 func (l *line) take(it *item, kind sfeed.Kind, p sfeed.Packet, at time.Time) bool {
 	by := &l.scales[uint8(p.Exchange())]
-	switch kind {
-	case sfeed.KindQuote:
+	if kind == sfeed.KindQuote {
 		return it.takeQuote(p, by, at)
-	case sfeed.KindMini:
+	}
+	return l.takeOther(it, kind, p, by, at)
+}
+
+func (l *line) takeOther(it *item, kind sfeed.Kind, p sfeed.Packet, by *scale, at time.Time) bool {
+	if kind == sfeed.KindMini {
 		return it.takeMini(&l.mini, p, by, at)
 	}
 	return it.takeIndex(&l.value, p, by, at)
