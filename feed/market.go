@@ -75,7 +75,7 @@ type MarketFeed struct {
 // Market opens a feed of quotes that lives until Close or the end of ctx. Its error is what
 // is known at once: there is no session, the session names no market feed ([ErrNoFeed]), an
 // instrument cannot be subscribed, or there are more than the service allows
-// ([ErrTooMany]). Trouble with the network is none: the feed tells it as [Lost], and tries
+// ([ErrTooMany]). Trouble with the network is no error: the feed tells it as [Lost], and tries
 // again.
 func Market(ctx context.Context, c *neoapi.Client, opts ...Option) (*MarketFeed, error) {
 	m, err := newMarket(ctx, c, newOptions(opts))
