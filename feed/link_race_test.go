@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -53,7 +54,15 @@ func TestLink_mayBeUsedFromAnyGoroutine(t *testing.T) {
 			}
 		}
 	}))
-	client := must.Get(neoapi.New(neoapi.Config{Environment: neoapi.Environment(srv.URL), ConsumerKey: "key", Rate: -1}))(t)
+	var dials atomic.Int32 // counted here: the service may accept one late
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials.Add(1)
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	}}
+	client := must.Get(neoapi.New(neoapi.Config{
+		Environment: neoapi.Environment(srv.URL), ConsumerKey: "key", Rate: -1, HTTPClient: &http.Client{Transport: transport},
+	}))(t)
 	o := newOptions([]Option{WithKeeper(&endless{}), func(o *options) { o.haste = 1000 }})
 	life := newLife(t.Context())
 	p := &parrot{to: []string{srv.URL + "/realtime"}, beats: beat{text: []byte("hb"), every: time.Millisecond, ping: time.Millisecond}}
@@ -88,9 +97,10 @@ func TestLink_mayBeUsedFromAnyGoroutine(t *testing.T) {
 	writers.Wait()
 	links.Wait()
 	must.Do(t, life.close())
-	at := connections.Load()
+	at := dials.Load()
 	srv.Close()
-	if connections.Load() != at {
+	transport.CloseIdleConnections()
+	if dials.Load() != at {
 		t.Error("it dialled after Close")
 	}
 	goleak.VerifyNone(t, before)
