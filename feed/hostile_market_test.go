@@ -40,7 +40,7 @@ func TestPicture_loweredToAMiniHasNothingOld(t *testing.T) {
 func TestPicture_isNotHeldUpByOneWrongTime(t *testing.T) {
 	for name, wrong := range map[string]int64{"of no calendar": math.MaxInt64, "of the next century": latest, "of next year": 1_795_000_000 + 365*86400} {
 		m, l := offline(t, Quotes(share(0), share(1)))
-		at := time.Date(2026, time.November, 30, 5, 0, 0, 0, time.UTC)
+		at := time.Date(2027, time.March, 2, 5, 0, 0, 0, time.UTC)
 		say := func(updated, volume int64) {
 			q := sfeed.Quote{Token: 1000, UpdatedAt: updated, LastAt: updated, Volume: volume, Last: 100}
 			must.Do(t, l.frame(binaryFrame, quoteOf(q, 1, sfeed.LevelTouch, uint8(volume)), at))
@@ -310,7 +310,7 @@ func TestGap_doesNotEndBeforeItBegins(t *testing.T) {
 	l.down(errDropped, from)
 	l.begin()
 	must.Do(t, l.control([]byte(answer), from))
-	must.Do(t, l.frame(binaryFrame, touch(nil, 0, 1), time.Date(2026, time.November, 30, 4, 0, 0, 0, time.UTC)))
+	must.Do(t, l.frame(binaryFrame, touch(nil, 0, 1), time.Date(2027, time.March, 2, 4, 0, 0, 0, time.UTC)))
 	for u := pull(t, next); ; u = pull(t, next) {
 		if g, is := u.(Gap); is {
 			if g.To.Before(g.From) {

@@ -40,7 +40,7 @@ func TestPicture_hasEveryFieldOfAPacket(t *testing.T) {
 		Volume: 1_000_000, Traded: 350e6, TotalBuy: 100_000, TotalSell: 90_000,
 		Upper: rupees("3839"), Lower: rupees("3141"), YearHigh: rupees("4590"), YearLow: rupees("3050"),
 		Bids: level("3500", 50, 3), Asks: level("3500.10", 70, 4), At: at,
-		Received: time.Date(2026, time.November, 30, 10, 30, 0, 0, trade.IST),
+		Received: time.Date(2027, time.March, 2, 10, 30, 0, 0, trade.IST),
 	}, picture(t, m, share(0)), cmp.AllowUnexported(trade.Rupees{}, trade.Date{})); diff != "" {
 		t.Error(diff)
 	}

@@ -105,7 +105,7 @@ func TestUpdates_sumUpWhatIsNotRead(t *testing.T) {
 	defer stop()
 	feedFrame(t, l, touch(nil, 0, 0))
 	pull(t, next)
-	at := func(minute int) time.Time { return time.Date(2026, time.November, 30, 10, minute, 0, 0, trade.IST) }
+	at := func(minute int) time.Time { return time.Date(2027, time.March, 2, 10, minute, 0, 0, trade.IST) }
 	m.mu.Lock()
 	for minute := range 10_000 {
 		m.tell(Lost{At: at(2 * minute), Err: errors.New("cut")})
@@ -177,7 +177,7 @@ func TestUpdates_haveStatusAndAuction(t *testing.T) {
 	feedFrame(t, l, auction(1000, 350_000, -50))
 	feedFrame(t, l, auction(1000, 350_010, -40)) // the latest wins
 	feedFrame(t, l, auction(4711, 350_010, -40))
-	at := time.Date(2026, time.November, 30, 10, 30, 0, 0, trade.IST)
+	at := time.Date(2027, time.March, 2, 10, 30, 0, 0, trade.IST)
 	for _, want := range []Update{
 		Status{trade.NSE, MarketOpen, "", at}, Status{trade.NSE, BandRevised, "N", at}, Status{trade.NSE, ClosingAuctionStarted, "", at},
 		Auction{share(0), rupees("3500.10"), -40, 7, at},

@@ -248,7 +248,7 @@ var rupees = trade.MustRupees
 // feedFrame gives a frame to an offline feed.
 func feedFrame(t testing.TB, l *line, frame []byte) {
 	t.Helper()
-	must.Do(t, l.frame(binaryFrame, frame, time.Date(2026, time.November, 30, 5, 0, 0, 0, time.UTC)))
+	must.Do(t, l.frame(binaryFrame, frame, time.Date(2027, time.March, 2, 5, 0, 0, 0, time.UTC)))
 }
 
 // noSession is what the trade API says of a session that has ended.

@@ -208,7 +208,7 @@ func TestWatch_showsALossAndNothingOld(t *testing.T) {
 	s.until("connecting")
 	s.updates <- quoteOf(tcs, "3500.10", "3490.00")
 	s.until("3,500.10")
-	at := time.Date(2026, time.December, 1, 9, 30, 15, 0, trade.IST)
+	at := time.Date(2027, time.March, 2, 9, 30, 15, 0, trade.IST)
 	s.updates <- feed.Lost{At: at, Err: errors.New("reset by the peer")}
 	if shown := strings.Join(s.until("no connection since 09:30:15: reset by the peer"), "\n"); strings.Contains(shown, "3,500.10") {
 		t.Errorf("an old price is shown: %q", shown)

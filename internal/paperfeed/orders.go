@@ -62,16 +62,20 @@ const (
 	refused   = `{"ak":"nk","type":"cn","task":"cn","msg":"the session is not valid"}`
 )
 
-// answer implements [protocol]. The state of the account follows, and then what happens.
+// answer implements [protocol]. The state of the account follows, and then what happens:
+// all that happens once the client can know that it is connected.
 func (o *orders) answer(refusal error) {
 	if refusal != nil {
 		o.client.text([]byte(refused))
 		return
 	}
-	o.client.text([]byte(connected))
 	following := make(chan *paperapi.Follower, 1)
 	o.client.send(frame{more: func(write func(websocket.MessageType, []byte) error) error {
-		return (<-following).State(func(data []byte) error { return write(websocket.MessageText, data) })
+		f := <-following
+		if err := write(websocket.MessageText, []byte(connected)); err != nil {
+			return err
+		}
+		return f.State(func(data []byte) error { return write(websocket.MessageText, data) })
 	}})
 	o.follower = o.client.feeds.cfg.API.Follow(o.client.session.UCC, o.client.text)
 	following <- o.follower
