@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"neoapi/internal/must"
+	"neoapi/internal/private"
 )
 
 // aliases makes a session file with several names, by symbolic links.
@@ -20,10 +21,11 @@ func aliases(t *testing.T) (paths []string) {
 	if err := errors.Join(
 		os.Mkdir(at("real"), 0o700), os.Mkdir(at("elsewhere"), 0o700), os.WriteFile(at("real", "session"), nil, 0o600),
 		os.Symlink(at("real", "session"), at("elsewhere", "link")), os.Symlink(at("elsewhere", "link"), at("link-to-link")), os.Symlink(at("real"), at("directory")),
+		os.Mkdir(at("real", "below"), 0o700), os.Symlink("../session", at("real", "below", "up")), os.Symlink(at("real", "below"), at("deep")),
 	); err != nil {
 		t.Fatal(err)
 	}
-	return []string{at("real", "session"), at("elsewhere", "link"), at("link-to-link"), at("directory", "session")}
+	return []string{at("real", "session"), at("elsewhere", "link"), at("link-to-link"), at("directory", "session"), at("deep", "up")}
 }
 
 // Whatever name a session file is opened by, it has one lock, one last TOTP step and
@@ -78,4 +80,51 @@ func TestKeeper_logsInOnceForAFileOfSeveralNames(t *testing.T) {
 	}
 	wg.Wait()
 	trail.want(t, opened, 1)
+}
+
+// A reader finds the session or none, and no fault of the file, whatever another process
+// does to it, or to a link to it, between two of the reader's steps.
+func TestFileStore_isReadWhileOthersReplaceAndRemoveIt(t *testing.T) {
+	dir := t.TempDir()
+	path, link, target := filepath.Join(dir, "session"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
+	f := fileStore(t, path)
+	must.Do(t, fileStore(t, target).Save(t.Context(), kept))
+	for name, try := range map[string]struct{ change, read func() error }{
+		"a file": {
+			func() error { return errors.Join(f.Save(t.Context(), kept), f.Clear(t.Context())) },
+			func() error {
+				_, err := f.Load(t.Context())
+				if errors.Is(err, ErrNotLoggedIn) {
+					return nil
+				}
+				return err
+			},
+		},
+		"a link": {
+			func() error { return errors.Join(os.Symlink(target, link), os.Remove(link)) },
+			func() error { _, err := private.Resolve(link); return err },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan error)
+			go func() {
+				var err error
+				for range 400 {
+					err = errors.Join(err, try.change())
+				}
+				ended <- err
+			}()
+			for {
+				if err := try.read(); err != nil {
+					t.Error(err)
+				}
+				select {
+				case err := <-ended:
+					must.Do(t, err)
+					return
+				default:
+				}
+			}
+		})
+	}
 }

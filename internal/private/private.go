@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,31 +31,48 @@ func Resolve(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		dir, rest := filepath.Dir(path), filepath.Base(path)
-		for {
-			if at, err := filepath.EvalSymlinks(dir); err == nil {
-				return filepath.Join(at, rest), nil
-			}
-			up := filepath.Dir(dir)
-			if up == dir {
-				return path, nil
-			}
-			dir, rest = up, filepath.Join(filepath.Base(dir), rest) // Write and Lock make the directory
+	for {
+		link, err := os.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && link.Mode()&fs.ModeSymlink == 0:
+			return inDir(path), nil
+		case err != nil:
+			return "", err
+		case !owned(link):
+			return "", Refused(path + " is a symbolic link made by another user: remove it, or name another file")
 		}
+		target, err := os.Readlink(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {
+			continue // the link has been removed meanwhile, or replaced by a file
+		}
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Dir(path) + string(filepath.Separator) + target // Join would take ".." off a link to a directory
+		}
+		at, err := filepath.EvalSymlinks(target)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", Refused(path + " is a symbolic link to a file that does not exist: remove it, or name another file")
+		}
+		return at, err
 	}
-	if err != nil {
-		return "", err
+}
+
+// inDir returns path with the symbolic links of its directory followed. Write and Lock
+// make the directory, so that a part of it, or all, may be missing.
+func inDir(path string) string {
+	dir, rest := filepath.Dir(path), filepath.Base(path)
+	for {
+		if at, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(at, rest)
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return path
+		}
+		dir, rest = up, filepath.Join(filepath.Base(dir), rest)
 	}
-	if info.Mode()&fs.ModeSymlink != 0 && !owned(info) {
-		return "", Refused(path + " is a symbolic link made by another user: remove it, or name another file")
-	}
-	at, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", Refused(path + " is a symbolic link to a file that does not exist: remove it, or name another file")
-	}
-	return at, err
 }
 
 // Read returns the content of a file of at most limit bytes. The error is
