@@ -2,20 +2,20 @@ package sqlite
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"github.com/rogpeppe/go-internal/lockedfile"
-	_ "modernc.org/sqlite" // the driver that migrations run through
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"neoapi/internal/owner"
 	"neoapi/internal/store"
@@ -44,9 +44,12 @@ func migrate(ctx context.Context, path string, wait store.Waiting) (err error) {
 	defer unlock()
 	by := "another process that has locked " + path
 	for {
-		err := up(limited, path)
+		err := up(ctx, path) // waiting is limited, work is not
+		if err == nil {
+			return nil
+		}
 		if !Busy(err) {
-			return err
+			return errors.Join(ctx.Err(), err)
 		}
 		select {
 		case <-limited.Done():
@@ -119,25 +122,89 @@ func holder(path string) string {
 	return said
 }
 
-// up runs the migrations.
+// versions makes the table of the migrations that were made. It is goose's: versions
+// before this one migrate with goose, whose parser takes 16 MB at each start.
+const versions = `CREATE TABLE IF NOT EXISTS goose_db_version (
+		id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL,
+		tstamp TIMESTAMP DEFAULT (datetime('now')));
+	INSERT INTO goose_db_version (version_id, is_applied) SELECT 0, 1 WHERE NOT EXISTS (SELECT 1 FROM goose_db_version)`
+
+// up makes the migrations that are missing, all or none. The caller holds the lock of
+// migrations.
 func up(ctx context.Context, path string) (err error) {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busyAtStart.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)",
-	}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	files, err := fs.Sub(migrations, "migrations")
+	defer func() { err = errors.Join(err, c.Close()) }()
+	c.SetInterrupt(ctx.Done())
+	c.SetBusyTimeout(busyAtStart)
+	for _, query := range []string{"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"} {
+		if err := exec(c, query); err != nil {
+			return err
+		}
+	}
+	files, err := missing(c)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	commit, err := sqlitex.ImmediateTransaction(c)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
+	defer commit(&err)
+	if err := sqlitex.ExecuteScript(c, versions, nil); err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
-	return err
+	for _, file := range files {
+		text, err := migrations.ReadFile(file.name)
+		if err != nil {
+			return err
+		}
+		last := bytes.LastIndexByte(text, ';') // ExecuteScript takes no comment behind it
+		if err := sqlitex.ExecuteScript(c, string(text[:last+1]), nil); err != nil {
+			return fmt.Errorf("%s: %w", file.name, err)
+		}
+		if err := exec(c, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)`, file.version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A migration is one file.
+type migration struct {
+	name    string
+	version int64
+}
+
+// missing returns the migrations that the database has not seen, in order.
+func missing(c *sqlite.Conn) (files []migration, err error) {
+	tables := 0
+	count := func(r *row) error { tables++; return nil }
+	if err := each(c, count, `SELECT 1 FROM sqlite_schema WHERE name = 'goose_db_version'`); err != nil {
+		return nil, err
+	}
+	made := map[int64]bool{}
+	if tables > 0 {
+		note := func(r *row) error { made[r.int()] = true; return nil }
+		if err := each(c, note, `SELECT version_id FROM goose_db_version WHERE is_applied`); err != nil {
+			return nil, err
+		}
+	}
+	names, err := fs.Glob(migrations, "migrations/*.sql") // in order
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		number, _, _ := strings.Cut(strings.TrimPrefix(name, "migrations/"), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		if !made[version] {
+			files = append(files, migration{name, version})
+		}
+	}
+	return files, nil
 }

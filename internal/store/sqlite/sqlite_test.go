@@ -15,6 +15,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"go.uber.org/goleak"
+	_ "modernc.org/sqlite" // the driver that goose migrates through
 
 	"neoapi/internal/login"
 	"neoapi/internal/store"
@@ -281,4 +282,36 @@ func TestMigrations_keepDataOfTheVersionBeforeWorking(t *testing.T) {
 	}, func(x time.Time) string { return fmt.Sprint(x.UnixMilli()) },
 		`INSERT INTO account_states (account, totp_step, failures) VALUES ('account-1', 7, '')`,
 		func() store.Store { return openAt(t, path) })
+}
+
+// Versions before this one migrate with goose: they find nothing to do, and what they
+// make is what this one makes.
+func TestMigrations_areThoseOfGoose(t *testing.T) {
+	t.Parallel()
+	ours, theirs := filepath.Join(t.TempDir(), "neo.db"), filepath.Join(t.TempDir(), "neo.db")
+	openAt(t, ours)
+	schema := func(path string, made int) (text string) {
+		t.Helper()
+		db := raw(t, path)
+		p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := p.Up(t.Context())
+		if err != nil || len(results) != made {
+			t.Errorf("goose made %d migrations, %v, want %d", len(results), err, made)
+		}
+		const all = `SELECT group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'goose_%' ORDER BY name)`
+		if err := db.QueryRowContext(t.Context(), all).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := schema(ours, 0), schema(theirs, len(files)); a != b || a == "" {
+		t.Errorf("made here:\n%s\nby goose:\n%s", a, b)
+	}
 }
