@@ -433,7 +433,7 @@ func start(ctx context.Context, place serve.Place, at ruleFlags, cfg serve.Confi
 	readSinglePages()
 	ready(url, where)
 	notify(daemon.SdNotifyReady)
-	defer context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })()
+	context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })
 	if err := server.Run(ctx, listener); err != nil {
 		return err
 	}

@@ -101,8 +101,8 @@ func (s *Service) work(ctx context.Context, q *jobs) {
 	doing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var running sync.WaitGroup
-	defer running.Wait() // before stop
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, stop) })()
+	defer running.Wait()                                                  // before stop
+	context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, stop) }) // not taken back: the loop may see the end before it
 	slots := make(chan struct{}, jobsAtOnce)
 	tick := time.NewTicker(jobEvery)
 	defer tick.Stop()

@@ -42,6 +42,45 @@ func (o *stuckOMS) reached() int {
 	return len(o.calls)
 }
 
+// A late context tells what follows it of its end a moment after whoever waits for Done
+// knows: on a busy machine any context may.
+type late struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c *late) Done() <-chan struct{} { return c.done }
+
+func (c *late) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (c *late) Value(any) any { return nil } // or package context would follow the one within
+
+// AfterFunc is how package context follows it.
+func (c *late) AfterFunc(f func()) (stop func() bool) {
+	stopped := make(chan struct{})
+	end := sync.OnceFunc(func() { close(stopped) })
+	go func() {
+		select {
+		case <-c.done:
+			time.Sleep(time.Millisecond)
+		case <-stopped:
+		}
+		select {
+		case <-stopped:
+		default:
+			f()
+		}
+	}()
+	return func() bool { end(); return true }
+}
+
 // A call that never returns blocks its slot only for the time of a job. The job is given
 // up, counted and logged, other jobs get their turn, and the service can end.
 func TestRun_givesUpAJobThatNeverReturns(t *testing.T) {
@@ -81,7 +120,7 @@ func TestRun_givesUpAJobThatNeverReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ctx, stop := context.WithCancel(t.Context())
+		ctx := &late{t.Context(), make(chan struct{})}
 		done := make(chan struct{})
 		go func() { defer close(done); service.Run(ctx) }()
 		for began := time.Now(); stuck.reached() < jobs; time.Sleep(time.Second) {
@@ -91,7 +130,7 @@ func TestRun_givesUpAJobThatNeverReturns(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		stop()
+		close(ctx.done)
 		<-done
 		if took := time.Since(began); took > 15*time.Second {
 			t.Errorf("the service took %s to end", took)
@@ -100,6 +139,28 @@ func TestRun_givesUpAJobThatNeverReturns(t *testing.T) {
 		synctest.Wait()
 		if told := strings.Count(log.String(), "a job was given up"); gaveUp.Load() < jobs || int64(told) != gaveUp.Load() {
 			t.Errorf("%d jobs were given up and %d log lines report it", gaveUp.Load(), told)
+		}
+	})
+}
+
+// What an outage of the store has left undone does not keep the service from ending.
+func TestRun_endsDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, false)
+		p := w.person(t)
+		p.store.down = map[string]int{"Try": failsAfter, "EndTry": failsBefore, "GiveBack": failsBefore}
+		if _, err := p.first(t.Context(), login.Password, true); err == nil {
+			t.Fatal("a login without a store")
+		}
+		ctx := &late{t.Context(), make(chan struct{})}
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		close(ctx.done)
+		<-done
+		if took := time.Since(began); took < time.Second || took > 15*time.Second {
+			t.Errorf("the service took %s to end, want a few seconds, in which it tries once more", took)
 		}
 	})
 }

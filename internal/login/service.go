@@ -246,7 +246,7 @@ func (e Event) attrs() []slog.Attr {
 // waits for the work after the last answers.
 func (s *Service) Run(ctx context.Context) {
 	defer s.later.Wait()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, s.debts.end) })()
+	context.AfterFunc(ctx, func() { time.AfterFunc(laterTimeout, s.debts.end) }) // not taken back: the loop may see the end before it
 	s.later.Go(func() { s.followKeys(ctx) })
 	for _, q := range []*jobs{s.outbox, s.closings} {
 		s.later.Go(func() { s.work(ctx, q) })
