@@ -44,7 +44,7 @@ func TestMarketFeed_carriesTheHighestLevelThatAnybodyWants(t *testing.T) {
 				return errors.Join(m.Unsubscribe(Full, share(0), share(7)), m.Unsubscribe(Touch, share(1)))
 			}, nil},
 			{"all", func() error {
-				return errors.Join(m.Unsubscribe(Mini, share(0), share(1)), m.Unsubscribe(Mini, share(0)))
+				return errors.Join(m.Unsubscribe(Mini, share(0)), m.Unsubscribe(Mini, share(0), share(1)))
 			}, []string{"unsubscribe minis nse_cm|1000 nse_cm|1001"}},
 		} {
 			before := st.asked(1)
